@@ -1,0 +1,174 @@
+//! Settings as plain data, every default named once. Knows no module: whoever needs a setting takes its struct.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything a process can be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub schemas: PathBuf,
+    pub data: PathBuf,
+    /// Served at `/` when it exists.
+    pub public: PathBuf,
+    pub listen: SocketAddr,
+    /// More hosts that may appear in `Host` and `Origin`, beside loopback names and the listen address.
+    pub allowed_hosts: Vec<String>,
+    pub store: StoreConfig,
+    pub realtime: RealtimeConfig,
+    pub http: HttpConfig,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            schemas: PathBuf::from("schemas"),
+            data: PathBuf::from("data"),
+            public: PathBuf::from("public"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allowed_hosts: Vec::new(),
+            store: StoreConfig::default(),
+            realtime: RealtimeConfig::default(),
+            http: HttpConfig::default(),
+        }
+    }
+}
+
+/// Limits of the store and its log.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Most operations in one group commit.
+    pub group_ops: usize,
+    /// Most bytes of new images in one group commit, and in one unit.
+    pub group_bytes: usize,
+    /// Operations that may wait for the committer; one more is refused with `OVERLOADED`.
+    pub queue: usize,
+    /// Most log entries of one unit (`UNIT_TOO_LARGE`).
+    pub unit_entries: usize,
+    /// Most records that one delete takes with it (`CASCADE_TOO_LARGE`).
+    pub cascade_records: usize,
+    /// Changes older than this leave the log.
+    pub retention_age: Duration,
+    /// Changes beyond this count leave the log, whichever comes first.
+    pub retention_changes: u64,
+    /// Log entries trimmed in one commit at most.
+    pub trim_chunk: u64,
+    /// How long the answer to a mutation id is kept.
+    pub idempotency_age: Duration,
+    /// Answers kept for one user (anonymous: one address); the oldest leave first.
+    pub idempotency_per_user: u64,
+    /// Connections that read; a read that finds none for `read_wait` is refused with `OVERLOADED`.
+    pub readers: u32,
+    pub read_wait: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> StoreConfig {
+        StoreConfig {
+            group_ops: 512,
+            group_bytes: 8 << 20,
+            queue: 1024,
+            unit_entries: 10_000,
+            cascade_records: 10_000,
+            retention_age: Duration::from_secs(24 * 3600),
+            retention_changes: 1_000_000,
+            trim_chunk: 1_000,
+            idempotency_age: Duration::from_secs(24 * 3600),
+            idempotency_per_user: 10_000,
+            readers: 8,
+            read_wait: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Limits of sockets, subscriptions and fan-out.
+#[derive(Debug, Clone)]
+pub struct RealtimeConfig {
+    pub connections: usize,
+    /// Connections of one user; anonymous sockets are outside this cap.
+    pub connections_per_user: usize,
+    pub subscriptions: usize,
+    /// Largest frame a client may send, in bytes.
+    pub frame_bytes: usize,
+    pub messages_per_second: u32,
+    pub message_burst: u32,
+    /// The server pings this often ...
+    pub ping_interval: Duration,
+    /// ... and closes with 4008 when nothing at all arrived for this long after a ping.
+    pub pong_timeout: Duration,
+    /// A socket that accepts no byte for this long is closed with 4013.
+    pub write_timeout: Duration,
+    pub outbox_batches: usize,
+    pub outbox_bytes: usize,
+    /// Control frames (`subscribed`, `error`, ...) that may wait; one more closes with 4013.
+    pub outbox_controls: usize,
+    /// Decoded recent changes kept in memory for resumes.
+    pub ring_changes: usize,
+    pub ring_bytes: usize,
+    /// Rows in one `snapshot` frame, and changes in one page of replay.
+    pub page_rows: usize,
+    pub page_bytes: usize,
+    /// A resume whose matching backlog exceeds max(this, rows of the snapshot) gets a snapshot.
+    pub replay_limit: u64,
+    /// Sent to clients in `connected`.
+    pub reconnect_interval: Duration,
+    pub max_reconnect_interval: Duration,
+    /// Longest `wait` of a long poll.
+    pub poll_wait: Duration,
+    /// Clients are told to come back at a random moment within this time when the server stops.
+    pub drain_spread: Duration,
+}
+
+impl Default for RealtimeConfig {
+    fn default() -> RealtimeConfig {
+        RealtimeConfig {
+            connections: 10_000,
+            connections_per_user: 20,
+            subscriptions: 50,
+            frame_bytes: 64 << 10,
+            messages_per_second: 100,
+            message_burst: 200,
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            outbox_batches: 256,
+            outbox_bytes: 1 << 20,
+            outbox_controls: 1024,
+            ring_changes: 10_000,
+            ring_bytes: 16 << 20,
+            page_rows: 500,
+            page_bytes: 256 << 10,
+            replay_limit: 10_000,
+            reconnect_interval: Duration::from_secs(1),
+            max_reconnect_interval: Duration::from_secs(30),
+            poll_wait: Duration::from_secs(25),
+            drain_spread: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Limits of HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    pub body_bytes: usize,
+    pub header_bytes: usize,
+    /// A connection that has not sent a whole request head by then is closed.
+    pub header_timeout: Duration,
+    pub list_default: usize,
+    pub list_max: usize,
+    /// After the signal to stop, requests in flight get this long.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig {
+            body_bytes: 1 << 20,
+            header_bytes: 16 << 10,
+            header_timeout: Duration::from_secs(10),
+            list_default: 50,
+            list_max: 1_000,
+            shutdown_grace: Duration::from_secs(8),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The identifiers and positions that every floor shares: `Seq`, `Epoch`, `Position`, `RecordId`,
+//! `MutationId`, `ConnectionId`, `Timestamp`. A value that exists is well formed.
+//!
+//! Knows nothing of entities, storage or the wire beyond its own text form.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// Position of one change in the change log: 1, 2, 3... without holes; 0 is "before the first change".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    pub const ZERO: Seq = Seq(0);
+
+    #[must_use]
+    pub fn next(self) -> Seq {
+        Seq(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Identity of one run of the log's writer: 32 lower-case hex digits. Each start appends a new one to the
+/// database (SEMANTICS P7); an empty epoch cannot be built, so it never matches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Epoch(Arc<str>);
+
+/// Why a text is not an id, epoch or position. The text says what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    #[error("`{0}` is not an epoch: expected 32 hex digits, as the server sent it")]
+    Epoch(String),
+    #[error("`{0}` is not a position: expected `<epoch>:<seq>`, as the server sent it")]
+    Position(String),
+    #[error("`{0}` is not a UUID")]
+    Uuid(String),
+    #[error("a text id has 1 to 128 characters and no control characters")]
+    TextId,
+    #[error("a mutation id has 1 to 128 visible ASCII characters")]
+    MutationId,
+}
+
+impl Epoch {
+    pub fn from_uuid(uuid: uuid::Uuid) -> Epoch {
+        Epoch(uuid.as_simple().to_string().into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Epoch, IdError> {
+        let well_formed =
+            text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if well_formed { Ok(Epoch(text.into())) } else { Err(IdError::Epoch(shown(text))) }
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A place in one log: everything up to and including `seq` is known. Text form `<epoch>:<seq>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Position {
+    pub epoch: Epoch,
+    pub seq: Seq,
+}
+
+impl FromStr for Position {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Position, IdError> {
+        let wrong = || IdError::Position(shown(text));
+        let (epoch, seq) = text.split_once(':').ok_or_else(wrong)?;
+        let digits = !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit());
+        let seq = digits.then(|| seq.parse().ok()).flatten().ok_or_else(wrong)?;
+        Ok(Position { epoch: epoch.parse().map_err(|_| wrong())?, seq: Seq(seq) })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.epoch, self.seq)
+    }
+}
+
+/// Id of a record within its entity: a canonical lower-case UUID, or for `User` a text of up to 128 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RecordId(Arc<str>);
+
+impl RecordId {
+    pub fn from_uuid(uuid: uuid::Uuid) -> RecordId {
+        RecordId(uuid.as_hyphenated().to_string().into())
+    }
+
+    /// Any textual form of a UUID; kept in its canonical one.
+    pub fn parse_uuid(text: &str) -> Result<RecordId, IdError> {
+        let uuid = uuid::Uuid::try_parse(text).map_err(|_| IdError::Uuid(shown(text)))?;
+        Ok(RecordId::from_uuid(uuid))
+    }
+
+    pub fn parse_text(text: &str) -> Result<RecordId, IdError> {
+        let length = text.chars().count();
+        if length == 0 || length > 128 || text.chars().any(char::is_control) {
+            return Err(IdError::TextId);
+        }
+        Ok(RecordId(text.into()))
+    }
+
+    /// For ids read back from the store, which were parsed before they were written.
+    pub fn stored(text: &str) -> RecordId {
+        RecordId(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The client's name for one mutation, its idempotency key: 1 to 128 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct MutationId(Arc<str>);
+
+impl MutationId {
+    /// For ids read back from the store, which were parsed before they were written.
+    pub fn stored(text: &str) -> MutationId {
+        MutationId(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MutationId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<MutationId, IdError> {
+        let well_formed = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if well_formed { Ok(MutationId(text.into())) } else { Err(IdError::MutationId) }
+    }
+}
+
+/// One WebSocket connection (or poll session) of this process, as text in `connected`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub uuid::Uuid);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_simple())
+    }
+}
+
+/// Wall-clock time in milliseconds since 1970-01-01 UTC. It is shown to people and never orders anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// RFC 3339 in UTC with milliseconds, always 24 characters: `2026-11-21T08:00:00.000Z`.
+    pub fn rfc3339(self) -> String {
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .ok()
+            .and_then(|time| time.format(format).ok())
+            .unwrap_or_else(|| "1970-01-01T00:00:00.000Z".to_owned())
+    }
+}
+
+/// At most 40 characters of what a stranger sent, for an error text.
+pub fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

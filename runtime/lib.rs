@@ -1,0 +1,14 @@
+//! Tidewire: a generic entity-sync runtime. Schema files in; a database, a live CRUD API, channels over `/ws`, a small
+//! JS client and pages out. ARCHITECTURE.md holds the map; modules are listed here from the lowest floor to the top.
+
+pub mod config;
+pub mod env;
+pub mod ids;
+
+pub mod schema;
+
+pub mod protocol;
+
+pub mod store;
+
+pub mod auth;

@@ -1,0 +1,118 @@
+//! The one table of codes: every error code of the wire and of problem+json, and every close code, with what a client
+//! does on it. `docs/protocol.md` and `static/codes.js` are held to it by a test.
+//!
+//! Knows no HTTP status: those live in `http/problem.rs`.
+
+/// What a client does on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request fails again until something is changed.
+    Never,
+    /// The same request may succeed later.
+    Later,
+}
+
+macro_rules! codes {
+    ($($variant:ident $text:literal $retry:ident $hint:literal)*) => {
+        /// A stable error code: upper snake case, the same over `/ws` and in problem+json.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $($variant),* }
+
+        impl Code {
+            pub const ALL: &[Code] = &[$(Code::$variant),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $text),* }
+            }
+
+            pub fn retry(self) -> Retry {
+                match self { $(Code::$variant => Retry::$retry),* }
+            }
+
+            /// What to do about it, in one sentence.
+            pub fn hint(self) -> &'static str {
+                match self { $(Code::$variant => $hint),* }
+            }
+        }
+    };
+}
+
+codes! {
+    // Frames and channels.
+    BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, ping."
+    FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
+    BadChannel "BAD_CHANNEL" Never "Name a channel as entity:Task or entity:Task:<id>, the id percent-encoded."
+    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "You have no right to this channel."
+    SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
+    NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
+    BadPosition "BAD_POSITION" Never "Send `since` as {epoch, seq}, as the server sent them."
+    RateLimited "RATE_LIMITED" Later "Send fewer messages; `connected` names the limit in limits.messagesPerSecond."
+    ConnectionLimit "CONNECTION_LIMIT" Later "Close other tabs or connections of this user, or try again later."
+    // Who and from where.
+    Unauthenticated "UNAUTHENTICATED" Never "This server has no identities yet: leave the token out, and use ?as=NAME in dev."
+    ForbiddenHost "FORBIDDEN_HOST" Never "Open the server by the address that it printed at its start."
+    ForbiddenOrigin "FORBIDDEN_ORIGIN" Never "Open the page from the server's own origin, or add the origin to the allowed hosts."
+    // Requests.
+    UnknownEntity "UNKNOWN_ENTITY" Never "GET /api/schema lists the entities."
+    NotFound "NOT_FOUND" Never "Check the address; the record may have been deleted."
+    MethodNotAllowed "METHOD_NOT_ALLOWED" Never "The `Allow` header lists the methods of this address."
+    BadJson "BAD_JSON" Never "Send one JSON object."
+    BadQuery "BAD_QUERY" Never "GET /api/schema lists the fields."
+    BadCursor "BAD_CURSOR" Never "Use `next` of the previous page unchanged and with the same sort, or start without a cursor."
+    BadHeader "BAD_HEADER" Never "Correct the header, or leave it out."
+    BodyTooLarge "BODY_TOO_LARGE" Never "Send a smaller body."
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" Never "Send Content-Type: application/json."
+    ValidationFailed "VALIDATION_FAILED" Never "Correct the fields named in `errors`."
+    UnknownReference "UNKNOWN_REFERENCE" Never "Create the record that the field refers to first."
+    VersionConflict "VERSION_CONFLICT" Never "Merge with the record in `current` and send its version in If-Match."
+    IdTaken "ID_TAKEN" Never "Use another id, or leave it out."
+    NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
+    Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
+    CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete the referring records in smaller steps first."
+    UnitTooLarge "UNIT_TOO_LARGE" Never "Split the request."
+    IdempotencyMismatch "IDEMPOTENCY_MISMATCH" Never "Use a new Idempotency-Key for a new request."
+    SchemaChanged "SCHEMA_CHANGED" Later "Read /api/schema again and repeat the request."
+    // The server's own trouble.
+    Overloaded "OVERLOADED" Later "Wait as long as Retry-After says and repeat the request."
+    ShuttingDown "SHUTTING_DOWN" Later "Repeat the request when the server is back."
+    StorageFull "STORAGE_FULL" Later "The operator must free disk space."
+    ReadOnly "READ_ONLY" Later "The operator must make the data folder writable."
+    StorageError "STORAGE_ERROR" Later "The write was not acknowledged; the server's log says why."
+    Internal "INTERNAL" Later "The server's log names this request by its id."
+}
+
+macro_rules! close_codes {
+    ($($variant:ident $number:literal $reason:literal)*) => {
+        /// Why the server closes a socket. 1001, 1011, 1012 and 4000-4099: reconnect after back-off.
+        /// 1009 and 4400-4499: do not reconnect by yourself.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum CloseCode { $($variant),* }
+
+        impl CloseCode {
+            pub const ALL: &[CloseCode] = &[$(CloseCode::$variant),*];
+
+            pub fn number(self) -> u16 {
+                match self { $(CloseCode::$variant => $number),* }
+            }
+
+            pub fn reason(self) -> &'static str {
+                match self { $(CloseCode::$variant => $reason),* }
+            }
+        }
+    };
+}
+
+close_codes! {
+    Normal 1000 "closed at the client's request"
+    FrameTooLarge 1009 "frame over the limit"
+    Internal 1011 "internal error"
+    Restart 1012 "server restarts"
+    NoPong 4008 "no answer to pings"
+    TooSlow 4013 "too slow"
+    TooManyMessages 4029 "too many messages"
+    ProtocolAbuse 4400 "protocol abuse"
+    Unauthenticated 4401 "token missing or bad"
+    Refused 4403 "connection refused"
+    TooManyMessagesAgain 4429 "too many messages, repeatedly"
+}

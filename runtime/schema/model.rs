@@ -1,0 +1,166 @@
+//! The checked schema: entities, fields, types. A `Schema` that exists has unique names, resolved references
+//! and defaults of the right type. Knows neither files nor the database.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::value::Value;
+
+/// Identity of a schema in the log: grows by one with each change of the schema that reached the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+/// The name of an entity, shared: `Task`.
+pub type EntityName = Arc<str>;
+
+/// Every entity by name, in the order of the files' names, the built-in `User` among them.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    entities: IndexMap<EntityName, Arc<Entity>>,
+    by_plural: IndexMap<Arc<str>, EntityName>,
+}
+
+impl Schema {
+    /// For the checker, which has made sure that names and plurals are unique and references resolve.
+    pub fn new(entities: impl IntoIterator<Item = Entity>) -> Schema {
+        let mut schema = Schema::default();
+        for entity in entities {
+            schema.by_plural.insert(entity.plural.clone(), entity.name.clone());
+            schema.entities.insert(entity.name.clone(), Arc::new(entity));
+        }
+        schema
+    }
+
+    pub fn entity(&self, name: &str) -> Option<&Arc<Entity>> {
+        self.entities.get(name)
+    }
+
+    pub fn by_plural(&self, plural: &str) -> Option<&Arc<Entity>> {
+        self.entities.get(self.by_plural.get(plural)?)
+    }
+
+    pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.entities.values()
+    }
+}
+
+/// One entity: its fields in file order. `id`, `version`, `created_at` and `updated_at` are not among the fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    pub name: EntityName,
+    /// REST path segment and table name: `tasks`.
+    pub plural: Arc<str>,
+    /// The field that names a record to people.
+    pub label: Option<FieldIndex>,
+    pub id_kind: IdKind,
+    pub fields: Vec<Field>,
+    pub indexes: Vec<Vec<FieldIndex>>,
+    pub access: Access,
+}
+
+impl Entity {
+    pub fn field(&self, name: &str) -> Option<(FieldIndex, &Field)> {
+        let at = self.fields.iter().position(|field| &*field.name == name)?;
+        Some((FieldIndex(at), &self.fields[at]))
+    }
+
+    pub fn at(&self, index: FieldIndex) -> &Field {
+        &self.fields[index.0]
+    }
+}
+
+/// Place of a field in `Entity::fields` and of its value in `Record::values`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldIndex(pub usize);
+
+/// `Uuid` for every entity from a file, `Text` for the built-in `User`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdKind {
+    Uuid,
+    Text,
+}
+
+/// One field with its constraints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    pub name: Arc<str>,
+    pub kind: FieldKind,
+    /// Never null.
+    pub required: bool,
+    pub unique: bool,
+    /// Clients may not set it.
+    pub readonly: bool,
+    pub default: Option<FieldDefault>,
+}
+
+/// Type and the constraints that go with it. `min`/`max` are inclusive; for text they count characters.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldKind {
+    Text { min: Option<u64>, max: Option<u64>, pattern: Option<Pattern> },
+    Int { min: Option<i64>, max: Option<i64> },
+    Float { min: Option<f64>, max: Option<f64> },
+    Bool,
+    Enum { values: Vec<Arc<str>> },
+    Json,
+    Date,
+    Datetime,
+    Uuid,
+    Ref { entity: EntityName, on_delete: OnDelete },
+}
+
+impl FieldKind {
+    /// The word of the schema file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            FieldKind::Text { .. } => "text",
+            FieldKind::Int { .. } => "int",
+            FieldKind::Float { .. } => "float",
+            FieldKind::Bool => "bool",
+            FieldKind::Enum { .. } => "enum",
+            FieldKind::Json => "json",
+            FieldKind::Date => "date",
+            FieldKind::Datetime => "datetime",
+            FieldKind::Uuid => "uuid",
+            FieldKind::Ref { .. } => "ref",
+        }
+    }
+}
+
+/// A compiled pattern; equal when its source is.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub regex::Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+/// What happens to a record when the record that it refers to is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDelete {
+    Restrict,
+    Cascade,
+    SetNull,
+}
+
+/// The value of a field that a create leaves out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldDefault {
+    Value(Value),
+    /// The writer's id; null for an anonymous writer.
+    UserId,
+    /// The time of the request: `datetime` or `date`.
+    Now,
+}
+
+/// Rules as the file has them: CEL source, accepted and not yet interpreted.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Access {
+    pub read: Option<String>,
+    pub create: Option<String>,
+    pub update: Option<String>,
+    pub delete: Option<String>,
+}

@@ -1,0 +1,328 @@
+//! `trait Store`: commit a unit, read at a position, read the log after a seq. One ordered change log, written in
+//! the transaction of the rows (G1), acknowledged when durable (G2).
+//!
+//! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
+
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
+use crate::schema::{EntityName, FieldIndex, Generation, Value};
+
+/// What a backend owes:
+///
+/// - A unit commits whole or not at all; a failing unit never fails its batch-mates.
+/// - Seqs are dense and in commit order. After the commit, first every writer of the batch has its answer, then the
+///   batch goes out on the channel given at opening, once, in seq order.
+/// - Every read is one read transaction: `At` holds the position at which the value is true, which is always the end
+///   of a committed batch.
+/// - `commit` may be awaited anywhere; the reads block and belong on a blocking thread, `get` excepted, which is
+///   short enough to run in place.
+pub trait Store: Send + Sync + 'static {
+    /// Queues the unit and waits for the commit that holds it.
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>>;
+
+    /// One record.
+    fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError>;
+
+    /// Records of one entity, filtered, sorted and cut.
+    fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError>;
+
+    /// The log after `after`, at most about `limit`, never splitting a unit.
+    fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
+
+    /// What a resume of `scope` from `since` must know, in one read transaction.
+    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
+
+    /// The head without reading a value, for answers that need only a position.
+    fn head(&self) -> Result<At<()>, StoreError>;
+}
+
+/// A value and the position of the read transaction that it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct At<T> {
+    pub epoch: Epoch,
+    /// Head of the log.
+    pub seq: Seq,
+    /// Seq of the last trimmed entry; 0 while nothing was trimmed. Changes after it can be replayed.
+    pub floor: Seq,
+    pub generation: Generation,
+    pub value: T,
+}
+
+/// What one request commits: all of it or nothing, one position range, one idempotency key.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    pub ops: Vec<Op>,
+    /// Id of the user who acts; `None` is anonymous.
+    pub actor: Option<Arc<str>>,
+    pub idempotency: Option<Idempotency>,
+    /// Schema generation under which the ops were validated.
+    pub generation: Generation,
+    /// Becomes `created_at`, `updated_at` and the change's time.
+    pub at: Timestamp,
+}
+
+/// One validated operation. Values are of the field's type, within its constraints; references are checked inside
+/// the transaction.
+#[derive(Debug, Clone)]
+pub enum Op {
+    /// All fields' values after defaults. `fresh_id`: the server made the id, so it cannot have existed.
+    Create {
+        entity: EntityName,
+        id: RecordId,
+        values: Vec<Value>,
+        fresh_id: bool,
+    },
+    /// The fields to set; a PUT names every writable field.
+    Update {
+        entity: EntityName,
+        id: RecordId,
+        set: Vec<(FieldIndex, Value)>,
+        if_version: Option<u64>,
+    },
+    Delete {
+        entity: EntityName,
+        id: RecordId,
+        if_version: Option<u64>,
+    },
+}
+
+/// SEMANTICS M1: stored with the effect, in its transaction.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// Whose key it is: a user, or the address of an anonymous caller.
+    pub owner: Arc<str>,
+    pub mid: MutationId,
+    /// SHA-256 of the canonical JSON of the request.
+    pub hash: [u8; 32],
+}
+
+/// The answer to a committed unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Seq of the unit's last entry; for a unit without entries the counter of its transaction; for a replayed one
+    /// the seq of the read.
+    pub seq: Seq,
+    pub epoch: Epoch,
+    /// One for each op, in order.
+    pub results: Vec<OpResult>,
+    /// The mutation id was known: nothing was done now; `results` hold today's records.
+    pub replayed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpResult {
+    pub id: RecordId,
+    pub status: OpStatus,
+    /// The record after the op; `None` after a delete, or when a replayed record is gone.
+    pub record: Option<Stored>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpStatus {
+    Created,
+    Updated,
+    /// An update that changed nothing: no version, no change.
+    Unchanged,
+    Deleted,
+}
+
+/// A record as bytes: what `Record::to_json` makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    pub version: u64,
+    pub json: Bytes,
+}
+
+/// Why a unit was not committed. `op` is the index of the operation at fault.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CommitError {
+    #[error("operation {op}: no such record")]
+    NotFound { op: usize },
+    #[error("operation {op}: the record is at version {}", current.version)]
+    VersionConflict { op: usize, current: Stored },
+    #[error("operation {op}: the id is taken")]
+    IdTaken { op: usize },
+    #[error("operation {op}: the value of `{field}` is taken")]
+    NotUnique { op: usize, field: Arc<str> },
+    #[error("operation {op}: `{field}` refers to a record that does not exist")]
+    UnknownReference { op: usize, field: Arc<str> },
+    #[error("operation {op}: records of {entity} still refer to it")]
+    Restricted { op: usize, entity: EntityName },
+    #[error("operation {op}: the delete would take more than {limit} records with it")]
+    CascadeTooLarge { op: usize, limit: usize },
+    #[error("one request may change at most {entries} records and {bytes} bytes")]
+    UnitTooLarge { entries: usize, bytes: usize },
+    #[error("the mutation id was used for another request")]
+    MutationReused,
+    /// Validated under another schema generation: validate again.
+    #[error("the schema changed meanwhile")]
+    StaleGeneration,
+    /// The queue is full.
+    #[error("too many writes are waiting")]
+    Overloaded,
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    #[error("the disk is full")]
+    StorageFull,
+    #[error("the database cannot be written")]
+    ReadOnly,
+    /// For the log only, never for a client.
+    #[error("storage: {0}")]
+    Storage(String),
+}
+
+/// Why a read failed. The texts are for the log, never for a client.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    #[error("no reader was free")]
+    Overloaded,
+    #[error("no entity `{0}`")]
+    UnknownEntity(String),
+    #[error("storage: {0}")]
+    Storage(String),
+}
+
+/// A list: records of `entity` that match every filter, in the order of `sort` and then of id.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub entity: EntityName,
+    pub filter: Vec<(Column, Value)>,
+    pub sort: Vec<(Column, Direction)>,
+    /// Start after the record with these sort values and this id.
+    pub after: Option<(Vec<Value>, RecordId)>,
+    pub limit: usize,
+}
+
+/// A field, or one of the columns that every entity has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Column {
+    Id,
+    Version,
+    CreatedAt,
+    UpdatedAt,
+    Field(FieldIndex),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Ascending,
+    Descending,
+}
+
+/// One row of a list, with the values of the sort columns, from which the caller makes a cursor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub id: RecordId,
+    pub sort_values: Vec<Value>,
+    pub stored: Stored,
+}
+
+/// Bounds of one page of the log: it ends with the unit that reaches one of them.
+#[derive(Debug, Clone, Copy)]
+pub struct LogLimit {
+    pub changes: usize,
+    pub bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogPage {
+    /// Changes in seq order. They end at `to`, which is `after` when there are none; the log goes on when
+    /// `to` < `At::seq`.
+    Changes { changes: Vec<Arc<Change>>, to: Seq },
+    /// `after` is below `At::floor`: what follows it is gone.
+    BelowFloor,
+}
+
+/// One log entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub seq: Seq,
+    /// Empty for `ChangeOp::Schema`.
+    pub entity: EntityName,
+    pub id: RecordId,
+    pub op: ChangeOp,
+    /// JSON object: the old values of the changed fields; for a delete the whole record.
+    pub before: Option<Bytes>,
+    /// JSON object: the whole record after the change.
+    pub after: Option<Bytes>,
+    /// Names of the fields that an update changed, as a JSON array; `None` for other ops.
+    pub changed: Option<Bytes>,
+    pub actor: Option<Arc<str>>,
+    pub mid: Option<MutationId>,
+    pub at: Timestamp,
+    /// The last entry of its unit.
+    pub unit_last: bool,
+    pub generation: Generation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeOp {
+    Create,
+    Update,
+    Delete,
+    /// A new schema generation: nobody resumes across it.
+    Schema,
+}
+
+/// One group commit, in seq order. Holds at least one change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitBatch {
+    pub epoch: Epoch,
+    pub changes: Vec<Arc<Change>>,
+}
+
+impl CommitBatch {
+    /// Seq of the first change.
+    pub fn first(&self) -> Seq {
+        self.changes.first().map_or(Seq::ZERO, |change| change.seq)
+    }
+
+    /// Seq of the last change: the position after this batch.
+    pub fn last(&self) -> Seq {
+        self.changes.last().map_or(Seq::ZERO, |change| change.seq)
+    }
+}
+
+/// The records that a channel is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    Entity(EntityName),
+    Record(EntityName, RecordId),
+}
+
+impl Scope {
+    pub fn entity(&self) -> &EntityName {
+        match self {
+            Scope::Entity(entity) | Scope::Record(entity, _) => entity,
+        }
+    }
+
+    pub fn contains(&self, change: &Change) -> bool {
+        match self {
+            Scope::Entity(entity) => change.op != ChangeOp::Schema && *entity == change.entity,
+            Scope::Record(entity, id) => {
+                change.op != ChangeOp::Schema && *entity == change.entity && *id == change.id
+            }
+        }
+    }
+}
+
+/// Facts about a resume. All false or zero where `known` is false.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// The epoch is one of this database's and `since` is not beyond its end (SEMANTICS P7).
+    pub known: bool,
+    /// The log after `since` holds a schema marker.
+    pub schema_changed: bool,
+    /// Changes of the scope after `since`; counted up to one million.
+    pub backlog: u64,
+    /// Records of the scope now; counted up to one million.
+    pub rows: u64,
+}
