@@ -12,3 +12,8 @@ pub mod protocol;
 pub mod store;
 
 pub mod auth;
+pub mod event_bus;
+
+pub mod channels;
+
+pub mod realtime;
