@@ -25,7 +25,14 @@ const RESERVED: [(&str, &[&str]); 6] = [
     ("SystemTime", &["env.rs"]),
     (
         "tokio::spawn",
-        &["store/sqlite/committer.rs", "event_bus.rs", "channels/channel_manager.rs", "http/ws.rs", "http/server.rs", "app.rs"],
+        &[
+            "store/sqlite/committer.rs",
+            "event_bus.rs",
+            "channels/channel_manager.rs",
+            "http/ws.rs",
+            "http/server.rs",
+            "app.rs",
+        ],
     ),
 ];
 
@@ -66,17 +73,26 @@ fn no_module_looks_up() {
     for (file, text) in sources() {
         let module = module_of(&file);
         let Some(mine) = floor_of(module) else {
-            assert!(["lib", "main", "cli"].contains(&module), "{file} stands on no floor: give it one in ARCHITECTURE.md");
+            assert!(
+                ["lib", "main", "cli"].contains(&module),
+                "{file} stands on no floor: give it one in ARCHITECTURE.md"
+            );
             continue;
         };
         for line in code(&text) {
             for used in line.split("crate::").skip(1) {
-                let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                let used: String =
+                    used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
                 if used == module || used.is_empty() {
                     continue;
                 }
-                let theirs = floor_of(&used).unwrap_or_else(|| panic!("{file} uses crate::{used}, which has no floor"));
-                assert!(theirs < mine, "{file} (floor {mine}) uses crate::{used} (floor {theirs}): {}", line.trim());
+                let theirs = floor_of(&used)
+                    .unwrap_or_else(|| panic!("{file} uses crate::{used}, which has no floor"));
+                assert!(
+                    theirs < mine,
+                    "{file} (floor {mine}) uses crate::{used} (floor {theirs}): {}",
+                    line.trim()
+                );
             }
         }
     }
