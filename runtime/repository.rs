@@ -41,7 +41,7 @@ pub struct Repository {
     /// Read at the start of every request and replaced as a whole; the lock is held for one clone.
     current: RwLock<Current>,
     env: Env,
-    /// Lists occupy at most half of the store's readers, so that reads of one record always find a free one.
+    /// Lists occupy fewer than half of the store's readers, so that reads of one record find a free one.
     lists: Semaphore,
     list_wait: std::time::Duration,
 }
@@ -68,7 +68,7 @@ pub struct Written {
 
 impl Repository {
     pub fn new(store: Arc<dyn Store>, current: Current, config: &StoreConfig, env: Env) -> Repository {
-        let lists = usize::try_from(config.readers / 2).unwrap_or(1).max(1);
+        let lists = usize::try_from(config.readers / 2).unwrap_or(1).saturating_sub(1).max(1);
         Repository {
             store,
             current: RwLock::new(current),
@@ -149,8 +149,9 @@ impl Repository {
     }
 
     /// One record, read in place: the store promises that this is short.
-    pub fn get(&self, entity: &Entity, id: &RecordId) -> Result<At<Stored>, RepositoryError> {
-        let at = self.store.get(&entity.name, id).map_err(error::of_read)?;
+    pub fn get(&self, entity: &Entity, id: &str) -> Result<At<Stored>, RepositoryError> {
+        let id = validate::address(entity, id)?;
+        let at = self.store.get(&entity.name, &id).map_err(error::of_read)?;
         match at.value {
             Some(stored) => Ok(At {
                 epoch: at.epoch,

@@ -43,7 +43,7 @@ impl Validator<'_> {
             Verb::Update | Verb::Replace => self.update(mutation, data),
             Verb::Delete => Ok(Op::Delete {
                 entity: self.entity.name.clone(),
-                id: self.address(mutation)?,
+                id: address(self.entity, mutation.id.as_deref().unwrap_or_default())?,
                 if_version: mutation.if_version,
             }),
         }
@@ -71,7 +71,7 @@ impl Validator<'_> {
     }
 
     fn update(&self, mutation: &Mutation, data: &Body) -> Result<Op, RepositoryError> {
-        let id = self.address(mutation)?;
+        let id = address(self.entity, mutation.id.as_deref().unwrap_or_default())?;
         let mut faults = Faults::default();
         if let Some(json) = data.members().get(ID) {
             faults.keep(ID, self.same_id(json, &id));
@@ -159,13 +159,6 @@ impl Validator<'_> {
         value
     }
 
-    /// The id in the address. One that cannot be an id names no record.
-    fn address(&self, mutation: &Mutation) -> Result<RecordId, RepositoryError> {
-        let text = mutation.id.as_deref().unwrap_or_default();
-        parse_id(self.entity.id_kind, text)
-            .map_err(|_| RepositoryError::NotAnId { entity: self.entity.name.clone(), id: text.to_owned() })
-    }
-
     fn own_id(&self, json: &Json) -> Result<RecordId, Fault> {
         let Json::String(text) = json else {
             return Err(Fault::new("bad_id", format!("must be a text, not {}", body::kind_of(json))));
@@ -187,8 +180,13 @@ fn given_fields(given: Vec<Given>) -> Vec<(FieldIndex, Value)> {
     indexed.filter_map(|(at, given)| Some((FieldIndex(at), given.value()?))).collect()
 }
 
-/// An id of the entity's kind in its canonical form.
-pub(super) fn parse_id(kind: IdKind, text: &str) -> Result<RecordId, IdError> {
+/// The id in an address, canonical. One that cannot be an id names no record.
+pub(super) fn address(entity: &Entity, text: &str) -> Result<RecordId, RepositoryError> {
+    parse_id(entity.id_kind, text)
+        .map_err(|_| RepositoryError::NotAnId { entity: entity.name.clone(), id: text.to_owned() })
+}
+
+fn parse_id(kind: IdKind, text: &str) -> Result<RecordId, IdError> {
     match kind {
         IdKind::Uuid => RecordId::parse_uuid(text),
         IdKind::Text => RecordId::parse_text(text),
