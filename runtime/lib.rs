@@ -15,5 +15,8 @@ pub mod auth;
 pub mod event_bus;
 
 pub mod channels;
+pub mod repository;
 
 pub mod realtime;
+
+pub mod http;
