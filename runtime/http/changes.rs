@@ -53,9 +53,12 @@ fn question(params: &Params) -> Result<PollQuestion, Problem> {
     let views: Vec<&str> = params.all("view").collect();
     if !views.is_empty() && views.len() != channels.len() {
         let (views, channels) = (views.len(), channels.len());
-        return Err(bad(format!("{views} times `view` for {channels} times `channel`: give one for each, or none")));
+        return Err(bad(format!(
+            "{views} times `view` for {channels} times `channel`: give one for each, or none"
+        )));
     }
-    let since = params.one("since")?.map(|text| text.parse().map_err(|error| bad(format!("`since`: {error}"))));
+    let since =
+        params.one("since")?.map(|text| text.parse().map_err(|error| bad(format!("`since`: {error}"))));
     let wait = params.one("wait")?.map(|text| {
         text.parse().map_err(|_| bad("`wait` is a whole number of seconds, at most 25".to_owned()))
     });

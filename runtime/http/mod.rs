@@ -2,6 +2,7 @@
 //!
 //! Knows how requests look; what they mean is the repository's and the session's business.
 
+mod changes;
 mod conditions;
 mod cursor;
 mod edge;
@@ -15,17 +16,20 @@ pub mod problem;
 mod query;
 mod records;
 pub mod server;
+mod ws;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::shown;
 use crate::protocol::Code;
+use crate::realtime::WebSocketManager;
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 use guard::Hosts;
@@ -35,9 +39,12 @@ use problem::Problem;
 #[derive(Clone)]
 pub struct AppState {
     pub repository: Arc<Repository>,
+    pub websockets: Arc<WebSocketManager>,
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,
+    /// Tasks that shutdown waits for: connections, and the sockets that came from them.
+    pub tasks: TaskTracker,
 }
 
 impl AppState {
@@ -55,6 +62,8 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(health::routes())
         .merge(records::routes())
+        .merge(changes::routes())
+        .merge(ws::routes())
         .merge(pages::routes())
         .fallback(pages::fallback)
         .method_not_allowed_fallback(method_not_allowed)

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
+use super::server::Peer;
 use crate::auth::{self, Identity};
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::Refused;
@@ -30,9 +31,8 @@ pub(super) fn routes() -> Router<AppState> {
 async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let shell = Request::from_parts(parts.clone(), ());
-    let mut response = create_response_with_body(&shell, Body::empty).map_err(|error| {
-        Problem::new(Code::BadHeader, format!("this address is for WebSockets: {error}"))
-    })?;
+    let mut response = create_response_with_body(&shell, Body::empty)
+        .map_err(|error| Problem::new(Code::BadHeader, format!("this address is for WebSockets: {error}")))?;
     let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
         return Err(Problem::new(Code::BadHeader, "this connection cannot become a WebSocket"));
     };
@@ -43,7 +43,10 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     let mut presented = Presented::collect(&parts)?;
     presented.token |= offered.iter().any(|protocol| protocol.starts_with("bearer"));
     let caller = admit(&state, &presented).await;
-    tokio::spawn(async move {
+    // The socket keeps the connection's place under the cap.
+    let peer = parts.extensions.remove::<Peer>();
+    state.tasks.clone().spawn(async move {
+        let _peer = peer;
         let io = match upgrade.await {
             Ok(upgraded) => TokioIo::new(upgraded),
             Err(error) => return tracing::debug!(%error, "the upgrade broke off"),
@@ -71,6 +74,7 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
-    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let values =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
