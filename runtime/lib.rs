@@ -20,3 +20,5 @@ pub mod repository;
 pub mod realtime;
 
 pub mod http;
+
+pub mod app;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::env::Env;
@@ -42,6 +43,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,
+    /// Tasks that shutdown waits for: connections, and the sockets that came from them.
+    pub tasks: TaskTracker,
 }
 
 impl AppState {

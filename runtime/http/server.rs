@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::config::HttpConfig;
+use crate::config::{Config, HttpConfig};
 
 /// Who is at the other end; an extension of every request. Whoever keeps a clone keeps the connection's place under
 /// the cap, as an upgraded socket must.
@@ -41,19 +41,20 @@ const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n
 /// How long the loop rests when the process is out of file descriptors.
 const REST: Duration = Duration::from_millis(200);
 
-/// Serves until `shutdown`, then lets requests in flight finish within `shutdown_grace`. `connections` is the cap.
+/// Serves until `shutdown`, then lets requests in flight and the sockets among `tasks` finish within `shutdown_grace`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    config: &HttpConfig,
-    connections: usize,
+    config: &Config,
+    tasks: TaskTracker,
     shutdown: impl Future<Output = ()>,
 ) {
+    let connections = config.realtime.connections.saturating_add(config.http.connections);
     let server = Server {
         router,
-        http: http(config),
+        http: http(&config.http),
         places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
-        tasks: TaskTracker::new(),
+        tasks,
         stop: CancellationToken::new(),
     };
     let mut shutdown = pin!(shutdown);
@@ -67,7 +68,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    server.finish(config.shutdown_grace).await;
+    server.finish(config.http.shutdown_grace).await;
 }
 
 struct Server {
