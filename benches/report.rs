@@ -103,7 +103,7 @@ impl Report {
     /// Prints the aims, writes the JSON; failure when a section failed or an event was lost.
     pub(crate) fn finish(self, lab: &Lab) -> Outcome<ExitCode> {
         if !self.judgements.is_empty() {
-            say("\naims");
+            say(if self.full { "\naims" } else { "\naims (of a short run: this means nothing)" });
         }
         for Judgement { name, value, aim } in &self.judgements {
             let (relation, limit) = match aim {

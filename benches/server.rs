@@ -119,6 +119,15 @@ impl Server {
         procfs::resident_kib(self.child.id())
     }
 
+    /// How it ended and the last that it said, when it is not running any more.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        let output = self.output();
+        let tail: Vec<&str> = output.lines().rev().take(10).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        Some(format!("the server ended ({status}), and said last:\n{}", tail.join("\n")))
+    }
+
     /// Waits until the server has used no processor time for a tenth of a second, five seconds at most.
     pub(crate) async fn settle(&self) -> Outcome<()> {
         let deadline = Instant::now() + Duration::from_secs(5);

@@ -6,7 +6,7 @@ use crate::error::Outcome;
 use crate::lab::Lab;
 use crate::load::{Job, Window, measure};
 use crate::report::{Aim, Report, Row};
-use crate::sections::{creating, tidewire};
+use crate::sections::creating;
 use crate::server::Server;
 use crate::stats::{Latencies, median};
 use crate::tasks_api;
@@ -16,17 +16,16 @@ const CLIENTS: [usize; 4] = [1, 16, 64, 128];
 /// The number of clients at which the aim is set, and the share of the echo that is aimed at.
 const AIM: (usize, f64) = (64, 0.3);
 
-pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     let echo = Server::echo(lab).await?;
     let mut rows = Vec::new();
     for clients in CLIENTS {
         let floor = echoing(&echo, clients);
-        let work = creating(&server, clients);
+        let work = creating(server, clients);
         let (mut floors, mut works) = (Rounds::default(), Rounds::default());
         for _ in 0..lab.scale.rounds {
             floors.add(measure(&echo, &floor, &lab.scale).await?);
-            works.add(measure(&server, &work, &lab.scale).await?);
+            works.add(measure(server, &work, &lab.scale).await?);
         }
         let ratio = works.rate() / floors.rate();
         if clients == AIM.0 {

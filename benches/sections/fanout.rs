@@ -9,7 +9,7 @@ use crate::load::Load;
 use crate::options::SINGLE_RATE;
 use crate::probe::Probe;
 use crate::report::{Aim, Report, Row};
-use crate::sections::{OPENERS, creating, tidewire};
+use crate::sections::{OPENERS, creating};
 use crate::server::Server;
 use crate::stats::{Latencies, median};
 use crate::subscriber::{Fleet, Position};
@@ -22,15 +22,14 @@ const SINGLE_AIM: f64 = 8.0;
 const SATURATED_AIM: f64 = 1.0;
 
 /// Single events: every burst is over before the next begins, so nothing can be put together.
-pub(crate) async fn single(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn single(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     let fleet = Fleet::open(server.addr, lab.scale.subscribers, OPENERS, None);
     let position = fleet.subscribed().await?;
     server.settle().await?;
-    let probe = Probe::start(&server)?;
-    let mut answers = publish_slowly(&server, &fleet, &position, lab.scale.single_creates).await?;
+    let probe = Probe::start(server)?;
+    let mut answers = publish_slowly(server, &fleet, &position, lab.scale.single_creates).await?;
     let lost = fleet.drained(lab.scale.single_creates).await?;
-    let cost = probe.stop(&server)?;
+    let cost = probe.stop(server)?;
     let deliveries = fleet.crowd.events.get();
     let each = cost.server_micros_each(deliveries);
     let mut clock = fleet.crowd.clock.take();
@@ -78,19 +77,18 @@ async fn publish_slowly(
 }
 
 /// Saturation: eight publishers that create again as soon as they are answered.
-pub(crate) async fn saturated(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn saturated(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     let fleet = Fleet::open(server.addr, lab.scale.subscribers, OPENERS, None);
     fleet.subscribed().await?;
     let (mut rows, mut each) = (Vec::new(), Vec::new());
     let (mut creates, mut lost) = (0, 0);
     for round in 1..=lab.scale.rounds {
-        let load = Load::start(&creating(&server, PUBLISHERS), u64::MAX).await?;
+        let load = Load::start(&creating(server, PUBLISHERS), u64::MAX).await?;
         sleep(lab.scale.warm_up).await;
         let (answered, delivered) = (load.answered(), fleet.crowd.events.get());
-        let probe = Probe::start(&server)?;
+        let probe = Probe::start(server)?;
         sleep(lab.scale.window * 2).await;
-        let cost = probe.stop(&server)?;
+        let cost = probe.stop(server)?;
         let (answered, delivered) = (load.answered() - answered, fleet.crowd.events.get() - delivered);
         creates += load.stop().await?.0;
         lost = fleet.drained(creates).await?;

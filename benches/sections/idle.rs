@@ -7,16 +7,16 @@ use tokio::time::sleep;
 use crate::error::Outcome;
 use crate::lab::Lab;
 use crate::report::{Aim, Report, Row};
-use crate::sections::{OPENERS, fill, tidewire};
+use crate::sections::{OPENERS, fill};
+use crate::server::Server;
 use crate::subscriber::Fleet;
 
 /// KiB of resident memory a connection that are aimed at.
 const AIM: f64 = 10.0;
 
-pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     // The first write and its read allocate what any server needs once.
-    fill(&server, 1).await?;
+    fill(server, 1).await?;
     server.settle().await?;
     let before = server.resident_kib()?;
     let count = lab.scale.connections;
@@ -27,7 +27,7 @@ pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     let each = |after: u64| after.saturating_sub(before) as f64 / count as f64;
     let idle = each(server.resident_kib()?);
     // An event that reaches everybody proves that all of them are subscribed.
-    fill(&server, 1).await?;
+    fill(server, 1).await?;
     let lost = fleet.drained(1).await?;
     server.settle().await?;
     let values = vec![

@@ -29,18 +29,29 @@ const OPENERS: usize = 128;
 /// Runs the sections that were asked for; one that fails does not end the others.
 pub(crate) async fn run_all(lab: &Lab, report: &mut Report) {
     for &section in &lab.sections {
-        let result = match section {
-            Section::Creates => creates::run(lab, report).await,
-            Section::Reads => reads::run(lab, report).await,
-            Section::FanoutSingle => fanout::single(lab, report).await,
-            Section::FanoutSaturated => fanout::saturated(lab, report).await,
-            Section::Idle => idle::run(lab, report).await,
-            Section::Storm => storm::run(lab, report).await,
-            Section::Replay => replay::run(lab, report).await,
-        };
-        if let Err(error) = result {
+        if let Err(error) = run(section, lab, report).await {
             report.fail(section.name(), &error);
         }
+    }
+}
+
+async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
+    let mut server = tidewire(lab, report).await?;
+    let result = match section {
+        Section::Creates => creates::run(lab, &server, report).await,
+        Section::Reads => reads::run(lab, &server, report).await,
+        Section::FanoutSingle => fanout::single(lab, &server, report).await,
+        Section::FanoutSaturated => fanout::saturated(lab, &server, report).await,
+        Section::Idle => idle::run(lab, &server, report).await,
+        Section::Storm => storm::run(lab, &server, report).await,
+        Section::Replay => replay::run(lab, &server, report).await,
+    };
+    let Err(error) = result else { return Ok(()) };
+    // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.
+    sleep(Duration::from_millis(300)).await;
+    match server.ended() {
+        Some(end) => Err(BenchError::Wire(format!("{error}; {end}"))),
+        None => Err(error),
     }
 }
 

@@ -10,23 +10,22 @@ use crate::lab::Lab;
 use crate::load::{Job, measure};
 use crate::report::{Report, Row};
 use crate::sections::creates::Rounds;
-use crate::sections::{fill, tidewire};
+use crate::sections::fill;
 use crate::server::Server;
 use crate::tasks_api::get;
 use crate::wire::printable;
 
 const CLIENTS: usize = 64;
 
-pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     let echo = Server::echo(lab).await?;
-    fill(&server, lab.scale.records).await?;
-    let by_id = ids(&server).await?.iter().map(|id| get(server.addr, &format!("/api/tasks/{id}"))).collect();
+    fill(server, lab.scale.records).await?;
+    let by_id = ids(server).await?.iter().map(|id| get(server.addr, &format!("/api/tasks/{id}"))).collect();
     let list = vec![get(server.addr, "/api/tasks?limit=20")];
     let runs = [
         ("echo GET", &echo, job(&echo, vec![get(echo.addr, "/")])),
-        ("get by id", &server, job(&server, by_id)),
-        ("list of 20", &server, job(&server, list)),
+        ("get by id", server, job(server, by_id)),
+        ("list of 20", server, job(server, list)),
     ];
     let mut rounds: [Rounds; 3] = Default::default();
     for _ in 0..lab.scale.rounds {

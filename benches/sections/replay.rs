@@ -4,27 +4,27 @@ use crate::error::{BenchError, Outcome};
 use crate::lab::Lab;
 use crate::probe::Probe;
 use crate::report::{Report, Row};
-use crate::sections::{fill, tidewire};
+use crate::sections::fill;
+use crate::server::Server;
 use crate::stats::median;
 use crate::subscriber::Fleet;
 
-pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     let first = Fleet::open(server.addr, 1, 1, None);
     let since = first.subscribed().await?;
     first.cut().await;
     let changes = lab.scale.changes;
-    fill(&server, changes).await?;
+    fill(server, changes).await?;
     let (mut rates, mut megabytes, mut cpu, mut driver, mut lost) = (vec![], vec![], vec![], vec![], 0);
     for _ in 0..lab.scale.rounds {
         server.settle().await?;
-        let probe = Probe::start(&server)?;
+        let probe = Probe::start(server)?;
         let client = Fleet::open(server.addr, 1, 1, Some(&since));
         client.subscribed().await?;
         if !client.until(|crowd| crowd.live.get() == 1).await? {
             return Err(BenchError::Wire("a replay was never closed by the `pong` of its channel".into()));
         }
-        let cost = probe.stop(&server)?;
+        let cost = probe.stop(server)?;
         // The closing pong follows the last replayed event, so nothing may come after it.
         lost += changes.abs_diff(client.crowd.events.get()) + client.crowd.faults.get();
         let seconds = (client.crowd.live_at.get() - client.opened_at).as_secs_f64();

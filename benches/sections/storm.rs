@@ -4,7 +4,7 @@ use crate::error::{BenchError, Outcome};
 use crate::lab::Lab;
 use crate::probe::Probe;
 use crate::report::{Report, Row};
-use crate::sections::{OPENERS, fill, tidewire};
+use crate::sections::{OPENERS, fill};
 use crate::server::Server;
 use crate::stats::median;
 use crate::subscriber::{Fleet, Position};
@@ -12,20 +12,19 @@ use crate::subscriber::{Fleet, Position};
 /// Changes that everybody misses in the second kind of storm.
 const MISSED: u64 = 10;
 
-pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
-    let server = tidewire(lab, report).await?;
+pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {
     let count = lab.scale.connections;
     let mut fleet = Fleet::open(server.addr, count, OPENERS, None);
     let mut since = fleet.subscribed().await?;
-    let mut rows = Vec::new();
+    let (mut rows, mut lost_in_all) = (Vec::new(), 0);
     for missed in [0, MISSED] {
         let mut storms = Vec::new();
         for _ in 0..lab.scale.rounds {
             fleet.cut().await;
-            fill(&server, missed).await?;
+            fill(server, missed).await?;
             server.settle().await?;
             let storm;
-            (fleet, storm) = resume(&server, count, &since, missed).await?;
+            (fleet, storm) = resume(server, count, &since, missed).await?;
             since.seq += missed;
             storms.push(storm);
         }
@@ -36,11 +35,13 @@ pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
             ("all through s", of(|storm| storm.through)),
             ("server CPU µs/reconnect", of(|storm| storm.cpu)),
             ("lost", lost as f64),
+            ("driver CPU µs/reconnect", of(|storm| storm.driver)),
         ];
         rows.push(Row { label: format!("{count} connections, {missed} missed"), values });
-        report.judge_lost("storm", lost);
+        lost_in_all += lost;
     }
     report.table("storm", rows);
+    report.judge_lost("storm", lost_in_all);
     fleet.cut().await;
     Ok(())
 }
@@ -53,6 +54,8 @@ struct Storm {
     through: f64,
     /// Microseconds of the server's processor time a connection.
     cpu: f64,
+    /// The same of the driver's.
+    driver: f64,
     lost: u64,
 }
 
@@ -72,6 +75,7 @@ async fn resume(server: &Server, count: usize, since: &Position, missed: u64) ->
         subscribed: (fleet.crowd.subscribed_at.get() - fleet.opened_at).as_secs_f64(),
         through: (fleet.crowd.live_at.get() - fleet.opened_at).as_secs_f64(),
         cpu: cost.server_micros_each(count as u64),
+        driver: cost.driver.as_secs_f64() * 1e6 / count as f64,
         lost,
     };
     Ok((fleet, storm))
