@@ -67,6 +67,13 @@ impl Lab {
         if server == driver {
             report.warn("only one core: server and driver share it, so compare these figures with nothing");
         }
+        let load = procfs::load_average();
+        report.fact("load average before the run", format!("{load}"));
+        if load > 0.5 {
+            report.warn(
+                "other programs are or were busy: figures a second will be too low, CPU figures less so",
+            );
+        }
         let (median, slow) = disk::sync_millis(&self.folder)?;
         let kind = disk::file_system(&self.folder);
         report.fact(

@@ -50,6 +50,12 @@ pub(crate) fn machine() -> String {
     )
 }
 
+/// How many programs wanted a core on average over the last minute.
+pub(crate) fn load_average() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
+}
+
 /// Most connections that the kernel keeps for a listener that has not accepted them yet.
 pub(crate) fn accept_backlog() -> String {
     fs::read_to_string("/proc/sys/net/core/somaxconn")

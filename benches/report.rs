@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{BenchError, Outcome};
 use crate::lab::Lab;
-use crate::probe::Cost;
 
 /// One line of a section's table: what was measured, then named values.
 #[derive(Debug, Clone)]
@@ -84,9 +83,8 @@ impl Report {
         self.judge(format!("{section}: events lost"), lost as f64, Aim::AtMost(0.0));
     }
 
-    /// Warns when the driver, not the server, was at its limit, or neither of them.
-    pub(crate) fn judge_load(&mut self, label: &str, cost: &Cost) {
-        let (server, driver) = (cost.server_busy(), cost.driver_busy());
+    /// Warns when the driver, not the server, was at its limit, or neither of them. Both are percents of a core.
+    pub(crate) fn judge_load(&mut self, label: &str, server: f64, driver: f64) {
         if driver > 95.0 && server < 90.0 {
             self.warn(&format!("{label}: the driver was the limit (server {server:.0} % busy)"));
         } else if server < 75.0 && driver < 75.0 {
@@ -106,12 +104,9 @@ impl Report {
             say(if self.full { "\naims" } else { "\naims (of a short run: this means nothing)" });
         }
         for Judgement { name, value, aim } in &self.judgements {
-            let (relation, limit) = match aim {
-                Aim::AtLeast(limit) => ("at least", limit),
-                Aim::AtMost(limit) => ("at most", limit),
-            };
+            let (relation, limit) = aim.limit();
             let verdict = if aim.met(*value) { "met    " } else { "NOT MET" };
-            say(&format!("  {verdict}  {name}: {} ({relation} {})", number(*value), number(*limit)));
+            say(&format!("  {verdict}  {name}: {} ({relation} {})", number(*value), number(limit)));
         }
         let path = lab.folder.join("spine.json");
         let text = format!("{:#}\n", self.json());
@@ -134,6 +129,13 @@ impl Report {
 }
 
 impl Aim {
+    fn limit(self) -> (&'static str, f64) {
+        match self {
+            Aim::AtLeast(limit) => ("at least", limit),
+            Aim::AtMost(limit) => ("at most", limit),
+        }
+    }
+
     fn met(self, value: f64) -> bool {
         match self {
             Aim::AtLeast(limit) => value >= limit,
@@ -150,10 +152,7 @@ fn row(row: &Row) -> Value {
 
 fn judgement(judgement: &Judgement) -> Value {
     let Judgement { name, value, aim } = judgement;
-    let (relation, limit) = match aim {
-        Aim::AtLeast(limit) => ("at least", limit),
-        Aim::AtMost(limit) => ("at most", limit),
-    };
+    let (relation, limit) = aim.limit();
     json!({ "name": name, "value": value, "relation": relation, "limit": limit, "met": aim.met(*value) })
 }
 

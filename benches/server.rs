@@ -60,6 +60,8 @@ impl Server {
         let (out, err) = file(1)
             .and_then(|out| Ok((out, file(2)?)))
             .map_err(|source| BenchError::io("create a file for the server's output", source))?;
+        // Colours would stand between the words that are looked for in the output.
+        command.env("NO_COLOR", "1");
         command.current_dir(home.path()).stdin(Stdio::null()).stdout(out).stderr(err);
         let child = command.spawn().map_err(|source| {
             BenchError::Setup(format!(

@@ -27,7 +27,11 @@ pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outc
             floors.add(measure(&echo, &floor, &lab.scale).await?);
             works.add(measure(server, &work, &lab.scale).await?);
         }
-        let ratio = works.rate() / floors.rate();
+        if clients >= AIM.0 {
+            floors.judge_load(&format!("creates, echo at {clients} clients"), report);
+            works.judge_load(&format!("creates at {clients} clients"), report);
+        }
+        let ratio = works.share_of(&floors);
         if clients == AIM.0 {
             report.judge("creates: share of the echo at 64 clients", ratio, Aim::AtLeast(AIM.1));
         }
@@ -70,9 +74,19 @@ impl Rounds {
         median(&self.rates)
     }
 
+    /// The median of the rounds' ratios: both sides of one round had the same neighbours.
+    fn share_of(&self, floor: &Rounds) -> f64 {
+        let shares = self.rates.iter().zip(&floor.rates).map(|(rate, floor)| rate / floor);
+        median(&shares.collect::<Vec<f64>>())
+    }
+
     /// Microseconds of the server's processor time for each answer.
     pub(crate) fn cpu(&self) -> f64 {
         median(&self.cpu)
+    }
+
+    fn judge_load(&self, label: &str, report: &mut Report) {
+        report.judge_load(label, median(&self.server_busy), median(&self.driver_busy));
     }
 
     pub(crate) fn columns(&mut self) -> Vec<(&'static str, f64)> {

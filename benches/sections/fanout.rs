@@ -94,7 +94,7 @@ pub(crate) async fn saturated(lab: &Lab, server: &Server, report: &mut Report) -
         lost = fleet.drained(creates).await?;
         each.push(cost.server_micros_each(delivered));
         let label = format!("round {round}: {} subscribers", lab.scale.subscribers);
-        report.judge_load(&format!("fanout-saturated, {label}"), &cost);
+        report.judge_load(&format!("fanout-saturated, {label}"), cost.server_busy(), cost.driver_busy());
         let values = vec![
             ("deliveries/s", cost.per_second(delivered)),
             ("creates/s", cost.per_second(answered)),
