@@ -1,0 +1,4 @@
+//! What several tests share. Knows nothing of single stories.
+
+pub(crate) mod model;
+pub(crate) mod studio;
