@@ -160,6 +160,7 @@ proptest! {
                     assert_eq!(told(real), told(model), "{unit:?}");
                 }
                 same_log(&sqlite, &memory);
+                same_surveys(&sqlite, &memory);
                 while published.len() < sqlite.head() as usize {
                     published.extend(sqlite.batches.next().await.changes.iter().cloned());
                 }
@@ -167,7 +168,6 @@ proptest! {
                 assert_eq!(published[floor as usize..], sqlite.log(floor));
             }
             queries.iter().for_each(|query| same_lists(&sqlite, &memory, query));
-            same_surveys(&sqlite, &memory);
         });
     }
 }

@@ -409,7 +409,9 @@ async fn answers_leave_before_the_batch() {
     let opened = open(folder.path(), schema(), &StoreConfig { queue: 2, ..defaults() });
     // Nobody takes batches: 64 fit, the 65th holds the committer back, and still every writer has its answer.
     for n in 1..=65 {
-        assert_eq!(opened.store.commit(unit([project(n)])).await.unwrap().seq, Seq(n as u64));
+        let answer = opened.store.commit(unit([project(n)]));
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(10), answer).await;
+        assert_eq!(answer.expect("an answer does not wait for listeners").unwrap().seq, Seq(n as u64));
     }
     // The committer waits, so these wait; one more is refused at once.
     let store = opened.store.clone();
