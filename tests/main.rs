@@ -1,5 +1,6 @@
 //! The one test binary: each module tells stories about one boundary.
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod support;
 
@@ -7,3 +8,6 @@ mod floor_plan;
 mod outbox;
 mod protocol_document;
 mod session;
+mod store_conformance;
+mod store_equivalence;
+mod store_sqlite;

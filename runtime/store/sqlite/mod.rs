@@ -5,6 +5,7 @@
 mod apply;
 mod cascade;
 mod committer;
+mod counts;
 mod difference;
 mod evolution;
 mod group;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
+use super::counts::Counts;
 use super::listing;
 use super::log;
 use super::rows::{Sql, column_value, read_record, signed, unsigned};
-use super::tables::{Catalog, Table, quoted};
+use super::tables::{Catalog, Table};
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Record};
 use crate::store::{At, Listed, LogLimit, LogPage, Query, Scope, StoreError, Stored, Survey};
@@ -26,6 +27,7 @@ pub(super) struct Reader {
     epoch: Epoch,
     /// Earlier epochs with their last valid position.
     ended: HashMap<Epoch, Seq>,
+    counts: Counts,
 }
 
 type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -37,7 +39,7 @@ impl Reader {
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        Reader { pool, catalog, epoch, ended }
+        Reader { pool, catalog, epoch, ended, counts: Counts::default() }
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
@@ -90,9 +92,16 @@ impl Reader {
                 known: true,
                 schema_changed: schema_changed(conn, since.seq)?,
                 backlog: backlog(conn, scope, since.seq)?,
-                rows: rows(conn, table, scope)?,
+                rows: self.rows(conn, at, table, scope)?,
             })
         })
+    }
+
+    fn rows(&self, conn: &Connection, at: &At<()>, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
+        match scope {
+            Scope::Entity(_) => self.counts.of(conn, at, table).map(|count| count.min(COUNTED)),
+            Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
+        }
     }
 
     pub(super) fn head(&self) -> Result<At<()>, StoreError> {
@@ -164,18 +173,6 @@ fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64
                 r#"SELECT count(*) FROM (SELECT 1 FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2 AND "id" = ?4 LIMIT ?3)"#,
             )?
             .query_row(params![since, &**entity, most, id.as_str()], count),
-    }
-}
-
-/// A bare `count(*)` is the one that SQLite answers from page headers, without looking at rows.
-fn rows(conn: &Connection, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
-    match scope {
-        Scope::Entity(_) => {
-            let all = format!("SELECT count(*) FROM {}", quoted(&table.entity.plural));
-            let count: u64 = conn.prepare_cached(&all)?.query_row([], |row| row.get(0).map(unsigned))?;
-            Ok(count.min(COUNTED))
-        }
-        Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
     }
 }
 
