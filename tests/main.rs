@@ -6,8 +6,13 @@ mod support;
 
 mod floor_plan;
 mod outbox;
+mod polling;
 mod protocol_document;
+mod realtime;
+mod schema_files;
 mod session;
+mod slow_reader;
 mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;
+mod stress;

@@ -48,7 +48,8 @@ impl TestApp {
         };
         change(&mut config);
         let loaded = tidewire::schema::load(&config.schemas).expect("the shipped schemas have no errors");
-        let app = App::open(config, Arc::new(loaded.schema), Env::system()).expect("an empty folder can be opened");
+        let app =
+            App::open(config, Arc::new(loaded.schema), Env::system()).expect("an empty folder can be opened");
         let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -99,7 +100,9 @@ impl TestApp {
             }
         };
         let groups = || self.websockets.stats().groups;
-        tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| panic!("{} groups, not {count}", groups()));
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .unwrap_or_else(|_| panic!("{} groups, not {count}", groups()));
     }
 
     /// Asks the server to stop; the answer completes when it has.
@@ -128,7 +131,9 @@ impl Client {
 
     /// One request; the answer's status and body (null when empty).
     pub async fn any(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        self.try_any(method, path, &body, &[]).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.try_any(method, path, &body, &[])
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     pub async fn try_any(
@@ -199,8 +204,9 @@ impl Client {
     pub async fn batch_of_creates(&self, titles: &[&str]) -> (u16, Value) {
         let repository = self.repository.as_ref().expect("a client of a TestApp");
         let identity = Identity { user: None, address: [127, 0, 0, 1].into() };
-        let create = |title: &&str| Mutation::create(&"Task".into(), body(json!({"title": title})));
-        let written = repository.batch(&identity, titles.iter().map(create).collect(), None).await;
+        let create = |title: &&str| Mutation::create("Task", body(json!({"title": title})));
+        let mutations: Vec<Mutation> = titles.iter().map(create).collect();
+        let written = repository.batch(&identity, &mutations, None).await;
         (if written.is_ok() { 201 } else { 422 }, Value::Null)
     }
 

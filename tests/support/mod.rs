@@ -1,7 +1,10 @@
 //! What several stories need.
 
+pub mod app;
 pub mod fixtures;
 pub mod follower;
 pub(crate) mod model;
+pub mod process;
+pub mod random;
 pub mod socket;
 pub(crate) mod studio;
