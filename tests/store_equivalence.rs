@@ -11,7 +11,7 @@ use tidewire::store::{Column, CommitError, Direction, LogPage, Op, Outcome, Quer
 use crate::support::studio::*;
 
 /// Few enough ids that they meet all the time.
-const IDS: std::ops::Range<u128> = 1..6;
+const IDS: std::ops::Range<u128> = 1..7;
 
 /// Small enough that every bound is met, too.
 fn config() -> StoreConfig {
@@ -56,10 +56,10 @@ fn op() -> impl Strategy<Value = Op> {
     let version = prop_oneof![3 => Just(None), 1 => (1..4u64).prop_map(Some)];
     let entity = prop_oneof![Just("User"), Just("Project"), Just("Task"), Just("Task"), Just("Invoice")];
     let some = prop_oneof![
-        2 => IDS.prop_map(user),
+        3 => IDS.prop_map(user),
         3 => (IDS, code()).prop_map(|(n, code)| create("Project", n, vec![code])),
-        5 => (IDS, fields()).prop_map(|(n, set)| task(n, set)),
-        1 => (IDS, IDS).prop_map(|(n, to)| invoice(n, to)),
+        8 => (IDS, fields()).prop_map(|(n, set)| task(n, set)),
+        3 => (IDS, IDS).prop_map(|(n, to)| invoice(n, to)),
         5 => (IDS, fields()).prop_map(|(n, set)| update("Task", n, set)),
         2 => (IDS, code()).prop_map(|(n, code)| update("Project", n, [(FieldIndex(0), code)])),
         3 => (entity, IDS).prop_map(|(entity, n)| delete(entity, n)),
@@ -141,12 +141,12 @@ fn same_surveys(sqlite: &Studio, memory: &Studio) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sqlite_does_what_the_model_does(
         groups in prop::collection::vec(prop::collection::vec(some_unit(), 1..6), 1..16),
-        queries in prop::collection::vec(query(), 4),
+        queries in prop::collection::vec(query(), 16),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

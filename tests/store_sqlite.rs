@@ -469,6 +469,7 @@ async fn a_group_ends_at_its_bounds_and_the_rest_follows() {
     let Opened { store, mut batches, .. } = open(folder.path(), schema(), &config);
     let outcomes = join_all((1..=8).map(|n| store.commit(unit([project(n)])))).await;
     assert_eq!(outcomes.last().unwrap().as_ref().unwrap().seq, Seq(8));
+    store.close().await;
     let sizes = [batches.recv().await, batches.recv().await, batches.recv().await];
     assert_eq!(sizes.map(|batch| batch.unwrap().changes.len()), [3, 3, 2]);
 
@@ -477,6 +478,7 @@ async fn a_group_ends_at_its_bounds_and_the_rest_follows() {
     let Opened { store, mut batches, .. } = open(folder.path(), schema(), &config);
     let long = |n| unit([task(n, [(TITLE, words(&"x".repeat(1_400)))])]);
     join_all((1..=3).map(|n| store.commit(long(n)))).await;
+    store.close().await;
     let sizes = [batches.recv().await, batches.recv().await];
     assert_eq!(sizes.map(|batch| batch.unwrap().changes.len()), [2, 1]);
 }
@@ -509,18 +511,4 @@ async fn a_long_chain_of_records_goes_in_one_delete() {
     let page = opened.store.log(Seq(9_000), LogLimit { changes: 1, bytes: 1 }).unwrap();
     let deleted = changes(page);
     assert_eq!((deleted.len(), &deleted[0].id, &deleted[8_999].id), (9_000, &id(9_000), &id(1)));
-}
-
-#[tokio::test]
-async fn readers_that_find_no_connection_are_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = StoreConfig { readers: 1, ..defaults() };
-    let opened = open(folder.path(), schema(), &config);
-    opened.store.commit(unit([project(1)])).await.unwrap();
-    // One connection serves any number of readers that come after each other.
-    let reads = (0..8).map(|_| {
-        let store = opened.store.clone();
-        tokio::task::spawn_blocking(move || store.get("Project", &id(1)).unwrap().value.is_some())
-    });
-    assert!(join_all(reads).await.into_iter().all(Result::unwrap));
 }

@@ -364,6 +364,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_without_its_log_entry_is_never_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let unlogged = r#"CREATE TEMP TRIGGER unlogged BEFORE INSERT ON "_changes" WHEN NEW."id" = 'b'
+            BEGIN SELECT RAISE(ABORT, 'planted'); END"#;
+        writer.conn.as_ref().unwrap().execute_batch(unlogged).unwrap();
+        let done = writer.run([note("a", 1), note("b", 1), note("c", 1)].into());
+        assert!(seqs(&done).iter().all(|seq| matches!(seq, Err(CommitError::Storage(_)))));
+        assert_eq!(seqs(&writer.run([note("b", 1), note("a", 1)].into())), [Ok(1), Ok(2)]);
+    }
+
+    #[test]
     fn a_commit_that_was_never_reported_is_announced_by_the_next_writer() {
         let folder = tempfile::tempdir().unwrap();
         let mut first = writer(folder.path());

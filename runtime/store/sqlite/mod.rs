@@ -10,6 +10,7 @@ mod difference;
 mod evolution;
 mod group;
 mod idempotency;
+mod images;
 mod listing;
 mod log;
 mod open;

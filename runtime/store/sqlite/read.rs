@@ -10,12 +10,13 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::counts::Counts;
+use super::images::stored;
 use super::listing;
 use super::log;
 use super::rows::{Sql, column_value, read_record, signed, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::{Epoch, Position, RecordId, Seq};
-use crate::schema::{Generation, Record};
+use crate::schema::Generation;
 use crate::store::{At, Listed, LogLimit, LogPage, Query, Scope, StoreError, Stored, Survey};
 
 /// `Survey` counts no further.
@@ -49,7 +50,7 @@ impl Reader {
         let read = |row: &Row<'_>| {
             let found = row.get_ref(3)?.as_str_or_null()?.is_some();
             let record = if found { Some(read_record(row, 3, &table.entity)?) } else { None };
-            Ok(self.at(row)?.with(record.map(|record| stored(&record, table))))
+            Ok(self.at(row)?.with(record.map(|record| stored(&record, &table.entity))))
         };
         select.query_row([id.as_str()], read).map_err(storage)
     }
@@ -65,7 +66,7 @@ impl Reader {
                 let record = read_record(row, 0, &table.entity)?;
                 let sort_values =
                     query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
-                listed.push(Listed { sort_values, stored: stored(&record, table), id: record.id });
+                listed.push(Listed { sort_values, stored: stored(&record, &table.entity), id: record.id });
             }
             Ok(listed)
         })
@@ -176,10 +177,6 @@ fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64
     }
 }
 
-fn stored(record: &Record, table: &Table) -> Stored {
-    Stored { version: record.version, json: record.to_json(&table.entity) }
-}
-
 fn storage(error: rusqlite::Error) -> StoreError {
     StoreError::Storage(error.to_string())
 }
@@ -187,5 +184,30 @@ fn storage(error: rusqlite::Error) -> StoreError {
 impl At<()> {
     fn with<T>(self, value: T) -> At<T> {
         At { epoch: self.epoch, seq: self.seq, floor: self.floor, generation: self.generation, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::env::Env;
+    use crate::schema::Schema;
+    use crate::store::Store;
+    use crate::store::sqlite::SqliteStore;
+
+    #[tokio::test]
+    async fn a_read_that_finds_no_connection_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            StoreConfig { readers: 1, read_wait: Duration::from_millis(1), ..StoreConfig::default() };
+        let opened =
+            SqliteStore::open(folder.path(), &Arc::new(Schema::default()), &config, Env::system()).unwrap();
+        let taken = opened.store.reader.connection().unwrap();
+        assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
+        drop(taken);
+        assert_eq!(opened.store.head().map(|at| at.seq), Ok(Seq::ZERO));
     }
 }
