@@ -18,6 +18,8 @@ export class Rows {
   #epoch;
   /** A snapshot on its way: S_1 and the ids on its pages. @type {{seq: number, ids: Set<string>} | null} */
   #filling = null;
+  /** From `subscribed` or `resync` to the `pong` that ends it: what arrives is not one state of the server yet. */
+  #settling = false;
 
   /** In order of first sight. */
   all() {
@@ -27,6 +29,7 @@ export class Rows {
   clear() {
     this.#rows.clear();
     this.#filling = null;
+    this.#settling = false;
   }
 
   /**
@@ -37,12 +40,14 @@ export class Rows {
     const { type, payload, seq = frame.at } = frame;
     switch (type) {
       case 'subscribed':
+        this.#filling = null;
         if (payload.recovered !== true) this.#begin(payload);
-        else this.#filling = null;
         this.#epoch = payload.epoch;
+        this.#settling = true;
         return false;
       case 'resync':
         this.#begin(payload);
+        this.#settling = true;
         return false;
       case 'snapshot':
         for (const row of payload.rows) {
@@ -53,12 +58,13 @@ export class Rows {
       case 'entity:created':
       case 'entity:updated':
         this.#put(payload, seq);
-        return !frame.more && !this.#filling;
+        return !frame.more && !this.#settling;
       case 'entity:deleted':
         if (this.#isNews(payload.id, seq)) this.#rows.delete(payload.id);
-        return !frame.more && !this.#filling;
+        return !frame.more && !this.#settling;
       case 'pong':
         this.#sweep();
+        this.#settling = false;
         return true;
       default:
         return false;
