@@ -26,7 +26,7 @@ pub(crate) fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
 pub(crate) fn upgrade(addr: SocketAddr) -> Vec<u8> {
     format!(
         "GET /ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c3BpbmUgb2YgdGhlIGhvdXNl\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c3BpbmUgb2YgYSBob3VzZQ==\r\n\r\n"
     )
     .into_bytes()
 }

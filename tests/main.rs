@@ -9,7 +9,6 @@ mod outbox;
 mod polling;
 mod protocol_document;
 mod realtime;
-mod schema_files;
 mod session;
 mod slow_reader;
 mod store_conformance;
