@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,7 @@ pub struct App {
     found: Found,
     bus_task: JoinHandle<()>,
     channels_task: JoinHandle<()>,
+    runtime: LiveRuntime,
 }
 
 /// What opening found, for whoever started the server.
@@ -43,19 +45,32 @@ pub struct Found {
     pub report: OpenReport,
 }
 
+/// Why a server could not be made ready. The text is for whoever starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("{0}")]
+    Store(OpenError),
+    #[error("the threads for live connections cannot be started: {0}")]
+    Runtime(std::io::Error),
+}
+
 impl App {
     /// Opens the store and starts the tasks between it and the sockets. Blocks for the database; needs a tokio runtime
     /// around it.
-    pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, OpenError> {
+    pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
-        let opened = SqliteStore::open(&config.data, &schema, &config.store, env.clone())?;
+        let opened =
+            SqliteStore::open(&config.data, &schema, &config.store, env.clone()).map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
 
         let live = &config.realtime;
         let ring = Arc::new(Ring::new(report.epoch.clone(), report.head, live.ring_changes, live.ring_bytes));
-        let (channels, awaited, channels_task) =
-            ChannelManager::start(ring.clone(), report.head, env.clone());
+        let runtime = LiveRuntime::start().map_err(AppError::Runtime)?;
+        let (channels, awaited, channels_task) = {
+            let _on_the_live_runtime = runtime.handle().enter();
+            ChannelManager::start(ring.clone(), report.head, env.clone())
+        };
         let (event_bus, bus_task) = EventBus::start(opened.batches, awaited);
 
         let around = Surroundings {
@@ -70,7 +85,18 @@ impl App {
         let repository = Arc::new(Repository::new(store, current, &config.store, env.clone()));
         let found = Found { data: config.data.clone(), generation, report };
         let store = opened.store;
-        Ok(App { config, env, store, repository, websockets, event_bus, found, bus_task, channels_task })
+        Ok(App {
+            config,
+            env,
+            store,
+            repository,
+            websockets,
+            event_bus,
+            found,
+            bus_task,
+            channels_task,
+            runtime,
+        })
     }
 
     pub fn found(&self) -> &Found {
@@ -101,6 +127,7 @@ impl App {
             hosts,
             env: self.env,
             tasks: tasks.clone(),
+            live: self.runtime.handle().clone(),
         };
         let stop = async {
             shutdown.await;
@@ -115,5 +142,33 @@ impl App {
         }
         self.channels_task.abort();
         Ok(())
+    }
+}
+
+/// The runtime of live connections: ChannelManager and the sockets' tasks.
+///
+/// A batch wakes every subscriber's task. On one runtime a request would wait behind all of them, several times over
+/// before it is answered, and each batch would hold what few writes got through. With a runtime of their own the
+/// operating system shares the cores between the two: answers stay quick however many listen, commits stay large, and
+/// one write carries what several commits brought (docs/performance.md).
+struct LiveRuntime(Option<Runtime>);
+
+impl LiveRuntime {
+    fn start() -> std::io::Result<LiveRuntime> {
+        let runtime = Builder::new_multi_thread().thread_name("tidewire-live").enable_all().build()?;
+        Ok(LiveRuntime(Some(runtime)))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("the runtime is taken only by `drop`").handle()
+    }
+}
+
+impl Drop for LiveRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Its tasks were awaited; waiting for its threads is not possible from within another runtime.
+            runtime.shutdown_background();
+        }
     }
 }

@@ -271,6 +271,19 @@ fn several_resumes_share_one_reading_of_the_log() {
 }
 
 #[test]
+fn a_channel_that_is_ahead_of_a_reading_is_not_attached_inside_a_batch() {
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &since(4));
+    peer.on(Input::Read(survey(20, true, 9)));
+    // A page of a batch that goes on to 20; then the second channel begins further back, where the ring ends at 6.
+    peer.subscribe("entity:Note", &since(3));
+    peer.on(Input::Read(log(20, 8, vec![change(8, "Task", 1, ChangeOp::Create)])));
+    peer.on(Input::Read(survey(20, true, 1)));
+    let effects = peer.on(Input::Read(log(6, 6, vec![])));
+    assert_eq!(heard(&effects), ["attach after 6", "read log 8"], "only the one that has come to the head");
+}
+
+#[test]
 fn a_lagging_connection_goes_on_from_what_it_wrote() {
     let mut peer = Peer::new();
     let attachment = peer.live(5);

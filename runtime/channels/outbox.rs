@@ -6,10 +6,12 @@
 //! frames keep their order; too many of them mean that the peer asks without reading, and close it (4013).
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::groups::AttachmentId;
 use crate::ids::Seq;
@@ -79,7 +81,8 @@ pub struct Outbox {
     limits: OutboxLimits,
     /// Held for one append or one drain; never across an await.
     queue: Mutex<Queue>,
-    wake: Notify,
+    /// The one task that drains.
+    reader: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +109,7 @@ pub enum Appended {
 
 impl Outbox {
     pub fn new(limits: OutboxLimits) -> Outbox {
-        Outbox { limits, queue: Mutex::new(Queue::default()), wake: Notify::new() }
+        Outbox { limits, queue: Mutex::new(Queue::default()), reader: AtomicWaker::new() }
     }
 
     /// Appends the events of one batch. An empty outbox takes one buffer of any size.
@@ -127,7 +130,7 @@ impl Outbox {
             queue.items.push_back(item);
         }
         drop(queue);
-        self.wake.notify_one();
+        self.reader.wake();
         if full { Appended::FellBehind } else { Appended::Queued }
     }
 
@@ -144,13 +147,14 @@ impl Outbox {
             queue.items.push_back(Item::Control { frame, note, on_lag });
         }
         drop(queue);
-        self.wake.notify_one();
+        self.reader.wake();
     }
 
     /// Takes everything that waits, at most about `max_bytes` of it; what is taken is written, come what may.
     pub fn drain(&self, max_bytes: usize) -> Drained {
         let mut queue = self.queue.lock();
-        let mut drained = Drained { overflowed: queue.overflowed, ..Drained::default() };
+        let overflowed = std::mem::take(&mut queue.overflowed);
+        let mut drained = Drained { overflowed, ..Drained::default() };
         let mut taken = 0;
         while taken < max_bytes {
             let Some(item) = queue.items.pop_front() else { break };
@@ -160,19 +164,27 @@ impl Outbox {
         if queue.items.is_empty() {
             // What was queued when the outbox fell behind has been taken now, and nothing was queued after it
             // that the new lag number does not cover.
-            queue.items.shrink_to(16);
+            queue.items.shrink_to(4);
             if std::mem::take(&mut queue.lagged) {
                 drained.lagged = Some(queue.lag);
             }
-        } else {
-            self.wake.notify_one();
         }
         drained
     }
 
-    /// Completes when there is something to drain.
+    /// Completes when there is something to drain. One task at a time may wait.
     pub async fn ready(&self) {
-        self.wake.notified().await;
+        poll_fn(|context| self.poll_ready(context)).await;
+    }
+
+    fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
+        self.reader.register(context.waker());
+        let queue = self.queue.lock();
+        if queue.items.is_empty() && !queue.lagged && !queue.overflowed {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
     pub fn lag(&self) -> Lag {

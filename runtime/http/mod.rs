@@ -45,6 +45,8 @@ pub struct AppState {
     pub env: Env,
     /// Tasks that shutdown waits for: connections, and the sockets that came from them.
     pub tasks: TaskTracker,
+    /// The runtime of live connections (`app.rs` says why there are two).
+    pub live: tokio::runtime::Handle,
 }
 
 impl AppState {

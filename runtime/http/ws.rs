@@ -3,14 +3,18 @@
 //! Host and Origin are judged before the upgrade (`guard.rs`); everything that a caller brought along is refused after it,
 //! since a browser cannot read the answer to an upgrade that failed.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::upgrade::OnUpgrade;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::AppState;
@@ -19,7 +23,7 @@ use super::problem::Problem;
 use super::server::Peer;
 use crate::auth::{self, Identity};
 use crate::protocol::{CloseCode, Code};
-use crate::realtime::Refused;
+use crate::realtime::{Refused, WebSocketManager};
 
 /// The sub-protocol that a client may name.
 const SUB_PROTOCOL: &str = "tidewire.v1";
@@ -45,16 +49,14 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     let caller = admit(&state, &presented).await;
     // The socket keeps the connection's place under the cap.
     let peer = parts.extensions.remove::<Peer>();
-    state.tasks.clone().spawn(async move {
-        let _peer = peer;
-        let io = match upgrade.await {
-            Ok(upgraded) => TokioIo::new(upgraded),
-            Err(error) => return tracing::debug!(%error, "the upgrade broke off"),
-        };
-        match caller {
-            Ok(identity) => state.websockets.clone().serve(io, identity).await,
-            Err(refused) => state.websockets.refuse(io, &refused).await,
-        };
+    let (tasks, live) = (state.tasks.clone(), state.live.clone());
+    tasks.clone().spawn(async move {
+        match upgrade.await.map_err(std::io::Error::other).and_then(bare_stream) {
+            Ok((stream, read_ahead)) => {
+                tasks.spawn_on(live_socket(state.websockets, stream, read_ahead, caller, peer), &live);
+            }
+            Err(error) => tracing::debug!(%error, "the upgrade broke off"),
+        }
     });
     Ok(response.into_response())
 }
@@ -77,4 +79,30 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
     let values =
         headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
+}
+
+/// The TCP stream under the upgraded connection, freed from this runtime, and what was read from it already.
+fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Bytes)> {
+    let parts = upgraded
+        .downcast::<TokioIo<TcpStream>>()
+        .map_err(|_| std::io::Error::other("the connection is not of this server's accept loop"))?;
+    Ok((parts.io.into_inner().into_std()?, parts.read_buf))
+}
+
+/// The life of one socket, on the runtime of live connections.
+async fn live_socket(
+    websockets: Arc<WebSocketManager>,
+    stream: std::net::TcpStream,
+    read_ahead: Bytes,
+    caller: Result<Identity, Refused>,
+    _place: Option<Peer>,
+) {
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
+    };
+    match caller {
+        Ok(identity) => websockets.serve(stream, read_ahead, identity).await,
+        Err(refused) => Box::pin(websockets.refuse(stream, &refused)).await,
+    };
 }

@@ -1,14 +1,18 @@
 //! The task of one WebSocket connection: takes frames, the outbox, answers of reads and the clock, hands each to the
 //! session, and performs what the session says. Decides nothing itself.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::IoSlice;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -37,6 +41,8 @@ pub(super) struct Connection<S> {
     pub(super) channels: Channels,
     pub(super) reader: Reader,
     pub(super) env: Env,
+    /// The library has queued a pong that may not have been written yet.
+    pub(super) library_owes: bool,
     pub(super) write_timeout: Duration,
     /// Clients come back at a random moment within this time after a planned stop.
     pub(super) drain_spread: Duration,
@@ -64,19 +70,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Runs until the peer or the session ends it. `drain` fires when the server stops.
     pub(super) async fn run(mut self, drain: CancellationToken) -> Ended {
         let mut reading: Reading = None.into();
-        let mut draining = false;
+        let mut drained = pin!(drain.cancelled().fuse());
+        let mut tick = pin!(sleep_until(self.session.next_deadline()));
         let ended = loop {
+            let deadline = self.session.next_deadline();
+            if tick.deadline() > deadline {
+                tick.as_mut().reset(deadline);
+            }
             let wake = tokio::select! {
-                frame = self.socket.next() => Wake::Frame(frame),
+                () = &mut drained => Wake::Drain,
                 () = self.outbox.ready() => Wake::Outbox,
                 Some(answer) = &mut reading => Wake::Read(answer),
-                () = tokio::time::sleep_until(self.session.next_deadline()) => Wake::Tick,
-                () = drain.cancelled(), if !draining => Wake::Drain,
+                frame = self.socket.next() => Wake::Frame(frame),
+                () = &mut tick => Wake::Tick,
             };
-            if matches!(wake, Wake::Read(_)) {
-                reading = None.into();
+            match &wake {
+                Wake::Read(_) => reading = None.into(),
+                // The deadline moves with every sign of life; the timer is set again only when it fired.
+                Wake::Tick => tick.as_mut().reset(self.session.next_deadline()),
+                Wake::Drain | Wake::Outbox | Wake::Frame(_) => {}
             }
-            draining |= matches!(wake, Wake::Drain);
             match self.handle(wake, &mut reading).await {
                 Ok(()) => {}
                 Err(ended) => break ended,
@@ -182,17 +195,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if frames.is_empty() {
             return Ok(());
         }
-        in_time(self.write_timeout, self.socket.flush()).await?;
-        let mut queue: std::collections::VecDeque<Bytes> = frames.into();
-        let io = self.socket.get_mut();
+        if std::mem::take(&mut self.library_owes) {
+            in_time(self.write_timeout, self.socket.flush()).await?;
+        }
+        let mut queue: VecDeque<Bytes> = frames.into();
         while !queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 32];
-            let mut used = 0;
-            for (slice, frame) in slices.iter_mut().zip(&queue) {
-                *slice = IoSlice::new(frame);
-                used += 1;
-            }
-            let written = match timeout(self.write_timeout, io.write_vectored(&slices[..used])).await {
+            let writing = poll_fn(|context| poll_write_front(self.socket.get_mut(), context, &queue));
+            let written = match timeout(self.write_timeout, writing).await {
                 Ok(Ok(0) | Err(_)) => return Err(Ended::ByPeer),
                 Ok(Ok(written)) => written,
                 Err(_) => return Err(Ended::ByServer(CloseCode::TooSlow)),
@@ -245,7 +254,22 @@ async fn in_time(limit: Duration, sending: impl Future<Output = Result<(), Error
     }
 }
 
-fn advance(queue: &mut std::collections::VecDeque<Bytes>, mut written: usize) {
+/// One write of as many frames as fit into a call. The slices live for one poll only, not in the task.
+fn poll_write_front<S: AsyncWrite + Unpin>(
+    io: &mut S,
+    context: &mut Context<'_>,
+    queue: &VecDeque<Bytes>,
+) -> Poll<std::io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); 64];
+    let mut used = 0;
+    for (slice, frame) in slices.iter_mut().zip(queue) {
+        *slice = IoSlice::new(frame);
+        used += 1;
+    }
+    Pin::new(io).poll_write_vectored(context, &slices[..used])
+}
+
+fn advance(queue: &mut VecDeque<Bytes>, mut written: usize) {
     while let Some(first) = queue.front_mut() {
         if written < first.len() {
             first.advance(written);

@@ -270,7 +270,9 @@ impl Session {
                 continue;
             };
             following.at = following.at.max(to);
-            if following.at >= page.seq {
+            // Only the head of a reading is sure to be the end of a batch. A subscription that is ahead of this
+            // reading may stand inside one, and would be handed its beginning again.
+            if following.at == page.seq {
                 self.attach(slot_number(slot), effects);
             }
         }
