@@ -37,7 +37,7 @@ impl Session {
                 self.detach(slot, effects);
                 self.start(slot, options, request_id, effects);
             }
-            None => match self.admit(channel, options.limit) {
+            None => match self.open(channel, options.limit) {
                 Ok(slot) => self.start(slot, options, request_id, effects),
                 Err((code, message)) => {
                     self.refuse(now, code, &message, request_id.as_deref(), Some(channel), effects);
@@ -112,7 +112,7 @@ impl Session {
     }
 
     /// A free slot with a subscription in it, or the refusal.
-    fn admit(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, (Code, String)> {
+    fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, (Code, String)> {
         let (text, scope) = scope_of(&self.around.schema, channel)?;
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {

@@ -178,10 +178,13 @@ impl Session {
         if self.closing {
             return effects;
         }
+        let from_peer = matches!(input, Input::Text(_) | Input::Binary | Input::Heard);
+        if from_peer && !self.admit(now, &mut effects) {
+            return effects;
+        }
         match input {
             Input::Text(text) => self.on_text(now, text, &mut effects),
             Input::Binary => {
-                self.liveness.heard(now.instant);
                 let text = "the frame is binary; send JSON as text";
                 self.refuse(now, Code::BadFrame, text, None, None, &mut effects);
             }
@@ -190,7 +193,7 @@ impl Session {
                 self.refuse(now, Code::FrameTooLarge, &text, None, None, &mut effects);
                 self.close(CloseCode::FrameTooLarge, &mut effects);
             }
-            Input::Heard => self.liveness.heard(now.instant),
+            Input::Heard => {}
             Input::Lagged(lag) => self.on_lagged(lag),
             Input::Overflowed => self.close(CloseCode::TooSlow, &mut effects),
             Input::Read(answer) => self.on_read(now, answer, &mut effects),
@@ -289,16 +292,21 @@ impl Session {
         (frame.filter(|frame| !frame.is_empty()), effects)
     }
 
-    fn on_text(&mut self, now: Moment, text: &str, effects: &mut Vec<Effect>) {
+    /// Whether one more message of the peer, of whatever kind, is within its cap; otherwise the connection ends.
+    fn admit(&mut self, now: Moment, effects: &mut Vec<Effect>) -> bool {
         self.liveness.heard(now.instant);
-        if !self.rate.admit(now.instant) {
+        let within = self.rate.admit(now.instant);
+        if !within {
             let text = format!("more than {} messages a second", self.around.config.messages_per_second);
             self.refuse(now, Code::RateLimited, &text, None, None, effects);
             let again =
                 if self.offended { CloseCode::TooManyMessagesAgain } else { CloseCode::TooManyMessages };
             self.close(again, effects);
-            return;
         }
+        within
+    }
+
+    fn on_text(&mut self, now: Moment, text: &str, effects: &mut Vec<Effect>) {
         match ClientFrame::parse(text) {
             Ok(frame) => self.on_frame(now, frame, effects),
             Err(error) => {
