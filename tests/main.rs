@@ -4,6 +4,10 @@
 mod support;
 
 mod floor_plan;
+mod guard;
+mod health;
 mod outbox;
 mod protocol_document;
+mod repository;
+mod rest;
 mod session;
