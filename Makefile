@@ -33,7 +33,7 @@ e2e: tools node_modules/.installed ## two windows in a real Chromium
 .PHONY: bench
 bench: ## creates, fan-out, memory, replay; beside a bare axum echo
 	$(CARGO) build --release
-	$(CARGO) bench --bench spine
+	TIDEWIRE_BIN=target/release/tidewire $(CARGO) bench --bench spine
 
 .PHONY: faults
 faults: ## plants every fault of tests/faults and shows that its test turns red

@@ -39,7 +39,7 @@ impl Default for Config {
 pub struct StoreConfig {
     /// Most operations in one group commit.
     pub group_ops: usize,
-    /// Most bytes of record images, before and after, in one unit; a group commit ends with the unit that reaches it.
+    /// Most bytes of images, before and after, in one unit; a group commit ends with the unit that reaches it.
     pub group_bytes: usize,
     /// Operations that may wait for the committer; one more is refused with `OVERLOADED`.
     pub queue: usize,

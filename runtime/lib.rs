@@ -22,3 +22,5 @@ pub mod realtime;
 pub mod http;
 
 pub mod app;
+
+pub mod cli;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor; `cli` and `main.rs` stand above all.
-const FLOORS: [&[&str]; 9] = [
-    &["env", "ids", "config"],
+const FLOORS: [&[&str]; 10] = [
+    &["ids", "config"],
+    &["env"],
     &["schema"],
     &["protocol"],
     &["store"],

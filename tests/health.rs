@@ -68,3 +68,13 @@ async fn the_root_leads_to_the_entities_until_there_is_a_public_folder() {
         assert!(!answer.text.contains("secret"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_schema_is_told_to_whoever_asks() {
+    let app = TestApp::start().await;
+    let schema = app.client().get("/api/schema").await;
+    let text = schema.to_string();
+    for word in ["Task", "tasks", "priority", "doing", "User"] {
+        assert!(text.contains(word), "{word} is missing in {text}");
+    }
+}

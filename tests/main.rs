@@ -1,5 +1,6 @@
 //! The one test binary: each module tells stories about one boundary.
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod support;
 
@@ -7,7 +8,14 @@ mod floor_plan;
 mod guard;
 mod health;
 mod outbox;
+mod polling;
 mod protocol_document;
+mod realtime;
 mod repository;
 mod rest;
 mod session;
+mod slow_reader;
+mod store_conformance;
+mod store_equivalence;
+mod store_sqlite;
+mod stress;

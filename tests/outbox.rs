@@ -32,7 +32,7 @@ fn what_is_appended_is_drained_in_order() {
 fn an_empty_outbox_takes_one_buffer_of_any_size() {
     let outbox = outbox(8, 100);
     assert_eq!(outbox.append_log(Lag(0), log(1, 5000)), Appended::Queued);
-    assert_eq!(outbox.append_log(Lag(0), log(2, 1)), Appended::Void);
+    assert_eq!(outbox.append_log(Lag(0), log(2, 1)), Appended::FellBehind);
     assert_eq!(outbox.drain(usize::MAX).lagged, Some(Lag(1)));
 }
 
@@ -41,7 +41,7 @@ fn a_full_outbox_forgets_its_batches_and_voids_every_attachment() {
     let outbox = outbox(2, 1000);
     assert_eq!(outbox.append_log(Lag(0), log(1, 1)), Appended::Queued);
     assert_eq!(outbox.append_log(Lag(0), log(2, 1)), Appended::Queued);
-    assert_eq!(outbox.append_log(Lag(0), log(3, 1)), Appended::Void);
+    assert_eq!(outbox.append_log(Lag(0), log(3, 1)), Appended::FellBehind);
     assert_eq!(outbox.append_log(Lag(0), log(4, 1)), Appended::Void, "the attachment stays void");
     let drained = outbox.drain(usize::MAX);
     assert_eq!(drained.items, vec![]);

@@ -13,7 +13,12 @@ fn position(answer: &Value) -> String {
 }
 
 fn titles(answer: &Value) -> Vec<&str> {
-    answer["events"].as_array().unwrap().iter().map(|event| event["payload"]["title"].as_str().unwrap()).collect()
+    answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["payload"]["title"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]

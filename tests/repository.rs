@@ -238,7 +238,7 @@ async fn a_failing_read_tells_the_log_and_not_the_client() {
 
 #[tokio::test]
 async fn a_batch_commits_whole_or_not_at_all() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let task = |title: &str| Mutation::create("Task", body(json!({"title": title})));
     let before = app.head();
     let broken = [task("a"), Mutation::delete("Task", "0190a000-0000-7000-8000-0000000000ff")];

@@ -6,6 +6,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::entities;
 
 fn null() -> Value {
     Value::Null
@@ -15,7 +16,7 @@ const UNKNOWN: &str = "0190a000-0000-7000-8000-0000000000ff";
 
 #[tokio::test]
 async fn a_record_lives_through_every_method() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client_as("ann");
 
     let created =
@@ -62,7 +63,7 @@ fn seq(answer: &Answer) -> u64 {
 
 #[tokio::test]
 async fn an_update_that_changes_nothing_is_no_change() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let created = api.call("POST", "/api/tasks", json!({"title": "x", "tags": [1]})).await;
     let path = format!("/api/tasks/{}", created.id());
@@ -79,7 +80,7 @@ async fn an_update_that_changes_nothing_is_no_change() {
 
 #[tokio::test]
 async fn if_match_keeps_writers_from_overwriting_each_other() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let created = api.create("tasks", json!({"title": "x"})).await;
     let path = format!("/api/tasks/{}", created["id"].as_str().unwrap());
@@ -103,7 +104,7 @@ async fn if_match_keeps_writers_from_overwriting_each_other() {
 
 #[tokio::test]
 async fn a_retry_gets_the_first_answer_and_does_nothing() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let ann = app.client_as("ann");
     let key = [("Idempotency-Key", "k-1")];
     let first = ann.call_with("POST", "/api/tasks", json!({"title": "once", "priority": 2}), &key).await;
@@ -127,7 +128,7 @@ async fn a_retry_gets_the_first_answer_and_does_nothing() {
 
 #[tokio::test]
 async fn every_kind_of_write_can_be_retried() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let ann = app.client_as("ann");
     let path =
         format!("/api/tasks/{}", ann.create("tasks", json!({"title": "x"})).await["id"].as_str().unwrap());
@@ -149,7 +150,7 @@ async fn every_kind_of_write_can_be_retried() {
 
 #[tokio::test]
 async fn an_anonymous_retry_learns_the_id_alone() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let key = [("Idempotency-Key", "k")];
     let first = api.call_with("POST", "/api/tasks", json!({"title": "secret"}), &key).await;
@@ -164,7 +165,7 @@ async fn an_anonymous_retry_learns_the_id_alone() {
 
 #[tokio::test]
 async fn clients_may_choose_any_uuid() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let id = "A0190000-0000-4000-8000-00000000ABCD";
     let created = api.create("tasks", json!({"id": id, "title": "x"})).await;
@@ -176,7 +177,7 @@ async fn clients_may_choose_any_uuid() {
 
 #[tokio::test]
 async fn deletes_follow_the_schema() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client_as("ann");
     let project = api.create("projects", json!({"name": "p"})).await;
     let task = api.create("tasks", json!({"title": "t", "project": project["id"]})).await;
@@ -200,7 +201,7 @@ async fn deletes_follow_the_schema() {
 
 #[tokio::test]
 async fn whoever_is_named_has_a_user_record_and_gets_it_back() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let zoe = app.client_as("Zo%C3%AB%20%2F%20x");
     zoe.get("/api/tasks").await;
     let user = app.client().get("/api/users/Zo%C3%AB%20%2F%20x").await;
@@ -219,7 +220,7 @@ async fn whoever_is_named_has_a_user_record_and_gets_it_back() {
 
 #[tokio::test]
 async fn a_text_id_survives_its_way_through_a_location() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let created = api.call("POST", "/api/users", json!({"id": "a/b c?#%ü", "name": "odd"})).await;
     assert_eq!(created.status, 201, "{}", created.text);
@@ -228,7 +229,7 @@ async fn a_text_id_survives_its_way_through_a_location() {
 
 #[tokio::test]
 async fn a_list_is_walked_page_by_page_without_loss_under_any_sort() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for n in 0..23 {
         let due = if n % 3 == 0 { null() } else { json!(format!("2026-01-{:02}", 1 + n % 4)) };
@@ -260,7 +261,7 @@ async fn a_list_is_walked_page_by_page_without_loss_under_any_sort() {
 
 #[tokio::test]
 async fn a_list_shows_what_its_filters_say() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client_as("ann");
     let project = api.create("projects", json!({"name": "p"})).await["id"].as_str().unwrap().to_owned();
     let due = json!({"title": "a b&c", "due": "2026-11-21", "project": project, "priority": 5});
@@ -288,7 +289,7 @@ async fn a_list_shows_what_its_filters_say() {
 
 #[tokio::test]
 async fn all_faults_of_a_body_are_told_at_once() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let body =
         json!({"title": 5, "priority": 9, "status": "opne", "tite": "x", "version": 3, "due": "2026-02-30"});
     let answer = app.client().call("POST", "/api/tasks", body).await;
@@ -357,7 +358,7 @@ const BAD_BODIES: &[(&str, u16, &str, &str)] = &[
 
 #[tokio::test]
 async fn a_bad_body_is_answered_by_what_is_wrong_with_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for (body, status, code, words) in BAD_BODIES {
         let request =
@@ -412,7 +413,7 @@ const BAD_SAMPLES: &[(&str, &str, &str)] = &[
 
 #[tokio::test]
 async fn every_constraint_has_its_code_and_its_words() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let path = format!("/api/samples/{}", api.create("samples", json!({})).await["id"].as_str().unwrap());
     for (method, path) in [("POST", "/api/samples"), ("PATCH", &path), ("PUT", &path)] {
@@ -431,7 +432,7 @@ async fn every_constraint_has_its_code_and_its_words() {
 
 #[tokio::test]
 async fn bad_addresses_and_queries_are_answered_by_what_is_wrong_with_them() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for (method, path, status, code, words) in [
         ("GET", "/api/nope", 404, "UNKNOWN_ENTITY", "/api/nope"),
@@ -492,7 +493,7 @@ async fn bad_addresses_and_queries_are_answered_by_what_is_wrong_with_them() {
 
 #[tokio::test]
 async fn a_cursor_serves_its_own_list_only() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for n in 0..3 {
         api.create("tasks", json!({"title": format!("{n}")})).await;
@@ -513,7 +514,7 @@ async fn a_cursor_serves_its_own_list_only() {
 
 #[tokio::test]
 async fn bad_headers_are_answered_by_what_is_wrong_with_them() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let path =
         format!("/api/tasks/{}", api.create("tasks", json!({"title": "x"})).await["id"].as_str().unwrap());
@@ -555,7 +556,7 @@ async fn bad_headers_are_answered_by_what_is_wrong_with_them() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_announced_or_not() {
-    let app = TestApp::with(|config| config.http.body_bytes = 1000).await;
+    let app = TestApp::over(entities::schema(), |config| config.http.body_bytes = 1000).await;
     let api = app.client();
     let large = format!("{{\"title\": \"{}\"}}", "x".repeat(1000));
     let json = |api: &Client| api.request("POST", "/api/tasks").header("Content-Type", "application/json");

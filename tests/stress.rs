@@ -49,8 +49,15 @@ async fn every_subscriber_ends_with_the_state_of_a_fresh_read() {
 async fn the_same_holds_when_the_log_is_trimmed_under_the_subscribers() {
     let mut total = Counts::default();
     for seed in 11..=12 {
-        let round =
-            Round { seed, writers: 4, writes: 400, subscribers: 8, outbox_batches: 2, ring_changes: 4, retention: 60 };
+        let round = Round {
+            seed,
+            writers: 4,
+            writes: 400,
+            subscribers: 8,
+            outbox_batches: 2,
+            ring_changes: 4,
+            retention: 60,
+        };
         add(&mut total, run(round).await);
     }
     assert!(total.snapshots > 16, "some resumes were below the floor: {total:?}");
@@ -84,7 +91,12 @@ async fn run(round: Round) -> Counts {
     for subscriber in subscribers {
         for (follower, fresh) in subscriber.await.unwrap().into_iter().zip(&fresh) {
             assert_eq!(follower.broken, Vec::<String>::new(), "seed {}", round.seed);
-            assert!(follower.rows == *fresh, "seed {}: {} differs from a fresh read", round.seed, follower.channel);
+            assert!(
+                follower.rows == *fresh,
+                "seed {}: {} differs from a fresh read",
+                round.seed,
+                follower.channel
+            );
             add(&mut counts, follower.counts);
         }
     }
@@ -134,18 +146,21 @@ async fn subscriber(app: Arc<TestApp>, mut random: Random, written: Arc<AtomicBo
             match random.below(40) {
                 0 => socket.send(&json!({"type": "ping"})).await,
                 1 => {
-                    let follower = &mut followers[random.below(3) as usize];
+                    let chosen = random.below(3) as usize;
                     // Only from a live position: what is still to come of the last answer would be taken for the new one.
-                    if follower.live {
-                        socket.send(&follower.subscribe()).await;
-                        take_until_answered(&mut socket, &mut followers).await;
+                    if followers[chosen].live {
+                        socket.send(&followers[chosen].subscribe()).await;
+                        take_until_answered(&mut socket, &mut followers, chosen).await;
                     }
                 }
                 2 => tokio::task::yield_now().await,
                 _ => {
-                    let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), socket.came_ever());
+                    let waiting =
+                        tokio::time::timeout(std::time::Duration::from_millis(20), socket.came_ever());
                     match waiting.await {
-                        Ok(Came::Frame(frame)) => followers.iter_mut().for_each(|follower| follower.take(&frame)),
+                        Ok(Came::Frame(frame)) => {
+                            followers.iter_mut().for_each(|follower| follower.take(&frame))
+                        }
                         Ok(Came::Closed(_)) => break,
                         Err(_) => {}
                     }
@@ -156,15 +171,13 @@ async fn subscriber(app: Arc<TestApp>, mut random: Random, written: Arc<AtomicBo
     }
 }
 
-/// After a restart of one channel, frames of its old life may still be under way: they are not the follower's.
-async fn take_until_answered(socket: &mut Socket, followers: &mut [Follower]) {
+/// After one channel was restarted, frames of its old life may still be under way: they are not the follower's.
+async fn take_until_answered(socket: &mut Socket, followers: &mut [Follower], chosen: usize) {
     loop {
         let Came::Frame(frame) = socket.came().await else { return };
-        let asked = followers.iter().any(|follower| frame["channel"] == follower.channel.as_str() && !follower.live);
-        let answer = frame["type"] == "subscribed" && asked;
-        for follower in followers.iter_mut() {
-            let of_others = frame["channel"].is_string() && frame["channel"] != follower.channel.as_str();
-            if answer || follower.live || of_others {
+        let answer = frame["type"] == "subscribed" && frame["channel"] == followers[chosen].channel.as_str();
+        for (at, follower) in followers.iter_mut().enumerate() {
+            if answer || at != chosen {
                 follower.take(&frame);
             }
         }
@@ -176,7 +189,8 @@ async fn take_until_answered(socket: &mut Socket, followers: &mut [Follower]) {
 
 async fn follow_to_the_end(app: &TestApp, socket: &mut Socket, followers: &mut [Follower]) {
     let head = app.head();
-    let done = |followers: &[Follower]| followers.iter().all(|follower| follower.live && follower.position >= head);
+    let done =
+        |followers: &[Follower]| followers.iter().all(|follower| follower.live && follower.position >= head);
     while !done(followers) {
         let frame = socket.frame().await;
         followers.iter_mut().for_each(|follower| follower.take(&frame));

@@ -78,6 +78,7 @@ pub struct Counters {
     pub groups: AtomicU64,
     pub events: AtomicU64,
     pub deliveries: AtomicU64,
+    pub lags: AtomicU64,
 }
 
 impl Channels {
@@ -164,6 +165,8 @@ impl ChannelManager {
         self.counters.position.store(batch.last().0, Ordering::Relaxed);
         self.counters.events.fetch_add(counts.events as u64, Ordering::Relaxed);
         self.counters.deliveries.fetch_add(counts.deliveries as u64, Ordering::Relaxed);
+        self.counters.lags.fetch_add(counts.lags as u64, Ordering::Relaxed);
+        self.counters.groups.store(self.groups.group_count() as u64, Ordering::Relaxed);
     }
 
     fn obey(&mut self, command: Command) {

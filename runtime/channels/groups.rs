@@ -67,7 +67,10 @@ pub struct Groups {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FannedOut {
     pub events: usize,
+    /// Buffers appended to an outbox, each with all events of its group in the batch.
     pub deliveries: usize,
+    /// Outboxes that were emptied.
+    pub lags: usize,
 }
 
 impl Groups {
@@ -121,7 +124,7 @@ impl Groups {
             let Some(group) = self.groups.get_mut(&channel) else { continue };
             counts.events += group.hits.len();
             let (frames, last) = encode_hits(group, batch, &units, &mut self.encoder);
-            counts.deliveries += deliver(group, batch.last(), &frames, last, base);
+            deliver(group, batch.last(), &frames, last, base, &mut counts);
             group.prev = last;
             if group.members.is_empty() {
                 emptied.push(channel);
@@ -211,16 +214,15 @@ fn encode_hits(group: &mut Group, batch: &CommitBatch, units: &[u32], encoder: &
     (Bytes::from(frames), prev)
 }
 
-fn deliver(group: &mut Group, batch_last: Seq, frames: &Bytes, last: Seq, base: Seq) -> usize {
-    let before = group.members.len();
-    let mut skipped = 0;
+fn deliver(group: &mut Group, batch_last: Seq, frames: &Bytes, last: Seq, base: Seq, counts: &mut FannedOut) {
     group.members.retain(|(_, attachment), member| {
         if batch_last <= member.from {
-            skipped += 1;
             return true;
         }
         let item = Item::Log { frames: frames.clone(), attachment: *attachment, last, base };
-        member.outbox.append_log(member.lag, item) == Appended::Queued
+        let appended = member.outbox.append_log(member.lag, item);
+        counts.deliveries += usize::from(appended == Appended::Queued);
+        counts.lags += usize::from(appended == Appended::FellBehind);
+        appended == Appended::Queued
     });
-    before.min(group.members.len()) - skipped
 }

@@ -98,6 +98,8 @@ struct Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     Queued,
+    /// It did not fit: the outbox was emptied, and the attachment is void.
+    FellBehind,
     /// The attachment belongs to an older lag number, or the connection is gone: forget it.
     Void,
 }
@@ -126,7 +128,7 @@ impl Outbox {
         }
         drop(queue);
         self.wake.notify_one();
-        if full { Appended::Void } else { Appended::Queued }
+        if full { Appended::FellBehind } else { Appended::Queued }
     }
 
     /// Appends a control frame or a bare note.

@@ -43,10 +43,10 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     let mut presented = Presented::collect(&parts)?;
     presented.token |= offered.iter().any(|protocol| protocol.starts_with("bearer"));
     let caller = admit(&state, &presented).await;
-    // The socket keeps its place under the server's cap of connections.
+    // The socket keeps the connection's place under the cap.
     let peer = parts.extensions.remove::<Peer>();
-    drop(parts);
     state.tasks.clone().spawn(async move {
+        let _peer = peer;
         let io = match upgrade.await {
             Ok(upgraded) => TokioIo::new(upgraded),
             Err(error) => return tracing::debug!(%error, "the upgrade broke off"),
@@ -55,7 +55,6 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
             Ok(identity) => state.websockets.clone().serve(io, identity).await,
             Err(refused) => state.websockets.refuse(io, &refused).await,
         };
-        drop(peer);
     });
     Ok(response.into_response())
 }

@@ -12,4 +12,6 @@ pub mod session;
 pub mod websocket_manager;
 
 pub use poll::{PollAnswer, PollQuestion};
+pub use reader::Reader;
+pub use session::Surroundings;
 pub use websocket_manager::{Refused, WebSocketManager};

@@ -75,6 +75,8 @@ pub struct Stats {
     pub groups: u64,
     pub events: u64,
     pub deliveries: u64,
+    /// Outboxes that were emptied because their connection fell behind.
+    pub lags: u64,
     /// The last seq that was fanned out.
     pub position: u64,
 }
@@ -141,6 +143,7 @@ impl WebSocketManager {
             groups: counters.groups.load(Ordering::Relaxed),
             events: counters.events.load(Ordering::Relaxed),
             deliveries: counters.deliveries.load(Ordering::Relaxed),
+            lags: counters.lags.load(Ordering::Relaxed),
             position: counters.position.load(Ordering::Relaxed),
         }
     }

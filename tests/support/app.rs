@@ -1,33 +1,36 @@
-//! `TestApp`: the whole server on port 0 over a folder of its own, and `Client`, which speaks to it over HTTP.
+//! The product inside the test's process: on port 0, in a folder of its own, with the shipped schemas, driven over
+//! real sockets only. `Client` is a plain HTTP client for it and for `Process`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tidewire::app::App;
 use tidewire::auth::Identity;
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::realtime::WebSocketManager;
-use tidewire::repository::{Body, Mutation, Repository};
+use tidewire::repository::{Mutation, Repository};
+use tidewire::schema::Schema;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::entities;
+use super::process::shipped_schemas;
 use super::socket::PATIENCE;
 
 pub struct TestApp {
     pub address: SocketAddr,
+    websockets: Arc<WebSocketManager>,
     pub repository: Arc<Repository>,
-    pub websockets: Arc<WebSocketManager>,
-    pub folder: TempDir,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<std::io::Result<()>>,
+    stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+    running: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Holds `data`, and `public` once a story makes it.
+    pub folder: tempfile::TempDir,
 }
 
 impl TestApp {
@@ -35,68 +38,86 @@ impl TestApp {
         TestApp::with(|_| {}).await
     }
 
-    /// Starts with other settings than the defaults.
+    /// Starts with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Config)) -> TestApp {
-        let folder = tempfile::tempdir().unwrap();
+        let loaded = tidewire::schema::load(&shipped_schemas()).expect("the shipped schemas have no errors");
+        TestApp::over(loaded.schema.into(), change).await
+    }
+
+    /// Starts over another schema than the shipped one.
+    pub async fn over(schema: Arc<Schema>, change: impl FnOnce(&mut Config)) -> TestApp {
+        let data = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         let mut config = Config {
-            data: folder.path().join("data"),
-            public: folder.path().join("public"),
+            data: data.path().join("data"),
+            public: data.path().join("public"),
+            listen: address,
             ..Config::default()
         };
         change(&mut config);
-        let app = App::open(config, entities::schema(), Env::system()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (repository, websockets) = (app.repository().clone(), app.websockets().clone());
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(app.run(listener, async {
-            let _ = stopped.await;
-        }));
-        TestApp { address, repository, websockets, folder, stop, running }
+        let app = App::open(config, schema, Env::system()).expect("an empty folder can be opened");
+        let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(async move {
+            app.run(listener, async { drop(stopped.await) }).await.expect("the server runs");
+        });
+        TestApp {
+            address,
+            websockets,
+            repository,
+            stop: std::sync::Mutex::new(Some(stop)),
+            running: std::sync::Mutex::new(Some(running)),
+            folder: data,
+        }
     }
 
     pub fn client(&self) -> Client {
         Client { repository: Some(self.repository.clone()), ..Client::new(self.address) }
     }
 
-    /// A client that says `?as=name` with every request.
     pub fn client_as(&self, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..self.client() }
     }
 
-    /// Tells the server to stop; await the answer for the end.
-    pub fn stop(self) -> impl Future<Output = ()> {
-        let TestApp { folder, stop, running, .. } = self;
-        stop.send(()).unwrap();
-        async move {
-            tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
-            drop(folder);
-        }
+    /// The head of the log.
+    pub fn head(&self) -> u64 {
+        self.websockets.reader().head().unwrap().seq.0
     }
 
-    /// The fanned-out position; equals the log's head as soon as nothing is on its way.
-    pub fn head(&self) -> u64 {
-        self.websockets.stats().position
+    /// Every record of an entity by its id, as REST lists them.
+    pub async fn rows(&self, plural: &str) -> BTreeMap<String, Value> {
+        self.client().rows(plural).await
     }
 
     pub fn connections(&self) -> usize {
         self.websockets.stats().connections
     }
 
-    /// Waits until ChannelManager has so many groups.
-    pub async fn wait_for_groups(&self, groups: u64) {
-        let reached = async {
-            while self.websockets.stats().groups != groups {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let found = tokio::time::timeout(PATIENCE, reached).await;
-        found.unwrap_or_else(|_| panic!("{} groups, not {groups}", self.websockets.stats().groups));
+    /// How often an outbox was emptied because its connection fell behind.
+    pub fn lags(&self) -> u64 {
+        self.websockets.stats().lags
     }
 
-    /// Every record of an entity, by id.
-    pub async fn rows(&self, plural: &str) -> BTreeMap<String, Value> {
-        self.client().rows(plural).await
+    /// Waits until ChannelManager has so many groups.
+    pub async fn wait_for_groups(&self, count: u64) {
+        let reached = async {
+            while self.websockets.stats().groups != count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let groups = || self.websockets.stats().groups;
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .unwrap_or_else(|_| panic!("{} groups, not {count}", groups()));
+    }
+
+    /// Asks the server to stop; the answer completes when it has.
+    pub fn stop(&self) -> impl Future<Output = ()> + use<> {
+        let stop = self.stop.lock().unwrap().take().expect("stopped once");
+        let running = self.running.lock().unwrap().take().expect("stopped once");
+        stop.send(()).expect("the server runs");
+        async move { running.await.expect("the server ends in order") }
     }
 }
 
@@ -111,32 +132,53 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Empty when there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     pub fn id(&self) -> String {
-        self.json["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.json)).to_owned()
+        self.json["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.text)).to_owned()
     }
 }
 
+/// HTTP as a client sees it.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    address: SocketAddr,
+    pub base: String,
+    pub http: reqwest::Client,
     name: Option<String>,
     repository: Option<Arc<Repository>>,
 }
 
 impl Client {
     pub fn new(address: SocketAddr) -> Client {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        Client { http: http.build().unwrap(), address, name: None, repository: None }
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        let http = http.build().unwrap();
+        Client { base: format!("http://{address}"), http, name: None, repository: None }
+    }
+
+    /// One request; the answer's status and body (null when empty).
+    pub async fn any(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        self.try_any(method, path, &body, &[])
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    pub async fn try_any(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Result<(u16, Value)> {
+        let answer = self.try_send(self.with(method, path, body, headers)).await?;
+        Ok((answer.status, answer.json))
     }
 
     /// A request that is not sent yet. `path` may hold a query.
-    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let mut url = format!("http://{}{path}", self.address);
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let mut url = format!("{}{path}", self.base);
         if let Some(name) = &self.name {
             url.push_str(if path.contains('?') { "&as=" } else { "?as=" });
             url.push_str(name);
@@ -144,11 +186,18 @@ impl Client {
         self.http.request(method.parse().unwrap(), url)
     }
 
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        self.try_send(request).await.expect("the server answers")
+    fn with(&self, method: &str, path: &str, body: &Value, headers: &[(&str, &str)]) -> RequestBuilder {
+        let mut request = self.request(method, path);
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request
     }
 
-    async fn try_send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
@@ -156,72 +205,74 @@ impl Client {
         Ok(Answer { status, headers, json, text })
     }
 
-    /// Sends JSON, or nothing for null.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    /// One request and everything about its answer. A null body is none.
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
         self.call_with(method, path, body, &[]).await
     }
 
     pub async fn call_with(&self, method: &str, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.request(method, path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = if body.is_null() { request } else { request.json(&body) };
-        self.send(request).await
+        self.send(self.with(method, path, &body, headers)).await
     }
 
-    /// Whatever the answer is.
-    pub async fn any(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let answer = self.call(method, path, body).await;
-        (answer.status, answer.json)
+    async fn expect(&self, method: &str, path: &str, body: Value, expected: u16) -> Value {
+        let (status, answer) = self.any(method, path, body).await;
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+        answer
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.expect("GET", path, Value::Null, 200).await
     }
 
     pub async fn get_any(&self, path: &str) -> (u16, Value) {
         self.any("GET", path, Value::Null).await
     }
 
-    pub async fn get(&self, path: &str) -> Value {
-        let (status, json) = self.get_any(path).await;
-        assert_eq!(status, 200, "GET {path}: {json}");
-        json
-    }
-
     pub async fn create(&self, plural: &str, body: Value) -> Value {
-        let (status, json) = self.any("POST", &format!("/api/{plural}"), body).await;
-        assert_eq!(status, 201, "{json}");
-        json
+        self.expect("POST", &format!("/api/{plural}"), body, 201).await
     }
 
-    /// For servers that may die meanwhile: an error unless the answer is 201.
-    pub async fn try_create(&self, plural: &str, body: Value) -> Result<Value, String> {
-        let request = self.request("POST", &format!("/api/{plural}")).json(&body);
-        let answer = self.try_send(request).await.map_err(|error| error.to_string())?;
-        if answer.status == 201 { Ok(answer.json) } else { Err(answer.text) }
+    /// A create whose server may be killed meanwhile.
+    pub async fn try_create(&self, plural: &str, body: Value) -> reqwest::Result<Value> {
+        let (status, answer) = self.try_any("POST", &format!("/api/{plural}"), &body, &[]).await?;
+        assert_eq!(status, 201, "{answer}");
+        Ok(answer)
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> Value {
-        let (status, json) = self.any("PATCH", path, body).await;
-        assert_eq!(status, 200, "{json}");
-        json
+        self.expect("PATCH", path, body, 200).await
     }
 
     pub async fn patch_with_mid(&self, path: &str, body: Value, mid: &str) -> Value {
-        let answer = self.call_with("PATCH", path, body, &[("Idempotency-Key", mid)]).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        answer.json
+        let answer = self.try_any("PATCH", path, &body, &[("idempotency-key", mid)]).await.unwrap();
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        answer.1
     }
 
     pub async fn delete(&self, path: &str) {
-        let answer = self.call("DELETE", path, Value::Null).await;
-        assert_eq!(answer.status, 204, "{}", answer.text);
+        self.expect("DELETE", path, Value::Null, 204).await;
     }
 
-    /// Every record of an entity, by id, over all pages.
+    /// Several creates in one unit, by the repository itself.
+    pub async fn batch_of_creates(&self, titles: &[&str]) -> (u16, Value) {
+        let repository = self.repository.as_ref().expect("a client of a TestApp");
+        let identity = Identity { user: None, address: [127, 0, 0, 1].into() };
+        let create = |title: &&str| Mutation::create("Task", body(json!({"title": title})));
+        let mutations: Vec<Mutation> = titles.iter().map(create).collect();
+        let written = repository.batch(&identity, &mutations, None).await;
+        (if written.is_ok() { 201 } else { 422 }, Value::Null)
+    }
+
+    /// Every record of an entity by its id.
     pub async fn rows(&self, plural: &str) -> BTreeMap<String, Value> {
         let mut rows = BTreeMap::new();
         let mut cursor = String::new();
         loop {
-            let page = self.get(&format!("/api/{plural}?limit=1000{cursor}")).await;
+            let page = self.get(&format!("/api/{plural}?limit=200{cursor}")).await;
             for row in page["items"].as_array().unwrap() {
                 rows.insert(row["id"].as_str().unwrap().to_owned(), row.clone());
             }
@@ -231,16 +282,8 @@ impl Client {
             }
         }
     }
+}
 
-    /// One unit of several tasks, through the Repository: batches have no route yet.
-    pub async fn batch_of_creates(&self, titles: &[&str]) -> (u16, Value) {
-        let repository = self.repository.as_ref().expect("a client of a TestApp");
-        let create = |title: &&str| Mutation::create("Task", Body::from_pairs([("title", json!(title))]));
-        let mutations: Vec<_> = titles.iter().map(create).collect();
-        let caller = Identity { user: None, address: self.address.ip() };
-        match repository.batch(&caller, &mutations, None).await {
-            Ok(outcome) => (201, json!({ "seq": outcome.seq })),
-            Err(error) => (500, json!({ "detail": error.to_string() })),
-        }
-    }
+fn body(value: Value) -> tidewire::repository::Body {
+    serde_json::to_vec(&value).map(|bytes| tidewire::repository::Body::parse(&bytes).unwrap()).unwrap()
 }

@@ -1,7 +1,7 @@
 //! A follower: a client that keeps the records of one channel by docs/protocol.md, and writes down every promise that
 //! the server breaks. Written from the document, sharing no code with the server or the browser's modules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ pub struct Follower {
     /// Subscribed, and the closing pong of a resume has come.
     pub live: bool,
     pub broken: Vec<String>,
+    /// The last frames, in short, for whoever must find out why a promise was broken.
+    trace: VecDeque<String>,
     pub counts: Counts,
 }
 
@@ -45,6 +47,7 @@ impl Follower {
 
     /// The `subscribe` frame that goes on from what is known.
     pub fn subscribe(&mut self) -> Value {
+        self.note(format!("subscribe from {}", self.position));
         self.live = false;
         self.snapshot = None;
         self.seen = self.position;
@@ -59,6 +62,15 @@ impl Follower {
     /// Takes one frame of the connection.
     pub fn take(&mut self, frame: &Value) {
         let of_channel = frame["channel"] == self.channel.as_str();
+        self.note(format!(
+            "{} {} seq {} prev {} more {} payload.seq {}",
+            frame["type"],
+            frame["channel"],
+            frame["seq"],
+            frame["prev"],
+            frame["more"],
+            frame["payload"]["seq"]
+        ));
         match frame["type"].as_str().unwrap_or_default() {
             "subscribed" if of_channel => self.subscribed(frame),
             "resync" if of_channel => {
@@ -182,7 +194,15 @@ impl Follower {
     }
 
     fn breaks(&mut self, what: String) {
-        self.broken.push(format!("{}: {what}", self.channel));
+        let trace: Vec<&str> = self.trace.iter().map(String::as_str).collect();
+        self.broken.push(format!("{}: {what}, after:\n{}", self.channel, trace.join("\n")));
+    }
+
+    fn note(&mut self, line: String) {
+        if self.trace.len() == 30 {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(line);
     }
 }
 

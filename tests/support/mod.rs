@@ -4,4 +4,8 @@ pub mod app;
 pub mod entities;
 pub mod fixtures;
 pub mod follower;
+pub(crate) mod model;
+pub mod process;
+pub mod random;
 pub mod socket;
+pub(crate) mod studio;

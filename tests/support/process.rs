@@ -44,7 +44,8 @@ impl Process {
             }
             panic!("the binary ended without an address");
         };
-        let address = tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
+        let address =
+            tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
         Process { address, child, _output: output }
     }
 

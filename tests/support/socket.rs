@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -69,6 +70,11 @@ impl Socket {
 
     pub async fn send_message(&mut self, message: Message) {
         self.stream.send(message).await.expect("the socket takes a frame");
+    }
+
+    /// Bytes that are no frame of the library.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).await.expect("the socket takes bytes");
     }
 
     /// The next thing to come, pings and pongs of the transport aside.

@@ -5,18 +5,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::cascade::{self, Step};
 use super::idempotency::{self, Recall};
+use super::images::{Images, fields_json, names_json, stored};
 use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
 use super::{Fault, log};
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
-use crate::schema::value::write_json_of;
-use crate::schema::{Entity, EntityName, FieldIndex, Generation, Record, Value};
+use crate::schema::{EntityName, FieldIndex, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, CommitError, Idempotency, Op, OpResult, OpStatus, Stored, Unit};
 
 /// What a unit is applied to.
@@ -395,43 +394,4 @@ impl<'a> Work<'a> {
         }
         self.entries.iter().try_for_each(|change| log::append(self.ground.conn, change))
     }
-}
-
-#[derive(Default)]
-struct Images {
-    before: Option<Bytes>,
-    after: Option<Bytes>,
-    changed: Option<Bytes>,
-}
-
-fn stored(record: &Record, entity: &Entity) -> Stored {
-    Stored { version: record.version, json: record.to_json(entity) }
-}
-
-/// `{"status":"open",…}` with the record's values of these fields.
-fn fields_json(entity: &Entity, record: &Record, fields: &[FieldIndex]) -> Bytes {
-    let mut out = vec![b'{'];
-    for field in fields {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        write_json_of(&*entity.at(*field).name, &mut out);
-        out.push(b':');
-        record.values[field.0].write_json(&mut out);
-    }
-    out.push(b'}');
-    out.into()
-}
-
-/// `["status",…]`
-fn names_json(entity: &Entity, fields: &[FieldIndex]) -> Bytes {
-    let mut out = vec![b'['];
-    for field in fields {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        write_json_of(&*entity.at(*field).name, &mut out);
-    }
-    out.push(b']');
-    out.into()
 }

@@ -32,9 +32,7 @@ pub(super) fn difference(
         if !new.entities.contains_key(name) {
             match rows(&was.plural)? {
                 0 => found.drop_table(&was.plural),
-                count => {
-                    found.refuse(name, &format!("is gone from the schema, but there are {}", records(count)))
-                }
+                count => found.refuse(name, &format!("is gone from the schema, but {}", there_are(count))),
             }
         }
     }
@@ -98,7 +96,7 @@ fn objections(was: &StoredField, is: &StoredField) -> Vec<String> {
 
 impl Difference {
     fn keep_records(&mut self, entity: &Entity, was: &StoredEntity, is: &StoredEntity, count: u64) {
-        let there_are = format!("there are {}", records(count));
+        let there_are = there_are(count);
         if was.plural != is.plural {
             self.refuse(
                 &entity.name,
@@ -129,12 +127,12 @@ impl Difference {
     fn add_column(&mut self, entity: &Entity, field: &Field, name: &str, count: u64) {
         let constant = constant(field);
         if field.required && constant.is_none() {
-            let why = "is new and required, has no constant default, and there are";
-            self.refuse(name, &format!("{why} {} without a value for it", records(count)));
+            let why = "is new and required, has no constant default, and";
+            self.refuse(name, &format!("{why} {} without a value for it", there_are(count)));
         }
         if field.unique && constant.is_some() && count > 1 {
             let why = "is new and unique, but its default would give the same value to";
-            self.refuse(name, &format!("{why} {}", records(count)));
+            self.refuse(name, &format!("{why} {count} records"));
         }
         let default = constant.map_or_else(String::new, |value| format!(" DEFAULT {}", literal(value)));
         let (table, column) = (quoted(&entity.plural), quoted(&field.name));
@@ -152,8 +150,8 @@ impl Difference {
     }
 }
 
-fn records(count: u64) -> String {
-    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+fn there_are(count: u64) -> String {
+    if count == 1 { "there is 1 record".to_owned() } else { format!("there are {count} records") }
 }
 
 fn constant(field: &Field) -> Option<&Value> {

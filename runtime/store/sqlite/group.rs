@@ -266,3 +266,127 @@ fn refusal(error: &rusqlite::Error) -> CommitError {
         _ => CommitError::Storage(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::ids::RecordId;
+    use crate::schema::{Access, Entity, Field, FieldKind, IdKind, Schema, Value};
+    use crate::store::sqlite::{evolution, open};
+
+    fn schema() -> Schema {
+        let body = Field {
+            name: "body".into(),
+            kind: FieldKind::Text { min: None, max: None, pattern: None },
+            required: false,
+            unique: false,
+            readonly: false,
+            default: None,
+        };
+        Schema::new([Entity {
+            name: "Note".into(),
+            plural: "notes".into(),
+            label: None,
+            id_kind: IdKind::Text,
+            fields: vec![body],
+            indexes: Vec::new(),
+            access: Access::default(),
+        }])
+    }
+
+    fn writer(folder: &std::path::Path) -> Writer {
+        let lock = Arc::new(FolderLock::take(folder).unwrap());
+        open::create_if_missing(folder).unwrap();
+        let file = folder.join(open::DATABASE);
+        let catalog = Arc::new(Catalog::of(&schema()));
+        let mut conn = open_writer(&file, catalog.statements()).unwrap();
+        let start = evolution::bring_up(&mut conn, &file, &schema(), &Env::system()).unwrap();
+        let setting = Setting {
+            file,
+            catalog,
+            config: StoreConfig::default(),
+            epoch: start.epoch,
+            generation: start.generation,
+            _lock: lock,
+        };
+        Writer::over(Arc::new(setting), conn, start.head, start.floor)
+    }
+
+    /// One unit that creates a note of so many bytes.
+    fn note(id: &str, bytes: usize) -> Job {
+        let op = Op::Create {
+            entity: "Note".into(),
+            id: RecordId::stored(id),
+            values: vec![Value::Text("x".repeat(bytes))],
+            fresh_id: true,
+        };
+        let unit = Unit {
+            ops: vec![op],
+            actor: None,
+            idempotency: None,
+            generation: Generation(1),
+            at: Timestamp(0),
+        };
+        Job { unit, answer: oneshot::channel().0 }
+    }
+
+    fn seqs(done: &Done) -> Vec<Result<u64, CommitError>> {
+        done.answers.iter().map(|(_, answer)| answer.clone().map(|outcome| outcome.seq.0)).collect()
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_group_and_the_next_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        assert_eq!(seqs(&writer.run([note("a", 1)].into())), [Ok(1)]);
+
+        let conn = writer.conn.as_ref().unwrap();
+        let pages: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        let done = writer.run([note("b", 1), note("c", 1 << 20), note("d", 1)].into());
+        assert_eq!(seqs(&done), vec![Err(CommitError::StorageFull); 3]);
+        assert!(done.batches.is_empty() && done.failure.is_some());
+
+        // The limit went with the connection, as if there was space again.
+        let done = writer.run([note("b", 1), note("c", 1 << 20)].into());
+        assert_eq!((seqs(&done), done.failure), (vec![Ok(2), Ok(3)], None));
+        assert_eq!(done.batches[0].changes.len(), 2);
+    }
+
+    #[test]
+    fn a_read_only_database_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        writer.conn.as_ref().unwrap().execute_batch("PRAGMA query_only = ON").unwrap();
+        assert_eq!(seqs(&writer.run([note("a", 1)].into())), [Err(CommitError::ReadOnly)]);
+        assert_eq!(seqs(&writer.run([note("a", 1)].into())), [Ok(1)]);
+    }
+
+    #[test]
+    fn a_row_without_its_log_entry_is_never_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let unlogged = r#"CREATE TEMP TRIGGER unlogged BEFORE INSERT ON "_changes" WHEN NEW."id" = 'b'
+            BEGIN SELECT RAISE(ABORT, 'planted'); END"#;
+        writer.conn.as_ref().unwrap().execute_batch(unlogged).unwrap();
+        let done = writer.run([note("a", 1), note("b", 1), note("c", 1)].into());
+        assert!(seqs(&done).iter().all(|seq| matches!(seq, Err(CommitError::Storage(_)))));
+        assert_eq!(seqs(&writer.run([note("b", 1), note("a", 1)].into())), [Ok(1), Ok(2)]);
+    }
+
+    #[test]
+    fn a_commit_that_was_never_reported_is_announced_by_the_next_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = writer(folder.path());
+        assert_eq!(first.run([note("a", 1)].into()).batches.len(), 1);
+        // The thread dies after the commit, before anybody hears of it.
+        let unreported = first.run([note("b", 1), note("c", 1)].into()).batches.remove(0);
+        let mut second = Writer::new(first.setting.clone(), Seq(1));
+        drop(first);
+        let done = second.run([note("d", 1)].into());
+        assert_eq!(seqs(&done), [Ok(4)]);
+        assert_eq!(done.batches[0], unreported);
+        assert_eq!((done.batches[1].first(), done.batches.len()), (Seq(4), 2));
+    }
+}

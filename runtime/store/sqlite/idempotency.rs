@@ -23,9 +23,6 @@ CREATE INDEX "_mutations:n" ON "_mutations" ("owner", "n");
 CREATE INDEX "_mutations:at" ON "_mutations" ("at");
 "#;
 
-const STORE: &str = r#"INSERT INTO "_mutations" SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max("n"), 0) + 1, ?6
-    FROM "_mutations" WHERE "owner" = ?1 RETURNING "n""#;
-
 /// One op of a stored answer.
 pub(super) struct Done {
     pub(super) entity: EntityName,
@@ -63,18 +60,23 @@ pub(super) fn store<'a>(
     let results: Vec<(&str, &str, &str)> =
         done.map(|(entity, id, status)| (entity, id.as_str(), word(status))).collect();
     let results = serde_json::to_string(&results).expect("a list of strings has a JSON form");
-    let (seq, at) = (signed(answer.0.0), answer.1.0);
-    let n: i64 = conn
-        .prepare_cached(STORE)?
-        .query_row(params![&*key.owner, key.mid.as_str(), &key.hash[..], seq, at, results], |row| {
-            row.get(0)
-        })?;
+    let n = 1 + newest(conn, &key.owner)?;
+    conn.prepare_cached(r#"INSERT INTO "_mutations" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"#)?.execute(
+        params![&*key.owner, key.mid.as_str(), &key.hash[..], signed(answer.0.0), answer.1.0, n, results],
+    )?;
     let beyond = n.saturating_sub(signed(config.idempotency_per_user));
     if beyond > 0 {
         conn.prepare_cached(r#"DELETE FROM "_mutations" WHERE "owner" = ?1 AND "n" <= ?2"#)?
             .execute(params![&*key.owner, beyond])?;
     }
     Ok(())
+}
+
+fn newest(conn: &Connection, owner: &str) -> rusqlite::Result<i64> {
+    let newest: Option<i64> = conn
+        .prepare_cached(r#"SELECT max("n") FROM "_mutations" WHERE "owner" = ?1"#)?
+        .query_row([owner], |row| row.get(0))?;
+    Ok(newest.unwrap_or(0))
 }
 
 /// Drops answers older than the age bound, at most `trim_chunk`: once in a group commit, one step into an index when

@@ -5,10 +5,12 @@
 mod apply;
 mod cascade;
 mod committer;
+mod counts;
 mod difference;
 mod evolution;
 mod group;
 mod idempotency;
+mod images;
 mod listing;
 mod log;
 mod open;

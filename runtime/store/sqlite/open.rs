@@ -48,7 +48,11 @@ pub enum OpenError {
         file.display()
     )]
     NewerFormat { file: PathBuf, found: u32, known: u32 },
-    #[error("the schema does not fit the data, and nothing was changed:{}", list(reasons))]
+    #[error(
+        "the schema does not fit the data, and nothing was changed:{}\n\
+         Undo these changes in the schema files, or start with another data folder.",
+        list(reasons)
+    )]
     Schema { reasons: Vec<String> },
     #[error("{} cannot be opened: {detail}", file.display())]
     Storage { file: PathBuf, detail: String },
@@ -130,7 +134,8 @@ pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     if file.exists() {
         return not_empty(&file);
     }
-    if folder.join(format!("{DATABASE}-wal")).exists() {
+    let log = folder.join(format!("{DATABASE}-wal"));
+    if std::fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
         let detail = format!("the file is missing, but its companion {DATABASE}-wal is there");
         return Err(OpenError::Damaged { file, detail });
     }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
+use super::counts::Counts;
+use super::images::stored;
 use super::listing;
 use super::log;
 use super::rows::{Sql, column_value, read_record, signed, unsigned};
-use super::tables::{Catalog, Table, quoted};
+use super::tables::{Catalog, Table};
 use crate::ids::{Epoch, Position, RecordId, Seq};
-use crate::schema::{Generation, Record};
+use crate::schema::Generation;
 use crate::store::{At, Listed, LogLimit, LogPage, Query, Scope, StoreError, Stored, Survey};
 
 /// `Survey` counts no further.
@@ -26,6 +28,7 @@ pub(super) struct Reader {
     epoch: Epoch,
     /// Earlier epochs with their last valid position.
     ended: HashMap<Epoch, Seq>,
+    counts: Counts,
 }
 
 type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -37,7 +40,7 @@ impl Reader {
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        Reader { pool, catalog, epoch, ended }
+        Reader { pool, catalog, epoch, ended, counts: Counts::default() }
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
@@ -47,7 +50,7 @@ impl Reader {
         let read = |row: &Row<'_>| {
             let found = row.get_ref(3)?.as_str_or_null()?.is_some();
             let record = if found { Some(read_record(row, 3, &table.entity)?) } else { None };
-            Ok(self.at(row)?.with(record.map(|record| stored(&record, table))))
+            Ok(self.at(row)?.with(record.map(|record| stored(&record, &table.entity))))
         };
         select.query_row([id.as_str()], read).map_err(storage)
     }
@@ -63,7 +66,7 @@ impl Reader {
                 let record = read_record(row, 0, &table.entity)?;
                 let sort_values =
                     query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
-                listed.push(Listed { sort_values, stored: stored(&record, table), id: record.id });
+                listed.push(Listed { sort_values, stored: stored(&record, &table.entity), id: record.id });
             }
             Ok(listed)
         })
@@ -90,9 +93,16 @@ impl Reader {
                 known: true,
                 schema_changed: schema_changed(conn, since.seq)?,
                 backlog: backlog(conn, scope, since.seq)?,
-                rows: rows(conn, table, scope)?,
+                rows: self.rows(conn, at, table, scope)?,
             })
         })
+    }
+
+    fn rows(&self, conn: &Connection, at: &At<()>, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
+        match scope {
+            Scope::Entity(_) => self.counts.of(conn, at, table).map(|count| count.min(COUNTED)),
+            Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
+        }
     }
 
     pub(super) fn head(&self) -> Result<At<()>, StoreError> {
@@ -167,22 +177,6 @@ fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64
     }
 }
 
-/// A bare `count(*)` is the one that SQLite answers from page headers, without looking at rows.
-fn rows(conn: &Connection, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
-    match scope {
-        Scope::Entity(_) => {
-            let all = format!("SELECT count(*) FROM {}", quoted(&table.entity.plural));
-            let count: u64 = conn.prepare_cached(&all)?.query_row([], |row| row.get(0).map(unsigned))?;
-            Ok(count.min(COUNTED))
-        }
-        Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
-    }
-}
-
-fn stored(record: &Record, table: &Table) -> Stored {
-    Stored { version: record.version, json: record.to_json(&table.entity) }
-}
-
 fn storage(error: rusqlite::Error) -> StoreError {
     StoreError::Storage(error.to_string())
 }
@@ -190,5 +184,30 @@ fn storage(error: rusqlite::Error) -> StoreError {
 impl At<()> {
     fn with<T>(self, value: T) -> At<T> {
         At { epoch: self.epoch, seq: self.seq, floor: self.floor, generation: self.generation, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::env::Env;
+    use crate::schema::Schema;
+    use crate::store::Store;
+    use crate::store::sqlite::SqliteStore;
+
+    #[tokio::test]
+    async fn a_read_that_finds_no_connection_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            StoreConfig { readers: 1, read_wait: Duration::from_millis(1), ..StoreConfig::default() };
+        let opened =
+            SqliteStore::open(folder.path(), &Arc::new(Schema::default()), &config, Env::system()).unwrap();
+        let taken = opened.store.reader.connection().unwrap();
+        assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
+        drop(taken);
+        assert_eq!(opened.store.head().map(|at| at.seq), Ok(Seq::ZERO));
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Table {
     pub(super) update_one: Vec<String>,
     /// `id`.
     pub(super) delete: String,
+    /// → how many records there are. Without a condition: SQLite answers that from page headers.
+    pub(super) count: String,
     /// For each unique field: value, `id` → a row if another record has the value.
     pub(super) unique: Vec<(FieldIndex, String)>,
     pub(super) references: Vec<(FieldIndex, EntityName)>,
@@ -115,6 +117,7 @@ impl Table {
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
             update_one: fields.iter().map(one).collect(),
             delete: format!(r#"DELETE FROM {name} WHERE "id" = ?1"#),
+            count: format!("SELECT count(*) FROM {name}"),
             unique: unique_fields(entity).map(|at| (at, taken(at))).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),

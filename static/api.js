@@ -1,0 +1,279 @@
+/**
+ * The HTTP API: one method a request, errors that say what to do, and writes that may be sent twice and happen once.
+ * Knows no socket.
+ */
+import { delay } from './backoff.js';
+import { environment } from './env.js';
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ *
+ * @typedef {object} Page
+ * @property {Row[]} items
+ * @property {string | null} next Cursor of the next page.
+ * @property {string} epoch
+ * @property {number} seq Position of the read.
+ * @property {string} [view]
+ *
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {'text' | 'int' | 'float' | 'bool' | 'enum' | 'json' | 'date' | 'datetime' | 'uuid' | 'ref'} type
+ * @property {boolean} [required]
+ * @property {boolean} [unique]
+ * @property {boolean} [readonly]
+ * @property {any} [default]
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {string} [pattern]
+ * @property {string[]} [values] of an enum
+ * @property {string} [entity] of a ref
+ *
+ * @typedef {object} Entity
+ * @property {string} name `Task`
+ * @property {string} plural `tasks`
+ * @property {string | null} [label] The field that names a record to people.
+ * @property {Field[]} fields
+ *
+ * @typedef {object} ApiOptions
+ * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
+ * @property {string | null} [as] A name in `tidewire dev`.
+ * @property {number} [tries] How often a request is sent at most: 4.
+ * @property {Partial<import('./env.js').Env>} [env]
+ *
+ * @typedef {object} WriteOptions
+ * @property {string} [mid] The mutation's id; a new one when left out. The same one again is the same mutation.
+ * @property {number} [ifMatch] Only if the record still has this version.
+ * @property {AbortSignal} [signal]
+ */
+
+/** A request that the server refused, or (status 0) that it did not answer. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {any} problem problem+json
+   */
+  constructor(status, problem) {
+    super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
+    this.name = 'ApiError';
+    this.status = status;
+    /** Upper snake case, see codes.js. @type {string} */
+    this.code = problem.code ?? (status === 0 ? 'NO_ANSWER' : 'INTERNAL');
+    /** What to do about it. @type {string} */
+    this.hint = problem.hint ?? '';
+    /** One entry a field. @type {{field: string, code: string, message: string}[]} */
+    this.errors = problem.errors ?? [];
+    /** The record as it is, when a version did not match. @type {Row | null} */
+    this.current = problem.current ?? null;
+  }
+}
+
+export class Api {
+  #base;
+  #options;
+  #env;
+  /** @type {Promise<{entities: Entity[]}> | null} */
+  #schema = null;
+  /** The last id's millisecond and its place in it, so that ids of one page sort as they were made. */
+  #lastMs = 0;
+  #count = 0;
+
+  /**
+   * @param {string} base `/api`
+   * @param {ApiOptions} [options]
+   */
+  constructor(base, options = {}) {
+    this.#env = environment(options.env);
+    this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
+    this.#options = options;
+  }
+
+  /**
+   * @param {string} plural
+   * @param {Record<string, string | number | boolean | null | undefined>} [query] Filters, `sort`, `limit`, `cursor`.
+   * @returns {Promise<Page>}
+   */
+  list(plural, query = {}) {
+    return this.#request('GET', [plural], { query });
+  }
+
+  /**
+   * @param {string} plural
+   * @param {string} id
+   * @returns {Promise<Row>}
+   */
+  get(plural, id) {
+    return this.#request('GET', [plural, id]);
+  }
+
+  /**
+   * @param {string} plural
+   * @param {object} data
+   * @param {WriteOptions} [options]
+   * @returns {Promise<Row>}
+   */
+  create(plural, data, options) {
+    return this.#write('POST', [plural], data, options);
+  }
+
+  /**
+   * Changes the fields named in `patch` and no others.
+   *
+   * @param {string} plural
+   * @param {string} id
+   * @param {object} patch
+   * @param {WriteOptions} [options]
+   * @returns {Promise<Row>}
+   */
+  update(plural, id, patch, options) {
+    return this.#write('PATCH', [plural, id], patch, options);
+  }
+
+  /**
+   * Sets every field: to its default what `data` leaves out.
+   *
+   * @param {string} plural
+   * @param {string} id
+   * @param {object} data
+   * @param {WriteOptions} [options]
+   * @returns {Promise<Row>}
+   */
+  replace(plural, id, data, options) {
+    return this.#write('PUT', [plural, id], data, options);
+  }
+
+  /**
+   * @param {string} plural
+   * @param {string} id
+   * @param {WriteOptions} [options]
+   * @returns {Promise<void>}
+   */
+  delete(plural, id, options) {
+    return this.#write('DELETE', [plural, id], undefined, options);
+  }
+
+  /** Read once and kept. @returns {Promise<{entities: Entity[]}>} */
+  schema() {
+    this.#schema ??= this.#request('GET', ['schema']).catch((/** @type {unknown} */ error) => {
+      this.#schema = null;
+      throw error;
+    });
+    return /** @type {Promise<{entities: Entity[]}>} */ (this.#schema);
+  }
+
+  /** The word of an entity in addresses: `tasks` of `Task`. @param {string} entity */
+  async plural(entity) {
+    const { entities } = await this.schema();
+    const found = entities.find(({ name }) => name === entity);
+    if (!found) throw new ApiError(404, { code: 'UNKNOWN_ENTITY', detail: `There is no entity ${entity}.` });
+    return found.plural;
+  }
+
+  /** A UUIDv7: later ones sort after earlier ones. Works without `crypto.randomUUID`, which plain http has not. */
+  newId() {
+    const now = this.#env.now();
+    if (now > this.#lastMs) [this.#lastMs, this.#count] = [now, 0];
+    // The counter has twelve bits; more in one millisecond borrow the next one.
+    else if (++this.#count > 0xfff) [this.#lastMs, this.#count] = [this.#lastMs + 1, 0];
+    const bytes = this.#env.randomBytes(new Uint8Array(16));
+    new DataView(bytes.buffer).setUint16(0, Math.floor(this.#lastMs / 2 ** 32));
+    new DataView(bytes.buffer).setUint32(2, this.#lastMs % 2 ** 32);
+    new DataView(bytes.buffer).setUint16(6, 0x7000 | this.#count);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  }
+
+  /**
+   * @param {string} method
+   * @param {string[]} path
+   * @param {object | undefined} data
+   * @param {WriteOptions} [options]
+   */
+  #write(method, path, data, { mid = this.newId(), ifMatch, signal } = {}) {
+    /** @type {Record<string, string>} */
+    const headers = { 'Idempotency-Key': mid };
+    if (ifMatch !== undefined) headers['If-Match'] = `"${ifMatch}"`;
+    return this.#request(method, path, { headers, data, signal });
+  }
+
+  /**
+   * Sends, and sends again after a lost answer or a request to wait. A write keeps its key, so it happens once.
+   *
+   * @param {string} method
+   * @param {string[]} path
+   * @param {{query?: Record<string, any>, headers?: Record<string, string>, data?: object, signal?: AbortSignal}} [options]
+   * @returns {Promise<any>}
+   */
+  async #request(method, path, { query = {}, headers = {}, data, signal } = {}) {
+    const url = this.#url(path, query);
+    const init = /** @type {RequestInit & {headers: Record<string, string>}} */ ({ method, signal, headers: { Accept: 'application/json', ...headers } });
+    if (data !== undefined) {
+      init.body = JSON.stringify(data);
+      init.headers['Content-Type'] = 'application/json';
+    }
+    const { tries = 4 } = this.#options;
+    let refresh = false;
+    for (let attempt = 1; ; attempt++) {
+      const token = await this.#token(refresh);
+      if (token) init.headers.Authorization = `Bearer ${token}`;
+      const { ok, value, status, after, problem } = await this.#send(url, init);
+      if (ok) return value;
+      // A token that was refused is renewed once.
+      /** @type {boolean} */
+      const renew = status === 401 && token !== undefined && !refresh;
+      if (attempt >= tries || !(status === 0 || after > 0 || renew)) throw new ApiError(status, problem);
+      refresh ||= renew;
+      if (!renew) await this.#pause(attempt, after);
+    }
+  }
+
+  /**
+   * @param {string} url
+   * @param {RequestInit} init
+   * @returns {Promise<{ok: boolean, status: number, value?: any, after: number, problem?: any}>} `after`: milliseconds to
+   * wait before the same request may succeed; 0 when it would not.
+   */
+  async #send(url, init) {
+    try {
+      const response = await this.#env.fetch(url, init);
+      const { ok, status, headers } = response;
+      if (ok) return { ok, status, after: 0, value: status === 204 ? undefined : await response.json() };
+      const wait = (status === 503 || status === 429) && headers.get('Retry-After');
+      const problem = (await response.json().catch(() => null)) ?? {};
+      return { ok, status, after: wait ? 1000 * Math.max(Number(wait) || 1, 0.1) : 0, problem };
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      return { ok: false, status: 0, after: 0, problem: { detail: 'The server did not answer.', hint: String(error) } };
+    }
+  }
+
+  /**
+   * @param {boolean} refresh
+   * @returns {Promise<string | undefined>}
+   */
+  async #token(refresh) {
+    return (await this.#options.getToken?.({ refresh })) || undefined;
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {number} floor
+   */
+  #pause(attempt, floor) {
+    const wait = delay(attempt, { base: 500, max: 10_000, floor, random: this.#env.random });
+    return new Promise((resolve) => this.#env.setTimeout(() => resolve(undefined), wait));
+  }
+
+  /**
+   * @param {string[]} path
+   * @param {Record<string, any>} query
+   */
+  #url(path, query) {
+    const url = new URL(path.map(encodeURIComponent).join('/'), this.#base);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.append(name, String(value));
+    }
+    if (this.#options.as) url.searchParams.set('as', this.#options.as);
+    return url.href;
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Polling while there is no socket: `GET /api/changes` for all channels at once. It runs beside the attempts to
+ * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
+ */
+import { delay } from './backoff.js';
+import { Timers } from './env.js';
+
+/**
+ * @typedef {import('./subscription.js').Subscription} Subscription
+ *
+ * @typedef {object} Host What the client lends to its bridge.
+ * @property {import('./env.js').Env} env
+ * @property {{reconnectInterval: number, maxReconnectInterval: number, pollInterval: number, maxPollInterval: number}} options
+ * @property {URL} url Of `/api/changes`.
+ * @property {() => Iterable<Subscription>} subscriptions
+ * @property {() => Promise<string | undefined>} token
+ * @property {(subscription: Subscription, frame: import('./track.js').Frame) => void} refused
+ * @property {() => void} changed `working` is another.
+ *
+ * @typedef {object} Answer
+ * @property {string} epoch
+ * @property {number} seq
+ * @property {{channel: string, view?: string, recovered: boolean}[]} channels
+ * @property {import('./track.js').Frame[]} events
+ * @property {{channel: string, code: string}[]} [errors]
+ * @property {boolean} [hasMore]
+ */
+
+export class Bridge {
+  running = false;
+  /** Whether the last poll was answered. */
+  working = false;
+  #host;
+  #timers;
+  /** Changes with every start and stop, so that an answer to an earlier run is known. */
+  #run = 0;
+  #failures = 0;
+  #interval = 0;
+  /** @type {Set<Subscription>} Their position is lost and nobody can reload them; they wait for the socket. */
+  #unable = new Set();
+
+  /** @param {Host} host */
+  constructor(host) {
+    this.#host = host;
+    this.#timers = new Timers(host.env);
+  }
+
+  start() {
+    if (this.running) return;
+    this.running = true;
+    this.#unable.clear();
+    this.#failures = 0;
+    this.#interval = this.#host.options.pollInterval;
+    this.#loop(++this.#run);
+  }
+
+  stop() {
+    if (!this.running) return;
+    this.running = false;
+    this.#run++;
+    this.#timers.clear();
+    this.#say(false);
+  }
+
+  /** Somebody is looking, or something happened: do not sit out a long interval. */
+  soon() {
+    this.#interval = this.#host.options.pollInterval;
+    if (this.#timers.has('poll')) this.#again(0);
+  }
+
+  /** @param {number} ms */
+  #again(ms) {
+    const run = this.#run;
+    this.#timers.set('poll', ms, () => this.#loop(run));
+  }
+
+  /** @param {number} run */
+  async #loop(run) {
+    const { env, options } = this.#host;
+    try {
+      const more = await this.#round(run);
+      if (run !== this.#run) return;
+      this.#failures = 0;
+      if (more === undefined) return this.#again(options.pollInterval);
+      this.#say(true);
+      if (run === this.#run) this.#again(more ? 0 : this.#interval);
+    } catch (error) {
+      if (run !== this.#run) return;
+      this.#say(false);
+      const { reconnectInterval: base, maxReconnectInterval: max } = options;
+      const floor = /** @type {{retryAfter?: number}} */ (error).retryAfter;
+      this.#again(delay(++this.#failures, { base, max, floor, random: env.random }));
+    }
+  }
+
+  /**
+   * @param {number} run
+   * @returns {Promise<boolean | undefined>} whether more is waiting; undefined when there is nothing to poll.
+   */
+  async #round(run) {
+    for (const subscription of this.#unattached()) {
+      if (subscription.track.point || !subscription.reload) continue;
+      const rows = await subscription.reload();
+      if (run !== this.#run) return undefined;
+      // The socket may have come meanwhile and be sending the rows itself.
+      if (subscription.track.phase === 'idle') subscription.replaceRows(rows);
+    }
+    const asked = this.#unattached()
+      .filter(({ track }) => track.point)
+      .slice(0, 50);
+    if (asked.length === 0) return undefined;
+    const answer = await this.#fetch(asked);
+    if (run !== this.#run) return undefined;
+    return this.#apply(asked, answer);
+  }
+
+  /** Channels that no socket is serving. */
+  #unattached() {
+    return [...this.#host.subscriptions()].filter(
+      (subscription) => subscription.track.phase === 'idle' && !this.#unable.has(subscription),
+    );
+  }
+
+  /**
+   * @param {Subscription[]} asked
+   * @returns {Promise<Answer>}
+   */
+  async #fetch(asked) {
+    const points = asked.map(({ track }) => /** @type {import('./track.js').Point} */ (track.point));
+    const oldest = points.reduce((a, b) => (b.seq < a.seq ? b : a));
+    const url = new URL(this.#host.url);
+    url.searchParams.set('since', `${oldest.epoch}:${oldest.seq}`);
+    asked.forEach(({ name }, i) => {
+      url.searchParams.append('channel', name);
+      url.searchParams.append('view', points[i].view ?? '');
+    });
+    const token = await this.#host.token();
+    const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+    const response = await this.#host.env.fetch(url.href, { headers, cache: 'no-store' });
+    if (!response.ok) {
+      const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
+      throw Object.assign(new Error(`polling was answered with ${response.status}`), { retryAfter });
+    }
+    return response.json();
+  }
+
+  /**
+   * @param {Subscription[]} asked
+   * @param {Answer} answer
+   */
+  #apply(asked, answer) {
+    const { epoch, seq } = answer;
+    let reload = false;
+    for (const { channel, view, recovered } of answer.channels) {
+      const subscription = asked.find(({ name }) => name === channel);
+      // A socket may have taken it over while the poll was under way.
+      if (subscription?.track.phase !== 'idle') continue;
+      if (recovered) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
+      else if (subscription.reload) {
+        subscription.track.forget();
+        reload = true;
+      } else this.#unable.add(subscription);
+    }
+    for (const { channel, code } of answer.errors ?? []) {
+      const subscription = asked.find(({ name }) => name === channel);
+      if (subscription?.track.phase !== 'idle') continue;
+      this.#host.refused(subscription, { type: 'error', channel, payload: { code } });
+    }
+    const { pollInterval, maxPollInterval } = this.#host.options;
+    this.#interval = answer.events.length > 0 ? pollInterval : Math.min(maxPollInterval, this.#interval * 1.5);
+    return reload || answer.hasMore === true;
+  }
+
+  /**
+   * @param {Subscription} subscription
+   * @param {import('./track.js').Point} to
+   * @param {import('./track.js').Frame[]} events
+   */
+  #catchUp(subscription, to, events) {
+    // The question went from the oldest position of all channels, so this one may know some of the events.
+    const known = subscription.track.point?.seq ?? 0;
+    for (const event of events) {
+      if (event.channel === subscription.name && (event.seq ?? Infinity) > known) subscription.deliver(event);
+    }
+    subscription.track.jump(to);
+    subscription.deliver({ type: 'pong', channel: subscription.name, payload: to });
+    subscription.show('live');
+  }
+
+  /** @param {boolean} working */
+  #say(working) {
+    if (working === this.working) return;
+    this.working = working;
+    this.#host.changed();
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * Live lists and live records: rows that keep themselves up to date. Knows the realtime client and how to read a list
+ * over HTTP; draws nothing.
+ */
+import { environment } from './env.js';
+import { comparator, Rows } from './rows.js';
+import { signal } from './signal.js';
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ * @typedef {import('./track.js').Frame} Frame
+ *
+ * @typedef {'loading' | 'live' | 'stale' | 'denied' | 'error'} ListState `stale`: the rows are those of a moment ago, and
+ * newer ones are on their way.
+ *
+ * @typedef {object} Live
+ * @property {import('./signal.js').Readable<ListState>} state
+ * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was refused.
+ * @property {() => void} close Lets go. May be called twice.
+ *
+ * @typedef {import('./signal.js').Readable<Row[]> & Live} LiveList A new array for each change; rows that did not change
+ * stay the same object.
+ * @typedef {import('./signal.js').Readable<Row | null | undefined> & Live} LiveRecord Null when there is no such record,
+ * undefined while that is not known.
+ */
+
+/** Rows in one page of a list read over HTTP. */
+const PAGE = 200;
+
+export class ChannelSubscriber {
+  #rt;
+  #api;
+  #env;
+  #linger;
+  /** @type {Map<string, Store>} by channel */
+  #stores = new Map();
+
+  /**
+   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
+   * @param {object} [options]
+   * @param {Pick<import('./api.js').Api, 'list' | 'plural'>} [options.api] Needed to go on while there is no socket.
+   * @param {number} [options.linger] How long rows are kept after the last list or record of a channel was closed: 1000 ms.
+   * @param {Partial<import('./env.js').Env>} [options.env]
+   */
+  constructor(rt, { api, linger = 1000, env } = {}) {
+    this.#rt = rt;
+    this.#api = api;
+    this.#linger = linger;
+    this.#env = environment(env);
+  }
+
+  /**
+   * All records of an entity.
+   *
+   * @param {string} entity `Task`
+   * @param {object} [options]
+   * @param {{value: any}} [options.into] A signal of the caller's own that gets the rows too: anything with a writable `value`.
+   * @param {string} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
+   * @param {number} [options.limit] Rows shown at most; all are kept up to date.
+   * @returns {LiveList}
+   */
+  list(entity, { into, sort = 'id', limit = Infinity } = {}) {
+    const order = comparator(sort);
+    const store = this.#store(`entity:${entity}`, () => this.#read(entity, {}));
+    return live(store, /** @type {Row[]} */ ([]), (rows, before) => {
+      const next = [...rows].sort(order).slice(0, limit);
+      const same = next.length === before.length && next.every((row, i) => row === before[i]);
+      if (!same && into) into.value = next;
+      return same ? before : next;
+    });
+  }
+
+  /**
+   * One record.
+   *
+   * @param {string} entity
+   * @param {string} id
+   * @returns {LiveRecord}
+   */
+  record(entity, id) {
+    const store = this.#store(`entity:${entity}:${encodeURIComponent(id)}`, () => this.#read(entity, { id }));
+    return live(store, /** @type {Row | null | undefined} */ (undefined), (rows) => rows.find((row) => row.id === id) ?? null);
+  }
+
+  /**
+   * @param {string} channel
+   * @param {() => Promise<import('./subscription.js').Reloaded>} reload
+   */
+  #store(channel, reload) {
+    let store = this.#stores.get(channel);
+    if (!store) {
+      store = new Store({ linger: this.#linger, env: this.#env, gone: () => this.#stores.delete(channel) });
+      this.#stores.set(channel, store);
+      store.open(this.#rt, channel, this.#api && reload);
+    }
+    return store;
+  }
+
+  /**
+   * @param {string} entity
+   * @param {Record<string, string>} query
+   * @returns {Promise<import('./subscription.js').Reloaded>}
+   */
+  async #read(entity, query) {
+    const api = this.#api;
+    if (!api) throw new Error('channels were made without an api');
+    const plural = await api.plural(entity);
+    const first = await api.list(plural, { ...query, limit: PAGE });
+    const { epoch, view } = first;
+    const pages = [{ seq: first.seq, rows: first.items }];
+    for (let { next } = first; next; ) {
+      const page = await api.list(plural, { ...query, limit: PAGE, cursor: next });
+      if (page.epoch !== epoch) throw new Error('the server restarted between two pages');
+      pages.push({ seq: page.seq, rows: page.items });
+      next = page.next;
+    }
+    return { epoch, view, pages };
+  }
+}
+
+/** What all lists and records of one channel share: its rows, its state, its subscription. */
+class Store {
+  state = signal(/** @type {ListState} */ ('loading'));
+  error = signal(/** @type {any} */ (null));
+  /** The rows at the last moment at which they were one state of the server. @type {Row[]} */
+  shown = [];
+  /** Whether they ever were. */
+  loaded = false;
+  #options;
+  #rows = new Rows();
+  /** @type {Set<() => void>} */
+  #views = new Set();
+  /** @type {(() => void) | null} */
+  #unsubscribe = null;
+  /** @type {any} */
+  #timer;
+  /** @type {ListState} */
+  #next = 'loading';
+  /** Whether the rows are one state of the server, and whether that state was already shown. */
+  #whole = false;
+  #dirty = false;
+  #scheduled = false;
+
+  /** @param {{linger: number, env: import('./env.js').Env, gone: () => void}} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /**
+   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
+   * @param {string} channel
+   * @param {(() => Promise<import('./subscription.js').Reloaded>) | undefined} reload
+   */
+  open(rt, channel, reload) {
+    this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
+      snapshot: true,
+      // The rows linger here, so the channel need not.
+      linger: 0,
+      onState: (state) => this.#turn(state),
+      reload,
+    });
+  }
+
+  /**
+   * @param {() => void} refresh Called when rows changed.
+   * @returns {() => void} disposer
+   */
+  view(refresh) {
+    this.#options.env.clearTimeout(this.#timer);
+    this.#views.add(refresh);
+    return () => {
+      if (!this.#views.delete(refresh) || this.#views.size > 0) return;
+      this.#timer = this.#options.env.setTimeout(() => {
+        this.#unsubscribe?.();
+        this.#options.gone();
+      }, this.#options.linger);
+    };
+  }
+
+  /** @param {Frame} frame */
+  #take(frame) {
+    if (frame.type === 'error') {
+      this.error.value = frame.payload;
+      return;
+    }
+    this.#whole = this.#rows.apply(frame);
+    this.#dirty = true;
+    if (this.#whole) this.#schedule();
+  }
+
+  /** @param {import('./subscription.js').ChannelState} state */
+  #turn(state) {
+    if (state === 'denied') {
+      this.#rows.clear();
+      this.#whole = this.#dirty = true;
+    }
+    this.#next = state === 'waiting' ? 'stale' : state;
+    this.#schedule();
+  }
+
+  /** Frames that arrive together are shown together. */
+  #schedule() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#show();
+    });
+  }
+
+  /** The rows come before the state, so that nobody sees `live` beside rows that are not. */
+  #show() {
+    // The next unit may have begun since; its end shows both.
+    if (this.#dirty && this.#whole) {
+      this.#dirty = false;
+      this.loaded = true;
+      this.shown = this.#rows.all();
+      for (const refresh of [...this.#views]) refresh();
+    }
+    if (this.#next === 'live') this.error.value = null;
+    this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
+  }
+}
+
+/**
+ * @template T
+ * @param {Store} store
+ * @param {T} empty What is shown while nothing is known.
+ * @param {(rows: Row[], before: T) => T} pick
+ * @returns {import('./signal.js').Readable<T> & Live}
+ */
+function live(store, empty, pick) {
+  const result = signal(empty);
+  const refresh = () => {
+    result.value = pick(store.shown, result.peek());
+  };
+  const close = store.view(refresh);
+  if (store.loaded) refresh();
+  return {
+    get value() {
+      return result.peek();
+    },
+    peek: result.peek,
+    subscribe: result.subscribe,
+    listen: result.listen,
+    state: store.state,
+    error: store.error,
+    close,
+  };
+}

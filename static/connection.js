@@ -1,0 +1,163 @@
+/**
+ * One socket, from the attempt to its loss, with every timer that belongs to it: when it is gone, nothing of it can
+ * touch the next one. Knows frames, but no channels, and never comes back: that is `realtime.js`.
+ */
+import { Timers } from './env.js';
+
+/** @typedef {import('./track.js').Frame} Frame */
+
+/** A socket that lived this long is trusted even if its first ping was not answered yet. */
+const PROOF = 5000;
+/** After waking up, a living server answers within this. */
+const WAKE_DEADLINE = 2000;
+
+export class Connection {
+  /** Whether the server has said `connected`. */
+  greeted = false;
+  /** Whether it has shown that it lives longer than a moment: some middleboxes kill a socket right after it opened. */
+  trusted = false;
+  #env;
+  #options;
+  #timers;
+  #on;
+  /** @type {WebSocket | null} */
+  #socket = null;
+  #lastFrame = 0;
+
+  /**
+   * @param {import('./env.js').Env} env
+   * @param {{connectTimeout: number, heartbeatInterval: number, heartbeatTimeout: number}} options Read when needed, so
+   * that what the server says in `connected` applies.
+   * @param {object} on
+   * @param {(frame: Frame) => void} on.frame
+   * @param {() => void} on.trusted
+   * @param {(code: number, reason: string) => void} on.lost Called once at most, and never after `close()`. The code is 0 when
+   * the socket was given up on this side.
+   */
+  constructor(env, options, on) {
+    this.#env = env;
+    this.#options = options;
+    this.#timers = new Timers(env);
+    this.#on = on;
+    this.#timers.set('connect', options.connectTimeout, () => this.#lost(0, 'no answer in time'));
+  }
+
+  /**
+   * @param {string} url
+   * @param {() => Promise<string | undefined>} [getToken] Asked now; the token goes in the first frame.
+   */
+  async open(url, getToken) {
+    try {
+      const token = getToken && (await getToken());
+      if (!this.#timers.has('connect')) return;
+      this.#listen(new this.#env.WebSocket(url), token);
+    } catch (error) {
+      this.#lost(0, String(error));
+    }
+  }
+
+  /**
+   * @param {string} type
+   * @param {string} [channel]
+   * @param {object} [payload]
+   * @param {string} [requestId]
+   */
+  send(type, channel, payload, requestId) {
+    this.#socket?.send(JSON.stringify({ type, channel, payload, requestId, timestamp: this.#env.now() }));
+  }
+
+  /** The machine or the page woke up: is anybody there? */
+  probe() {
+    if (!this.greeted || this.#timers.has('wake')) return;
+    this.send('ping');
+    this.#timers.set('wake', WAKE_DEADLINE, () => this.#lost(0, 'no answer after waking up'));
+  }
+
+  close() {
+    this.#timers.clear();
+    const socket = this.#socket;
+    this.#socket = null;
+    this.greeted = this.trusted = false;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(1000);
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {string | undefined} token
+   */
+  #listen(socket, token) {
+    this.#socket = socket;
+    socket.onopen = () => {
+      if (token) this.send('auth', undefined, { token });
+    };
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+  }
+
+  /** @param {string} data */
+  #receive(data) {
+    /** @type {Frame} */
+    let frame;
+    try {
+      frame = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (typeof frame?.type !== 'string') return;
+    this.#lastFrame = this.#env.now();
+    this.#timers.clear('wake');
+    if (frame.type === 'connected' && !this.greeted) this.#greet();
+    this.#on.frame(frame);
+    if (frame.type === 'pong' && !frame.channel) this.#trust();
+  }
+
+  #greet() {
+    this.greeted = true;
+    this.#timers.clear('connect');
+    this.#timers.set('proof', PROOF, () => this.#trust());
+    this.send('ping');
+    this.#watch(this.#options.heartbeatInterval);
+  }
+
+  #trust() {
+    if (!this.greeted || this.trusted) return;
+    this.trusted = true;
+    this.#timers.clear('proof');
+    this.#on.trusted();
+  }
+
+  /**
+   * One timer for both: after `heartbeatInterval` of silence it pings, after `heartbeatTimeout` more it gives up.
+   *
+   * @param {number} ms until the next look
+   * @param {boolean} [last] Whether this look was already put off.
+   */
+  #watch(ms, last = false) {
+    const due = this.#env.now() + ms;
+    this.#timers.set('watch', ms, () => {
+      const { heartbeatInterval, heartbeatTimeout } = this.#options;
+      const now = this.#env.now();
+      const silence = now - this.#lastFrame;
+      if (silence < heartbeatInterval) return this.#watch(heartbeatInterval - silence);
+      const left = heartbeatInterval + heartbeatTimeout - silence;
+      if (left > 0) {
+        this.send('ping');
+        return this.#watch(left);
+      }
+      // A timer that comes late means that the machine slept: frames may lie unread behind this very task.
+      if (now - due > 1000 && !last) return this.#watch(1000, true);
+      this.#lost(0, 'the server fell silent');
+    });
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #lost(code, reason) {
+    this.close();
+    this.#on.lost(code, reason);
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Everything that the modules take from outside, in one object, so that tests can hand in their own.
+ */
+
+/**
+ * @typedef {object} Env
+ * @property {new (url: string) => WebSocket} WebSocket
+ * @property {typeof fetch} fetch
+ * @property {(call: () => void, ms: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {() => number} random In [0, 1).
+ * @property {() => number} now Milliseconds since 1970.
+ * @property {(bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>} randomBytes Fills and returns them.
+ * @property {Pick<Document, 'addEventListener' | 'removeEventListener' | 'visibilityState'> | null} document
+ * @property {Pick<Window, 'addEventListener' | 'removeEventListener'> | null} window
+ * @property {string | undefined} base What relative addresses are relative to.
+ */
+
+/**
+ * The browser's own, with what the caller gave in its place. Globals are looked up at the call, so that importing a
+ * module touches nothing.
+ *
+ * @param {Partial<Env>} [given]
+ * @returns {Env}
+ */
+export function environment(given = {}) {
+  return {
+    WebSocket: globalThis.WebSocket,
+    fetch: (input, init) => globalThis.fetch(input, init),
+    setTimeout: (call, ms) => globalThis.setTimeout(call, ms),
+    clearTimeout: (timer) => globalThis.clearTimeout(timer),
+    random: Math.random,
+    now: Date.now,
+    randomBytes: (bytes) => globalThis.crypto.getRandomValues(bytes),
+    document: globalThis.document ?? null,
+    window: globalThis.window ?? null,
+    base: globalThis.location?.href,
+    ...given,
+  };
+}
+
+/**
+ * Named timers of one owner: setting a name again replaces it, so none can be forgotten.
+ */
+export class Timers {
+  /** @type {Map<string, any>} */
+  #running = new Map();
+  #env;
+
+  /** @param {Pick<Env, 'setTimeout' | 'clearTimeout'>} env */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /**
+   * @param {string} name
+   * @param {number} ms
+   * @param {() => void} call
+   */
+  set(name, ms, call) {
+    this.clear(name);
+    this.#running.set(
+      name,
+      this.#env.setTimeout(() => {
+        this.#running.delete(name);
+        call();
+      }, ms),
+    );
+  }
+
+  /** @param {string} name */
+  has(name) {
+    return this.#running.has(name);
+  }
+
+  /** @param {string[]} names All of them when none is named. */
+  clear(...names) {
+    for (const name of names.length > 0 ? names : [...this.#running.keys()]) {
+      if (!this.#running.has(name)) continue;
+      this.#env.clearTimeout(this.#running.get(name));
+      this.#running.delete(name);
+    }
+  }
+}

@@ -1,0 +1,427 @@
+/**
+ * The connection to `/ws`: it comes back by itself, subscribes again, and resumes every channel from its own position.
+ * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
+ */
+import { delay } from './backoff.js';
+import { Bridge } from './bridge.js';
+import { DENIED, mayRetry, onClose } from './codes.js';
+import { Connection } from './connection.js';
+import { environment, Timers } from './env.js';
+import { signal } from './signal.js';
+import { Subscription } from './subscription.js';
+import { onWake } from './wake.js';
+
+/**
+ * @typedef {import('./track.js').Frame} Frame
+ * @typedef {'connecting' | 'connected' | 'polling' | 'offline'} Status
+ *
+ * @typedef {object} Detail
+ * @property {'ws' | 'poll' | null} transport What brings changes now.
+ * @property {number} attempt Failures in a row.
+ * @property {number | null} nextRetryAt Milliseconds since 1970.
+ * @property {number | null} code Close code of the last loss; null when there was none, 0 when we gave up on a silent socket.
+ * @property {string} reason Why the last socket was lost, or the last `error` that concerned the whole connection.
+ * @property {boolean} everConnected
+ * @property {string | null} connectionId
+ * @property {string | null} userId
+ *
+ * @typedef {object} RealtimeOptions Times in milliseconds. The server's values apply to the first three unless given.
+ * @property {number} [reconnectInterval] Base of the back-off: 1000.
+ * @property {number} [maxReconnectInterval] Its cap: 30000.
+ * @property {number} [heartbeatInterval] Silence after which we ask whether the server lives: 25000.
+ * @property {number} [heartbeatTimeout] Further silence after which it counts as dead: 10000.
+ * @property {number} [maxReconnectAttempts] Failures after which the status says `offline`; it goes on trying: 10.
+ * @property {number} [connectTimeout] From the attempt to `connected`: 10000.
+ * @property {number} [bridgeAfter] Without a trusted socket for this long, poll beside it: 3000.
+ * @property {number} [pollInterval] 3000, growing to `maxPollInterval` while nothing happens.
+ * @property {number} [maxPollInterval] 30000.
+ * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
+ * @property {string} [apiBase] `/api`.
+ * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
+ * Asked before each attempt, never kept. `refresh` when the last token was refused.
+ * @property {Partial<import('./env.js').Env>} [env]
+ */
+
+const DEFAULTS = {
+  reconnectInterval: 1000,
+  maxReconnectInterval: 30_000,
+  heartbeatInterval: 25_000,
+  heartbeatTimeout: 10_000,
+  maxReconnectAttempts: 10,
+  connectTimeout: 10_000,
+  bridgeAfter: 3000,
+  pollInterval: 3000,
+  maxPollInterval: 30_000,
+  linger: 1000,
+  apiBase: '/api',
+};
+/** What `connected` may set. */
+const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
+
+export class RealtimeClient {
+  /** Whether the socket is open and the server has greeted. */
+  connected = signal(false);
+  /** @type {import('./signal.js').Readable<Status>} */
+  status = signal(/** @type {Status} */ ('offline'));
+  /** @type {import('./signal.js').Readable<Detail>} */
+  detail = signal(
+    /** @type {Detail} */ ({
+      transport: null,
+      attempt: 0,
+      nextRetryAt: null,
+      code: null,
+      reason: '',
+      everConnected: false,
+      connectionId: null,
+      userId: null,
+    }),
+  );
+
+  #env;
+  #given;
+  #options;
+  #timers;
+  #url;
+  #bridge;
+  /** @type {Map<string, Subscription>} by channel */
+  #channels = new Map();
+  /** @type {Connection | null} */
+  #connection = null;
+  /**
+   * `off`: not connected by request · `on`: connected, or will be · `stopped`: a close code said not to come back ·
+   * `frozen`: the page is in the back/forward cache.
+   *
+   * @type {'off' | 'on' | 'stopped' | 'frozen'}
+   */
+  #mode = 'off';
+  #attempt = 0;
+  /** Milliseconds that the server asked us to stay away. */
+  #floor = 0;
+  /** Whether the last token was refused; a fresh one is fetched once. */
+  #refresh = false;
+  /** What the server said in an `error` about the whole connection: browsers hide the rest. */
+  #complaint = '';
+  #requests = 0;
+  /** @type {(() => void) | null} */
+  #deafen = null;
+
+  /**
+   * @param {string} url `/ws`, or with a name `/ws?as=ada`.
+   * @param {RealtimeOptions} [options]
+   */
+  constructor(url, options = {}) {
+    const { env, ...given } = options;
+    this.#env = environment(env);
+    this.#given = given;
+    this.#options = { ...DEFAULTS, ...given };
+    this.#timers = new Timers(this.#env);
+    this.#url = new URL(url, this.#env.base);
+    this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
+    this.#bridge = new Bridge({
+      env: this.#env,
+      options: this.#options,
+      url: this.#changesUrl(),
+      subscriptions: () => this.#channels.values(),
+      token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
+      refused: (subscription, frame) => this.#refused(subscription, frame),
+      changed: () => this.#show(),
+    });
+  }
+
+  /** Starts, and from then on never gives up. Calling it again changes nothing, unless a close code had stopped it. */
+  connect() {
+    if (this.#mode === 'on' || this.#mode === 'frozen') return this;
+    this.#deafen ??= onWake(this.#env, { wake: () => this.#wake(), freeze: () => this.#freeze() });
+    this.#refresh = false;
+    this.#start();
+    return this;
+  }
+
+  /** Stops. Subscriptions and their positions are kept for the next `connect()`. */
+  disconnect() {
+    this.#deafen?.();
+    this.#deafen = null;
+    this.#end('off');
+  }
+
+  /** Does not wait for the next attempt. */
+  reconnectNow() {
+    if (this.#mode === 'on' && this.#timers.has('retry')) this.#start();
+  }
+
+  /**
+   * Listens to a channel; before `connect()` too. Listeners of one channel share one subscription.
+   *
+   * @param {string} channel `entity:Task`, `entity:Task:<id>` with the id percent-encoded.
+   * @param {(frame: Frame) => void} callback Gets every frame of the channel: events, and `subscribed`, `snapshot`,
+   * `resync`, `pong`, `error`. It may see an event twice, never one too few.
+   * @param {object} [options]
+   * @param {boolean} [options.snapshot] Send the rows that exist first.
+   * @param {number} [options.linger]
+   * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
+   * @param {() => Promise<import('./subscription.js').Reloaded>} [options.reload] How to read the rows while polling.
+   * @returns {() => void} disposer
+   */
+  subscribe(channel, callback, { snapshot = false, linger = this.#options.linger, onState, reload } = {}) {
+    const subscription = this.#channels.get(channel) ?? new Subscription(channel);
+    const { track, listeners } = subscription;
+    const listener = { callback, onState, reload };
+    this.#channels.set(channel, subscription);
+    this.#timers.clear(`linger ${channel}`);
+    listeners.add(listener);
+    // Whoever needs the rows needs all of them from the start, whatever the others have.
+    if (snapshot) track.forget();
+    subscription.snapshot ||= snapshot;
+    if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused')) this.#ask(subscription);
+
+    return () => {
+      if (!listeners.delete(listener) || listeners.size > 0) return;
+      this.#timers.set(`linger ${channel}`, linger, () => this.#leave(subscription));
+    };
+  }
+
+  // Coming, going, coming back.
+
+  #start() {
+    this.#mode = 'on';
+    this.#attempt = 0;
+    this.#open();
+  }
+
+  #open() {
+    const { getToken } = this.#options;
+    this.#timers.clear('retry');
+    this.#complaint = '';
+    const connection = new Connection(this.#env, this.#options, {
+      frame: (frame) => this.#receive(frame),
+      trusted: () => this.#trusted(),
+      lost: (code, reason) => this.#lost(code, reason),
+    });
+    this.#connection = connection;
+    this.#bridgeSoon();
+    this.#show({ nextRetryAt: null });
+    connection.open(
+      this.#url.href,
+      getToken && (async () => (await getToken({ refresh: this.#refresh })) ?? undefined),
+    );
+  }
+
+  /** Lets go of the connection and of everything that was true only with it. */
+  #drop() {
+    this.#connection?.close();
+    this.#connection = null;
+    for (const { name, track } of this.#channels.values()) {
+      track.detach();
+      this.#timers.clear(`again ${name}`);
+    }
+    this.connected.value = false;
+    for (const subscription of this.#channels.values()) {
+      if (subscription.track.phase === 'idle') subscription.show('waiting');
+    }
+  }
+
+  /**
+   * @param {'off' | 'stopped' | 'frozen'} mode
+   * @param {Partial<Detail>} [detail]
+   */
+  #end(mode, detail) {
+    this.#mode = mode;
+    this.#drop();
+    this.#timers.clear('retry', 'bridge');
+    this.#bridge.stop();
+    this.#show({ ...detail, nextRetryAt: null });
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} closeReason
+   */
+  #lost(code, closeReason) {
+    const reason = this.#complaint || closeReason;
+    const action = onClose(code);
+    const fresh = action === 'token' && this.#options.getToken && !this.#refresh;
+    this.#refresh ||= action === 'token';
+    if (action === 'stop' || (action === 'token' && !fresh)) return this.#end('stopped', { code, reason });
+
+    this.#drop();
+    this.#attempt += 1;
+    const wait = this.#delay(this.#attempt, this.#floor);
+    this.#floor = 0;
+    this.#timers.set('retry', wait, () => this.#open());
+    this.#bridgeSoon();
+    this.#show({ code, reason, nextRetryAt: this.#env.now() + wait });
+  }
+
+  /** The count runs from the first loss on, and through connections that die young. */
+  #bridgeSoon() {
+    if (this.#bridge.running || this.#timers.has('bridge')) return;
+    this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#bridge.start());
+  }
+
+  #trusted() {
+    this.#attempt = 0;
+    this.#refresh = false;
+    this.#timers.clear('bridge');
+    this.#show();
+    this.#unbridge();
+  }
+
+  /** Make before break: polling ends when the socket is trusted and every channel has come through on it. */
+  #unbridge() {
+    if (!this.#connection?.trusted) return;
+    const through = [...this.#channels.values()].every(({ track: { phase } }) => phase === 'live' || phase === 'refused');
+    if (through) this.#bridge.stop();
+  }
+
+  #wake() {
+    if (this.#mode === 'frozen') this.#start();
+    else if (this.#mode === 'on') {
+      this.#connection?.probe();
+      this.reconnectNow();
+      this.#bridge.soon();
+    }
+  }
+
+  #freeze() {
+    if (this.#mode === 'on') this.#end('frozen');
+  }
+
+  // Frames.
+
+  /** @param {Frame} frame */
+  #receive(frame) {
+    if (frame.type === 'connected') this.#greeted(frame.payload);
+    else if (frame.type === 'error') this.#failed(frame);
+    else if (frame.type === 'drain') this.#floor = Math.max(this.#floor, frame.payload?.reconnectInMs ?? 0);
+    else if (frame.channel) this.#route(frame.channel, frame);
+    else if (frame.type === 'pong' && frame.payload?.epoch) {
+      for (const { track } of this.#channels.values()) track.advance(frame.payload);
+    }
+  }
+
+  /** @param {any} payload */
+  #greeted(payload) {
+    for (const name of FROM_SERVER) {
+      if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
+    }
+    this.connected.value = true;
+    const { connectionId = null, userId = null } = payload ?? {};
+    this.#show({ connectionId, userId, everConnected: true, code: null, reason: '' });
+    for (const subscription of this.#channels.values()) {
+      subscription.tries = 0;
+      this.#ask(subscription);
+    }
+  }
+
+  /**
+   * @param {string} channel
+   * @param {Frame} frame
+   */
+  #route(channel, frame) {
+    const subscription = this.#channels.get(channel);
+    if (!subscription) return;
+    const verdict = subscription.track.accept(frame);
+    if (verdict === 'drop') return;
+    if (verdict === 'gap') return this.#again(subscription, 0);
+    subscription.deliver(frame);
+    const live = subscription.track.phase === 'live';
+    if (live && frame.seq !== undefined) subscription.tries = 0;
+    subscription.show(live ? 'live' : 'waiting');
+    if (live) this.#unbridge();
+  }
+
+  /** @param {Frame} frame */
+  #failed(frame) {
+    const payload = frame.payload ?? {};
+    const subscription = [...this.#channels.values()].find(({ track }) => track.answers(frame));
+    if (!subscription) {
+      this.#floor = Math.max(this.#floor, payload.retryAfterMs ?? 0);
+      this.#complaint = payload.message ?? payload.code ?? '';
+      return this.#show({ reason: this.#complaint });
+    }
+    if (payload.code === 'BAD_POSITION' && subscription.track.point) {
+      subscription.track.forget();
+      return this.#again(subscription, 0);
+    }
+    if (mayRetry(payload)) return this.#again(subscription, payload.retryAfterMs ?? 250);
+    this.#refused(subscription, frame);
+  }
+
+  // Channels.
+
+  /** @param {Subscription} subscription */
+  #ask(subscription) {
+    const requestId = `r${(this.#requests += 1)}`;
+    subscription.show('waiting');
+    this.#connection?.send('subscribe', subscription.name, subscription.track.ask(requestId, subscription), requestId);
+  }
+
+  /**
+   * Subscribes again, at once the first time, then ever more slowly, so that a fault on either side is no storm.
+   *
+   * @param {Subscription} subscription
+   * @param {number} floor
+   */
+  #again(subscription, floor) {
+    subscription.tries += 1;
+    if (subscription.tries === 1 && floor === 0) return this.#ask(subscription);
+    // The same position has led to the same gap: start from the rows.
+    if (subscription.tries > 2 && subscription.snapshot) subscription.track.forget();
+    subscription.track.detach();
+    subscription.show('waiting');
+    this.#timers.set(`again ${subscription.name}`, this.#delay(subscription.tries, floor), () => {
+      if (this.connected.peek() && subscription.track.phase === 'idle') this.#ask(subscription);
+    });
+  }
+
+  /**
+   * @param {Subscription} subscription
+   * @param {Frame} frame
+   */
+  #refused(subscription, frame) {
+    subscription.track.refuse();
+    subscription.deliver(frame);
+    subscription.show(DENIED.has(frame.payload?.code) ? 'denied' : 'error');
+    this.#unbridge();
+  }
+
+  /** @param {Subscription} subscription */
+  #leave(subscription) {
+    const { name, track } = subscription;
+    this.#channels.delete(name);
+    this.#timers.clear(`again ${name}`);
+    if (this.connected.peek() && track.phase !== 'idle' && track.phase !== 'refused') this.#connection?.send('unsubscribe', name);
+    track.detach();
+  }
+
+  // What is told to the outside.
+
+  /** @param {Partial<Detail>} [detail] */
+  #show(detail) {
+    const connected = this.connected.peek();
+    const transport = connected ? 'ws' : this.#bridge.working ? 'poll' : null;
+    this.detail.value = { ...this.detail.peek(), ...detail, transport, attempt: this.#attempt };
+    const hopeless = this.#mode !== 'on' || this.#attempt > this.#options.maxReconnectAttempts;
+    if (connected) this.status.value = 'connected';
+    else if (transport === 'poll') this.status.value = 'polling';
+    else this.status.value = hopeless ? 'offline' : 'connecting';
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {number} floor
+   */
+  #delay(attempt, floor) {
+    const { reconnectInterval: base, maxReconnectInterval: max } = this.#options;
+    return delay(attempt, { base, max, floor, random: this.#env.random });
+  }
+
+  /** Polling goes to the host of the socket, under the same name. */
+  #changesUrl() {
+    const url = new URL(`${this.#options.apiBase.replace(/\/$/, '')}/changes`, this.#url);
+    url.protocol = url.protocol.replace(/^ws/, 'http');
+    const name = this.#url.searchParams.get('as');
+    if (name !== null) url.searchParams.set('as', name);
+    return url;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Where one channel stands: which frames of it are new, which are missing, and from where to resume. Pure; knows no
+ * socket, no rows and no clock.
+ *
+ * Two numbers (SEMANTICS P2). `seen` is the last seq received, whether or not its unit is complete: an event whose
+ * `prev` is greater tells that one in between was lost. `point` is the last end of a unit, with its epoch and view: it
+ * goes back to the server in `since`, because a resume from inside a unit would show half of it.
+ */
+
+/**
+ * @typedef {{epoch: string, seq: number, view?: string}} Point
+ * @typedef {'idle' | 'asked' | 'replay' | 'snapshot' | 'live' | 'refused'} Phase
+ * `idle`: nothing asked; `asked`: `subscribe` is under way; `replay` and `snapshot`: `subscribed`, not yet complete.
+ *
+ * @typedef {object} Frame A message of the wire, see docs/protocol.md.
+ * @property {string} type
+ * @property {string} [channel]
+ * @property {any} [payload]
+ * @property {string} [requestId]
+ * @property {number} [timestamp]
+ * @property {number} [seq]
+ * @property {number} [prev]
+ * @property {number} [at]
+ * @property {boolean} [more]
+ * @property {string} [by]
+ * @property {string} [mid]
+ * @property {string[]} [changed]
+ * @property {string} [cause]
+ */
+
+export class Track {
+  /** @type {Point | null} */
+  point = null;
+  seen = 0;
+  /** @type {Phase} */
+  phase = 'idle';
+  /** @type {string | null} */
+  #request = null;
+  #wantsRows = false;
+
+  /** The connection is gone; what is known stays. */
+  detach() {
+    if (this.phase !== 'refused') this.phase = 'idle';
+    this.#request = null;
+  }
+
+  /** Nothing that was known can be built upon. */
+  forget() {
+    this.point = null;
+    this.seen = 0;
+  }
+
+  /**
+   * A `subscribe` goes out.
+   *
+   * @param {string} requestId
+   * @param {{snapshot: boolean}} wants
+   * @returns {object | undefined} its payload
+   */
+  ask(requestId, { snapshot }) {
+    this.phase = 'asked';
+    this.#request = requestId;
+    this.#wantsRows = snapshot || this.point !== null;
+    if (this.point) return { since: { ...this.point } };
+    return snapshot ? { snapshot: true } : undefined;
+  }
+
+  /** @param {Frame} frame */
+  answers(frame) {
+    return this.phase === 'asked' && frame.requestId === this.#request;
+  }
+
+  /** The server said no. */
+  refuse() {
+    this.phase = 'refused';
+    this.#request = null;
+  }
+
+  /**
+   * @param {Frame} frame of this channel
+   * @returns {'deliver' | 'drop' | 'gap'} `drop`: seen before, or sent before what was asked last. `gap`: an event is
+   * missing, ask again.
+   */
+  accept(frame) {
+    if (frame.type === 'subscribed') return this.#subscribed(frame);
+    // Until the answer arrives, frames belong to the subscription that was given up.
+    if (this.phase === 'idle' || this.phase === 'asked' || this.phase === 'refused') return 'drop';
+    switch (frame.type) {
+      case 'resync':
+        this.phase = 'snapshot';
+        this.seen = frame.payload.seq;
+        return 'deliver';
+      case 'snapshot':
+        // Its seq is that of one page. The events after S_1 follow, so `seen` stays there.
+        return this.phase === 'snapshot' ? 'deliver' : 'drop';
+      case 'pong':
+        this.#complete(frame.payload);
+        return 'deliver';
+      case 'entity:created':
+      case 'entity:updated':
+      case 'entity:deleted':
+        return this.#event(frame);
+      default:
+        return 'deliver';
+    }
+  }
+
+  /**
+   * A `pong` without channel, or a poll, says that everything up to here has been sent.
+   *
+   * @param {Point} to
+   */
+  advance(to) {
+    if (this.phase !== 'live' || this.point?.epoch !== to.epoch) return;
+    this.#move(to);
+  }
+
+  /**
+   * Rows were read and events fetched by other means than the socket, up to here.
+   *
+   * @param {Point} to
+   */
+  jump(to) {
+    if (this.point?.epoch === to.epoch) this.#move(to);
+    else {
+      this.point = { epoch: to.epoch, seq: to.seq, view: to.view };
+      this.seen = to.seq;
+    }
+  }
+
+  /** @param {Frame} frame */
+  #subscribed(frame) {
+    if (this.phase !== 'asked' || (frame.requestId ?? this.#request) !== this.#request) return 'drop';
+    const { epoch, seq, view, recovered } = frame.payload;
+    this.#request = null;
+    if (recovered === true && this.point) {
+      this.phase = 'replay';
+      this.point = { epoch, seq: this.point.seq, view };
+      this.seen = this.point.seq;
+    } else if (this.#wantsRows || frame.more) {
+      this.phase = 'snapshot';
+      this.seen = seq;
+    } else {
+      this.phase = 'live';
+      this.point = { epoch, seq, view };
+      this.seen = seq;
+    }
+    return 'deliver';
+  }
+
+  /** @param {Point} end */
+  #complete(end) {
+    // Only a snapshot may lead elsewhere: into another epoch, where seqs may be lower.
+    if (this.phase === 'snapshot' && this.point?.epoch !== end.epoch) this.point = null;
+    this.jump(end);
+    this.phase = 'live';
+  }
+
+  /** @param {Frame} frame */
+  #event({ seq, prev, more }) {
+    // A change of rights moves no position; its rows are guarded by `at`.
+    if (seq === undefined) return 'deliver';
+    const filling = this.phase === 'snapshot';
+    if (!filling && this.point && seq <= this.point.seq) return 'drop';
+    if (prev !== undefined && prev > this.seen) return 'gap';
+    this.seen = Math.max(this.seen, seq);
+    // While a snapshot comes in there is no position: only its end makes rows and events one state.
+    if (!more && !filling && this.point) this.point = { ...this.point, seq };
+    return 'deliver';
+  }
+
+  /** @param {Point} to Never back: within an epoch both numbers only grow. */
+  #move(to) {
+    const from = /** @type {Point} */ (this.point);
+    this.seen = Math.max(this.seen, to.seq);
+    this.point = { epoch: from.epoch, seq: Math.max(from.seq, to.seq), view: to.view ?? from.view };
+  }
+}

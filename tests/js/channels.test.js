@@ -1,0 +1,413 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Api } from '../../static/api.js';
+import { ChannelSubscriber } from '../../static/channels.js';
+import { RealtimeClient } from '../../static/realtime.js';
+import { comparator } from '../../static/rows.js';
+import { signal } from '../../static/signal.js';
+import { reply, settle, world } from './world.js';
+
+const TASK = 'entity:Task';
+
+/** A connected client, and a short way to say things on a channel. */
+function open({ api = false } = {}) {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: api ? new Api('/api', { env: w.env }) : undefined });
+  w.socket.greet().say({ type: 'pong', payload: {} });
+  const say = async (type, payload, extra = {}) => {
+    w.socket.say({ type, channel: TASK, payload, ...extra });
+    await settle();
+  };
+  /** Answers the newest `subscribe` with these rows. */
+  const fill = async (rows, { seq = 10, epoch = 'e1' } = {}) => {
+    const { requestId } = w.socket.take('subscribe').at(-1);
+    await say('subscribed', { epoch, seq, view: 'v', recovered: false }, { requestId, more: true });
+    await say('snapshot', { rows }, { seq, more: true });
+    await say('pong', { epoch, seq, view: 'v' });
+  };
+  const back = async () => {
+    w.socket.cut();
+    await w.clock.run(2000);
+    w.socket.greet().say({ type: 'pong', payload: {} });
+  };
+  return { w, rt, channels, say, fill, back };
+}
+const row = (id, fields = {}) => ({ id, version: 1, ...fields });
+const ids = (list) => list.value.map(({ id }) => id);
+/** Everything that a list ever showed, as ids. */
+function history(list) {
+  const seen = [];
+  list.listen((rows) => seen.push(rows.map(({ id }) => id).join('')));
+  return seen;
+}
+
+test('a list loads, lives, and follows created, updated and deleted', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  assert.equal(list.state.value, 'loading');
+  await fill([row('a'), row('b')]);
+  assert.deepEqual([list.state.value, ids(list)], ['live', ['a', 'b']]);
+  await say('entity:created', row('c'), { seq: 11, prev: 10 });
+  await say('entity:updated', row('a', { title: 'x' }), { seq: 12, prev: 11 });
+  await say('entity:deleted', { id: 'b' }, { seq: 13, prev: 12 });
+  assert.deepEqual(list.value, [row('a', { title: 'x' }), row('c')]);
+});
+
+test('created of a known id and updated of an unknown one both set the row', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  await say('entity:created', row('a', { version: 2 }), { seq: 11, prev: 10 });
+  await say('entity:updated', row('z'), { seq: 12, prev: 11 });
+  await say('entity:deleted', { id: 'nobody' }, { seq: 13, prev: 12 });
+  assert.deepEqual(list.value, [row('a', { version: 2 }), row('z')]);
+});
+
+test('an empty snapshot is live and empty', async () => {
+  const { w, channels, say } = open();
+  const list = channels.list('Task');
+  const [{ requestId }] = w.socket.take('subscribe');
+  await say('subscribed', { epoch: 'e1', seq: 0, view: 'v', recovered: false }, { requestId });
+  await say('pong', { epoch: 'e1', seq: 0, view: 'v' });
+  assert.deepEqual([list.state.value, list.value], ['live', []]);
+});
+
+test('a snapshot in pages: changes between the pages, each row once and newest', async () => {
+  const { w, channels, say } = open();
+  const list = channels.list('Task');
+  const shown = history(list);
+  const [{ requestId }] = w.socket.take('subscribe');
+  await say('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false }, { requestId, more: true });
+  await say('snapshot', { rows: [row('a'), row('b')] }, { seq: 10, more: true });
+  // Between the pages: a updated (11), b deleted (12), c updated (13), d created (14) and then e deleted (15).
+  await say('snapshot', { rows: [row('c', { version: 2 }), row('d')] }, { seq: 15, more: true });
+  await say('entity:updated', row('a', { version: 2 }), { seq: 11, prev: 10, more: true });
+  await say('entity:deleted', { id: 'b' }, { seq: 12, prev: 11, more: true });
+  await say('entity:updated', row('c', { version: 2, stale: true }), { seq: 13, prev: 12, more: true });
+  await say('entity:created', row('d'), { seq: 14, prev: 13, more: true });
+  await say('entity:deleted', { id: 'e' }, { seq: 15, prev: 14, more: true });
+  assert.deepEqual(shown, [], 'nothing is shown before the end');
+  await say('pong', { epoch: 'e1', seq: 15, view: 'v' });
+  assert.deepEqual(list.value, [row('a', { version: 2 }), row('c', { version: 2 }), row('d')]);
+  assert.deepEqual(shown, ['acd']);
+});
+
+test('a unit is shown as a whole', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b'), row('c')]);
+  const shown = history(list);
+  await say('entity:deleted', { id: 'a' }, { seq: 11, prev: 10, more: true });
+  await say('entity:deleted', { id: 'b' }, { seq: 12, prev: 11, more: true });
+  await say('entity:deleted', { id: 'c' }, { seq: 13, prev: 12 });
+  assert.deepEqual(shown, ['']);
+});
+
+test('frames that arrive together are shown together, but never half of the next unit', async () => {
+  const { w, channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  const shown = history(list);
+  w.socket.say({ type: 'entity:created', channel: TASK, payload: row('b'), seq: 11, prev: 10 });
+  w.socket.say({ type: 'entity:created', channel: TASK, payload: row('c'), seq: 12, prev: 11 });
+  w.socket.say({ type: 'entity:created', channel: TASK, payload: row('d'), seq: 13, prev: 12, more: true });
+  await settle();
+  assert.deepEqual(shown, []);
+  await say('entity:created', row('e'), { seq: 14, prev: 13 });
+  assert.deepEqual(shown, ['abcde']);
+});
+
+test('a cut in the middle of a unit shows neither half, and the resume shows it once', async () => {
+  const { w, channels, say, fill, back } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  const shown = history(list);
+  await say('entity:deleted', { id: 'a' }, { seq: 11, prev: 10, more: true });
+  await back();
+  assert.deepEqual([list.state.value, ids(list)], ['stale', ['a', 'b']]);
+  const [{ requestId, payload }] = w.socket.take('subscribe');
+  assert.equal(payload.since.seq, 10);
+  await say('subscribed', { epoch: 'e2', seq: 10, view: 'v', recovered: true }, { requestId });
+  await say('entity:deleted', { id: 'a' }, { seq: 11, prev: 10, more: true });
+  await say('entity:deleted', { id: 'b' }, { seq: 12, prev: 11 });
+  await say('entity:created', row('c'), { seq: 13, prev: 12 });
+  await say('pong', { epoch: 'e2', seq: 13, view: 'v' });
+  assert.deepEqual(shown, ['c']);
+  assert.equal(list.state.value, 'live');
+});
+
+test('resync keeps the old rows until the new ones are complete, and removes what is gone', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  const [a] = list.value;
+  const shown = history(list);
+  await say('entity:created', row('new'), { seq: 11, prev: 10 });
+  await say('resync', { epoch: 'e1', seq: 20, view: 'v2', reason: 'lagged' }, { more: true });
+  assert.deepEqual([list.state.value, ids(list)], ['stale', ['a', 'b', 'new']]);
+  await say('snapshot', { rows: [row('a'), row('c')] }, { seq: 20, more: true });
+  await say('pong', { epoch: 'e1', seq: 20, view: 'v2' });
+  assert.deepEqual(shown, ['abnew', 'ac']);
+  assert.equal(list.value[0], a, 'an equal row keeps its identity');
+});
+
+test('a row that came after S_1 is not removed by a snapshot that could not know it', async () => {
+  const { w, channels, say } = open();
+  const list = channels.list('Task');
+  const [{ requestId }] = w.socket.take('subscribe');
+  await say('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false }, { requestId, more: true });
+  await say('snapshot', { rows: [row('b')] }, { seq: 10, more: true });
+  await say('entity:created', row('a'), { seq: 11, prev: 10, more: true });
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v' });
+  assert.deepEqual(ids(list), ['a', 'b']);
+});
+
+test('another epoch may count from lower numbers', async () => {
+  const { w, channels, say, fill, back } = open();
+  const list = channels.list('Task');
+  await fill([row('a', { title: 'lost' }), row('b')], { seq: 900 });
+  await back();
+  await fill([row('a', { title: 'restored' })], { seq: 5, epoch: 'e2' });
+  assert.deepEqual(list.value, [row('a', { title: 'restored' })]);
+  await say('entity:updated', row('a', { title: 'new' }), { seq: 6, prev: 5 });
+  assert.deepEqual(list.value, [row('a', { title: 'new' })]);
+  await back();
+  assert.deepEqual(w.socket.take('subscribe')[0].payload.since, { epoch: 'e2', seq: 6, view: 'v' });
+});
+
+test('an older word about a row is ignored, whatever its version says', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a', { version: 7 })]);
+  await say('entity:deleted', { id: 'a' }, { seq: 11, prev: 10 });
+  await say('entity:created', row('a', { version: 1 }), { seq: 12, prev: 11 });
+  assert.deepEqual(list.value, [row('a', { version: 1 })], 'made again under the same id');
+  await say('entity:updated', row('a', { version: 6 }), { at: 12, more: true });
+  await say('pong', { epoch: 'e1', seq: 12, view: 'v' });
+  assert.deepEqual(list.value, [row('a', { version: 1 })]);
+});
+
+test('a change of rights: rows guarded by `at`, shown at the closing pong', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  const shown = history(list);
+  await say('entity:deleted', { id: 'a' }, { at: 15, more: true });
+  await say('entity:created', row('c'), { at: 15, more: true, cause: 'entered' });
+  await say('pong', { epoch: 'e1', seq: 15, view: 'v2' });
+  assert.deepEqual(shown, ['bc']);
+});
+
+test('a denied channel empties its list and says why; it comes back with the rights', async () => {
+  const { w, channels, fill, back } = open();
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  await back();
+  const [{ requestId }] = w.socket.take('subscribe');
+  w.socket.say({ type: 'error', channel: TASK, requestId, payload: { code: 'UNKNOWN_ENTITY', message: 'no Task here' } });
+  await settle();
+  assert.deepEqual([list.state.value, list.value, list.error.value.message], ['denied', [], 'no Task here']);
+  await back();
+  await fill([row('b')]);
+  assert.deepEqual([list.state.value, ids(list), list.error.value], ['live', ['b'], null]);
+});
+
+test('a channel over the limit is an error that keeps what is shown', async () => {
+  const { w, channels, fill, back } = open();
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  await back();
+  const [{ requestId }] = w.socket.take('subscribe');
+  w.socket.say({ type: 'error', channel: TASK, requestId, payload: { code: 'SUBSCRIPTION_LIMIT', message: '50 is the limit' } });
+  await settle();
+  assert.deepEqual([list.state.value, ids(list)], ['error', ['a']]);
+});
+
+test('lists of one entity share a subscription and rows, each with its own order and limit', async () => {
+  const { w, channels, fill } = open();
+  const newest = channels.list('Task', { sort: '-n', limit: 2 });
+  await fill([row('a', { n: 1 }), row('b', { n: 3 }), row('c', { n: 2 })]);
+  const all = channels.list('Task');
+  assert.equal(w.socket.take('subscribe').length, 0);
+  assert.deepEqual([ids(newest), ids(all), all.state.value], [['b', 'c'], ['a', 'b', 'c'], 'live']);
+  assert.equal(newest.value[0], all.value[1]);
+});
+
+test('rows linger a second after the last list closed, then the channel is left', async () => {
+  const { w, channels, say, fill } = open();
+  const first = channels.list('Task');
+  await fill([row('a')]);
+  first.close();
+  first.close();
+  await w.clock.run(900);
+  await say('entity:created', row('b'), { seq: 11, prev: 10 });
+  const second = channels.list('Task');
+  assert.deepEqual([second.state.value, ids(second)], ['live', ['a', 'b']]);
+  assert.deepEqual(ids(first), ['a'], 'a closed list stands still');
+  second.close();
+  await w.clock.run(1000);
+  assert.equal(w.socket.take('unsubscribe').length, 1);
+  const third = channels.list('Task');
+  assert.equal(third.state.value, 'loading');
+  assert.deepEqual(w.socket.take('subscribe')[0].payload, { snapshot: true });
+});
+
+test('a record is undefined while loading, null when there is none, and follows', async () => {
+  const { w, channels } = open();
+  const record = channels.record('Task', 'a/b');
+  const channel = 'entity:Task:a%2Fb';
+  const [ask] = w.socket.take('subscribe');
+  assert.equal(ask.channel, channel);
+  assert.equal(record.value, undefined);
+  const say = async (type, payload, extra) => (w.socket.say({ type, channel, payload, ...extra }), settle());
+  await say('subscribed', { epoch: 'e1', seq: 1, view: 'v', recovered: false }, { requestId: ask.requestId });
+  await say('pong', { epoch: 'e1', seq: 1, view: 'v' });
+  assert.equal(record.value, null);
+  await say('entity:created', row('a/b'), { seq: 2, prev: 1 });
+  assert.deepEqual(record.value, row('a/b'));
+  await say('entity:deleted', { id: 'a/b' }, { seq: 3, prev: 2 });
+  assert.equal(record.value, null);
+});
+
+test('a new array for each change, the same objects for rows that did not change, nothing for no change', async () => {
+  const { channels, say, fill } = open();
+  const mine = signal([]);
+  const list = channels.list('Task', { into: mine });
+  await fill([row('a'), row('b')]);
+  const before = list.value;
+  await say('entity:updated', row('b', { version: 2 }), { seq: 11, prev: 10 });
+  assert.notEqual(list.value, before);
+  assert.equal(list.value[0], before[0]);
+  assert.equal(mine.value, list.value);
+  const after = list.value;
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v' });
+  assert.equal(list.value, after);
+});
+
+test('records with the names of prototypes are data like any other', async () => {
+  const { w, channels, fill } = open();
+  const list = channels.list('Task');
+  const hostile = JSON.parse('[{"id":"__proto__","__proto__":{"polluted":1}},{"id":"constructor","toString":"x"},{"id":"hasOwnProperty"}]');
+  await fill(hostile);
+  assert.equal({}.polluted, undefined);
+  assert.deepEqual(ids(list), ['__proto__', 'constructor', 'hasOwnProperty']);
+  w.socket.say('{"type":"entity:deleted","channel":"entity:Task","seq":11,"prev":10,"payload":{"id":"__proto__"}}');
+  w.socket.say('{"type":"entity:created","channel":"__proto__","seq":12,"prev":11,"payload":{"id":"x"}}');
+  await settle();
+  assert.deepEqual(ids(list), ['constructor', 'hasOwnProperty']);
+});
+
+test('the order: nulls first, text by code units, equal ones by id', () => {
+  const rows = [row('1', { a: 'b' }), row('2', { a: null }), row('3', { a: 'B' }), row('4', { a: 'b' }), row('5', {})];
+  const sorted = (sort) => [...rows].sort(comparator(sort)).map(({ id }) => id).join('');
+  assert.equal(sorted('a'), '25314');
+  assert.equal(sorted('-a'), '41352');
+  assert.equal(sorted('a,-id'), '52341');
+});
+
+// Without a socket.
+
+const schema = { entities: [{ name: 'Task', plural: 'tasks', fields: [] }, { name: 'Project', plural: 'projects', fields: [] }] };
+
+test('without a socket, polling starts after three seconds and ends when the channels came through', async () => {
+  const { w, rt, channels, fill } = open({ api: true });
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  const answers = [
+    { epoch: 'e1', seq: 12, channels: [{ channel: TASK, view: 'v', recovered: true }], errors: [], hasMore: false,
+      events: [
+        { type: 'entity:created', channel: TASK, seq: 11, prev: 10, more: true, payload: row('b') },
+        { type: 'entity:deleted', channel: TASK, seq: 12, prev: 11, payload: { id: 'a' } },
+      ] },
+    { epoch: 'e1', seq: 12, channels: [{ channel: TASK, view: 'v', recovered: true }], errors: [], hasMore: false, events: [] },
+  ];
+  w.respond = () => reply(200, answers.length > 1 ? answers.shift() : answers[0]);
+  w.env.WebSocket = class { constructor() { throw new Error('blocked'); } };
+  const shown = history(list);
+  const statuses = [];
+  rt.status.listen((status) => statuses.push(status));
+  w.socket.cut();
+  await w.clock.run(2999);
+  assert.equal(w.requests.length, 0);
+  await w.clock.run(1);
+  const [{ url }] = w.requests;
+  assert.equal(url.pathname, '/api/changes');
+  assert.deepEqual([...url.searchParams], [['since', 'e1:10'], ['channel', TASK], ['view', 'v']]);
+  assert.deepEqual([shown, list.state.value, rt.status.value], [['b'], 'live', 'polling']);
+  // Quiet polls come ever more rarely: 3, 4.5, 6.75 s...
+  await w.clock.run(3000);
+  assert.equal(w.requests.length, 2);
+  await w.clock.run(4499);
+  assert.equal(w.requests.length, 2);
+  await w.clock.run(1);
+  assert.equal(w.requests.length, 3);
+});
+
+test('the socket is back: polling goes on until it is trusted and every channel is live', async () => {
+  const { w, rt, channels, fill } = open({ api: true });
+  channels.list('Task');
+  await fill([row('a')]);
+  w.respond = () => reply(200, { epoch: 'e1', seq: 10, channels: [{ channel: TASK, view: 'v', recovered: true }], errors: [], events: [] });
+  w.socket.cut();
+  await w.clock.run(2000);
+  const socket = w.socket;
+  await w.clock.run(2000);
+  assert.equal(rt.status.value, 'polling');
+  socket.greet();
+  assert.equal(rt.status.value, 'connected');
+  const [{ requestId, payload }] = socket.take('subscribe');
+  assert.equal(payload.since.seq, 10);
+  socket.say({ type: 'pong', payload: {} });
+  socket.say({ type: 'subscribed', channel: TASK, requestId, payload: { epoch: 'e1', seq: 10, view: 'v', recovered: true } });
+  socket.say({ type: 'pong', channel: TASK, payload: { epoch: 'e1', seq: 10, view: 'v' } });
+  const polls = w.requests.length;
+  socket.cut();
+  await w.clock.run(2900);
+  assert.equal(w.requests.length, polls, 'the next bridge begins anew');
+});
+
+test('polling a channel that never had rows, or lost its position, reads the list page by page', async () => {
+  const w = world();
+  w.env.WebSocket = class { constructor() { throw new Error('blocked'); } };
+  const rt = new RealtimeClient('/ws?as=ada', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env, as: 'ada' }) });
+  let epoch = 'e1';
+  let rows = [[row('a')], [row('b'), row('c')]];
+  w.respond = ({ pathname, searchParams }) => {
+    if (pathname === '/api/schema') return reply(200, schema);
+    if (pathname === '/api/tasks') {
+      const page = Number(searchParams.get('cursor') ?? 0);
+      return reply(200, { items: rows[page], next: page + 1 < rows.length ? String(page + 1) : null, epoch, seq: 20 + page, view: 'v' });
+    }
+    const recovered = searchParams.get('since') === `${epoch}:20`;
+    const events = recovered ? [{ type: 'entity:deleted', channel: TASK, seq: 21, prev: 20, payload: { id: 'a' } }] : [];
+    return reply(200, { epoch, seq: 21, channels: [{ channel: TASK, view: 'v', recovered }], errors: [], events });
+  };
+  const list = channels.list('Task');
+  const shown = history(list);
+  await w.clock.run(3000);
+  assert.deepEqual(shown.slice(-1), ['bc']);
+  assert.ok(w.requests.every(({ url }) => url.searchParams.get('as') === 'ada'));
+  epoch = 'e2';
+  rows = [[row('b'), row('d')]];
+  await w.clock.run(10_000);
+  assert.deepEqual(shown.slice(-1), ['bd']);
+  assert.ok(!shown.includes(''), 'never empty in between');
+});
+
+test('polls that fail are repeated ever more rarely, as the server asks, and say so', async () => {
+  const { w, rt, channels, fill } = open({ api: true });
+  channels.list('Task');
+  await fill([row('a')]);
+  w.env.WebSocket = class { constructor() { throw new Error('blocked'); } };
+  w.respond = () => reply(503, {}, { 'Retry-After': '20' });
+  w.socket.cut();
+  await w.clock.run(3000);
+  assert.equal(w.requests.length, 1);
+  await w.clock.run(19_999);
+  assert.equal(w.requests.length, 1);
+  await w.clock.run(1);
+  assert.equal(w.requests.length, 2);
+  assert.notEqual(rt.status.value, 'polling');
+});
