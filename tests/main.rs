@@ -13,6 +13,7 @@ mod protocol_document;
 mod realtime;
 mod repository;
 mod rest;
+mod server;
 mod session;
 mod slow_reader;
 mod store_conformance;

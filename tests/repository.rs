@@ -4,97 +4,25 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
 use serde_json::json;
 use tidewire::auth::Identity;
-use tidewire::config::StoreConfig;
-use tidewire::env::Env;
-use tidewire::ids::{Epoch, Position, RecordId, Seq};
 use tidewire::protocol::Code;
 use tidewire::repository::{Body, Current, Mutation, Repository, RepositoryError};
 use tidewire::schema::{FieldIndex, Generation, Schema, Value};
-use tidewire::store::{
-    At, CommitError, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Query, Scope, Store,
-    StoreError, Stored, Survey, Unit,
-};
+use tidewire::store::{CommitError, Op, Outcome, Query, Stored, Unit};
 
 use crate::support::app::TestApp;
 use crate::support::entities;
+use crate::support::puppet::Puppet;
 
-/// A store that notes what it is asked and answers as it is told; without an order it commits.
-#[derive(Default)]
-struct Puppet {
-    refusals: Mutex<Vec<CommitError>>,
-    units: Mutex<Vec<Unit>>,
-    users: Mutex<Vec<String>>,
-}
-
-fn epoch() -> Epoch {
-    Epoch::from_uuid(uuid::Uuid::nil())
-}
-
-fn at<T>(value: T) -> At<T> {
-    At { epoch: epoch(), seq: Seq(1), floor: Seq(0), generation: Generation(1), value }
-}
-
-fn result_of(op: &Op) -> OpResult {
-    let record = Some(Stored { version: 1, json: Bytes::from_static(b"{}") });
-    let (id, status, record) = match op {
-        Op::Create { id, .. } => (id, OpStatus::Created, record),
-        Op::Update { id, .. } => (id, OpStatus::Updated, record),
-        Op::Delete { id, .. } => (id, OpStatus::Deleted, None),
-    };
-    OpResult { id: id.clone(), status, record }
-}
-
-impl Store for Puppet {
-    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
-        let answer = match self.refusals.lock().pop() {
-            Some(refusal) => Err(refusal),
-            None => Ok(Outcome {
-                seq: Seq(1),
-                epoch: epoch(),
-                results: unit.ops.iter().map(result_of).collect(),
-                replayed: false,
-            }),
-        };
-        self.units.lock().push(unit);
-        async { answer }.boxed()
-    }
-
-    fn get(&self, _: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
-        let known = self.users.lock().iter().any(|user| user == id.as_str());
-        Ok(at(known.then(|| Stored { version: 1, json: Bytes::from_static(b"{}") })))
-    }
-
-    fn list(&self, _: &Query) -> Result<At<Vec<Listed>>, StoreError> {
-        Err(StoreError::Storage("secret detail".to_owned()))
-    }
-
-    fn log(&self, after: Seq, _: LogLimit) -> Result<At<LogPage>, StoreError> {
-        Ok(at(LogPage::Changes { changes: Vec::new(), to: after }))
-    }
-
-    fn survey(&self, _: &Scope, _: &Position) -> Result<At<Survey>, StoreError> {
-        Ok(at(Survey::default()))
-    }
-
-    fn head(&self) -> Result<At<()>, StoreError> {
-        Ok(at(()))
-    }
+fn caller(user: Option<&str>) -> Identity {
+    Identity { user: user.map(Into::into), address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
 }
 
 fn over_puppet() -> (Arc<Puppet>, Repository) {
     let puppet = Arc::new(Puppet::default());
-    let current = Current { schema: entities::schema(), generation: Generation(1) };
-    let repository = Repository::new(puppet.clone(), current, &StoreConfig::default(), Env::system());
+    let repository = puppet.repository();
     (puppet, repository)
-}
-
-fn caller(user: Option<&str>) -> Identity {
-    Identity { user: user.map(Into::into), address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
 }
 
 fn body(json: serde_json::Value) -> Body {

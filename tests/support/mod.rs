@@ -6,6 +6,7 @@ pub mod fixtures;
 pub mod follower;
 pub(crate) mod model;
 pub mod process;
+pub mod puppet;
 pub mod random;
 pub mod socket;
 pub(crate) mod studio;
