@@ -2,7 +2,7 @@
 //! terminal what it found and where to look.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -138,10 +138,12 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
         socket.listen(BACKLOG)
     };
     bound().map_err(|error| {
-        let advice = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there; stop it, or choose a port with --listen 127.0.0.1:PORT (0 takes any)",
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 belong to the system; choose a higher one with --listen",
-            _ => "choose another address with --listen",
+        let advice = if error.kind() == ErrorKind::AddrInUse {
+            "another program listens there; stop it, or choose a port with --listen 127.0.0.1:PORT (0 takes any)"
+        } else if error.kind() == ErrorKind::PermissionDenied {
+            "ports below 1024 belong to the system; choose a higher one with --listen"
+        } else {
+            "choose another address with --listen"
         };
         format!("error: cannot listen on {address}: {error}\n{advice}")
     })
