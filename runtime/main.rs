@@ -13,11 +13,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Check(check)) => check::run(&check.schemas, check.json),
-        Some(Command::Dev(arguments)) => dev::run(&arguments),
-        // `tidewire` alone is `tidewire dev`, environment variables included.
-        None => match Arguments::parse_from(["tidewire", "dev"]).command {
-            Some(Command::Dev(arguments)) => dev::run(&arguments),
-            Some(Command::Check(_)) | None => ExitCode::FAILURE,
-        },
+        Some(Command::Dev(dev)) => dev::run(&dev),
+        None => dev::run(&arguments.dev),
     }
 }

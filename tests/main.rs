@@ -5,10 +5,15 @@
 mod support;
 
 mod floor_plan;
+mod guard;
+mod health;
 mod outbox;
 mod polling;
 mod protocol_document;
 mod realtime;
+mod repository;
+mod rest;
+mod server;
 mod session;
 mod slow_reader;
 mod store_conformance;

@@ -11,16 +11,19 @@ use crate::config::Config;
 ///
 /// Without a subcommand this is `tidewire dev`.
 #[derive(Debug, Parser)]
-#[command(name = "tidewire", version, max_term_width = 100)]
+#[command(name = "tidewire", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Those of `dev`, for when no subcommand is named.
+    #[command(flatten)]
+    pub dev: DevArguments,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the schemas on this machine: everybody who reaches the port may do everything.
-    Dev(Box<DevArguments>),
+    Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
 }
@@ -55,7 +58,7 @@ pub struct DevArguments {
     /// Form of the log on stderr. TIDEWIRE_LOG filters it, as in `TIDEWIRE_LOG=tidewire=debug`.
     #[arg(long, value_name = "FORM", env = "TIDEWIRE_LOG_FORM", default_value = "text")]
     pub log: LogForm,
-    /// Most connections at once, sockets and requests together.
+    /// Most sockets at once. Requests have 1,024 connections of their own beside them.
     #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS", default_value_t = 10_000)]
     pub max_connections: usize,
     /// Most sockets of one user. Anonymous sockets are outside this cap.

@@ -2,7 +2,7 @@
 //! terminal what it found and where to look.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,8 +23,22 @@ const BACKLOG: u32 = 4096;
 /// Descriptors that are not connections: the database, the terminal, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start.
+/// Wrong arguments, as clap has it.
+const USAGE: u8 = 2;
+
+/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for an address beyond
+/// loopback.
 pub fn run(arguments: &DevArguments) -> ExitCode {
+    let listen = arguments.listen;
+    if !listen.ip().is_loopback() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: `tidewire dev` does not listen on {listen}: everybody who reaches it may do everything.\n\
+             Use a loopback address, such as --listen 127.0.0.1:{}.",
+            listen.port()
+        );
+        return ExitCode::from(USAGE);
+    }
     start_log(arguments.log);
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,14 +51,6 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
 
 fn serve(arguments: &DevArguments) -> Result<(), String> {
     let mut config = arguments.config();
-    if !config.listen.ip().is_loopback() {
-        return Err(format!(
-            "error: `tidewire dev` does not listen on {}: everybody who reaches it may do everything.\n\
-             Use a loopback address, such as --listen 127.0.0.1:{}.",
-            config.listen,
-            config.listen.port()
-        ));
-    }
     let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color))?;
     let _ = std::io::stderr().write_all(loaded.warnings.render(color).as_bytes());
@@ -132,25 +138,31 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
         socket.listen(BACKLOG)
     };
     bound().map_err(|error| {
-        let advice = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there; stop it, or choose a port with --listen 127.0.0.1:PORT (0 takes any)",
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 belong to the system; choose a higher one with --listen",
-            _ => "choose another address with --listen",
+        let advice = if error.kind() == ErrorKind::AddrInUse {
+            "another program listens there; stop it, or choose a port with --listen 127.0.0.1:PORT (0 takes any)"
+        } else if error.kind() == ErrorKind::PermissionDenied {
+            "ports below 1024 belong to the system; choose a higher one with --listen"
+        } else {
+            "choose another address with --listen"
         };
         format!("error: cannot listen on {address}: {error}\n{advice}")
     })
 }
 
-/// Raises the descriptor limit as far as it goes, and lowers the cap of connections to what fits into it.
+/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it: a quarter
+/// stays for requests beside sockets.
 fn fit_connections(config: &mut Config) -> Option<String> {
-    let wanted = config.realtime.connections as u64 + OTHER_DESCRIPTORS;
+    let requests = config.http.connections;
+    let wanted = (config.realtime.connections as u64).saturating_add(requests as u64 + OTHER_DESCRIPTORS);
     let limit = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
     if limit >= wanted {
         return None;
     }
-    let fitting = limit.saturating_sub(OTHER_DESCRIPTORS).max(16);
-    config.realtime.connections = usize::try_from(fitting).unwrap_or(usize::MAX);
-    Some(format!("at most {fitting}, because this process may have {limit} descriptors (ulimit -n)"))
+    let free = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(16);
+    config.http.connections = requests.min(free / 4);
+    config.realtime.connections = free - config.http.connections;
+    let sockets = config.realtime.connections;
+    Some(format!("at most {sockets} sockets, because this process may have {limit} descriptors (ulimit -n)"))
 }
 
 async fn stop_signal() {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::AppState;
 use super::problem::Problem;
+use crate::protocol::Code;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/health", get(health)).route("/healthz", get(health)).route("/readyz", get(ready))
@@ -19,7 +20,10 @@ async fn health() -> Response {
 }
 
 async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
-    state.repository.probe().await?;
+    state.repository.probe().await.map_err(|error| {
+        let cause = error.cause().map_or_else(|| error.to_string(), str::to_owned);
+        Problem::new(Code::Overloaded, "the store does not answer").because(cause)
+    })?;
     Ok(fresh(json!({ "status": "ready" })))
 }
 

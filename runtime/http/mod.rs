@@ -15,6 +15,7 @@ pub mod params;
 pub mod problem;
 mod query;
 mod records;
+mod schema;
 pub mod server;
 mod ws;
 
@@ -64,6 +65,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(health::routes())
         .merge(records::routes())
+        .merge(schema::routes())
         .merge(changes::routes())
         .merge(ws::routes())
         .merge(pages::routes())

@@ -53,9 +53,14 @@ impl Problem {
 
     /// Our own fault; the client learns nothing but the request's id.
     pub fn internal(cause: impl Into<String>) -> Problem {
-        let mut problem = Problem::new(Code::Internal, "the server failed on this request");
-        problem.0.cause = Some(cause.into());
-        problem
+        Problem::new(Code::Internal, "the server failed on this request").because(cause)
+    }
+
+    /// Adds what the log must know and the client must not.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Problem {
+        self.0.cause = Some(cause.into());
+        self
     }
 
     pub fn code(&self) -> Code {

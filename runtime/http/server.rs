@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -71,6 +71,14 @@ pub async fn serve(
     server.finish(config.http.shutdown_grace).await;
 }
 
+/// One attempt without waiting: a task for each refused connection would be the load that the cap prevents. Past the
+/// runtime, which does not know yet that a new stream can be written to.
+fn refuse(stream: TcpStream) {
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(TOO_MANY);
+    }
+}
+
 struct Server {
     router: Router,
     http: http1::Builder,
@@ -93,8 +101,7 @@ impl Server {
     fn connection(&self, stream: TcpStream, address: SocketAddr) {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             tracing::warn!("connection refused: the cap is reached");
-            // One attempt without waiting: a task for each refused connection would be the load that the cap prevents.
-            let _ = stream.try_write(TOO_MANY);
+            refuse(stream);
             return;
         };
         if let Err(error) = stream.set_nodelay(true) {

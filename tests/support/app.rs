@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tidewire::app::App;
 use tidewire::auth::Identity;
@@ -13,6 +15,7 @@ use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::realtime::WebSocketManager;
 use tidewire::repository::{Mutation, Repository};
+use tidewire::schema::Schema;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -23,10 +26,11 @@ use super::socket::PATIENCE;
 pub struct TestApp {
     pub address: SocketAddr,
     websockets: Arc<WebSocketManager>,
-    repository: Arc<Repository>,
+    pub repository: Arc<Repository>,
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
     running: std::sync::Mutex<Option<JoinHandle<()>>>,
-    _data: tempfile::TempDir,
+    /// Holds `data`, and `public` once a story makes it.
+    pub folder: tempfile::TempDir,
 }
 
 impl TestApp {
@@ -36,20 +40,23 @@ impl TestApp {
 
     /// Starts with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Config)) -> TestApp {
+        let loaded = tidewire::schema::load(&shipped_schemas()).expect("the shipped schemas have no errors");
+        TestApp::over(loaded.schema.into(), change).await
+    }
+
+    /// Starts over another schema than the shipped one.
+    pub async fn over(schema: Arc<Schema>, change: impl FnOnce(&mut Config)) -> TestApp {
         let data = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut config = Config {
             data: data.path().join("data"),
             public: data.path().join("public"),
-            schemas: shipped_schemas(),
             listen: address,
             ..Config::default()
         };
         change(&mut config);
-        let loaded = tidewire::schema::load(&config.schemas).expect("the shipped schemas have no errors");
-        let app =
-            App::open(config, Arc::new(loaded.schema), Env::system()).expect("an empty folder can be opened");
+        let app = App::open(config, schema, Env::system()).expect("an empty folder can be opened");
         let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -61,7 +68,7 @@ impl TestApp {
             repository,
             stop: std::sync::Mutex::new(Some(stop)),
             running: std::sync::Mutex::new(Some(running)),
-            _data: data,
+            folder: data,
         }
     }
 
@@ -114,6 +121,27 @@ impl TestApp {
     }
 }
 
+/// An HTTP answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// Null when there is no JSON.
+    pub json: Value,
+    pub text: String,
+}
+
+impl Answer {
+    /// Empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn id(&self) -> String {
+        self.json["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.text)).to_owned()
+    }
+}
+
 /// HTTP as a client sees it.
 #[derive(Clone)]
 pub struct Client {
@@ -125,7 +153,8 @@ pub struct Client {
 
 impl Client {
     pub fn new(address: SocketAddr) -> Client {
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        let http = http.build().unwrap();
         Client { base: format!("http://{address}"), http, name: None, repository: None }
     }
 
@@ -143,22 +172,50 @@ impl Client {
         body: &Value,
         headers: &[(&str, &str)],
     ) -> reqwest::Result<(u16, Value)> {
+        let answer = self.try_send(self.with(method, path, body, headers)).await?;
+        Ok((answer.status, answer.json))
+    }
+
+    /// A request that is not sent yet. `path` may hold a query.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let mut url = format!("{}{path}", self.base);
         if let Some(name) = &self.name {
             url.push_str(if path.contains('?') { "&as=" } else { "?as=" });
             url.push_str(name);
         }
-        let mut request = self.http.request(method.parse().unwrap(), url);
+        self.http.request(method.parse().unwrap(), url)
+    }
+
+    fn with(&self, method: &str, path: &str, body: &Value, headers: &[(&str, &str)]) -> RequestBuilder {
+        let mut request = self.request(method, path);
         if !body.is_null() {
             request = request.json(body);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        request
+    }
+
+    async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send().await?;
-        let status = response.status().as_u16();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Answer { status, headers, json, text })
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    /// One request and everything about its answer. A null body is none.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    pub async fn call_with(&self, method: &str, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
+        self.send(self.with(method, path, &body, headers)).await
     }
 
     async fn expect(&self, method: &str, path: &str, body: Value, expected: u16) -> Value {
