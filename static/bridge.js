@@ -172,18 +172,22 @@ export class Bridge {
   }
 
   /**
+   * Told as the frames of a resume, so that listeners know one way only.
+   *
    * @param {Subscription} subscription
    * @param {import('./track.js').Point} to
    * @param {import('./track.js').Frame[]} events
    */
   #catchUp(subscription, to, events) {
+    const { name, track } = subscription;
     // The question went from the oldest position of all channels, so this one may know some of the events.
-    const known = subscription.track.point?.seq ?? 0;
+    const known = track.point?.seq ?? 0;
+    track.jump(to);
+    subscription.deliver({ type: 'subscribed', channel: name, payload: { ...to, seq: known, recovered: true } });
     for (const event of events) {
-      if (event.channel === subscription.name && (event.seq ?? Infinity) > known) subscription.deliver(event);
+      if (event.channel === name && (event.seq ?? Infinity) > known) subscription.deliver(event);
     }
-    subscription.track.jump(to);
-    subscription.deliver({ type: 'pong', channel: subscription.name, payload: to });
+    subscription.deliver({ type: 'pong', channel: name, payload: to });
     subscription.show('live');
   }
 

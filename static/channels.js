@@ -122,9 +122,9 @@ export class ChannelSubscriber {
 class Store {
   state = signal(/** @type {ListState} */ ('loading'));
   error = signal(/** @type {any} */ (null));
-  /** The rows at the last moment at which they were one state of the server. @type {Row[]} */
+  /** @type {Row[]} */
   shown = [];
-  /** Whether they ever were. */
+  /** Whether the rows were ever known. */
   loaded = false;
   #options;
   #rows = new Rows();
@@ -136,8 +136,6 @@ class Store {
   #timer;
   /** @type {ListState} */
   #next = 'loading';
-  /** Whether the rows are one state of the server, and whether that state was already shown. */
-  #whole = false;
   #dirty = false;
   #scheduled = false;
 
@@ -183,16 +181,16 @@ class Store {
       this.error.value = frame.payload;
       return;
     }
-    this.#whole = this.#rows.apply(frame);
+    if (!this.#rows.take(frame)) return;
     this.#dirty = true;
-    if (this.#whole) this.#schedule();
+    this.#schedule();
   }
 
   /** @param {import('./subscription.js').ChannelState} state */
   #turn(state) {
     if (state === 'denied') {
       this.#rows.clear();
-      this.#whole = this.#dirty = true;
+      this.#dirty = true;
     }
     this.#next = state === 'waiting' ? 'stale' : state;
     this.#schedule();
@@ -210,8 +208,8 @@ class Store {
 
   /** The rows come before the state, so that nobody sees `live` beside rows that are not. */
   #show() {
-    // The next unit may have begun since; its end shows both.
-    if (this.#dirty && this.#whole) {
+    // A resume is shown as one step, not as the history that it is made of.
+    if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {
       this.#dirty = false;
       this.loaded = true;
       this.shown = this.#rows.all();

@@ -2,8 +2,12 @@
  * The records of one channel, made from its frames. Pure; knows no socket, and does not know whether a frame is missing:
  * that is `track.js`.
  *
+ * Frames are held back until they make one state of the server: to the end of their unit, or of a snapshot. So the rows
+ * are always those of the channel's position, and what is left of a connection that was cut can be thrown away, even when
+ * the server itself has lost it.
+ *
  * Every row carries the seq of the state that it shows, and an older word about it is ignored. So a page of a snapshot
- * and the events of the same time may arrive in any order, and any frame twice.
+ * and the events of the same time may come in any order.
  */
 
 /**
@@ -16,10 +20,12 @@ export class Rows {
   #rows = new Map();
   /** @type {string | undefined} */
   #epoch;
-  /** A snapshot on its way: S_1 and the ids on its pages. @type {{seq: number, ids: Set<string>} | null} */
-  #filling = null;
-  /** From `subscribed` or `resync` to the `pong` that ends it: what arrives is not one state of the server yet. */
+  /** @type {Frame[]} */
+  #held = [];
+  /** From the start of a snapshot to the `pong` that ends it. */
   #settling = false;
+  /** A snapshot that is being applied: S_1 and the ids on its pages. @type {{seq: number, ids: Set<string>} | null} */
+  #filling = null;
 
   /** In order of first sight. */
   all() {
@@ -28,58 +34,61 @@ export class Rows {
 
   clear() {
     this.#rows.clear();
-    this.#filling = null;
-    this.#settling = false;
+    this.#held = [];
   }
 
   /**
    * @param {Frame} frame
-   * @returns {boolean} whether the rows are one state of the server now; false in the middle of a unit or a snapshot.
+   * @returns {boolean} whether the rows have moved on to another state of the server.
    */
-  apply(frame) {
-    const { type, payload, seq = frame.at } = frame;
+  take(frame) {
+    const { type, payload } = frame;
+    const starts = type === 'subscribed' || type === 'resync';
+    // What was held is sent again, or is true no longer.
+    if (starts) this.#held = [];
+    this.#settling = starts ? payload.recovered !== true : this.#settling && type !== 'pong';
+    this.#held.push(frame);
+    if (this.#settling || frame.more) return false;
+    for (const held of this.#held) this.#apply(held);
+    this.#held = [];
+    return true;
+  }
+
+  /** @param {Frame} frame */
+  #apply({ type, payload, at, seq = at }) {
     switch (type) {
       case 'subscribed':
-        this.#filling = null;
+      case 'resync':
         if (payload.recovered !== true) this.#begin(payload);
         this.#epoch = payload.epoch;
-        this.#settling = true;
-        return false;
-      case 'resync':
-        this.#begin(payload);
-        this.#settling = true;
-        return false;
+        break;
       case 'snapshot':
         for (const row of payload.rows) {
           this.#put(row, seq);
           this.#filling?.ids.add(row.id);
         }
-        return false;
+        break;
       case 'entity:created':
       case 'entity:updated':
         this.#put(payload, seq);
-        return !frame.more && !this.#settling;
+        break;
       case 'entity:deleted':
         if (this.#isNews(payload.id, seq)) this.#rows.delete(payload.id);
-        return !frame.more && !this.#settling;
+        break;
       case 'pong':
         this.#sweep();
-        this.#settling = false;
-        return true;
-      default:
-        return false;
+        break;
     }
   }
 
   /**
-   * Rows stay until the snapshot is complete, so that nobody sees them vanish and come back.
+   * Old rows stay until the end of the snapshot: an equal one keeps its identity, a newer one stays altogether.
    *
    * @param {{epoch: string, seq: number}} start
    */
   #begin({ epoch, seq }) {
     // In another history the same number means something else.
     if (epoch !== this.#epoch) for (const entry of this.#rows.values()) entry.seq = 0;
-    this.#epoch = epoch;
     this.#filling = { seq, ids: new Set() };
   }
 

@@ -94,7 +94,8 @@ export class Track {
         // Its seq is that of one page. The events after S_1 follow, so `seen` stays there.
         return this.phase === 'snapshot' ? 'deliver' : 'drop';
       case 'pong':
-        this.#complete(frame.payload);
+        this.jump(frame.payload);
+        this.phase = 'live';
         return 'deliver';
       case 'entity:created':
       case 'entity:updated':
@@ -116,7 +117,7 @@ export class Track {
   }
 
   /**
-   * Rows were read and events fetched by other means than the socket, up to here.
+   * Everything up to here has been delivered. Only a change of epoch leads back, for there the numbers are others.
    *
    * @param {Point} to
    */
@@ -148,28 +149,19 @@ export class Track {
     return 'deliver';
   }
 
-  /** @param {Point} end */
-  #complete(end) {
-    // Only a snapshot may lead elsewhere: into another epoch, where seqs may be lower.
-    if (this.phase === 'snapshot' && this.point?.epoch !== end.epoch) this.point = null;
-    this.jump(end);
-    this.phase = 'live';
-  }
-
   /** @param {Frame} frame */
   #event({ seq, prev, more }) {
     // A change of rights moves no position; its rows are guarded by `at`.
     if (seq === undefined) return 'deliver';
-    const filling = this.phase === 'snapshot';
-    if (!filling && this.point && seq <= this.point.seq) return 'drop';
+    if (seq <= this.seen) return 'drop';
     if (prev !== undefined && prev > this.seen) return 'gap';
-    this.seen = Math.max(this.seen, seq);
+    this.seen = seq;
     // While a snapshot comes in there is no position: only its end makes rows and events one state.
-    if (!more && !filling && this.point) this.point = { ...this.point, seq };
+    if (!more && this.phase !== 'snapshot' && this.point) this.point = { ...this.point, seq };
     return 'deliver';
   }
 
-  /** @param {Point} to Never back: within an epoch both numbers only grow. */
+  /** @param {Point} to Within an epoch both numbers only grow. */
   #move(to) {
     const from = /** @type {Point} */ (this.point);
     this.seen = Math.max(this.seen, to.seq);

@@ -113,9 +113,9 @@ test('frames that arrive together are shown together, but never half of the next
   w.socket.say({ type: 'entity:created', channel: TASK, payload: row('c'), seq: 12, prev: 11 });
   w.socket.say({ type: 'entity:created', channel: TASK, payload: row('d'), seq: 13, prev: 12, more: true });
   await settle();
-  assert.deepEqual(shown, []);
+  assert.deepEqual(shown, ['abc']);
   await say('entity:created', row('e'), { seq: 14, prev: 13 });
-  assert.deepEqual(shown, ['abcde']);
+  assert.deepEqual(shown, ['abc', 'abcde']);
 });
 
 test('a cut in the middle of a unit shows neither half, and the resume shows it once', async () => {
@@ -132,9 +132,23 @@ test('a cut in the middle of a unit shows neither half, and the resume shows it 
   await say('entity:deleted', { id: 'a' }, { seq: 11, prev: 10, more: true });
   await say('entity:deleted', { id: 'b' }, { seq: 12, prev: 11 });
   await say('entity:created', row('c'), { seq: 13, prev: 12 });
-  await say('pong', { epoch: 'e2', seq: 13, view: 'v' });
-  assert.deepEqual(shown, ['c']);
+  await say('entity:created', row('d'), { seq: 14, prev: 13 });
+  await say('pong', { epoch: 'e2', seq: 14, view: 'v' });
+  assert.deepEqual(shown, ['cd'], 'a replay is one step forward');
   assert.equal(list.state.value, 'live');
+});
+
+test('half a unit that the server itself lost with its power is forgotten', async () => {
+  const { w, channels, say, fill, back } = open();
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  await say('entity:updated', row('a', { version: 2, title: 'lost' }), { seq: 11, prev: 10, more: true });
+  await back();
+  const [{ requestId }] = w.socket.take('subscribe');
+  await say('subscribed', { epoch: 'e2', seq: 10, view: 'v', recovered: true }, { requestId });
+  await say('entity:updated', row('a', { version: 2, title: 'kept' }), { seq: 11, prev: 10 });
+  await say('pong', { epoch: 'e2', seq: 11, view: 'v' });
+  assert.equal(list.value[0].title, 'kept');
 });
 
 test('resync keeps the old rows until the new ones are complete, and removes what is gone', async () => {
@@ -410,4 +424,64 @@ test('polls that fail are repeated ever more rarely, as the server asks, and say
   await w.clock.run(1);
   assert.equal(w.requests.length, 2);
   assert.notEqual(rt.status.value, 'polling');
+});
+
+test('a poll or a list that is answered after the socket took over changes nothing', async () => {
+  const { w, rt, channels, say, fill } = open({ api: true });
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  const held = [];
+  w.respond = ({ pathname }) => (pathname === '/api/schema' ? reply(200, schema) : new Promise((resolve) => held.push({ pathname, resolve })));
+  const away = async () => {
+    w.socket.cut();
+    await w.clock.run(1300);
+    const socket = w.socket;
+    await w.clock.run(2000);
+    socket.greet().say({ type: 'pong', payload: {} });
+    return socket.take('subscribe')[0];
+  };
+  // The poll was asked at 10; meanwhile the socket says that b was deleted at 11.
+  let ask = await away();
+  await say('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: true }, { requestId: ask.requestId });
+  await say('entity:deleted', { id: 'b' }, { seq: 11, prev: 10 });
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v' });
+  assert.equal(held[0].pathname, '/api/changes');
+  const late = { type: 'entity:updated', channel: TASK, seq: 11, prev: 10, payload: row('b') };
+  held[0].resolve(reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: true }], events: [late] }));
+  await settle();
+  assert.deepEqual(ids(list), ['a']);
+  // The same with a list that was read because the position was lost.
+  held.length = 0;
+  ask = await away();
+  held[0].resolve(reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: false }], events: [] }));
+  await settle();
+  assert.equal(list.state.value, 'stale', 'the socket was asked and has not answered');
+  await say('subscribed', { epoch: 'e1', seq: 11, view: 'v', recovered: true }, { requestId: ask.requestId });
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v' });
+  assert.deepEqual([list.state.value, ids(list)], ['live', ['a']], 'the position was not forgotten under the socket');
+  // And with good news, while the socket's answer is on its way.
+  held.length = 0;
+  ask = await away();
+  held[0].resolve(reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: true }], events: [] }));
+  await settle();
+  assert.equal(list.state.value, 'stale');
+  assert.equal(rt.status.value, 'connected');
+});
+
+test('a list read while polling is not used once the socket sends the rows itself', async () => {
+  const w = world();
+  let held;
+  w.respond = ({ pathname }) => (pathname === '/api/schema' ? reply(200, schema) : new Promise((resolve) => (held = resolve)));
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const list = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) }).list('Task');
+  await w.clock.run(3000);
+  w.socket.greet();
+  const { requestId } = w.socket.take('subscribe')[0];
+  const say = async (type, payload, extra) => (w.socket.say({ type, channel: TASK, payload, ...extra }), settle());
+  await say('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false }, { requestId, more: true });
+  await say('snapshot', { rows: [row('a')] }, { seq: 10, more: true });
+  await say('pong', { epoch: 'e1', seq: 10, view: 'v' });
+  held(reply(200, { items: [row('a'), row('deleted')], next: null, epoch: 'e1', seq: 9, view: 'v' }));
+  await settle();
+  assert.deepEqual(ids(list), ['a']);
 });

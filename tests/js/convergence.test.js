@@ -20,7 +20,7 @@ const TROUBLE = [
   [3, (server) => server.trim()],
   [3, (server) => server.resync()],
   [4, (server) => server.dropNext()],
-  [4, (server) => server.repeatLast()],
+  [4, (server) => server.repeatOne()],
   [6, (server) => server.beat()],
   [2, (server) => ((server.up = false), server.cutAll())],
   [5, (server) => (server.up = true)],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { delay } from '../../static/backoff.js';
 import { RealtimeClient } from '../../static/realtime.js';
-import { world } from './world.js';
+import { reply, world } from './world.js';
 
 function client(options = {}, worldOptions = {}) {
   const w = world(worldOptions);
@@ -397,6 +397,38 @@ test('an event in the middle of a unit counts as seen but not as position', () =
   w.socket.say(event(3, 2, { more: true }));
   w.socket.say(event(5, 4));
   assert.equal(w.socket.take('subscribe')[0].payload.since.seq, 1);
+});
+
+test('while a snapshot comes in, its events are no position', async () => {
+  const { rt, clock, w } = connected();
+  rt.subscribe('entity:Task', () => {}, { snapshot: true });
+  w.socket.say(subscribed(w.socket.take('subscribe')[0], { seq: 10, recovered: false }));
+  w.socket.say({ type: 'pong', channel: 'entity:Task', payload: { epoch: 'e1', seq: 10, view: 'v' } });
+  w.socket.say({ type: 'resync', channel: 'entity:Task', payload: { epoch: 'e1', seq: 20, view: 'v', reason: 'lagged' }, more: true });
+  w.socket.say(event(21, 20));
+  w.socket.cut();
+  await clock.run(2000);
+  w.socket.greet();
+  assert.equal(w.socket.take('subscribe')[0].payload.since.seq, 10);
+});
+
+test('channels of different age share one poll, and each gets only what it does not know', async () => {
+  const { rt, clock, w } = connected();
+  const seen = [];
+  const follow = (name) => rt.subscribe(name, (frame) => frame.seq && seen.push(`${name} ${frame.seq}`));
+  follow('entity:Task');
+  follow('entity:Project');
+  const [task, project] = w.socket.take('subscribe');
+  w.socket.say(subscribed(task, { seq: 20 }));
+  w.socket.say(subscribed(project, { seq: 10 }));
+  const of = (channel, seq) => ({ ...event(seq, 0), channel });
+  const both = ['entity:Task', 'entity:Project'].map((channel) => ({ channel, view: 'v', recovered: true }));
+  w.respond = () => reply(200, { epoch: 'e1', seq: 30, channels: both, errors: [],
+    events: [of('entity:Project', 15), of('entity:Task', 18), of('entity:Task', 25)] });
+  w.socket.cut();
+  await clock.run(3000);
+  assert.equal(w.requests[0].url.searchParams.get('since'), 'e1:10');
+  assert.deepEqual(seen, ['entity:Task 25', 'entity:Project 15']);
 });
 
 test('an event without seq moves nothing and is delivered', () => {

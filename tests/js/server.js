@@ -116,8 +116,8 @@ export class Server {
     for (const session of this.#sessions) session.dropNext = true;
   }
 
-  repeatLast() {
-    for (const session of this.#sessions) session.repeatLast();
+  repeatOne() {
+    for (const session of this.#sessions) session.repeatOne();
   }
 
   // Reading.
@@ -192,7 +192,8 @@ export class Server {
 class Session {
   dropNext = false;
   #queue = [];
-  #last = null;
+  /** The last few events, to repeat one of them. */
+  #sent = [];
   /** The group's last seq, while the channel is attached. */
   #prev = null;
   /** A lost event not yet followed by another: no pong may pass over it. */
@@ -229,15 +230,15 @@ class Session {
         continue;
       }
       this.#hole = false;
-      this.#last = frame;
+      this.#sent = [...this.#sent.slice(-9), frame];
       this.#send(frame);
     }
   }
 
-  repeatLast() {
-    if (this.#prev === null || !this.#last) return;
+  repeatOne() {
+    if (this.#prev === null || this.#sent.length === 0) return;
     this.server.stats.duplicates++;
-    this.#send(this.#last);
+    this.#send(this.#sent[this.server.dice.int(this.#sent.length)]);
   }
 
   resync() {

@@ -1,0 +1,74 @@
+/**
+ * What both pages have: the client under the name in the address, and the bar with the status badge.
+ */
+import { Api } from '/static/api.js';
+import { ChannelSubscriber } from '/static/channels.js';
+import { RealtimeClient } from '/static/realtime.js';
+import { element, find } from './dom.js';
+
+/** Never by colour alone: a shape and a word. */
+const BADGES = {
+  connected: ['●', 'Live'],
+  polling: ['◐', 'Syncing'],
+  connecting: ['◌', 'Connecting'],
+  offline: ['○', 'Offline'],
+};
+
+/** @param {string[]} crumbs Where this page is, below the home page. */
+export function start(...crumbs) {
+  const as = new URLSearchParams(location.search).get('as');
+  const query = as ? `?as=${encodeURIComponent(as)}` : '';
+  const api = new Api('/api', { as });
+  const rt = new RealtimeClient(`/ws${query}`).connect();
+  const channels = new ChannelSubscriber(rt, { api });
+  /** An address of this server, under the same name. @param {string} path */
+  const link = (path) => path + query;
+
+  const brand = element('a', { class: 'brand', href: link('/_/') }, 'Tidewire');
+  const trail = crumbs.map((crumb) => element('span', { 'aria-current': 'page' }, crumb));
+  const nav = element('nav', { 'aria-label': 'Where you are' }, brand, ...trail);
+  find('.bar').append(nav, badge(rt), nameForm(as));
+  return { api, rt, channels, link };
+}
+
+/** @param {RealtimeClient} rt */
+function badge(rt) {
+  const icon = element('span', { 'aria-hidden': 'true', class: 'icon' });
+  const word = element('span');
+  const status = element('span', { role: 'status', class: 'badge' }, icon, word);
+  const again = element('button', { type: 'button', click: () => (rt.reconnectNow(), rt.connect()) }, 'Try now');
+  const draw = () => {
+    const [shape, text] = BADGES[rt.status.value];
+    icon.textContent = shape;
+    // Only a change is announced.
+    if (word.textContent !== text) word.textContent = text;
+    status.dataset.status = rt.status.value;
+    status.title = explain(rt);
+    again.hidden = rt.status.value === 'connected' || rt.detail.value.attempt < 2;
+  };
+  rt.status.listen(draw);
+  rt.detail.subscribe(draw);
+  return element('div', { class: 'status' }, status, again);
+}
+
+/** @param {RealtimeClient} rt */
+function explain({ status, detail }) {
+  const { userId, attempt, reason, nextRetryAt } = detail.value;
+  if (status.value === 'connected') return `Changes arrive at once.${userId ? ` You are ${userId}.` : ''}`;
+  const why = reason && `Why: ${reason}. `;
+  const when = nextRetryAt ? `Attempt ${attempt + 1} at ${new Date(nextRetryAt).toLocaleTimeString()}.` : '';
+  if (status.value === 'polling') return `No socket: changes are fetched every few seconds. ${why}${when}`;
+  return `What you see may be old. ${why}${when}`;
+}
+
+/** @param {string | null} as */
+function nameForm(as) {
+  const input = element('input', { name: 'as', value: as ?? '', maxlength: 128, autocomplete: 'off', size: 10, placeholder: 'nobody' });
+  // A plain form: it loads this page again with ?as=, and everything starts under that name.
+  return element(
+    'form',
+    { class: 'who', method: 'get', action: location.pathname, submit: () => void (input.disabled = input.value === '') },
+    element('label', {}, 'Go on as ', input),
+    element('button', {}, 'Go'),
+  );
+}

@@ -1,0 +1,52 @@
+/**
+ * Elements without markup: whatever a record holds, it can only become text.
+ */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} name
+ * @param {Record<string, any>} [props] A function listens to the event of its name, true and false set or leave out, the
+ * rest are attributes.
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function element(name, props = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(props)) {
+    if (typeof value === 'function') made.addEventListener(key, value);
+    else if (value === true) made.setAttribute(key, '');
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, String(value));
+  }
+  made.append(...children);
+  return made;
+}
+
+/**
+ * An element that the page's own HTML has.
+ *
+ * @template {HTMLElement} [T=HTMLElement]
+ * @param {string} selector
+ * @param {ParentNode} [within]
+ * @returns {T}
+ */
+export function find(selector, within = document) {
+  const found = within.querySelector(selector);
+  if (!found) throw new Error(`the page has no ${selector}`);
+  return /** @type {T} */ (found);
+}
+
+/**
+ * Shows a text, or hides the element when there is none.
+ *
+ * @param {HTMLElement} where
+ * @param {string | null} text
+ */
+export function say(where, text) {
+  where.textContent = text ?? '';
+  where.hidden = !text;
+}
+
+/** What to tell about a failed request, in the server's words. @param {any} error */
+export function words(error) {
+  return [error.message, error.hint].filter(Boolean).join(' ');
+}

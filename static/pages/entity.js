@@ -1,0 +1,149 @@
+/**
+ * `/_/e/{plural}`: one entity as a live table.
+ */
+import { start } from './app.js';
+import { element, find, say, words } from './dom.js';
+import { nameOf } from './fields.js';
+import { addForm } from './form.js';
+import { LiveTable } from './table.js';
+
+/** Rows drawn at most. */
+const SHOWN = 1000;
+/** The live region speaks at most this often. */
+const QUIET = 5000;
+
+const plural = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
+const { api, channels } = start(plural);
+document.title = `${plural} · Tidewire`;
+find('h1').textContent = plural;
+
+try {
+  const schema = await api.schema();
+  const entity = schema.entities.find((each) => each.plural === plural);
+  if (entity) show(entity, schema.entities);
+  else say(find('#problem'), `There is no entity with the address ${plural}.`);
+} catch (error) {
+  say(find('#problem'), words(error));
+}
+
+/**
+ * @param {import('../api.js').Entity} entity
+ * @param {import('../api.js').Entity[]} entities
+ */
+function show(entity, entities) {
+  const refs = references(entity, entities);
+  const ask = confirmation();
+  /** @type {HTMLTableElement} */
+  const grid = find('#rows');
+  const table = new LiveTable(grid, {
+    entity,
+    refs,
+    save: (id, patch, ifMatch) => api.update(plural, id, patch, { ifMatch }),
+    remove: (row) => ask(nameOf(entity, row), () => api.delete(plural, row.id)),
+  });
+  const form = addForm(find('#add'), { entity, refs, add: (data) => api.create(plural, data) });
+  refs.listen(() => {
+    table.drawRefs();
+    form.drawRefs();
+  });
+
+  const list = channels.list(entity.name, { sort: '-created_at' });
+  const tell = announcer();
+  let drawn = false;
+  list.listen((rows) => {
+    const counts = table.draw(rows.slice(0, SHOWN), { quiet: !drawn });
+    if (drawn) tell(counts);
+    if (!drawn && location.hash) table.show(decodeURIComponent(location.hash.slice(1)));
+    drawn = true;
+  });
+  const describe = () => {
+    const state = list.state.value;
+    const { length } = list.value;
+    const loading = state === 'loading';
+    grid.setAttribute('aria-busy', String(state !== 'live'));
+    grid.hidden = length === 0;
+    find('#keys').hidden = length === 0;
+    say(find('#empty'), length > 0 || state === 'denied' ? null : loading ? 'Loading…' : `No ${plural} yet. Add the first one above.`);
+    const shown = length > SHOWN ? `, the newest ${SHOWN.toLocaleString()} shown` : '';
+    const old = state === 'stale' ? ' · catching up…' : '';
+    find('#count').textContent = loading ? '' : `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;
+    say(find('#problem'), list.error.value && words(list.error.value));
+  };
+  for (const source of [list, list.state, list.error]) source.listen(describe);
+  describe();
+}
+
+/**
+ * The records that this entity's fields refer to, by name.
+ *
+ * @param {import('../api.js').Entity} entity
+ * @param {import('../api.js').Entity[]} entities
+ */
+function references(entity, entities) {
+  const targets = new Set(entity.fields.filter(({ type }) => type === 'ref').map((field) => field.entity));
+  const lists = new Map(entities.filter(({ name }) => targets.has(name)).map((target) => [target.name, { target, list: channels.list(target.name) }]));
+  /** @type {Map<string, Map<string, string>>} */
+  const names = new Map();
+  const read = (/** @type {string} */ name) => {
+    const found = lists.get(name);
+    if (found) names.set(name, new Map(found.list.value.map((row) => [row.id, nameOf(found.target, row)])));
+  };
+  return {
+    name: (/** @type {string} */ name, /** @type {string} */ id) => names.get(name)?.get(id) ?? `…${id.slice(-8)}`,
+    choices: (/** @type {string} */ name) => Array.from(names.get(name) ?? [], ([id, text]) => ({ id, name: text })),
+    listen: (/** @type {() => void} */ changed) => {
+      for (const [name, { list }] of lists) {
+        list.listen(() => {
+          read(name);
+          changed();
+        });
+      }
+    },
+  };
+}
+
+/** @returns {(name: string, act: () => Promise<unknown>) => void} asks before it acts; stays open while that fails. */
+function confirmation() {
+  /** @type {HTMLDialogElement} */
+  const dialog = find('#confirm');
+  const problem = find('.error', dialog);
+  /** @type {HTMLButtonElement} */
+  const button = find('.danger', dialog);
+  let action = async () => {};
+  button.addEventListener('click', async () => {
+    button.disabled = true;
+    try {
+      await action();
+      dialog.close();
+    } catch (error) {
+      say(problem, words(error));
+    }
+    button.disabled = false;
+  });
+  return (name, act) => {
+    find('h2', dialog).textContent = `Delete “${name}”?`;
+    say(problem, null);
+    action = async () => void (await act());
+    dialog.showModal();
+  };
+}
+
+/** Tells a screen reader what happened, all of some seconds in one sentence. */
+function announcer() {
+  const news = find('#news');
+  const sum = { added: 0, changed: 0, removed: 0 };
+  let waiting = false;
+  return (/** @type {{added: number, changed: number, removed: number}} */ counts) => {
+    sum.added += counts.added;
+    sum.changed += counts.changed;
+    sum.removed += counts.removed;
+    if (waiting || sum.added + sum.changed + sum.removed === 0) return;
+    waiting = true;
+    setTimeout(() => {
+      waiting = false;
+      const parts = Object.entries(sum).filter(([, count]) => count > 0);
+      news.replaceChildren(element('span', {}, parts.map(([what, count]) => `${count} ${what}`).join(', ')));
+      sum.added = sum.changed = sum.removed = 0;
+    }, QUIET);
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * How a field's value looks, and with what it is edited. The server alone judges values: here they are only turned into
+ * the type that the schema names, and sent as they are when that fails.
+ */
+import { element } from './dom.js';
+
+/**
+ * @typedef {import('../api.js').Field} Field
+ * @typedef {import('../api.js').Entity} Entity
+ * @typedef {import('../rows.js').Row} Row
+ *
+ * @typedef {(entity: string, id: string) => string} NameOfRecord
+ * @typedef {object} Refs
+ * @property {NameOfRecord} name
+ * @property {(entity: string) => {id: string, name: string}[]} choices
+ *
+ * @typedef {object} Editor
+ * @property {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} input
+ * @property {() => any} read The value; throws an Error with words for the user.
+ */
+
+/** Above this many records, a reference is typed rather than chosen. */
+const CHOICES = 500;
+
+/**
+ * @param {Entity} entity
+ * @param {Row} row
+ */
+export function nameOf(entity, row) {
+  const name = entity.label ? row[entity.label] : null;
+  return name === null || name === undefined || name === '' ? short(row.id) : String(name);
+}
+
+/** @param {string} id */
+const short = (id) => (id.length > 12 ? `…${id.slice(-8)}` : id);
+
+/**
+ * @param {Field} field
+ * @param {any} value
+ * @param {Refs} refs
+ * @returns {Node}
+ */
+export function view(field, value, refs) {
+  if (value === null || value === undefined) return element('span', { class: 'muted', title: 'empty' }, '–');
+  switch (field.type) {
+    case 'enum':
+      return element('span', { class: 'pill' }, String(value));
+    case 'bool':
+      return new Text(value ? 'yes' : 'no');
+    case 'ref':
+      return element('span', { title: value }, refs.name(field.entity ?? '', value));
+    case 'datetime':
+      return element('time', { datetime: value, title: value }, new Date(value).toLocaleString());
+    case 'uuid':
+      return element('span', { title: value }, short(String(value)));
+    case 'json':
+      return element('code', {}, JSON.stringify(value));
+    default:
+      return new Text(String(value));
+  }
+}
+
+/**
+ * @param {Field} field
+ * @param {any} value
+ * @param {Refs} refs
+ * @param {Record<string, any>} props of the input
+ * @returns {Editor}
+ */
+export function editor(field, value, refs, props) {
+  const { type, required, name } = field;
+  const common = { name, autocomplete: 'off', ...props };
+  const text = value === null || value === undefined ? '' : String(value);
+  const choice = (/** @type {{value: string, text: string}[]} */ options, /** @type {(text: string) => any} */ read) => {
+    const all = required && text !== '' ? options : [{ value: '', text: '–' }, ...options];
+    const input = element('select', common, ...all.map((option) => element('option', { value: option.value }, option.text)));
+    input.value = text;
+    return { input, read: () => (input.value === '' ? null : read(input.value)) };
+  };
+  const typed = (/** @type {HTMLInputElement | HTMLTextAreaElement} */ input, /** @type {(text: string) => any} */ read) => {
+    return { input, read: () => (input.value === '' ? null : read(input.value)) };
+  };
+
+  switch (type) {
+    case 'bool':
+      return choice([{ value: 'true', text: 'yes' }, { value: 'false', text: 'no' }], (chosen) => chosen === 'true');
+    case 'enum':
+      return choice((field.values ?? []).map((each) => ({ value: each, text: each })), (chosen) => chosen);
+    case 'ref': {
+      const choices = refs.choices(field.entity ?? '');
+      if (choices.length > CHOICES) return typed(element('input', { ...common, value: text }), (id) => id);
+      if (text !== '' && !choices.some(({ id }) => id === text)) choices.unshift({ id: text, name: short(text) });
+      return choice(choices.map((each) => ({ value: each.id, text: each.name })), (chosen) => chosen);
+    }
+    case 'int':
+    case 'float':
+      return typed(element('input', { ...common, value: text, inputmode: 'decimal' }), (typedText) => {
+        const number = Number(typedText);
+        return Number.isFinite(number) ? number : typedText;
+      });
+    case 'date':
+      return typed(element('input', { ...common, type: 'date', value: text }), (date) => date);
+    case 'datetime':
+      return typed(
+        element('input', { ...common, type: 'datetime-local', step: 0.001, value: localTime(text) }),
+        (local) => new Date(local).toISOString(),
+      );
+    case 'json':
+      return typed(element('textarea', { ...common, rows: 2 }, value === null || value === undefined ? '' : JSON.stringify(value, null, 1)), parsed);
+    default: {
+      const long = type === 'text' && !((field.max ?? Infinity) <= 300) || /\n/.test(text);
+      const input = long ? element('textarea', { ...common, rows: 2 }, text) : element('input', { ...common, value: text });
+      // An empty text is a value where there must be one: the server says what it lacks.
+      return { input, read: () => (input.value === '' && !required ? null : input.value) };
+    }
+  }
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`This is not JSON: ${/** @type {Error} */ (error).message}.`);
+  }
+}
+
+/** What a datetime-local input shows, in the user's own zone. @param {string} iso */
+function localTime(iso) {
+  if (iso === '') return '';
+  const date = new Date(iso);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, -1);
+}

@@ -1,0 +1,109 @@
+/**
+ * The form that adds a record: one input a field, errors under their fields in the server's words.
+ */
+import { element, say, words } from './dom.js';
+import { editor } from './fields.js';
+
+/**
+ * @typedef {import('./fields.js').Field} Field
+ */
+
+/**
+ * @param {HTMLFormElement} form
+ * @param {object} context
+ * @param {import('./fields.js').Entity} context.entity
+ * @param {import('./fields.js').Refs} context.refs
+ * @param {(data: object) => Promise<unknown>} context.add
+ * @returns {{drawRefs: () => void}}
+ */
+export function addForm(form, { entity, refs, add }) {
+  const problem = element('p', { class: 'error', role: 'alert', hidden: true });
+  const button = element('button', { class: 'primary' }, `Add ${entity.name}`);
+  const inputs = entity.fields.filter(({ readonly }) => !readonly).map((field) => input(field, refs));
+  form.append(...inputs.map(({ label }) => label), element('div', { class: 'actions' }, button, problem));
+  form.hidden = false;
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    say(problem, null);
+    for (const { complain } of inputs) complain(null);
+    /** @type {[string, any][]} */
+    const data = [];
+    let wrong = false;
+    for (const { field, read, complain } of inputs) {
+      try {
+        const value = read();
+        // What is left empty gets its default.
+        if (value !== null && value !== '') data.push([field.name, value]);
+      } catch (error) {
+        wrong = true;
+        complain(words(error));
+      }
+    }
+    if (wrong) return;
+    button.disabled = true;
+    try {
+      await add(Object.fromEntries(data));
+      for (const { reset } of inputs) reset();
+      inputs[0]?.focus();
+    } catch (error) {
+      const { errors = [] } = /** @type {{errors?: {field: string, message: string}[]}} */ (error);
+      const known = inputs.filter(({ field }) => errors.some((each) => each.field === field.name));
+      for (const each of known) each.complain(errors.filter(({ field }) => field === each.field.name).map(({ message }) => message).join(' '));
+      known[0]?.focus();
+      if (known.length === 0 || known.length < errors.length) say(problem, words(error));
+    }
+    button.disabled = false;
+  });
+
+  return {
+    drawRefs: () => {
+      for (const each of inputs) if (each.field.type === 'ref') each.redraw();
+    },
+  };
+}
+
+/**
+ * @param {Field} field
+ * @param {import('./fields.js').Refs} refs
+ */
+function input(field, refs) {
+  const id = `add-${field.name}`;
+  const error = element('p', { class: 'error', id: `${id}-error`, hidden: true });
+  const make = (/** @type {any} */ value) => editor(field, value, refs, { id, 'aria-describedby': error.id, 'aria-required': field.required, placeholder: hint(field) });
+  let current = make(constant(field));
+  const label = element('div', { class: 'field' }, element('label', { for: id }, field.name.replaceAll('_', ' '), field.required ? ' *' : ''), current.input, error);
+  const replace = (/** @type {any} */ value) => {
+    const next = make(value);
+    current.input.replaceWith(next.input);
+    current = next;
+  };
+  return {
+    field,
+    label,
+    read: () => current.read(),
+    focus: () => current.input.focus(),
+    reset: () => replace(constant(field)),
+    redraw: () => {
+      if (document.activeElement !== current.input) replace(current.input.value);
+    },
+    complain: (/** @type {string | null} */ message) => {
+      say(error, message);
+      if (message) current.input.setAttribute('aria-invalid', 'true');
+      else current.input.removeAttribute('aria-invalid');
+    },
+  };
+}
+
+/** What a choice starts with; a typed value shows its default as a hint instead. @param {Field} field */
+function constant(field) {
+  return field.type === 'enum' || field.type === 'bool' ? field.default : undefined;
+}
+
+/** @param {Field} field */
+function hint({ type, default: value }) {
+  if (value === undefined || value === null || type === 'enum' || type === 'bool') return undefined;
+  if (typeof value === 'object' && type !== 'json') return value.from === 'user.id' ? 'you' : String(value.from);
+  return type === 'json' ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,71 @@
+/**
+ * Rules of the house that no module can keep alone: the byte budget, nothing that a strict CSP or hostile data could
+ * break, and the copy of the table of codes.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { CLOSE_CODES, ERROR_CODES, mayRetry, onClose } from '../../static/codes.js';
+
+const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
+const read = (path) => readFileSync(join(ROOT, path), 'utf8');
+const files = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'utf8' }).map((name) => `static/${name}`);
+const modules = files.filter((name) => /^static\/[^/]+\.js$/.test(name));
+
+/** The code without comments and indentation, as little of minifying as needs no tool. */
+const bare = (source) => source.replace(/\/\*\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '').replace(/^\s+/gm, '');
+const gzipped = (text) => gzipSync(text, { level: 9 }).length;
+
+test('all modules together are at most 12 KB gzipped, comments aside', () => {
+  const size = gzipped(modules.map((name) => bare(read(name))).join('\n'));
+  assert.ok(size <= 12 * 1024, `${size} bytes`);
+});
+
+test('the style sheet is at most 8 KB gzipped', () => {
+  assert.ok(gzipped(read('static/pages/pages.css')) <= 8 * 1024);
+});
+
+test('nothing turns text into markup or code', () => {
+  for (const name of files.filter((file) => /\.(js|html)$/.test(file))) {
+    const found = read(name).match(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|javascript:/);
+    assert.equal(found, null, `${name}: ${found}`);
+  }
+});
+
+test('pages hold to default-src self: no inline script, style or handler, nothing from elsewhere', () => {
+  const pages = files.filter((name) => name.endsWith('.html'));
+  assert.ok(pages.length >= 2);
+  for (const name of pages) {
+    const html = read(name);
+    assert.doesNotMatch(html, /\sstyle\s*=|<style|\son\w+\s*=|https?:\/\/|\bdata:/i, name);
+    for (const [tag] of html.matchAll(/<script[^>]*>/g)) assert.match(tag, /src="\/static\//, name);
+  }
+});
+
+test('modules import each other relatively, and nothing else; the client draws in no page', () => {
+  for (const name of modules) {
+    for (const [, from] of read(name).matchAll(/^import .* from '(.*)';$/gm)) assert.match(from, /^\.\/[a-z]+\.js$/, name);
+  }
+});
+
+test('the table of codes is the server\'s', () => {
+  const rust = read('runtime/protocol/codes.rs');
+  const errors = [...rust.matchAll(/^ {4}\w+ "([A-Z_]+)" (Never|Later) "/gm)].map(([, code, retry]) => [code, retry.toLowerCase()]);
+  assert.ok(errors.length > 20);
+  assert.deepEqual([...ERROR_CODES], errors);
+  const closes = [...rust.matchAll(/^ {4}\w+ (\d{4}) "(.*)"$/gm)].map(([, number, reason]) => [Number(number), reason]);
+  assert.deepEqual([...CLOSE_CODES], closes);
+});
+
+test('what a client does on a code', () => {
+  assert.deepEqual([1000, 1006, 1012, 4000, 4099].map(onClose), Array(5).fill('reconnect'));
+  assert.deepEqual([1009, 4400, 4403, 4499].map(onClose), Array(4).fill('stop'));
+  assert.equal(onClose(4401), 'token');
+  assert.equal(mayRetry({ code: 'OVERLOADED' }), true);
+  assert.equal(mayRetry({ code: 'OVERLOADED', retry: false }), false);
+  assert.equal(mayRetry({ code: 'NEVER_HEARD_OF' }), false);
+  assert.equal(mayRetry(undefined), false);
+});
