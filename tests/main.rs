@@ -4,6 +4,7 @@
 
 mod support;
 
+mod crash;
 mod floor_plan;
 mod guard;
 mod health;

@@ -130,6 +130,7 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         hosts: Arc::new(Hosts::new(address, &[])),
         env: Env::system(),
         tasks: tasks.clone(),
+        live: tokio::runtime::Handle::current(),
     };
     let router = router(state);
     tokio::spawn(

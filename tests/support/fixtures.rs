@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::schema::{Access, Entity, Field, FieldKind, Generation, IdKind, Schema};
-use tidewire::store::{Change, ChangeOp, CommitBatch};
+use tidewire::store::{Change, ChangeOp};
 
 pub fn epoch() -> Epoch {
     "0123456789abcdef0123456789abcdef".parse().unwrap()
@@ -60,8 +60,4 @@ pub fn change(seq: u64, entity: &str, n: u128, op: ChangeOp) -> Arc<Change> {
 /// The same change, followed by more of its unit.
 pub fn inside_unit(change: Arc<Change>) -> Arc<Change> {
     Arc::new(Change { unit_last: false, ..(*change).clone() })
-}
-
-pub fn batch(changes: Vec<Arc<Change>>) -> Arc<CommitBatch> {
-    Arc::new(CommitBatch { epoch: epoch(), changes })
 }
