@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCl
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session};
 use crate::channels::groups::ConnectionKey;
@@ -41,6 +42,9 @@ pub(super) struct Connection<S> {
     pub(super) channels: Channels,
     pub(super) reader: Reader,
     pub(super) env: Env,
+    pub(super) offenders: Arc<Offenders>,
+    /// Who is at the other end, as `offenders` knows them.
+    pub(super) owner: Arc<str>,
     /// The library has queued a pong that may not have been written yet.
     pub(super) library_owes: bool,
     pub(super) write_timeout: Duration,
@@ -183,7 +187,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let ping = self.socket.send(Message::Ping(Bytes::new()));
                     in_time(self.write_timeout, ping).await?;
                 }
-                Effect::Close(code) => return Err(close(&mut self.socket, code).await),
+                Effect::Close(code) => {
+                    if code == CloseCode::TooManyMessages {
+                        // Before the peer can see the close, and so before it can come back.
+                        self.offenders.remember(self.owner.clone());
+                    }
+                    return Err(close(&mut self.socket, code).await);
+                }
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! Knows no HTTP: `http/ws.rs` and `http/changes.rs` bring the socket or the question.
 
 pub mod connection;
+pub mod offenders;
 pub mod poll;
 pub mod rate;
 pub mod reader;

@@ -139,10 +139,11 @@ impl WebSocketManager {
         wait: Duration,
         answer: &mut PollAnswer,
     ) -> Result<(), StoreError> {
+        let head = answer.seq;
         let deadline = tokio::time::Instant::now() + wait.min(self.around().config.poll_wait);
         let mut at = since;
         loop {
-            let page = self.page(&mut polled, at).await?;
+            let page = self.page(&mut polled, at, head).await?;
             at = page.to;
             let waited = tokio::time::Instant::now() >= deadline;
             if page.broken {
@@ -163,8 +164,10 @@ impl WebSocketManager {
         }
     }
 
-    async fn page(&self, polled: &mut [Polled], at: Seq) -> Result<Page, StoreError> {
-        let read = self.reader().log(at).await?;
+    /// `head`: where the log stood when the question came. What was acknowledged by then is in the answer, fanned out
+    /// or not.
+    async fn page(&self, polled: &mut [Polled], at: Seq, head: Seq) -> Result<Page, StoreError> {
+        let read = self.reader().log(at, head).await?;
         let LogPage::Changes { changes, to } = read.value else {
             return Ok(Page { events: Vec::new(), to: at, has_more: false, broken: true });
         };

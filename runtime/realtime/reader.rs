@@ -43,13 +43,14 @@ impl Reader {
         match read {
             Read::Survey { scope, since } => ReadAnswer::Survey(self.survey(scope, since).await),
             Read::Rows { scope, after, limit } => ReadAnswer::Rows(self.rows(scope, after, limit).await),
-            Read::Log { after } => ReadAnswer::Log(self.log(after).await),
+            Read::Log { after } => ReadAnswer::Log(self.log(after, Seq::ZERO).await),
         }
     }
 
-    /// The log after `after`.
-    pub async fn log(&self, after: Seq) -> Result<At<LogPage>, StoreError> {
-        if let Some(page) = self.ring.page_after(after, self.log_limit) {
+    /// The log after `after`, read at a position that is no earlier than `at_least`.
+    pub async fn log(&self, after: Seq, at_least: Seq) -> Result<At<LogPage>, StoreError> {
+        let page = self.ring.page_after(after, self.log_limit);
+        if let Some(page) = page.filter(|page| page.head >= at_least) {
             return Ok(self.at(page.head, LogPage::Changes { changes: page.changes, to: page.to }));
         }
         let limit = self.log_limit;

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Ended};
+use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Session, Surroundings};
 use crate::auth::Identity;
@@ -39,14 +40,9 @@ pub struct WebSocketManager {
     next_key: AtomicU64,
     /// Who is here. Held for a count, never across an await.
     present: Mutex<Present>,
-    /// Callers that were closed for too many messages, and when. Held for one look, never across an await.
-    offenders: Mutex<HashMap<Arc<str>, Instant>>,
+    offenders: Arc<Offenders>,
     drain: CancellationToken,
 }
-
-/// Offenders that are remembered, and for how long.
-const OFFENDERS: usize = 1024;
-const OFFENCE_AGE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct Present {
@@ -97,7 +93,7 @@ impl WebSocketManager {
             env,
             next_key: AtomicU64::new(1),
             present: Mutex::default(),
-            offenders: Mutex::default(),
+            offenders: Arc::default(),
             drain: CancellationToken::new(),
         })
     }
@@ -164,9 +160,6 @@ impl WebSocketManager {
             Err(ended) => ended,
         };
         drop(place);
-        if ended == Ended::ByServer(CloseCode::TooManyMessages) {
-            self.remember_offence(&identity);
-        }
         tracing::debug!(?ended, "connection ended");
         ended
     }
@@ -264,13 +257,14 @@ impl WebSocketManager {
         let frame = text_frame(&frame.to_json());
         let sent = socket.get_mut().write_all(&frame);
         match tokio::time::timeout(config.write_timeout, sent).await {
-            Ok(Ok(())) => Ok(self.connection(socket, self.has_offended(identity))),
+            Ok(Ok(())) => Ok(self.connection(socket, identity)),
             Ok(Err(_)) => Err(Ended::ByPeer),
             Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
         }
     }
 
-    fn connection<S>(&self, socket: WebSocketStream<S>, offended: bool) -> Connection<S> {
+    fn connection<S>(&self, socket: WebSocketStream<S>, identity: &Identity) -> Connection<S> {
+        let owner = identity.idempotency_owner();
         let config = &self.around.config;
         let limits = OutboxLimits {
             batches: config.outbox_batches,
@@ -279,31 +273,17 @@ impl WebSocketManager {
         };
         Connection {
             socket,
-            session: Session::new(self.around.clone(), Instant::now(), offended),
+            session: Session::new(self.around.clone(), Instant::now(), self.offenders.has_offended(&owner)),
             outbox: Arc::new(Outbox::new(limits)),
             key: self.new_key(),
             channels: self.channels.clone(),
             reader: self.reader.clone(),
             env: self.env.clone(),
+            offenders: self.offenders.clone(),
+            owner,
             library_owes: false,
             write_timeout: config.write_timeout,
             drain_spread: config.drain_spread,
-        }
-    }
-
-    /// Whether this caller was closed for too many messages a short while ago: the next time is final (4429).
-    fn has_offended(&self, identity: &Identity) -> bool {
-        let offenders = self.offenders.lock();
-        offenders.get(&identity.idempotency_owner()).is_some_and(|at| at.elapsed() < OFFENCE_AGE)
-    }
-
-    fn remember_offence(&self, identity: &Identity) {
-        let mut offenders = self.offenders.lock();
-        if offenders.len() >= OFFENDERS {
-            offenders.retain(|_, at| at.elapsed() < OFFENCE_AGE);
-        }
-        if offenders.len() < OFFENDERS {
-            offenders.insert(identity.idempotency_owner(), Instant::now());
         }
     }
 

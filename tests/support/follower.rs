@@ -103,11 +103,9 @@ impl Follower {
 
     fn start_snapshot(&mut self, frame: &Value) {
         let payload = &frame["payload"];
-        self.epoch = text(payload, "epoch");
-        self.view = text(payload, "view");
         let first = payload["seq"].as_u64().unwrap();
+        // Half a snapshot is no state to go on from, so position and epoch stay what they are until it is closed.
         self.seen = first;
-        self.position = first;
         self.snapshot = Some(Snapshot { first, ids: BTreeSet::new() });
     }
 
@@ -169,6 +167,8 @@ impl Follower {
         }
         self.seen = self.seen.max(seq);
         self.position = self.seen;
+        self.epoch = text(&frame["payload"], "epoch");
+        self.view = text(&frame["payload"], "view");
         self.live = true;
         let Some(snapshot) = self.snapshot.take() else { return };
         let stale: Vec<String> = self
