@@ -39,7 +39,7 @@ impl Default for Config {
 pub struct StoreConfig {
     /// Most operations in one group commit.
     pub group_ops: usize,
-    /// Most bytes of new images in one group commit, and in one unit.
+    /// Most bytes of images, before and after, in one unit; a group commit ends with the unit that reaches it.
     pub group_bytes: usize,
     /// Operations that may wait for the committer; one more is refused with `OVERLOADED`.
     pub queue: usize,
@@ -154,6 +154,11 @@ pub struct HttpConfig {
     pub header_bytes: usize,
     /// A connection that has not sent a whole request head by then is closed.
     pub header_timeout: Duration,
+    /// A body that has not arrived by then is refused.
+    pub body_timeout: Duration,
+    /// TCP connections beside those of `RealtimeConfig::connections`, so that requests come through when all sockets
+    /// are taken.
+    pub connections: usize,
     pub list_default: usize,
     pub list_max: usize,
     /// After the signal to stop, requests in flight get this long.
@@ -166,6 +171,8 @@ impl Default for HttpConfig {
             body_bytes: 1 << 20,
             header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            connections: 1_024,
             list_default: 50,
             list_max: 1_000,
             shutdown_grace: Duration::from_secs(8),

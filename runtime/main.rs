@@ -1,1 +1,19 @@
-fn main() {}
+//! The program: arguments in, a subcommand run, its exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tidewire::cli::arguments::{Arguments, Command};
+use tidewire::cli::{check, dev};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Check(check)) => check::run(&check.schemas, check.json),
+        Some(Command::Dev(dev)) => dev::run(&dev),
+        None => dev::run(&arguments.dev),
+    }
+}

@@ -85,7 +85,7 @@ codes! {
 macro_rules! close_codes {
     ($($variant:ident $number:literal $reason:literal)*) => {
         /// Why the server closes a socket. 1001, 1011, 1012 and 4000-4099: reconnect after back-off.
-        /// 1009 and 4400-4499: do not reconnect by yourself.
+        /// 1002, 1007, 1009 and 4400-4499: do not reconnect by yourself.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum CloseCode { $($variant),* }
 
@@ -105,11 +105,14 @@ macro_rules! close_codes {
 
 close_codes! {
     Normal 1000 "closed at the client's request"
+    ProtocolError 1002 "not a WebSocket frame"
+    NotUtf8 1007 "text that is not UTF-8"
     FrameTooLarge 1009 "frame over the limit"
     Internal 1011 "internal error"
     Restart 1012 "server restarts"
     NoPong 4008 "no answer to pings"
     TooSlow 4013 "too slow"
+    TooManyConnections 4020 "too many connections"
     TooManyMessages 4029 "too many messages"
     ProtocolAbuse 4400 "protocol abuse"
     Unauthenticated 4401 "token missing or bad"

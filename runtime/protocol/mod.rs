@@ -2,6 +2,14 @@
 //!
 //! Knows entities by name only; knows no connection, no store and no HTTP.
 
+pub mod channel_name;
+pub mod client_frame;
 pub mod codes;
+pub mod server_frame;
+pub mod view;
+pub mod wire;
 
+pub use channel_name::{ChannelError, ChannelName, Target};
+pub use client_frame::{ClientFrame, ClientMessage, FrameError, Since, SubscribeOptions};
 pub use codes::{CloseCode, Code, Retry};
+pub use view::View;

@@ -92,6 +92,15 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The entity of the record that the operation names.
+    pub fn entity(&self) -> &EntityName {
+        match self {
+            Op::Create { entity, .. } | Op::Update { entity, .. } | Op::Delete { entity, .. } => entity,
+        }
+    }
+}
+
 /// SEMANTICS M1: stored with the effect, in its transaction.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
@@ -200,7 +209,8 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// A field, or one of the columns that every entity has.
+/// A field, or one of the columns that every entity has. In filters, cursors and `Listed::sort_values` an id is
+/// `Value::Text`, a version `Value::Int`, a time `Value::Int` in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Column {
     Id,

@@ -1,1 +1,182 @@
 //! SQLite: the embedded store. `rusqlite` and `r2d2` are used nowhere else.
+//!
+//! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
+
+mod apply;
+mod cascade;
+mod committer;
+mod counts;
+mod difference;
+mod evolution;
+mod group;
+mod idempotency;
+mod images;
+mod listing;
+mod log;
+mod open;
+mod read;
+mod rows;
+mod stored_schema;
+mod tables;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+pub use self::open::OpenError;
+
+use self::committer::Queue;
+use self::group::{Setting, Writer};
+use self::open::{DATABASE, FolderLock};
+use self::read::Reader;
+use self::tables::Catalog;
+use crate::config::StoreConfig;
+use crate::env::Env;
+use crate::ids::{Epoch, Position, RecordId, Seq};
+use crate::schema::{Generation, Schema};
+use crate::store::{
+    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store, StoreError,
+    Stored, Survey, Unit,
+};
+
+/// Batches that may wait for the listener before the next commit waits too.
+const BATCHES: usize = 64;
+
+/// `trait Store` over a database file in a data folder.
+pub struct SqliteStore {
+    queue: Queue,
+    reader: Reader,
+    /// Taken by the first `close`, which awaits it outside the lock.
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// An opened store.
+pub struct Opened {
+    pub store: Arc<SqliteStore>,
+    /// Every commit's changes, in seq order. Whoever holds this must drain or drop it: a full channel holds back the
+    /// next commit, and `SqliteStore::close` waits for the last.
+    pub batches: mpsc::Receiver<Arc<CommitBatch>>,
+    /// Of the schema as the database has it now: goes into every `Unit`.
+    pub generation: Generation,
+    pub report: OpenReport,
+}
+
+/// What opening found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    pub created_tables: Vec<String>,
+    /// `tasks.due`
+    pub added_columns: Vec<String>,
+    /// On tables that were there before: `tasks:status,due`, or `tasks!code` for a unique field.
+    pub added_indexes: Vec<String>,
+    pub epoch: Epoch,
+    /// Head of the log, with the schema marker if there is a new one. The first batch follows it.
+    pub head: Seq,
+    /// `PRAGMA synchronous`, read back: `full`.
+    pub synchronous: &'static str,
+}
+
+impl SqliteStore {
+    /// Opens the database in `dir`, creating both when missing, and starts the committer; blocks meanwhile. Needs a
+    /// tokio runtime around it.
+    pub fn open(
+        dir: &Path,
+        schema: &Arc<Schema>,
+        config: &StoreConfig,
+        env: Env,
+    ) -> Result<Opened, OpenError> {
+        open::require_sqlite()?;
+        let lock = Arc::new(FolderLock::take(dir)?);
+        open::create_if_missing(dir)?;
+        let file = dir.join(DATABASE);
+        let catalog = Arc::new(Catalog::of(schema));
+        let failed = |error| OpenError::of(&file, &error);
+        let mut conn = open::open_writer(&file, catalog.statements()).map_err(failed)?;
+        let start = evolution::bring_up(&mut conn, &file, schema, &env)?;
+        let synchronous = open::synchronous(&conn).map_err(failed)?;
+        let pool = open::open_readers(&file, config)?;
+        let report = OpenReport {
+            created_tables: start.created_tables,
+            added_columns: start.added_columns,
+            added_indexes: start.added_indexes,
+            epoch: start.epoch.clone(),
+            head: start.head,
+            synchronous,
+        };
+        let setting = Arc::new(Setting {
+            file,
+            catalog: catalog.clone(),
+            config: config.clone(),
+            epoch: start.epoch.clone(),
+            generation: start.generation,
+            _lock: lock,
+        });
+        let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
+        let (publish, batches) = mpsc::channel(BATCHES);
+        let (queue, committer) = committer::start(setting, writer, start.head, publish);
+        let reader = Reader::new(pool, catalog, start.epoch, start.ended);
+        let store = Arc::new(SqliteStore { queue, reader, committer: Mutex::new(Some(committer)) });
+        Ok(Opened { store, batches, generation: start.generation, report })
+    }
+
+    /// Refuses further units, commits and publishes those that wait, tidies the file and lets go of the folder. A
+    /// store that is dropped instead loses nothing; only the file is less tidy.
+    pub async fn close(&self) {
+        self.queue.stop();
+        let committer = self.committer.lock().take();
+        if let Some(committer) = committer
+            && let Err(error) = committer.await
+        {
+            tracing::error!(%error, "the committer did not end in order");
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
+        Box::pin(self.queue.commit(unit))
+    }
+
+    fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
+        self.reader.get(entity, id)
+    }
+
+    fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+        self.reader.list(query)
+    }
+
+    fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
+        self.reader.log(after, limit)
+    }
+
+    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
+        self.reader.survey(scope, since)
+    }
+
+    fn head(&self) -> Result<At<()>, StoreError> {
+        self.reader.head()
+    }
+}
+
+/// Why something inside a transaction did not happen.
+enum Fault {
+    /// The unit is refused; the answer says why.
+    Refused(CommitError),
+    Sql(rusqlite::Error),
+}
+
+impl From<CommitError> for Fault {
+    fn from(error: CommitError) -> Fault {
+        Fault::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Sql(error)
+    }
+}

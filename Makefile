@@ -1,0 +1,49 @@
+# `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: test
+test: tools lint rust-test js-test e2e ## everything: installs what is missing, format, lints, Rust, JS, types, browser
+
+.PHONY: lint
+lint: node_modules/.installed ## format and lint checks, JS types
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	npm run --silent types
+
+.PHONY: rust-test
+rust-test: ## all Rust tests, one binary
+	$(CARGO) build --bin tidewire
+	$(CARGO) test --lib --test it
+
+.PHONY: js-test
+js-test: node_modules/.installed ## the browser modules on node --test
+	npm test --silent
+
+.PHONY: e2e
+e2e: tools node_modules/.installed ## two windows in a real Chromium
+	$(CARGO) build --bin tidewire
+	npm run --silent e2e
+
+.PHONY: bench
+bench: ## creates, fan-out, memory, replay; beside a bare axum echo
+	$(CARGO) build --release
+	TIDEWIRE_BIN=target/release/tidewire $(CARGO) bench --bench spine
+
+.PHONY: faults
+faults: ## plants every fault of tests/faults and shows that its test turns red
+	tests/faults/run
+
+.PHONY: tools
+tools: ## installs what the tests need and this machine lacks
+	@.ci/install
+
+node_modules/.installed: package.json package-lock.json
+	@echo "installing the JS development tools (npm ci)"
+	npm ci --no-audit --no-fund --silent
+	@touch $@

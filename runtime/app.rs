@@ -1,0 +1,176 @@
+//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until told to stop.
+//!
+//! Knows every floor below and decides nothing. It never binds, reads the environment or catches signals.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::channels::{ChannelManager, Ring};
+use crate::config::Config;
+use crate::env::Env;
+use crate::event_bus::EventBus;
+use crate::http::guard::Hosts;
+use crate::http::{AppState, router, server};
+use crate::realtime::WebSocketManager;
+use crate::realtime::reader::Reader;
+use crate::realtime::session::Surroundings;
+use crate::repository::{Current, Repository};
+use crate::schema::{Generation, Schema};
+use crate::store::Store;
+use crate::store::sqlite::{OpenError, OpenReport, SqliteStore};
+
+/// A server that is ready to run.
+pub struct App {
+    config: Arc<Config>,
+    env: Env,
+    store: Arc<SqliteStore>,
+    repository: Arc<Repository>,
+    websockets: Arc<WebSocketManager>,
+    event_bus: EventBus,
+    found: Found,
+    bus_task: JoinHandle<()>,
+    channels_task: JoinHandle<()>,
+    runtime: LiveRuntime,
+}
+
+/// What opening found, for whoever started the server.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub data: PathBuf,
+    pub generation: Generation,
+    pub report: OpenReport,
+}
+
+/// Why a server could not be made ready. The text is for whoever starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("{0}")]
+    Store(OpenError),
+    #[error("the threads for live connections cannot be started: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl App {
+    /// Opens the store and starts the tasks between it and the sockets. Blocks for the database; needs a tokio runtime
+    /// around it.
+    pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
+        let config = Arc::new(config);
+        let opened =
+            SqliteStore::open(&config.data, &schema, &config.store, env.clone()).map_err(AppError::Store)?;
+        let (generation, report) = (opened.generation, opened.report);
+        let store: Arc<dyn Store> = opened.store.clone();
+
+        let live = &config.realtime;
+        let ring = Arc::new(Ring::new(report.epoch.clone(), report.head, live.ring_changes, live.ring_bytes));
+        let runtime = LiveRuntime::start().map_err(AppError::Runtime)?;
+        let (channels, awaited, channels_task) = {
+            let _on_the_live_runtime = runtime.handle().enter();
+            ChannelManager::start(ring.clone(), report.head, env.clone())
+        };
+        let (event_bus, bus_task) = EventBus::start(opened.batches, awaited);
+
+        let around = Surroundings {
+            schema: schema.clone(),
+            generation,
+            epoch: report.epoch.clone(),
+            config: Arc::new(live.clone()),
+        };
+        let reader = Reader::new(store.clone(), ring, generation, live);
+        let websockets = WebSocketManager::new(around, channels, reader, env.clone());
+        let current = Current { schema, generation };
+        let repository = Arc::new(Repository::new(store, current, &config.store, env.clone()));
+        let found = Found { data: config.data.clone(), generation, report };
+        let store = opened.store;
+        Ok(App {
+            config,
+            env,
+            store,
+            repository,
+            websockets,
+            event_bus,
+            found,
+            bus_task,
+            channels_task,
+            runtime,
+        })
+    }
+
+    pub fn found(&self) -> &Found {
+        &self.found
+    }
+
+    pub fn repository(&self) -> &Arc<Repository> {
+        &self.repository
+    }
+
+    pub fn websockets(&self) -> &Arc<WebSocketManager> {
+        &self.websockets
+    }
+
+    pub fn event_bus(&self) -> &EventBus {
+        &self.event_bus
+    }
+
+    /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
+    /// store commits what it has accepted.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+        let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));
+        let tasks = TaskTracker::new();
+        let state = AppState {
+            repository: self.repository,
+            websockets: self.websockets.clone(),
+            config: self.config.clone(),
+            hosts,
+            env: self.env,
+            tasks: tasks.clone(),
+            live: self.runtime.handle().clone(),
+        };
+        let stop = async {
+            shutdown.await;
+            tracing::info!("stopping");
+            self.websockets.drain();
+        };
+        server::serve(listener, router(state), &self.config, tasks, stop).await;
+        self.store.close().await;
+        // The bus ends with the store's batches. ChannelManager has seen them all then, and nobody is left to ask it.
+        if self.bus_task.await.is_err() {
+            tracing::error!("the event bus did not end in order");
+        }
+        self.channels_task.abort();
+        Ok(())
+    }
+}
+
+/// The runtime of live connections: ChannelManager and the sockets' tasks.
+///
+/// A batch wakes every subscriber's task. On one runtime a request would wait behind all of them, several times over
+/// before it is answered, and each batch would hold what few writes got through. With a runtime of their own the
+/// operating system shares the cores between the two: answers stay quick however many listen, commits stay large, and
+/// one write carries what several commits brought (docs/performance.md).
+struct LiveRuntime(Option<Runtime>);
+
+impl LiveRuntime {
+    fn start() -> std::io::Result<LiveRuntime> {
+        let runtime = Builder::new_multi_thread().thread_name("tidewire-live").enable_all().build()?;
+        Ok(LiveRuntime(Some(runtime)))
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().expect("the runtime is taken only by `drop`").handle()
+    }
+}
+
+impl Drop for LiveRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Its tasks were awaited; waiting for its threads is not possible from within another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! ChannelManager: the one task that owns every group. It takes batches from the EventBus and commands from the
+//! connections, one at a time, so that a subscription is attached between two batches and never inside one.
+//!
+//! Never waits for a socket: it appends to outboxes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::encode::Encoder;
+use super::groups::{AttachmentId, ConnectionKey, Groups, Member};
+use super::outbox::{Item, Lag, Note, OnLag, Outbox};
+use super::ring::Ring;
+use crate::env::Env;
+use crate::ids::Seq;
+use crate::protocol::View;
+use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
+use crate::protocol::wire::text_frame;
+use crate::store::{CommitBatch, Scope};
+
+/// Commands that may wait; a connection that sends one more waits, and only that connection.
+const COMMANDS: usize = 1024;
+/// Batches between the EventBus and this task; beyond them the committer waits.
+const BATCHES: usize = 64;
+
+/// Attach a subscription to its group.
+#[derive(Debug)]
+pub struct Attach {
+    pub connection: ConnectionKey,
+    pub attachment: AttachmentId,
+    pub outbox: Arc<Outbox>,
+    /// The channel's exact text.
+    pub channel: Arc<str>,
+    pub scope: Scope,
+    pub view: View,
+    pub from: From,
+}
+
+/// Where an attachment starts.
+#[derive(Debug, Clone)]
+pub enum From {
+    /// At the position of this moment, answered by `subscribed`.
+    Now { request_id: Option<String> },
+    /// After `seq`, which the connection has written; closed by the channel's `pong`. Void when `lag` is not the
+    /// outbox's number any more. `unbroken`: every event up to the closing `pong` says `more`.
+    After { seq: Seq, prev: Seq, lag: Lag, unbroken: bool },
+}
+
+#[derive(Debug)]
+enum Command {
+    Attach(Box<Attach>),
+    Detach { connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str> },
+    Pong(Box<PongCommand>),
+}
+
+#[derive(Debug)]
+struct PongCommand {
+    outbox: Arc<Outbox>,
+    lag: Lag,
+    request_id: Option<String>,
+}
+
+/// The handle by which connections reach ChannelManager.
+#[derive(Debug, Clone)]
+pub struct Channels {
+    commands: mpsc::Sender<Command>,
+    ring: Arc<Ring>,
+    counters: Arc<Counters>,
+}
+
+/// Counts since the start, and the state of this moment.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub position: AtomicU64,
+    pub groups: AtomicU64,
+    pub events: AtomicU64,
+    pub deliveries: AtomicU64,
+    pub lags: AtomicU64,
+}
+
+impl Channels {
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub async fn attach(&self, attach: Attach) {
+        self.send(Command::Attach(Box::new(attach))).await;
+    }
+
+    pub async fn detach(&self, connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str>) {
+        self.send(Command::Detach { connection, attachment, channel }).await;
+    }
+
+    /// A `pong` with the fanned-out position, in the order of the outbox. `lag` as the session knows it.
+    pub async fn pong(&self, outbox: Arc<Outbox>, lag: Lag, request_id: Option<String>) {
+        self.send(Command::Pong(Box::new(PongCommand { outbox, lag, request_id }))).await;
+    }
+
+    async fn send(&self, command: Command) {
+        // The task ends only at shutdown, when the connection that asks is being closed as well.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct ChannelManager {
+    groups: Groups,
+    ring: Arc<Ring>,
+    env: Env,
+    encoder: Encoder,
+    counters: Arc<Counters>,
+}
+
+enum Wake {
+    Batch(Arc<CommitBatch>),
+    Command(Command),
+    Done,
+}
+
+impl ChannelManager {
+    /// Starts the task. `ring` begins at the head that the store had when it was opened. The task ends when the
+    /// EventBus and every handle are gone.
+    pub fn start(
+        ring: Arc<Ring>,
+        head: Seq,
+        env: Env,
+    ) -> (Channels, mpsc::Sender<Arc<CommitBatch>>, JoinHandle<()>) {
+        let (commands, mut command_queue) = mpsc::channel(COMMANDS);
+        let (batches, mut batch_queue) = mpsc::channel(BATCHES);
+        let counters = Arc::new(Counters { position: AtomicU64::new(head.0), ..Counters::default() });
+        let channels = Channels { commands, ring: ring.clone(), counters: counters.clone() };
+        let mut manager =
+            ChannelManager { groups: Groups::new(head), ring, env, encoder: Encoder::default(), counters };
+        let task = tokio::spawn(async move {
+            let mut committing = true;
+            loop {
+                let wake = tokio::select! {
+                    batch = batch_queue.recv(), if committing => match batch {
+                        Some(batch) => Wake::Batch(batch),
+                        None => { committing = false; continue; }
+                    },
+                    command = command_queue.recv() => command.map_or(Wake::Done, Wake::Command),
+                };
+                match wake {
+                    Wake::Batch(batch) => manager.fan_out(batch),
+                    Wake::Command(command) => manager.obey(command),
+                    Wake::Done => break,
+                }
+            }
+        });
+        (channels, batches, task)
+    }
+
+    fn fan_out(&mut self, batch: Arc<CommitBatch>) {
+        self.ring.push(batch.clone());
+        let counts = self.groups.fan_out(&batch);
+        self.counters.position.store(batch.last().0, Ordering::Relaxed);
+        self.counters.events.fetch_add(counts.events as u64, Ordering::Relaxed);
+        self.counters.deliveries.fetch_add(counts.deliveries as u64, Ordering::Relaxed);
+        self.counters.lags.fetch_add(counts.lags as u64, Ordering::Relaxed);
+        self.counters.groups.store(self.groups.group_count() as u64, Ordering::Relaxed);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Attach(attach) => self.attach(*attach),
+            Command::Detach { connection, attachment, channel } => {
+                self.groups.leave(&channel, (connection, attachment))
+            }
+            Command::Pong(pong) => self.pong(&pong),
+        }
+        self.counters.groups.store(self.groups.group_count() as u64, Ordering::Relaxed);
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        match attach.from.clone() {
+            From::Now { request_id } => {
+                let (at, lag) = (self.groups.position(), attach.outbox.lag());
+                let note = Note::Attached { attachment: attach.attachment, at, lag };
+                let frame = self.subscribed(&attach.channel, &attach.view, request_id.as_deref());
+                // No event before this frame belongs to the subscription, so it stays true when batches are dropped.
+                attach.outbox.append_control(frame, Some(note), OnLag::Keep);
+                self.join(&attach, lag, at);
+            }
+            From::After { seq, prev, lag, unbroken } => self.attach_after(&attach, seq, prev, lag, unbroken),
+        }
+    }
+
+    fn attach_after(&mut self, attach: &Attach, seq: Seq, mut prev: Seq, lag: Lag, unbroken: bool) {
+        if attach.outbox.lag() != lag {
+            // The connection is about to learn that it lags, and attaches again from what it has written.
+            return;
+        }
+        let position = self.groups.position();
+        if seq < position {
+            let Some(batches) = self.ring.batches_after(seq) else {
+                let note = Note::Behind { attachment: attach.attachment };
+                attach.outbox.append_control(Bytes::new(), Some(note), OnLag::Drop);
+                return;
+            };
+            for batch in &batches {
+                prev = self.append_missed(attach, batch, seq, prev, lag, unbroken);
+            }
+            if attach.outbox.lag() != lag {
+                // What was missed did not fit: the closing pong would name a position that the client never reaches.
+                return;
+            }
+        }
+        let at = position.max(seq);
+        let payload = PositionPayload {
+            epoch: self.ring.epoch(),
+            seq: at,
+            view: &attach.view,
+            recovered: None,
+            reason: None,
+        };
+        let pong = self.control("pong", Some(&attach.channel), None, payload);
+        let note = Note::Attached { attachment: attach.attachment, at, lag };
+        attach.outbox.append_control(pong, Some(note), OnLag::Drop);
+        self.join(attach, lag, at);
+    }
+
+    /// What the batch held for this subscription after `seq`; returns the new `prev`.
+    fn append_missed(
+        &mut self,
+        attach: &Attach,
+        batch: &CommitBatch,
+        seq: Seq,
+        mut prev: Seq,
+        lag: Lag,
+        unbroken: bool,
+    ) -> Seq {
+        let mut frames = Vec::new();
+        let missed: Vec<_> =
+            batch.changes.iter().filter(|change| change.seq > seq && attach.scope.contains(change)).collect();
+        for (nth, change) in missed.iter().enumerate() {
+            let more =
+                unbroken || missed.get(nth + 1).is_some_and(|next| same_unit(batch, change.seq, next.seq));
+            self.encoder.write_frame(change, &attach.channel, prev, more, &mut frames);
+            prev = change.seq;
+        }
+        if !frames.is_empty() {
+            let frames = Bytes::from(frames);
+            let item = Item::Log { frames, attachment: attach.attachment, last: prev, base: Seq::ZERO };
+            attach.outbox.append_log(lag, item);
+        }
+        prev
+    }
+
+    fn join(&mut self, attach: &Attach, lag: Lag, from: Seq) {
+        let member = Member { outbox: attach.outbox.clone(), lag, from };
+        self.groups.join(&attach.channel, &attach.scope, (attach.connection, attach.attachment), member);
+    }
+
+    fn pong(&mut self, pong: &PongCommand) {
+        let request_id = pong.request_id.as_deref();
+        let bare = self.control("pong", None, request_id, PongPayload { epoch: None, seq: None });
+        if pong.outbox.lag() != pong.lag {
+            pong.outbox.append_control(bare, None, OnLag::Keep);
+            return;
+        }
+        let at = self.groups.position();
+        let payload = PongPayload { epoch: Some(self.ring.epoch()), seq: Some(at) };
+        let frame = self.control("pong", None, request_id, payload);
+        pong.outbox.append_control(frame, Some(Note::Reached { at, lag: pong.lag }), OnLag::Replace(bare));
+    }
+
+    fn subscribed(&self, channel: &str, view: &View, request_id: Option<&str>) -> Bytes {
+        let seq = self.groups.position();
+        let payload =
+            PositionPayload { epoch: self.ring.epoch(), seq, view, recovered: Some(false), reason: None };
+        self.control("subscribed", Some(channel), request_id, payload)
+    }
+
+    fn control<P: serde::Serialize>(
+        &self,
+        kind: &'static str,
+        channel: Option<&str>,
+        request_id: Option<&str>,
+        payload: P,
+    ) -> Bytes {
+        let timestamp = self.env.now();
+        text_frame(
+            &ControlFrame { kind, channel, request_id, seq: None, more: false, payload, timestamp }.to_json(),
+        )
+    }
+}
+
+fn same_unit(batch: &CommitBatch, first: Seq, second: Seq) -> bool {
+    let between = batch.changes.iter().filter(|change| change.seq >= first && change.seq < second);
+    !between.into_iter().any(|change| change.unit_last)
+}

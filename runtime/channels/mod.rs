@@ -1,0 +1,15 @@
+//! Subscriptions: which connection hears of which change. ChannelManager owns every group; an outbox stands in front
+//! of each connection; the ring keeps recent batches.
+//!
+//! Knows no socket and no frame of a client: `realtime` decides what is attached, and when.
+
+pub mod channel_manager;
+pub mod encode;
+pub mod groups;
+pub mod outbox;
+pub mod ring;
+
+pub use channel_manager::{Attach, ChannelManager, Channels, From};
+pub use groups::AttachmentId;
+pub use outbox::{Item, Note, Outbox};
+pub use ring::Ring;

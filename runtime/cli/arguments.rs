@@ -1,0 +1,89 @@
+//! The command line: subcommands, flags, and the environment variables behind them. Parsing only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Config;
+
+/// Entity sync from schema files: a database, a live API, channels and pages in one binary.
+///
+/// Without a subcommand this is `tidewire dev`.
+#[derive(Debug, Parser)]
+#[command(name = "tidewire", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Those of `dev`, for when no subcommand is named.
+    #[command(flatten)]
+    pub dev: DevArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the schemas on this machine: everybody who reaches the port may do everything.
+    Dev(DevArguments),
+    /// Check the schema files and print every error of every file; exit code 1 if there is one.
+    Check(CheckArguments),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CheckArguments {
+    /// Folder of the schema files.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
+    pub schemas: PathBuf,
+    /// Print a JSON array of diagnostics instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DevArguments {
+    /// Folder of the schema files.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
+    pub schemas: PathBuf,
+    /// Folder of the database; made when missing.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// Folder of your own pages, served at `/` when it exists.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_PUBLIC", default_value = "public")]
+    pub public: PathBuf,
+    /// Address to listen on; loopback only. Port 0 takes any free port.
+    #[arg(long, value_name = "ADDR", env = "TIDEWIRE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Add some rows to look at, once.
+    #[arg(long)]
+    pub demo: bool,
+    /// Form of the log on stderr. TIDEWIRE_LOG filters it, as in `TIDEWIRE_LOG=tidewire=debug`.
+    #[arg(long, value_name = "FORM", env = "TIDEWIRE_LOG_FORM", default_value = "text")]
+    pub log: LogForm,
+    /// Most sockets at once. Requests have 1,024 connections of their own beside them.
+    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS", default_value_t = 10_000)]
+    pub max_connections: usize,
+    /// Most sockets of one user. Anonymous sockets are outside this cap.
+    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS_PER_USER", default_value_t = 20)]
+    pub max_connections_per_user: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    Text,
+    Json,
+}
+
+impl DevArguments {
+    /// The settings that these arguments make, defaults for the rest.
+    pub fn config(&self) -> Config {
+        let mut config = Config {
+            schemas: self.schemas.clone(),
+            data: self.data.clone(),
+            public: self.public.clone(),
+            listen: self.listen,
+            ..Config::default()
+        };
+        config.realtime.connections = self.max_connections;
+        config.realtime.connections_per_user = self.max_connections_per_user;
+        config
+    }
+}

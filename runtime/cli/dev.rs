@@ -1,0 +1,199 @@
+//! `tidewire dev`: the server on this machine, open to whoever reaches its loopback port. Binds, catches signals, and tells the
+//! terminal what it found and where to look.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::arguments::{DevArguments, LogForm};
+use super::demo;
+use crate::app::App;
+use crate::auth::Identity;
+use crate::config::Config;
+use crate::env::Env;
+use crate::schema::{self, Color, Loaded};
+
+/// Connections that the kernel may hold until they are accepted: a herd of clients comes back at once.
+const BACKLOG: u32 = 4096;
+
+/// Descriptors that are not connections: the database, the terminal, the runtime.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Wrong arguments, as clap has it.
+const USAGE: u8 = 2;
+
+/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for an address beyond
+/// loopback.
+pub fn run(arguments: &DevArguments) -> ExitCode {
+    let listen = arguments.listen;
+    if !listen.ip().is_loopback() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "error: `tidewire dev` does not listen on {listen}: everybody who reaches it may do everything.\n\
+             Use a loopback address, such as --listen 127.0.0.1:{}.",
+            listen.port()
+        );
+        return ExitCode::from(USAGE);
+    }
+    start_log(arguments.log);
+    match serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &DevArguments) -> Result<(), String> {
+    let mut config = arguments.config();
+    let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
+    let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color))?;
+    let _ = std::io::stderr().write_all(loaded.warnings.render(color).as_bytes());
+    let limited = fit_connections(&mut config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("error: the runtime cannot start: {error}"))?;
+    runtime.block_on(serve_loaded(arguments, config, loaded, limited))
+}
+
+async fn serve_loaded(
+    arguments: &DevArguments,
+    config: Config,
+    loaded: Loaded,
+    limited: Option<String>,
+) -> Result<(), String> {
+    let listener = listen(config.listen)?;
+    let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
+    let summary = describe(&config, &loaded);
+    let app = App::open(config, Arc::new(loaded.schema), Env::system())
+        .map_err(|error| format!("error: {error}"))?;
+    let mut text = summary;
+    let found = app.found();
+    let _ = writeln!(
+        text,
+        "  database    {}: synchronous={}, {} changes so far",
+        found.data.join("tidewire.db").display(),
+        found.report.synchronous.to_uppercase(),
+        found.report.head
+    );
+    for (what, names) in [
+        ("new tables", &found.report.created_tables),
+        ("new columns", &found.report.added_columns),
+        ("new indexes", &found.report.added_indexes),
+    ] {
+        if !names.is_empty() {
+            let _ = writeln!(text, "  {what:<11} {}", names.join(", "));
+        }
+    }
+    if let Some(limited) = limited {
+        let _ = writeln!(text, "  connections {limited}");
+    }
+    if arguments.demo {
+        let nobody = Identity { user: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let added =
+            demo::add(app.repository(), &nobody).await.map_err(|error| format!("error: --demo: {error}"))?;
+        let _ = writeln!(
+            text,
+            "  demo        {}",
+            if added == 0 { "is there already".to_owned() } else { format!("{added} rows added") }
+        );
+    }
+    let plurals: Vec<String> =
+        app.repository().current().schema.entities().map(|entity| entity.plural.to_string()).collect();
+    let _ = writeln!(text, "\n  listening on http://{address}");
+    let _ = writeln!(text, "  open http://{address}/_/  or, in two windows:");
+    for plural in plurals {
+        let _ = writeln!(text, "    http://{address}/_/e/{plural}");
+    }
+    let _ = writeln!(text, "  stop with Ctrl-C");
+    say(&text);
+    app.run(listener, stop_signal()).await.map_err(|error| format!("error: {error}"))?;
+    say("stopped\n");
+    Ok(())
+}
+
+fn describe(config: &Config, loaded: &Loaded) -> String {
+    let names: Vec<&str> = loaded.schema.entities().map(|entity| &*entity.name).collect();
+    format!(
+        "tidewire dev {}\n  schemas     {}: {} (from {} {})\n",
+        env!("CARGO_PKG_VERSION"),
+        config.schemas.display(),
+        names.join(", "),
+        loaded.files.len(),
+        if loaded.files.len() == 1 { "file" } else { "files" }
+    )
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    let bound = || -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().map_err(|error| {
+        let advice = if error.kind() == ErrorKind::AddrInUse {
+            "another program listens there; stop it, or choose a port with --listen 127.0.0.1:PORT (0 takes any)"
+        } else if error.kind() == ErrorKind::PermissionDenied {
+            "ports below 1024 belong to the system; choose a higher one with --listen"
+        } else {
+            "choose another address with --listen"
+        };
+        format!("error: cannot listen on {address}: {error}\n{advice}")
+    })
+}
+
+/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it: a quarter
+/// stays for requests beside sockets.
+fn fit_connections(config: &mut Config) -> Option<String> {
+    let requests = config.http.connections;
+    let wanted = (config.realtime.connections as u64).saturating_add(requests as u64 + OTHER_DESCRIPTORS);
+    let limit = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
+    if limit >= wanted {
+        return None;
+    }
+    let free = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(16);
+    config.http.connections = requests.min(free / 4);
+    config.realtime.connections = free - config.http.connections;
+    let sockets = config.realtime.connections;
+    Some(format!("at most {sockets} sockets, because this process may have {limit} descriptors (ulimit -n)"))
+}
+
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be caught");
+            let _ = interrupted.await;
+            return;
+        }
+    };
+    tokio::select! {
+        _ = interrupted => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+fn start_log(form: LogForm) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWIRE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidewire=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match form {
+        LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogForm::Json => log.json().init(),
+    }
+}
+
+/// Whoever closed our stdout does not want to know.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}

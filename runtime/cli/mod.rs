@@ -1,0 +1,8 @@
+//! The subcommands of the program, one file each.
+//!
+//! `arguments.rs` parses; a subcommand takes values and answers with an exit code.
+
+pub mod arguments;
+pub mod check;
+mod demo;
+pub mod dev;

@@ -1,0 +1,71 @@
+//! `GET /api/changes`: polls and long polls, and `GET /api/admin/websocket/stats`.
+//!
+//! Knows query strings; what a poll answers is decided in `realtime/poll.rs`.
+
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+
+use super::AppState;
+use super::identity::Caller;
+use super::params::Params;
+use super::problem::Problem;
+use crate::protocol::Code;
+use crate::realtime::PollQuestion;
+use crate::store::StoreError;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/api/changes", get(changes)).route("/api/admin/websocket/stats", get(stats))
+}
+
+async fn changes(
+    State(state): State<AppState>,
+    _caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let question = question(&Params::parse(query.as_deref())?)?;
+    let answer = state.websockets.poll(question).await.map_err(|error| match error {
+        StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
+        StoreError::UnknownEntity(_) | StoreError::Storage(_) => Problem::internal(error.to_string()),
+    })?;
+    Ok(Json(answer).into_response())
+}
+
+/// Numbers about sockets, subscriptions and deliveries. Everybody may read them as long as there are no rights.
+async fn stats(State(state): State<AppState>, _caller: Caller) -> Response {
+    Json(state.websockets.stats()).into_response()
+}
+
+fn question(params: &Params) -> Result<PollQuestion, Problem> {
+    let bad = |detail: String| Problem::new(Code::BadQuery, detail);
+    for (name, _) in params.iter() {
+        if !["channel", "view", "since", "wait", "as"].contains(&name) {
+            return Err(bad(format!("`{name}` is no parameter here: use channel, view, since and wait")));
+        }
+    }
+    let channels: Vec<&str> = params.all("channel").collect();
+    if channels.is_empty() {
+        return Err(bad("name at least one channel, as in `?channel=entity:Task`".to_owned()));
+    }
+    let views: Vec<&str> = params.all("view").collect();
+    if !views.is_empty() && views.len() != channels.len() {
+        let (views, channels) = (views.len(), channels.len());
+        return Err(bad(format!(
+            "{views} times `view` for {channels} times `channel`: give one for each, or none"
+        )));
+    }
+    let since =
+        params.one("since")?.map(|text| text.parse().map_err(|error| bad(format!("`since`: {error}"))));
+    let wait = params.one("wait")?.map(|text| {
+        text.parse().map_err(|_| bad("`wait` is a whole number of seconds, at most 25".to_owned()))
+    });
+    let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned()).filter(|view| !view.is_empty());
+    Ok(PollQuestion {
+        channels: channels.iter().enumerate().map(|(at, text)| ((*text).to_owned(), view_of(at))).collect(),
+        since: since.transpose()?,
+        wait: Duration::from_secs(wait.transpose()?.unwrap_or(0)),
+    })
+}

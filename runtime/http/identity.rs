@@ -1,0 +1,54 @@
+//! `Caller`: who sends this request. Collects credentials from every place where they may be and has `auth` judge them.
+//!
+//! Knows no rule about credentials. `/ws` collects with `Presented` and adds its sub-protocol.
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use super::AppState;
+use super::params::Params;
+use super::problem::Problem;
+use super::server::Peer;
+use crate::auth::{self, Credentials, Identity};
+
+/// Extractor: the caller whose credentials were accepted, with a committed `User` record (SEMANTICS R11).
+#[derive(Debug, Clone)]
+pub struct Caller(pub Identity);
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
+        let presented = Presented::collect(parts)?;
+        let identity = auth::identify(&presented.credentials())?;
+        state.repository.ensure_user(&identity).await?;
+        Ok(Caller(identity))
+    }
+}
+
+/// What the request brought along.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    /// A token of any form, even an empty one: it is refused, never overlooked.
+    pub token: bool,
+    pub name: Option<String>,
+    pub address: IpAddr,
+}
+
+impl Presented {
+    pub fn collect(parts: &Parts) -> Result<Presented, Problem> {
+        let peer = parts.extensions.get::<Peer>();
+        let peer = peer.ok_or_else(|| Problem::internal("a request without a peer"))?;
+        let params = Params::parse(parts.uri.query())?;
+        let token =
+            parts.headers.contains_key(header::AUTHORIZATION) || params.has("token") || params.has("ticket");
+        Ok(Presented { token, name: params.one("as")?.map(str::to_owned), address: peer.address })
+    }
+
+    pub fn credentials(&self) -> Credentials<'_> {
+        Credentials { token: self.token, name: self.name.as_deref(), address: self.address }
+    }
+}

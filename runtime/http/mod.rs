@@ -1,0 +1,82 @@
+//! HTTP: the router table and what its handlers share.
+//!
+//! Knows how requests look; what they mean is the repository's and the session's business.
+
+mod changes;
+mod conditions;
+mod cursor;
+mod edge;
+pub mod guard;
+mod health;
+pub mod identity;
+mod json_body;
+mod pages;
+pub mod params;
+pub mod problem;
+mod query;
+mod records;
+mod schema;
+pub mod server;
+mod ws;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::env::Env;
+use crate::ids::shown;
+use crate::protocol::Code;
+use crate::realtime::WebSocketManager;
+use crate::repository::Repository;
+use crate::schema::{Generation, Schema};
+use guard::Hosts;
+use problem::Problem;
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub repository: Arc<Repository>,
+    pub websockets: Arc<WebSocketManager>,
+    pub config: Arc<Config>,
+    pub hosts: Arc<Hosts>,
+    pub env: Env,
+    /// Tasks that shutdown waits for: connections, and the sockets that came from them.
+    pub tasks: TaskTracker,
+    /// The runtime of live connections (`app.rs` says why there are two).
+    pub live: tokio::runtime::Handle,
+}
+
+impl AppState {
+    pub fn schema(&self) -> Arc<Schema> {
+        self.repository.current().schema
+    }
+
+    pub fn generation(&self) -> Generation {
+        self.repository.current().generation
+    }
+}
+
+/// Every route of the server, behind the guard.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .merge(health::routes())
+        .merge(records::routes())
+        .merge(schema::routes())
+        .merge(changes::routes())
+        .merge(ws::routes())
+        .merge(pages::routes())
+        .fallback(pages::fallback)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), edge::edge))
+        .with_state(state)
+}
+
+/// The router adds `Allow`.
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} is not possible on {}", shown(method.as_str()), shown(uri.path()));
+    Problem::new(Code::MethodNotAllowed, detail)
+}

@@ -1,0 +1,127 @@
+//! What people open: the generated pages under `/_/`, the browser modules under `/static/`, and the user's own
+//! `public/` folder at `/` (SEMANTICS O10).
+//!
+//! Pages are files of `static/`, compiled in; they hold no data and no inline script, and read the API themselves.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use rust_embed::{EmbeddedFile, RustEmbed};
+use tower::ServiceExt;
+use tower_http::services::ServeDir;
+
+use super::AppState;
+use super::problem::Problem;
+use crate::protocol::Code;
+
+/// In debug builds read from the folder at each request, in release builds part of the program.
+#[derive(RustEmbed)]
+#[folder = "static/"]
+struct Static;
+
+/// No inline script or style, no foreign source, no frame around it.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+);
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/_", get(|| async { Redirect::permanent("/_/") }))
+        .route("/_/", get(home))
+        .route("/_/e/{plural}", get(entity))
+        .route("/static/{*path}", get(asset))
+}
+
+/// Everything that no route claims: problem+json below `/api`, otherwise the public folder.
+pub(super) async fn fallback(State(state): State<AppState>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    if path == "/api" || path.starts_with("/api/") {
+        return Problem::new(Code::NotFound, "there is nothing at this address").into_response();
+    }
+    // `.git` or `.env` in a public folder is an accident.
+    if is_hidden(&percent_decode_str(&path).decode_utf8_lossy()) {
+        return not_found();
+    }
+    let served: Result<_, Infallible> = ServeDir::new(&state.config.public).oneshot(request).await;
+    let response = served.into_response();
+    match response.status() {
+        StatusCode::NOT_FOUND if path == "/" => Redirect::temporary("/_/").into_response(),
+        StatusCode::NOT_FOUND => not_found(),
+        _ => response,
+    }
+}
+
+async fn home(headers: HeaderMap) -> Response {
+    page("pages/home.html", &headers)
+}
+
+async fn entity(State(state): State<AppState>, Path(plural): Path<String>, headers: HeaderMap) -> Response {
+    match state.schema().by_plural(&plural) {
+        Some(_) => page("pages/entity.html", &headers),
+        None => not_found(),
+    }
+}
+
+async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    match Static::get(&path).filter(|_| !is_hidden(&path)) {
+        Some(file) => embedded(&path, file, &headers),
+        None => not_found(),
+    }
+}
+
+fn page(path: &str, headers: &HeaderMap) -> Response {
+    match Static::get(path) {
+        Some(file) => embedded(path, file, headers),
+        None => not_found(),
+    }
+}
+
+/// The file with its hash as ETag; a browser that holds it gets 304.
+fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+    let hash: String = file.metadata.sha256_hash().iter().take(16).map(|b| format!("{b:02x}")).collect();
+    let etag = format!("\"{hash}\"");
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let fresh =
+        known.is_some_and(|known| known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag));
+    let mut response = if fresh {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mime = media_type(path, file.metadata.mimetype());
+        ([(header::CONTENT_TYPE, mime)], Bytes::from(file.data.into_owned())).into_response()
+    };
+    let headers = response.headers_mut();
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    response
+}
+
+/// Type declarations end in `.ts`, which the registry of types knows as video.
+fn media_type(path: &str, guessed: &str) -> String {
+    if path.ends_with(".ts") {
+        "text/plain; charset=utf-8".to_owned()
+    } else if guessed.starts_with("text/") {
+        format!("{guessed}; charset=utf-8")
+    } else {
+        guessed.to_owned()
+    }
+}
+
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|segment| segment.starts_with('.'))
+}
+
+fn not_found() -> Response {
+    let page = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
+                <h1>Not found</h1><p>There is nothing at this address. <a href=\"/_/\">All entities</a></p></html>";
+    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
+    (StatusCode::NOT_FOUND, policy, Html(page)).into_response()
+}

@@ -1,0 +1,206 @@
+//! `Problem`: an error as RFC 9457 problem+json, and the one place where HTTP statuses are named.
+//!
+//! A handler returns a `Problem`; `edge` gives it the request's id, logs it and writes the body, so that no handler
+//! can forget any of the three. Knows no entity.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::auth::AuthError;
+use crate::protocol::Code;
+use crate::repository::{FieldError, RepositoryError};
+
+/// Why a request failed. Boxed, since it travels in every `Result` of every handler.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    code: Code,
+    /// For the client: what was wrong and where.
+    detail: String,
+    errors: Vec<FieldError>,
+    /// The record as it is now, on a version conflict.
+    current: Option<Bytes>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Json<'a> {
+    code: &'static str,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    hint: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<&'a RawValue>,
+    request_id: &'a str,
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: impl Into<String>) -> Problem {
+        let detail = detail.into();
+        Problem(Box::new(Parts { code, detail, errors: Vec::new(), current: None, cause: None }))
+    }
+
+    /// Our own fault; the client learns nothing but the request's id.
+    pub fn internal(cause: impl Into<String>) -> Problem {
+        Problem::new(Code::Internal, "the server failed on this request").because(cause)
+    }
+
+    /// Adds what the log must know and the client must not.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Problem {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// Replaces the body by the problem's JSON.
+    pub(super) fn write(&self, request_id: &str, response: &mut Response) {
+        let json = serde_json::to_vec(&Json {
+            code: self.0.code.as_str(),
+            title: title(self.0.code),
+            status: status(self.0.code).as_u16(),
+            detail: &self.0.detail,
+            hint: self.0.code.hint(),
+            errors: &self.0.errors,
+            current: self.0.current.as_deref().and_then(|json| serde_json::from_slice(json).ok()),
+            request_id,
+        });
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        *response.body_mut() = Body::from(json.unwrap_or_default());
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = status(self.0.code).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = retry_after(self.0.code) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if self.0.code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Problem {
+        let mut problem = Problem::new(error.code(), error.to_string());
+        problem.0.errors = error.field_errors();
+        problem.0.cause = error.cause().map(str::to_owned);
+        if let RepositoryError::VersionConflict { current, .. } = error {
+            problem.0.current = Some(current.json);
+        }
+        problem
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Problem {
+        Problem::new(Code::Unauthenticated, error.to_string())
+    }
+}
+
+/// `VALIDATION_FAILED` is titled "Validation failed".
+fn title(code: Code) -> String {
+    let mut title = code.as_str().to_lowercase().replace('_', " ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}
+
+/// The status of every code.
+pub(super) fn status(code: Code) -> StatusCode {
+    match code {
+        Code::BadFrame
+        | Code::UnknownMessageType
+        | Code::BadChannel
+        | Code::SubscriptionLimit
+        | Code::NotSubscribed
+        | Code::BadPosition
+        | Code::BadJson
+        | Code::BadQuery
+        | Code::BadCursor
+        | Code::BadHeader => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::ForbiddenChannel | Code::ForbiddenHost | Code::ForbiddenOrigin => StatusCode::FORBIDDEN,
+        Code::UnknownEntity | Code::NotFound => StatusCode::NOT_FOUND,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::IdTaken | Code::NotUnique | Code::Restricted => StatusCode::CONFLICT,
+        Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
+        Code::BodyTooLarge | Code::FrameTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::ValidationFailed
+        | Code::UnknownReference
+        | Code::CascadeTooLarge
+        | Code::UnitTooLarge
+        | Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Internal | Code::StorageError => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::ConnectionLimit
+        | Code::SchemaChanged
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+        Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+    }
+}
+
+/// Seconds until the same request may succeed.
+fn retry_after(code: Code) -> Option<&'static str> {
+    if code == Code::StorageFull || code == Code::ReadOnly {
+        return Some("30");
+    }
+    let status = status(code);
+    let waits = status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS;
+    waits.then_some(if code == Code::ShuttingDown { "2" } else { "1" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Retry;
+
+    #[test]
+    fn every_code_has_an_error_status_and_a_code_that_says_never_is_the_clients() {
+        for code in Code::ALL {
+            let status = status(*code);
+            assert!(status.is_client_error() || status.is_server_error(), "{code:?}");
+            if code.retry() == Retry::Never {
+                assert!(status.is_client_error(), "{code:?} says never, yet {status} invites a retry");
+            }
+        }
+    }
+
+    #[test]
+    fn a_title_is_the_code_in_words() {
+        assert_eq!(title(Code::ValidationFailed), "Validation failed");
+    }
+}

@@ -1,0 +1,237 @@
+//! `/api/{plural}` and `/api/{plural}/{id}`: lists, records and writes.
+//!
+//! Translates between HTTP and `Repository`; knows no rule about fields and no SQL.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use axum::routing::get;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::identity::Caller;
+use super::json_body::JsonBody;
+use super::params::Params;
+use super::problem::Problem;
+use super::query::ListRequest;
+use super::{AppState, conditions};
+use crate::ids::{Epoch, RecordId, Seq, shown};
+use crate::protocol::{Code, View};
+use crate::repository::{Mutation, Written};
+use crate::schema::value::write_json_of;
+use crate::schema::{Entity, Schema};
+use crate::store::{At, Listed, OpStatus, Stored};
+
+const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
+const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
+
+/// What stays as it is in a path segment; UUIDs do.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/{plural}", get(list).post(create))
+        .route("/api/{plural}/{id}", get(read).patch(change).put(change).delete(delete))
+}
+
+/// The entity that a path names.
+struct Collection {
+    schema: Arc<Schema>,
+    entity: Arc<Entity>,
+}
+
+impl FromRequestParts<AppState> for Collection {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Collection, Problem> {
+        let segments = segments(parts, state).await?;
+        collection(state, segments.first().map_or("", |plural| plural.as_str()))
+    }
+}
+
+/// The entity and the id that a path names. Whether the id can be one is the repository's business.
+struct Target {
+    entity: Arc<Entity>,
+    id: String,
+}
+
+impl FromRequestParts<AppState> for Target {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Target, Problem> {
+        let mut segments = segments(parts, state).await?;
+        let id = segments.pop().unwrap_or_default();
+        let entity = collection(state, segments.first().map_or("", |plural| plural.as_str()))?.entity;
+        Ok(Target { entity, id })
+    }
+}
+
+/// The decoded parameters of the path: plural, and id where the route has one.
+async fn segments(parts: &mut Parts, state: &AppState) -> Result<Vec<String>, Problem> {
+    let path: Result<Path<Vec<(String, String)>>, PathRejection> =
+        Path::from_request_parts(parts, state).await;
+    let Path(pairs) = path.map_err(|_| Problem::new(Code::NotFound, "the address is not UTF-8"))?;
+    Ok(pairs.into_iter().map(|(_, value)| value).collect())
+}
+
+fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
+    let schema = state.schema();
+    match schema.by_plural(plural).cloned() {
+        Some(entity) => Ok(Collection { schema, entity }),
+        None => {
+            let detail = format!("there is no entity at /api/{}", shown(plural));
+            Err(Problem::new(Code::UnknownEntity, detail))
+        }
+    }
+}
+
+async fn list(
+    State(state): State<AppState>,
+    _: Caller,
+    Collection { schema, entity }: Collection,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(uri.query())?;
+    let request = ListRequest::parse(&schema, &entity, &params, &state.config.http)?;
+    let mut page = state.repository.list(request.query.clone()).await?;
+    let next = request.page(&mut page.value);
+    let response = with_position(StatusCode::OK, &page.epoch, page.seq);
+    Ok(with_json(response, page_json(&page, next.as_deref())))
+}
+
+/// `{"items":[…],"next":…,"epoch":…,"seq":…,"view":…}`; the items are the records' own bytes.
+fn page_json(page: &At<Vec<Listed>>, next: Option<&str>) -> Vec<u8> {
+    let length: usize = page.value.iter().map(|row| row.stored.json.len() + 1).sum();
+    let mut json = Vec::with_capacity(length + 256);
+    json.extend_from_slice(b"{\"items\":[");
+    for (place, row) in page.value.iter().enumerate() {
+        if place > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(&row.stored.json);
+    }
+    json.extend_from_slice(b"],\"next\":");
+    write_json_of(&next, &mut json);
+    json.extend_from_slice(b",\"epoch\":");
+    write_json_of(&page.epoch, &mut json);
+    json.extend_from_slice(b",\"seq\":");
+    write_json_of(&page.seq, &mut json);
+    json.extend_from_slice(b",\"view\":");
+    write_json_of(&View::everything(page.generation), &mut json);
+    json.push(b'}');
+    json
+}
+
+async fn read(State(state): State<AppState>, _: Caller, target: Target) -> Result<Response, Problem> {
+    let found = state.repository.get(&target.entity, &target.id)?;
+    let response = with_position(StatusCode::OK, &found.epoch, found.seq);
+    Ok(with_record(response, &found.value))
+}
+
+async fn create(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+    Collection { entity, .. }: Collection,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    conditions::no_if_match(&headers)?;
+    let mid = conditions::idempotency_key(&headers)?;
+    let written = state.repository.write(&caller, Mutation::create(&entity.name, body), mid).await?;
+    let location = location(&entity, &written.id);
+    let mut response = answer(written, caller.user.is_none());
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+/// PATCH and PUT.
+async fn change(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+    Target { entity, id }: Target,
+    method: Method,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let version = conditions::if_match(&headers)?;
+    let mid = conditions::idempotency_key(&headers)?;
+    let mutation = match method {
+        Method::PUT => Mutation::replace(&entity.name, &id, body),
+        _ => Mutation::update(&entity.name, &id, body),
+    };
+    let written = state.repository.write(&caller, mutation.if_version(version), mid).await?;
+    Ok(answer(written, caller.user.is_none()))
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+    Target { entity, id }: Target,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let version = conditions::if_match(&headers)?;
+    let mid = conditions::idempotency_key(&headers)?;
+    let mutation = Mutation::delete(&entity.name, &id).if_version(version);
+    let written = state.repository.write(&caller, mutation, mid).await?;
+    Ok(answer(written, caller.user.is_none()))
+}
+
+/// The answer to a write. A retry by nobody in particular gets the id alone: whoever else guesses the key learns no
+/// more (SEMANTICS M1).
+fn answer(written: Written, anonymous: bool) -> Response {
+    let status = match written.status {
+        OpStatus::Created => StatusCode::CREATED,
+        OpStatus::Updated | OpStatus::Unchanged => StatusCode::OK,
+        OpStatus::Deleted => StatusCode::NO_CONTENT,
+    };
+    let mut response = with_position(status, &written.epoch, written.seq);
+    if written.replayed {
+        response.headers_mut().insert(TIDEWIRE_REPLAYED, HeaderValue::from_static("true"));
+    }
+    if status == StatusCode::NO_CONTENT {
+        return response;
+    }
+    match written.record.filter(|_| !(written.replayed && anonymous)) {
+        Some(record) => with_record(response, &record),
+        None => with_json(response, id_json(&written.id)),
+    }
+}
+
+fn id_json(id: &RecordId) -> Vec<u8> {
+    let mut json = b"{\"id\":".to_vec();
+    write_json_of(id, &mut json);
+    json.push(b'}');
+    json
+}
+
+fn with_position(status: StatusCode, epoch: &Epoch, seq: Seq) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(TIDEWIRE_SEQ, ascii(format!("{epoch}:{seq}")));
+    response
+}
+
+fn with_record(mut response: Response, record: &Stored) -> Response {
+    response.headers_mut().insert(header::ETAG, ascii(format!("\"{}\"", record.version)));
+    with_json(response, record.json.clone())
+}
+
+fn with_json(mut response: Response, json: impl Into<Body>) -> Response {
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() = json.into();
+    response
+}
+
+fn location(entity: &Entity, id: &RecordId) -> HeaderValue {
+    let id = utf8_percent_encode(id.as_str(), SEGMENT);
+    ascii(format!("/api/{}/{id}", entity.plural))
+}
+
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("digits, hex digits and percent-encoded text are header characters")
+}

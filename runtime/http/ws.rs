@@ -1,0 +1,108 @@
+//! `GET /ws`: checks who asks, finishes the handshake, and hands the stream to WebSocketManager.
+//!
+//! Host and Origin are judged before the upgrade (`guard.rs`); everything that a caller brought along is refused after it,
+//! since a browser cannot read the answer to an upgrade that failed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::AppState;
+use super::identity::Presented;
+use super::problem::Problem;
+use super::server::Peer;
+use crate::auth::{self, Identity};
+use crate::protocol::{CloseCode, Code};
+use crate::realtime::{Refused, WebSocketManager};
+
+/// The sub-protocol that a client may name.
+const SUB_PROTOCOL: &str = "tidewire.v1";
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/ws", get(upgrade))
+}
+
+async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let shell = Request::from_parts(parts.clone(), ());
+    let mut response = create_response_with_body(&shell, Body::empty)
+        .map_err(|error| Problem::new(Code::BadHeader, format!("this address is for WebSockets: {error}")))?;
+    let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        return Err(Problem::new(Code::BadHeader, "this connection cannot become a WebSocket"));
+    };
+    let offered = offered_protocols(&parts.headers);
+    if offered.contains(&SUB_PROTOCOL) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUB_PROTOCOL));
+    }
+    let mut presented = Presented::collect(&parts)?;
+    presented.token |= offered.iter().any(|protocol| protocol.starts_with("bearer"));
+    let caller = admit(&state, &presented).await;
+    // The socket keeps the connection's place under the cap.
+    let peer = parts.extensions.remove::<Peer>();
+    let (tasks, live) = (state.tasks.clone(), state.live.clone());
+    tasks.clone().spawn(async move {
+        match upgrade.await.map_err(std::io::Error::other).and_then(bare_stream) {
+            Ok((stream, read_ahead)) => {
+                tasks.spawn_on(live_socket(state.websockets, stream, read_ahead, caller, peer), &live);
+            }
+            Err(error) => tracing::debug!(%error, "the upgrade broke off"),
+        }
+    });
+    Ok(response.into_response())
+}
+
+/// The caller, with a committed `User` record, or what the socket is told before it is closed.
+async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refused> {
+    let identity = auth::identify(&presented.credentials()).map_err(|error| Refused {
+        code: Code::Unauthenticated,
+        message: error.to_string(),
+        close: CloseCode::Unauthenticated,
+    })?;
+    state.repository.ensure_user(&identity).await.map_err(|error| {
+        let problem = Problem::from(error);
+        Refused { code: problem.code(), message: problem.detail().to_owned(), close: CloseCode::Internal }
+    })?;
+    Ok(identity)
+}
+
+fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
+    let values =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).collect()
+}
+
+/// The TCP stream under the upgraded connection, freed from this runtime, and what was read from it already.
+fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Bytes)> {
+    let parts = upgraded
+        .downcast::<TokioIo<TcpStream>>()
+        .map_err(|_| std::io::Error::other("the connection is not of this server's accept loop"))?;
+    Ok((parts.io.into_inner().into_std()?, parts.read_buf))
+}
+
+/// The life of one socket, on the runtime of live connections.
+async fn live_socket(
+    websockets: Arc<WebSocketManager>,
+    stream: std::net::TcpStream,
+    read_ahead: Bytes,
+    caller: Result<Identity, Refused>,
+    _place: Option<Peer>,
+) {
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
+    };
+    match caller {
+        Ok(identity) => websockets.serve(stream, read_ahead, identity).await,
+        Err(refused) => Box::pin(websockets.refuse(stream, &refused)).await,
+    };
+}

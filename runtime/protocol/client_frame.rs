@@ -1,0 +1,173 @@
+//! Frames from a client: from one text message to a `ClientFrame`, or to the error that the client gets.
+//!
+//! Pure. Knows nothing of what a session does with a frame.
+
+use serde_json::{Map, Value};
+
+use super::codes::Code;
+use crate::ids::{Epoch, Position, Seq, shown};
+
+/// Longest `requestId`, in bytes.
+pub const MAX_REQUEST_ID: usize = 128;
+
+/// One message of a client, with the id by which it knows the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFrame {
+    pub request_id: Option<String>,
+    pub message: ClientMessage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientMessage {
+    Auth,
+    Subscribe { channel: String, options: SubscribeOptions },
+    Unsubscribe { channel: String },
+    Ping,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubscribeOptions {
+    pub since: Option<Since>,
+    pub snapshot: bool,
+    /// Most rows of the snapshot.
+    pub limit: Option<usize>,
+}
+
+/// Where a client wants to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// `None`: the epoch was missing, empty or malformed, and so matches nothing.
+    pub position: Option<Position>,
+    pub view: Option<String>,
+}
+
+/// A frame that was refused. The connection lives.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FrameError {
+    pub code: Code,
+    pub message: String,
+    pub request_id: Option<String>,
+    pub channel: Option<String>,
+}
+
+impl ClientFrame {
+    pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| plain(Code::BadFrame, format!("the frame is not JSON: {error}")))?;
+        let Value::Object(object) = value else {
+            return Err(plain(Code::BadFrame, format!("the frame is {}, not a JSON object", kind(&value))));
+        };
+        let request_id = request_id(&object)?;
+        let context = |mut error: FrameError| {
+            error.request_id.clone_from(&request_id);
+            error.channel =
+                object.get("channel").and_then(Value::as_str).filter(|c| c.len() <= 512).map(str::to_owned);
+            error
+        };
+        let message = message(&object).map_err(context)?;
+        Ok(ClientFrame { request_id, message })
+    }
+}
+
+fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
+    let kind_of = match object.get("type") {
+        Some(Value::String(text)) => text.as_str(),
+        Some(other) => return Err(plain(Code::BadFrame, format!("`type` is {}, not a string", kind(other)))),
+        None => return Err(plain(Code::BadFrame, "the frame has no `type`".to_owned())),
+    };
+    match kind_of {
+        "subscribe" => Ok(ClientMessage::Subscribe { channel: channel(object)?, options: options(object)? }),
+        "unsubscribe" => Ok(ClientMessage::Unsubscribe { channel: channel(object)? }),
+        "ping" => Ok(ClientMessage::Ping),
+        "auth" => Ok(ClientMessage::Auth),
+        other => Err(plain(Code::UnknownMessageType, format!("`{}` is not a message type", shown(other)))),
+    }
+}
+
+fn request_id(object: &Map<String, Value>) -> Result<Option<String>, FrameError> {
+    match object.get("requestId") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.len() <= MAX_REQUEST_ID => Ok(Some(text.clone())),
+        Some(Value::String(_)) => {
+            Err(plain(Code::BadFrame, format!("`requestId` is longer than {MAX_REQUEST_ID} bytes")))
+        }
+        Some(other) => Err(plain(Code::BadFrame, format!("`requestId` is {}, not a string", kind(other)))),
+    }
+}
+
+fn channel(object: &Map<String, Value>) -> Result<String, FrameError> {
+    match object.get("channel") {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(plain(Code::BadChannel, format!("`channel` is {}, not a string", kind(other)))),
+        None => Err(plain(Code::BadChannel, "the frame has no `channel`".to_owned())),
+    }
+}
+
+fn options(object: &Map<String, Value>) -> Result<SubscribeOptions, FrameError> {
+    let payload = match object.get("payload") {
+        None | Some(Value::Null) => return Ok(SubscribeOptions::default()),
+        Some(Value::Object(payload)) => payload,
+        Some(other) => {
+            return Err(plain(Code::BadFrame, format!("`payload` is {}, not an object", kind(other))));
+        }
+    };
+    let snapshot = match payload.get("snapshot") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(wanted)) => *wanted,
+        Some(other) => {
+            return Err(plain(
+                Code::BadFrame,
+                format!("`payload.snapshot` is {}, not true or false", kind(other)),
+            ));
+        }
+    };
+    let limit = match payload.get("limit") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            Some(value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(
+                || plain(Code::BadFrame, "`payload.limit` is not a whole number from 1 on".to_owned()),
+            )?)
+        }
+    };
+    Ok(SubscribeOptions { since: since(payload)?, snapshot, limit })
+}
+
+fn since(payload: &Map<String, Value>) -> Result<Option<Since>, FrameError> {
+    let wrong = |what: String| plain(Code::BadPosition, what);
+    let since = match payload.get("since") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(since)) => since,
+        Some(other) => return Err(wrong(format!("`payload.since` is {}, not {{epoch, seq}}", kind(other)))),
+    };
+    let seq = since
+        .get("seq")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| wrong("`payload.since.seq` is not a whole number from 0 on".to_owned()))?;
+    let epoch: Option<Epoch> = match since.get("epoch") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(other) => return Err(wrong(format!("`payload.since.epoch` is {}, not a string", kind(other)))),
+    };
+    let view = match since.get("view") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(other) => return Err(wrong(format!("`payload.since.view` is {}, not a string", kind(other)))),
+    };
+    Ok(Some(Since { position: epoch.map(|epoch| Position { epoch, seq: Seq(seq) }), view }))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn plain(code: Code, message: String) -> FrameError {
+    FrameError { code, message, request_id: None, channel: None }
+}

@@ -1,0 +1,207 @@
+//! Frames to a client: events in two pieces (a shared tail, a head for each group) and control frames.
+//!
+//! Everything here is JSON text in bytes; `wire.rs` puts it into WebSocket frames.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::codes::{Code, Retry};
+use super::view::View;
+use crate::ids::{Epoch, Seq, Timestamp};
+use crate::schema::value::write_json_of;
+
+/// What happened to a record, as a subscriber sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    Created,
+    Updated,
+    Deleted,
+}
+
+impl EventKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Created => "entity:created",
+            EventKind::Updated => "entity:updated",
+            EventKind::Deleted => "entity:deleted",
+        }
+    }
+}
+
+/// The part of an event that all subscribers of one channel share.
+#[derive(Debug, Clone, Copy)]
+pub struct EventTail<'a> {
+    pub channel: &'a str,
+    pub seq: Seq,
+    pub by: Option<&'a str>,
+    pub mid: Option<&'a str>,
+    /// JSON array of field names.
+    pub changed: Option<&'a [u8]>,
+    /// Commit time.
+    pub timestamp: Timestamp,
+    /// JSON: the record, or `{"id":…}`.
+    pub payload: &'a [u8],
+}
+
+/// `{"type":…,"prev":…` and `,"more":true` on all but the last event of a unit.
+pub fn write_event_head(kind: EventKind, prev: Seq, more: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"prev\":");
+    write_json_of(&prev.0, out);
+    if more {
+        out.extend_from_slice(b",\"more\":true");
+    }
+}
+
+/// `,"channel":…,"seq":…,…,"payload":…}`
+pub fn write_event_tail(tail: &EventTail<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"channel\":");
+    write_json_of(tail.channel, out);
+    out.extend_from_slice(b",\"seq\":");
+    write_json_of(&tail.seq.0, out);
+    for (key, text) in [(&b",\"by\":"[..], tail.by), (&b",\"mid\":"[..], tail.mid)] {
+        if let Some(text) = text {
+            out.extend_from_slice(key);
+            write_json_of(text, out);
+        }
+    }
+    if let Some(changed) = tail.changed {
+        out.extend_from_slice(b",\"changed\":");
+        out.extend_from_slice(changed);
+    }
+    out.extend_from_slice(b",\"timestamp\":");
+    write_json_of(&tail.timestamp.0, out);
+    out.extend_from_slice(b",\"payload\":");
+    out.extend_from_slice(tail.payload);
+    out.push(b'}');
+}
+
+/// A frame that is not an event. `None` fields are left out.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlFrame<'a, P: Serialize> {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+    pub payload: P,
+    pub timestamp: Timestamp,
+}
+
+impl<P: Serialize> ControlFrame<'_, P> {
+    /// The frame as JSON.
+    pub fn to_json(&self) -> Bytes {
+        Bytes::from(serde_json::to_vec(self).expect("control frames hold strings, numbers and raw JSON"))
+    }
+}
+
+/// Payload of `subscribed`, of a channel's closing `pong`, and with `reason` of `resync`.
+#[derive(Debug, Clone, Serialize)]
+pub struct PositionPayload<'a> {
+    pub epoch: &'a Epoch,
+    pub seq: Seq,
+    pub view: &'a View,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+/// Payload of a `pong` without channel: empty while a channel of the connection is not live.
+#[derive(Debug, Clone, Serialize)]
+pub struct PongPayload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<&'a Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+}
+
+/// Payload of `error`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorPayload<'a> {
+    pub code: &'static str,
+    pub message: &'a str,
+    pub hint: &'static str,
+    pub retry: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl<'a> ErrorPayload<'a> {
+    pub fn new(code: Code, message: &'a str) -> ErrorPayload<'a> {
+        let retry = code.retry() == Retry::Later;
+        ErrorPayload {
+            code: code.as_str(),
+            message,
+            hint: code.hint(),
+            retry,
+            retry_after_ms: retry.then_some(1_000),
+        }
+    }
+}
+
+/// Payload of `connected`, the first frame of every socket. Durations in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectedPayload<'a> {
+    pub connection_id: String,
+    pub user_id: Option<&'a str>,
+    /// Version of the protocol: 1.
+    pub protocol: u32,
+    pub epoch: &'a Epoch,
+    pub seq: Seq,
+    /// How often the server pings.
+    pub heartbeat: u64,
+    pub reconnect_interval: u64,
+    pub max_reconnect_interval: u64,
+    pub heartbeat_interval: u64,
+    pub limits: LimitsPayload,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitsPayload {
+    pub subscriptions: usize,
+    pub frame_bytes: usize,
+    pub messages_per_second: u32,
+}
+
+/// Payload of `drain`: come back after this long.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainPayload {
+    pub reconnect_in_ms: u64,
+}
+
+/// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already.
+pub fn snapshot_json<'r>(
+    channel: &str,
+    seq: Seq,
+    timestamp: Timestamp,
+    rows: impl Iterator<Item = &'r Bytes>,
+) -> Bytes {
+    let mut out = Vec::with_capacity(4096);
+    out.extend_from_slice(b"{\"type\":\"snapshot\",\"channel\":");
+    write_json_of(channel, &mut out);
+    out.extend_from_slice(b",\"seq\":");
+    write_json_of(&seq.0, &mut out);
+    out.extend_from_slice(b",\"more\":true,\"timestamp\":");
+    write_json_of(&timestamp.0, &mut out);
+    out.extend_from_slice(b",\"payload\":{\"rows\":[");
+    for (index, row) in rows.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(row);
+    }
+    out.extend_from_slice(b"]}}");
+    Bytes::from(out)
+}

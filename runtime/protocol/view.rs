@@ -1,0 +1,44 @@
+//! `View`: the opaque name of what a subscriber sees of a channel. A resume under another view is no resume.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::schema::Generation;
+
+/// Hash of bound predicate, projection and schema generation (SEMANTICS P5): 24 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct View(Arc<str>);
+
+impl View {
+    /// `predicate` and `projection` in their canonical text forms.
+    pub fn new(predicate: &str, projection: &str, generation: Generation) -> View {
+        let digest = Sha256::new()
+            .chain_update(predicate)
+            .chain_update([0])
+            .chain_update(projection)
+            .chain_update([0])
+            .chain_update(generation.0.to_le_bytes())
+            .finalize();
+        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        View(hex.into())
+    }
+
+    /// All records with all fields: what everybody sees as long as rules are not interpreted.
+    pub fn everything(generation: Generation) -> View {
+        View::new("true", "*", generation)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,281 @@
+//! The task of one WebSocket connection: takes frames, the outbox, answers of reads and the clock, hands each to the
+//! session, and performs what the session says. Decides nothing itself.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_util::sync::CancellationToken;
+
+use super::reader::Reader;
+use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session};
+use crate::channels::groups::ConnectionKey;
+use crate::channels::outbox::{Drained, Outbox};
+use crate::channels::{Attach, Channels};
+use crate::env::Env;
+use crate::protocol::CloseCode;
+use crate::protocol::wire::text_frame;
+
+/// Bytes taken from the outbox for one write. What is taken is written, so this much comes on top of its bound.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// What a connection's task works with.
+pub(super) struct Connection<S> {
+    pub(super) socket: WebSocketStream<S>,
+    pub(super) session: Session,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) key: ConnectionKey,
+    pub(super) channels: Channels,
+    pub(super) reader: Reader,
+    pub(super) env: Env,
+    /// The library has queued a pong that may not have been written yet.
+    pub(super) library_owes: bool,
+    pub(super) write_timeout: Duration,
+    /// Clients come back at a random moment within this time after a planned stop.
+    pub(super) drain_spread: Duration,
+}
+
+/// How a connection ended, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    ByPeer,
+    ByServer(CloseCode),
+}
+
+/// Everything that can wake the task.
+enum Wake {
+    Frame(Option<Result<Message, Error>>),
+    Outbox,
+    Read(ReadAnswer),
+    Tick,
+    Drain,
+}
+
+type Reading = futures_util::future::OptionFuture<futures_util::future::BoxFuture<'static, ReadAnswer>>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Runs until the peer or the session ends it. `drain` fires when the server stops.
+    pub(super) async fn run(mut self, drain: CancellationToken) -> Ended {
+        let mut reading: Reading = None.into();
+        let mut drained = pin!(drain.cancelled().fuse());
+        let mut tick = pin!(sleep_until(self.session.next_deadline()));
+        let ended = loop {
+            let deadline = self.session.next_deadline();
+            if tick.deadline() > deadline {
+                tick.as_mut().reset(deadline);
+            }
+            let wake = tokio::select! {
+                () = &mut drained => Wake::Drain,
+                () = self.outbox.ready() => Wake::Outbox,
+                Some(answer) = &mut reading => Wake::Read(answer),
+                frame = self.socket.next() => Wake::Frame(frame),
+                () = &mut tick => Wake::Tick,
+            };
+            match &wake {
+                Wake::Read(_) => reading = None.into(),
+                // The deadline moves with every sign of life; the timer is set again only when it fired.
+                Wake::Tick => tick.as_mut().reset(self.session.next_deadline()),
+                Wake::Drain | Wake::Outbox | Wake::Frame(_) => {}
+            }
+            match self.handle(wake, &mut reading).await {
+                Ok(()) => {}
+                Err(ended) => break ended,
+            }
+        };
+        self.outbox.close();
+        for (attachment, channel) in self.session.attachments() {
+            self.channels.detach(self.key, attachment, channel).await;
+        }
+        ended
+    }
+
+    async fn handle(&mut self, wake: Wake, reading: &mut Reading) -> Result<(), Ended> {
+        let now = self.now();
+        let effects = match wake {
+            Wake::Outbox => return self.drain_outbox(reading).await,
+            Wake::Frame(None) => return Err(self.finish().await),
+            Wake::Frame(Some(frame)) => match frame {
+                Ok(Message::Text(text)) => self.session.on(now, Input::Text(text.as_str())),
+                Ok(Message::Binary(_)) => self.session.on(now, Input::Binary),
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
+                    self.session.on(now, Input::Heard)
+                }
+                Ok(Message::Close(_)) => return Err(self.finish().await),
+                Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
+                    self.session.on(now, Input::Oversized)
+                }
+                Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+                    return Err(Ended::ByPeer);
+                }
+                Err(Error::Protocol(_)) => {
+                    return Err(close(&mut self.socket, CloseCode::ProtocolError).await);
+                }
+                Err(Error::Utf8(_)) => return Err(close(&mut self.socket, CloseCode::NotUtf8).await),
+                Err(_) => return Err(Ended::ByPeer),
+            },
+            Wake::Read(answer) => self.session.on(now, Input::Read(answer)),
+            Wake::Tick => self.session.on(now, Input::Tick),
+            Wake::Drain => {
+                let spread = u64::try_from(self.drain_spread.as_millis()).unwrap_or(u64::MAX).max(1);
+                let reconnect_in_ms = self.env.random_u64() % spread;
+                self.session.on(now, Input::Drain { reconnect_in_ms })
+            }
+        };
+        self.perform(effects, reading).await
+    }
+
+    async fn drain_outbox(&mut self, reading: &mut Reading) -> Result<(), Ended> {
+        let Drained { items, lagged, overflowed } = self.outbox.drain(WRITE_BYTES);
+        let now = self.now();
+        let mut frames = Vec::with_capacity(items.len());
+        for item in items {
+            let (frame, effects) = self.session.on_item(now, item);
+            frames.extend(frame);
+            if !effects.is_empty() {
+                self.write(std::mem::take(&mut frames)).await?;
+                self.perform(effects, reading).await?;
+            }
+        }
+        self.write(frames).await?;
+        if let Some(lag) = lagged {
+            let effects = self.session.on(now, Input::Lagged(lag));
+            self.perform(effects, reading).await?;
+        }
+        if overflowed {
+            let effects = self.session.on(now, Input::Overflowed);
+            self.perform(effects, reading).await?;
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, effects: Vec<Effect>, reading: &mut Reading) -> Result<(), Ended> {
+        for effect in effects {
+            match effect {
+                Effect::Send(json) => self.write(vec![text_frame(&json)]).await?,
+                Effect::Write(frames) => self.write(vec![frames]).await?,
+                Effect::Attach { attachment, channel, scope, view, from } => {
+                    let (connection, outbox) = (self.key, self.outbox.clone());
+                    self.channels
+                        .attach(Attach { connection, attachment, outbox, channel, scope, view, from })
+                        .await;
+                }
+                Effect::Detach { attachment, channel } => {
+                    self.channels.detach(self.key, attachment, channel).await;
+                }
+                Effect::Pong { request_id, lag } => {
+                    self.channels.pong(self.outbox.clone(), lag, request_id).await
+                }
+                Effect::Read(read) => *reading = Some(read_later(self.reader.clone(), read)).into(),
+                Effect::Ping => {
+                    let ping = self.socket.send(Message::Ping(Bytes::new()));
+                    in_time(self.write_timeout, ping).await?;
+                }
+                Effect::Close(code) => return Err(close(&mut self.socket, code).await),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes whole WebSocket frames. What the library has buffered (its own pongs) goes first, so that no frame lands
+    /// inside another.
+    async fn write(&mut self, frames: Vec<Bytes>) -> Result<(), Ended> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.library_owes) {
+            in_time(self.write_timeout, self.socket.flush()).await?;
+        }
+        let mut queue: VecDeque<Bytes> = frames.into();
+        while !queue.is_empty() {
+            let writing = poll_fn(|context| poll_write_front(self.socket.get_mut(), context, &queue));
+            let written = match timeout(self.write_timeout, writing).await {
+                Ok(Ok(0) | Err(_)) => return Err(Ended::ByPeer),
+                Ok(Ok(written)) => written,
+                Err(_) => return Err(Ended::ByServer(CloseCode::TooSlow)),
+            };
+            advance(&mut queue, written);
+        }
+        Ok(())
+    }
+
+    /// The peer closed, or its stream broke: answer its close frame if there is one.
+    async fn finish(&mut self) -> Ended {
+        let _ = timeout(CLOSE_TIMEOUT, self.socket.flush()).await;
+        Ended::ByPeer
+    }
+
+    fn now(&self) -> Moment {
+        Moment { instant: Instant::now(), wall: self.env.now() }
+    }
+}
+
+/// How long a peer may take over the closing handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The closing handshake, as far as the peer takes part in it in time.
+pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    code: CloseCode,
+) -> Ended {
+    let reason = Utf8Bytes::from_static(code.reason());
+    let frame = CloseFrame { code: WireCloseCode::from(code.number()), reason };
+    let closing = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            // What the peer still had under way is read and dropped, so that the close frame is not lost to a reset.
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    Ended::ByServer(code)
+}
+
+fn read_later(reader: Reader, read: Read) -> futures_util::future::BoxFuture<'static, ReadAnswer> {
+    Box::pin(async move { reader.read(read).await })
+}
+
+async fn in_time(limit: Duration, sending: impl Future<Output = Result<(), Error>>) -> Result<(), Ended> {
+    match timeout(limit, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Ended::ByPeer),
+        Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
+    }
+}
+
+/// One write of as many frames as fit into a call. The slices live for one poll only, not in the task.
+fn poll_write_front<S: AsyncWrite + Unpin>(
+    io: &mut S,
+    context: &mut Context<'_>,
+    queue: &VecDeque<Bytes>,
+) -> Poll<std::io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); 64];
+    let mut used = 0;
+    for (slice, frame) in slices.iter_mut().zip(queue) {
+        *slice = IoSlice::new(frame);
+        used += 1;
+    }
+    Pin::new(io).poll_write_vectored(context, &slices[..used])
+}
+
+fn advance(queue: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(first) = queue.front_mut() {
+        if written < first.len() {
+            first.advance(written);
+            return;
+        }
+        written -= first.len();
+        queue.pop_front();
+    }
+}

@@ -1,0 +1,131 @@
+//! Reads for sessions and polls: from the ring where it reaches back far enough, otherwise from the store on a
+//! blocking thread.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::session::{Read, ReadAnswer};
+use crate::channels::Ring;
+use crate::config::RealtimeConfig;
+use crate::ids::{Position, RecordId, Seq};
+use crate::schema::{Generation, Value};
+use crate::store::{
+    At, ChangeOp, Column, Direction, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored,
+    Survey,
+};
+
+/// Blocking reads of all connections together that may be under way.
+const CONCURRENT: usize = 4;
+
+/// See the module's text. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    store: Arc<dyn Store>,
+    ring: Arc<Ring>,
+    generation: Generation,
+    log_limit: LogLimit,
+    slots: Arc<Semaphore>,
+}
+
+impl Reader {
+    pub fn new(
+        store: Arc<dyn Store>,
+        ring: Arc<Ring>,
+        generation: Generation,
+        config: &RealtimeConfig,
+    ) -> Reader {
+        let log_limit = LogLimit { changes: config.page_rows, bytes: config.page_bytes };
+        Reader { store, ring, generation, log_limit, slots: Arc::new(Semaphore::new(CONCURRENT)) }
+    }
+
+    pub async fn read(&self, read: Read) -> ReadAnswer {
+        match read {
+            Read::Survey { scope, since } => ReadAnswer::Survey(self.survey(scope, since).await),
+            Read::Rows { scope, after, limit } => ReadAnswer::Rows(self.rows(scope, after, limit).await),
+            Read::Log { after } => ReadAnswer::Log(self.log(after).await),
+        }
+    }
+
+    /// The log after `after`.
+    pub async fn log(&self, after: Seq) -> Result<At<LogPage>, StoreError> {
+        if let Some(page) = self.ring.page_after(after, self.log_limit) {
+            return Ok(self.at(page.head, LogPage::Changes { changes: page.changes, to: page.to }));
+        }
+        let limit = self.log_limit;
+        self.blocking(move |store| store.log(after, limit)).await
+    }
+
+    pub async fn survey(&self, scope: Scope, since: Position) -> Result<At<Survey>, StoreError> {
+        if let Some(survey) = self.survey_ring(&scope, &since) {
+            return Ok(survey);
+        }
+        self.blocking(move |store| store.survey(&scope, &since)).await
+    }
+
+    pub async fn rows(
+        &self,
+        scope: Scope,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<At<Vec<Listed>>, StoreError> {
+        self.blocking(move |store| match &scope {
+            Scope::Record(entity, id) => {
+                let found = store.get(entity, id)?;
+                let listed = |stored: Stored| Listed { id: id.clone(), sort_values: Vec::new(), stored };
+                let value = found.value.map(listed).into_iter().collect();
+                Ok(At {
+                    epoch: found.epoch,
+                    seq: found.seq,
+                    floor: found.floor,
+                    generation: found.generation,
+                    value,
+                })
+            }
+            Scope::Entity(entity) => store.list(&Query {
+                entity: entity.clone(),
+                filter: Vec::new(),
+                sort: vec![(Column::Id, Direction::Ascending)],
+                after: after.map(|id| (vec![Value::Text(id.as_str().to_owned())], id)),
+                limit,
+            }),
+        })
+        .await
+    }
+
+    /// The head of the log.
+    pub fn head(&self) -> Result<At<()>, StoreError> {
+        self.store.head()
+    }
+
+    /// The ring's facts about a resume, when it reaches back to `since`. The ring is far smaller than the replay limit,
+    /// so the rows need not be counted.
+    fn survey_ring(&self, scope: &Scope, since: &Position) -> Option<At<Survey>> {
+        if since.epoch != *self.ring.epoch() {
+            return None;
+        }
+        let everything = LogLimit { changes: usize::MAX, bytes: usize::MAX };
+        let page = self.ring.page_after(since.seq, everything)?;
+        let schema_changed = page.changes.iter().any(|change| change.op == ChangeOp::Schema);
+        let backlog = page.changes.iter().filter(|change| scope.contains(change)).count() as u64;
+        Some(self.at(page.head, Survey { known: true, schema_changed, backlog, rows: 0 }))
+    }
+
+    /// The ring holds no floor of the store; what it answers lies above it.
+    fn at<T>(&self, seq: Seq, value: T) -> At<T> {
+        At { epoch: self.ring.epoch().clone(), seq, floor: Seq::ZERO, generation: self.generation, value }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let permit = self.slots.clone().acquire_owned().await.map_err(|_| StoreError::Overloaded)?;
+        let store = self.store.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            read(&*store)
+        });
+        answer.await.unwrap_or_else(|failed| Err(StoreError::Storage(failed.to_string())))
+    }
+}

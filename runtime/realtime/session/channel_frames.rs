@@ -1,0 +1,231 @@
+//! `subscribe` and `unsubscribe`: from a frame to a subscription's first phase.
+
+use std::sync::Arc;
+
+use super::subscription::{Cause, POSTPONED, Phase, Start, Subscription, slot_number};
+use super::{Effect, Moment, Session};
+use crate::channels::{AttachmentId, From};
+use crate::ids::{RecordId, Seq};
+use crate::protocol::server_frame::{ControlFrame, PositionPayload};
+use crate::protocol::{ChannelName, ClientFrame, ClientMessage, Code, Since, SubscribeOptions, Target};
+use crate::realtime::resume::UNKNOWN_POSITION;
+use crate::schema::{IdKind, Schema};
+use crate::store::Scope;
+
+/// Why a snapshot was sent: the client asked for it.
+const ASKED: &str = "asked";
+
+impl Session {
+    pub(super) fn on_subscribe(
+        &mut self,
+        now: Moment,
+        channel: &str,
+        options: SubscribeOptions,
+        request_id: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let known = self.find(channel);
+        if let Some(slot) = known.filter(|slot| self.must_postpone(*slot)) {
+            let frame = ClientMessage::Subscribe { channel: channel.to_owned(), options };
+            self.postpone(now, slot, ClientFrame { request_id, message: frame }, effects);
+            return;
+        }
+        let restart = options.since.is_some() || options.snapshot;
+        match known {
+            Some(slot) if !restart => self.acknowledge(now, slot, request_id.as_deref(), effects),
+            Some(slot) => {
+                self.detach(slot, effects);
+                self.start(slot, options, request_id, effects);
+            }
+            None => match self.open(channel, options.limit) {
+                Ok(slot) => self.start(slot, options, request_id, effects),
+                Err((code, message)) => {
+                    self.refuse(now, code, &message, request_id.as_deref(), Some(channel), effects);
+                }
+            },
+        }
+    }
+
+    pub(super) fn on_unsubscribe(
+        &mut self,
+        now: Moment,
+        channel: &str,
+        request_id: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(slot) = self.find(channel) else {
+            let text = "there is no subscription to this channel";
+            self.refuse(now, Code::NotSubscribed, text, request_id.as_deref(), Some(channel), effects);
+            return;
+        };
+        if self.must_postpone(slot) {
+            let message = ClientMessage::Unsubscribe { channel: channel.to_owned() };
+            self.postpone(now, slot, ClientFrame { request_id, message }, effects);
+            return;
+        }
+        self.detach(slot, effects);
+        self.slots[slot] = None;
+        let frame = ControlFrame {
+            kind: "unsubscribed",
+            channel: Some(channel),
+            request_id: request_id.as_deref(),
+            seq: None,
+            more: false,
+            payload: serde_json::json!({}),
+            timestamp: now.wall,
+        };
+        // Items of the subscription that are still in the outbox carry an attachment that is known no more, so
+        // nothing of this channel follows.
+        effects.push(Effect::Send(frame.to_json()));
+    }
+
+    /// The subscription was answered: what the peer asked meanwhile is done now.
+    pub(super) fn resume_postponed(&mut self, now: Moment, slot: u16, effects: &mut Vec<Effect>) {
+        let postponed = match self.slots.get_mut(usize::from(slot)) {
+            Some(Some(subscription)) => std::mem::take(&mut subscription.postponed),
+            Some(None) | None => return,
+        };
+        for frame in postponed {
+            self.on_frame(now, frame, effects);
+        }
+    }
+
+    fn find(&self, channel: &str) -> Option<usize> {
+        self.slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|subscription| &*subscription.channel == channel))
+    }
+
+    fn must_postpone(&self, slot: usize) -> bool {
+        self.slots[slot].as_ref().is_some_and(Subscription::unanswered)
+    }
+
+    fn postpone(&mut self, now: Moment, slot: usize, frame: ClientFrame, effects: &mut Vec<Effect>) {
+        let Some(subscription) = self.slots[slot].as_mut() else { return };
+        if subscription.postponed.len() < POSTPONED {
+            subscription.postponed.push(frame);
+            return;
+        }
+        let channel = subscription.channel.clone();
+        let text = "wait for the answer to the last `subscribe` of this channel";
+        self.refuse(now, Code::RateLimited, text, frame.request_id.as_deref(), Some(&channel), effects);
+    }
+
+    /// A free slot with a subscription in it, or the refusal.
+    fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, (Code, String)> {
+        let (text, scope) = scope_of(&self.around.schema, channel)?;
+        let most = self.around.config.subscriptions;
+        if self.subscriptions() >= most {
+            return Err((
+                Code::SubscriptionLimit,
+                format!("this connection already has {most} subscriptions, the most it may have"),
+            ));
+        }
+        let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(Subscription {
+            channel: text,
+            scope,
+            serial: 0,
+            phase: Phase::Queued(Start::Rows { cause: Cause::Lagged, reason: ASKED }),
+            sent: Seq::ZERO,
+            limit,
+            snapshots: 0,
+            postponed: Vec::new(),
+        });
+        Ok(slot)
+    }
+
+    fn start(
+        &mut self,
+        slot: usize,
+        options: SubscribeOptions,
+        request_id: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.serial += 1;
+        let (serial, view) = (self.serial, self.view.clone());
+        let Some(subscription) = self.slots[slot].as_mut() else { return };
+        subscription.serial = serial;
+        subscription.snapshots = 0;
+        if options.limit.is_some() {
+            subscription.limit = options.limit;
+        }
+        let cause = Cause::Asked { request_id };
+        let start = match options.since {
+            Some(Since { position: Some(since), view }) => Start::Survey { cause, since, view },
+            Some(Since { position: None, .. }) => Start::Rows { cause, reason: UNKNOWN_POSITION },
+            None if options.snapshot => Start::Rows { cause, reason: ASKED },
+            None => {
+                let attachment = AttachmentId { slot: slot_number(slot), serial };
+                subscription.phase = Phase::Joining { attachment };
+                let Cause::Asked { request_id } = cause else { return };
+                effects.push(Effect::Attach {
+                    attachment,
+                    channel: subscription.channel.clone(),
+                    scope: subscription.scope.clone(),
+                    view,
+                    from: From::Now { request_id },
+                });
+                return;
+            }
+        };
+        subscription.phase = Phase::Queued(start);
+        self.waiting.push_back((slot_number(slot), serial));
+    }
+
+    /// `subscribed` again, for a subscription that goes on: its position is what the peer was sent.
+    fn acknowledge(&mut self, now: Moment, slot: usize, request_id: Option<&str>, effects: &mut Vec<Effect>) {
+        let Some(subscription) = &self.slots[slot] else { return };
+        let payload = PositionPayload {
+            epoch: &self.around.epoch,
+            seq: subscription.sent,
+            view: &self.view,
+            recovered: Some(true),
+            reason: None,
+        };
+        let frame = ControlFrame {
+            kind: "subscribed",
+            channel: Some(&subscription.channel),
+            request_id,
+            seq: None,
+            more: false,
+            payload,
+            timestamp: now.wall,
+        };
+        effects.push(Effect::Send(frame.to_json()));
+    }
+
+    fn detach(&mut self, slot: usize, effects: &mut Vec<Effect>) {
+        let Some(subscription) = &self.slots[slot] else { return };
+        if let Some(attachment) = subscription.attachment() {
+            effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
+        }
+    }
+}
+
+/// The channel's text and what it is about, or why it is refused.
+pub(in crate::realtime) fn scope_of(
+    schema: &Schema,
+    channel: &str,
+) -> Result<(Arc<str>, Scope), (Code, String)> {
+    let name = ChannelName::parse(channel).map_err(|error| (error.code, error.message))?;
+    let entity_name = match &name.target {
+        Target::Entity(entity) | Target::Record(entity, _) => entity,
+    };
+    let unknown = || (Code::UnknownEntity, format!("there is no entity `{entity_name}`"));
+    let entity = schema.entity(entity_name).ok_or_else(unknown)?;
+    let scope = match &name.target {
+        Target::Entity(_) => Scope::Entity(entity.name.clone()),
+        Target::Record(_, id) => {
+            let id = match entity.id_kind {
+                IdKind::Uuid => RecordId::parse_uuid(id),
+                IdKind::Text => RecordId::parse_text(id),
+            };
+            Scope::Record(entity.name.clone(), id.map_err(|error| (Code::BadChannel, error.to_string()))?)
+        }
+    };
+    Ok((name.text, scope))
+}

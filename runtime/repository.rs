@@ -1,0 +1,209 @@
+//! `Repository`: the CRUD wrapper and the only way to a write. It checks what a client sent against the schema, names
+//! every fault at once, builds a `Unit`, and hands it to the store.
+//!
+//! Knows no HTTP, no channel and no rule about references or uniqueness: those are judged inside the commit.
+
+mod body;
+mod canonical;
+mod defaults;
+mod error;
+mod mutation;
+mod suggest;
+mod validate;
+mod values;
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+
+use crate::auth::Identity;
+use crate::config::StoreConfig;
+use crate::env::Env;
+use crate::ids::{Epoch, MutationId, RecordId, Seq};
+use crate::schema::{Entity, Generation, Schema};
+use crate::store::{At, Idempotency, Listed, OpStatus, Outcome, Query, Store, Stored, Unit};
+
+pub use body::{Body, BodyError};
+pub use error::{FieldError, RepositoryError};
+pub use mutation::{Mutation, Verb};
+pub use suggest::suggestion;
+pub use values::{Fault, value_from_text};
+
+use validate::Validator;
+
+/// The name of the built-in entity of people.
+const USER: &str = "User";
+
+/// Validates, commits and reads records. Shared behind an `Arc`.
+pub struct Repository {
+    store: Arc<dyn Store>,
+    /// Read at the start of every request and replaced as a whole; the lock is held for one clone.
+    current: RwLock<Current>,
+    env: Env,
+    /// Lists occupy fewer than half of the store's readers, so that reads of one record find a free one.
+    lists: Semaphore,
+    list_wait: std::time::Duration,
+}
+
+/// The schema that requests are validated against, and its place in the log.
+#[derive(Debug, Clone)]
+pub struct Current {
+    pub schema: Arc<Schema>,
+    pub generation: Generation,
+}
+
+/// The answer to one committed mutation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub id: RecordId,
+    pub status: OpStatus,
+    /// The record after the mutation; `None` after a delete, or when a replayed record is gone.
+    pub record: Option<Stored>,
+    pub epoch: Epoch,
+    pub seq: Seq,
+    /// The mutation id was known: nothing was done now.
+    pub replayed: bool,
+}
+
+impl Repository {
+    pub fn new(store: Arc<dyn Store>, current: Current, config: &StoreConfig, env: Env) -> Repository {
+        let lists = usize::try_from(config.readers / 2).unwrap_or(1).saturating_sub(1).max(1);
+        Repository {
+            store,
+            current: RwLock::new(current),
+            env,
+            lists: Semaphore::new(lists),
+            list_wait: config.read_wait,
+        }
+    }
+
+    pub fn current(&self) -> Current {
+        self.current.read().clone()
+    }
+
+    /// From here on requests are validated against another schema; ops on their way come back as stale and are
+    /// validated again.
+    pub fn adopt(&self, current: Current) {
+        *self.current.write() = current;
+    }
+
+    /// Commits one mutation. With a mutation id a repeated call gets the first answer (SEMANTICS M1).
+    pub async fn write(
+        &self,
+        caller: &Identity,
+        mutation: Mutation,
+        mid: Option<MutationId>,
+    ) -> Result<Written, RepositoryError> {
+        let mut outcome = self.batch(caller, std::slice::from_ref(&mutation), mid).await?;
+        let result = outcome
+            .results
+            .pop()
+            .ok_or_else(|| RepositoryError::Storage("a unit came back without a result".to_owned()))?;
+        Ok(Written {
+            id: result.id,
+            status: result.status,
+            record: result.record,
+            epoch: outcome.epoch,
+            seq: outcome.seq,
+            replayed: outcome.replayed,
+        })
+    }
+
+    /// Commits all mutations or none, as one unit with one mutation id. Results are in the order of the mutations.
+    pub async fn batch(
+        &self,
+        caller: &Identity,
+        mutations: &[Mutation],
+        mid: Option<MutationId>,
+    ) -> Result<Outcome, RepositoryError> {
+        match self.attempt(caller, mutations, mid.clone()).await {
+            Err(RepositoryError::SchemaChanged) => self.attempt(caller, mutations, mid).await,
+            settled => settled,
+        }
+    }
+
+    /// One validation and one commit, under the schema that is current now.
+    async fn attempt(
+        &self,
+        caller: &Identity,
+        mutations: &[Mutation],
+        mid: Option<MutationId>,
+    ) -> Result<Outcome, RepositoryError> {
+        let current = self.current();
+        let at = self.env.now();
+        let mut ops = Vec::with_capacity(mutations.len());
+        for mutation in mutations {
+            let entity = entity_of(&current.schema, &mutation.entity)?;
+            let validator = Validator { schema: &current.schema, entity, caller, at };
+            ops.push(validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))?);
+        }
+        let idempotency = mid.map(|mid| Idempotency {
+            owner: caller.idempotency_owner(),
+            mid,
+            hash: canonical::request_hash(mutations, &ops),
+        });
+        let actor = caller.user.clone();
+        let unit = Unit { ops, actor, idempotency, generation: current.generation, at };
+        self.store.commit(unit).await.map_err(|refusal| error::of_commit(refusal, mutations))
+    }
+
+    /// One record, read in place: the store promises that this is short.
+    pub fn get(&self, entity: &Entity, id: &str) -> Result<At<Stored>, RepositoryError> {
+        let id = validate::address(entity, id)?;
+        let at = self.store.get(&entity.name, &id).map_err(error::of_read)?;
+        match at.value {
+            Some(stored) => Ok(At {
+                epoch: at.epoch,
+                seq: at.seq,
+                floor: at.floor,
+                generation: at.generation,
+                value: stored,
+            }),
+            None => Err(RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() }),
+        }
+    }
+
+    /// A page of records, read on a blocking thread. Refused with `Overloaded` when no turn comes in time.
+    pub async fn list(&self, query: Query) -> Result<At<Vec<Listed>>, RepositoryError> {
+        let _turn = tokio::time::timeout(self.list_wait, self.lists.acquire())
+            .await
+            .map_err(|_| RepositoryError::Overloaded)?
+            .map_err(|_| RepositoryError::Closed)?;
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.list(&query))
+            .await
+            .map_err(|panic| RepositoryError::Read(panic.to_string()))?
+            .map_err(error::of_read)
+    }
+
+    /// Whether the store answers a read.
+    pub async fn probe(&self) -> Result<(), RepositoryError> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.head())
+            .await
+            .map_err(|panic| RepositoryError::Read(panic.to_string()))?
+            .map_err(error::of_read)?;
+        Ok(())
+    }
+
+    /// Commits the caller's `User` record when there is none (SEMANTICS R11). It looks every time rather than
+    /// remember: one short read, and a user who was deleted comes back with the next request.
+    pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
+        let Some(name) = &caller.user else { return Ok(()) };
+        let id = RecordId::stored(name);
+        if self.store.get(USER, &id).map_err(error::of_read)?.value.is_some() {
+            return Ok(());
+        }
+        let body = Body::from_pairs([("id", name.as_ref().into()), ("name", name.as_ref().into())]);
+        match self.write(caller, Mutation::create(USER, body), None).await {
+            // Two first requests of one person met.
+            Ok(_) | Err(RepositoryError::IdTaken { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+}
+
+fn entity_of<'a>(schema: &'a Schema, name: &str) -> Result<&'a Arc<Entity>, RepositoryError> {
+    schema.entity(name).ok_or_else(|| RepositoryError::UnknownEntity(crate::ids::shown(name)))
+}

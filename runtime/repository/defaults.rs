@@ -1,0 +1,25 @@
+//! The values of fields that a create or a PUT leaves out.
+
+use std::sync::Arc;
+
+use crate::ids::Timestamp;
+use crate::schema::{Field, FieldDefault, FieldKind, Value};
+
+/// The field's default for this writer at this time; null without one.
+pub(super) fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp) -> Value {
+    match &field.default {
+        None => Value::Null,
+        Some(FieldDefault::Value(value)) => value.clone(),
+        Some(FieldDefault::UserId) => writer.map_or(Value::Null, |user| Value::Text(user.to_string())),
+        Some(FieldDefault::Now) => now(&field.kind, at),
+    }
+}
+
+/// A date is the first ten characters of the datetime, in UTC.
+fn now(kind: &FieldKind, at: Timestamp) -> Value {
+    let mut text = at.rfc3339();
+    if matches!(kind, FieldKind::Date) {
+        text.truncate(10);
+    }
+    Value::Text(text)
+}

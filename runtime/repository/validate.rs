@@ -1,0 +1,239 @@
+//! From a `Mutation` to an `Op`: every field against the schema, all faults at once.
+//!
+//! Knows one entity and one writer; what other records say (references, unique values, versions) is judged in the commit.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::body::Body;
+use super::error::{FieldError, RepositoryError};
+use super::mutation::{Mutation, Verb};
+use super::suggest::suggestion;
+use super::values::{Fault, typed, within_limits};
+use super::{body, defaults};
+use crate::auth::Identity;
+use crate::ids::{IdError, RecordId, Timestamp, shown};
+use crate::schema::{Entity, Field, FieldDefault, FieldIndex, IdKind, Schema, Value};
+use crate::store::Op;
+
+const ID: &str = "id";
+/// Columns that only the server sets.
+const SYSTEM: [&str; 3] = ["version", "created_at", "updated_at"];
+
+/// One mutation's surroundings.
+pub(super) struct Validator<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) entity: &'a Arc<Entity>,
+    pub(super) caller: &'a Identity,
+    pub(super) at: Timestamp,
+}
+
+impl Validator<'_> {
+    /// The op, or every fault of the request. `fresh_id` makes the id of a create that brings none.
+    pub(super) fn op(
+        &self,
+        mutation: &Mutation,
+        fresh_id: impl FnOnce() -> RecordId,
+    ) -> Result<Op, RepositoryError> {
+        let empty = Body::default();
+        let data = mutation.data.as_ref().unwrap_or(&empty);
+        match mutation.verb {
+            Verb::Create => self.create(data, fresh_id),
+            Verb::Update | Verb::Replace => self.update(mutation, data),
+            Verb::Delete => Ok(Op::Delete {
+                entity: self.entity.name.clone(),
+                id: address(self.entity, mutation.id.as_deref().unwrap_or_default())?,
+                if_version: mutation.if_version,
+            }),
+        }
+    }
+
+    fn create(&self, data: &Body, fresh_id: impl FnOnce() -> RecordId) -> Result<Op, RepositoryError> {
+        let mut faults = Faults::default();
+        let own_id = data.members().get(ID).and_then(|json| faults.keep(ID, self.own_id(json)));
+        let given = self.given(data, &mut faults);
+        let values = self
+            .entity
+            .fields
+            .iter()
+            .zip(given)
+            .map(|(field, given)| self.given_or_default(field, given, &mut faults))
+            .collect();
+        faults.settle(self.entity)?;
+        let fresh = own_id.is_none();
+        Ok(Op::Create {
+            entity: self.entity.name.clone(),
+            id: own_id.unwrap_or_else(fresh_id),
+            values,
+            fresh_id: fresh,
+        })
+    }
+
+    fn update(&self, mutation: &Mutation, data: &Body) -> Result<Op, RepositoryError> {
+        let id = address(self.entity, mutation.id.as_deref().unwrap_or_default())?;
+        let mut faults = Faults::default();
+        if let Some(json) = data.members().get(ID) {
+            faults.keep(ID, self.same_id(json, &id));
+        }
+        let given = self.given(data, &mut faults);
+        let set = match mutation.verb {
+            Verb::Replace => self.every_writable_field(given, &mut faults),
+            Verb::Create | Verb::Update | Verb::Delete => given_fields(given),
+        };
+        faults.settle(self.entity)?;
+        Ok(Op::Update { entity: self.entity.name.clone(), id, set, if_version: mutation.if_version })
+    }
+
+    /// Fields that clients may not set keep what they hold.
+    fn every_writable_field(&self, given: Vec<Given>, faults: &mut Faults) -> Vec<(FieldIndex, Value)> {
+        let indexed = self.entity.fields.iter().zip(given).enumerate();
+        indexed
+            .filter(|(_, (field, _))| !field.readonly)
+            .map(|(at, (field, given))| (FieldIndex(at), self.given_or_default(field, given, faults)))
+            .collect()
+    }
+
+    /// What the body says about each field, in the order of the schema's fields.
+    fn given(&self, data: &Body, faults: &mut Faults) -> Vec<Given> {
+        let mut given = vec![Given::Missing; self.entity.fields.len()];
+        for (name, json) in data.members() {
+            if name == ID {
+                continue;
+            }
+            match self.writable(name) {
+                Ok((FieldIndex(at), field)) => {
+                    let value = faults.keep(name, self.checked(field, json));
+                    given[at] = value.map_or(Given::Faulty, Given::Value);
+                }
+                Err(fault) => faults.add(&shown(name), fault),
+            }
+        }
+        given
+    }
+
+    fn writable(&self, name: &str) -> Result<(FieldIndex, &Field), Fault> {
+        if SYSTEM.contains(&name) {
+            return Err(Fault::new("system_field", "is kept by the server and cannot be set"));
+        }
+        let entity = &self.entity.name;
+        let Some((index, field)) = self.entity.field(name) else {
+            let known = self.entity.fields.iter().filter(|field| !field.readonly).map(|field| &*field.name);
+            let mut message = format!("is not a field of {entity}");
+            if let Some(meant) = suggestion(name, known) {
+                message.push_str(&format!("; did you mean `{meant}`?"));
+            }
+            return Err(Fault::new("unknown_field", message));
+        };
+        if field.readonly {
+            return Err(Fault::new("readonly", "is readonly: it is set by the server"));
+        }
+        Ok((index, field))
+    }
+
+    fn checked(&self, field: &Field, json: &Json) -> Result<Value, Fault> {
+        let value = typed(self.schema, &field.kind, json)?;
+        if value.is_null() && field.required {
+            return Err(Fault::new("required", "is required and cannot be null"));
+        }
+        within_limits(&field.kind, &value)?;
+        Ok(value)
+    }
+
+    fn given_or_default(&self, field: &Field, given: Given, faults: &mut Faults) -> Value {
+        match given {
+            Given::Value(value) => return value,
+            Given::Faulty => return Value::Null,
+            Given::Missing => {}
+        }
+        let value = defaults::value_of(field, self.caller.user.as_ref(), self.at);
+        if value.is_null() && field.required {
+            let message = match field.default {
+                Some(FieldDefault::UserId) => {
+                    "is required, and its default is the writer, but the request is anonymous"
+                }
+                Some(FieldDefault::Value(_) | FieldDefault::Now) | None => "is required",
+            };
+            faults.add(&field.name, Fault::new("required", message));
+        }
+        value
+    }
+
+    fn own_id(&self, json: &Json) -> Result<RecordId, Fault> {
+        let Json::String(text) = json else {
+            return Err(Fault::new("bad_id", format!("must be a text, not {}", body::kind_of(json))));
+        };
+        parse_id(self.entity.id_kind, text)
+            .map_err(|error| Fault::new("bad_id", format!("must be an id: {error}")))
+    }
+
+    fn same_id(&self, json: &Json, address: &RecordId) -> Result<(), Fault> {
+        match self.own_id(json)? {
+            id if id == *address => Ok(()),
+            _ => Err(Fault::new("bad_id", "differs from the id in the address, and an id never changes")),
+        }
+    }
+}
+
+fn given_fields(given: Vec<Given>) -> Vec<(FieldIndex, Value)> {
+    let indexed = given.into_iter().enumerate();
+    indexed.filter_map(|(at, given)| Some((FieldIndex(at), given.value()?))).collect()
+}
+
+/// The id in an address, canonical. One that cannot be an id names no record.
+pub(super) fn address(entity: &Entity, text: &str) -> Result<RecordId, RepositoryError> {
+    parse_id(entity.id_kind, text)
+        .map_err(|_| RepositoryError::NotAnId { entity: entity.name.clone(), id: text.to_owned() })
+}
+
+fn parse_id(kind: IdKind, text: &str) -> Result<RecordId, IdError> {
+    match kind {
+        IdKind::Uuid => RecordId::parse_uuid(text),
+        IdKind::Text => RecordId::parse_text(text),
+    }
+}
+
+/// What a body says about one field.
+#[derive(Debug, Clone, PartialEq)]
+enum Given {
+    Missing,
+    /// Named with a value that does not fit; the fault is noted, and no default takes its place.
+    Faulty,
+    Value(Value),
+}
+
+impl Given {
+    fn value(self) -> Option<Value> {
+        match self {
+            Given::Value(value) => Some(value),
+            Given::Missing | Given::Faulty => None,
+        }
+    }
+}
+
+/// The most faults that one answer lists; a body of a thousand wrong keys is not worth a thousand sentences.
+const MAX_FAULTS: usize = 100;
+
+#[derive(Default)]
+struct Faults(Vec<FieldError>);
+
+impl Faults {
+    fn add(&mut self, field: &str, fault: Fault) {
+        if self.0.len() < MAX_FAULTS {
+            let message = format!("`{field}` {}", fault.message);
+            self.0.push(FieldError { field: field.to_owned(), code: fault.code, message });
+        }
+    }
+
+    /// The value, or a note of the fault.
+    fn keep<T>(&mut self, field: &str, checked: Result<T, Fault>) -> Option<T> {
+        checked.map_err(|fault| self.add(field, fault)).ok()
+    }
+
+    fn settle(self, entity: &Entity) -> Result<(), RepositoryError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(RepositoryError::Invalid { entity: entity.name.clone(), errors: self.0 })
+    }
+}

@@ -1,0 +1,154 @@
+//! What a delete takes with it, found before anything is written: which records go, which lose a reference, and
+//! whether one of them forbids it.
+//!
+//! Reads only; `apply.rs` carries the steps out.
+
+use std::collections::HashSet;
+
+use indexmap::{IndexMap, IndexSet};
+use rusqlite::params;
+
+use super::Fault;
+use super::apply::Ground;
+use super::rows::signed;
+use super::tables::{Referrer, Table};
+use crate::ids::RecordId;
+use crate::schema::{EntityName, FieldIndex, OnDelete};
+use crate::store::CommitError;
+
+/// One consequence of a delete, in the order of the log.
+pub(super) enum Step {
+    /// The record refers to one that goes, with `on_delete = "cascade"`.
+    Delete { entity: EntityName, id: RecordId },
+    /// These references of the record lead to records that go, with `on_delete = "set_null"`.
+    Clear { entity: EntityName, id: RecordId, fields: Vec<FieldIndex> },
+}
+
+type Key = (EntityName, RecordId);
+
+/// Records that lose references, each with the place in the order of deletes before which that happens.
+type Cleared = IndexMap<Key, (usize, Vec<FieldIndex>)>;
+
+/// Every consequence of deleting one record; the record itself is not among them. Records that refer go before those
+/// that they refer to. A record that goes by one path does not forbid the delete by another.
+pub(super) fn plan(
+    ground: Ground<'_>,
+    op: usize,
+    entity: &EntityName,
+    id: &RecordId,
+) -> Result<Vec<Step>, Fault> {
+    let plan = Plan { ground, op, limit: ground.config.cascade_records };
+    let going = plan.going((entity.clone(), id.clone()))?;
+    let cleared = plan.cleared(&going)?;
+    Ok(steps(going, cleared))
+}
+
+struct Plan<'a> {
+    ground: Ground<'a>,
+    op: usize,
+    limit: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// The root and all that cascades from it, each after the records that refer to it. Walks with a stack of its
+    /// own: a chain of records may be longer than a thread's stack is deep.
+    fn going(&self, root: Key) -> Result<IndexSet<Key>, Fault> {
+        let mut found = HashSet::from([root.clone()]);
+        let mut entered = HashSet::from([root.clone()]);
+        let mut going = IndexSet::new();
+        let mut path = vec![(self.children(&root, &mut found)?, root)];
+        while let Some((children, _)) = path.last_mut() {
+            match children.next() {
+                Some(child) if entered.insert(child.clone()) => {
+                    path.push((self.children(&child, &mut found)?, child));
+                }
+                Some(_) => {}
+                None => {
+                    going.extend(path.pop().map(|(_, done)| done));
+                }
+            }
+        }
+        Ok(going)
+    }
+
+    fn children(&self, key: &Key, found: &mut HashSet<Key>) -> Result<std::vec::IntoIter<Key>, Fault> {
+        let mut children = Vec::new();
+        for referrer in self.referrers(key).filter(|referrer| referrer.on_delete == OnDelete::Cascade) {
+            for child in self.ids(referrer, key, self.limit + 2)? {
+                found.insert(child.clone());
+                children.push(child);
+            }
+            self.check_limit(found.len() - 1)?;
+        }
+        Ok(children.into_iter())
+    }
+
+    fn cleared(&self, going: &IndexSet<Key>) -> Result<Cleared, Fault> {
+        let mut cleared = Cleared::new();
+        for (place, key) in going.iter().enumerate() {
+            for referrer in self.referrers(key) {
+                match referrer.on_delete {
+                    OnDelete::Cascade => {}
+                    OnDelete::Restrict => self.check_restrict(referrer, key, going)?,
+                    OnDelete::SetNull => {
+                        let most = going.len() + self.limit + 1;
+                        for child in self.ids(referrer, key, most)? {
+                            if !going.contains(&child) {
+                                let (_, fields) = cleared.entry(child).or_insert((place, Vec::new()));
+                                fields.push(referrer.field);
+                            }
+                        }
+                        self.check_limit(going.len() - 1 + cleared.len())?;
+                    }
+                }
+            }
+        }
+        Ok(cleared)
+    }
+
+    /// At most all the records that go can be in the way of finding one that stays.
+    fn check_restrict(&self, referrer: &Referrer, key: &Key, going: &IndexSet<Key>) -> Result<(), Fault> {
+        if self.ids(referrer, key, going.len() + 1)?.iter().all(|child| going.contains(child)) {
+            return Ok(());
+        }
+        Err(CommitError::Restricted { op: self.op, entity: referrer.entity.clone() }.into())
+    }
+
+    fn check_limit(&self, records: usize) -> Result<(), Fault> {
+        if records > self.limit {
+            return Err(CommitError::CascadeTooLarge { op: self.op, limit: self.limit }.into());
+        }
+        Ok(())
+    }
+
+    fn referrers(&self, key: &Key) -> impl Iterator<Item = &'a Referrer> {
+        self.ground.catalog.table(&key.0).into_iter().flat_map(|table: &'a Table| &table.referrers)
+    }
+
+    fn ids(&self, referrer: &Referrer, key: &Key, most: usize) -> rusqlite::Result<Vec<Key>> {
+        let mut statement = self.ground.conn.prepare_cached(&referrer.ids)?;
+        let mut rows = statement.query(params![key.1.as_str(), signed(most as u64)])?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next()? {
+            ids.push((referrer.entity.clone(), RecordId::stored(row.get_ref(0)?.as_str()?)));
+        }
+        Ok(ids)
+    }
+}
+
+/// Weaves the cleared references in before the first delete that they make way for. The root, last of those that go,
+/// is the caller's.
+fn steps(going: IndexSet<Key>, cleared: Cleared) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(going.len() + cleared.len());
+    let mut cleared = cleared.into_iter().peekable();
+    let last = going.len() - 1;
+    for (place, (entity, id)) in going.into_iter().enumerate() {
+        while let Some(((entity, id), (_, fields))) = cleared.next_if(|(_, (before, _))| *before == place) {
+            steps.push(Step::Clear { entity, id, fields });
+        }
+        if place < last {
+            steps.push(Step::Delete { entity, id });
+        }
+    }
+    steps
+}

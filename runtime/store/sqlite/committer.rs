@@ -1,0 +1,159 @@
+//! The committer: the one task that writes. It takes whatever is queued, has it committed as one group, releases the
+//! answers, then publishes the batch, then looks again. No timed wait: under load the commit itself is the wait.
+//!
+//! Knows nothing of SQL; `group.rs` does the transaction.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::group::{Answer, Done, Job, Setting, Writer};
+use crate::ids::Seq;
+use crate::store::{CommitBatch, CommitError, Unit};
+
+/// The way to the committer.
+pub(super) struct Queue {
+    jobs: mpsc::Sender<(Job, Place)>,
+    /// One permit for each operation that may wait. A unit with more operations than there are takes all.
+    places: Arc<Semaphore>,
+    most: usize,
+    stop: CancellationToken,
+}
+
+/// Freed when the committer takes the unit out of the queue.
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+impl Queue {
+    /// Queues a unit and waits for its commit. A full queue is an answer, not a wait.
+    pub(super) async fn commit(&self, unit: Unit) -> Answer {
+        if self.stop.is_cancelled() {
+            return Err(CommitError::Closed);
+        }
+        let ops = u32::try_from(unit.ops.len().clamp(1, self.most)).unwrap_or(u32::MAX);
+        let Ok(place) = self.places.clone().try_acquire_many_owned(ops) else {
+            return Err(CommitError::Overloaded);
+        };
+        let (answer, answered) = oneshot::channel();
+        self.jobs.try_send((Job { unit, answer }, place)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
+        })?;
+        let lost = |_| Err(CommitError::Storage("the commit broke off".to_owned()));
+        answered.await.unwrap_or_else(lost)
+    }
+
+    /// From now on units are refused; those in the queue are still committed.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// Starts the task over a writer whose log ends at `head`. It ends, and lets go of the folder, after `Queue::stop` or
+/// when the `Queue` is dropped, in both cases after what is queued was committed and published.
+pub(super) fn start(
+    setting: Arc<Setting>,
+    writer: Writer,
+    head: Seq,
+    batches: mpsc::Sender<Arc<CommitBatch>>,
+) -> (Queue, JoinHandle<()>) {
+    let most = setting.config.queue.clamp(1, Semaphore::MAX_PERMITS);
+    let (jobs, queued) = mpsc::channel(most);
+    let stop = CancellationToken::new();
+    let queue = Queue { jobs, places: Arc::new(Semaphore::new(most)), most, stop: stop.clone() };
+    let committer = Committer {
+        group_ops: setting.config.group_ops,
+        setting,
+        queued,
+        stop,
+        pending: VecDeque::new(),
+        batches,
+        announced: head,
+        failing: false,
+    };
+    (queue, tokio::spawn(committer.run(writer)))
+}
+
+struct Committer {
+    setting: Arc<Setting>,
+    queued: mpsc::Receiver<(Job, Place)>,
+    stop: CancellationToken,
+    /// Units taken from the queue, at most `group_ops` of them, that await the next group.
+    pending: VecDeque<Job>,
+    group_ops: usize,
+    batches: mpsc::Sender<Arc<CommitBatch>>,
+    /// Seq of the last change handed to `batches`.
+    announced: Seq,
+    /// The last group failed: only the first failure and the recovery are logged.
+    failing: bool,
+}
+
+impl Committer {
+    async fn run(mut self, mut writer: Writer) {
+        while self.wait().await {
+            let jobs = std::mem::take(&mut self.pending);
+            let group = tokio::task::spawn_blocking(move || {
+                let done = writer.run(jobs);
+                (writer, done)
+            });
+            match group.await {
+                Ok((back, done)) => {
+                    writer = back;
+                    self.report(done).await;
+                }
+                // Its units learn from their dropped answers; the connection died with the thread's stack.
+                Err(error) if error.is_panic() => {
+                    tracing::error!(%error, "a group commit panicked; the database is opened anew");
+                    writer = Writer::new(self.setting.clone(), self.announced);
+                }
+                Err(_) => return,
+            }
+        }
+        let last = tokio::task::spawn_blocking(move || writer.finish());
+        if let Err(error) = last.await {
+            tracing::error!(%error, "the database was not closed in order");
+        }
+    }
+
+    /// Waits for work and takes what is queued; `false` when there will be none.
+    async fn wait(&mut self) -> bool {
+        while self.pending.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled(), if !self.queued.is_closed() => self.queued.close(),
+                next = self.queued.recv() => match next {
+                    Some((job, _place)) => self.pending.push_back(job),
+                    None => return false,
+                },
+            }
+        }
+        while self.pending.len() < self.group_ops
+            && let Ok((job, _place)) = self.queued.try_recv()
+        {
+            self.pending.push_back(job);
+        }
+        true
+    }
+
+    /// First the answers, then the batches: nothing that a listener does can delay an answer.
+    async fn report(&mut self, done: Done) {
+        for (answer, result) in done.answers {
+            // A writer that no longer waits has its unit committed all the same.
+            let _ = answer.send(result);
+        }
+        self.pending = done.rest;
+        match (&done.failure, self.failing) {
+            (Some(error), false) => tracing::error!(%error, "the database cannot be written"),
+            (None, true) => tracing::info!("the database can be written again"),
+            _ => {}
+        }
+        self.failing = done.failure.is_some();
+        for batch in done.batches {
+            self.announced = batch.last();
+            // Without a listener the log still has it.
+            let _ = self.batches.send(Arc::new(batch)).await;
+        }
+    }
+}

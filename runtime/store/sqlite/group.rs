@@ -1,0 +1,392 @@
+//! One group commit: a transaction, the units in it, their answers and their changes. Blocking; the committer runs it on
+//! a blocking thread.
+//!
+//! Knows nothing of queues beyond what it was handed, and announces nothing: it says what there is to announce.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::apply::{Applied, Ground, Work};
+use super::open::{FolderLock, open_writer};
+use super::rows::{signed, unsigned};
+use super::tables::Catalog;
+use super::{Fault, idempotency, log};
+use crate::config::StoreConfig;
+use crate::ids::{Epoch, Seq, Timestamp};
+use crate::schema::Generation;
+use crate::store::{Change, CommitBatch, CommitError, LogLimit, Op, Outcome, Unit};
+
+pub(super) type Answer = Result<Outcome, CommitError>;
+
+/// A unit and who waits for it.
+pub(super) struct Job {
+    pub(super) unit: Unit,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// What every writer of one opening of the database has in common.
+pub(super) struct Setting {
+    pub(super) file: PathBuf,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) config: StoreConfig,
+    pub(super) epoch: Epoch,
+    pub(super) generation: Generation,
+    /// Held as long as anything may write, on whatever thread that is.
+    pub(super) _lock: Arc<FolderLock>,
+}
+
+/// The writing connection and the counters that belong to it.
+pub(super) struct Writer {
+    setting: Arc<Setting>,
+    /// `None` after a failure: the next group opens it anew and reads the counters back.
+    conn: Option<Connection>,
+    seq: Seq,
+    floor: Seq,
+    /// Seq of the last change that was handed on for announcing.
+    announced: Seq,
+}
+
+/// What came of a group.
+pub(super) struct Done {
+    pub(super) answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    pub(super) batches: Vec<CommitBatch>,
+    /// Units that no longer fitted.
+    pub(super) rest: VecDeque<Job>,
+    /// Why the whole group failed, for the log.
+    pub(super) failure: Option<String>,
+}
+
+/// What grew while the units of one transaction were applied.
+struct Growth {
+    seq: Seq,
+    changes: Vec<Arc<Change>>,
+    ops: usize,
+    bytes: usize,
+    remembered: bool,
+    newest: Timestamp,
+}
+
+impl Writer {
+    /// A writer that opens its connection when it is first needed.
+    pub(super) fn new(setting: Arc<Setting>, announced: Seq) -> Writer {
+        Writer { setting, conn: None, seq: announced, floor: Seq::ZERO, announced }
+    }
+
+    /// A writer over a connection that is open already; `head` and `floor` were read through it.
+    pub(super) fn over(setting: Arc<Setting>, conn: Connection, head: Seq, floor: Seq) -> Writer {
+        Writer { setting, conn: Some(conn), seq: head, floor, announced: head }
+    }
+
+    /// Commits what fits of `jobs`. A unit that is refused fails alone; a transaction that fails takes all of its
+    /// units with it, and nothing of them is announced.
+    pub(super) fn run(&mut self, jobs: VecDeque<Job>) -> Done {
+        let mut done = Done { answers: Vec::new(), batches: Vec::new(), rest: jobs, failure: None };
+        if let Err(error) = self.group(&mut done) {
+            // Closing the connection rolls back whatever is left of the transaction.
+            self.conn = None;
+            let answers = std::mem::take(&mut done.answers).into_iter().map(|(answer, _)| answer);
+            let answers = answers.chain(done.rest.drain(..).map(|job| job.answer));
+            done.answers = answers.map(|answer| (answer, Err(refusal(&error)))).collect();
+            done.failure = Some(error.to_string());
+        }
+        if let Some(batch) = done.batches.last() {
+            self.announced = batch.last();
+        }
+        done
+    }
+
+    /// Moves everything from the write-ahead log into the database file, and closes it.
+    pub(super) fn finish(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            // A reader may be in the way. Then the log stays beside the file, which is as safe and only less tidy.
+            let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
+    }
+
+    fn group(&mut self, done: &mut Done) -> rusqlite::Result<()> {
+        self.ready(done)?;
+        let conn = self.conn.as_ref().expect("`ready` opened the connection or failed");
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let growth = self.units(conn, done)?;
+        let floor = self.close_books(conn, &growth)?;
+        conn.prepare_cached("COMMIT")?.execute([])?;
+        (self.seq, self.floor) = (growth.seq, floor);
+        if !growth.changes.is_empty() {
+            done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes: growth.changes });
+        }
+        Ok(())
+    }
+
+    /// Opens the connection anew after a failure. Should the database hold changes that were never announced, because
+    /// the thread died between a commit and its report, they are announced now.
+    fn ready(&mut self, done: &mut Done) -> rusqlite::Result<()> {
+        if self.conn.is_some() {
+            return Ok(());
+        }
+        let conn = open_writer(&self.setting.file, self.setting.catalog.statements())?;
+        let counters = conn.query_row(r#"SELECT "seq", "floor" FROM "_meta""#, [], |row| {
+            Ok((Seq(unsigned(row.get(0)?)), Seq(unsigned(row.get(1)?))))
+        })?;
+        (self.seq, self.floor) = counters;
+        let all = LogLimit { changes: usize::MAX, bytes: usize::MAX };
+        let changes = log::page(&conn, &self.setting.catalog, self.announced, all)?;
+        if !changes.is_empty() {
+            done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes });
+        }
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    fn units(&self, conn: &Connection, done: &mut Done) -> rusqlite::Result<Growth> {
+        let StoreConfig { group_ops, group_bytes, .. } = self.setting.config;
+        let mut growth = Growth {
+            seq: self.seq,
+            changes: Vec::new(),
+            ops: 0,
+            bytes: 0,
+            remembered: false,
+            newest: Timestamp(i64::MIN),
+        };
+        while growth.ops < group_ops && growth.bytes < group_bytes {
+            let Some(Job { unit, answer }) = done.rest.pop_front() else { break };
+            growth.newest = growth.newest.max(unit.at);
+            growth.ops += unit.ops.len();
+            let result = self.unit(conn, unit, growth.seq);
+            // Noted before it is looked at: an answer that is not in the list would never be given.
+            done.answers.push((answer, Err(CommitError::Closed)));
+            let result = result?.map(|applied| self.grow(&mut growth, applied));
+            if let Some((_, noted)) = done.answers.last_mut() {
+                *noted = result;
+            }
+        }
+        Ok(growth)
+    }
+
+    fn grow(&self, growth: &mut Growth, applied: Applied) -> Outcome {
+        growth.seq.0 += applied.entries.len() as u64;
+        growth.ops += applied.entries.len().saturating_sub(applied.results.len());
+        growth.bytes += applied.bytes;
+        growth.remembered |= applied.remembered;
+        growth.changes.extend(applied.entries.into_iter().map(Arc::new));
+        Outcome {
+            seq: applied.seq,
+            epoch: self.setting.epoch.clone(),
+            results: applied.results,
+            replayed: applied.replayed,
+        }
+    }
+
+    /// One unit. The outer error means that the transaction is lost, the inner that the unit is refused and the
+    /// transaction is as it was before it.
+    fn unit(
+        &self,
+        conn: &Connection,
+        mut unit: Unit,
+        seq: Seq,
+    ) -> rusqlite::Result<Result<Applied, CommitError>> {
+        if unit.generation != self.setting.generation {
+            return Ok(Err(CommitError::StaleGeneration));
+        }
+        let savepoint = self.needs_savepoint(&unit.ops);
+        if savepoint {
+            conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
+        }
+        let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config };
+        let mut work = Work::new(ground, &unit, seq);
+        let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
+        let wrote = work.wrote;
+        match result {
+            Ok(applied) => {
+                if savepoint {
+                    conn.prepare_cached("RELEASE unit")?.execute([])?;
+                }
+                Ok(Ok(applied))
+            }
+            Err(fault) => undo(conn, savepoint, wrote, fault),
+        }
+    }
+
+    /// Whether the unit may be refused after it wrote something. A single create or update is judged before its first
+    /// statement, and a statement that fails backs itself out; a savepoint would add a fifth to its cost.
+    fn needs_savepoint(&self, ops: &[Op]) -> bool {
+        match ops {
+            [] | [Op::Create { .. } | Op::Update { .. }] => false,
+            [Op::Delete { entity, .. }] => {
+                self.setting.catalog.table(entity).is_some_and(|table| !table.referrers.is_empty())
+            }
+            _ => true,
+        }
+    }
+
+    /// What a commit owes beside its units: the counter, and the trimming. Answers with the new floor.
+    fn close_books(&self, conn: &Connection, growth: &Growth) -> rusqlite::Result<Seq> {
+        if growth.remembered {
+            idempotency::trim(conn, &self.setting.config, growth.newest)?;
+        }
+        if growth.changes.is_empty() {
+            return Ok(self.floor);
+        }
+        conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
+        log::trim(conn, &self.setting.config, self.floor, growth.seq, growth.newest)
+    }
+}
+
+/// Brings the transaction back to before a failed unit, or says that it cannot be.
+fn undo(
+    conn: &Connection,
+    savepoint: bool,
+    wrote: bool,
+    fault: Fault,
+) -> rusqlite::Result<Result<Applied, CommitError>> {
+    // A full disk, an I/O error or exhausted memory may have rolled back the whole transaction, mates and all.
+    let gone = conn.is_autocommit();
+    if !gone && savepoint {
+        conn.prepare_cached("ROLLBACK TO unit")?.execute([])?;
+        conn.prepare_cached("RELEASE unit")?.execute([])?;
+    }
+    match fault {
+        Fault::Sql(error) if gone || (wrote && !savepoint) => Err(error),
+        Fault::Sql(error) => Ok(Err(refusal(&error))),
+        Fault::Refused(error) => {
+            debug_assert!(savepoint || !wrote, "a unit without savepoint is judged before it writes");
+            Ok(Err(error))
+        }
+    }
+}
+
+/// What a writer is told about an error of SQLite.
+fn refusal(error: &rusqlite::Error) -> CommitError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => CommitError::StorageFull,
+        Some(rusqlite::ErrorCode::ReadOnly) => CommitError::ReadOnly,
+        _ => CommitError::Storage(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::ids::RecordId;
+    use crate::schema::{Access, Entity, Field, FieldKind, IdKind, Schema, Value};
+    use crate::store::sqlite::{evolution, open};
+
+    fn schema() -> Schema {
+        let body = Field {
+            name: "body".into(),
+            kind: FieldKind::Text { min: None, max: None, pattern: None },
+            required: false,
+            unique: false,
+            readonly: false,
+            default: None,
+        };
+        Schema::new([Entity {
+            name: "Note".into(),
+            plural: "notes".into(),
+            label: None,
+            id_kind: IdKind::Text,
+            fields: vec![body],
+            indexes: Vec::new(),
+            access: Access::default(),
+        }])
+    }
+
+    fn writer(folder: &std::path::Path) -> Writer {
+        let lock = Arc::new(FolderLock::take(folder).unwrap());
+        open::create_if_missing(folder).unwrap();
+        let file = folder.join(open::DATABASE);
+        let catalog = Arc::new(Catalog::of(&schema()));
+        let mut conn = open_writer(&file, catalog.statements()).unwrap();
+        let start = evolution::bring_up(&mut conn, &file, &schema(), &Env::system()).unwrap();
+        let setting = Setting {
+            file,
+            catalog,
+            config: StoreConfig::default(),
+            epoch: start.epoch,
+            generation: start.generation,
+            _lock: lock,
+        };
+        Writer::over(Arc::new(setting), conn, start.head, start.floor)
+    }
+
+    /// One unit that creates a note of so many bytes.
+    fn note(id: &str, bytes: usize) -> Job {
+        let op = Op::Create {
+            entity: "Note".into(),
+            id: RecordId::stored(id),
+            values: vec![Value::Text("x".repeat(bytes))],
+            fresh_id: true,
+        };
+        let unit = Unit {
+            ops: vec![op],
+            actor: None,
+            idempotency: None,
+            generation: Generation(1),
+            at: Timestamp(0),
+        };
+        Job { unit, answer: oneshot::channel().0 }
+    }
+
+    fn seqs(done: &Done) -> Vec<Result<u64, CommitError>> {
+        done.answers.iter().map(|(_, answer)| answer.clone().map(|outcome| outcome.seq.0)).collect()
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_group_and_the_next_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        assert_eq!(seqs(&writer.run([note("a", 1)].into())), [Ok(1)]);
+
+        let conn = writer.conn.as_ref().unwrap();
+        let pages: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        let done = writer.run([note("b", 1), note("c", 1 << 20), note("d", 1)].into());
+        assert_eq!(seqs(&done), vec![Err(CommitError::StorageFull); 3]);
+        assert!(done.batches.is_empty() && done.failure.is_some());
+
+        // The limit went with the connection, as if there was space again.
+        let done = writer.run([note("b", 1), note("c", 1 << 20)].into());
+        assert_eq!((seqs(&done), done.failure), (vec![Ok(2), Ok(3)], None));
+        assert_eq!(done.batches[0].changes.len(), 2);
+    }
+
+    #[test]
+    fn a_read_only_database_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        writer.conn.as_ref().unwrap().execute_batch("PRAGMA query_only = ON").unwrap();
+        assert_eq!(seqs(&writer.run([note("a", 1)].into())), [Err(CommitError::ReadOnly)]);
+        assert_eq!(seqs(&writer.run([note("a", 1)].into())), [Ok(1)]);
+    }
+
+    #[test]
+    fn a_row_without_its_log_entry_is_never_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let unlogged = r#"CREATE TEMP TRIGGER unlogged BEFORE INSERT ON "_changes" WHEN NEW."id" = 'b'
+            BEGIN SELECT RAISE(ABORT, 'planted'); END"#;
+        writer.conn.as_ref().unwrap().execute_batch(unlogged).unwrap();
+        let done = writer.run([note("a", 1), note("b", 1), note("c", 1)].into());
+        assert!(seqs(&done).iter().all(|seq| matches!(seq, Err(CommitError::Storage(_)))));
+        assert_eq!(seqs(&writer.run([note("b", 1), note("a", 1)].into())), [Ok(1), Ok(2)]);
+    }
+
+    #[test]
+    fn a_commit_that_was_never_reported_is_announced_by_the_next_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = writer(folder.path());
+        assert_eq!(first.run([note("a", 1)].into()).batches.len(), 1);
+        // The thread dies after the commit, before anybody hears of it.
+        let unreported = first.run([note("b", 1), note("c", 1)].into()).batches.remove(0);
+        let mut second = Writer::new(first.setting.clone(), Seq(1));
+        drop(first);
+        let done = second.run([note("d", 1)].into());
+        assert_eq!(seqs(&done), [Ok(4)]);
+        assert_eq!(done.batches[0], unreported);
+        assert_eq!((done.batches[1].first(), done.batches.len()), (Seq(4), 2));
+    }
+}

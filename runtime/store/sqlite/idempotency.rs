@@ -1,0 +1,120 @@
+//! Answers to mutation ids (SEMANTICS M1): stored in the transaction of the effect, looked up before anything else,
+//! bounded by age and by count for one owner.
+//!
+//! Knows not how an answer is replayed; `apply.rs` reads today's records.
+
+use rusqlite::{Connection, params};
+
+use super::log::cutoff;
+use super::rows::signed;
+use crate::config::StoreConfig;
+use crate::ids::{RecordId, Seq, Timestamp};
+use crate::schema::EntityName;
+use crate::store::{Idempotency, OpStatus};
+
+/// `n` numbers the rows of one owner without holes, oldest first: the rows beyond the bound are then one range of an
+/// index, usually of one row, and nothing is ever counted.
+pub(super) const CREATE: &str = r#"
+CREATE TABLE "_mutations" (
+    "owner" TEXT NOT NULL, "mid" TEXT NOT NULL, "hash" BLOB NOT NULL, "seq" INTEGER NOT NULL, "at" INTEGER NOT NULL,
+    "n" INTEGER NOT NULL, "results" TEXT NOT NULL, PRIMARY KEY ("owner", "mid")
+) STRICT, WITHOUT ROWID;
+CREATE INDEX "_mutations:n" ON "_mutations" ("owner", "n");
+CREATE INDEX "_mutations:at" ON "_mutations" ("at");
+"#;
+
+/// One op of a stored answer.
+pub(super) struct Done {
+    pub(super) entity: EntityName,
+    pub(super) id: RecordId,
+    pub(super) status: OpStatus,
+}
+
+/// What the database knows of a mutation id.
+pub(super) enum Recall {
+    Unknown,
+    /// Used for another request.
+    Reused,
+    Known(Vec<Done>),
+}
+
+pub(super) fn recall(conn: &Connection, key: &Idempotency) -> rusqlite::Result<Recall> {
+    let mut statement = conn
+        .prepare_cached(r#"SELECT "hash", "results" FROM "_mutations" WHERE "owner" = ?1 AND "mid" = ?2"#)?;
+    let mut rows = statement.query([&*key.owner, key.mid.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(Recall::Unknown) };
+    if row.get_ref(0)?.as_blob()? != key.hash {
+        return Ok(Recall::Reused);
+    }
+    Ok(Recall::Known(parse(row.get_ref(1)?.as_str()?)))
+}
+
+/// Stores an answer and drops the owner's oldest beyond the bound.
+pub(super) fn store<'a>(
+    conn: &Connection,
+    config: &StoreConfig,
+    key: &Idempotency,
+    answer: (Seq, Timestamp),
+    done: impl Iterator<Item = (&'a str, &'a RecordId, OpStatus)>,
+) -> rusqlite::Result<()> {
+    let results: Vec<(&str, &str, &str)> =
+        done.map(|(entity, id, status)| (entity, id.as_str(), word(status))).collect();
+    let results = serde_json::to_string(&results).expect("a list of strings has a JSON form");
+    let n = 1 + newest(conn, &key.owner)?;
+    conn.prepare_cached(r#"INSERT INTO "_mutations" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"#)?.execute(
+        params![&*key.owner, key.mid.as_str(), &key.hash[..], signed(answer.0.0), answer.1.0, n, results],
+    )?;
+    let beyond = n.saturating_sub(signed(config.idempotency_per_user));
+    if beyond > 0 {
+        conn.prepare_cached(r#"DELETE FROM "_mutations" WHERE "owner" = ?1 AND "n" <= ?2"#)?
+            .execute(params![&*key.owner, beyond])?;
+    }
+    Ok(())
+}
+
+fn newest(conn: &Connection, owner: &str) -> rusqlite::Result<i64> {
+    let newest: Option<i64> = conn
+        .prepare_cached(r#"SELECT max("n") FROM "_mutations" WHERE "owner" = ?1"#)?
+        .query_row([owner], |row| row.get(0))?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// Drops answers older than the age bound, at most `trim_chunk`: once in a group commit, one step into an index when
+/// there is nothing to drop.
+pub(super) fn trim(conn: &Connection, config: &StoreConfig, now: Timestamp) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        r#"DELETE FROM "_mutations" WHERE ("owner", "mid") IN
+            (SELECT "owner", "mid" FROM "_mutations" WHERE "at" < ?1 ORDER BY "at" LIMIT ?2)"#,
+    )?
+    .execute([cutoff(now, config.idempotency_age).0, signed(config.trim_chunk)])
+    .map(|_| ())
+}
+
+fn parse(results: &str) -> Vec<Done> {
+    let rows: Vec<(String, String, String)> = serde_json::from_str(results).unwrap_or_default();
+    rows.into_iter()
+        .map(|(entity, id, status)| Done {
+            entity: entity.into(),
+            id: RecordId::stored(&id),
+            status: status_of(&status),
+        })
+        .collect()
+}
+
+fn word(status: OpStatus) -> &'static str {
+    match status {
+        OpStatus::Created => "created",
+        OpStatus::Updated => "updated",
+        OpStatus::Unchanged => "unchanged",
+        OpStatus::Deleted => "deleted",
+    }
+}
+
+fn status_of(word: &str) -> OpStatus {
+    match word {
+        "created" => OpStatus::Created,
+        "updated" => OpStatus::Updated,
+        "deleted" => OpStatus::Deleted,
+        _ => OpStatus::Unchanged,
+    }
+}

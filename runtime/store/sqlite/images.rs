@@ -1,0 +1,47 @@
+//! The JSON that a log entry holds beside the record itself. Knows nothing of when entries are written.
+
+use bytes::Bytes;
+
+use crate::schema::value::write_json_of;
+use crate::schema::{Entity, FieldIndex, Record};
+use crate::store::Stored;
+
+/// The images of one log entry, as `Change` describes them.
+#[derive(Default)]
+pub(super) struct Images {
+    pub(super) before: Option<Bytes>,
+    pub(super) after: Option<Bytes>,
+    pub(super) changed: Option<Bytes>,
+}
+
+pub(super) fn stored(record: &Record, entity: &Entity) -> Stored {
+    Stored { version: record.version, json: record.to_json(entity) }
+}
+
+/// `{"status":"open",…}` with the record's values of these fields.
+pub(super) fn fields_json(entity: &Entity, record: &Record, fields: &[FieldIndex]) -> Bytes {
+    let mut out = vec![b'{'];
+    for field in fields {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        write_json_of(&*entity.at(*field).name, &mut out);
+        out.push(b':');
+        record.values[field.0].write_json(&mut out);
+    }
+    out.push(b'}');
+    out.into()
+}
+
+/// `["status",…]`
+pub(super) fn names_json(entity: &Entity, fields: &[FieldIndex]) -> Bytes {
+    let mut out = vec![b'['];
+    for field in fields {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        write_json_of(&*entity.at(*field).name, &mut out);
+    }
+    out.push(b']');
+    out.into()
+}

@@ -1,0 +1,179 @@
+//! The change log's table: writing entries, reading pages of it, trimming its front. Who may write and when is the
+//! committer's business.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{Text, signed, unsigned};
+use super::tables::Catalog;
+use crate::config::StoreConfig;
+use crate::ids::{MutationId, RecordId, Seq, Timestamp};
+use crate::schema::Generation;
+use crate::store::{Change, ChangeOp, LogLimit};
+
+/// The short columns come first: a scan that counts or looks for a unit's end then never follows a long row into its
+/// overflow pages.
+pub(super) const CREATE: &str = r#"
+CREATE TABLE "_changes" (
+    "seq" INTEGER PRIMARY KEY, "at" INTEGER NOT NULL, "unit_last" INTEGER NOT NULL, "generation" INTEGER NOT NULL,
+    "op" TEXT NOT NULL, "entity" TEXT NOT NULL, "id" TEXT NOT NULL, "actor" TEXT, "mid" TEXT,
+    "changed" TEXT, "before" TEXT, "after" TEXT
+) STRICT;
+CREATE INDEX "_changes:schema" ON "_changes" ("seq") WHERE "op" = 'schema';
+CREATE TABLE "_graves" (
+    "entity" TEXT NOT NULL, "id" TEXT NOT NULL, "version" INTEGER NOT NULL, "seq" INTEGER NOT NULL,
+    PRIMARY KEY ("entity", "id")
+) STRICT, WITHOUT ROWID;
+CREATE INDEX "_graves:seq" ON "_graves" ("seq");
+"#;
+
+const APPEND: &str = r#"INSERT INTO "_changes" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"#;
+const PAGE: &str = r#"SELECT "seq", "at", "unit_last", "generation", "op", "entity", "id", "actor", "mid", "changed", "before", "after"
+    FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#;
+
+pub(super) fn append(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached(APPEND)?;
+    statement.raw_bind_parameter(1, signed(change.seq.0))?;
+    statement.raw_bind_parameter(2, change.at.0)?;
+    statement.raw_bind_parameter(3, change.unit_last)?;
+    statement.raw_bind_parameter(4, signed(change.generation.0))?;
+    statement.raw_bind_parameter(5, word(change.op))?;
+    statement.raw_bind_parameter(6, &*change.entity)?;
+    statement.raw_bind_parameter(7, change.id.as_str())?;
+    statement.raw_bind_parameter(8, change.actor.as_deref())?;
+    statement.raw_bind_parameter(9, change.mid.as_ref().map(MutationId::as_str))?;
+    statement.raw_bind_parameter(10, change.changed.as_deref().map(Text))?;
+    statement.raw_bind_parameter(11, change.before.as_deref().map(Text))?;
+    statement.raw_bind_parameter(12, change.after.as_deref().map(Text))?;
+    statement.raw_execute().map(|_| ())
+}
+
+/// Whole units after `after`, ending with the one that reaches a bound.
+pub(super) fn page(
+    conn: &Connection,
+    catalog: &Catalog,
+    after: Seq,
+    limit: LogLimit,
+) -> rusqlite::Result<Vec<Arc<Change>>> {
+    let mut statement = conn.prepare_cached(PAGE)?;
+    let mut rows = statement.query([signed(after.0)])?;
+    let (mut changes, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let change = read(row, catalog)?;
+        bytes += image_bytes(&change);
+        let unit_last = change.unit_last;
+        changes.push(Arc::new(change));
+        if unit_last && (changes.len() >= limit.changes || bytes >= limit.bytes) {
+            break;
+        }
+    }
+    Ok(changes)
+}
+
+/// Bytes of both images: what the bounds of pages, units and group commits count.
+pub(super) fn image_bytes(change: &Change) -> usize {
+    change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len)
+}
+
+fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change> {
+    let text = |at: usize| row.get_ref(at).and_then(|value| Ok(value.as_str_or_null()?));
+    let image = |at: usize| text(at).map(|image| image.map(|json| Bytes::copy_from_slice(json.as_bytes())));
+    Ok(Change {
+        seq: Seq(unsigned(row.get(0)?)),
+        at: Timestamp(row.get(1)?),
+        unit_last: row.get(2)?,
+        generation: Generation(unsigned(row.get(3)?)),
+        op: op(row.get_ref(4)?),
+        entity: catalog.shared_name(row.get_ref(5)?.as_str()?),
+        id: RecordId::stored(row.get_ref(6)?.as_str()?),
+        actor: text(7)?.map(Arc::from),
+        mid: text(8)?.map(MutationId::stored),
+        changed: image(9)?,
+        before: image(10)?,
+        after: image(11)?,
+    })
+}
+
+fn word(op: ChangeOp) -> &'static str {
+    match op {
+        ChangeOp::Create => "create",
+        ChangeOp::Update => "update",
+        ChangeOp::Delete => "delete",
+        ChangeOp::Schema => "schema",
+    }
+}
+
+/// An op that this program does not know reads as a schema marker, across which nobody resumes.
+fn op(word: ValueRef<'_>) -> ChangeOp {
+    match word {
+        ValueRef::Text(b"create") => ChangeOp::Create,
+        ValueRef::Text(b"update") => ChangeOp::Update,
+        ValueRef::Text(b"delete") => ChangeOp::Delete,
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => {
+            ChangeOp::Schema
+        }
+    }
+}
+
+/// Remembers the version at which a record was deleted, so that a new record of the same id continues it.
+pub(super) fn bury(
+    conn: &Connection,
+    entity: &str,
+    id: &RecordId,
+    version: u64,
+    seq: Seq,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(r#"INSERT OR REPLACE INTO "_graves" VALUES (?1, ?2, ?3, ?4)"#)?
+        .execute(params![entity, id.as_str(), signed(version), signed(seq.0)])
+        .map(|_| ())
+}
+
+/// The last version of a deleted record, 0 when the log knows of none.
+pub(super) fn buried_version(conn: &Connection, entity: &str, id: &RecordId) -> rusqlite::Result<u64> {
+    let mut statement =
+        conn.prepare_cached(r#"SELECT "version" FROM "_graves" WHERE "entity" = ?1 AND "id" = ?2"#)?;
+    let mut rows = statement.query(params![entity, id.as_str()])?;
+    rows.next()?.map_or(Ok(0), |row| row.get(0).map(unsigned))
+}
+
+/// Trims what retention no longer covers, by age or by count, whichever takes more, at most `trim_chunk` entries;
+/// answers with the new floor. `now` is the time of the newest unit, so that no second clock judges the log.
+///
+/// The usual case, nothing to trim, costs one look at the oldest entry.
+pub(super) fn trim(
+    conn: &Connection,
+    config: &StoreConfig,
+    floor: Seq,
+    head: Seq,
+    now: Timestamp,
+) -> rusqlite::Result<Seq> {
+    let by_count = head.0.saturating_sub(config.retention_changes);
+    let furthest = floor.0.saturating_add(config.trim_chunk).min(head.0);
+    let by_age = outdated(conn, floor.0, furthest, cutoff(now, config.retention_age))?;
+    let new = by_count.max(by_age).min(furthest);
+    if new <= floor.0 {
+        return Ok(floor);
+    }
+    let new_floor = [signed(new)];
+    conn.prepare_cached(r#"DELETE FROM "_changes" WHERE "seq" <= ?1"#)?.execute(new_floor)?;
+    conn.prepare_cached(r#"DELETE FROM "_graves" WHERE "seq" <= ?1"#)?.execute(new_floor)?;
+    conn.prepare_cached(r#"UPDATE "_meta" SET "floor" = ?1"#)?.execute(new_floor)?;
+    Ok(Seq(new))
+}
+
+/// Seq of the last entry in (`floor`, `furthest`] before the first that is young enough to stay.
+fn outdated(conn: &Connection, floor: u64, furthest: u64, cutoff: Timestamp) -> rusqlite::Result<u64> {
+    let first_kept: Option<i64> = conn
+        .prepare_cached(
+            r#"SELECT min("seq") FROM "_changes" WHERE "seq" > ?1 AND "seq" <= ?2 AND "at" >= ?3"#,
+        )?
+        .query_row([signed(floor), signed(furthest), cutoff.0], |row| row.get(0))?;
+    Ok(first_kept.map_or(furthest, |seq| unsigned(seq) - 1))
+}
+
+pub(super) fn cutoff(now: Timestamp, age: std::time::Duration) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+}

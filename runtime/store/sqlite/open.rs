@@ -1,0 +1,219 @@
+//! The data folder: its lock, the database file in it, and the connections to that file.
+//!
+//! Knows nothing of entities; `evolution.rs` brings the tables into the schema's shape.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{evolution, idempotency, log};
+use crate::config::StoreConfig;
+
+pub(super) const DATABASE: &str = "tidewire.db";
+const LOCK: &str = "tidewire.lock";
+
+/// Version of the internal tables. A program refuses a database with a higher one.
+pub(super) const FORMAT: u32 = 1;
+
+/// 3.51.3: before it, a write and a checkpoint on two connections could corrupt a database in WAL mode.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a connection waits for a lock. There is one writer, so only a recovery or a foreign tool is in the way.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a database was not opened. The texts are for whoever starts the server; they say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the folder {} is in use by {}", folder.display(), holder(*pid))]
+    InUse { folder: PathBuf, pid: Option<u32> },
+    #[error("the folder {} cannot be used: {error}", folder.display())]
+    Folder { folder: PathBuf, error: std::io::Error },
+    #[error(
+        "SQLite {found} is linked in; 3.51.3 or newer is needed, because older ones may corrupt a database"
+    )]
+    OldSqlite { found: &'static str },
+    #[error(
+        "{} is damaged or not a Tidewire database ({detail}): put a backup in its place, or move it away to start \
+         with an empty one",
+        file.display()
+    )]
+    Damaged { file: PathBuf, detail: String },
+    #[error(
+        "{} was written by a newer Tidewire: its format is {found}, this program knows formats up to {known}; use the \
+         newer program",
+        file.display()
+    )]
+    NewerFormat { file: PathBuf, found: u32, known: u32 },
+    #[error(
+        "the schema does not fit the data, and nothing was changed:{}\n\
+         Undo these changes in the schema files, or start with another data folder.",
+        list(reasons)
+    )]
+    Schema { reasons: Vec<String> },
+    #[error("{} cannot be opened: {detail}", file.display())]
+    Storage { file: PathBuf, detail: String },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+fn list(reasons: &[String]) -> String {
+    reasons.iter().map(|reason| format!("\n- {reason}")).collect()
+}
+
+impl OpenError {
+    /// Sorts an error of SQLite while the database is opened.
+    pub(super) fn of(file: &Path, error: &rusqlite::Error) -> OpenError {
+        let (file, detail) = (file.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, detail },
+            _ => OpenError::Storage { file, detail },
+        }
+    }
+}
+
+/// Exclusive use of a data folder, until it is dropped or the process dies.
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Creates the folder when it is missing. The lock file stays behind: removing it would let two processes lock two
+    /// different files of the same name.
+    pub(super) fn take(folder: &Path) -> Result<FolderLock, OpenError> {
+        let unusable = |error| OpenError::Folder { folder: folder.to_owned(), error };
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        let path = folder.join(LOCK);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(unusable)?;
+        match fs4::FileExt::try_lock(&file) {
+            Ok(()) => {}
+            Err(fs4::TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse { folder: folder.to_owned(), pid: read_pid(&mut file) });
+            }
+            Err(fs4::TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        write_pid(&mut file).map_err(unusable)?;
+        Ok(FolderLock { _file: file })
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn write_pid(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+pub(super) fn require_sqlite() -> Result<(), OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::OldSqlite { found: rusqlite::version() });
+    }
+    Ok(())
+}
+
+/// Makes an empty database when there is none. It is built under another name and renamed when it is whole, so that a
+/// database file that is empty or without the internal tables is always damage, never a start that was cut short.
+pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
+    let file = folder.join(DATABASE);
+    if file.exists() {
+        return not_empty(&file);
+    }
+    let log = folder.join(format!("{DATABASE}-wal"));
+    if std::fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
+        let detail = format!("the file is missing, but its companion {DATABASE}-wal is there");
+        return Err(OpenError::Damaged { file, detail });
+    }
+    let unusable = |error| OpenError::Folder { folder: folder.to_owned(), error };
+    let draft = folder.join(format!("{DATABASE}.new"));
+    if draft.exists() {
+        std::fs::remove_file(&draft).map_err(unusable)?;
+    }
+    write_draft(&draft).map_err(|error| OpenError::of(&draft, &error))?;
+    std::fs::rename(&draft, &file).map_err(unusable)?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)
+}
+
+fn not_empty(file: &Path) -> Result<(), OpenError> {
+    if std::fs::metadata(file).is_ok_and(|about| about.len() == 0) {
+        return Err(OpenError::Damaged { file: file.to_owned(), detail: "the file is empty".to_owned() });
+    }
+    Ok(())
+}
+
+fn write_draft(draft: &Path) -> rusqlite::Result<()> {
+    let mut conn = Connection::open(draft)?;
+    conn.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL")?;
+    let transaction = conn.transaction()?;
+    transaction.execute_batch(evolution::CREATE)?;
+    transaction.execute_batch(log::CREATE)?;
+    transaction.execute_batch(idempotency::CREATE)?;
+    transaction.execute(r#"INSERT INTO "_meta" VALUES (1, 0, 0, 0, ?1)"#, [FORMAT])?;
+    transaction.commit()
+}
+
+/// The writing connection: durable at every commit. References are checked by `apply.rs`, which can name the field.
+pub(super) fn open_writer(file: &Path, statements: usize) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.execute_batch(
+        "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;
+         PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432",
+    )?;
+    conn.set_prepared_statement_cache_capacity(statements);
+    Ok(conn)
+}
+
+/// The word for `PRAGMA synchronous` as the connection has it.
+pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
+    let level: i64 = conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    Ok(match level {
+        0 => "off",
+        1 => "normal",
+        2 => "full",
+        _ => "extra",
+    })
+}
+
+/// Connections that can only read. A connection is not tested when it is taken: it is a file handle, not a socket.
+pub(super) fn open_readers(
+    file: &Path,
+    config: &StoreConfig,
+) -> Result<r2d2::Pool<SqliteConnectionManager>, OpenError> {
+    let manager = SqliteConnectionManager::file(file)
+        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .with_init(|conn| {
+            conn.busy_timeout(BUSY_TIMEOUT)?;
+            conn.execute_batch(
+                "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY",
+            )?;
+            conn.set_prepared_statement_cache_capacity(128);
+            Ok(())
+        });
+    r2d2::Pool::builder()
+        .max_size(config.readers.max(1))
+        .test_on_check_out(false)
+        .connection_timeout(config.read_wait)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .build(manager)
+        .map_err(|error| OpenError::Storage { file: file.to_owned(), detail: error.to_string() })
+}

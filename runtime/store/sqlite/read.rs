@@ -1,0 +1,213 @@
+//! The reads of `trait Store`: each one read transaction on a connection of the pool, its position read in the same
+//! transaction.
+//!
+//! Knows nothing of writing. The epoch is the writer's, fixed for the run; only that writer appends to the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, Row, params, params_from_iter};
+
+use super::counts::Counts;
+use super::images::stored;
+use super::listing;
+use super::log;
+use super::rows::{Sql, column_value, read_record, signed, unsigned};
+use super::tables::{Catalog, Table};
+use crate::ids::{Epoch, Position, RecordId, Seq};
+use crate::schema::Generation;
+use crate::store::{At, Listed, LogLimit, LogPage, Query, Scope, StoreError, Stored, Survey};
+
+/// `Survey` counts no further.
+const COUNTED: u64 = 1_000_000;
+
+pub(super) struct Reader {
+    pool: r2d2::Pool<SqliteConnectionManager>,
+    catalog: Arc<Catalog>,
+    epoch: Epoch,
+    /// Earlier epochs with their last valid position.
+    ended: HashMap<Epoch, Seq>,
+    counts: Counts,
+}
+
+type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
+
+impl Reader {
+    pub(super) fn new(
+        pool: r2d2::Pool<SqliteConnectionManager>,
+        catalog: Arc<Catalog>,
+        epoch: Epoch,
+        ended: HashMap<Epoch, Seq>,
+    ) -> Reader {
+        Reader { pool, catalog, epoch, ended, counts: Counts::default() }
+    }
+
+    pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
+        let table = self.table(entity)?;
+        let conn = self.connection()?;
+        let mut select = conn.prepare_cached(&table.select_at).map_err(storage)?;
+        let read = |row: &Row<'_>| {
+            let found = row.get_ref(3)?.as_str_or_null()?.is_some();
+            let record = if found { Some(read_record(row, 3, &table.entity)?) } else { None };
+            Ok(self.at(row)?.with(record.map(|record| stored(&record, &table.entity))))
+        };
+        select.query_row([id.as_str()], read).map_err(storage)
+    }
+
+    pub(super) fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+        let table = self.table(&query.entity)?;
+        let listing = listing::write(table, query)?;
+        self.in_one_transaction(|conn, _| {
+            let mut statement = conn.prepare_cached(&listing.sql)?;
+            let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
+            let mut listed = Vec::new();
+            while let Some(row) = rows.next()? {
+                let record = read_record(row, 0, &table.entity)?;
+                let sort_values =
+                    query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
+                listed.push(Listed { sort_values, stored: stored(&record, &table.entity), id: record.id });
+            }
+            Ok(listed)
+        })
+    }
+
+    pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
+        self.in_one_transaction(|conn, at| {
+            if after < at.floor {
+                return Ok(LogPage::BelowFloor);
+            }
+            let changes = log::page(conn, &self.catalog, after, limit)?;
+            let to = changes.last().map_or(after, |change| change.seq);
+            Ok(LogPage::Changes { changes, to })
+        })
+    }
+
+    pub(super) fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
+        let table = self.table(scope.entity())?;
+        self.in_one_transaction(|conn, at| {
+            if !self.is_known(since, at.seq) {
+                return Ok(Survey::default());
+            }
+            Ok(Survey {
+                known: true,
+                schema_changed: schema_changed(conn, since.seq)?,
+                backlog: backlog(conn, scope, since.seq)?,
+                rows: self.rows(conn, at, table, scope)?,
+            })
+        })
+    }
+
+    fn rows(&self, conn: &Connection, at: &At<()>, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
+        match scope {
+            Scope::Entity(_) => self.counts.of(conn, at, table).map(|count| count.min(COUNTED)),
+            Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
+        }
+    }
+
+    pub(super) fn head(&self) -> Result<At<()>, StoreError> {
+        let conn = self.connection()?;
+        self.read_head(&conn).map_err(storage)
+    }
+
+    /// SEMANTICS P7.
+    fn is_known(&self, since: &Position, head: Seq) -> bool {
+        let end = if since.epoch == self.epoch { Some(&head) } else { self.ended.get(&since.epoch) };
+        end.is_some_and(|end| since.seq <= *end)
+    }
+
+    /// Reads the position first, which fixes the snapshot, then the value. The transaction ends by rollback, which for
+    /// a reader is as good as a commit.
+    fn in_one_transaction<T>(
+        &self,
+        read: impl FnOnce(&Connection, &At<()>) -> rusqlite::Result<T>,
+    ) -> Result<At<T>, StoreError> {
+        let mut conn = self.connection()?;
+        let transaction = conn.transaction().map_err(storage)?;
+        let at = self.read_head(&transaction).map_err(storage)?;
+        let value = read(&transaction, &at).map_err(storage)?;
+        Ok(at.with(value))
+    }
+
+    fn read_head(&self, conn: &Connection) -> rusqlite::Result<At<()>> {
+        conn.prepare_cached(r#"SELECT "seq", "floor", "generation" FROM "_meta""#)?
+            .query_row([], |row| self.at(row))
+    }
+
+    fn at(&self, row: &Row<'_>) -> rusqlite::Result<At<()>> {
+        Ok(At {
+            epoch: self.epoch.clone(),
+            seq: Seq(unsigned(row.get(0)?)),
+            floor: Seq(unsigned(row.get(1)?)),
+            generation: Generation(unsigned(row.get(2)?)),
+            value: (),
+        })
+    }
+
+    fn connection(&self) -> Result<Connected, StoreError> {
+        self.pool.get().map_err(|_| StoreError::Overloaded)
+    }
+
+    fn table(&self, entity: &str) -> Result<&Table, StoreError> {
+        self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
+    }
+}
+
+fn schema_changed(conn: &Connection, since: Seq) -> rusqlite::Result<bool> {
+    conn.prepare_cached(r#"SELECT 1 FROM "_changes" WHERE "op" = 'schema' AND "seq" > ?1"#)?
+        .exists([signed(since.0)])
+}
+
+/// Walks the log after `since`. An index by entity would make every write dearer, and whoever asks is about to read
+/// the same stretch of the log anyway.
+fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64> {
+    let (since, most) = (signed(since.0), signed(COUNTED));
+    let count = |row: &Row<'_>| row.get(0).map(unsigned);
+    match scope {
+        Scope::Entity(entity) => conn
+            .prepare_cached(
+                r#"SELECT count(*) FROM (SELECT 1 FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2 LIMIT ?3)"#,
+            )?
+            .query_row(params![since, &**entity, most], count),
+        Scope::Record(entity, id) => conn
+            .prepare_cached(
+                r#"SELECT count(*) FROM (SELECT 1 FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2 AND "id" = ?4 LIMIT ?3)"#,
+            )?
+            .query_row(params![since, &**entity, most, id.as_str()], count),
+    }
+}
+
+fn storage(error: rusqlite::Error) -> StoreError {
+    StoreError::Storage(error.to_string())
+}
+
+impl At<()> {
+    fn with<T>(self, value: T) -> At<T> {
+        At { epoch: self.epoch, seq: self.seq, floor: self.floor, generation: self.generation, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::StoreConfig;
+    use crate::env::Env;
+    use crate::schema::Schema;
+    use crate::store::Store;
+    use crate::store::sqlite::SqliteStore;
+
+    #[tokio::test]
+    async fn a_read_that_finds_no_connection_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            StoreConfig { readers: 1, read_wait: Duration::from_millis(1), ..StoreConfig::default() };
+        let opened =
+            SqliteStore::open(folder.path(), &Arc::new(Schema::default()), &config, Env::system()).unwrap();
+        let taken = opened.store.reader.connection().unwrap();
+        assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
+        drop(taken);
+        assert_eq!(opened.store.head().map(|at| at.seq), Ok(Seq::ZERO));
+    }
+}

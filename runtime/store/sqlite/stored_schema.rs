@@ -1,0 +1,143 @@
+//! The schema as the database remembers it: plain text, compared with the schema of the files at the next opening.
+//! Equal text means equal schema; what differs is then compared field by field.
+//!
+//! Knows no SQL and decides nothing; `evolution.rs` does.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Schema};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredSchema {
+    pub(super) entities: BTreeMap<String, StoredEntity>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredEntity {
+    pub(super) plural: String,
+    pub(super) label: Option<String>,
+    /// `uuid` or `text`.
+    pub(super) id: String,
+    pub(super) fields: Vec<StoredField>,
+    pub(super) indexes: Vec<Vec<String>>,
+    /// Rules for read, create, update and delete, in this order.
+    pub(super) access: [Option<String>; 4],
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredField {
+    pub(super) name: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) required: bool,
+    pub(super) unique: bool,
+    pub(super) readonly: bool,
+    /// JSON text of a constant, or the word `user.id` or `now`.
+    pub(super) default: Option<String>,
+    /// Of an enum.
+    pub(super) values: Vec<String>,
+    /// Of a reference: the entity and what happens when its record goes.
+    pub(super) refers: Option<(String, String)>,
+    /// Minimum, maximum and pattern, as texts.
+    pub(super) bounds: [Option<String>; 3],
+}
+
+impl StoredSchema {
+    pub(super) fn of(schema: &Schema) -> StoredSchema {
+        let entity = |entity: &std::sync::Arc<Entity>| (entity.name.to_string(), StoredEntity::of(entity));
+        StoredSchema { entities: schema.entities().map(entity).collect() }
+    }
+
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).expect("strings, flags and lists have a JSON form")
+    }
+}
+
+impl StoredEntity {
+    fn of(entity: &Entity) -> StoredEntity {
+        let name = |at: &crate::schema::FieldIndex| entity.at(*at).name.to_string();
+        let access = &entity.access;
+        StoredEntity {
+            plural: entity.plural.to_string(),
+            label: entity.label.as_ref().map(name),
+            id: match entity.id_kind {
+                IdKind::Uuid => "uuid".to_owned(),
+                IdKind::Text => "text".to_owned(),
+            },
+            fields: entity.fields.iter().map(StoredField::of).collect(),
+            indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
+            access: [&access.read, &access.create, &access.update, &access.delete].map(Clone::clone),
+        }
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<&StoredField> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+impl StoredField {
+    fn of(field: &Field) -> StoredField {
+        StoredField {
+            name: field.name.to_string(),
+            kind: field.kind.word().to_owned(),
+            required: field.required,
+            unique: field.unique,
+            readonly: field.readonly,
+            default: field.default.as_ref().map(default_text),
+            values: values(&field.kind),
+            refers: refers(&field.kind),
+            bounds: bounds(&field.kind),
+        }
+    }
+}
+
+fn default_text(default: &FieldDefault) -> String {
+    match default {
+        FieldDefault::UserId => "user.id".to_owned(),
+        FieldDefault::Now => "now".to_owned(),
+        FieldDefault::Value(value) => {
+            let mut json = Vec::new();
+            value.write_json(&mut json);
+            String::from_utf8_lossy(&json).into_owned()
+        }
+    }
+}
+
+fn values(kind: &FieldKind) -> Vec<String> {
+    if let FieldKind::Enum { values } = kind {
+        return values.iter().map(ToString::to_string).collect();
+    }
+    Vec::new()
+}
+
+fn refers(kind: &FieldKind) -> Option<(String, String)> {
+    let FieldKind::Ref { entity, on_delete } = kind else { return None };
+    let on_delete = match on_delete {
+        OnDelete::Restrict => "restrict",
+        OnDelete::Cascade => "cascade",
+        OnDelete::SetNull => "set_null",
+    };
+    Some((entity.to_string(), on_delete.to_owned()))
+}
+
+fn bounds(kind: &FieldKind) -> [Option<String>; 3] {
+    fn text(bound: Option<&impl ToString>) -> Option<String> {
+        bound.map(ToString::to_string)
+    }
+    match kind {
+        FieldKind::Text { min, max, pattern } => {
+            [text(min.as_ref()), text(max.as_ref()), pattern.as_ref().map(|pattern| pattern.0.to_string())]
+        }
+        FieldKind::Int { min, max } => [text(min.as_ref()), text(max.as_ref()), None],
+        FieldKind::Float { min, max } => [text(min.as_ref()), text(max.as_ref()), None],
+        FieldKind::Bool
+        | FieldKind::Enum { .. }
+        | FieldKind::Json
+        | FieldKind::Date
+        | FieldKind::Datetime
+        | FieldKind::Uuid
+        | FieldKind::Ref { .. } => [None, None, None],
+    }
+}

@@ -1,0 +1,255 @@
+//! One table per entity: its DDL, and every SQL text that writing and reading its records needs, built once at opening
+//! so that no operation formats SQL.
+//!
+//! Knows nothing of what the database already holds; `evolution.rs` compares the two.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Schema};
+use crate::store::Column;
+
+/// The tables of one schema, by entity.
+pub(super) struct Catalog {
+    tables: HashMap<EntityName, Table>,
+}
+
+/// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
+pub(super) struct Table {
+    pub(super) entity: Arc<Entity>,
+    /// Quoted.
+    pub(super) name: String,
+    /// Quoted, comma-separated: id, version, created_at, updated_at, then the fields in schema order.
+    pub(super) columns: String,
+    /// All columns.
+    pub(super) insert: String,
+    /// `id` → all columns.
+    pub(super) select: String,
+    /// `id` → seq, floor, generation, all columns: the position and the record in one statement, which is one read
+    /// transaction.
+    pub(super) select_at: String,
+    /// `id` → a row if there is such a record.
+    pub(super) exists: String,
+    /// `id`, version, updated_at, then every field.
+    pub(super) update_all: String,
+    /// For each field: `id`, version, updated_at, the field. An index is rewritten only by a statement that names
+    /// one of its columns, so the common update of one field leaves the others alone.
+    pub(super) update_one: Vec<String>,
+    /// `id`.
+    pub(super) delete: String,
+    /// → how many records there are. Without a condition: SQLite answers that from page headers.
+    pub(super) count: String,
+    /// For each unique field: value, `id` → a row if another record has the value.
+    pub(super) unique: Vec<(FieldIndex, String)>,
+    pub(super) references: Vec<(FieldIndex, EntityName)>,
+    /// Who refers to this entity, in the order of the schema.
+    pub(super) referrers: Vec<Referrer>,
+}
+
+/// A field of another (or the same) entity that refers to the table's entity.
+pub(super) struct Referrer {
+    pub(super) entity: EntityName,
+    pub(super) field: FieldIndex,
+    pub(super) on_delete: OnDelete,
+    /// The referred id, most → ids of the records that refer to it, ascending.
+    pub(super) ids: String,
+}
+
+/// A secondary index, named after what it covers, so that the name alone tells whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    pub(super) name: String,
+    pub(super) create: String,
+}
+
+impl Catalog {
+    pub(super) fn of(schema: &Schema) -> Catalog {
+        let mut tables: HashMap<EntityName, Table> =
+            schema.entities().map(|entity| (entity.name.clone(), Table::of(entity))).collect();
+        for child in schema.entities() {
+            for (at, field) in child.fields.iter().enumerate() {
+                if let FieldKind::Ref { entity: target, on_delete } = &field.kind
+                    && let Some(table) = tables.get_mut(target)
+                {
+                    table.referrers.push(Referrer::of(child, FieldIndex(at), *on_delete));
+                }
+            }
+        }
+        Catalog { tables }
+    }
+
+    pub(super) fn table(&self, entity: &str) -> Option<&Table> {
+        self.tables.get(entity)
+    }
+
+    /// The shared name of a known entity, a new one of any other.
+    pub(super) fn shared_name(&self, entity: &str) -> EntityName {
+        self.tables.get_key_value(entity).map_or_else(|| entity.into(), |(name, _)| name.clone())
+    }
+
+    /// How many statements the committer may want to keep prepared.
+    pub(super) fn statements(&self) -> usize {
+        let of = |table: &Table| 8 + table.update_one.len() + table.unique.len() + table.referrers.len();
+        16 + self.tables.values().map(of).sum::<usize>()
+    }
+}
+
+impl Table {
+    fn of(entity: &Arc<Entity>) -> Table {
+        let name = quoted(&entity.plural);
+        let fields: Vec<String> = entity.fields.iter().map(|field| quoted(&field.name)).collect();
+        let mut columns = r#""id", "version", "created_at", "updated_at""#.to_owned();
+        fields.iter().for_each(|field| columns.extend([", ", field]));
+        let places = vec!["?"; 4 + fields.len()].join(", ");
+        let set_all: String = (4..).zip(&fields).map(|(at, field)| format!(", {field} = ?{at}")).collect();
+        let set_version = format!(r#"UPDATE {name} SET "version" = ?2, "updated_at" = ?3"#);
+        let one = |field: &String| format!(r#"{set_version}, {field} = ?4 WHERE "id" = ?1"#);
+        let taken =
+            |at: FieldIndex| format!(r#"SELECT 1 FROM {name} WHERE {} = ?1 AND "id" <> ?2"#, fields[at.0]);
+        Table {
+            insert: format!("INSERT INTO {name} ({columns}) VALUES ({places})"),
+            select: format!(r#"SELECT {columns} FROM {name} WHERE "id" = ?1"#),
+            select_at: format!(
+                r#"SELECT "_meta"."seq", "_meta"."floor", "_meta"."generation", {} FROM "_meta" LEFT JOIN {name} ON {name}."id" = ?1"#,
+                columns.split(", ").map(|column| format!("{name}.{column}")).collect::<Vec<_>>().join(", ")
+            ),
+            exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
+            update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
+            update_one: fields.iter().map(one).collect(),
+            delete: format!(r#"DELETE FROM {name} WHERE "id" = ?1"#),
+            count: format!("SELECT count(*) FROM {name}"),
+            unique: unique_fields(entity).map(|at| (at, taken(at))).collect(),
+            references: references(entity).collect(),
+            referrers: Vec::new(),
+            entity: entity.clone(),
+            name,
+            columns,
+        }
+    }
+
+    /// The quoted name of a column; `None` for a field that the entity does not have.
+    pub(super) fn column(&self, column: Column) -> Option<String> {
+        Some(match column {
+            Column::Id => quoted("id"),
+            Column::Version => quoted("version"),
+            Column::CreatedAt => quoted("created_at"),
+            Column::UpdatedAt => quoted("updated_at"),
+            Column::Field(at) => quoted(&self.entity.fields.get(at.0)?.name),
+        })
+    }
+}
+
+impl Referrer {
+    fn of(child: &Entity, field: FieldIndex, on_delete: OnDelete) -> Referrer {
+        let (table, column) = (quoted(&child.plural), quoted(&child.at(field).name));
+        Referrer {
+            entity: child.name.clone(),
+            field,
+            on_delete,
+            ids: format!(r#"SELECT "id" FROM {table} WHERE {column} = ?1 ORDER BY "id" LIMIT ?2"#),
+        }
+    }
+}
+
+fn unique_fields(entity: &Entity) -> impl Iterator<Item = FieldIndex> {
+    entity.fields.iter().enumerate().filter(|(_, field)| field.unique).map(|(at, _)| FieldIndex(at))
+}
+
+fn references(entity: &Entity) -> impl Iterator<Item = (FieldIndex, EntityName)> {
+    entity.fields.iter().enumerate().filter_map(|(at, field)| match &field.kind {
+        FieldKind::Ref { entity, .. } => Some((FieldIndex(at), entity.clone())),
+        FieldKind::Text { .. }
+        | FieldKind::Int { .. }
+        | FieldKind::Float { .. }
+        | FieldKind::Bool
+        | FieldKind::Enum { .. }
+        | FieldKind::Json
+        | FieldKind::Date
+        | FieldKind::Datetime
+        | FieldKind::Uuid => None,
+    })
+}
+
+/// `CREATE TABLE` of an entity. Whether a field may be null is the repository's business: a constraint here could not
+/// be loosened later without copying the table.
+pub(super) fn create_table(entity: &Entity) -> String {
+    let fields: String = entity
+        .fields
+        .iter()
+        .map(|field| format!(", {} {}", quoted(&field.name), sql_type(&field.kind)))
+        .collect();
+    format!(
+        r#"CREATE TABLE {} ("id" TEXT PRIMARY KEY NOT NULL, "version" INTEGER NOT NULL, "created_at" INTEGER NOT NULL, "updated_at" INTEGER NOT NULL{fields}) STRICT, WITHOUT ROWID"#,
+        quoted(&entity.plural)
+    )
+}
+
+pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Int { .. } | FieldKind::Bool => "INTEGER",
+        FieldKind::Float { .. } => "REAL",
+        FieldKind::Text { .. }
+        | FieldKind::Enum { .. }
+        | FieldKind::Json
+        | FieldKind::Date
+        | FieldKind::Datetime
+        | FieldKind::Uuid
+        | FieldKind::Ref { .. } => "TEXT",
+    }
+}
+
+/// Every index that the entity's table should have: one for each unique field, each reference and each `[[index]]`.
+pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
+    let mut wanted: Vec<Index> = Vec::new();
+    let mut add = |index: Index| {
+        if !wanted.iter().any(|known| known.name == index.name) {
+            wanted.push(index);
+        }
+    };
+    for field in &entity.fields {
+        if field.unique {
+            add(unique_index(entity, field));
+        } else if matches!(field.kind, FieldKind::Ref { .. }) {
+            add(plain_index(entity, &[field]));
+        }
+    }
+    for fields in &entity.indexes {
+        add(plain_index(entity, &fields.iter().map(|at| entity.at(*at)).collect::<Vec<_>>()));
+    }
+    wanted
+}
+
+fn unique_index(entity: &Entity, field: &Field) -> Index {
+    let name = format!("{}!{}", entity.plural, field.name);
+    let create = format!(
+        "CREATE UNIQUE INDEX {} ON {} ({})",
+        quoted(&name),
+        quoted(&entity.plural),
+        quoted(&field.name)
+    );
+    Index { name, create }
+}
+
+fn plain_index(entity: &Entity, fields: &[&Field]) -> Index {
+    let names: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
+    let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    let name = format!("{}:{}", entity.plural, names.join(","));
+    let create =
+        format!("CREATE INDEX {} ON {} ({})", quoted(&name), quoted(&entity.plural), columns.join(", "));
+    Index { name, create }
+}
+
+/// An SQL identifier: SQLite cannot bind names, so they are always quoted, with quotes in them doubled.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_name_stays_inside_the_name() {
+        assert_eq!(quoted(r#"a" (id); DROP TABLE x; --"#), r#""a"" (id); DROP TABLE x; --""#);
+    }
+}

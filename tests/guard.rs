@@ -1,0 +1,156 @@
+//! Strangers: foreign names, foreign pages, tokens that nobody issued.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::{Value, json};
+
+use crate::support::app::TestApp;
+
+/// Sends a request as it is written, which no HTTP client would, and reads the answer to its end.
+fn raw(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+const ROUTES: [(&str, &str); 14] = [
+    ("GET", "/api/tasks"),
+    ("POST", "/api/tasks"),
+    ("GET", "/api/tasks/0190a000-0000-7000-8000-00000000000a"),
+    ("PATCH", "/api/tasks/0190a000-0000-7000-8000-00000000000a"),
+    ("PUT", "/api/tasks/0190a000-0000-7000-8000-00000000000a"),
+    ("DELETE", "/api/tasks/0190a000-0000-7000-8000-00000000000a"),
+    ("GET", "/api/changes?channel=entity:Task"),
+    ("GET", "/api/schema"),
+    ("GET", "/api/nope/at/all"),
+    ("GET", "/ws"),
+    ("GET", "/"),
+    ("GET", "/_/"),
+    ("GET", "/static/signal.js"),
+    ("GET", "/health"),
+];
+
+#[tokio::test]
+async fn a_name_that_points_here_by_rebinding_reaches_no_route() {
+    let app = TestApp::start().await;
+    let api = app.client();
+    let port = app.address.port();
+    for (method, path) in ROUTES {
+        for host in [format!("evil.example:{port}"), "evil.example".to_owned(), format!("10.0.0.1:{port}")] {
+            let answer = api.call_with(method, path, json!({}), &[("Host", &host)]).await;
+            assert_eq!(answer.status, 403, "{method} {path} as {host}");
+            assert_eq!(answer.json["code"], "FORBIDDEN_HOST", "{method} {path} as {host}");
+            assert!(answer.json["detail"].as_str().unwrap().contains(&host), "{}", answer.json);
+        }
+    }
+    assert!(app.rows("tasks").await.is_empty(), "nothing happened");
+}
+
+#[tokio::test]
+async fn own_names_open_the_door_under_the_own_port_only() {
+    let app = TestApp::start().await;
+    let api = app.client();
+    let port = app.address.port();
+    for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(
+            api.call_with("GET", "/health", json!(null), &[("Host", &host)]).await.status,
+            200,
+            "{host}"
+        );
+    }
+    let other = api.call_with("GET", "/health", json!(null), &[("Host", "localhost:1")]).await;
+    assert_eq!(other.json["code"], "FORBIDDEN_HOST");
+}
+
+#[tokio::test]
+async fn odd_requests_name_no_host() {
+    let app = TestApp::start().await;
+    let port = app.address.port();
+    for head in [
+        "GET /health HTTP/1.0\r\n".to_owned(),
+        format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nHost: evil.example\r\n"),
+        format!("GET http://evil.example/health HTTP/1.1\r\nHost: localhost:{port}\r\n"),
+    ] {
+        let request = format!("{head}Connection: close\r\n\r\n");
+        let answer = tokio::task::spawn_blocking({
+            let (address, request) = (app.address, request.clone());
+            move || raw(address, &request)
+        });
+        let answer = answer.await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().to_owned();
+        assert!(["400", "403"].contains(&status.as_str()), "{request} was answered {answer}");
+        assert!(!answer.contains("healthy"), "{request} was answered {answer}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_strangers_change_nothing() {
+    let app = TestApp::start().await;
+    let api = app.client();
+    let own = format!("http://{}", app.address);
+    let body = json!({"title": "x"});
+    for origin in ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1", "file://"] {
+        let answer = api.call_with("POST", "/api/tasks", body.clone(), &[("Origin", origin)]).await;
+        assert_eq!((answer.status, &answer.json["code"]), (403, &json!("FORBIDDEN_ORIGIN")), "{origin}");
+        let socket = api.call_with("GET", "/ws", json!(null), &[("Origin", origin)]).await;
+        assert_eq!((socket.status, &socket.json["code"]), (403, &json!("FORBIDDEN_ORIGIN")), "{origin}");
+        let named = api.call_with("GET", "/api/tasks?as=mallory", json!(null), &[("Origin", origin)]).await;
+        assert_eq!(named.status, 403, "{origin}: naming a user makes one");
+    }
+    let sites = [("Sec-Fetch-Site", "cross-site")];
+    assert_eq!(api.call_with("POST", "/api/tasks", body.clone(), &sites).await.status, 403);
+    assert!(app.rows("tasks").await.is_empty() && app.rows("users").await.is_empty(), "nothing happened");
+    assert_eq!(api.call_with("POST", "/api/tasks", body, &[("Origin", &own)]).await.status, 201);
+}
+
+#[tokio::test]
+async fn hosts_that_the_operator_names_are_let_in() {
+    let app = TestApp::with(|config| config.allowed_hosts = vec!["Tide.Example".to_owned()]).await;
+    let api = app.client();
+    let headers = [("Host", "tide.example"), ("Origin", "https://tide.example")];
+    assert_eq!(api.call_with("POST", "/api/tasks", json!({"title": "x"}), &headers).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_token_in_any_place_is_refused_and_never_taken_as_anonymous() {
+    let app = TestApp::start().await;
+    let api = app.client();
+    let record = api.create("tasks", json!({"title": "x"})).await;
+    let one = format!("/api/tasks/{}", record["id"].as_str().unwrap());
+    let routes = [
+        ("GET", "/api/tasks"),
+        ("POST", "/api/tasks"),
+        ("GET", one.as_str()),
+        ("PATCH", one.as_str()),
+        ("PUT", one.as_str()),
+        ("DELETE", one.as_str()),
+        ("GET", "/api/changes?channel=entity:Task"),
+        ("GET", "/api/schema"),
+        ("GET", "/api/admin/websocket/stats"),
+    ];
+    for (method, path) in routes {
+        let glue = if path.contains('?') { '&' } else { '?' };
+        let places: [(String, &[(&str, &str)]); 7] = [
+            (path.to_owned(), &[("Authorization", "Bearer abc")]),
+            (path.to_owned(), &[("Authorization", "Basic YTpi")]),
+            (path.to_owned(), &[("Authorization", "")]),
+            (format!("{path}{glue}token=abc"), &[]),
+            (format!("{path}{glue}ticket=abc"), &[]),
+            (format!("{path}{glue}token="), &[]),
+            (format!("{path}{glue}as=ann&token=abc"), &[]),
+        ];
+        for (path, headers) in places {
+            let answer = api.call_with(method, &path, json!({"title": "y"}), headers).await;
+            assert_eq!(answer.status, 401, "{method} {path} {headers:?}: {}", answer.text);
+            assert_eq!(answer.json["code"], "UNAUTHENTICATED", "{method} {path}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+            assert!(!answer.text.contains("abc"), "a token is not repeated: {}", answer.text);
+        }
+    }
+    let rows = app.rows("tasks").await;
+    assert_eq!(rows.values().collect::<Vec<&Value>>(), [&record], "nothing happened");
+    assert!(app.rows("users").await.is_empty());
+}

@@ -1,0 +1,180 @@
+//! The server itself: its caps and time limits, its end, and what it says when it is the one at fault.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidewire::channels::{ChannelManager, Ring};
+use tidewire::config::Config;
+use tidewire::env::Env;
+use tidewire::http::guard::Hosts;
+use tidewire::http::{AppState, router, server};
+use tidewire::ids::Seq;
+use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
+use tidewire::schema::Generation;
+use tidewire::store::CommitError;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+use crate::support::app::{Client, TestApp};
+use crate::support::entities;
+use crate::support::fixtures::epoch;
+use crate::support::puppet::Puppet;
+use crate::support::socket::PATIENCE;
+
+/// Everything that comes until the server closes.
+async fn rest_of(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset instead of an orderly end is an end as well.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes");
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_cap_is_told_so() {
+    let app = TestApp::with(|config| {
+        config.realtime.connections = 0;
+        config.http.connections = 2;
+    })
+    .await;
+    let first = TcpStream::connect(app.address).await.unwrap();
+    let _second = TcpStream::connect(app.address).await.unwrap();
+    let answer = rest_of(&mut TcpStream::connect(app.address).await.unwrap()).await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("CONNECTION_LIMIT"), "{answer}");
+    assert!(answer.contains("Retry-After: 1"), "{answer}");
+
+    drop(first);
+    let comes_in = async {
+        while Client::new(app.address).try_any("GET", "/health", &Value::Null, &[]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, comes_in).await.expect("a place that was given back is taken again");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_or_does_not_end_closes_the_connection() {
+    let app = TestApp::with(|config| config.http.header_timeout = Duration::from_millis(50)).await;
+    let mut silent = TcpStream::connect(app.address).await.unwrap();
+    let mut slow = TcpStream::connect(app.address).await.unwrap();
+    slow.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
+    for stream in [&mut silent, &mut slow] {
+        assert!(!rest_of(stream).await.contains("200"), "nothing was asked for");
+    }
+    let mut large = TcpStream::connect(app.address).await.unwrap();
+    let head = format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 << 10));
+    let _ = large.write_all(head.as_bytes()).await;
+    assert!(!rest_of(&mut large).await.contains("healthy"), "a head over the limit is not answered");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_refused() {
+    let app = TestApp::with(|config| config.http.body_timeout = Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    stream.write_all(head_of_create(app.address, 100).as_bytes()).await.unwrap();
+    let answer = rest_of(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("did not arrive"), "{answer}");
+}
+
+fn head_of_create(address: SocketAddr, length: usize) -> String {
+    format!(
+        "POST /api/tasks HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_before_the_server_ends() {
+    let app = TestApp::start().await;
+    let body = r#"{"title":"the last"}"#;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let head =
+        head_of_create(app.address, body.len()).replace("Connection", "Expect: 100-continue\r\nConnection");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // The handler waits for the body now: that is what the interim answer says.
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100"));
+    let stopping = app.stop();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let answer = rest_of(&mut stream).await;
+    assert!(answer.contains("HTTP/1.1 201") && answer.contains("the last"), "{answer}");
+    stopping.await;
+    assert!(TcpStream::connect(app.address).await.is_err(), "nobody listens any more");
+}
+
+/// The HTTP floor over a store that does as it is told.
+async fn over_puppet() -> (Arc<Puppet>, Client) {
+    let puppet = Arc::new(Puppet::default());
+    let config = Arc::new(Config::default());
+    let live = &config.realtime;
+    let ring = Arc::new(Ring::new(epoch(), Seq(1), live.ring_changes, live.ring_bytes));
+    let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system());
+    let around = Surroundings {
+        schema: entities::schema(),
+        generation: Generation(1),
+        epoch: epoch(),
+        config: Arc::new(live.clone()),
+    };
+    let reader = Reader::new(puppet.clone(), ring, Generation(1), live);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = TaskTracker::new();
+    let state = AppState {
+        repository: Arc::new(puppet.repository()),
+        websockets: WebSocketManager::new(around, channels, reader, Env::system()),
+        config: config.clone(),
+        hosts: Arc::new(Hosts::new(address, &[])),
+        env: Env::system(),
+        tasks: tasks.clone(),
+        live: tokio::runtime::Handle::current(),
+    };
+    let router = router(state);
+    tokio::spawn(
+        async move { server::serve(listener, router, &config, tasks, std::future::pending()).await },
+    );
+    (puppet, Client::new(address))
+}
+
+#[tokio::test]
+async fn a_store_in_trouble_is_told_with_a_code_and_without_a_secret() {
+    let (puppet, api) = over_puppet().await;
+    for (refusal, status, code, retry_after) in [
+        (CommitError::Overloaded, 503, "OVERLOADED", "1"),
+        (CommitError::Closed, 503, "SHUTTING_DOWN", "2"),
+        (CommitError::ReadOnly, 503, "READ_ONLY", "30"),
+        (CommitError::StorageFull, 507, "STORAGE_FULL", "30"),
+        (CommitError::Storage("secret detail".to_owned()), 500, "STORAGE_ERROR", ""),
+    ] {
+        puppet.refusals.lock().push(refusal);
+        let answer = api.call("POST", "/api/tasks", json!({"title": "x"})).await;
+        assert_eq!((answer.status, &answer.json["code"]), (status, &json!(code)));
+        assert_eq!(answer.header("retry-after"), retry_after, "{code}");
+        assert!(!answer.text.contains("secret"), "{}", answer.text);
+    }
+    let failed = api.call("GET", "/api/tasks", json!(null)).await;
+    assert_eq!((failed.status, &failed.json["code"]), (500, &json!("INTERNAL")));
+    assert!(!failed.text.contains("secret"), "{}", failed.text);
+}
+
+#[tokio::test]
+async fn a_defect_costs_its_own_request_only() {
+    let (puppet, api) = over_puppet().await;
+    puppet.panics.store(true, Ordering::Relaxed);
+    let path = "/api/tasks/0190a000-0000-7000-8000-00000000000a";
+    for _ in 0..3 {
+        let broken = api.call("GET", path, json!(null)).await;
+        assert_eq!((broken.status, &broken.json["code"]), (500, &json!("INTERNAL")));
+        assert!(!broken.text.contains("secret"), "{}", broken.text);
+        assert_eq!(broken.json["requestId"], broken.header("x-request-id"));
+    }
+    let unready = api.call("GET", "/readyz", json!(null)).await;
+    assert_eq!(unready.status, 503, "{}", unready.text);
+    assert!(!unready.text.contains("secret"), "{}", unready.text);
+    assert_eq!(api.get("/health").await, json!({"status": "healthy"}), "the process is well");
+    puppet.panics.store(false, Ordering::Relaxed);
+    assert_eq!(api.call("GET", path, json!(null)).await.status, 404);
+}

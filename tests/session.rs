@@ -1,0 +1,515 @@
+//! The pure session: every phase of a subscription against every input.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidewire::channels::outbox::{Lag, OnLag};
+use tidewire::channels::{AttachmentId, From, Item, Note};
+use tidewire::config::RealtimeConfig;
+use tidewire::ids::{Seq, Timestamp};
+use tidewire::protocol::CloseCode;
+use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
+use tidewire::schema::Generation;
+use tidewire::store::{At, Change, ChangeOp, Listed, LogPage, StoreError, Stored, Survey};
+use tokio::time::{Duration, Instant};
+
+use crate::support::fixtures::{change, epoch, id, inside_unit, schema};
+
+/// A session and the moment it lives in.
+struct Peer {
+    session: Session,
+    now: Moment,
+}
+
+/// What came out, in short: `send TYPE`, `attach now`, `read rows`...
+type Heard = Vec<String>;
+
+impl Peer {
+    fn new() -> Peer {
+        Peer::with(RealtimeConfig::default())
+    }
+
+    fn with(config: RealtimeConfig) -> Peer {
+        let around = Surroundings {
+            schema: schema(),
+            generation: Generation(1),
+            epoch: epoch(),
+            config: Arc::new(config),
+        };
+        let instant = Instant::now();
+        Peer { session: Session::new(around, instant, false), now: Moment { instant, wall: Timestamp(1) } }
+    }
+
+    fn on(&mut self, input: Input<'_>) -> Vec<Effect> {
+        self.session.on(self.now, input)
+    }
+
+    fn say(&mut self, frame: &Value) -> Vec<Effect> {
+        self.on(Input::Text(&frame.to_string()))
+    }
+
+    fn subscribe(&mut self, channel: &str, payload: &Value) -> Vec<Effect> {
+        self.say(&json!({"type": "subscribe", "channel": channel, "requestId": "r", "payload": payload}))
+    }
+
+    fn attached(&mut self, attachment: AttachmentId, at: u64, lag: u32) -> (Option<Bytes>, Vec<Effect>) {
+        let note = Note::Attached { attachment, at: Seq(at), lag: Lag(lag) };
+        let item = Item::Control { frame: Bytes::from_static(b"x"), note: Some(note), on_lag: OnLag::Keep };
+        self.session.on_item(self.now, item)
+    }
+
+    /// A live subscription to entity:Task at `at`.
+    fn live(&mut self, at: u64) -> AttachmentId {
+        let effects = self.subscribe("entity:Task", &json!({}));
+        let attachment = attachment_of(&effects);
+        self.attached(attachment, at, 0);
+        attachment
+    }
+
+    fn log_item(&mut self, attachment: AttachmentId, last: u64, base: u64) -> Option<Bytes> {
+        let frames = Bytes::from(format!("log {last}"));
+        self.session.on_item(self.now, Item::Log { frames, attachment, last: Seq(last), base: Seq(base) }).0
+    }
+}
+
+fn attachment_of(effects: &[Effect]) -> AttachmentId {
+    let found = effects.iter().find_map(|effect| match effect {
+        Effect::Attach { attachment, .. } => Some(*attachment),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("no attach among {effects:?}"))
+}
+
+fn sent(effects: &[Effect]) -> Vec<Value> {
+    let json = |effect: &Effect| match effect {
+        Effect::Send(json) => Some(serde_json::from_slice(json).unwrap()),
+        _ => None,
+    };
+    effects.iter().filter_map(json).collect()
+}
+
+fn heard(effects: &[Effect]) -> Heard {
+    let word = |effect: &Effect| match effect {
+        Effect::Send(json) => {
+            let frame: Value = serde_json::from_slice(json).unwrap();
+            match frame["payload"]["code"].as_str() {
+                Some(code) => format!("send error {code}"),
+                None => format!("send {}", frame["type"].as_str().unwrap()),
+            }
+        }
+        Effect::Write(_) => "write".to_owned(),
+        Effect::Attach { from: From::Now { .. }, .. } => "attach now".to_owned(),
+        Effect::Attach { from: From::After { seq, .. }, .. } => format!("attach after {seq}"),
+        Effect::Detach { .. } => "detach".to_owned(),
+        Effect::Pong { .. } => "pong".to_owned(),
+        Effect::Read(Read::Survey { since, .. }) => format!("read survey {}", since.seq),
+        Effect::Read(Read::Rows { .. }) => "read rows".to_owned(),
+        Effect::Read(Read::Log { after }) => format!("read log {after}"),
+        Effect::Ping => "ping".to_owned(),
+        Effect::Close(code) => format!("close {}", code.number()),
+    };
+    effects.iter().map(word).collect()
+}
+
+fn at<T>(seq: u64, floor: u64, value: T) -> At<T> {
+    At { epoch: epoch(), seq: Seq(seq), floor: Seq(floor), generation: Generation(1), value }
+}
+
+fn survey(seq: u64, known: bool, backlog: u64) -> ReadAnswer {
+    ReadAnswer::Survey(Ok(at(seq, 0, Survey { known, schema_changed: false, backlog, rows: 0 })))
+}
+
+fn rows(seq: u64, count: u128) -> ReadAnswer {
+    let row = |n| Listed {
+        id: id(n),
+        sort_values: Vec::new(),
+        stored: Stored { version: 1, json: Bytes::from(format!("{{\"id\":\"{}\"}}", id(n))) },
+    };
+    ReadAnswer::Rows(Ok(at(seq, 0, (1..=count).map(row).collect())))
+}
+
+fn log(head: u64, to: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {
+    ReadAnswer::Log(Ok(at(head, 0, LogPage::Changes { changes, to: Seq(to) })))
+}
+
+fn since(seq: u64) -> Value {
+    json!({"since": {"epoch": epoch().as_str(), "seq": seq}})
+}
+
+/// The events among what was written, as (seq, prev, more).
+fn written(effects: &[Effect]) -> Vec<(u64, u64, bool)> {
+    let mut events = Vec::new();
+    for effect in effects {
+        let Effect::Write(frames) = effect else { continue };
+        let mut rest = &frames[..];
+        while !rest.is_empty() {
+            let (header, length) = match rest[1] {
+                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                short => (2, usize::from(short)),
+            };
+            let event: Value = serde_json::from_slice(&rest[header..header + length]).unwrap();
+            let number = |key: &str| event[key].as_u64().unwrap();
+            events.push((number("seq"), number("prev"), event["more"] == true));
+            rest = &rest[header + length..];
+        }
+    }
+    events
+}
+
+#[test]
+fn a_plain_subscribe_joins_at_once() {
+    let mut peer = Peer::new();
+    let effects = peer.subscribe("entity:Task", &json!({}));
+    assert_eq!(heard(&effects), ["attach now"]);
+    let (frame, effects) = peer.attached(attachment_of(&effects), 7, 0);
+    assert!(frame.is_some() && effects.is_empty());
+}
+
+#[test]
+fn a_resume_reads_the_log_and_attaches_where_it_ends() {
+    let mut peer = Peer::new();
+    assert_eq!(heard(&peer.subscribe("entity:Task", &since(3))), ["read survey 3"]);
+    let effects = peer.on(Input::Read(survey(6, true, 2)));
+    assert_eq!(heard(&effects), ["send subscribed", "read log 3"]);
+    let answer = &sent(&effects)[0];
+    assert_eq!((&answer["payload"]["recovered"], &answer["payload"]["seq"]), (&json!(true), &json!(6)));
+    let page = vec![
+        inside_unit(change(4, "Task", 1, ChangeOp::Create)),
+        change(5, "Task", 2, ChangeOp::Update),
+        change(6, "Note", 3, ChangeOp::Create),
+    ];
+    let effects = peer.on(Input::Read(log(8, 6, page)));
+    assert_eq!(written(&effects), [(4, 3, true), (5, 4, false)]);
+    assert_eq!(heard(&effects), ["write", "read log 6"]);
+    let effects = peer.on(Input::Read(log(8, 8, vec![change(8, "Task", 1, ChangeOp::Delete)])));
+    assert_eq!(written(&effects), [(8, 5, false)]);
+    assert_eq!(heard(&effects), ["write", "attach after 8"]);
+}
+
+#[test]
+fn a_resume_that_cannot_be_kept_is_told_so_and_gets_a_snapshot() {
+    for (answer, case) in [
+        (survey(6, false, 0), "unknown epoch"),
+        (survey(2, true, 0), "beyond the head"),
+        (survey(60_000, true, 10_001), "too far behind"),
+        (ReadAnswer::Survey(Ok(at(6, 4, Survey { known: true, ..Survey::default() }))), "below the floor"),
+        (
+            ReadAnswer::Survey(Ok(at(
+                6,
+                0,
+                Survey { known: true, schema_changed: true, backlog: 0, rows: 0 },
+            ))),
+            "across a schema change",
+        ),
+    ] {
+        let mut peer = Peer::new();
+        peer.subscribe("entity:Task", &since(3));
+        assert_eq!(heard(&peer.on(Input::Read(answer))), ["read rows"], "{case}");
+        let effects = peer.on(Input::Read(rows(6, 2)));
+        assert_eq!(heard(&effects), ["send subscribed", "send snapshot", "attach after 6"], "{case}");
+        let frames = sent(&effects);
+        assert_eq!(frames[0]["payload"]["recovered"], false, "{case}");
+        assert_eq!((&frames[0]["more"], &frames[1]["more"]), (&json!(true), &json!(true)), "{case}");
+    }
+}
+
+#[test]
+fn an_epoch_that_is_empty_or_missing_never_matches() {
+    for payload in [json!({"since": {"epoch": "", "seq": 3}}), json!({"since": {"seq": 3}})] {
+        let mut peer = Peer::new();
+        assert_eq!(heard(&peer.subscribe("entity:Task", &payload)), ["read rows"]);
+    }
+}
+
+#[test]
+fn another_view_is_no_resume() {
+    let mut peer = Peer::new();
+    let payload = json!({"since": {"epoch": epoch().as_str(), "seq": 3, "view": "other"}});
+    peer.subscribe("entity:Task", &payload);
+    assert_eq!(heard(&peer.on(Input::Read(survey(6, true, 1)))), ["read rows"]);
+}
+
+#[test]
+fn a_long_snapshot_is_read_page_by_page_and_closed_by_the_log_since_its_first() {
+    let config = RealtimeConfig { page_rows: 2, ..RealtimeConfig::default() };
+    let mut peer = Peer::with(config);
+    assert_eq!(heard(&peer.subscribe("entity:Task", &json!({"snapshot": true}))), ["read rows"]);
+    assert_eq!(heard(&peer.on(Input::Read(rows(6, 2)))), ["send subscribed", "send snapshot", "read rows"]);
+    let effects = peer.on(Input::Read(rows(9, 1)));
+    assert_eq!(heard(&effects), ["send snapshot", "read log 6"]);
+    assert_eq!(sent(&effects)[0]["seq"], 9);
+    let effects = peer.on(Input::Read(log(9, 9, vec![change(8, "Task", 1, ChangeOp::Update)])));
+    assert_eq!(written(&effects), [(8, 6, true)], "every event of a snapshot says more");
+    assert_eq!(heard(&effects), ["write", "attach after 9"]);
+}
+
+#[test]
+fn an_empty_snapshot_has_no_rows_to_follow() {
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &json!({"snapshot": true}));
+    let effects = peer.on(Input::Read(rows(6, 0)));
+    assert_eq!(heard(&effects), ["send subscribed", "attach after 6"]);
+    assert_eq!(sent(&effects)[0]["more"], Value::Null);
+}
+
+#[test]
+fn several_resumes_share_one_reading_of_the_log() {
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &since(3));
+    peer.subscribe("entity:Note", &since(5));
+    peer.on(Input::Read(survey(6, true, 1)));
+    // The second survey takes its turn before the log does, or after one page of it.
+    let mut effects = peer.on(Input::Read(log(6, 4, vec![change(4, "Task", 1, ChangeOp::Create)])));
+    assert_eq!(heard(&effects), ["write", "read survey 5"]);
+    effects = peer.on(Input::Read(survey(6, true, 1)));
+    assert_eq!(heard(&effects), ["send subscribed", "read log 4"]);
+    let page = vec![change(5, "Note", 1, ChangeOp::Create), change(6, "Note", 2, ChangeOp::Create)];
+    effects = peer.on(Input::Read(log(6, 6, page)));
+    assert_eq!(written(&effects), [(6, 5, false)], "what the second channel had already is not sent again");
+    assert_eq!(heard(&effects), ["write", "attach after 6", "attach after 6"]);
+}
+
+#[test]
+fn a_channel_that_is_ahead_of_a_reading_is_not_attached_inside_a_batch() {
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &since(4));
+    peer.on(Input::Read(survey(20, true, 9)));
+    // A page of a batch that goes on to 20; then the second channel begins further back, where the ring ends at 6.
+    peer.subscribe("entity:Note", &since(3));
+    peer.on(Input::Read(log(20, 8, vec![change(8, "Task", 1, ChangeOp::Create)])));
+    peer.on(Input::Read(survey(20, true, 1)));
+    let effects = peer.on(Input::Read(log(6, 6, vec![])));
+    assert_eq!(heard(&effects), ["attach after 6", "read log 8"], "only the one that has come to the head");
+}
+
+#[test]
+fn a_lagging_connection_goes_on_from_what_it_wrote() {
+    let mut peer = Peer::new();
+    let attachment = peer.live(5);
+    assert!(peer.log_item(attachment, 8, 7).is_some());
+    let effects = peer.on(Input::Lagged(Lag(1)));
+    assert_eq!(heard(&effects), ["read survey 8"]);
+    assert_eq!(peer.log_item(attachment, 9, 8), None, "an item of the old attachment is not written");
+    let effects = peer.on(Input::Read(survey(20, true, 3)));
+    assert_eq!(heard(&effects), ["read log 8"], "nothing is said to the client");
+    let effects = peer.on(Input::Read(log(20, 20, vec![change(12, "Task", 1, ChangeOp::Update)])));
+    assert_eq!(written(&effects), [(12, 8, false)]);
+    assert_eq!(heard(&effects), ["write", "attach after 20"]);
+}
+
+#[test]
+fn a_quiet_channel_of_a_lagging_connection_names_the_prev_that_its_client_knows() {
+    let mut peer = Peer::new();
+    let busy = peer.live(5);
+    let effects = peer.subscribe("entity:Note", &json!({}));
+    peer.attached(attachment_of(&effects), 5, 0);
+    peer.log_item(busy, 100, 99);
+    peer.on(Input::Lagged(Lag(1)));
+    peer.on(Input::Read(survey(120, true, 1)));
+    let effects = peer.on(Input::Read(log(120, 110, vec![])));
+    assert_eq!(heard(&effects), ["read survey 99"], "everything up to the batch before was sent");
+    peer.on(Input::Read(survey(120, true, 1)));
+    let effects = peer.on(Input::Read(log(120, 120, vec![change(112, "Note", 1, ChangeOp::Create)])));
+    assert_eq!(written(&effects), [(112, 5, false)], "prev is no later than what the client has seen");
+}
+
+#[test]
+fn a_lagging_channel_below_the_floor_is_resynced_and_the_second_time_closed() {
+    let mut peer = Peer::new();
+    peer.live(5);
+    peer.on(Input::Lagged(Lag(1)));
+    let below = || ReadAnswer::Survey(Ok(at(90, 50, Survey { known: true, ..Survey::default() })));
+    assert_eq!(heard(&peer.on(Input::Read(below()))), ["read rows"]);
+    let config_page = RealtimeConfig::default().page_rows as u128;
+    let effects = peer.on(Input::Read(rows(90, config_page)));
+    assert_eq!(heard(&effects), ["send resync", "send snapshot", "read rows"]);
+    assert_eq!(sent(&effects)[0]["payload"]["reason"], "below_floor");
+    peer.on(Input::Read(rows(95, 0)));
+    let floor = |seq| ReadAnswer::Log(Ok(at(200, seq, LogPage::BelowFloor)));
+    assert_eq!(heard(&peer.on(Input::Read(floor(100)))), ["read rows"], "one more snapshot");
+    peer.on(Input::Read(rows(210, config_page)));
+    peer.on(Input::Read(rows(220, 0)));
+    assert_eq!(heard(&peer.on(Input::Read(floor(300)))), ["close 4013"]);
+}
+
+#[test]
+fn a_pong_names_a_position_only_while_every_channel_is_live() {
+    let mut peer = Peer::new();
+    let ping = json!({"type": "ping", "requestId": "p"});
+    assert_eq!(heard(&peer.say(&ping)), ["pong"], "no channel at all");
+    peer.live(5);
+    assert_eq!(heard(&peer.say(&ping)), ["pong"]);
+    peer.subscribe("entity:Note", &since(3));
+    let effects = peer.say(&ping);
+    assert_eq!(heard(&effects), ["send pong"]);
+    assert_eq!(sent(&effects)[0]["payload"], json!({}));
+}
+
+#[test]
+fn a_pong_that_was_asked_for_before_a_channel_came_loses_its_position() {
+    let mut peer = Peer::new();
+    peer.live(5);
+    peer.say(&json!({"type": "ping"}));
+    peer.subscribe("entity:Note", &since(3));
+    let note = Some(Note::Reached { at: Seq(9), lag: Lag(0) });
+    let bare = Bytes::from_static(b"bare");
+    let item = Item::Control { frame: Bytes::from_static(b"9"), note, on_lag: OnLag::Replace(bare.clone()) };
+    assert_eq!(peer.session.on_item(peer.now, item).0, Some(bare));
+}
+
+#[test]
+fn unsubscribe_ends_the_channel_whatever_is_still_queued() {
+    let mut peer = Peer::new();
+    let attachment = peer.live(5);
+    let effects = peer.say(&json!({"type": "unsubscribe", "channel": "entity:Task", "requestId": "u"}));
+    assert_eq!(heard(&effects), ["detach", "send unsubscribed"]);
+    assert_eq!(peer.log_item(attachment, 6, 5), None);
+    assert_eq!(peer.session.subscriptions(), 0);
+    let effects = peer.say(&json!({"type": "unsubscribe", "channel": "entity:Task", "requestId": "u"}));
+    assert_eq!(heard(&effects), ["send error NOT_SUBSCRIBED"]);
+}
+
+#[test]
+fn an_unsubscribe_right_behind_a_subscribe_waits_for_its_answer() {
+    let mut peer = Peer::new();
+    let attachment = attachment_of(&peer.subscribe("entity:Task", &json!({})));
+    let unsubscribe = json!({"type": "unsubscribe", "channel": "entity:Task"});
+    assert_eq!(heard(&peer.say(&unsubscribe)), Heard::new());
+    let (frame, effects) = peer.attached(attachment, 5, 0);
+    assert!(frame.is_some(), "first `subscribed`");
+    assert_eq!(heard(&effects), ["detach", "send unsubscribed"]);
+}
+
+#[test]
+fn subscribing_again_answers_or_restarts() {
+    let mut peer = Peer::new();
+    let attachment = peer.live(5);
+    peer.log_item(attachment, 8, 7);
+    let effects = peer.subscribe("entity:Task", &json!({}));
+    assert_eq!(heard(&effects), ["send subscribed"]);
+    assert_eq!(sent(&effects)[0]["payload"]["seq"], 8);
+    assert_eq!(heard(&peer.subscribe("entity:Task", &since(3))), ["detach", "read survey 3"]);
+    assert_eq!(peer.session.subscriptions(), 1);
+}
+
+#[test]
+fn the_fifty_first_subscription_is_refused_and_the_rest_live() {
+    let mut peer = Peer::new();
+    for n in 0..50 {
+        assert_eq!(heard(&peer.subscribe(&format!("entity:Task:{}", id(n)), &json!({}))), ["attach now"]);
+    }
+    let effects = peer.subscribe("entity:Task", &json!({}));
+    assert_eq!(heard(&effects), ["send error SUBSCRIPTION_LIMIT"]);
+    let error = &sent(&effects)[0];
+    assert_eq!((&error["requestId"], &error["channel"]), (&json!("r"), &json!("entity:Task")));
+    assert_eq!(peer.session.subscriptions(), 50);
+}
+
+#[test]
+fn a_peer_that_is_silent_is_pinged_and_then_closed() {
+    let mut peer = Peer::new();
+    let start = peer.now.instant;
+    assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(25));
+    peer.now.instant = start + Duration::from_secs(25);
+    assert_eq!(heard(&peer.on(Input::Tick)), ["ping", "pong"]);
+    assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(35));
+    peer.now.instant = start + Duration::from_secs(34);
+    assert_eq!(heard(&peer.on(Input::Heard)), Heard::new());
+    assert_eq!(heard(&peer.on(Input::Tick)), Heard::new());
+    peer.now.instant = start + Duration::from_secs(34 + 35);
+    assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"]);
+}
+
+#[test]
+fn more_messages_than_the_burst_close_the_connection() {
+    let mut peer = Peer::new();
+    let ping = json!({"type": "ping"});
+    for _ in 0..200 {
+        assert_eq!(heard(&peer.say(&ping)), ["pong"]);
+    }
+    assert_eq!(heard(&peer.say(&ping)), ["send error RATE_LIMITED", "close 4029"]);
+    assert_eq!(heard(&peer.say(&ping)), Heard::new(), "after a close nothing happens");
+}
+
+#[test]
+fn a_store_that_is_busy_refuses_a_subscription_and_does_not_end_a_catch_up() {
+    let busy = || ReadAnswer::Survey(Err(StoreError::Overloaded));
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &since(3));
+    assert_eq!(heard(&peer.on(Input::Read(busy()))), ["send error OVERLOADED"]);
+    assert_eq!(peer.session.subscriptions(), 0);
+    peer.live(5);
+    peer.on(Input::Lagged(Lag(1)));
+    assert_eq!(heard(&peer.on(Input::Read(busy()))), Heard::new());
+    peer.now.instant = peer.session.next_deadline();
+    assert_eq!(heard(&peer.on(Input::Tick)), ["read survey 5"]);
+}
+
+#[test]
+fn every_phase_survives_every_input() {
+    let into_phase: [(&str, fn(&mut Peer)); 9] = [
+        ("nothing", |_| {}),
+        ("joining", |peer| drop(peer.subscribe("entity:Task", &json!({})))),
+        ("surveying", |peer| drop(peer.subscribe("entity:Task", &since(3)))),
+        ("rows", |peer| drop(peer.subscribe("entity:Task", &json!({"snapshot": true})))),
+        ("following", |peer| {
+            peer.subscribe("entity:Task", &since(3));
+            peer.on(Input::Read(survey(9, true, 1)));
+        }),
+        ("attaching", |peer| {
+            peer.subscribe("entity:Task", &since(3));
+            peer.on(Input::Read(survey(3, true, 0)));
+            peer.on(Input::Read(log(3, 3, vec![])));
+        }),
+        ("live", |peer| _ = peer.live(5)),
+        ("lagged", |peer| {
+            peer.live(5);
+            peer.on(Input::Lagged(Lag(1)));
+        }),
+        ("closed", |peer| drop(peer.on(Input::Overflowed))),
+    ];
+    for (phase, enter) in into_phase {
+        let inputs: Vec<(&str, Box<dyn Fn(&mut Peer)>)> = vec![
+            ("subscribe", Box::new(|peer| drop(peer.subscribe("entity:Task", &json!({}))))),
+            ("resume", Box::new(|peer| drop(peer.subscribe("entity:Task", &since(1))))),
+            (
+                "unsubscribe",
+                Box::new(|peer| drop(peer.say(&json!({"type": "unsubscribe", "channel": "entity:Task"})))),
+            ),
+            ("ping", Box::new(|peer| drop(peer.say(&json!({"type": "ping"}))))),
+            ("garbage", Box::new(|peer| drop(peer.on(Input::Text("{"))))),
+            ("binary", Box::new(|peer| drop(peer.on(Input::Binary)))),
+            ("lagged", Box::new(|peer| drop(peer.on(Input::Lagged(Lag(2)))))),
+            ("survey", Box::new(|peer| drop(peer.on(Input::Read(survey(9, true, 0)))))),
+            ("rows", Box::new(|peer| drop(peer.on(Input::Read(rows(9, 1)))))),
+            ("log", Box::new(|peer| drop(peer.on(Input::Read(log(9, 9, vec![])))))),
+            (
+                "stale attach",
+                Box::new(|peer| drop(peer.attached(AttachmentId { slot: 9, serial: 999 }, 3, 0))),
+            ),
+            ("tick", Box::new(|peer| drop(peer.on(Input::Tick)))),
+            ("drain", Box::new(|peer| drop(peer.on(Input::Drain { reconnect_in_ms: 5 })))),
+            ("oversized", Box::new(|peer| drop(peer.on(Input::Oversized)))),
+        ];
+        for (first, apply_first) in &inputs {
+            for (second, apply_second) in &inputs {
+                let mut peer = Peer::new();
+                enter(&mut peer);
+                apply_first(&mut peer);
+                apply_second(&mut peer);
+                assert!(peer.session.subscriptions() <= 1, "{phase}, {first}, {second}");
+                assert_eq!(peer.session.attachments().len().min(1), peer.session.attachments().len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_drained_session_is_told_when_to_come_back() {
+    let mut peer = Peer::new();
+    let effects = peer.on(Input::Drain { reconnect_in_ms: 1234 });
+    assert_eq!(heard(&effects), ["send drain", "close 1012"]);
+    assert_eq!(sent(&effects)[0]["payload"]["reconnectInMs"], 1234);
+    assert!(matches!(effects.last(), Some(Effect::Close(CloseCode::Restart))));
+}

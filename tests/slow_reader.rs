@@ -1,0 +1,105 @@
+//! A reader that does not read costs nobody else anything, and loses nothing itself.
+
+use serde_json::json;
+
+use crate::support::app::TestApp;
+use crate::support::follower::Follower;
+use crate::support::socket::{Came, Socket};
+
+/// Larger than what the kernel holds back for a stalled socket, by `RECORDS` of them.
+const LARGE: usize = 60_000;
+const RECORDS: usize = 300;
+
+#[tokio::test]
+async fn a_stalled_reader_catches_up_from_the_log_while_others_are_undisturbed() {
+    let app = TestApp::with(|config| {
+        config.realtime.outbox_batches = 8;
+        config.realtime.write_timeout = std::time::Duration::from_secs(60);
+    })
+    .await;
+    let api = app.client();
+    let mut stalled = Socket::try_open(app.address, "/ws", &[], Some(4096)).await.unwrap();
+    let mut quick = Socket::open(app.address).await;
+    let (mut slow_view, mut quick_view) = (Follower::new("entity:Task"), Follower::new("entity:Task"));
+    stalled.send(&slow_view.subscribe()).await;
+    take_until_live(&mut stalled, &mut slow_view).await;
+    quick.send(&quick_view.subscribe()).await;
+    take_until_live(&mut quick, &mut quick_view).await;
+    let large = "x".repeat(LARGE);
+    for n in 0..RECORDS {
+        let written = api.create("tasks", json!({"title": format!("{n}"), "tags": [large]})).await;
+        // The quick reader has it although the stalled one has taken nothing: no event waits for another socket.
+        while !quick_view.rows.contains_key(written["id"].as_str().unwrap()) {
+            take(&mut quick, &mut quick_view).await;
+        }
+    }
+    let head = app.head();
+    while slow_view.position < head || !slow_view.live {
+        take(&mut stalled, &mut slow_view).await;
+    }
+    assert_eq!(slow_view.broken, Vec::<String>::new());
+    assert_eq!(slow_view.counts.resyncs, 0, "what was missed came from the log");
+    assert_eq!(slow_view.counts.events, RECORDS as u64, "each once");
+    assert_eq!(slow_view.rows, app.rows("tasks").await);
+    assert_eq!(quick_view.counts.events, RECORDS as u64);
+    assert!(app.lags() > 0, "the story is about a connection that fell behind");
+}
+
+#[tokio::test]
+async fn a_reader_that_fell_below_the_floor_is_resynced() {
+    let app = TestApp::with(|config| {
+        config.realtime.outbox_batches = 4;
+        config.realtime.ring_changes = 1;
+        config.realtime.write_timeout = std::time::Duration::from_secs(60);
+        config.store.retention_changes = 20;
+    })
+    .await;
+    let api = app.client();
+    let mut stalled = Socket::try_open(app.address, "/ws", &[], Some(4096)).await.unwrap();
+    let mut view = Follower::new("entity:Task");
+    stalled.send(&view.subscribe()).await;
+    take_until_live(&mut stalled, &mut view).await;
+    let large = "x".repeat(LARGE);
+    for n in 0..RECORDS {
+        api.create("tasks", json!({"title": format!("{n}"), "tags": [large]})).await;
+    }
+    let head = app.head();
+    while view.position < head || !view.live {
+        take(&mut stalled, &mut view).await;
+    }
+    assert_eq!(view.broken, Vec::<String>::new());
+    assert!(view.counts.resyncs >= 1, "{:?}", view.counts);
+    assert_eq!(view.rows, app.rows("tasks").await);
+}
+
+#[tokio::test]
+async fn a_socket_that_accepts_nothing_is_closed_and_its_place_is_free_again() {
+    let app = TestApp::with(|config| {
+        config.realtime.outbox_batches = 4;
+        config.realtime.write_timeout = std::time::Duration::from_millis(200);
+    })
+    .await;
+    let api = app.client();
+    let mut stalled = Socket::try_open(app.address, "/ws", &[], Some(4096)).await.unwrap();
+    let mut view = Follower::new("entity:Task");
+    stalled.send(&view.subscribe()).await;
+    take_until_live(&mut stalled, &mut view).await;
+    let large = "x".repeat(LARGE);
+    while app.connections() > 0 {
+        api.create("tasks", json!({"title": "x", "tags": [large]})).await;
+    }
+    app.wait_for_groups(0).await;
+}
+
+async fn take(socket: &mut Socket, follower: &mut Follower) {
+    match socket.came().await {
+        Came::Frame(frame) => follower.take(&frame),
+        Came::Closed(code) => panic!("closed with {code:?}"),
+    }
+}
+
+async fn take_until_live(socket: &mut Socket, follower: &mut Follower) {
+    while !follower.live {
+        take(socket, follower).await;
+    }
+}

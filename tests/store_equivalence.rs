@@ -1,0 +1,173 @@
+//! Random units on SQLite and on the memory model: the same outcomes, the same log, the same lists. Groups of units
+//! reach SQLite at once, so that they share transactions, and the model one after the other.
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+use tidewire::config::StoreConfig;
+use tidewire::ids::{Seq, Timestamp};
+use tidewire::schema::{FieldIndex, Value};
+use tidewire::store::{Column, CommitError, Direction, LogPage, Op, Outcome, Query, Scope, Unit};
+
+use crate::support::studio::*;
+
+/// Few enough ids that they meet all the time.
+const IDS: std::ops::Range<u128> = 1..7;
+
+/// Small enough that every bound is met, too.
+fn config() -> StoreConfig {
+    StoreConfig {
+        unit_entries: 8,
+        group_bytes: 4_000,
+        group_ops: 5,
+        cascade_records: 4,
+        retention_changes: 30,
+        trim_chunk: 7,
+        idempotency_per_user: 4,
+        ..StoreConfig::default()
+    }
+}
+
+fn maybe_link() -> impl Strategy<Value = Value> {
+    prop_oneof![2 => Just(Value::Null), 3 => IDS.prop_map(link)]
+}
+
+fn task_field() -> impl Strategy<Value = (FieldIndex, Value)> {
+    let title = prop_oneof![Just(Value::Null), "[ab\u{e9}\u{1f30a}]{0,2}".prop_map(Value::Text)];
+    let score = prop_oneof![Just(-0.0), Just(0.0), Just(1e300), -2.0..2.0f64].prop_map(Value::Float);
+    prop_oneof![
+        title.prop_map(|value| (TITLE, value)),
+        prop_oneof![Just(Value::Null), (0..3i64).prop_map(Value::Int)].prop_map(|value| (PRIORITY, value)),
+        score.prop_map(|value| (SCORE, value)),
+        any::<bool>().prop_map(|flag| (DONE, Value::Bool(flag))),
+        Just((TAGS, Value::Json("[1,{}]".to_owned()))),
+        maybe_link().prop_map(|value| (PROJECT, value)),
+        maybe_link().prop_map(|value| (PARENT, value)),
+        maybe_link().prop_map(|value| (OWNER, value)),
+        maybe_link().prop_map(|value| (REVIEWER, value)),
+    ]
+}
+
+fn code() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(Value::Null), "[xyz]".prop_map(Value::Text)]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let fields = || prop::collection::vec(task_field(), 0..4);
+    let version = prop_oneof![3 => Just(None), 1 => (1..4u64).prop_map(Some)];
+    let entity = prop_oneof![Just("User"), Just("Project"), Just("Task"), Just("Task"), Just("Invoice")];
+    let some = prop_oneof![
+        3 => IDS.prop_map(user),
+        3 => (IDS, code()).prop_map(|(n, code)| create("Project", n, vec![code])),
+        8 => (IDS, fields()).prop_map(|(n, set)| task(n, set)),
+        3 => (IDS, IDS).prop_map(|(n, to)| invoice(n, to)),
+        5 => (IDS, fields()).prop_map(|(n, set)| update("Task", n, set)),
+        2 => (IDS, code()).prop_map(|(n, code)| update("Project", n, [(FieldIndex(0), code)])),
+        3 => (entity, IDS).prop_map(|(entity, n)| delete(entity, n)),
+    ];
+    (some, version).prop_map(|(op, version)| match version {
+        Some(version) => at_version(op, version),
+        None => op,
+    })
+}
+
+fn some_unit() -> impl Strategy<Value = Unit> {
+    let ops = prop_oneof![4 => prop::collection::vec(op(), 1..2), 2 => prop::collection::vec(op(), 0..5)];
+    let mid = prop_oneof![3 => Just(None), 1 => ("[mnopqr]", 0..2u8).prop_map(Some)];
+    (ops, mid).prop_map(|(ops, mid)| match mid {
+        Some((mid, request)) => named(&mid, request, ops),
+        None => unit(ops),
+    })
+}
+
+fn query() -> impl Strategy<Value = Query> {
+    let column = prop_oneof![
+        Just(Column::Id),
+        Just(Column::Version),
+        Just(Column::UpdatedAt),
+        (0..9usize).prop_map(|at| Column::Field(FieldIndex(at))),
+    ];
+    let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
+    let sort = prop::collection::vec((column, direction), 0..4);
+    let filter = prop_oneof![
+        3 => Just(None),
+        1 => task_field().prop_map(|(field, value)| Some((Column::Field(field), value))),
+        1 => (0..9usize).prop_map(|at| Some((Column::Field(FieldIndex(at)), Value::Null))),
+    ];
+    (sort, filter, 1..5usize).prop_map(|(sort, filter, limit)| {
+        let filter = filter.into_iter().collect();
+        Query { entity: "Task".into(), filter, sort, after: None, limit }
+    })
+}
+
+/// An outcome without its epoch, which is each store's own.
+fn told(outcome: Result<Outcome, CommitError>) -> impl PartialEq + std::fmt::Debug {
+    outcome.map(|outcome| (outcome.seq, outcome.results, outcome.replayed))
+}
+
+fn same_log(sqlite: &Studio, memory: &Studio) {
+    let head = memory.store.head().unwrap();
+    let real = sqlite.store.head().unwrap();
+    // A group is trimmed once, its units in the model one by one: SQLite's floor may lag, and never leads.
+    assert!(real.floor <= head.floor, "{} {}", real.floor, head.floor);
+    assert_eq!(real.seq, head.seq);
+    assert_eq!(sqlite.log(head.floor.0), memory.log(head.floor.0));
+    if real.floor > Seq::ZERO {
+        assert_eq!(sqlite.store.log(Seq(real.floor.0 - 1), ALL).unwrap().value, LogPage::BelowFloor);
+    }
+}
+
+fn same_lists(sqlite: &Studio, memory: &Studio, query: &Query) {
+    let mut page = query.clone();
+    for _ in 0..10 {
+        let (real, model) =
+            (sqlite.store.list(&page).unwrap().value, memory.store.list(&page).unwrap().value);
+        assert_eq!(real, model, "{page:?}");
+        let Some(last) = real.into_iter().next_back() else { return };
+        page.after = Some((last.sort_values, last.id));
+    }
+    panic!("the pages do not end: {query:?}");
+}
+
+fn same_surveys(sqlite: &Studio, memory: &Studio) {
+    for scope in [Scope::Entity("Task".into()), Scope::Record("Task".into(), id(2))] {
+        let [real, model] = [sqlite, memory].map(|studio| {
+            let head = studio.store.head().unwrap();
+            let since =
+                tidewire::ids::Position { epoch: head.epoch, seq: memory.store.head().unwrap().floor };
+            studio.store.survey(&scope, &since).unwrap().value
+        });
+        assert_eq!(real, model, "{scope:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_does_what_the_model_does(
+        groups in prop::collection::vec(prop::collection::vec(some_unit(), 1..6), 1..16),
+        queries in prop::collection::vec(query(), 16),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut sqlite, memory) = (Studio::sqlite(&config()), Studio::memory(&config()));
+            let mut published = Vec::new();
+            for (time, group) in (0..).zip(groups) {
+                let timed = |unit: &Unit| Unit { at: Timestamp(NOON.0 + time), ..unit.clone() };
+                let real = join_all(group.iter().map(|unit| sqlite.store.commit(timed(unit)))).await;
+                for (unit, real) in group.iter().zip(real) {
+                    let model = memory.store.commit(timed(unit)).await;
+                    assert_eq!(told(real), told(model), "{unit:?}");
+                }
+                same_log(&sqlite, &memory);
+                same_surveys(&sqlite, &memory);
+                while published.len() < sqlite.head() as usize {
+                    published.extend(sqlite.batches.next().await.changes.iter().cloned());
+                }
+                let floor = sqlite.store.head().unwrap().floor.0;
+                assert_eq!(published[floor as usize..], sqlite.log(floor));
+            }
+            queries.iter().for_each(|query| same_lists(&sqlite, &memory, query));
+        });
+    }
+}

@@ -1,0 +1,213 @@
+//! Random writers against subscribers that join, leave, stall, are cut and resume at random. Each subscriber keeps its
+//! records by the protocol's page; at the end its whole state equals a fresh read. The seed is printed on failure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use crate::support::app::{Client, TestApp};
+use crate::support::follower::{Counts, Follower};
+use crate::support::random::Random;
+use crate::support::socket::{Came, Socket};
+
+const PROJECTS: u64 = 6;
+const TASKS: u64 = 60;
+const CHANNELS: [&str; 3] = ["entity:Task", "entity:Project", "entity:Comment"];
+
+/// How a round is disturbed.
+struct Round {
+    seed: u64,
+    writers: u64,
+    writes: u64,
+    subscribers: u64,
+    outbox_batches: usize,
+    ring_changes: usize,
+    retention: u64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_subscriber_ends_with_the_state_of_a_fresh_read() {
+    let mut total = Counts::default();
+    for seed in 1..=3 {
+        let round = Round {
+            seed,
+            writers: 4,
+            writes: 400,
+            subscribers: 8,
+            outbox_batches: 2,
+            ring_changes: 40,
+            retention: 1_000_000,
+        };
+        add(&mut total, run(round).await);
+    }
+    assert!(total.events > 5_000, "{total:?}");
+    assert!(total.recovered > 20, "{total:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_holds_when_the_log_is_trimmed_under_the_subscribers() {
+    let mut total = Counts::default();
+    for seed in 11..=12 {
+        let round = Round {
+            seed,
+            writers: 4,
+            writes: 400,
+            subscribers: 8,
+            outbox_batches: 2,
+            ring_changes: 4,
+            retention: 60,
+        };
+        add(&mut total, run(round).await);
+    }
+    assert!(total.snapshots > 16, "some resumes were below the floor: {total:?}");
+}
+
+async fn run(round: Round) -> Counts {
+    let app = Arc::new(
+        TestApp::with(|config| {
+            config.realtime.outbox_batches = round.outbox_batches;
+            config.realtime.ring_changes = round.ring_changes;
+            config.realtime.page_rows = 7;
+            config.realtime.messages_per_second = 1_000_000;
+            config.realtime.message_burst = 1_000_000;
+            config.store.retention_changes = round.retention;
+        })
+        .await,
+    );
+    let written = Arc::new(AtomicBool::new(false));
+    let subscribers: Vec<_> = (0..round.subscribers)
+        .map(|n| tokio::spawn(subscriber(app.clone(), Random::new(round.seed * 1000 + n), written.clone())))
+        .collect();
+    let writers: Vec<_> = (0..round.writers)
+        .map(|n| tokio::spawn(writer(app.client(), Random::new(round.seed * 7777 + n), round.writes)))
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    written.store(true, Ordering::SeqCst);
+    let mut counts = Counts::default();
+    let fresh = [app.rows("tasks").await, app.rows("projects").await, app.rows("comments").await];
+    for subscriber in subscribers {
+        for (follower, fresh) in subscriber.await.unwrap().into_iter().zip(&fresh) {
+            assert_eq!(follower.broken, Vec::<String>::new(), "seed {}", round.seed);
+            assert!(
+                follower.rows == *fresh,
+                "seed {}: {} differs from a fresh read",
+                round.seed,
+                follower.channel
+            );
+            add(&mut counts, follower.counts);
+        }
+    }
+    counts
+}
+
+async fn writer(api: Client, mut random: Random, writes: u64) {
+    for _ in 0..writes {
+        let project = fixed_id("a", random.below(PROJECTS));
+        let task = fixed_id("b", random.below(TASKS));
+        match random.below(12) {
+            0 => api.any("DELETE", &format!("/api/projects/{project}"), json!(null)).await,
+            1 | 2 => api.any("POST", "/api/projects", json!({"id": project, "name": "p"})).await,
+            3..=5 => {
+                let body = json!({"id": task, "title": "t", "project": project});
+                api.any("POST", "/api/tasks", body).await
+            }
+            6..=8 => {
+                let body = json!({"title": format!("{}", random.below(5)), "priority": 1 + random.below(5)});
+                api.any("PATCH", &format!("/api/tasks/{task}"), body).await
+            }
+            9 => api.any("DELETE", &format!("/api/tasks/{task}"), json!(null)).await,
+            10 => api.any("POST", "/api/comments", json!({"body": "c", "task": task})).await,
+            _ => api.batch_of_creates(&[&format!("x{}", random.below(9)), "y"]).await,
+        };
+    }
+}
+
+/// Follows three channels through cuts, stalls and restarts until the writers are done and everything has come.
+async fn subscriber(app: Arc<TestApp>, mut random: Random, written: Arc<AtomicBool>) -> Vec<Follower> {
+    let mut followers: Vec<Follower> = CHANNELS.iter().map(|channel| Follower::new(channel)).collect();
+    loop {
+        let mut socket = Socket::open(app.address).await;
+        for follower in &mut followers {
+            socket.send(&follower.subscribe()).await;
+        }
+        let last_life = written.load(Ordering::SeqCst);
+        let frames = random.below(300);
+        if last_life {
+            follow_to_the_end(&app, &mut socket, &mut followers).await;
+            return followers;
+        }
+        for _ in 0..frames {
+            if written.load(Ordering::SeqCst) {
+                break;
+            }
+            match random.below(40) {
+                0 => socket.send(&json!({"type": "ping"})).await,
+                1 => {
+                    let chosen = random.below(3) as usize;
+                    // Only from a live position: what is still to come of the last answer would be taken for the new one.
+                    if followers[chosen].live {
+                        socket.send(&followers[chosen].subscribe()).await;
+                        take_until_answered(&mut socket, &mut followers, chosen).await;
+                    }
+                }
+                2 => tokio::task::yield_now().await,
+                _ => {
+                    let waiting =
+                        tokio::time::timeout(std::time::Duration::from_millis(20), socket.came_ever());
+                    match waiting.await {
+                        Ok(Came::Frame(frame)) => {
+                            followers.iter_mut().for_each(|follower| follower.take(&frame))
+                        }
+                        Ok(Came::Closed(_)) => break,
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        socket.cut();
+    }
+}
+
+/// After one channel was restarted, frames of its old life may still be under way: they are not the follower's.
+async fn take_until_answered(socket: &mut Socket, followers: &mut [Follower], chosen: usize) {
+    loop {
+        let Came::Frame(frame) = socket.came().await else { return };
+        let answer = frame["type"] == "subscribed" && frame["channel"] == followers[chosen].channel.as_str();
+        for (at, follower) in followers.iter_mut().enumerate() {
+            if answer || at != chosen {
+                follower.take(&frame);
+            }
+        }
+        if answer {
+            return;
+        }
+    }
+}
+
+async fn follow_to_the_end(app: &TestApp, socket: &mut Socket, followers: &mut [Follower]) {
+    let head = app.head();
+    let done =
+        |followers: &[Follower]| followers.iter().all(|follower| follower.live && follower.position >= head);
+    while !done(followers) {
+        let frame = socket.frame().await;
+        followers.iter_mut().for_each(|follower| follower.take(&frame));
+        let behind = !done(followers) && followers.iter().all(|follower| follower.live);
+        if behind {
+            socket.send(&json!({"type": "ping"})).await;
+        }
+    }
+}
+
+fn fixed_id(family: &str, n: u64) -> String {
+    format!("01890000-0000-7000-8000-{family}0000000{n:04}")
+}
+
+fn add(total: &mut Counts, counts: Counts) {
+    total.events += counts.events;
+    total.recovered += counts.recovered;
+    total.snapshots += counts.snapshots;
+    total.resyncs += counts.resyncs;
+}

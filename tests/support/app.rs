@@ -1,0 +1,289 @@
+//! The product inside the test's process: on port 0, in a folder of its own, with the shipped schemas, driven over
+//! real sockets only. `Client` is a plain HTTP client for it and for `Process`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::RequestBuilder;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tidewire::app::App;
+use tidewire::auth::Identity;
+use tidewire::config::Config;
+use tidewire::env::Env;
+use tidewire::realtime::WebSocketManager;
+use tidewire::repository::{Mutation, Repository};
+use tidewire::schema::Schema;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::process::shipped_schemas;
+use super::socket::PATIENCE;
+
+pub struct TestApp {
+    pub address: SocketAddr,
+    websockets: Arc<WebSocketManager>,
+    pub repository: Arc<Repository>,
+    stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+    running: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Holds `data`, and `public` once a story makes it.
+    pub folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    pub async fn start() -> TestApp {
+        TestApp::with(|_| {}).await
+    }
+
+    /// Starts with some settings changed.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> TestApp {
+        let loaded = tidewire::schema::load(&shipped_schemas()).expect("the shipped schemas have no errors");
+        TestApp::over(loaded.schema.into(), change).await
+    }
+
+    /// Starts over another schema than the shipped one.
+    pub async fn over(schema: Arc<Schema>, change: impl FnOnce(&mut Config)) -> TestApp {
+        let data = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut config = Config {
+            data: data.path().join("data"),
+            public: data.path().join("public"),
+            listen: address,
+            ..Config::default()
+        };
+        change(&mut config);
+        let app = App::open(config, schema, Env::system()).expect("an empty folder can be opened");
+        let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(async move {
+            app.run(listener, async { drop(stopped.await) }).await.expect("the server runs");
+        });
+        TestApp {
+            address,
+            websockets,
+            repository,
+            stop: std::sync::Mutex::new(Some(stop)),
+            running: std::sync::Mutex::new(Some(running)),
+            folder: data,
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        Client { repository: Some(self.repository.clone()), ..Client::new(self.address) }
+    }
+
+    pub fn client_as(&self, name: &str) -> Client {
+        Client { name: Some(name.to_owned()), ..self.client() }
+    }
+
+    /// The head of the log.
+    pub fn head(&self) -> u64 {
+        self.websockets.reader().head().unwrap().seq.0
+    }
+
+    /// Every record of an entity by its id, as REST lists them.
+    pub async fn rows(&self, plural: &str) -> BTreeMap<String, Value> {
+        self.client().rows(plural).await
+    }
+
+    pub fn connections(&self) -> usize {
+        self.websockets.stats().connections
+    }
+
+    /// How often an outbox was emptied because its connection fell behind.
+    pub fn lags(&self) -> u64 {
+        self.websockets.stats().lags
+    }
+
+    /// Waits until ChannelManager has so many groups.
+    pub async fn wait_for_groups(&self, count: u64) {
+        let reached = async {
+            while self.websockets.stats().groups != count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let groups = || self.websockets.stats().groups;
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .unwrap_or_else(|_| panic!("{} groups, not {count}", groups()));
+    }
+
+    /// Asks the server to stop; the answer completes when it has.
+    pub fn stop(&self) -> impl Future<Output = ()> + use<> {
+        let stop = self.stop.lock().unwrap().take().expect("stopped once");
+        let running = self.running.lock().unwrap().take().expect("stopped once");
+        stop.send(()).expect("the server runs");
+        async move { running.await.expect("the server ends in order") }
+    }
+}
+
+/// An HTTP answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// Null when there is no JSON.
+    pub json: Value,
+    pub text: String,
+}
+
+impl Answer {
+    /// Empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn id(&self) -> String {
+        self.json["id"].as_str().unwrap_or_else(|| panic!("no id in {}", self.text)).to_owned()
+    }
+}
+
+/// HTTP as a client sees it.
+#[derive(Clone)]
+pub struct Client {
+    pub base: String,
+    pub http: reqwest::Client,
+    name: Option<String>,
+    repository: Option<Arc<Repository>>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Client {
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        let http = http.build().unwrap();
+        Client { base: format!("http://{address}"), http, name: None, repository: None }
+    }
+
+    /// One request; the answer's status and body (null when empty).
+    pub async fn any(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        self.try_any(method, path, &body, &[])
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    pub async fn try_any(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Result<(u16, Value)> {
+        let answer = self.try_send(self.with(method, path, body, headers)).await?;
+        Ok((answer.status, answer.json))
+    }
+
+    /// A request that is not sent yet. `path` may hold a query.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let mut url = format!("{}{path}", self.base);
+        if let Some(name) = &self.name {
+            url.push_str(if path.contains('?') { "&as=" } else { "?as=" });
+            url.push_str(name);
+        }
+        self.http.request(method.parse().unwrap(), url)
+    }
+
+    fn with(&self, method: &str, path: &str, body: &Value, headers: &[(&str, &str)]) -> RequestBuilder {
+        let mut request = self.request(method, path);
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request
+    }
+
+    async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Answer { status, headers, json, text })
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    /// One request and everything about its answer. A null body is none.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    pub async fn call_with(&self, method: &str, path: &str, body: Value, headers: &[(&str, &str)]) -> Answer {
+        self.send(self.with(method, path, &body, headers)).await
+    }
+
+    async fn expect(&self, method: &str, path: &str, body: Value, expected: u16) -> Value {
+        let (status, answer) = self.any(method, path, body).await;
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+        answer
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.expect("GET", path, Value::Null, 200).await
+    }
+
+    pub async fn get_any(&self, path: &str) -> (u16, Value) {
+        self.any("GET", path, Value::Null).await
+    }
+
+    pub async fn create(&self, plural: &str, body: Value) -> Value {
+        self.expect("POST", &format!("/api/{plural}"), body, 201).await
+    }
+
+    /// A create whose server may be killed meanwhile.
+    pub async fn try_create(&self, plural: &str, body: Value) -> reqwest::Result<Value> {
+        let (status, answer) = self.try_any("POST", &format!("/api/{plural}"), &body, &[]).await?;
+        assert_eq!(status, 201, "{answer}");
+        Ok(answer)
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Value {
+        self.expect("PATCH", path, body, 200).await
+    }
+
+    pub async fn patch_with_mid(&self, path: &str, body: Value, mid: &str) -> Value {
+        let answer = self.try_any("PATCH", path, &body, &[("idempotency-key", mid)]).await.unwrap();
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        answer.1
+    }
+
+    pub async fn delete(&self, path: &str) {
+        self.expect("DELETE", path, Value::Null, 204).await;
+    }
+
+    /// Several creates in one unit, by the repository itself.
+    pub async fn batch_of_creates(&self, titles: &[&str]) -> (u16, Value) {
+        let repository = self.repository.as_ref().expect("a client of a TestApp");
+        let identity = Identity { user: None, address: [127, 0, 0, 1].into() };
+        let create = |title: &&str| Mutation::create("Task", body(json!({"title": title})));
+        let mutations: Vec<Mutation> = titles.iter().map(create).collect();
+        let written = repository.batch(&identity, &mutations, None).await;
+        (if written.is_ok() { 201 } else { 422 }, Value::Null)
+    }
+
+    /// Every record of an entity by its id.
+    pub async fn rows(&self, plural: &str) -> BTreeMap<String, Value> {
+        let mut rows = BTreeMap::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("/api/{plural}?limit=200{cursor}")).await;
+            for row in page["items"].as_array().unwrap() {
+                rows.insert(row["id"].as_str().unwrap().to_owned(), row.clone());
+            }
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return rows,
+            }
+        }
+    }
+}
+
+fn body(value: Value) -> tidewire::repository::Body {
+    serde_json::to_vec(&value).map(|bytes| tidewire::repository::Body::parse(&bytes).unwrap()).unwrap()
+}

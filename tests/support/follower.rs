@@ -1,0 +1,211 @@
+//! A follower: a client that keeps the records of one channel by docs/protocol.md, and writes down every promise that
+//! the server breaks. Written from the document, sharing no code with the server or the browser's modules.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::{Value, json};
+
+/// What one client knows of one channel.
+#[derive(Debug, Default)]
+pub struct Follower {
+    pub channel: String,
+    pub rows: BTreeMap<String, Value>,
+    /// For each record that is or was known, the seq of what is known.
+    seqs: BTreeMap<String, u64>,
+    pub epoch: String,
+    pub view: String,
+    pub seen: u64,
+    pub position: u64,
+    /// Between `subscribed` or `resync` and the closing `pong`.
+    snapshot: Option<Snapshot>,
+    /// Subscribed, and the closing pong of a resume has come.
+    pub live: bool,
+    pub broken: Vec<String>,
+    /// The last frames, in short, for whoever must find out why a promise was broken.
+    trace: VecDeque<String>,
+    pub counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Snapshot {
+    first: u64,
+    ids: BTreeSet<String>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    pub events: u64,
+    pub recovered: u64,
+    pub snapshots: u64,
+    pub resyncs: u64,
+}
+
+impl Follower {
+    pub fn new(channel: &str) -> Follower {
+        Follower { channel: channel.to_owned(), ..Follower::default() }
+    }
+
+    /// The `subscribe` frame that goes on from what is known.
+    pub fn subscribe(&mut self) -> Value {
+        self.note(format!("subscribe from {}", self.position));
+        self.live = false;
+        self.snapshot = None;
+        self.seen = self.position;
+        let payload = if self.epoch.is_empty() {
+            json!({"snapshot": true})
+        } else {
+            json!({"since": {"epoch": self.epoch, "seq": self.position, "view": self.view}})
+        };
+        json!({"type": "subscribe", "channel": self.channel, "payload": payload, "requestId": "follow"})
+    }
+
+    /// Takes one frame of the connection.
+    pub fn take(&mut self, frame: &Value) {
+        let of_channel = frame["channel"] == self.channel.as_str();
+        self.note(format!(
+            "{} {} seq {} prev {} more {} payload.seq {}",
+            frame["type"],
+            frame["channel"],
+            frame["seq"],
+            frame["prev"],
+            frame["more"],
+            frame["payload"]["seq"]
+        ));
+        match frame["type"].as_str().unwrap_or_default() {
+            "subscribed" if of_channel => self.subscribed(frame),
+            "resync" if of_channel => {
+                self.counts.resyncs += 1;
+                self.live = false;
+                self.start_snapshot(frame);
+            }
+            "snapshot" if of_channel => self.page(frame),
+            kind @ ("entity:created" | "entity:updated" | "entity:deleted") if of_channel => {
+                self.event(kind, frame)
+            }
+            "pong" if of_channel => self.close(frame),
+            "pong" if frame["channel"].is_null() => self.reached(frame),
+            "error" => self.breaks(format!("an error came: {frame}")),
+            _ => {}
+        }
+    }
+
+    fn subscribed(&mut self, frame: &Value) {
+        let payload = &frame["payload"];
+        if payload["recovered"] == true {
+            self.counts.recovered += 1;
+            self.epoch = text(payload, "epoch");
+            self.view = text(payload, "view");
+        } else {
+            self.counts.snapshots += 1;
+            self.start_snapshot(frame);
+        }
+    }
+
+    fn start_snapshot(&mut self, frame: &Value) {
+        let payload = &frame["payload"];
+        self.epoch = text(payload, "epoch");
+        self.view = text(payload, "view");
+        let first = payload["seq"].as_u64().unwrap();
+        self.seen = first;
+        self.position = first;
+        self.snapshot = Some(Snapshot { first, ids: BTreeSet::new() });
+    }
+
+    fn page(&mut self, frame: &Value) {
+        let seq = frame["seq"].as_u64().unwrap();
+        if frame["more"] != true {
+            self.breaks(format!("a snapshot page without more: {}", frame["seq"]));
+        }
+        let Some(snapshot) = &mut self.snapshot else {
+            return self.breaks("a snapshot page outside a snapshot".to_owned());
+        };
+        for row in frame["payload"]["rows"].as_array().unwrap() {
+            let id = text(row, "id");
+            snapshot.ids.insert(id.clone());
+            if self.seqs.get(&id).is_none_or(|known| *known <= seq) {
+                self.seqs.insert(id.clone(), seq);
+                self.rows.insert(id, row.clone());
+            }
+        }
+    }
+
+    fn event(&mut self, kind: &str, frame: &Value) {
+        self.counts.events += 1;
+        let (seq, prev) = (frame["seq"].as_u64().unwrap(), frame["prev"].as_u64().unwrap());
+        if seq <= self.seen {
+            self.breaks(format!("seq {seq} came although {} was seen", self.seen));
+            return;
+        }
+        if prev > self.seen {
+            self.breaks(format!("a gap: seq {seq} follows {prev}, and {} was seen", self.seen));
+        }
+        if self.snapshot.is_some() && frame["more"] != true {
+            self.breaks(format!("seq {seq} within a snapshot does not say more"));
+        }
+        self.seen = seq;
+        if frame["more"] != true {
+            self.position = seq;
+        }
+        let id = text(&frame["payload"], "id");
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.ids.insert(id.clone());
+        }
+        if self.seqs.get(&id).is_some_and(|known| *known >= seq) {
+            // A page of the snapshot, read later, was ahead of this event.
+            return;
+        }
+        self.seqs.insert(id.clone(), seq);
+        if kind == "entity:deleted" {
+            self.rows.remove(&id);
+        } else {
+            self.rows.insert(id, frame["payload"].clone());
+        }
+    }
+
+    fn close(&mut self, frame: &Value) {
+        let seq = frame["payload"]["seq"].as_u64().unwrap();
+        if seq < self.seen {
+            self.breaks(format!("the closing pong says {seq} although {} was seen", self.seen));
+        }
+        self.seen = self.seen.max(seq);
+        self.position = self.seen;
+        self.live = true;
+        let Some(snapshot) = self.snapshot.take() else { return };
+        let stale: Vec<String> = self
+            .rows
+            .keys()
+            .filter(|id| {
+                !snapshot.ids.contains(*id) && self.seqs.get(*id).is_none_or(|seq| *seq <= snapshot.first)
+            })
+            .cloned()
+            .collect();
+        for id in stale {
+            self.rows.remove(&id);
+        }
+    }
+
+    fn reached(&mut self, frame: &Value) {
+        let Some(seq) = frame["payload"]["seq"].as_u64() else { return };
+        if !self.live {
+            self.breaks(format!("a pong names {seq} while the channel is not live"));
+        }
+        self.seen = self.seen.max(seq);
+        self.position = self.position.max(seq);
+    }
+
+    fn breaks(&mut self, what: String) {
+        let trace: Vec<&str> = self.trace.iter().map(String::as_str).collect();
+        self.broken.push(format!("{}: {what}, after:\n{}", self.channel, trace.join("\n")));
+    }
+
+    fn note(&mut self, line: String) {
+        if self.trace.len() == 30 {
+            self.trace.pop_front();
+        }
+        self.trace.push_back(line);
+    }
+}
+
+fn text(object: &Value, key: &str) -> String {
+    object[key].as_str().unwrap_or_else(|| panic!("no {key} in {object}")).to_owned()
+}

@@ -1,0 +1,12 @@
+//! What several stories need.
+
+pub mod app;
+pub mod entities;
+pub mod fixtures;
+pub mod follower;
+pub(crate) mod model;
+pub mod process;
+pub mod puppet;
+pub mod random;
+pub mod socket;
+pub(crate) mod studio;

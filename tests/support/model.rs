@@ -1,0 +1,553 @@
+//! `MemoryStore`: `trait Store` once more, as simply as it can be said: maps, a vector, one lock. The oracle of the
+//! conformance suite, so it shares nothing with the SQLite store but the types.
+//!
+//! Deliberately slow and without bounds of its own queue; it copies all its state for every unit.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tidewire::config::StoreConfig;
+use tidewire::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
+use tidewire::schema::{
+    Entity, EntityName, FieldIndex, FieldKind, Generation, OnDelete, Record, Schema, Value,
+};
+use tidewire::store::{
+    At, Change, ChangeOp, Column, CommitBatch, CommitError, Direction, Idempotency, Listed, LogLimit,
+    LogPage, Op, OpResult, OpStatus, Outcome, Query, Scope, Store, StoreError, Stored, Survey, Unit,
+};
+use tokio::sync::mpsc;
+
+pub(crate) struct MemoryStore {
+    schema: Arc<Schema>,
+    config: StoreConfig,
+    epoch: Epoch,
+    state: Mutex<State>,
+    publish: mpsc::UnboundedSender<Arc<CommitBatch>>,
+}
+
+/// Generation of every unit.
+pub(crate) const GENERATION: Generation = Generation(1);
+
+type Key = (EntityName, RecordId);
+
+#[derive(Clone, Default)]
+struct State {
+    seq: u64,
+    floor: u64,
+    records: BTreeMap<Key, Record>,
+    /// Key → last version, seq of the delete.
+    graves: BTreeMap<Key, (u64, u64)>,
+    log: Vec<Arc<Change>>,
+    /// Oldest first.
+    mutations: Vec<Mutation>,
+}
+
+#[derive(Clone)]
+struct Mutation {
+    owner: Arc<str>,
+    mid: MutationId,
+    hash: [u8; 32],
+    at: Timestamp,
+    results: Vec<(EntityName, RecordId, OpStatus)>,
+}
+
+impl MemoryStore {
+    pub(crate) fn open(
+        schema: &Arc<Schema>,
+        config: &StoreConfig,
+        epoch: Epoch,
+    ) -> (Arc<MemoryStore>, mpsc::UnboundedReceiver<Arc<CommitBatch>>) {
+        let (publish, batches) = mpsc::unbounded_channel();
+        let (schema, config, state) = (schema.clone(), config.clone(), Mutex::default());
+        (Arc::new(MemoryStore { schema, config, epoch, state, publish }), batches)
+    }
+
+    fn entity(&self, name: &str) -> Result<&Arc<Entity>, StoreError> {
+        self.schema.entity(name).ok_or_else(|| StoreError::UnknownEntity(name.to_owned()))
+    }
+
+    fn at<T>(&self, state: &State, value: T) -> At<T> {
+        let (epoch, seq, floor) = (self.epoch.clone(), Seq(state.seq), Seq(state.floor));
+        At { epoch, seq, floor, generation: GENERATION, value }
+    }
+
+    fn commit_now(&self, unit: Unit) -> Result<Outcome, CommitError> {
+        let mut state = self.state.lock().unwrap();
+        let mut draft =
+            Draft { store: self, state: state.clone(), unit: &unit, entries: Vec::new(), bytes: 0 };
+        let outcome = draft.run()?;
+        let (mut next, entries) = (draft.state, draft.entries);
+        if !entries.is_empty() {
+            next.trim(&self.config, unit.at);
+        }
+        *state = next;
+        if !entries.is_empty() {
+            let _ = self.publish.send(Arc::new(CommitBatch { epoch: self.epoch.clone(), changes: entries }));
+        }
+        Ok(outcome)
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
+        async move { self.commit_now(unit) }.boxed()
+    }
+
+    fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
+        let entity = self.entity(entity)?;
+        let state = self.state.lock().unwrap();
+        let record = state.records.get(&(entity.name.clone(), id.clone()));
+        Ok(self.at(&state, record.map(|record| stored(record, entity))))
+    }
+
+    fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+        let entity = self.entity(&query.entity)?;
+        let state = self.state.lock().unwrap();
+        let last = query.sort.last().map_or(Direction::Ascending, |(_, direction)| *direction);
+        let sort_values = |record: &Record| -> Vec<Value> {
+            query.sort.iter().map(|(column, _)| value(record, *column)).collect()
+        };
+        let order = |left: &(Vec<Value>, RecordId), right: &(Vec<Value>, RecordId)| {
+            let columns = left.0.iter().zip(&right.0).zip(&query.sort);
+            let by_columns = columns.fold(Ordering::Equal, |so_far, ((left, right), (_, direction))| {
+                so_far.then_with(|| directed(compare(left, right), *direction))
+            });
+            by_columns.then_with(|| directed(left.1.cmp(&right.1), last))
+        };
+        let mut found: Vec<((Vec<Value>, RecordId), &Record)> = state
+            .records
+            .iter()
+            .filter(|((name, _), _)| *name == entity.name)
+            .map(|(_, record)| record)
+            .filter(|record| query.filter.iter().all(|(column, wanted)| value(record, *column) == *wanted))
+            .map(|record| ((sort_values(record), record.id.clone()), record))
+            .filter(|(key, _)| query.after.as_ref().is_none_or(|mark| order(key, mark) == Ordering::Greater))
+            .collect();
+        found.sort_by(|left, right| order(&left.0, &right.0));
+        found.truncate(query.limit);
+        let listed = found.into_iter().map(|((sort_values, id), record)| Listed {
+            id,
+            sort_values,
+            stored: stored(record, entity),
+        });
+        Ok(self.at(&state, listed.collect()))
+    }
+
+    fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
+        let state = self.state.lock().unwrap();
+        if after.0 < state.floor {
+            return Ok(self.at(&state, LogPage::BelowFloor));
+        }
+        let (mut changes, mut bytes) = (Vec::new(), 0);
+        for change in state.log.iter().filter(|change| change.seq > after) {
+            changes.push(change.clone());
+            bytes +=
+                change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len);
+            if change.unit_last && (changes.len() >= limit.changes || bytes >= limit.bytes) {
+                break;
+            }
+        }
+        let to = changes.last().map_or(after, |change| change.seq);
+        Ok(self.at(&state, LogPage::Changes { changes, to }))
+    }
+
+    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
+        self.entity(scope.entity())?;
+        let state = self.state.lock().unwrap();
+        if since.epoch != self.epoch || since.seq.0 > state.seq {
+            return Ok(self.at(&state, Survey::default()));
+        }
+        let backlog =
+            state.log.iter().filter(|change| change.seq > since.seq && scope.contains(change)).count();
+        let in_scope = |(entity, id): &&Key| match scope {
+            Scope::Entity(wanted) => wanted == entity,
+            Scope::Record(wanted, record) => wanted == entity && record == id,
+        };
+        let rows = state.records.keys().filter(in_scope).count();
+        let survey =
+            Survey { known: true, schema_changed: false, backlog: backlog as u64, rows: rows as u64 };
+        Ok(self.at(&state, survey))
+    }
+
+    fn head(&self) -> Result<At<()>, StoreError> {
+        Ok(self.at(&self.state.lock().unwrap(), ()))
+    }
+}
+
+/// One unit on a copy of the state, which is kept only if all goes well.
+struct Draft<'a> {
+    store: &'a MemoryStore,
+    state: State,
+    unit: &'a Unit,
+    entries: Vec<Arc<Change>>,
+    bytes: usize,
+}
+
+impl Draft<'_> {
+    fn run(&mut self) -> Result<Outcome, CommitError> {
+        if self.unit.generation != GENERATION {
+            return Err(CommitError::StaleGeneration);
+        }
+        if let Some(key) = &self.unit.idempotency
+            && let Some(known) =
+                self.state.mutations.iter().find(|m| m.owner == key.owner && m.mid == key.mid)
+        {
+            return if known.hash == key.hash {
+                Ok(self.replay(known))
+            } else {
+                Err(CommitError::MutationReused)
+            };
+        }
+        let mut results = Vec::new();
+        for (at, op) in self.unit.ops.iter().enumerate() {
+            results.push(self.op(at, op)?);
+        }
+        if let Some(last) = self.entries.last_mut() {
+            Arc::make_mut(last).unit_last = true;
+        }
+        self.state.log.extend(self.entries.iter().cloned());
+        if let Some(key) = &self.unit.idempotency {
+            self.remember(key, &results);
+        }
+        Ok(self.outcome(results, false))
+    }
+
+    fn outcome(&self, results: Vec<OpResult>, replayed: bool) -> Outcome {
+        Outcome { seq: Seq(self.state.seq), epoch: self.store.epoch.clone(), results, replayed }
+    }
+
+    fn replay(&self, known: &Mutation) -> Outcome {
+        let result = |(entity, id, status): &(EntityName, RecordId, OpStatus)| {
+            let record = self.state.records.get(&(entity.clone(), id.clone()));
+            let schema = self.store.schema.entity(entity).unwrap();
+            OpResult { id: id.clone(), status: *status, record: record.map(|record| stored(record, schema)) }
+        };
+        self.outcome(known.results.iter().map(result).collect(), true)
+    }
+
+    fn remember(&mut self, key: &Idempotency, results: &[OpResult]) {
+        let results = self.unit.ops.iter().zip(results);
+        let results =
+            results.map(|(op, result)| (op.entity().clone(), result.id.clone(), result.status)).collect();
+        let (owner, mid, hash, at) = (key.owner.clone(), key.mid.clone(), key.hash, self.unit.at);
+        let mutations = &mut self.state.mutations;
+        mutations.push(Mutation { owner: owner.clone(), mid, hash, at, results });
+        let of_owner = mutations.iter().filter(|known| known.owner == owner).count() as u64;
+        if of_owner > self.store.config.idempotency_per_user {
+            let oldest = mutations.iter().position(|known| known.owner == owner).unwrap();
+            mutations.remove(oldest);
+        }
+        let oldest = at.0 - self.store.config.idempotency_age.as_millis() as i64;
+        mutations.retain(|known| known.at.0 >= oldest);
+    }
+
+    fn op(&mut self, at: usize, op: &Op) -> Result<OpResult, CommitError> {
+        let entity = self.store.schema.entity(op.entity()).ok_or(CommitError::StaleGeneration)?.clone();
+        match op {
+            Op::Create { id, values, .. } => self.create(at, &entity, id, values),
+            Op::Update { id, set, if_version, .. } => {
+                let old = self.current(at, &entity, id, *if_version)?;
+                let mut values = old.values.clone();
+                set.iter().for_each(|(field, value)| values[field.0] = settled(value));
+                if values == old.values {
+                    let record = Some(stored(&old, &entity));
+                    return Ok(OpResult { id: id.clone(), status: OpStatus::Unchanged, record });
+                }
+                let record = self.rewrite(at, &entity, old, values)?;
+                Ok(OpResult { id: id.clone(), status: OpStatus::Updated, record: Some(record) })
+            }
+            Op::Delete { id, if_version, .. } => {
+                self.current(at, &entity, id, *if_version)?;
+                self.delete(at, &entity, id)?;
+                Ok(OpResult { id: id.clone(), status: OpStatus::Deleted, record: None })
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        at: usize,
+        entity: &Entity,
+        id: &RecordId,
+        values: &[Value],
+    ) -> Result<OpResult, CommitError> {
+        let key = (entity.name.clone(), id.clone());
+        if self.state.records.contains_key(&key) {
+            return Err(CommitError::IdTaken { op: at });
+        }
+        let version = self.state.graves.get(&key).map_or(0, |grave| grave.0) + 1;
+        let time = self.unit.at;
+        let record = Record {
+            id: id.clone(),
+            version,
+            created_at: time,
+            updated_at: time,
+            values: values.iter().map(settled).collect(),
+        };
+        self.check_references(at, entity, &record)?;
+        let after = stored(&record, entity);
+        self.reserve(after.json.len())?;
+        self.check_unique(at, entity, &record)?;
+        self.state.records.insert(key, record);
+        self.log(entity, id, ChangeOp::Create, None, Some(after.json.clone()), None);
+        Ok(OpResult { id: id.clone(), status: OpStatus::Created, record: Some(after) })
+    }
+
+    fn rewrite(
+        &mut self,
+        at: usize,
+        entity: &Entity,
+        old: Record,
+        values: Vec<Value>,
+    ) -> Result<Stored, CommitError> {
+        let changed: Vec<usize> = (0..values.len()).filter(|at| values[*at] != old.values[*at]).collect();
+        let before: Vec<String> = changed
+            .iter()
+            .map(|at| format!("\"{}\":{}", entity.fields[*at].name, json(&old.values[*at])))
+            .collect();
+        let before = Bytes::from(format!("{{{}}}", before.join(",")));
+        let names: Vec<String> =
+            changed.iter().map(|at| format!("\"{}\"", entity.fields[*at].name)).collect();
+        let new = Record { version: old.version + 1, updated_at: self.unit.at, values, ..old };
+        self.check_references(at, entity, &new)?;
+        let after = stored(&new, entity);
+        self.reserve(before.len() + after.json.len())?;
+        self.check_unique(at, entity, &new)?;
+        let names = Some(Bytes::from(format!("[{}]", names.join(","))));
+        let id = new.id.clone();
+        self.state.records.insert((entity.name.clone(), id.clone()), new);
+        self.log(entity, &id, ChangeOp::Update, Some(before), Some(after.json.clone()), names);
+        Ok(after)
+    }
+
+    /// Finds everything that goes, then everything that loses a reference, then does it in that order.
+    fn delete(&mut self, at: usize, entity: &Entity, id: &RecordId) -> Result<(), CommitError> {
+        let root = (entity.name.clone(), id.clone());
+        let (mut going, mut entered) = (Vec::new(), BTreeSet::from([root.clone()]));
+        self.collect(&root, &mut going, &mut entered);
+        let limit = self.store.config.cascade_records;
+        let too_large = CommitError::CascadeTooLarge { op: at, limit };
+        if going.len() - 1 > limit {
+            return Err(too_large);
+        }
+        let mut cleared: Vec<(Key, usize, Vec<usize>)> = Vec::new();
+        for (place, parent) in going.iter().enumerate() {
+            for (child, field, on_delete) in self.referrers(&parent.0) {
+                let staying: Vec<Key> =
+                    self.children(&child, field, &parent.1).filter(|key| !entered.contains(key)).collect();
+                match on_delete {
+                    OnDelete::Cascade => {}
+                    OnDelete::Restrict if staying.is_empty() => {}
+                    OnDelete::Restrict => return Err(CommitError::Restricted { op: at, entity: child }),
+                    OnDelete::SetNull => {
+                        for key in staying {
+                            match cleared.iter_mut().find(|(known, _, _)| *known == key) {
+                                Some((_, _, fields)) => fields.push(field),
+                                None => cleared.push((key, place, vec![field])),
+                            }
+                        }
+                        if going.len() - 1 + cleared.len() > limit {
+                            return Err(too_large);
+                        }
+                    }
+                }
+            }
+        }
+        for (place, key) in going.into_iter().enumerate() {
+            for (cleared, _, fields) in cleared.iter().filter(|(_, before, _)| *before == place) {
+                let old = self.state.records[cleared].clone();
+                let mut values = old.values.clone();
+                fields.iter().for_each(|field| values[*field] = Value::Null);
+                let entity = self.store.schema.entity(&cleared.0).unwrap().clone();
+                self.rewrite(at, &entity, old, values)?;
+            }
+            self.remove(key)?;
+        }
+        Ok(())
+    }
+
+    fn collect(&self, key: &Key, going: &mut Vec<Key>, entered: &mut BTreeSet<Key>) {
+        for (child, field, on_delete) in self.referrers(&key.0) {
+            if on_delete == OnDelete::Cascade {
+                let children: Vec<Key> = self.children(&child, field, &key.1).collect();
+                for child in children {
+                    if entered.insert(child.clone()) {
+                        self.collect(&child, going, entered);
+                    }
+                }
+            }
+        }
+        going.push(key.clone());
+    }
+
+    fn remove(&mut self, key: Key) -> Result<(), CommitError> {
+        let entity = self.store.schema.entity(&key.0).unwrap().clone();
+        let record = self.state.records.remove(&key).unwrap();
+        let before = stored(&record, &entity).json;
+        self.reserve(before.len())?;
+        self.log(&entity, &key.1, ChangeOp::Delete, Some(before), None, None);
+        self.state.graves.insert(key, (record.version, self.state.seq));
+        Ok(())
+    }
+
+    fn referrers(&self, target: &str) -> Vec<(EntityName, usize, OnDelete)> {
+        let mut referrers = Vec::new();
+        for entity in self.store.schema.entities() {
+            for (at, field) in entity.fields.iter().enumerate() {
+                if let FieldKind::Ref { entity: to, on_delete } = &field.kind
+                    && **to == *target
+                {
+                    referrers.push((entity.name.clone(), at, *on_delete));
+                }
+            }
+        }
+        referrers
+    }
+
+    fn children(&self, entity: &EntityName, field: usize, id: &RecordId) -> impl Iterator<Item = Key> {
+        let refers = |record: &Record| record.values[field] == Value::Text(id.as_str().to_owned());
+        let of_entity = self.state.records.iter().filter(|((name, _), _)| name == entity);
+        let keys = of_entity.filter(|(_, record)| refers(record)).map(|(key, _)| key.clone());
+        keys.collect::<Vec<Key>>().into_iter()
+    }
+
+    fn current(
+        &self,
+        at: usize,
+        entity: &Entity,
+        id: &RecordId,
+        if_version: Option<u64>,
+    ) -> Result<Record, CommitError> {
+        let record = self.state.records.get(&(entity.name.clone(), id.clone()));
+        let record = record.ok_or(CommitError::NotFound { op: at })?;
+        match if_version {
+            Some(version) if version != record.version => {
+                Err(CommitError::VersionConflict { op: at, current: stored(record, entity) })
+            }
+            _ => Ok(record.clone()),
+        }
+    }
+
+    fn check_references(&self, at: usize, entity: &Entity, record: &Record) -> Result<(), CommitError> {
+        for (field, value) in entity.fields.iter().zip(&record.values) {
+            if let (FieldKind::Ref { entity: target, .. }, Value::Text(id)) = (&field.kind, value) {
+                let key = (target.clone(), RecordId::stored(id));
+                let itself = *target == entity.name && key.1 == record.id;
+                if !itself && !self.state.records.contains_key(&key) {
+                    return Err(CommitError::UnknownReference { op: at, field: field.name.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_unique(&self, at: usize, entity: &Entity, record: &Record) -> Result<(), CommitError> {
+        for (place, field) in entity.fields.iter().enumerate().filter(|(_, field)| field.unique) {
+            let value = &record.values[place];
+            let taken = |(key, other): (&Key, &Record)| {
+                key.0 == entity.name && key.1 != record.id && other.values[place] == *value
+            };
+            if !value.is_null() && self.state.records.iter().any(taken) {
+                return Err(CommitError::NotUnique { op: at, field: field.name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<(), CommitError> {
+        self.bytes += bytes;
+        let (entries, most) = (self.store.config.unit_entries, self.store.config.group_bytes);
+        if self.entries.len() + 1 > entries || self.bytes > most {
+            return Err(CommitError::UnitTooLarge { entries, bytes: most });
+        }
+        Ok(())
+    }
+
+    fn log(
+        &mut self,
+        entity: &Entity,
+        id: &RecordId,
+        op: ChangeOp,
+        before: Option<Bytes>,
+        after: Option<Bytes>,
+        changed: Option<Bytes>,
+    ) {
+        self.state.seq += 1;
+        self.entries.push(Arc::new(Change {
+            seq: Seq(self.state.seq),
+            entity: entity.name.clone(),
+            id: id.clone(),
+            op,
+            before,
+            after,
+            changed,
+            actor: self.unit.actor.clone(),
+            mid: self.unit.idempotency.as_ref().map(|key| key.mid.clone()),
+            at: self.unit.at,
+            unit_last: false,
+            generation: GENERATION,
+        }));
+    }
+}
+
+impl State {
+    fn trim(&mut self, config: &StoreConfig, now: Timestamp) {
+        let oldest = now.0 - config.retention_age.as_millis() as i64;
+        let outdated = self.log.iter().take_while(|change| change.at.0 < oldest).count() as u64;
+        let surplus = self.seq.saturating_sub(config.retention_changes).saturating_sub(self.floor);
+        let trimmed = outdated.max(surplus).min(config.trim_chunk);
+        self.log.drain(..trimmed as usize);
+        self.floor += trimmed;
+        self.graves.retain(|_, (_, seq)| *seq > self.floor);
+    }
+}
+
+fn value(record: &Record, column: Column) -> Value {
+    match column {
+        Column::Id => Value::Text(record.id.as_str().to_owned()),
+        Column::Version => Value::Int(record.version as i64),
+        Column::CreatedAt => Value::Int(record.created_at.0),
+        Column::UpdatedAt => Value::Int(record.updated_at.0),
+        Column::Field(FieldIndex(at)) => record.values[at].clone(),
+    }
+}
+
+/// No negative zero is kept.
+fn settled(value: &Value) -> Value {
+    if *value == Value::Float(0.0) { Value::Float(0.0) } else { value.clone() }
+}
+
+/// Null first, then by value; one column never holds two types.
+fn compare(left: &Value, right: &Value) -> Ordering {
+    match (left, right) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Less,
+        (_, Value::Null) => Ordering::Greater,
+        (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
+        (Value::Int(left), Value::Int(right)) => left.cmp(right),
+        (Value::Float(left), Value::Float(right)) => left.total_cmp(right),
+        (Value::Text(left) | Value::Json(left), Value::Text(right) | Value::Json(right)) => left.cmp(right),
+        _ => panic!("{left:?} and {right:?} are of two types"),
+    }
+}
+
+fn directed(order: Ordering, direction: Direction) -> Ordering {
+    match direction {
+        Direction::Ascending => order,
+        Direction::Descending => order.reverse(),
+    }
+}
+
+fn stored(record: &Record, entity: &Entity) -> Stored {
+    Stored { version: record.version, json: record.to_json(entity) }
+}
+
+fn json(value: &Value) -> String {
+    let mut out = Vec::new();
+    value.write_json(&mut out);
+    String::from_utf8(out).unwrap()
+}

@@ -1,0 +1,94 @@
+//! A store that notes what it is asked and answers as it is told; without an order it commits. For what a real store does
+//! too rarely: being full, closed, broken.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tidewire::config::StoreConfig;
+use tidewire::env::Env;
+use tidewire::ids::{Position, RecordId, Seq};
+use tidewire::repository::{Current, Repository};
+use tidewire::schema::Generation;
+use tidewire::store::{
+    At, CommitError, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Query, Scope, Store,
+    StoreError, Stored, Survey, Unit,
+};
+
+use super::entities;
+use super::fixtures::epoch;
+
+#[derive(Default)]
+pub struct Puppet {
+    /// The last is given first.
+    pub refusals: Mutex<Vec<CommitError>>,
+    pub units: Mutex<Vec<Unit>>,
+    /// Ids of the records that there are.
+    pub users: Mutex<Vec<String>>,
+    pub panics: AtomicBool,
+}
+
+impl Puppet {
+    pub fn repository(self: &Arc<Self>) -> Repository {
+        let current = Current { schema: entities::schema(), generation: Generation(1) };
+        Repository::new(self.clone(), current, &StoreConfig::default(), Env::system())
+    }
+}
+
+fn at<T>(value: T) -> At<T> {
+    At { epoch: epoch(), seq: Seq(1), floor: Seq(0), generation: Generation(1), value }
+}
+
+fn result_of(op: &Op) -> OpResult {
+    let record = Some(Stored { version: 1, json: Bytes::from_static(b"{}") });
+    let (id, status, record) = match op {
+        Op::Create { id, .. } => (id, OpStatus::Created, record),
+        Op::Update { id, .. } => (id, OpStatus::Updated, record),
+        Op::Delete { id, .. } => (id, OpStatus::Deleted, None),
+    };
+    OpResult { id: id.clone(), status, record }
+}
+
+impl Store for Puppet {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
+        let answer = match self.refusals.lock().pop() {
+            Some(refusal) => Err(refusal),
+            None => Ok(Outcome {
+                seq: Seq(1),
+                epoch: epoch(),
+                results: unit.ops.iter().map(result_of).collect(),
+                replayed: false,
+            }),
+        };
+        self.units.lock().push(unit);
+        async { answer }.boxed()
+    }
+
+    fn get(&self, _: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
+        assert!(!self.panics.load(Ordering::Relaxed), "secret detail of a defect");
+        let known = self.users.lock().iter().any(|user| user == id.as_str());
+        Ok(at(known.then(|| Stored { version: 1, json: Bytes::from_static(b"{}") })))
+    }
+
+    fn list(&self, _: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+        Err(StoreError::Storage("secret detail".to_owned()))
+    }
+
+    fn log(&self, after: Seq, _: LogLimit) -> Result<At<LogPage>, StoreError> {
+        Ok(at(LogPage::Changes { changes: Vec::new(), to: after }))
+    }
+
+    fn survey(&self, _: &Scope, _: &Position) -> Result<At<Survey>, StoreError> {
+        Ok(at(Survey::default()))
+    }
+
+    fn head(&self) -> Result<At<()>, StoreError> {
+        match self.panics.load(Ordering::Relaxed) {
+            true => Err(StoreError::Storage("secret detail".to_owned())),
+            false => Ok(at(())),
+        }
+    }
+}

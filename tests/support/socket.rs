@@ -1,0 +1,149 @@
+//! A plain WebSocket client: sends frames, receives frames, waits no longer than it must.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// Nothing in these stories takes this long unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+    next_request: u32,
+}
+
+/// What came: a frame, or the end with its close code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Came {
+    Frame(Value),
+    Closed(Option<u16>),
+}
+
+impl Socket {
+    /// Opens `/ws` and takes `connected`.
+    pub async fn open(address: SocketAddr) -> Socket {
+        let mut socket = Socket::open_at(address, "/ws").await;
+        let connected = socket.frame().await;
+        assert_eq!(connected["type"], "connected", "{connected}");
+        socket
+    }
+
+    /// Opens a path and takes nothing.
+    pub async fn open_at(address: SocketAddr, path: &str) -> Socket {
+        Socket::try_open(address, path, &[], None).await.expect("the upgrade succeeds")
+    }
+
+    /// Opens a path with extra headers, and with a receive buffer of so many bytes.
+    pub async fn try_open(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        receive_buffer: Option<u32>,
+    ) -> Result<Socket, Error> {
+        let tcp = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = receive_buffer {
+            tcp.set_recv_buffer_size(bytes).unwrap();
+        }
+        let tcp = tcp.connect(address).await.unwrap();
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (stream, _) = tokio_tungstenite::client_async(request, tcp).await?;
+        Ok(Socket { stream, next_request: 0 })
+    }
+
+    pub async fn send(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.send_message(Message::text(text)).await;
+    }
+
+    pub async fn send_message(&mut self, message: Message) {
+        self.stream.send(message).await.expect("the socket takes a frame");
+    }
+
+    /// Bytes that are no frame of the library.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).await.expect("the socket takes bytes");
+    }
+
+    /// The next thing to come, pings and pongs of the transport aside.
+    pub async fn came(&mut self) -> Came {
+        tokio::time::timeout(PATIENCE, self.came_ever()).await.expect("nothing came for twenty seconds")
+    }
+
+    /// The same without a limit, for loops that are ended from outside.
+    pub async fn came_ever(&mut self) -> Came {
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    return Came::Frame(serde_json::from_str(&text).expect("the server sends JSON"));
+                }
+                Some(Ok(Message::Close(frame))) => return Came::Closed(frame.map(|frame| frame.code.into())),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Came::Closed(None),
+            }
+        }
+    }
+
+    /// The next frame.
+    pub async fn frame(&mut self) -> Value {
+        match self.came().await {
+            Came::Frame(frame) => frame,
+            Came::Closed(code) => panic!("the socket closed with {code:?} where a frame was due"),
+        }
+    }
+
+    /// The next frame, which is of this type.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        let frame = self.frame().await;
+        assert_eq!(frame["type"], kind, "{frame}");
+        frame
+    }
+
+    /// The close code, whatever frames come before it.
+    pub async fn closed(&mut self) -> Option<u16> {
+        loop {
+            if let Came::Closed(code) = self.came().await {
+                return code;
+            }
+        }
+    }
+
+    /// Subscribes and takes `subscribed`.
+    pub async fn subscribe(&mut self, channel: &str, payload: Value) -> Value {
+        self.next_request += 1;
+        let request = format!("s{}", self.next_request);
+        self.send(
+            &json!({"type": "subscribe", "channel": channel, "payload": payload, "requestId": request}),
+        )
+        .await;
+        let answer = self.expect("subscribed").await;
+        assert_eq!(answer["requestId"], request.as_str(), "{answer}");
+        answer
+    }
+
+    /// Asserts that everything sent so far was answered by nothing: a ping's pong is the next frame.
+    pub async fn nothing_else(&mut self) {
+        self.send(&json!({"type": "ping", "requestId": "nothing-else"})).await;
+        let pong = self.expect("pong").await;
+        assert_eq!(pong["requestId"], "nothing-else");
+    }
+
+    /// Breaks the connection without a word.
+    pub fn cut(self) {
+        let tcp = self.stream.into_inner();
+        // A reset instead of an orderly end.
+        let _ = tcp.set_zero_linger();
+    }
+}
