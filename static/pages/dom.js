@@ -5,8 +5,8 @@
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} name
- * @param {Record<string, any>} [props] A function listens to the event of its name, true and false set or leave out, the
- * rest are attributes.
+ * @param {Record<string, any>} [props] A function listens to the event of its name, true and false set or leave out
+ * (`aria-` states are words), the rest are attributes.
  * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[K]}
  */
@@ -14,6 +14,7 @@ export function element(name, props = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(props)) {
     if (typeof value === 'function') made.addEventListener(key, value);
+    else if (key.startsWith('aria-') && typeof value === 'boolean') made.setAttribute(key, String(value));
     else if (value === true) made.setAttribute(key, '');
     else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, String(value));
   }

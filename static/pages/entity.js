@@ -40,6 +40,7 @@ function show(entity, entities) {
     refs,
     save: (id, patch, ifMatch) => api.update(plural, id, patch, { ifMatch }),
     remove: (row) => ask(nameOf(entity, row), () => api.delete(plural, row.id)),
+    left: () => describe(),
   });
   const form = addForm(find('#add'), { entity, refs, add: (data) => api.create(plural, data) });
   refs.listen(() => {
@@ -61,9 +62,8 @@ function show(entity, entities) {
     const { length } = list.value;
     const loading = state === 'loading';
     grid.setAttribute('aria-busy', String(state !== 'live'));
-    grid.hidden = length === 0;
-    find('#keys').hidden = length === 0;
-    say(find('#empty'), length > 0 || state === 'denied' ? null : loading ? 'Loading…' : `No ${plural} yet. Add the first one above.`);
+    grid.hidden = find('#keys').hidden = table.isEmpty;
+    say(find('#empty'), !table.isEmpty || state === 'denied' ? null : loading ? 'Loading…' : `No ${plural} yet. Add the first one above.`);
     const shown = length > SHOWN ? `, the newest ${SHOWN.toLocaleString()} shown` : '';
     const old = state === 'stale' ? ' · catching up…' : '';
     find('#count').textContent = loading ? '' : `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;

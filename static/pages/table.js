@@ -14,6 +14,7 @@ import { nameOf, view } from './fields.js';
  * @property {import('./fields.js').Refs} refs
  * @property {(id: string, patch: object, ifMatch: number) => Promise<Row>} save
  * @property {(row: Row) => void} remove Asks first.
+ * @property {() => void} left A deleted record that was still being edited has gone now.
  */
 
 /** Written by the server, shown last. @type {Field} */
@@ -70,6 +71,10 @@ export class LiveTable {
     return count;
   }
 
+  get isEmpty() {
+    return this.#rows.size === 0;
+  }
+
   /** Names of referenced records have changed. */
   drawRefs() {
     for (const rowView of this.#rows.values()) rowView.drawRefs();
@@ -98,7 +103,11 @@ export class LiveTable {
       if (column >= 0 && neighbour) this.#go(neighbour.cells[column]);
       this.#reachable();
     };
-    if (!rowView.gone(away)) away();
+    const edited = rowView.gone(() => {
+      away();
+      this.#context.left();
+    });
+    if (!edited) away();
     return 1;
   }
 
