@@ -62,7 +62,7 @@ test('the table of codes is the server\'s', () => {
 
 test('what a client does on a code', () => {
   assert.deepEqual([1000, 1006, 1012, 4000, 4099].map(onClose), Array(5).fill('reconnect'));
-  assert.deepEqual([1009, 4400, 4403, 4499].map(onClose), Array(4).fill('stop'));
+  assert.deepEqual([1002, 1007, 1009, 4400, 4403, 4499].map(onClose), Array(6).fill('stop'));
   assert.equal(onClose(4401), 'token');
   assert.equal(mayRetry({ code: 'OVERLOADED' }), true);
   assert.equal(mayRetry({ code: 'OVERLOADED', retry: false }), false);
