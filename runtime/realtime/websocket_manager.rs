@@ -223,8 +223,9 @@ impl WebSocketManager {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let wire = Some(self.wire_config());
+        // A copy: `Vec::from` would keep the whole buffer of the HTTP connection alive for the sake of no byte.
         let mut socket =
-            WebSocketStream::from_partially_read(io, read_ahead.into(), Role::Server, wire).await;
+            WebSocketStream::from_partially_read(io, read_ahead.to_vec(), Role::Server, wire).await;
         let config = &self.around.config;
         let head = self.channels.counters().position.load(Ordering::Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
