@@ -60,11 +60,14 @@ export const DENIED = new Set(['FORBIDDEN_CHANNEL', 'UNKNOWN_ENTITY', 'UNAUTHENT
  */
 export const CLOSE_CODES = new Map([
   [1000, "closed at the client's request"],
+  [1002, 'not a WebSocket frame'],
+  [1007, 'text that is not UTF-8'],
   [1009, 'frame over the limit'],
   [1011, 'internal error'],
   [1012, 'server restarts'],
   [4008, 'no answer to pings'],
   [4013, 'too slow'],
+  [4020, 'too many connections'],
   [4029, 'too many messages'],
   [4400, 'protocol abuse'],
   [4401, 'token missing or bad'],
@@ -74,14 +77,14 @@ export const CLOSE_CODES = new Map([
 
 /**
  * What to do when a socket was closed and we did not ask for it: `reconnect` after back-off, `token`: fetch a fresh one
- * once, `stop`: not by yourself. 1000 from elsewhere (a proxy) is no reason to stop.
+ * once, `stop`: not by yourself, for it would end the same way. 1000 from elsewhere (a proxy) is no reason to stop.
  *
  * @param {number} code
  * @returns {'reconnect' | 'token' | 'stop'}
  */
 export function onClose(code) {
   if (code === 4401) return 'token';
-  return code === 1009 || (code >= 4400 && code <= 4499) ? 'stop' : 'reconnect';
+  return [1002, 1007, 1009].includes(code) || (code >= 4400 && code <= 4499) ? 'stop' : 'reconnect';
 }
 
 /**
