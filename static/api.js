@@ -206,7 +206,11 @@ export class Api {
    */
   async #request(method, path, { query = {}, headers = {}, data, signal } = {}) {
     const url = this.#url(path, query);
-    const init = /** @type {RequestInit & {headers: Record<string, string>}} */ ({ method, signal, headers: { Accept: 'application/json', ...headers } });
+    const init = /** @type {RequestInit & {headers: Record<string, string>}} */ ({
+      method,
+      signal,
+      headers: { Accept: 'application/json', ...headers },
+    });
     if (data !== undefined) {
       init.body = JSON.stringify(data);
       init.headers['Content-Type'] = 'application/json';

@@ -79,7 +79,11 @@ export class ChannelSubscriber {
    */
   record(entity, id) {
     const store = this.#store(`entity:${entity}:${encodeURIComponent(id)}`, () => this.#read(entity, { id }));
-    return live(store, /** @type {Row | null | undefined} */ (undefined), (rows) => rows.find((row) => row.id === id) ?? null);
+    return live(
+      store,
+      /** @type {Row | null | undefined} */ (undefined),
+      (rows) => rows.find((row) => row.id === id) ?? null,
+    );
   }
 
   /**
@@ -108,7 +112,7 @@ export class ChannelSubscriber {
     const first = await api.list(plural, { ...query, limit: PAGE });
     const { epoch, view } = first;
     const pages = [{ seq: first.seq, rows: first.items }];
-    for (let { next } = first; next; ) {
+    for (let { next } = first; next;) {
       const page = await api.list(plural, { ...query, limit: PAGE, cursor: next });
       if (page.epoch !== epoch) throw new Error('the server restarted between two pages');
       pages.push({ seq: page.seq, rows: page.items });

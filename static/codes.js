@@ -77,7 +77,7 @@ export const CLOSE_CODES = new Map([
 
 /**
  * What to do when a socket was closed and we did not ask for it: `reconnect` after back-off, `token`: fetch a fresh one
- * once, `stop`: not by yourself. 1000 from elsewhere (a proxy) is no reason to stop.
+ * once, `stop`: not by yourself, for it would end the same way. 1000 from elsewhere (a proxy) is no reason to stop.
  *
  * @param {number} code
  * @returns {'reconnect' | 'token' | 'stop'}

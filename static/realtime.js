@@ -172,7 +172,8 @@ export class RealtimeClient {
     // Whoever needs the rows needs all of them from the start, whatever the others have.
     if (snapshot) track.forget();
     subscription.snapshot ||= snapshot;
-    if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused')) this.#ask(subscription);
+    if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
+      this.#ask(subscription);
 
     return () => {
       if (!listeners.delete(listener) || listeners.size > 0) return;
@@ -269,7 +270,9 @@ export class RealtimeClient {
   /** Make before break: polling ends when the socket is trusted and every channel has come through on it. */
   #unbridge() {
     if (!this.#connection?.trusted) return;
-    const through = [...this.#channels.values()].every(({ track: { phase } }) => phase === 'live' || phase === 'refused');
+    const through = [...this.#channels.values()].every(
+      ({ track: { phase } }) => phase === 'live' || phase === 'refused',
+    );
     if (through) this.#bridge.stop();
   }
 
@@ -390,7 +393,8 @@ export class RealtimeClient {
     const { name, track } = subscription;
     this.#channels.delete(name);
     this.#timers.clear(`again ${name}`);
-    if (this.connected.peek() && track.phase !== 'idle' && track.phase !== 'refused') this.#connection?.send('unsubscribe', name);
+    if (this.connected.peek() && track.phase !== 'idle' && track.phase !== 'refused')
+      this.#connection?.send('unsubscribe', name);
     track.detach();
   }
 

@@ -63,11 +63,23 @@ function explain({ status, detail }) {
 
 /** @param {string | null} as */
 function nameForm(as) {
-  const input = element('input', { name: 'as', value: as ?? '', maxlength: 128, autocomplete: 'off', size: 10, placeholder: 'nobody' });
+  const input = element('input', {
+    name: 'as',
+    value: as ?? '',
+    maxlength: 128,
+    autocomplete: 'off',
+    size: 10,
+    placeholder: 'nobody',
+  });
   // A plain form: it loads this page again with ?as=, and everything starts under that name.
   return element(
     'form',
-    { class: 'who', method: 'get', action: location.pathname, submit: () => void (input.disabled = input.value === '') },
+    {
+      class: 'who',
+      method: 'get',
+      action: location.pathname,
+      submit: () => void (input.disabled = input.value === ''),
+    },
     element('label', {}, 'Go on as ', input),
     element('button', {}, 'Go'),
   );

@@ -36,13 +36,19 @@ export class CellEditor {
     this.#base = row[field.name];
     this.#context = context;
     this.#editor = editor(field, this.#base, context.refs, { 'aria-label': field.name });
-    const button = (/** @type {string} */ text, /** @type {() => void} */ click) => element('button', { type: 'button', click }, text);
+    const button = (/** @type {string} */ text, /** @type {() => void} */ click) =>
+      element('button', { type: 'button', click }, text);
     td.replaceChildren(
       element(
         'div',
         { class: 'editor', keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event) },
         this.#editor.input,
-        element('span', { class: 'actions' }, button('Save', () => this.#save()), button('Cancel', () => this.#close(true))),
+        element(
+          'span',
+          { class: 'actions' },
+          button('Save', () => this.#save()),
+          button('Cancel', () => this.#close(true)),
+        ),
         this.#error,
         this.#remote,
       ),
@@ -136,7 +142,8 @@ export class CellEditor {
 
   /** Leaving an editor in which nothing was changed closes it; otherwise what was typed stays. */
   #leave = (/** @type {FocusEvent} */ event) => {
-    if (this.#busy || !this.#remote.hidden || this.#td.contains(/** @type {Node | null} */ (event.relatedTarget))) return;
+    if (this.#busy || !this.#remote.hidden || this.#td.contains(/** @type {Node | null} */ (event.relatedTarget)))
+      return;
     try {
       if (same(this.#editor.read(), this.#base)) this.#close(false);
     } catch {

@@ -63,10 +63,15 @@ function show(entity, entities) {
     const loading = state === 'loading';
     grid.setAttribute('aria-busy', String(state !== 'live'));
     grid.hidden = find('#keys').hidden = table.isEmpty;
-    say(find('#empty'), !table.isEmpty || state === 'denied' ? null : loading ? 'Loading…' : `No ${plural} yet. Add the first one above.`);
+    say(
+      find('#empty'),
+      !table.isEmpty || state === 'denied' ? null : loading ? 'Loading…' : `No ${plural} yet. Add the first one above.`,
+    );
     const shown = length > SHOWN ? `, the newest ${SHOWN.toLocaleString()} shown` : '';
     const old = state === 'stale' ? ' · catching up…' : '';
-    find('#count').textContent = loading ? '' : `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;
+    find('#count').textContent = loading
+      ? ''
+      : `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;
     say(find('#problem'), list.error.value && words(list.error.value));
   };
   for (const source of [list, list.state, list.error]) source.listen(describe);
@@ -81,7 +86,11 @@ function show(entity, entities) {
  */
 function references(entity, entities) {
   const targets = new Set(entity.fields.filter(({ type }) => type === 'ref').map((field) => field.entity));
-  const lists = new Map(entities.filter(({ name }) => targets.has(name)).map((target) => [target.name, { target, list: channels.list(target.name) }]));
+  const lists = new Map(
+    entities
+      .filter(({ name }) => targets.has(name))
+      .map((target) => [target.name, { target, list: channels.list(target.name) }]),
+  );
   /** @type {Map<string, Map<string, string>>} */
   const names = new Map();
   const read = (/** @type {string} */ name) => {

@@ -71,26 +71,48 @@ export function editor(field, value, refs, props) {
   const { type, required, name } = field;
   const common = { name, autocomplete: 'off', ...props };
   const text = value === null || value === undefined ? '' : String(value);
-  const choice = (/** @type {{value: string, text: string}[]} */ options, /** @type {(text: string) => any} */ read) => {
+  const choice = (
+    /** @type {{value: string, text: string}[]} */ options,
+    /** @type {(text: string) => any} */ read,
+  ) => {
     const all = required && text !== '' ? options : [{ value: '', text: '–' }, ...options];
-    const input = element('select', common, ...all.map((option) => element('option', { value: option.value }, option.text)));
+    const input = element(
+      'select',
+      common,
+      ...all.map((option) => element('option', { value: option.value }, option.text)),
+    );
     input.value = text;
     return { input, read: () => (input.value === '' ? null : read(input.value)) };
   };
-  const typed = (/** @type {HTMLInputElement | HTMLTextAreaElement} */ input, /** @type {(text: string) => any} */ read) => {
+  const typed = (
+    /** @type {HTMLInputElement | HTMLTextAreaElement} */ input,
+    /** @type {(text: string) => any} */ read,
+  ) => {
     return { input, read: () => (input.value === '' ? null : read(input.value)) };
   };
 
   switch (type) {
     case 'bool':
-      return choice([{ value: 'true', text: 'yes' }, { value: 'false', text: 'no' }], (chosen) => chosen === 'true');
+      return choice(
+        [
+          { value: 'true', text: 'yes' },
+          { value: 'false', text: 'no' },
+        ],
+        (chosen) => chosen === 'true',
+      );
     case 'enum':
-      return choice((field.values ?? []).map((each) => ({ value: each, text: each })), (chosen) => chosen);
+      return choice(
+        (field.values ?? []).map((each) => ({ value: each, text: each })),
+        (chosen) => chosen,
+      );
     case 'ref': {
       const choices = refs.choices(field.entity ?? '');
       if (choices.length > CHOICES) return typed(element('input', { ...common, value: text }), (id) => id);
       if (text !== '' && !choices.some(({ id }) => id === text)) choices.unshift({ id: text, name: short(text) });
-      return choice(choices.map((each) => ({ value: each.id, text: each.name })), (chosen) => chosen);
+      return choice(
+        choices.map((each) => ({ value: each.id, text: each.name })),
+        (chosen) => chosen,
+      );
     }
     case 'int':
     case 'float':
@@ -106,10 +128,19 @@ export function editor(field, value, refs, props) {
         (local) => new Date(local).toISOString(),
       );
     case 'json':
-      return typed(element('textarea', { ...common, rows: 2 }, value === null || value === undefined ? '' : JSON.stringify(value, null, 1)), parsed);
+      return typed(
+        element(
+          'textarea',
+          { ...common, rows: 2 },
+          value === null || value === undefined ? '' : JSON.stringify(value, null, 1),
+        ),
+        parsed,
+      );
     default: {
-      const long = type === 'text' && !((field.max ?? Infinity) <= 300) || /\n/.test(text);
-      const input = long ? element('textarea', { ...common, rows: 2 }, text) : element('input', { ...common, value: text });
+      const long = (type === 'text' && !((field.max ?? Infinity) <= 300)) || /\n/.test(text);
+      const input = long
+        ? element('textarea', { ...common, rows: 2 }, text)
+        : element('input', { ...common, value: text });
       // An empty text is a value where there must be one: the server says what it lacks.
       return { input, read: () => (input.value === '' && !required ? null : input.value) };
     }

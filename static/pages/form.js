@@ -50,7 +50,13 @@ export function addForm(form, { entity, refs, add }) {
     } catch (error) {
       const { errors = [] } = /** @type {{errors?: {field: string, message: string}[]}} */ (error);
       const known = inputs.filter(({ field }) => errors.some((each) => each.field === field.name));
-      for (const each of known) each.complain(errors.filter(({ field }) => field === each.field.name).map(({ message }) => message).join(' '));
+      for (const each of known)
+        each.complain(
+          errors
+            .filter(({ field }) => field === each.field.name)
+            .map(({ message }) => message)
+            .join(' '),
+        );
       known[0]?.focus();
       if (known.length === 0 || known.length < errors.length) say(problem, words(error));
     }
@@ -71,9 +77,21 @@ export function addForm(form, { entity, refs, add }) {
 function input(field, refs) {
   const id = `add-${field.name}`;
   const error = element('p', { class: 'error', id: `${id}-error`, hidden: true });
-  const make = (/** @type {any} */ value) => editor(field, value, refs, { id, 'aria-describedby': error.id, 'aria-required': field.required, placeholder: hint(field) });
+  const make = (/** @type {any} */ value) =>
+    editor(field, value, refs, {
+      id,
+      'aria-describedby': error.id,
+      'aria-required': field.required,
+      placeholder: hint(field),
+    });
   let current = make(constant(field));
-  const label = element('div', { class: 'field' }, element('label', { for: id }, field.name.replaceAll('_', ' '), field.required ? ' *' : ''), current.input, error);
+  const label = element(
+    'div',
+    { class: 'field' },
+    element('label', { for: id }, field.name.replaceAll('_', ' '), field.required ? ' *' : ''),
+    current.input,
+    error,
+  );
   const replace = (/** @type {any} */ value) => {
     const next = make(value);
     current.input.replaceWith(next.input);

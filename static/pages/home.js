@@ -62,7 +62,11 @@ function follow(entity, rows, note, href) {
       again = false;
       try {
         const { items } = await api.list(entity.plural, { sort: '-created_at', limit: NEWEST });
-        rows.replaceChildren(...items.map((row) => element('li', {}, element('a', { href: `${href}#${encodeURIComponent(row.id)}` }, nameOf(entity, row)))));
+        rows.replaceChildren(
+          ...items.map((row) =>
+            element('li', {}, element('a', { href: `${href}#${encodeURIComponent(row.id)}` }, nameOf(entity, row))),
+          ),
+        );
         say(note, items.length === 0 ? 'None yet.' : null);
       } catch (error) {
         say(note, words(error));

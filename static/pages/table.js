@@ -187,11 +187,17 @@ class RowView {
     for (const field of columns) {
       const open = () => this.#edit(field);
       const readonly = field.readonly ?? false;
-      this.tr.append(element('td', { role: 'gridcell', tabindex: -1, 'aria-readonly': readonly, activate: open, dblclick: open }));
+      this.tr.append(
+        element('td', { role: 'gridcell', tabindex: -1, 'aria-readonly': readonly, activate: open, dblclick: open }),
+      );
     }
     const remove = () => this.#context.remove(this.#row);
     const name = nameOf(context.entity, row);
-    const button = element('button', { type: 'button', class: 'quiet', tabindex: -1, 'aria-label': `Delete ${name}`, click: remove }, 'Delete');
+    const button = element(
+      'button',
+      { type: 'button', class: 'quiet', tabindex: -1, 'aria-label': `Delete ${name}`, click: remove },
+      'Delete',
+    );
     this.tr.append(element('td', { role: 'gridcell', tabindex: -1, activate: remove }, button));
     columns.forEach((_, at) => this.#draw(at));
   }
@@ -212,7 +218,10 @@ class RowView {
       if (this.#draw(at) && !own && field !== UPDATED) mark(this.tr.cells[at]);
     });
     for (const editing of this.#editors.values()) editing.update(row);
-    this.tr.cells[this.#columns.length].firstElementChild?.setAttribute('aria-label', `Delete ${nameOf(this.#context.entity, row)}`);
+    this.tr.cells[this.#columns.length].firstElementChild?.setAttribute(
+      'aria-label',
+      `Delete ${nameOf(this.#context.entity, row)}`,
+    );
     return !own;
   }
 

@@ -23,7 +23,9 @@ export class Tidewire {
   async start() {
     // The first start takes any port, the later ones that same one.
     const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
-    const child = spawn(BINARY, ['dev', '--listen', listen, '--data', this.#data, '--schemas', join(ROOT, 'schemas')], { cwd: this.#data });
+    const child = spawn(BINARY, ['dev', '--listen', listen, '--data', this.#data, '--schemas', join(ROOT, 'schemas')], {
+      cwd: this.#data,
+    });
     this.#child = child;
     this.address = await new Promise((resolve, reject) => {
       let said = '';
@@ -79,8 +81,13 @@ export function browser() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
-      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
     ],
   });
 }
@@ -93,7 +100,9 @@ export function browser() {
 export async function openWindow(chrome, address, options = {}) {
   const context = await chrome.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   await context.addInitScript(() => {
-    addEventListener('securitypolicyviolation', (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+    addEventListener('securitypolicyviolation', (event) =>
+      console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`),
+    );
   });
   const page = await context.newPage();
   page.complaints = [];

@@ -117,7 +117,10 @@ test('errors stand under their fields, in the words of the server', async () => 
   await complaint.waitFor();
   assert.match(await complaint.innerText(), /200/);
   assert.equal(await title.getAttribute('aria-invalid'), 'true');
-  assert.match(await page.locator(`#${await page.getByLabel('priority').getAttribute('aria-describedby')}`).innerText(), /5/);
+  assert.match(
+    await page.locator(`#${await page.getByLabel('priority').getAttribute('aria-describedby')}`).innerText(),
+    /5/,
+  );
   await add(page, { 'title *': 'Short enough', priority: '5' });
   await row(page, 'Short enough').waitFor();
   assert.equal(await complaint.isHidden(), true);
@@ -148,7 +151,11 @@ test('what is being typed is never overwritten; the other value stands beside it
   // A change of another field is no conflict, and a delete leaves the text where it is.
   await cell(one, 'Paint the shed blue', 0).dblclick();
   await input.fill('Paint it all');
-  await fetch(`${server.address}/api/tasks/${id}`, { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: '{"priority":1}' });
+  await fetch(`${server.address}/api/tasks/${id}`, {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'application/json' },
+    body: '{"priority":1}',
+  });
   await measured(two, 'Paint it all', () => input.press('Enter'));
   assert.ok(version < (await server.list('tasks')).find((task) => task.id === id).version);
   await cell(one, 'Paint it all', 0).dblclick();
@@ -168,7 +175,11 @@ test('the server is killed and comes back: both windows go on without a reload',
   await row(two, 'Before the cut').waitFor();
 
   await server.kill();
-  for (const page of [one, two]) await page.getByRole('status').filter({ hasText: /Connecting|Offline/ }).waitFor();
+  for (const page of [one, two])
+    await page
+      .getByRole('status')
+      .filter({ hasText: /Connecting|Offline/ })
+      .waitFor();
   assert.equal(await row(two, 'Before the cut').count(), 1, 'old rows stay');
   await one.screenshot({ path: join(SCREENSHOTS, 'server-gone.png') });
   // A write into the void is repeated until the server is there, and happens once.
@@ -181,7 +192,10 @@ test('the server is killed and comes back: both windows go on without a reload',
   await measured(one, 'After the cut', () => add(two, { 'title *': 'After the cut' }));
 
   const titles = (await server.list('tasks')).map(({ title }) => title);
-  assert.deepEqual(titles.filter((title) => title.endsWith('the cut')), ['After the cut', 'During the cut', 'Before the cut']);
+  assert.deepEqual(
+    titles.filter((title) => title.endsWith('the cut')),
+    ['After the cut', 'During the cut', 'Before the cut'],
+  );
   for (const page of [one, two]) {
     await page.waitForFunction((count) => document.querySelectorAll('tbody tr').length === count, titles.length);
     assert.deepEqual(await page.locator('tbody tr td:first-child').allInnerTexts(), titles);
@@ -190,23 +204,70 @@ test('the server is killed and comes back: both windows go on without a reload',
   }
 });
 
+test('where no socket gets through, changes are fetched; when one does, it takes over', async () => {
+  await server.post('tasks', { title: 'There before' });
+  const page = await openWindow(chrome, 'about:blank');
+  windows.push(page);
+  let blocked = true;
+  await page.routeWebSocket(/\/ws$/, (socket) =>
+    blocked ? socket.close({ code: 1006 }) : void socket.connectToServer(),
+  );
+  await page.goto(`${server.address}/_/e/tasks`);
+  const status = (word) => page.getByRole('status').filter({ hasText: word }).waitFor({ timeout: 60_000 });
+  await status('Syncing');
+  await row(page, 'There before').waitFor();
+  await server.post('tasks', { title: 'Fetched' });
+  await row(page, 'Fetched').waitFor();
+  blocked = false;
+  await status('Live');
+  await measured(page, 'Pushed', () => server.post('tasks', { title: 'Pushed' }));
+  assert.deepEqual(await page.locator('tbody tr td:first-child').allInnerTexts(), [
+    'Pushed',
+    'Fetched',
+    'There before',
+  ]);
+  noComplaints(page, /WebSocket/);
+});
+
 const PAYLOADS = [
-  '<script>alert(1)</script>', '<img src=x onerror=alert(1)>', '"><script>alert(1)</script>', "'><svg onload=alert(1)>",
-  '<svg><script>alert(1)</script></svg>', '<body onload=alert(1)>', '<iframe src="javascript:alert(1)"></iframe>',
-  '<a href="javascript:alert(1)">x</a>', 'javascript:alert(1)', '</title><script>alert(1)</script>', '</textarea><script>alert(1)</script>',
-  '<style>*{display:none}</style>', '<link rel=stylesheet href=//example.invalid>', '<base href=//example.invalid>',
-  '<form action=//example.invalid><button>go</button></form>', '<input autofocus onfocus=alert(1)>', '<details open ontoggle=alert(1)>',
-  '<video><source onerror=alert(1)></video>', '<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>',
-  '{{constructor.constructor("alert(1)")()}}', '${alert(1)}', '`${alert(1)}`', '&lt;script&gt;alert(1)&lt;/script&gt;', '&#60;b&#62;',
-  '<!--<img src="--><img src=x onerror=alert(1)//">', '<template shadowrootmode=open><script>alert(1)</script></template>',
-  '__proto__', '{"__proto__":{"polluted":true}}', '"; alert(1); "', '\u202Eevil\u202C <b>bold</b>',
+  '<script>alert(1)</script>',
+  '<img src=x onerror=alert(1)>',
+  '"><script>alert(1)</script>',
+  "'><svg onload=alert(1)>",
+  '<svg><script>alert(1)</script></svg>',
+  '<body onload=alert(1)>',
+  '<iframe src="javascript:alert(1)"></iframe>',
+  '<a href="javascript:alert(1)">x</a>',
+  'javascript:alert(1)',
+  '</title><script>alert(1)</script>',
+  '</textarea><script>alert(1)</script>',
+  '<style>*{display:none}</style>',
+  '<link rel=stylesheet href=//example.invalid>',
+  '<base href=//example.invalid>',
+  '<form action=//example.invalid><button>go</button></form>',
+  '<input autofocus onfocus=alert(1)>',
+  '<details open ontoggle=alert(1)>',
+  '<video><source onerror=alert(1)></video>',
+  '<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>',
+  '{{constructor.constructor("alert(1)")()}}',
+  '${alert(1)}',
+  '`${alert(1)}`',
+  '&lt;script&gt;alert(1)&lt;/script&gt;',
+  '&#60;b&#62;',
+  '<!--<img src="--><img src=x onerror=alert(1)//">',
+  '<template shadowrootmode=open><script>alert(1)</script></template>',
+  '__proto__',
+  '{"__proto__":{"polluted":true}}',
+  '"; alert(1); "',
+  '\u202Eevil\u202C <b>bold</b>',
 ];
 
 test('thirty hostile titles are text, in the table, the dialog and the list of entities', async () => {
   assert.equal(PAYLOADS.length, 30);
   const page = await open('/_/e/tasks');
   await Promise.all(PAYLOADS.map((title) => server.post('tasks', { title, tags: { '<b>': title } })));
-  const ours = () => page.locator('tbody tr td:first-child').evaluateAll((cells) => cells.map((cell) => cell.textContent));
+  const ours = () =>
+    page.locator('tbody tr td:first-child').evaluateAll((cells) => cells.map((cell) => cell.textContent));
   await page.waitForFunction((last) => document.querySelector('tbody').textContent.includes(last), PAYLOADS[29]);
   await page.waitForFunction((count) => document.querySelectorAll('tbody tr').length >= count, PAYLOADS.length);
   const shown = await ours();
@@ -214,7 +275,12 @@ test('thirty hostile titles are text, in the table, the dialog and the list of e
   assert.equal(await page.locator('tbody :is(script, img, svg, iframe, a, style, form, video, details)').count(), 0);
   await page.screenshot({ path: join(SCREENSHOTS, 'hostile-titles.png') });
 
-  await page.getByRole('row').filter({ hasText: PAYLOADS[1] }).first().getByRole('button', { name: /^Delete/ }).click();
+  await page
+    .getByRole('row')
+    .filter({ hasText: PAYLOADS[1] })
+    .first()
+    .getByRole('button', { name: /^Delete/ })
+    .click();
   await page.getByRole('dialog').getByText(`Delete “${PAYLOADS[1]}”?`).waitFor();
   await page.keyboard.press('Escape');
   assert.equal(await page.evaluate(() => ({}).polluted), undefined);
@@ -228,10 +294,13 @@ test('thirty hostile titles are text, in the table, the dialog and the list of e
 test('a thousand rows: still live within the limit', async () => {
   const task = (await server.post('tasks', { title: 'Talk' })).id;
   for (let made = 0; made < 1000; made += 50) {
-    await Promise.all(Array.from({ length: 50 }, (_, i) => server.post('comments', { body: `remark ${made + i}`, task })));
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) => server.post('comments', { body: `remark ${made + i}`, task })),
+    );
   }
   const [one, two] = [await open('/_/e/comments'), await open('/_/e/comments')];
-  for (const page of [one, two]) await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1000);
+  for (const page of [one, two])
+    await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1000);
   await measured(two, 'one more remark', async () => {
     await server.post('comments', { body: 'one more remark', task });
   });
@@ -243,17 +312,33 @@ test('a thousand rows: still live within the limit', async () => {
 });
 
 test('the pages, light and dark', async () => {
-  const garden = await server.post('projects', { name: 'Garden', color: 'green', description: 'Everything behind the house.' });
+  const garden = await server.post('projects', {
+    name: 'Garden',
+    color: 'green',
+    description: 'Everything behind the house.',
+  });
   const house = await server.post('projects', { name: 'House', color: 'orange' });
   const some = [
     ['Plant the apple tree', 'done', 2, '2026-10-01', garden.id, ['spring']],
     ['Mend the fence', 'doing', 4, '2026-11-30', garden.id, ['wood', 'tools']],
-    ['Ask three firms about the roof, and compare what they say about the old chimney', 'open', 5, null, house.id, null],
+    [
+      'Ask three firms about the roof, and compare what they say about the old chimney',
+      'open',
+      5,
+      null,
+      house.id,
+      null,
+    ],
     ['Clean the gutters', 'open', 3, '2026-12-05', house.id, { season: 'autumn' }],
   ];
-  for (const [title, status, priority, due, project, tags] of some) await server.post('tasks', { title, status, priority, due, project, tags });
+  for (const [title, status, priority, due, project, tags] of some)
+    await server.post('tasks', { title, status, priority, due, project, tags });
   for (const colorScheme of ['light', 'dark']) {
-    for (const [name, path] of [['home', '/_/?as=ada'], ['tasks', '/_/e/tasks?as=ada'], ['projects', '/_/e/projects']]) {
+    for (const [name, path] of [
+      ['home', '/_/?as=ada'],
+      ['tasks', '/_/e/tasks?as=ada'],
+      ['projects', '/_/e/projects'],
+    ]) {
       const page = await open(path, { colorScheme, reducedMotion: 'reduce' });
       await page.locator('tbody tr, .newest li').first().waitFor();
       await page.screenshot({ path: join(SCREENSHOTS, `${name}-${colorScheme}.png`) });

@@ -7,17 +7,24 @@ function open(options = {}) {
   const w = world();
   return { w, api: new Api('/api', { env: w.env, ...options }) };
 }
-const refused = (call) => call.then(() => assert.fail('it was not refused'), (error) => error);
+const refused = (call) =>
+  call.then(
+    () => assert.fail('it was not refused'),
+    (error) => error,
+  );
 
 test('addresses: ids are encoded, a query is made of what is given, a name goes along', async () => {
   const { w, api } = open({ as: 'Ada & Bob' });
   w.respond = () => reply(200, {});
   await api.get('tasks', '../x?y#z');
   await api.list('tasks', { status: 'open & shut', limit: 2, cursor: undefined });
-  assert.deepEqual(w.requests.map(({ url }) => url.href), [
-    'http://test.local/api/tasks/..%2Fx%3Fy%23z?as=Ada+%26+Bob',
-    'http://test.local/api/tasks?status=open+%26+shut&limit=2&as=Ada+%26+Bob',
-  ]);
+  assert.deepEqual(
+    w.requests.map(({ url }) => url.href),
+    [
+      'http://test.local/api/tasks/..%2Fx%3Fy%23z?as=Ada+%26+Bob',
+      'http://test.local/api/tasks?status=open+%26+shut&limit=2&as=Ada+%26+Bob',
+    ],
+  );
 });
 
 test('each write has its method, its body and a key of its own', async () => {
@@ -27,9 +34,15 @@ test('each write has its method, its body and a key of its own', async () => {
   await api.update('tasks', '1', { title: 'y' }, { ifMatch: 3 });
   await api.replace('tasks', '1', { title: 'z' }, { mid: 'mine' });
   assert.equal(await api.delete('tasks', '1'), undefined);
-  assert.deepEqual(w.requests.map(({ method, body }) => [method, body]), [
-    ['POST', '{"title":"x"}'], ['PATCH', '{"title":"y"}'], ['PUT', '{"title":"z"}'], ['DELETE', undefined],
-  ]);
+  assert.deepEqual(
+    w.requests.map(({ method, body }) => [method, body]),
+    [
+      ['POST', '{"title":"x"}'],
+      ['PATCH', '{"title":"y"}'],
+      ['PUT', '{"title":"z"}'],
+      ['DELETE', undefined],
+    ],
+  );
   assert.equal(w.requests[1].headers['If-Match'], '"3"');
   assert.equal(w.requests[2].headers['Idempotency-Key'], 'mine');
   assert.equal(new Set(w.requests.map(({ headers }) => headers['Idempotency-Key'])).size, 4);
@@ -37,14 +50,21 @@ test('each write has its method, its body and a key of its own', async () => {
 
 test('a refusal carries what the server said', async () => {
   const { w, api } = open();
-  w.respond = () => reply(422, {
-    status: 422, code: 'VALIDATION_FAILED', detail: 'One field is not as it should be.', hint: 'Correct it.',
-    errors: [{ field: 'title', code: 'REQUIRED', message: 'title is required' }],
-  });
+  w.respond = () =>
+    reply(422, {
+      status: 422,
+      code: 'VALIDATION_FAILED',
+      detail: 'One field is not as it should be.',
+      hint: 'Correct it.',
+      errors: [{ field: 'title', code: 'REQUIRED', message: 'title is required' }],
+    });
   const error = await refused(api.create('tasks', {}));
   assert.ok(error instanceof ApiError);
   assert.equal(error.message, 'One field is not as it should be.');
-  assert.deepEqual([error.status, error.code, error.hint, error.errors[0].message], [422, 'VALIDATION_FAILED', 'Correct it.', 'title is required']);
+  assert.deepEqual(
+    [error.status, error.code, error.hint, error.errors[0].message],
+    [422, 'VALIDATION_FAILED', 'Correct it.', 'title is required'],
+  );
   assert.equal(w.requests.length, 1);
 });
 
@@ -96,9 +116,12 @@ test('a 503 that does not say when is not repeated', async () => {
   assert.equal(w.requests.length, 1);
 });
 
-test('no answer at all is an ApiError with status 0; an aborted request is the caller\'s own', async () => {
+test("no answer at all is an ApiError with status 0; an aborted request is the caller's own", async () => {
   const { w, api } = open({ tries: 1 });
-  assert.deepEqual([(await refused(api.get('tasks', '1'))).status, (await refused(api.get('tasks', '1'))).code], [0, 'NO_ANSWER']);
+  assert.deepEqual(
+    [(await refused(api.get('tasks', '1'))).status, (await refused(api.get('tasks', '1'))).code],
+    [0, 'NO_ANSWER'],
+  );
   const stop = new AbortController();
   stop.abort();
   assert.equal((await refused(api.delete('tasks', '1', { signal: stop.signal }))).name, 'TypeError');
@@ -108,7 +131,8 @@ test('no answer at all is an ApiError with status 0; an aborted request is the c
 test('a token is asked for each time; a refused one is renewed once', async () => {
   const asked = [];
   const { w, api } = open({ getToken: ({ refresh }) => (asked.push(refresh), refresh ? 'fresh' : 'old') });
-  w.respond = (url, { headers }) => (headers.Authorization === 'Bearer fresh' ? reply(200, {}) : reply(401, { code: 'UNAUTHENTICATED' }));
+  w.respond = (url, { headers }) =>
+    headers.Authorization === 'Bearer fresh' ? reply(200, {}) : reply(401, { code: 'UNAUTHENTICATED' });
   await api.get('tasks', '1');
   assert.deepEqual(asked, [false, true]);
   w.respond = () => reply(401, { code: 'UNAUTHENTICATED' });

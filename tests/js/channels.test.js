@@ -219,7 +219,12 @@ test('a denied channel empties its list and says why; it comes back with the rig
   await fill([row('a')]);
   await back();
   const [{ requestId }] = w.socket.take('subscribe');
-  w.socket.say({ type: 'error', channel: TASK, requestId, payload: { code: 'UNKNOWN_ENTITY', message: 'no Task here' } });
+  w.socket.say({
+    type: 'error',
+    channel: TASK,
+    requestId,
+    payload: { code: 'UNKNOWN_ENTITY', message: 'no Task here' },
+  });
   await settle();
   assert.deepEqual([list.state.value, list.value, list.error.value.message], ['denied', [], 'no Task here']);
   await back();
@@ -233,7 +238,12 @@ test('a channel over the limit is an error that keeps what is shown', async () =
   await fill([row('a')]);
   await back();
   const [{ requestId }] = w.socket.take('subscribe');
-  w.socket.say({ type: 'error', channel: TASK, requestId, payload: { code: 'SUBSCRIPTION_LIMIT', message: '50 is the limit' } });
+  w.socket.say({
+    type: 'error',
+    channel: TASK,
+    requestId,
+    payload: { code: 'SUBSCRIPTION_LIMIT', message: '50 is the limit' },
+  });
   await settle();
   assert.deepEqual([list.state.value, ids(list)], ['error', ['a']]);
 });
@@ -302,7 +312,9 @@ test('a new array for each change, the same objects for rows that did not change
 test('records with the names of prototypes are data like any other', async () => {
   const { w, channels, fill } = open();
   const list = channels.list('Task');
-  const hostile = JSON.parse('[{"id":"__proto__","__proto__":{"polluted":1}},{"id":"constructor","toString":"x"},{"id":"hasOwnProperty"}]');
+  const hostile = JSON.parse(
+    '[{"id":"__proto__","__proto__":{"polluted":1}},{"id":"constructor","toString":"x"},{"id":"hasOwnProperty"}]',
+  );
   await fill(hostile);
   assert.equal({}.polluted, undefined);
   assert.deepEqual(ids(list), ['__proto__', 'constructor', 'hasOwnProperty']);
@@ -314,7 +326,11 @@ test('records with the names of prototypes are data like any other', async () =>
 
 test('the order: nulls first, text by code units, equal ones by id', () => {
   const rows = [row('1', { a: 'b' }), row('2', { a: null }), row('3', { a: 'B' }), row('4', { a: 'b' }), row('5', {})];
-  const sorted = (sort) => [...rows].sort(comparator(sort)).map(({ id }) => id).join('');
+  const sorted = (sort) =>
+    [...rows]
+      .sort(comparator(sort))
+      .map(({ id }) => id)
+      .join('');
   assert.equal(sorted('a'), '25314');
   assert.equal(sorted('-a'), '41352');
   assert.equal(sorted('a,-id'), '52341');
@@ -322,22 +338,44 @@ test('the order: nulls first, text by code units, equal ones by id', () => {
 
 // Without a socket.
 
-const schema = { entities: [{ name: 'Task', plural: 'tasks', fields: [] }, { name: 'Project', plural: 'projects', fields: [] }] };
+const schema = {
+  entities: [
+    { name: 'Task', plural: 'tasks', fields: [] },
+    { name: 'Project', plural: 'projects', fields: [] },
+  ],
+};
 
 test('without a socket, polling starts after three seconds and ends when the channels came through', async () => {
   const { w, rt, channels, fill } = open({ api: true });
   const list = channels.list('Task');
   await fill([row('a')]);
   const answers = [
-    { epoch: 'e1', seq: 12, channels: [{ channel: TASK, view: 'v', recovered: true }], errors: [], hasMore: false,
+    {
+      epoch: 'e1',
+      seq: 12,
+      channels: [{ channel: TASK, view: 'v', recovered: true }],
+      errors: [],
+      hasMore: false,
       events: [
         { type: 'entity:created', channel: TASK, seq: 11, prev: 10, more: true, payload: row('b') },
         { type: 'entity:deleted', channel: TASK, seq: 12, prev: 11, payload: { id: 'a' } },
-      ] },
-    { epoch: 'e1', seq: 12, channels: [{ channel: TASK, view: 'v', recovered: true }], errors: [], hasMore: false, events: [] },
+      ],
+    },
+    {
+      epoch: 'e1',
+      seq: 12,
+      channels: [{ channel: TASK, view: 'v', recovered: true }],
+      errors: [],
+      hasMore: false,
+      events: [],
+    },
   ];
   w.respond = () => reply(200, answers.length > 1 ? answers.shift() : answers[0]);
-  w.env.WebSocket = class { constructor() { throw new Error('blocked'); } };
+  w.env.WebSocket = class {
+    constructor() {
+      throw new Error('blocked');
+    }
+  };
   const shown = history(list);
   const statuses = [];
   rt.status.listen((status) => statuses.push(status));
@@ -347,7 +385,14 @@ test('without a socket, polling starts after three seconds and ends when the cha
   await w.clock.run(1);
   const [{ url }] = w.requests;
   assert.equal(url.pathname, '/api/changes');
-  assert.deepEqual([...url.searchParams], [['since', 'e1:10'], ['channel', TASK], ['view', 'v']]);
+  assert.deepEqual(
+    [...url.searchParams],
+    [
+      ['since', 'e1:10'],
+      ['channel', TASK],
+      ['view', 'v'],
+    ],
+  );
   assert.deepEqual([shown, list.state.value, rt.status.value], [['b'], 'live', 'polling']);
   // Quiet polls come ever more rarely: 3, 4.5, 6.75 s...
   await w.clock.run(3000);
@@ -362,7 +407,14 @@ test('the socket is back: polling goes on until it is trusted and every channel 
   const { w, rt, channels, fill } = open({ api: true });
   channels.list('Task');
   await fill([row('a')]);
-  w.respond = () => reply(200, { epoch: 'e1', seq: 10, channels: [{ channel: TASK, view: 'v', recovered: true }], errors: [], events: [] });
+  w.respond = () =>
+    reply(200, {
+      epoch: 'e1',
+      seq: 10,
+      channels: [{ channel: TASK, view: 'v', recovered: true }],
+      errors: [],
+      events: [],
+    });
   w.socket.cut();
   await w.clock.run(2000);
   const socket = w.socket;
@@ -373,7 +425,12 @@ test('the socket is back: polling goes on until it is trusted and every channel 
   const [{ requestId, payload }] = socket.take('subscribe');
   assert.equal(payload.since.seq, 10);
   socket.say({ type: 'pong', payload: {} });
-  socket.say({ type: 'subscribed', channel: TASK, requestId, payload: { epoch: 'e1', seq: 10, view: 'v', recovered: true } });
+  socket.say({
+    type: 'subscribed',
+    channel: TASK,
+    requestId,
+    payload: { epoch: 'e1', seq: 10, view: 'v', recovered: true },
+  });
   socket.say({ type: 'pong', channel: TASK, payload: { epoch: 'e1', seq: 10, view: 'v' } });
   const polls = w.requests.length;
   socket.cut();
@@ -383,7 +440,11 @@ test('the socket is back: polling goes on until it is trusted and every channel 
 
 test('polling a channel that never had rows, or lost its position, reads the list page by page', async () => {
   const w = world();
-  w.env.WebSocket = class { constructor() { throw new Error('blocked'); } };
+  w.env.WebSocket = class {
+    constructor() {
+      throw new Error('blocked');
+    }
+  };
   const rt = new RealtimeClient('/ws?as=ada', { env: w.env }).connect();
   const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env, as: 'ada' }) });
   let epoch = 'e1';
@@ -392,10 +453,18 @@ test('polling a channel that never had rows, or lost its position, reads the lis
     if (pathname === '/api/schema') return reply(200, schema);
     if (pathname === '/api/tasks') {
       const page = Number(searchParams.get('cursor') ?? 0);
-      return reply(200, { items: rows[page], next: page + 1 < rows.length ? String(page + 1) : null, epoch, seq: 20 + page, view: 'v' });
+      return reply(200, {
+        items: rows[page],
+        next: page + 1 < rows.length ? String(page + 1) : null,
+        epoch,
+        seq: 20 + page,
+        view: 'v',
+      });
     }
     const recovered = searchParams.get('since') === `${epoch}:20`;
-    const events = recovered ? [{ type: 'entity:deleted', channel: TASK, seq: 21, prev: 20, payload: { id: 'a' } }] : [];
+    const events = recovered
+      ? [{ type: 'entity:deleted', channel: TASK, seq: 21, prev: 20, payload: { id: 'a' } }]
+      : [];
     return reply(200, { epoch, seq: 21, channels: [{ channel: TASK, view: 'v', recovered }], errors: [], events });
   };
   const list = channels.list('Task');
@@ -414,7 +483,11 @@ test('polls that fail are repeated ever more rarely, as the server asks, and say
   const { w, rt, channels, fill } = open({ api: true });
   channels.list('Task');
   await fill([row('a')]);
-  w.env.WebSocket = class { constructor() { throw new Error('blocked'); } };
+  w.env.WebSocket = class {
+    constructor() {
+      throw new Error('blocked');
+    }
+  };
   w.respond = () => reply(503, {}, { 'Retry-After': '20' });
   w.socket.cut();
   await w.clock.run(3000);
@@ -431,7 +504,8 @@ test('a poll or a list that is answered after the socket took over changes nothi
   const list = channels.list('Task');
   await fill([row('a'), row('b')]);
   const held = [];
-  w.respond = ({ pathname }) => (pathname === '/api/schema' ? reply(200, schema) : new Promise((resolve) => held.push({ pathname, resolve })));
+  w.respond = ({ pathname }) =>
+    pathname === '/api/schema' ? reply(200, schema) : new Promise((resolve) => held.push({ pathname, resolve }));
   const away = async () => {
     w.socket.cut();
     await w.clock.run(1300);
@@ -447,13 +521,17 @@ test('a poll or a list that is answered after the socket took over changes nothi
   await say('pong', { epoch: 'e1', seq: 11, view: 'v' });
   assert.equal(held[0].pathname, '/api/changes');
   const late = { type: 'entity:updated', channel: TASK, seq: 11, prev: 10, payload: row('b') };
-  held[0].resolve(reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: true }], events: [late] }));
+  held[0].resolve(
+    reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: true }], events: [late] }),
+  );
   await settle();
   assert.deepEqual(ids(list), ['a']);
   // The same with a list that was read because the position was lost.
   held.length = 0;
   ask = await away();
-  held[0].resolve(reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: false }], events: [] }));
+  held[0].resolve(
+    reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: false }], events: [] }),
+  );
   await settle();
   assert.equal(list.state.value, 'stale', 'the socket was asked and has not answered');
   await say('subscribed', { epoch: 'e1', seq: 11, view: 'v', recovered: true }, { requestId: ask.requestId });
@@ -462,7 +540,9 @@ test('a poll or a list that is answered after the socket took over changes nothi
   // And with good news, while the socket's answer is on its way.
   held.length = 0;
   ask = await away();
-  held[0].resolve(reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: true }], events: [] }));
+  held[0].resolve(
+    reply(200, { epoch: 'e1', seq: 11, channels: [{ channel: TASK, view: 'v', recovered: true }], events: [] }),
+  );
   await settle();
   assert.equal(list.state.value, 'stale');
   assert.equal(rt.status.value, 'connected');
@@ -471,7 +551,8 @@ test('a poll or a list that is answered after the socket took over changes nothi
 test('a list read while polling is not used once the socket sends the rows itself', async () => {
   const w = world();
   let held;
-  w.respond = ({ pathname }) => (pathname === '/api/schema' ? reply(200, schema) : new Promise((resolve) => (held = resolve)));
+  w.respond = ({ pathname }) =>
+    pathname === '/api/schema' ? reply(200, schema) : new Promise((resolve) => (held = resolve));
   const rt = new RealtimeClient('/ws', { env: w.env }).connect();
   const list = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) }).list('Task');
   await w.clock.run(3000);

@@ -10,7 +10,9 @@ import { RealtimeClient } from '../../static/realtime.js';
 import { CHANNEL, Server } from './server.js';
 import { seeded, world } from './world.js';
 
-const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: Number(process.env.SEEDS ?? 200) }, (_, i) => i + 1);
+const SEEDS = process.env.SEED
+  ? [Number(process.env.SEED)]
+  : Array.from({ length: Number(process.env.SEEDS ?? 200) }, (_, i) => i + 1);
 
 /** What may happen, and how often beside the writes. `poll`: whether polling may be needed. */
 const TROUBLE = [
@@ -109,7 +111,10 @@ test('polling takes over and gives back without losing an event', async () => {
   await w.clock.run(100);
   server.sockets = false;
   server.cutAll();
-  server.commit([{ set: 'a', v: 1 }, { set: 'b', v: 1 }]);
+  server.commit([
+    { set: 'a', v: 1 },
+    { set: 'b', v: 1 },
+  ]);
   await w.clock.run(3100);
   assert.equal(rt.status.value, 'polling');
   assert.deepEqual(seen.slice(-2), [3, 4]);

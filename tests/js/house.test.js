@@ -16,7 +16,11 @@ const files = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'ut
 const modules = files.filter((name) => /^static\/[^/]+\.js$/.test(name));
 
 /** The code without comments and indentation, as little of minifying as needs no tool. */
-const bare = (source) => source.replace(/\/\*\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '').replace(/^\s+/gm, '');
+const bare = (source) =>
+  source
+    .replace(/\/\*\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '')
+    .replace(/^\s+/gm, '');
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
 
 test('all modules together are at most 12 KB gzipped, comments aside', () => {
@@ -30,7 +34,9 @@ test('the style sheet is at most 8 KB gzipped', () => {
 
 test('nothing turns text into markup or code', () => {
   for (const name of files.filter((file) => /\.(js|html)$/.test(file))) {
-    const found = read(name).match(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|javascript:/);
+    const found = read(name).match(
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc|javascript:/,
+    );
     assert.equal(found, null, `${name}: ${found}`);
   }
 });
@@ -47,13 +53,17 @@ test('pages hold to default-src self: no inline script, style or handler, nothin
 
 test('modules import each other relatively, and nothing else; the client draws in no page', () => {
   for (const name of modules) {
-    for (const [, from] of read(name).matchAll(/^import .* from '(.*)';$/gm)) assert.match(from, /^\.\/[a-z]+\.js$/, name);
+    for (const [, from] of read(name).matchAll(/^import .* from '(.*)';$/gm))
+      assert.match(from, /^\.\/[a-z]+\.js$/, name);
   }
 });
 
-test('the table of codes is the server\'s', () => {
+test("the table of codes is the server's", () => {
   const rust = read('runtime/protocol/codes.rs');
-  const errors = [...rust.matchAll(/^ {4}\w+ "([A-Z_]+)" (Never|Later) "/gm)].map(([, code, retry]) => [code, retry.toLowerCase()]);
+  const errors = [...rust.matchAll(/^ {4}\w+ "([A-Z_]+)" (Never|Later) "/gm)].map(([, code, retry]) => [
+    code,
+    retry.toLowerCase(),
+  ]);
   assert.ok(errors.length > 20);
   assert.deepEqual([...ERROR_CODES], errors);
   const closes = [...rust.matchAll(/^ {4}\w+ (\d{4}) "(.*)"$/gm)].map(([, number, reason]) => [Number(number), reason]);

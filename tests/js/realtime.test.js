@@ -20,10 +20,19 @@ function connected(options, worldOptions) {
 }
 
 const event = (seq, prev, extra = {}) => ({
-  type: 'entity:updated', channel: 'entity:Task', seq, prev, payload: { id: `t${seq}` }, ...extra,
+  type: 'entity:updated',
+  channel: 'entity:Task',
+  seq,
+  prev,
+  payload: { id: `t${seq}` },
+  ...extra,
 });
 const subscribed = (frame, payload, extra = {}) => ({
-  type: 'subscribed', channel: frame.channel, requestId: frame.requestId, payload: { epoch: 'e1', view: 'v', ...payload }, ...extra,
+  type: 'subscribed',
+  channel: frame.channel,
+  requestId: frame.requestId,
+  payload: { epoch: 'e1', view: 'v', ...payload },
+  ...extra,
 });
 
 // Back-off.
@@ -133,11 +142,17 @@ test('4401 fetches a fresh token once', async () => {
   rt.connect();
   await clock.run(0);
   w.socket.onopen({});
-  assert.deepEqual(w.socket.take('auth').map(({ payload }) => payload.token), ['t1']);
+  assert.deepEqual(
+    w.socket.take('auth').map(({ payload }) => payload.token),
+    ['t1'],
+  );
   w.socket.cut(4401);
   await clock.run(2000);
   w.socket.onopen({});
-  assert.deepEqual(w.socket.take('auth').map(({ payload }) => payload.token), ['t2']);
+  assert.deepEqual(
+    w.socket.take('auth').map(({ payload }) => payload.token),
+    ['t2'],
+  );
   w.socket.cut(4401);
   await clock.run(60_000);
   assert.deepEqual(asked, [false, true]);
@@ -177,12 +192,25 @@ test('options that the server sends apply, unless the user set them', () => {
 test('a relative address becomes a socket address', () => {
   const { rt, w } = client();
   rt.connect().connect();
-  assert.deepEqual(w.sockets.map(({ url }) => url), ['ws://test.local/ws']);
+  assert.deepEqual(
+    w.sockets.map(({ url }) => url),
+    ['ws://test.local/ws'],
+  );
 });
 
 test('frames that are not frames are ignored', () => {
   const { rt, w } = connected();
-  for (const text of ['', '{', 'null', '[]', '7', '{"type":1}', '{"type":"pong"}', '{"type":"x","channel":"entity:Task"}']) w.socket.say(text);
+  for (const text of [
+    '',
+    '{',
+    'null',
+    '[]',
+    '7',
+    '{"type":1}',
+    '{"type":"pong"}',
+    '{"type":"x","channel":"entity:Task"}',
+  ])
+    w.socket.say(text);
   assert.equal(rt.status.value, 'connected');
 });
 
@@ -224,7 +252,13 @@ test('after a sleep, what lies unread may still be read before the server counts
 });
 
 test('waking up: an open socket must answer within two seconds', async () => {
-  for (const [target, name] of [['window', 'focus'], ['window', 'online'], ['window', 'offline'], ['document', 'visibilitychange'], ['window', 'pageshow']]) {
+  for (const [target, name] of [
+    ['window', 'focus'],
+    ['window', 'online'],
+    ['window', 'offline'],
+    ['document', 'visibilitychange'],
+    ['window', 'pageshow'],
+  ]) {
     const { rt, clock, w, env } = connected();
     env[target].fire(name);
     env[target].fire(name);
@@ -301,7 +335,11 @@ test('listeners share a subscription; it lingers a second after the last one lef
   offA();
   offA();
   w.socket.say(event(3, 2));
-  assert.deepEqual(seen, [['a', 2], ['b', 2], ['b', 3]]);
+  assert.deepEqual(seen, [
+    ['a', 2],
+    ['b', 2],
+    ['b', 3],
+  ]);
   offB();
   await clock.run(999);
   const offC = rt.subscribe('entity:Task', () => {});
@@ -404,7 +442,12 @@ test('while a snapshot comes in, its events are no position', async () => {
   rt.subscribe('entity:Task', () => {}, { snapshot: true });
   w.socket.say(subscribed(w.socket.take('subscribe')[0], { seq: 10, recovered: false }));
   w.socket.say({ type: 'pong', channel: 'entity:Task', payload: { epoch: 'e1', seq: 10, view: 'v' } });
-  w.socket.say({ type: 'resync', channel: 'entity:Task', payload: { epoch: 'e1', seq: 20, view: 'v', reason: 'lagged' }, more: true });
+  w.socket.say({
+    type: 'resync',
+    channel: 'entity:Task',
+    payload: { epoch: 'e1', seq: 20, view: 'v', reason: 'lagged' },
+    more: true,
+  });
   w.socket.say(event(21, 20));
   w.socket.cut();
   await clock.run(2000);
@@ -423,8 +466,14 @@ test('channels of different age share one poll, and each gets only what it does 
   w.socket.say(subscribed(project, { seq: 10 }));
   const of = (channel, seq) => ({ ...event(seq, 0), channel });
   const both = ['entity:Task', 'entity:Project'].map((channel) => ({ channel, view: 'v', recovered: true }));
-  w.respond = () => reply(200, { epoch: 'e1', seq: 30, channels: both, errors: [],
-    events: [of('entity:Project', 15), of('entity:Task', 18), of('entity:Task', 25)] });
+  w.respond = () =>
+    reply(200, {
+      epoch: 'e1',
+      seq: 30,
+      channels: both,
+      errors: [],
+      events: [of('entity:Project', 15), of('entity:Task', 18), of('entity:Task', 25)],
+    });
   w.socket.cut();
   await clock.run(3000);
   assert.equal(w.requests[0].url.searchParams.get('since'), 'e1:10');
@@ -445,23 +494,32 @@ test('an event without seq moves nothing and is delivered', () => {
 test('a refused channel says so; one that may come later is asked for again', async () => {
   const { rt, clock, w } = connected();
   const states = [];
-  const watch = (name) => rt.subscribe(name, (frame) => states.push([name, frame.payload.code]), { onState: (state) => states.push([name, state]) });
+  const watch = (name) =>
+    rt.subscribe(name, (frame) => states.push([name, frame.payload.code]), {
+      onState: (state) => states.push([name, state]),
+    });
   watch('entity:Secret');
   watch('entity:51st');
   watch('entity:Busy');
   const [secret, last, busy] = w.socket.take('subscribe');
-  const refuse = (ask, payload) => w.socket.say({ type: 'error', channel: ask.channel, requestId: ask.requestId, payload });
+  const refuse = (ask, payload) =>
+    w.socket.say({ type: 'error', channel: ask.channel, requestId: ask.requestId, payload });
   refuse(secret, { code: 'UNKNOWN_ENTITY', retry: false });
   refuse(last, { code: 'SUBSCRIPTION_LIMIT' });
   refuse(busy, { code: 'OVERLOADED', retryAfterMs: 3000 });
   assert.deepEqual(states, [
-    ['entity:Secret', 'UNKNOWN_ENTITY'], ['entity:Secret', 'denied'],
-    ['entity:51st', 'SUBSCRIPTION_LIMIT'], ['entity:51st', 'error'],
+    ['entity:Secret', 'UNKNOWN_ENTITY'],
+    ['entity:Secret', 'denied'],
+    ['entity:51st', 'SUBSCRIPTION_LIMIT'],
+    ['entity:51st', 'error'],
   ]);
   await clock.run(2999);
   assert.equal(w.socket.take('subscribe').length, 0);
   await clock.run(1);
-  assert.deepEqual(w.socket.take('subscribe').map(({ channel }) => channel), ['entity:Busy']);
+  assert.deepEqual(
+    w.socket.take('subscribe').map(({ channel }) => channel),
+    ['entity:Busy'],
+  );
   assert.equal(rt.status.value, 'connected');
 });
 
@@ -474,7 +532,12 @@ test('a position that the server cannot read leads to a fresh start', async () =
   await clock.run(2000);
   w.socket.greet();
   const [resume] = w.socket.take('subscribe');
-  w.socket.say({ type: 'error', requestId: resume.requestId, channel: 'entity:Task', payload: { code: 'BAD_POSITION', retry: false } });
+  w.socket.say({
+    type: 'error',
+    requestId: resume.requestId,
+    channel: 'entity:Task',
+    payload: { code: 'BAD_POSITION', retry: false },
+  });
   assert.deepEqual(w.socket.take('subscribe')[0].payload, { snapshot: true });
 });
 

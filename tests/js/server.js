@@ -29,7 +29,10 @@ export class Server {
   constructor(world, dice) {
     this.world = world;
     this.dice = dice;
-    this.commit([{ set: 'twin-1', v: 0 }, { set: 'twin-2', v: 0 }]);
+    this.commit([
+      { set: 'twin-1', v: 0 },
+      { set: 'twin-2', v: 0 },
+    ]);
     world.onSocket = (socket) => this.#accept(socket);
     world.respond = (url) => this.#respond(url);
   }
@@ -100,7 +103,8 @@ export class Server {
   }
 
   trim() {
-    this.floor = this.log.findLast((entry) => entry.last && entry.seq <= this.seq - this.dice.int(10))?.seq ?? this.floor;
+    this.floor =
+      this.log.findLast((entry) => entry.last && entry.seq <= this.seq - this.dice.int(10))?.seq ?? this.floor;
   }
 
   resync() {
@@ -169,7 +173,8 @@ export class Server {
   async #respond(url) {
     await new Promise((resolve) => this.world.clock.setTimeout(resolve, 1 + this.dice.int(100)));
     if (!this.up) throw new TypeError('fetch failed');
-    if (url.pathname === '/api/schema') return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
+    if (url.pathname === '/api/schema')
+      return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
     if (url.pathname === '/api/tasks') {
       const { rows, next, seq } = this.page(url.searchParams.get('cursor') ?? '');
       return reply(200, { items: rows, next, epoch: this.epoch, seq, view: 'v' });
@@ -208,7 +213,10 @@ class Session {
 
   start() {
     this.socket.onopen?.({});
-    this.#send({ type: 'connected', payload: { connectionId: 'c', userId: null, epoch: this.server.epoch, seq: this.server.seq } });
+    this.#send({
+      type: 'connected',
+      payload: { connectionId: 'c', userId: null, epoch: this.server.epoch, seq: this.server.seq },
+    });
   }
 
   cut(code = 1006) {
@@ -285,7 +293,8 @@ class Session {
     if (this.#queue === null || generation !== this.#generation) return;
     const { rows, next, seq } = this.server.page(cursor);
     this.#send({ type: 'snapshot', channel: CHANNEL, seq, payload: { rows }, more: true });
-    if (next) return this.server.world.clock.setTimeout(() => this.#pages(s1, next, generation), this.server.dice.int(300));
+    if (next)
+      return this.server.world.clock.setTimeout(() => this.#pages(s1, next, generation), this.server.dice.int(300));
     for (const event of this.server.events(s1, seq, true)) this.#send(event);
     this.#close();
   }

@@ -12,7 +12,11 @@ test('subscribe calls at once, listen only on a change, and both stop when dispo
   off();
   offListen();
   count.value = 3;
-  assert.deepEqual(seen, [['subscribe', 1], ['subscribe', 2], ['listen', 2]]);
+  assert.deepEqual(seen, [
+    ['subscribe', 1],
+    ['subscribe', 2],
+    ['listen', 2],
+  ]);
 });
 
 test('an equal value tells nobody, and NaN equals NaN', () => {

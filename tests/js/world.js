@@ -30,7 +30,9 @@ export class Clock {
     const end = this.time + ms;
     for (;;) {
       await settle();
-      const due = [...this.#timers.values()].filter((timer) => timer.due <= end).sort((a, b) => a.due - b.due || a.id - b.id)[0];
+      const due = [...this.#timers.values()]
+        .filter((timer) => timer.due <= end)
+        .sort((a, b) => a.due - b.due || a.id - b.id)[0];
       if (!due) break;
       this.#timers.delete(due.id);
       this.time = Math.max(this.time, due.due);
@@ -97,7 +99,10 @@ class FakeSocket {
   /** Opens and greets. */
   greet(payload = {}) {
     this.onopen?.({});
-    this.say({ type: 'connected', payload: { connectionId: 'c1', userId: null, protocol: 1, epoch: 'e1', seq: 0, ...payload } });
+    this.say({
+      type: 'connected',
+      payload: { connectionId: 'c1', userId: null, protocol: 1, epoch: 'e1', seq: 0, ...payload },
+    });
     return this;
   }
   /** Takes the frames of a type out of the inbox. */
