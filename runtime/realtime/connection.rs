@@ -270,6 +270,10 @@ fn poll_write_front<S: AsyncWrite + Unpin>(
     context: &mut Context<'_>,
     queue: &VecDeque<Bytes>,
 ) -> Poll<std::io::Result<usize>> {
+    if let (1, Some(only)) = (queue.len(), queue.front()) {
+        // The kernel's way for a single buffer is shorter.
+        return Pin::new(io).poll_write(context, only);
+    }
     let mut slices = [IoSlice::new(&[]); 64];
     let mut used = 0;
     for (slice, frame) in slices.iter_mut().zip(queue) {
