@@ -12,3 +12,5 @@ pub mod protocol;
 pub mod store;
 
 pub mod auth;
+
+pub mod cli;

@@ -2,11 +2,56 @@
 //!
 //! Knows no database and no wire; `store` compares a `Schema` with what it holds.
 
+mod builtin;
+mod check;
+mod describe;
+mod diagnostics;
+mod message;
 pub mod model;
+mod render;
+mod source;
+pub mod text_form;
+mod tree;
 pub mod value;
 
+use std::path::Path;
+
+pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, check};
+pub use describe::{canonical, describe};
+pub use diagnostics::{Code, Diagnostics, MOST_DIAGNOSTICS};
 pub use model::{
     Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, IdKind, OnDelete,
     Pattern, Schema,
 };
+pub use render::Color;
+pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
 pub use value::{Record, Value};
+
+use diagnostics::{Problem, Report};
+
+/// A folder of schema files without errors.
+#[derive(Debug)]
+pub struct Loaded {
+    pub schema: Schema,
+    /// The files that were read, in the order of their names.
+    pub files: Vec<SourceFile>,
+    pub warnings: Diagnostics,
+}
+
+/// Reads and checks every schema file of a folder: `*.toml` and `*.json` directly in it, at most `MOST_FILES` files of
+/// at most `LARGEST_FILE` bytes. An empty folder gives a schema with `User` alone and a warning.
+pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
+    let mut report = Report::default();
+    let files = source::read_folder(dir, &mut report);
+    let schema = check::check_into(&files, &mut report);
+    if !report.is_empty() {
+        return Err(report.finish());
+    }
+    let mut warnings = Report::default();
+    if files.is_empty() {
+        let folder = warnings.add_file(dir.display().to_string());
+        let problem = Problem::new(Code::EmptyFolder, 0..0, "there is no schema file in this folder");
+        warnings.add(folder, problem.help("describe an entity in a file like task.toml (docs/schema.md)"));
+    }
+    Ok(Loaded { schema, files, warnings: warnings.finish() })
+}

@@ -16,7 +16,7 @@ pub struct Generation(pub u64);
 pub type EntityName = Arc<str>;
 
 /// Every entity by name, in the order of the files' names, the built-in `User` among them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schema {
     entities: IndexMap<EntityName, Arc<Entity>>,
     by_plural: IndexMap<Arc<str>, EntityName>,
@@ -144,6 +144,19 @@ pub enum OnDelete {
     Restrict,
     Cascade,
     SetNull,
+}
+
+impl OnDelete {
+    pub const ALL: [OnDelete; 3] = [OnDelete::Restrict, OnDelete::Cascade, OnDelete::SetNull];
+
+    /// The word of the schema file.
+    pub fn word(self) -> &'static str {
+        match self {
+            OnDelete::Restrict => "restrict",
+            OnDelete::Cascade => "cascade",
+            OnDelete::SetNull => "set_null",
+        }
+    }
 }
 
 /// The value of a field that a create leaves out.

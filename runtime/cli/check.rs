@@ -1,0 +1,84 @@
+//! `tidewire check`: what the schema files describe, or everything that is wrong with them.
+//!
+//! Opens no database and listens nowhere.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::schema::{self, Color, Diagnostics, Loaded};
+
+/// How the result is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text(Color),
+    /// An array of diagnostics; empty when nothing is wrong.
+    Json,
+}
+
+/// What a check says on both streams, and whether the files are without errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub stdout: String,
+    pub stderr: String,
+    pub clean: bool,
+}
+
+/// Checks the folder and prints. Exit code 0 without errors, 1 with.
+pub fn run(schemas: &Path, json: bool) -> ExitCode {
+    let color =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let form = match (json, color) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Text(Color::Always),
+        (false, false) => Form::Text(Color::Never),
+    };
+    let verdict = judge(schemas, form);
+    // A reader that went away, as `head` does, leaves the verdict as it is.
+    let _ = std::io::stderr().write_all(verdict.stderr.as_bytes());
+    let _ = std::io::stdout().write_all(verdict.stdout.as_bytes());
+    if verdict.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Checks the folder without printing.
+pub fn judge(schemas: &Path, form: Form) -> Verdict {
+    let loaded = schema::load(schemas);
+    let clean = loaded.is_ok();
+    let (stdout, stderr) = match (&loaded, form) {
+        (Ok(loaded), Form::Json) => (json_text(&loaded.warnings), String::new()),
+        (Err(errors), Form::Json) => (json_text(errors), String::new()),
+        (Ok(loaded), Form::Text(color)) => (found(schemas, loaded), loaded.warnings.render(color)),
+        (Err(errors), Form::Text(color)) => (String::new(), errors.render(color) + &counted(errors)),
+    };
+    Verdict { stdout, stderr, clean }
+}
+
+fn json_text(diagnostics: &Diagnostics) -> String {
+    format!("{:#}\n", diagnostics.to_json())
+}
+
+fn counted(errors: &Diagnostics) -> String {
+    match errors.len() {
+        1 => "1 error\n".to_owned(),
+        count => format!("{count} errors\n"),
+    }
+}
+
+/// One line for each entity, and the count.
+fn found(schemas: &Path, loaded: &Loaded) -> String {
+    let entities: Vec<_> = loaded.schema.entities().collect();
+    let name_width = entities.iter().map(|entity| entity.name.len()).max().unwrap_or(0);
+    let plural_width = entities.iter().map(|entity| entity.plural.len()).max().unwrap_or(0);
+    let mut text = format!("{}: {}\n", schemas.display(), count(loaded.files.len(), "file", "files"));
+    for entity in &entities {
+        let fields = count(entity.fields.len(), "field", "fields");
+        let line = format!("  {:name_width$}  /api/{:plural_width$}  {fields}", entity.name, entity.plural);
+        writeln!(text, "{line}").expect("a String takes every text");
+    }
+    text + &format!("{}, no errors\n", count(entities.len(), "entity", "entities"))
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}

@@ -1,0 +1,100 @@
+//! What concerns several files: names and plurals that must differ, references that must lead somewhere.
+//!
+//! Knows no tree: it looks at drafts.
+
+use std::collections::HashMap;
+
+use super::MOST_ENTITIES;
+use super::entity::Draft;
+use crate::schema::builtin::{USER, USER_PLURAL};
+use crate::schema::diagnostics::{Code, Problem, Report};
+use crate::schema::message::{quoted, suggestion};
+use crate::schema::tree::Span;
+
+/// Checks all drafts together. `names_known` is false when the entity of some file could not be made out, and then no
+/// reference is called unknown.
+pub(super) fn check(drafts: &[Draft], names_known: bool, report: &mut Report) {
+    too_many(drafts, report);
+    duplicate_names(drafts, report);
+    duplicate_plurals(drafts, report);
+    if names_known && drafts.iter().all(|draft| draft.name_span.is_some()) {
+        unknown_references(drafts, report);
+    }
+}
+
+fn named(drafts: &[Draft]) -> impl Iterator<Item = (&Draft, &Span)> {
+    drafts.iter().filter_map(|draft| Some((draft, draft.name_span.as_ref()?)))
+}
+
+fn too_many(drafts: &[Draft], report: &mut Report) {
+    let own: Vec<_> = named(drafts).filter(|(draft, _)| &*draft.entity.name != USER).collect();
+    if let Some((over, span)) = own.get(MOST_ENTITIES) {
+        let message = format!("{} entities, and a schema has at most {MOST_ENTITIES}", own.len());
+        let problem = Problem::new(Code::TooMany, (*span).clone(), message).label("one too many");
+        report.add(over.file, problem.help("take some out of the folder"));
+    }
+}
+
+fn duplicate_names(drafts: &[Draft], report: &mut Report) {
+    let mut seen: HashMap<&str, (usize, &Span)> = HashMap::new();
+    for (draft, span) in named(drafts) {
+        let name = &*draft.entity.name;
+        if let Some((file, first)) = seen.get(name) {
+            let message = format!("two files describe the entity {}", quoted(name));
+            let problem =
+                Problem::new(Code::DuplicateEntity, span.clone(), message).label("described again here");
+            let problem = problem.also_in(*file, (*first).clone(), "described here first");
+            report.add(draft.file, problem.help("give one of them another name, or merge the two files"));
+        } else {
+            seen.insert(name, (draft.file, span));
+        }
+    }
+}
+
+fn duplicate_plurals(drafts: &[Draft], report: &mut Report) {
+    let mut seen: HashMap<&str, &Draft> = HashMap::new();
+    let has_user_file = named(drafts).any(|(draft, _)| &*draft.entity.name == USER);
+    for (draft, _) in named(drafts).filter(|(draft, _)| !draft.entity.plural.is_empty()) {
+        let plural = &*draft.entity.plural;
+        let problem = |first: &str| {
+            let (this, plural) = (quoted(&draft.entity.name), quoted(plural));
+            Problem::new(
+                Code::DuplicatePlural,
+                draft.plural_span.clone(),
+                format!("{this} and {first} have the plural {plural}"),
+            )
+            .label("plural of this one")
+            .help("give one of them another: plural = \"…\"")
+        };
+        match seen.get(plural) {
+            // Two files for one entity have been reported as that.
+            Some(first) if first.entity.name == draft.entity.name => {}
+            Some(first) => {
+                let problem = problem(&quoted(&first.entity.name));
+                report.add(
+                    draft.file,
+                    problem.also_in(first.file, first.plural_span.clone(), "and of this one"),
+                );
+            }
+            None if plural == USER_PLURAL && !has_user_file => {
+                report.add(draft.file, problem("the built-in `User`"));
+            }
+            None => drop(seen.insert(plural, draft)),
+        }
+    }
+}
+
+fn unknown_references(drafts: &[Draft], report: &mut Report) {
+    let mut known: Vec<&str> = named(drafts).map(|(draft, _)| &*draft.entity.name).collect();
+    if !known.contains(&USER) {
+        known.push(USER);
+    }
+    for draft in drafts {
+        for site in draft.refs.iter().filter(|site| !known.contains(&site.entity.as_str())) {
+            let message = format!("there is no entity {} to refer to", quoted(&site.entity));
+            let problem =
+                Problem::new(Code::UnknownEntity, site.span.clone(), message).label("unknown entity");
+            report.add(draft.file, problem.help(suggestion(&site.entity, &known, "the entities are")));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The default of a field: a constant of its type and within its constraints, or `user.id`, or `now`.
+//!
+//! Knows no other field.
+
+use super::kind::{LARGEST_INT, SMALLEST_INT};
+use super::reader::Reader;
+use crate::ids::RecordId;
+use crate::schema::builtin::USER;
+use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::message::{quoted, suggestion};
+use crate::schema::model::{FieldDefault, FieldKind};
+use crate::schema::text_form;
+use crate::schema::tree::{Data, Entry, Node};
+use crate::schema::value::{Value, write_json_of};
+
+/// Why a value cannot be the default of a field.
+struct Refusal {
+    code: Code,
+    message: String,
+    help: String,
+}
+
+/// Checks `default = …` of a field of the kind `kind`.
+pub(super) fn check(entry: &Entry, kind: &FieldKind, reader: &mut Reader<'_>) -> Option<FieldDefault> {
+    let data = &entry.value.data;
+    if *data == Data::Null {
+        return reader.wrong_kind(entry, "a value", "");
+    }
+    let checked = match source(data, kind) {
+        Some(from) => from,
+        None => constant(&entry.value, kind)
+            .and_then(|value| within(&value, kind).map(|()| value))
+            .map(FieldDefault::Value),
+    };
+    checked
+        .map_err(|refusal| {
+            let problem = Problem::new(refusal.code, entry.value.span.clone(), refusal.message);
+            reader.add(problem.label("this default").help(refusal.help));
+        })
+        .ok()
+}
+
+/// `user.id` and `now`, where they are not constants: `None` for a constant.
+fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, Refusal>> {
+    let Data::Text(word) = data else { return None };
+    match (word.as_str(), kind) {
+        ("user.id", FieldKind::Text { .. }) => Some(Ok(FieldDefault::UserId)),
+        ("user.id", FieldKind::Ref { entity, .. }) if &**entity == USER => Some(Ok(FieldDefault::UserId)),
+        ("user.id", FieldKind::Enum { .. } | FieldKind::Json) => None,
+        ("user.id", _) => Some(Err(Refusal {
+            code: Code::DefaultSource,
+            message: "only a text field or a ref to User can default to `user.id`".to_owned(),
+            help: "use type = \"ref\", entity = \"User\"".to_owned(),
+        })),
+        ("now", FieldKind::Date | FieldKind::Datetime) => Some(Ok(FieldDefault::Now)),
+        ("now", FieldKind::Int { .. } | FieldKind::Float { .. } | FieldKind::Bool | FieldKind::Uuid) => {
+            Some(Err(Refusal {
+                code: Code::DefaultSource,
+                message: "only a date or datetime field can default to `now`".to_owned(),
+                help: "use type = \"datetime\"".to_owned(),
+            }))
+        }
+        _ => None,
+    }
+}
+
+fn constant(node: &Node, kind: &FieldKind) -> Result<Value, Refusal> {
+    let refused = |expected: &str| Refusal {
+        code: Code::DefaultType,
+        message: format!(
+            "the default of {} {} field must be {expected}, found {}",
+            article(kind),
+            kind.word(),
+            found(&node.data)
+        ),
+        help: "correct it, or leave `default` out".to_owned(),
+    };
+    match (kind, &node.data) {
+        (FieldKind::Text { .. }, Data::Text(text)) if !text.contains('\0') => Ok(Value::Text(text.clone())),
+        (FieldKind::Text { .. }, _) => Err(refused("a string without U+0000")),
+        (FieldKind::Int { .. }, Data::Int(number @ SMALLEST_INT..=LARGEST_INT)) => Ok(Value::Int(*number)),
+        (FieldKind::Int { .. }, _) => Err(refused("an integer within ±9007199254740991")),
+        (FieldKind::Float { .. }, Data::Int(number)) => Ok(Value::Float(*number as f64)),
+        (FieldKind::Float { .. }, Data::Float(number)) => Ok(Value::Float(*number)),
+        (FieldKind::Float { .. }, _) => Err(refused("a number")),
+        (FieldKind::Bool, Data::Bool(value)) => Ok(Value::Bool(*value)),
+        (FieldKind::Bool, _) => Err(refused("true or false")),
+        (FieldKind::Enum { .. }, Data::Text(text)) => Ok(Value::Text(text.clone())),
+        (FieldKind::Enum { .. }, _) => Err(refused("one of its values")),
+        (FieldKind::Json, _) => json(node).map(Value::Json),
+        (FieldKind::Date, Data::Text(text) | Data::Datetime(text)) => text_form::date(text)
+            .map(Value::Text)
+            .ok_or_else(|| refused("`now` or a day like \"2026-11-21\"")),
+        (FieldKind::Date, _) => Err(refused("`now` or a day like \"2026-11-21\"")),
+        (FieldKind::Datetime, Data::Text(text) | Data::Datetime(text)) => text_form::datetime(text)
+            .map(Value::Text)
+            .ok_or_else(|| refused("`now` or a time like \"2026-11-21T08:00:00Z\"")),
+        (FieldKind::Datetime, _) => Err(refused("`now` or a time like \"2026-11-21T08:00:00Z\"")),
+        (FieldKind::Ref { entity, .. }, Data::Text(text)) if &**entity == USER => RecordId::parse_text(text)
+            .map(id_value)
+            .map_err(|_| refused("the id of a User: 1 to 128 characters")),
+        (FieldKind::Uuid | FieldKind::Ref { .. }, Data::Text(text)) => {
+            RecordId::parse_uuid(text).map(id_value).map_err(|_| refused("a UUID"))
+        }
+        (FieldKind::Uuid | FieldKind::Ref { .. }, _) => Err(refused("a UUID")),
+    }
+}
+
+fn id_value(id: RecordId) -> Value {
+    Value::Text(id.as_str().to_owned())
+}
+
+fn article(kind: &FieldKind) -> &'static str {
+    if kind.word().starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
+}
+
+fn found(data: &Data) -> String {
+    match data {
+        Data::Text(text) | Data::Datetime(text) => quoted(text),
+        Data::Int(number) => quoted(&number.to_string()),
+        Data::Null | Data::Bool(_) | Data::Float(_) | Data::List(_) | Data::Table(_) => {
+            data.noun().to_owned()
+        }
+    }
+}
+
+/// Whether a value of the right type keeps the field's own constraints.
+fn within(value: &Value, kind: &FieldKind) -> Result<(), Refusal> {
+    let against = |message: String, help: String| Err(Refusal { code: Code::DefaultRange, message, help });
+    let bound = "change the default or the bound".to_owned();
+    match (kind, value) {
+        (FieldKind::Text { min, max, pattern }, Value::Text(text)) => {
+            let length = text.chars().count() as u64;
+            if let Some(min) = min.filter(|min| length < *min) {
+                return against(format!("the default has {length} characters, and `min` is {min}"), bound);
+            }
+            if let Some(max) = max.filter(|max| length > *max) {
+                return against(format!("the default has {length} characters, and `max` is {max}"), bound);
+            }
+            match pattern.as_ref().filter(|pattern| !pattern.0.is_match(text)) {
+                Some(_) => against(
+                    "the default does not match the pattern".to_owned(),
+                    "change one of the two".to_owned(),
+                ),
+                None => Ok(()),
+            }
+        }
+        (FieldKind::Int { min, max }, Value::Int(number)) => between(*number, *min, *max),
+        (FieldKind::Float { min, max }, Value::Float(number)) => between(*number, *min, *max),
+        // Without any value the values themselves have been reported.
+        (FieldKind::Enum { values }, Value::Text(text)) if !values.is_empty() => {
+            if values.iter().any(|value| **value == **text) {
+                return Ok(());
+            }
+            let known: Vec<&str> = values.iter().map(|value| &**value).collect();
+            against(
+                format!("the default {} is not among the values", quoted(text)),
+                suggestion(text, &known, "the values are"),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn between<T: PartialOrd + std::fmt::Display>(
+    number: T,
+    min: Option<T>,
+    max: Option<T>,
+) -> Result<(), Refusal> {
+    let refusal = |message: String| {
+        Err(Refusal { code: Code::DefaultRange, message, help: "change the default or the bound".to_owned() })
+    };
+    match (min, max) {
+        (Some(min), _) if number < min => refusal(format!("the default {number} is below `min`, {min}")),
+        (_, Some(max)) if number > max => refusal(format!("the default {number} is above `max`, {max}")),
+        _ => Ok(()),
+    }
+}
+
+/// Compact JSON with keys in file order.
+fn json(node: &Node) -> Result<String, Refusal> {
+    let mut out = Vec::new();
+    write(node, &mut out)?;
+    Ok(String::from_utf8(out).expect("JSON writers produce UTF-8"))
+}
+
+fn write(node: &Node, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    match &node.data {
+        Data::Null => out.extend_from_slice(b"null"),
+        Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Data::Int(number) => write_json_of(number, out),
+        Data::Float(number) => write_json_of(number, out),
+        Data::Text(text) => write_json_of(text, out),
+        Data::Datetime(text) => {
+            return Err(Refusal {
+                code: Code::DefaultType,
+                message: format!("JSON has no dates, found {}", quoted(text)),
+                help: "put it in double quotes".to_owned(),
+            });
+        }
+        Data::List(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out)?;
+            }
+            out.push(b']');
+        }
+        Data::Table(table) => {
+            out.push(b'{');
+            for (at, entry) in table.entries.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write_json_of(&entry.key, out);
+                out.push(b':');
+                write(&entry.value, out)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The `[[index]]` tables of an entity.
+//!
+//! Knows the entity's fields, no database.
+
+use super::MOST_INDEXES;
+use super::names::RECORD_FIELDS;
+use super::reader::Reader;
+use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::message::{quoted, suggestion};
+use crate::schema::model::{Entity, FieldIndex, FieldKind};
+use crate::schema::tree::{Data, Entry, Node, Span};
+
+const EXAMPLE: &str = "fields = [\"status\", \"due\"]";
+
+/// Every index of the entity. `known` are all field names of the file, those of fields with problems too.
+pub(super) fn check(
+    entry: &Entry,
+    entity: &Entity,
+    known: &[&str],
+    reader: &mut Reader<'_>,
+) -> Vec<Vec<FieldIndex>> {
+    let Some(items) = reader.list(entry, "[[index]]") else { return Vec::new() };
+    if let Some(over) = items.get(MOST_INDEXES) {
+        let message = format!("{} indexes, and an entity has at most {MOST_INDEXES}", items.len());
+        let problem = Problem::new(Code::TooMany, over.span.clone(), message).label("one too many");
+        reader.add(
+            problem.help("each index slows every write: keep those that lists are filtered and sorted by"),
+        );
+    }
+    let mut indexes: Vec<(Vec<FieldIndex>, Span)> = Vec::new();
+    for item in items {
+        let Some((fields, span)) = one(item, entity, known, reader) else { continue };
+        if let Some((_, first)) = indexes.iter().find(|(other, _)| *other == fields) {
+            let problem =
+                Problem::new(Code::IndexRepeated, span, "the same index is given twice").label("second time");
+            reader.add(problem.also(first.clone(), "first time").help("take one out"));
+            continue;
+        }
+        indexes.push((fields, span));
+    }
+    indexes.into_iter().map(|(fields, _)| fields).collect()
+}
+
+/// One index, and where its fields stand; `None` if anything is wrong with it.
+fn one(
+    item: &Node,
+    entity: &Entity,
+    known: &[&str],
+    reader: &mut Reader<'_>,
+) -> Option<(Vec<FieldIndex>, Span)> {
+    let Data::Table(table) = &item.data else {
+        let message = format!("an index must be a table, found {}", item.data.noun());
+        let problem = Problem::new(Code::WrongKind, item.span.clone(), message).label("expected a table");
+        reader.add(problem.help(format!("write [[index]] and below it {EXAMPLE}")));
+        return None;
+    };
+    reader.unknown_keys(table, &["fields"], &[], "of an index");
+    let Some(entry) = table.get("fields") else {
+        let problem = Problem::new(Code::MissingKey, item.span.clone(), "this index has no `fields`");
+        reader.add(problem.label("no `fields`").help(format!("add them: {EXAMPLE}")));
+        return None;
+    };
+    let items = reader.list(entry, EXAMPLE)?;
+    if items.is_empty() {
+        let problem = Problem::new(Code::IndexRepeated, entry.value.span.clone(), "this index has no fields");
+        reader.add(problem.label("empty").help(format!("name at least one: {EXAMPLE}")));
+        return None;
+    }
+    let mut fields: Vec<FieldIndex> = Vec::with_capacity(items.len());
+    let mut sound = true;
+    for item in items {
+        match member(item, entity, known, reader) {
+            Some(at) if fields.contains(&at) => {
+                let message = format!("{} is twice in this index", quoted(&entity.at(at).name));
+                let problem =
+                    Problem::new(Code::IndexRepeated, item.span.clone(), message).label("second time");
+                reader.add(problem.help("take one out"));
+                sound = false;
+            }
+            Some(at) => fields.push(at),
+            None => sound = false,
+        }
+    }
+    sound.then(|| (fields, entry.value.span.clone()))
+}
+
+fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<FieldIndex> {
+    let problem = |code, message: String| Problem::new(code, item.span.clone(), message);
+    let Data::Text(name) = &item.data else {
+        let message = format!("a field of an index is named by a string, found {}", item.data.noun());
+        reader.add(problem(Code::WrongKind, message).label("expected a string").help(EXAMPLE));
+        return None;
+    };
+    match entity.field(name) {
+        Some((_, field)) if field.kind == FieldKind::Json => {
+            let message = format!("{} is a json field and cannot be in an index", quoted(name));
+            let help = "keep what lists are filtered by in a field of its own";
+            reader.add(problem(Code::IndexJson, message).label("not for json").help(help));
+            None
+        }
+        Some((at, _)) => Some(at),
+        None if known.contains(&name.as_str()) => None,
+        None if RECORD_FIELDS.contains(&name.as_str()) => {
+            let message = format!("{} cannot be in an index", quoted(name));
+            let help = "an index names fields of the file only";
+            reader.add(problem(Code::IndexUnknown, message).label("not a field of the file").help(help));
+            None
+        }
+        None => {
+            let message = format!("there is no field {} to be in an index", quoted(name));
+            let help = suggestion(name, known, "the fields are");
+            reader.add(problem(Code::IndexUnknown, message).label("unknown field").help(help));
+            None
+        }
+    }
+}

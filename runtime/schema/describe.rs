@@ -1,0 +1,115 @@
+//! A `Schema` as JSON: for `GET /api/schema`, and in the canonical form that a database keeps beside its records.
+//!
+//! Knows no HTTP and no database.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::model::{Access, Entity, Field, FieldDefault, FieldKind, Generation, IdKind, Schema};
+use super::value::Value;
+
+/// Grows when the canonical form itself changes.
+const CANONICAL_FORMAT: u64 = 1;
+
+/// What `GET /api/schema` answers: names, types and constraints; no access rules.
+pub fn describe(schema: &Schema, generation: Generation) -> Json {
+    json!({
+        "generation": generation,
+        "entities": schema.entities().map(|entity| entity_json(entity)).collect::<Vec<_>>(),
+    })
+}
+
+/// One text for all schemas that mean the same: equal exactly when entities, fields (and their order, which is the
+/// order of a record's JSON), constraints, indexes, labels and access rules are. The order of files does not count.
+pub fn canonical(schema: &Schema) -> String {
+    let mut entities: Vec<&Entity> = schema.entities().map(|entity| &**entity).collect();
+    entities.sort_by(|left, right| left.name.cmp(&right.name));
+    let entities: Vec<Json> = entities
+        .into_iter()
+        .map(|entity| {
+            let mut json = entity_json(entity);
+            json["access"] = access_json(&entity.access);
+            json
+        })
+        .collect();
+    let mut json = json!({ "format": CANONICAL_FORMAT, "entities": entities });
+    // A map keeps its keys sorted or in order of insertion, as the features of the whole build decide.
+    json.sort_all_objects();
+    json.to_string()
+}
+
+fn entity_json(entity: &Entity) -> Json {
+    let names = |index: &Vec<_>| index.iter().map(|at| &*entity.at(*at).name).collect::<Vec<_>>();
+    json!({
+        "name": entity.name,
+        "plural": entity.plural,
+        "label": entity.label.map(|at| entity.at(at).name.clone()),
+        "id": match entity.id_kind { IdKind::Uuid => "uuid", IdKind::Text => "text" },
+        "fields": entity.fields.iter().map(field_json).collect::<Vec<_>>(),
+        "indexes": entity.indexes.iter().map(names).collect::<Vec<_>>(),
+    })
+}
+
+fn field_json(field: &Field) -> Json {
+    let mut json = Map::new();
+    let mut put = |key: &str, value: Json| drop(json.insert(key.to_owned(), value));
+    put("name", json!(field.name));
+    put("type", json!(field.kind.word()));
+    put("required", json!(field.required));
+    put("unique", json!(field.unique));
+    put("readonly", json!(field.readonly));
+    let mut put_some = |key: &str, value: Json| {
+        if !value.is_null() {
+            put(key, value);
+        }
+    };
+    match &field.kind {
+        FieldKind::Text { min, max, pattern } => {
+            put_some("min", json!(min));
+            put_some("max", json!(max));
+            put_some("pattern", json!(pattern.as_ref().map(|pattern| pattern.0.as_str())));
+        }
+        FieldKind::Int { min, max } => {
+            put_some("min", json!(min));
+            put_some("max", json!(max));
+        }
+        FieldKind::Float { min, max } => {
+            put_some("min", json!(min));
+            put_some("max", json!(max));
+        }
+        FieldKind::Enum { values } => put("values", json!(values)),
+        FieldKind::Ref { entity, on_delete } => {
+            put("entity", json!(entity));
+            put("on_delete", json!(on_delete.word()));
+        }
+        FieldKind::Bool | FieldKind::Json | FieldKind::Date | FieldKind::Datetime | FieldKind::Uuid => {}
+    }
+    if let Some(default) = &field.default {
+        put("default", default_json(default));
+    }
+    Json::Object(json)
+}
+
+/// A constant as it would stand in a record; a source as `{"from": …}`. Only a json field has an object as constant, and
+/// no json field has a source, so the type tells the two apart.
+fn default_json(default: &FieldDefault) -> Json {
+    match default {
+        FieldDefault::UserId => json!({ "from": "user.id" }),
+        FieldDefault::Now => json!({ "from": "now" }),
+        FieldDefault::Value(value) => value_json(value),
+    }
+}
+
+fn value_json(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Int(number) => json!(number),
+        Value::Float(number) => json!(number),
+        Value::Text(text) => json!(text),
+        Value::Json(raw) => serde_json::from_str(raw).unwrap_or(Json::Null),
+    }
+}
+
+fn access_json(access: &Access) -> Json {
+    json!({ "read": access.read, "create": access.create, "update": access.update, "delete": access.delete })
+}

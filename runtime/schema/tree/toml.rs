@@ -1,0 +1,78 @@
+//! TOML text to the spanned tree.
+//!
+//! Knows the `toml` crate, which no other file of the schema uses.
+
+use toml::Spanned;
+use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
+
+use super::super::diagnostics::{Code, Problem};
+use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table};
+
+pub(super) fn parse(text: &str) -> Parsed {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut problems: Vec<Problem> = errors.iter().map(|error| syntax_problem(error, text)).collect();
+    let root = table(root.get_ref(), &mut problems, 0);
+    Parsed { root: Some(root), problems }
+}
+
+fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    if error.message().contains("duplicate key") {
+        return Problem::new(Code::DuplicateKey, span, "this key was given before")
+            .label("second time")
+            .help("keep one of the two");
+    }
+    let message = format!("this is not TOML: {}", error.message());
+    Problem::new(Code::Syntax, span, message)
+        .label("here")
+        .help("write `key = value`; strings stand in double quotes, lists in [ ]")
+}
+
+fn table(from: &DeTable<'_>, problems: &mut Vec<Problem>, depth: usize) -> Table {
+    let entries = from.iter().map(|(key, value)| Entry {
+        key: key.get_ref().to_string(),
+        key_span: key.span(),
+        value: node(value, problems, depth + 1),
+    });
+    Table { entries: entries.collect() }
+}
+
+fn node(from: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>, depth: usize) -> Node {
+    let span = from.span();
+    if depth > DEEPEST {
+        problems.push(Problem::too_deep(span.clone(), DEEPEST));
+        return Node { span, data: Data::Null };
+    }
+    let data = match from.get_ref() {
+        DeValue::String(text) => Data::Text(text.to_string()),
+        DeValue::Integer(number) => integer(number, &span, problems),
+        DeValue::Float(number) => float(number, &span, problems),
+        DeValue::Boolean(value) => Data::Bool(*value),
+        DeValue::Datetime(value) => Data::Datetime(value.to_string()),
+        DeValue::Array(items) => {
+            Data::List(items.iter().map(|item| node(item, problems, depth + 1)).collect())
+        }
+        DeValue::Table(entries) => Data::Table(table(entries, problems, depth)),
+    };
+    Node { span, data }
+}
+
+fn integer(number: &DeInteger<'_>, span: &Span, problems: &mut Vec<Problem>) -> Data {
+    i64::from_str_radix(number.as_str(), number.radix()).map_or_else(
+        |_| {
+            problems.push(Problem::number_too_large(span.clone()));
+            Data::Int(0)
+        },
+        Data::Int,
+    )
+}
+
+fn float(number: &DeFloat<'_>, span: &Span, problems: &mut Vec<Problem>) -> Data {
+    match number.as_str().parse::<f64>() {
+        Ok(value) if value.is_finite() => Data::Float(value),
+        _ => {
+            problems.push(Problem::number_too_large(span.clone()));
+            Data::Float(0.0)
+        }
+    }
+}
