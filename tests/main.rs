@@ -1,1 +1,3 @@
+//! All integration tests, in one binary: a second one would double the time of every rebuild.
 
+mod schema_files;

@@ -79,19 +79,23 @@ fn named(root: &Table, reader: &mut Reader<'_>) -> Draft {
         }
         return draft;
     }
-    draft.entity.plural = match root.get("plural") {
-        Some(entry) => {
-            draft.plural_span = entry.value.span.clone();
-            reader.text(entry, "plural = \"tasks\"").unwrap_or_default().into()
-        }
-        None => default_plural(name).into(),
-    };
-    if !draft.entity.plural.is_empty() || root.get("plural").is_some_and(is_text) {
-        names::plural(&draft.entity.plural, &draft.plural_span)
-            .into_iter()
-            .for_each(|problem| reader.add(problem));
-    }
+    draft.entity.plural = plural(name, root, &mut draft.plural_span, reader).into();
     draft
+}
+
+/// The plural, and in `span` where it stands if it stands anywhere. One made of a bad name is not looked at.
+fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut Reader<'_>) -> String {
+    let plural = match root.get("plural") {
+        Some(entry) => {
+            let Some(plural) = reader.text(entry, "plural = \"tasks\"") else { return String::new() };
+            *span = entry.value.span.clone();
+            plural.to_owned()
+        }
+        None if names::entity(name, span).is_some() => return String::new(),
+        None => default_plural(name),
+    };
+    names::plural(&plural, span).into_iter().for_each(|problem| reader.add(problem));
+    plural
 }
 
 fn name<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<(&'t str, Span)> {
@@ -218,10 +222,6 @@ fn access(entry: &Entry, reader: &mut Reader<'_>) -> Access {
         None
     };
     Access { read: rule("read"), create: rule("create"), update: rule("update"), delete: rule("delete") }
-}
-
-fn is_text(entry: &Entry) -> bool {
-    entry.value.data.as_text().is_some()
 }
 
 fn default_plural(name: &str) -> String {
