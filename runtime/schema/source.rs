@@ -112,10 +112,15 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         let message = format!("this file is larger than {LARGEST_FILE} bytes");
         return Err(Problem::new(Code::TooLarge, 0..0, message).help("one file describes one entity"));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
-        Problem::new(Code::NotUtf8, 0..0, format!("line {line} of this file is not UTF-8"))
-            .help("save the file as UTF-8 in your editor")
-    })
+    match String::from_utf8(bytes) {
+        // Some editors begin a file with a byte order mark, which is no part of its text.
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => Err(not_utf8(error.as_bytes(), error.utf8_error().valid_up_to())),
+    }
+}
+
+fn not_utf8(bytes: &[u8], at: usize) -> Problem {
+    let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+    Problem::new(Code::NotUtf8, 0..0, format!("line {line} of this file is not UTF-8"))
+        .help("save the file as UTF-8 in your editor")
 }

@@ -193,6 +193,18 @@ fn files_that_cannot_be_texts_are_told_beside_the_errors_of_the_others() {
 }
 
 #[test]
+fn files_of_windows_editors_are_read_and_shown_like_others() {
+    let dir = tempfile::tempdir().expect("a temp folder");
+    let (toml, json) = (dir.path().join("a.toml"), dir.path().join("b.json"));
+    fs::write(&toml, "\u{feff}entity = \"A\"\r\n[fields]\r\nf = { type = \"int\" }\r\n").unwrap();
+    fs::write(&json, "\u{feff}{\"entity\": \"B\",\r\n\"fields\": {\"f\": {\"type\": \"int\"}}}\r\n").unwrap();
+    load(dir.path()).unwrap_or_else(|errors| panic!("{errors}"));
+    fs::write(&toml, "entity = \"A\"\r\n[fields]\r\nf = { type = \"itn\" }\r\n").unwrap();
+    let errors = load(dir.path()).expect_err("a wrong type").to_string();
+    assert!(errors.contains("3 | f = { type = \"itn\" }\n"), "{errors}");
+}
+
+#[test]
 fn a_clean_check_as_json_is_an_empty_array() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     assert_eq!(judge(&dir, Form::Json).stdout, "[]\n");

@@ -63,6 +63,7 @@ fn deep_and_long_texts_are_answered() {
     ];
     for (name, text) in texts {
         survives(&[source(name, &text)]);
+        assert!(errors(&[source(name, &text)]).len() <= 10, "one fault is not told a hundred times");
     }
 }
 

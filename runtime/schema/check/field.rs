@@ -25,12 +25,14 @@ pub(super) struct Checked {
 pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader)?;
+    // Before the type, without which the rest is not looked at.
+    let [required, unique, readonly] = ["required", "unique", "readonly"].map(|key| reader.flag(table, key));
     let kind = kind::check(entry, table, reader)?;
     let field = Field {
         name: entry.key.as_str().into(),
-        required: reader.flag(table, "required"),
-        unique: reader.flag(table, "unique"),
-        readonly: reader.flag(table, "readonly"),
+        required,
+        unique,
+        readonly,
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
         kind,
     };
