@@ -80,7 +80,7 @@ pub(super) struct Problem {
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) label: String,
-    pub(super) also: Option<Also>,
+    pub(super) also: Option<Box<Also>>,
     pub(super) help: String,
 }
 
@@ -111,12 +111,12 @@ impl Problem {
 
     /// A second place in the same file.
     pub(super) fn also(self, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some(Also { file: None, span, label: label.into() }), ..self }
+        Problem { also: Some(Box::new(Also { file: None, span, label: label.into() })), ..self }
     }
 
     /// A second place in any file.
     pub(super) fn also_in(self, file: usize, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some(Also { file: Some(file), span, label: label.into() }), ..self }
+        Problem { also: Some(Box::new(Also { file: Some(file), span, label: label.into() })), ..self }
     }
 
     pub(super) fn too_deep(span: Range<usize>, deepest: usize) -> Problem {

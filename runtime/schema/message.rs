@@ -56,7 +56,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// "did you mean `x`?", or the words that are known.
-pub(super) fn suggestion<'a>(word: &str, known: &[&'a str], what: &str) -> String {
+pub(super) fn suggestion(word: &str, known: &[&str], what: &str) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean {}?", quoted(near)),
         None if known.len() <= 16 => format!("{what}: {}", list(known.iter().copied())),

@@ -100,6 +100,8 @@ impl<'a> Excerpt<'a> {
         let end = spans.iter().map(|span| span.start).max().unwrap_or(0).min(text.len());
         let from = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let to = text[end..].find('\n').map_or(text.len(), |at| end + at);
+        // The carriage return of a Windows line is no part of it, unless the place is that very byte.
+        let to = if text[end..to].ends_with('\r') { to - 1 } else { to };
         Excerpt { file, lines: from..to, first_line: 1 + text[..from].matches('\n').count() }
     }
 

@@ -3,7 +3,7 @@
 //! Knows no TOML, no JSON and no entity. Reads files, writes none.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::{Code, Problem, Report};
@@ -87,19 +87,15 @@ fn schema_paths(dir: &Path) -> std::io::Result<Vec<(PathBuf, Format)>> {
 
 fn no_folder(dir: &Path, error: &std::io::Error) -> Problem {
     let shown = quoted(&dir.display().to_string());
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Problem::new(Code::NoFolder, 0..0, format!("there is no schema folder {shown}")).help(
-                "create it with one file per entity (docs/schema.md), or name another with --schemas DIR",
-            )
-        }
-        std::io::ErrorKind::NotADirectory => {
-            Problem::new(Code::NoFolder, 0..0, format!("{shown} is not a folder"))
-                .help("--schemas takes the folder that holds the schema files")
-        }
-        _ => Problem::new(Code::NoFolder, 0..0, format!("the schema folder {shown} cannot be read: {error}"))
-            .help("check its owner and permissions"),
-    }
+    let (message, help) = if error.kind() == ErrorKind::NotFound {
+        let help = "create it with one file per entity (docs/schema.md), or name another with --schemas DIR";
+        (format!("there is no schema folder {shown}"), help)
+    } else if error.kind() == ErrorKind::NotADirectory {
+        (format!("{shown} is not a folder"), "--schemas takes the folder that holds the schema files")
+    } else {
+        (format!("the schema folder {shown} cannot be read: {error}"), "check its owner and permissions")
+    };
+    Problem::new(Code::NoFolder, 0..0, message).help(help)
 }
 
 fn read_text(path: &Path) -> Result<String, Problem> {
@@ -116,10 +112,15 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         let message = format!("this file is larger than {LARGEST_FILE} bytes");
         return Err(Problem::new(Code::TooLarge, 0..0, message).help("one file describes one entity"));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
-        Problem::new(Code::NotUtf8, 0..0, format!("line {line} of this file is not UTF-8"))
-            .help("save the file as UTF-8 in your editor")
-    })
+    match String::from_utf8(bytes) {
+        // Some editors begin a file with a byte order mark, which is no part of its text.
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => Err(not_utf8(error.as_bytes(), error.utf8_error().valid_up_to())),
+    }
+}
+
+fn not_utf8(bytes: &[u8], at: usize) -> Problem {
+    let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+    Problem::new(Code::NotUtf8, 0..0, format!("line {line} of this file is not UTF-8"))
+        .help("save the file as UTF-8 in your editor")
 }

@@ -71,6 +71,31 @@ impl Table {
 }
 
 impl Data {
+    pub(super) fn as_bool(&self) -> Option<bool> {
+        if let Data::Bool(value) = self { Some(*value) } else { None }
+    }
+
+    pub(super) fn as_int(&self) -> Option<i64> {
+        if let Data::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// Of an integer too: `1` is as good as `1.0` where a fraction may stand.
+    pub(super) fn as_float(&self) -> Option<f64> {
+        if let Data::Float(number) = self { Some(*number) } else { self.as_int().map(|number| number as f64) }
+    }
+
+    pub(super) fn as_text(&self) -> Option<&str> {
+        if let Data::Text(text) = self { Some(text) } else { None }
+    }
+
+    pub(super) fn as_list(&self) -> Option<&[Node]> {
+        if let Data::List(items) = self { Some(items) } else { None }
+    }
+
+    pub(super) fn as_table(&self) -> Option<&Table> {
+        if let Data::Table(table) = self { Some(table) } else { None }
+    }
+
     /// With an article, for "expected a string, found …".
     pub(super) fn noun(&self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! Knows no other field.
 
-use super::kind::LARGEST_INT;
+use super::kind::{LARGEST_INT, SMALLEST_INT};
 use super::reader::Reader;
 use crate::ids::RecordId;
 use crate::schema::builtin::USER;
@@ -77,10 +77,8 @@ fn constant(node: &Node, kind: &FieldKind) -> Result<Value, Refusal> {
     };
     match (kind, &node.data) {
         (FieldKind::Text { .. }, Data::Text(text)) if !text.contains('\0') => Ok(Value::Text(text.clone())),
-        (FieldKind::Text { .. }, _) => Err(refused("a string")),
-        (FieldKind::Int { .. }, Data::Int(number)) if number.unsigned_abs() <= LARGEST_INT as u64 => {
-            Ok(Value::Int(*number))
-        }
+        (FieldKind::Text { .. }, _) => Err(refused("a string without U+0000")),
+        (FieldKind::Int { .. }, Data::Int(number @ SMALLEST_INT..=LARGEST_INT)) => Ok(Value::Int(*number)),
         (FieldKind::Int { .. }, _) => Err(refused("an integer within ±9007199254740991")),
         (FieldKind::Float { .. }, Data::Int(number)) => Ok(Value::Float(*number as f64)),
         (FieldKind::Float { .. }, Data::Float(number)) => Ok(Value::Float(*number)),
@@ -120,7 +118,9 @@ fn found(data: &Data) -> String {
     match data {
         Data::Text(text) | Data::Datetime(text) => quoted(text),
         Data::Int(number) => quoted(&number.to_string()),
-        other => other.noun().to_owned(),
+        Data::Null | Data::Bool(_) | Data::Float(_) | Data::List(_) | Data::Table(_) => {
+            data.noun().to_owned()
+        }
     }
 }
 

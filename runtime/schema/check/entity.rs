@@ -9,7 +9,7 @@ use crate::schema::builtin::{self, USER};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Access, Entity, Field, FieldIndex, FieldKind, IdKind};
-use crate::schema::tree::{Data, Entry, Span, Table};
+use crate::schema::tree::{Entry, Span, Table};
 
 const KEYS: &[&str] = &["entity", "plural", "label", "fields", "access", "index"];
 const KEYS_LATER: &[&str] = &["history", "was", "search", "hidden", "presence"];
@@ -49,11 +49,9 @@ pub(super) fn check(root: &Table, reader: &mut Reader<'_>) -> Draft {
 /// The name in a file whose syntax is broken elsewhere, so that references to it are not called unknown.
 pub(super) fn name_only(root: &Table, file: usize) -> Option<Draft> {
     let entry = root.get("entity")?;
-    let Data::Text(name) = &entry.value.data else { return None };
-    let plural = match root.get("plural").map(|entry| &entry.value.data) {
-        Some(Data::Text(plural)) => plural.clone(),
-        _ => default_plural(name),
-    };
+    let name = entry.value.data.as_text()?;
+    let given = root.get("plural").and_then(|entry| entry.value.data.as_text());
+    let plural = given.map_or_else(|| default_plural(name), str::to_owned);
     let span = entry.value.span.clone();
     let entity = blank(name, &plural);
     Some(Draft { file, entity, name_span: Some(span.clone()), plural_span: span, refs: Vec::new() })
@@ -81,19 +79,23 @@ fn named(root: &Table, reader: &mut Reader<'_>) -> Draft {
         }
         return draft;
     }
-    draft.entity.plural = match root.get("plural") {
-        Some(entry) => {
-            draft.plural_span = entry.value.span.clone();
-            reader.text(entry, "plural = \"tasks\"").unwrap_or_default().into()
-        }
-        None => default_plural(name).into(),
-    };
-    if !draft.entity.plural.is_empty() || root.get("plural").is_some_and(|entry| is_text(entry)) {
-        names::plural(&draft.entity.plural, &draft.plural_span)
-            .into_iter()
-            .for_each(|problem| reader.add(problem));
-    }
+    draft.entity.plural = plural(name, root, &mut draft.plural_span, reader).into();
     draft
+}
+
+/// The plural, and in `span` where it stands if it stands anywhere. One made of a bad name is not looked at.
+fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut Reader<'_>) -> String {
+    let plural = match root.get("plural") {
+        Some(entry) => {
+            let Some(plural) = reader.text(entry, "plural = \"tasks\"") else { return String::new() };
+            *span = entry.value.span.clone();
+            plural.to_owned()
+        }
+        None if names::entity(name, span).is_some() => return String::new(),
+        None => default_plural(name),
+    };
+    names::plural(&plural, span).into_iter().for_each(|problem| reader.add(problem));
+    plural
 }
 
 fn name<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<(&'t str, Span)> {
@@ -220,10 +222,6 @@ fn access(entry: &Entry, reader: &mut Reader<'_>) -> Access {
         None
     };
     Access { read: rule("read"), create: rule("create"), update: rule("update"), delete: rule("delete") }
-}
-
-fn is_text(entry: &Entry) -> bool {
-    matches!(entry.value.data, Data::Text(_))
 }
 
 fn default_plural(name: &str) -> String {

@@ -7,7 +7,7 @@ use super::{default, kind, names};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::quoted;
 use crate::schema::model::{Field, FieldKind, OnDelete};
-use crate::schema::tree::{Data, Entry, Span, Table};
+use crate::schema::tree::{Entry, Span, Table};
 
 /// Where a field names the entity that it refers to.
 pub(super) struct RefSite {
@@ -25,12 +25,14 @@ pub(super) struct Checked {
 pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader)?;
+    // Before the type, without which the rest is not looked at.
+    let [required, unique, readonly] = ["required", "unique", "readonly"].map(|key| reader.flag(table, key));
     let kind = kind::check(entry, table, reader)?;
     let field = Field {
         name: entry.key.as_str().into(),
-        required: reader.flag(table, "required"),
-        unique: reader.flag(table, "unique"),
-        readonly: reader.flag(table, "readonly"),
+        required,
+        unique,
+        readonly,
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
         kind,
     };
@@ -42,15 +44,9 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
 }
 
 fn table_of<'t>(entry: &'t Entry, reader: &mut Reader<'_>) -> Option<&'t Table> {
-    match &entry.value.data {
-        Data::Table(table) => Some(table),
-        // `title = "text"` is what many try first.
-        Data::Text(word) => {
-            let example = format!("{} = {{ type = \"{word}\" }}", entry.key);
-            reader.wrong_kind(entry, "a table", &example)
-        }
-        _ => reader.wrong_kind(entry, "a table", &format!("{} = {{ type = \"text\" }}", entry.key)),
-    }
+    // `title = "text"` is what many try first.
+    let word = entry.value.data.as_text().unwrap_or("text");
+    reader.table(entry, &format!("{} = {{ type = \"{word}\" }}", entry.key))
 }
 
 fn never_set(field: &Field, entry: &Entry, table: &Table, reader: &mut Reader<'_>) {

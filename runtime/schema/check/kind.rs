@@ -8,7 +8,7 @@ use super::reader::Reader;
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{FieldKind, OnDelete, Pattern};
-use crate::schema::tree::{Data, Entry, Node, Table};
+use crate::schema::tree::{Entry, Node, Table};
 
 const TYPES: &[&str] = &["text", "int", "float", "bool", "enum", "json", "date", "datetime", "uuid", "ref"];
 const TYPES_LATER: &[&str] = &["file"];
@@ -27,6 +27,7 @@ const KEYS_LATER: &[&str] = &["from", "hidden", "search", "was", "identity"];
 
 /// Integers up to here keep their value in JavaScript.
 pub(super) const LARGEST_INT: i64 = (1 << 53) - 1;
+pub(super) const SMALLEST_INT: i64 = -LARGEST_INT;
 
 const MOST_VALUES: usize = 1_000;
 /// Longest enum value in characters.
@@ -131,30 +132,25 @@ fn bounds<T: PartialOrd>(
 }
 
 fn text_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<u64>, Option<u64>) {
-    bounds(table, reader, |entry, reader| match entry.value.data {
-        Data::Int(count) => match u64::try_from(count) {
-            Ok(count) if count <= LARGEST_INT as u64 => Some(count),
-            _ => out_of_range(entry, "for text it counts characters: 0 or more", reader),
-        },
-        _ => reader.wrong_kind(entry, "a number of characters", &format!("{} = 200", entry.key)),
+    bounds(table, reader, |entry, reader| match entry.value.data.as_int() {
+        Some(count @ 0..=LARGEST_INT) => u64::try_from(count).ok(),
+        Some(_) => out_of_range(entry, "for text it counts characters: 0 or more", reader),
+        None => reader.wrong_kind(entry, "a number of characters", &format!("{} = 200", entry.key)),
     })
 }
 
 fn int_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<i64>, Option<i64>) {
-    bounds(table, reader, |entry, reader| match entry.value.data {
-        Data::Int(number) if number.unsigned_abs() <= LARGEST_INT as u64 => Some(number),
-        Data::Int(_) => {
-            out_of_range(entry, "integers lie within ±9007199254740991, as in JavaScript", reader)
-        }
-        _ => reader.wrong_kind(entry, "an integer", &format!("{} = 5", entry.key)),
+    bounds(table, reader, |entry, reader| match entry.value.data.as_int() {
+        Some(number @ SMALLEST_INT..=LARGEST_INT) => Some(number),
+        Some(_) => out_of_range(entry, "integers lie within ±9007199254740991, as in JavaScript", reader),
+        None => reader.wrong_kind(entry, "an integer", &format!("{} = 5", entry.key)),
     })
 }
 
 fn float_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<f64>, Option<f64>) {
-    bounds(table, reader, |entry, reader| match entry.value.data {
-        Data::Int(number) => Some(number as f64),
-        Data::Float(number) => Some(number),
-        _ => reader.wrong_kind(entry, "a number", &format!("{} = 0.5", entry.key)),
+    bounds(table, reader, |entry, reader| {
+        let number = entry.value.data.as_float();
+        number.or_else(|| reader.wrong_kind(entry, "a number", &format!("{} = 0.5", entry.key)))
     })
 }
 
@@ -216,16 +212,16 @@ fn values(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> Vec<std::syn
 }
 
 fn enum_value<'t>(item: &'t Node, reader: &mut Reader<'_>) -> Option<&'t str> {
-    let wrong = match &item.data {
-        Data::Text(text) if text.is_empty() => "an enum value cannot be empty".to_owned(),
-        Data::Text(text) if text.chars().any(char::is_control) => {
+    let wrong = match item.data.as_text() {
+        None => format!("an enum value is a string, not {}", item.data.noun()),
+        Some("") => "an enum value cannot be empty".to_owned(),
+        Some(text) if text.chars().any(char::is_control) => {
             format!("the enum value {} holds a control character", quoted(text))
         }
-        Data::Text(text) if text.chars().count() > LONGEST_VALUE => {
+        Some(text) if text.chars().count() > LONGEST_VALUE => {
             format!("an enum value has at most {LONGEST_VALUE} characters")
         }
-        Data::Text(text) => return Some(text),
-        other => format!("an enum value is a string, not {}", other.noun()),
+        Some(text) => return Some(text),
     };
     let problem = Problem::new(Code::EnumValues, item.span.clone(), wrong).label("this value");
     reader.add(

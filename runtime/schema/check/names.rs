@@ -26,7 +26,7 @@ pub(super) fn entity(name: &str, span: &Span) -> Option<Problem> {
     let problem =
         Problem::new(Code::EntityName, span.clone(), format!("{} is not an entity name", quoted(name)));
     let better = pascal_case(name);
-    let help = match better.is_empty() || better.len() > LONGEST {
+    let help = match !name.is_ascii() || better.is_empty() || better.len() > LONGEST {
         true => format!("PascalCase: a capital, then ASCII letters and digits, at most {LONGEST}"),
         false => format!("names of entities are PascalCase: {}", quoted(&better)),
     };
@@ -42,7 +42,10 @@ pub(super) fn plural(plural: &str, span: &Span) -> Option<Problem> {
     if API_WORDS.contains(&plural) || plural.starts_with("sqlite_") {
         let taken = if API_WORDS.contains(&plural) { "the API" } else { "the database" };
         let message = format!("{taken} uses the word {} itself", quoted(plural));
-        let help = format!("give another one: plural = \"{}_records\"", plural.trim_start_matches("sqlite_"));
+        let help = format!(
+            "give another one: plural = \"{}_records\"",
+            plural.trim_start_matches("sqlite_").trim_end_matches('s')
+        );
         return Some(Problem::new(Code::ReservedPlural, span.clone(), message).label("reserved").help(help));
     }
     None

@@ -22,42 +22,32 @@ impl<'r> Reader<'r> {
     }
 
     pub(super) fn text<'t>(&mut self, entry: &'t Entry, example: &str) -> Option<&'t str> {
-        match &entry.value.data {
-            Data::Text(text) => Some(text),
-            _ => self.wrong_kind(entry, "a string", example),
-        }
+        entry.value.data.as_text().or_else(|| self.wrong_kind(entry, "a string", example))
     }
 
     pub(super) fn table<'t>(&mut self, entry: &'t Entry, example: &str) -> Option<&'t Table> {
-        match &entry.value.data {
-            Data::Table(table) => Some(table),
-            _ => self.wrong_kind(entry, "a table", example),
-        }
+        entry.value.data.as_table().or_else(|| self.wrong_kind(entry, "a table", example))
     }
 
     pub(super) fn list<'t>(&mut self, entry: &'t Entry, example: &str) -> Option<&'t [Node]> {
-        match &entry.value.data {
-            Data::List(items) => Some(items),
-            _ => self.wrong_kind(entry, "a list", example),
-        }
+        entry.value.data.as_list().or_else(|| self.wrong_kind(entry, "a list", example))
     }
 
     /// `false` where the key is missing.
     pub(super) fn flag(&mut self, table: &Table, key: &str) -> bool {
         let Some(entry) = table.get(key) else { return false };
-        match &entry.value.data {
-            Data::Bool(value) => *value,
-            _ => self.wrong_kind(entry, "true or false", &format!("{key} = true")).unwrap_or(false),
-        }
+        let example = format!("{key} = true");
+        let value = entry.value.data.as_bool().or_else(|| self.wrong_kind(entry, "true or false", &example));
+        value.unwrap_or(false)
     }
 
     /// `None`, for the caller to go on without the value.
     pub(super) fn wrong_kind<T>(&mut self, entry: &Entry, expected: &str, example: &str) -> Option<T> {
         let found = entry.value.data.noun();
         let message = format!("{} must be {expected}, found {found}", quoted(&entry.key));
-        let help = match &entry.value.data {
-            Data::Null => format!("leave {} out instead", quoted(&entry.key)),
-            _ => format!("write {}", quoted(example)),
+        let help = match entry.value.data == Data::Null {
+            true => format!("leave {} out instead", quoted(&entry.key)),
+            false => format!("write {}", quoted(example)),
         };
         let label = format!("expected {expected}");
         self.add(Problem::new(Code::WrongKind, entry.value.span.clone(), message).label(label).help(help));

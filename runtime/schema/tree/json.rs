@@ -35,14 +35,11 @@ pub(super) fn parse(text: &str) -> Parsed {
         return broken(at..at, &reason);
     }
     let mut problems = Vec::new();
-    let root = match ast {
-        Value::Object(object) => Some(table(&object, &mut problems, 0)),
-        other => {
-            problems.push(not_an_object(span(other.range())));
-            None
-        }
-    };
-    Parsed { root, problems }
+    if let Value::Object(object) = &ast {
+        let root = Some(table(object, &mut problems, 0));
+        return Parsed { root, problems };
+    }
+    Parsed { root: None, problems: vec![not_an_object(span(ast.range()))] }
 }
 
 fn broken(at: Span, reason: &str) -> Parsed {

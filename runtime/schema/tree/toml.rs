@@ -8,9 +8,13 @@ use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 use super::super::diagnostics::{Code, Problem};
 use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table};
 
+/// The parser goes on after an error, and what it finds later is more and more often a consequence.
+const MOST_SYNTAX_ERRORS: usize = 10;
+
 pub(super) fn parse(text: &str) -> Parsed {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut problems: Vec<Problem> = errors.iter().map(|error| syntax_problem(error, text)).collect();
+    let told = errors.iter().take(MOST_SYNTAX_ERRORS);
+    let mut problems: Vec<Problem> = told.map(|error| syntax_problem(error, text)).collect();
     let root = table(root.get_ref(), &mut problems, 0);
     Parsed { root: Some(root), problems }
 }
