@@ -22,6 +22,9 @@ struct Peer {
     now: Moment,
 }
 
+type Enter = fn(&mut Peer);
+type Apply = Box<dyn Fn(&mut Peer)>;
+
 /// What came out, in short: `send TYPE`, `attach now`, `read rows`...
 type Heard = Vec<String>;
 
@@ -74,17 +77,15 @@ impl Peer {
 }
 
 fn attachment_of(effects: &[Effect]) -> AttachmentId {
-    let found = effects.iter().find_map(|effect| match effect {
-        Effect::Attach { attachment, .. } => Some(*attachment),
-        _ => None,
+    let found = effects.iter().find_map(|effect| {
+        if let Effect::Attach { attachment, .. } = effect { Some(*attachment) } else { None }
     });
     found.unwrap_or_else(|| panic!("no attach among {effects:?}"))
 }
 
 fn sent(effects: &[Effect]) -> Vec<Value> {
-    let json = |effect: &Effect| match effect {
-        Effect::Send(json) => Some(serde_json::from_slice(json).unwrap()),
-        _ => None,
+    let json = |effect: &Effect| {
+        if let Effect::Send(json) = effect { Some(serde_json::from_slice(json).unwrap()) } else { None }
     };
     effects.iter().filter_map(json).collect()
 }
@@ -448,7 +449,7 @@ fn a_store_that_is_busy_refuses_a_subscription_and_does_not_end_a_catch_up() {
 
 #[test]
 fn every_phase_survives_every_input() {
-    let into_phase: [(&str, fn(&mut Peer)); 9] = [
+    let into_phase: [(&str, Enter); 9] = [
         ("nothing", |_| {}),
         ("joining", |peer| drop(peer.subscribe("entity:Task", &json!({})))),
         ("surveying", |peer| drop(peer.subscribe("entity:Task", &since(3)))),
@@ -470,7 +471,7 @@ fn every_phase_survives_every_input() {
         ("closed", |peer| drop(peer.on(Input::Overflowed))),
     ];
     for (phase, enter) in into_phase {
-        let inputs: Vec<(&str, Box<dyn Fn(&mut Peer)>)> = vec![
+        let inputs: Vec<(&str, Apply)> = vec![
             ("subscribe", Box::new(|peer| drop(peer.subscribe("entity:Task", &json!({}))))),
             ("resume", Box::new(|peer| drop(peer.subscribe("entity:Task", &since(1))))),
             (
