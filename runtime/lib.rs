@@ -12,5 +12,15 @@ pub mod protocol;
 pub mod store;
 
 pub mod auth;
+pub mod event_bus;
+
+pub mod channels;
+pub mod repository;
+
+pub mod realtime;
+
+pub mod http;
+
+pub mod app;
 
 pub mod cli;

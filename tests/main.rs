@@ -1,3 +1,24 @@
-//! All integration tests, in one binary: a second one would double the time of every rebuild.
+//! The one test binary: each module tells stories about one boundary.
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod support;
+
+mod crash;
+mod floor_plan;
+mod guard;
+mod health;
+mod outbox;
+mod polling;
+mod protocol_document;
+mod realtime;
+mod repository;
+mod rest;
 mod schema_files;
+mod server;
+mod session;
+mod slow_reader;
+mod store_conformance;
+mod store_equivalence;
+mod store_sqlite;
+mod stress;

@@ -1,5 +1,8 @@
 //! The subcommands of the program, one file each.
 //!
-//! Parsing of arguments is the program's business; a subcommand takes values and answers with an exit code.
+//! `arguments.rs` parses; a subcommand takes values and answers with an exit code.
 
+pub mod arguments;
 pub mod check;
+mod demo;
+pub mod dev;
