@@ -285,6 +285,22 @@ fn a_channel_that_is_ahead_of_a_reading_is_not_attached_inside_a_batch() {
 }
 
 #[test]
+fn a_channel_that_falls_behind_a_page_under_way_loses_nothing_by_it() {
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &since(3));
+    peer.on(Input::Read(survey(3, true, 0)));
+    let attachment = attachment_of(&peer.on(Input::Read(log(3, 3, vec![]))));
+    peer.subscribe("entity:Note", &since(50));
+    assert_eq!(heard(&peer.on(Input::Read(survey(60, true, 1)))), ["send subscribed", "read log 50"]);
+    let note = Some(Note::Behind { attachment });
+    peer.session.on_item(peer.now, Item::Control { frame: Bytes::new(), note, on_lag: OnLag::Drop });
+    let page = vec![change(55, "Task", 1, ChangeOp::Create), change(60, "Note", 1, ChangeOp::Create)];
+    let effects = peer.on(Input::Read(log(60, 60, page)));
+    assert_eq!(written(&effects), [(60, 50, false)], "the page does not reach back to the first channel");
+    assert_eq!(heard(&effects), ["write", "attach after 60", "read log 3"]);
+}
+
+#[test]
 fn a_lagging_connection_goes_on_from_what_it_wrote() {
     let mut peer = Peer::new();
     let attachment = peer.live(5);

@@ -146,7 +146,8 @@ pub struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Slot(u16, u32),
-    Log,
+    /// The log after this seq, for those who stood there or further when the read began.
+    Log(Seq),
 }
 
 impl Session {

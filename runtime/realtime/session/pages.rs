@@ -24,9 +24,9 @@ impl Session {
         if self.reading.is_some() || self.retry_at.is_some_and(|retry| retry > now.instant) {
             return;
         }
-        let log = self.next_log_read();
-        if let Some(read) = log.filter(|_| !self.read_log_last || self.waiting.is_empty()) {
-            self.begin(Reading::Log, read, effects);
+        let after = self.next_log_read();
+        if let Some(after) = after.filter(|_| !self.read_log_last || self.waiting.is_empty()) {
+            self.begin(Reading::Log(after), Read::Log { after }, effects);
             return;
         }
         while let Some((slot, serial)) = self.waiting.pop_front() {
@@ -35,20 +35,21 @@ impl Session {
                 return;
             }
         }
-        if let Some(read) = self.next_log_read() {
-            self.begin(Reading::Log, read, effects);
+        if let Some(after) = self.next_log_read() {
+            self.begin(Reading::Log(after), Read::Log { after }, effects);
         }
     }
 
     fn begin(&mut self, reading: Reading, read: Read, effects: &mut Vec<Effect>) {
-        self.read_log_last = reading == Reading::Log;
+        self.read_log_last = matches!(reading, Reading::Log(_));
         self.reading = Some(reading);
         effects.push(Effect::Read(read));
     }
 
-    fn next_log_read(&self) -> Option<Read> {
+    /// Where the one that is furthest behind stands.
+    fn next_log_read(&self) -> Option<Seq> {
         let following = self.slots.iter().flatten().filter_map(Subscription::following);
-        following.map(|following| following.at).min().map(|after| Read::Log { after })
+        following.map(|following| following.at).min()
     }
 
     fn next_read_of(&mut self, slot: u16, serial: u32) -> Option<Read> {
@@ -86,14 +87,14 @@ impl Session {
             (Reading::Slot(slot, serial), ReadAnswer::Rows(Ok(rows))) => {
                 self.on_rows(now, slot, serial, &rows, effects);
             }
-            (Reading::Log, ReadAnswer::Log(Ok(page))) => self.on_log(&page, effects),
+            (Reading::Log(after), ReadAnswer::Log(Ok(page))) => self.on_log(after, &page, effects),
             (Reading::Slot(slot, serial), ReadAnswer::Survey(Err(error)) | ReadAnswer::Rows(Err(error))) => {
                 self.on_failed_start(now, slot, serial, &error, effects);
             }
-            (Reading::Log, ReadAnswer::Log(Err(error))) => self.on_failed_log(now, &error, effects),
+            (Reading::Log(_), ReadAnswer::Log(Err(error))) => self.on_failed_log(now, &error, effects),
             // A transport that answers another question than was asked is broken.
             (Reading::Slot(..), ReadAnswer::Log(_))
-            | (Reading::Log, ReadAnswer::Survey(_) | ReadAnswer::Rows(_)) => {
+            | (Reading::Log(_), ReadAnswer::Survey(_) | ReadAnswer::Rows(_)) => {
                 self.close(CloseCode::Internal, effects);
             }
         }
@@ -237,7 +238,8 @@ impl Session {
         }
     }
 
-    fn on_log(&mut self, page: &At<LogPage>, effects: &mut Vec<Effect>) {
+    /// A page of the log after `after`. Who fell behind `after` while it was read has no part in it.
+    fn on_log(&mut self, after: Seq, page: &At<LogPage>, effects: &mut Vec<Effect>) {
         let (changes, to) = match &page.value {
             LogPage::Changes { changes, to } => (changes, *to),
             LogPage::BelowFloor => return self.on_below_floor(page.floor, effects),
@@ -251,7 +253,8 @@ impl Session {
             for subscription in self.slots.iter_mut().flatten() {
                 let channel = subscription.channel.clone();
                 let Phase::Following(following) = &mut subscription.phase else { continue };
-                if following.at >= change.seq || !subscription.scope.contains(change) {
+                if following.at < after || following.at >= change.seq || !subscription.scope.contains(change)
+                {
                     continue;
                 }
                 let more =
@@ -269,6 +272,9 @@ impl Session {
             else {
                 continue;
             };
+            if following.at < after {
+                continue;
+            }
             following.at = following.at.max(to);
             // Only the head of a reading is sure to be the end of a batch. A subscription that is ahead of this
             // reading may stand inside one, and would be handed its beginning again.
