@@ -29,7 +29,7 @@ struct Round {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_subscriber_ends_with_the_state_of_a_fresh_read() {
     let mut total = Counts::default();
-    for seed in 1..=3 {
+    for seed in 1..=3 * rounds() {
         let round = Round {
             seed,
             writers: 4,
@@ -48,7 +48,7 @@ async fn every_subscriber_ends_with_the_state_of_a_fresh_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_holds_when_the_log_is_trimmed_under_the_subscribers() {
     let mut total = Counts::default();
-    for seed in 11..=12 {
+    for seed in 1001..=1000 + 2 * rounds() {
         let round = Round {
             seed,
             writers: 4,
@@ -61,6 +61,11 @@ async fn the_same_holds_when_the_log_is_trimmed_under_the_subscribers() {
         add(&mut total, run(round).await);
     }
     assert!(total.snapshots > 16, "some resumes were below the floor: {total:?}");
+}
+
+/// `STRESS_ROUNDS=50 cargo test stress` goes on for longer; once is what every change must pass.
+fn rounds() -> u64 {
+    std::env::var("STRESS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
 
 async fn run(round: Round) -> Counts {
