@@ -53,6 +53,7 @@ pub enum From {
 enum Command {
     Attach(Box<Attach>),
     Detach { connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str> },
+    Forget { connection: ConnectionKey, attachments: Vec<(AttachmentId, Arc<str>)> },
     Pong(Box<PongCommand>),
 }
 
@@ -101,6 +102,15 @@ impl Channels {
     /// A `pong` with the fanned-out position, in the order of the outbox. `lag` as the session knows it.
     pub async fn pong(&self, outbox: Arc<Outbox>, lag: Lag, request_id: Option<String>) {
         self.send(Command::Pong(Box::new(PongCommand { outbox, lag, request_id }))).await;
+    }
+
+    /// Detaches everything of a connection that is gone, without waiting: for those who are dropped in mid-air.
+    pub fn forget(&self, connection: ConnectionKey, attachments: Vec<(AttachmentId, Arc<str>)>) {
+        let command = Command::Forget { connection, attachments };
+        if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(command) {
+            let commands = self.commands.clone();
+            tokio::spawn(async move { commands.send(command).await });
+        }
     }
 
     async fn send(&self, command: Command) {
@@ -174,6 +184,11 @@ impl ChannelManager {
             Command::Attach(attach) => self.attach(*attach),
             Command::Detach { connection, attachment, channel } => {
                 self.groups.leave(&channel, (connection, attachment))
+            }
+            Command::Forget { connection, attachments } => {
+                for (attachment, channel) in attachments {
+                    self.groups.leave(&channel, (connection, attachment));
+                }
             }
             Command::Pong(pong) => self.pong(&pong),
         }

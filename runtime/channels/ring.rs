@@ -65,6 +65,18 @@ impl Ring {
         Some(held.batches.iter().skip(start).cloned().collect())
     }
 
+    /// Looks at every change after `seq`, in place; answers the ring's last position.
+    pub fn each_after(&self, seq: Seq, mut look: impl FnMut(&Change)) -> Option<Seq> {
+        let held = self.held.read();
+        if seq < held.floor || seq > held.last {
+            return None;
+        }
+        let start = held.batches.partition_point(|batch| batch.last() <= seq);
+        let changes = held.batches.iter().skip(start).flat_map(|batch| &batch.changes);
+        changes.filter(|change| change.seq > seq).for_each(|change| look(change));
+        Some(held.last)
+    }
+
     /// One page of changes after `seq`, ending with a unit, with the ring's last position.
     pub fn page_after(&self, seq: Seq, limit: LogLimit) -> Option<RingPage> {
         let (batches, head) = {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::codes::Code;
 use crate::ids::{Epoch, Position, Seq, shown};
 
-/// Longest `requestId`, in bytes.
+/// Longest `requestId` and `view`, in bytes.
 pub const MAX_REQUEST_ID: usize = 128;
 
 /// One message of a client, with the id by which it knows the answer.
@@ -151,7 +151,10 @@ fn since(payload: &Map<String, Value>) -> Result<Option<Since>, FrameError> {
     };
     let view = match since.get("view") {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::String(text)) if text.len() <= MAX_REQUEST_ID => Some(text.clone()),
+        Some(Value::String(_)) => {
+            return Err(wrong(format!("`payload.since.view` is longer than {MAX_REQUEST_ID} bytes")));
+        }
         Some(other) => return Err(wrong(format!("`payload.since.view` is {}, not a string", kind(other)))),
     };
     Ok(Some(Since { position: epoch.map(|epoch| Position { epoch, seq: Seq(seq) }), view }))

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -114,9 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Wake::Frame(Some(frame)) => match frame {
                 Ok(Message::Text(text)) => self.session.on(now, Input::Text(text.as_str())),
                 Ok(Message::Binary(_)) => self.session.on(now, Input::Binary),
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
+                Ok(Message::Ping(_)) => {
+                    self.library_owes = true;
                     self.session.on(now, Input::Heard)
                 }
+                Ok(Message::Pong(_) | Message::Frame(_)) => self.session.on(now, Input::Heard),
                 Ok(Message::Close(_)) => return Err(self.finish().await),
                 Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
                     self.session.on(now, Input::Oversized)
@@ -208,10 +210,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if std::mem::take(&mut self.library_owes) {
             in_time(self.write_timeout, self.socket.flush()).await?;
         }
+        // A peer that takes a byte now and then may not hold its place for ever.
+        let deadline = Instant::now() + self.write_timeout * PATIENCE;
         let mut queue: VecDeque<Bytes> = frames.into();
         while !queue.is_empty() {
             let writing = poll_fn(|context| poll_write_front(self.socket.get_mut(), context, &queue));
-            let written = match timeout(self.write_timeout, writing).await {
+            let limit = deadline.min(Instant::now() + self.write_timeout);
+            let written = match timeout_at(limit, writing).await {
                 Ok(Ok(0) | Err(_)) => return Err(Ended::ByPeer),
                 Ok(Ok(written)) => written,
                 Err(_) => return Err(Ended::ByServer(CloseCode::TooSlow)),
@@ -232,6 +237,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
+/// How many write timeouts one buffer may take, however little each write moved.
+const PATIENCE: u32 = 6;
+
 /// How long a peer may take over the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -244,8 +252,12 @@ pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     let frame = CloseFrame { code: WireCloseCode::from(code.number()), reason };
     let closing = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // What the peer still had under way is read and dropped, so that the close frame is not lost to a reset.
-            while let Some(Ok(_)) = socket.next().await {}
+            // What the peer still had under way is read and dropped, past the library, which reads no more after an
+            // error: closing over unread bytes is a reset, and a reset loses the close frame.
+            let io = socket.get_mut();
+            let _ = io.shutdown().await;
+            let mut dropped = [0; 512];
+            while matches!(io.read(&mut dropped).await, Ok(count) if count > 0) {}
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, closing).await;

@@ -11,8 +11,9 @@ use super::resume::{Resume, decide};
 use super::session::scope_of;
 use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::Encoder;
+use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Attach, AttachmentId, From};
+use crate::channels::{Attach, AttachmentId, Channels, From};
 use crate::ids::{Epoch, Position, Seq};
 use crate::protocol::{Code, View};
 use crate::store::{ChangeOp, LogPage, Scope, StoreError};
@@ -101,7 +102,10 @@ impl WebSocketManager {
     ) -> Result<Vec<Polled>, StoreError> {
         let mut polled = Vec::new();
         for (nth, (text, theirs)) in question.channels.iter().enumerate() {
-            let judged = if nth < self.around().config.subscriptions {
+            let twice = question.channels[..nth].iter().any(|(earlier, _)| earlier == text);
+            let judged = if twice {
+                Err((Code::BadChannel, "the channel is named twice".to_owned()))
+            } else if nth < self.around().config.subscriptions {
                 scope_of(&self.around().schema, text)
             } else {
                 Err((
@@ -191,44 +195,57 @@ impl WebSocketManager {
 
     /// Waits until one of the channels has an event after `at`, or the deadline; false when the server stops.
     async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: tokio::time::Instant) -> bool {
-        let outbox = Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX }));
-        let connection = self.new_key();
+        let mut watch = Watch {
+            channels: self.channels().clone(),
+            connection: self.new_key(),
+            outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
+            attachments: Vec::new(),
+        };
         let view = View::everything(self.around().generation);
         for (slot, one) in polled.iter().enumerate() {
             let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
+            let (connection, outbox) = (watch.connection, watch.outbox.clone());
             let from = From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false };
             let (channel, scope) = (one.channel.clone(), one.scope.clone());
-            let attach = Attach {
-                connection,
-                attachment,
-                outbox: outbox.clone(),
-                channel,
-                scope,
-                view: view.clone(),
-                from,
-            };
-            self.channels().attach(attach).await;
+            watch.attachments.push((attachment, channel.clone()));
+            let view = view.clone();
+            self.channels()
+                .attach(Attach { connection, attachment, outbox, channel, scope, view, from })
+                .await;
         }
-        let woken = async {
-            loop {
-                outbox.ready().await;
-                let drained = outbox.drain(usize::MAX);
-                let behind = drained.items.iter().any(super::session::is_behind);
-                if drained.lagged.is_some() || behind {
-                    return;
-                }
-            }
-        };
-        let goes_on = tokio::select! {
-            () = woken => true,
+        tokio::select! {
+            () = watch.woken() => true,
             () = tokio::time::sleep_until(deadline) => true,
             () = self.drained() => false,
-        };
-        outbox.close();
-        for (slot, one) in polled.iter().enumerate() {
-            let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
-            self.channels().detach(connection, attachment, one.channel.clone()).await;
         }
-        goes_on
+    }
+}
+
+/// The attachments of a long poll. A client that goes away takes the whole future with it, so they are given back
+/// by being dropped.
+struct Watch {
+    channels: Channels,
+    connection: ConnectionKey,
+    /// Holds nothing: the first event empties it, and that is the news.
+    outbox: Arc<Outbox>,
+    attachments: Vec<(AttachmentId, Arc<str>)>,
+}
+
+impl Watch {
+    async fn woken(&self) {
+        loop {
+            self.outbox.ready().await;
+            let drained = self.outbox.drain(usize::MAX);
+            if drained.lagged.is_some() || drained.items.iter().any(super::session::is_behind) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.outbox.close();
+        self.channels.forget(self.connection, std::mem::take(&mut self.attachments));
     }
 }

@@ -25,6 +25,7 @@ pub struct Reader {
     ring: Arc<Ring>,
     generation: Generation,
     log_limit: LogLimit,
+    replay_limit: u64,
     slots: Arc<Semaphore>,
 }
 
@@ -36,7 +37,15 @@ impl Reader {
         config: &RealtimeConfig,
     ) -> Reader {
         let log_limit = LogLimit { changes: config.page_rows, bytes: config.page_bytes };
-        Reader { store, ring, generation, log_limit, slots: Arc::new(Semaphore::new(CONCURRENT)) }
+        let replay_limit = config.replay_limit;
+        Reader {
+            store,
+            ring,
+            generation,
+            log_limit,
+            replay_limit,
+            slots: Arc::new(Semaphore::new(CONCURRENT)),
+        }
     }
 
     pub async fn read(&self, read: Read) -> ReadAnswer {
@@ -99,17 +108,17 @@ impl Reader {
         self.store.head()
     }
 
-    /// The ring's facts about a resume, when it reaches back to `since`. The ring is far smaller than the replay limit,
-    /// so the rows need not be counted.
+    /// The ring's facts about a resume, when it reaches back to `since` and the rows need not be counted.
     fn survey_ring(&self, scope: &Scope, since: &Position) -> Option<At<Survey>> {
         if since.epoch != *self.ring.epoch() {
             return None;
         }
-        let everything = LogLimit { changes: usize::MAX, bytes: usize::MAX };
-        let page = self.ring.page_after(since.seq, everything)?;
-        let schema_changed = page.changes.iter().any(|change| change.op == ChangeOp::Schema);
-        let backlog = page.changes.iter().filter(|change| scope.contains(change)).count() as u64;
-        Some(self.at(page.head, Survey { known: true, schema_changed, backlog, rows: 0 }))
+        let mut facts = Survey { known: true, ..Survey::default() };
+        let head = self.ring.each_after(since.seq, |change| {
+            facts.schema_changed |= change.op == ChangeOp::Schema;
+            facts.backlog += u64::from(scope.contains(change));
+        })?;
+        (facts.backlog <= self.replay_limit).then(|| self.at(head, facts))
     }
 
     /// The ring holds no floor of the store; what it answers lies above it.

@@ -183,7 +183,7 @@ impl Session {
             epoch: &self.around.epoch,
             seq: subscription.sent,
             view: &self.view,
-            recovered: Some(true),
+            recovered: Some(!subscription.in_snapshot()),
             reason: None,
         };
         let frame = ControlFrame {
@@ -191,7 +191,7 @@ impl Session {
             channel: Some(&subscription.channel),
             request_id,
             seq: None,
-            more: false,
+            more: subscription.in_snapshot(),
             payload,
             timestamp: now.wall,
         };

@@ -195,7 +195,7 @@ impl Session {
                 self.close(CloseCode::FrameTooLarge, &mut effects);
             }
             Input::Heard => {}
-            Input::Lagged(lag) => self.on_lagged(lag),
+            Input::Lagged(lag) => self.on_lagged(lag, &mut effects),
             Input::Overflowed => self.close(CloseCode::TooSlow, &mut effects),
             Input::Read(answer) => self.on_read(now, answer, &mut effects),
             Input::Tick => self.on_tick(now, &mut effects),
@@ -357,11 +357,15 @@ impl Session {
         }
     }
 
-    fn on_lagged(&mut self, lag: Lag) {
+    fn on_lagged(&mut self, lag: Lag, effects: &mut Vec<Effect>) {
         let (swept, old) = (self.swept, self.lag);
         self.lag = lag;
         for (slot, subscription) in self.slots.iter_mut().enumerate() {
             let Some(subscription) = subscription else { continue };
+            if let Some(attachment) = subscription.voided(lag) {
+                // A quiet group would otherwise keep the void member until its next event.
+                effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
+            }
             if subscription.fall_behind(lag, old, swept, &self.around.epoch) {
                 self.waiting.push_back((subscription::slot_number(slot), subscription.serial));
             }

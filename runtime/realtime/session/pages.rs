@@ -160,8 +160,8 @@ impl Session {
             || subscription.limit.is_some_and(|limit| written >= limit);
         let started = first.unwrap_or(rows.seq);
         let last = rows.value.last().map(|row| row.id.clone());
+        subscription.sent = started;
         subscription.phase = if complete {
-            subscription.sent = started;
             Phase::Following(Following { at: started, prev: started, unbroken: true })
         } else {
             Phase::Rows { cause: cause.clone(), reason, first: Some(started), after: last, written }
@@ -333,8 +333,8 @@ impl Session {
         error: &StoreError,
         effects: &mut Vec<Effect>,
     ) {
-        let asked = self.of(slot, serial).is_some_and(|subscription| subscription.unanswered());
-        if !asked {
+        let Some(subscription) = self.of(slot, serial) else { return };
+        if !subscription.unanswered() {
             self.waiting.push_back((slot, serial));
             self.on_failed_log(now, error, effects);
             return;
@@ -348,6 +348,9 @@ impl Session {
         };
         let request_id = subscription.request_id();
         self.refuse(now, code, text, request_id.as_deref(), Some(&subscription.channel), effects);
+        for frame in subscription.postponed {
+            self.on_frame(now, frame, effects);
+        }
     }
 
     fn on_failed_log(&mut self, now: Moment, error: &StoreError, effects: &mut Vec<Effect>) {

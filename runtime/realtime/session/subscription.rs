@@ -175,6 +175,31 @@ impl Subscription {
         }
     }
 
+    /// The attachment that is void now that the outbox was emptied.
+    pub(super) fn voided(&self, now: Lag) -> Option<AttachmentId> {
+        match &self.phase {
+            Phase::Live { attachment, lag } | Phase::Attaching { attachment, lag, .. } if *lag < now => {
+                Some(*attachment)
+            }
+            Phase::Live { .. }
+            | Phase::Attaching { .. }
+            | Phase::Joining { .. }
+            | Phase::Queued(_)
+            | Phase::Surveying { .. }
+            | Phase::Rows { .. }
+            | Phase::Following(_) => None,
+        }
+    }
+
+    /// Part of a snapshot is still to come.
+    pub(super) fn in_snapshot(&self) -> bool {
+        match &self.phase {
+            Phase::Rows { .. } => true,
+            Phase::Following(following) | Phase::Attaching { following, .. } => following.unbroken,
+            Phase::Queued(_) | Phase::Surveying { .. } | Phase::Joining { .. } | Phase::Live { .. } => false,
+        }
+    }
+
     /// The outbox was emptied. Answers whether the subscription now waits for its turn to read. `swept` holds for
     /// what was live under `old`.
     pub(super) fn fall_behind(&mut self, now: Lag, old: Lag, swept: Seq, epoch: &Epoch) -> bool {

@@ -231,7 +231,7 @@ impl Writer {
             return Ok(self.floor);
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
-        log::trim(conn, &self.setting.config, self.floor, growth.seq, growth.newest)
+        log::trim(conn, &self.setting.config, (self.floor, growth.seq), growth.changes.len(), growth.newest)
     }
 }
 

@@ -139,19 +139,21 @@ pub(super) fn buried_version(conn: &Connection, entity: &str, id: &RecordId) -> 
     rows.next()?.map_or(Ok(0), |row| row.get(0).map(unsigned))
 }
 
-/// Trims what retention no longer covers, by age or by count, whichever takes more, at most `trim_chunk` entries;
+/// Trims what retention no longer covers, by age or by count, whichever takes more, about `trim_chunk` entries at a time;
 /// answers with the new floor. `now` is the time of the newest unit, so that no second clock judges the log.
 ///
 /// The usual case, nothing to trim, costs one look at the oldest entry.
 pub(super) fn trim(
     conn: &Connection,
     config: &StoreConfig,
-    floor: Seq,
-    head: Seq,
+    (floor, head): (Seq, Seq),
+    grown: usize,
     now: Timestamp,
 ) -> rusqlite::Result<Seq> {
+    // At least twice what this commit added, or large units would outrun the trimming.
+    let chunk = config.trim_chunk.max(2 * grown as u64);
     let by_count = head.0.saturating_sub(config.retention_changes);
-    let furthest = floor.0.saturating_add(config.trim_chunk).min(head.0);
+    let furthest = floor.0.saturating_add(chunk).min(head.0);
     let by_age = outdated(conn, floor.0, furthest, cutoff(now, config.retention_age))?;
     let new = by_count.max(by_age).min(furthest);
     if new <= floor.0 {
