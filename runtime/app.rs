@@ -131,18 +131,27 @@ impl App {
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),
         };
+        let (mut bus_task, mut channels_task) = (self.bus_task, self.channels_task);
+        let mut broken = None;
         let stop = async {
-            shutdown.await;
-            tracing::info!("stopping");
+            tokio::select! {
+                () = shutdown => tracing::info!("stopping"),
+                _ = &mut bus_task => broken = Some("the event bus"),
+                _ = &mut channels_task => broken = Some("ChannelManager"),
+            }
             self.websockets.drain();
         };
         server::serve(listener, router(state), &self.config, tasks, stop).await;
         self.store.close().await;
+        if let Some(broken) = broken {
+            // Writes would go on being acknowledged and nobody would hear of them: better no server than that one.
+            return Err(std::io::Error::other(format!("{broken} ended before it was told to")));
+        }
         // The bus ends with the store's batches. ChannelManager has seen them all then, and nobody is left to ask it.
-        if self.bus_task.await.is_err() {
+        if bus_task.await.is_err() {
             tracing::error!("the event bus did not end in order");
         }
-        self.channels_task.abort();
+        channels_task.abort();
         Ok(())
     }
 }

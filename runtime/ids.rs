@@ -42,7 +42,9 @@ pub struct Epoch(Arc<str>);
 pub enum IdError {
     #[error("`{0}` is not an epoch: expected 32 hex digits, as the server sent it")]
     Epoch(String),
-    #[error("`{0}` is not a position: expected `<epoch>:<seq>`, as the server sent it")]
+    #[error(
+        "`{0}` is not a position: expected `<epoch>:<seq>` as the server sent it, 32 hex digits and a number"
+    )]
     Position(String),
     #[error("`{0}` is not a UUID")]
     Uuid(String),

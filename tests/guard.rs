@@ -133,13 +133,16 @@ async fn a_token_in_any_place_is_refused_and_never_taken_as_anonymous() {
     ];
     for (method, path) in routes {
         let glue = if path.contains('?') { '&' } else { '?' };
-        let places: [(String, &[(&str, &str)]); 7] = [
+        let places: [(String, &[(&str, &str)]); 10] = [
             (path.to_owned(), &[("Authorization", "Bearer xyz")]),
             (path.to_owned(), &[("Authorization", "Basic YTpi")]),
             (path.to_owned(), &[("Authorization", "")]),
             (format!("{path}{glue}token=xyz"), &[]),
             (format!("{path}{glue}ticket=xyz"), &[]),
             (format!("{path}{glue}token="), &[]),
+            (format!("{path}{glue}access_token=xyz"), &[]),
+            (format!("{path}{glue}api_key=xyz"), &[]),
+            (path.to_owned(), &[("X-API-Key", "xyz")]),
             (format!("{path}{glue}as=ann&token=xyz"), &[]),
         ];
         for (path, headers) in places {

@@ -85,6 +85,19 @@ async fn a_long_poll_answers_when_something_happens_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_poll_whose_client_goes_away_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let start = app.client().get("/api/changes?channel=entity:Task").await;
+    let id = "01890000-0000-7000-8000-00000000000a";
+    let query = format!("/api/changes?channel=entity:Task:{id}&since={}&wait=25", position(&start));
+    let api = app.client();
+    let waiting = tokio::spawn(async move { api.get(&query).await });
+    app.wait_for_groups(1).await;
+    waiting.abort();
+    app.wait_for_groups(0).await;
+}
+
+#[tokio::test]
 async fn pages_of_a_long_backlog_never_split_a_unit_and_end() {
     let app = TestApp::with(|config| config.realtime.page_rows = 4).await;
     let api = app.client();
@@ -122,12 +135,14 @@ async fn bad_questions_are_answered_by_what_is_wrong_with_them() {
         ("?channel=entity:Task&since=:5", "since"),
         ("?channel=entity:Task&wait=-1", "wait"),
         ("?channel=entity:Task&wait=ever", "wait"),
+        ("?channel=entity:Task&wait=26", "wait"),
         ("?channel=entity:Task&view=a&view=b", "view"),
         ("?channel=entity:Task&colour=red", "colour"),
     ] {
         let (status, problem) = api.get_any(&format!("/api/changes{query}")).await;
         assert_eq!(status, 400, "{query}: {problem}");
-        assert_eq!(problem["code"], "BAD_QUERY", "{query}: {problem}");
+        let code = if word == "since" { "BAD_POSITION" } else { "BAD_QUERY" };
+        assert_eq!(problem["code"], code, "{query}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(word), "{query}: {problem}");
     }
 }

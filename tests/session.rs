@@ -306,7 +306,7 @@ fn a_lagging_connection_goes_on_from_what_it_wrote() {
     let attachment = peer.live(5);
     assert!(peer.log_item(attachment, 8, 7).is_some());
     let effects = peer.on(Input::Lagged(Lag(1)));
-    assert_eq!(heard(&effects), ["read survey 8"]);
+    assert_eq!(heard(&effects), ["detach", "read survey 8"], "the void member leaves even a quiet group");
     assert_eq!(peer.log_item(attachment, 9, 8), None, "an item of the old attachment is not written");
     let effects = peer.on(Input::Read(survey(20, true, 3)));
     assert_eq!(heard(&effects), ["read log 8"], "nothing is said to the client");
@@ -461,6 +461,25 @@ fn a_store_that_is_busy_refuses_a_subscription_and_does_not_end_a_catch_up() {
     assert_eq!(heard(&peer.on(Input::Read(busy()))), Heard::new());
     peer.now.instant = peer.session.next_deadline();
     assert_eq!(heard(&peer.on(Input::Tick)), ["read survey 5"]);
+}
+
+#[test]
+fn what_was_asked_behind_a_subscribe_that_failed_is_answered() {
+    let mut peer = Peer::new();
+    peer.subscribe("entity:Task", &json!({"snapshot": true}));
+    peer.say(&json!({"type": "unsubscribe", "channel": "entity:Task", "requestId": "u"}));
+    let effects = peer.on(Input::Read(ReadAnswer::Rows(Err(StoreError::Overloaded))));
+    assert_eq!(heard(&effects), ["send error OVERLOADED", "send error NOT_SUBSCRIBED"]);
+}
+
+#[test]
+fn subscribing_again_within_a_snapshot_does_not_claim_to_be_complete() {
+    let mut peer = Peer::with(RealtimeConfig { page_rows: 2, ..RealtimeConfig::default() });
+    peer.subscribe("entity:Task", &json!({"snapshot": true}));
+    peer.on(Input::Read(rows(6, 2)));
+    let answer = &sent(&peer.subscribe("entity:Task", &json!({})))[0];
+    assert_eq!((&answer["payload"]["recovered"], &answer["payload"]["seq"]), (&json!(false), &json!(6)));
+    assert_eq!(answer["more"], true);
 }
 
 #[test]

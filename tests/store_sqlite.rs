@@ -100,7 +100,11 @@ async fn a_second_process_is_refused_by_name() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("data");
     let first = open(&folder, schema(), &defaults());
-    let expected = format!("the folder {} is in use by process {}", folder.display(), std::process::id());
+    let expected = format!(
+        "the folder {} is in use by process {}: stop it, or choose another folder with --data DIR",
+        folder.display(),
+        std::process::id()
+    );
     assert_eq!(refusal(&folder, schema()), expected);
     assert!(first.store.commit(unit([project(1)])).await.is_ok());
     first.store.close().await;
@@ -312,7 +316,7 @@ async fn what_could_lose_data_is_refused_with_every_reason() {
          - `Note.code` became unique, and there is 1 record\n\
          - `Note.new` is new and required, has no constant default, and there is 1 record without a value for it\n\
          - `Note.owner` refers to Empty instead of User, and there is 1 record\n\
-         Undo these changes in the schema files, or start with another data folder."
+         Undo these changes in the schema files, or start with another data folder (--data DIR)."
     );
 
     let unchanged = open(folder.path(), old(), &defaults());

@@ -52,17 +52,17 @@ pub struct DevArguments {
     /// Address to listen on; loopback only. Port 0 takes any free port.
     #[arg(long, value_name = "ADDR", env = "TIDEWIRE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Add some rows to look at, once.
+    /// Add the demo rows that are missing.
     #[arg(long)]
     pub demo: bool,
     /// Form of the log on stderr. TIDEWIRE_LOG filters it, as in `TIDEWIRE_LOG=tidewire=debug`.
     #[arg(long, value_name = "FORM", env = "TIDEWIRE_LOG_FORM", default_value = "text")]
     pub log: LogForm,
     /// Most sockets at once. Requests have 1,024 connections of their own beside them.
-    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = at_least_one)]
     pub max_connections: usize,
     /// Most sockets of one user. Anonymous sockets are outside this cap.
-    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS_PER_USER", default_value_t = 20)]
+    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS_PER_USER", default_value_t = 20, value_parser = at_least_one)]
     pub max_connections_per_user: usize,
 }
 
@@ -86,4 +86,8 @@ impl DevArguments {
         config.realtime.connections_per_user = self.max_connections_per_user;
         config
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a whole number from 1 on".to_owned())
 }

@@ -71,9 +71,13 @@ async fn serve_loaded(
     let listener = listen(config.listen)?;
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
+    let public = config.public.clone();
     let app = App::open(config, Arc::new(loaded.schema), Env::system())
         .map_err(|error| format!("error: {error}"))?;
     let mut text = summary;
+    if public.is_dir() {
+        let _ = writeln!(text, "  public      {} at /", public.display());
+    }
     let found = app.found();
     let _ = writeln!(
         text,
@@ -182,8 +186,12 @@ async fn stop_signal() {
 }
 
 fn start_log(form: LogForm) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWIRE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,tidewire=info"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWIRE_LOG").unwrap_or_else(|error| {
+        if std::env::var_os("TIDEWIRE_LOG").is_some() {
+            let _ = writeln!(std::io::stderr(), "TIDEWIRE_LOG is not understood and not used: {error}");
+        }
+        tracing_subscriber::EnvFilter::new("warn,tidewire=info")
+    });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -26,7 +26,7 @@ async fn changes(
     _caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let question = question(&Params::parse(query.as_deref())?)?;
+    let question = question(&Params::parse(query.as_deref())?, state.config.realtime.poll_wait.as_secs())?;
     let answer = state.websockets.poll(question).await.map_err(|error| match error {
         StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
         StoreError::UnknownEntity(_) | StoreError::Storage(_) => Problem::internal(error.to_string()),
@@ -39,7 +39,8 @@ async fn stats(State(state): State<AppState>, _caller: Caller) -> Response {
     Json(state.websockets.stats()).into_response()
 }
 
-fn question(params: &Params) -> Result<PollQuestion, Problem> {
+/// `most`: the longest wait, in seconds.
+fn question(params: &Params, most: u64) -> Result<PollQuestion, Problem> {
     let bad = |detail: String| Problem::new(Code::BadQuery, detail);
     for (name, _) in params.iter() {
         if !["channel", "view", "since", "wait", "as"].contains(&name) {
@@ -57,10 +58,14 @@ fn question(params: &Params) -> Result<PollQuestion, Problem> {
             "{views} times `view` for {channels} times `channel`: give one for each, or none"
         )));
     }
-    let since =
-        params.one("since")?.map(|text| text.parse().map_err(|error| bad(format!("`since`: {error}"))));
+    let since = params.one("since")?.map(|text| {
+        text.parse().map_err(|error| Problem::new(Code::BadPosition, format!("`since`: {error}")))
+    });
     let wait = params.one("wait")?.map(|text| {
-        text.parse().map_err(|_| bad("`wait` is a whole number of seconds, at most 25".to_owned()))
+        text.parse()
+            .ok()
+            .filter(|seconds| *seconds <= most)
+            .ok_or_else(|| bad(format!("`wait` is a whole number of seconds, at most {most}")))
     });
     let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned()).filter(|view| !view.is_empty());
     Ok(PollQuestion {

@@ -43,8 +43,10 @@ impl Presented {
         let peer = parts.extensions.get::<Peer>();
         let peer = peer.ok_or_else(|| Problem::internal("a request without a peer"))?;
         let params = Params::parse(parts.uri.query())?;
-        let token =
-            parts.headers.contains_key(header::AUTHORIZATION) || params.has("token") || params.has("ticket");
+        let token = [header::AUTHORIZATION.as_str(), "x-api-key"]
+            .iter()
+            .any(|name| parts.headers.contains_key(*name))
+            || ["token", "ticket", "access_token", "api_key"].iter().any(|name| params.has(name));
         Ok(Presented { token, name: params.one("as")?.map(str::to_owned), address: peer.address })
     }
 

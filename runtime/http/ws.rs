@@ -41,8 +41,13 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
         return Err(Problem::new(Code::BadHeader, "this connection cannot become a WebSocket"));
     };
     let offered = offered_protocols(&parts.headers);
-    if offered.contains(&SUB_PROTOCOL) {
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUB_PROTOCOL));
+    // A browser that offered protocols and is given none sees a failed upgrade, and never the close code.
+    let chosen = offered
+        .iter()
+        .find(|name| **name == SUB_PROTOCOL)
+        .or_else(|| offered.iter().find(|name| name.starts_with("bearer")));
+    if let Some(chosen) = chosen.and_then(|name| HeaderValue::from_str(name).ok()) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
     let mut presented = Presented::collect(&parts)?;
     presented.token |= offered.iter().any(|protocol| protocol.starts_with("bearer"));

@@ -181,12 +181,14 @@ pub struct DrainPayload {
     pub reconnect_in_ms: u64,
 }
 
-/// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already.
+/// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already. `truncated`: the client's limit is
+/// reached, and there may be more records.
 pub fn snapshot_json<'r>(
     channel: &str,
     seq: Seq,
     timestamp: Timestamp,
     rows: impl Iterator<Item = &'r Bytes>,
+    truncated: bool,
 ) -> Bytes {
     let mut out = Vec::with_capacity(4096);
     out.extend_from_slice(b"{\"type\":\"snapshot\",\"channel\":");
@@ -202,6 +204,6 @@ pub fn snapshot_json<'r>(
         }
         out.extend_from_slice(row);
     }
-    out.extend_from_slice(b"]}}");
+    out.extend_from_slice(if truncated { b"],\"truncated\":true}}" } else { b"]}}" });
     Bytes::from(out)
 }

@@ -155,9 +155,8 @@ impl Session {
         let asked =
             subscription.limit.map_or(page_rows, |limit| limit.saturating_sub(written).min(page_rows));
         let written = written + count;
-        let complete = count < asked
-            || matches!(subscription.scope, Scope::Record(..))
-            || subscription.limit.is_some_and(|limit| written >= limit);
+        let limited = subscription.limit.is_some_and(|limit| written >= limit);
+        let complete = count < asked || matches!(subscription.scope, Scope::Record(..)) || limited;
         let started = first.unwrap_or(rows.seq);
         let last = rows.value.last().map(|row| row.id.clone());
         subscription.sent = started;
@@ -172,7 +171,7 @@ impl Session {
         if first.is_none() {
             self.announce_rows(now, slot, &channel, &cause, reason, rows.seq, count > 0, effects);
         }
-        self.write_rows(now, &channel, rows, effects);
+        self.write_rows(now, &channel, rows, limited, effects);
         if complete && started == rows.seq {
             self.attach(slot, effects);
         }
@@ -222,19 +221,33 @@ impl Session {
     }
 
     /// The rows of one page, in frames of about `page_bytes`.
-    fn write_rows(&self, now: Moment, channel: &str, rows: &At<Vec<Listed>>, effects: &mut Vec<Effect>) {
+    fn write_rows(
+        &self,
+        now: Moment,
+        channel: &str,
+        rows: &At<Vec<Listed>>,
+        limited: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let mut frame: Vec<&Bytes> = Vec::new();
         let mut size = 0;
         for row in &rows.value {
             frame.push(&row.stored.json);
             size += row.stored.json.len();
             if size >= self.around.config.page_bytes {
-                effects.push(Effect::Send(snapshot_json(channel, rows.seq, now.wall, frame.drain(..))));
+                effects.push(Effect::Send(snapshot_json(
+                    channel,
+                    rows.seq,
+                    now.wall,
+                    frame.drain(..),
+                    false,
+                )));
                 size = 0;
             }
         }
-        if !frame.is_empty() {
-            effects.push(Effect::Send(snapshot_json(channel, rows.seq, now.wall, frame.into_iter())));
+        if !frame.is_empty() || limited {
+            let rows_left = frame.into_iter();
+            effects.push(Effect::Send(snapshot_json(channel, rows.seq, now.wall, rows_left, limited)));
         }
     }
 

@@ -15,6 +15,22 @@ const API_WORDS: &[&str] = &["batch", "changes", "schema", "openapi.json", "type
 /// What every record has beside its fields.
 pub(super) const RECORD_FIELDS: &[&str] = &["id", "version", "created_at", "updated_at"];
 
+/// Parameters of requests: a list could not be filtered by a field of that name.
+const QUERY_WORDS: &[&str] = &[
+    "sort",
+    "limit",
+    "cursor",
+    "expand",
+    "fields",
+    "search",
+    "group",
+    "as",
+    "token",
+    "ticket",
+    "access_token",
+    "api_key",
+];
+
 /// Names that every JavaScript object has already.
 const JS_WORDS: &[&str] = &["__proto__", "constructor", "prototype"];
 
@@ -56,6 +72,12 @@ pub(super) fn field(name: &str, span: &Span) -> Option<Problem> {
         let message = format!("every record has a field {} already", quoted(name));
         let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");
         return Some(problem.help("take it out, or choose another name"));
+    }
+    if QUERY_WORDS.contains(&name) {
+        let message = format!("{} cannot be the name of a field", quoted(name));
+        let problem =
+            Problem::new(Code::FieldName, span.clone(), message).label("a parameter of the API's requests");
+        return Some(problem.help("choose another name"));
     }
     if JS_WORDS.contains(&name) {
         let message = format!("{} cannot be the name of a field", quoted(name));

@@ -28,9 +28,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a database was not opened. The texts are for whoever starts the server; they say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("the folder {} is in use by {}", folder.display(), holder(*pid))]
+    #[error("the folder {} is in use by {}: stop it, or choose another folder with --data DIR", folder.display(), holder(*pid))]
     InUse { folder: PathBuf, pid: Option<u32> },
-    #[error("the folder {} cannot be used: {error}", folder.display())]
+    #[error("the folder {} cannot be used as the data folder ({error}): choose one that can be made and written, with --data DIR", folder.display())]
     Folder { folder: PathBuf, error: std::io::Error },
     #[error(
         "SQLite {found} is linked in; 3.51.3 or newer is needed, because older ones may corrupt a database"
@@ -50,7 +50,7 @@ pub enum OpenError {
     NewerFormat { file: PathBuf, found: u32, known: u32 },
     #[error(
         "the schema does not fit the data, and nothing was changed:{}\n\
-         Undo these changes in the schema files, or start with another data folder.",
+         Undo these changes in the schema files, or start with another data folder (--data DIR).",
         list(reasons)
     )]
     Schema { reasons: Vec<String> },
