@@ -46,7 +46,7 @@ pub(super) struct Connection<S> {
     /// Who is at the other end, as `offenders` knows them.
     pub(super) owner: Arc<str>,
     /// The library has queued a pong that may not have been written yet.
-    pub(super) library_owes: bool,
+    pub(super) pong_owed: bool,
     pub(super) write_timeout: Duration,
     /// Clients come back at a random moment within this time after a planned stop.
     pub(super) drain_spread: Duration,
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(Message::Text(text)) => self.session.on(now, Input::Text(text.as_str())),
                 Ok(Message::Binary(_)) => self.session.on(now, Input::Binary),
                 Ok(Message::Ping(_)) => {
-                    self.library_owes = true;
+                    self.pong_owed = true;
                     self.session.on(now, Input::Heard)
                 }
                 Ok(Message::Pong(_) | Message::Frame(_)) => self.session.on(now, Input::Heard),
@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if frames.is_empty() {
             return Ok(());
         }
-        if std::mem::take(&mut self.library_owes) {
+        if std::mem::take(&mut self.pong_owed) {
             in_time(self.write_timeout, self.socket.flush()).await?;
         }
         // A peer that takes a byte now and then may not hold its place for ever.

@@ -282,7 +282,7 @@ impl WebSocketManager {
             env: self.env.clone(),
             offenders: self.offenders.clone(),
             owner,
-            library_owes: false,
+            pong_owed: false,
             write_timeout: config.write_timeout,
             drain_spread: config.drain_spread,
         }

@@ -103,6 +103,7 @@ impl TestApp {
     pub async fn wait_for_groups(&self, count: u64) {
         let reached = async {
             while self.websockets.stats().groups != count {
+                // A counter cannot be waited for; the story hangs on the count, not on the length of the pause.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
