@@ -12,7 +12,7 @@ mod kind;
 mod names;
 mod reader;
 
-use super::diagnostics::{Diagnostics, Report};
+use super::diagnostics::{Code, Diagnostics, Report};
 use super::model::Schema;
 use super::source::SourceFile;
 use super::{builtin, tree};
@@ -41,7 +41,8 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema 
     for source in sources {
         let file = report.add_source(source);
         let parsed = tree::parse(source);
-        let sound = parsed.problems.is_empty();
+        // A key that is given twice leaves a whole tree behind, with the first value: the rest of it is checked too.
+        let sound = parsed.problems.iter().all(|problem| problem.code == Code::DuplicateKey);
         parsed.problems.into_iter().for_each(|problem| report.add(file, problem));
         match parsed.root {
             Some(root) if sound => drafts.push(entity::check(&root, &mut reader::Reader::new(file, report))),

@@ -158,6 +158,14 @@ fn columns_count_characters() {
 }
 
 #[test]
+fn a_key_that_is_given_twice_does_not_hide_the_other_faults_of_its_file() {
+    let json = "{\"entity\": \"A\", \"plural\": \"batch\", \"foo\": 1, \"fields\": {\"f\": {\"type\": \"txt\", \"type\": \"int\"}}}";
+    let found = errors(&[source("a.json", json)]);
+    let codes: HashSet<&str> = found.codes().map(Code::as_str).collect();
+    assert!(codes.contains("E0106") && codes.contains("E0130") && codes.len() >= 4, "{codes:?}");
+}
+
+#[test]
 fn every_code_is_documented_and_every_error_of_a_text_is_shown_by_a_case() {
     let manual = include_str!("../../docs/schema.md");
     let mut texts = HashSet::new();

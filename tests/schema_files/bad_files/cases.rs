@@ -284,7 +284,7 @@ pub(super) const FILE: &[(&str, &str, &str, u64, &str)] = &[
         "when first seen",
     ),
     ("a.toml", "entity = \"A\n", "E0105", 1, "this is not TOML"),
-    ("a.toml", "entity = \"A\"\nentity = \"B\"\n", "E0106", 2, "given before"),
+    ("a.toml", "entity = \"A\"\nentity = \"B\"\n[fields]\nf = { type = \"int\" }\n", "E0106", 2, "given before"),
     ("a.json", "", "E0105", 1, "one JSON object"),
     ("a.json", "[]", "E0105", 1, "one JSON object"),
     ("a.json", "{\n\"entity\": \"A\",\n}", "E0105", 2, "trailing commas"),
