@@ -118,7 +118,7 @@ impl SqliteStore {
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish);
-        let reader = Reader::new(pool, catalog, start.epoch, start.ended);
+        let reader = Reader::new(pool, config.read_wait, catalog, start.epoch, start.ended);
         let store = Arc::new(SqliteStore { queue, reader, committer: Mutex::new(Some(committer)) });
         Ok(Opened { store, batches, generation: start.generation, report })
     }

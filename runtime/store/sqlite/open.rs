@@ -193,7 +193,8 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
-/// Connections that can only read. A connection is not tested when it is taken: it is a file handle, not a socket.
+/// Connections that can only read, all open when this returns, however long a busy machine takes over them; how long a
+/// read waits for one is the reader's business. A connection is not tested when it is taken: it is a file handle, not a socket.
 pub(super) fn open_readers(
     file: &Path,
     config: &StoreConfig,
@@ -211,7 +212,6 @@ pub(super) fn open_readers(
     r2d2::Pool::builder()
         .max_size(config.readers.max(1))
         .test_on_check_out(false)
-        .connection_timeout(config.read_wait)
         .idle_timeout(None)
         .max_lifetime(None)
         .build(manager)

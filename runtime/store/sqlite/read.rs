@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
@@ -24,6 +25,8 @@ const COUNTED: u64 = 1_000_000;
 
 pub(super) struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
+    /// How long a read waits for a connection.
+    wait: Duration,
     catalog: Arc<Catalog>,
     epoch: Epoch,
     /// Earlier epochs with their last valid position.
@@ -36,11 +39,12 @@ type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
 impl Reader {
     pub(super) fn new(
         pool: r2d2::Pool<SqliteConnectionManager>,
+        wait: Duration,
         catalog: Arc<Catalog>,
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        Reader { pool, catalog, epoch, ended, counts: Counts::default() }
+        Reader { pool, wait, catalog, epoch, ended, counts: Counts::default() }
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
@@ -145,7 +149,7 @@ impl Reader {
     }
 
     fn connection(&self) -> Result<Connected, StoreError> {
-        self.pool.get().map_err(|_| StoreError::Overloaded)
+        self.pool.get_timeout(self.wait).map_err(|_| StoreError::Overloaded)
     }
 
     fn table(&self, entity: &str) -> Result<&Table, StoreError> {
@@ -189,8 +193,6 @@ impl At<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::StoreConfig;
     use crate::env::Env;
@@ -205,8 +207,7 @@ mod tests {
             StoreConfig { readers: 1, read_wait: Duration::from_millis(1), ..StoreConfig::default() };
         let opened =
             SqliteStore::open(folder.path(), &Arc::new(Schema::default()), &config, Env::system()).unwrap();
-        // The pool opens its connection on a thread of its own, which may take longer than the wait of a read.
-        let taken = std::iter::repeat_with(|| opened.store.reader.connection()).find_map(Result::ok).unwrap();
+        let taken = opened.store.reader.connection().unwrap();
         assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
         drop(taken);
         assert_eq!(opened.store.head().map(|at| at.seq), Ok(Seq::ZERO));
