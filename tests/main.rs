@@ -5,6 +5,7 @@
 mod support;
 
 mod crash;
+mod evolution;
 mod floor_plan;
 mod guard;
 mod health;
