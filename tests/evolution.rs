@@ -239,3 +239,44 @@ fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
     let folders = Folders { schemas, data: folder.join("data") };
     migrate::judge(&Migrate::Apply { folders, allow }, &Env::system())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_poll_is_woken_and_told_to_read_the_list() {
+    const BEFORE: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
+    const AFTER: &str = "entity = 'Task'\n[fields]\nname = { type = 'text', was = 'title' }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    let client = app.client();
+    client.create("tasks", json!({"title": "a"})).await;
+    let here = client.get("/api/changes?channel=entity:Task").await;
+    let (epoch, seq) = (here["epoch"].as_str().unwrap(), here["seq"].as_u64().unwrap());
+    let view = here["channels"][0]["view"].as_str().unwrap();
+    let path = format!("/api/changes?channel=entity:Task&view={view}&since={epoch}:{seq}&wait=20");
+    let polling = tokio::spawn({
+        let client = client.clone();
+        async move { client.get(&path).await }
+    });
+    app.wait_for_groups(1).await;
+    app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
+    let answer = polling.await.unwrap();
+    assert_eq!((&answer["channels"][0]["recovered"], &answer["events"]), (&json!(false), &json!([])));
+    let list = client.get("/api/tasks").await;
+    assert_eq!(list["items"][0]["name"], "a");
+    let since = format!("{}:{}", list["epoch"].as_str().unwrap(), list["seq"]);
+    let view = list["view"].as_str().unwrap();
+    let path = format!("/api/changes?channel=entity:Task&view={view}&since={since}");
+    assert_eq!(client.get(&path).await["channels"][0]["recovered"], true, "the list's view is the new one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_versions_of_a_deleted_record_go_on_under_another_name() {
+    const BEFORE: &str = "entity = 'Task'\nplural = 'things'\n[fields]\ntitle = { type = 'text' }\n";
+    const AFTER: &str = "entity = 'Thing'\nwas = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    let client = app.client_as("ada");
+    let made = client.create("things", json!({"title": "a"})).await;
+    let path = format!("/api/things/{}", made["id"].as_str().unwrap());
+    client.delete(&path).await;
+    let body = json!({"id": made["id"], "title": "b"});
+    app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
+    assert_eq!(client.create("things", body).await["version"], 2);
+}
