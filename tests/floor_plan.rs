@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor; `cli` and `main.rs` stand above all.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["ids", "config"],
     &["env"],
     &["schema"],
     &["protocol"],
+    &["metrics"],
     &["store"],
     &["event_bus", "auth"],
     &["repository", "channels"],

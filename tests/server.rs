@@ -10,8 +10,9 @@ use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::http::guard::Hosts;
-use tidewire::http::{AppState, router, server};
-use tidewire::ids::Seq;
+use tidewire::http::{AppState, ROUTES, router, server};
+use tidewire::ids::{Seq, Timestamp};
+use tidewire::metrics::Metrics;
 use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
 use tidewire::schema::Generation;
 use tidewire::store::CommitError;
@@ -112,12 +113,14 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
     let config = Arc::new(Config::default());
     let live = &config.realtime;
     let ring = Arc::new(Ring::new(epoch(), Seq(1), live.ring_changes, live.ring_bytes));
-    let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system());
+    let metrics = Arc::new(Metrics::new(ROUTES, Timestamp(0)));
+    let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system(), metrics.clone());
     let around = Surroundings {
         schema: entities::schema(),
         generation: Generation(1),
         epoch: epoch(),
         config: Arc::new(live.clone()),
+        metrics: metrics.clone(),
     };
     let reader = Reader::new(puppet.clone(), ring, Generation(1), live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -129,13 +132,12 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         config: config.clone(),
         hosts: Arc::new(Hosts::new(address, &[])),
         env: Env::system(),
+        metrics: metrics.clone(),
         tasks: tasks.clone(),
         live: tokio::runtime::Handle::current(),
     };
-    let router = router(state);
-    tokio::spawn(
-        async move { server::serve(listener, router, &config, tasks, std::future::pending()).await },
-    );
+    let serving = server::Serving { router: router(state), tasks, metrics };
+    tokio::spawn(async move { server::serve(listener, serving, &config, std::future::pending()).await });
     (puppet, Client::new(address))
 }
 

@@ -187,6 +187,17 @@ impl Outbox {
         }
     }
 
+    /// Whether this is a queue; one that holds nothing only tells that something came.
+    pub fn holds_batches(&self) -> bool {
+        self.limits.batches > 0
+    }
+
+    /// What waits at this moment: buffers of events, and bytes in them.
+    pub fn depth(&self) -> (usize, usize) {
+        let queue = self.queue.lock();
+        (queue.batches, queue.bytes)
+    }
+
     pub fn lag(&self) -> Lag {
         self.queue.lock().lag
     }

@@ -27,6 +27,7 @@ use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
 use crate::env::Env;
 use crate::ids::ConnectionId;
+use crate::metrics::{Moment, Refusal, Transport};
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
 use crate::protocol::wire::text_frame;
 use crate::protocol::{CloseCode, Code};
@@ -40,6 +41,8 @@ pub struct WebSocketManager {
     next_key: AtomicU64,
     /// Who is here. Held for a count, never across an await.
     present: Mutex<Present>,
+    /// The outbox of every socket, to be measured. Held for one look at each, never across an await.
+    outboxes: Mutex<HashMap<ConnectionKey, Arc<Outbox>>>,
     offenders: Arc<Offenders>,
     drain: CancellationToken,
 }
@@ -48,8 +51,6 @@ pub struct WebSocketManager {
 struct Present {
     connections: usize,
     by_user: HashMap<Arc<str>, usize>,
-    opened: u64,
-    refused: u64,
 }
 
 /// Why a socket was not admitted: the error that it is sent, and the code that closes it.
@@ -59,6 +60,7 @@ pub struct Refused {
     pub code: Code,
     pub message: String,
     pub close: CloseCode,
+    pub why: Refusal,
 }
 
 /// Numbers for operators: `GET /api/admin/websocket/stats`.
@@ -82,6 +84,7 @@ pub struct Stats {
 struct Place {
     manager: Arc<WebSocketManager>,
     user: Option<Arc<str>>,
+    key: ConnectionKey,
 }
 
 impl WebSocketManager {
@@ -93,6 +96,7 @@ impl WebSocketManager {
             env,
             next_key: AtomicU64::new(1),
             present: Mutex::default(),
+            outboxes: Mutex::default(),
             offenders: Arc::default(),
             drain: CancellationToken::new(),
         })
@@ -130,18 +134,43 @@ impl WebSocketManager {
     }
 
     pub fn stats(&self) -> Stats {
-        let counters = self.channels.counters();
+        let (live, http) = (&self.around.metrics.live, &self.around.metrics.http);
         let present = self.present.lock();
         Stats {
             connections: present.connections,
             users: present.by_user.len(),
-            opened: present.opened,
-            refused: present.refused,
-            groups: counters.groups.load(Ordering::Relaxed),
-            events: counters.events.load(Ordering::Relaxed),
-            deliveries: counters.deliveries.load(Ordering::Relaxed),
-            lags: counters.lags.load(Ordering::Relaxed),
-            position: counters.position.load(Ordering::Relaxed),
+            opened: live.opened.get(),
+            refused: http.refusals(Refusal::Sockets) + http.refusals(Refusal::User),
+            groups: u64::try_from(live.groups.get()).unwrap_or_default(),
+            events: live.events.get(),
+            deliveries: live.deliveries.get(),
+            lags: live.lags.get(),
+            position: self.channels.position().0,
+        }
+    }
+
+    /// What `/metrics` reads when it is asked; the log's ends are the caller's to add.
+    pub fn moment(&self) -> Moment {
+        let (sockets, users) = {
+            let present = self.present.lock();
+            (present.connections, present.by_user.len())
+        };
+        let depths = self.outboxes.lock().values().fold((0, 0), |(batches, bytes), outbox| {
+            let depth = outbox.depth();
+            (batches + depth.0, bytes + depth.1)
+        });
+        let ring = self.channels.ring().size();
+        Moment {
+            sockets,
+            users,
+            outbox_batches: depths.0,
+            outbox_bytes: depths.1,
+            commands: self.channels.waiting(),
+            reads: self.reader.under_way(),
+            ring_changes: ring.0,
+            ring_bytes: ring.1,
+            offenders: self.offenders.count(),
+            ..Moment::default()
         }
     }
 
@@ -155,11 +184,12 @@ impl WebSocketManager {
             Err(refused) => return Box::pin(self.refuse(io, &refused)).await,
         };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
-        let ended = match Box::pin(self.greet(io, read_ahead, &identity)).await {
+        let ended = match Box::pin(self.greet(io, read_ahead, &identity, place.key)).await {
             Ok(connection) => Box::pin(connection.run(self.drain.clone())).await,
             Err(ended) => ended,
         };
         drop(place);
+        self.around.metrics.errors.closed(ended.code());
         tracing::debug!(?ended, "connection ended");
         ended
     }
@@ -169,6 +199,10 @@ impl WebSocketManager {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let metrics = &self.around.metrics;
+        metrics.http.refused(refused.why);
+        metrics.errors.told(Transport::Ws, refused.code);
+        metrics.errors.closed(Some(refused.close));
         let payload = ErrorPayload::new(refused.code, &refused.message);
         let timestamp = self.env.now();
         let error = ControlFrame {
@@ -194,31 +228,36 @@ impl WebSocketManager {
         let config = &self.around.config;
         let mut present = self.present.lock();
         let of_user = identity.user.as_ref().and_then(|user| present.by_user.get(user)).copied().unwrap_or(0);
-        let message = if present.connections >= config.connections {
-            Some(format!("this server already has {} connections, the most it may have", config.connections))
+        let refused = if present.connections >= config.connections {
+            let message =
+                format!("this server already has {} connections, the most it may have", config.connections);
+            Some((message, Refusal::Sockets))
         } else if of_user >= config.connections_per_user {
-            Some(format!("this user already has {of_user} connections, the most one user may have"))
+            let message = format!("this user already has {of_user} connections, the most one user may have");
+            Some((message, Refusal::User))
         } else {
             None
         };
-        if let Some(message) = message {
-            present.refused += 1;
-            return Err(Refused {
-                code: Code::ConnectionLimit,
-                message,
-                close: CloseCode::TooManyConnections,
-            });
+        if let Some((message, why)) = refused {
+            let close = CloseCode::TooManyConnections;
+            return Err(Refused { code: Code::ConnectionLimit, message, close, why });
         }
         present.connections += 1;
-        present.opened += 1;
+        self.around.metrics.live.opened.inc();
         if let Some(user) = &identity.user {
             *present.by_user.entry(user.clone()).or_default() += 1;
         }
         drop(present);
-        Ok(Place { manager: self.clone(), user: identity.user.clone() })
+        Ok(Place { manager: self.clone(), user: identity.user.clone(), key: self.new_key() })
     }
 
-    async fn greet<S>(&self, io: S, read_ahead: Bytes, identity: &Identity) -> Result<Connection<S>, Ended>
+    async fn greet<S>(
+        &self,
+        io: S,
+        read_ahead: Bytes,
+        identity: &Identity,
+        key: ConnectionKey,
+    ) -> Result<Connection<S>, Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -227,14 +266,13 @@ impl WebSocketManager {
         let mut socket =
             WebSocketStream::from_partially_read(io, read_ahead.to_vec(), Role::Server, wire).await;
         let config = &self.around.config;
-        let head = self.channels.counters().position.load(Ordering::Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let payload = ConnectedPayload {
             connection_id: ConnectionId(self.env.uuid_v7()).to_string(),
             user_id: identity.user.as_deref(),
             protocol: 1,
             epoch: &self.around.epoch,
-            seq: crate::ids::Seq(head),
+            seq: self.channels.position(),
             heartbeat: millis(config.ping_interval),
             reconnect_interval: millis(config.reconnect_interval),
             max_reconnect_interval: millis(config.max_reconnect_interval),
@@ -258,13 +296,18 @@ impl WebSocketManager {
         let frame = text_frame(&frame.to_json());
         let sent = socket.get_mut().write_all(&frame);
         match tokio::time::timeout(config.write_timeout, sent).await {
-            Ok(Ok(())) => Ok(self.connection(socket, identity)),
+            Ok(Ok(())) => Ok(self.connection(socket, identity, key)),
             Ok(Err(_)) => Err(Ended::ByPeer),
             Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
         }
     }
 
-    fn connection<S>(&self, socket: WebSocketStream<S>, identity: &Identity) -> Connection<S> {
+    fn connection<S>(
+        &self,
+        socket: WebSocketStream<S>,
+        identity: &Identity,
+        key: ConnectionKey,
+    ) -> Connection<S> {
         let owner = identity.idempotency_owner();
         let config = &self.around.config;
         let limits = OutboxLimits {
@@ -272,11 +315,13 @@ impl WebSocketManager {
             bytes: config.outbox_bytes,
             controls: config.outbox_controls,
         };
+        let outbox = Arc::new(Outbox::new(limits));
+        self.outboxes.lock().insert(key, outbox.clone());
         Connection {
             socket,
             session: Session::new(self.around.clone(), Instant::now(), self.offenders.has_offended(&owner)),
-            outbox: Arc::new(Outbox::new(limits)),
-            key: self.new_key(),
+            outbox,
+            key,
             channels: self.channels.clone(),
             reader: self.reader.clone(),
             env: self.env.clone(),
@@ -302,6 +347,7 @@ impl WebSocketManager {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.manager.outboxes.lock().remove(&self.key);
         let mut present = self.manager.present.lock();
         present.connections -= 1;
         let Some(user) = &self.user else { return };

@@ -1,5 +1,5 @@
 //! The session: what one peer is subscribed to and how far it has come. Pure and neutral to the transport: `on` takes what happened
-//! and returns what to do; nothing here reads a clock, a store or a socket.
+//! and returns what to do; nothing here reads a clock, a store or a socket. It counts what it decides, and never reads a count.
 //!
 //! The life of a subscription:
 //!
@@ -30,6 +30,7 @@ use crate::channels::outbox::{Lag, OnLag};
 use crate::channels::{AttachmentId, From, Item, Note};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq, Timestamp};
+use crate::metrics::{Metrics, Present, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
 use crate::schema::{Generation, Schema};
@@ -42,6 +43,7 @@ pub struct Surroundings {
     pub generation: Generation,
     pub epoch: Epoch,
     pub config: Arc<RealtimeConfig>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// The time of an input.
@@ -133,6 +135,8 @@ pub struct Session {
     read_log_last: bool,
     retry_at: Option<Instant>,
     lag: Lag,
+    /// From falling behind until every channel is live again.
+    lagging: Option<Present>,
     /// Every live subscription under `lag` has been sent everything up to here.
     swept: Seq,
     liveness: Liveness,
@@ -164,6 +168,7 @@ impl Session {
             read_log_last: false,
             retry_at: None,
             lag: Lag::default(),
+            lagging: None,
             swept: Seq::ZERO,
             liveness: Liveness::new(now, config.ping_interval, config.pong_timeout),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
@@ -266,6 +271,9 @@ impl Session {
                 if let Some(slot) = slot {
                     self.resume_postponed(now, slot, &mut effects);
                 }
+                if self.lagging.is_some() && self.all_live() {
+                    self.lagging = None;
+                }
                 slot.map(|_| frame)
             }
             Some(Note::Behind { attachment }) => {
@@ -359,10 +367,13 @@ impl Session {
 
     fn on_lagged(&mut self, lag: Lag, effects: &mut Vec<Effect>) {
         let (swept, old) = (self.swept, self.lag);
+        let metrics = self.around.metrics.clone();
         self.lag = lag;
         for (slot, subscription) in self.slots.iter_mut().enumerate() {
             let Some(subscription) = subscription else { continue };
             if let Some(attachment) = subscription.voided(lag) {
+                metrics.live.voided.inc();
+                self.lagging.get_or_insert_with(|| metrics.live.lagging());
                 // A quiet group would otherwise keep the void member until its next event.
                 effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
             }
@@ -399,6 +410,7 @@ impl Session {
         channel: Option<&str>,
         effects: &mut Vec<Effect>,
     ) {
+        self.around.metrics.errors.told(Transport::Ws, code);
         let payload = ErrorPayload::new(code, message);
         let frame = ControlFrame {
             kind: "error",

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Answer, Done, Job, Setting, Writer};
 use crate::ids::Seq;
+use crate::metrics::{Bound, Commit, Present, StoreMetrics};
 use crate::store::{CommitBatch, CommitError, Unit};
 
 /// The way to the committer.
@@ -21,10 +23,14 @@ pub(super) struct Queue {
     places: Arc<Semaphore>,
     most: usize,
     stop: CancellationToken,
+    metrics: StoreMetrics,
 }
 
 /// Freed when the committer takes the unit out of the queue.
-type Place = tokio::sync::OwnedSemaphorePermit;
+struct Place {
+    _permit: tokio::sync::OwnedSemaphorePermit,
+    _counted: Present,
+}
 
 impl Queue {
     /// Queues a unit and waits for its commit. A full queue is an answer, not a wait.
@@ -33,12 +39,17 @@ impl Queue {
             return Err(CommitError::Closed);
         }
         let ops = u32::try_from(unit.ops.len().clamp(1, self.most)).unwrap_or(u32::MAX);
-        let Ok(place) = self.places.clone().try_acquire_many_owned(ops) else {
+        let Ok(permit) = self.places.clone().try_acquire_many_owned(ops) else {
+            self.metrics.overloaded(Bound::Committer);
             return Err(CommitError::Overloaded);
         };
+        let place = Place { _permit: permit, _counted: self.metrics.queued(unit.ops.len()) };
         let (answer, answered) = oneshot::channel();
         self.jobs.try_send((Job { unit, answer }, place)).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
+            mpsc::error::TrySendError::Full(_) => {
+                self.metrics.overloaded(Bound::Committer);
+                CommitError::Overloaded
+            }
             mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
         })?;
         let lost = |_| Err(CommitError::Storage("the commit broke off".to_owned()));
@@ -58,11 +69,13 @@ pub(super) fn start(
     writer: Writer,
     head: Seq,
     batches: mpsc::Sender<Arc<CommitBatch>>,
+    metrics: StoreMetrics,
 ) -> (Queue, JoinHandle<()>) {
     let most = setting.config.queue.clamp(1, Semaphore::MAX_PERMITS);
     let (jobs, queued) = mpsc::channel(most);
     let stop = CancellationToken::new();
-    let queue = Queue { jobs, places: Arc::new(Semaphore::new(most)), most, stop: stop.clone() };
+    let places = Arc::new(Semaphore::new(most));
+    let queue = Queue { jobs, places, most, stop: stop.clone(), metrics: metrics.clone() };
     let committer = Committer {
         group_ops: setting.config.group_ops,
         setting,
@@ -72,6 +85,7 @@ pub(super) fn start(
         batches,
         announced: head,
         failing: false,
+        metrics,
     };
     (queue, tokio::spawn(committer.run(writer)))
 }
@@ -88,12 +102,14 @@ struct Committer {
     announced: Seq,
     /// The last group failed: only the first failure and the recovery are logged.
     failing: bool,
+    metrics: StoreMetrics,
 }
 
 impl Committer {
     async fn run(mut self, mut writer: Writer) {
         while self.wait().await {
             let jobs = std::mem::take(&mut self.pending);
+            let started = Instant::now();
             let group = tokio::task::spawn_blocking(move || {
                 let done = writer.run(jobs);
                 (writer, done)
@@ -101,10 +117,12 @@ impl Committer {
             match group.await {
                 Ok((back, done)) => {
                     writer = back;
+                    self.count(&done, started);
                     self.report(done).await;
                 }
                 // Its units learn from their dropped answers; the connection died with the thread's stack.
                 Err(error) if error.is_panic() => {
+                    self.metrics.failed();
                     tracing::error!(%error, "a group commit panicked; the database is opened anew");
                     writer = Writer::new(self.setting.clone(), self.announced);
                 }
@@ -135,6 +153,17 @@ impl Committer {
             self.pending.push_back(job);
         }
         true
+    }
+
+    fn count(&self, done: &Done, started: Instant) {
+        if done.failure.is_some() {
+            self.metrics.failed();
+            return;
+        }
+        let changes = done.batches.iter().map(|batch| batch.changes.len()).sum();
+        self.metrics.committed(Commit { units: done.answers.len(), changes, took: started.elapsed() });
+        let replayed = |answer: &Answer| answer.as_ref().is_ok_and(|outcome| outcome.replayed);
+        self.metrics.replayed(done.answers.iter().filter(|(_, answer)| replayed(answer)).count());
     }
 
     /// First the answers, then the batches: nothing that a listener does can delay an answer.
