@@ -4,10 +4,13 @@
 
 mod support;
 
+mod bad_requests;
 mod crash;
 mod floor_plan;
 mod guard;
 mod health;
+mod logs;
+mod metrics;
 mod outbox;
 mod polling;
 mod protocol_document;

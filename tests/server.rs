@@ -17,7 +17,7 @@ use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
 use tidewire::schema::Generation;
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::support::app::{Client, TestApp};
@@ -54,6 +54,8 @@ async fn a_connection_beyond_the_cap_is_told_so() {
         }
     };
     tokio::time::timeout(PATIENCE, comes_in).await.expect("a place that was given back is taken again");
+    let refused = app.counted().value("tidewire_connections_refused_total{reason=\"places\"}");
+    assert!(refused >= 1.0);
 }
 
 #[tokio::test]
@@ -78,6 +80,78 @@ async fn a_body_that_does_not_end_is_refused() {
     stream.write_all(head_of_create(app.address, 100).as_bytes()).await.unwrap();
     let answer = rest_of(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("did not arrive"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answer_loses_its_place() {
+    let app = TestApp::with(|config| {
+        config.http.write_timeout = Duration::from_millis(100);
+        config.realtime.connections = 0;
+        config.http.connections = 2;
+    })
+    .await;
+    let api = app.client();
+    let large = "x".repeat(500_000);
+    for n in 0..12 {
+        api.create("tasks", json!({"title": format!("{n}"), "tags": [large]})).await;
+    }
+    // More than the kernel holds back for both ends.
+    let ask = format!("GET /api/tasks HTTP/1.1\r\nHost: {}\r\n\r\n", app.address);
+    let late = "tidewire_http_connections_ended_total{reason=\"write_late\"}";
+    let mut deaf = quiet(app.address).await;
+    deaf.write_all(ask.as_bytes()).await.unwrap();
+    app.wait_for_metric("tidewire_http_connections", 2.0).await;
+    app.wait_for_metric(late, 1.0).await;
+    app.wait_for_metric("tidewire_http_connections", 1.0).await;
+
+    let mut trickle = quiet(app.address).await;
+    trickle.write_all(ask.as_bytes()).await.unwrap();
+    let mut taken = 0;
+    while app.counted().value(late) < 2.0 {
+        taken += trickle.read(&mut [0; 16]).await.unwrap_or(0);
+    }
+    assert!(taken > 0 && taken < 1 << 20, "a byte now and then holds no place: {taken} bytes were taken");
+}
+
+/// A connection whose kernel holds back little for it.
+async fn quiet(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reader_that_is_slow_but_reads_gets_its_whole_answer() {
+    let app = TestApp::with(|config| config.http.write_timeout = Duration::from_secs(5)).await;
+    let api = app.client();
+    let large = "x".repeat(500_000);
+    for n in 0..12 {
+        api.create("tasks", json!({"title": format!("{n}"), "tags": [large]})).await;
+    }
+    let mut stream = quiet(app.address).await;
+    let ask = format!("GET /api/tasks HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", app.address);
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let answer = rest_of(&mut stream).await;
+    assert!(answer.len() > 6_000_000 && answer.trim_end().ends_with('}'), "{} bytes", answer.len());
+    assert_eq!(app.counted().value("tidewire_http_connections_ended_total{reason=\"write_late\"}"), 0.0);
+}
+
+#[tokio::test]
+async fn connections_are_counted_by_how_they_end() {
+    let app = TestApp::with(|config| config.http.header_timeout = Duration::from_millis(100)).await;
+    let ended = |reason: &str| format!("tidewire_http_connections_ended_total{{reason=\"{reason}\"}}");
+    let mut silent = TcpStream::connect(app.address).await.unwrap();
+    rest_of(&mut silent).await;
+    let mut odd = TcpStream::connect(app.address).await.unwrap();
+    odd.write_all(b"this is not HTTP\r\n\r\n").await.unwrap();
+    assert!(rest_of(&mut odd).await.starts_with("HTTP/1.1 400"));
+    let mut large = TcpStream::connect(app.address).await.unwrap();
+    let head = format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 << 10));
+    let _ = large.write_all(head.as_bytes()).await;
+    rest_of(&mut large).await;
+    app.wait_for_metric(&ended("bad_head"), 1.0).await;
+    app.wait_for_metric(&ended("head_too_large"), 1.0).await;
+    assert!(app.counted().value(&ended("head_late")) >= 1.0);
 }
 
 fn head_of_create(address: SocketAddr, length: usize) -> String {

@@ -75,6 +75,16 @@ pub struct Drained {
     pub overflowed: bool,
 }
 
+/// What waits at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Buffers of events, and the bytes in them.
+    pub batches: usize,
+    pub bytes: usize,
+    /// It was emptied, and its connection does not know yet.
+    pub lagging: bool,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Outbox {
@@ -192,10 +202,9 @@ impl Outbox {
         self.limits.batches > 0
     }
 
-    /// What waits at this moment: buffers of events, and bytes in them.
-    pub fn depth(&self) -> (usize, usize) {
+    pub fn depth(&self) -> Depth {
         let queue = self.queue.lock();
-        (queue.batches, queue.bytes)
+        Depth { batches: queue.batches, bytes: queue.bytes, lagging: queue.lagged }
     }
 
     pub fn lag(&self) -> Lag {

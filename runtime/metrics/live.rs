@@ -44,6 +44,7 @@ pub struct Moment {
     pub users: usize,
     pub outbox_batches: usize,
     pub outbox_bytes: usize,
+    pub lagging: usize,
     pub commands: usize,
     pub reads: usize,
     pub ring_changes: usize,
@@ -63,7 +64,7 @@ pub struct LiveMetrics {
     pub lags: Counter,
     pub voided: Counter,
     pub opened: Counter,
-    lagging: Gauge,
+    catching_up: Gauge,
     subscriptions: Gauge,
     polls: Gauge,
     polled: Counter,
@@ -82,6 +83,7 @@ struct Gauges {
     users: Gauge,
     outbox_batches: Gauge,
     outbox_bytes: Gauge,
+    lagging: Gauge,
     commands: Gauge,
     reads: Gauge,
     ring_changes: Gauge,
@@ -122,10 +124,10 @@ impl LiveMetrics {
             lags: counter(r, "tidewire_outbox_lags", "Outboxes emptied because their connection fell behind"),
             voided: counter(r, "tidewire_attachments_voided", "Subscriptions set back to the log by a lag"),
             opened,
-            lagging: gauge(
+            catching_up: gauge(
                 r,
-                "tidewire_lagging_connections",
-                "Connections that fell behind and are not live again",
+                "tidewire_catching_up_connections",
+                "Connections that fell behind and read the log",
             ),
             subscriptions: gauge(r, "tidewire_subscriptions", "Subscriptions of all sockets"),
             polls,
@@ -143,8 +145,8 @@ impl LiveMetrics {
     }
 
     /// A connection that fell behind, until it is live again or gone.
-    pub fn lagging(&self) -> Present {
-        Present::new(&self.lagging, 1)
+    pub fn catching_up(&self) -> Present {
+        Present::new(&self.catching_up, 1)
     }
 
     /// A poll, for as long as it is being answered.
@@ -176,6 +178,7 @@ impl LiveMetrics {
         set(&read.users, now.users as u64);
         set(&read.outbox_batches, now.outbox_batches as u64);
         set(&read.outbox_bytes, now.outbox_bytes as u64);
+        set(&read.lagging, now.lagging as u64);
         set(&read.commands, now.commands as u64);
         set(&read.reads, now.reads as u64);
         set(&read.ring_changes, now.ring_changes as u64);
@@ -193,6 +196,11 @@ impl Gauges {
             users: gauge(r, "tidewire_users", "Users with at least one socket"),
             outbox_batches: gauge(r, "tidewire_outbox_batches", "Buffers that wait in all outboxes together"),
             outbox_bytes: gauge(r, "tidewire_outbox_bytes", "Bytes that wait in all outboxes together"),
+            lagging: gauge(
+                r,
+                "tidewire_lagging_connections",
+                "Connections whose outbox was emptied and that do not know yet",
+            ),
             commands: gauge(r, "tidewire_channel_commands", "Commands that wait for ChannelManager"),
             reads: gauge(r, "tidewire_live_reads", "Reads of the database for sockets and polls under way"),
             ring_changes: gauge(r, "tidewire_ring_changes", "Recent changes held in memory"),

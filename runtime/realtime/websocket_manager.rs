@@ -151,27 +151,22 @@ impl WebSocketManager {
 
     /// What `/metrics` reads when it is asked; the log's ends are the caller's to add.
     pub fn moment(&self) -> Moment {
-        let (sockets, users) = {
+        let mut now = Moment::default();
+        {
             let present = self.present.lock();
-            (present.connections, present.by_user.len())
-        };
-        let depths = self.outboxes.lock().values().fold((0, 0), |(batches, bytes), outbox| {
-            let depth = outbox.depth();
-            (batches + depth.0, bytes + depth.1)
-        });
-        let ring = self.channels.ring().size();
-        Moment {
-            sockets,
-            users,
-            outbox_batches: depths.0,
-            outbox_bytes: depths.1,
-            commands: self.channels.waiting(),
-            reads: self.reader.under_way(),
-            ring_changes: ring.0,
-            ring_bytes: ring.1,
-            offenders: self.offenders.count(),
-            ..Moment::default()
+            (now.sockets, now.users) = (present.connections, present.by_user.len());
         }
+        for outbox in self.outboxes.lock().values() {
+            let depth = outbox.depth();
+            now.outbox_batches += depth.batches;
+            now.outbox_bytes += depth.bytes;
+            now.lagging += usize::from(depth.lagging);
+        }
+        (now.ring_changes, now.ring_bytes) = self.channels.ring().size();
+        now.commands = self.channels.waiting();
+        now.reads = self.reader.under_way();
+        now.offenders = self.offenders.count();
+        now
     }
 
     /// Runs one upgraded connection to its end. `read_ahead`: bytes that came right behind the handshake.

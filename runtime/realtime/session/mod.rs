@@ -136,7 +136,7 @@ pub struct Session {
     retry_at: Option<Instant>,
     lag: Lag,
     /// From falling behind until every channel is live again.
-    lagging: Option<Present>,
+    catching_up: Option<Present>,
     /// Every live subscription under `lag` has been sent everything up to here.
     swept: Seq,
     liveness: Liveness,
@@ -168,7 +168,7 @@ impl Session {
             read_log_last: false,
             retry_at: None,
             lag: Lag::default(),
-            lagging: None,
+            catching_up: None,
             swept: Seq::ZERO,
             liveness: Liveness::new(now, config.ping_interval, config.pong_timeout),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
@@ -212,6 +212,7 @@ impl Session {
         if !self.closing {
             self.start_reading(now, &mut effects);
         }
+        self.count_caught_up();
         effects
     }
 
@@ -271,9 +272,6 @@ impl Session {
                 if let Some(slot) = slot {
                     self.resume_postponed(now, slot, &mut effects);
                 }
-                if self.lagging.is_some() && self.all_live() {
-                    self.lagging = None;
-                }
                 slot.map(|_| frame)
             }
             Some(Note::Behind { attachment }) => {
@@ -298,7 +296,14 @@ impl Session {
         if !self.closing {
             self.start_reading(now, &mut effects);
         }
+        self.count_caught_up();
         (frame.filter(|frame| !frame.is_empty()), effects)
+    }
+
+    fn count_caught_up(&mut self) {
+        if self.catching_up.is_some() && self.all_live() {
+            self.catching_up = None;
+        }
     }
 
     /// Whether one more message of the peer, of whatever kind, is within its cap; otherwise the connection ends.
@@ -373,7 +378,7 @@ impl Session {
             let Some(subscription) = subscription else { continue };
             if let Some(attachment) = subscription.voided(lag) {
                 metrics.live.voided.inc();
-                self.lagging.get_or_insert_with(|| metrics.live.lagging());
+                self.catching_up.get_or_insert_with(|| metrics.live.catching_up());
                 // A quiet group would otherwise keep the void member until its next event.
                 effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
             }
