@@ -37,7 +37,7 @@ impl EventBus {
                 }
                 // No listener is no error.
                 let _ = batches.send(batch);
-                metrics.store.backlog.set(i64::try_from(batches.len()).unwrap_or(i64::MAX));
+                metrics.live.backlog.set(i64::try_from(batches.len()).unwrap_or(i64::MAX));
             }
         });
         (bus, task)

@@ -19,11 +19,12 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// What may be named only in certain places, and where.
-const RESERVED: [(&str, &[&str]); 6] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("rusqlite", &["store/sqlite"]),
     ("r2d2", &["store/sqlite"]),
     ("axum", &["http", "app.rs"]),
     ("hyper", &["http", "app.rs"]),
+    ("prometheus_client", &["metrics"]),
     ("SystemTime", &["env.rs"]),
     (
         "tokio::spawn",

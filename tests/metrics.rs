@@ -305,6 +305,28 @@ async fn a_poll_is_a_session_while_it_waits_and_its_waking_is_no_lag() {
     assert_eq!(now.value("tidewire_sessions_opened_total{transport=\"poll\"}"), 2.0);
 }
 
+#[tokio::test]
+async fn what_a_full_queue_turns_away_is_counted_and_the_rest_is_committed() {
+    let app = TestApp::with(|config| config.store.queue = 1).await;
+    let api = app.client();
+    let creates = (0..60).map(|n| {
+        let api = api.clone();
+        async move { api.call("POST", "/api/tasks", json!({"title": format!("{n}")})).await.status }
+    });
+    let statuses = futures_util::future::join_all(creates).await;
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count() as f64;
+    assert_eq!(count(201) + count(503), 60.0);
+    let now = app.metrics().await;
+    assert_eq!(now.value("tidewire_overloads_total{bound=\"committer\"}"), count(503));
+    assert_eq!(now.value("tidewire_errors_total{transport=\"http\",code=\"OVERLOADED\"}"), count(503));
+    assert_eq!(now.value("tidewire_commit_units_sum"), count(201));
+    assert_eq!(
+        now.value("tidewire_commit_units_count"),
+        now.value("tidewire_commits_total{result=\"committed\"}")
+    );
+    assert_eq!(now.value("tidewire_committer_queue"), 0.0);
+}
+
 /// Where strangers may write into what the server counts.
 const MARK: &str = "zzhostilezz";
 

@@ -81,7 +81,7 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
     state.repository.ensure_user(&identity).await.map_err(|error| {
         let problem = Problem::from(error);
         let cause = problem.cause().unwrap_or_else(|| problem.detail());
-        tracing::error!(code = problem.code().as_str(), cause, "a socket was refused");
+        tracing::error!(code = problem.code().as_str(), cause, "socket refused");
         let (code, message) = (problem.code(), problem.detail().to_owned());
         Refused { code, message, close: CloseCode::Internal, why: Refusal::Failure }
     })?;

@@ -58,6 +58,8 @@ pub struct LiveMetrics {
     /// The last seq that was fanned out.
     pub position: Gauge,
     pub groups: Gauge,
+    /// Batches that the slowest listener of the event bus has yet to take.
+    pub backlog: Gauge,
     pub events: Counter,
     pub deliveries: Counter,
     /// Outboxes that were emptied because their connection fell behind.
@@ -118,6 +120,11 @@ impl LiveMetrics {
         }
         LiveMetrics {
             position: gauge(r, "tidewire_fan_out_position", "The last seq that was fanned out"),
+            backlog: gauge(
+                r,
+                "tidewire_event_bus_backlog_batches",
+                "Batches that the slowest listener of the event bus has yet to take",
+            ),
             groups: gauge(r, "tidewire_groups", "Channels that somebody is subscribed to"),
             events: counter(r, "tidewire_events", "Changes that concerned a group, once for each group"),
             deliveries: counter(r, "tidewire_deliveries", "Buffers of events appended to outboxes"),

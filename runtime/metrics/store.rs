@@ -33,8 +33,6 @@ pub struct StoreMetrics {
     queue: Gauge,
     overloads: [Counter; 2],
     replayed: Counter,
-    /// Batches that the slowest listener of the event bus has yet to take.
-    pub backlog: Gauge,
 }
 
 /// One group commit.
@@ -76,11 +74,6 @@ impl StoreMetrics {
                 registry,
                 "tidewire_replayed_writes",
                 "Writes answered by their mutation id, again",
-            ),
-            backlog: gauge(
-                registry,
-                "tidewire_event_bus_backlog_batches",
-                "Batches that the slowest listener of the event bus has yet to take",
             ),
         }
     }

@@ -198,6 +198,9 @@ impl WebSocketManager {
         metrics.http.refused(refused.why);
         metrics.errors.told(Transport::Ws, refused.code);
         metrics.errors.closed(Some(refused.close));
+        if refused.why != Refusal::Failure {
+            tracing::info!(code = refused.code.as_str(), close = refused.close.number(), "socket refused");
+        }
         let payload = ErrorPayload::new(refused.code, &refused.message);
         let timestamp = self.env.now();
         let error = ControlFrame {

@@ -416,6 +416,8 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         self.around.metrics.errors.told(Transport::Ws, code);
+        // A hundred a second may come from one peer, so this is for whoever asks.
+        tracing::debug!(code = code.as_str(), "frame refused");
         let payload = ErrorPayload::new(code, message);
         let frame = ControlFrame {
             kind: "error",
