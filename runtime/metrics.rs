@@ -63,20 +63,20 @@ impl Metrics {
 
 /// One of those that a gauge counts; none of them once it is dropped.
 #[derive(Debug)]
-pub struct Present {
+pub struct Counted {
     gauge: Gauge,
     count: i64,
 }
 
-impl Present {
-    fn new(gauge: &Gauge, count: usize) -> Present {
+impl Counted {
+    fn new(gauge: &Gauge, count: usize) -> Counted {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         gauge.inc_by(count);
-        Present { gauge: gauge.clone(), count }
+        Counted { gauge: gauge.clone(), count }
     }
 }
 
-impl Drop for Present {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.gauge.dec_by(self.count);
     }

@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
-use crate::metrics::{ConnectionEnd, Metrics, Present, Refusal, Transport};
+use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
 use crate::protocol::Code;
 
 /// Who is at the other end; an extension of every request. Whoever keeps a clone keeps the connection's place under
@@ -41,7 +41,7 @@ pub struct Peer {
 #[derive(Debug)]
 struct Place {
     _permit: OwnedSemaphorePermit,
-    _counted: Present,
+    _counted: Counted,
 }
 
 /// What the loop serves with.

@@ -30,7 +30,7 @@ use crate::channels::outbox::{Lag, OnLag};
 use crate::channels::{AttachmentId, From, Item, Note};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq, Timestamp};
-use crate::metrics::{Metrics, Present, Transport};
+use crate::metrics::{Counted, Metrics, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
 use crate::schema::{Generation, Schema};
@@ -136,7 +136,7 @@ pub struct Session {
     retry_at: Option<Instant>,
     lag: Lag,
     /// From falling behind until every channel is live again.
-    catching_up: Option<Present>,
+    catching_up: Option<Counted>,
     /// Every live subscription under `lag` has been sent everything up to here.
     swept: Seq,
     liveness: Liveness,

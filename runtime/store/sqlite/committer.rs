@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::group::{Answer, Done, Job, Setting, Writer};
 use crate::ids::Seq;
-use crate::metrics::{Bound, Commit, Present, StoreMetrics};
+use crate::metrics::{Bound, Commit, Counted, StoreMetrics};
 use crate::store::{CommitBatch, CommitError, Unit};
 
 /// The way to the committer.
@@ -29,7 +29,7 @@ pub(super) struct Queue {
 /// Freed when the committer takes the unit out of the queue.
 struct Place {
     _permit: tokio::sync::OwnedSemaphorePermit,
-    _counted: Present,
+    _counted: Counted,
 }
 
 impl Queue {
