@@ -10,6 +10,7 @@ use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::http::guard::Hosts;
+use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, ROUTES, router, server};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
@@ -103,14 +104,36 @@ async fn a_client_that_never_reads_its_answer_loses_its_place() {
     app.wait_for_metric("tidewire_http_connections", 2.0).await;
     app.wait_for_metric(late, 1.0).await;
     app.wait_for_metric("tidewire_http_connections", 1.0).await;
+}
 
-    let mut trickle = quiet(app.address).await;
-    trickle.write_all(ask.as_bytes()).await.unwrap();
-    let mut taken = 0;
-    while app.counted().value(late) < 2.0 {
-        taken += trickle.read(&mut [0; 16]).await.unwrap_or(0);
+/// Writes 1 MiB to a peer that takes `count` bytes every second, with a limit of ten.
+async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+    let peer = tokio::spawn(async move {
+        let mut buffer = vec![0; count];
+        while theirs.read_exact(&mut buffer).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let mut stream = TimedStream::new(ours, Duration::from_secs(10));
+    let written = async {
+        stream.write_all(&vec![b'x'; 1 << 20]).await?;
+        stream.flush().await
+    };
+    let written = written.await;
+    peer.abort();
+    written
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_now_and_then_holds_no_place_but_a_slow_reader_gets_everything() {
+    for too_little in [1, 64, 1 << 10] {
+        let started = tokio::time::Instant::now();
+        let error = written_to_a_peer_that_takes(too_little).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{too_little} bytes a second");
+        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
     }
-    assert!(taken > 0 && taken < 1 << 20, "a byte now and then holds no place: {taken} bytes were taken");
+    written_to_a_peer_that_takes(4 << 10).await.expect("40 KiB in ten seconds are enough");
 }
 
 /// A connection whose kernel holds back little for it.
@@ -186,7 +209,12 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
     let puppet = Arc::new(Puppet::default());
     let config = Arc::new(Config::default());
     let live = &config.realtime;
-    let ring = Arc::new(Ring::new(epoch(), Seq(1), live.ring_changes, live.ring_bytes));
+    let ring = Arc::new(Ring::new(
+        epoch(),
+        Seq(1),
+        Generation(1),
+        tidewire::store::LogLimit { changes: live.ring_changes, bytes: live.ring_bytes },
+    ));
     let metrics = Arc::new(Metrics::new(ROUTES, Timestamp(0)));
     let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system(), metrics.clone());
     let around = Surroundings {
@@ -196,7 +224,7 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         config: Arc::new(live.clone()),
         metrics: metrics.clone(),
     };
-    let reader = Reader::new(puppet.clone(), ring, Generation(1), live);
+    let reader = Reader::new(puppet.clone(), ring, live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();

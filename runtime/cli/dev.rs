@@ -89,7 +89,7 @@ async fn serve_loaded(
     );
     for (what, names) in [
         ("new tables", &found.report.created_tables),
-        ("new columns", &found.report.added_columns),
+        ("changes", &found.report.changes),
         ("new indexes", &found.report.added_indexes),
     ] {
         if !names.is_empty() {

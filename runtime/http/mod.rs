@@ -18,7 +18,7 @@ mod query;
 mod records;
 mod schema;
 pub mod server;
-mod timed_stream;
+pub mod timed_stream;
 mod ws;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ use super::query::ListRequest;
 use super::{AppState, conditions};
 use crate::ids::{Epoch, RecordId, Seq, shown};
 use crate::protocol::{Code, View};
-use crate::repository::{Mutation, Written, suggestion};
+use crate::repository::{Current, Mutation, Written, suggestion};
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, Schema};
 use crate::store::{At, Listed, OpStatus, Stored};
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 /// The entity that a path names.
 struct Collection {
-    schema: Arc<Schema>,
+    current: Current,
     entity: Arc<Entity>,
 }
 
@@ -80,12 +80,12 @@ async fn segments(parts: &mut Parts, state: &AppState) -> Result<Vec<String>, Pr
 }
 
 fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
-    let schema = state.schema();
-    match schema.by_plural(plural).cloned() {
-        Some(entity) => Ok(Collection { schema, entity }),
+    let current = state.repository.current();
+    match current.schema.by_plural(plural).cloned() {
+        Some(entity) => Ok(Collection { current, entity }),
         None => {
             let mut detail = format!("there is no entity at /api/{}", shown(plural));
-            if let Some(meant) = meant(&schema, plural) {
+            if let Some(meant) = meant(&current.schema, plural) {
                 detail.push_str(&format!("; did you mean `{meant}`?"));
             }
             Err(Problem::new(Code::UnknownEntity, detail))
@@ -103,11 +103,11 @@ fn meant<'a>(schema: &'a Schema, given: &str) -> Option<&'a str> {
 async fn list(
     State(state): State<AppState>,
     _: Caller,
-    Collection { schema, entity }: Collection,
+    Collection { current, entity }: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
-    let request = ListRequest::parse(&schema, &entity, &params, &state.config.http)?;
+    let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
     let mut page = state.repository.list(request.query.clone()).await?;
     let next = request.page(&mut page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);

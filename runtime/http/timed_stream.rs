@@ -1,4 +1,4 @@
-//! `TimedStream`: a TCP stream whose writes fail when the peer takes too little for too long.
+//! `TimedStream`: a stream whose writes fail when the peer takes too little for too long.
 //!
 //! hyper waits for ever for a peer that asks and does not read, and the connection keeps its place meanwhile. Knows no HTTP.
 
@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// A peer that takes less than this within the limit counts as one that takes nothing: a byte now and then must not
@@ -17,8 +16,8 @@ const ENOUGH: usize = 16 << 10;
 
 /// See the module's text.
 #[derive(Debug)]
-pub(super) struct TimedStream {
-    stream: TcpStream,
+pub struct TimedStream<S> {
+    stream: S,
     limit: Duration,
     /// While bytes wait that the kernel did not take.
     stalled: Option<Stalled>,
@@ -30,12 +29,12 @@ struct Stalled {
     taken: usize,
 }
 
-impl TimedStream {
-    pub(super) fn new(stream: TcpStream, limit: Duration) -> TimedStream {
+impl<S> TimedStream<S> {
+    pub fn new(stream: S, limit: Duration) -> TimedStream<S> {
         TimedStream { stream, limit, stalled: None }
     }
 
-    pub(super) fn into_inner(self) -> TcpStream {
+    pub fn into_inner(self) -> S {
         self.stream
     }
 
@@ -67,7 +66,7 @@ impl TimedStream {
     }
 }
 
-impl AsyncRead for TimedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -77,7 +76,7 @@ impl AsyncRead for TimedStream {
     }
 }
 
-impl AsyncWrite for TimedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -97,7 +97,7 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
 /// The TCP stream under the upgraded connection, freed from this runtime, and what was read from it already.
 fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Bytes)> {
     let parts = upgraded
-        .downcast::<TokioIo<TimedStream>>()
+        .downcast::<TokioIo<TimedStream<TcpStream>>>()
         .map_err(|_| std::io::Error::other("the connection is not of this server's accept loop"))?;
     Ok((parts.io.into_inner().into_inner().into_std()?, parts.read_buf))
 }

@@ -78,7 +78,7 @@ struct Page {
 impl WebSocketManager {
     /// Answers one poll.
     pub async fn poll(&self, question: PollQuestion) -> Result<PollAnswer, StoreError> {
-        let _counted = self.around().metrics.live.poll();
+        let _counted = self.metrics().live.poll();
         let view = View::everything(self.around().generation);
         let head = self.reader().head()?;
         let mut answer = PollAnswer {
@@ -118,7 +118,7 @@ impl WebSocketManager {
             let (channel, scope) = match judged {
                 Ok(found) => found,
                 Err((code, message)) => {
-                    self.around().metrics.errors.told(Transport::Poll, code);
+                    self.metrics().errors.told(Transport::Poll, code);
                     answer.errors.push(PollError { channel: text.clone(), code: code.as_str(), message });
                     continue;
                 }
@@ -133,7 +133,7 @@ impl WebSocketManager {
             };
             answer.channels.push(PolledChannel { channel: text.clone(), view: view.clone(), recovered });
             if let Some(since) = question.since.as_ref().filter(|_| recovered) {
-                self.around().metrics.live.caught_up(CatchUp::Poll);
+                self.metrics().live.caught_up(CatchUp::Poll);
                 polled.push(Polled { channel, scope, prev: since.seq });
             }
         }
@@ -205,7 +205,8 @@ impl WebSocketManager {
             outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
             attachments: Vec::new(),
         };
-        let view = View::everything(self.around().generation);
+        let generation = self.around().generation;
+        let view = View::everything(generation);
         for (slot, one) in polled.iter().enumerate() {
             let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
             let (connection, outbox) = (watch.connection, watch.outbox.clone());
@@ -213,9 +214,8 @@ impl WebSocketManager {
             let (channel, scope) = (one.channel.clone(), one.scope.clone());
             watch.attachments.push((attachment, channel.clone()));
             let view = view.clone();
-            self.channels()
-                .attach(Attach { connection, attachment, outbox, channel, scope, view, from })
-                .await;
+            let attach = Attach { connection, attachment, outbox, channel, scope, view, generation, from };
+            self.channels().attach(attach).await;
         }
         tokio::select! {
             () = watch.woken() => true,

@@ -12,12 +12,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, Ended};
+use super::connection::{Connection, Ended, News};
 use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Session, Surroundings};
@@ -27,14 +28,17 @@ use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
 use crate::env::Env;
 use crate::ids::ConnectionId;
-use crate::metrics::{Moment, Refusal, Transport};
+use crate::metrics::{Metrics, Moment, Refusal, Transport};
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
 use crate::protocol::wire::text_frame;
 use crate::protocol::{CloseCode, Code};
+use crate::schema::{Generation, Schema};
 
 /// See the module's text.
 pub struct WebSocketManager {
-    around: Surroundings,
+    /// What is true for every connection; each hears of what is new.
+    news: watch::Sender<News>,
+    metrics: Arc<Metrics>,
     channels: Channels,
     reader: Reader,
     env: Env,
@@ -90,7 +94,8 @@ struct Place {
 impl WebSocketManager {
     pub fn new(around: Surroundings, channels: Channels, reader: Reader, env: Env) -> Arc<WebSocketManager> {
         Arc::new(WebSocketManager {
-            around,
+            metrics: around.metrics.clone(),
+            news: watch::Sender::new(News { around, draining: false }),
             channels,
             reader,
             env,
@@ -102,8 +107,20 @@ impl WebSocketManager {
         })
     }
 
-    pub fn around(&self) -> &Surroundings {
-        &self.around
+    pub fn around(&self) -> Surroundings {
+        self.news.borrow().around.clone()
+    }
+
+    /// From here on entities have the shape of another schema. Every connection is told, and its channels start anew.
+    pub fn adopt(&self, schema: Arc<Schema>, generation: Generation) {
+        self.news.send_modify(|news| {
+            news.around.schema = schema;
+            news.around.generation = generation;
+        });
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub fn channels(&self) -> &Channels {
@@ -121,6 +138,7 @@ impl WebSocketManager {
     /// The server stops: every connection is told when to come back and closed with 1012.
     pub fn drain(&self) {
         self.drain.cancel();
+        self.news.send_modify(|news| news.draining = true);
     }
 
     /// Completes when `drain` was called.
@@ -134,7 +152,7 @@ impl WebSocketManager {
     }
 
     pub fn stats(&self) -> Stats {
-        let (live, http) = (&self.around.metrics.live, &self.around.metrics.http);
+        let (live, http) = (&self.metrics.live, &self.metrics.http);
         let present = self.present.lock();
         Stats {
             connections: present.connections,
@@ -180,11 +198,11 @@ impl WebSocketManager {
         };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
         let ended = match Box::pin(self.greet(io, read_ahead, &identity, place.key)).await {
-            Ok(connection) => Box::pin(connection.run(self.drain.clone())).await,
+            Ok((connection, news)) => Box::pin(connection.run(news)).await,
             Err(ended) => ended,
         };
         drop(place);
-        self.around.metrics.errors.closed(ended.code());
+        self.metrics.errors.closed(ended.code());
         tracing::debug!(?ended, "connection ended");
         ended
     }
@@ -194,7 +212,7 @@ impl WebSocketManager {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let metrics = &self.around.metrics;
+        let metrics = &self.metrics;
         metrics.http.refused(refused.why);
         metrics.errors.told(Transport::Ws, refused.code);
         metrics.errors.closed(Some(refused.close));
@@ -213,7 +231,7 @@ impl WebSocketManager {
             timestamp,
         };
         let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(self.wire_config())).await;
-        let wait = self.around.config.write_timeout;
+        let wait = self.around().config.write_timeout;
         let sent =
             tokio::time::timeout(wait, socket.get_mut().write_all(&text_frame(&error.to_json()))).await;
         if matches!(sent, Ok(Ok(()))) {
@@ -223,7 +241,7 @@ impl WebSocketManager {
     }
 
     fn admit(self: &Arc<Self>, identity: &Identity) -> Result<Place, Refused> {
-        let config = &self.around.config;
+        let config = self.around().config;
         let mut present = self.present.lock();
         let of_user = identity.user.as_ref().and_then(|user| present.by_user.get(user)).copied().unwrap_or(0);
         let refused = if present.connections >= config.connections {
@@ -241,7 +259,7 @@ impl WebSocketManager {
             return Err(Refused { code: Code::ConnectionLimit, message, close, why });
         }
         present.connections += 1;
-        self.around.metrics.live.opened.inc();
+        self.metrics.live.opened.inc();
         if let Some(user) = &identity.user {
             *present.by_user.entry(user.clone()).or_default() += 1;
         }
@@ -255,7 +273,7 @@ impl WebSocketManager {
         read_ahead: Bytes,
         identity: &Identity,
         key: ConnectionKey,
-    ) -> Result<Connection<S>, Ended>
+    ) -> Result<(Connection<S>, watch::Receiver<News>), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -263,13 +281,16 @@ impl WebSocketManager {
         // A copy: `Vec::from` would keep the whole buffer of the HTTP connection alive for the sake of no byte.
         let mut socket =
             WebSocketStream::from_partially_read(io, read_ahead.to_vec(), Role::Server, wire).await;
-        let config = &self.around.config;
+        // What is told from here on comes after what the connection starts with.
+        let mut news = self.news.subscribe();
+        let around = news.borrow_and_update().around.clone();
+        let config = around.config.clone();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let payload = ConnectedPayload {
             connection_id: ConnectionId(self.env.uuid_v7()).to_string(),
             user_id: identity.user.as_deref(),
             protocol: 1,
-            epoch: &self.around.epoch,
+            epoch: &around.epoch,
             seq: self.channels.position(),
             heartbeat: millis(config.ping_interval),
             reconnect_interval: millis(config.reconnect_interval),
@@ -294,7 +315,7 @@ impl WebSocketManager {
         let frame = text_frame(&frame.to_json());
         let sent = socket.get_mut().write_all(&frame);
         match tokio::time::timeout(config.write_timeout, sent).await {
-            Ok(Ok(())) => Ok(self.connection(socket, identity, key)),
+            Ok(Ok(())) => Ok((self.connection(socket, identity, around.clone(), key), news)),
             Ok(Err(_)) => Err(Ended::ByPeer),
             Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
         }
@@ -304,10 +325,11 @@ impl WebSocketManager {
         &self,
         socket: WebSocketStream<S>,
         identity: &Identity,
+        around: Surroundings,
         key: ConnectionKey,
     ) -> Connection<S> {
         let owner = identity.idempotency_owner();
-        let config = &self.around.config;
+        let config = around.config.clone();
         let limits = OutboxLimits {
             batches: config.outbox_batches,
             bytes: config.outbox_bytes,
@@ -317,7 +339,7 @@ impl WebSocketManager {
         self.outboxes.lock().insert(key, outbox.clone());
         Connection {
             socket,
-            session: Session::new(self.around.clone(), Instant::now(), self.offenders.has_offended(&owner)),
+            session: Session::new(around, Instant::now(), self.offenders.has_offended(&owner)),
             outbox,
             key,
             channels: self.channels.clone(),
@@ -332,7 +354,7 @@ impl WebSocketManager {
     }
 
     fn wire_config(&self) -> WebSocketConfig {
-        let frame = self.around.config.frame_bytes;
+        let frame = self.around().config.frame_bytes;
         // The read buffer is held by every idle connection and filled with zeros at every read. Clients send little.
         WebSocketConfig::default()
             .read_buffer_size(1 << 10)

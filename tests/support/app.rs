@@ -109,7 +109,7 @@ impl TestApp {
 
     /// The same without a request, for stories about connections. The log's ends are not in it.
     pub fn counted(&self) -> Exposition {
-        Exposition::parse(&self.websockets.around().metrics.text(&self.websockets.moment()))
+        Exposition::parse(&self.websockets.metrics().text(&self.websockets.moment()))
     }
 
     /// Waits until a series has a value.
