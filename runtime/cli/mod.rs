@@ -7,3 +7,5 @@ pub mod check;
 mod demo;
 pub mod dev;
 mod log;
+pub mod migrate;
+mod watch;
