@@ -4,11 +4,14 @@
 
 mod support;
 
+mod bad_requests;
 mod crash;
 mod evolution;
 mod floor_plan;
 mod guard;
 mod health;
+mod logs;
+mod metrics;
 mod outbox;
 mod polling;
 mod protocol_document;

@@ -6,5 +6,6 @@ pub mod arguments;
 pub mod check;
 mod demo;
 pub mod dev;
+mod log;
 pub mod migrate;
 mod watch;

@@ -10,6 +10,7 @@ pub mod guard;
 mod health;
 pub mod identity;
 mod json_body;
+mod metrics;
 mod pages;
 pub mod params;
 pub mod problem;
@@ -17,6 +18,7 @@ mod query;
 mod records;
 mod schema;
 pub mod server;
+pub mod timed_stream;
 mod ws;
 
 use std::sync::Arc;
@@ -29,11 +31,13 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::shown;
+use crate::metrics::Metrics;
 use crate::protocol::Code;
 use crate::realtime::WebSocketManager;
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 use guard::Hosts;
+pub use metrics::ROUTES;
 use problem::Problem;
 
 /// What every handler may use. Cheap to clone.
@@ -44,6 +48,7 @@ pub struct AppState {
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,
+    pub metrics: Arc<Metrics>,
     /// Tasks that shutdown waits for: connections, and the sockets that came from them.
     pub tasks: TaskTracker,
     /// The runtime of live connections (`app.rs` says why there are two).
@@ -64,6 +69,7 @@ impl AppState {
 pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(records::routes())
         .merge(schema::routes())
         .merge(changes::routes())

@@ -185,8 +185,9 @@ fn given_fields(given: Vec<Given>) -> Vec<(FieldIndex, Value)> {
 
 /// The id in an address, canonical. One that cannot be an id names no record.
 pub(super) fn address(entity: &Entity, text: &str) -> Result<RecordId, RepositoryError> {
-    parse_id(entity.id_kind, text)
-        .map_err(|_| RepositoryError::NotAnId { entity: entity.name.clone(), id: text.to_owned() })
+    let kind = entity.id_kind;
+    let wrong = |_| RepositoryError::NotAnId { entity: entity.name.clone(), kind, id: text.to_owned() };
+    parse_id(kind, text).map_err(wrong)
 }
 
 fn parse_id(kind: IdKind, text: &str) -> Result<RecordId, IdError> {

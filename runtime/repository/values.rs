@@ -85,12 +85,16 @@ pub(super) fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault
 pub fn value_from_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
     let json = match &field.kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => {
-            text.parse().map(Json::Number).map_err(|_| Fault::new("wrong_type", "must be a number"))?
+            let wrong = |_| Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
+            text.parse().map(Json::Number).map_err(wrong)?
         }
         FieldKind::Bool => match text {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),
-            _ => return Err(Fault::new("wrong_type", "must be true or false")),
+            _ => {
+                let message = format!("must be true or false, not `{}`", shown(text));
+                return Err(Fault::new("wrong_type", message));
+            }
         },
         FieldKind::Json => return Err(Fault::new("wrong_type", "is a json field and cannot be filtered by")),
         FieldKind::Text { .. }

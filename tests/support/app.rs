@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::exposition::Exposition;
 use super::process::shipped_schemas;
 use super::socket::PATIENCE;
 
@@ -108,6 +109,30 @@ impl TestApp {
     /// How often an outbox was emptied because its connection fell behind.
     pub fn lags(&self) -> u64 {
         self.websockets.stats().lags
+    }
+
+    /// What `/metrics` says now.
+    pub async fn metrics(&self) -> Exposition {
+        let answer = self.client().call("GET", "/metrics", Value::Null).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        Exposition::parse(&answer.text)
+    }
+
+    /// The same without a request, for stories about connections. The log's ends are not in it.
+    pub fn counted(&self) -> Exposition {
+        Exposition::parse(&self.websockets.metrics().text(&self.websockets.moment()))
+    }
+
+    /// Waits until a series has a value.
+    pub async fn wait_for_metric(&self, series: &str, value: f64) {
+        let reached = async {
+            while self.counted().value(series) != value {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, reached).await.is_err() {
+            panic!("{series} is {}, not {value}", self.counted().value(series));
+        }
     }
 
     /// Waits until ChannelManager has so many groups.

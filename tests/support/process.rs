@@ -29,17 +29,29 @@ impl Process {
 
     /// Starts it with other schema files.
     pub async fn over(schemas: &Path, data: &Path, port: u16) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+        Process::prepared(schemas, data, port, |command| {
+            command.stderr(Stdio::null());
+        })
+        .await
+    }
+
+    /// Starts it with arguments, variables or streams changed.
+    pub async fn with(data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
+        Process::prepared(&shipped_schemas(), data, port, change).await
+    }
+
+    async fn prepared(schemas: &Path, data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+        command
             .args(["dev", "--listen", &format!("127.0.0.1:{port}")])
             .arg("--schemas")
             .arg(schemas)
             .arg("--data")
             .arg(data)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the binary starts");
+            .kill_on_drop(true);
+        change(&mut command);
+        let mut child = command.spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let found = async {
             while let Some(line) = output.next_line().await.unwrap() {
