@@ -6,3 +6,4 @@ pub mod arguments;
 pub mod check;
 mod demo;
 pub mod dev;
+pub mod schema;

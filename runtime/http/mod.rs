@@ -10,6 +10,7 @@ pub mod guard;
 mod health;
 pub mod identity;
 mod json_body;
+pub mod openapi;
 mod pages;
 pub mod params;
 pub mod problem;

@@ -1,0 +1,265 @@
+//! The one list of operations: method, address, parameters, body, answers, and every code that may refuse it.
+//!
+//! A route that is not in this list is not described; a test walks the routes.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::Describer;
+use super::answers::{self, Answer};
+use crate::protocol::Code;
+use crate::schema::Entity;
+
+/// One operation of the document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Operation {
+    operation_id: String,
+    summary: String,
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_body: Option<Json>,
+    /// By status.
+    responses: IndexMap<String, Json>,
+}
+
+type Listed = (&'static str, String, Operation);
+
+/// Codes of every request, whatever it asks.
+const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
+
+/// Codes of every request that has a caller: `?as=` may make a user.
+const CALLED: &[Code] = &[
+    Code::BadQuery,
+    Code::Unauthenticated,
+    Code::ForbiddenOrigin,
+    Code::SchemaChanged,
+    Code::Overloaded,
+    Code::ShuttingDown,
+    Code::ReadOnly,
+    Code::StorageFull,
+    Code::StorageError,
+];
+
+/// Codes of every write.
+const WRITTEN: &[Code] = &[Code::IdempotencyMismatch, Code::UnitTooLarge];
+
+/// Codes of every request with a body.
+const SENT: &[Code] =
+    &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
+
+const LIST: &[Code] = &[Code::BadCursor];
+const ONE: &[Code] = &[Code::NotFound];
+const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference];
+const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
+const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
+
+/// What makes up an operation beside its method and address.
+struct Plan<'p> {
+    id: String,
+    summary: String,
+    tag: String,
+    parameters: Vec<Json>,
+    body: Option<Json>,
+    answers: Vec<Answer>,
+    codes: &'p [&'p [Code]],
+}
+
+impl Describer<'_> {
+    pub(super) fn operations(&mut self) -> Vec<Listed> {
+        let entities: Vec<_> = self.schema.entities().cloned().collect();
+        let mut listed = Vec::new();
+        for entity in &entities {
+            listed.extend(self.of_collection(entity));
+            listed.extend(self.of_record(entity));
+        }
+        listed.push(self.batch());
+        listed.push(self.changes());
+        listed.extend(self.about());
+        listed
+    }
+
+    fn of_collection(&mut self, entity: &Entity) -> [Listed; 3] {
+        let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
+        let list = self.plan(Plan {
+            id: format!("list{name}"),
+            summary: format!("A page of {}.", entity.plural),
+            tag: name.to_string(),
+            parameters: self.list_parameters(entity),
+            body: None,
+            answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, LIST],
+        });
+        let create = self.plan(Plan {
+            id: format!("create{name}"),
+            summary: format!("Create a {name}."),
+            tag: name.to_string(),
+            parameters: self.write_parameters(&[]),
+            body: Some(self.json_body(self.entity_ref(entity, "Create"))),
+            answers: vec![answers::created(self.written(entity))],
+            codes: &[ANY, CALLED, SENT, WRITTEN, CREATE],
+        });
+        let count = self.plan(Plan {
+            id: format!("count{name}"),
+            summary: format!("How many {} there are, in groups if wanted.", entity.plural),
+            tag: name.to_string(),
+            parameters: self.count_parameters(entity),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Count"), &[answers::SEQ])],
+            codes: &[ANY, CALLED],
+        });
+        [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
+    }
+
+    fn of_record(&mut self, entity: &Entity) -> [Listed; 5] {
+        let (name, path) = (&entity.name, format!("/api/{}/{{id}}", entity.plural));
+        let id = self.id_parameter(entity);
+        let read = self.plan(Plan {
+            id: format!("get{name}"),
+            summary: format!("One {name}."),
+            tag: name.to_string(),
+            parameters: self.read_parameters(entity),
+            body: None,
+            answers: vec![answers::ok(self.seen(entity), &[answers::SEQ, answers::ETAG])],
+            codes: &[ANY, CALLED, ONE],
+        });
+        let mut change = |id: &str, summary: &str, suffix: &str| {
+            self.plan(Plan {
+                id: format!("{id}{name}"),
+                summary: format!("{summary} a {name}."),
+                tag: name.to_string(),
+                parameters: self.write_parameters(&[self.id_parameter(entity), answers::if_match()]),
+                body: Some(self.json_body(self.entity_ref(entity, suffix))),
+                answers: vec![answers::changed(self.written(entity))],
+                codes: &[ANY, CALLED, SENT, WRITTEN, CHANGE],
+            })
+        };
+        let update = change("update", "Change the given fields of", "Update");
+        let replace = change("replace", "Set every writable field of", "Replace");
+        let delete = self.plan(Plan {
+            id: format!("delete{name}"),
+            summary: format!("Delete a {name}; what refers to it follows `on_delete`."),
+            tag: name.to_string(),
+            parameters: self.write_parameters(&[id.clone(), answers::if_match()]),
+            body: None,
+            answers: vec![answers::deleted()],
+            codes: &[ANY, CALLED, WRITTEN, DELETE],
+        });
+        let mut parameters = vec![id, self.parameter_ref("limit"), self.parameter_ref("cursor")];
+        parameters.push(self.parameter_ref("as"));
+        let history = self.plan(Plan {
+            id: format!("history{name}"),
+            summary: format!("What became of a {name}, newest first; only where the schema keeps `history`."),
+            tag: name.to_string(),
+            parameters,
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("History"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, LIST, ONE],
+        });
+        [
+            ("get", path.clone(), read),
+            ("patch", path.clone(), update),
+            ("put", path.clone(), replace),
+            ("delete", path.clone(), delete),
+            ("get", format!("{path}/history"), history),
+        ]
+    }
+
+    fn batch(&mut self) -> Listed {
+        let operation = self.plan(Plan {
+            id: "batch".to_owned(),
+            summary: "Several writes: all or nothing, or each for itself.".to_owned(),
+            tag: self.shared_name("Several"),
+            parameters: self.write_parameters(&[]),
+            body: Some(self.json_body(self.shared_ref("Batch"))),
+            answers: vec![answers::ok(self.shared_ref("BatchResults"), &[answers::SEQ, answers::REPLAYED])],
+            codes: &[ANY, CALLED, SENT, WRITTEN, CREATE, CHANGE, DELETE, &[Code::UnknownEntity]],
+        });
+        ("post", "/api/batch".to_owned(), operation)
+    }
+
+    fn changes(&mut self) -> Listed {
+        let operation = self.plan(Plan {
+            id: "changes".to_owned(),
+            summary: "What happened after a position, in one poll or long poll.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.poll_parameters(),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
+            codes: &[ANY, CALLED, &[Code::BadPosition]],
+        });
+        ("get", "/api/changes".to_owned(), operation)
+    }
+
+    fn about(&mut self) -> Vec<Listed> {
+        let text = |media, example| answers::text(media, example);
+        let json = |schema| answers::ok(schema, &[]);
+        let (schema, stats, state) =
+            (self.shared_ref("Schema"), self.shared_ref("Stats"), self.shared_ref("State"));
+        let any_object = json!({"type": "object"});
+        let overloaded: &[Code] = &[Code::Overloaded];
+        let rows: [(&str, &str, &str, Answer, &[&[Code]]); 8] = [
+            ("/api/schema", "schema", "Entities, fields and constraints.", json(schema), &[ANY, CALLED]),
+            ("/api/openapi.json", "openapi", "This document.", json(any_object), &[ANY, CALLED]),
+            (
+                "/api/types.d.ts",
+                "types",
+                "TypeScript declarations of the records.",
+                text("text/plain; charset=utf-8", "export interface Task { … }"),
+                &[ANY, CALLED],
+            ),
+            (
+                "/api/admin/websocket/stats",
+                "websocketStats",
+                "Numbers about sockets and deliveries.",
+                json(stats),
+                &[ANY, CALLED],
+            ),
+            ("/health", "health", "200 while the process lives.", json(state.clone()), &[ANY]),
+            ("/healthz", "healthz", "200 while the process lives.", json(state.clone()), &[ANY]),
+            ("/readyz", "readyz", "200 while the store answers, too.", json(state), &[ANY, overloaded]),
+            (
+                "/metrics",
+                "metrics",
+                "Numbers for Prometheus.",
+                text("text/plain; version=0.0.4; charset=utf-8", "# HELP …"),
+                &[ANY],
+            ),
+        ];
+        let rows = rows.map(|(path, id, summary, answer, codes)| {
+            let parameters =
+                if codes.contains(&CALLED) { vec![self.parameter_ref("as")] } else { Vec::new() };
+            let (id, summary, answers) = (id.to_owned(), summary.to_owned(), vec![answer]);
+            let tag = self.shared_name("About");
+            let plan = Plan { id, summary, tag, parameters, body: None, answers, codes };
+            ("get", path.to_owned(), self.plan(plan))
+        });
+        rows.into()
+    }
+
+    fn plan(&mut self, plan: Plan<'_>) -> Operation {
+        let mut responses: IndexMap<String, Json> =
+            plan.answers.into_iter().map(|answer| (answer.status.as_str().to_owned(), answer.json)).collect();
+        let codes: Vec<Code> = plan.codes.iter().copied().flatten().copied().collect();
+        responses.extend(self.refusals(codes));
+        Operation {
+            operation_id: plan.id,
+            summary: plan.summary,
+            tags: vec![plan.tag],
+            parameters: plan.parameters,
+            request_body: plan.body,
+            responses,
+        }
+    }
+
+    fn json_body(&self, schema: Json) -> Json {
+        json!({
+            "description": format!("At most {} bytes.", self.limits.body_bytes),
+            "required": true,
+            "content": {"application/json": {"schema": schema}},
+        })
+    }
+}
