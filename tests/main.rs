@@ -5,6 +5,7 @@
 mod support;
 
 mod crash;
+mod descriptions;
 mod floor_plan;
 mod guard;
 mod health;

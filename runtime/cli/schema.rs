@@ -30,7 +30,7 @@ pub fn run(form: &SchemaForm) -> ExitCode {
 fn text(form: &SchemaForm) -> Result<String, String> {
     match form {
         SchemaForm::JsonSchema => Ok(format!("{:#}\n", schema::json_schema())),
-        SchemaForm::Openapi(of) => Ok(openapi(&read(&of.schemas)?, &HttpConfig::default()).to_text()),
+        SchemaForm::Openapi(of) => Ok(openapi(&read(&of.schemas)?, &HttpConfig::default()).to_pretty_text()),
         SchemaForm::Types(of) => Ok(schema::typescript(&read(&of.schemas)?)),
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::config::HttpConfig;
+use crate::schema::record_schema::ObjectSchema;
 use crate::schema::{Entity, Schema, own_name};
 use operations::Operation;
 
@@ -30,10 +31,30 @@ pub struct OpenApi {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Components {
-    schemas: IndexMap<String, Json>,
+    schemas: IndexMap<String, Part>,
     parameters: IndexMap<String, Json>,
     headers: IndexMap<String, Json>,
     responses: IndexMap<String, Json>,
+}
+
+/// A component schema. Objects are kept apart, since their members have an order to keep.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Part {
+    Object(ObjectSchema),
+    Other(Json),
+}
+
+impl From<ObjectSchema> for Part {
+    fn from(object: ObjectSchema) -> Part {
+        Part::Object(object)
+    }
+}
+
+impl From<Json> for Part {
+    fn from(json: Json) -> Part {
+        Part::Other(json)
+    }
 }
 
 /// What a description is made from and goes into.
@@ -42,6 +63,9 @@ struct Describer<'a> {
     limits: &'a HttpConfig,
     components: Components,
 }
+
+/// Why the document can always be written.
+const KEYS: &str = "the keys of the document are texts";
 
 /// Describes a server with this schema and these limits.
 pub fn openapi(schema: &Schema, limits: &HttpConfig) -> OpenApi {
@@ -67,13 +91,22 @@ pub fn openapi(schema: &Schema, limits: &HttpConfig) -> OpenApi {
 }
 
 impl OpenApi {
-    /// As it is served and printed.
+    /// As it is served.
     pub fn to_text(&self) -> String {
-        serde_json::to_string_pretty(self).expect("the keys of the document are texts") + "\n"
+        serde_json::to_string(self).expect(KEYS)
+    }
+
+    /// As it is printed for people.
+    pub fn to_pretty_text(&self) -> String {
+        serde_json::to_string_pretty(self).expect(KEYS) + "\n"
     }
 }
 
 impl Describer<'_> {
+    fn add_schema(&mut self, name: String, schema: impl Into<Part>) {
+        self.components.schemas.insert(name, schema.into());
+    }
+
     /// The component of an entity with this suffix: `TaskPage`.
     fn name(&self, entity: &Entity, suffix: &str) -> String {
         own_name(self.schema, &format!("{}{suffix}", entity.name))

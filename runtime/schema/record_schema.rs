@@ -5,7 +5,7 @@
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::describe::value_json;
 use super::ecma_pattern::ecma;
@@ -131,8 +131,14 @@ fn writable(entity: &Entity) -> impl Iterator<Item = &Field> {
 fn whole_body(schema: &Schema, entity: &Entity, object: ObjectSchema) -> ObjectSchema {
     writable(entity).fold(object, |object, field| {
         let mut json = given(schema, field);
-        if let Some(FieldDefault::Value(value)) = &field.default {
-            json["default"] = value_json(value);
+        match &field.default {
+            Some(FieldDefault::Value(value)) => json["default"] = value_json(value),
+            Some(FieldDefault::UserId) if field.required => {
+                say(&mut json, "The writer's id when left out; an anonymous writer must give it.");
+            }
+            Some(FieldDefault::UserId) => say(&mut json, "The writer's id when left out."),
+            Some(FieldDefault::Now) => say(&mut json, "The time of the request when left out."),
+            None => {}
         }
         match field.required && field.default.is_none() {
             true => object.with(&field.name, json),
@@ -153,7 +159,12 @@ fn given(schema: &Schema, field: &Field) -> Json {
         FieldKind::Text { min, max, pattern } => {
             bound("minLength", json!(min));
             bound("maxLength", json!(max));
-            bound("pattern", json!(pattern.as_ref().and_then(|pattern| ecma(pattern.0.as_str()))));
+            if let Some(pattern) = pattern {
+                match ecma(pattern.0.as_str()) {
+                    Some(same) => bound("pattern", json!(same)),
+                    None => say(&mut json, &format!("Matches the pattern {} of Rust's regex.", pattern.0)),
+                }
+            }
         }
         FieldKind::Int { min, max } => {
             bound("minimum", json!(min));
@@ -192,37 +203,23 @@ fn nullable(field: &Field, mut json: Json) -> Json {
 }
 
 /// Says in words what the type does not.
-fn described(field: &Field, json: Json) -> Json {
-    let mut words: Vec<String> = Vec::new();
-    match &field.kind {
-        FieldKind::Ref { entity, .. } => words.push(format!("Id of a {entity}.")),
-        FieldKind::Json => words.push("Any JSON of at most 32 levels.".to_owned()),
-        FieldKind::Text { pattern: Some(pattern), .. } if ecma(pattern.0.as_str()).is_none() => {
-            words.push(format!("Matches the pattern {} of Rust's regex.", pattern.0));
-        }
-        FieldKind::Text { .. }
-        | FieldKind::Int { .. }
-        | FieldKind::Float { .. }
-        | FieldKind::Bool
-        | FieldKind::Enum { .. }
-        | FieldKind::Date
-        | FieldKind::Datetime
-        | FieldKind::Uuid => {}
+fn described(field: &Field, mut json: Json) -> Json {
+    if let FieldKind::Ref { entity, .. } = &field.kind {
+        say(&mut json, &format!("Id of a {entity}."));
+    }
+    if field.kind == FieldKind::Json {
+        say(&mut json, "Any JSON of at most 32 levels.");
     }
     if field.unique {
-        words.push("Unique.".to_owned());
+        say(&mut json, "Unique.");
     }
-    match &field.default {
-        Some(FieldDefault::UserId) if field.required => {
-            words.push("The writer's id when left out; an anonymous writer must give it.".to_owned());
-        }
-        Some(FieldDefault::UserId) => words.push("The writer's id when left out.".to_owned()),
-        Some(FieldDefault::Now) => words.push("The time of the request when left out.".to_owned()),
-        Some(FieldDefault::Value(_)) | None => {}
-    }
-    let mut members = json.as_object().cloned().unwrap_or_else(Map::new);
-    if !words.is_empty() {
-        members.insert("description".to_owned(), json!(words.join(" ")));
-    }
-    Json::Object(members)
+    json
+}
+
+/// Adds a sentence to the description.
+fn say(json: &mut Json, sentence: &str) {
+    json["description"] = match json.get("description").and_then(Json::as_str) {
+        Some(earlier) => json!(format!("{earlier} {sentence}")),
+        None => json!(sentence),
+    };
 }

@@ -38,7 +38,7 @@ fn interface(text: &mut String, description: &str, name: &str, members: String) 
 fn record(entity: &Entity) -> String {
     let fields = entity.fields.iter().map(|field| {
         let readonly = if field.readonly { "readonly " } else { "" };
-        format!("{}  {readonly}{}: {};\n", comment(field), field.name, stored(field))
+        format!("{}  {readonly}{}: {};\n", comment(field, None), field.name, stored(field))
     });
     let fields: String = fields.collect();
     format!(
@@ -49,14 +49,14 @@ fn record(entity: &Entity) -> String {
 fn create(entity: &Entity) -> String {
     let fields = writable(entity).map(|field| {
         let optional = if field.required && field.default.is_none() { "" } else { "?" };
-        format!("{}  {}{optional}: {};\n", comment(field), field.name, stored(field))
+        format!("{}  {}{optional}: {};\n", comment(field, left_out(field)), field.name, stored(field))
     });
     "  id?: string;\n".to_owned() + &fields.collect::<String>()
 }
 
 fn update(entity: &Entity) -> String {
     writable(entity)
-        .map(|field| format!("{}  {}?: {};\n", comment(field), field.name, stored(field)))
+        .map(|field| format!("{}  {}?: {};\n", comment(field, None), field.name, stored(field)))
         .collect()
 }
 
@@ -87,8 +87,17 @@ fn literal(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// What a create gets for a field that it leaves out.
+fn left_out(field: &Field) -> Option<&'static str> {
+    match field.default.as_ref()? {
+        FieldDefault::UserId => Some("The writer's id when left out."),
+        FieldDefault::Now => Some("The time of the request when left out."),
+        FieldDefault::Value(_) => None,
+    }
+}
+
 /// What the type does not say. Holds nothing that a schema file chose freely, so nothing can end the comment.
-fn comment(field: &Field) -> String {
+fn comment(field: &Field, more: Option<&str>) -> String {
     let mut words: Vec<String> = Vec::new();
     match &field.kind {
         FieldKind::Ref { entity, .. } => words.push(format!("Id of a {entity}.")),
@@ -105,8 +114,6 @@ fn comment(field: &Field) -> String {
     if field.unique {
         words.push("Unique.".to_owned());
     }
-    if field.default == Some(FieldDefault::UserId) {
-        words.push("The writer's id when left out.".to_owned());
-    }
+    words.extend(more.map(str::to_owned));
     if words.is_empty() { String::new() } else { format!("  /** {} */\n", words.join(" ")) }
 }

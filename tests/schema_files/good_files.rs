@@ -7,7 +7,7 @@ use tidewire::schema::{Color, FieldDefault, FieldIndex, FieldKind, IdKind, OnDel
 
 use super::{good, shipped, source};
 
-const EVERYTHING_TOML: &str = r##"
+pub(super) const EVERYTHING_TOML: &str = r##"
 entity = "Thing"
 plural = "stuff"
 label = "name"
@@ -36,7 +36,7 @@ fields = ["kind", "day"]
 fields = ["day"]
 "##;
 
-const EVERYTHING_JSON: &str = r##"{
+pub(super) const EVERYTHING_JSON: &str = r##"{
   "entity": "Thing", "plural": "stuff", "label": "name",
   "fields": {
     "name": {"type": "text", "required": true, "unique": true, "min": 1, "max": 20, "pattern": "^[a-z]", "default": "now"},

@@ -144,7 +144,7 @@ impl Describer<'_> {
         let id_name = self.shared_name("OnlyId");
         let failure = self.shared_name("OpProblem");
         for (name, object) in [(problem, whole), (failure, object), (fault, field_error), (id_name, own_id)] {
-            self.components.schemas.insert(name, json!(object));
+            self.add_schema(name, object);
         }
     }
 }

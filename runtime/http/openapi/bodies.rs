@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::{Describer, schema_ref};
+use super::{Describer, Part, schema_ref};
 use crate::schema::record_schema::{self, ObjectSchema};
 use crate::schema::{Entity, FieldKind};
 
@@ -14,7 +14,8 @@ const MOST_OPS: usize = 500;
 impl Describer<'_> {
     /// `Task`, `TaskCreate`, `TaskUpdate`, `TaskReplace`, `TaskView`, `TaskPage`, `TaskOp`.
     pub(super) fn entity_bodies(&mut self, entity: &Entity) {
-        let of = |make: fn(&crate::schema::Schema, &Entity) -> ObjectSchema| json!(make(self.schema, entity));
+        let of =
+            |make: fn(&crate::schema::Schema, &Entity) -> ObjectSchema| Part::from(make(self.schema, entity));
         let page = ObjectSchema::new(format!("A page of {}.", entity.plural))
             .with("items", json!({"type": "array", "maxItems": self.limits.list_max, "items": self.seen(entity)}))
             .with("next", json!({"description": "`cursor` of the next page; null on the last.", "type": ["string", "null"]}));
@@ -26,17 +27,17 @@ impl Describer<'_> {
             ("Update", of(record_schema::update)),
             ("Replace", of(record_schema::replace)),
             ("View", self.view(entity)),
-            ("Page", json!(page)),
-            ("Op", self.op(entity)),
+            ("Page", page.into()),
+            ("Op", self.op(entity).into()),
         ];
         for (suffix, schema) in schemas {
             let name = if suffix.is_empty() { entity.name.to_string() } else { self.name(entity, suffix) };
-            self.components.schemas.insert(name, schema);
+            self.add_schema(name, schema);
         }
     }
 
     /// A record of which only id and version must be there, with what it refers to.
-    fn view(&self, entity: &Entity) -> Json {
+    fn view(&self, entity: &Entity) -> Part {
         let mut view = record_schema::record(self.schema, entity);
         view.description =
             format!("A record of {} in part (`fields`), or with what it refers to (`expand`).", entity.name);
@@ -55,7 +56,7 @@ impl Describer<'_> {
             },
         );
         let any = !expanded.properties.is_empty();
-        json!(if any { view.with_optional("expanded", json!(expanded)) } else { view })
+        if any { view.with_optional("expanded", json!(expanded)).into() } else { view.into() }
     }
 
     /// One op of a batch on this entity.
@@ -91,30 +92,30 @@ impl Describer<'_> {
     pub(super) fn shared_bodies(&mut self, entities: &[Arc<Entity>]) {
         let ops: Vec<Json> = entities.iter().map(|entity| self.entity_ref(entity, "Op")).collect();
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
-        let schemas = [
-            ("Batch", json!(batch(&ops))),
-            ("BatchResults", self.batch_results(&records)),
-            ("Count", json!(count())),
-            ("History", json!(history())),
-            ("Changes", json!(changes())),
+        let entities = json!({"type": "array", "items": {"type": "object"}});
+        let state = json!({"type": "string", "enum": ["healthy", "ready"]});
+        let schemas: [(&str, Part); 8] = [
+            ("Batch", batch(&ops).into()),
+            ("BatchResults", self.batch_results(&records).into()),
+            ("Count", count().into()),
+            ("History", history().into()),
+            ("Changes", changes().into()),
             (
                 "Schema",
-                json!({"description": "Entities with their fields, constraints and indexes.", "type": "object", "required": ["generation", "entities"], "properties": {"generation": whole(), "entities": {"type": "array", "items": {"type": "object"}}}}),
+                ObjectSchema::new("Entities with their fields, constraints and indexes.")
+                    .with("generation", whole())
+                    .with("entities", entities)
+                    .into(),
             ),
             (
                 "Stats",
-                json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()}),
+                json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()})
+                    .into(),
             ),
-            (
-                "State",
-                json!(
-                    ObjectSchema::new("How the process is.")
-                        .with("status", json!({"type": "string", "enum": ["healthy", "ready"]}))
-                ),
-            ),
+            ("State", ObjectSchema::new("How the process is.").with("status", state).into()),
         ];
         for (name, schema) in schemas {
-            self.components.schemas.insert(self.shared_name(name), schema);
+            self.add_schema(self.shared_name(name), schema);
         }
     }
 

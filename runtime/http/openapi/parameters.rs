@@ -28,8 +28,7 @@ struct Filterable {
     name: String,
     value: Json,
     kind: Filters,
-    /// Two clocks never agree to the millisecond.
-    equality: bool,
+    nullable: bool,
 }
 
 /// Which operators a type knows.
@@ -38,6 +37,8 @@ enum Filters {
     Ordered,
     Texts,
     Equal,
+    /// Two clocks never agree to the millisecond.
+    Times,
     NullOnly,
 }
 
@@ -54,12 +55,13 @@ impl Filters {
     }
 
     fn operators(self) -> Vec<(&'static str, Compared)> {
-        let equal = [("eq", Compared::Value), ("ne", Compared::Value), ("in", Compared::Values)];
+        let equal = [("ne", Compared::Value), ("in", Compared::Values)];
         let ordered = ["gt", "gte", "lt", "lte"].map(|operator| (operator, Compared::Value));
         let texts = [("contains", Compared::Text), ("starts", Compared::Text)];
         let null = [("null", Compared::Flag)];
         match self {
             Filters::NullOnly => null.into(),
+            Filters::Times => ordered.into(),
             Filters::Equal => [&equal[..], &null].concat(),
             Filters::Ordered => [&equal[..], &ordered, &null].concat(),
             Filters::Texts => [&equal[..], &ordered, &texts, &null].concat(),
@@ -72,10 +74,10 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
         IdKind::Uuid => Filters::Equal,
         IdKind::Text => Filters::Texts,
     };
-    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind, equality: true };
+    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind, nullable: false };
     let time = |name| {
         let value = json!({"type": "string", "format": "date-time"});
-        Filterable { equality: false, ..column(name, value, Filters::Ordered) }
+        column(name, value, Filters::Times)
     };
     let mut columns = vec![
         column("id", id(entity.id_kind), own_id(entity.id_kind)),
@@ -87,12 +89,10 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
         time("created_at"),
         time("updated_at"),
     ];
-    columns.extend(
-        entity
-            .fields
-            .iter()
-            .map(|field| column(&field.name, stored_type(schema, &field.kind), Filters::of(&field.kind))),
-    );
+    columns.extend(entity.fields.iter().map(|field| {
+        let value = stored_type(schema, &field.kind);
+        Filterable { nullable: !field.required, ..column(&field.name, value, Filters::of(&field.kind)) }
+    }));
     columns
 }
 
@@ -251,11 +251,14 @@ impl Describer<'_> {
 fn parameters_of(entity: &Entity, column: &Filterable) -> Vec<(String, Json)> {
     let key = format!("{}.{}", entity.name, column.name);
     let mut parameters = Vec::new();
-    if column.equality && column.kind != Filters::NullOnly {
-        parameters.push((key.clone(), query(&column.name, "Equal to this.", column.value.clone())));
+    if !matches!(column.kind, Filters::Times | Filters::NullOnly) {
+        parameters.push((
+            key.clone(),
+            query(&column.name, "Equal to this; short for `[eq]`.", column.value.clone()),
+        ));
     }
     for (operator, compared) in column.kind.operators() {
-        if operator == "eq" && !column.equality {
+        if operator == "null" && !column.nullable {
             continue;
         }
         let parameter = operation(column, operator, compared);
@@ -281,7 +284,6 @@ fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
 
 fn meaning(operator: &str) -> &'static str {
     match operator {
-        "eq" => "Equal to this.",
         "ne" => "Another value than this, and not null.",
         "gt" => "Greater than this.",
         "gte" => "This or greater.",
