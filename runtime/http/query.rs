@@ -144,14 +144,7 @@ impl Names<'_> {
     }
 
     fn value(&self, column: Column, name: &str, text: &str) -> Result<Value, Problem> {
-        let system = |kind| Field {
-            name: name.into(),
-            kind,
-            required: true,
-            unique: false,
-            readonly: true,
-            default: None,
-        };
+        let system = |kind| Field::new(name, kind);
         let own_id = FieldKind::Ref { entity: self.entity.name.clone(), on_delete: OnDelete::Restrict };
         let value = match column {
             Column::Field(index) => value_from_text(self.schema, self.entity.at(index), text),

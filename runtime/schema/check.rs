@@ -9,6 +9,7 @@ mod entity;
 mod field;
 mod index;
 mod kind;
+mod lookup;
 mod names;
 mod reader;
 
@@ -21,6 +22,7 @@ use entity::Draft;
 /// The words of schema files, for whoever describes them to editors.
 pub(super) mod words {
     pub(in crate::schema) use super::entity::{LONGEST_RULE, OPERATIONS};
+    pub(in crate::schema) use super::field::NOT_FOR_LOOKUPS;
     pub(in crate::schema) use super::kind::{
         KEYS_OF_TYPES, LARGEST_INT, LONGEST_VALUE, MOST_VALUES, SMALLEST_INT, TYPES,
     };
@@ -65,6 +67,9 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema 
         }
     }
     across::check(&drafts, names_known, report);
+    if report.is_empty() {
+        lookup::resolve(&mut drafts, report);
+    }
     let mut entities: Vec<_> = drafts.into_iter().map(|draft| draft.entity).collect();
     if !entities.iter().any(|entity| &*entity.name == builtin::USER) {
         entities.push(builtin::user());

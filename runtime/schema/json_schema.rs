@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::builtin;
 use super::check::{MOST_FIELDS, MOST_INDEXES, words};
 use super::model::OnDelete;
 
@@ -27,20 +28,18 @@ pub fn json_schema() -> Json {
 }
 
 fn entity_keys() -> Json {
-    let snake = format!("^[a-z][a-z0-9_]{{0,{}}}$", words::LONGEST - 1);
-    let reserved_fields: Vec<&str> =
-        [words::RECORD_FIELDS, words::QUERY_WORDS, words::JS_WORDS].into_iter().flatten().copied().collect();
+    let pascal = format!("^[A-Z][A-Za-z0-9]{{0,{}}}$", words::LONGEST - 1);
     json!({
         "$schema": text("Where this file's JSON Schema is, for editors."),
         "entity": {
             "description": "The entity's name in PascalCase. A file for `User` adds fields to the built-in entity.",
             "type": "string",
-            "pattern": format!("^[A-Z][A-Za-z0-9]{{0,{}}}$", words::LONGEST - 1),
+            "pattern": pascal,
         },
         "plural": {
             "description": "Segment of the address, /api/tasks. Default: the name in snake_case and an s.",
             "type": "string",
-            "pattern": snake,
+            "pattern": snake(),
             "not": {"anyOf": [{"enum": words::API_WORDS}, {"pattern": "^sqlite_"}]},
         },
         "label": text("The field that names a record to people: a text, enum, date, datetime or uuid."),
@@ -48,8 +47,18 @@ fn entity_keys() -> Json {
             "description": "The fields of a record, in order.",
             "type": "object",
             "maxProperties": MOST_FIELDS,
-            "propertyNames": {"pattern": snake, "not": {"enum": reserved_fields}},
+            "propertyNames": field_name(),
             "additionalProperties": {"$ref": "#/definitions/field"},
+        },
+        "history": {
+            "description": "How long changes are kept for the history of a record: 90d, 12h or forever.",
+            "type": "string",
+            "pattern": "^(forever|0*[1-9][0-9]{0,5}[dh])$",
+        },
+        "was": {
+            "description": "The name that the entity had before it was renamed.",
+            "type": "string",
+            "pattern": pascal,
         },
         "access": access(),
         "index": {
@@ -74,15 +83,36 @@ fn entity_keys() -> Json {
     })
 }
 
-/// What a file may not do with the built-in entity.
+fn snake() -> String {
+    format!("^[a-z][a-z0-9_]{{0,{}}}$", words::LONGEST - 1)
+}
+
+fn field_name() -> Json {
+    let reserved = [words::RECORD_FIELDS, words::QUERY_WORDS, words::JS_WORDS].concat();
+    json!({"type": "string", "pattern": snake(), "not": {"enum": reserved}})
+}
+
+/// What a file may not do with the built-in entity. Its records are made when somebody is first seen, so no field may
+/// wait for a value.
 fn user() -> Json {
+    let built_in: Vec<String> = builtin::user().fields.iter().map(|field| field.name.to_string()).collect();
     json!({
         "properties": {
             "plural": false,
             "label": false,
-            "fields": {"propertyNames": {"not": {"enum": ["name", "role", "disabled"]}}},
+            "was": false,
+            "fields": {
+                "propertyNames": {"not": {"enum": built_in}},
+                "additionalProperties": when("required", true, json!({"required": ["default"]})),
+            },
         },
     })
+}
+
+/// A rule for objects in which a key has a value.
+fn when(key: &str, value: impl Into<Json>, then: Json) -> Json {
+    let value: Json = value.into();
+    json!({"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": then})
 }
 
 fn access() -> Json {
@@ -113,9 +143,18 @@ fn field() -> Json {
         },
         "then": {"required": ["default"]},
     }));
+    let no_null = json!({"properties": {"on_delete": {"not": {"const": OnDelete::SetNull.word()}}}});
+    rules.push(when("required", true, no_null));
+    let not_for_lookups: Map<String, Json> =
+        words::NOT_FOR_LOOKUPS.iter().map(|key| ((*key).to_owned(), json!(false))).collect();
+    rules.push(json!({"if": {"required": ["from"]}, "then": {"properties": not_for_lookups}}));
+    // Ids are UUIDs, but for those of users.
     rules.push(json!({
-        "if": {"properties": {"required": {"const": true}}, "required": ["required"]},
-        "then": {"properties": {"on_delete": {"not": {"const": OnDelete::SetNull.word()}}}},
+        "if": {
+            "properties": {"type": {"const": "ref"}, "entity": {"not": {"const": builtin::USER}}},
+            "required": ["type"],
+        },
+        "then": {"properties": {"default": default_of("uuid")}},
     }));
     json!({
         "type": "object",
@@ -150,6 +189,13 @@ fn field_keys() -> Json {
                 "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
             },
         },
+        "from": {
+            "description": "A lookup: the value of that field of the record that a ref names, as in task.project.",
+            "type": "string",
+            "pattern": "^[^.]+[.][^.]+$",
+        },
+        "was": {"description": "The name that the field had before it was renamed.", "allOf": [field_name()]},
+        "search": flag("?search= looks into it."),
         "entity": text("The entity referred to, its own among them."),
         "on_delete": {
             "description": "What a delete of the record referred to does to this one.",
@@ -179,6 +225,7 @@ fn of_type(word: &str) -> Json {
     }
     if word == "json" {
         properties.insert("unique".to_owned(), json!({"const": false}));
+        properties.insert("from".to_owned(), json!(false));
     }
     properties.insert("default".to_owned(), default_of(word));
     let required = match word {
@@ -186,10 +233,7 @@ fn of_type(word: &str) -> Json {
         "ref" => json!(["entity"]),
         _ => json!([]),
     };
-    json!({
-        "if": {"properties": {"type": {"const": word}}, "required": ["type"]},
-        "then": {"properties": properties, "required": required},
-    })
+    when("type", word, json!({"properties": properties, "required": required}))
 }
 
 fn default_of(word: &str) -> Json {
@@ -198,6 +242,10 @@ fn default_of(word: &str) -> Json {
         "float" => json!({"type": "number"}),
         "bool" => json!({"type": "boolean"}),
         "json" => json!({"not": {"type": "null"}}),
+        "uuid" => {
+            let uuid = "[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}";
+            json!({"type": "string", "pattern": format!("^(urn:uuid:|[{{])?{uuid}[}}]?$")})
+        }
         "date" => json!({"type": "string", "pattern": "^(now|[0-9]{4}-[0-9]{2}-[0-9]{2})$"}),
         "datetime" => {
             let moment = "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?";

@@ -25,8 +25,8 @@ pub use describe::{canonical, describe};
 pub use diagnostics::{Code, Diagnostics, MOST_DIAGNOSTICS};
 pub use json_schema::json_schema;
 pub use model::{
-    Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, IdKind, OnDelete,
-    Pattern, Schema,
+    Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, History, IdKind,
+    Lookup, OnDelete, Pattern, Schema,
 };
 pub use render::Color;
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};

@@ -60,7 +60,10 @@ pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
         .with("id", id(entity.id_kind))
         .with("version", read_only(json!({"type": "integer", "minimum": 1})));
     for field in &entity.fields {
-        let stored = nullable(field, described(field, stored_type(schema, &field.kind)));
+        let mut stored = nullable(field, described(field, stored_type(schema, &field.kind)));
+        if let Some(path) = schema.lookup_path(entity, field) {
+            say(&mut stored, &format!("Copied from {path}."));
+        }
         object = object.with(&field.name, if field.readonly { read_only(stored) } else { stored });
     }
     let time = || read_only(json!({"type": "string", "format": "date-time"}));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tidewire::schema::Schema;
 
-use super::{COMING, PLURALS, generic, json, shipped};
+use super::{COMING, PLURALS, generic, grown, json, shipped};
 use crate::descriptions::judge::Judge;
 use crate::support::entities;
 
@@ -17,7 +17,7 @@ fn the_document_is_valid_by_the_official_schema_of_openapi() {
     let official: Value = serde_json::from_str(OFFICIAL).unwrap();
     let validator = jsonschema::validator_for(&official).unwrap();
     let config = tidewire::config::HttpConfig::default();
-    for schema in [entities::schema().as_ref().clone(), Schema::default(), clashing()] {
+    for schema in [entities::schema().as_ref().clone(), Schema::default(), clashing(), grown()] {
         let document = json(&tidewire::http::openapi::openapi(&schema, &config));
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}");
@@ -68,8 +68,13 @@ fn an_entity_keeps_its_name_where_the_description_has_one_too() {
 
 #[test]
 fn every_reference_leads_somewhere_and_every_part_is_used() {
-    let text = shipped().to_text();
-    let document: Value = serde_json::from_str(&text).unwrap();
+    for document in [shipped(), tidewire::http::openapi::openapi(&grown(), &Default::default())] {
+        whole(&document.to_text());
+    }
+}
+
+fn whole(text: &str) {
+    let document: Value = serde_json::from_str(text).unwrap();
     let mut led_to = BTreeSet::new();
     for piece in text.split("\"$ref\":\"#").skip(1) {
         let pointer = piece.split('"').next().unwrap();
@@ -103,6 +108,19 @@ fn the_document_is_as_it_was_accepted() {
     );
 }
 
+#[test]
+fn history_and_search_are_described_where_the_schema_has_them() {
+    let document = json(&tidewire::http::openapi::openapi(&grown(), &Default::default()));
+    let searched = |path: &str| {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        parameters.iter().any(|parameter| parameter["name"] == "search")
+    };
+    assert_eq!(["/api/tasks", "/api/tasks/count", "/api/projects"].map(searched), [true, true, false]);
+    let paths = document["paths"].as_object().unwrap();
+    let histories: Vec<&String> = paths.keys().filter(|path| path.ends_with("/history")).collect();
+    assert_eq!(histories, ["/api/tasks/{id}/history"]);
+}
+
 /// docs/http.md has the list for people; the two say the same.
 #[test]
 fn the_routes_of_the_handbook_are_the_operations_of_the_document() {
@@ -119,7 +137,7 @@ fn the_routes_of_the_handbook_are_the_operations_of_the_document() {
             told.insert((method.to_lowercase(), path.to_owned()));
         }
     }
-    let document = json(&shipped());
+    let document = json(&tidewire::http::openapi::openapi(&grown(), &Default::default()));
     let mut described = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {

@@ -9,8 +9,18 @@ use super::bad_files::cases::{FIELD, FILE};
 use super::good_files::{EVERYTHING_JSON, EVERYTHING_TOML};
 use super::{good, shipped};
 
-/// What only a compiler of patterns, a comparison of values or a look at other files and fields tells.
-const CHECKER_ALONE: [&str; 8] = ["E0131", "E0133", "E0141", "E0150", "E0160", "E0161", "E0163", "E0123"];
+/// What only a compiler of patterns, a comparison of values or a look at other files and fields tells, by code.
+const CHECKER_ALONE: [&str; 10] =
+    ["E0131", "E0133", "E0141", "E0150", "E0153", "E0155", "E0160", "E0161", "E0163", "E0123"];
+
+/// What a tree of JSON does not show, and days that are not in the calendar, by words of the file.
+const NOT_SEEN: [&str; 5] = [
+    "type = \"int\", default = 3.0",
+    "\"2026-02-30\"",
+    "type = \"json\", default = [2026-02-03]",
+    "entity = \"Change\"",
+    "\"entity\": \"A\",\n\"entity\": \"A\"",
+];
 
 fn editor() -> Validator {
     let schema = json_schema();
@@ -84,7 +94,9 @@ fn an_editor_underlines_what_one_file_alone_tells() {
         }
     }
     assert!(refused > 60, "only {refused} bad files are refused");
-    passed.retain(|(code, _)| !CHECKER_ALONE.contains(code));
+    passed.retain(|(code, text)| {
+        !CHECKER_ALONE.contains(code) && !NOT_SEEN.iter().any(|words| text.contains(words))
+    });
     assert!(passed.is_empty(), "{passed:#?}");
 }
 

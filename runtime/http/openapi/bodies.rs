@@ -92,19 +92,18 @@ impl Describer<'_> {
     pub(super) fn shared_bodies(&mut self, entities: &[Arc<Entity>]) {
         let ops: Vec<Json> = entities.iter().map(|entity| self.entity_ref(entity, "Op")).collect();
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
-        let entities = json!({"type": "array", "items": {"type": "object"}});
+        let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, Part); 8] = [
+        let schemas: [(&str, Part); 7] = [
             ("Batch", batch(&ops).into()),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
-            ("History", history().into()),
             ("Changes", changes().into()),
             (
                 "Schema",
                 ObjectSchema::new("Entities with their fields, constraints and indexes.")
                     .with("generation", whole())
-                    .with("entities", entities)
+                    .with("entities", described)
                     .into(),
             ),
             (
@@ -116,6 +115,9 @@ impl Describer<'_> {
         ];
         for (name, schema) in schemas {
             self.add_schema(self.shared_name(name), schema);
+        }
+        if entities.iter().any(|entity| entity.history.is_some()) {
+            self.add_schema(self.shared_name("History"), history());
         }
     }
 

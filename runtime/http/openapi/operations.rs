@@ -114,7 +114,7 @@ impl Describer<'_> {
         [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
     }
 
-    fn of_record(&mut self, entity: &Entity) -> [Listed; 5] {
+    fn of_record(&mut self, entity: &Entity) -> Vec<Listed> {
         let (name, path) = (&entity.name, format!("/api/{}/{{id}}", entity.plural));
         let id = self.id_parameter(entity);
         let read = self.plan(Plan {
@@ -148,24 +148,28 @@ impl Describer<'_> {
             answers: vec![answers::deleted()],
             codes: &[ANY, CALLED, WRITTEN, DELETE],
         });
+        let mut listed = vec![
+            ("get", path.clone(), read),
+            ("patch", path.clone(), update),
+            ("put", path.clone(), replace),
+            ("delete", path.clone(), delete),
+        ];
+        if entity.history.is_none() {
+            return listed;
+        }
         let mut parameters = vec![id, self.parameter_ref("limit"), self.parameter_ref("cursor")];
         parameters.push(self.parameter_ref("as"));
         let history = self.plan(Plan {
             id: format!("history{name}"),
-            summary: format!("What became of a {name}, newest first; only where the schema keeps `history`."),
+            summary: format!("What became of a {name}, newest first."),
             tag: name.to_string(),
             parameters,
             body: None,
             answers: vec![answers::ok(self.shared_ref("History"), &[answers::SEQ])],
             codes: &[ANY, CALLED, LIST, ONE],
         });
-        [
-            ("get", path.clone(), read),
-            ("patch", path.clone(), update),
-            ("put", path.clone(), replace),
-            ("delete", path.clone(), delete),
-            ("get", format!("{path}/history"), history),
-        ]
+        listed.push(("get", format!("{path}/history"), history));
+        listed
     }
 
     fn batch(&mut self) -> Listed {

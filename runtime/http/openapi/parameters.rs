@@ -134,6 +134,7 @@ impl Describer<'_> {
     pub(super) fn list_parameters(&self, entity: &Entity) -> Vec<Json> {
         let mut parameters = vec![sort(entity), self.parameter_ref("limit"), self.parameter_ref("cursor")];
         parameters.extend(self.read_shape(entity));
+        parameters.extend(self.search(entity));
         parameters.push(self.parameter_ref("as"));
         parameters.extend(self.filters(entity));
         parameters
@@ -151,7 +152,9 @@ impl Describer<'_> {
             "Also counts the records of each value of this field.",
             json!({"type": "string", "enum": names}),
         );
-        let mut parameters = vec![group, self.parameter_ref("as")];
+        let mut parameters = vec![group];
+        parameters.extend(self.search(entity));
+        parameters.push(self.parameter_ref("as"));
         parameters.extend(self.filters(entity));
         parameters
     }
@@ -161,6 +164,14 @@ impl Describer<'_> {
         parameters.extend(self.read_shape(entity));
         parameters.push(self.parameter_ref("as"));
         parameters
+    }
+
+    /// Only where there is something to search in.
+    fn search(&self, entity: &Entity) -> Option<Json> {
+        let fields: Vec<&str> =
+            entity.fields.iter().filter(|field| field.search).map(|field| &*field.name).collect();
+        let description = format!("Words that all occur, each as a beginning, in {}.", fields.join(", "));
+        (!fields.is_empty()).then(|| query("search", &description, json!({"type": "string"})))
     }
 
     /// `fields` and `expand`.

@@ -15,16 +15,18 @@ pub(in crate::schema) const TYPES: &[&str] =
 const TYPES_LATER: &[&str] = &["file"];
 
 /// Keys of every type, then those of some types.
-pub(in crate::schema) const COMMON_KEYS: &[&str] = &["type", "required", "unique", "readonly", "default"];
+pub(in crate::schema) const COMMON_KEYS: &[&str] =
+    &["type", "required", "unique", "readonly", "default", "from", "was"];
 pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("min", &["text", "int", "float"]),
     ("max", &["text", "int", "float"]),
     ("pattern", &["text"]),
+    ("search", &["text"]),
     ("values", &["enum"]),
     ("entity", &["ref"]),
     ("on_delete", &["ref"]),
 ];
-const KEYS_LATER: &[&str] = &["from", "hidden", "search", "was", "identity"];
+const KEYS_LATER: &[&str] = &["hidden", "identity"];
 
 /// Integers up to here keep their value in JavaScript.
 pub(in crate::schema) const LARGEST_INT: i64 = (1 << 53) - 1;

@@ -272,27 +272,12 @@ mod tests {
     use super::*;
     use crate::env::Env;
     use crate::ids::RecordId;
-    use crate::schema::{Access, Entity, Field, FieldKind, IdKind, Schema, Value};
+    use crate::schema::{Entity, Field, FieldKind, IdKind, Schema, Value};
     use crate::store::sqlite::{evolution, open};
 
     fn schema() -> Schema {
-        let body = Field {
-            name: "body".into(),
-            kind: FieldKind::Text { min: None, max: None, pattern: None },
-            required: false,
-            unique: false,
-            readonly: false,
-            default: None,
-        };
-        Schema::new([Entity {
-            name: "Note".into(),
-            plural: "notes".into(),
-            label: None,
-            id_kind: IdKind::Text,
-            fields: vec![body],
-            indexes: Vec::new(),
-            access: Access::default(),
-        }])
+        let body = Field::new("body", FieldKind::Text { min: None, max: None, pattern: None });
+        Schema::new([Entity { id_kind: IdKind::Text, ..Entity::new("Note", "notes", vec![body]) }])
     }
 
     fn writer(folder: &std::path::Path) -> Writer {
