@@ -22,7 +22,8 @@ rust-test: ## all Rust tests, one binary
 	$(CARGO) test --lib --test it
 
 .PHONY: js-test
-js-test: node_modules/.installed ## the browser modules on node --test
+js-test: node_modules/.installed ## the browser modules and the declarations on node --test
+	$(CARGO) build --bin tidewire
 	npm test --silent
 
 .PHONY: e2e
