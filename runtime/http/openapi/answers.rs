@@ -14,6 +14,9 @@ pub(super) const SEQ: &str = "Tidewire-Seq";
 pub(super) const ETAG: &str = "ETag";
 pub(super) const REPLAYED: &str = "Tidewire-Replayed";
 
+/// What the server answers to a head that it does not read to its end.
+pub(super) const HEAD_TOO_LARGE: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+
 /// One answer of an operation that was not refused.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -45,6 +48,10 @@ pub(super) fn text(media: &str, example: &str) -> Answer {
 
 pub(super) fn if_match() -> Json {
     json!({"$ref": "#/components/parameters/If-Match"})
+}
+
+pub(super) fn head_too_large() -> Json {
+    json!({"$ref": "#/components/responses/HeadTooLarge"})
 }
 
 fn with_json(status: StatusCode, description: &str, schema: Json, headers: &[&str]) -> Answer {
@@ -107,6 +114,11 @@ impl Describer<'_> {
 
     /// Headers, the problem and the bare id.
     pub(super) fn answer_parts(&mut self) {
+        let words = format!(
+            "The request's line and headers are larger than {} bytes; without a body.",
+            self.limits.header_bytes
+        );
+        self.components.responses.insert("HeadTooLarge".to_owned(), json!({"description": words}));
         for (name, header) in headers() {
             self.components.headers.insert(name.to_owned(), header);
         }

@@ -249,6 +249,8 @@ impl Describer<'_> {
             plan.answers.into_iter().map(|answer| (answer.status.as_str().to_owned(), answer.json)).collect();
         let codes: Vec<Code> = plan.codes.iter().copied().flatten().copied().collect();
         responses.extend(self.refusals(codes));
+        responses.insert(answers::HEAD_TOO_LARGE.as_str().to_owned(), answers::head_too_large());
+        responses.sort_keys();
         Operation {
             operation_id: plan.id,
             summary: plan.summary,

@@ -81,11 +81,7 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
     };
     let mut columns = vec![
         column("id", id(entity.id_kind), own_id(entity.id_kind)),
-        column(
-            "version",
-            json!({"type": "integer", "minimum": 0, "maximum": (1_u64 << 53) - 1}),
-            Filters::Ordered,
-        ),
+        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), Filters::Ordered),
         time("created_at"),
         time("updated_at"),
     ];
@@ -234,7 +230,10 @@ impl Describer<'_> {
         let header = |name: &str, description: &str, schema: Json| json!({"name": name, "in": "header", "description": description, "schema": schema});
         let limit = json!({"type": "integer", "minimum": 1, "maximum": self.limits.list_max, "default": self.limits.list_default});
         let mid = json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
-        let tag = json!({"type": "string", "pattern": "^(\\*|\"[0-9]{1,18}\")$"});
+        let tag = json!({"anyOf": [
+            {"type": "string", "pattern": "^\"[0-9]{1,18}\"$"},
+            {"type": "string", "enum": ["*"]},
+        ]});
         let parameters = [
             ("limit", query("limit", "Most records of a page.", limit)),
             (
