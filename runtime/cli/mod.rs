@@ -6,4 +6,6 @@ pub mod arguments;
 pub mod check;
 mod demo;
 pub mod dev;
+pub mod migrate;
 pub mod schema;
+mod watch;

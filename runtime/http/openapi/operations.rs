@@ -26,7 +26,11 @@ pub(super) struct Operation {
     responses: IndexMap<String, Json>,
 }
 
+/// Method, address, operation.
 type Listed = (&'static str, String, Operation);
+
+/// Address, id, summary and answer of an operation without anything else.
+type About = (&'static str, &'static str, &'static str, Answer);
 
 /// Codes of every request, whatever it asks.
 const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
@@ -56,6 +60,9 @@ const ONE: &[Code] = &[Code::NotFound];
 const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference];
 const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
 const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
+
+/// Codes of a request that asks the store whether it is there.
+const READY: &[Code] = &[Code::Overloaded];
 
 /// What makes up an operation beside its method and address.
 struct Plan<'p> {
@@ -199,49 +206,42 @@ impl Describer<'_> {
     }
 
     fn about(&mut self) -> Vec<Listed> {
-        let text = |media, example| answers::text(media, example);
         let json = |schema| answers::ok(schema, &[]);
-        let (schema, stats, state) =
-            (self.shared_ref("Schema"), self.shared_ref("Stats"), self.shared_ref("State"));
-        let any_object = json!({"type": "object"});
-        let overloaded: &[Code] = &[Code::Overloaded];
-        let rows: [(&str, &str, &str, Answer, &[&[Code]]); 8] = [
-            ("/api/schema", "schema", "Entities, fields and constraints.", json(schema), &[ANY, CALLED]),
-            ("/api/openapi.json", "openapi", "This document.", json(any_object), &[ANY, CALLED]),
-            (
-                "/api/types.d.ts",
-                "types",
-                "TypeScript declarations of the records.",
-                text("text/plain; charset=utf-8", "export interface Task { … }"),
-                &[ANY, CALLED],
-            ),
-            (
-                "/api/admin/websocket/stats",
-                "websocketStats",
-                "Numbers about sockets and deliveries.",
-                json(stats),
-                &[ANY, CALLED],
-            ),
-            ("/health", "health", "200 while the process lives.", json(state.clone()), &[ANY]),
-            ("/healthz", "healthz", "200 while the process lives.", json(state.clone()), &[ANY]),
-            ("/readyz", "readyz", "200 while the store answers, too.", json(state), &[ANY, overloaded]),
-            (
-                "/metrics",
-                "metrics",
-                "Numbers for Prometheus.",
-                text("text/plain; version=0.0.4; charset=utf-8", "# HELP …"),
-                &[ANY],
-            ),
+        let document = || json(json!({"type": "object"}));
+        let types = || answers::text("text/plain; charset=utf-8", "export interface Task { … }");
+        let numbers = answers::text("text/plain; version=0.0.4; charset=utf-8", "# HELP …");
+        let (schema, stats) = (self.shared_ref("Schema"), self.shared_ref("Stats"));
+        let state = || json(self.shared_ref("State"));
+        let of_callers = [
+            ("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
+            ("/api/openapi.json", "openapi", "This document.", document()),
+            ("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
+            ("/api/admin/websocket/stats", "websocketStats", "Numbers about sockets.", json(stats)),
         ];
-        let rows = rows.map(|(path, id, summary, answer, codes)| {
-            let parameters =
-                if codes.contains(&CALLED) { vec![self.parameter_ref("as")] } else { Vec::new() };
-            let (id, summary, answers) = (id.to_owned(), summary.to_owned(), vec![answer]);
-            let tag = self.shared_name("About");
-            let plan = Plan { id, summary, tag, parameters, body: None, answers, codes };
-            ("get", path.to_owned(), self.plan(plan))
-        });
-        rows.into()
+        let of_anybody = [
+            ("/health", "health", "200 while the process lives.", state()),
+            ("/healthz", "healthz", "200 while the process lives.", state()),
+            ("/readyz", "readyz", "200 while the store answers, too.", state()),
+            ("/metrics", "metrics", "Numbers for Prometheus.", numbers),
+        ];
+        let caller = vec![self.parameter_ref("as")];
+        let mut listed = Vec::new();
+        for row in of_callers {
+            listed.push(self.about_row(row, caller.clone(), &[ANY, CALLED]));
+        }
+        for row in of_anybody {
+            let codes: &[&[Code]] = if row.1 == "readyz" { &[ANY, READY] } else { &[ANY] };
+            listed.push(self.about_row(row, Vec::new(), codes));
+        }
+        listed
+    }
+
+    fn about_row(&mut self, row: About, parameters: Vec<Json>, codes: &[&[Code]]) -> Listed {
+        let (path, id, summary, answer) = row;
+        let tag = self.shared_name("About");
+        let (id, summary, answers) = (id.to_owned(), summary.to_owned(), vec![answer]);
+        let plan = Plan { id, summary, tag, parameters, body: None, answers, codes };
+        ("get", path.to_owned(), self.plan(plan))
     }
 
     fn plan(&mut self, plan: Plan<'_>) -> Operation {
