@@ -25,13 +25,16 @@ fn shipped() -> OpenApi {
     openapi(&loaded.schema, &HttpConfig::default())
 }
 
-/// The shipped schemas, of which Task also keeps its history and is searched.
+/// The shipped schemas, of which Task also keeps its history and is searched, and Comment looks its project up.
 fn grown() -> tidewire::schema::Schema {
     let mut files =
         tidewire::schema::load(&shipped_schemas()).unwrap_or_else(|errors| panic!("{errors}")).files;
     let task = files.iter_mut().find(|file| file.name.ends_with("task.toml")).unwrap();
     task.text = task.text.replacen("max = 200", "max = 200, search = true", 1);
     task.text = format!("history = \"90d\"\n{}", task.text);
+    let comment = files.iter_mut().find(|file| file.name.ends_with("comment.toml")).unwrap();
+    let lookup = "project = { type = \"ref\", entity = \"Project\", from = \"task.project\" }\n\n[access]";
+    comment.text = comment.text.replacen("\n[access]", lookup, 1);
     tidewire::schema::check(&files).unwrap_or_else(|errors| panic!("{errors}"))
 }
 

@@ -108,8 +108,37 @@ fn the_document_is_as_it_was_accepted() {
     );
 }
 
+/// The document is made once for each generation.
+#[tokio::test]
+async fn the_document_follows_a_schema_that_changes_under_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config =
+        tidewire::config::Config { data: folder.path().join("data"), listen: address, ..Default::default() };
+    let app = tidewire::app::App::open(config, entities::schema(), tidewire::env::Env::system()).unwrap();
+    let reshaper = app.reshaper();
+    let server = tokio::spawn(app.run(listener, std::future::pending()));
+    let client = crate::support::app::Client::new(address);
+    let described = async |schema: &Schema| {
+        let expected = json(&tidewire::http::openapi::openapi(schema, &Default::default()));
+        client.get("/api/openapi.json").await == expected
+    };
+    assert!(described(&entities::schema()).await);
+    let larger = Schema::new(entities::schema().entities().map(|entity| (**entity).clone()).chain([
+        tidewire::schema::Entity::new(
+            "Note",
+            "notes",
+            vec![tidewire::schema::Field::new("text", tidewire::schema::FieldKind::Bool)],
+        ),
+    ]));
+    reshaper.reshape(std::sync::Arc::new(larger.clone())).await.unwrap();
+    assert!(described(&larger).await && !described(&entities::schema()).await);
+    server.abort();
+}
+
 #[test]
-fn history_and_search_are_described_where_the_schema_has_them() {
+fn history_search_and_lookups_are_described_where_the_schema_has_them() {
     let document = json(&tidewire::http::openapi::openapi(&grown(), &Default::default()));
     let searched = |path: &str| {
         let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
@@ -119,6 +148,13 @@ fn history_and_search_are_described_where_the_schema_has_them() {
     let paths = document["paths"].as_object().unwrap();
     let histories: Vec<&String> = paths.keys().filter(|path| path.ends_with("/history")).collect();
     assert_eq!(histories, ["/api/tasks/{id}/history"]);
+    let schemas = &document["components"]["schemas"];
+    let lookup = &schemas["Comment"]["properties"]["project"];
+    assert_eq!(
+        (&lookup["readOnly"], lookup["description"].as_str()),
+        (&true.into(), Some("Id of a Project. Copied from task.project."))
+    );
+    assert!(schemas["CommentCreate"]["properties"].get("project").is_none(), "no client sets a lookup");
 }
 
 /// docs/http.md has the list for people; the two say the same.

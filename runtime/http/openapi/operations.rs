@@ -216,7 +216,12 @@ impl Describer<'_> {
             ("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
             ("/api/openapi.json", "openapi", "This document.", document()),
             ("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
-            ("/api/admin/websocket/stats", "websocketStats", "Numbers about sockets.", json(stats)),
+            (
+                "/api/admin/websocket/stats",
+                "websocketStats",
+                "Numbers about sockets and deliveries.",
+                json(stats),
+            ),
         ];
         let of_anybody = [
             ("/health", "health", "200 while the process lives.", state()),
