@@ -6,6 +6,7 @@ mod support;
 
 mod crash;
 mod descriptions;
+mod evolution;
 mod floor_plan;
 mod guard;
 mod health;

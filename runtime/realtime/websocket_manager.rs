@@ -255,6 +255,7 @@ impl WebSocketManager {
             protocol: 1,
             epoch: &around.epoch,
             seq: crate::ids::Seq(head),
+            generation: around.generation,
             heartbeat: millis(config.ping_interval),
             reconnect_interval: millis(config.reconnect_interval),
             max_reconnect_interval: millis(config.max_reconnect_interval),
