@@ -6,6 +6,7 @@ mod support;
 
 mod bad_requests;
 mod crash;
+mod descriptions;
 mod evolution;
 mod floor_plan;
 mod guard;

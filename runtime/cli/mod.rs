@@ -8,4 +8,5 @@ mod demo;
 pub mod dev;
 mod log;
 pub mod migrate;
+pub mod schema;
 mod watch;

@@ -11,6 +11,7 @@ mod health;
 pub mod identity;
 mod json_body;
 mod metrics;
+pub mod openapi;
 mod pages;
 pub mod params;
 pub mod problem;
