@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, dev};
+use tidewire::cli::{check, config, dev};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,8 +12,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Check(check)) => check::run(&check.schemas, check.json),
-        Some(Command::Dev(dev)) => dev::run(&dev),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Config(arguments)) => config::run(&arguments),
+        Some(Command::Dev(arguments)) => dev::run(&arguments),
         None => dev::run(&arguments.dev),
     }
 }

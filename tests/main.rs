@@ -4,6 +4,7 @@
 
 mod support;
 
+mod configuration;
 mod crash;
 mod floor_plan;
 mod guard;

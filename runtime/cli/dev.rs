@@ -4,18 +4,21 @@
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::arguments::{DevArguments, LogForm};
-use super::demo;
+use super::arguments::DevArguments;
+use super::config::{color_of_stderr, effective};
+use super::settings::Settings;
+use super::{USAGE, demo};
 use crate::app::App;
 use crate::auth::Identity;
-use crate::config::Config;
+use crate::config::{Config, LogConfig, LogForm};
 use crate::env::Env;
-use crate::schema::{self, Color, Loaded};
+use crate::schema::{self, Loaded};
 
 /// Connections that the kernel may hold until they are accepted: a herd of clients comes back at once.
 const BACKLOG: u32 = 4096;
@@ -23,13 +26,14 @@ const BACKLOG: u32 = 4096;
 /// Descriptors that are not connections: the database, the terminal, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// Wrong arguments, as clap has it.
-const USAGE: u8 = 2;
-
-/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for an address beyond
-/// loopback.
+/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings,
+/// an address beyond loopback among them.
 pub fn run(arguments: &DevArguments) -> ExitCode {
-    let listen = arguments.listen;
+    let settings = match effective(arguments.settings.given()) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let listen = settings.config.listen;
     if !listen.ip().is_loopback() {
         let _ = writeln!(
             std::io::stderr(),
@@ -39,8 +43,8 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
-    start_log(arguments.log);
-    match serve(arguments) {
+    start_log(&settings.config.log);
+    match serve(settings, arguments.demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
@@ -49,25 +53,27 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     }
 }
 
-fn serve(arguments: &DevArguments) -> Result<(), String> {
-    let mut config = arguments.config();
-    let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
+fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
+    let Settings { mut config, file, .. } = settings;
+    let color = color_of_stderr();
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color))?;
     let _ = std::io::stderr().write_all(loaded.warnings.render(color).as_bytes());
-    let limited = fit_connections(&mut config);
+    let notes = Notes { file, limited: fit_connections(&mut config) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("error: the runtime cannot start: {error}"))?;
-    runtime.block_on(serve_loaded(arguments, config, loaded, limited))
+    runtime.block_on(serve_loaded(config, loaded, notes, with_demo))
 }
 
-async fn serve_loaded(
-    arguments: &DevArguments,
-    config: Config,
-    loaded: Loaded,
+/// What the terminal is told beside what opening finds.
+struct Notes {
+    /// The settings file.
+    file: Option<PathBuf>,
     limited: Option<String>,
-) -> Result<(), String> {
+}
+
+async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: bool) -> Result<(), String> {
     let listener = listen(config.listen)?;
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
@@ -75,6 +81,9 @@ async fn serve_loaded(
     let app = App::open(config, Arc::new(loaded.schema), Env::system())
         .map_err(|error| format!("error: {error}"))?;
     let mut text = summary;
+    if let Some(file) = notes.file {
+        let _ = writeln!(text, "  settings    {}", file.display());
+    }
     if public.is_dir() {
         let _ = writeln!(text, "  public      {} at /", public.display());
     }
@@ -95,10 +104,10 @@ async fn serve_loaded(
             let _ = writeln!(text, "  {what:<11} {}", names.join(", "));
         }
     }
-    if let Some(limited) = limited {
+    if let Some(limited) = notes.limited {
         let _ = writeln!(text, "  connections {limited}");
     }
-    if arguments.demo {
+    if with_demo {
         let nobody = Identity { user: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let added =
             demo::add(app.repository(), &nobody).await.map_err(|error| format!("error: --demo: {error}"))?;
@@ -185,15 +194,11 @@ async fn stop_signal() {
     }
 }
 
-fn start_log(form: LogForm) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWIRE_LOG").unwrap_or_else(|error| {
-        if std::env::var_os("TIDEWIRE_LOG").is_some() {
-            let _ = writeln!(std::io::stderr(), "TIDEWIRE_LOG is not understood and not used: {error}");
-        }
-        tracing_subscriber::EnvFilter::new("warn,tidewire=info")
-    });
+fn start_log(config: &LogConfig) {
+    // The filter was understood when the settings were read.
+    let filter = tracing_subscriber::EnvFilter::new(&config.filter);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match form {
+    match config.form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogForm::Json => log.json().init(),
     }

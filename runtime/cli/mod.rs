@@ -1,8 +1,13 @@
 //! The subcommands of the program, one file each.
 //!
-//! `arguments.rs` parses; a subcommand takes values and answers with an exit code.
+//! `arguments.rs` parses, `settings/` reads what a user set; a subcommand takes values and answers with an exit code.
 
 pub mod arguments;
 pub mod check;
+pub mod config;
 mod demo;
 pub mod dev;
+pub mod settings;
+
+/// Exit code for wrong arguments and wrong settings, as clap has it.
+const USAGE: u8 = 2;

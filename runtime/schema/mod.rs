@@ -6,7 +6,7 @@ mod builtin;
 mod check;
 mod describe;
 mod diagnostics;
-mod message;
+pub(crate) mod message;
 pub mod model;
 mod render;
 mod source;
