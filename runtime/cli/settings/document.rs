@@ -34,7 +34,7 @@ pub fn document() -> String {
             setting.variable()
         );
     }
-    PAGE.replace(MARK, &tables.trim_start().to_owned())
+    PAGE.replace(MARK, tables.trim_start())
 }
 
 fn takes(kind: &Kind) -> String {

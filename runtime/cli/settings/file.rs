@@ -75,19 +75,17 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Vec<Found> {
     let mut found = Vec::new();
     for (key, value) in root.get_ref() {
         let name = key.get_ref();
-        match value.get_ref() {
-            DeValue::Table(table) if is_section(name) => {
-                for (inner, value) in table {
-                    let full = format!("{name}.{}", inner.get_ref());
-                    one(&full, inner.span(), value, (&mut found, &mut *faults));
-                }
+        if !is_section(name) {
+            one(name, key.span(), value, (&mut found, &mut *faults));
+        } else if let Some(table) = value.get_ref().as_table() {
+            for (inner, value) in table {
+                let full = format!("{name}.{}", inner.get_ref());
+                one(&full, inner.span(), value, (&mut found, &mut *faults));
             }
-            other if is_section(name) => {
-                let message = format!("{} must be a table, found {}", quoted(name), noun(other));
-                let help = format!("write [{name}] on a line of its own, its keys below");
-                faults.add(Fault::new(Place::File(value.span()), message, help).label("expected a table"));
-            }
-            _ => one(name, key.span(), value, (&mut found, &mut *faults)),
+        } else {
+            let message = format!("{} must be a table, found {}", quoted(name), noun(value.get_ref()));
+            let help = format!("write [{name}] on a line of its own, its keys below");
+            faults.add(Fault::new(Place::File(value.span()), message, help).label("expected a table"));
         }
     }
     found

@@ -3,7 +3,7 @@
 //! Knows no setting.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,21 +11,12 @@ use std::time::Duration;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use super::addresses::{address, hosts};
 use super::faults::{Fault, Place};
-use crate::config::LogForm;
+use super::numbers::{
+    SIZE_UNITS, TIME_UNITS, counted, grouped, in_units, sized, timed, within, within_units,
+};
 use crate::schema::message::{list, quoted, suggestion};
-
-pub(super) const SECOND: u64 = 1_000;
-pub(super) const MINUTE: u64 = 60 * SECOND;
-pub(super) const HOUR: u64 = 60 * MINUTE;
-pub(super) const DAY: u64 = 24 * HOUR;
-pub(super) const KIB: u64 = 1 << 10;
-pub(super) const MIB: u64 = 1 << 20;
-pub(super) const GIB: u64 = 1 << 30;
-
-/// Units with what one of them is; the largest first.
-const TIME_UNITS: [(&str, u64); 5] = [("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND), ("ms", 1)];
-const SIZE_UNITS: [(&str, u64); 4] = [("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("B", 1)];
 
 /// A value as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +63,10 @@ impl Wrong {
         Wrong { found: found.into(), help: help.into(), label: None }
     }
 
+    pub(super) fn label(self, label: &'static str) -> Wrong {
+        Wrong { label: Some(label), ..self }
+    }
+
     /// `name` is the setting, variable or flag as the user knows it.
     pub(super) fn at(self, place: Place, name: &str, kind: &Kind) -> Fault {
         let message = format!("{} must be {kind}, found {}", quoted(name), self.found);
@@ -104,7 +99,9 @@ impl Kind {
             Kind::Path if text.contains('\0') => Err(self.wrong(text)),
             Kind::Path => Ok(Value::Path(PathBuf::from(text))),
             Kind::Address => address(text).map(Value::Address),
-            Kind::Hosts => hosts(text.split(',').map(str::trim).filter(|host| !host.is_empty())),
+            Kind::Hosts => {
+                hosts(text.split(',').map(str::trim).filter(|host| !host.is_empty())).map(Value::Hosts)
+            }
             Kind::OneOf(words) if words.contains(&text) => Ok(Value::Word(text.to_owned())),
             Kind::OneOf(words) => Err(Wrong::new(quoted(text), suggestion(text, words, "the words are"))),
             Kind::LogFilter => match EnvFilter::builder().parse(text) {
@@ -129,7 +126,8 @@ impl Kind {
             (Kind::Switch, DeValue::Boolean(value)) => Ok(Value::Switch(*value)),
             (Kind::Hosts, DeValue::Array(items)) => {
                 let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
-                texts.map_or_else(|| Err(self.wrong_type("a list of something else")), hosts)
+                let texts = texts.ok_or_else(|| self.wrong_type("a list of something else"))?;
+                hosts(texts).map(Value::Hosts)
             }
             (Kind::Count(_) | Kind::Switch | Kind::Hosts, DeValue::String(_)) => {
                 Err(self.wrong_type("a string"))
@@ -212,10 +210,7 @@ impl fmt::Display for Kind {
 impl Value {
     /// A relative path of a file belongs to that file's folder.
     pub(super) fn below(self, folder: &Path) -> Value {
-        match self {
-            Value::Path(path) => Value::Path(folder.join(path)),
-            other => other,
-        }
+        if let Value::Path(path) = self { Value::Path(folder.join(path)) } else { self }
     }
 
     /// The number to compare two values of one kind by.
@@ -268,211 +263,4 @@ impl fmt::Display for Value {
             }
         }
     }
-}
-
-/// A field of `Config`: what kind of value it is, and back.
-pub(super) trait Held: Sized {
-    fn value(&self, kind: &Kind) -> Value;
-    /// `None` when the value is of another kind, or too large for the type.
-    fn held(value: Value) -> Option<Self>;
-}
-
-macro_rules! number_is_held {
-    ($($number:ty)*) => {$(
-        impl Held for $number {
-            fn value(&self, kind: &Kind) -> Value {
-                let number = u64::try_from(*self).unwrap_or(u64::MAX);
-                if matches!(kind, Kind::Size(_)) { Value::Size(number) } else { Value::Count(number) }
-            }
-
-            fn held(value: Value) -> Option<$number> {
-                value.measure().and_then(|number| number.try_into().ok())
-            }
-        }
-    )*};
-}
-
-macro_rules! is_held {
-    ($($held:ty as $variant:ident)*) => {$(
-        impl Held for $held {
-            fn value(&self, _kind: &Kind) -> Value {
-                Value::$variant(self.clone())
-            }
-
-            fn held(value: Value) -> Option<$held> {
-                if let Value::$variant(held) = value { Some(held) } else { None }
-            }
-        }
-    )*};
-}
-
-number_is_held!(u32 u64 usize);
-is_held!(Duration as Time bool as Switch PathBuf as Path SocketAddr as Address Vec<String> as Hosts String as Word);
-
-impl Held for LogForm {
-    fn value(&self, _kind: &Kind) -> Value {
-        Value::Word(if *self == LogForm::Json { "json" } else { "text" }.to_owned())
-    }
-
-    fn held(value: Value) -> Option<LogForm> {
-        match value.text().as_str() {
-            "json" => Some(LogForm::Json),
-            "text" => Some(LogForm::Text),
-            _ => None,
-        }
-    }
-}
-
-fn counted(text: &str) -> Result<u64, Wrong> {
-    let digits = text.replace('_', "");
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain {
-        return Err(Wrong::new(quoted(text), "write a whole number such as 100"));
-    }
-    // More digits than a u64 has is simply too many for every range.
-    Ok(digits.parse().unwrap_or(u64::MAX))
-}
-
-fn sized(text: &str) -> Result<u64, Wrong> {
-    let (number, unit) = split(text);
-    let count =
-        counted(number).map_err(|_| Wrong::new(quoted(text), "write a number and a unit, such as 64KiB"))?;
-    let unit = if unit.is_empty() { "B" } else { unit };
-    match factor(unit, &SIZE_UNITS) {
-        Some(factor) => Ok(count.saturating_mul(factor)),
-        None => {
-            Err(Wrong::new(quoted(text), format!("the units are B, KiB, MiB and GiB, not {}", quoted(unit))))
-        }
-    }
-}
-
-fn timed(text: &str) -> Result<u64, Wrong> {
-    let (number, unit) = split(text);
-    let count =
-        counted(number).map_err(|_| Wrong::new(quoted(text), "write a number and a unit, such as 25s"))?;
-    match factor(unit, &TIME_UNITS) {
-        Some(factor) => Ok(count.saturating_mul(factor)),
-        None if unit.is_empty() => Err(Wrong::new(
-            format!("{} without a unit", quoted(text)),
-            format!("write {number}s for seconds; the units are ms, s, m, h, d"),
-        )),
-        None => {
-            Err(Wrong::new(quoted(text), format!("the units are ms, s, m, h and d, not {}", quoted(unit))))
-        }
-    }
-}
-
-fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '_').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    (number, unit.trim_start())
-}
-
-fn factor(unit: &str, units: &[(&str, u64)]) -> Option<u64> {
-    units.iter().find(|(known, _)| *known == unit).map(|(_, factor)| *factor)
-}
-
-fn within(range: &RangeInclusive<u64>, number: u64, text: &str) -> Result<u64, Wrong> {
-    let (from, to) = (grouped(*range.start()), grouped(*range.end()));
-    bounded(range, number, text, &from, &to)
-}
-
-fn within_units(
-    range: &RangeInclusive<u64>,
-    number: u64,
-    text: &str,
-    units: &[(&str, u64)],
-) -> Result<u64, Wrong> {
-    bounded(range, number, text, &in_units(*range.start(), units), &in_units(*range.end(), units))
-}
-
-fn bounded(range: &RangeInclusive<u64>, number: u64, text: &str, from: &str, to: &str) -> Result<u64, Wrong> {
-    if number < *range.start() {
-        let help = format!("the smallest is {from}");
-        return Err(Wrong { label: Some("too small"), ..Wrong::new(quoted(text), help) });
-    }
-    if number > *range.end() {
-        let help = format!("the largest is {to}");
-        return Err(Wrong { label: Some("too large"), ..Wrong::new(quoted(text), help) });
-    }
-    Ok(number)
-}
-
-/// In the largest unit that leaves no fraction; a single day stays 24h, as people say it.
-fn in_units(number: u64, units: &[(&str, u64)]) -> String {
-    let fits = |(unit, factor): &&(&str, u64)| {
-        number >= *factor && number % factor == 0 && !(*unit == "d" && number == DAY)
-    };
-    let (unit, factor) = units.iter().find(fits).unwrap_or(&units[units.len() - 1]);
-    format!("{}{unit}", number / factor)
-}
-
-/// `10000` as `10,000`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
-}
-
-fn address(text: &str) -> Result<SocketAddr, Wrong> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let help = "write an address and a port, such as 127.0.0.1:8080 or [::1]:8080; port 0 takes any";
-    let wrong = || Wrong::new(quoted(text), help);
-    let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port: u16 = port.parse().map_err(|_| wrong())?;
-    if name.eq_ignore_ascii_case("localhost") {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-    }
-    if name.is_empty()
-        || !is_host_name(name)
-        || name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-    {
-        return Err(wrong());
-    }
-    // A name elsewhere could point somewhere else tomorrow; an address says what it opens.
-    let found: Vec<SocketAddr> = (name, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
-    match found.first() {
-        None => Err(Wrong::new(format!("{}, a name without an address", quoted(text)), help)),
-        Some(_) if found.iter().any(|address| !address.ip().is_loopback()) => Err(Wrong::new(
-            format!("{}, a name of another machine or network", quoted(text)),
-            "only names of this machine's loopback are looked up; write the address itself",
-        )),
-        Some(first) => Ok(*found.iter().find(|address| address.is_ipv4()).unwrap_or(first)),
-    }
-}
-
-fn hosts<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Value, Wrong> {
-    let mut hosts = Vec::new();
-    for name in names {
-        if !is_host(name) {
-            let help = "write the name alone, with or without a port: tide.example, tide.example:8443";
-            return Err(Wrong::new(quoted(name), help));
-        }
-        hosts.push(name.to_owned());
-    }
-    Ok(Value::Hosts(hosts))
-}
-
-/// A name or an address, then perhaps a port.
-fn is_host(text: &str) -> bool {
-    if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
-        return port && address.parse::<std::net::Ipv6Addr>().is_ok();
-    }
-    match text.split_once(':') {
-        Some((name, port)) => is_host_name(name) && is_port(port),
-        None => is_host_name(text),
-    }
-}
-
-fn is_port(text: &str) -> bool {
-    text.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
-fn is_host_name(text: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    text.len() <= 253 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(letter))
 }

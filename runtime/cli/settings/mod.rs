@@ -3,10 +3,13 @@
 //! `table.rs` names every setting once; everything else here works on that table and knows no single setting.
 
 mod across;
+mod addresses;
 mod document;
 mod faults;
 mod file;
+mod held;
 mod kind;
+mod numbers;
 mod table;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,9 @@
 //! File, variables, flags, `tidewire config` and docs/configuration.md all come from it. Defaults are not repeated here:
 //! they are `Config::default()`.
 
-use super::kind::{DAY, GIB, HOUR, Held, KIB, Kind, MIB, MINUTE, SECOND, Value};
+use super::held::Held;
+use super::kind::{Kind, Value};
+use super::numbers::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use crate::config::Config;
 
 /// Something that a user may set.
