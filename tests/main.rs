@@ -6,6 +6,7 @@ mod support;
 
 mod configuration;
 mod crash;
+mod explain;
 mod floor_plan;
 mod guard;
 mod health;

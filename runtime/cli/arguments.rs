@@ -34,6 +34,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Print the effective settings and where each comes from.
     Config(ConfigArguments),
+    /// Explain a code of an error, such as E0130, NOT_FOUND or 4013; without one, list them all.
+    Explain(ExplainArguments),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +66,12 @@ pub struct ConfigArguments {
     /// Print docs/configuration.md.
     #[arg(long)]
     pub docs: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The code, in upper or lower case.
+    pub code: Option<String>,
 }
 
 /// Which settings have a flag of their own at a subcommand.

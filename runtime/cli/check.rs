@@ -59,9 +59,13 @@ fn json_text(diagnostics: &Diagnostics) -> String {
 }
 
 fn counted(errors: &Diagnostics) -> String {
-    match errors.len() {
-        1 => "1 error\n".to_owned(),
-        count => format!("{count} errors\n"),
+    let count = match errors.len() {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
+    };
+    match errors.codes().next() {
+        Some(code) => format!("{count}; `tidewire explain {}` says more\n", code.as_str()),
+        None => count + "\n",
     }
 }
 

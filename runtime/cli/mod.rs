@@ -7,6 +7,7 @@ pub mod check;
 pub mod config;
 mod demo;
 pub mod dev;
+pub mod explain;
 pub mod settings;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.
