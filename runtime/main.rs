@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, config, dev, explain};
+use tidewire::cli::{check, config, dev, explain, new};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Some(Command::Config(arguments)) => config::run(&arguments),
         Some(Command::Dev(arguments)) => dev::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),
     }
 }

@@ -268,8 +268,8 @@ fn lasting(value: Value) -> Value {
     let fleeting = ["created_at", "updated_at", "timestamp", "hint"];
     let kept = members.into_iter().filter(|(name, value)| {
         // A client's own request id is a word of the example, the server's is not.
-        !fleeting.contains(&name.as_str())
-            && !(name == "requestId" && value.as_str().is_some_and(|id| id.len() > 20))
+        let servers = name == "requestId" && value.as_str().is_some_and(|id| id.len() > 20);
+        !servers && !fleeting.contains(&name.as_str())
     });
     kept.map(|(name, value)| (name, lasting(value))).collect()
 }

@@ -10,6 +10,7 @@ mod explain;
 mod floor_plan;
 mod guard;
 mod health;
+mod new_project;
 mod outbox;
 mod polling;
 mod protocol_document;

@@ -36,6 +36,8 @@ pub enum Command {
     Config(ConfigArguments),
     /// Explain a code of an error, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
+    /// Make a folder to begin with: a schema file, a live page, every setting as a comment.
+    New(NewArguments),
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +74,12 @@ pub struct ConfigArguments {
 pub struct ExplainArguments {
     /// The code, in upper or lower case.
     pub code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct NewArguments {
+    /// Name of the folder, made in the working directory.
+    pub name: String,
 }
 
 /// Which settings have a flag of their own at a subcommand.

@@ -8,6 +8,7 @@ pub mod config;
 mod demo;
 pub mod dev;
 pub mod explain;
+pub mod new;
 pub mod settings;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.

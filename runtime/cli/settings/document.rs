@@ -1,4 +1,6 @@
-//! docs/configuration.md: the frame of `page.md` with the table of settings in it.
+//! The settings as documents: docs/configuration.md, and a settings file in which everything is a comment.
+//!
+//! Both come from the table alone.
 
 use std::fmt::Write as _;
 
@@ -39,4 +41,23 @@ pub fn document() -> String {
 
 fn takes(kind: &Kind) -> String {
     plain(&kind.to_string())
+}
+
+/// A settings file that sets nothing: every setting as a comment, at its default.
+pub fn template() -> String {
+    let mut text = String::from(
+        "# Settings of Tidewire. Every line is a comment that shows the default: take the `# ` away and change the value.\n\
+         # TIDEWIRE_* variables and flags win over this file; `tidewire config` prints what is in force, and why.\n\n",
+    );
+    let mut section = "";
+    for setting in SETTINGS {
+        let (mine, key) = setting.name.split_once('.').unwrap_or(("", setting.name));
+        if section != mine {
+            section = mine;
+            let _ = writeln!(text, "\n[{mine}]");
+        }
+        let default = setting.read(&Config::default());
+        let _ = writeln!(text, "# {}\n# {key} = {default}", setting.about);
+    }
+    text
 }

@@ -17,7 +17,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use self::document::document;
+pub use self::document::{document, template};
 pub use self::faults::Faults;
 pub use self::kind::{Kind, Value};
 pub use self::table::{SETTINGS, Setting};
