@@ -6,6 +6,7 @@ mod support;
 
 mod configuration;
 mod crash;
+mod doctor;
 mod explain;
 mod floor_plan;
 mod guard;

@@ -34,6 +34,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Print the effective settings and where each comes from.
     Config(ConfigArguments),
+    /// Look whether this project can be served here, and whether a server can be reached through what stands before it.
+    Doctor(DoctorArguments),
     /// Explain a code of an error, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
     /// Make a folder to begin with: a schema file, a live page, every setting as a comment.
@@ -42,32 +44,44 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    #[command(flatten)]
-    pub settings: SettingArguments<SchemaFlags>,
     /// Print a JSON array of diagnostics instead of text.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<SchemaFlags>,
 }
 
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    #[command(flatten)]
-    pub settings: SettingArguments<EveryFlag>,
     /// Add the demo rows that are missing.
     #[arg(long)]
     pub demo: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
 }
 
 #[derive(Debug, Args)]
 pub struct ConfigArguments {
-    #[command(flatten)]
-    pub settings: SettingArguments<EveryFlag>,
     /// Print a JSON array: name, value, origin, variable.
     #[arg(long, conflicts_with = "docs")]
     pub json: bool,
     /// Print docs/configuration.md.
     #[arg(long)]
     pub docs: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Also reach a running server at this address, as browsers do: through the reverse proxy.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Seconds that the test of a long poll takes; 25 also finds proxies that give up early.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
+    pub wait: u64,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
 }
 
 #[derive(Debug, Args)]

@@ -83,6 +83,6 @@ fn found(schemas: &Path, loaded: &Loaded) -> String {
     text + &format!("{}, no errors\n", count(entities.len(), "entity", "entities"))
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::arguments::DevArguments;
 use super::config::{color_of_stderr, effective};
 use super::settings::Settings;
-use super::{USAGE, demo};
+use super::{USAGE, demo, descriptors};
 use crate::app::App;
 use crate::auth::Identity;
 use crate::config::{Config, LogConfig, LogForm};
@@ -22,9 +22,6 @@ use crate::schema::{self, Loaded};
 
 /// Connections that the kernel may hold until they are accepted: a herd of clients comes back at once.
 const BACKLOG: u32 = 4096;
-
-/// Descriptors that are not connections: the database, the terminal, the runtime.
-const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings,
 /// an address beyond loopback among them.
@@ -162,20 +159,10 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it: a quarter
-/// stays for requests beside sockets.
+/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it.
 fn fit_connections(config: &mut Config) -> Option<String> {
-    let requests = config.http.connections;
-    let wanted = (config.realtime.connections as u64).saturating_add(requests as u64 + OTHER_DESCRIPTORS);
-    let limit = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
-    if limit >= wanted {
-        return None;
-    }
-    let free = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(16);
-    config.http.connections = requests.min(free / 4);
-    config.realtime.connections = free - config.http.connections;
-    let sockets = config.realtime.connections;
-    Some(format!("at most {sockets} sockets, because this process may have {limit} descriptors (ulimit -n)"))
+    let limit = rlimit::increase_nofile_limit(descriptors::wanted(config)).unwrap_or(1024);
+    descriptors::fit(config, limit)
 }
 
 async fn stop_signal() {
