@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, config, dev, doctor, explain, new};
+use tidewire::cli::{check, config, dev, doctor, explain, migrate, new};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(Command::Dev(arguments)) => dev::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Migrate(arguments)) => migrate::run(&arguments),
         Some(Command::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),
     }

@@ -146,7 +146,7 @@ async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
             |project| alter(project, r#"UPDATE "_meta" SET "format" = 99"#),
             &[],
             "database",
-            "its format is 99, this program knows formats up to 1; use the newer program",
+            "in format 99; this is Tidewire ",
             "nothing was changed",
         ),
         (

@@ -40,6 +40,8 @@ pub enum Command {
     Explain(ExplainArguments),
     /// Make a folder to begin with: a schema file, a live page, every setting as a comment.
     New(NewArguments),
+    /// Show or make the changes that the schema files ask of the records.
+    Migrate(MigrateArguments),
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +51,58 @@ pub struct CheckArguments {
     pub json: bool,
     #[command(flatten)]
     pub settings: SettingArguments<SchemaFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateArguments {
+    #[command(subcommand)]
+    pub command: Migrate,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Migrate {
+    /// Print the steps, and what stands in their way; changes nothing, also beside a running server.
+    Plan {
+        #[command(flatten)]
+        allow: AllowArguments,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+    /// Take the steps, in one transaction; before values are lost, the database is copied to `backups/` in the data folder.
+    Apply {
+        #[command(flatten)]
+        allow: AllowArguments,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+    /// Print where the database stands and whether the schema files fit it.
+    Status {
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+}
+
+/// What may happen to records. Each may be given several times.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AllowArguments {
+    /// Drop this entity with its records, or this field with its values: `Task` or `Task.notes`.
+    #[arg(long, value_name = "NAME")]
+    pub allow_drop: Vec<String>,
+    /// Convert the values of this field to its new type, when all of them convert.
+    #[arg(long, value_name = "ENTITY.FIELD")]
+    pub allow_retype: Vec<String>,
+    /// Convert the values of this field, and empty those that do not convert, or give them the field's default.
+    #[arg(long, value_name = "ENTITY.FIELD")]
+    pub allow_clear: Vec<String>,
+    /// Give this value to the records that have none: `Task.due=2026-01-01`.
+    #[arg(long, value_name = "ENTITY.FIELD=VALUE")]
+    pub backfill: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +163,10 @@ pub enum EveryFlag {}
 #[derive(Debug)]
 pub enum SchemaFlags {}
 
+/// `--schemas` and `--data`.
+#[derive(Debug)]
+pub enum FolderFlags {}
+
 impl Offer for EveryFlag {
     fn offers(_setting: &Setting) -> bool {
         true
@@ -118,6 +176,12 @@ impl Offer for EveryFlag {
 impl Offer for SchemaFlags {
     fn offers(setting: &Setting) -> bool {
         setting.name == "schemas"
+    }
+}
+
+impl Offer for FolderFlags {
+    fn offers(setting: &Setting) -> bool {
+        matches!(setting.name, "schemas" | "data")
     }
 }
 

@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::arguments::DevArguments;
 use super::config::{color_of_stderr, effective};
 use super::settings::Settings;
-use super::{USAGE, demo, descriptors};
-use crate::app::App;
+use super::watch::{Files, Watch};
+use super::{USAGE, demo, descriptors, migrate};
+use crate::app::{App, AppError};
 use crate::auth::Identity;
 use crate::config::{Config, LogConfig, LogForm};
 use crate::env::Env;
@@ -75,8 +76,13 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
-    let app = App::open(config, Arc::new(loaded.schema), Env::system())
-        .map_err(|error| format!("error: {error}"))?;
+    let folders = migrate::folders(&config.schemas, &config.data);
+    let color = color_of_stderr();
+    let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color);
+    let app = App::open(config, Arc::new(loaded.schema), Env::system()).map_err(|error| match error {
+        AppError::Store(error) => migrate::explain(&error, &folders),
+        AppError::Runtime(error) => format!("error: {error}"),
+    })?;
     let mut text = summary;
     if let Some(file) = notes.file {
         let _ = writeln!(text, "  settings    {}", file.display());
@@ -94,7 +100,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     );
     for (what, names) in [
         ("new tables", &found.report.created_tables),
-        ("new columns", &found.report.added_columns),
+        ("changes", &found.report.changes),
         ("new indexes", &found.report.added_indexes),
     ] {
         if !names.is_empty() {
@@ -123,7 +129,21 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     }
     let _ = writeln!(text, "  stop with Ctrl-C");
     say(&text);
-    app.run(listener, stop_signal()).await.map_err(|error| format!("error: {error}"))?;
+    let reshaper = app.reshaper();
+    let followed = async {
+        match Watch::start(&files.folders.schemas) {
+            Ok(watch) => watch.follow(files, reshaper, say).await,
+            Err(error) => {
+                tracing::warn!("{error}; restart to take a change of the schema files");
+                std::future::pending().await
+            }
+        }
+    };
+    let served = tokio::select! {
+        served = app.run(listener, stop_signal()) => served,
+        () = followed => Ok(()),
+    };
+    served.map_err(|error| format!("error: {error}"))?;
     say("stopped\n");
     Ok(())
 }

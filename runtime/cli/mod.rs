@@ -10,8 +10,10 @@ mod descriptors;
 pub mod dev;
 pub mod doctor;
 pub mod explain;
+pub mod migrate;
 pub mod new;
 pub mod settings;
+mod watch;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.
 const USAGE: u8 = 2;

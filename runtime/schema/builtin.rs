@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how a user comes to be known.
 
-use super::model::{Access, Entity, Field, FieldDefault, FieldIndex, FieldKind, IdKind};
+use super::model::{Entity, Field, FieldDefault, FieldIndex, FieldKind, IdKind};
 use super::value::Value;
 
 pub(super) const USER: &str = "User";
@@ -10,21 +10,14 @@ pub(super) const USER_PLURAL: &str = "users";
 
 /// `User` without added fields: its id is the name under which the user is known to whoever vouches for it.
 pub(super) fn user() -> Entity {
-    Entity {
-        name: USER.into(),
-        plural: USER_PLURAL.into(),
-        label: Some(FieldIndex(0)),
-        id_kind: IdKind::Text,
-        fields: vec![
-            field("name", FieldKind::Text { min: None, max: Some(128), pattern: None }, None),
-            field("role", FieldKind::Text { min: None, max: Some(64), pattern: None }, None),
-            field("disabled", FieldKind::Bool, Some(FieldDefault::Value(Value::Bool(false)))),
-        ],
-        indexes: Vec::new(),
-        access: Access::default(),
-    }
+    let fields = vec![
+        field("name", FieldKind::Text { min: None, max: Some(128), pattern: None }, None),
+        field("role", FieldKind::Text { min: None, max: Some(64), pattern: None }, None),
+        field("disabled", FieldKind::Bool, Some(FieldDefault::Value(Value::Bool(false)))),
+    ];
+    Entity { label: Some(FieldIndex(0)), id_kind: IdKind::Text, ..Entity::new(USER, USER_PLURAL, fields) }
 }
 
 fn field(name: &str, kind: FieldKind, default: Option<FieldDefault>) -> Field {
-    Field { name: name.into(), kind, required: false, unique: false, readonly: false, default }
+    Field { default, ..Field::new(name, kind) }
 }

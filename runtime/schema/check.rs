@@ -9,6 +9,7 @@ mod entity;
 mod field;
 mod index;
 mod kind;
+mod lookup;
 mod names;
 mod reader;
 
@@ -54,6 +55,9 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema 
         }
     }
     across::check(&drafts, names_known, report);
+    if report.is_empty() {
+        lookup::resolve(&mut drafts, report);
+    }
     let mut entities: Vec<_> = drafts.into_iter().map(|draft| draft.entity).collect();
     if !entities.iter().any(|entity| &*entity.name == builtin::USER) {
         entities.push(builtin::user());

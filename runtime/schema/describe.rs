@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{Access, Entity, Field, FieldDefault, FieldKind, Generation, IdKind, Schema};
+use super::model::{Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Schema};
 use super::value::Value;
 
 /// Grows when the canonical form itself changes.
@@ -14,7 +14,7 @@ const CANONICAL_FORMAT: u64 = 1;
 pub fn describe(schema: &Schema, generation: Generation) -> Json {
     json!({
         "generation": generation,
-        "entities": schema.entities().map(|entity| entity_json(entity)).collect::<Vec<_>>(),
+        "entities": schema.entities().map(|entity| entity_json(schema, entity)).collect::<Vec<_>>(),
     })
 }
 
@@ -26,7 +26,7 @@ pub fn canonical(schema: &Schema) -> String {
     let entities: Vec<Json> = entities
         .into_iter()
         .map(|entity| {
-            let mut json = entity_json(entity);
+            let mut json = entity_json(schema, entity);
             json["access"] = access_json(&entity.access);
             json
         })
@@ -37,19 +37,23 @@ pub fn canonical(schema: &Schema) -> String {
     json.to_string()
 }
 
-fn entity_json(entity: &Entity) -> Json {
+fn entity_json(schema: &Schema, entity: &Entity) -> Json {
     let names = |index: &Vec<_>| index.iter().map(|at| &*entity.at(*at).name).collect::<Vec<_>>();
-    json!({
+    let mut json = json!({
         "name": entity.name,
         "plural": entity.plural,
         "label": entity.label.map(|at| entity.at(at).name.clone()),
         "id": match entity.id_kind { IdKind::Uuid => "uuid", IdKind::Text => "text" },
-        "fields": entity.fields.iter().map(field_json).collect::<Vec<_>>(),
+        "fields": entity.fields.iter().map(|field| field_json(schema, entity, field)).collect::<Vec<_>>(),
         "indexes": entity.indexes.iter().map(names).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(history) = entity.history {
+        json["history"] = history_json(history);
+    }
+    json
 }
 
-fn field_json(field: &Field) -> Json {
+fn field_json(schema: &Schema, entity: &Entity, field: &Field) -> Json {
     let mut json = Map::new();
     let mut put = |key: &str, value: Json| drop(json.insert(key.to_owned(), value));
     put("name", json!(field.name));
@@ -86,7 +90,24 @@ fn field_json(field: &Field) -> Json {
     if let Some(default) = &field.default {
         put("default", default_json(default));
     }
+    if field.search {
+        put("search", json!(true));
+    }
+    if let Some(path) = schema.lookup_path(entity, field) {
+        put("from", json!(path));
+    }
     Json::Object(json)
+}
+
+/// Days where they are whole, or hours, as in the file.
+fn history_json(history: History) -> Json {
+    match history {
+        History::Forever => json!("forever"),
+        History::For(time) => match time.as_secs() / 3600 {
+            hours if hours % 24 == 0 => json!(format!("{}d", hours / 24)),
+            hours => json!(format!("{hours}h")),
+        },
+    }
 }
 
 /// A constant as it would stand in a record; a source as `{"from": …}`. Only a json field has an object as constant, and

@@ -4,6 +4,7 @@
 
 mod builtin;
 mod check;
+pub mod convert;
 mod describe;
 mod diagnostics;
 pub(crate) mod message;
@@ -20,8 +21,8 @@ pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, check};
 pub use describe::{canonical, describe};
 pub use diagnostics::{Code, Diagnostics, MOST_DIAGNOSTICS};
 pub use model::{
-    Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, IdKind, OnDelete,
-    Pattern, Schema,
+    Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, History, IdKind,
+    Lookup, OnDelete, Pattern, Schema,
 };
 pub use render::Color;
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};

@@ -2,6 +2,7 @@
 //! and defaults of the right type. Knows neither files nor the database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -44,6 +45,19 @@ impl Schema {
     pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
         self.entities.values()
     }
+
+    /// The entity that a ref field refers to.
+    pub fn target(&self, field: &Field) -> Option<&Arc<Entity>> {
+        let FieldKind::Ref { entity, .. } = &field.kind else { return None };
+        self.entity(entity)
+    }
+
+    /// `task.project`, as the file has it, of a lookup.
+    pub fn lookup_path(&self, entity: &Entity, field: &Field) -> Option<String> {
+        let lookup = field.lookup?;
+        let via = entity.at(lookup.via);
+        Some(format!("{}.{}", via.name, self.target(via)?.at(lookup.field).name))
+    }
 }
 
 /// One entity: its fields in file order. `id`, `version`, `created_at` and `updated_at` are not among the fields.
@@ -58,9 +72,28 @@ pub struct Entity {
     pub fields: Vec<Field>,
     pub indexes: Vec<Vec<FieldIndex>>,
     pub access: Access,
+    /// How long its changes are kept for the history of a record, beyond the log's retention.
+    pub history: Option<History>,
+    /// The name that it had before: a rename is then no loss.
+    pub was: Option<EntityName>,
 }
 
 impl Entity {
+    /// An entity with UUIDs as ids and nothing beside its fields.
+    pub fn new(name: &str, plural: &str, fields: Vec<Field>) -> Entity {
+        Entity {
+            name: name.into(),
+            plural: plural.into(),
+            label: None,
+            id_kind: IdKind::Uuid,
+            fields,
+            indexes: Vec::new(),
+            access: Access::default(),
+            history: None,
+            was: None,
+        }
+    }
+
     pub fn field(&self, name: &str) -> Option<(FieldIndex, &Field)> {
         let at = self.fields.iter().position(|field| &*field.name == name)?;
         Some((FieldIndex(at), &self.fields[at]))
@@ -93,6 +126,45 @@ pub struct Field {
     /// Clients may not set it.
     pub readonly: bool,
     pub default: Option<FieldDefault>,
+    /// Words of this text are found by `?search=`.
+    pub search: bool,
+    /// Copied by the server from the record that another field refers to.
+    pub lookup: Option<Lookup>,
+    /// The name that it had before: a rename is then no loss.
+    pub was: Option<Arc<str>>,
+}
+
+impl Field {
+    /// A field without constraints.
+    pub fn new(name: &str, kind: FieldKind) -> Field {
+        Field {
+            name: name.into(),
+            kind,
+            required: false,
+            unique: false,
+            readonly: false,
+            default: None,
+            search: false,
+            lookup: None,
+            was: None,
+        }
+    }
+}
+
+/// Where a lookup field has its value from (SEMANTICS R8). Null where `via` is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookup {
+    /// The field of the same entity that refers to the record; a lookup itself, perhaps.
+    pub via: FieldIndex,
+    /// The field of the entity referred to. No chain of lookups leads back to its beginning.
+    pub field: FieldIndex,
+}
+
+/// How long an entity's changes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    For(Duration),
+    Forever,
 }
 
 /// Type and the constraints that go with it. `min`/`max` are inclusive; for text they count characters.

@@ -185,3 +185,26 @@ fn every_code_is_documented_and_every_error_of_a_text_is_shown_by_a_case() {
         assert!(shown.contains(code), "no case shows {code}");
     }
 }
+
+#[test]
+fn a_former_name_that_is_still_in_use_names_both_places() {
+    let text = |name: &str, was: &str| {
+        format!("entity = \"{name}\"\nwas = \"{was}\"\n[fields]\nf = {{ type = \"int\" }}\n")
+    };
+    let plain = "entity = \"A\"\n[fields]\nf = { type = \"int\" }\n";
+    let taken = errors(&[source("a.toml", plain), source("b.toml", &text("B", "A"))]).to_string();
+    assert!(taken.contains("E0155") && taken.contains("the entity `A` is still there"), "{taken}");
+    let twice = errors(&[source("b.toml", &text("B", "X")), source("c.toml", &text("C", "X"))]).to_string();
+    assert!(twice.contains("two entities were `X`") && twice.contains("schemas/b.toml:2:7"), "{twice}");
+}
+
+#[test]
+fn a_cycle_of_lookups_is_told_at_each_of_them() {
+    let text = |name: &str, other: &str| {
+        format!(
+            "entity = \"{name}\"\n[fields]\nr = {{ type = \"ref\", entity = \"{other}\" }}\nx = {{ type = \"int\", from = \"r.x\" }}\n"
+        )
+    };
+    let errors = errors(&[source("a.toml", &text("A", "B")), source("b.toml", &text("B", "A"))]);
+    assert_eq!(errors.codes().collect::<Vec<_>>(), [Code::LookupCycle, Code::LookupCycle], "{errors}");
+}

@@ -1,9 +1,12 @@
 //! Files that are right, what they mean, and folders.
 
 use std::fs;
+use std::time::Duration;
 
 use tidewire::cli::check::{Form, judge};
-use tidewire::schema::{Color, FieldDefault, FieldIndex, FieldKind, IdKind, OnDelete, Value, check, load};
+use tidewire::schema::{
+    Color, FieldDefault, FieldIndex, FieldKind, History, IdKind, Lookup, OnDelete, Value, check, load,
+};
 
 use super::{good, shipped, source};
 
@@ -209,4 +212,25 @@ fn files_of_windows_editors_are_read_and_shown_like_others() {
 fn a_clean_check_as_json_is_an_empty_array() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     assert_eq!(judge(&dir, Form::Json).stdout, "[]\n");
+}
+
+#[test]
+fn lookups_searches_histories_and_former_names_are_read() {
+    let project = "entity = \"Project\"\nwas = \"Board\"\n[fields]\nname = { type = \"text\", search = true, was = \"title\" }\n";
+    let task = "entity = \"Task\"\nhistory = \"36h\"\n[fields]\nproject = { type = \"ref\", entity = \"Project\" }\nboss = { type = \"text\", from = \"project.name\" }\n";
+    let comment = "entity = \"Comment\"\nhistory = \"forever\"\n[fields]\ntask = { type = \"ref\", entity = \"Task\" }\nproject = { type = \"ref\", entity = \"Project\", from = \"task.project\" }\nboss = { type = \"text\", from = \"project.name\" }\n";
+    let sources =
+        [source("comment.toml", comment), source("project.toml", project), source("task.toml", task)];
+    let schema = check(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+    let entity = |name: &str| schema.entity(name).unwrap().clone();
+    assert_eq!(entity("Project").was.as_deref(), Some("Board"));
+    let name = &entity("Project").fields[0];
+    assert_eq!((name.search, name.was.as_deref(), name.readonly), (true, Some("title"), false));
+    assert_eq!(entity("Task").history, Some(History::For(Duration::from_secs(36 * 3600))));
+    assert_eq!(entity("Comment").history, Some(History::Forever));
+    let comment = entity("Comment");
+    let lookups: Vec<_> = comment.fields.iter().map(|field| (field.readonly, field.lookup)).collect();
+    let lookup = |via, field| Some(Lookup { via: FieldIndex(via), field: FieldIndex(field) });
+    assert_eq!(lookups, [(false, None), (true, lookup(0, 0)), (true, lookup(1, 0))]);
+    assert_eq!(schema.lookup_path(&comment, &comment.fields[1]).as_deref(), Some("task.project"));
 }

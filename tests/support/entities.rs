@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire::schema::{
-    Access, Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Pattern, Schema, Value,
-};
+use tidewire::schema::{Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Pattern, Schema, Value};
 
 fn text(max: u64) -> FieldKind {
     FieldKind::Text { min: None, max: Some(max), pattern: None }
@@ -19,7 +17,7 @@ fn reference(entity: &str, on_delete: OnDelete) -> FieldKind {
 }
 
 fn field(name: &str, kind: FieldKind) -> Field {
-    Field { name: name.into(), kind, required: false, unique: false, readonly: false, default: None }
+    Field::new(name, kind)
 }
 
 fn required(name: &str, kind: FieldKind) -> Field {
@@ -35,15 +33,7 @@ fn value(text: &str) -> FieldDefault {
 }
 
 fn entity(name: &str, plural: &str, fields: Vec<Field>) -> Entity {
-    Entity {
-        name: name.into(),
-        plural: plural.into(),
-        label: None,
-        id_kind: IdKind::Uuid,
-        fields,
-        indexes: Vec::new(),
-        access: Access::default(),
-    }
+    Entity::new(name, plural, fields)
 }
 
 pub fn schema() -> Arc<Schema> {

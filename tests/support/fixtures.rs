@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
-use tidewire::schema::{Access, Entity, Field, FieldKind, Generation, IdKind, Schema};
+use tidewire::schema::{Entity, Field, FieldKind, Generation, Schema};
 use tidewire::store::{Change, ChangeOp};
 
 pub fn epoch() -> Epoch {
@@ -13,24 +13,11 @@ pub fn epoch() -> Epoch {
 
 /// `Task` with one text field, and `Note` without any.
 pub fn schema() -> Arc<Schema> {
-    let title = Field {
-        name: "title".into(),
-        kind: FieldKind::Text { min: None, max: None, pattern: None },
-        required: false,
-        unique: false,
-        readonly: false,
-        default: None,
-    };
-    let entity = |name: &str, plural: &str, fields: Vec<Field>| Entity {
-        name: name.into(),
-        plural: plural.into(),
-        label: None,
-        id_kind: IdKind::Uuid,
-        fields,
-        indexes: Vec::new(),
-        access: Access::default(),
-    };
-    Arc::new(Schema::new([entity("Task", "tasks", vec![title]), entity("Note", "notes", Vec::new())]))
+    let title = Field::new("title", FieldKind::Text { min: None, max: None, pattern: None });
+    Arc::new(Schema::new([
+        Entity::new("Task", "tasks", vec![title]),
+        Entity::new("Note", "notes", Vec::new()),
+    ]))
 }
 
 /// The `n`th record id.

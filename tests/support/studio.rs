@@ -6,7 +6,7 @@ use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::ids::{Epoch, RecordId, Timestamp};
 use tidewire::schema::{
-    Access, Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
+    Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
 };
 use tidewire::store::sqlite::{Opened, SqliteStore};
 use tidewire::store::{
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::model::{self, MemoryStore};
 
 pub(crate) fn field(name: &str, kind: FieldKind) -> Field {
-    Field { name: name.into(), kind, required: false, unique: false, readonly: false, default: None }
+    Field::new(name, kind)
 }
 
 pub(crate) fn unique(field: Field) -> Field {
@@ -33,15 +33,8 @@ pub(crate) fn refers(entity: &str, on_delete: OnDelete) -> FieldKind {
 }
 
 pub(crate) fn entity(name: &str, plural: &str, fields: Vec<Field>) -> Entity {
-    Entity {
-        name: name.into(),
-        plural: plural.into(),
-        label: None,
-        id_kind: if name == "User" { IdKind::Text } else { IdKind::Uuid },
-        fields,
-        indexes: Vec::new(),
-        access: Access::default(),
-    }
+    let id_kind = if name == "User" { IdKind::Text } else { IdKind::Uuid };
+    Entity { id_kind, ..Entity::new(name, plural, fields) }
 }
 
 /// Fields of `Task`, by place.

@@ -17,6 +17,7 @@ pub(super) fn check(drafts: &[Draft], names_known: bool, report: &mut Report) {
     too_many(drafts, report);
     duplicate_names(drafts, report);
     duplicate_plurals(drafts, report);
+    former_names(drafts, report);
     if names_known && drafts.iter().all(|draft| draft.name_span.is_some()) {
         unknown_references(drafts, report);
     }
@@ -80,6 +81,27 @@ fn duplicate_plurals(drafts: &[Draft], report: &mut Report) {
                 report.add(draft.file, problem("the built-in `User`"));
             }
             None => drop(seen.insert(plural, draft)),
+        }
+    }
+}
+
+/// A former name that is still an entity's, or that two entities claim, would give one table to two.
+fn former_names(drafts: &[Draft], report: &mut Report) {
+    let mut seen: HashMap<&str, (usize, &Span)> = HashMap::new();
+    for draft in drafts {
+        let (Some(was), Some(span)) = (&draft.entity.was, &draft.was) else { continue };
+        let problem = |message: String| Problem::new(Code::Was, span.clone(), message);
+        let present = named(drafts).find(|(other, _)| other.entity.name == *was);
+        if let Some((present, name)) = present {
+            let problem = problem(format!("the entity {} is still there", quoted(was))).label("was its name");
+            let problem = problem.also_in(present.file, name.clone(), "this one");
+            report.add(draft.file, problem.help("take `was` out, or the other file"));
+        } else if let Some((file, first)) = seen.get(&**was) {
+            let problem = problem(format!("two entities were {}", quoted(was))).label("the second");
+            let problem = problem.also_in(*file, (*first).clone(), "the first");
+            report.add(draft.file, problem.help("take one of them out"));
+        } else {
+            seen.insert(was, (draft.file, span));
         }
     }
 }

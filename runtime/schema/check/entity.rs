@@ -2,17 +2,20 @@
 //!
 //! Knows no other file: `across.rs` looks at names that must differ and references that must lead somewhere.
 
-use super::field::{self, RefSite};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::field::{self, LookupSite, RefSite};
 use super::reader::Reader;
 use super::{MOST_FIELDS, index, names};
 use crate::schema::builtin::{self, USER};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Access, Entity, Field, FieldIndex, FieldKind, IdKind};
+use crate::schema::model::{Access, Entity, EntityName, Field, FieldIndex, FieldKind, History};
 use crate::schema::tree::{Entry, Span, Table};
 
-const KEYS: &[&str] = &["entity", "plural", "label", "fields", "access", "index"];
-const KEYS_LATER: &[&str] = &["history", "was", "search", "hidden", "presence"];
+const KEYS: &[&str] = &["entity", "plural", "label", "fields", "access", "index", "history", "was"];
+const KEYS_LATER: &[&str] = &["hidden", "presence"];
 const OPERATIONS: &[&str] = &["read", "create", "update", "delete"];
 
 /// Longest access rule in bytes.
@@ -27,6 +30,16 @@ pub(super) struct Draft {
     /// Where the plural stands, or the name that it was made of.
     pub(super) plural_span: Span,
     pub(super) refs: Vec<RefSite>,
+    pub(super) lookups: Vec<LookupSite>,
+    /// Where `was` stands, of the entity and of its fields.
+    pub(super) was: Option<Span>,
+}
+
+impl Draft {
+    fn new(file: usize, entity: Entity, name_span: Option<Span>) -> Draft {
+        let plural_span = name_span.clone().unwrap_or(0..0);
+        Draft { file, entity, name_span, plural_span, refs: Vec::new(), lookups: Vec::new(), was: None }
+    }
 }
 
 /// Checks the tree of one file.
@@ -43,6 +56,13 @@ pub(super) fn check(root: &Table, reader: &mut Reader<'_>) -> Draft {
     if let Some(entry) = root.get("access") {
         draft.entity.access = access(entry, reader);
     }
+    if let Some(entry) = root.get("history") {
+        draft.entity.history = history(entry, reader);
+    }
+    if let Some(entry) = root.get("was") {
+        draft.entity.was = was(entry, &draft, reader);
+        draft.was = Some(entry.value.span.clone());
+    }
     draft
 }
 
@@ -53,23 +73,16 @@ pub(super) fn name_only(root: &Table, file: usize) -> Option<Draft> {
     let given = root.get("plural").and_then(|entry| entry.value.data.as_text());
     let plural = given.map_or_else(|| default_plural(name), str::to_owned);
     let span = entry.value.span.clone();
-    let entity = blank(name, &plural);
-    Some(Draft { file, entity, name_span: Some(span.clone()), plural_span: span, refs: Vec::new() })
+    Some(Draft::new(file, blank(name, &plural), Some(span)))
 }
 
 /// A draft with name and plural, `User` with what is built in.
 fn named(root: &Table, reader: &mut Reader<'_>) -> Draft {
     let file = reader.file;
     let Some((name, span)) = name(root, reader) else {
-        return Draft { file, entity: blank("", ""), name_span: None, plural_span: 0..0, refs: Vec::new() };
+        return Draft::new(file, blank("", ""), None);
     };
-    let mut draft = Draft {
-        file,
-        entity: blank(name, ""),
-        name_span: Some(span.clone()),
-        plural_span: span,
-        refs: Vec::new(),
-    };
+    let mut draft = Draft::new(file, blank(name, ""), Some(span));
     if name == USER {
         draft.entity = builtin::user();
         for entry in ["plural", "label"].iter().filter_map(|key| root.get(key)) {
@@ -144,10 +157,30 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
                 fits_first_sight(&checked.field, entry, reader);
             }
             draft.refs.extend(checked.reference);
+            draft.lookups.extend(checked.lookup);
             draft.entity.fields.push(checked.field);
         }
     }
+    former_names(table, reader);
     table.entries.iter().map(|entry| entry.key.as_str()).collect()
+}
+
+/// A former name that is still a field's own, or that two fields claim, would give one value to two.
+fn former_names(table: &Table, reader: &mut Reader<'_>) {
+    let mut seen: HashMap<&str, &Span> = HashMap::new();
+    for entry in &table.entries {
+        let Some(was) = entry.value.data.as_table().and_then(|field| field.get("was")) else { continue };
+        let Some(name) = was.value.data.as_text().filter(|name| *name != entry.key) else { continue };
+        let problem = |message: String| Problem::new(Code::Was, was.value.span.clone(), message);
+        if let Some(present) = table.get(name) {
+            let problem = problem(format!("the field {} is still there", quoted(name))).label("was its name");
+            reader
+                .add(problem.also(present.key_span.clone(), "this one").help("take `was` or the field out"));
+        } else if let Some(first) = seen.insert(name, &was.value.span) {
+            let problem = problem(format!("two fields were {}", quoted(name))).label("the second");
+            reader.add(problem.also(first.clone(), "the first").help("take one of them out"));
+        }
+    }
 }
 
 fn no_fields(span: Span, reader: &mut Reader<'_>) {
@@ -224,18 +257,54 @@ fn access(entry: &Entry, reader: &mut Reader<'_>) -> Access {
     Access { read: rule("read"), create: rule("create"), update: rule("update"), delete: rule("delete") }
 }
 
+/// `90d` or `12h`, at least an hour, at most a hundred years; or `forever`.
+fn history(entry: &Entry, reader: &mut Reader<'_>) -> Option<History> {
+    let text = reader.text(entry, "history = \"90d\"")?;
+    let history =
+        if text == "forever" { Some(History::Forever) } else { days_or_hours(text).map(History::For) };
+    if history.is_none() {
+        let message = format!("{} is not a time for which changes are kept", quoted(text));
+        let problem = Problem::new(Code::History, entry.value.span.clone(), message).label("how long?");
+        reader
+            .add(problem.help("write days or hours, as in \"90d\" or \"12h\", up to 36500d; or \"forever\""));
+    }
+    history
+}
+
+fn days_or_hours(text: &str) -> Option<Duration> {
+    let (number, hours) = match text.strip_suffix('d') {
+        Some(number) => (number, 24),
+        None => (text.strip_suffix('h')?, 1),
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let hours = number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(hours)?;
+    (1..=36_500 * 24).contains(&hours).then(|| Duration::from_secs(hours * 3600))
+}
+
+/// The entity's former name.
+fn was(entry: &Entry, draft: &Draft, reader: &mut Reader<'_>) -> Option<EntityName> {
+    let name = reader.text(entry, "was = \"OldName\"")?;
+    let span = &entry.value.span;
+    if &*draft.entity.name == USER {
+        let problem = Problem::new(Code::BuiltIn, entry.key_span.clone(), "`User` never had another name");
+        reader.add(problem.label("built in").help("take it out"));
+        return None;
+    }
+    if *name == *draft.entity.name {
+        reader.add(names::was_itself(name, span));
+        return None;
+    }
+    match names::entity(name, span) {
+        Some(problem) => reader.add(problem),
+        None => return Some(name.into()),
+    }
+    None
+}
+
 fn default_plural(name: &str) -> String {
     names::snake_case(name) + "s"
 }
 
 fn blank(name: &str, plural: &str) -> Entity {
-    Entity {
-        name: name.into(),
-        plural: plural.into(),
-        label: None,
-        id_kind: IdKind::Uuid,
-        fields: Vec::new(),
-        indexes: Vec::new(),
-        access: Access::default(),
-    }
+    Entity::new(name, plural, Vec::new())
 }

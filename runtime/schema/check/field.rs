@@ -2,6 +2,8 @@
 //!
 //! Knows no entity; `kind.rs` reads the type, `default.rs` the default.
 
+use std::sync::Arc;
+
 use super::reader::Reader;
 use super::{default, kind, names};
 use crate::schema::diagnostics::{Code, Problem};
@@ -15,10 +17,20 @@ pub(super) struct RefSite {
     pub(super) span: Span,
 }
 
+/// Where a lookup says from where it has its value: the parts of `task.project`.
+pub(super) struct LookupSite {
+    /// The lookup's own name.
+    pub(super) field: String,
+    pub(super) via: String,
+    pub(super) source: String,
+    pub(super) span: Span,
+}
+
 /// A field as far as it could be made out.
 pub(super) struct Checked {
     pub(super) field: Field,
     pub(super) reference: Option<RefSite>,
+    pub(super) lookup: Option<LookupSite>,
 }
 
 /// Checks one entry of `[fields]`; `None` if its type is not known, which has then been reported.
@@ -26,21 +38,25 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader)?;
     // Before the type, without which the rest is not looked at.
-    let [required, unique, readonly] = ["required", "unique", "readonly"].map(|key| reader.flag(table, key));
+    let [required, unique, readonly, search] =
+        ["required", "unique", "readonly", "search"].map(|key| reader.flag(table, key));
     let kind = kind::check(entry, table, reader)?;
+    let lookup = table.get("from").and_then(|from| lookup(entry, from, table, reader));
     let field = Field {
-        name: entry.key.as_str().into(),
         required,
         unique,
-        readonly,
+        // A lookup is set by the server alone.
+        readonly: readonly || lookup.is_some(),
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
-        kind,
+        search: search && matches!(kind, FieldKind::Text { .. }),
+        was: table.get("was").and_then(|was| former_name(entry, was, reader)),
+        ..Field::new(&entry.key, kind)
     };
     never_set(&field, entry, table, reader);
     unique_json(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
-    Some(Checked { field, reference })
+    Some(Checked { field, reference, lookup })
 }
 
 fn table_of<'t>(entry: &'t Entry, reader: &mut Reader<'_>) -> Option<&'t Table> {
@@ -50,7 +66,8 @@ fn table_of<'t>(entry: &'t Entry, reader: &mut Reader<'_>) -> Option<&'t Table> 
 }
 
 fn never_set(field: &Field, entry: &Entry, table: &Table, reader: &mut Reader<'_>) {
-    if field.required && field.readonly && table.get("default").is_none() {
+    let lookup = table.get("from").is_some();
+    if field.required && field.readonly && !lookup && table.get("default").is_none() {
         let message = format!("{} is required and readonly and has no default", quoted(&entry.key));
         let problem =
             Problem::new(Code::NeverSet, entry.key_span.clone(), message).label("nobody can set it");
@@ -72,6 +89,49 @@ fn set_null_required(field: &Field, table: &Table, reader: &mut Reader<'_>) {
         let problem = Problem::new(Code::SetNullRequired, entry.value.span.clone(), message);
         let problem = problem.label("sets it to null");
         reader.add(problem.help("leave `required` out, or use on_delete = \"restrict\" or \"cascade\""));
+    }
+}
+
+fn former_name(field: &Entry, was: &Entry, reader: &mut Reader<'_>) -> Option<Arc<str>> {
+    let name = reader.text(was, "was = \"old_name\"")?;
+    if name == field.key {
+        reader.add(names::was_itself(name, &was.value.span));
+        return None;
+    }
+    match names::field(name, &was.value.span) {
+        Some(problem) => reader.add(problem),
+        None => return Some(name.into()),
+    }
+    None
+}
+
+/// Keys that say what a value may be or become: a lookup has the value of another record's field.
+const NOT_FOR_LOOKUPS: &[&str] =
+    &["required", "unique", "readonly", "default", "min", "max", "pattern", "on_delete"];
+
+fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut Reader<'_>) -> Option<LookupSite> {
+    const EXAMPLE: &str = "from = \"task.project\"";
+    let text = reader.text(from, EXAMPLE)?;
+    for entry in NOT_FOR_LOOKUPS.iter().filter_map(|key| table.get(key)) {
+        let message = format!("{} does not go with `from`", quoted(&entry.key));
+        let problem = Problem::new(Code::Lookup, entry.key_span.clone(), message).label("not for a lookup");
+        reader.add(problem.help("take it out: the server copies the value of the field that `from` names"));
+    }
+    match text.split_once('.') {
+        Some((via, source)) if !via.is_empty() && !source.is_empty() && !source.contains('.') => {
+            Some(LookupSite {
+                field: field.key.clone(),
+                via: via.to_owned(),
+                source: source.to_owned(),
+                span: from.value.span.clone(),
+            })
+        }
+        _ => {
+            let message = format!("{} does not say from which field of which record", quoted(text));
+            let problem = Problem::new(Code::Lookup, from.value.span.clone(), message).label("no such path");
+            reader.add(problem.help("name a ref of this entity, a dot, and a field of the entity that it refers to: from = \"task.project\""));
+            None
+        }
     }
 }
 

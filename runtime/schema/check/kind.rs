@@ -14,16 +14,17 @@ const TYPES: &[&str] = &["text", "int", "float", "bool", "enum", "json", "date",
 const TYPES_LATER: &[&str] = &["file"];
 
 /// Keys of every type, then those of some types.
-const COMMON_KEYS: &[&str] = &["type", "required", "unique", "readonly", "default"];
+const COMMON_KEYS: &[&str] = &["type", "required", "unique", "readonly", "default", "from", "was"];
 const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("min", &["text", "int", "float"]),
     ("max", &["text", "int", "float"]),
     ("pattern", &["text"]),
+    ("search", &["text"]),
     ("values", &["enum"]),
     ("entity", &["ref"]),
     ("on_delete", &["ref"]),
 ];
-const KEYS_LATER: &[&str] = &["from", "hidden", "search", "was", "identity"];
+const KEYS_LATER: &[&str] = &["hidden", "identity"];
 
 /// Integers up to here keep their value in JavaScript.
 pub(super) const LARGEST_INT: i64 = (1 << 53) - 1;

@@ -92,6 +92,14 @@ pub(super) fn field(name: &str, span: &Span) -> Option<Problem> {
     Some(Problem::new(Code::FieldName, span.clone(), message).label("not snake_case").help(snake_help(name)))
 }
 
+/// A field or an entity that was renamed into itself.
+pub(super) fn was_itself(name: &str, span: &Span) -> Problem {
+    let message = format!("{} was always called that", quoted(name));
+    Problem::new(Code::Was, span.clone(), message)
+        .label("its present name")
+        .help("take `was` out, or name the former name")
+}
+
 fn snake_help(name: &str) -> String {
     let better = snake_case(name);
     match is_snake_case(&better) {

@@ -8,7 +8,8 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{self, DATABASE, FORMAT, LOCK, OpenError};
+use super::evolution;
+use super::open::{self, DATABASE, LOCK, OpenError};
 use super::rows::unsigned;
 use crate::ids::Timestamp;
 
@@ -80,12 +81,7 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
     open::not_empty(file)?;
     let failed = |error| OpenError::of(file, &error);
     let conn = read_only(folder, file, in_use).map_err(failed)?;
-    let found: u32 = conn
-        .query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0))
-        .map_err(|error| not_ours(file, error))?;
-    if found > FORMAT {
-        return Err(OpenError::NewerFormat { file: file.to_owned(), found, known: FORMAT });
-    }
+    evolution::require_known_format(&conn, file)?;
     let facts = || -> rusqlite::Result<DatabaseFound> {
         let newest = r#"SELECT max("at") FROM (SELECT "at" FROM "_changes" ORDER BY "seq" DESC LIMIT 100)"#;
         Ok(DatabaseFound {
@@ -97,15 +93,6 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
         })
     };
     facts().map_err(failed)
-}
-
-/// A database without our tables is somebody else's.
-fn not_ours(file: &Path, error: rusqlite::Error) -> OpenError {
-    if error.to_string().contains("no such table") {
-        let detail = "it has no table of Tidewire's".to_owned();
-        return OpenError::Damaged { file: file.to_owned(), detail };
-    }
-    OpenError::of(file, &error)
 }
 
 /// A file that nobody uses and whose write-ahead log is empty is read as if it could not change: otherwise even a reader

@@ -1,0 +1,146 @@
+//! Lookup fields (`from = "task.project"`): the path to the field that they copy, its type, and that no chain of them ends
+//! where it began (SEMANTICS R8).
+//!
+//! Works on drafts without any other problem, so every reference leads to an entity.
+
+use std::collections::HashMap;
+
+use super::entity::Draft;
+use super::field::LookupSite;
+use crate::schema::builtin;
+use crate::schema::diagnostics::{Code, Problem, Report};
+use crate::schema::message::{quoted, suggestion};
+use crate::schema::model::{Entity, EntityName, Field, FieldIndex, FieldKind, Lookup};
+
+/// Gives every lookup its path, or reports why it has none.
+pub(super) fn resolve(drafts: &mut [Draft], report: &mut Report) {
+    let entities = by_name(drafts);
+    let mut found = Vec::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        for site in &draft.lookups {
+            let Some((own, field)) = draft.entity.field(&site.field) else { continue };
+            match path(&entities, &draft.entity, field, site) {
+                Ok(lookup) => found.push((at, own, lookup)),
+                Err(problem) => report.add(draft.file, problem),
+            }
+        }
+    }
+    for (at, own, lookup) in found {
+        drafts[at].entity.fields[own.0].lookup = Some(lookup);
+    }
+    if report.is_empty() {
+        cycles(drafts, report);
+    }
+}
+
+fn by_name(drafts: &[Draft]) -> HashMap<EntityName, Entity> {
+    let built_in = [builtin::user()].into_iter();
+    let described = drafts.iter().map(|draft| draft.entity.clone());
+    built_in.chain(described).map(|entity| (entity.name.clone(), entity)).collect()
+}
+
+fn path(
+    entities: &HashMap<EntityName, Entity>,
+    entity: &Entity,
+    field: &Field,
+    site: &LookupSite,
+) -> Result<Lookup, Problem> {
+    let problem = |message: String| Problem::new(Code::Lookup, site.span.clone(), message);
+    let Some((via, reference)) = entity.field(&site.via) else {
+        let refs = names(entity, |field| matches!(field.kind, FieldKind::Ref { .. }));
+        let message = format!("{} has no field {}", quoted(&entity.name), quoted(&site.via));
+        return Err(problem(message).label("unknown ref").help(suggestion(&site.via, &refs, "the refs are")));
+    };
+    let FieldKind::Ref { entity: target, .. } = &reference.kind else {
+        let message =
+            format!("{} is of type {} and refers to nothing", quoted(&site.via), reference.kind.word());
+        return Err(problem(message).label("not a ref").help("begin the path with a field of type ref"));
+    };
+    let target = &entities[target];
+    let Some((source, copied)) = target.field(&site.source) else {
+        let known = names(target, |_| true);
+        let message = format!("{} has no field {}", quoted(&target.name), quoted(&site.source));
+        return Err(problem(message).label("unknown field").help(suggestion(
+            &site.source,
+            &known,
+            "its fields are",
+        )));
+    };
+    match same_type(&field.kind, &copied.kind) {
+        Ok(()) => Ok(Lookup { via, field: source }),
+        Err(help) => {
+            let message =
+                format!("{} and {}.{} differ in type", quoted(&field.name), target.name, copied.name);
+            Err(problem(message).label("another type").help(help))
+        }
+    }
+}
+
+fn names(entity: &Entity, which: impl Fn(&Field) -> bool) -> Vec<&str> {
+    entity.fields.iter().filter(|field| which(field)).map(|field| &*field.name).collect()
+}
+
+/// Whether every value of the one is a value of the other; if not, what to write.
+fn same_type(own: &FieldKind, copied: &FieldKind) -> Result<(), String> {
+    match (own, copied) {
+        (FieldKind::Json, FieldKind::Json) => Err("a json field cannot be looked up".to_owned()),
+        (FieldKind::Enum { values: own }, FieldKind::Enum { values: copied }) => match own == copied {
+            true => Ok(()),
+            false => Err("give both the same `values` in the same order".to_owned()),
+        },
+        (FieldKind::Ref { entity: own, .. }, FieldKind::Ref { entity: copied, .. }) => match own == copied {
+            true => Ok(()),
+            false => Err(format!("write entity = {}", quoted(copied).replace('`', "\""))),
+        },
+        _ if own.word() == copied.word() => Ok(()),
+        _ => Err(format!("write type = \"{}\"", copied.word())),
+    }
+}
+
+/// A field of an entity, by places.
+type Node = (usize, FieldIndex);
+
+/// A lookup depends on the ref that it goes through and on the field that it copies. Following both from each lookup, it
+/// must never come back to itself: a change would then go round for ever.
+fn cycles(drafts: &[Draft], report: &mut Report) {
+    for (at, draft) in drafts.iter().enumerate() {
+        for site in &draft.lookups {
+            let Some((own, _)) = draft.entity.field(&site.field) else { continue };
+            if leads_back(drafts, (at, own)) {
+                let message = format!(
+                    "the lookup {} leads back to itself",
+                    quoted(&format!("{}.{}", draft.entity.name, site.field))
+                );
+                let problem = Problem::new(Code::LookupCycle, site.span.clone(), message).label("goes round");
+                report.add(draft.file, problem.help("copy from a field that is not a lookup of this one"));
+            }
+        }
+    }
+}
+
+fn leads_back(drafts: &[Draft], start: Node) -> bool {
+    let mut seen = vec![start];
+    let mut ahead = dependencies(drafts, start);
+    while let Some(node) = ahead.pop() {
+        if node == start {
+            return true;
+        }
+        if !seen.contains(&node) {
+            seen.push(node);
+            ahead.extend(dependencies(drafts, node));
+        }
+    }
+    false
+}
+
+fn dependencies(drafts: &[Draft], (at, field): Node) -> Vec<Node> {
+    let entity = &drafts[at].entity;
+    let Some(lookup) = entity.at(field).lookup else { return Vec::new() };
+    let mut nodes = vec![(at, lookup.via)];
+    if let FieldKind::Ref { entity: target, .. } = &entity.at(lookup.via).kind {
+        // The built-in `User` without a file has no lookups, so nothing leads on from it.
+        let target = drafts.iter().position(|draft| draft.entity.name == *target);
+        nodes.extend(target.map(|target| (target, lookup.field)));
+    }
+    nodes
+}
