@@ -228,7 +228,7 @@ async fn a_file_that_is_no_text_is_refused_by_its_line() {
 
 #[tokio::test]
 async fn every_subcommand_that_reads_settings_refuses_bad_ones() {
-    for subcommand in [&["dev"][..], &["check"], &["config"], &[]] {
+    for subcommand in [&["dev"][..], &["check"], &["config"], &["doctor"], &["migrate", "status"], &[]] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("tidewire.toml"), "listn = 1").unwrap();
         let told = ended(tidewire(folder.path()).args(subcommand)).await;
