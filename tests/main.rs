@@ -5,14 +5,18 @@
 mod support;
 
 mod bad_requests;
+mod configuration;
 mod crash;
 mod descriptions;
+mod doctor;
 mod evolution;
+mod explain;
 mod floor_plan;
 mod guard;
 mod health;
 mod logs;
 mod metrics;
+mod new_project;
 mod outbox;
 mod polling;
 mod protocol_document;

@@ -10,6 +10,7 @@ mod evolution;
 mod group;
 mod idempotency;
 mod images;
+mod inspect;
 mod listing;
 mod log;
 mod open;
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
 
 use self::committer::Queue;

@@ -174,6 +174,11 @@ fn program(conn: &Connection) -> Option<String> {
     conn.query_row(r#"SELECT "version" FROM "_program""#, [], |row| row.get(0)).ok()
 }
 
+/// Refuses what is no database of ours, and one of a newer program.
+pub(super) fn require_known_format(conn: &Connection, file: &Path) -> Result<(), OpenError> {
+    read_meta(conn, file).map(drop)
+}
+
 fn read_meta(conn: &Connection, file: &Path) -> Result<Meta, OpenError> {
     let row = conn.query_row(r#"SELECT "seq", "floor", "generation", "format" FROM "_meta""#, [], |row| {
         let meta = Meta {
