@@ -69,7 +69,7 @@ codes! {
     IdTaken "ID_TAKEN" Never "Use another id, or leave it out."
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
-    CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete the referring records in smaller steps first."
+    CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete or change the referring records in smaller steps first."
     UnitTooLarge "UNIT_TOO_LARGE" Never "Split the request."
     IdempotencyMismatch "IDEMPOTENCY_MISMATCH" Never "Use a new Idempotency-Key for a new request."
     SchemaChanged "SCHEMA_CHANGED" Later "Read /api/schema again and repeat the request."

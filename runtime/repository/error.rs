@@ -42,7 +42,7 @@ pub enum RepositoryError {
     UnknownReference { entity: EntityName, field: Arc<str> },
     #[error("the {entity} cannot be deleted: records of {by} still refer to it")]
     Restricted { entity: EntityName, by: EntityName },
-    #[error("deleting the {entity} would take more than {limit} records with it")]
+    #[error("the change of the {entity} would change or delete more than {limit} other records with it")]
     CascadeTooLarge { entity: EntityName, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },

@@ -16,6 +16,8 @@ use crate::schema::{EntityName, FieldIndex, Generation, Value};
 /// What a backend owes:
 ///
 /// - A unit commits whole or not at all; a failing unit never fails its batch-mates.
+/// - A lookup holds what its source holds, at every position (SEMANTICS R8): whatever changes the source changes, in
+///   the same unit, every record that copies it, each with a log entry of its own. Nothing that an `Op` says of a lookup counts.
 /// - Seqs are dense and in commit order. After the commit, first every writer of the batch has its answer, then the
 ///   batch goes out on the channel given at opening, once, in seq order.
 /// - Every read is one read transaction: `At` holds the position at which the value is true, which is always the end
@@ -71,14 +73,14 @@ pub struct Unit {
 /// the transaction.
 #[derive(Debug, Clone)]
 pub enum Op {
-    /// All fields' values after defaults. `fresh_id`: the server made the id, so it cannot have existed.
+    /// All fields' values after defaults; the store itself fills in those of lookups. `fresh_id`: the server made the id, so it cannot have existed.
     Create {
         entity: EntityName,
         id: RecordId,
         values: Vec<Value>,
         fresh_id: bool,
     },
-    /// The fields to set; a PUT names every writable field.
+    /// The fields to set, lookups not among them; a PUT names every writable field.
     Update {
         entity: EntityName,
         id: RecordId,
@@ -163,7 +165,7 @@ pub enum CommitError {
     UnknownReference { op: usize, field: Arc<str> },
     #[error("operation {op}: records of {entity} still refer to it")]
     Restricted { op: usize, entity: EntityName },
-    #[error("operation {op}: the delete would take more than {limit} records with it")]
+    #[error("operation {op}: more than {limit} other records would change or go with it")]
     CascadeTooLarge { op: usize, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },

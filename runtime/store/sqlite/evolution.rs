@@ -9,11 +9,11 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::difference::{Difference, difference};
-use super::log;
 use super::open::{FORMAT, OpenError};
 use super::rows::{signed, unsigned};
 use super::stored_schema::{StoredEntity, StoredSchema};
 use super::tables::{Index, indexes, quoted};
+use super::{log, lookups};
 use crate::env::Env;
 use crate::ids::{Epoch, RecordId, Seq};
 use crate::schema::{Entity, Generation, Schema};
@@ -214,6 +214,7 @@ fn settle_generation(
     if last.as_ref() == Some(&text) {
         return Ok((meta.head, meta.generation));
     }
+    lookups::fill(conn, schema)?;
     let generation = Generation(meta.generation.0 + 1);
     let now = env.now();
     conn.execute(r#"DELETE FROM "_schema""#, [])?;

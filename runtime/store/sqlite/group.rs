@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
+use super::lookups::Reach;
 use super::open::{FolderLock, open_writer};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
@@ -210,11 +211,15 @@ impl Writer {
         }
     }
 
-    /// Whether the unit may be refused after it wrote something. A single create or update is judged before its first
-    /// statement, and a statement that fails backs itself out; a savepoint would add a fifth to its cost.
+    /// Whether the unit may be refused after it wrote something. A single create, or an update that no other record
+    /// follows, is judged before its first statement, and a statement that fails backs itself out; a savepoint would add
+    /// a fifth to its cost.
     fn needs_savepoint(&self, ops: &[Op]) -> bool {
         match ops {
-            [] | [Op::Create { .. } | Op::Update { .. }] => false,
+            [] | [Op::Create { .. }] => false,
+            [Op::Update { entity, set, .. }] => self.setting.catalog.table(entity).is_some_and(|table| {
+                set.iter().any(|(field, _)| table.reach.get(field.0) == Some(&Reach::Others))
+            }),
             [Op::Delete { entity, .. }] => {
                 self.setting.catalog.table(entity).is_some_and(|table| !table.referrers.is_empty())
             }

@@ -42,11 +42,15 @@ pub(super) struct StoredField {
     pub(super) refers: Option<(String, String)>,
     /// Minimum, maximum and pattern, as texts.
     pub(super) bounds: [Option<String>; 3],
+    /// Of a lookup: `task.project`. Another one means other values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<String>,
 }
 
 impl StoredSchema {
     pub(super) fn of(schema: &Schema) -> StoredSchema {
-        let entity = |entity: &std::sync::Arc<Entity>| (entity.name.to_string(), StoredEntity::of(entity));
+        let entity =
+            |entity: &std::sync::Arc<Entity>| (entity.name.to_string(), StoredEntity::of(schema, entity));
         StoredSchema { entities: schema.entities().map(entity).collect() }
     }
 
@@ -56,7 +60,7 @@ impl StoredSchema {
 }
 
 impl StoredEntity {
-    fn of(entity: &Entity) -> StoredEntity {
+    fn of(schema: &Schema, entity: &Entity) -> StoredEntity {
         let name = |at: &crate::schema::FieldIndex| entity.at(*at).name.to_string();
         let access = &entity.access;
         StoredEntity {
@@ -66,7 +70,7 @@ impl StoredEntity {
                 IdKind::Uuid => "uuid".to_owned(),
                 IdKind::Text => "text".to_owned(),
             },
-            fields: entity.fields.iter().map(StoredField::of).collect(),
+            fields: entity.fields.iter().map(|field| StoredField::of(schema, entity, field)).collect(),
             indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             access: [&access.read, &access.create, &access.update, &access.delete].map(Clone::clone),
         }
@@ -78,7 +82,7 @@ impl StoredEntity {
 }
 
 impl StoredField {
-    fn of(field: &Field) -> StoredField {
+    fn of(schema: &Schema, entity: &Entity, field: &Field) -> StoredField {
         StoredField {
             name: field.name.to_string(),
             kind: field.kind.word().to_owned(),
@@ -89,6 +93,7 @@ impl StoredField {
             values: values(&field.kind),
             refers: refers(&field.kind),
             bounds: bounds(&field.kind),
+            from: schema.lookup_path(entity, field),
         }
     }
 }
