@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::Timestamp;
 use tidewire::schema::{Entity, Field, FieldIndex, Lookup, Schema, Value};
-use tidewire::store::{Change, CommitError, Op, OpStatus, Store, Unit};
+use tidewire::store::{Change, CommitError, LogLimit, Op, OpStatus, Store, Unit};
 
 use crate::support::app::TestApp;
 use crate::support::chain::*;
@@ -518,6 +518,11 @@ proptest! {
             }
             let logs: [Vec<Arc<Change>>; 2] = [sqlite.log(0), memory.log(0)];
             assert_eq!(logs[0], logs[1]);
+            for (entity, n) in ["Task", "Comment", "Org"].into_iter().flat_map(|entity| IDS.map(move |n| (entity, n))) {
+                let limit = LogLimit { changes: 3, bytes: usize::MAX };
+                let of = |studio: &Studio| studio.store.history(entity, &id(n), None, limit).unwrap().value;
+                assert_eq!(of(&sqlite), of(&memory), "{entity} {n}");
+            }
             the_log_tells_all(&sqlite);
         });
     }

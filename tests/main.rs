@@ -8,6 +8,7 @@ mod crash;
 mod floor_plan;
 mod guard;
 mod health;
+mod history;
 mod lookups;
 mod outbox;
 mod polling;

@@ -56,6 +56,7 @@ codes! {
     // Requests.
     UnknownEntity "UNKNOWN_ENTITY" Never "GET /api/schema lists the entities."
     NotFound "NOT_FOUND" Never "Check the address; the record may have been deleted."
+    NoHistory "NO_HISTORY" Never "Add history = \"90d\" or history = \"forever\" to the entity's schema file; changes are kept from then on."
     MethodNotAllowed "METHOD_NOT_ALLOWED" Never "The `Allow` header lists the methods of this address."
     BadJson "BAD_JSON" Never "Send one JSON object."
     BadQuery "BAD_QUERY" Never "Correct the parameter that the detail names; GET /api/schema lists the fields."

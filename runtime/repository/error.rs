@@ -26,6 +26,8 @@ pub struct FieldError {
 pub enum RepositoryError {
     #[error("there is no entity `{0}`")]
     UnknownEntity(String),
+    #[error("{0} keeps no history: add `history = \"90d\"` or `history = \"forever\"` to its schema file")]
+    NoHistory(EntityName),
     #[error("there is no {entity} with the id `{}`", shown(id))]
     NotFound { entity: EntityName, id: String },
     #[error("`{}` cannot be the id of a {entity}: its ids are UUIDs", shown(id))]
@@ -68,6 +70,7 @@ impl RepositoryError {
     pub fn code(&self) -> Code {
         match self {
             RepositoryError::UnknownEntity(_) => Code::UnknownEntity,
+            RepositoryError::NoHistory(_) => Code::NoHistory,
             RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
             RepositoryError::Invalid { .. } => Code::ValidationFailed,
             RepositoryError::VersionConflict { .. } => Code::VersionConflict,

@@ -37,6 +37,16 @@ pub trait Store: Send + Sync + 'static {
     /// The log after `after`, at most about `limit`, never splitting a unit.
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
 
+    /// The changes of one record before `before`, newest first, deletes and what came before them included: at least those
+    /// that its entity's `history` covers. At most about `limit`. `None` for an entity without `history`.
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError>;
+
     /// What a resume of `scope` from `since` must know, in one read transaction.
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
 
@@ -252,6 +262,14 @@ pub enum LogPage {
     BelowFloor,
 }
 
+/// A part of a record's history, newest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Past {
+    pub changes: Vec<Arc<Change>>,
+    /// Older changes follow.
+    pub more: bool,
+}
+
 /// One log entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -272,6 +290,19 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
+}
+
+impl Change {
+    /// Version of the record after the change; the last that it had before a delete. 0 for a schema marker.
+    pub fn version(&self) -> u64 {
+        #[derive(serde::Deserialize)]
+        struct Image {
+            version: u64,
+        }
+        let image = self.after.as_ref().or(self.before.as_ref());
+        let image = image.and_then(|json| serde_json::from_slice::<Image>(json).ok());
+        image.map_or(0, |image| image.version)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

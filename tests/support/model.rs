@@ -13,11 +13,11 @@ use futures_util::future::BoxFuture;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use tidewire::schema::{
-    Entity, EntityName, FieldIndex, FieldKind, Generation, OnDelete, Record, Schema, Value,
+    Entity, EntityName, FieldIndex, FieldKind, Generation, History, OnDelete, Record, Schema, Value,
 };
 use tidewire::store::{
     At, Change, ChangeOp, Column, CommitBatch, CommitError, Direction, Idempotency, Listed, LogLimit,
-    LogPage, Op, OpResult, OpStatus, Outcome, Query, Scope, Store, StoreError, Stored, Survey, Unit,
+    LogPage, Op, OpResult, OpStatus, Outcome, Past, Query, Scope, Store, StoreError, Stored, Survey, Unit,
 };
 use tokio::sync::mpsc;
 
@@ -42,6 +42,8 @@ struct State {
     /// Key → last version, seq of the delete.
     graves: BTreeMap<Key, (u64, u64)>,
     log: Vec<Arc<Change>>,
+    /// Changes of entities with `history`, in the log or not.
+    past: Vec<Arc<Change>>,
     /// Oldest first.
     mutations: Vec<Mutation>,
 }
@@ -82,7 +84,7 @@ impl MemoryStore {
         let outcome = draft.run()?;
         let (mut next, entries) = (draft.state, draft.entries);
         if !entries.is_empty() {
-            next.trim(&self.config, unit.at);
+            next.trim(&self.config, &self.schema, unit.at);
         }
         *state = next;
         if !entries.is_empty() {
@@ -155,6 +157,34 @@ impl Store for MemoryStore {
         Ok(self.at(&state, LogPage::Changes { changes, to }))
     }
 
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        let entity = self.entity(entity)?;
+        let state = self.state.lock().unwrap();
+        if entity.history.is_none() {
+            return Ok(self.at(&state, None));
+        }
+        let mut past = Past::default();
+        let mut bytes = 0;
+        let of_record = |change: &&Arc<Change>| change.entity == entity.name && change.id == *id;
+        let older = |change: &&Arc<Change>| before.is_none_or(|before| change.seq < before);
+        for change in state.past.iter().rev().filter(of_record).filter(older) {
+            if past.changes.len() >= limit.changes || bytes >= limit.bytes {
+                past.more = true;
+                break;
+            }
+            bytes +=
+                change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len);
+            past.changes.push(change.clone());
+        }
+        Ok(self.at(&state, Some(past)))
+    }
+
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
         self.entity(scope.entity())?;
         let state = self.state.lock().unwrap();
@@ -210,6 +240,8 @@ impl Draft<'_> {
             Arc::make_mut(last).unit_last = true;
         }
         self.state.log.extend(self.entries.iter().cloned());
+        let kept = |change: &&Arc<Change>| history(&self.store.schema, change).is_some();
+        self.state.past.extend(self.entries.iter().filter(kept).cloned());
         if let Some(key) = &self.unit.idempotency {
             self.remember(key, &results);
         }
@@ -564,15 +596,25 @@ impl Draft<'_> {
 }
 
 impl State {
-    fn trim(&mut self, config: &StoreConfig, now: Timestamp) {
+    fn trim(&mut self, config: &StoreConfig, schema: &Schema, now: Timestamp) {
         let oldest = now.0 - config.retention_age.as_millis() as i64;
         let outdated = self.log.iter().take_while(|change| change.at.0 < oldest).count() as u64;
         let surplus = self.seq.saturating_sub(config.retention_changes).saturating_sub(self.floor);
         let trimmed = outdated.max(surplus).min(config.trim_chunk);
         self.log.drain(..trimmed as usize);
         self.floor += trimmed;
-        self.graves.retain(|_, (_, seq)| *seq > self.floor);
+        let floor = self.floor;
+        self.past.retain(|change| match history(schema, change) {
+            Some(History::For(age)) => change.seq.0 > floor || change.at.0 >= now.0 - age.as_millis() as i64,
+            Some(History::Forever) | None => true,
+        });
+        let past = &self.past;
+        self.graves.retain(|_, (_, seq)| *seq > floor || past.iter().any(|change| change.seq.0 == *seq));
     }
+}
+
+fn history(schema: &Schema, change: &Change) -> Option<History> {
+    schema.entity(&change.entity).and_then(|entity| entity.history)
 }
 
 fn value(record: &Record, column: Column) -> Value {

@@ -9,6 +9,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::difference::{Difference, difference};
+use super::history::Kept;
 use super::open::{FORMAT, OpenError};
 use super::rows::{signed, unsigned};
 use super::stored_schema::{StoredEntity, StoredSchema};
@@ -215,6 +216,7 @@ fn settle_generation(
         return Ok((meta.head, meta.generation));
     }
     lookups::fill(conn, schema)?;
+    Kept::of(schema).settle(conn, meta.floor)?;
     let generation = Generation(meta.generation.0 + 1);
     let now = env.now();
     conn.execute(r#"DELETE FROM "_schema""#, [])?;

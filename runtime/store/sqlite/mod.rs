@@ -9,6 +9,7 @@ mod counts;
 mod difference;
 mod evolution;
 mod group;
+mod history;
 mod idempotency;
 mod images;
 mod listing;
@@ -41,7 +42,7 @@ use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Schema};
 use crate::store::{
-    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store, StoreError,
+    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope, Store, StoreError,
     Stored, Survey, Unit,
 };
 
@@ -157,6 +158,16 @@ impl Store for SqliteStore {
 
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
         self.reader.survey(scope, since)
+    }
+
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        self.reader.history(entity, id, before, limit)
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

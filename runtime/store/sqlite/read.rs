@@ -18,7 +18,7 @@ use super::rows::{Sql, column_value, read_record, signed, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::Generation;
-use crate::store::{At, Listed, LogLimit, LogPage, Query, Scope, StoreError, Stored, Survey};
+use crate::store::{At, Listed, LogLimit, LogPage, Past, Query, Scope, StoreError, Stored, Survey};
 
 /// `Survey` counts no further.
 const COUNTED: u64 = 1_000_000;
@@ -84,6 +84,19 @@ impl Reader {
             let changes = log::page(conn, &self.catalog, after, limit)?;
             let to = changes.last().map_or(after, |change| change.seq);
             Ok(LogPage::Changes { changes, to })
+        })
+    }
+
+    pub(super) fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        self.table(entity)?;
+        self.in_one_transaction(|conn, _| {
+            self.catalog.kept.page(conn, &self.catalog, (entity, id, before), limit)
         })
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Schema};
+use crate::schema::{Entity, Field, FieldDefault, FieldKind, History, IdKind, OnDelete, Schema};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredSchema {
@@ -24,6 +24,9 @@ pub(super) struct StoredEntity {
     pub(super) indexes: Vec<Vec<String>>,
     /// Rules for read, create, update and delete, in this order.
     pub(super) access: [Option<String>; 4],
+    /// `90d` in milliseconds, or `forever`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) history: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +76,10 @@ impl StoredEntity {
             fields: entity.fields.iter().map(|field| StoredField::of(schema, entity, field)).collect(),
             indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             access: [&access.read, &access.create, &access.update, &access.delete].map(Clone::clone),
+            history: entity.history.map(|history| match history {
+                History::For(age) => age.as_millis().to_string(),
+                History::Forever => "forever".to_owned(),
+            }),
         }
     }
 

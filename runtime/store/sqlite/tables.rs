@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::history::Kept;
 use super::lookups::{self, Copied, Follower, Reach};
 use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Schema};
 use crate::store::Column;
@@ -13,6 +14,7 @@ use crate::store::Column;
 /// The tables of one schema, by entity.
 pub(super) struct Catalog {
     tables: HashMap<EntityName, Table>,
+    pub(super) kept: Kept,
 }
 
 /// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
@@ -85,7 +87,7 @@ impl Catalog {
             }
         }
         lookups::enter(schema, &mut tables);
-        Catalog { tables }
+        Catalog { tables, kept: Kept::of(schema) }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -106,7 +108,7 @@ impl Catalog {
                 + 2 * table.lookups.len()
                 + table.followers.len()
         };
-        16 + self.tables.values().map(of).sum::<usize>()
+        24 + self.tables.values().map(of).sum::<usize>()
     }
 }
 
