@@ -28,7 +28,7 @@ pub use body::{Body, BodyError};
 pub use error::{FieldError, RepositoryError};
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
-pub use values::{Fault, value_from_text};
+pub use values::{Fault, value_from_text, value_of_text};
 
 use validate::Validator;
 

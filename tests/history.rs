@@ -241,6 +241,37 @@ async fn a_database_from_before_histories_is_taken_as_it_is() {
     assert_eq!(before + marker - rows(folder.path()), 7, "without the key nothing is kept below the floor");
 }
 
+#[tokio::test]
+async fn a_renamed_entity_keeps_its_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |renames: [(&str, &str, Option<&str>); 2]| {
+        let entities = renames.map(|(name, plural, was)| Entity {
+            history: Some(History::Forever),
+            was: was.map(Into::into),
+            ..entity(name, plural, vec![field("title", text())])
+        });
+        Schema::new(entities)
+    };
+    let config = StoreConfig { retention_changes: 2, ..defaults() };
+    let first = open(folder.path(), named([("Note", "notes", None), ("Page", "pages", None)]), &config);
+    for n in 1..=4 {
+        let ops = [create("Note", n, vec![Value::Null]), create("Page", 10 + n, vec![Value::Null])];
+        first.store.commit(unit(ops)).await.unwrap();
+    }
+    first.store.commit(unit([delete("Note", 1)])).await.unwrap();
+    first.store.close().await;
+    let renamed = [("Memo", "memos", Some("Note")), ("Sheet", "sheets", Some("Page"))];
+    let second = open(folder.path(), named(renamed), &config);
+    let history = |entity: &str, n| {
+        second.store.history(entity, &id(n), None, ALL).unwrap().value.map(|past| told(&past))
+    };
+    assert_eq!(history("Memo", 1).unwrap(), ["delete@1 at 9", "create@1 at 1"]);
+    assert_eq!(history("Sheet", 11).unwrap(), ["create@1 at 2"]);
+    let unit = Unit { generation: second.generation, ..unit([create("Memo", 1, vec![Value::Null])]) };
+    let again = second.store.commit(unit).await.unwrap();
+    assert_eq!(again.results[0].record.as_ref().unwrap().version, 2);
+}
+
 async fn call(api: &Client, path: &str) -> Json {
     let answer = api.call("GET", path, Json::Null).await;
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::log::{self, COLUMNS, cutoff, image_bytes};
 use super::rows::{signed, unsigned};
@@ -155,6 +155,27 @@ impl Kept {
         }
         Ok(last)
     }
+}
+
+/// Takes histories along when entities get other names, all at once, since two may exchange theirs. One reading of the
+/// log's table; nobody resumes across a change of the schema, so nobody is told of an entry by its former name.
+pub(super) fn rename<'a>(
+    conn: &Connection,
+    renames: impl Iterator<Item = (&'a str, &'a str)>,
+) -> rusqlite::Result<()> {
+    let (mut cases, mut names) = (String::new(), Vec::new());
+    for (was, name) in renames {
+        cases.push_str(&format!(" WHEN ?{} THEN ?{}", names.len() + 1, names.len() + 2));
+        names.extend([was, name]);
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    let was: Vec<String> = (1..names.len()).step_by(2).map(|at| format!("?{at}")).collect();
+    let was = was.join(", ");
+    let update =
+        format!(r#"UPDATE "_changes" SET "entity" = CASE "entity"{cases} END WHERE "entity" IN ({was})"#);
+    conn.execute(&update, params_from_iter(names)).map(|_| ())
 }
 
 /// `"entity" IN ('Comment', 'Task')`. Names of entities are letters and digits, so they need no escaping.

@@ -1,7 +1,8 @@
 //! The schema as the database remembers it: plain text, compared with the schema of the files at the next opening.
 //! Equal text means equal schema; what differs is then compared field by field.
 //!
-//! Knows no SQL and decides nothing; `evolution.rs` does.
+//! Knows no SQL and decides nothing. Keys that came later are left out where they say nothing, so that the text of a
+//! schema without them stays what it was.
 
 use std::collections::BTreeMap;
 
@@ -24,12 +25,12 @@ pub(super) struct StoredEntity {
     pub(super) indexes: Vec<Vec<String>>,
     /// Rules for read, create, update and delete, in this order.
     pub(super) access: [Option<String>; 4],
-    /// `90d` in milliseconds, or `forever`.
+    /// `forever`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct StoredField {
     pub(super) name: String,
     #[serde(rename = "type")]
@@ -45,7 +46,9 @@ pub(super) struct StoredField {
     pub(super) refers: Option<(String, String)>,
     /// Minimum, maximum and pattern, as texts.
     pub(super) bounds: [Option<String>; 3],
-    /// Of a lookup: `task.project`. Another one means other values.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) search: bool,
+    /// Of a lookup: `task.project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<String>,
 }
@@ -69,17 +72,21 @@ impl StoredEntity {
         StoredEntity {
             plural: entity.plural.to_string(),
             label: entity.label.as_ref().map(name),
-            id: match entity.id_kind {
-                IdKind::Uuid => "uuid".to_owned(),
-                IdKind::Text => "text".to_owned(),
-            },
+            id: StoredEntity::id_word(entity.id_kind).to_owned(),
             fields: entity.fields.iter().map(|field| StoredField::of(schema, entity, field)).collect(),
             indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             access: [&access.read, &access.create, &access.update, &access.delete].map(Clone::clone),
             history: entity.history.map(|history| match history {
-                History::For(age) => age.as_millis().to_string(),
+                History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),
             }),
+        }
+    }
+
+    pub(super) fn id_word(kind: IdKind) -> &'static str {
+        match kind {
+            IdKind::Uuid => "uuid",
+            IdKind::Text => "text",
         }
     }
 
@@ -100,6 +107,7 @@ impl StoredField {
             values: values(&field.kind),
             refers: refers(&field.kind),
             bounds: bounds(&field.kind),
+            search: field.search,
             from: schema.lookup_path(entity, field),
         }
     }
