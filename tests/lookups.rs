@@ -430,6 +430,26 @@ async fn a_start_brings_every_lookup_into_step_with_a_new_schema() {
     assert_eq!((&json["parent_title"], &json["reply_body"]), (&json!("a"), &json!("c")));
 }
 
+#[tokio::test]
+async fn a_lookup_that_comes_under_a_running_server_is_filled_and_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path(), with_comments(&[]), &defaults());
+    let comment = create("Comment", 4, vec![words("why"), link(3), Value::Null]);
+    let ops = [make("Task", 3, [(TITLE, words("write"))]), comment];
+    opened.store.commit(unit(ops)).await.unwrap();
+    let lookup = Some(Lookup { via: TASK, field: TITLE });
+    let grown = with_comments(&[Field { lookup, ..field("extra", text()) }]);
+    let generation = opened.store.evolve(Arc::new(grown)).await.unwrap().generation;
+    let shown = || {
+        let json = opened.store.get("Comment", &id(4)).unwrap().value.unwrap().json;
+        serde_json::from_slice::<Json>(&json).unwrap()["extra"].clone()
+    };
+    assert_eq!(shown(), json!("write"));
+    let unit = Unit { generation, ..unit([update("Task", 3, [(TITLE, words("read"))])]) };
+    opened.store.commit(unit).await.unwrap();
+    assert_eq!(shown(), json!("read"));
+}
+
 /// Few enough ids that records meet all the time.
 const IDS: std::ops::Range<u128> = 1..5;
 
