@@ -47,7 +47,7 @@ pub struct StoreConfig {
     pub queue: usize,
     /// Most log entries of one unit (`UNIT_TOO_LARGE`).
     pub unit_entries: usize,
-    /// Most records that one delete takes with it (`CASCADE_TOO_LARGE`).
+    /// Most other records that one operation deletes or changes: by `on_delete` or by lookups (`CASCADE_TOO_LARGE`).
     pub cascade_records: usize,
     /// Changes older than this leave the log.
     pub retention_age: Duration,

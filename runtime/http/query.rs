@@ -45,7 +45,7 @@ impl ListRequest {
         let sort_text = params.one("sort")?.unwrap_or_default();
         let sort = names.sort(sort_text)?;
         let order = format!("{}:{sort_text}", entity.name);
-        let limit = limit(params.one("limit")?, config)?;
+        let limit = page_limit(params.one("limit")?, config)?;
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
         let filter = names.filter(params)?;
         let (entity, generation) = (entity.name.clone(), *generation);
@@ -63,7 +63,8 @@ impl ListRequest {
     }
 }
 
-fn limit(text: Option<&str>, config: &HttpConfig) -> Result<usize, Problem> {
+/// `limit`: how many rows a page holds at most.
+pub(super) fn page_limit(text: Option<&str>, config: &HttpConfig) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(config.list_default) };
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();

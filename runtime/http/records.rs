@@ -55,9 +55,9 @@ impl FromRequestParts<AppState> for Collection {
 }
 
 /// The entity and the id that a path names. Whether the id can be one is the repository's business.
-struct Target {
-    entity: Arc<Entity>,
-    id: String,
+pub(super) struct Target {
+    pub(super) entity: Arc<Entity>,
+    pub(super) id: String,
 }
 
 impl FromRequestParts<AppState> for Target {
@@ -219,7 +219,7 @@ fn id_json(id: &RecordId) -> Vec<u8> {
     json
 }
 
-fn with_position(status: StatusCode, epoch: &Epoch, seq: Seq) -> Response {
+pub(super) fn with_position(status: StatusCode, epoch: &Epoch, seq: Seq) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(TIDEWIRE_SEQ, ascii(format!("{epoch}:{seq}")));
@@ -231,7 +231,7 @@ fn with_record(mut response: Response, record: &Stored) -> Response {
     with_json(response, record.json.clone())
 }
 
-fn with_json(mut response: Response, json: impl Into<Body>) -> Response {
+pub(super) fn with_json(mut response: Response, json: impl Into<Body>) -> Response {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     *response.body_mut() = json.into();
     response

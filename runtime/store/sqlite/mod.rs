@@ -8,12 +8,15 @@ mod committer;
 mod counts;
 mod evolution;
 mod group;
+mod history;
 mod idempotency;
 mod images;
 mod inspect;
 mod listing;
 mod log;
+mod lookups;
 mod open;
+mod propagation;
 mod read;
 mod rows;
 mod tables;
@@ -42,7 +45,7 @@ use crate::metrics::{Bound, StoreMetrics};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing};
 use crate::store::{
-    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store, StoreError,
+    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope, Store, StoreError,
     Stored, Survey, Unit,
 };
 
@@ -241,6 +244,16 @@ impl Store for SqliteStore {
 
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
         self.counted(self.reader.survey(scope, since))
+    }
+
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        self.reader.history(entity, id, before, limit)
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

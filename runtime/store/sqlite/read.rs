@@ -20,7 +20,7 @@ use super::rows::{Sql, column_value, read_record, signed, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::Generation;
-use crate::store::{At, Listed, LogLimit, LogPage, Query, Scope, StoreError, Stored, Survey};
+use crate::store::{At, Listed, LogLimit, LogPage, Past, Query, Scope, StoreError, Stored, Survey};
 
 /// `Survey` counts no further.
 const COUNTED: u64 = 1_000_000;
@@ -113,6 +113,20 @@ impl Reader {
             let changes = log::page(conn, &shape.catalog, after, limit)?;
             let to = changes.last().map_or(after, |change| change.seq);
             Ok(LogPage::Changes { changes, to })
+        })
+    }
+
+    pub(super) fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        let shape = self.shape.read();
+        shape.table(entity)?;
+        self.in_one_transaction(|conn, _| {
+            shape.catalog.kept.page(conn, &shape.catalog, (entity, id, before), limit)
         })
     }
 

@@ -80,7 +80,7 @@ pub(super) fn read_record(row: &Row<'_>, first: usize, entity: &Entity) -> rusql
     })
 }
 
-fn read_value(row: &Row<'_>, at: usize, kind: &FieldKind) -> rusqlite::Result<Value> {
+pub(super) fn read_value(row: &Row<'_>, at: usize, kind: &FieldKind) -> rusqlite::Result<Value> {
     let raw = row.get_ref(at)?;
     if matches!(raw, ValueRef::Null) {
         return Ok(Value::Null);

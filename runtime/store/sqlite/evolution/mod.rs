@@ -17,10 +17,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use self::difference::{Move, difference};
 use self::judge::Judge;
 use self::stored_schema::{StoredEntity, StoredSchema};
-use super::log;
+use super::history::Kept;
 use super::open::{FORMAT, OpenError};
 use super::rows::{signed, unsigned};
 use super::tables::{Index, indexes, quoted};
+use super::{log, lookups};
 use crate::env::Env;
 use crate::ids::{Epoch, RecordId, Seq};
 use crate::schema::{Entity, Generation, Schema};
@@ -340,6 +341,8 @@ fn settle_generation(
     if last.as_ref() == Some(&text) {
         return Ok((meta.head, meta.generation, None));
     }
+    lookups::fill(conn, schema)?;
+    Kept::of(schema).settle(conn, meta.floor)?;
     let generation = Generation(meta.generation.0 + 1);
     let now = env.now();
     conn.execute(r#"DELETE FROM "_schema""#, [])?;
