@@ -4,6 +4,7 @@
 
 mod support;
 
+mod batch;
 mod crash;
 mod floor_plan;
 mod guard;

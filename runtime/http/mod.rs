@@ -2,6 +2,7 @@
 //!
 //! Knows how requests look; what they mean is the repository's and the session's business.
 
+mod batch;
 mod changes;
 mod conditions;
 mod cursor;
@@ -64,6 +65,7 @@ impl AppState {
 pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(health::routes())
+        .merge(batch::routes())
         .merge(records::routes())
         .merge(schema::routes())
         .merge(changes::routes())

@@ -28,7 +28,7 @@ use crate::schema::{Entity, Schema};
 use crate::store::{At, Listed, OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
-const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
+pub(super) const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
 
 /// What stays as it is in a path segment; UUIDs do.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -184,11 +184,7 @@ async fn delete(
 /// The answer to a write. A retry by nobody in particular gets the id alone: whoever else guesses the key learns no
 /// more (SEMANTICS M1).
 fn answer(written: Written, anonymous: bool) -> Response {
-    let status = match written.status {
-        OpStatus::Created => StatusCode::CREATED,
-        OpStatus::Updated | OpStatus::Unchanged => StatusCode::OK,
-        OpStatus::Deleted => StatusCode::NO_CONTENT,
-    };
+    let status = status_of(written.status);
     let mut response = with_position(status, &written.epoch, written.seq);
     if written.replayed {
         response.headers_mut().insert(TIDEWIRE_REPLAYED, HeaderValue::from_static("true"));
@@ -202,6 +198,14 @@ fn answer(written: Written, anonymous: bool) -> Response {
     }
 }
 
+pub(super) fn status_of(status: OpStatus) -> StatusCode {
+    match status {
+        OpStatus::Created => StatusCode::CREATED,
+        OpStatus::Updated | OpStatus::Unchanged => StatusCode::OK,
+        OpStatus::Deleted => StatusCode::NO_CONTENT,
+    }
+}
+
 fn id_json(id: &RecordId) -> Vec<u8> {
     let mut json = b"{\"id\":".to_vec();
     write_json_of(id, &mut json);
@@ -209,7 +213,7 @@ fn id_json(id: &RecordId) -> Vec<u8> {
     json
 }
 
-fn with_position(status: StatusCode, epoch: &Epoch, seq: Seq) -> Response {
+pub(super) fn with_position(status: StatusCode, epoch: &Epoch, seq: Seq) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response.headers_mut().insert(TIDEWIRE_SEQ, ascii(format!("{epoch}:{seq}")));
@@ -221,7 +225,7 @@ fn with_record(mut response: Response, record: &Stored) -> Response {
     with_json(response, record.json.clone())
 }
 
-fn with_json(mut response: Response, json: impl Into<Body>) -> Response {
+pub(super) fn with_json(mut response: Response, json: impl Into<Body>) -> Response {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     *response.body_mut() = json.into();
     response

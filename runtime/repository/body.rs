@@ -43,8 +43,16 @@ impl Body {
         Body(pairs.into_iter().map(|(name, json)| (name.to_owned(), json)).collect())
     }
 
+    pub(super) fn from_members(members: Map<String, Json>) -> Body {
+        Body(members)
+    }
+
     pub(super) fn members(&self) -> &Map<String, Json> {
         &self.0
+    }
+
+    pub(super) fn into_members(self) -> Map<String, Json> {
+        self.0
     }
 }
 
