@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, dev};
+use tidewire::cli::{check, dev, export, import};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -13,6 +13,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Check(check)) => check::run(&check.schemas, check.json),
+        Some(Command::Export(arguments)) => export::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Dev(dev)) => dev::run(&dev),
         None => dev::run(&arguments.dev),
     }

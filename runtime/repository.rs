@@ -8,6 +8,7 @@ mod body;
 mod canonical;
 mod defaults;
 mod error;
+mod intake;
 mod mutation;
 mod suggest;
 mod validate;
@@ -28,14 +29,15 @@ use crate::schema::{Entity, Generation, Schema};
 use crate::store::{At, Idempotency, Listed, Op, OpStatus, Outcome, Query, Store, Stored, Unit};
 
 pub use batch::{Batch, BatchError, MAX_OPS};
-pub use body::{Body, BodyError};
+pub use body::{Body, BodyError, strict_json};
 pub use error::{FieldError, RepositoryError};
+pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
 pub use values::{Fault, value_from_text};
 
 use error::Refusal;
-use validate::Validator;
+use validate::{Readonly, Validator};
 
 /// The name of the built-in entity of people.
 const USER: &str = "User";
@@ -198,7 +200,7 @@ impl Repository {
         at: Timestamp,
     ) -> Result<Op, RepositoryError> {
         let entity = entity_of(schema, &mutation.entity)?;
-        let validator = Validator { schema, entity, caller, at };
+        let validator = Validator { schema, entity, caller, at, readonly: Readonly::Refused };
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::formats::Format;
 use crate::config::Config;
 
 /// Entity sync from schema files: a database, a live API, channels and pages in one binary.
@@ -26,6 +27,10 @@ pub enum Command {
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
+    /// Write every record of an entity to a file; a server may run on the data folder meanwhile.
+    Export(ExportArguments),
+    /// Bring the records of a file into a data folder that no server uses: all of them, or none.
+    Import(ImportArguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -36,6 +41,66 @@ pub struct CheckArguments {
     /// Print a JSON array of diagnostics instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ExportArguments {
+    /// Name of the entity, such as Task.
+    pub entity: String,
+    /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
+    #[arg(long, value_name = "FORM")]
+    pub format: Option<Format>,
+    /// File to write; `-` is stdout.
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Folder of the database.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// Folder of the schema files.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
+    pub schemas: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ImportArguments {
+    /// Name of the entity, such as Task.
+    pub entity: String,
+    /// File to read; `-` is stdin.
+    pub file: PathBuf,
+    /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
+    #[arg(long, value_name = "FORM")]
+    pub format: Option<Format>,
+    /// What to do with a record whose id is there already.
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub on_conflict: OnConflict,
+    /// Most records in one unit of the log: live clients see a unit at once.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub batch: u16,
+    /// Import what can be imported, and pass over the rest; commits as it goes.
+    #[arg(long)]
+    pub partial: bool,
+    /// Check everything and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Import a file once more that was imported before.
+    #[arg(long)]
+    pub again: bool,
+    /// Folder of the database; made when missing.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// Folder of the schema files.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
+    pub schemas: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnConflict {
+    /// Refuse the record, and so the file.
+    Fail,
+    /// Leave the stored record as it is.
+    Skip,
+    /// Set the fields that the file has.
+    Update,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -6,3 +6,8 @@ pub mod arguments;
 pub mod check;
 mod demo;
 pub mod dev;
+pub mod export;
+mod formats;
+pub mod import;
+mod loading;
+mod progress;

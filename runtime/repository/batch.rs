@@ -62,10 +62,9 @@ impl Batch {
 }
 
 fn read_op(at: usize, json: Json) -> Result<(Mutation, Option<MutationId>), BatchError> {
-    let mut op = match json {
-        Json::Object(members) => Members { place: format!("ops[{at}]"), members },
-        other => return Err(wrong(&format!("ops[{at}]"), "an object", &other)),
-    };
+    let place = format!("ops[{at}]");
+    let Json::Object(members) = json else { return Err(wrong(&place, "an object", &json)) };
+    let mut op = Members { place, members };
     only(&op.members, &OP_KEYS, "an operation", &format!("{}.", op.place))?;
     let verb = op.verb()?;
     let entity = op.text("entity")?.ok_or_else(|| op.missing("entity", "the name of an entity"))?;

@@ -221,10 +221,8 @@ fn faults_of(op: usize, error: &RepositoryError) -> Vec<FieldError> {
     if !fields.is_empty() {
         return fields.into_iter().map(|fault| fault.within(op)).collect();
     }
-    let (field, code) = match error.code() {
-        Code::UnknownEntity => ("entity", "unknown_entity"),
-        _ => ("id", "not_found"),
-    };
+    let unknown = error.code() == Code::UnknownEntity;
+    let (field, code) = if unknown { ("entity", "unknown_entity") } else { ("id", "not_found") };
     vec![FieldError { field: field.to_owned(), code, message: error.to_string() }.within(op)]
 }
 

@@ -27,6 +27,16 @@ pub(super) struct Validator<'a> {
     pub(super) entity: &'a Arc<Entity>,
     pub(super) caller: &'a Identity,
     pub(super) at: Timestamp,
+    pub(super) readonly: Readonly,
+}
+
+/// What becomes of values for readonly fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readonly {
+    /// A client may not set them.
+    Refused,
+    /// Whoever owns the data folder brings records back as they were.
+    Taken,
 }
 
 impl Validator<'_> {
@@ -125,7 +135,7 @@ impl Validator<'_> {
             }
             return Err(Fault::new("unknown_field", message));
         };
-        if field.readonly {
+        if field.readonly && (self.readonly == Readonly::Refused || field.lookup.is_some()) {
             return Err(Fault::new("readonly", "is readonly: it is set by the server"));
         }
         Ok((index, field))

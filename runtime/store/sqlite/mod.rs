@@ -8,9 +8,11 @@ mod committer;
 mod counts;
 mod difference;
 mod evolution;
+mod export;
 mod group;
 mod idempotency;
 mod images;
+mod import;
 mod listing;
 mod log;
 mod open;
@@ -27,6 +29,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::export::{ExportError, Exported, Sink, export};
+pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImport};
 pub use self::open::OpenError;
 
 use self::committer::Queue;

@@ -54,6 +54,14 @@ pub enum OpenError {
         list(reasons)
     )]
     Schema { reasons: Vec<String> },
+    #[error("there is no database in {}: name the data folder of a server with --data DIR", folder.display())]
+    NoDatabase { folder: PathBuf },
+    #[error(
+        "{} lacks {what}, which the schema files have: start `tidewire dev` once with these schema files, which adds what \
+         is missing, or name the ones that belong to the data with --schemas DIR",
+        file.display()
+    )]
+    NotYet { file: PathBuf, what: String },
     #[error("{} cannot be opened: {detail}", file.display())]
     Storage { file: PathBuf, detail: String },
 }
@@ -149,7 +157,7 @@ pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)
 }
 
-fn not_empty(file: &Path) -> Result<(), OpenError> {
+pub(super) fn not_empty(file: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(file).is_ok_and(|about| about.len() == 0) {
         return Err(OpenError::Damaged { file: file.to_owned(), detail: "the file is empty".to_owned() });
     }
@@ -193,6 +201,23 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
+/// One connection that can only read, beside whoever else has the database open.
+pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    prepare_reader(&conn)?;
+    Ok(conn)
+}
+
+fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
 /// Connections that can only read, all open when this returns, however long a busy machine takes over them; how long a
 /// read waits for one is the reader's business. A connection is not tested when it is taken: it is a file handle, not a socket.
 pub(super) fn open_readers(
@@ -201,14 +226,7 @@ pub(super) fn open_readers(
 ) -> Result<r2d2::Pool<SqliteConnectionManager>, OpenError> {
     let manager = SqliteConnectionManager::file(file)
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .with_init(|conn| {
-            conn.busy_timeout(BUSY_TIMEOUT)?;
-            conn.execute_batch(
-                "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY",
-            )?;
-            conn.set_prepared_statement_cache_capacity(128);
-            Ok(())
-        });
+        .with_init(|conn| prepare_reader(conn));
     r2d2::Pool::builder()
         .max_size(config.readers.max(1))
         .test_on_check_out(false)
