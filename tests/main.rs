@@ -9,6 +9,7 @@ mod crash;
 mod floor_plan;
 mod guard;
 mod health;
+mod import_export;
 mod outbox;
 mod polling;
 mod protocol_document;

@@ -15,7 +15,7 @@ use super::loading::{self, Refused};
 use super::progress::Progress;
 use crate::config::StoreConfig;
 use crate::env::Env;
-use crate::ids::{MutationId, Position, RecordId};
+use crate::ids::{MutationId, Position, RecordId, Timestamp};
 use crate::repository::{Body, Intake, RepositoryError};
 use crate::schema::Entity;
 use crate::store::sqlite::{Applied, Forward, ImportError, ImportJob, OpenError, Page, SqliteImport};
@@ -55,11 +55,7 @@ fn import(arguments: &ImportArguments) -> Result<String, Refused> {
     if let Some((found, at)) = earlier.filter(|_| !arguments.again && !arguments.dry_run) {
         if found.done {
             store.close();
-            return Ok(format!(
-                "{} was imported at {}, and nothing is done now; --again imports it once more\n",
-                source.name,
-                at.rfc3339()
-            ));
+            return done_before(&source, &found, at);
         }
         progress = found;
     }
@@ -82,6 +78,23 @@ fn import(arguments: &ImportArguments) -> Result<String, Refused> {
     let _ = std::io::stderr().write_all(faults.tell(&source.name).as_bytes());
     note(&rows.passed_over());
     Told { source: &source, progress: &progress, resumed }.end(&end, &faults)
+}
+
+/// The answer to an import that came to its end in an earlier run.
+fn done_before(source: &Source, found: &ImportJob, at: Timestamp) -> Result<String, Refused> {
+    let (name, at) = (&source.name, at.rfc3339());
+    match found.refused {
+        0 => Ok(format!(
+            "{name} was imported at {at}, and nothing is done now; --again imports it once more\n"
+        )),
+        count => {
+            let records =
+                if count == 1 { "1 record was".to_owned() } else { format!("{count} records were") };
+            Err(Refused::failed(format!(
+                "{name} was imported in part at {at}: {records} refused; --again looks at it once more"
+            )))
+        }
+    }
 }
 
 /// One pass over the file.
@@ -118,7 +131,7 @@ impl Run<'_> {
         let partial = self.arguments.partial;
         let forward = if partial { Forward::Refused } else { Forward::Waits };
         loop {
-            let mid = self.mid(job)?;
+            let mid = self.mid(job);
             let more = store.page(mid, forward, |page| self.feed(page))?;
             self.bar.at(self.read.bytes());
             if more == More::No {
@@ -128,7 +141,7 @@ impl Run<'_> {
                 store.commit(job, &self.progress)?;
             }
         }
-        for (line, refusal) in store.settle(&self.mid(job)?)? {
+        for (line, refusal) in store.settle(&self.mid(job))? {
             self.refuse(line, &self.intake.explain(refusal));
         }
         self.progress.done = !self.faults.broke_off();
@@ -139,9 +152,9 @@ impl Run<'_> {
     }
 
     /// The name of the next unit: the same file gives the same names.
-    fn mid(&self, job: &str) -> Result<MutationId, ImportError> {
+    fn mid(&self, job: &str) -> MutationId {
         let mid = format!("import:{}:{}", &job[..16], self.progress.line + 1);
-        mid.parse().map_err(|error: crate::ids::IdError| ImportError::Storage(error.to_string()))
+        mid.parse().expect("hex digits, colons and a number are visible ASCII")
     }
 
     /// Fills one unit.
@@ -258,8 +271,11 @@ impl Told<'_> {
     }
 
     fn counts(&self) -> String {
-        let ImportJob { created, updated, skipped, .. } = *self.progress;
-        let counts = format!("{created} created, {updated} updated, {skipped} left as they are");
+        let ImportJob { created, updated, skipped, refused, .. } = *self.progress;
+        let mut counts = format!("{created} created, {updated} updated, {skipped} left as they are");
+        if refused > 0 {
+            counts.push_str(&format!(", {refused} refused"));
+        }
         match self.resumed {
             0 => counts,
             line => format!("{counts}, up to line {line} by an earlier run"),

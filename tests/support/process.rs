@@ -24,10 +24,15 @@ pub fn shipped_schemas() -> PathBuf {
 impl Process {
     /// Starts `tidewire dev` on a data folder and waits for its address. Port 0 takes any.
     pub async fn start(data: &Path, port: u16) -> Process {
+        Process::over(&shipped_schemas(), data, port).await
+    }
+
+    /// The same over other schemas than the shipped ones.
+    pub async fn over(schemas: &Path, data: &Path, port: u16) -> Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidewire"))
             .args(["dev", "--listen", &format!("127.0.0.1:{port}")])
             .arg("--schemas")
-            .arg(shipped_schemas())
+            .arg(schemas)
             .arg("--data")
             .arg(data)
             .stdout(Stdio::piped())
