@@ -2,6 +2,7 @@
 
 mod bad_lines;
 mod killed;
+mod remote;
 mod round_trip;
 
 use std::collections::BTreeMap;

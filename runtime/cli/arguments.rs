@@ -29,7 +29,7 @@ pub enum Command {
     Check(CheckArguments),
     /// Write every record of an entity to a file; a server may run on the data folder meanwhile.
     Export(ExportArguments),
-    /// Bring the records of a file into a data folder that no server uses: all of them, or none.
+    /// Bring the records of a file into a data folder, or into a running server: all of them, or none.
     Import(ImportArguments),
 }
 
@@ -82,6 +82,10 @@ pub struct ImportArguments {
     /// Check everything and write nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Import through a running server instead of into its folder, such as http://127.0.0.1:8080. More than 500
+    /// records need --partial.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
     /// Import a file once more that was imported before.
     #[arg(long)]
     pub again: bool,

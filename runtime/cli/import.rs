@@ -4,6 +4,7 @@
 //! committed together with how far the file was read, and the next run goes on from there. docs/import-export.md.
 
 mod faults;
+mod remote;
 mod source;
 
 use std::io::Write;
@@ -25,7 +26,11 @@ use source::{Read, Source};
 
 /// Exit code 0 when the whole file was imported (now or before), 1 when it was not, 2 for wrong arguments.
 pub fn run(arguments: &ImportArguments) -> ExitCode {
-    match import(arguments) {
+    let done = match &arguments.url {
+        Some(url) => remote::import(arguments, url),
+        None => import(arguments),
+    };
+    match done {
         Ok(said) => {
             let _ = std::io::stdout().write_all(said.as_bytes());
             ExitCode::SUCCESS
@@ -292,7 +297,7 @@ fn note(passed_over: &[String]) {
 
 fn in_use(error: OpenError) -> String {
     let in_use = matches!(error, OpenError::InUse { .. });
-    let more = "\nAn import needs the folder for itself. While the server runs, send the records to its POST /api/batch.";
+    let more = "\nOr import through the running server: --url with its address, such as --url http://127.0.0.1:8080.";
     if in_use { format!("{error}{more}") } else { error.to_string() }
 }
 

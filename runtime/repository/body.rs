@@ -52,6 +52,10 @@ impl Body {
         self.0.get(key)?.as_str()
     }
 
+    pub fn to_json(&self) -> Json {
+        Json::Object(self.0.clone())
+    }
+
     pub fn remove(&mut self, key: &str) {
         self.0.remove(key);
     }

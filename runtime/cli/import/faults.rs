@@ -1,11 +1,19 @@
 //! What is wrong with a file, line by line, and what to do about it.
 
+use serde_json::Value as Json;
+
 use super::super::formats::FileFault;
 use super::super::loading::Refused;
 use crate::repository::{FieldError, RepositoryError};
 
 /// Faults that are told; the file is not looked at further unless it is imported in part.
 const MOST: usize = 100;
+
+/// Why a record is not fit to be sent.
+pub(super) enum RowFault {
+    Fields(Vec<FieldError>),
+    Record(RepositoryError),
+}
 
 #[derive(Default)]
 pub(super) struct Faults {
@@ -42,6 +50,30 @@ impl Faults {
         self.fields(line, &faults);
     }
 
+    pub(super) fn row(&mut self, line: u64, fault: &RowFault) {
+        match fault {
+            RowFault::Fields(faults) => self.fields(line, faults),
+            RowFault::Record(error) => self.record(line, error),
+        }
+    }
+
+    /// What a server says of a batch, or of one of its operations; `line` knows where each operation comes from.
+    pub(super) fn problem(&mut self, line: impl Fn(usize) -> u64, problem: &Json) {
+        let op = |json: &Json| usize::try_from(json.as_u64()?).ok();
+        let at = op(&problem["op"]).unwrap_or(0);
+        let code = problem["code"].as_str().unwrap_or_default();
+        let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        for error in errors {
+            let (place, message) = split(error["message"].as_str().unwrap_or_default());
+            let code = error["code"].as_str().unwrap_or(code);
+            self.add(line(place.unwrap_or(at)), format!("{message} [{code}]{}", advice(code)));
+        }
+        if errors.is_empty() {
+            let (_, message) = split(problem["detail"].as_str().unwrap_or("no reason given"));
+            self.add(line(at), format!("{message} [{code}]"));
+        }
+    }
+
     pub(super) fn end(&mut self, fault: &FileFault) {
         self.broke_off = true;
         self.add(fault.line, format!("{}; the file was read no further", fault.message));
@@ -66,6 +98,15 @@ impl Faults {
             self.told.push((line, message));
         }
     }
+}
+
+/// The operation that a message of a batch begins with, and the rest: "`ops[3]`: …".
+fn split(message: &str) -> (Option<usize>, &str) {
+    let parts = || {
+        let (place, rest) = message.strip_prefix("`ops[")?.split_once("]`: ")?;
+        Some((place.parse().ok()?, rest))
+    };
+    parts().map_or((None, message), |(place, rest)| (Some(place), rest))
 }
 
 fn advice(code: &str) -> &'static str {

@@ -51,6 +51,15 @@ impl Source {
         Ok(Source { name, bytes, file, hash })
     }
 
+    /// The same file, to be read from its beginning.
+    pub(super) fn again(&self) -> Result<Source, Refused> {
+        let failed =
+            |error: std::io::Error| Refused::failed(format!("{} cannot be read: {error}", self.name));
+        let mut file = self.file.try_clone().map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        Ok(Source { name: self.name.clone(), file, ..*self })
+    }
+
     /// The name of the job that imports this content in this way, in hex.
     pub(super) fn job(&self, way: &[&[u8]]) -> String {
         let mut hash = Sha256::new();
