@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, dev, export, import};
+use tidewire::cli::{check, dev, export, import, migrate};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Some(Command::Check(check)) => check::run(&check.schemas, check.json),
         Some(Command::Export(arguments)) => export::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
+        Some(Command::Migrate(arguments)) => migrate::run(&arguments),
         Some(Command::Dev(dev)) => dev::run(&dev),
         None => dev::run(&arguments.dev),
     }

@@ -34,7 +34,7 @@ pub use error::{FieldError, RepositoryError};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
-pub use values::{Fault, value_from_text};
+pub use values::{Fault, value_from_text, value_of_text};
 
 use error::Refusal;
 use validate::{Readonly, Validator};

@@ -6,6 +6,7 @@ mod support;
 
 mod batch;
 mod crash;
+mod evolution;
 mod floor_plan;
 mod guard;
 mod health;

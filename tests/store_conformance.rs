@@ -408,7 +408,14 @@ async fn lists_filter_sort_and_page(studio: Studio) {
     }
     let (priority, title) = (Column::Field(PRIORITY), Column::Field(TITLE));
     let (up, down) = (Direction::Ascending, Direction::Descending);
-    let all = Query { entity: "Task".into(), filter: vec![], sort: vec![], after: None, limit: 100 };
+    let all = Query {
+        entity: "Task".into(),
+        generation: Generation(1),
+        filter: vec![],
+        sort: vec![],
+        after: None,
+        limit: 100,
+    };
     let sorted = |sort: &[(Column, Direction)]| Query { sort: sort.to_vec(), ..all.clone() };
     assert_eq!(paged(&studio, &sorted(&[])), [1, 2, 3, 4, 5, 6]);
     assert_eq!(paged(&studio, &sorted(&[(priority, up)])), [1, 5, 2, 3, 4, 6]);
@@ -532,7 +539,14 @@ async fn unknown_entities_are_named(studio: Studio) {
     let unknown = StoreError::UnknownEntity("Planet".into());
     let epoch = studio.store.head().unwrap().epoch;
     let scope = Scope::Entity("Planet".into());
-    let query = Query { entity: "Planet".into(), filter: vec![], sort: vec![], after: None, limit: 1 };
+    let query = Query {
+        entity: "Planet".into(),
+        generation: Generation(1),
+        filter: vec![],
+        sort: vec![],
+        after: None,
+        limit: 1,
+    };
     assert_eq!(studio.store.get("Planet", &id(1)).unwrap_err(), unknown);
     assert_eq!(studio.store.list(&query).unwrap_err(), unknown);
     assert_eq!(studio.store.survey(&scope, &Position { epoch, seq: Seq(0) }).unwrap_err(), unknown);

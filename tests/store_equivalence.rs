@@ -95,7 +95,14 @@ fn query() -> impl Strategy<Value = Query> {
     ];
     (sort, filter, 1..5usize).prop_map(|(sort, filter, limit)| {
         let filter = filter.into_iter().collect();
-        Query { entity: "Task".into(), filter, sort, after: None, limit }
+        Query {
+            entity: "Task".into(),
+            generation: tidewire::schema::Generation(1),
+            filter,
+            sort,
+            after: None,
+            limit,
+        }
     })
 }
 

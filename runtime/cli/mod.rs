@@ -10,4 +10,6 @@ pub mod export;
 mod formats;
 pub mod import;
 mod loading;
+pub mod migrate;
 mod progress;
+mod watch;

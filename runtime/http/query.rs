@@ -9,7 +9,7 @@ use super::problem::Problem;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::Code;
-use crate::repository::{suggestion, value_from_text};
+use crate::repository::{Current, suggestion, value_from_text};
 use crate::schema::{Entity, Field, FieldKind, OnDelete, Schema, Value};
 use crate::store::{Column, Direction, Listed, Query};
 
@@ -35,11 +35,12 @@ pub(super) struct ListRequest {
 
 impl ListRequest {
     pub(super) fn parse(
-        schema: &Schema,
+        current: &Current,
         entity: &Entity,
         params: &Params,
         config: &HttpConfig,
     ) -> Result<ListRequest, Problem> {
+        let Current { schema, generation } = current;
         let names = Names { schema, entity };
         let sort_text = params.one("sort")?.unwrap_or_default();
         let sort = names.sort(sort_text)?;
@@ -47,7 +48,8 @@ impl ListRequest {
         let limit = limit(params.one("limit")?, config)?;
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
         let filter = names.filter(params)?;
-        let query = Query { entity: entity.name.clone(), filter, sort, after, limit: limit + 1 };
+        let (entity, generation) = (entity.name.clone(), *generation);
+        let query = Query { entity, generation, filter, sort, after, limit: limit + 1 };
         Ok(ListRequest { query, limit, order })
     }
 

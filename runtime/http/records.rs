@@ -22,9 +22,9 @@ use super::query::ListRequest;
 use super::{AppState, conditions};
 use crate::ids::{Epoch, RecordId, Seq, shown};
 use crate::protocol::{Code, View};
-use crate::repository::{Mutation, Written};
+use crate::repository::{Current, Mutation, Written};
+use crate::schema::Entity;
 use crate::schema::value::write_json_of;
-use crate::schema::{Entity, Schema};
 use crate::store::{At, Listed, OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 /// The entity that a path names.
 struct Collection {
-    schema: Arc<Schema>,
+    current: Current,
     entity: Arc<Entity>,
 }
 
@@ -80,9 +80,9 @@ async fn segments(parts: &mut Parts, state: &AppState) -> Result<Vec<String>, Pr
 }
 
 fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
-    let schema = state.schema();
-    match schema.by_plural(plural).cloned() {
-        Some(entity) => Ok(Collection { schema, entity }),
+    let current = state.repository.current();
+    match current.schema.by_plural(plural).cloned() {
+        Some(entity) => Ok(Collection { current, entity }),
         None => {
             let detail = format!("there is no entity at /api/{}", shown(plural));
             Err(Problem::new(Code::UnknownEntity, detail))
@@ -93,11 +93,11 @@ fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
 async fn list(
     State(state): State<AppState>,
     _: Caller,
-    Collection { schema, entity }: Collection,
+    Collection { current, entity }: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
-    let request = ListRequest::parse(&schema, &entity, &params, &state.config.http)?;
+    let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
     let mut page = state.repository.list(request.query.clone()).await?;
     let next = request.page(&mut page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);

@@ -263,6 +263,7 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
     match failure {
         StoreError::Overloaded => RepositoryError::Overloaded,
         StoreError::UnknownEntity(name) => RepositoryError::UnknownEntity(name),
+        StoreError::StaleGeneration => RepositoryError::SchemaChanged,
         StoreError::Storage(cause) => RepositoryError::Read(cause),
     }
 }

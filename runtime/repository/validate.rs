@@ -130,7 +130,10 @@ impl Validator<'_> {
         let Some((index, field)) = self.entity.field(name) else {
             let known = self.entity.fields.iter().filter(|field| !field.readonly).map(|field| &*field.name);
             let mut message = format!("is not a field of {entity}");
-            if let Some(meant) = suggestion(name, known) {
+            let renamed = self.entity.fields.iter().find(|field| field.was.as_deref() == Some(name));
+            if let Some(now) = renamed {
+                message.push_str(&format!(" any more: it is called `{}` now", now.name));
+            } else if let Some(meant) = suggestion(name, known) {
                 message.push_str(&format!("; did you mean `{meant}`?"));
             }
             return Err(Fault::new("unknown_field", message));

@@ -103,6 +103,19 @@ pub fn value_from_text(schema: &Schema, field: &Field, text: &str) -> Result<Val
     typed(schema, &field.kind, &json)
 }
 
+/// A value that is to be stored, as text: for a json field JSON, otherwise as in a query string; within the field's limits.
+pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
+    let value = if field.kind == FieldKind::Json {
+        let json = serde_json::from_str(text)
+            .map_err(|error| Fault::new("wrong_type", format!("must be JSON: {error}")))?;
+        typed(schema, &field.kind, &json)?
+    } else {
+        value_from_text(schema, field, text)?
+    };
+    within_limits(&field.kind, &value)?;
+    Ok(value)
+}
+
 fn expected(kind: &FieldKind) -> &'static str {
     match kind {
         FieldKind::Text { .. } => "a text",

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
+pub mod migration;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -217,6 +218,9 @@ pub enum StoreError {
     Overloaded,
     #[error("no entity `{0}`")]
     UnknownEntity(String),
+    /// Made for another schema generation: ask again under the present one.
+    #[error("the schema changed meanwhile")]
+    StaleGeneration,
     #[error("storage: {0}")]
     Storage(String),
 }
@@ -225,6 +229,8 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Query {
     pub entity: EntityName,
+    /// Schema generation for which the columns are meant: a field's index means another field in the next.
+    pub generation: Generation,
     pub filter: Vec<(Column, Value)>,
     pub sort: Vec<(Column, Direction)>,
     /// Start after the record with these sort values and this id.

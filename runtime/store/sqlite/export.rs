@@ -7,10 +7,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::open::{self, DATABASE, FORMAT, OpenError};
+use super::evolution;
+use super::open::{self, DATABASE, OpenError};
 use super::rows::{read_record, unsigned};
 use super::tables::{Catalog, Table};
-use crate::ids::{Position, Seq};
+use crate::ids::Position;
 use crate::schema::{Record, Schema};
 
 /// Takes the records of an export, in the order of their ids.
@@ -68,17 +69,12 @@ pub fn export(
 /// The end of the log and the newest epoch: the first read, so it also fixes what the others see.
 fn read_position(conn: &Connection, file: &Path) -> Result<Position, OpenError> {
     let damaged = |detail: String| OpenError::Damaged { file: file.to_owned(), detail };
-    let (seq, format): (i64, u32) = conn
-        .query_row(r#"SELECT "seq", "format" FROM "_meta""#, [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(|error| damaged(error.to_string()))?;
-    if format > FORMAT {
-        return Err(OpenError::NewerFormat { file: file.to_owned(), found: format, known: FORMAT });
-    }
+    let seq = evolution::read_meta(conn, file)?.head;
     let epoch: String = conn
         .query_row(r#"SELECT "epoch" FROM "_epochs" ORDER BY "n" DESC LIMIT 1"#, [], |row| row.get(0))
         .map_err(|error| damaged(format!("no server ever opened it: {error}")))?;
     let epoch = epoch.parse().map_err(|error: crate::ids::IdError| damaged(error.to_string()))?;
-    Ok(Position { epoch, seq: Seq(unsigned(seq)) })
+    Ok(Position { epoch, seq })
 }
 
 /// The table or column that the schema files have and the database does not.

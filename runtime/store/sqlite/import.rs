@@ -10,14 +10,16 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Ground, Work};
+use super::evolution::{self, Target};
 use super::open::{self, DATABASE, FolderLock, OpenError};
 use super::rows::{signed, unsigned};
 use super::tables::{Catalog, Table};
-use super::{Fault, evolution, log};
+use super::{Fault, log};
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Schema, Value};
+use crate::store::migration::Allow;
 use crate::store::{CommitError, Idempotency, Op, OpStatus, Unit};
 
 /// How far each import of the past got. Rows beyond the newest `JOBS` are forgotten.
@@ -144,7 +146,8 @@ impl SqliteImport {
         let catalog = Catalog::of(schema);
         let failed = |error| OpenError::of(&file, &error);
         let mut conn = open::open_writer(&file, catalog.statements()).map_err(failed)?;
-        let start = evolution::bring_up(&mut conn, &file, schema, env)?;
+        let allow = Allow::default();
+        let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow: &allow, env })?;
         conn.execute_batch(CREATE).map_err(failed)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         Ok(SqliteImport {

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{evolution, idempotency, log};
 use crate::config::StoreConfig;
+use crate::store::migration::Plan;
 
 pub(super) const DATABASE: &str = "tidewire.db";
 const LOCK: &str = "tidewire.lock";
@@ -43,22 +44,21 @@ pub enum OpenError {
     )]
     Damaged { file: PathBuf, detail: String },
     #[error(
-        "{} was written by a newer Tidewire: its format is {found}, this program knows formats up to {known}; use the \
+        "{} was written by {program} in format {found}; this is Tidewire {}, which knows formats up to {known}: use the \
          newer program",
-        file.display()
+        file.display(),
+        env!("CARGO_PKG_VERSION")
     )]
-    NewerFormat { file: PathBuf, found: u32, known: u32 },
-    #[error(
-        "the schema does not fit the data, and nothing was changed:{}\n\
-         Undo these changes in the schema files, or start with another data folder (--data DIR).",
-        list(reasons)
-    )]
-    Schema { reasons: Vec<String> },
+    NewerFormat { file: PathBuf, found: u32, known: u32, program: String },
+    #[error("the schema does not fit the data, and nothing was changed:\n{plan}\n{}", advice(plan))]
+    Schema { plan: Plan },
+    #[error("the server is shutting down")]
+    Closed,
     #[error("there is no database in {}: name the data folder of a server with --data DIR", folder.display())]
     NoDatabase { folder: PathBuf },
     #[error(
-        "{} lacks {what}, which the schema files have: start `tidewire dev` once with these schema files, which adds what \
-         is missing, or name the ones that belong to the data with --schemas DIR",
+        "{} lacks {what}, which the schema files have: `tidewire migrate plan` shows what is to be done first; or name the \
+         schema files that belong to the data with --schemas DIR",
         file.display()
     )]
     NotYet { file: PathBuf, what: String },
@@ -70,8 +70,20 @@ fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
-fn list(reasons: &[String]) -> String {
-    reasons.iter().map(|reason| format!("\n- {reason}")).collect()
+/// What to type.
+fn advice(plan: &Plan) -> String {
+    let flags = plan.flags().join(" ");
+    match (plan.is_blocked(), flags.is_empty()) {
+        (false, _) => format!(
+            "Undo these changes in the schema files, or allow them:\n  tidewire migrate apply {flags}"
+        ),
+        (true, true) => "Change the records or the schema files as said above.".to_owned(),
+        (true, false) => {
+            format!(
+                "Change what has no flag as said above; the rest is allowed by:\n  tidewire migrate apply {flags}"
+            )
+        }
+    }
 }
 
 impl OpenError {
@@ -201,15 +213,14 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
-/// One connection that can only read, beside whoever else has the database open.
+/// One connection that can only read.
 pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(
-        file,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let conn = Connection::open_with_flags(file, READ_ONLY)?;
     prepare_reader(&conn)?;
     Ok(conn)
 }
+
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
@@ -224,9 +235,8 @@ pub(super) fn open_readers(
     file: &Path,
     config: &StoreConfig,
 ) -> Result<r2d2::Pool<SqliteConnectionManager>, OpenError> {
-    let manager = SqliteConnectionManager::file(file)
-        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .with_init(|conn| prepare_reader(conn));
+    let manager =
+        SqliteConnectionManager::file(file).with_flags(READ_ONLY).with_init(|conn| prepare_reader(conn));
     r2d2::Pool::builder()
         .max_size(config.readers.max(1))
         .test_on_check_out(false)

@@ -1,12 +1,14 @@
 //! The reads of `trait Store`: each one read transaction on a connection of the pool, its position read in the same
 //! transaction.
 //!
-//! Knows nothing of writing. The epoch is the writer's, fixed for the run; only that writer appends to the log.
+//! Knows nothing of writing. A read holds the shape of the tables that it was made for until it ends, so that the shape
+//! changes between two reads and never under one. The epoch is the writer's, fixed for the run; only that writer appends to the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
@@ -27,11 +29,32 @@ pub(super) struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
     /// How long a read waits for a connection.
     wait: Duration,
-    catalog: Arc<Catalog>,
+    /// Held for reading as long as a read takes, for writing while a change of it is committed.
+    shape: Arc<RwLock<Shape>>,
     epoch: Epoch,
     /// Earlier epochs with their last valid position.
     ended: HashMap<Epoch, Seq>,
+}
+
+/// The tables as they are committed.
+pub(super) struct Shape {
+    catalog: Arc<Catalog>,
+    generation: Generation,
     counts: Counts,
+}
+
+impl Shape {
+    pub(super) fn shared(catalog: Arc<Catalog>, generation: Generation) -> Arc<RwLock<Shape>> {
+        Arc::new(RwLock::new(Shape::new(catalog, generation)))
+    }
+
+    pub(super) fn new(catalog: Arc<Catalog>, generation: Generation) -> Shape {
+        Shape { catalog, generation, counts: Counts::default() }
+    }
+
+    fn table(&self, entity: &str) -> Result<&Table, StoreError> {
+        self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
+    }
 }
 
 type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -40,15 +63,16 @@ impl Reader {
     pub(super) fn new(
         pool: r2d2::Pool<SqliteConnectionManager>,
         wait: Duration,
-        catalog: Arc<Catalog>,
+        shape: Arc<RwLock<Shape>>,
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        Reader { pool, wait, catalog, epoch, ended, counts: Counts::default() }
+        Reader { pool, wait, shape, epoch, ended }
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
-        let table = self.table(entity)?;
+        let shape = self.shape.read();
+        let table = shape.table(entity)?;
         let conn = self.connection()?;
         let mut select = conn.prepare_cached(&table.select_at).map_err(storage)?;
         let read = |row: &Row<'_>| {
@@ -60,7 +84,11 @@ impl Reader {
     }
 
     pub(super) fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
-        let table = self.table(&query.entity)?;
+        let shape = self.shape.read();
+        if query.generation != shape.generation {
+            return Err(StoreError::StaleGeneration);
+        }
+        let table = shape.table(&query.entity)?;
         let listing = listing::write(table, query)?;
         self.in_one_transaction(|conn, _| {
             let mut statement = conn.prepare_cached(&listing.sql)?;
@@ -77,18 +105,20 @@ impl Reader {
     }
 
     pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
+        let shape = self.shape.read();
         self.in_one_transaction(|conn, at| {
             if after < at.floor {
                 return Ok(LogPage::BelowFloor);
             }
-            let changes = log::page(conn, &self.catalog, after, limit)?;
+            let changes = log::page(conn, &shape.catalog, after, limit)?;
             let to = changes.last().map_or(after, |change| change.seq);
             Ok(LogPage::Changes { changes, to })
         })
     }
 
     pub(super) fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        let table = self.table(scope.entity())?;
+        let shape = self.shape.read();
+        let table = shape.table(scope.entity())?;
         self.in_one_transaction(|conn, at| {
             if !self.is_known(since, at.seq) {
                 return Ok(Survey::default());
@@ -97,19 +127,14 @@ impl Reader {
                 known: true,
                 schema_changed: schema_changed(conn, since.seq)?,
                 backlog: backlog(conn, scope, since.seq)?,
-                rows: self.rows(conn, at, table, scope)?,
+                rows: rows_of(conn, at, (&shape.counts, table), scope)?,
             })
         })
     }
 
-    fn rows(&self, conn: &Connection, at: &At<()>, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
-        match scope {
-            Scope::Entity(_) => self.counts.of(conn, at, table).map(|count| count.min(COUNTED)),
-            Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
-        }
-    }
-
     pub(super) fn head(&self) -> Result<At<()>, StoreError> {
+        // So that the generation that it reads is the one that other reads are made for.
+        let _shape = self.shape.read();
         let conn = self.connection()?;
         self.read_head(&conn).map_err(storage)
     }
@@ -151,9 +176,17 @@ impl Reader {
     fn connection(&self) -> Result<Connected, StoreError> {
         self.pool.get_timeout(self.wait).map_err(|_| StoreError::Overloaded)
     }
+}
 
-    fn table(&self, entity: &str) -> Result<&Table, StoreError> {
-        self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
+fn rows_of(
+    conn: &Connection,
+    at: &At<()>,
+    (counts, table): (&Counts, &Table),
+    scope: &Scope,
+) -> rusqlite::Result<u64> {
+    match scope {
+        Scope::Entity(_) => counts.of(conn, at, table).map(|count| count.min(COUNTED)),
+        Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
     }
 }
 
