@@ -3,10 +3,12 @@
 //!
 //! Knows no HTTP, no channel and no rule about references or uniqueness: those are judged inside the commit.
 
+mod batch;
 mod body;
 mod canonical;
 mod defaults;
 mod error;
+mod intake;
 mod mutation;
 mod suggest;
 mod validate;
@@ -14,23 +16,30 @@ mod values;
 
 use std::sync::Arc;
 
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::RwLock;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::Identity;
 use crate::config::StoreConfig;
 use crate::env::Env;
-use crate::ids::{Epoch, MutationId, RecordId, Seq};
+use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::schema::{Entity, Generation, Schema};
-use crate::store::{At, Idempotency, Listed, LogLimit, OpStatus, Outcome, Past, Query, Store, Stored, Unit};
+use crate::store::{
+    At, Idempotency, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, Stored, Unit,
+};
 
-pub use body::{Body, BodyError};
+pub use batch::{Batch, BatchError, MAX_OPS};
+pub use body::{Body, BodyError, strict_json};
 pub use error::{FieldError, RepositoryError};
+pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
 pub use values::{Fault, value_from_text, value_of_text};
 
-use validate::Validator;
+use error::Refusal;
+use validate::{Readonly, Validator};
 
 /// The name of the built-in entity of people.
 const USER: &str = "User";
@@ -95,30 +104,63 @@ impl Repository {
         mutation: Mutation,
         mid: Option<MutationId>,
     ) -> Result<Written, RepositoryError> {
-        let mut outcome = self.batch(caller, std::slice::from_ref(&mutation), mid).await?;
-        let result = outcome
-            .results
-            .pop()
-            .ok_or_else(|| RepositoryError::Storage("a unit came back without a result".to_owned()))?;
-        Ok(Written {
-            id: result.id,
-            status: result.status,
-            record: result.record,
-            epoch: outcome.epoch,
-            seq: outcome.seq,
-            replayed: outcome.replayed,
-        })
+        self.unit(caller, std::slice::from_ref(&mutation), mid).await.map_err(Refusal::alone).and_then(only)
     }
 
-    /// Commits all mutations or none, as one unit with one mutation id. Results are in the order of the mutations.
+    /// Commits all mutations or none, as one unit with one mutation id. Results are in the order of the mutations; an
+    /// error names the one at fault.
     pub async fn batch(
         &self,
         caller: &Identity,
         mutations: &[Mutation],
         mid: Option<MutationId>,
     ) -> Result<Outcome, RepositoryError> {
+        self.unit(caller, mutations, mid).await.map_err(Refusal::in_batch)
+    }
+
+    /// Commits each mutation for itself, in order; one that fails does not stop the next. One result for each.
+    pub async fn each(
+        &self,
+        caller: &Identity,
+        mutations: &[(Mutation, Option<MutationId>)],
+    ) -> Vec<Result<Written, RepositoryError>> {
+        let all: Vec<usize> = (0..mutations.len()).collect();
+        let mut results: Vec<_> = self.in_order(caller, mutations, &all).await;
+        // A schema changes once and for all units behind the change, so those that are repeated keep their order.
+        let stale = |result: &Result<Written, _>| *result == Err(RepositoryError::SchemaChanged);
+        let again: Vec<usize> = all.into_iter().filter(|at| stale(&results[*at])).collect();
+        let repeated = self.in_order(caller, mutations, &again).await;
+        for (at, result) in again.into_iter().zip(repeated) {
+            results[at] = result;
+        }
+        results
+    }
+
+    /// Queues one unit after the other and waits for all of them: they share group commits, and the committer takes
+    /// them in the order in which they were queued.
+    async fn in_order(
+        &self,
+        caller: &Identity,
+        mutations: &[(Mutation, Option<MutationId>)],
+        which: &[usize],
+    ) -> Vec<Result<Written, RepositoryError>> {
+        let one = |at: &usize| {
+            let (mutation, mid) = &mutations[*at];
+            let attempt = self.attempt(caller, std::slice::from_ref(mutation), mid.clone());
+            attempt.map(|settled| settled.map_err(Refusal::alone).and_then(only))
+        };
+        // A unit is queued when its future is first polled, and these are polled in the order of the list.
+        which.iter().map(one).collect::<FuturesOrdered<_>>().collect().await
+    }
+
+    async fn unit(
+        &self,
+        caller: &Identity,
+        mutations: &[Mutation],
+        mid: Option<MutationId>,
+    ) -> Result<Outcome, Refusal> {
         match self.attempt(caller, mutations, mid.clone()).await {
-            Err(RepositoryError::SchemaChanged) => self.attempt(caller, mutations, mid).await,
+            Err(refusal) if refusal.is_stale() => self.attempt(caller, mutations, mid).await,
             settled => settled,
         }
     }
@@ -129,14 +171,18 @@ impl Repository {
         caller: &Identity,
         mutations: &[Mutation],
         mid: Option<MutationId>,
-    ) -> Result<Outcome, RepositoryError> {
+    ) -> Result<Outcome, Refusal> {
         let current = self.current();
         let at = self.env.now();
-        let mut ops = Vec::with_capacity(mutations.len());
-        for mutation in mutations {
-            let entity = entity_of(&current.schema, &mutation.entity)?;
-            let validator = Validator { schema: &current.schema, entity, caller, at };
-            ops.push(validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))?);
+        let (mut ops, mut faults) = (Vec::with_capacity(mutations.len()), Vec::new());
+        for (place, mutation) in mutations.iter().enumerate() {
+            match self.checked(&current.schema, caller, mutation, at) {
+                Ok(op) => ops.push(op),
+                Err(fault) => faults.push((place, fault)),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Refusal::of_ops(faults));
         }
         let idempotency = mid.map(|mid| Idempotency {
             owner: caller.idempotency_owner(),
@@ -145,7 +191,19 @@ impl Repository {
         });
         let actor = caller.user.clone();
         let unit = Unit { ops, actor, idempotency, generation: current.generation, at };
-        self.store.commit(unit).await.map_err(|refusal| error::of_commit(refusal, mutations))
+        self.store.commit(unit).await.map_err(|refusal| Refusal::of_commit(refusal, mutations))
+    }
+
+    fn checked(
+        &self,
+        schema: &Schema,
+        caller: &Identity,
+        mutation: &Mutation,
+        at: Timestamp,
+    ) -> Result<Op, RepositoryError> {
+        let entity = entity_of(schema, &mutation.entity)?;
+        let validator = Validator { schema, entity, caller, at, readonly: Readonly::Refused };
+        validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 
     /// One record, read in place: the store promises that this is short.
@@ -211,12 +269,16 @@ impl Repository {
 
     /// Whether the store answers a read.
     pub async fn probe(&self) -> Result<(), RepositoryError> {
+        self.head().await.map(drop)
+    }
+
+    /// Where the log ends.
+    pub async fn head(&self) -> Result<At<()>, RepositoryError> {
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || store.head())
             .await
             .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(error::of_read)?;
-        Ok(())
+            .map_err(error::of_read)
     }
 
     /// Commits the caller's `User` record when there is none (SEMANTICS R11). It looks every time rather than
@@ -234,6 +296,22 @@ impl Repository {
             Err(other) => Err(other),
         }
     }
+}
+
+/// The answer of a unit with one operation.
+fn only(mut outcome: Outcome) -> Result<Written, RepositoryError> {
+    let result = outcome
+        .results
+        .pop()
+        .ok_or_else(|| RepositoryError::Storage("a unit came back without a result".to_owned()))?;
+    Ok(Written {
+        id: result.id,
+        status: result.status,
+        record: result.record,
+        epoch: outcome.epoch,
+        seq: outcome.seq,
+        replayed: outcome.replayed,
+    })
 }
 
 fn entity_of<'a>(schema: &'a Schema, name: &str) -> Result<&'a Arc<Entity>, RepositoryError> {

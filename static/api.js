@@ -61,6 +61,33 @@ import { environment } from './env.js';
  * @property {string} [mid] The mutation's id; a new one when left out. The same one again is the same mutation.
  * @property {number} [ifMatch] Only if the record still has this version.
  * @property {AbortSignal} [signal]
+ *
+ * @typedef {object} BatchOp
+ * @property {'create' | 'update' | 'replace' | 'delete'} op
+ * @property {string} entity `Task`
+ * @property {string} [id] Of the record; a create may leave it out.
+ * @property {object} [data]
+ * @property {number} [version] Only if the record still has this version.
+ * @property {string} [mid] Without `atomic`: the id of this one mutation; a new one when left out.
+ *
+ * @typedef {object} BatchResult
+ * @property {number} status 201, 200 or 204; without `atomic` also that of an error.
+ * @property {string} [id]
+ * @property {number} [seq] Without `atomic`.
+ * @property {Row} [record]
+ * @property {boolean} [replayed]
+ * @property {ApiError} [error] Without `atomic`: why this operation failed.
+ *
+ * @typedef {object} BatchAnswer
+ * @property {string} epoch
+ * @property {number} seq
+ * @property {BatchResult[]} results One for each operation, in order.
+ * @property {boolean} [replayed]
+ *
+ * @typedef {object} BatchOptions
+ * @property {boolean} [atomic] All or none, seen by others at once: the default. Otherwise each for itself.
+ * @property {string} [mid] Of an atomic batch; a new one when left out.
+ * @property {AbortSignal} [signal]
  */
 
 /** A request that the server refused, or (status 0) that it did not answer. */
@@ -81,6 +108,8 @@ export class ApiError extends Error {
     this.errors = problem.errors ?? [];
     /** The record as it is, when a version did not match. @type {Row | null} */
     this.current = problem.current ?? null;
+    /** Index of the operation of a batch that failed. @type {number | null} */
+    this.op = problem.op ?? null;
   }
 }
 
@@ -178,6 +207,23 @@ export class Api {
    */
   delete(plural, id, options) {
     return this.#write('DELETE', [plural, id], undefined, options);
+  }
+
+  /**
+   * Several writes in one request. Sent again after a lost answer, it happens once all the same.
+   *
+   * @param {BatchOp[]} ops At most 500.
+   * @param {BatchOptions} [options]
+   * @returns {Promise<BatchAnswer>}
+   */
+  async batch(ops, { atomic = true, mid, signal } = {}) {
+    if (atomic) return this.#write('POST', ['batch'], { atomic, ops }, { mid, signal });
+    const data = { atomic, ops: ops.map((op) => ({ mid: this.newId(), ...op })) };
+    const answer = await this.#request('POST', ['batch'], { data, signal });
+    for (const result of answer.results) {
+      if (result.error) result.error = new ApiError(result.status, result.error);
+    }
+    return answer;
   }
 
   /**

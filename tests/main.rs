@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_requests;
+mod batch;
 mod configuration;
 mod crash;
 mod descriptions;
@@ -15,6 +16,7 @@ mod floor_plan;
 mod guard;
 mod health;
 mod history;
+mod import_export;
 mod logs;
 mod lookups;
 mod metrics;

@@ -44,6 +44,33 @@ async fn a_stale_unit_is_validated_once_more_and_not_forever() {
 }
 
 #[tokio::test]
+async fn mutations_that_meet_a_new_schema_are_repeated_in_their_order() {
+    let (puppet, repository) = over_puppet();
+    let ops: Vec<_> =
+        ["a", "b", "c"].map(|title| (Mutation::create("Task", body(json!({"title": title}))), None)).into();
+    // The last is given first: the first unit is committed, the two behind it are stale, then one id is taken.
+    puppet.refusals.lock().extend([
+        CommitError::IdTaken { op: 0 },
+        CommitError::StaleGeneration,
+        CommitError::StaleGeneration,
+        CommitError::IdTaken { op: 0 },
+    ]);
+    let results = repository.each(&caller(None), &ops).await;
+    let codes: Vec<_> =
+        results.iter().map(|result| result.as_ref().err().map(RepositoryError::code)).collect();
+    assert_eq!(codes, [Some(Code::IdTaken), Some(Code::IdTaken), None]);
+    let units = puppet.units.lock();
+    let titles: Vec<_> = units
+        .iter()
+        .map(|unit| match &unit.ops[0] {
+            Op::Create { values, .. } => values[0].clone(),
+            Op::Update { .. } | Op::Delete { .. } => panic!("only creates were asked for"),
+        })
+        .collect();
+    assert_eq!(titles, ["a", "b", "c", "b", "c"].map(|title| Value::Text(title.to_owned())));
+}
+
+#[tokio::test]
 async fn an_adopted_schema_counts_from_the_next_request_on() {
     let (puppet, repository) = over_puppet();
     let create = Mutation::create("Task", body(json!({"title": "x"})));

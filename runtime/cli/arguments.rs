@@ -6,10 +6,11 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand,
+    Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand, ValueEnum,
     value_parser,
 };
 
+use super::formats::Format;
 use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
 
@@ -42,6 +43,10 @@ pub enum Command {
     Explain(ExplainArguments),
     /// Make a folder to begin with: a schema file, a live page, every setting as a comment.
     New(NewArguments),
+    /// Write every record of an entity to a file; a server may run on the data folder meanwhile.
+    Export(ExportArguments),
+    /// Bring the records of a file into a data folder, or into a running server: all of them, or none.
+    Import(ImportArguments),
     /// Show or make the changes that the schema files ask of the records.
     Migrate(MigrateArguments),
 }
@@ -53,6 +58,62 @@ pub struct CheckArguments {
     pub json: bool,
     #[command(flatten)]
     pub settings: SettingArguments<SchemaFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// Name of the entity, such as Task.
+    pub entity: String,
+    /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
+    #[arg(long, value_name = "FORM")]
+    pub format: Option<Format>,
+    /// File to write; `-` is stdout.
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub settings: SettingArguments<FolderFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Name of the entity, such as Task.
+    pub entity: String,
+    /// File to read; `-` is stdin.
+    pub file: PathBuf,
+    /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
+    #[arg(long, value_name = "FORM")]
+    pub format: Option<Format>,
+    /// What to do with a record whose id is there already.
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    pub on_conflict: OnConflict,
+    /// Most records in one unit of the log: live clients see a unit at once.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub batch: u16,
+    /// Import what can be imported, and pass over the rest; commits as it goes.
+    #[arg(long)]
+    pub partial: bool,
+    /// Check everything and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Import through a running server instead of into its folder, such as http://127.0.0.1:8080. More than 500
+    /// records need --partial.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Import a file once more that was imported before.
+    #[arg(long)]
+    pub again: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<FolderFlags>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnConflict {
+    /// Refuse the record, and so the file.
+    Fail,
+    /// Leave the stored record as it is.
+    Skip,
+    /// Set the fields that the file has.
+    Update,
 }
 
 #[derive(Debug, Args)]

@@ -30,10 +30,28 @@ pub(super) fn no_if_match(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Each operation of a batch names its own version.
+pub(super) fn no_if_match_in_batch(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(header::IF_MATCH) {
+        return Err(bad("If-Match means nothing on a batch: give the operations their `version`".to_owned()));
+    }
+    Ok(())
+}
+
 /// The client's name for this mutation.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<MutationId>, Problem> {
     let Some(text) = single(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     text.parse().map(Some).map_err(|error| bad(format!("Idempotency-Key: {error}")))
+}
+
+/// Where each operation has a mutation id of its own, one for all of them would be taken for what it is not.
+pub(super) fn no_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(IDEMPOTENCY_KEY) {
+        let detail =
+            "Idempotency-Key belongs to an atomic batch; without `atomic`, give each operation its `mid`";
+        return Err(bad(detail.to_owned()));
+    }
+    Ok(())
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

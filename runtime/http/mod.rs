@@ -2,6 +2,7 @@
 //!
 //! Knows how requests look; what they mean is the repository's and the session's business.
 
+mod batch;
 mod changes;
 mod conditions;
 mod cursor;
@@ -72,6 +73,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(batch::routes())
         .merge(records::routes())
         .merge(history::routes())
         .merge(schema::routes())

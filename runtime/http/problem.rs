@@ -24,6 +24,8 @@ struct Parts {
     /// For the client: what was wrong and where.
     detail: String,
     errors: Vec<FieldError>,
+    /// Index of the operation of a batch.
+    op: Option<usize>,
     /// The record as it is now, on a version conflict.
     current: Option<Bytes>,
     /// For the log only.
@@ -41,14 +43,18 @@ struct Json<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
     #[serde(skip_serializing_if = "Option::is_none")]
+    op: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<&'a RawValue>,
-    request_id: &'a str,
+    /// None within the answer to a batch, which has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
-        Problem(Box::new(Parts { code, detail, errors: Vec::new(), current: None, cause: None }))
+        Problem(Box::new(Parts { code, detail, errors: Vec::new(), op: None, current: None, cause: None }))
     }
 
     /// Our own fault; the client learns nothing but the request's id.
@@ -75,8 +81,21 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        status(self.0.code)
+    }
+
     /// Replaces the body by the problem's JSON.
     pub(super) fn write(&self, request_id: &str, response: &mut Response) {
+        let json = self.json(Some(request_id));
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        *response.body_mut() = Body::from(json);
+    }
+
+    /// The problem as JSON, with the id of the request where it is the whole answer to one.
+    pub(super) fn json(&self, request_id: Option<&str>) -> Vec<u8> {
         let json = serde_json::to_vec(&Json {
             code: self.0.code.as_str(),
             title: title(self.0.code),
@@ -84,13 +103,11 @@ impl Problem {
             detail: &self.0.detail,
             hint: self.0.code.hint(),
             errors: &self.0.errors,
+            op: self.0.op,
             current: self.0.current.as_deref().and_then(|json| serde_json::from_slice(json).ok()),
             request_id,
         });
-        let headers = response.headers_mut();
-        headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        *response.body_mut() = Body::from(json.unwrap_or_default());
+        json.unwrap_or_default()
     }
 }
 
@@ -113,10 +130,9 @@ impl From<RepositoryError> for Problem {
     fn from(error: RepositoryError) -> Problem {
         let mut problem = Problem::new(error.code(), error.to_string());
         problem.0.errors = error.field_errors();
+        problem.0.op = error.op();
         problem.0.cause = error.cause().map(str::to_owned);
-        if let RepositoryError::VersionConflict { current, .. } = error {
-            problem.0.current = Some(current.json);
-        }
+        problem.0.current = error.current().map(|record| record.json.clone());
         problem
     }
 }

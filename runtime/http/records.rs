@@ -28,7 +28,7 @@ use crate::schema::{Entity, Schema};
 use crate::store::{At, Listed, OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
-const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
+pub(super) const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
 
 /// What stays as it is in a path segment; UUIDs do.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -194,11 +194,7 @@ async fn delete(
 /// The answer to a write. A retry by nobody in particular gets the id alone: whoever else guesses the key learns no
 /// more (SEMANTICS M1).
 fn answer(written: Written, anonymous: bool) -> Response {
-    let status = match written.status {
-        OpStatus::Created => StatusCode::CREATED,
-        OpStatus::Updated | OpStatus::Unchanged => StatusCode::OK,
-        OpStatus::Deleted => StatusCode::NO_CONTENT,
-    };
+    let status = status_of(written.status);
     let mut response = with_position(status, &written.epoch, written.seq);
     if written.replayed {
         response.headers_mut().insert(TIDEWIRE_REPLAYED, HeaderValue::from_static("true"));
@@ -209,6 +205,14 @@ fn answer(written: Written, anonymous: bool) -> Response {
     match written.record.filter(|_| !(written.replayed && anonymous)) {
         Some(record) => with_record(response, &record),
         None => with_json(response, id_json(&written.id)),
+    }
+}
+
+pub(super) fn status_of(status: OpStatus) -> StatusCode {
+    match status {
+        OpStatus::Created => StatusCode::CREATED,
+        OpStatus::Updated | OpStatus::Unchanged => StatusCode::OK,
+        OpStatus::Deleted => StatusCode::NO_CONTENT,
     }
 }
 

@@ -43,9 +43,39 @@ impl Body {
         Body(pairs.into_iter().map(|(name, json)| (name.to_owned(), json)).collect())
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The value of a member that is a text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str()
+    }
+
+    pub fn to_json(&self) -> Json {
+        Json::Object(self.0.clone())
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    pub(super) fn from_members(members: Map<String, Json>) -> Body {
+        Body(members)
+    }
+
     pub(super) fn members(&self) -> &Map<String, Json> {
         &self.0
     }
+
+    pub(super) fn into_members(self) -> Map<String, Json> {
+        self.0
+    }
+}
+
+/// Reads one JSON value of any kind, as strictly as a body. The error says what is wrong, and where.
+pub fn strict_json(bytes: &[u8]) -> Result<Json, String> {
+    serde_json::from_slice(bytes).map(|Strict(json)| json).map_err(|error| error.to_string())
 }
 
 /// What a JSON value is, with its article: `an array`.

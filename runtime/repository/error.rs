@@ -21,6 +21,17 @@ pub struct FieldError {
     pub message: String,
 }
 
+impl FieldError {
+    /// The same fault, told of an operation of a batch.
+    fn within(self, op: usize) -> FieldError {
+        FieldError {
+            field: format!("ops[{op}].{}", self.field),
+            code: self.code,
+            message: format!("`ops[{op}]`: {}", self.message),
+        }
+    }
+}
+
 /// Why nothing was written or read. `Display` is for the client; `cause` is for the server's log.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RepositoryError {
@@ -34,6 +45,12 @@ pub enum RepositoryError {
     NotAnId { entity: EntityName, kind: IdKind, id: String },
     #[error("{}", summary(entity, errors))]
     Invalid { entity: EntityName, errors: Vec<FieldError> },
+    /// One operation of a batch failed, and so the batch.
+    #[error("`ops[{op}]`: {error}")]
+    InBatch { op: usize, error: Box<RepositoryError> },
+    /// Several operations of a batch are wrong; `op` is the first. Fields are named as in `ops[3].title`.
+    #[error("{} faults in the operations of the batch: {}", errors.len(), names(errors))]
+    InvalidBatch { op: usize, errors: Vec<FieldError> },
     #[error("the {entity} is at version {}, not at the one that the request names", current.version)]
     VersionConflict { entity: EntityName, current: Stored },
     #[error("there is already a {entity} with this id")]
@@ -48,7 +65,7 @@ pub enum RepositoryError {
     CascadeTooLarge { entity: EntityName, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
-    #[error("the Idempotency-Key was used before, for a request with other content")]
+    #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
     MutationReused,
     #[error("the schema changed while the request was on its way")]
     SchemaChanged,
@@ -72,7 +89,8 @@ impl RepositoryError {
             RepositoryError::UnknownEntity(_) => Code::UnknownEntity,
             RepositoryError::NoHistory(_) => Code::NoHistory,
             RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
-            RepositoryError::Invalid { .. } => Code::ValidationFailed,
+            RepositoryError::Invalid { .. } | RepositoryError::InvalidBatch { .. } => Code::ValidationFailed,
+            RepositoryError::InBatch { error, .. } => error.code(),
             RepositoryError::VersionConflict { .. } => Code::VersionConflict,
             RepositoryError::IdTaken { .. } => Code::IdTaken,
             RepositoryError::NotUnique { .. } => Code::NotUnique,
@@ -93,8 +111,11 @@ impl RepositoryError {
 
     /// The faults by field, for forms.
     pub fn field_errors(&self) -> Vec<FieldError> {
-        if let RepositoryError::Invalid { errors, .. } = self {
+        if let RepositoryError::Invalid { errors, .. } | RepositoryError::InvalidBatch { errors, .. } = self {
             return errors.clone();
+        }
+        if let RepositoryError::InBatch { op, error } = self {
+            return error.field_errors().into_iter().map(|fault| fault.within(*op)).collect();
         }
         let fault = if let RepositoryError::NotUnique { field, .. } = self {
             Some((&**field, "not_unique"))
@@ -113,8 +134,27 @@ impl RepositoryError {
         fault.map(error).into_iter().collect()
     }
 
+    /// The operation of a batch that is at fault, or the first of them.
+    pub fn op(&self) -> Option<usize> {
+        if let RepositoryError::InBatch { op, .. } | RepositoryError::InvalidBatch { op, .. } = self {
+            return Some(*op);
+        }
+        None
+    }
+
+    /// The record as it is, where a version did not match.
+    pub fn current(&self) -> Option<&Stored> {
+        if let RepositoryError::InBatch { error, .. } = self {
+            return error.current();
+        }
+        if let RepositoryError::VersionConflict { current, .. } = self { Some(current) } else { None }
+    }
+
     /// What the operator must know and a client must not.
     pub fn cause(&self) -> Option<&str> {
+        if let RepositoryError::InBatch { error, .. } = self {
+            return error.cause();
+        }
         if let RepositoryError::Storage(cause) | RepositoryError::Read(cause) = self {
             return Some(cause);
         }
@@ -132,15 +172,72 @@ fn ids_of(kind: IdKind) -> &'static str {
 fn summary(entity: &str, errors: &[FieldError]) -> String {
     match errors {
         [only] => only.message.clone(),
-        several => {
-            let names: Vec<_> = several.iter().map(|error| format!("`{}`", error.field)).collect();
-            format!("{} fields of the {entity} are wrong: {}", several.len(), names.join(", "))
+        several => format!("{} fields of the {entity} are wrong: {}", several.len(), names(several)),
+    }
+}
+
+fn names(errors: &[FieldError]) -> String {
+    errors.iter().map(|error| format!("`{}`", error.field)).collect::<Vec<_>>().join(", ")
+}
+
+/// A unit that was refused, before it is known in whose words: those of one request, or those of a batch.
+#[derive(Debug, PartialEq)]
+pub(super) struct Refusal {
+    /// The operations at fault, in order; none when the unit as a whole is refused.
+    ops: Vec<usize>,
+    /// One for each operation at fault, or the one of the unit.
+    errors: Vec<RepositoryError>,
+}
+
+impl Refusal {
+    pub(super) fn of_ops(faults: Vec<(usize, RepositoryError)>) -> Refusal {
+        let (ops, errors) = faults.into_iter().unzip();
+        Refusal { ops, errors }
+    }
+
+    pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> Refusal {
+        let ops = refusal.op().into_iter().collect();
+        Refusal { ops, errors: vec![of_commit(refusal, mutations)] }
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.errors == [RepositoryError::SchemaChanged]
+    }
+
+    /// For a request of one operation.
+    pub(super) fn alone(mut self) -> RepositoryError {
+        self.errors.pop().unwrap_or_else(|| RepositoryError::Storage("a refusal without a reason".to_owned()))
+    }
+
+    /// For a batch, which names the operation.
+    pub(super) fn in_batch(self) -> RepositoryError {
+        match self.ops[..] {
+            [] => self.alone(),
+            [op] => RepositoryError::InBatch { op, error: Box::new(self.alone()) },
+            [op, ..] => {
+                let faults = self.ops.iter().zip(&self.errors).flat_map(|(op, error)| faults_of(*op, error));
+                RepositoryError::InvalidBatch { op, errors: faults.take(MAX_BATCH_FAULTS).collect() }
+            }
         }
     }
 }
 
+/// The most faults that one answer lists.
+const MAX_BATCH_FAULTS: usize = 100;
+
+/// The faults of one operation, by field; an operation that is wrong as a whole is named by what makes it so.
+fn faults_of(op: usize, error: &RepositoryError) -> Vec<FieldError> {
+    let fields = error.field_errors();
+    if !fields.is_empty() {
+        return fields.into_iter().map(|fault| fault.within(op)).collect();
+    }
+    let unknown = error.code() == Code::UnknownEntity;
+    let (field, code) = if unknown { ("entity", "unknown_entity") } else { ("id", "not_found") };
+    vec![FieldError { field: field.to_owned(), code, message: error.to_string() }.within(op)]
+}
+
 /// Translates the store's refusal into the words of the request.
-pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
+fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
     let entity = |op: usize| -> EntityName {
         mutations.get(op).map_or_else(|| "record".into(), |mutation| mutation.entity.as_str().into())
     };

@@ -29,6 +29,8 @@ pub enum Verb {
 }
 
 impl Verb {
+    pub const ALL: [Verb; 4] = [Verb::Create, Verb::Update, Verb::Replace, Verb::Delete];
+
     /// The word of `mutate` frames and of a batch.
     pub fn word(self) -> &'static str {
         match self {

@@ -27,6 +27,16 @@ pub(super) struct Validator<'a> {
     pub(super) entity: &'a Arc<Entity>,
     pub(super) caller: &'a Identity,
     pub(super) at: Timestamp,
+    pub(super) readonly: Readonly,
+}
+
+/// What becomes of values for readonly fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readonly {
+    /// A client may not set them.
+    Refused,
+    /// Whoever owns the data folder brings records back as they were.
+    Taken,
 }
 
 impl Validator<'_> {
@@ -133,7 +143,7 @@ impl Validator<'_> {
             let message = format!("is readonly: the server copies it from `{path}`; set that instead");
             return Err(Fault::new("readonly", message));
         }
-        if field.readonly {
+        if field.readonly && self.readonly == Readonly::Refused {
             return Err(Fault::new("readonly", "is readonly: it is set by the server"));
         }
         Ok((index, field))

@@ -200,6 +200,29 @@ pub enum CommitError {
     Storage(String),
 }
 
+impl CommitError {
+    /// The operation at fault; `None` where it is the unit or the store.
+    pub fn op(&self) -> Option<usize> {
+        match self {
+            CommitError::NotFound { op }
+            | CommitError::VersionConflict { op, .. }
+            | CommitError::IdTaken { op }
+            | CommitError::NotUnique { op, .. }
+            | CommitError::UnknownReference { op, .. }
+            | CommitError::Restricted { op, .. }
+            | CommitError::CascadeTooLarge { op, .. } => Some(*op),
+            CommitError::UnitTooLarge { .. }
+            | CommitError::MutationReused
+            | CommitError::StaleGeneration
+            | CommitError::Overloaded
+            | CommitError::Closed
+            | CommitError::StorageFull
+            | CommitError::ReadOnly
+            | CommitError::Storage(_) => None,
+        }
+    }
+}
+
 /// Why a read failed. The texts are for the log, never for a client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StoreError {

@@ -63,6 +63,53 @@ test('each write has its method, its body and a key of its own', async () => {
   assert.equal(new Set(w.requests.map(({ headers }) => headers['Idempotency-Key'])).size, 4);
 });
 
+test('a batch is one request with one key; without atomic each operation has its own', async () => {
+  const { w, api } = open();
+  w.respond = () => reply(200, { epoch: 'e', seq: 2, results: [{ status: 201, id: '1' }], replayed: false });
+  const ops = [{ op: 'create', entity: 'Task', data: { title: 'x' } }];
+  assert.equal((await api.batch(ops, { mid: 'mine' })).results[0].id, '1');
+  await api.batch(ops);
+  await api.batch([...ops, { op: 'delete', entity: 'Task', id: '1', mid: 'given' }], { atomic: false });
+  const [mine, fresh, each] = w.requests;
+  assert.deepEqual([mine.method, mine.url.pathname, JSON.parse(mine.body)], ['POST', '/api/batch', { atomic: true, ops }]);
+  assert.equal(mine.headers['Idempotency-Key'], 'mine');
+  assert.ok(fresh.headers['Idempotency-Key']);
+  assert.equal(each.headers['Idempotency-Key'], undefined);
+  const sent = JSON.parse(each.body);
+  assert.equal(sent.atomic, false);
+  assert.match(sent.ops[0].mid, /^[0-9a-f-]{36}$/);
+  assert.equal(sent.ops[1].mid, 'given');
+  assert.equal(ops[0].mid, undefined, 'what the caller gave is left as it was');
+});
+
+test('a lost answer to a batch: the same operations again under the same ids', async () => {
+  const { w, api } = open();
+  let calls = 0;
+  w.respond = () => {
+    if (++calls < 3) throw new TypeError('fetch failed');
+    return reply(200, { epoch: 'e', seq: 1, results: [{ status: 201, id: '1', seq: 1, replayed: true }] });
+  };
+  const answered = api.batch([{ op: 'create', entity: 'Task', data: {} }], { atomic: false });
+  await w.clock.run(60_000);
+  assert.equal((await answered).results[0].replayed, true);
+  assert.equal(w.requests.length, 3);
+  assert.equal(new Set(w.requests.map(({ body }) => body)).size, 1);
+});
+
+test('a batch that fails says which operation; without atomic each result is a record or an error', async () => {
+  const { w, api } = open();
+  const problem = { status: 409, code: 'ID_TAKEN', detail: 'taken' };
+  w.respond = () => reply(409, { ...problem, op: 3 });
+  const error = await refused(api.batch([]));
+  assert.deepEqual([error.code, error.op], ['ID_TAKEN', 3]);
+  w.respond = () =>
+    reply(200, { epoch: 'e', seq: 1, results: [{ status: 201, id: '1', seq: 1 }, { status: 409, error: problem }] });
+  const { results } = await api.batch([], { atomic: false });
+  assert.equal(results[0].error, undefined);
+  assert.ok(results[1].error instanceof ApiError);
+  assert.deepEqual([results[1].error.status, results[1].error.code, results[1].error.op], [409, 'ID_TAKEN', null]);
+});
+
 test('a refusal carries what the server said', async () => {
   const { w, api } = open();
   w.respond = () =>

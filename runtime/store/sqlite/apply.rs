@@ -40,6 +40,13 @@ pub(super) struct Applied {
     pub(super) remembered: bool,
 }
 
+/// How much a unit held before one of its operations.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+}
+
 /// A unit on its way.
 pub(super) struct Work<'a> {
     pub(super) ground: Ground<'a>,
@@ -98,6 +105,22 @@ impl<'a> Work<'a> {
         Ok(self.applied(seq, results, idempotency.is_some()))
     }
 
+    /// How much the unit holds. Whoever takes the transaction back to where it was at a mark takes the unit back with it.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { entries: self.entries.len(), bytes: self.bytes }
+    }
+
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.entries.truncate(mark.entries);
+        self.bytes = mark.bytes;
+    }
+
+    /// Writes the log entries of a unit whose operations were applied one by one; answers with the seq of the last.
+    pub(super) fn close(&mut self) -> rusqlite::Result<Seq> {
+        self.write_log()?;
+        Ok(self.head())
+    }
+
     fn applied(&mut self, seq: Seq, results: Vec<OpResult>, remembered: bool) -> Applied {
         let entries = std::mem::take(&mut self.entries);
         Applied { seq, results, replayed: false, entries, bytes: self.bytes, remembered }
@@ -116,7 +139,7 @@ impl<'a> Work<'a> {
         Ok(Applied { replayed: true, ..self.applied(self.start, results, false) })
     }
 
-    fn op(&mut self, at: usize, op: Op) -> Result<OpResult, Fault> {
+    pub(super) fn op(&mut self, at: usize, op: Op) -> Result<OpResult, Fault> {
         match op {
             Op::Create { entity, id, values, fresh_id } => {
                 self.create(at, self.table(&entity)?, id, values, fresh_id)

@@ -301,12 +301,8 @@ impl Writer {
             return Ok(self.floor);
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
-        let (config, kept) = (&self.setting.config, &self.setting.catalog.kept);
-        // At least twice what this commit added, or large units would outrun the trimming.
-        let chunk = config.trim_chunk.max(2 * growth.changes.len() as u64);
-        let floor = log::trim(conn, (config, kept), (self.floor, growth.seq), chunk, growth.newest)?;
-        kept.trim(conn, floor, growth.newest, chunk)?;
-        Ok(floor)
+        let bounds = (&self.setting.config, &self.setting.catalog.kept);
+        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), growth.newest)
     }
 }
 

@@ -147,11 +147,25 @@ pub(super) fn buried_version(conn: &Connection, entity: &str, id: &RecordId) -> 
     rows.next()?.map_or(Ok(0), |row| row.get(0).map(unsigned))
 }
 
-/// Trims what retention no longer covers, by age or by count, whichever takes more, about `chunk` entries at a time; answers
-/// with the new floor. `now` is the time of the newest unit, so that no second clock judges the log.
-///
-/// The usual case, nothing to trim, costs one look at the oldest entry.
+/// Trims what retention no longer covers, of the log and of the histories below it; answers with the new floor. `grown`: entries
+/// that this commit added. `now` is the time of the newest unit, so that no second clock judges the log.
 pub(super) fn trim(
+    conn: &Connection,
+    (config, kept): (&StoreConfig, &Kept),
+    (floor, head): (Seq, Seq),
+    grown: usize,
+    now: Timestamp,
+) -> rusqlite::Result<Seq> {
+    // At least twice what this commit added, or large units would outrun the trimming.
+    let chunk = config.trim_chunk.max(2 * grown as u64);
+    let floor = trim_log(conn, (config, kept), (floor, head), chunk, now)?;
+    kept.trim(conn, floor, now, chunk)?;
+    Ok(floor)
+}
+
+/// By age or by count, whichever takes more, about `chunk` entries at a time. The usual case, nothing to trim, costs one
+/// look at the oldest entry.
+fn trim_log(
     conn: &Connection,
     (config, kept): (&StoreConfig, &Kept),
     (floor, head): (Seq, Seq),

@@ -7,10 +7,12 @@ mod cascade;
 mod committer;
 mod counts;
 mod evolution;
+mod export;
 mod group;
 mod history;
 mod idempotency;
 mod images;
+mod import;
 mod inspect;
 mod listing;
 mod log;
@@ -29,6 +31,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::export::{ExportError, Exported, Sink, export};
+pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImport};
 pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
 

@@ -54,6 +54,14 @@ pub enum OpenError {
     Schema { plan: Plan },
     #[error("the server is shutting down")]
     Closed,
+    #[error("there is no database in {}: name the data folder of a server with --data DIR", folder.display())]
+    NoDatabase { folder: PathBuf },
+    #[error(
+        "{} lacks {what}, which the schema files have: `tidewire migrate plan` shows what is to be done first; or name the \
+         schema files that belong to the data with --schemas DIR",
+        file.display()
+    )]
+    NotYet { file: PathBuf, what: String },
     #[error("{} cannot be opened: {detail}", file.display())]
     Storage { file: PathBuf, detail: String },
 }

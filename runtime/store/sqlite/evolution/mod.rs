@@ -81,8 +81,8 @@ pub(super) struct Target<'a> {
     pub(super) env: &'a Env,
 }
 
-struct Meta {
-    head: Seq,
+pub(super) struct Meta {
+    pub(super) head: Seq,
     floor: Seq,
     generation: Generation,
 }
@@ -180,7 +180,7 @@ pub(super) fn require_known_format(conn: &Connection, file: &Path) -> Result<(),
     read_meta(conn, file).map(drop)
 }
 
-fn read_meta(conn: &Connection, file: &Path) -> Result<Meta, OpenError> {
+pub(super) fn read_meta(conn: &Connection, file: &Path) -> Result<Meta, OpenError> {
     let row = conn.query_row(r#"SELECT "seq", "floor", "generation", "format" FROM "_meta""#, [], |row| {
         let meta = Meta {
             head: Seq(unsigned(row.get(0)?)),

@@ -1,0 +1,197 @@
+//! `EmptyCells`: a CSV stream in which a quoted empty cell can be told from an empty one.
+//!
+//! The `csv` crate reads both as nothing. So this stands in front of it and puts a mark between the two quotes: the byte
+//! 0xFF, which no UTF-8 text holds. A 0xFF of the file itself becomes a 0xFE, which none holds either, and is refused as
+//! not UTF-8. On the way it counts lines, and bounds a record's length.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, Read};
+
+use super::LONGEST;
+
+/// What a quoted empty cell holds behind this.
+pub(super) const QUOTED_EMPTY: &[u8] = &[0xFF];
+
+pub(super) struct EmptyCells<R> {
+    input: R,
+    place: Place,
+    /// Bytes that are ready to be read.
+    ready: VecDeque<u8>,
+    lines: Lines,
+    ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    CellStart,
+    Bare,
+    Quoted {
+        empty: bool,
+    },
+    /// After a quote within a quoted cell: its end, or the first half of a quote that belongs to the text.
+    Quote {
+        empty: bool,
+    },
+}
+
+/// Where in the file the stream is.
+struct Lines {
+    now: u64,
+    last: u8,
+    /// Lines at which records begin that were not asked for yet.
+    starts: VecDeque<u64>,
+    /// Bytes of the record so far; 0 between records.
+    length: usize,
+    /// Line of the quote that is open.
+    opened: u64,
+}
+
+impl<R: BufRead> EmptyCells<R> {
+    pub(super) fn new(input: R) -> EmptyCells<R> {
+        let lines = Lines { now: 1, last: 0, starts: VecDeque::new(), length: 0, opened: 0 };
+        EmptyCells { input, place: Place::CellStart, ready: VecDeque::new(), lines, ended: false }
+    }
+
+    /// The line at which the next record begins; each record is asked for once, in order.
+    pub(super) fn next_start(&mut self) -> Option<u64> {
+        self.lines.starts.pop_front()
+    }
+
+    /// The line of a quote that the file opens and never closes.
+    pub(super) fn unclosed(&self) -> Option<u64> {
+        (self.ended && matches!(self.place, Place::Quoted { .. })).then_some(self.lines.opened)
+    }
+
+    fn fill(&mut self) -> std::io::Result<()> {
+        let mut chunk = [0; 4096];
+        while self.ready.is_empty() && !self.ended {
+            let count = self.input.read(&mut chunk)?;
+            if count == 0 {
+                self.ended = true;
+                if let Place::Quote { empty } = self.place {
+                    self.close_quote(empty);
+                }
+            }
+            for byte in &chunk[..count] {
+                self.take(if *byte == QUOTED_EMPTY[0] { 0xFE } else { *byte });
+            }
+            if self.lines.length > LONGEST {
+                let line = self.lines.starts.back().copied().unwrap_or(self.lines.now);
+                let message = format!(
+                    "the record that begins in line {line} is longer than {LONGEST} bytes; is a closing quote missing?"
+                );
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, byte: u8) {
+        self.place = match self.place {
+            Place::Quoted { empty } if byte == b'"' => {
+                self.lines.count(byte, false);
+                self.place = Place::Quote { empty };
+                return;
+            }
+            Place::Quote { .. } if byte == b'"' => {
+                self.ready.push_back(b'"');
+                Place::Quoted { empty: false }
+            }
+            Place::Quoted { .. } => Place::Quoted { empty: false },
+            Place::Quote { empty } => {
+                self.close_quote(empty);
+                outside(byte)
+            }
+            Place::CellStart if byte == b'"' => {
+                self.lines.opened = self.lines.now;
+                Place::Quoted { empty: true }
+            }
+            Place::CellStart | Place::Bare => outside(byte),
+        };
+        let ends = self.place == Place::CellStart && byte != b',';
+        self.lines.count(byte, ends);
+        self.ready.push_back(byte);
+    }
+
+    fn close_quote(&mut self, empty: bool) {
+        if empty {
+            self.ready.extend(QUOTED_EMPTY);
+        }
+        self.ready.push_back(b'"');
+        self.place = Place::Bare;
+    }
+}
+
+fn outside(byte: u8) -> Place {
+    if matches!(byte, b',' | b'\r' | b'\n') { Place::CellStart } else { Place::Bare }
+}
+
+impl Lines {
+    /// `ends`: the byte ends the record.
+    fn count(&mut self, byte: u8, ends: bool) {
+        if !ends {
+            if self.length == 0 {
+                self.starts.push_back(self.now);
+            }
+            self.length += 1;
+        } else {
+            self.length = 0;
+        }
+        if byte == b'\r' || (byte == b'\n' && self.last != b'\r') {
+            self.now += 1;
+        }
+        self.last = byte;
+    }
+}
+
+impl<R: BufRead> Read for EmptyCells<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        self.fill()?;
+        self.ready.read(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn through(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        EmptyCells::new(text).read_to_end(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn only_a_quoted_empty_cell_is_marked() {
+        for (given, expected) in [
+            (&b"a,,b\n"[..], &b"a,,b\n"[..]),
+            (b"\"\"", b"\"\xFF\""),
+            (b"a,\"\",\"\"\r\n\"\"\n", b"a,\"\xFF\",\"\xFF\"\r\n\"\xFF\"\n"),
+            (b"\"\"\"\"", b"\"\"\"\""),
+            (b"\"a\"\"\"", b"\"a\"\"\""),
+            (b"a\"\"", b"a\"\""),
+            (b"\"\n\",\"\"", b"\"\n\",\"\xFF\""),
+            (b"\xFF,\"\xFF\"", b"\xFE,\"\xFE\""),
+        ] {
+            assert_eq!(through(given), expected, "{:?}", String::from_utf8_lossy(given));
+        }
+    }
+
+    #[test]
+    fn records_begin_where_a_person_would_say() {
+        let mut cells = EmptyCells::new(&b"\n\na,b\r\n\"x\ny\",\"\r\n\"\n\n\r\"\"\nlast"[..]);
+        std::io::copy(&mut cells, &mut std::io::sink()).unwrap();
+        assert_eq!(cells.lines.starts, [3, 4, 9, 10]);
+    }
+
+    #[test]
+    fn an_open_quote_is_remembered_by_its_line() {
+        for (text, line) in
+            [(&b"a\nb,\"c\n\n"[..], Some(2)), (b"\"", Some(1)), (b"\"\"", None), (b"a\"", None)]
+        {
+            let mut cells = EmptyCells::new(text);
+            std::io::copy(&mut cells, &mut std::io::sink()).unwrap();
+            assert_eq!(cells.unclosed(), line, "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+}

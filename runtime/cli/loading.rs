@@ -1,0 +1,59 @@
+//! What export and import begin with: the schema files and one entity of them; and how a subcommand says that it cannot go on.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::USAGE;
+use crate::ids::shown;
+use crate::repository::suggestion;
+use crate::schema::{self, Color, Entity, Schema};
+
+/// Why a subcommand ended without doing what it was asked.
+#[derive(Debug)]
+pub(super) struct Refused {
+    message: String,
+    code: u8,
+}
+
+impl Refused {
+    pub(super) fn failed(message: impl Into<String>) -> Refused {
+        Refused { message: format!("error: {}", message.into()), code: 1 }
+    }
+
+    pub(super) fn usage(message: impl Into<String>) -> Refused {
+        Refused { message: format!("error: {}", message.into()), code: USAGE }
+    }
+
+    /// Prints why, and answers with the exit code.
+    pub(super) fn tell(self) -> ExitCode {
+        let _ = writeln!(std::io::stderr(), "{}", self.message.trim_end());
+        ExitCode::from(self.code)
+    }
+}
+
+/// The schema of a folder, and the entity of that name.
+pub(super) fn entity(schemas: &Path, name: &str) -> Result<(Arc<Schema>, Arc<Entity>), Refused> {
+    let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
+    let loaded =
+        schema::load(schemas).map_err(|errors| Refused { message: errors.render(color), code: 1 })?;
+    let schema = Arc::new(loaded.schema);
+    match schema.entity(name).cloned() {
+        Some(entity) => Ok((schema, entity)),
+        None => Err(Refused::usage(unknown(&schema, name))),
+    }
+}
+
+fn unknown(schema: &Schema, name: &str) -> String {
+    let names: Vec<&str> = schema.entities().map(|entity| &*entity.name).collect();
+    let meant = match schema.by_plural(name) {
+        Some(entity) => Some(&*entity.name),
+        None => suggestion(name, names.iter().copied()),
+    };
+    let mut message = format!("there is no entity `{}`", shown(name));
+    if let Some(meant) = meant {
+        message.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    format!("{message}\nThe schema files have: {}", names.join(", "))
+}

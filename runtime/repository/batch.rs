@@ -1,0 +1,204 @@
+//! `Batch`: a list of operations as a client sent it, its shape checked. The same shape over every transport.
+//!
+//! Knows no entity: whether names and values fit the schema is `validate`'s business.
+
+use serde_json::{Map, Value as Json};
+
+use super::body::{Body, kind_of};
+use super::mutation::{Mutation, Verb};
+use super::suggest::suggestion;
+use crate::ids::{MutationId, shown};
+
+/// Most operations of one batch.
+pub const MAX_OPS: usize = 500;
+
+const BATCH_KEYS: [&str; 2] = ["atomic", "ops"];
+const OP_KEYS: [&str; 6] = ["op", "entity", "id", "data", "version", "mid"];
+
+/// What one request asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Batch {
+    /// All of them or none; the mutation id comes with the request.
+    Atomic(Vec<Mutation>),
+    /// Each for itself, with a mutation id of its own.
+    Each(Vec<(Mutation, Option<MutationId>)>),
+}
+
+/// Why a body is not a batch. The text names the place: `ops[3].op`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BatchError(String);
+
+impl Batch {
+    pub fn read(body: Body) -> Result<Batch, BatchError> {
+        let mut members = body.into_members();
+        only(&members, &BATCH_KEYS, "a batch", "")?;
+        let atomic = match members.remove("atomic") {
+            None => true,
+            Some(Json::Bool(atomic)) => atomic,
+            Some(other) => return Err(wrong("atomic", "true or false", &other)),
+        };
+        let ops = match members.remove("ops") {
+            Some(Json::Array(ops)) => ops,
+            Some(other) => return Err(wrong("ops", "an array of operations", &other)),
+            None => return Err(BatchError("`ops` is missing: it is the array of operations".to_owned())),
+        };
+        if ops.is_empty() || ops.len() > MAX_OPS {
+            let count = ops.len();
+            return Err(BatchError(format!("`ops` has {count} operations; a batch has 1 to {MAX_OPS}")));
+        }
+        let ops = ops.into_iter().enumerate().map(|(at, json)| read_op(at, json));
+        if !atomic {
+            return ops.collect::<Result<_, _>>().map(Batch::Each);
+        }
+        let without_mid = ops.enumerate().map(|(at, op)| match op? {
+            (mutation, None) => Ok(mutation),
+            (_, Some(_)) => Err(BatchError(format!(
+                "`ops[{at}].mid` is given, but an atomic batch has one mutation id: send it as Idempotency-Key"
+            ))),
+        });
+        without_mid.collect::<Result<_, _>>().map(Batch::Atomic)
+    }
+}
+
+fn read_op(at: usize, json: Json) -> Result<(Mutation, Option<MutationId>), BatchError> {
+    let place = format!("ops[{at}]");
+    let Json::Object(members) = json else { return Err(wrong(&place, "an object", &json)) };
+    let mut op = Members { place, members };
+    only(&op.members, &OP_KEYS, "an operation", &format!("{}.", op.place))?;
+    let verb = op.verb()?;
+    let entity = op.text("entity")?.ok_or_else(|| op.missing("entity", "the name of an entity"))?;
+    let id = op.text("id")?;
+    let if_version = op.version()?;
+    let mid = op.mid()?;
+    let data = op.data()?;
+    let mutation = Mutation { verb, entity, id, data, if_version };
+    fits(&op, &mutation)?;
+    Ok((with_id_in_data(&op, mutation)?, mid))
+}
+
+/// What each verb needs, and what means nothing to it.
+fn fits(op: &Members, mutation: &Mutation) -> Result<(), BatchError> {
+    let verb = mutation.verb.word();
+    let needs_id = mutation.verb != Verb::Create;
+    let needs_data = mutation.verb != Verb::Delete;
+    if needs_id && mutation.id.is_none() {
+        return Err(op.missing("id", "the id of the record"));
+    }
+    if needs_data && mutation.data.is_none() {
+        return Err(op.missing("data", "the object of fields"));
+    }
+    if !needs_data && mutation.data.is_some() {
+        return Err(op.means_nothing("data", verb));
+    }
+    if !needs_id && mutation.if_version.is_some() {
+        return Err(op.means_nothing("version", verb));
+    }
+    Ok(())
+}
+
+/// A create takes its id from `data`, as a POST does; one beside it is moved there.
+fn with_id_in_data(op: &Members, mut mutation: Mutation) -> Result<Mutation, BatchError> {
+    if mutation.verb != Verb::Create {
+        return Ok(mutation);
+    }
+    let Some(id) = mutation.id.take() else { return Ok(mutation) };
+    let mut members = mutation.data.take().unwrap_or_default().into_members();
+    let id = Json::String(id);
+    if members.get("id").is_some_and(|other| *other != id) {
+        let place = &op.place;
+        return Err(BatchError(format!("`{place}.id` and `{place}.data.id` differ; give the id once")));
+    }
+    members.insert("id".to_owned(), id);
+    Ok(Mutation { data: Some(Body::from_members(members)), ..mutation })
+}
+
+/// The members of one operation, and where it stands.
+struct Members {
+    place: String,
+    members: Map<String, Json>,
+}
+
+impl Members {
+    fn verb(&mut self) -> Result<Verb, BatchError> {
+        let known = Verb::ALL.map(Verb::word);
+        let word =
+            self.text("op")?.ok_or_else(|| self.missing("op", &format!("one of {}", known.join(", "))))?;
+        Verb::ALL.into_iter().find(|verb| verb.word() == word).ok_or_else(|| {
+            let place = &self.place;
+            let message = format!("`{place}.op` must be one of {}, not `{}`", known.join(", "), shown(&word));
+            BatchError(with_suggestion(message, &word, &known))
+        })
+    }
+
+    /// A text; null is as good as nothing.
+    fn text(&mut self, key: &str) -> Result<Option<String>, BatchError> {
+        match self.members.remove(key) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(&self.at(key), "a text", &other)),
+        }
+    }
+
+    fn version(&mut self) -> Result<Option<u64>, BatchError> {
+        match self.members.remove("version") {
+            None | Some(Json::Null) => Ok(None),
+            Some(other) => match other.as_u64().filter(|version| *version > 0) {
+                Some(version) => Ok(Some(version)),
+                None => Err(wrong(&self.at("version"), "a whole number from 1 on", &other)),
+            },
+        }
+    }
+
+    fn mid(&mut self) -> Result<Option<MutationId>, BatchError> {
+        let Some(text) = self.text("mid")? else { return Ok(None) };
+        text.parse().map(Some).map_err(|error| BatchError(format!("`{}`: {error}", self.at("mid"))))
+    }
+
+    fn data(&mut self) -> Result<Option<Body>, BatchError> {
+        match self.members.remove("data") {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Object(members)) => Ok(Some(Body::from_members(members))),
+            Some(other) => Err(wrong(&self.at("data"), "an object", &other)),
+        }
+    }
+
+    fn at(&self, key: &str) -> String {
+        format!("{}.{key}", self.place)
+    }
+
+    fn missing(&self, key: &str, what: &str) -> BatchError {
+        BatchError(format!("`{}` is missing: it is {what}", self.at(key)))
+    }
+
+    fn means_nothing(&self, key: &str, verb: &str) -> BatchError {
+        BatchError(format!("`{}` means nothing to a {verb}; leave it out", self.at(key)))
+    }
+}
+
+fn only(members: &Map<String, Json>, known: &[&str], of: &str, place: &str) -> Result<(), BatchError> {
+    match members.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(stranger) => {
+            let message = format!("`{place}{}` is not a key of {of}: {}", shown(stranger), known.join(", "));
+            Err(BatchError(with_suggestion(message, stranger, known)))
+        }
+    }
+}
+
+fn wrong(place: &str, expected: &str, json: &Json) -> BatchError {
+    let got = match json {
+        Json::Number(number) => shown(&number.to_string()),
+        Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            kind_of(json).to_owned()
+        }
+    };
+    BatchError(format!("`{place}` must be {expected}, not {got}"))
+}
+
+fn with_suggestion(mut message: String, name: &str, known: &[&str]) -> String {
+    if let Some(meant) = suggestion(name, known.iter().copied()) {
+        message.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    message
+}

@@ -1,0 +1,367 @@
+//! `SqliteImport`: the one writer beside the committer, for a data folder that no server uses. It applies operations as a
+//! commit does, in one transaction that is as large as the import, in units of ordinary size.
+//!
+//! Knows no file: what an operation came from is a line number.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::apply::{Ground, Work};
+use super::evolution::{self, Target};
+use super::open::{self, DATABASE, FolderLock, OpenError};
+use super::rows::{signed, unsigned};
+use super::tables::{Catalog, Table};
+use super::{Fault, log};
+use crate::config::StoreConfig;
+use crate::env::Env;
+use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
+use crate::schema::{EntityName, FieldIndex, Generation, Schema, Value};
+use crate::store::migration::Allow;
+use crate::store::{CommitError, Idempotency, Op, OpStatus, Unit};
+
+/// How far each import of the past got. Rows beyond the newest `JOBS` are forgotten.
+const CREATE: &str = r#"
+CREATE TABLE IF NOT EXISTS "_imports" (
+    "n" INTEGER PRIMARY KEY, "job" TEXT NOT NULL UNIQUE, "at" INTEGER NOT NULL, "line" INTEGER NOT NULL,
+    "done" INTEGER NOT NULL, "created" INTEGER NOT NULL, "updated" INTEGER NOT NULL, "skipped" INTEGER NOT NULL,
+    "refused" INTEGER NOT NULL, "epoch" TEXT NOT NULL, "seq" INTEGER NOT NULL
+) STRICT
+"#;
+const JOBS: i64 = 1_000;
+
+/// References to later lines that may wait for them at once.
+const WAITING: usize = 1_000_000;
+
+/// Why an import cannot go on. What was not committed is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("the disk is full")]
+    StorageFull,
+    #[error("the database cannot be written")]
+    ReadOnly,
+    #[error("the database cannot be written: {0}")]
+    Storage(String),
+    #[error(
+        "more than {WAITING} references lead to later lines: put the records that are referred to first, or import \
+         the field in a second run with --on-conflict update"
+    )]
+    TooManyWaiting,
+}
+
+impl From<rusqlite::Error> for ImportError {
+    fn from(error: rusqlite::Error) -> ImportError {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => ImportError::StorageFull,
+            Some(rusqlite::ErrorCode::ReadOnly) => ImportError::ReadOnly,
+            _ => ImportError::Storage(error.to_string()),
+        }
+    }
+}
+
+/// How far an import got, written in the transaction of its last records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportJob {
+    /// Records up to this line are done with.
+    pub line: u64,
+    /// The end of the file was reached.
+    pub done: bool,
+    pub created: u64,
+    pub updated: u64,
+    pub skipped: u64,
+    pub refused: u64,
+}
+
+/// The writing connection of an import.
+pub struct SqliteImport {
+    conn: Connection,
+    file: PathBuf,
+    catalog: Catalog,
+    config: StoreConfig,
+    epoch: Epoch,
+    generation: Generation,
+    at: Timestamp,
+    seq: Seq,
+    floor: Seq,
+    waiting: Vec<Waiting>,
+    _lock: FolderLock,
+}
+
+/// A reference to a record of the same entity that a later line may create.
+struct Waiting {
+    line: u64,
+    entity: EntityName,
+    id: RecordId,
+    field: FieldIndex,
+    target: String,
+}
+
+impl Waiting {
+    fn op(&self) -> Op {
+        let set = vec![(self.field, Value::Text(self.target.clone()))];
+        Op::Update { entity: self.entity.clone(), id: self.id.clone(), set, if_version: None }
+    }
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    Done(OpStatus),
+    Refused(CommitError),
+    /// The unit holds too much already: close the page and apply the record in the next.
+    Full,
+}
+
+/// One unit of an import.
+pub struct Page<'a> {
+    work: Work<'a>,
+    catalog: &'a Catalog,
+    conn: &'a Connection,
+    waiting: Option<&'a mut Vec<Waiting>>,
+    half: usize,
+}
+
+/// Whether a record may refer to one that a later line creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forward {
+    Waits,
+    Refused,
+}
+
+impl SqliteImport {
+    /// Opens the database as a server does: takes the folder, adds what the schema has and the tables lack, begins an
+    /// epoch. Nothing is imported before `commit`.
+    pub fn open(
+        dir: &Path,
+        schema: &Arc<Schema>,
+        config: &StoreConfig,
+        env: &Env,
+    ) -> Result<SqliteImport, OpenError> {
+        open::require_sqlite()?;
+        let lock = FolderLock::take(dir)?;
+        open::create_if_missing(dir)?;
+        let file = dir.join(DATABASE);
+        let catalog = Catalog::of(schema);
+        let failed = |error| OpenError::of(&file, &error);
+        let mut conn = open::open_writer(&file, catalog.statements()).map_err(failed)?;
+        let allow = Allow::default();
+        let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow: &allow, env })?;
+        conn.execute_batch(CREATE).map_err(failed)?;
+        conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        Ok(SqliteImport {
+            conn,
+            file,
+            catalog,
+            config: config.clone(),
+            epoch: start.epoch,
+            generation: start.generation,
+            at: env.now(),
+            seq: start.head,
+            floor: start.floor,
+            waiting: Vec::new(),
+            _lock: lock,
+        })
+    }
+
+    /// When every record of this import is written.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// How far a job got in an earlier run.
+    pub fn job(&self, job: &str) -> Result<Option<(ImportJob, Timestamp)>, ImportError> {
+        let mut select = self.conn.prepare(
+            r#"SELECT "line", "done", "created", "updated", "skipped", "refused", "at" FROM "_imports" WHERE "job" = ?1"#,
+        )?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let number = |at: usize| row.get(at).map(unsigned);
+            let job = ImportJob {
+                line: number(0)?,
+                done: row.get(1)?,
+                created: number(2)?,
+                updated: number(3)?,
+                skipped: number(4)?,
+                refused: number(5)?,
+            };
+            Ok((job, Timestamp(row.get(6)?)))
+        };
+        Ok(select.query_row([job], read).optional()?)
+    }
+
+    /// One unit: `feed` applies operations to the page until it has enough. Its entries carry `mid`.
+    pub fn page<R>(
+        &mut self,
+        mid: MutationId,
+        forward: Forward,
+        feed: impl FnOnce(&mut Page<'_>) -> Result<R, ImportError>,
+    ) -> Result<R, ImportError> {
+        let key = Idempotency { owner: "import".into(), mid, hash: [0; 32] };
+        let unit = Unit {
+            ops: Vec::new(),
+            actor: None,
+            idempotency: Some(key),
+            generation: self.generation,
+            at: self.at,
+        };
+        let ground = Ground { conn: &self.conn, catalog: &self.catalog, config: &self.config };
+        let mut page = Page {
+            work: Work::new(ground, &unit, self.seq),
+            catalog: &self.catalog,
+            conn: &self.conn,
+            waiting: (forward == Forward::Waits).then_some(&mut self.waiting),
+            half: self.config.group_bytes / 2,
+        };
+        let answer = feed(&mut page)?;
+        let seq = page.work.close()?;
+        let grown = usize::try_from(seq.0 - self.seq.0).unwrap_or(usize::MAX);
+        if grown > 0 {
+            self.conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(seq.0)])?;
+            let bounds = (&self.config, &self.catalog.kept);
+            self.floor = log::trim(&self.conn, bounds, (self.floor, seq), grown, self.at)?;
+            self.seq = seq;
+        }
+        Ok(answer)
+    }
+
+    /// Sets the references that waited for later lines, now that all are there. Answers with the lines whose reference
+    /// leads nowhere.
+    pub fn settle(&mut self, mid: &MutationId) -> Result<Vec<(u64, CommitError)>, ImportError> {
+        let mut waiting = VecDeque::from(std::mem::take(&mut self.waiting));
+        let (most, mut refused) = (self.config.group_ops, Vec::new());
+        while !waiting.is_empty() {
+            self.page(mid.clone(), Forward::Refused, |page| {
+                while page.entries() < most
+                    && let Some(next) = waiting.front()
+                {
+                    match page.apply(next.line, &next.op())? {
+                        Applied::Full => return Ok(()),
+                        Applied::Refused(refusal) => refused.push((next.line, refusal)),
+                        Applied::Done(_) => {}
+                    }
+                    waiting.pop_front();
+                }
+                Ok(())
+            })?;
+        }
+        Ok(refused)
+    }
+
+    /// Makes everything since the last commit durable, together with how far the job is, and goes on.
+    pub fn commit(&mut self, job: &str, progress: &ImportJob) -> Result<Position, ImportError> {
+        self.conn.execute(r#"DELETE FROM "_imports" WHERE "job" = ?1"#, [job])?;
+        self.conn.execute(
+            r#"INSERT INTO "_imports" ("job", "at", "line", "done", "created", "updated", "skipped", "refused", "epoch", "seq")
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"#,
+            params![
+                job,
+                self.at.0,
+                signed(progress.line),
+                progress.done,
+                signed(progress.created),
+                signed(progress.updated),
+                signed(progress.skipped),
+                signed(progress.refused),
+                self.epoch.as_str(),
+                signed(self.seq.0)
+            ],
+        )?;
+        self.conn.execute(
+            r#"DELETE FROM "_imports" WHERE "n" <= (SELECT max("n") FROM "_imports") - ?1"#,
+            [JOBS],
+        )?;
+        self.conn.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+        Ok(Position { epoch: self.epoch.clone(), seq: self.seq })
+    }
+
+    /// Drops what was not committed, tidies the file and lets go of the folder.
+    pub fn close(self) {
+        // A reader may be in the way of the checkpoint. Then the log stays beside the file, which is as safe.
+        let _ = self.conn.execute_batch("ROLLBACK");
+        let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        tracing::debug!(file = %self.file.display(), "import closed");
+    }
+}
+
+impl Page<'_> {
+    /// Log entries of the unit so far.
+    pub fn entries(&self) -> usize {
+        self.work.mark().entries
+    }
+
+    pub fn exists(&self, entity: &str, id: &RecordId) -> Result<bool, ImportError> {
+        match self.catalog.table(entity) {
+            Some(table) => self.has(table, id.as_str()),
+            None => Ok(false),
+        }
+    }
+
+    /// Applies one operation. One that is refused leaves no trace; the unit goes on.
+    pub fn apply(&mut self, line: u64, op: &Op) -> Result<Applied, ImportError> {
+        let mark = self.work.mark();
+        if mark.entries > 0 && mark.bytes > self.half {
+            return Ok(Applied::Full);
+        }
+        let mut op = op.clone();
+        let held = self.hold_back(line, &mut op)?;
+        self.conn.prepare_cached("SAVEPOINT line")?.execute([])?;
+        match self.work.op(0, op) {
+            Ok(result) => {
+                self.conn.prepare_cached("RELEASE line")?.execute([])?;
+                self.wait(held)?;
+                Ok(Applied::Done(result.status))
+            }
+            Err(Fault::Sql(error)) => Err(error.into()),
+            Err(Fault::Refused(refusal)) => {
+                self.conn.prepare_cached("ROLLBACK TO line")?.execute([])?;
+                self.conn.prepare_cached("RELEASE line")?.execute([])?;
+                self.work.back_to(mark);
+                let crowded = matches!(refusal, CommitError::UnitTooLarge { .. }) && mark.entries > 0;
+                Ok(if crowded { Applied::Full } else { Applied::Refused(refusal) })
+            }
+        }
+    }
+
+    fn wait(&mut self, held: Vec<Waiting>) -> Result<(), ImportError> {
+        let Some(waiting) = &mut self.waiting else { return Ok(()) };
+        waiting.extend(held);
+        if waiting.len() > WAITING { Err(ImportError::TooManyWaiting) } else { Ok(()) }
+    }
+
+    /// Takes out of the operation the references to records of its own entity that are not there yet.
+    fn hold_back(&self, line: u64, op: &mut Op) -> Result<Vec<Waiting>, ImportError> {
+        if self.waiting.is_none() {
+            return Ok(Vec::new());
+        }
+        let Some(table) = self.catalog.table(op.entity()) else { return Ok(Vec::new()) };
+        let own: Vec<FieldIndex> = table
+            .references
+            .iter()
+            .filter(|(_, target)| *target == table.entity.name)
+            .map(|(field, _)| *field)
+            .collect();
+        let mut held = Vec::new();
+        for field in own {
+            let (id, value) = match op {
+                Op::Create { id, values, .. } => (&*id, values.get_mut(field.0)),
+                Op::Update { id, set, .. } => {
+                    (&*id, set.iter_mut().find(|(at, _)| *at == field).map(|(_, value)| value))
+                }
+                Op::Delete { .. } => return Ok(held),
+            };
+            let Some(value) = value else { continue };
+            let Value::Text(target) = value else { continue };
+            if target.as_str() != id.as_str() && !self.has(table, target)? {
+                let target = std::mem::take(target);
+                *value = Value::Null;
+                held.push(Waiting { line, entity: table.entity.name.clone(), id: id.clone(), field, target });
+            }
+        }
+        Ok(held)
+    }
+
+    fn has(&self, table: &Table, id: &str) -> Result<bool, ImportError> {
+        Ok(self.conn.prepare_cached(&table.exists)?.exists([id])?)
+    }
+}
