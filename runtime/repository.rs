@@ -7,6 +7,7 @@ mod body;
 mod canonical;
 mod defaults;
 mod error;
+mod filter;
 mod mutation;
 mod suggest;
 mod validate;
@@ -21,14 +22,18 @@ use crate::auth::Identity;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq};
-use crate::schema::{Entity, Generation, Schema};
-use crate::store::{At, Idempotency, Listed, OpStatus, Outcome, Query, Store, Stored, Unit};
+use crate::schema::{Entity, Generation, Schema, Value};
+use crate::store::{
+    At, Column, Condition, Count, Counted, Expand, Idempotency, Listed, OpStatus, Outcome, Query, Store,
+    StoreError, Stored, Test, Unit,
+};
 
 pub use body::{Body, BodyError};
 pub use error::{FieldError, RepositoryError};
+pub use filter::{FilterError, column, filter, search_words};
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
-pub use values::{Fault, value_from_text};
+pub use values::Fault;
 
 use validate::Validator;
 
@@ -152,29 +157,49 @@ impl Repository {
     pub fn get(&self, entity: &Entity, id: &str) -> Result<At<Stored>, RepositoryError> {
         let id = validate::address(entity, id)?;
         let at = self.store.get(&entity.name, &id).map_err(error::of_read)?;
-        match at.value {
-            Some(stored) => Ok(At {
-                epoch: at.epoch,
-                seq: at.seq,
-                floor: at.floor,
-                generation: at.generation,
-                value: stored,
-            }),
-            None => Err(RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() }),
-        }
+        present(entity, &id, at)
+    }
+
+    /// One record with what its references lead to, read on a blocking thread.
+    pub async fn find(
+        &self,
+        entity: &Entity,
+        id: &str,
+        expand: Vec<Expand>,
+    ) -> Result<At<Listed>, RepositoryError> {
+        let id = validate::address(entity, id)?;
+        let this = Condition::new(Column::Id, Test::Eq(Value::Text(id.to_string())));
+        let query = Query { filter: vec![this], expand, ..Query::all(entity.name.clone(), 1) };
+        let at = self.list(query).await?;
+        present(entity, &id, at.map(|mut listed| listed.pop()))
     }
 
     /// A page of records, read on a blocking thread. Refused with `Overloaded` when no turn comes in time.
     pub async fn list(&self, query: Query) -> Result<At<Vec<Listed>>, RepositoryError> {
+        let entity = query.entity.clone();
+        self.in_turn(&entity, move |store| store.list(&query)).await
+    }
+
+    /// How many records there are, read like a list.
+    pub async fn count(&self, count: Count) -> Result<At<Counted>, RepositoryError> {
+        let entity = count.entity.clone();
+        self.in_turn(&entity, move |store| store.count(&count)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        entity: &str,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
         let _turn = tokio::time::timeout(self.list_wait, self.lists.acquire())
             .await
             .map_err(|_| RepositoryError::Overloaded)?
             .map_err(|_| RepositoryError::Closed)?;
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.list(&query))
+        tokio::task::spawn_blocking(move || read(&*store))
             .await
             .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(error::of_read)
+            .map_err(|failure| error::of_list(failure, self.current().schema.entity(entity)))
     }
 
     /// Whether the store answers a read.
@@ -202,6 +227,11 @@ impl Repository {
             Err(other) => Err(other),
         }
     }
+}
+
+fn present<T>(entity: &Entity, id: &RecordId, at: At<Option<T>>) -> Result<At<T>, RepositoryError> {
+    at.transpose()
+        .ok_or_else(|| RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() })
 }
 
 fn entity_of<'a>(schema: &'a Schema, name: &str) -> Result<&'a Arc<Entity>, RepositoryError> {

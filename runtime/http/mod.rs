@@ -10,6 +10,7 @@ pub mod guard;
 mod health;
 pub mod identity;
 mod json_body;
+mod lists;
 mod pages;
 pub mod params;
 pub mod problem;
@@ -17,6 +18,7 @@ mod query;
 mod records;
 mod schema;
 pub mod server;
+mod shape;
 mod ws;
 
 use std::sync::Arc;

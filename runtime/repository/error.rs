@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::mutation::Mutation;
 use crate::ids::shown;
 use crate::protocol::Code;
-use crate::schema::EntityName;
-use crate::store::{CommitError, StoreError, Stored};
+use crate::schema::{Entity, EntityName};
+use crate::store::{CommitError, MOST_GROUPS, Remedy, StoreError, Stored};
 
 /// One fault of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +48,12 @@ pub enum RepositoryError {
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the Idempotency-Key was used before, for a request with other content")]
     MutationReused,
+    #[error("this would step over more than {rows} rows of {entity}; {}", advice(index))]
+    TooBroad { entity: EntityName, rows: u64, index: Vec<Arc<str>> },
+    #[error(
+        "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"
+    )]
+    TooManyGroups { entity: EntityName },
     #[error("the schema changed while the request was on its way")]
     SchemaChanged,
     #[error("the server has more requests waiting than it takes")]
@@ -78,6 +84,8 @@ impl RepositoryError {
             RepositoryError::CascadeTooLarge { .. } => Code::CascadeTooLarge,
             RepositoryError::UnitTooLarge { .. } => Code::UnitTooLarge,
             RepositoryError::MutationReused => Code::IdempotencyMismatch,
+            RepositoryError::TooBroad { .. } => Code::QueryTooBroad,
+            RepositoryError::TooManyGroups { .. } => Code::BadQuery,
             RepositoryError::SchemaChanged => Code::SchemaChanged,
             RepositoryError::Overloaded => Code::Overloaded,
             RepositoryError::Closed => Code::ShuttingDown,
@@ -162,10 +170,34 @@ pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> Reposit
     }
 }
 
+/// How to keep a read below the bound.
+fn advice(index: &[Arc<str>]) -> String {
+    if index.is_empty() {
+        return "no further index would help: narrow it by filters or longer words".to_owned();
+    }
+    let fields: Vec<String> = index.iter().map(|field| format!("\"{field}\"")).collect();
+    format!("its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
+}
+
+/// Like `of_read`, with the names of the entity's fields.
+pub(super) fn of_list(failure: StoreError, entity: Option<&Arc<Entity>>) -> RepositoryError {
+    match (failure, entity) {
+        (StoreError::TooBroad { entity: name, rows, remedy: Remedy::Index(fields) }, Some(entity)) => {
+            let index = fields.iter().map(|at| entity.at(*at).name.clone()).collect();
+            RepositoryError::TooBroad { entity: name, rows, index }
+        }
+        (failure, _) => of_read(failure),
+    }
+}
+
 pub(super) fn of_read(failure: StoreError) -> RepositoryError {
     match failure {
         StoreError::Overloaded => RepositoryError::Overloaded,
         StoreError::UnknownEntity(name) => RepositoryError::UnknownEntity(name),
+        StoreError::TooBroad { entity, rows, .. } => {
+            RepositoryError::TooBroad { entity, rows, index: Vec::new() }
+        }
+        StoreError::TooManyGroups { entity } => RepositoryError::TooManyGroups { entity },
         StoreError::Storage(cause) => RepositoryError::Read(cause),
     }
 }

@@ -12,7 +12,7 @@ use super::idempotency::{self, Recall};
 use super::images::{Images, fields_json, names_json, stored};
 use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
-use super::{Fault, log};
+use super::{Fault, log, search};
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Record, Value};
@@ -152,6 +152,7 @@ impl<'a> Work<'a> {
         let inserted = insert.raw_execute();
         drop(insert);
         self.written(at, table, &record, inserted)?;
+        search::add(self.ground.conn, table, &record)?;
         self.log(
             table,
             &record.id,
@@ -242,6 +243,7 @@ impl<'a> Work<'a> {
         self.reserve(before.len() + after.len())?;
         let updated = self.update_row(table, &new, &changed);
         self.written(at, table, &new, updated)?;
+        search::change(self.ground.conn, table, &new, &changed)?;
         let images = Images {
             before: Some(before),
             after: Some(after.clone()),
@@ -269,6 +271,7 @@ impl<'a> Work<'a> {
         self.reserve(before.len())?;
         self.ground.conn.prepare_cached(&table.delete)?.execute([record.id.as_str()])?;
         self.wrote = true;
+        search::remove(self.ground.conn, table, &record.id)?;
         self.log(table, &record.id, ChangeOp::Delete, Images { before: Some(before), ..Images::default() });
         log::bury(self.ground.conn, &table.entity.name, &record.id, record.version, self.head())?;
         Ok(())

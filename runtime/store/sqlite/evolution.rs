@@ -12,6 +12,7 @@ use super::difference::{Difference, difference};
 use super::log;
 use super::open::{FORMAT, OpenError};
 use super::rows::{signed, unsigned};
+use super::search;
 use super::stored_schema::{StoredEntity, StoredSchema};
 use super::tables::{Index, indexes, quoted};
 use crate::env::Env;
@@ -135,6 +136,7 @@ fn write(
             added_indexes.extend(added);
         }
     }
+    search::settle(transaction, schema)?;
     let epoch = Epoch::from_uuid(env.uuid_v7());
     let ended = begin_epoch(transaction, &epoch, meta.head)?;
     let (head, generation) = settle_generation(transaction, &meta, schema, env)?;

@@ -3,11 +3,13 @@
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
 mod apply;
+mod breadth;
 mod cascade;
 mod committer;
 mod counts;
 mod difference;
 mod evolution;
+mod expansion;
 mod group;
 mod idempotency;
 mod images;
@@ -16,6 +18,7 @@ mod log;
 mod open;
 mod read;
 mod rows;
+mod search;
 mod stored_schema;
 mod tables;
 
@@ -39,8 +42,8 @@ use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Schema};
 use crate::store::{
-    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store, StoreError,
-    Stored, Survey, Unit,
+    At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store,
+    StoreError, Stored, Survey, Unit,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -118,7 +121,7 @@ impl SqliteStore {
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish);
-        let reader = Reader::new(pool, config.read_wait, catalog, start.epoch, start.ended);
+        let reader = Reader::new(pool, config, catalog, start.epoch, start.ended);
         let store = Arc::new(SqliteStore { queue, reader, committer: Mutex::new(Some(committer)) });
         Ok(Opened { store, batches, generation: start.generation, report })
     }
@@ -147,6 +150,10 @@ impl Store for SqliteStore {
 
     fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
         self.reader.list(query)
+    }
+
+    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
+        self.reader.count(count)
     }
 
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{evolution, idempotency, log};
+use super::{breadth, evolution, idempotency, log};
 use crate::config::StoreConfig;
 
 pub(super) const DATABASE: &str = "tidewire.db";
@@ -207,7 +207,7 @@ pub(super) fn open_readers(
                 "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY",
             )?;
             conn.set_prepared_statement_cache_capacity(128);
-            Ok(())
+            breadth::prepare(conn)
         });
     r2d2::Pool::builder()
         .max_size(config.readers.max(1))
