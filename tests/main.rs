@@ -8,6 +8,7 @@ mod crash;
 mod floor_plan;
 mod guard;
 mod health;
+mod lists;
 mod outbox;
 mod polling;
 mod protocol_document;

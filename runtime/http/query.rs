@@ -76,7 +76,8 @@ pub(super) fn count(schema: &Schema, entity: &Entity, params: &Params) -> Result
 /// What the answer with one record shows.
 pub(super) fn shape(schema: &Arc<Schema>, entity: &Arc<Entity>, params: &Params) -> Result<Shape, Problem> {
     const TAKEN: [&str; 2] = ["expand", "fields"];
-    for (name, _) in params.iter().filter(|(name, _)| !CALLER.contains(name) && !TAKEN.contains(name)) {
+    let mut others = params.iter().filter(|(name, _)| !CALLER.contains(name) && !TAKEN.contains(name));
+    if let Some((name, _)) = others.next() {
         let mut detail = format!("a single record takes no parameter `{}`", shown(name));
         if let Some(meant) = suggestion(name, TAKEN) {
             detail.push_str(&format!("; did you mean `{meant}`?"));
@@ -155,12 +156,12 @@ fn sort(entity: &Entity, text: &str) -> Result<Vec<(Column, Direction)>, Problem
 /// A column with values that can be told apart by the database.
 fn comparable(entity: &Entity, name: &str, done: &str) -> Result<Column, Problem> {
     let column = column(entity, name)?;
-    match column {
-        Column::Field(index) if entity.at(index).kind == FieldKind::Json => {
-            Err(bad(format!("`{name}` is a json field and cannot be {done} by")))
-        }
-        _ => Ok(column),
+    if let Column::Field(index) = column
+        && entity.at(index).kind == FieldKind::Json
+    {
+        return Err(bad(format!("`{name}` is a json field and cannot be {done} by")));
     }
+    Ok(column)
 }
 
 pub(super) fn bad(detail: String) -> Problem {

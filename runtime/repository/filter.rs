@@ -58,6 +58,19 @@ const OPERATORS: [(&str, Operator); 10] = [
     ("null", Operator::Null),
 ];
 
+/// What other APIs call them.
+const OTHER_WORDS: [(&str, &str); 9] = [
+    ("ge", "gte"),
+    ("le", "lte"),
+    ("neq", "ne"),
+    ("not", "ne"),
+    ("like", "contains"),
+    ("ilike", "contains"),
+    ("startswith", "starts"),
+    ("prefix", "starts"),
+    ("isnull", "null"),
+];
+
 /// What can be asked of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
@@ -146,7 +159,9 @@ fn target(entity: &Entity, name: &str) -> Result<(Column, Operator), FilterError
     }
     let words = OPERATORS.map(|(word, _)| word);
     let mut message = format!("`{}`: there is no operator `{}`", shown(name), shown(word));
-    match suggestion(&word.to_lowercase(), words) {
+    let lower = word.to_lowercase();
+    let other = OTHER_WORDS.iter().find(|(other, _)| *other == lower).map(|(_, ours)| *ours);
+    match other.or_else(|| suggestion(&lower, words)) {
         Some(meant) => message.push_str(&format!("; did you mean `{meant}`?")),
         None => message.push_str(&format!(", only {}", words.join(", "))),
     }

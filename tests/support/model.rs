@@ -562,10 +562,7 @@ fn value(record: &Record, column: Column) -> Value {
 fn meets(entity: &Entity, record: &Record, filter: &[Condition], search: &[String]) -> bool {
     let texts = entity.fields.iter().zip(&record.values).filter(|(field, _)| field.search);
     let texts: Vec<Vec<String>> = texts
-        .filter_map(|(_, value)| match value {
-            Value::Text(text) => Some(tokens(text)),
-            _ => None,
-        })
+        .filter_map(|(_, value)| if let Value::Text(text) = value { Some(tokens(text)) } else { None })
         .collect();
     filter.iter().all(|condition| passes(&value(record, condition.column), &condition.test))
         && search.iter().all(|word| texts.iter().any(|text| holds(text, &tokens(word))))
@@ -579,10 +576,7 @@ fn passes(value: &Value, test: &Test) -> bool {
     if value.is_null() {
         return false;
     }
-    let text = || match value {
-        Value::Text(text) => text.as_str(),
-        _ => panic!("no text: {value:?}"),
-    };
+    let text = || if let Value::Text(text) = value { text.as_str() } else { panic!("no text: {value:?}") };
     match test {
         Test::Eq(other) => compare(value, other).is_eq(),
         Test::Ne(other) => compare(value, other).is_ne(),
@@ -632,7 +626,7 @@ fn compare(left: &Value, right: &Value) -> Ordering {
         (_, Value::Null) => Ordering::Greater,
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::Int(left), Value::Int(right)) => left.cmp(right),
-        (Value::Float(left), Value::Float(right)) => left.total_cmp(right),
+        (Value::Float(left), Value::Float(right)) => left.partial_cmp(right).unwrap(),
         (Value::Text(left) | Value::Json(left), Value::Text(right) | Value::Json(right)) => left.cmp(right),
         _ => panic!("{left:?} and {right:?} are of two types"),
     }

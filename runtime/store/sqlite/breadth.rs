@@ -53,23 +53,32 @@ pub(super) fn remedy_of_count(entity: &Entity, count: &Count) -> Remedy {
 }
 
 /// An index first holds the fields that have one value each, then those that decide the order, or else the one that is
-/// kept within a range. One that is there already did not help.
+/// kept within a range. For an order it must hold nothing further, since the id is to come next. One that is there
+/// already did not help.
 fn remedy(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<FieldIndex>) -> Remedy {
-    let equal: Vec<FieldIndex> = fields(filter, is_equality).collect();
-    let range: Vec<FieldIndex> = fields(filter, is_range).take(1).collect();
-    for after in [order, range] {
-        let mut wanted: Vec<FieldIndex> = Vec::new();
-        for at in equal.iter().chain(&after) {
-            if !wanted.contains(at) && entity.at(*at).kind != FieldKind::Json {
-                wanted.push(*at);
-            }
-        }
-        let known = indexes(entity).any(|index| index.starts_with(&wanted));
-        if search.is_empty() && !wanted.is_empty() && !known {
-            return Remedy::Index(wanted);
+    let equal = || fields(filter, is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
+    let ordered = distinct(equal().chain(order.iter().copied()));
+    if !search.is_empty() {
+        return Remedy::Narrow;
+    }
+    if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
+        return Remedy::Index(ordered);
+    }
+    let ranged = distinct(equal().chain(fields(filter, is_range).take(1)));
+    if ranged.is_empty() || indexes(entity).any(|index| index.starts_with(&ranged)) {
+        return Remedy::Narrow;
+    }
+    Remedy::Index(ranged)
+}
+
+fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {
+    let mut distinct = Vec::new();
+    for at in fields {
+        if !distinct.contains(&at) {
+            distinct.push(at);
         }
     }
-    Remedy::Narrow
+    distinct
 }
 
 /// Whether the entries of one index are all that the count needs to look at.
@@ -102,6 +111,7 @@ fn indexes(entity: &Entity) -> impl Iterator<Item = Vec<FieldIndex>> {
     entity.indexes.iter().cloned().chain(single.map(|(at, _)| vec![FieldIndex(at)]))
 }
 
+/// The fields with a condition of this kind.
 fn fields(filter: &[Condition], kind: fn(&Test) -> bool) -> impl Iterator<Item = FieldIndex> {
     filter
         .iter()
