@@ -16,6 +16,7 @@ mod realtime;
 mod repository;
 mod rest;
 mod schema_files;
+mod search;
 mod server;
 mod session;
 mod slow_reader;
