@@ -22,8 +22,8 @@ use crate::realtime::reader::Reader;
 use crate::realtime::session::Surroundings;
 use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
-use crate::store::Store;
-use crate::store::sqlite::{OpenError, OpenReport, SqliteStore};
+use crate::store::sqlite::{Evolved, OpenError, OpenReport, SqliteStore};
+use crate::store::{LogLimit, Store};
 
 /// A server that is ready to run.
 pub struct App {
@@ -67,7 +67,8 @@ impl App {
         let store: Arc<dyn Store> = opened.store.clone();
 
         let live = &config.realtime;
-        let ring = Arc::new(Ring::new(report.epoch.clone(), report.head, live.ring_changes, live.ring_bytes));
+        let kept = LogLimit { changes: live.ring_changes, bytes: live.ring_bytes };
+        let ring = Arc::new(Ring::new(report.epoch.clone(), report.head, generation, kept));
         let runtime = LiveRuntime::start().map_err(AppError::Runtime)?;
         let (channels, awaited, channels_task) = {
             let _on_the_live_runtime = runtime.handle().enter();
@@ -81,7 +82,7 @@ impl App {
             epoch: report.epoch.clone(),
             config: Arc::new(live.clone()),
         };
-        let reader = Reader::new(store.clone(), ring, generation, live);
+        let reader = Reader::new(store.clone(), ring, live);
         let websockets = WebSocketManager::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, &config.store, env.clone()));
@@ -115,6 +116,13 @@ impl App {
 
     pub fn event_bus(&self) -> &EventBus {
         &self.event_bus
+    }
+
+    /// The way to another schema while the server runs.
+    pub fn reshaper(&self) -> Reshaper {
+        let (store, repository, websockets) =
+            (self.store.clone(), self.repository.clone(), self.websockets.clone());
+        Reshaper { store, repository, websockets }
     }
 
     /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
@@ -153,6 +161,25 @@ impl App {
         }
         channels_task.abort();
         Ok(())
+    }
+}
+
+/// Changes the schema of a running server. Cheap to clone.
+#[derive(Clone)]
+pub struct Reshaper {
+    store: Arc<SqliteStore>,
+    repository: Arc<Repository>,
+    websockets: Arc<WebSocketManager>,
+}
+
+impl Reshaper {
+    /// Brings database, requests and live connections to another schema, as far as nothing is lost; otherwise nothing
+    /// changes, and the error is the plan with what stands in its way.
+    pub async fn reshape(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
+        let evolved = self.store.evolve(schema.clone()).await?;
+        self.repository.adopt(Current { schema: schema.clone(), generation: evolved.generation });
+        self.websockets.adopt(schema, evolved.generation);
+        Ok(evolved)
     }
 }
 

@@ -33,7 +33,7 @@ pub use error::{FieldError, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
-pub use values::Fault;
+pub use values::{Fault, value_of_text};
 
 use validate::Validator;
 
@@ -163,13 +163,13 @@ impl Repository {
     /// One record with what its references lead to, read on a blocking thread.
     pub async fn find(
         &self,
-        entity: &Entity,
+        (entity, generation): (&Entity, Generation),
         id: &str,
         expand: Vec<Expand>,
     ) -> Result<At<Listed>, RepositoryError> {
         let id = validate::address(entity, id)?;
         let this = Condition::new(Column::Id, Test::Eq(Value::Text(id.to_string())));
-        let query = Query { filter: vec![this], expand, ..Query::all(entity.name.clone(), 1) };
+        let query = Query { filter: vec![this], expand, ..Query::all(entity.name.clone(), generation, 1) };
         let at = self.list(query).await?;
         present(entity, &id, at.map(|mut listed| listed.pop()))
     }

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use tidewire::config::StoreConfig;
 use tidewire::ids::RecordId;
 use tidewire::schema::{Entity, Field, FieldIndex, Schema, Value};
-use tidewire::store::{Op, Query, Store};
+use tidewire::store::migration::Allow;
+use tidewire::store::{Op, Query, Store, Unit};
 
 use crate::support::random::Random;
 use crate::support::studio::*;
@@ -17,7 +18,7 @@ use crate::support::studio::*;
 /// Ids of the records that hold every word, by the store.
 fn found(store: &dyn Store, entity: &str, words: &[&str]) -> BTreeSet<RecordId> {
     let search = words.iter().map(|word| (*word).to_owned()).collect();
-    let query = Query { search, ..Query::all(entity, 1_000) };
+    let query = Query { search, ..Query::all(entity, store.head().unwrap().generation, 1_000) };
     store.list(&query).unwrap().value.into_iter().map(|listed| listed.id).collect()
 }
 
@@ -27,7 +28,7 @@ fn found_by_hand(store: &dyn Store, words: &[&str]) -> BTreeSet<RecordId> {
         let title = title.to_lowercase().replace('é', "e");
         words.iter().all(|word| title.split(' ').any(|other| other.starts_with(word)))
     };
-    let rows = store.list(&Query::all("Task", 1_000)).unwrap().value;
+    let rows = store.list(&Query::all("Task", store.head().unwrap().generation, 1_000)).unwrap().value;
     let title = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["title"].clone();
     let rows = rows.into_iter().filter(|row| title(&row.stored.json).as_str().is_some_and(holds));
     rows.map(|row| row.id).collect()
@@ -145,7 +146,8 @@ async fn a_field_that_becomes_searched_is_searched_in_old_records() {
     let opened = reopen(&["body", "rank", "number"]);
     assert_eq!(found(&*opened.store, "Note", &["fish", "red"]), [id(1)].into());
     let change = update("Note", 2, [(FieldIndex(2), words("Fourteen")), (FieldIndex(1), Value::Null)]);
-    opened.store.commit(unit([change, delete("Note", 1)])).await.unwrap();
+    let unit = unit([change, delete("Note", 1)]);
+    opened.store.commit(Unit { generation: opened.generation, ..unit }).await.unwrap();
     assert_eq!(found(&*opened.store, "Note", &["four"]), [id(2)].into());
     assert_eq!(found(&*opened.store, "Note", &["blue"]).len(), 0);
     close(opened).await;
@@ -180,4 +182,50 @@ async fn the_index_of_an_entity_goes_with_it_and_no_plural_is_in_its_way() {
     close(open(folder.path(), Schema::new([of("tasks_data", "TasksData")]), &StoreConfig::default())).await;
     assert_eq!(tables(folder.path()) * 3, before);
     check_tables(folder.path(), "tasks_data");
+}
+
+#[tokio::test]
+async fn values_that_a_migration_writes_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrate = |schema: &Schema, allow: &Allow| {
+        tidewire::store::sqlite::migrate(folder.path(), schema, allow, &tidewire::env::Env::system()).unwrap()
+    };
+    let both = |first: &str, second: &str, required: bool| {
+        let body = || searched(Field { required, ..field("body", text()) });
+        Schema::new([entity("First", first, vec![body()]), entity("Second", second, vec![body()])])
+    };
+    let opened = open(folder.path(), both("ones", "twos", false), &StoreConfig::default());
+    let ops = [create("First", 1, vec![words("alpha")]), create("Second", 2, vec![words("beta")])];
+    opened.store.commit(unit(ops)).await.unwrap();
+    opened.store.commit(unit([create("First", 3, vec![Value::Null])])).await.unwrap();
+    close(opened).await;
+
+    // The tables exchange their names, and with them what the indexes of those names speak of.
+    migrate(&both("twos", "ones", false), &Allow::default());
+    let opened = open(folder.path(), both("twos", "ones", false), &StoreConfig::default());
+    assert_eq!(found(&*opened.store, "First", &["alpha"]), [id(1)].into());
+    assert_eq!(found(&*opened.store, "Second", &["alpha"]).len(), 0);
+    assert_eq!(found(&*opened.store, "Second", &["beta"]), [id(2)].into());
+    close(opened).await;
+
+    let backfill = [("First.body".to_owned(), words("gamma"))].into_iter().collect();
+    migrate(&both("twos", "ones", true), &Allow { backfill, ..Allow::default() });
+    let opened = open(folder.path(), both("twos", "ones", true), &StoreConfig::default());
+    assert_eq!(found(&*opened.store, "First", &["gamma"]), [id(3)].into());
+    close(opened).await;
+    ["ones", "twos"].iter().for_each(|plural| check_tables(folder.path(), plural));
+}
+
+#[tokio::test]
+async fn a_running_server_builds_the_index_of_a_new_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open(folder.path(), notes(&[]), &StoreConfig::default());
+    opened.store.commit(unit([note(1, "one fish", "red")])).await.unwrap();
+    let evolved = opened.store.evolve(std::sync::Arc::new(notes(&["body"]))).await.unwrap();
+    assert_eq!(found(&*opened.store, "Note", &["fish"]), [id(1)].into());
+    let more = Unit { generation: evolved.generation, ..unit([note(2, "two fish", "blue")]) };
+    opened.store.commit(more).await.unwrap();
+    assert_eq!(found(&*opened.store, "Note", &["fish"]).len(), 2);
+    close(opened).await;
+    check_tables(folder.path(), "notes");
 }

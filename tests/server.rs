@@ -111,7 +111,12 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
     let puppet = Arc::new(Puppet::default());
     let config = Arc::new(Config::default());
     let live = &config.realtime;
-    let ring = Arc::new(Ring::new(epoch(), Seq(1), live.ring_changes, live.ring_bytes));
+    let ring = Arc::new(Ring::new(
+        epoch(),
+        Seq(1),
+        Generation(1),
+        tidewire::store::LogLimit { changes: live.ring_changes, bytes: live.ring_bytes },
+    ));
     let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system());
     let around = Surroundings {
         schema: entities::schema(),
@@ -119,7 +124,7 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         epoch: epoch(),
         config: Arc::new(live.clone()),
     };
-    let reader = Reader::new(puppet.clone(), ring, Generation(1), live);
+    let reader = Reader::new(puppet.clone(), ring, live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();

@@ -411,7 +411,7 @@ async fn lists_filter_sort_and_page(studio: Studio) {
     }
     let (priority, title) = (Column::Field(PRIORITY), Column::Field(TITLE));
     let (up, down) = (Direction::Ascending, Direction::Descending);
-    let all = Query::all("Task", 100);
+    let all = Query::all("Task", Generation(1), 100);
     let sorted = |sort: &[(Column, Direction)]| Query { sort: sort.to_vec(), ..all.clone() };
     assert_eq!(paged(&studio, &sorted(&[])), [1, 2, 3, 4, 5, 6]);
     assert_eq!(paged(&studio, &sorted(&[(priority, up)])), [1, 5, 2, 3, 4, 6]);
@@ -474,7 +474,7 @@ async fn searches_find_words_by_their_beginnings(studio: Studio) {
     studio.commit([task(7, [])]).await.unwrap();
     let found = |search: &[&str]| {
         let search = search.iter().map(|word| (*word).to_owned()).collect();
-        paged(&studio, &Query { search, ..Query::all("Task", 100) })
+        paged(&studio, &Query { search, ..Query::all("Task", Generation(1), 100) })
     };
     assert_eq!(found(&["cafe"]), [1, 2]);
     assert_eq!(found(&["CAF\u{c9}"]), [1, 2]);
@@ -512,6 +512,7 @@ async fn counts_agree_with_lists(studio: Studio) {
     }
     let (title, all) = (Column::Field(TITLE), || Count {
         entity: "Task".into(),
+        generation: Generation(1),
         filter: vec![],
         search: vec![],
         group: None,
@@ -537,7 +538,7 @@ async fn references_are_followed_as_of_the_list(studio: Studio) {
         .unwrap();
     let of = |field, then| Expand { field, then };
     let up = of(PARENT, vec![of(PARENT, vec![of(OWNER, vec![])]), of(PROJECT, vec![])]);
-    let query = Query { expand: vec![of(PROJECT, vec![]), up], ..Query::all("Task", 10) };
+    let query = Query { expand: vec![of(PROJECT, vec![]), up], ..Query::all("Task", Generation(1), 10) };
     let rows = studio.store.list(&query).unwrap().value;
     let json = |entity: &str, n| studio.json(entity, &id(n)).unwrap();
     assert_eq!(
@@ -652,7 +653,7 @@ async fn unknown_entities_are_named(studio: Studio) {
     let unknown = StoreError::UnknownEntity("Planet".into());
     let epoch = studio.store.head().unwrap().epoch;
     let scope = Scope::Entity("Planet".into());
-    let query = Query::all("Planet", 1);
+    let query = Query::all("Planet", Generation(1), 1);
     assert_eq!(studio.store.get("Planet", &id(1)).unwrap_err(), unknown);
     assert_eq!(studio.store.list(&query).unwrap_err(), unknown);
     assert_eq!(studio.store.survey(&scope, &Position { epoch, seq: Seq(0) }).unwrap_err(), unknown);

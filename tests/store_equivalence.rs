@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Value};
+use tidewire::schema::{FieldIndex, Generation, Value};
 use tidewire::store::{
     Column, CommitError, Condition, Count, Direction, Expand, LogPage, Op, Outcome, Query, Scope, Test, Unit,
 };
@@ -133,6 +133,7 @@ fn count() -> impl Strategy<Value = Count> {
     ];
     (prop::collection::vec(condition(), 0..3), search(), group).prop_map(|(filter, search, group)| Count {
         entity: "Task".into(),
+        generation: Generation(1),
         filter,
         search,
         group,
@@ -151,7 +152,7 @@ fn query() -> impl Strategy<Value = Query> {
     let filter = prop::collection::vec(condition(), 0..3);
     (sort, filter, search(), 1..5usize, any::<bool>()).prop_map(|(sort, filter, search, limit, deep)| {
         let expand = if deep { expand() } else { vec![] };
-        Query { sort, filter, search, expand, ..Query::all("Task", limit) }
+        Query { sort, filter, search, expand, ..Query::all("Task", Generation(1), limit) }
     })
 }
 

@@ -19,6 +19,7 @@ use crate::ids::Seq;
 use crate::protocol::View;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
 use crate::protocol::wire::text_frame;
+use crate::schema::Generation;
 use crate::store::{CommitBatch, Scope};
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
@@ -36,6 +37,8 @@ pub struct Attach {
     pub channel: Arc<str>,
     pub scope: Scope,
     pub view: View,
+    /// Schema generation under which scope and view were made.
+    pub generation: Generation,
     pub from: From,
 }
 
@@ -196,6 +199,11 @@ impl ChannelManager {
     }
 
     fn attach(&mut self, attach: Attach) {
+        if attach.generation < self.ring.generation() {
+            // The connection is about to learn of the new schema, and starts anew.
+            attach.outbox.void();
+            return;
+        }
         match attach.from.clone() {
             From::Now { request_id } => {
                 let (at, lag) = (self.groups.position(), attach.outbox.lag());

@@ -134,7 +134,28 @@ impl Groups {
             self.remove_group(&channel);
         }
         self.position = batch.last();
+        if batch.changes.iter().any(|change| change.op == ChangeOp::Schema) {
+            self.void_before(batch.last());
+        }
         counts
+    }
+
+    /// The records have another shape from `seq` on: whoever was attached before it starts anew.
+    fn void_before(&mut self, seq: Seq) {
+        let mut emptied = Vec::new();
+        for group in self.groups.values_mut() {
+            group.members.retain(|_, member| {
+                let stays = member.from >= seq;
+                if !stays {
+                    member.outbox.void();
+                }
+                stays
+            });
+            if group.members.is_empty() {
+                emptied.push(group.channel.clone());
+            }
+        }
+        emptied.iter().for_each(|channel| self.remove_group(channel));
     }
 
     fn find_hits(&mut self, batch: &CommitBatch) -> Vec<Arc<str>> {

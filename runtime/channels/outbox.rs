@@ -150,6 +150,12 @@ impl Outbox {
         self.reader.wake();
     }
 
+    /// Voids every attachment, as if the outbox had run over: what they were made for is no more.
+    pub fn void(&self) {
+        self.queue.lock().fall_behind();
+        self.reader.wake();
+    }
+
     /// Takes everything that waits, at most about `max_bytes` of it; what is taken is written, come what may.
     pub fn drain(&self, max_bytes: usize) -> Drained {
         let mut queue = self.queue.lock();

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::ids::{Epoch, Seq};
+use crate::schema::Generation;
 use crate::store::{Change, CommitBatch, LogLimit};
 
 /// Recent batches without a hole: everything after `floor` up to `last`.
 #[derive(Debug)]
 pub struct Ring {
     epoch: Epoch,
-    max_changes: usize,
-    max_bytes: usize,
+    limit: LogLimit,
     /// Held for the time of a push or of collecting a page; never across an await.
     held: RwLock<Held>,
 }
@@ -27,13 +27,22 @@ struct Held {
     bytes: usize,
     floor: Seq,
     last: Seq,
+    /// Schema generation of the last position.
+    generation: Generation,
 }
 
 impl Ring {
-    /// `head`: the position at which the writer of `epoch` started.
-    pub fn new(epoch: Epoch, head: Seq, max_changes: usize, max_bytes: usize) -> Ring {
-        let held = Held { batches: VecDeque::new(), changes: 0, bytes: 0, floor: head, last: head };
-        Ring { epoch, max_changes, max_bytes, held: RwLock::new(held) }
+    /// Begins at `head`, where the writer of `epoch` started, under `generation`. Holds at most `limit`, and always the
+    /// newest batch.
+    pub fn new(epoch: Epoch, head: Seq, generation: Generation, limit: LogLimit) -> Ring {
+        let held =
+            Held { batches: VecDeque::new(), changes: 0, bytes: 0, floor: head, last: head, generation };
+        Ring { epoch, limit, held: RwLock::new(held) }
+    }
+
+    /// Schema generation of the last position.
+    pub fn generation(&self) -> Generation {
+        self.held.read().generation
     }
 
     pub fn epoch(&self) -> &Epoch {
@@ -44,10 +53,11 @@ impl Ring {
     pub fn push(&self, batch: Arc<CommitBatch>) {
         let mut held = self.held.write();
         held.last = batch.last();
+        held.generation = batch.changes.last().map_or(held.generation, |change| change.generation);
         held.changes += batch.changes.len();
         held.bytes += bytes_of(&batch);
         held.batches.push_back(batch);
-        while held.batches.len() > 1 && (held.changes > self.max_changes || held.bytes > self.max_bytes) {
+        while held.batches.len() > 1 && (held.changes > self.limit.changes || held.bytes > self.limit.bytes) {
             let Some(oldest) = held.batches.pop_front() else { break };
             held.changes -= oldest.changes.len();
             held.bytes -= bytes_of(&oldest);

@@ -26,6 +26,8 @@ pub enum Command {
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
+    /// Show or make the changes that the schema files ask of the records.
+    Migrate(MigrateArguments),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -36,6 +38,69 @@ pub struct CheckArguments {
     /// Print a JSON array of diagnostics instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MigrateArguments {
+    #[command(subcommand)]
+    pub command: Migrate,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Migrate {
+    /// Print the steps, and what stands in their way; changes nothing, also beside a running server.
+    Plan {
+        #[command(flatten)]
+        folders: Folders,
+        #[command(flatten)]
+        allow: AllowArguments,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the steps, in one transaction; before values are lost, the database is copied to `backups/` in the data folder.
+    Apply {
+        #[command(flatten)]
+        folders: Folders,
+        #[command(flatten)]
+        allow: AllowArguments,
+    },
+    /// Print where the database stands and whether the schema files fit it.
+    Status {
+        #[command(flatten)]
+        folders: Folders,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where schemas and records are.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Folders {
+    /// Folder of the schema files.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
+    pub schemas: PathBuf,
+    /// Folder of the database.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA", default_value = "data")]
+    pub data: PathBuf,
+}
+
+/// What may happen to records. Each may be given several times.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AllowArguments {
+    /// Drop this entity with its records, or this field with its values: `Task` or `Task.notes`.
+    #[arg(long, value_name = "NAME")]
+    pub allow_drop: Vec<String>,
+    /// Convert the values of this field to its new type, when all of them convert.
+    #[arg(long, value_name = "ENTITY.FIELD")]
+    pub allow_retype: Vec<String>,
+    /// Convert the values of this field, and empty those that do not convert, or give them the field's default.
+    #[arg(long, value_name = "ENTITY.FIELD")]
+    pub allow_clear: Vec<String>,
+    /// Give this value to the records that have none: `Task.due=2026-01-01`.
+    #[arg(long, value_name = "ENTITY.FIELD=VALUE")]
+    pub backfill: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::arguments::{DevArguments, LogForm};
-use super::demo;
-use crate::app::App;
+use super::watch::{Files, Watch};
+use super::{demo, migrate};
+use crate::app::{App, AppError};
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::env::Env;
@@ -72,8 +73,13 @@ async fn serve_loaded(
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
-    let app = App::open(config, Arc::new(loaded.schema), Env::system())
-        .map_err(|error| format!("error: {error}"))?;
+    let folders = migrate::folders(&config.schemas, &config.data);
+    let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
+    let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color);
+    let app = App::open(config, Arc::new(loaded.schema), Env::system()).map_err(|error| match error {
+        AppError::Store(error) => migrate::explain(&error, &folders),
+        AppError::Runtime(error) => format!("error: {error}"),
+    })?;
     let mut text = summary;
     if public.is_dir() {
         let _ = writeln!(text, "  public      {} at /", public.display());
@@ -88,7 +94,7 @@ async fn serve_loaded(
     );
     for (what, names) in [
         ("new tables", &found.report.created_tables),
-        ("new columns", &found.report.added_columns),
+        ("changes", &found.report.changes),
         ("new indexes", &found.report.added_indexes),
     ] {
         if !names.is_empty() {
@@ -117,7 +123,21 @@ async fn serve_loaded(
     }
     let _ = writeln!(text, "  stop with Ctrl-C");
     say(&text);
-    app.run(listener, stop_signal()).await.map_err(|error| format!("error: {error}"))?;
+    let reshaper = app.reshaper();
+    let followed = async {
+        match Watch::start(&files.folders.schemas) {
+            Ok(watch) => watch.follow(files, reshaper, say).await,
+            Err(error) => {
+                tracing::warn!("{error}; restart to take a change of the schema files");
+                std::future::pending().await
+            }
+        }
+    };
+    let served = tokio::select! {
+        served = app.run(listener, stop_signal()) => served,
+        () = followed => Ok(()),
+    };
+    served.map_err(|error| format!("error: {error}"))?;
     say("stopped\n");
     Ok(())
 }

@@ -6,3 +6,5 @@ pub mod arguments;
 pub mod check;
 mod demo;
 pub mod dev;
+pub mod migrate;
+mod watch;

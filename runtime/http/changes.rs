@@ -29,6 +29,7 @@ async fn changes(
     let question = question(&Params::parse(query.as_deref())?, state.config.realtime.poll_wait.as_secs())?;
     let answer = state.websockets.poll(question).await.map_err(|error| match error {
         StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
+        StoreError::StaleGeneration => Problem::new(Code::SchemaChanged, error.to_string()),
         StoreError::UnknownEntity(_)
         | StoreError::TooBroad { .. }
         | StoreError::TooManyGroups { .. }

@@ -22,11 +22,11 @@ use crate::store::{At, Column, Counted, Listed};
 pub(super) async fn list(
     State(state): State<AppState>,
     _: Caller,
-    Collection { schema, entity }: Collection,
+    Collection { current, entity }: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
-    let request = ListRequest::parse(&schema, &entity, &params, &state.config.http)?;
+    let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
     let mut page = state.repository.list(request.query.clone()).await?;
     let next = request.page(&mut page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
@@ -56,11 +56,11 @@ fn page_json(page: &At<Vec<Listed>>, shape: &Shape, next: Option<&str>) -> Resul
 pub(super) async fn count(
     State(state): State<AppState>,
     _: Caller,
-    Collection { schema, entity }: Collection,
+    Collection { current, entity }: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
-    let count = query::count(&schema, &entity, &params)?;
+    let count = query::count(&current, &entity, &params)?;
     let group = count.group;
     let counted = state.repository.count(count).await?;
     let response = with_position(StatusCode::OK, &counted.epoch, counted.seq);

@@ -12,7 +12,7 @@ use super::shape::Shape;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::Code;
-use crate::repository::{FilterError, column, filter, search_words, suggestion};
+use crate::repository::{Current, FilterError, column, filter, search_words, suggestion};
 use crate::schema::{Entity, FieldKind, Schema, Value};
 use crate::store::{Column, Condition, Count, Direction, Listed, Query};
 
@@ -36,11 +36,12 @@ pub(super) struct ListRequest {
 
 impl ListRequest {
     pub(super) fn parse(
-        schema: &Arc<Schema>,
+        current: &Current,
         entity: &Arc<Entity>,
         params: &Params,
         config: &HttpConfig,
     ) -> Result<ListRequest, Problem> {
+        let Current { schema, generation } = current;
         refuse(params, &["group"], "a list; ask for the count")?;
         let sort_text = params.one("sort")?.unwrap_or_default();
         let sort = sort(entity, sort_text)?;
@@ -49,9 +50,9 @@ impl ListRequest {
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
         let (filter, search) = conditions(schema, entity, params)?;
         let shape = Shape::parse(schema, entity, params)?;
-        let expand = shape.expand().to_vec();
-        let query =
-            Query { entity: entity.name.clone(), filter, search, sort, after, limit: limit + 1, expand };
+        let (expand, generation) = (shape.expand().to_vec(), *generation);
+        let entity = entity.name.clone();
+        let query = Query { entity, generation, filter, search, sort, after, limit: limit + 1, expand };
         Ok(ListRequest { query, shape, limit, order })
     }
 
@@ -66,11 +67,11 @@ impl ListRequest {
 }
 
 /// A count, in groups or not.
-pub(super) fn count(schema: &Schema, entity: &Entity, params: &Params) -> Result<Count, Problem> {
+pub(super) fn count(current: &Current, entity: &Entity, params: &Params) -> Result<Count, Problem> {
     refuse(params, &["sort", "limit", "cursor", "expand", "fields"], "a count")?;
     let group = params.one("group")?.map(|name| comparable(entity, name, "grouped")).transpose()?;
-    let (filter, search) = conditions(schema, entity, params)?;
-    Ok(Count { entity: entity.name.clone(), filter, search, group })
+    let (filter, search) = conditions(&current.schema, entity, params)?;
+    Ok(Count { entity: entity.name.clone(), generation: current.generation, filter, search, group })
 }
 
 /// What the answer with one record shows.

@@ -21,9 +21,9 @@ use super::problem::Problem;
 use super::{AppState, conditions, lists, query};
 use crate::ids::{Epoch, RecordId, Seq, shown};
 use crate::protocol::Code;
-use crate::repository::{Mutation, Written};
+use crate::repository::{Current, Mutation, Written};
+use crate::schema::Entity;
 use crate::schema::value::write_json_of;
-use crate::schema::{Entity, Schema};
 use crate::store::{OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 /// The entity that a path names.
 pub(super) struct Collection {
-    pub(super) schema: Arc<Schema>,
+    pub(super) current: Current,
     pub(super) entity: Arc<Entity>,
 }
 
@@ -56,7 +56,7 @@ impl FromRequestParts<AppState> for Collection {
 
 /// The entity and the id that a path names. Whether the id can be one is the repository's business.
 struct Target {
-    schema: Arc<Schema>,
+    current: Current,
     entity: Arc<Entity>,
     id: String,
 }
@@ -69,9 +69,9 @@ impl FromRequestParts<AppState> for Target {
         // A User may be called "count": the route of counts has no id, and is still the address of that record's writes.
         let id = if segments.len() > 1 { segments.pop() } else { None };
         let id = id.unwrap_or_else(|| "count".to_owned());
-        let Collection { schema, entity } =
+        let Collection { current, entity } =
             collection(state, segments.first().map_or("", |plural| plural.as_str()))?;
-        Ok(Target { schema, entity, id })
+        Ok(Target { current, entity, id })
     }
 }
 
@@ -84,9 +84,9 @@ async fn segments(parts: &mut Parts, state: &AppState) -> Result<Vec<String>, Pr
 }
 
 fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
-    let schema = state.schema();
-    match schema.by_plural(plural).cloned() {
-        Some(entity) => Ok(Collection { schema, entity }),
+    let current = state.repository.current();
+    match current.schema.by_plural(plural).cloned() {
+        Some(entity) => Ok(Collection { current, entity }),
         None => {
             let detail = format!("there is no entity at /api/{}", shown(plural));
             Err(Problem::new(Code::UnknownEntity, detail))
@@ -98,16 +98,16 @@ fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
 async fn read(
     State(state): State<AppState>,
     _: Caller,
-    Target { schema, entity, id }: Target,
+    Target { current, entity, id }: Target,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let shape = query::shape(&schema, &entity, &Params::parse(uri.query())?)?;
+    let shape = query::shape(&current.schema, &entity, &Params::parse(uri.query())?)?;
     if shape.is_whole() {
         let found = state.repository.get(&entity, &id)?;
         let response = with_position(StatusCode::OK, &found.epoch, found.seq);
         return Ok(with_record(response, &found.value));
     }
-    let found = state.repository.find(&entity, &id, shape.expand().to_vec()).await?;
+    let found = state.repository.find((&entity, current.generation), &id, shape.expand().to_vec()).await?;
     let mut json = Vec::with_capacity(found.value.stored.json.len());
     shape.write(&found.value, &mut json)?;
     let response = with_position(StatusCode::OK, &found.epoch, found.seq);

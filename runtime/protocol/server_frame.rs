@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::codes::{Code, Retry};
 use super::view::View;
 use crate::ids::{Epoch, Seq, Timestamp};
+use crate::schema::Generation;
 use crate::schema::value::write_json_of;
 
 /// What happened to a record, as a subscriber sees it.
@@ -179,6 +180,12 @@ pub struct LimitsPayload {
 #[serde(rename_all = "camelCase")]
 pub struct DrainPayload {
     pub reconnect_in_ms: u64,
+}
+
+/// Payload of `schema:changed`: entities have another shape, and every channel is sent anew.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct SchemaChangedPayload {
+    pub generation: Generation,
 }
 
 /// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already. `truncated`: the client's limit is

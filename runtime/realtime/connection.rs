@@ -10,19 +10,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_util::sync::CancellationToken;
 
 use super::offenders::Offenders;
 use super::reader::Reader;
-use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session};
+use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
 use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Drained, Outbox};
 use crate::channels::{Attach, Channels};
@@ -59,22 +59,39 @@ pub enum Ended {
     ByServer(CloseCode),
 }
 
+/// What every connection is told.
+#[derive(Debug, Clone)]
+pub(super) struct News {
+    pub(super) around: Surroundings,
+    /// The server stops.
+    pub(super) draining: bool,
+}
+
+/// Completes with the next news. Without anybody to tell any, never.
+async fn next(mut news: watch::Receiver<News>) -> watch::Receiver<News> {
+    if news.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    news
+}
+
 /// Everything that can wake the task.
 enum Wake {
     Frame(Option<Result<Message, Error>>),
     Outbox,
     Read(ReadAnswer),
     Tick,
-    Drain,
+    Told(News),
 }
 
 type Reading = futures_util::future::OptionFuture<futures_util::future::BoxFuture<'static, ReadAnswer>>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Runs until the peer or the session ends it. `drain` fires when the server stops.
-    pub(super) async fn run(mut self, drain: CancellationToken) -> Ended {
+    /// Runs until the peer or the session ends it. `news` tells of another schema, and of the end.
+    pub(super) async fn run(mut self, news: watch::Receiver<News>) -> Ended {
         let mut reading: Reading = None.into();
-        let mut drained = pin!(drain.cancelled().fuse());
+        // One future for the whole life: each new one would cost a place in the list of those who wait.
+        let mut told = pin!(next(news));
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
         let ended = loop {
             let deadline = self.session.next_deadline();
@@ -82,7 +99,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 tick.as_mut().reset(deadline);
             }
             let wake = tokio::select! {
-                () = &mut drained => Wake::Drain,
+                news = &mut told => {
+                    let latest = news.borrow().clone();
+                    told.set(next(news));
+                    Wake::Told(latest)
+                }
                 () = self.outbox.ready() => Wake::Outbox,
                 Some(answer) = &mut reading => Wake::Read(answer),
                 frame = self.socket.next() => Wake::Frame(frame),
@@ -92,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Wake::Read(_) => reading = None.into(),
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 Wake::Tick => tick.as_mut().reset(self.session.next_deadline()),
-                Wake::Drain | Wake::Outbox | Wake::Frame(_) => {}
+                Wake::Told(_) | Wake::Outbox | Wake::Frame(_) => {}
             }
             match self.handle(wake, &mut reading).await {
                 Ok(()) => {}
@@ -134,7 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             },
             Wake::Read(answer) => self.session.on(now, Input::Read(answer)),
             Wake::Tick => self.session.on(now, Input::Tick),
-            Wake::Drain => {
+            Wake::Told(News { draining: false, around }) => self.session.on(now, Input::Reshaped(around)),
+            Wake::Told(News { draining: true, .. }) => {
                 let spread = u64::try_from(self.drain_spread.as_millis()).unwrap_or(u64::MAX).max(1);
                 let reconnect_in_ms = self.env.random_u64() % spread;
                 self.session.on(now, Input::Drain { reconnect_in_ms })
@@ -172,11 +194,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match effect {
                 Effect::Send(json) => self.write(vec![text_frame(&json)]).await?,
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, scope, view, from } => {
+                Effect::Attach { attachment, channel, scope, view, generation, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
-                    self.channels
-                        .attach(Attach { connection, attachment, outbox, channel, scope, view, from })
-                        .await;
+                    let attach =
+                        Attach { connection, attachment, outbox, channel, scope, view, generation, from };
+                    self.channels.attach(attach).await;
                 }
                 Effect::Detach { attachment, channel } => {
                     self.channels.detach(self.key, attachment, channel).await;

@@ -201,7 +201,8 @@ impl WebSocketManager {
             outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
             attachments: Vec::new(),
         };
-        let view = View::everything(self.around().generation);
+        let generation = self.around().generation;
+        let view = View::everything(generation);
         for (slot, one) in polled.iter().enumerate() {
             let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
             let (connection, outbox) = (watch.connection, watch.outbox.clone());
@@ -209,9 +210,8 @@ impl WebSocketManager {
             let (channel, scope) = (one.channel.clone(), one.scope.clone());
             watch.attachments.push((attachment, channel.clone()));
             let view = view.clone();
-            self.channels()
-                .attach(Attach { connection, attachment, outbox, channel, scope, view, from })
-                .await;
+            let attach = Attach { connection, attachment, outbox, channel, scope, view, generation, from };
+            self.channels().attach(attach).await;
         }
         tokio::select! {
             () = watch.woken() => true,

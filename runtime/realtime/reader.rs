@@ -22,35 +22,24 @@ const CONCURRENT: usize = 4;
 pub struct Reader {
     store: Arc<dyn Store>,
     ring: Arc<Ring>,
-    generation: Generation,
     log_limit: LogLimit,
     replay_limit: u64,
     slots: Arc<Semaphore>,
 }
 
 impl Reader {
-    pub fn new(
-        store: Arc<dyn Store>,
-        ring: Arc<Ring>,
-        generation: Generation,
-        config: &RealtimeConfig,
-    ) -> Reader {
+    pub fn new(store: Arc<dyn Store>, ring: Arc<Ring>, config: &RealtimeConfig) -> Reader {
         let log_limit = LogLimit { changes: config.page_rows, bytes: config.page_bytes };
         let replay_limit = config.replay_limit;
-        Reader {
-            store,
-            ring,
-            generation,
-            log_limit,
-            replay_limit,
-            slots: Arc::new(Semaphore::new(CONCURRENT)),
-        }
+        Reader { store, ring, log_limit, replay_limit, slots: Arc::new(Semaphore::new(CONCURRENT)) }
     }
 
     pub async fn read(&self, read: Read) -> ReadAnswer {
         match read {
             Read::Survey { scope, since } => ReadAnswer::Survey(self.survey(scope, since).await),
-            Read::Rows { scope, after, limit } => ReadAnswer::Rows(self.rows(scope, after, limit).await),
+            Read::Rows { scope, after, limit, generation } => {
+                ReadAnswer::Rows(self.rows(scope, after, limit, generation).await)
+            }
             Read::Log { after } => ReadAnswer::Log(self.log(after, Seq::ZERO).await),
         }
     }
@@ -77,6 +66,7 @@ impl Reader {
         scope: Scope,
         after: Option<RecordId>,
         limit: usize,
+        generation: Generation,
     ) -> Result<At<Vec<Listed>>, StoreError> {
         self.blocking(move |store| match &scope {
             Scope::Record(entity, id) => {
@@ -98,7 +88,7 @@ impl Reader {
             }
             Scope::Entity(entity) => {
                 let after = after.map(|id| (Vec::new(), id));
-                store.list(&Query { after, ..Query::all(entity.clone(), limit) })
+                store.list(&Query { after, ..Query::all(entity.clone(), generation, limit) })
             }
         })
         .await
@@ -124,7 +114,8 @@ impl Reader {
 
     /// The ring holds no floor of the store; what it answers lies above it.
     fn at<T>(&self, seq: Seq, value: T) -> At<T> {
-        At { epoch: self.ring.epoch().clone(), seq, floor: Seq::ZERO, generation: self.generation, value }
+        let (epoch, generation) = (self.ring.epoch().clone(), self.ring.generation());
+        At { epoch, seq, floor: Seq::ZERO, generation, value }
     }
 
     async fn blocking<T: Send + 'static>(

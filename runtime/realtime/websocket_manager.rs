@@ -12,12 +12,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, Ended};
+use super::connection::{Connection, Ended, News};
 use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Session, Surroundings};
@@ -30,10 +31,12 @@ use crate::ids::ConnectionId;
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
 use crate::protocol::wire::text_frame;
 use crate::protocol::{CloseCode, Code};
+use crate::schema::{Generation, Schema};
 
 /// See the module's text.
 pub struct WebSocketManager {
-    around: Surroundings,
+    /// What is true for every connection; each hears of what is new.
+    news: watch::Sender<News>,
     channels: Channels,
     reader: Reader,
     env: Env,
@@ -87,7 +90,7 @@ struct Place {
 impl WebSocketManager {
     pub fn new(around: Surroundings, channels: Channels, reader: Reader, env: Env) -> Arc<WebSocketManager> {
         Arc::new(WebSocketManager {
-            around,
+            news: watch::Sender::new(News { around, draining: false }),
             channels,
             reader,
             env,
@@ -98,8 +101,16 @@ impl WebSocketManager {
         })
     }
 
-    pub fn around(&self) -> &Surroundings {
-        &self.around
+    pub fn around(&self) -> Surroundings {
+        self.news.borrow().around.clone()
+    }
+
+    /// From here on entities have the shape of another schema. Every connection is told, and its channels start anew.
+    pub fn adopt(&self, schema: Arc<Schema>, generation: Generation) {
+        self.news.send_modify(|news| {
+            news.around.schema = schema;
+            news.around.generation = generation;
+        });
     }
 
     pub fn channels(&self) -> &Channels {
@@ -117,6 +128,7 @@ impl WebSocketManager {
     /// The server stops: every connection is told when to come back and closed with 1012.
     pub fn drain(&self) {
         self.drain.cancel();
+        self.news.send_modify(|news| news.draining = true);
     }
 
     /// Completes when `drain` was called.
@@ -156,7 +168,7 @@ impl WebSocketManager {
         };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
         let ended = match Box::pin(self.greet(io, read_ahead, &identity)).await {
-            Ok(connection) => Box::pin(connection.run(self.drain.clone())).await,
+            Ok((connection, news)) => Box::pin(connection.run(news)).await,
             Err(ended) => ended,
         };
         drop(place);
@@ -181,7 +193,7 @@ impl WebSocketManager {
             timestamp,
         };
         let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(self.wire_config())).await;
-        let wait = self.around.config.write_timeout;
+        let wait = self.around().config.write_timeout;
         let sent =
             tokio::time::timeout(wait, socket.get_mut().write_all(&text_frame(&error.to_json()))).await;
         if matches!(sent, Ok(Ok(()))) {
@@ -191,7 +203,7 @@ impl WebSocketManager {
     }
 
     fn admit(self: &Arc<Self>, identity: &Identity) -> Result<Place, Refused> {
-        let config = &self.around.config;
+        let config = self.around().config;
         let mut present = self.present.lock();
         let of_user = identity.user.as_ref().and_then(|user| present.by_user.get(user)).copied().unwrap_or(0);
         let message = if present.connections >= config.connections {
@@ -218,7 +230,12 @@ impl WebSocketManager {
         Ok(Place { manager: self.clone(), user: identity.user.clone() })
     }
 
-    async fn greet<S>(&self, io: S, read_ahead: Bytes, identity: &Identity) -> Result<Connection<S>, Ended>
+    async fn greet<S>(
+        &self,
+        io: S,
+        read_ahead: Bytes,
+        identity: &Identity,
+    ) -> Result<(Connection<S>, watch::Receiver<News>), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -226,14 +243,17 @@ impl WebSocketManager {
         // A copy: `Vec::from` would keep the whole buffer of the HTTP connection alive for the sake of no byte.
         let mut socket =
             WebSocketStream::from_partially_read(io, read_ahead.to_vec(), Role::Server, wire).await;
-        let config = &self.around.config;
+        // What is told from here on comes after what the connection starts with.
+        let mut news = self.news.subscribe();
+        let around = news.borrow_and_update().around.clone();
+        let config = around.config.clone();
         let head = self.channels.counters().position.load(Ordering::Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let payload = ConnectedPayload {
             connection_id: ConnectionId(self.env.uuid_v7()).to_string(),
             user_id: identity.user.as_deref(),
             protocol: 1,
-            epoch: &self.around.epoch,
+            epoch: &around.epoch,
             seq: crate::ids::Seq(head),
             heartbeat: millis(config.ping_interval),
             reconnect_interval: millis(config.reconnect_interval),
@@ -258,15 +278,20 @@ impl WebSocketManager {
         let frame = text_frame(&frame.to_json());
         let sent = socket.get_mut().write_all(&frame);
         match tokio::time::timeout(config.write_timeout, sent).await {
-            Ok(Ok(())) => Ok(self.connection(socket, identity)),
+            Ok(Ok(())) => Ok((self.connection(socket, identity, around.clone()), news)),
             Ok(Err(_)) => Err(Ended::ByPeer),
             Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
         }
     }
 
-    fn connection<S>(&self, socket: WebSocketStream<S>, identity: &Identity) -> Connection<S> {
+    fn connection<S>(
+        &self,
+        socket: WebSocketStream<S>,
+        identity: &Identity,
+        around: Surroundings,
+    ) -> Connection<S> {
         let owner = identity.idempotency_owner();
-        let config = &self.around.config;
+        let config = around.config.clone();
         let limits = OutboxLimits {
             batches: config.outbox_batches,
             bytes: config.outbox_bytes,
@@ -274,7 +299,7 @@ impl WebSocketManager {
         };
         Connection {
             socket,
-            session: Session::new(self.around.clone(), Instant::now(), self.offenders.has_offended(&owner)),
+            session: Session::new(around, Instant::now(), self.offenders.has_offended(&owner)),
             outbox: Arc::new(Outbox::new(limits)),
             key: self.new_key(),
             channels: self.channels.clone(),
@@ -289,7 +314,7 @@ impl WebSocketManager {
     }
 
     fn wire_config(&self) -> WebSocketConfig {
-        let frame = self.around.config.frame_bytes;
+        let frame = self.around().config.frame_bytes;
         // The read buffer is held by every idle connection and filled with zeros at every read. Clients send little.
         WebSocketConfig::default()
             .read_buffer_size(1 << 10)

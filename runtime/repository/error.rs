@@ -9,7 +9,7 @@ use super::mutation::Mutation;
 use crate::ids::shown;
 use crate::protocol::Code;
 use crate::schema::{Entity, EntityName};
-use crate::store::{CommitError, MOST_GROUPS, Remedy, StoreError, Stored};
+use crate::store::{Advice, CommitError, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,7 +48,7 @@ pub enum RepositoryError {
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the Idempotency-Key was used before, for a request with other content")]
     MutationReused,
-    #[error("this would step over more than {rows} rows of {entity}; {}", advice(index))]
+    #[error("this would step over more than {rows} rows of {entity}; {}", how(index))]
     TooBroad { entity: EntityName, rows: u64, index: Vec<Arc<str>> },
     #[error(
         "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"
@@ -171,7 +171,7 @@ pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> Reposit
 }
 
 /// How to keep a read below the bound.
-fn advice(index: &[Arc<str>]) -> String {
+fn how(index: &[Arc<str>]) -> String {
     if index.is_empty() {
         return "no further index would help: narrow it by filters or longer words".to_owned();
     }
@@ -182,7 +182,7 @@ fn advice(index: &[Arc<str>]) -> String {
 /// Like `of_read`, with the names of the entity's fields.
 pub(super) fn of_list(failure: StoreError, entity: Option<&Arc<Entity>>) -> RepositoryError {
     match (failure, entity) {
-        (StoreError::TooBroad { entity: name, rows, remedy: Remedy::Index(fields) }, Some(entity)) => {
+        (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(fields) }, Some(entity)) => {
             let index = fields.iter().map(|at| entity.at(*at).name.clone()).collect();
             RepositoryError::TooBroad { entity: name, rows, index }
         }
@@ -194,6 +194,7 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
     match failure {
         StoreError::Overloaded => RepositoryError::Overloaded,
         StoreError::UnknownEntity(name) => RepositoryError::UnknownEntity(name),
+        StoreError::StaleGeneration => RepositoryError::SchemaChanged,
         StoreError::TooBroad { entity, rows, .. } => {
             RepositoryError::TooBroad { entity, rows, index: Vec::new() }
         }

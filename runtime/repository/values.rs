@@ -11,7 +11,7 @@ use super::body::kind_of;
 use super::canonical::write_canonical;
 use super::suggest::suggestion;
 use crate::ids::{RecordId, Timestamp, shown};
-use crate::schema::{Entity, FieldKind, IdKind, OnDelete, Schema, Value};
+use crate::schema::{Entity, Field, FieldKind, IdKind, OnDelete, Schema, Value};
 use crate::store::Column;
 
 /// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
@@ -119,6 +119,19 @@ fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Valu
         | FieldKind::Ref { .. } => Json::String(text.to_owned()),
     };
     typed(schema, kind, &json)
+}
+
+/// A value that is to be stored, as text: for a json field JSON, otherwise as in a query string; within the field's limits.
+pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
+    let value = if field.kind == FieldKind::Json {
+        let json = serde_json::from_str(text)
+            .map_err(|error| Fault::new("wrong_type", format!("must be JSON: {error}")))?;
+        typed(schema, &field.kind, &json)?
+    } else {
+        value_from_text(schema, &field.kind, text)?
+    };
+    within_limits(&field.kind, &value)?;
+    Ok(value)
 }
 
 fn expected(kind: &FieldKind) -> &'static str {

@@ -4,6 +4,7 @@
 
 mod builtin;
 mod check;
+pub mod convert;
 mod describe;
 mod diagnostics;
 mod message;

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
+pub mod migration;
 mod query;
 pub mod sqlite;
 
@@ -15,7 +16,7 @@ use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Value};
 
 pub use query::{
-    Column, Condition, Count, Counted, Direction, Expand, Listed, MOST_GROUPS, Query, Related, Remedy, Test,
+    Advice, Column, Condition, Count, Counted, Direction, Expand, Listed, MOST_GROUPS, Query, Related, Test,
 };
 
 /// What a backend owes:
@@ -219,9 +220,12 @@ pub enum StoreError {
     UnknownEntity(String),
     /// The read was given up when it had stepped over so many rows.
     #[error("more than {rows} rows of {entity} would be stepped over")]
-    TooBroad { entity: EntityName, rows: u64, remedy: Remedy },
+    TooBroad { entity: EntityName, rows: u64, advice: Advice },
     #[error("more than {MOST_GROUPS} groups of {entity}")]
     TooManyGroups { entity: EntityName },
+    /// Made for another schema generation: ask again under the present one.
+    #[error("the schema changed meanwhile")]
+    StaleGeneration,
     #[error("storage: {0}")]
     Storage(String),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Stored;
 use crate::ids::RecordId;
-use crate::schema::{EntityName, FieldIndex, Value};
+use crate::schema::{EntityName, FieldIndex, Generation, Value};
 
 /// `Store::count` answers with no more groups than this.
 pub const MOST_GROUPS: usize = 1_000;
@@ -16,6 +16,8 @@ pub const MOST_GROUPS: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Query {
     pub entity: EntityName,
+    /// Schema generation for which the columns are meant: a field's index means another field in the next.
+    pub generation: Generation,
     pub filter: Vec<Condition>,
     /// Each must begin a word of some field marked `search`, whatever its case and accents.
     pub search: Vec<String>,
@@ -29,9 +31,10 @@ pub struct Query {
 
 impl Query {
     /// The first records by id.
-    pub fn all(entity: impl Into<EntityName>, limit: usize) -> Query {
+    pub fn all(entity: impl Into<EntityName>, generation: Generation, limit: usize) -> Query {
         Query {
             entity: entity.into(),
+            generation,
             filter: Vec::new(),
             search: Vec::new(),
             sort: Vec::new(),
@@ -120,6 +123,8 @@ pub struct Related {
 #[derive(Debug, Clone)]
 pub struct Count {
     pub entity: EntityName,
+    /// As in `Query`.
+    pub generation: Generation,
     pub filter: Vec<Condition>,
     pub search: Vec<String>,
     pub group: Option<Column>,
@@ -134,7 +139,7 @@ pub struct Counted {
 
 /// Why a read would step over more rows than it may, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Remedy {
+pub enum Advice {
     /// An index over these fields, in this order.
     Index(Vec<FieldIndex>),
     /// No index would help: only conditions that leave fewer rows.

@@ -138,7 +138,7 @@ impl Session {
         Ok(slot)
     }
 
-    fn start(
+    pub(super) fn start(
         &mut self,
         slot: usize,
         options: SubscribeOptions,
@@ -160,13 +160,14 @@ impl Session {
             None if options.snapshot => Start::Rows { cause, reason: ASKED },
             None => {
                 let attachment = AttachmentId { slot: slot_number(slot), serial };
-                subscription.phase = Phase::Joining { attachment };
                 let Cause::Asked { request_id } = cause else { return };
+                subscription.phase = Phase::Joining { attachment, request_id: request_id.clone() };
                 effects.push(Effect::Attach {
                     attachment,
                     channel: subscription.channel.clone(),
                     scope: subscription.scope.clone(),
                     view,
+                    generation: self.around.generation,
                     from: From::Now { request_id },
                 });
                 return;
@@ -198,7 +199,7 @@ impl Session {
         effects.push(Effect::Send(frame.to_json()));
     }
 
-    fn detach(&mut self, slot: usize, effects: &mut Vec<Effect>) {
+    pub(super) fn detach(&mut self, slot: usize, effects: &mut Vec<Effect>) {
         let Some(subscription) = &self.slots[slot] else { return };
         if let Some(attachment) = subscription.attachment() {
             effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });

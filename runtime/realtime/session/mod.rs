@@ -13,6 +13,7 @@
 mod channel_frames;
 mod liveness;
 mod pages;
+mod reshape;
 mod subscription;
 
 use std::collections::VecDeque;
@@ -70,6 +71,8 @@ pub enum Input<'a> {
     Read(ReadAnswer),
     /// `next_deadline` has come.
     Tick,
+    /// Entities have another shape from here on.
+    Reshaped(Surroundings),
     /// The server stops; come back after so many milliseconds.
     Drain { reconnect_in_ms: u64 },
 }
@@ -86,6 +89,7 @@ pub enum Effect {
         channel: Arc<str>,
         scope: Scope,
         view: View,
+        generation: Generation,
         from: From,
     },
     Detach {
@@ -108,7 +112,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
     Survey { scope: Scope, since: Position },
-    Rows { scope: Scope, after: Option<RecordId>, limit: usize },
+    Rows { scope: Scope, after: Option<RecordId>, limit: usize, generation: Generation },
     Log { after: Seq },
 }
 
@@ -199,6 +203,7 @@ impl Session {
             Input::Overflowed => self.close(CloseCode::TooSlow, &mut effects),
             Input::Read(answer) => self.on_read(now, answer, &mut effects),
             Input::Tick => self.on_tick(now, &mut effects),
+            Input::Reshaped(around) => self.on_reshaped(now, around, &mut effects),
             Input::Drain { reconnect_in_ms } => {
                 effects.push(Effect::Send(control(now, "drain", None, DrainPayload { reconnect_in_ms })));
                 self.close(CloseCode::Restart, &mut effects);

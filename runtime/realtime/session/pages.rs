@@ -53,7 +53,7 @@ impl Session {
     }
 
     fn next_read_of(&mut self, slot: u16, serial: u32) -> Option<Read> {
-        let page = self.around.config.page_rows;
+        let (page, generation) = (self.around.config.page_rows, self.around.generation);
         let subscription = self.of(slot, serial)?;
         if let Phase::Queued(start) = &subscription.phase {
             subscription.phase = match start.clone() {
@@ -68,7 +68,7 @@ impl Session {
             Phase::Surveying { since, .. } => Some(Read::Survey { scope, since: since.clone() }),
             Phase::Rows { after, written, .. } => {
                 let left = subscription.limit.map_or(page, |limit| limit.saturating_sub(*written));
-                Some(Read::Rows { scope, after: after.clone(), limit: left.min(page) })
+                Some(Read::Rows { scope, after: after.clone(), limit: left.min(page), generation })
             }
             Phase::Queued(_)
             | Phase::Following(_)
@@ -80,6 +80,10 @@ impl Session {
 
     pub(super) fn on_read(&mut self, now: Moment, answer: ReadAnswer, effects: &mut Vec<Effect>) {
         let Some(reading) = self.reading.take() else { return };
+        if let (Reading::Slot(slot, serial), true) = (reading, self.is_of_another_schema(&answer)) {
+            self.read_again(now, slot, serial);
+            return;
+        }
         match (reading, answer) {
             (Reading::Slot(slot, serial), ReadAnswer::Survey(Ok(survey))) => {
                 self.on_survey(now, slot, serial, &survey, effects);
@@ -97,6 +101,27 @@ impl Session {
             | (Reading::Log(_), ReadAnswer::Survey(_) | ReadAnswer::Rows(_)) => {
                 self.close(CloseCode::Internal, effects);
             }
+        }
+    }
+
+    /// The store has, or had, another schema than this session; of entities that are gone it knows nothing.
+    fn is_of_another_schema(&self, answer: &ReadAnswer) -> bool {
+        let other = |generation| generation != self.around.generation;
+        match answer {
+            ReadAnswer::Survey(Ok(survey)) => other(survey.generation),
+            ReadAnswer::Rows(Ok(rows)) => other(rows.generation),
+            ReadAnswer::Survey(Err(error)) | ReadAnswer::Rows(Err(error)) => {
+                matches!(error, StoreError::StaleGeneration | StoreError::UnknownEntity(_))
+            }
+            ReadAnswer::Log(_) => false,
+        }
+    }
+
+    /// Soon, or as soon as the session has learnt of the schema that the store has.
+    fn read_again(&mut self, now: Moment, slot: u16, serial: u32) {
+        if self.of(slot, serial).is_some() {
+            self.waiting.push_front((slot, serial));
+            self.retry_at = Some(now.instant + RETRY);
         }
     }
 
@@ -325,7 +350,7 @@ impl Session {
     fn attach(&mut self, slot: u16, effects: &mut Vec<Effect>) {
         self.serial += 1;
         let attachment = AttachmentId { slot, serial: self.serial };
-        let (lag, view) = (self.lag, self.view.clone());
+        let (lag, view, generation) = (self.lag, self.view.clone(), self.around.generation);
         let Some(Some(subscription)) = self.slots.get_mut(usize::from(slot)) else { return };
         let Phase::Following(following) = subscription.phase else { return };
         subscription.phase = Phase::Attaching { attachment, lag, following };
@@ -334,6 +359,7 @@ impl Session {
             channel: subscription.channel.clone(),
             scope: subscription.scope.clone(),
             view,
+            generation,
             from: From::After { seq: following.at, prev: following.prev, lag, unbroken: following.unbroken },
         });
     }
@@ -356,6 +382,7 @@ impl Session {
         let (code, text) = match error {
             StoreError::Overloaded => (Code::Overloaded, "too many reads are waiting; subscribe again later"),
             StoreError::UnknownEntity(_)
+            | StoreError::StaleGeneration
             | StoreError::TooBroad { .. }
             | StoreError::TooManyGroups { .. }
             | StoreError::Storage(_) => {
@@ -371,7 +398,9 @@ impl Session {
 
     fn on_failed_log(&mut self, now: Moment, error: &StoreError, effects: &mut Vec<Effect>) {
         match error {
-            StoreError::Overloaded => self.retry_at = Some(now.instant + RETRY),
+            StoreError::Overloaded | StoreError::StaleGeneration => {
+                self.retry_at = Some(now.instant + RETRY);
+            }
             StoreError::UnknownEntity(_)
             | StoreError::TooBroad { .. }
             | StoreError::TooManyGroups { .. }

@@ -67,6 +67,7 @@ pub(super) enum Phase {
     /// Attaches at ChannelManager's position, whatever it is.
     Joining {
         attachment: AttachmentId,
+        request_id: Option<String>,
     },
     Live {
         attachment: AttachmentId,
@@ -93,7 +94,7 @@ impl Subscription {
     pub(super) fn attachment(&self) -> Option<AttachmentId> {
         match &self.phase {
             Phase::Attaching { attachment, .. }
-            | Phase::Joining { attachment }
+            | Phase::Joining { attachment, .. }
             | Phase::Live { attachment, .. } => Some(*attachment),
             Phase::Queued(_) | Phase::Surveying { .. } | Phase::Rows { .. } | Phase::Following(_) => None,
         }
@@ -119,9 +120,8 @@ impl Subscription {
                 Cause::Asked { request_id } => request_id.clone(),
                 Cause::Lagged => None,
             },
-            Phase::Following(_) | Phase::Attaching { .. } | Phase::Joining { .. } | Phase::Live { .. } => {
-                None
-            }
+            Phase::Joining { request_id, .. } => request_id.clone(),
+            Phase::Following(_) | Phase::Attaching { .. } | Phase::Live { .. } => None,
         }
     }
 

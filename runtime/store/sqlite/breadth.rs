@@ -9,7 +9,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::schema::{Entity, FieldIndex, FieldKind};
-use crate::store::{Column, Condition, Count, Query, Remedy, Test};
+use crate::store::{Advice, Column, Condition, Count, Query, Test};
 
 /// A count that an index serves alone, without a look at the records, may step over so many times more entries.
 const SERVED: u64 = 10;
@@ -39,36 +39,36 @@ pub(super) fn bound(entity: &Entity, count: &Count, scan_rows: u64) -> u64 {
     if served(entity, count) { scan_rows.saturating_mul(SERVED) } else { scan_rows }
 }
 
-pub(super) fn remedy_of_list(entity: &Entity, query: &Query) -> Remedy {
+pub(super) fn advice_on_list(entity: &Entity, query: &Query) -> Advice {
     let sorted = query.sort.iter().map_while(|(column, _)| field(*column)).collect();
-    remedy(entity, &query.filter, &query.search, sorted)
+    advice(entity, &query.filter, &query.search, sorted)
 }
 
-pub(super) fn remedy_of_count(entity: &Entity, count: &Count) -> Remedy {
+pub(super) fn advice_on_count(entity: &Entity, count: &Count) -> Advice {
     if served(entity, count) {
-        return Remedy::Narrow;
+        return Advice::Narrow;
     }
     let grouped = count.group.and_then(field).into_iter().collect();
-    remedy(entity, &count.filter, &count.search, grouped)
+    advice(entity, &count.filter, &count.search, grouped)
 }
 
 /// An index first holds the fields that have one value each, then those that decide the order, or else the one that is
 /// kept within a range. For an order it must hold nothing further, since the id is to come next. One that is there
 /// already did not help.
-fn remedy(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<FieldIndex>) -> Remedy {
+fn advice(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<FieldIndex>) -> Advice {
     let equal = || fields(filter, is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
     let ordered = distinct(equal().chain(order.iter().copied()));
     if !search.is_empty() {
-        return Remedy::Narrow;
+        return Advice::Narrow;
     }
     if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
-        return Remedy::Index(ordered);
+        return Advice::Index(ordered);
     }
     let ranged = distinct(equal().chain(fields(filter, is_range).take(1)));
     if ranged.is_empty() || indexes(entity).any(|index| index.starts_with(&ranged)) {
-        return Remedy::Narrow;
+        return Advice::Narrow;
     }
-    Remedy::Index(ranged)
+    Advice::Index(ranged)
 }
 
 fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {

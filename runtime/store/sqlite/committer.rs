@@ -7,20 +7,34 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Answer, Done, Job, Setting, Writer};
+use super::{Evolved, OpenError};
 use crate::ids::Seq;
+use crate::schema::Schema;
 use crate::store::{CommitBatch, CommitError, Unit};
 
 /// The way to the committer.
 pub(super) struct Queue {
-    jobs: mpsc::Sender<(Job, Place)>,
+    jobs: mpsc::Sender<Waiting>,
     /// One permit for each operation that may wait. A unit with more operations than there are takes all.
     places: Arc<Semaphore>,
     most: usize,
     stop: CancellationToken,
+}
+
+/// What waits for the committer.
+enum Waiting {
+    Unit(Job, Place),
+    Shape(Reshape),
+}
+
+/// Another schema, and who waits for its answer.
+struct Reshape {
+    schema: Arc<Schema>,
+    answer: oneshot::Sender<Result<Evolved, OpenError>>,
 }
 
 /// Freed when the committer takes the unit out of the queue.
@@ -37,12 +51,23 @@ impl Queue {
             return Err(CommitError::Overloaded);
         };
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send((Job { unit, answer }, place)).map_err(|refused| match refused {
+        self.jobs.try_send(Waiting::Unit(Job { unit, answer }, place)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
         })?;
         let lost = |_| Err(CommitError::Storage("the commit broke off".to_owned()));
         answered.await.unwrap_or_else(lost)
+    }
+
+    /// Queues a change of the database's shape. It waits for the units before it, and those behind it for it.
+    pub(super) async fn evolve(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
+        let (answer, answered) = oneshot::channel();
+        if self.stop.is_cancelled()
+            || self.jobs.send(Waiting::Shape(Reshape { schema, answer })).await.is_err()
+        {
+            return Err(OpenError::Closed);
+        }
+        answered.await.unwrap_or(Err(OpenError::Closed))
     }
 
     /// From now on units are refused; those in the queue are still committed.
@@ -69,6 +94,7 @@ pub(super) fn start(
         queued,
         stop,
         pending: VecDeque::new(),
+        reshape: None,
         batches,
         announced: head,
         failing: false,
@@ -78,10 +104,12 @@ pub(super) fn start(
 
 struct Committer {
     setting: Arc<Setting>,
-    queued: mpsc::Receiver<(Job, Place)>,
+    queued: mpsc::Receiver<Waiting>,
     stop: CancellationToken,
     /// Units taken from the queue, at most `group_ops` of them, that await the next group.
     pending: VecDeque<Job>,
+    /// Comes after `pending`; nothing more is taken from the queue until it is done.
+    reshape: Option<Reshape>,
     group_ops: usize,
     batches: mpsc::Sender<Arc<CommitBatch>>,
     /// Seq of the last change handed to `batches`.
@@ -93,22 +121,17 @@ struct Committer {
 impl Committer {
     async fn run(mut self, mut writer: Writer) {
         while self.wait().await {
-            let jobs = std::mem::take(&mut self.pending);
-            let group = tokio::task::spawn_blocking(move || {
-                let done = writer.run(jobs);
-                (writer, done)
-            });
-            match group.await {
-                Ok((back, done)) => {
-                    writer = back;
-                    self.report(done).await;
+            let next = if self.pending.is_empty() {
+                match self.reshape.take() {
+                    Some(reshape) => self.change_shape(writer, reshape).await,
+                    None => Some(writer),
                 }
-                // Its units learn from their dropped answers; the connection died with the thread's stack.
-                Err(error) if error.is_panic() => {
-                    tracing::error!(%error, "a group commit panicked; the database is opened anew");
-                    writer = Writer::new(self.setting.clone(), self.announced);
-                }
-                Err(_) => return,
+            } else {
+                self.commit_group(writer).await
+            };
+            match next {
+                Some(back) => writer = back,
+                None => return,
             }
         }
         let last = tokio::task::spawn_blocking(move || writer.finish());
@@ -117,24 +140,74 @@ impl Committer {
         }
     }
 
+    /// Answers with the writer for the next group; `None` when the runtime is going down.
+    async fn commit_group(&mut self, mut writer: Writer) -> Option<Writer> {
+        let jobs = std::mem::take(&mut self.pending);
+        let group = tokio::task::spawn_blocking(move || {
+            let done = writer.run(jobs);
+            (writer, done)
+        });
+        match group.await {
+            Ok((writer, done)) => {
+                self.report(done).await;
+                Some(writer)
+            }
+            // Its units learn from their dropped answers; the connection died with the thread's stack.
+            Err(error) => self.after_panic(&error),
+        }
+    }
+
+    async fn change_shape(&mut self, mut writer: Writer, reshape: Reshape) -> Option<Writer> {
+        let Reshape { schema, answer } = reshape;
+        let changing = tokio::task::spawn_blocking(move || {
+            let reshaped = writer.evolve(&schema);
+            (writer, reshaped)
+        });
+        match changing.await {
+            Ok((writer, reshaped)) => {
+                self.setting = reshaped.setting;
+                let _ = answer.send(reshaped.answer);
+                self.publish(reshaped.batches).await;
+                Some(writer)
+            }
+            Err(error) => self.after_panic(&error),
+        }
+    }
+
+    fn after_panic(&self, error: &JoinError) -> Option<Writer> {
+        if !error.is_panic() {
+            return None;
+        }
+        tracing::error!(%error, "writing to the database panicked; it is opened anew");
+        Some(Writer::new(self.setting.clone(), self.announced))
+    }
+
     /// Waits for work and takes what is queued; `false` when there will be none.
     async fn wait(&mut self) -> bool {
-        while self.pending.is_empty() {
+        while self.pending.is_empty() && self.reshape.is_none() {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if !self.queued.is_closed() => self.queued.close(),
                 next = self.queued.recv() => match next {
-                    Some((job, _place)) => self.pending.push_back(job),
+                    Some(next) => self.take(next),
                     None => return false,
                 },
             }
         }
         while self.pending.len() < self.group_ops
-            && let Ok((job, _place)) = self.queued.try_recv()
+            && self.reshape.is_none()
+            && let Ok(next) = self.queued.try_recv()
         {
-            self.pending.push_back(job);
+            self.take(next);
         }
         true
+    }
+
+    fn take(&mut self, next: Waiting) {
+        match next {
+            Waiting::Unit(job, _place) => self.pending.push_back(job),
+            Waiting::Shape(reshape) => self.reshape = Some(reshape),
+        }
     }
 
     /// First the answers, then the batches: nothing that a listener does can delay an answer.
@@ -150,7 +223,11 @@ impl Committer {
             _ => {}
         }
         self.failing = done.failure.is_some();
-        for batch in done.batches {
+        self.publish(done.batches).await;
+    }
+
+    async fn publish(&mut self, batches: Vec<CommitBatch>) {
+        for batch in batches {
             self.announced = batch.last();
             // Without a listener the log still has it.
             let _ = self.batches.send(Arc::new(batch)).await;

@@ -7,17 +7,22 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
-use super::open::{FolderLock, open_writer};
+use super::evolution::{self, Target};
+use super::open::{FolderLock, OpenError, open_writer};
+use super::read::Shape;
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
-use super::{Fault, idempotency, log};
+use super::{Evolved, Fault, idempotency, log};
 use crate::config::StoreConfig;
+use crate::env::Env;
 use crate::ids::{Epoch, Seq, Timestamp};
-use crate::schema::Generation;
+use crate::schema::{Generation, Schema};
+use crate::store::migration::Allow;
 use crate::store::{Change, CommitBatch, CommitError, LogLimit, Op, Outcome, Unit};
 
 pub(super) type Answer = Result<Outcome, CommitError>;
@@ -35,8 +40,11 @@ pub(super) struct Setting {
     pub(super) config: StoreConfig,
     pub(super) epoch: Epoch,
     pub(super) generation: Generation,
+    /// What readers hold while they read.
+    pub(super) shape: Arc<RwLock<Shape>>,
+    pub(super) env: Env,
     /// Held as long as anything may write, on whatever thread that is.
-    pub(super) _lock: Arc<FolderLock>,
+    pub(super) lock: Arc<FolderLock>,
 }
 
 /// The writing connection and the counters that belong to it.
@@ -58,6 +66,14 @@ pub(super) struct Done {
     pub(super) rest: VecDeque<Job>,
     /// Why the whole group failed, for the log.
     pub(super) failure: Option<String>,
+}
+
+/// What came of a change of the database's shape.
+pub(super) struct Reshaped {
+    pub(super) answer: Result<Evolved, OpenError>,
+    pub(super) batches: Vec<CommitBatch>,
+    /// For whoever opens the database anew.
+    pub(super) setting: Arc<Setting>,
 }
 
 /// What grew while the units of one transaction were applied.
@@ -97,6 +113,55 @@ impl Writer {
             self.announced = batch.last();
         }
         done
+    }
+
+    /// Changes the database's shape to that of `schema`. Announces what was never announced before, and the marker.
+    pub(super) fn evolve(&mut self, schema: &Schema) -> Reshaped {
+        let mut done =
+            Done { answers: Vec::new(), batches: Vec::new(), rest: VecDeque::new(), failure: None };
+        if let Err(error) = self.ready(&mut done) {
+            let answer = Err(OpenError::of(&self.setting.file, &error));
+            return Reshaped { answer, batches: done.batches, setting: self.setting.clone() };
+        }
+        let answer = self.reshape(schema, &mut done.batches);
+        if let Err(OpenError::Storage { .. } | OpenError::Damaged { .. }) = answer {
+            // Closing the connection rolls back whatever is left of the transaction.
+            self.conn = None;
+        }
+        if let Some(batch) = done.batches.last() {
+            self.announced = batch.last();
+        }
+        Reshaped { answer, batches: done.batches, setting: self.setting.clone() }
+    }
+
+    fn reshape(&mut self, schema: &Schema, batches: &mut Vec<CommitBatch>) -> Result<Evolved, OpenError> {
+        let conn = self.conn.as_mut().expect("`ready` opened the connection or failed");
+        let (setting, allow) = (self.setting.clone(), Allow::default());
+        let catalog = Arc::new(Catalog::of(schema));
+        let target = Target { file: &setting.file, schema, allow: &allow, env: &setting.env };
+        let shape = catalog.clone();
+        let changed = evolution::change(conn, target, |transaction, generation| {
+            // Readers are kept out for the length of a commit: each sees either shape whole.
+            let mut held = setting.shape.write();
+            transaction.commit()?;
+            *held = Shape::new(shape, generation);
+            Ok(())
+        })?;
+        conn.set_prepared_statement_cache_capacity(catalog.statements());
+        self.seq = changed.head;
+        self.setting = Arc::new(Setting {
+            file: setting.file.clone(),
+            catalog,
+            config: setting.config.clone(),
+            epoch: setting.epoch.clone(),
+            generation: changed.generation,
+            shape: setting.shape.clone(),
+            env: setting.env.clone(),
+            lock: setting.lock.clone(),
+        });
+        let epoch = setting.epoch.clone();
+        batches.extend(changed.marker.map(|marker| CommitBatch { epoch, changes: vec![Arc::new(marker)] }));
+        Ok(Evolved { generation: changed.generation, plan: changed.plan })
     }
 
     /// Moves everything from the write-ahead log into the database file, and closes it.
@@ -270,10 +335,9 @@ fn refusal(error: &rusqlite::Error) -> CommitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::Env;
     use crate::ids::RecordId;
     use crate::schema::{Entity, Field, FieldKind, IdKind, Schema, Value};
-    use crate::store::sqlite::{evolution, open};
+    use crate::store::sqlite::open;
 
     fn schema() -> Schema {
         let body = Field::new("body", FieldKind::Text { min: None, max: None, pattern: None });
@@ -286,14 +350,19 @@ mod tests {
         let file = folder.join(open::DATABASE);
         let catalog = Arc::new(Catalog::of(&schema()));
         let mut conn = open_writer(&file, catalog.statements()).unwrap();
-        let start = evolution::bring_up(&mut conn, &file, &schema(), &Env::system()).unwrap();
+        let (schema, allow, env) = (schema(), Allow::default(), Env::system());
+        let target = Target { file: &file, schema: &schema, allow: &allow, env: &env };
+        let start = evolution::bring_up(&mut conn, target).unwrap();
+        let shape = Shape::shared(catalog.clone(), start.generation);
         let setting = Setting {
             file,
             catalog,
             config: StoreConfig::default(),
             epoch: start.epoch,
             generation: start.generation,
-            _lock: lock,
+            shape,
+            env,
+            lock,
         };
         Writer::over(Arc::new(setting), conn, start.head, start.floor)
     }

@@ -215,7 +215,7 @@ mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
-    use crate::schema::{Entity, Field, FieldIndex, FieldKind, Schema};
+    use crate::schema::{Entity, Field, FieldIndex, FieldKind, Generation, Schema};
     use crate::store::sqlite::breadth;
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
@@ -258,7 +258,7 @@ mod tests {
 
     fn open_by_due(direction: Direction) -> Query {
         let open = Condition::new(STATUS, Test::Eq(Value::Text("open".to_owned())));
-        Query { filter: vec![open], sort: vec![(DUE, direction)], ..Query::all("Task", 10) }
+        Query { filter: vec![open], sort: vec![(DUE, direction)], ..Query::all("Task", Generation(1), 10) }
     }
 
     #[test]
@@ -295,8 +295,10 @@ mod tests {
             [format!("{index} (status=? AND due=? AND id>?)"), format!("{index} (status=? AND due>?)")];
         assert_eq!(plans(&conn, &catalog, &query), expected);
 
-        let by_id =
-            Query { after: Some((vec![], crate::ids::RecordId::stored("a"))), ..Query::all("Task", 10) };
+        let by_id = Query {
+            after: Some((vec![], crate::ids::RecordId::stored("a"))),
+            ..Query::all("Task", Generation(1), 10)
+        };
         assert_eq!(plans(&conn, &catalog, &by_id), ["SEARCH tasks USING PRIMARY KEY (id>?)"]);
     }
 
@@ -307,7 +309,11 @@ mod tests {
         let plans = plans(
             &conn,
             &catalog,
-            &Query { filter, sort: vec![(RANK, Direction::Ascending)], ..Query::all("Task", 10) },
+            &Query {
+                filter,
+                sort: vec![(RANK, Direction::Ascending)],
+                ..Query::all("Task", Generation(1), 10)
+            },
         );
         assert!(
             plans[0].starts_with("SEARCH tasks USING INDEX tasks:status,due (status>? AND status<?)"),
@@ -336,8 +342,10 @@ mod tests {
         let table = catalog.table("Task").unwrap();
         let shape = |texts: &[&str]| {
             let values = texts.iter().map(|text| Value::Text((*text).to_owned())).collect();
-            let query =
-                Query { filter: vec![Condition::new(STATUS, Test::In(values))], ..Query::all("Task", 10) };
+            let query = Query {
+                filter: vec![Condition::new(STATUS, Test::In(values))],
+                ..Query::all("Task", Generation(1), 10)
+            };
             list(table, &query, 100).unwrap().remove(0).sql
         };
         assert_eq!(shape(&["a", "b", "' OR 1 --"]), shape(&["a", "b", "c", "d"]));

@@ -7,7 +7,6 @@ mod breadth;
 mod cascade;
 mod committer;
 mod counts;
-mod difference;
 mod evolution;
 mod expansion;
 mod group;
@@ -19,10 +18,9 @@ mod open;
 mod read;
 mod rows;
 mod search;
-mod stored_schema;
 mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -33,14 +31,16 @@ use tokio::task::JoinHandle;
 pub use self::open::OpenError;
 
 use self::committer::Queue;
+use self::evolution::Target;
 use self::group::{Setting, Writer};
 use self::open::{DATABASE, FolderLock};
-use self::read::Reader;
+use self::read::{Reader, Shape};
 use self::tables::Catalog;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Schema};
+use crate::store::migration::{Allow, Plan, Standing};
 use crate::store::{
     At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store,
     StoreError, Stored, Survey, Unit,
@@ -72,8 +72,8 @@ pub struct Opened {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenReport {
     pub created_tables: Vec<String>,
-    /// `tasks.due`
-    pub added_columns: Vec<String>,
+    /// What was done to tables that were there before: `Task.due: add the field`.
+    pub changes: Vec<String>,
     /// On tables that were there before: `tasks:status,due`, or `tasks!code` for a unique field.
     pub added_indexes: Vec<String>,
     pub epoch: Epoch,
@@ -99,31 +99,43 @@ impl SqliteStore {
         let catalog = Arc::new(Catalog::of(schema));
         let failed = |error| OpenError::of(&file, &error);
         let mut conn = open::open_writer(&file, catalog.statements()).map_err(failed)?;
-        let start = evolution::bring_up(&mut conn, &file, schema, &env)?;
+        let allow = Allow::default();
+        let target = Target { file: &file, schema, allow: &allow, env: &env };
+        let start = evolution::bring_up(&mut conn, target)?;
         let synchronous = open::synchronous(&conn).map_err(failed)?;
         let pool = open::open_readers(&file, config)?;
         let report = OpenReport {
+            changes: changes(&start),
             created_tables: start.created_tables,
-            added_columns: start.added_columns,
             added_indexes: start.added_indexes,
             epoch: start.epoch.clone(),
             head: start.head,
             synchronous,
         };
+        let shape = Shape::shared(catalog.clone(), start.generation);
         let setting = Arc::new(Setting {
             file,
-            catalog: catalog.clone(),
+            catalog,
             config: config.clone(),
             epoch: start.epoch.clone(),
             generation: start.generation,
-            _lock: lock,
+            shape: shape.clone(),
+            env,
+            lock,
         });
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish);
-        let reader = Reader::new(pool, config, catalog, start.epoch, start.ended);
+        let reader = Reader::new(pool, config, shape, start.epoch, start.ended);
         let store = Arc::new(SqliteStore { queue, reader, committer: Mutex::new(Some(committer)) });
         Ok(Opened { store, batches, generation: start.generation, report })
+    }
+
+    /// Changes the database's shape to that of another schema while the server runs, as far as nothing is lost: between two
+    /// group commits, in one transaction. Units and reads that were made for the former schema are refused from then on;
+    /// the marker goes out like any other change. Answers with the generation and what was done.
+    pub async fn evolve(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
+        self.queue.evolve(schema).await
     }
 
     /// Refuses further units, commits and publishes those that wait, tidies the file and lets go of the folder. A
@@ -137,6 +149,56 @@ impl SqliteStore {
             tracing::error!(%error, "the committer did not end in order");
         }
     }
+}
+
+/// A database whose shape was changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evolved {
+    pub generation: Generation,
+    pub plan: Plan,
+}
+
+/// What `migrate` did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Migrated {
+    pub generation: Generation,
+    pub plan: Plan,
+    /// A copy of the database as it was, made because something was lost.
+    pub backup: Option<PathBuf>,
+}
+
+/// What opening the database in `dir` with this schema would do. Reads only, also beside a running server; `None` when
+/// there is no database.
+pub fn look(
+    dir: &Path,
+    schema: &Schema,
+    allow: &Allow,
+    env: &Env,
+) -> Result<Option<(Standing, Plan)>, OpenError> {
+    let file = dir.join(DATABASE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let conn = open::open_reader(&file).map_err(|error| OpenError::of(&file, &error))?;
+    evolution::look(&conn, Target { file: &file, schema, allow, env }).map(Some)
+}
+
+/// Brings the database in `dir` into the schema's shape, with what `allow` says, and lets go of it. Refused when a server
+/// runs on it, or when something stands in the way; then nothing has changed.
+pub fn migrate(dir: &Path, schema: &Schema, allow: &Allow, env: &Env) -> Result<Migrated, OpenError> {
+    open::require_sqlite()?;
+    let _lock = FolderLock::take(dir)?;
+    open::create_if_missing(dir)?;
+    let file = dir.join(DATABASE);
+    let mut conn = open::open_writer(&file, 16).map_err(|error| OpenError::of(&file, &error))?;
+    let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow, env })?;
+    Ok(Migrated { generation: start.generation, plan: start.plan, backup: start.backup })
+}
+
+fn changes(start: &evolution::Start) -> Vec<String> {
+    let created = |step: &&crate::store::migration::Step| step.what == "create the entity";
+    let steps = start.plan.steps.iter().filter(|step| !created(step));
+    steps.map(|step| format!("{}: {}", step.subject, step.what)).collect()
 }
 
 impl Store for SqliteStore {

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{breadth, evolution, idempotency, log};
 use crate::config::StoreConfig;
+use crate::store::migration::Plan;
 
 pub(super) const DATABASE: &str = "tidewire.db";
 const LOCK: &str = "tidewire.lock";
@@ -43,17 +44,16 @@ pub enum OpenError {
     )]
     Damaged { file: PathBuf, detail: String },
     #[error(
-        "{} was written by a newer Tidewire: its format is {found}, this program knows formats up to {known}; use the \
+        "{} was written by {program} in format {found}; this is Tidewire {}, which knows formats up to {known}: use the \
          newer program",
-        file.display()
+        file.display(),
+        env!("CARGO_PKG_VERSION")
     )]
-    NewerFormat { file: PathBuf, found: u32, known: u32 },
-    #[error(
-        "the schema does not fit the data, and nothing was changed:{}\n\
-         Undo these changes in the schema files, or start with another data folder (--data DIR).",
-        list(reasons)
-    )]
-    Schema { reasons: Vec<String> },
+    NewerFormat { file: PathBuf, found: u32, known: u32, program: String },
+    #[error("the schema does not fit the data, and nothing was changed:\n{plan}\n{}", advice(plan))]
+    Schema { plan: Plan },
+    #[error("the server is shutting down")]
+    Closed,
     #[error("{} cannot be opened: {detail}", file.display())]
     Storage { file: PathBuf, detail: String },
 }
@@ -62,8 +62,20 @@ fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
-fn list(reasons: &[String]) -> String {
-    reasons.iter().map(|reason| format!("\n- {reason}")).collect()
+/// What to type.
+fn advice(plan: &Plan) -> String {
+    let flags = plan.flags().join(" ");
+    match (plan.is_blocked(), flags.is_empty()) {
+        (false, _) => format!(
+            "Undo these changes in the schema files, or allow them:\n  tidewire migrate apply {flags}"
+        ),
+        (true, true) => "Change the records or the schema files as said above.".to_owned(),
+        (true, false) => {
+            format!(
+                "Change what has no flag as said above; the rest is allowed by:\n  tidewire migrate apply {flags}"
+            )
+        }
+    }
 }
 
 impl OpenError {
@@ -193,22 +205,30 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
+/// One connection that can only read.
+pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(file, READ_ONLY)?;
+    prepare_reader(&conn)?;
+    Ok(conn)
+}
+
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(128);
+    breadth::prepare(conn)
+}
+
 /// Connections that can only read, all open when this returns, however long a busy machine takes over them; how long a
 /// read waits for one is the reader's business. A connection is not tested when it is taken: it is a file handle, not a socket.
 pub(super) fn open_readers(
     file: &Path,
     config: &StoreConfig,
 ) -> Result<r2d2::Pool<SqliteConnectionManager>, OpenError> {
-    let manager = SqliteConnectionManager::file(file)
-        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .with_init(|conn| {
-            conn.busy_timeout(BUSY_TIMEOUT)?;
-            conn.execute_batch(
-                "PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY",
-            )?;
-            conn.set_prepared_statement_cache_capacity(128);
-            breadth::prepare(conn)
-        });
+    let manager =
+        SqliteConnectionManager::file(file).with_flags(READ_ONLY).with_init(|conn| prepare_reader(conn));
     r2d2::Pool::builder()
         .max_size(config.readers.max(1))
         .test_on_check_out(false)

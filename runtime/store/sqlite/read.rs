@@ -1,12 +1,14 @@
 //! The reads of `trait Store`: each one read transaction on a connection of the pool, its position read in the same
 //! transaction.
 //!
-//! Knows nothing of writing. The epoch is the writer's, fixed for the run; only that writer appends to the log.
+//! Knows nothing of writing. A read holds the shape of the tables that it was made for until it ends, so that the shape
+//! changes between two reads and never under one. The epoch is the writer's, fixed for the run; only that writer appends to the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
@@ -22,7 +24,7 @@ use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Record, Value};
 use crate::store::{
-    At, Column, Count, Counted, Listed, LogLimit, LogPage, MOST_GROUPS, Query, Related, Remedy, Scope,
+    Advice, At, Column, Count, Counted, Listed, LogLimit, LogPage, MOST_GROUPS, Query, Related, Scope,
     StoreError, Stored, Survey,
 };
 
@@ -35,11 +37,37 @@ pub(super) struct Reader {
     wait: Duration,
     /// How many rows a list or a count may step over.
     scan_rows: u64,
-    catalog: Arc<Catalog>,
+    /// Held for reading as long as a read takes, for writing while a change of it is committed.
+    shape: Arc<RwLock<Shape>>,
     epoch: Epoch,
     /// Earlier epochs with their last valid position.
     ended: HashMap<Epoch, Seq>,
+}
+
+/// The tables as they are committed.
+pub(super) struct Shape {
+    catalog: Arc<Catalog>,
+    generation: Generation,
     counts: Counts,
+}
+
+impl Shape {
+    pub(super) fn shared(catalog: Arc<Catalog>, generation: Generation) -> Arc<RwLock<Shape>> {
+        Arc::new(RwLock::new(Shape::new(catalog, generation)))
+    }
+
+    pub(super) fn new(catalog: Arc<Catalog>, generation: Generation) -> Shape {
+        Shape { catalog, generation, counts: Counts::default() }
+    }
+
+    /// For columns that were named under this generation.
+    fn table_at(&self, generation: Generation, entity: &str) -> Result<&Table, StoreError> {
+        if generation == self.generation { self.table(entity) } else { Err(StoreError::StaleGeneration) }
+    }
+
+    fn table(&self, entity: &str) -> Result<&Table, StoreError> {
+        self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
+    }
 }
 
 type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
@@ -48,16 +76,16 @@ impl Reader {
     pub(super) fn new(
         pool: r2d2::Pool<SqliteConnectionManager>,
         config: &StoreConfig,
-        catalog: Arc<Catalog>,
+        shape: Arc<RwLock<Shape>>,
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        let (wait, scan_rows, counts) = (config.read_wait, config.scan_rows, Counts::default());
-        Reader { pool, wait, scan_rows, catalog, epoch, ended, counts }
+        Reader { pool, wait: config.read_wait, scan_rows: config.scan_rows, shape, epoch, ended }
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
-        let table = self.table(entity)?;
+        let shape = self.shape.read();
+        let table = shape.table(entity)?;
         let conn = self.connection()?;
         let mut select = conn.prepare_cached(&table.select_at)?;
         let read = |row: &Row<'_>| {
@@ -69,7 +97,8 @@ impl Reader {
     }
 
     pub(super) fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
-        let table = self.table(&query.entity)?;
+        let shape = self.shape.read();
+        let table = shape.table_at(query.generation, &query.entity)?;
         let listings = listing::list(table, query, self.scan_rows)?;
         self.in_one_transaction(|conn, _| {
             let mut records = Vec::new();
@@ -79,29 +108,30 @@ impl Reader {
                     break;
                 }
                 read_rows(conn, table, listing, most, &mut records).map_err(|error| {
-                    self.told(&error, table, self.scan_rows, || breadth::remedy_of_list(&table.entity, query))
+                    self.told(&error, table, self.scan_rows, || breadth::advice_on_list(&table.entity, query))
                 })?;
             }
-            let expanded = expansion::follow(conn, &self.catalog, table, &records, &query.expand)?;
+            let expanded = expansion::follow(conn, &shape.catalog, table, &records, &query.expand)?;
             let listed = |(record, expanded)| listed(table, query, record, expanded);
             Ok(records.into_iter().zip(expanded).map(listed).collect())
         })
     }
 
     pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
-        let table = self.table(&count.entity)?;
+        let shape = self.shape.read();
+        let table = shape.table_at(count.generation, &count.entity)?;
         let most = breadth::bound(&table.entity, count, self.scan_rows);
         let listing = listing::count(table, count, most)?;
         self.in_one_transaction(|conn, at| {
             if count.filter.is_empty() && count.search.is_empty() && count.group.is_none() {
-                return Ok(Counted { count: self.counts.of(conn, at, table)?, groups: Vec::new() });
+                return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups: Vec::new() });
             }
             let counted = match count.group {
                 None => read_count(conn, &listing).map(|count| Counted { count, groups: Vec::new() }),
                 Some(column) => read_groups(conn, table, &listing, column),
             };
             let counted = counted.map_err(|error| {
-                self.told(&error, table, most, || breadth::remedy_of_count(&table.entity, count))
+                self.told(&error, table, most, || breadth::advice_on_count(&table.entity, count))
             })?;
             if counted.groups.len() > MOST_GROUPS {
                 return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
@@ -116,27 +146,29 @@ impl Reader {
         error: &rusqlite::Error,
         table: &Table,
         rows: u64,
-        remedy: impl FnOnce() -> Remedy,
+        advice: impl FnOnce() -> Advice,
     ) -> StoreError {
         if breadth::stopped(error) {
-            return StoreError::TooBroad { entity: table.entity.name.clone(), rows, remedy: remedy() };
+            return StoreError::TooBroad { entity: table.entity.name.clone(), rows, advice: advice() };
         }
         StoreError::Storage(error.to_string())
     }
 
     pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
+        let shape = self.shape.read();
         self.in_one_transaction(|conn, at| {
             if after < at.floor {
                 return Ok(LogPage::BelowFloor);
             }
-            let changes = log::page(conn, &self.catalog, after, limit)?;
+            let changes = log::page(conn, &shape.catalog, after, limit)?;
             let to = changes.last().map_or(after, |change| change.seq);
             Ok(LogPage::Changes { changes, to })
         })
     }
 
     pub(super) fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        let table = self.table(scope.entity())?;
+        let shape = self.shape.read();
+        let table = shape.table(scope.entity())?;
         self.in_one_transaction(|conn, at| {
             if !self.is_known(since, at.seq) {
                 return Ok(Survey::default());
@@ -145,19 +177,14 @@ impl Reader {
                 known: true,
                 schema_changed: schema_changed(conn, since.seq)?,
                 backlog: backlog(conn, scope, since.seq)?,
-                rows: self.rows(conn, at, table, scope)?,
+                rows: rows_of(conn, at, (&shape.counts, table), scope)?,
             })
         })
     }
 
-    fn rows(&self, conn: &Connection, at: &At<()>, table: &Table, scope: &Scope) -> rusqlite::Result<u64> {
-        match scope {
-            Scope::Entity(_) => self.counts.of(conn, at, table).map(|count| count.min(COUNTED)),
-            Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
-        }
-    }
-
     pub(super) fn head(&self) -> Result<At<()>, StoreError> {
+        // So that the generation that it reads is the one that other reads are made for.
+        let _shape = self.shape.read();
         let conn = self.connection()?;
         Ok(self.read_head(&conn)?)
     }
@@ -199,9 +226,17 @@ impl Reader {
     fn connection(&self) -> Result<Connected, StoreError> {
         self.pool.get_timeout(self.wait).map_err(|_| StoreError::Overloaded)
     }
+}
 
-    fn table(&self, entity: &str) -> Result<&Table, StoreError> {
-        self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
+fn rows_of(
+    conn: &Connection,
+    at: &At<()>,
+    (counts, table): (&Counts, &Table),
+    scope: &Scope,
+) -> rusqlite::Result<u64> {
+    match scope {
+        Scope::Entity(_) => counts.of(conn, at, table).map(|count| count.min(COUNTED)),
+        Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
     }
 }
 

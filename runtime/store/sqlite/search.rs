@@ -3,7 +3,7 @@
 //! Records have no row numbers and FTS5 knows nothing else, so a table gives each record one. The index holds words and no
 //! texts. It is written by the statements of `apply.rs`, in the transaction of the records. Knows no order and no filter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, params_from_iter};
 
@@ -108,13 +108,15 @@ impl Search {
     }
 }
 
-/// Brings the indexes into the schema's shape: drops those that are not wanted any more or cover other fields, and builds
-/// from the records those that are missing. Belongs after every change of the tables.
-pub(super) fn settle(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
+/// Brings the indexes into the schema's shape: drops those that are not wanted any more, cover other fields or belong to
+/// tables that were `rewritten`, and builds from the records those that are missing. Belongs after every change of the
+/// tables.
+pub(super) fn settle(conn: &Connection, schema: &Schema, rewritten: &HashSet<&str>) -> rusqlite::Result<()> {
     let mut present = present(conn)?;
     for entity in schema.entities() {
         let Some(search) = Search::of(entity) else { continue };
-        if present.get(&*entity.plural) == Some(&search.create_words) {
+        let fits = present.get(&*entity.plural) == Some(&search.create_words);
+        if fits && !rewritten.contains(&*entity.plural) {
             present.remove(&*entity.plural);
             continue;
         }

@@ -1,13 +1,14 @@
 //! The schema as the database remembers it: plain text, compared with the schema of the files at the next opening.
 //! Equal text means equal schema; what differs is then compared field by field.
 //!
-//! Knows no SQL and decides nothing; `evolution.rs` does.
+//! Knows no SQL and decides nothing. Keys that came later are left out where they say nothing, so that the text of a
+//! schema without them stays what it was.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Schema};
+use crate::schema::{Entity, Field, FieldDefault, FieldKind, History, IdKind, OnDelete, Schema};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredSchema {
@@ -24,9 +25,12 @@ pub(super) struct StoredEntity {
     pub(super) indexes: Vec<Vec<String>>,
     /// Rules for read, create, update and delete, in this order.
     pub(super) access: [Option<String>; 4],
+    /// `forever`, or seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) history: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct StoredField {
     pub(super) name: String,
     #[serde(rename = "type")]
@@ -42,11 +46,17 @@ pub(super) struct StoredField {
     pub(super) refers: Option<(String, String)>,
     /// Minimum, maximum and pattern, as texts.
     pub(super) bounds: [Option<String>; 3],
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) search: bool,
+    /// Of a lookup: `task.project`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<String>,
 }
 
 impl StoredSchema {
     pub(super) fn of(schema: &Schema) -> StoredSchema {
-        let entity = |entity: &std::sync::Arc<Entity>| (entity.name.to_string(), StoredEntity::of(entity));
+        let entity =
+            |entity: &std::sync::Arc<Entity>| (entity.name.to_string(), StoredEntity::of(schema, entity));
         StoredSchema { entities: schema.entities().map(entity).collect() }
     }
 
@@ -56,19 +66,27 @@ impl StoredSchema {
 }
 
 impl StoredEntity {
-    fn of(entity: &Entity) -> StoredEntity {
+    fn of(schema: &Schema, entity: &Entity) -> StoredEntity {
         let name = |at: &crate::schema::FieldIndex| entity.at(*at).name.to_string();
         let access = &entity.access;
         StoredEntity {
             plural: entity.plural.to_string(),
             label: entity.label.as_ref().map(name),
-            id: match entity.id_kind {
-                IdKind::Uuid => "uuid".to_owned(),
-                IdKind::Text => "text".to_owned(),
-            },
-            fields: entity.fields.iter().map(StoredField::of).collect(),
+            id: StoredEntity::id_word(entity.id_kind).to_owned(),
+            fields: entity.fields.iter().map(|field| StoredField::of(schema, entity, field)).collect(),
             indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             access: [&access.read, &access.create, &access.update, &access.delete].map(Clone::clone),
+            history: entity.history.map(|history| match history {
+                History::For(time) => time.as_secs().to_string(),
+                History::Forever => "forever".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn id_word(kind: IdKind) -> &'static str {
+        match kind {
+            IdKind::Uuid => "uuid",
+            IdKind::Text => "text",
         }
     }
 
@@ -78,7 +96,7 @@ impl StoredEntity {
 }
 
 impl StoredField {
-    fn of(field: &Field) -> StoredField {
+    fn of(schema: &Schema, entity: &Entity, field: &Field) -> StoredField {
         StoredField {
             name: field.name.to_string(),
             kind: field.kind.word().to_owned(),
@@ -89,6 +107,8 @@ impl StoredField {
             values: values(&field.kind),
             refers: refers(&field.kind),
             bounds: bounds(&field.kind),
+            search: field.search,
+            from: schema.lookup_path(entity, field),
         }
     }
 }

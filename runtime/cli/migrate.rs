@@ -1,0 +1,275 @@
+//! `tidewire migrate plan|apply|status`: what the schema files would do to the records in the data folder, doing it, and where
+//! the database stands.
+//!
+//! Parses flags and prints; what a change costs is judged by the store.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value as Json, json};
+
+use super::arguments::{AllowArguments, Folders, Migrate, MigrateArguments};
+use crate::env::Env;
+use crate::repository::{suggestion, value_of_text};
+use crate::schema::{self, Color, Schema};
+use crate::store::migration::{Allow, Plan, Remedy, Standing, Step};
+use crate::store::sqlite::{self, Migrated, OpenError};
+
+/// Wrong arguments, as clap has it.
+const USAGE: u8 = 2;
+
+/// What a subcommand says, on which stream, and its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: u8,
+}
+
+/// Exit code 0 when everything fits or was applied, 1 when something stands in the way, 2 for wrong flags.
+pub fn run(arguments: &MigrateArguments) -> ExitCode {
+    let verdict = judge(&arguments.command, &Env::system());
+    // A reader that went away, as `head` does, leaves the verdict as it is.
+    let _ = std::io::stdout().write_all(verdict.stdout.as_bytes());
+    let _ = std::io::stderr().write_all(verdict.stderr.as_bytes());
+    ExitCode::from(verdict.code)
+}
+
+/// Does it without printing.
+pub fn judge(command: &Migrate, env: &Env) -> Verdict {
+    let folders = match command {
+        Migrate::Plan { folders, .. } | Migrate::Apply { folders, .. } | Migrate::Status { folders, .. } => {
+            folders
+        }
+    };
+    let schema = match schema::load(&folders.schemas) {
+        Ok(loaded) => loaded.schema,
+        Err(errors) => return failure(errors.render(Color::Never), 1),
+    };
+    let outcome = match command {
+        Migrate::Plan { folders, allow, json } => {
+            allowed(allow, &schema).and_then(|allow| plan(folders, &schema, &allow, env, *json))
+        }
+        Migrate::Apply { folders, allow } => {
+            allowed(allow, &schema).and_then(|allow| apply(folders, &schema, &allow, env))
+        }
+        Migrate::Status { folders, json } => status(folders, &schema, env, *json),
+    };
+    outcome.unwrap_or_else(|refused| refused)
+}
+
+fn plan(
+    folders: &Folders,
+    schema: &Schema,
+    allow: &Allow,
+    env: &Env,
+    json: bool,
+) -> Result<Verdict, Verdict> {
+    let found = sqlite::look(&folders.data, schema, allow, env).map_err(|error| refusal(&error, folders))?;
+    let Some((_, plan)) = found else { return Ok(success(nothing_there(folders, json))) };
+    let code = u8::from(!plan.is_ready());
+    if json {
+        return Ok(Verdict { stdout: format!("{:#}\n", plan_json(&plan)), stderr: String::new(), code });
+    }
+    let mut text = String::new();
+    if plan.is_empty() {
+        text.push_str("the schema files fit the records: nothing to do\n");
+    } else if plan.is_ready() {
+        let _ = writeln!(text, "{plan}\n\n{}", ready_advice(&plan, folders));
+    } else {
+        let _ = writeln!(text, "{plan}\n\n{}", advice(&plan, folders));
+    }
+    Ok(Verdict { stdout: text, stderr: String::new(), code })
+}
+
+fn ready_advice(plan: &Plan, folders: &Folders) -> String {
+    match plan.loses() {
+        0 => {
+            "nothing is lost: the server does this at its start, or now:\n  ".to_owned()
+                + &command(&[], folders)
+        }
+        lost => format!("{lost} values are lost or changed; a backup is made first"),
+    }
+}
+
+fn apply(folders: &Folders, schema: &Schema, allow: &Allow, env: &Env) -> Result<Verdict, Verdict> {
+    let done =
+        sqlite::migrate(&folders.data, schema, allow, env).map_err(|error| refusal(&error, folders))?;
+    let Migrated { generation, plan, backup } = done;
+    let mut text = String::new();
+    if plan.is_empty() {
+        let _ =
+            writeln!(text, "the schema files fit the records: nothing to do (generation {})", generation.0);
+        return Ok(success(text));
+    }
+    if let Some(backup) = backup {
+        let _ = writeln!(text, "backup: {}", backup.display());
+    }
+    let _ = writeln!(text, "{plan}\n\ndone: generation {}", generation.0);
+    Ok(success(text))
+}
+
+fn status(folders: &Folders, schema: &Schema, env: &Env, json: bool) -> Result<Verdict, Verdict> {
+    let allow = Allow::default();
+    let found = sqlite::look(&folders.data, schema, &allow, env).map_err(|error| refusal(&error, folders))?;
+    let Some((standing, plan)) = found else { return Ok(success(nothing_there(folders, json))) };
+    Ok(success(if json { status_json(&standing, &plan) } else { status_text(folders, &standing, &plan) }))
+}
+
+fn status_text(folders: &Folders, standing: &Standing, plan: &Plan) -> String {
+    let program = standing.program.as_deref().unwrap_or("an earlier Tidewire");
+    let records: Vec<String> =
+        standing.records.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
+    let fit = match (plan.steps.len(), standing.is_current) {
+        (0, true) => "fit".to_owned(),
+        (0, false) => "fit; the next start notes what concerns later writes only".to_owned(),
+        (steps, _) => {
+            format!("{steps} {} away: tidewire migrate plan", if steps == 1 { "step" } else { "steps" })
+        }
+    };
+    format!(
+        "{}\n  format      {}, opened last by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
+         records     {}\n  schemas     {}: {fit}\n",
+        folders.data.display(),
+        standing.format,
+        standing.generation.0,
+        standing.head,
+        standing.floor,
+        if records.is_empty() { "none".to_owned() } else { records.join(", ") },
+        folders.schemas.display(),
+    )
+}
+
+fn status_json(standing: &Standing, plan: &Plan) -> String {
+    let records: serde_json::Map<String, Json> =
+        standing.records.iter().map(|(entity, count)| (entity.clone(), json!(count))).collect();
+    let json = json!({
+        "format": standing.format,
+        "program": standing.program,
+        "generation": standing.generation,
+        "seq": standing.head,
+        "floor": standing.floor,
+        "records": records,
+        "current": standing.is_current,
+        "steps": plan.steps.len(),
+    });
+    format!("{json:#}\n")
+}
+
+fn plan_json(plan: &Plan) -> Json {
+    let step = |step: &Step| {
+        let need = step.need.as_ref().map(|need| {
+            let (flag, advice) = match &need.remedy {
+                Remedy::Flag(flag) => (Some(flag.as_str()), None),
+                Remedy::Words(words) => (None, Some(*words)),
+            };
+            json!({"why": need.why, "examples": need.examples, "flag": flag, "advice": advice})
+        });
+        json!({"subject": step.subject, "what": step.what, "loses": step.loses, "need": need})
+    };
+    json!({"ready": plan.is_ready(), "steps": plan.steps.iter().map(step).collect::<Vec<_>>()})
+}
+
+fn nothing_there(folders: &Folders, json: bool) -> String {
+    if json {
+        return format!("{:#}\n", json!({"ready": true, "steps": []}));
+    }
+    format!("there is no database in {}: the server makes one at its start\n", folders.data.display())
+}
+
+/// Why the schema does not fit, with the command for these folders.
+pub(super) fn advice(plan: &Plan, folders: &Folders) -> String {
+    let flags = plan.flags();
+    let backfill =
+        if flags.iter().any(|flag| flag.ends_with("=VALUE")) { "; write the value for VALUE" } else { "" };
+    match (plan.is_blocked(), flags.is_empty()) {
+        (true, true) => "change the records or the schema files as said above".to_owned(),
+        (true, false) => format!(
+            "change what has no flag as said above; the rest is allowed by{backfill}:\n  {}",
+            command(&flags, folders)
+        ),
+        (false, _) => {
+            format!(
+                "undo these changes in the schema files, or allow them{backfill}:\n  {}",
+                command(&flags, folders)
+            )
+        }
+    }
+}
+
+fn command(flags: &[&str], folders: &Folders) -> String {
+    let mut command = "tidewire migrate apply".to_owned();
+    for flag in flags {
+        let _ = write!(command, " {flag}");
+    }
+    let defaults = [("--schemas", &folders.schemas, "schemas"), ("--data", &folders.data, "data")];
+    for (flag, folder, default) in defaults {
+        if folder != Path::new(default) {
+            let _ = write!(command, " {flag} {}", folder.display());
+        }
+    }
+    command
+}
+
+/// An error at opening, with the command where the schema is what stands in the way.
+pub(super) fn explain(error: &OpenError, folders: &Folders) -> String {
+    let OpenError::Schema { plan } = error else { return format!("error: {error}\n") };
+    let advice = advice(plan, folders);
+    format!("error: the schema does not fit the records, and nothing was changed:\n{plan}\n\n{advice}\n")
+}
+
+fn refusal(error: &OpenError, folders: &Folders) -> Verdict {
+    failure(explain(error, folders), 1)
+}
+
+fn success(stdout: String) -> Verdict {
+    Verdict { stdout, stderr: String::new(), code: 0 }
+}
+
+fn failure(stderr: String, code: u8) -> Verdict {
+    Verdict { stdout: String::new(), stderr, code }
+}
+
+fn allowed(arguments: &AllowArguments, schema: &Schema) -> Result<Allow, Verdict> {
+    let set = |subjects: &[String]| subjects.iter().cloned().collect();
+    let mut allow = Allow {
+        drop: set(&arguments.allow_drop),
+        retype: set(&arguments.allow_retype),
+        clear: set(&arguments.allow_clear),
+        ..Allow::default()
+    };
+    for text in &arguments.backfill {
+        let (subject, value) = backfill(text, schema)
+            .map_err(|why| failure(format!("error: --backfill {text}: {why}\n"), USAGE))?;
+        allow.backfill.insert(subject, value);
+    }
+    Ok(allow)
+}
+
+/// `Task.due=2026-01-01`, the value as a query string has it; of a json field JSON.
+fn backfill(text: &str, schema: &Schema) -> Result<(String, schema::Value), String> {
+    let (subject, value) = text.split_once('=').ok_or("write it as Entity.field=VALUE")?;
+    let (entity, field) = subject.split_once('.').ok_or("write it as Entity.field=VALUE")?;
+    let entities = schema.entities().map(|entity| &*entity.name);
+    let found = schema.entity(entity);
+    let entity =
+        found.ok_or_else(|| meant(format!("there is no entity `{entity}`"), suggestion(entity, entities)))?;
+    let fields = entity.fields.iter().map(|field| &*field.name);
+    let (_, field) = entity
+        .field(field)
+        .ok_or_else(|| meant(format!("{} has no field `{field}`", entity.name), suggestion(field, fields)))?;
+    let value =
+        value_of_text(schema, field, value).map_err(|fault| format!("the value {}", fault.message))?;
+    Ok((subject.to_owned(), value))
+}
+
+fn meant(what: String, suggestion: Option<&str>) -> String {
+    suggestion.map_or(what.clone(), |meant| format!("{what}; did you mean `{meant}`?"))
+}
+
+/// The folders of a configuration.
+pub(super) fn folders(schemas: &Path, data: &Path) -> Folders {
+    Folders { schemas: PathBuf::from(schemas), data: PathBuf::from(data) }
+}

@@ -1,0 +1,150 @@
+//! What a changed schema does to the records that are there: the steps, what each of them loses, and what the operator
+//! must say before it happens.
+//!
+//! Knows no SQL. A backend makes the plan from what its database holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::ids::Seq;
+use crate::schema::{Generation, Value};
+
+/// Where a database stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub generation: Generation,
+    pub head: Seq,
+    pub floor: Seq,
+    /// Of the internal tables.
+    pub format: u32,
+    /// `Tidewire 0.1.0`: who opened it for writing last, if that was noted.
+    pub program: Option<String>,
+    /// Records of each entity, by the names in the database.
+    pub records: Vec<(String, u64)>,
+    /// The schema of the files is the one of the database.
+    pub is_current: bool,
+}
+
+/// Every step from the schema in the database to the schema of the files, in the order of the schema.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// `Task` or `Task.notes`, by the name that it has in the files, or had if it is gone.
+    pub subject: String,
+    /// What happens: "rename the field `title`".
+    pub what: String,
+    /// How many values are gone afterwards, or are no longer what they were. A backup is made first.
+    pub loses: u64,
+    /// What stands in the way; `None` when the step may be done.
+    pub need: Option<Need>,
+}
+
+/// What stands in the way of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Need {
+    /// "3 of 12 values do not convert".
+    pub why: String,
+    /// Records at fault, at most `EXAMPLES` of them.
+    pub examples: Vec<String>,
+    pub remedy: Remedy,
+}
+
+/// What the operator can do about it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remedy {
+    /// A flag of `tidewire migrate apply`: `--allow-drop Task.notes`.
+    Flag(String),
+    /// In words: change the records or the schema.
+    Words(&'static str),
+}
+
+/// Examples of records that a need names.
+pub const EXAMPLES: usize = 5;
+
+/// What the operator has said may happen. Subjects as `Step` has them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Allow {
+    /// Entities with their records, fields with their values.
+    pub drop: BTreeSet<String>,
+    /// Fields whose values may be converted.
+    pub retype: BTreeSet<String>,
+    /// Fields whose values are converted, and emptied (or given the field's default) where they do not convert.
+    pub clear: BTreeSet<String>,
+    /// The value for records that have none in a required field.
+    pub backfill: BTreeMap<String, Value>,
+}
+
+impl Allow {
+    /// Every subject that is named.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        let sets = [&self.drop, &self.retype, &self.clear].into_iter().flatten();
+        sets.chain(self.backfill.keys()).map(String::as_str)
+    }
+}
+
+impl Plan {
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Nothing stands in the way.
+    pub fn is_ready(&self) -> bool {
+        self.steps.iter().all(|step| step.need.is_none())
+    }
+
+    /// Values that are gone or changed afterwards.
+    pub fn loses(&self) -> u64 {
+        self.steps.iter().map(|step| step.loses).sum()
+    }
+
+    /// The flags that would allow what can be allowed.
+    pub fn flags(&self) -> Vec<&str> {
+        let needs = self.steps.iter().filter_map(|step| step.need.as_ref());
+        needs
+            .filter_map(|need| match &need.remedy {
+                Remedy::Flag(flag) => Some(flag.as_str()),
+                Remedy::Words(_) => None,
+            })
+            .collect()
+    }
+
+    /// Whether a flag alone is not enough.
+    pub fn is_blocked(&self) -> bool {
+        let needs = self.steps.iter().filter_map(|step| step.need.as_ref());
+        needs.into_iter().any(|need| matches!(need.remedy, Remedy::Words(_)))
+    }
+}
+
+/// One line for each step, with what stands in its way below it.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.steps.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.need.is_some() { '✗' } else { '✓' };
+        write!(f, "{mark} {}: {}", self.subject, self.what)?;
+        let Some(need) = &self.need else { return Ok(()) };
+        write!(f, "\n    {}", need.why)?;
+        for example in &need.examples {
+            write!(f, "\n      {example}")?;
+        }
+        match &need.remedy {
+            Remedy::Flag(flag) => write!(f, "\n    allow it with {flag}"),
+            Remedy::Words(words) => write!(f, "\n    {words}"),
+        }
+    }
+}

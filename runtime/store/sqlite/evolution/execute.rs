@@ -1,0 +1,188 @@
+//! Carrying moves out, inside one transaction: the tables first, then their columns, then what is new.
+//!
+//! Decides nothing: what stands in the way of a move was judged before.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use super::difference::{Move, Site};
+use super::judge::{Judge, fill};
+use super::values::Converter;
+use crate::schema::Value;
+use crate::store::sqlite::rows::Sql;
+use crate::store::sqlite::tables::{create_table, quoted, sql_type};
+
+/// While tables change names in a circle, they are called this and a number. No plural begins with an underscore.
+const MOVING: &str = "_moving";
+/// A column that is being filled with converted values. No field's name begins with an underscore.
+const CONVERTED: &str = "_converted";
+
+/// Carries all moves out. Secondary indexes of tables that change are dropped on the way; the caller creates those that
+/// are wanted.
+pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()> {
+    let conn = judge.conn;
+    for table in changing_tables(moves) {
+        drop_indexes(conn, table)?;
+    }
+    // Conversions read tables by their present names, so they come before any table moves; a column that goes may
+    // bear the name of one that comes.
+    for one in moves {
+        match one {
+            Move::DropField { table, column, .. } => drop_column(conn, table, column)?,
+            Move::Retype { at, was } => {
+                let converter = Converter::new(judge, at, was);
+                let field = at.field();
+                if sql_type_of(&was.kind) == sql_type(&field.kind) {
+                    converter.rewrite(&at.column)?;
+                } else {
+                    let (table, new) = (quoted(&at.table), quoted(CONVERTED));
+                    let kind = sql_type(&field.kind);
+                    conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {new} {kind}"))?;
+                    converter.rewrite(CONVERTED)?;
+                    drop_column(conn, &at.table, &at.column)?;
+                    rename_column(conn, &at.table, CONVERTED, &at.column)?;
+                }
+            }
+            Move::Require { at } => fill_nulls(judge, at)?,
+            Move::Drop { .. }
+            | Move::Create { .. }
+            | Move::Rename { .. }
+            | Move::Relocate { .. }
+            | Move::Ids { .. }
+            | Move::AddField { .. }
+            | Move::RenameField { .. }
+            | Move::Unique { .. } => {}
+        }
+    }
+    for one in moves {
+        match one {
+            Move::RenameField { at } => rename_column(conn, &at.table, &at.column, &at.field().name)?,
+            Move::AddField { at } => add_column(judge, at)?,
+            Move::Drop { name, table } => drop_entity(conn, name, table)?,
+            Move::Rename { entity, was } => rename_in_books(conn, was, &entity.name)?,
+            Move::Create { .. }
+            | Move::Relocate { .. }
+            | Move::Ids { .. }
+            | Move::DropField { .. }
+            | Move::Retype { .. }
+            | Move::Require { .. }
+            | Move::Unique { .. } => {}
+        }
+    }
+    move_tables(conn, moves)?;
+    for one in moves {
+        if let Move::Create { entity } = one {
+            conn.execute_batch(&create_table(entity))?;
+        }
+    }
+    Ok(())
+}
+
+fn changing_tables(moves: &[Move]) -> Vec<&str> {
+    let mut tables: Vec<&str> = moves
+        .iter()
+        .filter_map(|one| match one {
+            Move::DropField { table, .. } | Move::Relocate { table, .. } => Some(table.as_str()),
+            Move::Retype { at, .. } | Move::RenameField { at } => Some(at.table.as_str()),
+            Move::Create { .. }
+            | Move::Drop { .. }
+            | Move::Rename { .. }
+            | Move::Ids { .. }
+            | Move::AddField { .. }
+            | Move::Require { .. }
+            | Move::Unique { .. } => None,
+        })
+        .collect();
+    tables.sort_unstable();
+    tables.dedup();
+    tables
+}
+
+fn drop_indexes(conn: &Connection, table: &str) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare(
+        r#"SELECT "name" FROM sqlite_master WHERE "type" = 'index' AND "sql" IS NOT NULL AND "tbl_name" = ?1"#,
+    )?;
+    let names: Vec<String> = statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    names.iter().try_for_each(|name| conn.execute_batch(&format!("DROP INDEX {}", quoted(name))))
+}
+
+fn drop_column(conn: &Connection, table: &str, column: &str) -> rusqlite::Result<()> {
+    conn.execute_batch(&format!("ALTER TABLE {} DROP COLUMN {}", quoted(table), quoted(column)))
+}
+
+fn rename_column(conn: &Connection, table: &str, from: &str, to: &str) -> rusqlite::Result<()> {
+    let (table, from, to) = (quoted(table), quoted(from), quoted(to));
+    conn.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"))
+}
+
+fn add_column(judge: &Judge<'_>, at: &Site) -> rusqlite::Result<()> {
+    let (table, column) = (quoted(&at.table), quoted(&at.field().name));
+    let kind = sql_type(&at.field().kind);
+    judge.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
+    let value = fill(at, judge.allow, judge.now);
+    if value != Value::Null {
+        judge.conn.execute(&format!("UPDATE {table} SET {column} = ?1"), [Sql(&value)])?;
+    }
+    Ok(())
+}
+
+fn fill_nulls(judge: &Judge<'_>, at: &Site) -> rusqlite::Result<()> {
+    let (table, column) = (quoted(&at.table), quoted(&at.column));
+    let value = fill(at, judge.allow, judge.now);
+    let update = format!("UPDATE {table} SET {column} = ?1 WHERE {column} IS NULL");
+    judge.conn.execute(&update, [Sql(&value)]).map(|_| ())
+}
+
+fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<()> {
+    conn.execute_batch(&format!("DROP TABLE {}", quoted(table)))?;
+    conn.execute(r#"DELETE FROM "_graves" WHERE "entity" = ?1"#, [name]).map(|_| ())
+}
+
+/// What is remembered of records by their entity's name goes on under the new one: versions of deleted records and
+/// answers to mutation ids. Entries of the log keep the name under which they were written.
+fn rename_in_books(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
+    conn.execute(r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#, params![was, name])?;
+    // `["Task",` at the start of a result; inside a text the quotes would be escaped.
+    let (old, new) = (format!("[\"{was}\","), format!("[\"{name}\","));
+    let update =
+        r#"UPDATE "_mutations" SET "results" = replace("results", ?1, ?2) WHERE instr("results", ?1) > 0"#;
+    conn.execute(update, params![old, new]).map(|_| ())
+}
+
+/// By way of names that nobody has, since two tables may exchange theirs.
+fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
+    let moving: BTreeMap<usize, (&str, &str)> = moves
+        .iter()
+        .enumerate()
+        .filter_map(|(at, one)| match one {
+            Move::Relocate { entity, table } => Some((at, (table.as_str(), &*entity.plural))),
+            Move::Create { .. }
+            | Move::Drop { .. }
+            | Move::Rename { .. }
+            | Move::Ids { .. }
+            | Move::AddField { .. }
+            | Move::DropField { .. }
+            | Move::RenameField { .. }
+            | Move::Retype { .. }
+            | Move::Require { .. }
+            | Move::Unique { .. } => None,
+        })
+        .collect();
+    let rename = |from: &str, to: &str| {
+        conn.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", quoted(from), quoted(to)))
+    };
+    for (at, (from, _)) in &moving {
+        rename(from, &format!("{MOVING}{at}"))?;
+    }
+    moving.iter().try_for_each(|(at, (_, to))| rename(&format!("{MOVING}{at}"), to))
+}
+
+/// The column's type for a field's type that the schema may no longer have.
+fn sql_type_of(word: &str) -> &'static str {
+    match word {
+        "int" | "bool" => "INTEGER",
+        "float" => "REAL",
+        _ => "TEXT",
+    }
+}

@@ -1,0 +1,340 @@
+//! What each move costs, found out by looking at the records: how many values go, which do not convert, which are double,
+//! and what the operator has to say first.
+//!
+//! Reads only, so that a plan can be made beside a running server.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::difference::{Move, Site};
+use super::stored_schema::{StoredField, StoredSchema};
+use super::values::{Converted, Converter};
+use crate::ids::{Timestamp, shown};
+use crate::schema::convert::is_widening;
+use crate::schema::{Entity, FieldDefault, FieldKind, Schema, Value};
+use crate::store::migration::{Allow, EXAMPLES, Need, Plan, Remedy, Step};
+use crate::store::sqlite::rows::{Sql, unsigned};
+use crate::store::sqlite::tables::quoted;
+
+/// What moves are judged against.
+pub(super) struct Judge<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) schema: &'a Schema,
+    pub(super) allow: &'a Allow,
+    pub(super) now: Timestamp,
+    /// Present table of each entity of the new schema; a new one has none.
+    pub(super) tables: HashMap<String, String>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        conn: &'a Connection,
+        (old, schema): (&StoredSchema, &'a Schema),
+        allow: &'a Allow,
+        now: Timestamp,
+    ) -> Judge<'a> {
+        let present = |entity: &Entity| {
+            let by = |name: &str| old.entities.get(name);
+            let was = by(&entity.name).or_else(|| by(entity.was.as_deref()?))?;
+            Some((entity.name.to_string(), was.plural.clone()))
+        };
+        let tables = schema.entities().filter_map(|entity| present(entity)).collect();
+        Judge { conn, schema, allow, now, tables }
+    }
+
+    pub(super) fn plan(&self, moves: &[Move]) -> rusqlite::Result<Plan> {
+        let mut steps = moves.iter().map(|one| self.step(one, moves)).collect::<Result<Vec<_>, _>>()?;
+        steps.extend(self.unknown_subjects(&steps));
+        Ok(Plan { steps })
+    }
+
+    fn step(&self, one: &Move, moves: &[Move]) -> rusqlite::Result<Step> {
+        let done =
+            |subject: &str, what: String| Step { subject: subject.to_owned(), what, loses: 0, need: None };
+        Ok(match one {
+            Move::Create { entity } => done(&entity.name, "create the entity".to_owned()),
+            Move::Rename { entity, was } => done(&entity.name, format!("rename the entity `{was}`")),
+            Move::Relocate { entity, table } => {
+                done(&entity.name, format!("move from /api/{table} to /api/{}", entity.plural))
+            }
+            Move::RenameField { at } => done(&at.subject(), format!("rename the field `{}`", at.column)),
+            Move::Drop { name, table } => self.drop_entity(name, table)?,
+            Move::Ids { entity, table } => self.ids(entity, table)?,
+            Move::AddField { at } => self.add_field(at)?,
+            Move::DropField { entity, table, column } => self.drop_field(entity, table, column)?,
+            Move::Retype { at, was } => self.retype(at, was)?,
+            Move::Require { at } => self.require(at)?,
+            Move::Unique { at } => self.unique(at, moves)?,
+        })
+    }
+
+    fn drop_entity(&self, name: &str, table: &str) -> rusqlite::Result<Step> {
+        let records = self.count(&format!("SELECT count(*) FROM {}", quoted(table)))?;
+        let allowed = records == 0 || self.allow.drop.contains(name);
+        let need = Need {
+            why: format!("{} would be gone", counted(records, "record")),
+            examples: Vec::new(),
+            remedy: Remedy::Flag(format!("--allow-drop {name}")),
+        };
+        Ok(Step {
+            subject: name.to_owned(),
+            what: "drop the entity".to_owned(),
+            loses: records,
+            need: (!allowed).then_some(need),
+        })
+    }
+
+    fn ids(&self, entity: &Entity, table: &str) -> rusqlite::Result<Step> {
+        let records = self.count(&format!("SELECT count(*) FROM {}", quoted(table)))?;
+        let need = Need {
+            why: format!("{} have ids of the other kind", counted(records, "record")),
+            examples: Vec::new(),
+            remedy: Remedy::Words("ids never change: give the entity another name"),
+        };
+        Ok(Step {
+            subject: entity.name.to_string(),
+            what: "change the kind of its ids".to_owned(),
+            loses: 0,
+            need: (records > 0).then_some(need),
+        })
+    }
+
+    fn drop_field(&self, entity: &Entity, table: &str, column: &str) -> rusqlite::Result<Step> {
+        let (table, name) = (quoted(table), quoted(column));
+        let values = self.count(&format!("SELECT count(*) FROM {table} WHERE {name} IS NOT NULL"))?;
+        let subject = format!("{}.{column}", entity.name);
+        let allowed = values == 0 || self.allow.drop.contains(&subject);
+        let need = Need {
+            why: format!("{} would be gone", counted(values, "value")),
+            examples: Vec::new(),
+            remedy: Remedy::Flag(format!("--allow-drop {subject}")),
+        };
+        let need = (!allowed).then_some(need);
+        Ok(Step { subject, what: "drop the field".to_owned(), loses: values, need })
+    }
+
+    fn add_field(&self, at: &Site) -> rusqlite::Result<Step> {
+        let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&at.table)))?;
+        let value = fill(at, self.allow, self.now);
+        let field = at.field();
+        let need = if field.required && value.is_null() && records > 0 {
+            Some(self.backfill(at, format!("{} would have no value for it", counted(records, "record"))))
+        } else if field.unique && !value.is_null() && records > 1 {
+            Some(same_value(records))
+        } else if records > 0 {
+            self.dangling(at, &value)?
+        } else {
+            None
+        };
+        Ok(Step { subject: at.subject(), what: "add the field".to_owned(), loses: 0, need })
+    }
+
+    fn retype(&self, at: &Site, was: &StoredField) -> rusqlite::Result<Step> {
+        let subject = at.subject();
+        let field = at.field();
+        let found = Converter::new(self, at, was).survey()?;
+        let clear = self.allow.clear.contains(&subject);
+        let same_type = was.kind == field.kind.word();
+        let asked = same_type || is_widening(&was.kind, &field.kind) || found.values == 0;
+        let cleared = fill(at, self.allow, self.now);
+        let need = if found.failed > 0 && !clear {
+            Some(does_not_convert(&subject, &found, &cleared))
+        } else if found.failed > 0 && field.required && cleared.is_null() {
+            let why = format!("{} would be left without a value", counted(found.failed, "record"));
+            Some(self.backfill(at, why))
+        } else if found.failed == 0 && !asked && !clear && !self.allow.retype.contains(&subject) {
+            Some(Need {
+                why: format!("{} would be converted", counted(found.values, "value")),
+                examples: found.examples.clone(),
+                remedy: Remedy::Flag(format!("--allow-retype {subject}")),
+            })
+        } else {
+            found.duplicate.as_ref().map(|value| duplicates(vec![value.clone()]))
+        };
+        Ok(Step { subject, what: retyped(was, &field.kind), loses: found.lossy + found.failed, need })
+    }
+
+    fn require(&self, at: &Site) -> rusqlite::Result<Step> {
+        let nulls = self.nulls(at)?;
+        let value = fill(at, self.allow, self.now);
+        let given = self.allow.backfill.contains_key(&at.subject());
+        let need = if nulls == 0 {
+            None
+        } else if given {
+            self.dangling(at, &value)?
+        } else {
+            Some(self.backfill(at, format!("{} no value", counted_have(nulls))))
+        };
+        Ok(Step { subject: at.subject(), what: "make the field required".to_owned(), loses: 0, need })
+    }
+
+    fn unique(&self, at: &Site, moves: &[Move]) -> rusqlite::Result<Step> {
+        let of_this = |other: &Site| other.subject() == at.subject();
+        // The values that a conversion makes are compared while it is judged.
+        let retyped = moves.iter().any(|one| matches!(one, Move::Retype { at, .. } if of_this(at)));
+        let filled = moves.iter().any(|one| matches!(one, Move::Require { at } if of_this(at)));
+        let nulls = if filled { self.nulls(at)? } else { 0 };
+        let doubles = if retyped { Vec::new() } else { self.doubles(at)? };
+        let need = if !doubles.is_empty() {
+            Some(duplicates(doubles))
+        } else {
+            (nulls > 1).then(|| same_value(nulls))
+        };
+        Ok(Step { subject: at.subject(), what: "make the field unique".to_owned(), loses: 0, need })
+    }
+
+    /// Values that more than one record has, the most frequent first.
+    fn doubles(&self, at: &Site) -> rusqlite::Result<Vec<String>> {
+        let (table, column) = (quoted(&at.table), quoted(&at.column));
+        let mut statement = self.conn.prepare(&format!(
+            "SELECT CAST({column} AS TEXT), count(*) FROM {table} WHERE {column} IS NOT NULL \
+             GROUP BY {column} HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT {EXAMPLES}"
+        ))?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        rows.map(|row| row.map(|(value, times)| format!("{times} records have `{}`", shown(&value))))
+            .collect()
+    }
+
+    fn nulls(&self, at: &Site) -> rusqlite::Result<u64> {
+        let (table, column) = (quoted(&at.table), quoted(&at.column));
+        self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NULL"))
+    }
+
+    fn backfill(&self, at: &Site, why: String) -> Need {
+        let value = match &at.field().default {
+            Some(FieldDefault::Value(value)) => shell(&text_of(value)),
+            Some(FieldDefault::UserId | FieldDefault::Now) | None => "VALUE".to_owned(),
+        };
+        let remedy = Remedy::Flag(format!("--backfill {}={value}", at.subject()));
+        Need { why, examples: Vec::new(), remedy }
+    }
+
+    /// A value that would be filled in and leads to no record.
+    fn dangling(&self, at: &Site, value: &Value) -> rusqlite::Result<Option<Need>> {
+        let FieldKind::Ref { entity, .. } = &at.field().kind else { return Ok(None) };
+        if value.is_null() || self.leads_somewhere(entity, value)? {
+            return Ok(None);
+        }
+        Ok(Some(Need {
+            why: format!("there is no {entity} with the id `{}`", shown(&text_of(value))),
+            examples: Vec::new(),
+            remedy: Remedy::Words("name a record that exists"),
+        }))
+    }
+
+    /// Whether a record of `entity` has this id.
+    pub(super) fn leads_somewhere(&self, entity: &str, id: &Value) -> rusqlite::Result<bool> {
+        let Some(table) = self.tables.get(entity) else { return Ok(false) };
+        let sql = format!(r#"SELECT 1 FROM {} WHERE "id" = ?1"#, quoted(table));
+        Ok(self.conn.prepare_cached(&sql)?.query_row([Sql(id)], |_| Ok(())).optional()?.is_some())
+    }
+
+    fn count(&self, sql: &str) -> rusqlite::Result<u64> {
+        self.conn.query_row(sql, [], |row| row.get(0).map(unsigned))
+    }
+
+    /// A flag that names nothing is a slip of the pen, and better told than passed over.
+    fn unknown_subjects(&self, steps: &[Step]) -> Vec<Step> {
+        let known = |subject: &str| steps.iter().any(|step| step.subject == subject);
+        let unknown = self.allow.subjects().filter(|subject| !known(subject));
+        let step = |subject: &str| Step {
+            subject: subject.to_owned(),
+            what: "nothing to do".to_owned(),
+            loses: 0,
+            need: Some(Need {
+                why: "a flag names it, but no step is about it".to_owned(),
+                examples: Vec::new(),
+                remedy: Remedy::Words("take the flag out, or correct the name: Entity or Entity.field"),
+            }),
+        };
+        unknown.map(step).collect()
+    }
+}
+
+/// What a record gets that has no value, or none that converts: what the operator says, or a default that needs nobody.
+pub(super) fn fill(at: &Site, allow: &Allow, now: Timestamp) -> Value {
+    if let Some(value) = allow.backfill.get(&at.subject()) {
+        return value.clone();
+    }
+    match (&at.field().default, &at.field().kind) {
+        (Some(FieldDefault::Value(value)), _) => value.clone(),
+        (Some(FieldDefault::Now), FieldKind::Date) => Value::Text(now.rfc3339().chars().take(10).collect()),
+        (Some(FieldDefault::Now), _) => Value::Text(now.rfc3339()),
+        (Some(FieldDefault::UserId) | None, _) => Value::Null,
+    }
+}
+
+fn retyped(was: &StoredField, kind: &FieldKind) -> String {
+    match (kind, &was.refers) {
+        (FieldKind::Enum { values }, _) if was.kind == "enum" => {
+            let gone: Vec<&str> = was
+                .values
+                .iter()
+                .filter(|was| !values.iter().any(|value| **value == ***was))
+                .map(String::as_str)
+                .collect();
+            format!("take the enum value `{}` out", gone.join("`, `"))
+        }
+        (FieldKind::Ref { entity, .. }, Some((was, _))) => format!("refer to {entity} instead of {was}"),
+        _ => format!("change the type from {} to {}", was.kind, kind.word()),
+    }
+}
+
+fn does_not_convert(subject: &str, found: &Converted, cleared: &Value) -> Need {
+    let becomes =
+        if cleared.is_null() { "empty".to_owned() } else { format!("`{}`", shown(&text_of(cleared))) };
+    Need {
+        why: format!(
+            "values that do not convert: {} of {}; each would become {becomes}",
+            found.failed, found.values
+        ),
+        examples: found.examples.clone(),
+        remedy: Remedy::Flag(format!("--allow-clear {subject}")),
+    }
+}
+
+fn duplicates(examples: Vec<String>) -> Need {
+    Need {
+        why: "values are there more than once".to_owned(),
+        examples,
+        remedy: Remedy::Words("change the records first, or leave `unique` out"),
+    }
+}
+
+fn same_value(records: u64) -> Need {
+    Need {
+        why: format!("{records} records would get the same value"),
+        examples: Vec::new(),
+        remedy: Remedy::Words(
+            "add it without `unique` and without a default, give each record a value, then make it unique",
+        ),
+    }
+}
+
+pub(super) fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Text(text) | Value::Json(text) => text.clone(),
+    }
+}
+
+/// A value as a shell takes it.
+fn shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn counted_have(records: u64) -> String {
+    if records == 1 { "1 record has".to_owned() } else { format!("{records} records have") }
+}

@@ -1,0 +1,154 @@
+//! Walking over the values of one column: to see what becomes of them under another type, and to change them.
+//!
+//! Knows how a value converts; whether it may is judged elsewhere.
+
+use std::collections::HashSet;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
+
+use super::difference::Site;
+use super::judge::{Judge, fill, text_of};
+use super::stored_schema::StoredField;
+use crate::ids::shown;
+use crate::schema::convert::{convert, is_widening};
+use crate::schema::{FieldKind, IdKind, Value};
+use crate::store::migration::EXAMPLES;
+use crate::store::sqlite::rows::Sql;
+use crate::store::sqlite::tables::quoted;
+
+/// Rows that are read before their values are written.
+const CHUNK: usize = 1_000;
+
+/// What becomes of the values of one field.
+#[derive(Debug, Default)]
+pub(super) struct Converted {
+    /// Values that are there.
+    pub(super) values: u64,
+    /// Those that do not convert.
+    pub(super) failed: u64,
+    /// Those that convert into something that reads otherwise.
+    pub(super) lossy: u64,
+    /// Records whose value does not convert; where all do, those whose value then reads otherwise.
+    pub(super) examples: Vec<String>,
+    /// Of a unique field: a value that two records would have.
+    pub(super) duplicate: Option<String>,
+}
+
+/// Converts the values of one field.
+pub(super) struct Converter<'a> {
+    judge: &'a Judge<'a>,
+    at: &'a Site,
+    was: &'a StoredField,
+    ids: IdKind,
+}
+
+impl<'a> Converter<'a> {
+    pub(super) fn new(judge: &'a Judge<'a>, at: &'a Site, was: &'a StoredField) -> Converter<'a> {
+        let ids = judge.schema.target(at.field()).map_or(IdKind::Uuid, |target| target.id_kind);
+        Converter { judge, at, was, ids }
+    }
+
+    /// Looks at every value and changes none.
+    pub(super) fn survey(&self) -> rusqlite::Result<Converted> {
+        let mut found = Converted::default();
+        let mut changed = Vec::new();
+        let mut seen = HashSet::new();
+        let widening = is_widening(&self.was.kind, &self.at.field().kind);
+        each_value(self.judge.conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
+            found.values += 1;
+            let Some(new) = self.convert(&value)? else {
+                found.failed += 1;
+                note(&mut found.examples, format!("{id}: `{}`", shown(&text_of(&value))));
+                return Ok(());
+            };
+            if text_of(&new) != text_of(&value) && !widening {
+                found.lossy += 1;
+                note(
+                    &mut changed,
+                    format!("{id}: `{}` to `{}`", shown(&text_of(&value)), shown(&text_of(&new))),
+                );
+            }
+            if self.at.field().unique && found.duplicate.is_none() && !seen.insert(text_of(&new)) {
+                found.duplicate = Some(format!("two records would have `{}`", shown(&text_of(&new))));
+            }
+            Ok(())
+        })?;
+        if found.failed == 0 {
+            found.examples = changed;
+        }
+        Ok(found)
+    }
+
+    /// Writes every value in its new form into the column `to`. What does not convert gets what `fill` says.
+    pub(super) fn rewrite(&self, to: &str) -> rusqlite::Result<()> {
+        let otherwise = fill(self.at, self.judge.allow, self.judge.now);
+        let conn = self.judge.conn;
+        let update = format!(r#"UPDATE {} SET {} = ?2 WHERE "id" = ?1"#, quoted(&self.at.table), quoted(to));
+        each_value(conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
+            let new = self.convert(&value)?.unwrap_or_else(|| otherwise.clone());
+            if to == self.at.column && new == value {
+                return Ok(());
+            }
+            conn.prepare_cached(&update)?.execute(params![id, Sql(&new)]).map(|_| ())
+        })
+    }
+
+    fn convert(&self, value: &Value) -> rusqlite::Result<Option<Value>> {
+        let kind = &self.at.field().kind;
+        let Some(new) = convert(value, kind, self.ids) else { return Ok(None) };
+        if let FieldKind::Ref { entity, .. } = kind
+            && !self.judge.leads_somewhere(entity, &new)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(new))
+    }
+}
+
+fn note(examples: &mut Vec<String>, example: String) {
+    if examples.len() < EXAMPLES {
+        examples.push(example);
+    }
+}
+
+/// Every value of the column that is not null, with its record's id, in the order of ids. Rows are read in chunks, so that
+/// `each` may write to the table.
+fn each_value(
+    conn: &Connection,
+    table: &str,
+    column: &str,
+    word: &str,
+    mut each: impl FnMut(&str, Value) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let (table, column) = (quoted(table), quoted(column));
+    let sql = format!(
+        r#"SELECT "id", {column} FROM {table} WHERE "id" > ?1 AND {column} IS NOT NULL ORDER BY "id" LIMIT {CHUNK}"#
+    );
+    let mut after = String::new();
+    loop {
+        let mut statement = conn.prepare_cached(&sql)?;
+        let rows = statement.query_map([&after], |row| Ok((row.get(0)?, value(row.get_ref(1)?, word)?)))?;
+        let chunk: Vec<(String, Value)> = rows.collect::<Result<_, _>>()?;
+        drop(statement);
+        for (id, value) in &chunk {
+            each(id, value.clone())?;
+        }
+        match chunk.into_iter().next_back() {
+            Some((last, _)) => after = last,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// A stored value of a type that the schema may no longer have, by the type's word.
+fn value(raw: ValueRef<'_>, word: &str) -> rusqlite::Result<Value> {
+    Ok(match raw {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) if word == "bool" => Value::Bool(number != 0),
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Float(number),
+        ValueRef::Text(_) if word == "json" => Value::Json(raw.as_str()?.to_owned()),
+        ValueRef::Text(_) | ValueRef::Blob(_) => Value::Text(raw.as_str()?.to_owned()),
+    })
+}
