@@ -164,8 +164,8 @@ async fn a_cursor_goes_with_its_filters_and_its_search() {
 async fn a_float_is_found_again_to_its_last_bit() {
     let app = app().await;
     let api = app.client();
-    // Each of these was read as its neighbour by a parser that is quick rather than exact.
-    let numbers = ["0.1", "0.30000000000000004", "1.0715086071862673e301", "5e-324", "-9007199254740993.0"];
+    // A parser that is quick rather than exact reads the last three as their neighbours.
+    let numbers = ["0.1", "5e-324", "1.0715086071862673e301", "123456789.12345679", "-31.245270191439438"];
     for number in numbers {
         let item = json!({"ratio": number.parse::<f64>().unwrap(), "word": number});
         api.create("items", item).await;

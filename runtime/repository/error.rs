@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::mutation::Mutation;
 use crate::ids::shown;
 use crate::protocol::Code;
-use crate::schema::{Entity, EntityName};
+use crate::schema::{Entity, EntityName, FieldIndex};
 use crate::store::{Advice, CommitError, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
@@ -179,11 +179,12 @@ fn how(index: &[Arc<str>]) -> String {
     format!("its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
 }
 
-/// Like `of_read`, with the names of the entity's fields.
+/// Like `of_read`, with the names of the entity's fields. The schema may have changed since, and then some are gone.
 pub(super) fn of_list(failure: StoreError, entity: Option<&Arc<Entity>>) -> RepositoryError {
     match (failure, entity) {
         (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(fields) }, Some(entity)) => {
-            let index = fields.iter().map(|at| entity.at(*at).name.clone()).collect();
+            let name_of = |at: &FieldIndex| Some(entity.fields.get(at.0)?.name.clone());
+            let index = fields.iter().filter_map(name_of).collect();
             RepositoryError::TooBroad { entity: name, rows, index }
         }
         (failure, _) => of_read(failure),

@@ -134,8 +134,12 @@ pub fn search_words(entity: &Entity, text: &str) -> Result<Vec<String>, FilterEr
         return fault(format!("`search` has more than {MOST_CHARACTERS} characters"));
     }
     plain_text(text).map_err(|fault| FilterError(format!("`search` {}", fault.message)))?;
-    let words = text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric));
-    let words: Vec<String> = words.map(str::to_owned).collect();
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)) {
+        if !words.iter().any(|known| known == word) {
+            words.push(word.to_owned());
+        }
+    }
     match words.len() {
         0 => fault("`search` holds no word: it needs a letter or a digit".to_owned()),
         1..=MOST_WORDS => Ok(words),
