@@ -8,7 +8,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: test
-test: tools lint rust-test js-test e2e ## everything: installs what is missing, format, lints, Rust, JS, types, browser
+test: tools lint rust-test js-test openapi e2e ## everything: installs what is missing, format, lints, Rust, JS, types, bad input, browser
 
 .PHONY: lint
 lint: node_modules/.installed ## format and lint checks, JS types
@@ -22,8 +22,14 @@ rust-test: ## all Rust tests, one binary
 	$(CARGO) test --lib --test it
 
 .PHONY: js-test
-js-test: node_modules/.installed ## the browser modules on node --test
+js-test: node_modules/.installed ## the browser modules and the declarations on node --test
+	$(CARGO) build --bin tidewire
 	npm test --silent
+
+.PHONY: openapi
+openapi: tools ## bad input for every described operation, made by schemathesis
+	$(CARGO) build --bin tidewire
+	tests/openapi/run
 
 .PHONY: e2e
 e2e: tools node_modules/.installed ## two windows in a real Chromium

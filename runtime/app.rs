@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
-use crate::http::{AppState, router, server};
+use crate::http::{AppState, ROUTES, router, server};
+use crate::metrics::Metrics;
 use crate::realtime::WebSocketManager;
 use crate::realtime::reader::Reader;
 use crate::realtime::session::Surroundings;
@@ -29,6 +30,7 @@ use crate::store::{LogLimit, Store};
 pub struct App {
     config: Arc<Config>,
     env: Env,
+    metrics: Arc<Metrics>,
     store: Arc<SqliteStore>,
     repository: Arc<Repository>,
     websockets: Arc<WebSocketManager>,
@@ -61,8 +63,15 @@ impl App {
     /// around it.
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
-        let opened =
-            SqliteStore::open(&config.data, &schema, &config.store, env.clone()).map_err(AppError::Store)?;
+        let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
+        let opened = SqliteStore::open_counted(
+            &config.data,
+            &schema,
+            &config.store,
+            env.clone(),
+            metrics.store.clone(),
+        )
+        .map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
 
@@ -72,15 +81,16 @@ impl App {
         let runtime = LiveRuntime::start().map_err(AppError::Runtime)?;
         let (channels, awaited, channels_task) = {
             let _on_the_live_runtime = runtime.handle().enter();
-            ChannelManager::start(ring.clone(), report.head, env.clone())
+            ChannelManager::start(ring.clone(), report.head, env.clone(), metrics.clone())
         };
-        let (event_bus, bus_task) = EventBus::start(opened.batches, awaited);
+        let (event_bus, bus_task) = EventBus::start(opened.batches, awaited, metrics.clone());
 
         let around = Surroundings {
             schema: schema.clone(),
             generation,
             epoch: report.epoch.clone(),
             config: Arc::new(live.clone()),
+            metrics: metrics.clone(),
         };
         let reader = Reader::new(store.clone(), ring, live);
         let websockets = WebSocketManager::new(around, channels, reader, env.clone());
@@ -91,6 +101,7 @@ impl App {
         Ok(App {
             config,
             env,
+            metrics,
             store,
             repository,
             websockets,
@@ -136,6 +147,7 @@ impl App {
             config: self.config.clone(),
             hosts,
             env: self.env,
+            metrics: self.metrics.clone(),
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),
         };
@@ -149,7 +161,8 @@ impl App {
             }
             self.websockets.drain();
         };
-        server::serve(listener, router(state), &self.config, tasks, stop).await;
+        let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
+        server::serve(listener, serving, &self.config, stop).await;
         self.store.close().await;
         if let Some(broken) = broken {
             // Writes would go on being acknowledged and nobody would hear of them: better no server than that one.

@@ -159,6 +159,8 @@ pub struct HttpConfig {
     pub header_timeout: Duration,
     /// A body that has not arrived by then is refused.
     pub body_timeout: Duration,
+    /// A connection whose peer takes next to nothing of its answer for this long is closed.
+    pub write_timeout: Duration,
     /// TCP connections beside those of `RealtimeConfig::connections`, so that requests come through when all sockets
     /// are taken.
     pub connections: usize,
@@ -175,6 +177,7 @@ impl Default for HttpConfig {
             header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             connections: 1_024,
             list_default: 50,
             list_max: 1_000,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::metrics::Metrics;
 use crate::store::CommitBatch;
 
 /// Batches that a listener may be behind before it must read the log.
@@ -24,6 +25,7 @@ impl EventBus {
     pub fn start(
         mut committed: mpsc::Receiver<Arc<CommitBatch>>,
         awaited: mpsc::Sender<Arc<CommitBatch>>,
+        metrics: Arc<Metrics>,
     ) -> (EventBus, JoinHandle<()>) {
         let (batches, _) = broadcast::channel(LISTENER_BATCHES);
         let bus = EventBus { batches: batches.clone() };
@@ -35,6 +37,7 @@ impl EventBus {
                 }
                 // No listener is no error.
                 let _ = batches.send(batch);
+                metrics.live.backlog.set(i64::try_from(batches.len()).unwrap_or(i64::MAX));
             }
         });
         (bus, task)

@@ -9,6 +9,8 @@ pub mod schema;
 
 pub mod protocol;
 
+pub mod metrics;
+
 pub mod store;
 
 pub mod auth;

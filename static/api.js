@@ -175,8 +175,15 @@ export class Api {
     return this.#write('DELETE', [plural, id], undefined, options);
   }
 
-  /** Read once and kept. @returns {Promise<{entities: Entity[]}>} */
-  schema() {
+  /**
+   * Read once and kept.
+   *
+   * @param {object} [options]
+   * @param {boolean} [options.fresh] Read it again: the server told of another one.
+   * @returns {Promise<{entities: Entity[]}>}
+   */
+  schema({ fresh = false } = {}) {
+    if (fresh) this.#schema = null;
     this.#schema ??= this.#request('GET', ['schema']).catch((/** @type {unknown} */ error) => {
       this.#schema = null;
       throw error;

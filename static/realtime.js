@@ -77,6 +77,14 @@ export class RealtimeClient {
     }),
   );
 
+  /**
+   * Generation of the server's schema, null until it is known. Another one means that records have another shape:
+   * what was made from `/api/schema` is out of date. Lists are sent anew by themselves.
+   *
+   * @type {import('./signal.js').Readable<number | null>}
+   */
+  generation = signal(/** @type {number | null} */ (null));
+
   #env;
   #given;
   #options;
@@ -295,6 +303,7 @@ export class RealtimeClient {
   #receive(frame) {
     if (frame.type === 'connected') this.#greeted(frame.payload);
     else if (frame.type === 'error') this.#failed(frame);
+    else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
     else if (frame.type === 'drain') this.#floor = Math.max(this.#floor, frame.payload?.reconnectInMs ?? 0);
     else if (frame.channel) this.#route(frame.channel, frame);
     else if (frame.type === 'pong' && frame.payload?.epoch) {
@@ -308,11 +317,20 @@ export class RealtimeClient {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
     this.connected.value = true;
-    const { connectionId = null, userId = null } = payload ?? {};
+    const { connectionId = null, userId = null, generation = null } = payload ?? {};
+    this.generation.value = generation ?? this.generation.peek();
     this.#show({ connectionId, userId, everConnected: true, code: null, reason: '' });
     for (const subscription of this.#channels.values()) {
       subscription.tries = 0;
       this.#ask(subscription);
+    }
+  }
+
+  /** Channels follow by themselves; those that were refused may exist now. @param {any} payload */
+  #reshaped(payload) {
+    this.generation.value = payload?.generation ?? null;
+    for (const subscription of this.#channels.values()) {
+      if (subscription.track.phase === 'refused') this.#ask(subscription);
     }
   }
 
@@ -336,7 +354,10 @@ export class RealtimeClient {
   /** @param {Frame} frame */
   #failed(frame) {
     const payload = frame.payload ?? {};
-    const subscription = [...this.#channels.values()].find(({ track }) => track.answers(frame));
+    const asked = [...this.#channels.values()].find(({ track }) => track.answers(frame));
+    // Without a request it is the end of a channel: its entity is gone.
+    const ended = frame.channel && !frame.requestId ? this.#channels.get(frame.channel) : undefined;
+    const subscription = asked ?? ended;
     if (!subscription) {
       this.#floor = Math.max(this.#floor, payload.retryAfterMs ?? 0);
       this.#complaint = payload.message ?? payload.code ?? '';

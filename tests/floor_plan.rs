@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor; `cli` and `main.rs` stand above all.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["ids", "config"],
     &["env"],
     &["schema"],
     &["protocol"],
+    &["metrics"],
     &["store"],
     &["event_bus", "auth"],
     &["repository", "channels"],
@@ -18,11 +19,12 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// What may be named only in certain places, and where.
-const RESERVED: [(&str, &[&str]); 6] = [
+const RESERVED: [(&str, &[&str]); 7] = [
     ("rusqlite", &["store/sqlite"]),
     ("r2d2", &["store/sqlite"]),
     ("axum", &["http", "app.rs"]),
     ("hyper", &["http", "app.rs"]),
+    ("prometheus_client", &["metrics"]),
     ("SystemTime", &["env.rs"]),
     (
         "tokio::spawn",

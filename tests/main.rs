@@ -4,11 +4,16 @@
 
 mod support;
 
+mod bad_requests;
 mod crash;
+mod descriptions;
+mod evolution;
 mod floor_plan;
 mod guard;
 mod health;
 mod lists;
+mod logs;
+mod metrics;
 mod outbox;
 mod polling;
 mod protocol_document;

@@ -4,6 +4,7 @@
 
 mod bad_files;
 mod describing;
+mod editors;
 mod good_files;
 mod hostile_files;
 

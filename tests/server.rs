@@ -10,13 +10,15 @@ use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::http::guard::Hosts;
-use tidewire::http::{AppState, router, server};
-use tidewire::ids::Seq;
+use tidewire::http::timed_stream::TimedStream;
+use tidewire::http::{AppState, ROUTES, router, server};
+use tidewire::ids::{Seq, Timestamp};
+use tidewire::metrics::Metrics;
 use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
 use tidewire::schema::Generation;
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::support::app::{Client, TestApp};
@@ -47,12 +49,9 @@ async fn a_connection_beyond_the_cap_is_told_so() {
     assert!(answer.contains("Retry-After: 1"), "{answer}");
 
     drop(first);
-    let comes_in = async {
-        while Client::new(app.address).try_any("GET", "/health", &Value::Null, &[]).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, comes_in).await.expect("a place that was given back is taken again");
+    assert_eq!(healthy_again(&app).await, 200);
+    let refused = app.counted().value("tidewire_connections_refused_total{reason=\"places\"}");
+    assert!(refused >= 1.0);
 }
 
 #[tokio::test]
@@ -77,6 +76,114 @@ async fn a_body_that_does_not_end_is_refused() {
     stream.write_all(head_of_create(app.address, 100).as_bytes()).await.unwrap();
     let answer = rest_of(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("did not arrive"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answer_loses_its_place() {
+    let app = TestApp::with(|config| {
+        config.http.write_timeout = Duration::from_millis(100);
+        config.realtime.connections = 0;
+        config.http.connections = 2;
+    })
+    .await;
+    let api = app.client();
+    let large = "x".repeat(500_000);
+    for n in 0..12 {
+        api.create("tasks", json!({"title": format!("{n}"), "tags": [large]})).await;
+    }
+    // More than the kernel holds back for both ends.
+    let ask = format!("GET /api/tasks HTTP/1.1\r\nHost: {}\r\n\r\n", app.address);
+    let mut deaf = quiet(app.address).await;
+    deaf.write_all(ask.as_bytes()).await.unwrap();
+    app.wait_for_metric("tidewire_http_connections_ended_total{reason=\"write_late\"}", 1.0).await;
+    assert_eq!(healthy_again(&app).await, 200, "the place is free, although the client holds its end");
+    drop(deaf);
+}
+
+/// The status of the first answer to a new client.
+async fn healthy_again(app: &TestApp) -> u16 {
+    let comes_in = async {
+        loop {
+            if let Ok((status, _)) =
+                Client::new(app.address).try_any("GET", "/health", &Value::Null, &[]).await
+            {
+                return status;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, comes_in).await.expect("a place that was given back is taken again")
+}
+
+/// Writes 1 MiB to a peer that takes `count` bytes every second, with a limit of ten.
+async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+    let peer = tokio::spawn(async move {
+        let mut buffer = vec![0; count];
+        while theirs.read_exact(&mut buffer).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let mut stream = TimedStream::new(ours, Duration::from_secs(10));
+    let written = async {
+        stream.write_all(&vec![b'x'; 1 << 20]).await?;
+        stream.flush().await
+    };
+    let written = written.await;
+    peer.abort();
+    written
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_now_and_then_holds_no_place_but_a_slow_reader_gets_everything() {
+    for too_little in [1, 64, 1 << 10] {
+        let started = tokio::time::Instant::now();
+        let error = written_to_a_peer_that_takes(too_little).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{too_little} bytes a second");
+        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+    }
+    written_to_a_peer_that_takes(4 << 10).await.expect("40 KiB in ten seconds are enough");
+}
+
+/// A connection whose kernel holds back little for it.
+async fn quiet(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reader_that_is_slow_but_reads_gets_its_whole_answer() {
+    let app = TestApp::with(|config| config.http.write_timeout = Duration::from_secs(5)).await;
+    let api = app.client();
+    let large = "x".repeat(500_000);
+    for n in 0..12 {
+        api.create("tasks", json!({"title": format!("{n}"), "tags": [large]})).await;
+    }
+    let mut stream = quiet(app.address).await;
+    let ask = format!("GET /api/tasks HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", app.address);
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let answer = rest_of(&mut stream).await;
+    assert!(answer.len() > 6_000_000 && answer.trim_end().ends_with('}'), "{} bytes", answer.len());
+    assert_eq!(app.counted().value("tidewire_http_connections_ended_total{reason=\"write_late\"}"), 0.0);
+}
+
+#[tokio::test]
+async fn connections_are_counted_by_how_they_end() {
+    let app = TestApp::with(|config| config.http.header_timeout = Duration::from_millis(100)).await;
+    let ended = |reason: &str| format!("tidewire_http_connections_ended_total{{reason=\"{reason}\"}}");
+    let mut silent = TcpStream::connect(app.address).await.unwrap();
+    rest_of(&mut silent).await;
+    let mut odd = TcpStream::connect(app.address).await.unwrap();
+    odd.write_all(b"this is not HTTP\r\n\r\n").await.unwrap();
+    assert!(rest_of(&mut odd).await.starts_with("HTTP/1.1 400"));
+    let mut large = TcpStream::connect(app.address).await.unwrap();
+    let head = format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 << 10));
+    let _ = large.write_all(head.as_bytes()).await;
+    rest_of(&mut large).await;
+    app.wait_for_metric(&ended("bad_head"), 1.0).await;
+    app.wait_for_metric(&ended("head_too_large"), 1.0).await;
+    assert!(app.counted().value(&ended("head_late")) >= 1.0);
 }
 
 fn head_of_create(address: SocketAddr, length: usize) -> String {
@@ -117,12 +224,14 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         Generation(1),
         tidewire::store::LogLimit { changes: live.ring_changes, bytes: live.ring_bytes },
     ));
-    let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system());
+    let metrics = Arc::new(Metrics::new(ROUTES, Timestamp(0)));
+    let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system(), metrics.clone());
     let around = Surroundings {
         schema: entities::schema(),
         generation: Generation(1),
         epoch: epoch(),
         config: Arc::new(live.clone()),
+        metrics: metrics.clone(),
     };
     let reader = Reader::new(puppet.clone(), ring, live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -134,13 +243,12 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         config: config.clone(),
         hosts: Arc::new(Hosts::new(address, &[])),
         env: Env::system(),
+        metrics: metrics.clone(),
         tasks: tasks.clone(),
         live: tokio::runtime::Handle::current(),
     };
-    let router = router(state);
-    tokio::spawn(
-        async move { server::serve(listener, router, &config, tasks, std::future::pending()).await },
-    );
+    let serving = server::Serving { router: router(state), tasks, metrics };
+    tokio::spawn(async move { server::serve(listener, serving, &config, std::future::pending()).await });
     (puppet, Client::new(address))
 }
 

@@ -8,6 +8,7 @@ use tidewire::channels::outbox::{Lag, OnLag};
 use tidewire::channels::{AttachmentId, From, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
+use tidewire::metrics::Metrics;
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
 use tidewire::schema::Generation;
@@ -39,6 +40,7 @@ impl Peer {
             generation: Generation(1),
             epoch: epoch(),
             config: Arc::new(config),
+            metrics: Arc::new(Metrics::new(&[], Timestamp(0))),
         };
         let instant = Instant::now();
         Peer { session: Session::new(around, instant, false), now: Moment { instant, wall: Timestamp(1) } }

@@ -4,7 +4,6 @@
 //! Never waits for a socket: it appends to outboxes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -16,6 +15,7 @@ use super::outbox::{Item, Lag, Note, OnLag, Outbox};
 use super::ring::Ring;
 use crate::env::Env;
 use crate::ids::Seq;
+use crate::metrics::Metrics;
 use crate::protocol::View;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
 use crate::protocol::wire::text_frame;
@@ -72,17 +72,7 @@ struct PongCommand {
 pub struct Channels {
     commands: mpsc::Sender<Command>,
     ring: Arc<Ring>,
-    counters: Arc<Counters>,
-}
-
-/// Counts since the start, and the state of this moment.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub position: AtomicU64,
-    pub groups: AtomicU64,
-    pub events: AtomicU64,
-    pub deliveries: AtomicU64,
-    pub lags: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 impl Channels {
@@ -90,8 +80,14 @@ impl Channels {
         &self.ring
     }
 
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    /// The last seq that was fanned out.
+    pub fn position(&self) -> Seq {
+        Seq(u64::try_from(self.metrics.live.position.get()).unwrap_or_default())
+    }
+
+    /// Commands that wait for ChannelManager.
+    pub fn waiting(&self) -> usize {
+        self.commands.max_capacity() - self.commands.capacity()
     }
 
     pub async fn attach(&self, attach: Attach) {
@@ -129,7 +125,7 @@ pub struct ChannelManager {
     ring: Arc<Ring>,
     env: Env,
     encoder: Encoder,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
 }
 
 enum Wake {
@@ -145,13 +141,14 @@ impl ChannelManager {
         ring: Arc<Ring>,
         head: Seq,
         env: Env,
+        metrics: Arc<Metrics>,
     ) -> (Channels, mpsc::Sender<Arc<CommitBatch>>, JoinHandle<()>) {
         let (commands, mut command_queue) = mpsc::channel(COMMANDS);
         let (batches, mut batch_queue) = mpsc::channel(BATCHES);
-        let counters = Arc::new(Counters { position: AtomicU64::new(head.0), ..Counters::default() });
-        let channels = Channels { commands, ring: ring.clone(), counters: counters.clone() };
+        let channels = Channels { commands, ring: ring.clone(), metrics: metrics.clone() };
         let mut manager =
-            ChannelManager { groups: Groups::new(head), ring, env, encoder: Encoder::default(), counters };
+            ChannelManager { groups: Groups::new(head), ring, env, encoder: Encoder::default(), metrics };
+        manager.tell_position();
         let task = tokio::spawn(async move {
             let mut committing = true;
             loop {
@@ -175,11 +172,20 @@ impl ChannelManager {
     fn fan_out(&mut self, batch: Arc<CommitBatch>) {
         self.ring.push(batch.clone());
         let counts = self.groups.fan_out(&batch);
-        self.counters.position.store(batch.last().0, Ordering::Relaxed);
-        self.counters.events.fetch_add(counts.events as u64, Ordering::Relaxed);
-        self.counters.deliveries.fetch_add(counts.deliveries as u64, Ordering::Relaxed);
-        self.counters.lags.fetch_add(counts.lags as u64, Ordering::Relaxed);
-        self.counters.groups.store(self.groups.group_count() as u64, Ordering::Relaxed);
+        let live = &self.metrics.live;
+        live.events.inc_by(counts.events as u64);
+        live.deliveries.inc_by(counts.deliveries as u64);
+        live.lags.inc_by(counts.lags as u64);
+        self.tell_position();
+        self.tell_groups();
+    }
+
+    fn tell_position(&self) {
+        self.metrics.live.position.set(i64::try_from(self.groups.position().0).unwrap_or(i64::MAX));
+    }
+
+    fn tell_groups(&self) {
+        self.metrics.live.groups.set(i64::try_from(self.groups.group_count()).unwrap_or(i64::MAX));
     }
 
     fn obey(&mut self, command: Command) {
@@ -195,7 +201,7 @@ impl ChannelManager {
             }
             Command::Pong(pong) => self.pong(&pong),
         }
-        self.counters.groups.store(self.groups.group_count() as u64, Ordering::Relaxed);
+        self.tell_groups();
     }
 
     fn attach(&mut self, attach: Attach) {

@@ -243,7 +243,8 @@ fn deliver(group: &mut Group, batch_last: Seq, frames: &Bytes, last: Seq, base: 
         let item = Item::Log { frames: frames.clone(), attachment: *attachment, last, base };
         let appended = member.outbox.append_log(member.lag, item);
         counts.deliveries += usize::from(appended == Appended::Queued);
-        counts.lags += usize::from(appended == Appended::FellBehind);
+        // A poll that waits for its first event is no reader that fell behind.
+        counts.lags += usize::from(appended == Appended::FellBehind && member.outbox.holds_batches());
         appended == Appended::Queued
     });
 }

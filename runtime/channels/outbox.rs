@@ -75,6 +75,16 @@ pub struct Drained {
     pub overflowed: bool,
 }
 
+/// What waits at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Buffers of events, and the bytes in them.
+    pub batches: usize,
+    pub bytes: usize,
+    /// It was emptied, and its connection does not know yet.
+    pub lagging: bool,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Outbox {
@@ -191,6 +201,16 @@ impl Outbox {
         } else {
             Poll::Ready(())
         }
+    }
+
+    /// Whether this is a queue; one that holds nothing only tells that something came.
+    pub fn holds_batches(&self) -> bool {
+        self.limits.batches > 0
+    }
+
+    pub fn depth(&self) -> Depth {
+        let queue = self.queue.lock();
+        Depth { batches: queue.batches, bytes: queue.bytes, lagging: queue.lagged }
     }
 
     pub fn lag(&self) -> Lag {

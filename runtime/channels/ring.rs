@@ -65,6 +65,12 @@ impl Ring {
         }
     }
 
+    /// Changes and bytes that are held at this moment.
+    pub fn size(&self) -> (usize, usize) {
+        let held = self.held.read();
+        (held.changes, held.bytes)
+    }
+
     /// The batches that hold changes after `seq`; `None` when the ring does not reach back to it, or not yet to it.
     pub fn batches_after(&self, seq: Seq) -> Option<Vec<Arc<CommitBatch>>> {
         let held = self.held.read();

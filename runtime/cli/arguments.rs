@@ -26,6 +26,8 @@ pub enum Command {
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
+    /// Print what the schema files make: descriptions for tools and editors.
+    Schema(SchemaArguments),
     /// Show or make the changes that the schema files ask of the records.
     Migrate(MigrateArguments),
 }
@@ -38,6 +40,30 @@ pub struct CheckArguments {
     /// Print a JSON array of diagnostics instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArguments {
+    #[command(subcommand)]
+    pub form: SchemaForm,
+}
+
+/// What to print.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SchemaForm {
+    /// The JSON Schema of schema files, by which editors complete them.
+    JsonSchema,
+    /// The OpenAPI document that the server answers at /api/openapi.json.
+    Openapi(SchemasArgument),
+    /// The TypeScript declarations that the server answers at /api/types.d.ts.
+    Types(SchemasArgument),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SchemasArgument {
+    /// Folder of the schema files.
+    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
+    pub schemas: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

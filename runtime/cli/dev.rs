@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::arguments::{DevArguments, LogForm};
 use super::watch::{Files, Watch};
-use super::{demo, migrate};
+use super::{demo, log, migrate};
 use crate::app::{App, AppError};
 use crate::auth::Identity;
 use crate::config::Config;
@@ -40,11 +40,11 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
-    start_log(arguments.log);
+    log::start(arguments.log);
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
+            log::fail(arguments.log, &message);
             ExitCode::FAILURE
         }
     }
@@ -52,9 +52,10 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
 
 fn serve(arguments: &DevArguments) -> Result<(), String> {
     let mut config = arguments.config();
-    let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
+    let for_eyes = arguments.log == LogForm::Text && std::io::stderr().is_terminal();
+    let color = if for_eyes { Color::Always } else { Color::Never };
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color))?;
-    let _ = std::io::stderr().write_all(loaded.warnings.render(color).as_bytes());
+    log::warn(arguments.log, &loaded.warnings.render(color));
     let limited = fit_connections(&mut config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -202,20 +203,6 @@ async fn stop_signal() {
     tokio::select! {
         _ = interrupted => {}
         _ = terminated.recv() => {}
-    }
-}
-
-fn start_log(form: LogForm) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIDEWIRE_LOG").unwrap_or_else(|error| {
-        if std::env::var_os("TIDEWIRE_LOG").is_some() {
-            let _ = writeln!(std::io::stderr(), "TIDEWIRE_LOG is not understood and not used: {error}");
-        }
-        tracing_subscriber::EnvFilter::new("warn,tidewire=info")
-    });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match form {
-        LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogForm::Json => log.json().init(),
     }
 }
 

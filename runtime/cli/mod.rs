@@ -6,5 +6,7 @@ pub mod arguments;
 pub mod check;
 mod demo;
 pub mod dev;
+mod log;
 pub mod migrate;
+pub mod schema;
 mod watch;

@@ -1,43 +1,74 @@
-//! The outermost layer, around every route: Host and Origin, panics, headers that every answer carries, and for every
-//! failure a request id, one log line and the problem's body.
+//! The outermost layer, around every route: the request's id, Host and Origin, panics, headers that every answer carries,
+//! counts, and for every failure one log line and the problem's body.
 //!
-//! Knows no route beyond the prefix `/api`.
+//! Knows no route beyond the prefix `/api`. Logs the template of a route and never the path: a path holds ids, and
+//! whatever a stranger writes into it.
 
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::AppState;
 use super::problem::Problem;
+use crate::metrics::Transport;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Longer ids of callers are not taken over.
+const MAX_REQUEST_ID: usize = 64;
+
+/// Every log line of the request stands in a span with its id. The span's level is that of the gravest line, so that no
+/// filter lets a line through without it.
 pub(super) async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let (method, uri, started) = (request.method().clone(), request.uri().clone(), Instant::now());
-    let mut response = match state.hosts.admit(&method, &uri, request.headers()) {
+    let request_id =
+        brought_id(request.headers()).unwrap_or_else(|| state.env.uuid_v7().as_simple().to_string());
+    let span = tracing::error_span!("request", request_id);
+    answer(state, request, next, request_id).instrument(span).await
+}
+
+/// The id that the caller, or a proxy before this server, gave the request.
+fn brought_id(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(X_REQUEST_ID).iter();
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    ((1..=MAX_REQUEST_ID).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())
+}
+
+async fn answer(state: AppState, request: Request, next: Next, request_id: String) -> Response {
+    let _counted = state.metrics.http.request();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let api = request.uri().path().starts_with("/api");
+    let (method, started) = (request.method().clone(), Instant::now());
+    let mut response = match state.hosts.admit(&method, request.uri(), request.headers()) {
         Ok(()) => AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Problem::internal("the handler panicked").into_response()),
         Err(refusal) => refusal.into_response(),
     };
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let seen = Seen { method, route, status: response.status(), started };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let request_id = state.env.uuid_v7().as_simple().to_string();
-        log(&problem, &request_id, &Seen { method, path: &uri, status: response.status(), started });
+        state.metrics.errors.told(Transport::Http, problem.code());
+        seen.log_failure(&problem);
         problem.write(&request_id, &mut response);
-        if let Ok(value) = HeaderValue::try_from(request_id) {
-            response.headers_mut().insert(X_REQUEST_ID, value);
-        }
+    } else {
+        seen.log();
     }
+    state.metrics.http.answered(route, seen.method.as_str(), seen.status.as_u16(), started.elapsed());
     let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(request_id) {
+        headers.insert(X_REQUEST_ID, value);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    if uri.path().starts_with("/api") {
+    if api {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
@@ -45,21 +76,39 @@ pub(super) async fn edge(State(state): State<AppState>, request: Request, next: 
 
 struct Seen<'a> {
     method: Method,
-    path: &'a Uri,
+    route: Option<&'a str>,
     status: StatusCode,
     started: Instant,
 }
 
-/// One line for each failure. Without the query string, which may hold a token.
-fn log(problem: &Problem, request_id: &str, seen: &Seen<'_>) {
-    let path: String = seen.path.path().chars().take(120).collect();
-    let duration_ms = u64::try_from(seen.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (method, status) = (seen.method.as_str(), seen.status.as_u16());
-    let code = problem.code().as_str();
-    if seen.status.is_server_error() {
-        let cause = problem.cause().unwrap_or_else(|| problem.detail());
-        tracing::error!(%method, path, status, code, cause, request_id, duration_ms, "request failed");
-    } else {
-        tracing::info!(%method, path, status, code, request_id, duration_ms, "request refused");
+impl Seen<'_> {
+    /// One line for each failure.
+    fn log_failure(&self, problem: &Problem) {
+        let (method, route, status, duration_ms) = self.fields();
+        let code = problem.code().as_str();
+        if self.status.is_server_error() {
+            let cause = problem.cause().unwrap_or_else(|| problem.detail());
+            tracing::error!(method, route, status, code, cause, duration_ms, "request failed");
+        } else {
+            tracing::info!(method, route, status, code, duration_ms, "request refused");
+        }
+    }
+
+    fn log(&self) {
+        let (method, route, status, duration_ms) = self.fields();
+        tracing::debug!(method, route, status, duration_ms, "request answered");
+    }
+
+    /// A method of a stranger's making may be long; it has no control characters.
+    fn fields(&self) -> (&str, &str, u16, u64) {
+        let method = self.method.as_str();
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        (
+            if known.contains(&method) { method } else { "other" },
+            self.route.unwrap_or("other"),
+            self.status.as_u16(),
+            duration_ms,
+        )
     }
 }

@@ -11,6 +11,8 @@ mod health;
 pub mod identity;
 mod json_body;
 mod lists;
+mod metrics;
+pub mod openapi;
 mod pages;
 pub mod params;
 pub mod problem;
@@ -19,6 +21,7 @@ mod records;
 mod schema;
 pub mod server;
 mod shape;
+pub mod timed_stream;
 mod ws;
 
 use std::sync::Arc;
@@ -31,11 +34,13 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::shown;
+use crate::metrics::Metrics;
 use crate::protocol::Code;
 use crate::realtime::WebSocketManager;
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 use guard::Hosts;
+pub use metrics::ROUTES;
 use problem::Problem;
 
 /// What every handler may use. Cheap to clone.
@@ -46,6 +51,7 @@ pub struct AppState {
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,
+    pub metrics: Arc<Metrics>,
     /// Tasks that shutdown waits for: connections, and the sockets that came from them.
     pub tasks: TaskTracker,
     /// The runtime of live connections (`app.rs` says why there are two).
@@ -66,6 +72,7 @@ impl AppState {
 pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(records::routes())
         .merge(schema::routes())
         .merge(changes::routes())

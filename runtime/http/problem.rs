@@ -175,7 +175,7 @@ pub(super) fn status(code: Code) -> StatusCode {
 }
 
 /// Seconds until the same request may succeed.
-fn retry_after(code: Code) -> Option<&'static str> {
+pub(super) fn retry_after(code: Code) -> Option<&'static str> {
     if code == Code::StorageFull || code == Code::ReadOnly {
         return Some("30");
     }

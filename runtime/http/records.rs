@@ -21,9 +21,9 @@ use super::problem::Problem;
 use super::{AppState, conditions, lists, query};
 use crate::ids::{Epoch, RecordId, Seq, shown};
 use crate::protocol::Code;
-use crate::repository::{Current, Mutation, Written};
-use crate::schema::Entity;
+use crate::repository::{Current, Mutation, Written, suggestion};
 use crate::schema::value::write_json_of;
+use crate::schema::{Entity, Schema};
 use crate::store::{OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
@@ -88,10 +88,20 @@ fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
     match current.schema.by_plural(plural).cloned() {
         Some(entity) => Ok(Collection { current, entity }),
         None => {
-            let detail = format!("there is no entity at /api/{}", shown(plural));
+            let mut detail = format!("there is no entity at /api/{}", shown(plural));
+            if let Some(meant) = meant(&current.schema, plural) {
+                detail.push_str(&format!("; did you mean `{meant}`?"));
+            }
             Err(Problem::new(Code::UnknownEntity, detail))
         }
     }
+}
+
+/// The plural that was meant: of the entity whose name was given, or the nearest one.
+fn meant<'a>(schema: &'a Schema, given: &str) -> Option<&'a str> {
+    let named = schema.entities().find(|entity| entity.name.eq_ignore_ascii_case(given));
+    let nearest = || suggestion(given, schema.entities().map(|entity| &*entity.plural));
+    named.map(|entity| &*entity.plural).or_else(nearest)
 }
 
 /// The record's own bytes, or with `fields` and `expand` what they ask for.

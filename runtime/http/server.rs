@@ -1,6 +1,7 @@
 //! The accept loop: TCP connections in, HTTP/1.1 spoken on each, all of them ended at shutdown.
 //!
-//! Knows no route. Bounds: connections at once, bytes and time of a request head. A connection beyond the cap is answered
+//! Knows no route. Bounds: connections at once, bytes and time of a request head, time
+//! that an answer may wait for its reader. A connection beyond the cap is answered
 //! 503 and closed; without file descriptors the loop waits and says so.
 
 use std::convert::Infallible;
@@ -24,14 +25,31 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
+use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
+use crate::protocol::Code;
 
 /// Who is at the other end; an extension of every request. Whoever keeps a clone keeps the connection's place under
 /// the cap, as an upgraded socket must.
 #[derive(Debug, Clone)]
 pub struct Peer {
     pub address: IpAddr,
-    _place: Arc<OwnedSemaphorePermit>,
+    _place: Arc<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+/// What the loop serves with.
+pub struct Serving {
+    pub router: Router,
+    /// Tasks that shutdown waits for.
+    pub tasks: TaskTracker,
+    pub metrics: Arc<Metrics>,
 }
 
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
@@ -44,17 +62,16 @@ const REST: Duration = Duration::from_millis(200);
 /// Serves until `shutdown`, then lets requests in flight and the sockets among `tasks` finish within `shutdown_grace`.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    serving: Serving,
     config: &Config,
-    tasks: TaskTracker,
     shutdown: impl Future<Output = ()>,
 ) {
     let connections = config.realtime.connections.saturating_add(config.http.connections);
     let server = Server {
-        router,
+        serving,
         http: http(&config.http),
+        write_timeout: config.http.write_timeout,
         places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
-        tasks,
         stop: CancellationToken::new(),
     };
     let mut shutdown = pin!(shutdown);
@@ -79,11 +96,37 @@ fn refuse(stream: TcpStream) {
     }
 }
 
+/// What hyper's error says about the peer.
+fn how_it_ended(error: &hyper::Error) -> ConnectionEnd {
+    if error.is_timeout() {
+        ConnectionEnd::HeadLate
+    } else if error.is_parse_too_large() {
+        ConnectionEnd::HeadTooLarge
+    } else if error.is_parse() {
+        ConnectionEnd::BadHead
+    } else if source_of(error).is_some_and(|source| source.kind() == io::ErrorKind::TimedOut) {
+        ConnectionEnd::WriteLate
+    } else {
+        ConnectionEnd::Broken
+    }
+}
+
+fn source_of(error: &hyper::Error) -> Option<&io::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        source = error.source();
+    }
+    None
+}
+
 struct Server {
-    router: Router,
+    serving: Serving,
     http: http1::Builder,
+    write_timeout: Duration,
     places: Arc<Semaphore>,
-    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -99,8 +142,11 @@ fn http(config: &HttpConfig) -> http1::Builder {
 
 impl Server {
     fn connection(&self, stream: TcpStream, address: SocketAddr) {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let metrics = self.serving.metrics.clone();
+        let Ok(permit) = self.places.clone().try_acquire_owned() else {
             tracing::warn!("connection refused: the cap is reached");
+            metrics.http.refused(Refusal::Places);
+            metrics.errors.told(Transport::Http, Code::ConnectionLimit);
             refuse(stream);
             return;
         };
@@ -108,8 +154,9 @@ impl Server {
             tracing::debug!(%error, "a connection closed before it was served");
             return;
         }
+        let place = Place { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
-        let router = self.router.clone();
+        let router = self.serving.router.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer.clone());
@@ -119,9 +166,10 @@ impl Server {
                 answered
             }
         });
+        let stream = TimedStream::new(stream, self.write_timeout);
         let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
+        self.serving.tasks.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,
@@ -130,8 +178,10 @@ impl Server {
                     connection.await
                 }
             };
+            let end = ended.as_ref().map_or_else(how_it_ended, |()| ConnectionEnd::Closed);
+            metrics.http.ended(end);
             if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
+                tracing::debug!(%error, ?end, "a connection ended early");
             }
         });
     }
@@ -150,9 +200,10 @@ impl Server {
 
     async fn finish(self, grace: Duration) {
         self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.tasks.len(), "connections cut off at shutdown");
+        let tasks = &self.serving.tasks;
+        tasks.close();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "connections cut off at shutdown");
         }
     }
 }

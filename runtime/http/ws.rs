@@ -16,12 +16,15 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tracing::Instrument;
 
 use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
 use super::server::Peer;
+use super::timed_stream::TimedStream;
 use crate::auth::{self, Identity};
+use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::{Refused, WebSocketManager};
 
@@ -55,14 +58,15 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     // The socket keeps the connection's place under the cap.
     let peer = parts.extensions.remove::<Peer>();
     let (tasks, live) = (state.tasks.clone(), state.live.clone());
-    tasks.clone().spawn(async move {
+    let upgrading = async move {
         match upgrade.await.map_err(std::io::Error::other).and_then(bare_stream) {
             Ok((stream, read_ahead)) => {
                 tasks.spawn_on(live_socket(state.websockets, stream, read_ahead, caller, peer), &live);
             }
             Err(error) => tracing::debug!(%error, "the upgrade broke off"),
         }
-    });
+    };
+    state.tasks.spawn(upgrading.in_current_span());
     Ok(response.into_response())
 }
 
@@ -72,10 +76,14 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
         code: Code::Unauthenticated,
         message: error.to_string(),
         close: CloseCode::Unauthenticated,
+        why: Refusal::Identity,
     })?;
     state.repository.ensure_user(&identity).await.map_err(|error| {
         let problem = Problem::from(error);
-        Refused { code: problem.code(), message: problem.detail().to_owned(), close: CloseCode::Internal }
+        let cause = problem.cause().unwrap_or_else(|| problem.detail());
+        tracing::error!(code = problem.code().as_str(), cause, "socket refused");
+        let (code, message) = (problem.code(), problem.detail().to_owned());
+        Refused { code, message, close: CloseCode::Internal, why: Refusal::Failure }
     })?;
     Ok(identity)
 }
@@ -89,9 +97,9 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
 /// The TCP stream under the upgraded connection, freed from this runtime, and what was read from it already.
 fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Bytes)> {
     let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
+        .downcast::<TokioIo<TimedStream<TcpStream>>>()
         .map_err(|_| std::io::Error::other("the connection is not of this server's accept loop"))?;
-    Ok((parts.io.into_inner().into_std()?, parts.read_buf))
+    Ok((parts.io.into_inner().into_inner().into_std()?, parts.read_buf))
 }
 
 /// The life of one socket, on the runtime of live connections.

@@ -5,6 +5,7 @@
 pub mod channel_name;
 pub mod client_frame;
 pub mod codes;
+pub mod reason;
 pub mod server_frame;
 pub mod view;
 pub mod wire;

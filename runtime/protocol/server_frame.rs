@@ -159,6 +159,8 @@ pub struct ConnectedPayload<'a> {
     pub protocol: u32,
     pub epoch: &'a Epoch,
     pub seq: Seq,
+    /// Of the schema; `schema:changed` tells of the next.
+    pub generation: Generation,
     /// How often the server pings.
     pub heartbeat: u64,
     pub reconnect_interval: u64,

@@ -59,6 +59,16 @@ pub enum Ended {
     ByServer(CloseCode),
 }
 
+impl Ended {
+    /// The code that the server closed it with; `None` when the peer did.
+    pub fn code(self) -> Option<CloseCode> {
+        match self {
+            Ended::ByPeer => None,
+            Ended::ByServer(code) => Some(code),
+        }
+    }
+}
+
 /// What every connection is told.
 #[derive(Debug, Clone)]
 pub(super) struct News {

@@ -19,6 +19,11 @@ pub struct Offenders {
 }
 
 impl Offenders {
+    /// How many are remembered; some of them may be of yesterday.
+    pub fn count(&self) -> usize {
+        self.seen.lock().len()
+    }
+
     pub fn has_offended(&self, who: &str) -> bool {
         self.seen.lock().get(who).is_some_and(|at| at.elapsed() < AGE)
     }

@@ -15,6 +15,7 @@ use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
 use crate::channels::{Attach, AttachmentId, Channels, From};
 use crate::ids::{Epoch, Position, Seq};
+use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
 use crate::store::{ChangeOp, LogPage, Scope, StoreError};
 
@@ -77,6 +78,7 @@ struct Page {
 impl WebSocketManager {
     /// Answers one poll.
     pub async fn poll(&self, question: PollQuestion) -> Result<PollAnswer, StoreError> {
+        let _counted = self.metrics().live.poll();
         let view = View::everything(self.around().generation);
         let head = self.reader().head()?;
         let mut answer = PollAnswer {
@@ -116,6 +118,7 @@ impl WebSocketManager {
             let (channel, scope) = match judged {
                 Ok(found) => found,
                 Err((code, message)) => {
+                    self.metrics().errors.told(Transport::Poll, code);
                     answer.errors.push(PollError { channel: text.clone(), code: code.as_str(), message });
                     continue;
                 }
@@ -130,6 +133,7 @@ impl WebSocketManager {
             };
             answer.channels.push(PolledChannel { channel: text.clone(), view: view.clone(), recovered });
             if let Some(since) = question.since.as_ref().filter(|_| recovered) {
+                self.metrics().live.caught_up(CatchUp::Poll);
                 polled.push(Polled { channel, scope, prev: since.seq });
             }
         }

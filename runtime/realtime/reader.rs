@@ -34,14 +34,20 @@ impl Reader {
         Reader { store, ring, log_limit, replay_limit, slots: Arc::new(Semaphore::new(CONCURRENT)) }
     }
 
+    /// A session's read. A failure that is the store's is logged here: the session tells its peer no cause.
     pub async fn read(&self, read: Read) -> ReadAnswer {
         match read {
-            Read::Survey { scope, since } => ReadAnswer::Survey(self.survey(scope, since).await),
+            Read::Survey { scope, since } => ReadAnswer::Survey(logged(self.survey(scope, since).await)),
             Read::Rows { scope, after, limit, generation } => {
-                ReadAnswer::Rows(self.rows(scope, after, limit, generation).await)
+                ReadAnswer::Rows(logged(self.rows(scope, after, limit, generation).await))
             }
-            Read::Log { after } => ReadAnswer::Log(self.log(after, Seq::ZERO).await),
+            Read::Log { after } => ReadAnswer::Log(logged(self.log(after, Seq::ZERO).await)),
         }
+    }
+
+    /// Blocking reads that are under way.
+    pub fn under_way(&self) -> usize {
+        CONCURRENT.saturating_sub(self.slots.available_permits())
     }
 
     /// The log after `after`, read at a position that is no earlier than `at_least`.
@@ -130,4 +136,11 @@ impl Reader {
         });
         answer.await.unwrap_or_else(|failed| Err(StoreError::Storage(failed.to_string())))
     }
+}
+
+fn logged<T>(answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    if let Err(StoreError::Storage(cause)) = &answer {
+        tracing::error!(cause, "a read for live connections failed");
+    }
+    answer
 }

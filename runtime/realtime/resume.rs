@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::Seq;
 use crate::protocol::View;
+use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
 use crate::store::{At, Change, Scope, Survey};
 
 /// The answer to a resume.
@@ -11,16 +12,9 @@ use crate::store::{At, Change, Scope, Survey};
 pub enum Resume {
     /// Replay what follows the position.
     Recovered,
-    /// Start again from a snapshot; the word tells the client why.
+    /// Start again from a snapshot; the word of `protocol/reason.rs` tells the client why.
     Restart(&'static str),
 }
-
-/// Reasons for `Resume::Restart`, as `resync` names them.
-pub const UNKNOWN_POSITION: &str = "unknown_position";
-pub const BELOW_FLOOR: &str = "below_floor";
-pub const VIEW_CHANGED: &str = "view_changed";
-pub const SCHEMA_CHANGED: &str = "schema_changed";
-pub const BACKLOG: &str = "backlog";
 
 /// `theirs`: the view under which the client stood at `since`; without one the resume is allowed only because no
 /// predicate or projection uses anything of the user.

@@ -28,6 +28,7 @@ use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
 use crate::env::Env;
 use crate::ids::ConnectionId;
+use crate::metrics::{Metrics, Moment, Refusal, Transport};
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
 use crate::protocol::wire::text_frame;
 use crate::protocol::{CloseCode, Code};
@@ -37,12 +38,15 @@ use crate::schema::{Generation, Schema};
 pub struct WebSocketManager {
     /// What is true for every connection; each hears of what is new.
     news: watch::Sender<News>,
+    metrics: Arc<Metrics>,
     channels: Channels,
     reader: Reader,
     env: Env,
     next_key: AtomicU64,
     /// Who is here. Held for a count, never across an await.
     present: Mutex<Present>,
+    /// The outbox of every socket, to be measured. Held for one look at each, never across an await.
+    outboxes: Mutex<HashMap<ConnectionKey, Arc<Outbox>>>,
     offenders: Arc<Offenders>,
     drain: CancellationToken,
 }
@@ -51,8 +55,6 @@ pub struct WebSocketManager {
 struct Present {
     connections: usize,
     by_user: HashMap<Arc<str>, usize>,
-    opened: u64,
-    refused: u64,
 }
 
 /// Why a socket was not admitted: the error that it is sent, and the code that closes it.
@@ -62,6 +64,7 @@ pub struct Refused {
     pub code: Code,
     pub message: String,
     pub close: CloseCode,
+    pub why: Refusal,
 }
 
 /// Numbers for operators: `GET /api/admin/websocket/stats`.
@@ -85,17 +88,20 @@ pub struct Stats {
 struct Place {
     manager: Arc<WebSocketManager>,
     user: Option<Arc<str>>,
+    key: ConnectionKey,
 }
 
 impl WebSocketManager {
     pub fn new(around: Surroundings, channels: Channels, reader: Reader, env: Env) -> Arc<WebSocketManager> {
         Arc::new(WebSocketManager {
+            metrics: around.metrics.clone(),
             news: watch::Sender::new(News { around, draining: false }),
             channels,
             reader,
             env,
             next_key: AtomicU64::new(1),
             present: Mutex::default(),
+            outboxes: Mutex::default(),
             offenders: Arc::default(),
             drain: CancellationToken::new(),
         })
@@ -111,6 +117,10 @@ impl WebSocketManager {
             news.around.schema = schema;
             news.around.generation = generation;
         });
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub fn channels(&self) -> &Channels {
@@ -142,19 +152,39 @@ impl WebSocketManager {
     }
 
     pub fn stats(&self) -> Stats {
-        let counters = self.channels.counters();
+        let (live, http) = (&self.metrics.live, &self.metrics.http);
         let present = self.present.lock();
         Stats {
             connections: present.connections,
             users: present.by_user.len(),
-            opened: present.opened,
-            refused: present.refused,
-            groups: counters.groups.load(Ordering::Relaxed),
-            events: counters.events.load(Ordering::Relaxed),
-            deliveries: counters.deliveries.load(Ordering::Relaxed),
-            lags: counters.lags.load(Ordering::Relaxed),
-            position: counters.position.load(Ordering::Relaxed),
+            opened: live.opened.get(),
+            refused: http.refusals(Refusal::Sockets) + http.refusals(Refusal::User),
+            groups: u64::try_from(live.groups.get()).unwrap_or_default(),
+            events: live.events.get(),
+            deliveries: live.deliveries.get(),
+            lags: live.lags.get(),
+            position: self.channels.position().0,
         }
+    }
+
+    /// What `/metrics` reads when it is asked; the log's ends are the caller's to add.
+    pub fn moment(&self) -> Moment {
+        let mut now = Moment::default();
+        {
+            let present = self.present.lock();
+            (now.sockets, now.users) = (present.connections, present.by_user.len());
+        }
+        for outbox in self.outboxes.lock().values() {
+            let depth = outbox.depth();
+            now.outbox_batches += depth.batches;
+            now.outbox_bytes += depth.bytes;
+            now.lagging += usize::from(depth.lagging);
+        }
+        (now.ring_changes, now.ring_bytes) = self.channels.ring().size();
+        now.commands = self.channels.waiting();
+        now.reads = self.reader.under_way();
+        now.offenders = self.offenders.count();
+        now
     }
 
     /// Runs one upgraded connection to its end. `read_ahead`: bytes that came right behind the handshake.
@@ -167,11 +197,12 @@ impl WebSocketManager {
             Err(refused) => return Box::pin(self.refuse(io, &refused)).await,
         };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
-        let ended = match Box::pin(self.greet(io, read_ahead, &identity)).await {
+        let ended = match Box::pin(self.greet(io, read_ahead, &identity, place.key)).await {
             Ok((connection, news)) => Box::pin(connection.run(news)).await,
             Err(ended) => ended,
         };
         drop(place);
+        self.metrics.errors.closed(ended.code());
         tracing::debug!(?ended, "connection ended");
         ended
     }
@@ -181,6 +212,13 @@ impl WebSocketManager {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let metrics = &self.metrics;
+        metrics.http.refused(refused.why);
+        metrics.errors.told(Transport::Ws, refused.code);
+        metrics.errors.closed(Some(refused.close));
+        if refused.why != Refusal::Failure {
+            tracing::info!(code = refused.code.as_str(), close = refused.close.number(), "socket refused");
+        }
         let payload = ErrorPayload::new(refused.code, &refused.message);
         let timestamp = self.env.now();
         let error = ControlFrame {
@@ -206,28 +244,27 @@ impl WebSocketManager {
         let config = self.around().config;
         let mut present = self.present.lock();
         let of_user = identity.user.as_ref().and_then(|user| present.by_user.get(user)).copied().unwrap_or(0);
-        let message = if present.connections >= config.connections {
-            Some(format!("this server already has {} connections, the most it may have", config.connections))
+        let refused = if present.connections >= config.connections {
+            let message =
+                format!("this server already has {} connections, the most it may have", config.connections);
+            Some((message, Refusal::Sockets))
         } else if of_user >= config.connections_per_user {
-            Some(format!("this user already has {of_user} connections, the most one user may have"))
+            let message = format!("this user already has {of_user} connections, the most one user may have");
+            Some((message, Refusal::User))
         } else {
             None
         };
-        if let Some(message) = message {
-            present.refused += 1;
-            return Err(Refused {
-                code: Code::ConnectionLimit,
-                message,
-                close: CloseCode::TooManyConnections,
-            });
+        if let Some((message, why)) = refused {
+            let close = CloseCode::TooManyConnections;
+            return Err(Refused { code: Code::ConnectionLimit, message, close, why });
         }
         present.connections += 1;
-        present.opened += 1;
+        self.metrics.live.opened.inc();
         if let Some(user) = &identity.user {
             *present.by_user.entry(user.clone()).or_default() += 1;
         }
         drop(present);
-        Ok(Place { manager: self.clone(), user: identity.user.clone() })
+        Ok(Place { manager: self.clone(), user: identity.user.clone(), key: self.new_key() })
     }
 
     async fn greet<S>(
@@ -235,6 +272,7 @@ impl WebSocketManager {
         io: S,
         read_ahead: Bytes,
         identity: &Identity,
+        key: ConnectionKey,
     ) -> Result<(Connection<S>, watch::Receiver<News>), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -247,14 +285,14 @@ impl WebSocketManager {
         let mut news = self.news.subscribe();
         let around = news.borrow_and_update().around.clone();
         let config = around.config.clone();
-        let head = self.channels.counters().position.load(Ordering::Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let payload = ConnectedPayload {
             connection_id: ConnectionId(self.env.uuid_v7()).to_string(),
             user_id: identity.user.as_deref(),
             protocol: 1,
             epoch: &around.epoch,
-            seq: crate::ids::Seq(head),
+            seq: self.channels.position(),
+            generation: around.generation,
             heartbeat: millis(config.ping_interval),
             reconnect_interval: millis(config.reconnect_interval),
             max_reconnect_interval: millis(config.max_reconnect_interval),
@@ -278,7 +316,7 @@ impl WebSocketManager {
         let frame = text_frame(&frame.to_json());
         let sent = socket.get_mut().write_all(&frame);
         match tokio::time::timeout(config.write_timeout, sent).await {
-            Ok(Ok(())) => Ok((self.connection(socket, identity, around.clone()), news)),
+            Ok(Ok(())) => Ok((self.connection(socket, identity, around.clone(), key), news)),
             Ok(Err(_)) => Err(Ended::ByPeer),
             Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
         }
@@ -289,6 +327,7 @@ impl WebSocketManager {
         socket: WebSocketStream<S>,
         identity: &Identity,
         around: Surroundings,
+        key: ConnectionKey,
     ) -> Connection<S> {
         let owner = identity.idempotency_owner();
         let config = around.config.clone();
@@ -297,11 +336,13 @@ impl WebSocketManager {
             bytes: config.outbox_bytes,
             controls: config.outbox_controls,
         };
+        let outbox = Arc::new(Outbox::new(limits));
+        self.outboxes.lock().insert(key, outbox.clone());
         Connection {
             socket,
             session: Session::new(around, Instant::now(), self.offenders.has_offended(&owner)),
-            outbox: Arc::new(Outbox::new(limits)),
-            key: self.new_key(),
+            outbox,
+            key,
             channels: self.channels.clone(),
             reader: self.reader.clone(),
             env: self.env.clone(),
@@ -327,6 +368,7 @@ impl WebSocketManager {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.manager.outboxes.lock().remove(&self.key);
         let mut present = self.manager.present.lock();
         present.connections -= 1;
         let Some(user) = &self.user else { return };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::mutation::Mutation;
 use crate::ids::shown;
 use crate::protocol::Code;
-use crate::schema::{Entity, EntityName, FieldIndex};
+use crate::schema::{Entity, EntityName, FieldIndex, IdKind};
 use crate::store::{Advice, CommitError, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
@@ -28,8 +28,8 @@ pub enum RepositoryError {
     UnknownEntity(String),
     #[error("there is no {entity} with the id `{}`", shown(id))]
     NotFound { entity: EntityName, id: String },
-    #[error("`{}` cannot be the id of a {entity}: its ids are UUIDs", shown(id))]
-    NotAnId { entity: EntityName, id: String },
+    #[error("`{}` cannot be the id of a {entity}: its ids are {}", shown(id), ids_of(*kind))]
+    NotAnId { entity: EntityName, kind: IdKind, id: String },
     #[error("{}", summary(entity, errors))]
     Invalid { entity: EntityName, errors: Vec<FieldError> },
     #[error("the {entity} is at version {}, not at the one that the request names", current.version)]
@@ -124,6 +124,13 @@ impl RepositoryError {
             return Some(cause);
         }
         None
+    }
+}
+
+fn ids_of(kind: IdKind) -> &'static str {
+    match kind {
+        IdKind::Uuid => "UUIDs",
+        IdKind::Text => "texts of 1 to 128 characters without control characters",
     }
 }
 

@@ -120,7 +120,10 @@ impl Validator<'_> {
         let Some((index, field)) = self.entity.field(name) else {
             let known = self.entity.fields.iter().filter(|field| !field.readonly).map(|field| &*field.name);
             let mut message = format!("is not a field of {entity}");
-            if let Some(meant) = suggestion(name, known) {
+            let renamed = self.entity.fields.iter().find(|field| field.was.as_deref() == Some(name));
+            if let Some(now) = renamed {
+                message.push_str(&format!(" any more: it is called `{}` now", now.name));
+            } else if let Some(meant) = suggestion(name, known) {
                 message.push_str(&format!("; did you mean `{meant}`?"));
             }
             return Err(Fault::new("unknown_field", message));
@@ -182,8 +185,9 @@ fn given_fields(given: Vec<Given>) -> Vec<(FieldIndex, Value)> {
 
 /// The id in an address, canonical. One that cannot be an id names no record.
 pub(super) fn address(entity: &Entity, text: &str) -> Result<RecordId, RepositoryError> {
-    parse_id(entity.id_kind, text)
-        .map_err(|_| RepositoryError::NotAnId { entity: entity.name.clone(), id: text.to_owned() })
+    let kind = entity.id_kind;
+    let wrong = |_| RepositoryError::NotAnId { entity: entity.name.clone(), kind, id: text.to_owned() };
+    parse_id(kind, text).map_err(wrong)
 }
 
 fn parse_id(kind: IdKind, text: &str) -> Result<RecordId, IdError> {

@@ -103,12 +103,16 @@ pub(super) fn value_of_column(
 fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, Fault> {
     let json = match kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => {
-            text.parse().map(Json::Number).map_err(|_| Fault::new("wrong_type", "must be a number"))?
+            let wrong = |_| Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
+            text.parse().map(Json::Number).map_err(wrong)?
         }
         FieldKind::Bool => match text {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),
-            _ => return Err(Fault::new("wrong_type", "must be true or false")),
+            _ => {
+                let message = format!("must be true or false, not `{}`", shown(text));
+                return Err(Fault::new("wrong_type", message));
+            }
         },
         FieldKind::Json => return Err(Fault::new("wrong_type", "is json, which cannot be compared")),
         FieldKind::Text { .. }

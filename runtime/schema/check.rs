@@ -19,6 +19,18 @@ use super::source::SourceFile;
 use super::{builtin, tree};
 use entity::Draft;
 
+/// The words of schema files, for whoever describes them to editors.
+pub(super) mod words {
+    pub(in crate::schema) use super::entity::{LONGEST_RULE, OPERATIONS};
+    pub(in crate::schema) use super::field::NOT_FOR_LOOKUPS;
+    pub(in crate::schema) use super::kind::{
+        KEYS_OF_TYPES, LARGEST_INT, LONGEST_VALUE, MOST_VALUES, SMALLEST_INT, TYPES,
+    };
+    pub(in crate::schema) use super::names::{API_WORDS, JS_WORDS, LONGEST, QUERY_WORDS, RECORD_FIELDS};
+    #[cfg(test)]
+    pub(in crate::schema) use super::{entity::KEYS as ENTITY_KEYS, kind::COMMON_KEYS};
+}
+
 /// Most entities beside `User`.
 pub const MOST_ENTITIES: usize = 200;
 /// Most fields of one entity, the built-in ones of `User` included.

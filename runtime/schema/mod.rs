@@ -7,12 +7,16 @@ mod check;
 pub mod convert;
 mod describe;
 mod diagnostics;
+mod ecma_pattern;
+mod json_schema;
 mod message;
 pub mod model;
+pub mod record_schema;
 mod render;
 mod source;
 pub mod text_form;
 mod tree;
+mod typescript;
 pub mod value;
 
 use std::path::Path;
@@ -20,12 +24,14 @@ use std::path::Path;
 pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, check};
 pub use describe::{canonical, describe};
 pub use diagnostics::{Code, Diagnostics, MOST_DIAGNOSTICS};
+pub use json_schema::json_schema;
 pub use model::{
     Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, History, IdKind,
     Lookup, OnDelete, Pattern, Schema,
 };
 pub use render::Color;
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
+pub use typescript::{own_name, typescript};
 pub use value::{Record, Value};
 
 use diagnostics::{Problem, Report};

@@ -28,7 +28,36 @@ export function start(...crumbs) {
   const trail = crumbs.map((crumb) => element('span', { 'aria-current': 'page' }, crumb));
   const nav = element('nav', { 'aria-label': 'Where you are' }, brand, ...trail);
   find('.bar').append(nav, badge(rt), nameForm(as));
+  followSchema(rt);
   return { api, rt, channels, link };
+}
+
+/**
+ * A page shows the fields that the entity had when it was opened. With other ones it starts again, at once if nobody is
+ * typing, and otherwise when they say so.
+ *
+ * @param {RealtimeClient} rt
+ */
+function followSchema(rt) {
+  /** @type {number | null} */
+  let shown = null;
+  rt.generation.subscribe((generation) => {
+    shown ??= generation;
+    if (generation === shown) return;
+    if (!isBusy()) return location.reload();
+    if (document.querySelector('.reshaped')) return;
+    const again = element('button', { type: 'button', click: () => location.reload() }, 'Show the new fields');
+    const text = element('span', {}, 'The schema has changed. What you type here is for the old fields. ');
+    find('main').prepend(element('p', { class: 'reshaped', role: 'status' }, text, again));
+  });
+}
+
+/** Whether somebody would lose what they typed. */
+function isBusy() {
+  /** @type {NodeListOf<HTMLInputElement | HTMLTextAreaElement>} */
+  const fields = document.querySelectorAll('main input:not([type=checkbox]), main textarea');
+  const typed = Array.from(fields).some(({ value, defaultValue }) => value !== defaultValue);
+  return typed || document.querySelector('dialog[open]') !== null;
 }
 
 /** @param {RealtimeClient} rt */

@@ -2,7 +2,7 @@
  * The real program with a data folder of its own, and Chromium in front of it.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,8 @@ const BINARY = process.env.TIDEWIRE_BIN ?? join(ROOT, 'target/debug/tidewire');
 const START = 20_000;
 
 export class Tidewire {
-  #data = mkdtempSync(join(tmpdir(), 'tidewire-e2e-'));
+  #folder = mkdtempSync(join(tmpdir(), 'tidewire-e2e-'));
+  #schemas = join(this.#folder, 'schemas');
   #child = null;
   /** `http://127.0.0.1:port` */
   address = '';
@@ -23,9 +24,9 @@ export class Tidewire {
   async start() {
     // The first start takes any port, the later ones that same one.
     const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
-    const child = spawn(BINARY, ['dev', '--listen', listen, '--data', this.#data, '--schemas', join(ROOT, 'schemas')], {
-      cwd: this.#data,
-    });
+    cpSync(join(ROOT, 'schemas'), this.#schemas, { recursive: true, force: false });
+    const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
+    const child = spawn(BINARY, ['dev', '--listen', listen, ...folders], { cwd: this.#folder });
     this.#child = child;
     this.address = await new Promise((resolve, reject) => {
       let said = '';
@@ -57,7 +58,13 @@ export class Tidewire {
 
   async remove() {
     await this.kill();
-    rmSync(this.#data, { recursive: true, force: true });
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Saves a schema file, changed. @param {(text: string) => string} change */
+  edit(file, change) {
+    const path = join(this.#schemas, file);
+    writeFileSync(path, change(readFileSync(path, 'utf8')));
   }
 
   /** Writes without a page. */

@@ -346,3 +346,25 @@ test('the pages, light and dark', async () => {
     }
   }
 });
+
+test('a field that is added to the schema file appears in the open window, and nobody loses what they type', async () => {
+  const page = await open('/_/e/projects');
+  await server.post('projects', { name: 'Harbour' });
+  await row(page, 'Harbour').waitFor();
+  const addField = (line) => server.edit('project.toml', (text) => text.replace('[fields]', `[fields]\n${line}`));
+
+  addField('budget = { type = "int" }');
+  await page.getByRole('columnheader', { name: 'budget' }).waitFor();
+  await row(page, 'Harbour').waitFor();
+
+  const name = page.locator('#add input').first();
+  await name.fill('Half a na');
+  addField('city = { type = "text" }');
+  await page.getByText('The schema has changed.').waitFor();
+  assert.equal(await name.inputValue(), 'Half a na');
+  assert.equal(await page.getByRole('columnheader', { name: 'city' }).count(), 0);
+  await page.screenshot({ path: join(SCREENSHOTS, 'schema-changed.png') });
+  await page.getByRole('button', { name: 'Show the new fields' }).click();
+  await page.getByRole('columnheader', { name: 'city' }).waitFor();
+  noComplaints(page);
+});

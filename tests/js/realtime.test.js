@@ -35,6 +35,35 @@ const subscribed = (frame, payload, extra = {}) => ({
   ...extra,
 });
 
+// Another schema.
+
+test('it tells of another schema, whether it was connected when it came or not', () => {
+  const { rt, w } = client();
+  const told = [];
+  rt.generation.listen((generation) => told.push(generation));
+  rt.connect();
+  w.socket.say({ type: 'connected', payload: { connectionId: 'c', generation: 3 } });
+  w.socket.say({ type: 'schema:changed', payload: { generation: 4 } });
+  assert.deepEqual(told, [3, 4]);
+});
+
+test('a channel whose entity is gone is refused, and asked for again when the schema changes', () => {
+  const { rt, w } = connected();
+  const frames = [];
+  rt.subscribe('entity:Task', ({ type, payload }) => frames.push(payload?.code ?? type));
+  const [asked] = w.socket.inbox.splice(0);
+  w.socket.say(subscribed(asked, { seq: 4, recovered: false }));
+  w.socket.say({ type: 'schema:changed', payload: { generation: 4 } });
+  w.socket.say({ type: 'error', channel: 'entity:Task', payload: { code: 'UNKNOWN_ENTITY', message: 'gone', retry: false } });
+  assert.deepEqual(frames, ['subscribed', 'UNKNOWN_ENTITY']);
+  assert.deepEqual(w.socket.inbox, []);
+  w.socket.say({ type: 'schema:changed', payload: { generation: 5 } });
+  assert.deepEqual(
+    w.socket.inbox.map(({ type, channel }) => [type, channel]),
+    [['subscribe', 'entity:Task']],
+  );
+});
+
 // Back-off.
 
 test('the delay is full jitter between 250 ms and a doubling, capped spread', () => {

@@ -1,7 +1,7 @@
 //! One table of wrong schema files, each with the code, the line and words that its error must have; and that all
 //! errors of all files are told at once.
 
-mod cases;
+pub(super) mod cases;
 
 use std::collections::HashSet;
 

@@ -10,7 +10,7 @@ use tidewire::schema::{
 
 use super::{good, shipped, source};
 
-const EVERYTHING_TOML: &str = r##"
+pub(super) const EVERYTHING_TOML: &str = r##"
 entity = "Thing"
 plural = "stuff"
 label = "name"
@@ -39,7 +39,7 @@ fields = ["kind", "day"]
 fields = ["day"]
 "##;
 
-const EVERYTHING_JSON: &str = r##"{
+pub(super) const EVERYTHING_JSON: &str = r##"{
   "entity": "Thing", "plural": "stuff", "label": "name",
   "fields": {
     "name": {"type": "text", "required": true, "unique": true, "min": 1, "max": 20, "pattern": "^[a-z]", "default": "now"},

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use tidewire::app::App;
+use tidewire::app::{App, Reshaper};
 use tidewire::auth::Identity;
 use tidewire::config::Config;
 use tidewire::env::Env;
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::exposition::Exposition;
 use super::process::shipped_schemas;
 use super::socket::PATIENCE;
 
@@ -27,6 +28,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     websockets: Arc<WebSocketManager>,
     pub repository: Arc<Repository>,
+    pub reshaper: Reshaper,
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
     running: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// Holds `data`, and `public` once a story makes it.
@@ -46,7 +48,15 @@ impl TestApp {
 
     /// Starts over another schema than the shipped one.
     pub async fn over(schema: Arc<Schema>, change: impl FnOnce(&mut Config)) -> TestApp {
-        let data = tempfile::tempdir().unwrap();
+        TestApp::again(tempfile::tempdir().unwrap(), schema, change).await
+    }
+
+    /// Starts in the folder of an app that has stopped.
+    pub async fn again(
+        data: tempfile::TempDir,
+        schema: Arc<Schema>,
+        change: impl FnOnce(&mut Config),
+    ) -> TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut config = Config {
@@ -56,7 +66,8 @@ impl TestApp {
             ..Config::default()
         };
         change(&mut config);
-        let app = App::open(config, schema, Env::system()).expect("an empty folder can be opened");
+        let app = App::open(config, schema, Env::system()).expect("the folder can be opened");
+        let reshaper = app.reshaper();
         let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -66,6 +77,7 @@ impl TestApp {
             address,
             websockets,
             repository,
+            reshaper,
             stop: std::sync::Mutex::new(Some(stop)),
             running: std::sync::Mutex::new(Some(running)),
             folder: data,
@@ -97,6 +109,30 @@ impl TestApp {
     /// How often an outbox was emptied because its connection fell behind.
     pub fn lags(&self) -> u64 {
         self.websockets.stats().lags
+    }
+
+    /// What `/metrics` says now.
+    pub async fn metrics(&self) -> Exposition {
+        let answer = self.client().call("GET", "/metrics", Value::Null).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        Exposition::parse(&answer.text)
+    }
+
+    /// The same without a request, for stories about connections. The log's ends are not in it.
+    pub fn counted(&self) -> Exposition {
+        Exposition::parse(&self.websockets.metrics().text(&self.websockets.moment()))
+    }
+
+    /// Waits until a series has a value.
+    pub async fn wait_for_metric(&self, series: &str, value: f64) {
+        let reached = async {
+            while self.counted().value(series) != value {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, reached).await.is_err() {
+            panic!("{series} is {}, not {value}", self.counted().value(series));
+        }
     }
 
     /// Waits until ChannelManager has so many groups.

@@ -20,6 +20,10 @@ pub struct Follower {
     snapshot: Option<Snapshot>,
     /// Subscribed, and the closing pong of a resume has come.
     pub live: bool,
+    /// Of the schema, as the connection was told last; 0 when it was told nothing.
+    pub generation: u64,
+    /// Whether a record has the shape of a generation.
+    pub fits: Option<fn(u64, &Value) -> bool>,
     pub broken: Vec<String>,
     /// The last frames, in short, for whoever must find out why a promise was broken.
     trace: VecDeque<String>,
@@ -72,6 +76,7 @@ impl Follower {
             frame["payload"]["seq"]
         ));
         match frame["type"].as_str().unwrap_or_default() {
+            "schema:changed" => self.generation = frame["payload"]["generation"].as_u64().unwrap(),
             "subscribed" if of_channel => self.subscribed(frame),
             "resync" if of_channel => {
                 self.counts.resyncs += 1;
@@ -125,6 +130,7 @@ impl Follower {
                 self.rows.insert(id, row.clone());
             }
         }
+        frame["payload"]["rows"].as_array().unwrap().iter().for_each(|row| self.check_shape(row));
     }
 
     fn event(&mut self, kind: &str, frame: &Value) {
@@ -156,6 +162,7 @@ impl Follower {
         if kind == "entity:deleted" {
             self.rows.remove(&id);
         } else {
+            self.check_shape(&frame["payload"]);
             self.rows.insert(id, frame["payload"].clone());
         }
     }
@@ -191,6 +198,13 @@ impl Follower {
         }
         self.seen = self.seen.max(seq);
         self.position = self.position.max(seq);
+    }
+
+    fn check_shape(&mut self, row: &Value) {
+        let generation = self.generation;
+        if generation > 0 && self.fits.is_some_and(|fits| !fits(generation, row)) {
+            self.breaks(format!("a record of another schema than generation {generation}: {row}"));
+        }
     }
 
     fn breaks(&mut self, what: String) {

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod entities;
+pub mod exposition;
 pub mod fixtures;
 pub mod follower;
 pub(crate) mod model;

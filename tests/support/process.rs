@@ -12,8 +12,8 @@ use super::socket::PATIENCE;
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
-    /// Kept open, so that the child may go on printing.
-    _output: tokio::io::Lines<BufReader<ChildStdout>>,
+    /// Read or not, it is kept open, so that the child may go on printing.
+    output: tokio::io::Lines<BufReader<ChildStdout>>,
 }
 
 /// The schemas that the project ships.
@@ -22,19 +22,36 @@ pub fn shipped_schemas() -> PathBuf {
 }
 
 impl Process {
-    /// Starts `tidewire dev` on a data folder and waits for its address. Port 0 takes any.
+    /// Starts `tidewire dev` with the shipped schemas on a data folder and waits for its address. Port 0 takes any.
     pub async fn start(data: &Path, port: u16) -> Process {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+        Process::over(&shipped_schemas(), data, port).await
+    }
+
+    /// Starts it with other schema files.
+    pub async fn over(schemas: &Path, data: &Path, port: u16) -> Process {
+        Process::prepared(schemas, data, port, |command| {
+            command.stderr(Stdio::null());
+        })
+        .await
+    }
+
+    /// Starts it with arguments, variables or streams changed.
+    pub async fn with(data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
+        Process::prepared(&shipped_schemas(), data, port, change).await
+    }
+
+    async fn prepared(schemas: &Path, data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+        command
             .args(["dev", "--listen", &format!("127.0.0.1:{port}")])
             .arg("--schemas")
-            .arg(shipped_schemas())
+            .arg(schemas)
             .arg("--data")
             .arg(data)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the binary starts");
+            .kill_on_drop(true);
+        change(&mut command);
+        let mut child = command.spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let found = async {
             while let Some(line) = output.next_line().await.unwrap() {
@@ -46,7 +63,32 @@ impl Process {
         };
         let address =
             tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
-        Process { address, child, _output: output }
+        Process { address, child, output }
+    }
+
+    /// What is printed up to and including the line that holds these words.
+    pub async fn printed(&mut self, words: &str) -> String {
+        let mut text = String::new();
+        let reading = async {
+            while !text.lines().last().is_some_and(|line| line.contains(words)) {
+                let line = self.output.next_line().await.unwrap();
+                text += &(line.unwrap_or_else(|| panic!("the binary ended")) + "\n");
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .unwrap_or_else(|_| panic!("`{words}` was never printed"));
+        text
+    }
+
+    /// SIGTERM, and the end of the process, which was in order.
+    pub async fn stop(mut self) {
+        let pid = self.child.id().expect("the process runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        assert!(sent.success());
+        let ended =
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the process ends").unwrap();
+        assert!(ended.success(), "{ended}");
     }
 
     /// SIGKILL: no goodbye, no flush.

@@ -6,14 +6,11 @@ use super::subscription::{Cause, POSTPONED, Phase, Start, Subscription, slot_num
 use super::{Effect, Moment, Session};
 use crate::channels::{AttachmentId, From};
 use crate::ids::{RecordId, Seq};
+use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload};
 use crate::protocol::{ChannelName, ClientFrame, ClientMessage, Code, Since, SubscribeOptions, Target};
-use crate::realtime::resume::UNKNOWN_POSITION;
 use crate::schema::{IdKind, Schema};
 use crate::store::Scope;
-
-/// Why a snapshot was sent: the client asked for it.
-const ASKED: &str = "asked";
 
 impl Session {
     pub(super) fn on_subscribe(
@@ -134,6 +131,7 @@ impl Session {
             limit,
             snapshots: 0,
             postponed: Vec::new(),
+            _counted: self.around.metrics.live.subscription(),
         });
         Ok(slot)
     }

@@ -1,5 +1,5 @@
 //! The session: what one peer is subscribed to and how far it has come. Pure and neutral to the transport: `on` takes what happened
-//! and returns what to do; nothing here reads a clock, a store or a socket.
+//! and returns what to do; nothing here reads a clock, a store or a socket. It counts what it decides, and never reads a count.
 //!
 //! The life of a subscription:
 //!
@@ -31,6 +31,7 @@ use crate::channels::outbox::{Lag, OnLag};
 use crate::channels::{AttachmentId, From, Item, Note};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq, Timestamp};
+use crate::metrics::{Counted, Metrics, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
 use crate::schema::{Generation, Schema};
@@ -43,6 +44,7 @@ pub struct Surroundings {
     pub generation: Generation,
     pub epoch: Epoch,
     pub config: Arc<RealtimeConfig>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// The time of an input.
@@ -137,6 +139,8 @@ pub struct Session {
     read_log_last: bool,
     retry_at: Option<Instant>,
     lag: Lag,
+    /// From falling behind until every channel is live again.
+    catching_up: Option<Counted>,
     /// Every live subscription under `lag` has been sent everything up to here.
     swept: Seq,
     liveness: Liveness,
@@ -168,6 +172,7 @@ impl Session {
             read_log_last: false,
             retry_at: None,
             lag: Lag::default(),
+            catching_up: None,
             swept: Seq::ZERO,
             liveness: Liveness::new(now, config.ping_interval, config.pong_timeout),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
@@ -212,6 +217,7 @@ impl Session {
         if !self.closing {
             self.start_reading(now, &mut effects);
         }
+        self.count_caught_up();
         effects
     }
 
@@ -295,7 +301,14 @@ impl Session {
         if !self.closing {
             self.start_reading(now, &mut effects);
         }
+        self.count_caught_up();
         (frame.filter(|frame| !frame.is_empty()), effects)
+    }
+
+    fn count_caught_up(&mut self) {
+        if self.catching_up.is_some() && self.all_live() {
+            self.catching_up = None;
+        }
     }
 
     /// Whether one more message of the peer, of whatever kind, is within its cap; otherwise the connection ends.
@@ -364,10 +377,13 @@ impl Session {
 
     fn on_lagged(&mut self, lag: Lag, effects: &mut Vec<Effect>) {
         let (swept, old) = (self.swept, self.lag);
+        let metrics = self.around.metrics.clone();
         self.lag = lag;
         for (slot, subscription) in self.slots.iter_mut().enumerate() {
             let Some(subscription) = subscription else { continue };
             if let Some(attachment) = subscription.voided(lag) {
+                metrics.live.voided.inc();
+                self.catching_up.get_or_insert_with(|| metrics.live.catching_up());
                 // A quiet group would otherwise keep the void member until its next event.
                 effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
             }
@@ -404,6 +420,9 @@ impl Session {
         channel: Option<&str>,
         effects: &mut Vec<Effect>,
     ) {
+        self.around.metrics.errors.told(Transport::Ws, code);
+        // A hundred a second may come from one peer, so this is for whoever asks.
+        tracing::debug!(code = code.as_str(), "frame refused");
         let payload = ErrorPayload::new(code, message);
         let frame = ControlFrame {
             kind: "error",

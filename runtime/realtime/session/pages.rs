@@ -10,9 +10,11 @@ use super::subscription::{Cause, Following, Phase, Start, Subscription, slot_num
 use super::{Effect, Moment, Read, ReadAnswer, Reading, Session};
 use crate::channels::{AttachmentId, From};
 use crate::ids::Seq;
+use crate::metrics::CatchUp;
+use crate::protocol::reason::{BELOW_FLOOR, SCHEMA_CHANGED};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload, snapshot_json};
 use crate::protocol::{CloseCode, Code};
-use crate::realtime::resume::{BELOW_FLOOR, Resume, SCHEMA_CHANGED, decide, more_of_unit};
+use crate::realtime::resume::{Resume, decide, more_of_unit};
 use crate::store::{At, ChangeOp, Listed, LogPage, Scope, StoreError, Survey};
 
 /// A read that found the store busy is tried again after this long.
@@ -143,6 +145,10 @@ impl Session {
                 subscription.sent = prev;
                 subscription.phase = Phase::Following(Following { at: since.seq, prev, unbroken: false });
                 let channel = subscription.channel.clone();
+                self.around.metrics.live.caught_up(match &cause {
+                    Cause::Asked { .. } => CatchUp::Resume,
+                    Cause::Lagged => CatchUp::Lag,
+                });
                 if let Cause::Asked { request_id } = cause {
                     let frame = self.position_frame(
                         now,
@@ -222,6 +228,7 @@ impl Session {
         }
         let frame = match cause {
             Cause::Asked { request_id } => {
+                self.around.metrics.live.snapshot(reason);
                 let payload = PositionPayload {
                     epoch: &self.around.epoch,
                     seq,
@@ -240,7 +247,10 @@ impl Session {
                 };
                 frame.to_json()
             }
-            Cause::Lagged => self.position_frame(now, "resync", channel, None, seq, None, Some(reason)),
+            Cause::Lagged => {
+                self.around.metrics.live.resynced(reason);
+                self.position_frame(now, "resync", channel, None, seq, None, Some(reason))
+            }
         };
         effects.push(Effect::Send(frame));
     }

@@ -6,8 +6,8 @@ use super::subscription::{Cause, Phase, Start, slot_number};
 use super::{Effect, Moment, Session, Surroundings, control};
 use crate::channels::{AttachmentId, From};
 use crate::protocol::View;
+use crate::protocol::reason::SCHEMA_CHANGED;
 use crate::protocol::server_frame::SchemaChangedPayload;
-use crate::realtime::resume::SCHEMA_CHANGED;
 
 impl Session {
     pub(super) fn on_reshaped(&mut self, now: Moment, around: Surroundings, effects: &mut Vec<Effect>) {

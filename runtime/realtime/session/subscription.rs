@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::channels::AttachmentId;
 use crate::channels::outbox::Lag;
 use crate::ids::{Epoch, Position, RecordId, Seq};
+use crate::metrics::Counted;
 use crate::protocol::ClientFrame;
 use crate::store::Scope;
 
@@ -27,6 +28,8 @@ pub(super) struct Subscription {
     pub(super) snapshots: u8,
     /// What the peer asked of this channel before its last `subscribe` was answered.
     pub(super) postponed: Vec<ClientFrame>,
+    /// Among the subscriptions in `/metrics`.
+    pub(super) _counted: Counted,
 }
 
 /// Why a subscription is being brought up to date, and what the peer is told first.

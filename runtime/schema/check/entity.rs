@@ -14,12 +14,15 @@ use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Access, Entity, EntityName, Field, FieldIndex, FieldKind, History};
 use crate::schema::tree::{Entry, Span, Table};
 
-const KEYS: &[&str] = &["entity", "plural", "label", "fields", "access", "index", "history", "was"];
+pub(in crate::schema) const KEYS: &[&str] =
+    &["entity", "plural", "label", "fields", "access", "index", "history", "was", EDITOR_KEY];
+/// Tells an editor where the JSON Schema of this file is.
+const EDITOR_KEY: &str = "$schema";
 const KEYS_LATER: &[&str] = &["hidden", "presence"];
-const OPERATIONS: &[&str] = &["read", "create", "update", "delete"];
+pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "create", "update", "delete"];
 
 /// Longest access rule in bytes.
-const LONGEST_RULE: usize = 4 << 10;
+pub(in crate::schema) const LONGEST_RULE: usize = 4 << 10;
 
 /// What one file describes. Whole only if nothing was reported of the file.
 pub(super) struct Draft {
@@ -45,6 +48,9 @@ impl Draft {
 /// Checks the tree of one file.
 pub(super) fn check(root: &Table, reader: &mut Reader<'_>) -> Draft {
     reader.unknown_keys(root, KEYS, KEYS_LATER, "of an entity");
+    if let Some(entry) = root.get(EDITOR_KEY) {
+        reader.text(entry, "\"$schema\" = \"../tidewire.schema.json\"");
+    }
     let mut draft = named(root, reader);
     let known = fields(root, &mut draft, reader);
     if let Some(entry) = root.get("label") {

@@ -106,7 +106,7 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut Reader<'_>) -> Option<Ar
 }
 
 /// Keys that say what a value may be or become: a lookup has the value of another record's field.
-const NOT_FOR_LOOKUPS: &[&str] =
+pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] =
     &["required", "unique", "readonly", "default", "min", "max", "pattern", "on_delete"];
 
 fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut Reader<'_>) -> Option<LookupSite> {

@@ -10,12 +10,14 @@ use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{FieldKind, OnDelete, Pattern};
 use crate::schema::tree::{Entry, Node, Table};
 
-const TYPES: &[&str] = &["text", "int", "float", "bool", "enum", "json", "date", "datetime", "uuid", "ref"];
+pub(in crate::schema) const TYPES: &[&str] =
+    &["text", "int", "float", "bool", "enum", "json", "date", "datetime", "uuid", "ref"];
 const TYPES_LATER: &[&str] = &["file"];
 
 /// Keys of every type, then those of some types.
-const COMMON_KEYS: &[&str] = &["type", "required", "unique", "readonly", "default", "from", "was"];
-const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
+pub(in crate::schema) const COMMON_KEYS: &[&str] =
+    &["type", "required", "unique", "readonly", "default", "from", "was"];
+pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("min", &["text", "int", "float"]),
     ("max", &["text", "int", "float"]),
     ("pattern", &["text"]),
@@ -27,12 +29,12 @@ const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
 const KEYS_LATER: &[&str] = &["hidden", "identity"];
 
 /// Integers up to here keep their value in JavaScript.
-pub(super) const LARGEST_INT: i64 = (1 << 53) - 1;
-pub(super) const SMALLEST_INT: i64 = -LARGEST_INT;
+pub(in crate::schema) const LARGEST_INT: i64 = (1 << 53) - 1;
+pub(in crate::schema) const SMALLEST_INT: i64 = -LARGEST_INT;
 
-const MOST_VALUES: usize = 1_000;
+pub(in crate::schema) const MOST_VALUES: usize = 1_000;
 /// Longest enum value in characters.
-const LONGEST_VALUE: usize = 128;
+pub(in crate::schema) const LONGEST_VALUE: usize = 128;
 /// Most bytes that a compiled pattern may take.
 const PATTERN_BYTES: usize = 1 << 20;
 

@@ -7,16 +7,17 @@ use crate::schema::message::quoted;
 use crate::schema::tree::Span;
 
 /// Longest name in characters, all of them ASCII.
-const LONGEST: usize = 64;
+pub(in crate::schema) const LONGEST: usize = 64;
 
 /// First segments of `/api/…` that are not entities.
-const API_WORDS: &[&str] = &["batch", "changes", "schema", "openapi.json", "types.d.ts", "admin", "auth"];
+pub(in crate::schema) const API_WORDS: &[&str] =
+    &["batch", "changes", "schema", "openapi.json", "types.d.ts", "admin", "auth"];
 
 /// What every record has beside its fields.
-pub(super) const RECORD_FIELDS: &[&str] = &["id", "version", "created_at", "updated_at"];
+pub(in crate::schema) const RECORD_FIELDS: &[&str] = &["id", "version", "created_at", "updated_at"];
 
 /// Parameters of requests: a list could not be filtered by a field of that name.
-const QUERY_WORDS: &[&str] = &[
+pub(in crate::schema) const QUERY_WORDS: &[&str] = &[
     "sort",
     "limit",
     "cursor",
@@ -32,7 +33,7 @@ const QUERY_WORDS: &[&str] = &[
 ];
 
 /// Names that every JavaScript object has already.
-const JS_WORDS: &[&str] = &["__proto__", "constructor", "prototype"];
+pub(in crate::schema) const JS_WORDS: &[&str] = &["__proto__", "constructor", "prototype"];
 
 pub(super) fn entity(name: &str, span: &Span) -> Option<Problem> {
     let starts_well = name.starts_with(|letter: char| letter.is_ascii_uppercase());

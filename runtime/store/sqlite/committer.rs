@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Answer, Done, Job, Setting, Writer};
 use super::{Evolved, OpenError};
 use crate::ids::Seq;
+use crate::metrics::{Bound, Commit, Counted, StoreMetrics};
 use crate::schema::Schema;
 use crate::store::{CommitBatch, CommitError, Unit};
 
@@ -23,6 +25,7 @@ pub(super) struct Queue {
     places: Arc<Semaphore>,
     most: usize,
     stop: CancellationToken,
+    metrics: StoreMetrics,
 }
 
 /// What waits for the committer.
@@ -38,7 +41,10 @@ struct Reshape {
 }
 
 /// Freed when the committer takes the unit out of the queue.
-type Place = tokio::sync::OwnedSemaphorePermit;
+struct Place {
+    _permit: tokio::sync::OwnedSemaphorePermit,
+    _counted: Counted,
+}
 
 impl Queue {
     /// Queues a unit and waits for its commit. A full queue is an answer, not a wait.
@@ -47,12 +53,17 @@ impl Queue {
             return Err(CommitError::Closed);
         }
         let ops = u32::try_from(unit.ops.len().clamp(1, self.most)).unwrap_or(u32::MAX);
-        let Ok(place) = self.places.clone().try_acquire_many_owned(ops) else {
+        let Ok(permit) = self.places.clone().try_acquire_many_owned(ops) else {
+            self.metrics.overloaded(Bound::Committer);
             return Err(CommitError::Overloaded);
         };
+        let place = Place { _permit: permit, _counted: self.metrics.queued(unit.ops.len()) };
         let (answer, answered) = oneshot::channel();
         self.jobs.try_send(Waiting::Unit(Job { unit, answer }, place)).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
+            mpsc::error::TrySendError::Full(_) => {
+                self.metrics.overloaded(Bound::Committer);
+                CommitError::Overloaded
+            }
             mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
         })?;
         let lost = |_| Err(CommitError::Storage("the commit broke off".to_owned()));
@@ -83,11 +94,13 @@ pub(super) fn start(
     writer: Writer,
     head: Seq,
     batches: mpsc::Sender<Arc<CommitBatch>>,
+    metrics: StoreMetrics,
 ) -> (Queue, JoinHandle<()>) {
     let most = setting.config.queue.clamp(1, Semaphore::MAX_PERMITS);
     let (jobs, queued) = mpsc::channel(most);
     let stop = CancellationToken::new();
-    let queue = Queue { jobs, places: Arc::new(Semaphore::new(most)), most, stop: stop.clone() };
+    let places = Arc::new(Semaphore::new(most));
+    let queue = Queue { jobs, places, most, stop: stop.clone(), metrics: metrics.clone() };
     let committer = Committer {
         group_ops: setting.config.group_ops,
         setting,
@@ -98,6 +111,7 @@ pub(super) fn start(
         batches,
         announced: head,
         failing: false,
+        metrics,
     };
     (queue, tokio::spawn(committer.run(writer)))
 }
@@ -116,6 +130,7 @@ struct Committer {
     announced: Seq,
     /// The last group failed: only the first failure and the recovery are logged.
     failing: bool,
+    metrics: StoreMetrics,
 }
 
 impl Committer {
@@ -143,12 +158,14 @@ impl Committer {
     /// Answers with the writer for the next group; `None` when the runtime is going down.
     async fn commit_group(&mut self, mut writer: Writer) -> Option<Writer> {
         let jobs = std::mem::take(&mut self.pending);
+        let started = Instant::now();
         let group = tokio::task::spawn_blocking(move || {
             let done = writer.run(jobs);
             (writer, done)
         });
         match group.await {
             Ok((writer, done)) => {
+                self.count(&done, started);
                 self.report(done).await;
                 Some(writer)
             }
@@ -178,6 +195,7 @@ impl Committer {
         if !error.is_panic() {
             return None;
         }
+        self.metrics.failed();
         tracing::error!(%error, "writing to the database panicked; it is opened anew");
         Some(Writer::new(self.setting.clone(), self.announced))
     }
@@ -201,6 +219,17 @@ impl Committer {
             self.take(next);
         }
         true
+    }
+
+    fn count(&self, done: &Done, started: Instant) {
+        if done.failure.is_some() {
+            self.metrics.failed();
+            return;
+        }
+        let changes = done.batches.iter().map(|batch| batch.changes.len()).sum();
+        self.metrics.committed(Commit { units: done.answers.len(), changes, took: started.elapsed() });
+        let replayed = |answer: &Answer| answer.as_ref().is_ok_and(|outcome| outcome.replayed);
+        self.metrics.replayed(done.answers.iter().filter(|(_, answer)| replayed(answer)).count());
     }
 
     fn take(&mut self, next: Waiting) {

@@ -39,6 +39,7 @@ use self::tables::Catalog;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
+use crate::metrics::{Bound, StoreMetrics};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing};
 use crate::store::{
@@ -53,6 +54,7 @@ const BATCHES: usize = 64;
 pub struct SqliteStore {
     queue: Queue,
     reader: Reader,
+    metrics: StoreMetrics,
     /// Taken by the first `close`, which awaits it outside the lock.
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -92,6 +94,17 @@ impl SqliteStore {
         config: &StoreConfig,
         env: Env,
     ) -> Result<Opened, OpenError> {
+        SqliteStore::open_counted(dir, schema, config, env, StoreMetrics::default())
+    }
+
+    /// The same, counted in `metrics`.
+    pub fn open_counted(
+        dir: &Path,
+        schema: &Arc<Schema>,
+        config: &StoreConfig,
+        env: Env,
+        metrics: StoreMetrics,
+    ) -> Result<Opened, OpenError> {
         open::require_sqlite()?;
         let lock = Arc::new(FolderLock::take(dir)?);
         open::create_if_missing(dir)?;
@@ -125,9 +138,9 @@ impl SqliteStore {
         });
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
-        let (queue, committer) = committer::start(setting, writer, start.head, publish);
+        let (queue, committer) = committer::start(setting, writer, start.head, publish, metrics.clone());
         let reader = Reader::new(pool, config, shape, start.epoch, start.ended);
-        let store = Arc::new(SqliteStore { queue, reader, committer: Mutex::new(Some(committer)) });
+        let store = Arc::new(SqliteStore { queue, reader, metrics, committer: Mutex::new(Some(committer)) });
         Ok(Opened { store, batches, generation: start.generation, report })
     }
 
@@ -148,6 +161,15 @@ impl SqliteStore {
         {
             tracing::error!(%error, "the committer did not end in order");
         }
+    }
+}
+
+impl SqliteStore {
+    fn counted<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(read, Err(StoreError::Overloaded)) {
+            self.metrics.overloaded(Bound::Readers);
+        }
+        read
     }
 }
 
@@ -207,27 +229,27 @@ impl Store for SqliteStore {
     }
 
     fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
-        self.reader.get(entity, id)
+        self.counted(self.reader.get(entity, id))
     }
 
     fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
-        self.reader.list(query)
+        self.counted(self.reader.list(query))
     }
 
     fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
-        self.reader.count(count)
+        self.counted(self.reader.count(count))
     }
 
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
-        self.reader.log(after, limit)
+        self.counted(self.reader.log(after, limit))
     }
 
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        self.reader.survey(scope, since)
+        self.counted(self.reader.survey(scope, since))
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {
-        self.reader.head()
+        self.counted(self.reader.head())
     }
 }
 

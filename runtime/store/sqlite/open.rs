@@ -1,6 +1,6 @@
 //! The data folder: its lock, the database file in it, and the connections to that file.
 //!
-//! Knows nothing of entities; `evolution.rs` brings the tables into the schema's shape.
+//! Knows nothing of entities; `evolution/` brings the tables into the schema's shape.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};

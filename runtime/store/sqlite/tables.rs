@@ -1,7 +1,7 @@
 //! One table per entity: its DDL, and every SQL text that writing and reading its records needs, built once at opening
 //! so that no operation formats SQL.
 //!
-//! Knows nothing of what the database already holds; `evolution.rs` compares the two.
+//! Knows nothing of what the database already holds; `evolution/` compares the two.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The tables: what is wrong, and how it must be told. Knows nothing of how they are checked.
 
 /// A field line inside an otherwise good entity; the error is on line 3.
-pub(super) const FIELD: &[(&str, &str, &str)] = &[
+pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[
     ("f = { type = \"txet\" }", "E0130", "did you mean `text`?"),
     ("f = { type = \"decimal128\" }", "E0130", "the types are: `text`, `int`"),
     ("f = { type = \"file\" }", "E0114", "`file` is not supported yet"),
@@ -104,9 +104,16 @@ pub(super) const FIELD: &[(&str, &str, &str)] = &[
 ];
 
 /// Whole files: name, text, code, line, words.
-pub(super) const FILE: &[(&str, &str, &str, u64, &str)] = &[
+pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
     ("a.toml", "", "E0112", 1, "entity = \"Task\""),
     ("a.toml", "entity = \"A\"", "E0112", 1, "this entity has no fields"),
+    (
+        "a.toml",
+        "entity = \"A\"\n\"$schema\" = 3\n[fields]\nf = { type = \"int\" }",
+        "E0111",
+        2,
+        "`$schema` must be a string",
+    ),
     ("a.toml", "entity = \"A\"\n[fields]\n", "E0112", 2, "this entity has no fields"),
     ("a.toml", "entity = \"A\"\nfields = 3", "E0111", 2, "`fields` must be a table"),
     ("a.toml", "entity = 5\n[fields]\nf = { type = \"int\" }", "E0111", 1, "`entity` must be a string"),

@@ -60,7 +60,7 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
             Move::RenameField { at } => rename_column(conn, &at.table, &at.column, &at.field().name)?,
             Move::AddField { at } => add_column(judge, at)?,
             Move::Drop { name, table } => drop_entity(conn, name, table)?,
-            Move::Rename { entity, was } => rename_in_books(conn, was, &entity.name)?,
+            Move::Rename { entity, was } => rename_graves(conn, was, &entity.name)?,
             Move::Create { .. }
             | Move::Relocate { .. }
             | Move::Ids { .. }
@@ -139,15 +139,10 @@ fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<(
     conn.execute(r#"DELETE FROM "_graves" WHERE "entity" = ?1"#, [name]).map(|_| ())
 }
 
-/// What is remembered of records by their entity's name goes on under the new one: versions of deleted records and
-/// answers to mutation ids. Entries of the log keep the name under which they were written.
-fn rename_in_books(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
-    conn.execute(r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#, params![was, name])?;
-    // `["Task",` at the start of a result; inside a text the quotes would be escaped.
-    let (old, new) = (format!("[\"{was}\","), format!("[\"{name}\","));
-    let update =
-        r#"UPDATE "_mutations" SET "results" = replace("results", ?1, ?2) WHERE instr("results", ?1) > 0"#;
-    conn.execute(update, params![old, new]).map(|_| ())
+/// The versions of deleted records go on under the new name. Entries of the log keep the name under which they were written.
+fn rename_graves(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
+    let update = r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#;
+    conn.execute(update, params![was, name]).map(|_| ())
 }
 
 /// By way of names that nobody has, since two tables may exchange theirs.

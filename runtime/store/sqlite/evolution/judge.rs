@@ -143,6 +143,8 @@ impl<'a> Judge<'a> {
         } else if found.failed > 0 && field.required && cleared.is_null() {
             let why = format!("{} would be left without a value", counted(found.failed, "record"));
             Some(self.backfill(at, why))
+        } else if let Some(value) = &found.duplicate {
+            Some(duplicates(vec![value.clone()]))
         } else if found.failed == 0 && !asked && !clear && !self.allow.retype.contains(&subject) {
             Some(Need {
                 why: format!("{} would be converted", counted(found.values, "value")),
@@ -150,7 +152,7 @@ impl<'a> Judge<'a> {
                 remedy: Remedy::Flag(format!("--allow-retype {subject}")),
             })
         } else {
-            found.duplicate.as_ref().map(|value| duplicates(vec![value.clone()]))
+            None
         };
         Ok(Step { subject, what: retyped(was, &field.kind), loses: found.lossy + found.failed, need })
     }

@@ -1,0 +1,58 @@
+//! The log on stderr: its form, its filter, and panics as lines of it. In JSON form nothing else goes to stderr, so that
+//! whoever collects it can parse every line.
+
+use std::io::{IsTerminal, Write};
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+
+use super::arguments::LogForm;
+
+/// What is logged unless `TIDEWIRE_LOG` says otherwise.
+const FILTER: &str = "warn,tidewire=info";
+
+/// Starts the log of this process. Called once.
+pub(super) fn start(form: LogForm) {
+    let (filter, refused) = match std::env::var("TIDEWIRE_LOG").map(EnvFilter::try_new) {
+        Ok(Ok(filter)) => (filter, None),
+        Ok(Err(error)) => (EnvFilter::new(FILTER), Some(error)),
+        Err(_) => (EnvFilter::new(FILTER), None),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match form {
+        LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogForm::Json => log.json().with_span_list(false).init(),
+    }
+    if let Some(error) = refused {
+        tracing::warn!(%error, "TIDEWIRE_LOG is not understood and not used");
+    }
+    std::panic::set_hook(Box::new(panicked));
+}
+
+/// A message that was put together may hold data of a request, so only literals are logged.
+fn panicked(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let cause = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("not logged");
+    tracing::error!(place, cause, "a defect: a thread panicked");
+}
+
+/// Texts that are made for a terminal, as one line where the log is JSON.
+pub(super) fn warn(form: LogForm, text: &str) {
+    match form {
+        LogForm::Json if !text.trim().is_empty() => tracing::warn!("{}", text.trim()),
+        LogForm::Text | LogForm::Json => to_terminal(text),
+    }
+}
+
+/// Why the program ends.
+pub(super) fn fail(form: LogForm, text: &str) {
+    match form {
+        LogForm::Json => tracing::error!("{}", text.trim()),
+        LogForm::Text => to_terminal(&format!("{}\n", text.trim_end())),
+    }
+}
+
+/// Whoever closed our stderr does not want to know.
+fn to_terminal(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,55 @@
+//! `GET /metrics`, and the table of routes under which requests are counted. Asks nobody who they are: the numbers name
+//! no user, and Host is checked as everywhere.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::AppState;
+use super::problem::Problem;
+use crate::metrics::{MEDIA_TYPE, Moment, Routes};
+
+/// Every route of the router with its methods; tests/metrics.rs holds the table to the sources.
+pub const ROUTES: Routes = &[
+    ("/_", &["GET"]),
+    ("/_/", &["GET"]),
+    ("/_/e/{plural}", &["GET"]),
+    ("/api/admin/websocket/stats", &["GET"]),
+    ("/api/changes", &["GET"]),
+    ("/api/schema", &["GET"]),
+    ("/api/{plural}", &["GET", "POST"]),
+    ("/api/{plural}/count", &["GET", "PATCH", "PUT", "DELETE"]),
+    ("/api/{plural}/{id}", &["GET", "PATCH", "PUT", "DELETE"]),
+    ("/health", &["GET"]),
+    ("/healthz", &["GET"]),
+    ("/metrics", &["GET"]),
+    ("/readyz", &["GET"]),
+    ("/static/{*path}", &["GET"]),
+    ("/ws", &["GET"]),
+];
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+/// On a blocking thread: it reads the log's ends and `/proc`, and looks at every outbox.
+async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
+    let text = tokio::task::spawn_blocking(move || text(&state)).await;
+    let text = text.map_err(|failed| Problem::internal(failed.to_string()))?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// Numbers are wanted most when the store is in trouble, so that the log's ends are 0 then instead of a failure.
+fn text(state: &AppState) -> String {
+    let mut now = state.websockets.moment();
+    if let Ok(head) = state.websockets.reader().head() {
+        now = Moment { log_head: head.seq.0, log_floor: head.floor.0, ..now };
+    }
+    state.metrics.text(&now)
+}

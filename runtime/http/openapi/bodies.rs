@@ -1,0 +1,218 @@
+//! Component schemas: for each entity its record and bodies, and the shapes of answers that belong to no entity.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::{Describer, Part, schema_ref};
+use crate::schema::record_schema::{self, ObjectSchema};
+use crate::schema::{Entity, FieldKind};
+
+/// Most ops of one batch.
+const MOST_OPS: usize = 500;
+
+impl Describer<'_> {
+    /// `Task`, `TaskCreate`, `TaskUpdate`, `TaskReplace`, `TaskView`, `TaskPage`, `TaskOp`.
+    pub(super) fn entity_bodies(&mut self, entity: &Entity) {
+        let of =
+            |make: fn(&crate::schema::Schema, &Entity) -> ObjectSchema| Part::from(make(self.schema, entity));
+        let page = ObjectSchema::new(format!("A page of {}.", entity.plural))
+            .with("items", json!({"type": "array", "maxItems": self.limits.list_max, "items": self.seen(entity)}))
+            .with("next", json!({"description": "`cursor` of the next page; null on the last.", "type": ["string", "null"]}));
+        let page = position(page)
+            .with("view", text("What `since` of a subscription or poll takes beside the position."));
+        let schemas = [
+            ("", of(record_schema::record)),
+            ("Create", of(record_schema::create)),
+            ("Update", of(record_schema::update)),
+            ("Replace", of(record_schema::replace)),
+            ("View", self.view(entity)),
+            ("Page", page.into()),
+            ("Op", self.op(entity).into()),
+        ];
+        for (suffix, schema) in schemas {
+            let name = if suffix.is_empty() { entity.name.to_string() } else { self.name(entity, suffix) };
+            self.add_schema(name, schema);
+        }
+    }
+
+    /// A record of which only id and version must be there, with what it refers to.
+    fn view(&self, entity: &Entity) -> Part {
+        let mut view = record_schema::record(self.schema, entity);
+        view.description =
+            format!("A record of {} in part (`fields`), or with what it refers to (`expand`).", entity.name);
+        view.required = vec!["id".to_owned(), "version".to_owned()];
+        let targets = entity.fields.iter().filter_map(|field| {
+            let FieldKind::Ref { entity, .. } = &field.kind else { return None };
+            Some((&*field.name, self.schema.entity(entity)?))
+        });
+        let expanded = targets.fold(
+            ObjectSchema::new("By ref field: the record that it names, or null."),
+            |object, (name, target)| {
+                object.with_optional(
+                    name,
+                    json!({"anyOf": [self.entity_ref(target, "View"), {"type": "null"}]}),
+                )
+            },
+        );
+        let any = !expanded.properties.is_empty();
+        if any { view.with_optional("expanded", json!(expanded)).into() } else { view.into() }
+    }
+
+    /// One op of a batch on this entity.
+    fn op(&self, entity: &Entity) -> Json {
+        let verb = |verb: &str| {
+            ObjectSchema::new(format!("{verb} one {}.", entity.name))
+                .with("op", json!({"type": "string", "const": verb}))
+                .with("entity", json!({"type": "string", "const": entity.name}))
+        };
+        let addressed = |word: &str| {
+            verb(word).with("id", record_schema::id(entity.id_kind)).with_optional(
+                "version",
+                json!({"description": "As If-Match.", "type": "integer", "minimum": 0}),
+            )
+        };
+        let data = |object: ObjectSchema, suffix: &str| object.with("data", self.entity_ref(entity, suffix));
+        let ops = [
+            data(verb("create"), "Create"),
+            data(addressed("update"), "Update"),
+            data(addressed("replace"), "Replace"),
+            addressed("delete"),
+        ];
+        json!({"oneOf": ops.map(|op| op.with_optional("mid", self.mid()))})
+    }
+
+    fn mid(&self) -> Json {
+        json!({
+            "description": "The op's idempotency key, where ops are not atomic.",
+            "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$",
+        })
+    }
+
+    pub(super) fn shared_bodies(&mut self, entities: &[Arc<Entity>]) {
+        let ops: Vec<Json> = entities.iter().map(|entity| self.entity_ref(entity, "Op")).collect();
+        let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
+        let described = json!({"type": "array", "items": {"type": "object"}});
+        let state = json!({"type": "string", "enum": ["healthy", "ready"]});
+        let schemas: [(&str, Part); 7] = [
+            ("Batch", batch(&ops).into()),
+            ("BatchResults", self.batch_results(&records).into()),
+            ("Count", count().into()),
+            ("Changes", changes().into()),
+            (
+                "Schema",
+                ObjectSchema::new("Entities with their fields, constraints and indexes.")
+                    .with("generation", whole())
+                    .with("entities", described)
+                    .into(),
+            ),
+            (
+                "Stats",
+                json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()})
+                    .into(),
+            ),
+            ("State", ObjectSchema::new("How the process is.").with("status", state).into()),
+        ];
+        for (name, schema) in schemas {
+            self.add_schema(self.shared_name(name), schema);
+        }
+        if entities.iter().any(|entity| entity.history.is_some()) {
+            self.add_schema(self.shared_name("History"), history());
+        }
+    }
+
+    fn batch_results(&self, records: &[Json]) -> Json {
+        let done = |object: ObjectSchema| {
+            object
+                .with("status", json!({"type": "integer", "enum": [200, 201, 204]}))
+                .with("id", json!({"type": "string"}))
+                .with_optional("record", json!({"anyOf": records}))
+        };
+        let alone = done(ObjectSchema::new("One op by itself."))
+            .with("seq", whole())
+            .with_optional("replayed", flag());
+        let failed = ObjectSchema::new("One op that was refused.")
+            .with("status", json!({"type": "integer", "minimum": 400, "maximum": 599}))
+            .with("error", self.shared_ref("OpProblem"));
+        let atomic = position(ObjectSchema::new("All ops together."))
+            .with("results", json!({"type": "array", "items": done(ObjectSchema::new("One op."))}))
+            .with("replayed", flag());
+        let each = ObjectSchema::new("Each op for itself.")
+            .with("results", json!({"type": "array", "items": {"oneOf": [alone, failed]}}))
+            .with_optional("epoch", text("The log's writer."))
+            .with_optional("seq", whole());
+        json!({"anyOf": [atomic, each]})
+    }
+}
+
+fn batch(ops: &[Json]) -> ObjectSchema {
+    let atomic = json!({"description": "All or nothing.", "type": "boolean", "default": true});
+    ObjectSchema::new("Writes, in order.")
+        .with_optional("atomic", atomic)
+        .with("ops", json!({"type": "array", "minItems": 1, "maxItems": MOST_OPS, "items": {"anyOf": ops}}))
+}
+
+fn count() -> ObjectSchema {
+    let group =
+        ObjectSchema::new("Records with the same value.").with("value", json!({})).with("count", whole());
+    let object = ObjectSchema::new("How many records.").with("count", whole());
+    position(object.with_optional(
+        "groups",
+        json!({"description": "By value of `group`, most first.", "type": "array", "items": group}),
+    ))
+}
+
+fn history() -> ObjectSchema {
+    let entry = ObjectSchema::new("One change of the record.")
+        .with("seq", whole())
+        .with("op", json!({"type": "string", "enum": ["create", "update", "delete"]}))
+        .with("version", whole())
+        .with("at", json!({"type": "string", "format": "date-time"}))
+        .with(
+            "by",
+            json!({"description": "The writer's id; null for an anonymous one.", "type": ["string", "null"]}),
+        )
+        .with_optional("mid", text("The idempotency key."))
+        .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}))
+        .with_optional("before", json!({"type": ["object", "null"]}))
+        .with_optional("after", json!({"type": ["object", "null"]}));
+    let object = ObjectSchema::new("What became of a record, newest first.")
+        .with("items", json!({"type": "array", "items": entry}))
+        .with("next", json!({"type": ["string", "null"]}));
+    position(object)
+}
+
+fn changes() -> ObjectSchema {
+    let channel = ObjectSchema::new("One channel that was asked for.")
+        .with("channel", json!({"type": "string"}))
+        .with("view", json!({"type": "string"}))
+        .with("recovered", json!({"description": "False: read the list anew.", "type": "boolean"}));
+    let error = ObjectSchema::new("A channel that cannot be polled.")
+        .with("channel", json!({"type": "string"}))
+        .with("code", json!({"type": "string"}))
+        .with("message", json!({"type": "string"}));
+    let events = json!({"description": "As over /ws (docs/protocol.md).", "type": "array", "items": {"type": "object", "required": ["type", "channel"]}});
+    position(ObjectSchema::new("What happened."))
+        .with("channels", json!({"type": "array", "items": channel}))
+        .with("events", events)
+        .with("errors", json!({"type": "array", "items": error}))
+        .with("hasMore", json!({"description": "Ask again at once.", "type": "boolean"}))
+}
+
+/// `epoch` and `seq`, where the answer is true.
+fn position(object: ObjectSchema) -> ObjectSchema {
+    let epoch = json!({"description": "The log's writer.", "type": "string", "pattern": "^[0-9a-f]{32}$"});
+    object.with("epoch", epoch).with("seq", whole())
+}
+
+fn whole() -> Json {
+    json!({"type": "integer", "minimum": 0})
+}
+
+fn flag() -> Json {
+    json!({"type": "boolean"})
+}
+
+fn text(description: &str) -> Json {
+    json!({"description": description, "type": "string"})
+}

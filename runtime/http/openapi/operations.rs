@@ -1,0 +1,278 @@
+//! The one list of operations: method, address, parameters, body, answers, and every code that may refuse it.
+//!
+//! A route that is not in this list is not described; a test walks the routes.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::Describer;
+use super::answers::{self, Answer};
+use crate::protocol::Code;
+use crate::schema::Entity;
+
+/// One operation of the document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Operation {
+    operation_id: String,
+    summary: String,
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_body: Option<Json>,
+    /// By status.
+    responses: IndexMap<String, Json>,
+}
+
+/// Method, address, operation.
+type Listed = (&'static str, String, Operation);
+
+/// Address, id, summary and answer of an operation without anything else.
+type About = (&'static str, &'static str, &'static str, Answer);
+
+/// Codes of every request, whatever it asks.
+const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
+
+/// Codes of every request that has a caller: `?as=` may make a user.
+const CALLED: &[Code] = &[
+    Code::BadQuery,
+    Code::Unauthenticated,
+    Code::ForbiddenOrigin,
+    Code::SchemaChanged,
+    Code::Overloaded,
+    Code::ShuttingDown,
+    Code::ReadOnly,
+    Code::StorageFull,
+    Code::StorageError,
+];
+
+/// Codes of every write.
+const WRITTEN: &[Code] = &[Code::IdempotencyMismatch, Code::UnitTooLarge];
+
+/// Codes of every request with a body.
+const SENT: &[Code] =
+    &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
+
+const LIST: &[Code] = &[Code::BadCursor];
+/// Codes of what may step over too much, or show too much.
+const BROAD: &[Code] = &[Code::QueryTooBroad];
+const ONE: &[Code] = &[Code::NotFound];
+const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference];
+const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
+const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
+
+/// Codes of a request that asks the store whether it is there.
+const READY: &[Code] = &[Code::Overloaded];
+
+/// What makes up an operation beside its method and address.
+struct Plan<'p> {
+    id: String,
+    summary: String,
+    tag: String,
+    parameters: Vec<Json>,
+    body: Option<Json>,
+    answers: Vec<Answer>,
+    codes: &'p [&'p [Code]],
+}
+
+impl Describer<'_> {
+    pub(super) fn operations(&mut self) -> Vec<Listed> {
+        let entities: Vec<_> = self.schema.entities().cloned().collect();
+        let mut listed = Vec::new();
+        for entity in &entities {
+            listed.extend(self.of_collection(entity));
+            listed.extend(self.of_record(entity));
+        }
+        listed.push(self.batch());
+        listed.push(self.changes());
+        listed.extend(self.about());
+        listed
+    }
+
+    fn of_collection(&mut self, entity: &Entity) -> [Listed; 3] {
+        let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
+        let list = self.plan(Plan {
+            id: format!("list{name}"),
+            summary: format!("A page of {}.", entity.plural),
+            tag: name.to_string(),
+            parameters: self.list_parameters(entity),
+            body: None,
+            answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, LIST, BROAD],
+        });
+        let create = self.plan(Plan {
+            id: format!("create{name}"),
+            summary: format!("Create a {name}."),
+            tag: name.to_string(),
+            parameters: self.write_parameters(&[]),
+            body: Some(self.json_body(self.entity_ref(entity, "Create"))),
+            answers: vec![answers::created(self.written(entity))],
+            codes: &[ANY, CALLED, SENT, WRITTEN, CREATE],
+        });
+        let count = self.plan(Plan {
+            id: format!("count{name}"),
+            summary: format!("How many {} there are, in groups if wanted.", entity.plural),
+            tag: name.to_string(),
+            parameters: self.count_parameters(entity),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Count"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, BROAD],
+        });
+        [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
+    }
+
+    fn of_record(&mut self, entity: &Entity) -> Vec<Listed> {
+        let (name, path) = (&entity.name, format!("/api/{}/{{id}}", entity.plural));
+        let id = self.id_parameter(entity);
+        let read = self.plan(Plan {
+            id: format!("get{name}"),
+            summary: format!("One {name}."),
+            tag: name.to_string(),
+            parameters: self.read_parameters(entity),
+            body: None,
+            answers: vec![answers::ok(self.seen(entity), &[answers::SEQ, answers::ETAG])],
+            codes: &[ANY, CALLED, ONE, BROAD],
+        });
+        let mut change = |id: &str, summary: &str, suffix: &str| {
+            self.plan(Plan {
+                id: format!("{id}{name}"),
+                summary: format!("{summary} a {name}."),
+                tag: name.to_string(),
+                parameters: self.write_parameters(&[self.id_parameter(entity), answers::if_match()]),
+                body: Some(self.json_body(self.entity_ref(entity, suffix))),
+                answers: vec![answers::changed(self.written(entity))],
+                codes: &[ANY, CALLED, SENT, WRITTEN, CHANGE],
+            })
+        };
+        let update = change("update", "Change the given fields of", "Update");
+        let replace = change("replace", "Set every writable field of", "Replace");
+        let delete = self.plan(Plan {
+            id: format!("delete{name}"),
+            summary: format!("Delete a {name}; what refers to it follows `on_delete`."),
+            tag: name.to_string(),
+            parameters: self.write_parameters(&[id.clone(), answers::if_match()]),
+            body: None,
+            answers: vec![answers::deleted()],
+            codes: &[ANY, CALLED, WRITTEN, DELETE],
+        });
+        let mut listed = vec![
+            ("get", path.clone(), read),
+            ("patch", path.clone(), update),
+            ("put", path.clone(), replace),
+            ("delete", path.clone(), delete),
+        ];
+        if entity.history.is_none() {
+            return listed;
+        }
+        let mut parameters = vec![id, self.parameter_ref("limit"), self.parameter_ref("cursor")];
+        parameters.push(self.parameter_ref("as"));
+        let history = self.plan(Plan {
+            id: format!("history{name}"),
+            summary: format!("What became of a {name}, newest first."),
+            tag: name.to_string(),
+            parameters,
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("History"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, LIST, ONE],
+        });
+        listed.push(("get", format!("{path}/history"), history));
+        listed
+    }
+
+    fn batch(&mut self) -> Listed {
+        let operation = self.plan(Plan {
+            id: "batch".to_owned(),
+            summary: "Several writes: all or nothing, or each for itself.".to_owned(),
+            tag: self.shared_name("Several"),
+            parameters: self.write_parameters(&[]),
+            body: Some(self.json_body(self.shared_ref("Batch"))),
+            answers: vec![answers::ok(self.shared_ref("BatchResults"), &[answers::SEQ, answers::REPLAYED])],
+            codes: &[ANY, CALLED, SENT, WRITTEN, CREATE, CHANGE, DELETE, &[Code::UnknownEntity]],
+        });
+        ("post", "/api/batch".to_owned(), operation)
+    }
+
+    fn changes(&mut self) -> Listed {
+        let operation = self.plan(Plan {
+            id: "changes".to_owned(),
+            summary: "What happened after a position, in one poll or long poll.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.poll_parameters(),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
+            codes: &[ANY, CALLED, &[Code::BadPosition]],
+        });
+        ("get", "/api/changes".to_owned(), operation)
+    }
+
+    fn about(&mut self) -> Vec<Listed> {
+        let json = |schema| answers::ok(schema, &[]);
+        let document = || json(json!({"type": "object"}));
+        let types = || answers::text("text/plain; charset=utf-8", "export interface Task { … }");
+        let numbers = answers::text("text/plain; version=0.0.4; charset=utf-8", "# HELP …");
+        let (schema, stats) = (self.shared_ref("Schema"), self.shared_ref("Stats"));
+        let state = || json(self.shared_ref("State"));
+        let of_callers = [
+            ("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
+            ("/api/openapi.json", "openapi", "This document.", document()),
+            ("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
+            (
+                "/api/admin/websocket/stats",
+                "websocketStats",
+                "Numbers about sockets and deliveries.",
+                json(stats),
+            ),
+        ];
+        let of_anybody = [
+            ("/health", "health", "200 while the process lives.", state()),
+            ("/healthz", "healthz", "200 while the process lives.", state()),
+            ("/readyz", "readyz", "200 while the store answers, too.", state()),
+            ("/metrics", "metrics", "Numbers for Prometheus.", numbers),
+        ];
+        let caller = vec![self.parameter_ref("as")];
+        let mut listed = Vec::new();
+        for row in of_callers {
+            listed.push(self.about_row(row, caller.clone(), &[ANY, CALLED]));
+        }
+        for row in of_anybody {
+            let codes: &[&[Code]] = if row.1 == "readyz" { &[ANY, READY] } else { &[ANY] };
+            listed.push(self.about_row(row, Vec::new(), codes));
+        }
+        listed
+    }
+
+    fn about_row(&mut self, row: About, parameters: Vec<Json>, codes: &[&[Code]]) -> Listed {
+        let (path, id, summary, answer) = row;
+        let tag = self.shared_name("About");
+        let (id, summary, answers) = (id.to_owned(), summary.to_owned(), vec![answer]);
+        let plan = Plan { id, summary, tag, parameters, body: None, answers, codes };
+        ("get", path.to_owned(), self.plan(plan))
+    }
+
+    fn plan(&mut self, plan: Plan<'_>) -> Operation {
+        let mut responses: IndexMap<String, Json> =
+            plan.answers.into_iter().map(|answer| (answer.status.as_str().to_owned(), answer.json)).collect();
+        let codes: Vec<Code> = plan.codes.iter().copied().flatten().copied().collect();
+        responses.extend(self.refusals(codes));
+        responses.insert(answers::HEAD_TOO_LARGE.as_str().to_owned(), answers::head_too_large());
+        responses.sort_keys();
+        Operation {
+            operation_id: plan.id,
+            summary: plan.summary,
+            tags: vec![plan.tag],
+            parameters: plan.parameters,
+            request_body: plan.body,
+            responses,
+        }
+    }
+
+    fn json_body(&self, schema: Json) -> Json {
+        json!({
+            "description": format!("At most {} bytes.", self.limits.body_bytes),
+            "required": true,
+            "content": {"application/json": {"schema": schema}},
+        })
+    }
+}

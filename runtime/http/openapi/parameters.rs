@@ -1,0 +1,339 @@
+//! Parameters: filters and operators of each field, the pieces of a list, and headers of writes.
+
+use serde_json::{Value as Json, json};
+
+use super::Describer;
+use crate::schema::record_schema::{id, stored_type};
+use crate::schema::{Entity, FieldKind, IdKind, Schema};
+
+/// Most values of `in`.
+const MOST_VALUES: usize = 500;
+/// Deepest path and most paths of `expand`.
+const DEEPEST: usize = 3;
+const MOST_PATHS: usize = 10;
+/// More paths than this are described by a pattern instead of a list.
+const MOST_LISTED: usize = 100;
+
+/// What an operator compares with.
+#[derive(Clone, Copy)]
+enum Compared {
+    Value,
+    Values,
+    Text,
+    Flag,
+}
+
+/// A column that lists filter by, with what its values look like.
+struct Filterable {
+    name: String,
+    value: Json,
+    kind: Filters,
+    nullable: bool,
+}
+
+/// Which operators a type knows.
+#[derive(Clone, Copy, PartialEq)]
+enum Filters {
+    Ordered,
+    Texts,
+    Equal,
+    /// Two clocks never agree to the millisecond.
+    Times,
+    NullOnly,
+}
+
+impl Filters {
+    fn of(kind: &FieldKind) -> Filters {
+        match kind {
+            FieldKind::Text { .. } | FieldKind::Enum { .. } => Filters::Texts,
+            FieldKind::Int { .. } | FieldKind::Float { .. } | FieldKind::Date | FieldKind::Datetime => {
+                Filters::Ordered
+            }
+            FieldKind::Bool | FieldKind::Uuid | FieldKind::Ref { .. } => Filters::Equal,
+            FieldKind::Json => Filters::NullOnly,
+        }
+    }
+
+    fn operators(self) -> Vec<(&'static str, Compared)> {
+        let equal = [("ne", Compared::Value), ("in", Compared::Values)];
+        let ordered = ["gt", "gte", "lt", "lte"].map(|operator| (operator, Compared::Value));
+        let texts = [("contains", Compared::Text), ("starts", Compared::Text)];
+        let null = [("null", Compared::Flag)];
+        match self {
+            Filters::NullOnly => null.into(),
+            Filters::Times => ordered.into(),
+            Filters::Equal => [&equal[..], &null].concat(),
+            Filters::Ordered => [&equal[..], &ordered, &null].concat(),
+            Filters::Texts => [&equal[..], &ordered, &texts, &null].concat(),
+        }
+    }
+}
+
+fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
+    let own_id = |kind| match kind {
+        IdKind::Uuid => Filters::Equal,
+        IdKind::Text => Filters::Texts,
+    };
+    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind, nullable: false };
+    let time = |name| {
+        let value = json!({"type": "string", "format": "date-time"});
+        column(name, value, Filters::Times)
+    };
+    let mut columns = vec![
+        column("id", id(entity.id_kind), own_id(entity.id_kind)),
+        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), Filters::Ordered),
+        time("created_at"),
+        time("updated_at"),
+    ];
+    columns.extend(entity.fields.iter().map(|field| {
+        let value = stored_type(schema, &field.kind);
+        Filterable { nullable: !field.required, ..column(&field.name, value, Filters::of(&field.kind)) }
+    }));
+    columns
+}
+
+fn query(name: &str, description: &str, schema: Json) -> Json {
+    json!({"name": name, "in": "query", "description": description, "schema": schema})
+}
+
+/// An array whose items are joined by commas.
+fn joined(mut parameter: Json) -> Json {
+    parameter["style"] = json!("form");
+    parameter["explode"] = json!(false);
+    parameter
+}
+
+impl Describer<'_> {
+    pub(super) fn parameter_ref(&self, name: &str) -> Json {
+        json!({"$ref": format!("#/components/parameters/{name}")})
+    }
+
+    fn add_parameter(&mut self, key: &str, parameter: Json) {
+        self.components.parameters.insert(key.to_owned(), parameter);
+    }
+
+    /// `Task.status`, `Task.status.ne`: used by the list and by the count.
+    pub(super) fn filter_parameters(&mut self, entity: &Entity) {
+        for column in filterable(self.schema, entity) {
+            for (key, parameter) in parameters_of(entity, &column) {
+                self.add_parameter(&key, parameter);
+            }
+        }
+    }
+
+    fn filters(&self, entity: &Entity) -> Vec<Json> {
+        let columns = filterable(self.schema, entity);
+        let keys = columns.iter().flat_map(|column| parameters_of(entity, column));
+        keys.map(|(key, _)| self.parameter_ref(&key)).collect()
+    }
+
+    pub(super) fn list_parameters(&self, entity: &Entity) -> Vec<Json> {
+        let mut parameters = vec![sort(entity), self.parameter_ref("limit"), self.parameter_ref("cursor")];
+        parameters.extend(self.read_shape(entity));
+        parameters.extend(self.search(entity));
+        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.filters(entity));
+        parameters
+    }
+
+    pub(super) fn count_parameters(&self, entity: &Entity) -> Vec<Json> {
+        let names: Vec<&str> = entity
+            .fields
+            .iter()
+            .filter(|field| field.kind != FieldKind::Json)
+            .map(|field| &*field.name)
+            .collect();
+        let group = query(
+            "group",
+            "Also counts the records of each value of this field.",
+            json!({"type": "string", "enum": names}),
+        );
+        let mut parameters = vec![group];
+        parameters.extend(self.search(entity));
+        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.filters(entity));
+        parameters
+    }
+
+    pub(super) fn read_parameters(&self, entity: &Entity) -> Vec<Json> {
+        let mut parameters = vec![self.id_parameter(entity)];
+        parameters.extend(self.read_shape(entity));
+        parameters.push(self.parameter_ref("as"));
+        parameters
+    }
+
+    /// Only where there is something to search in.
+    fn search(&self, entity: &Entity) -> Option<Json> {
+        let fields: Vec<&str> =
+            entity.fields.iter().filter(|field| field.search).map(|field| &*field.name).collect();
+        let description = format!("Words that all occur, each as a beginning, in {}.", fields.join(", "));
+        (!fields.is_empty()).then(|| query("search", &description, json!({"type": "string"})))
+    }
+
+    /// `fields` and `expand`.
+    fn read_shape(&self, entity: &Entity) -> Vec<Json> {
+        let names: Vec<&str> = ["id", "version"]
+            .into_iter()
+            .chain(entity.fields.iter().map(|field| &*field.name))
+            .chain(["created_at", "updated_at"])
+            .collect();
+        let schema = json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "string", "enum": names}});
+        let mut shape = vec![joined(query("fields", "Only these fields, with id and version.", schema))];
+        let paths = paths(self.schema, entity);
+        if !paths.is_empty() {
+            let item = match paths.len() <= MOST_LISTED {
+                true => json!({"type": "string", "enum": paths}),
+                false => json!({"type": "string", "pattern": "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*){0,2}$"}),
+            };
+            let schema = json!({"type": "array", "minItems": 1, "maxItems": MOST_PATHS, "uniqueItems": true, "items": item});
+            let description = "Puts the records that these refs name into `expanded`.";
+            shape.push(joined(query("expand", description, schema)));
+        }
+        shape
+    }
+
+    pub(super) fn write_parameters(&self, own: &[Json]) -> Vec<Json> {
+        [own, &[self.parameter_ref("Idempotency-Key"), self.parameter_ref("as")]].concat()
+    }
+
+    pub(super) fn poll_parameters(&self) -> Vec<Json> {
+        let texts = |most: usize| json!({"type": "array", "minItems": 1, "maxItems": most, "items": {"type": "string"}});
+        let since = json!({"type": "string", "pattern": "^[0-9a-f]{32}:[0-9]{1,19}$"});
+        let channel =
+            query("channel", "`entity:Task` or `entity:Task:<id>`; once for each channel.", texts(50));
+        let view = query("view", "The view of each channel, in the same order, or none at all.", texts(50));
+        let wait = query(
+            "wait",
+            "Seconds to wait for the first event.",
+            json!({"type": "integer", "minimum": 0, "maximum": 25, "default": 0}),
+        );
+        let mut required = channel;
+        required["required"] = json!(true);
+        vec![
+            required,
+            view,
+            query(
+                "since",
+                "The position up to which the client knows everything; without it the answer says where to begin.",
+                since,
+            ),
+            wait,
+            self.parameter_ref("as"),
+        ]
+    }
+
+    pub(super) fn id_parameter(&self, entity: &Entity) -> Json {
+        json!({"name": "id", "in": "path", "required": true, "description": format!("The {}'s id.", entity.name), "schema": id(entity.id_kind)})
+    }
+
+    pub(super) fn shared_parameters(&mut self) {
+        let header = |name: &str, description: &str, schema: Json| json!({"name": name, "in": "header", "description": description, "schema": schema});
+        let limit = json!({"type": "integer", "minimum": 1, "maximum": self.limits.list_max, "default": self.limits.list_default});
+        let mid = json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
+        let tag = json!({"anyOf": [
+            {"type": "string", "pattern": "^\"[0-9]{1,18}\"$"},
+            {"type": "string", "enum": ["*"]},
+        ]});
+        let parameters = [
+            ("limit", query("limit", "Most records of a page.", limit)),
+            (
+                "cursor",
+                query(
+                    "cursor",
+                    "`next` of the page before, with everything else unchanged.",
+                    json!({"type": "string"}),
+                ),
+            ),
+            ("as", query("as", "Makes the caller this user; the name is believed.", id(IdKind::Text))),
+            (
+                "Idempotency-Key",
+                header("Idempotency-Key", "Sent again with the same request, nothing is done twice.", mid),
+            ),
+            ("If-Match", header("If-Match", "The record's ETag: refused unless it is at that version.", tag)),
+        ];
+        for (key, parameter) in parameters {
+            self.add_parameter(key, parameter);
+        }
+    }
+}
+
+/// Every parameter that filters by a column, with its component's name.
+fn parameters_of(entity: &Entity, column: &Filterable) -> Vec<(String, Json)> {
+    let key = format!("{}.{}", entity.name, column.name);
+    let mut parameters = Vec::new();
+    if !matches!(column.kind, Filters::Times | Filters::NullOnly) {
+        parameters.push((
+            key.clone(),
+            query(&column.name, "Equal to this; short for `[eq]`.", column.value.clone()),
+        ));
+    }
+    for (operator, compared) in column.kind.operators() {
+        if operator == "null" && !column.nullable {
+            continue;
+        }
+        let parameter = operation(column, operator, compared);
+        parameters.push((format!("{key}.{operator}"), parameter));
+    }
+    parameters
+}
+
+fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
+    let name = format!("{}[{operator}]", column.name);
+    let value = column.value.clone();
+    match compared {
+        Compared::Value => query(&name, meaning(operator), value),
+        Compared::Text => query(&name, meaning(operator), json!({"type": "string"})),
+        Compared::Flag => query(&name, meaning(operator), json!({"type": "boolean"})),
+        Compared::Values => joined(query(
+            &name,
+            meaning(operator),
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": value}),
+        )),
+    }
+}
+
+fn meaning(operator: &str) -> &'static str {
+    match operator {
+        "ne" => "Another value than this, and not null.",
+        "gt" => "Greater than this.",
+        "gte" => "This or greater.",
+        "lt" => "Less than this.",
+        "lte" => "This or less.",
+        "in" => "One of these, joined by commas; a comma in a value is `\\,`.",
+        "contains" => "Holds this text.",
+        "starts" => "Begins with this text.",
+        _ => "Whether there is no value.",
+    }
+}
+
+fn sort(entity: &Entity) -> Json {
+    let fields = entity.fields.iter().filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
+    let columns = ["id", "version", "created_at", "updated_at"].into_iter().chain(fields);
+    let keys: Vec<String> = columns.flat_map(|name| [name.to_owned(), format!("-{name}")]).collect();
+    let schema = json!({"type": "array", "uniqueItems": true, "items": {"type": "string", "enum": keys}});
+    joined(query("sort", "Fields in order, `-` for descending; each at most once. Ends with id.", schema))
+}
+
+/// Every path of refs from an entity, the short ones first; stops when there are too many to list.
+fn paths(schema: &Schema, entity: &Entity) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut level: Vec<(String, &Entity)> = vec![(String::new(), entity)];
+    for _ in 0..DEEPEST {
+        let mut next = Vec::new();
+        for (prefix, entity) in level {
+            for field in &entity.fields {
+                let FieldKind::Ref { entity: target, .. } = &field.kind else { continue };
+                let path = format!("{prefix}{}", field.name);
+                if let Some(target) = schema.entity(target) {
+                    next.push((format!("{path}."), &**target));
+                }
+                found.push(path);
+                if found.len() > MOST_LISTED {
+                    return found;
+                }
+            }
+        }
+        level = next;
+    }
+    found
+}

@@ -1,0 +1,83 @@
+//! `Metrics`: what an operator watches, counted in one place and told as OpenMetrics text (docs/metrics.md).
+//!
+//! One value for each `App`, handed to the parts that count; there is no global registry, so two servers in one process
+//! do not mix. A label is a word of this program (a route's template, a code, a reason), never a user, an id, a channel
+//! or a path, and every series is there, at 0, before its first event. Knows no module that it counts for.
+
+mod errors;
+mod http;
+mod live;
+mod process;
+mod register;
+mod store;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+pub use self::errors::{ErrorMetrics, Transport};
+pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
+pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
+pub use self::store::{Bound, Commit, StoreMetrics};
+
+use self::process::Process;
+use crate::ids::Timestamp;
+
+/// The media type of `Metrics::text`.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub errors: ErrorMetrics,
+    pub http: HttpMetrics,
+    pub live: LiveMetrics,
+    pub store: StoreMetrics,
+    process: Process,
+}
+
+impl Metrics {
+    /// `routes`: the templates under which requests are counted. `started`: now.
+    pub fn new(routes: Routes, started: Timestamp) -> Metrics {
+        let mut registry = Registry::default();
+        Metrics {
+            errors: ErrorMetrics::new(&mut registry),
+            http: HttpMetrics::new(routes, &mut registry),
+            live: LiveMetrics::new(&mut registry),
+            store: StoreMetrics::new(&mut registry),
+            process: Process::new(started, &mut registry),
+            registry,
+        }
+    }
+
+    /// Everything, with `now` for what is read rather than counted. Blocks for `/proc`.
+    pub fn text(&self, now: &Moment) -> String {
+        self.live.read(now);
+        self.process.read();
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String does not fail");
+        text
+    }
+}
+
+/// One of those that a gauge counts; none of them once it is dropped.
+#[derive(Debug)]
+pub struct Counted {
+    gauge: Gauge,
+    count: i64,
+}
+
+impl Counted {
+    fn new(gauge: &Gauge, count: usize) -> Counted {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        gauge.inc_by(count);
+        Counted { gauge: gauge.clone(), count }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.gauge.dec_by(self.count);
+    }
+}

@@ -1,0 +1,60 @@
+//! Errors by code, and closed sockets by close code: every code of `protocol/codes.rs` has its series.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::register::counters;
+use crate::protocol::{CloseCode, Code};
+
+/// On which way an error was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Http,
+    Ws,
+    /// In `errors` of a poll's answer.
+    Poll,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct ErrorMetrics {
+    /// By transport, then by code.
+    told: [Vec<Counter>; 3],
+    closed: Vec<Counter>,
+    closed_by_peer: Counter,
+}
+
+impl ErrorMetrics {
+    pub(super) fn new(registry: &mut Registry) -> ErrorMetrics {
+        let errors = counters(registry, "tidewire_errors", "Errors told to clients");
+        let told = ["http", "ws", "poll"].map(|transport| {
+            let labels = |code: &Code| vec![("transport", transport.into()), ("code", code.as_str().into())];
+            Code::ALL.iter().map(|code| errors.get_or_create_owned(&labels(code))).collect()
+        });
+        let closes = counters(
+            registry,
+            "tidewire_closes",
+            "Sockets that ended, by the code that closed them, or `peer`",
+        );
+        let closed = |code: String| closes.get_or_create_owned(&vec![("code", code.into())]);
+        ErrorMetrics {
+            told,
+            closed: CloseCode::ALL.iter().map(|code| closed(code.number().to_string())).collect(),
+            closed_by_peer: closed("peer".to_owned()),
+        }
+    }
+
+    pub fn told(&self, transport: Transport, code: Code) {
+        if let Some(counter) = self.told[transport as usize].get(code as usize) {
+            counter.inc();
+        }
+    }
+
+    /// `None`: the peer ended it, or its connection broke.
+    pub fn closed(&self, code: Option<CloseCode>) {
+        let counter = code.map_or(Some(&self.closed_by_peer), |code| self.closed.get(code as usize));
+        if let Some(counter) = counter {
+            counter.inc();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Bodies: the server takes what the description allows and refuses what it does not. Two judges that share no code
+//! look at the same value.
+
+use serde_json::{Value, json};
+
+use super::judge::Judge;
+use crate::support::app::TestApp;
+use crate::support::entities;
+
+/// Values for every field of `Sample`, good and bad.
+fn values() -> Vec<Value> {
+    let id = "0190a000-0000-7000-8000-00000000000a";
+    let texts = [
+        "",
+        "a",
+        "ab",
+        "abc",
+        "abcd",
+        "abcde",
+        "AB",
+        "a1",
+        "äö",
+        "ab\n",
+        "2026-02-28",
+        "2026-02-30",
+        "now",
+        id,
+    ];
+    let moments = [
+        "2026-11-21T08:00:00Z",
+        "2026-11-21T08:00:00.5+02:00",
+        "2026-11-21T08:00:00",
+        "2026-11-21 08:00",
+        "true",
+    ];
+    let mut values: Vec<Value> = texts.iter().chain(&moments).map(|text| json!(text)).collect();
+    values.extend([
+        Value::Null,
+        json!(true),
+        json!(false),
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(10),
+        json!(11),
+        json!(0.0),
+        json!(3.0),
+        json!(0.5),
+        json!(-0.5),
+        json!(1.5),
+        json!(9_007_199_254_740_992_i64),
+        json!(1e300),
+        json!([]),
+        json!({}),
+        json!([1, null, {"a": "b"}]),
+    ]);
+    values
+}
+
+const FIELDS: [&str; 13] = [
+    "code",
+    "count",
+    "ratio",
+    "on",
+    "day",
+    "at",
+    "token",
+    "extra",
+    "keeper",
+    "stamp",
+    "stamp_day",
+    "version",
+    "cuont",
+];
+
+#[tokio::test]
+async fn the_server_takes_the_bodies_that_are_described_and_no_others() {
+    let app = TestApp::over(entities::schema(), |_| {}).await;
+    let client = app.client();
+    let judge = Judge::new(client.get("/api/openapi.json").await);
+    let (mut taken, mut refused) = (0, 0);
+    for (method, suffix) in [("POST", "Create"), ("PATCH", "Update"), ("PUT", "Replace")] {
+        let schema = json!({"$ref": format!("#/components/schemas/Sample{suffix}")});
+        for field in FIELDS {
+            for value in values() {
+                let body = json!({field: value});
+                let described = judge.matches(&schema, &body);
+                let path = match method {
+                    "POST" => "/api/samples".to_owned(),
+                    _ => format!(
+                        "/api/samples/{}",
+                        client.create("samples", json!({})).await["id"].as_str().unwrap()
+                    ),
+                };
+                let answer = client.call(method, &path, body.clone()).await;
+                // No description can say which records there are.
+                let by_others =
+                    ["UNKNOWN_REFERENCE", "NOT_UNIQUE"].iter().any(|code| answer.json["code"] == *code);
+                let takes = answer.status < 300 || by_others;
+                assert_eq!(takes, described.is_ok(), "{method} {body}: {} {described:?}", answer.text);
+                *(if takes { &mut taken } else { &mut refused }) += 1;
+            }
+        }
+    }
+    assert!(taken > 100 && refused > 100, "{taken} were taken and {refused} refused");
+}
+
+#[tokio::test]
+async fn what_is_required_is_what_the_server_requires() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    let judge = Judge::new(client.get("/api/openapi.json").await);
+    let task = client.create("tasks", json!({"title": "Write"})).await["id"].clone();
+    for (plural, name, whole) in [
+        ("tasks", "Task", json!({"title": "Write", "status": "open", "priority": 1})),
+        ("comments", "Comment", json!({"body": "So", "task": task})),
+        ("projects", "Project", json!({"name": "Home", "color": "red"})),
+        ("users", "User", json!({"name": "Ada"})),
+    ] {
+        let schema = json!({"$ref": format!("#/components/schemas/{name}Create")});
+        let members: Vec<String> = whole.as_object().unwrap().keys().cloned().collect();
+        for missing in members {
+            for null in [false, true] {
+                let mut body = whole.clone();
+                match null {
+                    true => body[&missing] = Value::Null,
+                    false => drop(body.as_object_mut().unwrap().remove(&missing)),
+                }
+                let (status, answer) = client.any("POST", &format!("/api/{plural}"), body.clone()).await;
+                assert_eq!(status == 201, judge.matches(&schema, &body).is_ok(), "{name} {body}: {answer}");
+            }
+        }
+    }
+}
+
+/// Bounds may be tightened while records stay: what is stored is described by its type alone.
+#[test]
+fn a_record_that_is_older_than_a_bound_is_still_as_described() {
+    let document = super::json(&super::shipped());
+    let (task, create) =
+        (&document["components"]["schemas"]["Task"], &document["components"]["schemas"]["TaskCreate"]);
+    assert_eq!(create["properties"]["title"]["maxLength"], 200);
+    assert_eq!(create["properties"]["priority"]["maximum"], 5);
+    assert_eq!(task["properties"]["title"], json!({"type": "string"}));
+    assert_eq!(task["properties"]["priority"]["maximum"], 9_007_199_254_740_991_i64);
+}

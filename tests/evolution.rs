@@ -1,0 +1,282 @@
+//! Schemas that change over records and clients that are in place: one story for each kind of step. What loses nothing is done
+//! under the running server; what loses something, or cannot be done, changes nothing and names its way on.
+
+mod second_day;
+mod steps;
+mod under_load;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidewire::cli::arguments::{AllowArguments, Folders, Migrate};
+use tidewire::cli::migrate;
+use tidewire::env::Env;
+use tidewire::schema::{Format, Schema, SourceFile, check};
+
+use crate::support::app::TestApp;
+use crate::support::socket::Socket;
+
+/// One step from schema to schema.
+struct Step {
+    /// Whole files.
+    before: &'static [&'static str],
+    after: &'static [&'static str],
+    /// Plural and body of the records that are there, in order. `@n` in a value is the id of the nth record.
+    rows: &'static [(&'static str, &'static str)],
+    how: How,
+    /// What `entity:Task`, or the entity named, holds afterwards: the fields of each record, in order.
+    entity: &'static str,
+    then: &'static str,
+}
+
+enum How {
+    /// Done while the server runs.
+    Live,
+    /// Refused with these flags in the command, done by `migrate apply` with these.
+    Flags { told: &'static [&'static str], given: &'static [&'static str] },
+    /// Refused with these words, and no flag helps.
+    Never(&'static [&'static str]),
+}
+
+fn schema(files: &[&str]) -> Arc<Schema> {
+    let source = |(at, text): (usize, &&str)| SourceFile {
+        name: format!("schemas/{at}.toml"),
+        format: Format::Toml,
+        text: (*text).to_owned(),
+    };
+    let sources: Vec<SourceFile> = files.iter().enumerate().map(source).collect();
+    Arc::new(check(&sources).unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+/// The records' own fields, in the order of their ids, which is the order of creation.
+fn fields_of(rows: &BTreeMap<String, Value>) -> Vec<Value> {
+    let own = |row: &Value| {
+        let mut row = row.clone();
+        let members = row.as_object_mut().unwrap();
+        ["id", "version", "created_at", "updated_at"].iter().for_each(|name| drop(members.remove(*name)));
+        row
+    };
+    rows.values().map(own).collect()
+}
+
+/// A client that keeps the records of one channel.
+struct Window {
+    socket: Socket,
+    rows: BTreeMap<String, Value>,
+    channel: String,
+    since: Value,
+}
+
+impl Window {
+    async fn open(app: &TestApp, entity: &str) -> Window {
+        Window::open_at(app.address, entity).await
+    }
+
+    async fn open_at(address: SocketAddr, entity: &str) -> Window {
+        let mut socket = Socket::open(address).await;
+        let channel = format!("entity:{entity}");
+        let subscribed = socket.subscribe(&channel, json!({"snapshot": true})).await;
+        let since = subscribed["payload"].clone();
+        let mut window = Window { socket, rows: BTreeMap::new(), channel, since };
+        window.fill().await;
+        window
+    }
+
+    /// Takes the rest of a snapshot, up to its closing pong.
+    async fn fill(&mut self) {
+        self.rows.clear();
+        loop {
+            let frame = self.socket.frame().await;
+            match frame["type"].as_str().unwrap() {
+                "snapshot" => {
+                    for row in frame["payload"]["rows"].as_array().unwrap() {
+                        self.rows.insert(row["id"].as_str().unwrap().to_owned(), row.clone());
+                    }
+                }
+                "pong" => return self.since = frame["payload"].clone(),
+                other => panic!("{other} inside a snapshot: {frame}"),
+            }
+        }
+    }
+
+    /// `schema:changed`, then the records in their new shape.
+    async fn changes(&mut self, generation: u64) {
+        let changed = self.socket.expect("schema:changed").await;
+        assert_eq!(changed["payload"], json!({"generation": generation}));
+        assert!(changed["channel"].is_null() && changed["timestamp"].is_u64(), "{changed}");
+        let resync = self.socket.expect("resync").await;
+        assert_eq!(
+            (&resync["channel"], &resync["payload"]["reason"]),
+            (&json!(self.channel), &json!("schema_changed"))
+        );
+        self.fill().await;
+    }
+}
+
+/// Replaces `@n` by the id of the nth record.
+fn with_ids(text: &str, ids: &[String]) -> String {
+    let mut text = text.to_owned();
+    for (at, id) in ids.iter().enumerate().rev() {
+        text = text.replace(&format!("@{}", at + 1), id);
+    }
+    text
+}
+
+fn parsed(text: &str, ids: &[String]) -> Value {
+    serde_json::from_str(&with_ids(text, ids)).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Takes the step with two clients in place, one with a channel and one without.
+async fn take(step: Step) {
+    let app = TestApp::over(schema(step.before), |_| {}).await;
+    let client = app.client();
+    let mut ids = Vec::new();
+    for (plural, body) in step.rows {
+        let made = client.create(plural, parsed(body, &ids)).await;
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let old_name = schema(step.after).entity(step.entity).and_then(|entity| entity.was.clone());
+    let present = schema(step.before).entity(step.entity).is_some();
+    let watched = if present { step.entity } else { old_name.as_deref().unwrap_or("User") };
+    let mut window = Window::open(&app, watched).await;
+    let mut idle = Socket::open(app.address).await;
+
+    let after = schema(step.after);
+    let plural = after.entity(step.entity).map(|entity| entity.plural.to_string());
+    let then = parsed(step.then, &ids);
+    let reshaped = app.reshaper.reshape(after.clone()).await;
+    match step.how {
+        How::Live => {
+            reshaped.unwrap_or_else(|error| panic!("{error}"));
+            if watched == step.entity {
+                window.changes(2).await;
+                assert_eq!(json!(fields_of(&window.rows)), then, "the live client");
+            } else {
+                window.socket.expect("schema:changed").await;
+                let gone = window.socket.expect("error").await;
+                assert_eq!(gone["payload"]["code"], "UNKNOWN_ENTITY", "{gone}");
+            }
+            idle.expect("schema:changed").await;
+            idle.nothing_else().await;
+            if let Some(plural) = plural {
+                assert_eq!(json!(fields_of(&app.rows(&plural).await)), then, "the list");
+            }
+        }
+        How::Flags { told, given } => {
+            let error = reshaped.expect_err("the step loses something").to_string();
+            let command = error.lines().last().unwrap().trim();
+            assert_eq!(command, format!("tidewire migrate apply {}", told.join(" ")), "{error}");
+            undisturbed(&app, &step, &mut window, &mut idle).await;
+            migrated(app, &step, &window, &then, given).await;
+        }
+        How::Never(words) => {
+            let error = reshaped.expect_err("the step cannot be taken").to_string();
+            words.iter().for_each(|word| assert!(error.contains(word), "`{word}` is not in\n{error}"));
+            undisturbed(&app, &step, &mut window, &mut idle).await;
+        }
+    }
+}
+
+/// Nothing was said, and what is written now comes as ever.
+async fn undisturbed(app: &TestApp, step: &Step, window: &mut Window, idle: &mut Socket) {
+    idle.nothing_else().await;
+    let before = schema(step.before);
+    let plural = &before.entity(window.channel.trim_start_matches("entity:")).unwrap().plural;
+    let ids: Vec<String> = window.rows.keys().cloned().collect();
+    assert_eq!(fields_of(&app.rows(plural).await), fields_of(&window.rows));
+    let gone = ids.last().expect("a step that loses something has records");
+    app.client().delete(&format!("/api/{plural}/{gone}")).await;
+    let deleted = window.socket.expect("entity:deleted").await;
+    assert_eq!(deleted["payload"], json!({"id": gone}));
+    window.rows.remove(gone);
+    window.since["seq"] = deleted["seq"].clone();
+}
+
+/// Stops the server, migrates as the command says, and starts it again; the client resumes from where it was.
+async fn migrated(app: TestApp, step: &Step, window: &Window, then: &Value, given: &[&str]) {
+    app.stop().await;
+    let TestApp { folder, .. } = app;
+    let verdict = apply(folder.path(), step.after, given);
+    assert_eq!(verdict.code, 0, "{}", verdict.stderr);
+    let loses =
+        !given.iter().all(|flag| flag.starts_with("--backfill") || flag.starts_with("--allow-retype"));
+    assert_eq!(verdict.stdout.contains("backup: "), loses, "{}", verdict.stdout);
+    let app = TestApp::again(folder, schema(step.after), |_| {}).await;
+    let entity = schema(step.after);
+    let Some(entity) = entity.entity(step.entity) else { return };
+    let rows = app.rows(&entity.plural).await;
+    assert_eq!(json!(fields_of(&rows)), *then, "the list");
+    let mut socket = Socket::open(app.address).await;
+    let subscribed = socket.subscribe(&window.channel, json!({"since": window.since})).await;
+    assert_eq!(subscribed["payload"]["recovered"], false, "nobody resumes across a change of the schema");
+    let since = Value::Null;
+    let mut window = Window { socket, rows: BTreeMap::new(), channel: window.channel.clone(), since };
+    window.fill().await;
+    assert_eq!(window.rows, rows);
+}
+
+fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
+    let schemas = folder.join("schemas");
+    std::fs::create_dir_all(&schemas).unwrap();
+    for (at, text) in files.iter().enumerate() {
+        std::fs::write(schemas.join(format!("{at}.toml")), text).unwrap();
+    }
+    let mut allow = AllowArguments::default();
+    for flag in given {
+        let (name, value) = flag.split_once(' ').unwrap();
+        let values = match name {
+            "--allow-drop" => &mut allow.allow_drop,
+            "--allow-retype" => &mut allow.allow_retype,
+            "--allow-clear" => &mut allow.allow_clear,
+            "--backfill" => &mut allow.backfill,
+            other => panic!("{other} is no flag"),
+        };
+        values.push(value.to_owned());
+    }
+    let folders = Folders { schemas, data: folder.join("data") };
+    migrate::judge(&Migrate::Apply { folders, allow }, &Env::system())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_poll_is_woken_and_told_to_read_the_list() {
+    const BEFORE: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
+    const AFTER: &str = "entity = 'Task'\n[fields]\nname = { type = 'text', was = 'title' }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    let client = app.client();
+    client.create("tasks", json!({"title": "a"})).await;
+    let here = client.get("/api/changes?channel=entity:Task").await;
+    let (epoch, seq) = (here["epoch"].as_str().unwrap(), here["seq"].as_u64().unwrap());
+    let view = here["channels"][0]["view"].as_str().unwrap();
+    let path = format!("/api/changes?channel=entity:Task&view={view}&since={epoch}:{seq}&wait=20");
+    let polling = tokio::spawn({
+        let client = client.clone();
+        async move { client.get(&path).await }
+    });
+    app.wait_for_groups(1).await;
+    app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
+    let answer = polling.await.unwrap();
+    assert_eq!((&answer["channels"][0]["recovered"], &answer["events"]), (&json!(false), &json!([])));
+    let list = client.get("/api/tasks").await;
+    assert_eq!(list["items"][0]["name"], "a");
+    let since = format!("{}:{}", list["epoch"].as_str().unwrap(), list["seq"]);
+    let view = list["view"].as_str().unwrap();
+    let path = format!("/api/changes?channel=entity:Task&view={view}&since={since}");
+    assert_eq!(client.get(&path).await["channels"][0]["recovered"], true, "the list's view is the new one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_versions_of_a_deleted_record_go_on_under_another_name() {
+    const BEFORE: &str = "entity = 'Task'\nplural = 'things'\n[fields]\ntitle = { type = 'text' }\n";
+    const AFTER: &str = "entity = 'Thing'\nwas = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    let client = app.client_as("ada");
+    let made = client.create("things", json!({"title": "a"})).await;
+    let path = format!("/api/things/{}", made["id"].as_str().unwrap());
+    client.delete(&path).await;
+    let body = json!({"id": made["id"], "title": "b"});
+    app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
+    assert_eq!(client.create("things", body).await["version"], 2);
+}
