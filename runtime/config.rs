@@ -17,6 +17,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub realtime: RealtimeConfig,
     pub http: HttpConfig,
+    pub log: LogConfig,
 }
 
 impl Default for Config {
@@ -30,6 +31,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             realtime: RealtimeConfig::default(),
             http: HttpConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -45,7 +47,7 @@ pub struct StoreConfig {
     pub queue: usize,
     /// Most log entries of one unit (`UNIT_TOO_LARGE`).
     pub unit_entries: usize,
-    /// Most records that one delete takes with it (`CASCADE_TOO_LARGE`).
+    /// Most other records that one operation deletes or changes: by `on_delete` or by lookups (`CASCADE_TOO_LARGE`).
     pub cascade_records: usize,
     /// Changes older than this leave the log.
     pub retention_age: Duration,
@@ -183,5 +185,25 @@ impl Default for HttpConfig {
             list_max: 1_000,
             shutdown_grace: Duration::from_secs(8),
         }
+    }
+}
+
+/// What the process says on stderr.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    pub form: LogForm,
+    /// Which lines are written, as `tracing` filters are: `warn,tidewire=debug`.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogForm {
+    Text,
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> LogConfig {
+        LogConfig { form: LogForm::Text, filter: "warn,tidewire=info".to_owned() }
     }
 }

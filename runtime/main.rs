@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, dev, migrate, schema};
+use tidewire::cli::{check, config, dev, doctor, explain, migrate, new, schema};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -12,10 +12,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Check(check)) => check::run(&check.schemas, check.json),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Config(arguments)) => config::run(&arguments),
+        Some(Command::Dev(arguments)) => dev::run(&arguments),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Schema(arguments)) => schema::run(&arguments.form),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments),
-        Some(Command::Dev(dev)) => dev::run(&dev),
+        Some(Command::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),
     }
 }

@@ -16,7 +16,7 @@ mod values;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::Identity;
 use crate::config::StoreConfig;
@@ -24,8 +24,8 @@ use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq};
 use crate::schema::{Entity, Generation, Schema, Value};
 use crate::store::{
-    At, Column, Condition, Count, Counted, Expand, Idempotency, Listed, OpStatus, Outcome, Query, Store,
-    StoreError, Stored, Test, Unit,
+    At, Column, Condition, Count, Counted, Expand, Idempotency, Listed, LogLimit, OpStatus, Outcome, Past,
+    Query, Store, StoreError, Stored, Test, Unit,
 };
 
 pub use body::{Body, BodyError};
@@ -191,15 +191,47 @@ impl Repository {
         entity: &str,
         read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RepositoryError> {
-        let _turn = tokio::time::timeout(self.list_wait, self.lists.acquire())
-            .await
-            .map_err(|_| RepositoryError::Overloaded)?
-            .map_err(|_| RepositoryError::Closed)?;
+        let _turn = self.turn().await?;
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || read(&*store))
             .await
             .map_err(|panic| RepositoryError::Read(panic.to_string()))?
             .map_err(|failure| error::of_list(failure, self.current().schema.entity(entity)))
+    }
+
+    /// Changes of one record before `before`, newest first, read on a blocking thread. A record that is gone keeps its
+    /// history; one that never was, or whose history ran out, is not found.
+    pub async fn history(
+        &self,
+        entity: &Entity,
+        id: &str,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Past>, RepositoryError> {
+        let id = validate::address(entity, id)?;
+        let _turn = self.turn().await?;
+        let (store, name, address) = (self.store.clone(), entity.name.clone(), id.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            let found = store.history(&name, &address, before, limit)?;
+            let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty());
+            let known = told || before.is_some() || store.get(&name, &address)?.value.is_some();
+            Ok((found, known))
+        });
+        let found = found.await.map_err(|panic| RepositoryError::Read(panic.to_string()))?;
+        let (At { epoch, seq, floor, generation, value }, known) = found.map_err(error::of_read)?;
+        let value = value.ok_or_else(|| RepositoryError::NoHistory(entity.name.clone()))?;
+        match known {
+            true => Ok(At { epoch, seq, floor, generation, value }),
+            false => Err(RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() }),
+        }
+    }
+
+    /// A turn among the reads that may be long.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, RepositoryError> {
+        tokio::time::timeout(self.list_wait, self.lists.acquire())
+            .await
+            .map_err(|_| RepositoryError::Overloaded)?
+            .map_err(|_| RepositoryError::Closed)
     }
 
     /// Whether the store answers a read.

@@ -15,6 +15,23 @@ import { environment } from './env.js';
  * @property {number} seq Position of the read.
  * @property {string} [view]
  *
+ * @typedef {object} PastChange
+ * @property {number} seq
+ * @property {'create' | 'update' | 'delete'} op
+ * @property {number} version After the change; of a delete the last one.
+ * @property {string} at
+ * @property {string | null} by
+ * @property {string} [mid]
+ * @property {string[]} [changed] of an update
+ * @property {Record<string, any>} [before] The changed fields as they were; of a delete the whole record.
+ * @property {Row} [after]
+ *
+ * @typedef {object} Past
+ * @property {PastChange[]} items
+ * @property {string | null} next Cursor of the next page.
+ * @property {string} epoch
+ * @property {number} seq Position of the read.
+ *
  * @typedef {object} Field
  * @property {string} name
  * @property {'text' | 'int' | 'float' | 'bool' | 'enum' | 'json' | 'date' | 'datetime' | 'uuid' | 'ref'} type
@@ -127,6 +144,18 @@ export class Api {
    */
   get(plural, id, query = {}) {
     return this.#request('GET', [plural, id], { query });
+  }
+
+  /**
+   * What was changed in a record, newest first; also in one that is gone.
+   *
+   * @param {string} plural
+   * @param {string} id
+   * @param {{limit?: number, cursor?: string}} [query]
+   * @returns {Promise<Past>}
+   */
+  history(plural, id, query = {}) {
+    return this.#request('GET', [plural, id, 'history'], { query });
   }
 
   /**

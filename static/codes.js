@@ -25,6 +25,7 @@ export const ERROR_CODES = new Map([
   ['FORBIDDEN_ORIGIN', 'never'],
   ['UNKNOWN_ENTITY', 'never'],
   ['NOT_FOUND', 'never'],
+  ['NO_HISTORY', 'never'],
   ['METHOD_NOT_ALLOWED', 'never'],
   ['BAD_JSON', 'never'],
   ['BAD_QUERY', 'never'],

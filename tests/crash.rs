@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::app::Client;
+use crate::support::chain;
 use crate::support::follower::Follower;
 use crate::support::process::Process;
 use crate::support::socket::{Came, Socket};
@@ -62,6 +63,61 @@ async fn no_acknowledged_write_is_lost_and_subscribers_resume_over_a_kill() {
     assert_eq!(follower.rows, stored);
     assert_eq!(follower.counts.recovered, ROUNDS as u64, "every resume went on from the log");
     assert!(acknowledged.len() >= 150 * ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_kill_leaves_a_lookup_out_of_step() {
+    let (folder, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    chain::write_files(schemas.path());
+    for _ in 0..ROUNDS {
+        let process = Process::over(schemas.path(), folder.path(), 0).await;
+        let api = Client::new(process.address);
+        let mut orgs = Vec::new();
+        let mut projects = Vec::new();
+        for n in 0..2 {
+            let org = api.create("orgs", json!({"name": n.to_string()})).await["id"].clone();
+            let project = api.create("projects", json!({"name": "p", "org": org})).await["id"].clone();
+            for _ in 0..20 {
+                let task = api.create("tasks", json!({"title": "t", "project": project})).await;
+                api.create("comments", json!({"body": "b", "task": task["id"]})).await;
+            }
+            orgs.push(org);
+            projects.push(project);
+        }
+        let moved = |n: u64| {
+            (
+                format!("projects/{}", text(&projects[n as usize % 2])),
+                json!({"org": orgs[n as usize / 2 % 2]}),
+            )
+        };
+        let named =
+            |n: u64| (format!("orgs/{}", text(&orgs[n as usize % 2])), json!({"name": n.to_string()}));
+        let (count, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+        // Two writers whose every write has dozens of followers; the kill lands between their acknowledgements.
+        let write = async |request: &dyn Fn(u64) -> (String, Value)| {
+            for n in 0.. {
+                let (path, body) = request(n);
+                let answer = api.try_any("PATCH", &format!("/api/{path}"), &body, &[]).await;
+                if answer.is_err() || stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let kill = async {
+            while count.load(Ordering::SeqCst) < 40 {
+                tokio::task::yield_now().await;
+            }
+            process.kill().await;
+            stop.store(true, Ordering::SeqCst);
+        };
+        tokio::join!(write(&moved), write(&named), kill);
+        chain::in_step(folder.path());
+    }
+}
+
+fn text(json: &Value) -> &str {
+    json.as_str().unwrap()
 }
 
 #[tokio::test]

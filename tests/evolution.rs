@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Parser;
 use serde_json::{Value, json};
-use tidewire::cli::arguments::{AllowArguments, Folders, Migrate};
-use tidewire::cli::migrate;
+use tidewire::cli::arguments::{Arguments, Command, MigrateArguments};
+use tidewire::cli::migrate::{self, Folders};
 use tidewire::env::Env;
 use tidewire::schema::{Format, Schema, SourceFile, check};
 
@@ -224,20 +225,16 @@ fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
     for (at, text) in files.iter().enumerate() {
         std::fs::write(schemas.join(format!("{at}.toml")), text).unwrap();
     }
-    let mut allow = AllowArguments::default();
-    for flag in given {
+    let flags = given.iter().flat_map(|flag| {
         let (name, value) = flag.split_once(' ').unwrap();
-        let values = match name {
-            "--allow-drop" => &mut allow.allow_drop,
-            "--allow-retype" => &mut allow.allow_retype,
-            "--allow-clear" => &mut allow.allow_clear,
-            "--backfill" => &mut allow.backfill,
-            other => panic!("{other} is no flag"),
-        };
-        values.push(value.to_owned());
-    }
+        [name, value]
+    });
+    let arguments = Arguments::parse_from(["tidewire", "migrate", "apply"].into_iter().chain(flags));
+    let Some(Command::Migrate(MigrateArguments { command })) = arguments.command else {
+        panic!("not parsed")
+    };
     let folders = Folders { schemas, data: folder.join("data") };
-    migrate::judge(&Migrate::Apply { folders, allow }, &Env::system())
+    migrate::judge(&command, &folders, &Env::system())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,15 +5,21 @@
 mod support;
 
 mod bad_requests;
+mod configuration;
 mod crash;
 mod descriptions;
+mod doctor;
 mod evolution;
+mod explain;
 mod floor_plan;
 mod guard;
 mod health;
+mod history;
 mod lists;
 mod logs;
+mod lookups;
 mod metrics;
+mod new_project;
 mod outbox;
 mod polling;
 mod protocol_document;

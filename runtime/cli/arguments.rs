@@ -1,10 +1,16 @@
-//! The command line: subcommands, flags, and the environment variables behind them. Parsing only.
+//! The command line: subcommands and their flags. Parsing only.
+//!
+//! Flags that set something come from the table of settings; what their values mean is that table's business.
 
-use std::net::SocketAddr;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand,
+    value_parser,
+};
 
+use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
 
 /// Entity sync from schema files: a database, a live API, channels and pages in one binary.
@@ -28,88 +34,83 @@ pub enum Command {
     Check(CheckArguments),
     /// Print what the schema files make: descriptions for tools and editors.
     Schema(SchemaArguments),
+    /// Print the effective settings and where each comes from.
+    Config(ConfigArguments),
+    /// Look whether this project can be served here, and whether a server can be reached through what stands before it.
+    Doctor(DoctorArguments),
+    /// Explain a code of an error, such as E0130, NOT_FOUND or 4013; without one, list them all.
+    Explain(ExplainArguments),
+    /// Make a folder to begin with: a schema file, a live page, every setting as a comment.
+    New(NewArguments),
     /// Show or make the changes that the schema files ask of the records.
     Migrate(MigrateArguments),
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// Folder of the schema files.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
-    pub schemas: PathBuf,
     /// Print a JSON array of diagnostics instead of text.
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<SchemaFlags>,
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct SchemaArguments {
     #[command(subcommand)]
     pub form: SchemaForm,
 }
 
 /// What to print.
-#[derive(Debug, Clone, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum SchemaForm {
     /// The JSON Schema of schema files, by which editors complete them.
     JsonSchema,
     /// The OpenAPI document that the server answers at /api/openapi.json.
-    Openapi(SchemasArgument),
+    Openapi(SchemaFormArguments),
     /// The TypeScript declarations that the server answers at /api/types.d.ts.
-    Types(SchemasArgument),
+    Types(SchemaFormArguments),
 }
 
-#[derive(Debug, Clone, Args)]
-pub struct SchemasArgument {
-    /// Folder of the schema files.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
-    pub schemas: PathBuf,
+#[derive(Debug, Args)]
+pub struct SchemaFormArguments {
+    #[command(flatten)]
+    pub settings: SettingArguments<SchemaFlags>,
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct MigrateArguments {
     #[command(subcommand)]
     pub command: Migrate,
 }
 
-#[derive(Debug, Clone, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum Migrate {
     /// Print the steps, and what stands in their way; changes nothing, also beside a running server.
     Plan {
         #[command(flatten)]
-        folders: Folders,
-        #[command(flatten)]
         allow: AllowArguments,
         /// Print JSON instead of text.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
     },
     /// Take the steps, in one transaction; before values are lost, the database is copied to `backups/` in the data folder.
     Apply {
         #[command(flatten)]
-        folders: Folders,
-        #[command(flatten)]
         allow: AllowArguments,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
     },
     /// Print where the database stands and whether the schema files fit it.
     Status {
-        #[command(flatten)]
-        folders: Folders,
         /// Print JSON instead of text.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
     },
-}
-
-/// Where schemas and records are.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Folders {
-    /// Folder of the schema files.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
-    pub schemas: PathBuf,
-    /// Folder of the database.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA", default_value = "data")]
-    pub data: PathBuf,
 }
 
 /// What may happen to records. Each may be given several times.
@@ -129,56 +130,159 @@ pub struct AllowArguments {
     pub backfill: Vec<String>,
 }
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct DevArguments {
-    /// Folder of the schema files.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_SCHEMAS", default_value = "schemas")]
-    pub schemas: PathBuf,
-    /// Folder of the database; made when missing.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_DATA", default_value = "data")]
-    pub data: PathBuf,
-    /// Folder of your own pages, served at `/` when it exists.
-    #[arg(long, value_name = "DIR", env = "TIDEWIRE_PUBLIC", default_value = "public")]
-    pub public: PathBuf,
-    /// Address to listen on; loopback only. Port 0 takes any free port.
-    #[arg(long, value_name = "ADDR", env = "TIDEWIRE_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
     /// Add the demo rows that are missing.
     #[arg(long)]
     pub demo: bool,
-    /// Form of the log on stderr. TIDEWIRE_LOG filters it, as in `TIDEWIRE_LOG=tidewire=debug`.
-    #[arg(long, value_name = "FORM", env = "TIDEWIRE_LOG_FORM", default_value = "text")]
-    pub log: LogForm,
-    /// Most sockets at once. Requests have 1,024 connections of their own beside them.
-    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = at_least_one)]
-    pub max_connections: usize,
-    /// Most sockets of one user. Anonymous sockets are outside this cap.
-    #[arg(long, value_name = "N", env = "TIDEWIRE_MAX_CONNECTIONS_PER_USER", default_value_t = 20, value_parser = at_least_one)]
-    pub max_connections_per_user: usize,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogForm {
-    Text,
-    Json,
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// Print a JSON array: name, value, origin, variable.
+    #[arg(long, conflicts_with = "docs")]
+    pub json: bool,
+    /// Print docs/configuration.md.
+    #[arg(long)]
+    pub docs: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
 }
 
-impl DevArguments {
-    /// The settings that these arguments make, defaults for the rest.
-    pub fn config(&self) -> Config {
-        let mut config = Config {
-            schemas: self.schemas.clone(),
-            data: self.data.clone(),
-            public: self.public.clone(),
-            listen: self.listen,
-            ..Config::default()
-        };
-        config.realtime.connections = self.max_connections;
-        config.realtime.connections_per_user = self.max_connections_per_user;
-        config
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Also reach a running server at this address, as browsers do: through the reverse proxy.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Seconds that the test of a long poll takes; 25 also finds proxies that give up early.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
+    pub wait: u64,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The code, in upper or lower case.
+    pub code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct NewArguments {
+    /// Name of the folder, made in the working directory.
+    pub name: String,
+}
+
+/// Which settings have a flag of their own at a subcommand.
+pub trait Offer {
+    fn offers(setting: &Setting) -> bool;
+}
+
+/// All that have one.
+#[derive(Debug)]
+pub enum EveryFlag {}
+
+/// `--schemas` alone.
+#[derive(Debug)]
+pub enum SchemaFlags {}
+
+/// `--schemas` and `--data`.
+#[derive(Debug)]
+pub enum FolderFlags {}
+
+impl Offer for EveryFlag {
+    fn offers(_setting: &Setting) -> bool {
+        true
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a whole number from 1 on".to_owned())
+impl Offer for SchemaFlags {
+    fn offers(setting: &Setting) -> bool {
+        setting.name == "schemas"
+    }
+}
+
+impl Offer for FolderFlags {
+    fn offers(setting: &Setting) -> bool {
+        matches!(setting.name, "schemas" | "data")
+    }
+}
+
+/// `--config`, `--set`, and the flags that settings have of their own.
+#[derive(Debug)]
+pub struct SettingArguments<O> {
+    given: Given,
+    offer: PhantomData<fn() -> O>,
+}
+
+impl<O: Offer> SettingArguments<O> {
+    pub fn given(&self) -> &Given {
+        &self.given
+    }
+
+    /// With the setting's name as its id.
+    fn flags() -> impl Iterator<Item = (&'static Setting, &'static str, &'static str)> {
+        let offered = SETTINGS.iter().filter(|setting| O::offers(setting));
+        offered.filter_map(|setting| setting.flag.map(|(flag, word)| (setting, flag, word)))
+    }
+}
+
+impl<O: Offer> Args for SettingArguments<O> {
+    fn augment_args(command: ClapCommand) -> ClapCommand {
+        let flags = SettingArguments::<O>::flags().map(|(setting, flag, word)| {
+            let default = setting.read(&Config::default()).text();
+            let help = format!("{} [env: {}] [default: {default}]", setting.about, setting.variable());
+            Arg::new(setting.name).long(flag).value_name(word).allow_negative_numbers(true).help(help)
+        });
+        command.args(flags).arg(set()).arg(config())
+    }
+
+    fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
+        SettingArguments::<O>::augment_args(command)
+    }
+}
+
+fn set() -> Arg {
+    Arg::new("set")
+        .long("set")
+        .value_name("NAME=VALUE")
+        .action(ArgAction::Append)
+        .value_parser(|text: &str| {
+            let split = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+            split.filter(|(name, _)| !name.is_empty()).ok_or("write NAME=VALUE, as in http.list_max=500")
+        })
+        .help("Set any setting, as in `--set http.list_max=500`; `tidewire config` lists them")
+}
+
+fn config() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(format!("Settings file [env: {FILE_VARIABLE}] [default: tidewire.toml, where there is one]"))
+}
+
+impl<O: Offer> FromArgMatches for SettingArguments<O> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<SettingArguments<O>, clap::Error> {
+        let mut flags = Vec::new();
+        for (setting, flag, _) in SettingArguments::<O>::flags() {
+            if let Some(value) = matches.get_one::<String>(setting.name) {
+                let (written, value) = (format!("--{flag}"), value.clone());
+                flags.push(Flag { written, setting: setting.name.to_owned(), value });
+            }
+        }
+        for (name, value) in matches.get_many::<(String, String)>("set").into_iter().flatten() {
+            let (written, value) = (format!("--set {name}"), value.clone());
+            flags.push(Flag { written, setting: name.clone(), value });
+        }
+        let given = Given { file: matches.get_one::<PathBuf>("config").cloned(), flags };
+        Ok(SettingArguments { given, offer: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = SettingArguments::from_arg_matches(matches)?;
+        Ok(())
+    }
 }

@@ -3,10 +3,12 @@
 //! Opens no database and listens nowhere.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::arguments::CheckArguments;
+use super::config::{color_of_stderr, effective};
 use crate::schema::{self, Color, Diagnostics, Loaded};
 
 /// How the result is told.
@@ -25,16 +27,14 @@ pub struct Verdict {
     pub clean: bool,
 }
 
-/// Checks the folder and prints. Exit code 0 without errors, 1 with.
-pub fn run(schemas: &Path, json: bool) -> ExitCode {
-    let color =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let form = match (json, color) {
-        (true, _) => Form::Json,
-        (false, true) => Form::Text(Color::Always),
-        (false, false) => Form::Text(Color::Never),
+/// Checks the folder and prints. Exit code 0 without errors, 1 with, 2 when the settings are wrong.
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    let settings = match effective(arguments.settings.given()) {
+        Ok(settings) => settings,
+        Err(code) => return code,
     };
-    let verdict = judge(schemas, form);
+    let form = if arguments.json { Form::Json } else { Form::Text(color_of_stderr()) };
+    let verdict = judge(&settings.config.schemas, form);
     // A reader that went away, as `head` does, leaves the verdict as it is.
     let _ = std::io::stderr().write_all(verdict.stderr.as_bytes());
     let _ = std::io::stdout().write_all(verdict.stdout.as_bytes());
@@ -59,9 +59,13 @@ fn json_text(diagnostics: &Diagnostics) -> String {
 }
 
 fn counted(errors: &Diagnostics) -> String {
-    match errors.len() {
-        1 => "1 error\n".to_owned(),
-        count => format!("{count} errors\n"),
+    let count = match errors.len() {
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
+    };
+    match errors.codes().next() {
+        Some(code) => format!("{count}; `tidewire explain {}` says more\n", code.as_str()),
+        None => count + "\n",
     }
 }
 
@@ -79,6 +83,6 @@ fn found(schemas: &Path, loaded: &Loaded) -> String {
     text + &format!("{}, no errors\n", count(entities.len(), "entity", "entities"))
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }

@@ -2,35 +2,36 @@
 //! terminal what it found and where to look.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::arguments::{DevArguments, LogForm};
+use super::arguments::DevArguments;
+use super::config::{color_of_stderr, effective};
+use super::settings::Settings;
 use super::watch::{Files, Watch};
-use super::{demo, log, migrate};
+use super::{USAGE, demo, descriptors, log, migrate};
 use crate::app::{App, AppError};
 use crate::auth::Identity;
-use crate::config::Config;
+use crate::config::{Config, LogForm};
 use crate::env::Env;
 use crate::schema::{self, Color, Loaded};
 
 /// Connections that the kernel may hold until they are accepted: a herd of clients comes back at once.
 const BACKLOG: u32 = 4096;
 
-/// Descriptors that are not connections: the database, the terminal, the runtime.
-const OTHER_DESCRIPTORS: u64 = 64;
-
-/// Wrong arguments, as clap has it.
-const USAGE: u8 = 2;
-
-/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for an address beyond
-/// loopback.
+/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings,
+/// an address beyond loopback among them.
 pub fn run(arguments: &DevArguments) -> ExitCode {
-    let listen = arguments.listen;
+    let settings = match effective(arguments.settings.given()) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let listen = settings.config.listen;
     if !listen.ip().is_loopback() {
         let _ = writeln!(
             std::io::stderr(),
@@ -40,48 +41,56 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     }
-    log::start(arguments.log);
-    match serve(arguments) {
+    let form = settings.config.log.form;
+    log::start(&settings.config.log);
+    match serve(settings, arguments.demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            log::fail(arguments.log, &message);
+            log::fail(form, &message);
             ExitCode::FAILURE
         }
     }
 }
 
-fn serve(arguments: &DevArguments) -> Result<(), String> {
-    let mut config = arguments.config();
-    let for_eyes = arguments.log == LogForm::Text && std::io::stderr().is_terminal();
-    let color = if for_eyes { Color::Always } else { Color::Never };
-    let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color))?;
-    log::warn(arguments.log, &loaded.warnings.render(color));
-    let limited = fit_connections(&mut config);
+fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
+    let Settings { mut config, file, .. } = settings;
+    let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
+    log::warn(config.log.form, &loaded.warnings.render(color(&config)));
+    let notes = Notes { file, limited: fit_connections(&mut config) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("error: the runtime cannot start: {error}"))?;
-    runtime.block_on(serve_loaded(arguments, config, loaded, limited))
+    runtime.block_on(serve_loaded(config, loaded, notes, with_demo))
 }
 
-async fn serve_loaded(
-    arguments: &DevArguments,
-    config: Config,
-    loaded: Loaded,
+/// Colours where diagnostics go to a terminal, and not into lines of JSON.
+fn color(config: &Config) -> Color {
+    if config.log.form == LogForm::Text { color_of_stderr() } else { Color::Never }
+}
+
+/// What the terminal is told beside what opening finds.
+struct Notes {
+    /// The settings file.
+    file: Option<PathBuf>,
     limited: Option<String>,
-) -> Result<(), String> {
+}
+
+async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: bool) -> Result<(), String> {
     let listener = listen(config.listen)?;
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
     let folders = migrate::folders(&config.schemas, &config.data);
-    let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
-    let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color);
+    let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color(&config));
     let app = App::open(config, Arc::new(loaded.schema), Env::system()).map_err(|error| match error {
         AppError::Store(error) => migrate::explain(&error, &folders),
         AppError::Runtime(error) => format!("error: {error}"),
     })?;
     let mut text = summary;
+    if let Some(file) = notes.file {
+        let _ = writeln!(text, "  settings    {}", file.display());
+    }
     if public.is_dir() {
         let _ = writeln!(text, "  public      {} at /", public.display());
     }
@@ -102,10 +111,10 @@ async fn serve_loaded(
             let _ = writeln!(text, "  {what:<11} {}", names.join(", "));
         }
     }
-    if let Some(limited) = limited {
+    if let Some(limited) = notes.limited {
         let _ = writeln!(text, "  connections {limited}");
     }
-    if arguments.demo {
+    if with_demo {
         let nobody = Identity { user: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let added =
             demo::add(app.repository(), &nobody).await.map_err(|error| format!("error: --demo: {error}"))?;
@@ -174,20 +183,10 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it: a quarter
-/// stays for requests beside sockets.
+/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it.
 fn fit_connections(config: &mut Config) -> Option<String> {
-    let requests = config.http.connections;
-    let wanted = (config.realtime.connections as u64).saturating_add(requests as u64 + OTHER_DESCRIPTORS);
-    let limit = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
-    if limit >= wanted {
-        return None;
-    }
-    let free = usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(16);
-    config.http.connections = requests.min(free / 4);
-    config.realtime.connections = free - config.http.connections;
-    let sockets = config.realtime.connections;
-    Some(format!("at most {sockets} sockets, because this process may have {limit} descriptors (ulimit -n)"))
+    let limit = rlimit::increase_nofile_limit(descriptors::wanted(config)).unwrap_or(1024);
+    descriptors::fit(config, limit)
 }
 
 async fn stop_signal() {

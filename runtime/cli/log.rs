@@ -6,25 +6,16 @@ use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 
-use super::arguments::LogForm;
-
-/// What is logged unless `TIDEWIRE_LOG` says otherwise.
-const FILTER: &str = "warn,tidewire=info";
+use crate::config::{LogConfig, LogForm};
 
 /// Starts the log of this process. Called once.
-pub(super) fn start(form: LogForm) {
-    let (filter, refused) = match std::env::var("TIDEWIRE_LOG").map(EnvFilter::try_new) {
-        Ok(Ok(filter)) => (filter, None),
-        Ok(Err(error)) => (EnvFilter::new(FILTER), Some(error)),
-        Err(_) => (EnvFilter::new(FILTER), None),
-    };
+pub(super) fn start(config: &LogConfig) {
+    // The filter was understood when the settings were read.
+    let filter = EnvFilter::new(&config.filter);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match form {
+    match config.form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogForm::Json => log.json().with_span_list(false).init(),
-    }
-    if let Some(error) = refused {
-        tracing::warn!(%error, "TIDEWIRE_LOG is not understood and not used");
     }
     std::panic::set_hook(Box::new(panicked));
 }

@@ -10,15 +10,21 @@ use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
-use super::arguments::{AllowArguments, Folders, Migrate, MigrateArguments};
+use super::USAGE;
+use super::arguments::{AllowArguments, Migrate, MigrateArguments};
+use super::config::effective;
 use crate::env::Env;
 use crate::repository::{suggestion, value_of_text};
 use crate::schema::{self, Color, Schema};
 use crate::store::migration::{Allow, Plan, Remedy, Standing, Step};
 use crate::store::sqlite::{self, Migrated, OpenError};
 
-/// Wrong arguments, as clap has it.
-const USAGE: u8 = 2;
+/// Where schemas and records are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    pub schemas: PathBuf,
+    pub data: PathBuf,
+}
 
 /// What a subcommand says, on which stream, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +34,16 @@ pub struct Verdict {
     pub code: u8,
 }
 
-/// Exit code 0 when everything fits or was applied, 1 when something stands in the way, 2 for wrong flags.
+/// Exit code 0 when everything fits or was applied, 1 when something stands in the way, 2 for wrong flags or settings.
 pub fn run(arguments: &MigrateArguments) -> ExitCode {
-    let verdict = judge(&arguments.command, &Env::system());
+    let command = &arguments.command;
+    let (Migrate::Plan { settings, .. } | Migrate::Apply { settings, .. } | Migrate::Status { settings, .. }) =
+        command;
+    let config = match effective(settings.given()) {
+        Ok(settings) => settings.config,
+        Err(code) => return code,
+    };
+    let verdict = judge(command, &folders(&config.schemas, &config.data), &Env::system());
     // A reader that went away, as `head` does, leaves the verdict as it is.
     let _ = std::io::stdout().write_all(verdict.stdout.as_bytes());
     let _ = std::io::stderr().write_all(verdict.stderr.as_bytes());
@@ -38,24 +51,19 @@ pub fn run(arguments: &MigrateArguments) -> ExitCode {
 }
 
 /// Does it without printing.
-pub fn judge(command: &Migrate, env: &Env) -> Verdict {
-    let folders = match command {
-        Migrate::Plan { folders, .. } | Migrate::Apply { folders, .. } | Migrate::Status { folders, .. } => {
-            folders
-        }
-    };
+pub fn judge(command: &Migrate, folders: &Folders, env: &Env) -> Verdict {
     let schema = match schema::load(&folders.schemas) {
         Ok(loaded) => loaded.schema,
         Err(errors) => return failure(errors.render(Color::Never), 1),
     };
     let outcome = match command {
-        Migrate::Plan { folders, allow, json } => {
+        Migrate::Plan { allow, json, .. } => {
             allowed(allow, &schema).and_then(|allow| plan(folders, &schema, &allow, env, *json))
         }
-        Migrate::Apply { folders, allow } => {
+        Migrate::Apply { allow, .. } => {
             allowed(allow, &schema).and_then(|allow| apply(folders, &schema, &allow, env))
         }
-        Migrate::Status { folders, json } => status(folders, &schema, env, *json),
+        Migrate::Status { json, .. } => status(folders, &schema, env, *json),
     };
     outcome.unwrap_or_else(|refused| refused)
 }

@@ -1,12 +1,21 @@
 //! The subcommands of the program, one file each.
 //!
-//! `arguments.rs` parses; a subcommand takes values and answers with an exit code.
+//! `arguments.rs` parses, `settings/` reads what a user set; a subcommand takes values and answers with an exit code.
 
 pub mod arguments;
 pub mod check;
+pub mod config;
 mod demo;
+mod descriptors;
 pub mod dev;
+pub mod doctor;
+pub mod explain;
 mod log;
 pub mod migrate;
+pub mod new;
 pub mod schema;
+pub mod settings;
 mod watch;
+
+/// Exit code for wrong arguments and wrong settings, as clap has it.
+const USAGE: u8 = 2;

@@ -11,8 +11,8 @@ use notify_debouncer_mini::notify::{RecommendedWatcher, RecursiveMode};
 use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
 use tokio::sync::mpsc;
 
-use super::arguments::Folders;
 use super::migrate;
+use super::migrate::Folders;
 use crate::app::Reshaper;
 use crate::schema::{self, Color, Loaded, canonical};
 use crate::store::migration::Plan;

@@ -8,6 +8,7 @@ mod cursor;
 mod edge;
 pub mod guard;
 mod health;
+mod history;
 pub mod identity;
 mod json_body;
 mod lists;
@@ -74,6 +75,7 @@ pub fn router(state: AppState) -> Router {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(records::routes())
+        .merge(history::routes())
         .merge(schema::routes())
         .merge(changes::routes())
         .merge(ws::routes())

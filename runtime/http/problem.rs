@@ -152,7 +152,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::BadHeader => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::ForbiddenChannel | Code::ForbiddenHost | Code::ForbiddenOrigin => StatusCode::FORBIDDEN,
-        Code::UnknownEntity | Code::NotFound => StatusCode::NOT_FOUND,
+        Code::UnknownEntity | Code::NotFound | Code::NoHistory => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::IdTaken | Code::NotUnique | Code::Restricted => StatusCode::CONFLICT,
         Code::VersionConflict => StatusCode::PRECONDITION_FAILED,

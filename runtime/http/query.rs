@@ -46,7 +46,7 @@ impl ListRequest {
         let sort_text = params.one("sort")?.unwrap_or_default();
         let sort = sort(entity, sort_text)?;
         let order = order(entity, sort_text, params)?;
-        let limit = limit(params.one("limit")?, config)?;
+        let limit = page_limit(params.one("limit")?, config)?;
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
         let (filter, search) = conditions(schema, entity, params)?;
         let shape = Shape::parse(schema, entity, params)?;
@@ -118,7 +118,8 @@ fn order(entity: &Entity, sort: &str, params: &Params) -> Result<String, Problem
     Ok(serde_json::json!([&*entity.name, sort, filters, search]).to_string())
 }
 
-fn limit(text: Option<&str>, config: &HttpConfig) -> Result<usize, Problem> {
+/// `limit`: how many rows a page holds at most.
+pub(super) fn page_limit(text: Option<&str>, config: &HttpConfig) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(config.list_default) };
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();

@@ -55,10 +55,10 @@ impl FromRequestParts<AppState> for Collection {
 }
 
 /// The entity and the id that a path names. Whether the id can be one is the repository's business.
-struct Target {
+pub(super) struct Target {
     current: Current,
-    entity: Arc<Entity>,
-    id: String,
+    pub(super) entity: Arc<Entity>,
+    pub(super) id: String,
 }
 
 impl FromRequestParts<AppState> for Target {

@@ -56,6 +56,7 @@ codes! {
     // Requests.
     UnknownEntity "UNKNOWN_ENTITY" Never "GET /api/schema lists the entities."
     NotFound "NOT_FOUND" Never "Check the address; the record may have been deleted."
+    NoHistory "NO_HISTORY" Never "Add history = \"90d\" or history = \"forever\" to the entity's schema file; changes are kept from then on."
     MethodNotAllowed "METHOD_NOT_ALLOWED" Never "The `Allow` header lists the methods of this address."
     BadJson "BAD_JSON" Never "Send one JSON object."
     BadQuery "BAD_QUERY" Never "Correct the parameter that the detail names; GET /api/schema lists the fields."
@@ -70,7 +71,7 @@ codes! {
     IdTaken "ID_TAKEN" Never "Use another id, or leave it out."
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
-    CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete the referring records in smaller steps first."
+    CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete or change the referring records in smaller steps first."
     UnitTooLarge "UNIT_TOO_LARGE" Never "Split the request."
     IdempotencyMismatch "IDEMPOTENCY_MISMATCH" Never "Use a new Idempotency-Key for a new request."
     SchemaChanged "SCHEMA_CHANGED" Later "Read /api/schema again and repeat the request."

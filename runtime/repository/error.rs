@@ -26,6 +26,8 @@ pub struct FieldError {
 pub enum RepositoryError {
     #[error("there is no entity `{0}`")]
     UnknownEntity(String),
+    #[error("{0} keeps no history: add `history = \"90d\"` or `history = \"forever\"` to its schema file")]
+    NoHistory(EntityName),
     #[error("there is no {entity} with the id `{}`", shown(id))]
     NotFound { entity: EntityName, id: String },
     #[error("`{}` cannot be the id of a {entity}: its ids are {}", shown(id), ids_of(*kind))]
@@ -42,7 +44,7 @@ pub enum RepositoryError {
     UnknownReference { entity: EntityName, field: Arc<str> },
     #[error("the {entity} cannot be deleted: records of {by} still refer to it")]
     Restricted { entity: EntityName, by: EntityName },
-    #[error("deleting the {entity} would take more than {limit} records with it")]
+    #[error("the change of the {entity} would change or delete more than {limit} other records with it")]
     CascadeTooLarge { entity: EntityName, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
@@ -74,6 +76,7 @@ impl RepositoryError {
     pub fn code(&self) -> Code {
         match self {
             RepositoryError::UnknownEntity(_) => Code::UnknownEntity,
+            RepositoryError::NoHistory(_) => Code::NoHistory,
             RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
             RepositoryError::Invalid { .. } => Code::ValidationFailed,
             RepositoryError::VersionConflict { .. } => Code::VersionConflict,

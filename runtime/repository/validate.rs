@@ -89,7 +89,7 @@ impl Validator<'_> {
     fn every_writable_field(&self, given: Vec<Given>, faults: &mut Faults) -> Vec<(FieldIndex, Value)> {
         let indexed = self.entity.fields.iter().zip(given).enumerate();
         indexed
-            .filter(|(_, (field, _))| !field.readonly)
+            .filter(|(_, (field, _))| !field.is_kept_by_server())
             .map(|(at, (field, given))| (FieldIndex(at), self.given_or_default(field, given, faults)))
             .collect()
     }
@@ -118,7 +118,8 @@ impl Validator<'_> {
         }
         let entity = &self.entity.name;
         let Some((index, field)) = self.entity.field(name) else {
-            let known = self.entity.fields.iter().filter(|field| !field.readonly).map(|field| &*field.name);
+            let known =
+                self.entity.fields.iter().filter(|f| !f.is_kept_by_server()).map(|field| &*field.name);
             let mut message = format!("is not a field of {entity}");
             let renamed = self.entity.fields.iter().find(|field| field.was.as_deref() == Some(name));
             if let Some(now) = renamed {
@@ -128,6 +129,10 @@ impl Validator<'_> {
             }
             return Err(Fault::new("unknown_field", message));
         };
+        if let Some(path) = self.schema.lookup_path(self.entity, field) {
+            let message = format!("is readonly: the server copies it from `{path}`; set that instead");
+            return Err(Fault::new("readonly", message));
+        }
         if field.readonly {
             return Err(Fault::new("readonly", "is readonly: it is set by the server"));
         }

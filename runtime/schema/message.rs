@@ -10,7 +10,7 @@ const FARTHEST: usize = 2;
 
 /// The text in backquotes, control characters escaped and cut to 60 characters: whatever stands in a file cannot
 /// steer the terminal that shows the error.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(LONGEST).flat_map(escaped).collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
@@ -19,7 +19,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The text without control and direction-changing characters, for a text that is not quoted: a file's name.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().flat_map(escaped).collect()
 }
 
@@ -30,7 +30,7 @@ fn escaped(letter: char) -> Vec<char> {
 }
 
 /// `a`, `b` and `c`
-pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(quoted).collect();
     match words.split_last() {
         None => String::new(),
@@ -40,7 +40,7 @@ pub(super) fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// The known word that was probably meant, at most two edits (or one letter's case) away.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long words are never near a known one, and comparing them would cost time that grows with their length.
     if word.len() > 2 * LONGEST {
         return None;
@@ -56,7 +56,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// "did you mean `x`?", or the words that are known.
-pub(super) fn suggestion(word: &str, known: &[&str], what: &str) -> String {
+pub(crate) fn suggestion(word: &str, known: &[&str], what: &str) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean {}?", quoted(near)),
         None if known.len() <= 16 => format!("{what}: {}", list(known.iter().copied())),

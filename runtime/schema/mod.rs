@@ -9,7 +9,7 @@ mod describe;
 mod diagnostics;
 mod ecma_pattern;
 mod json_schema;
-mod message;
+pub(crate) mod message;
 pub mod model;
 pub mod record_schema;
 mod render;

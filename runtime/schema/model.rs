@@ -149,6 +149,11 @@ impl Field {
             was: None,
         }
     }
+
+    /// Whether no client may set it.
+    pub fn is_kept_by_server(&self) -> bool {
+        self.readonly || self.lookup.is_some()
+    }
 }
 
 /// Where a lookup field has its value from (SEMANTICS R8). Null where `via` is null.

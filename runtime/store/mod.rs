@@ -22,6 +22,8 @@ pub use query::{
 /// What a backend owes:
 ///
 /// - A unit commits whole or not at all; a failing unit never fails its batch-mates.
+/// - A lookup holds what its source holds, at every position (SEMANTICS R8): whatever changes the source changes, in
+///   the same unit, every record that copies it, each with a log entry of its own. Nothing that an `Op` says of a lookup counts.
 /// - Seqs are dense and in commit order. After the commit, first every writer of the batch has its answer, then the
 ///   batch goes out on the channel given at opening, once, in seq order.
 /// - Every read is one read transaction: `At` holds the position at which the value is true, which is always the end
@@ -43,6 +45,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// The log after `after`, at most about `limit`, never splitting a unit.
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
+
+    /// The changes of one record before `before`, newest first, deletes and what came before them included: at least those
+    /// that its entity's `history` covers. At most about `limit`. `None` for an entity without `history`.
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError>;
 
     /// What a resume of `scope` from `since` must know, in one read transaction.
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
@@ -95,14 +107,14 @@ pub struct Unit {
 /// the transaction.
 #[derive(Debug, Clone)]
 pub enum Op {
-    /// All fields' values after defaults. `fresh_id`: the server made the id, so it cannot have existed.
+    /// All fields' values after defaults; the store itself fills in those of lookups. `fresh_id`: the server made the id, so it cannot have existed.
     Create {
         entity: EntityName,
         id: RecordId,
         values: Vec<Value>,
         fresh_id: bool,
     },
-    /// The fields to set; a PUT names every writable field.
+    /// The fields to set, lookups not among them; a PUT names every writable field.
     Update {
         entity: EntityName,
         id: RecordId,
@@ -187,7 +199,7 @@ pub enum CommitError {
     UnknownReference { op: usize, field: Arc<str> },
     #[error("operation {op}: records of {entity} still refer to it")]
     Restricted { op: usize, entity: EntityName },
-    #[error("operation {op}: the delete would take more than {limit} records with it")]
+    #[error("operation {op}: more than {limit} other records would change or go with it")]
     CascadeTooLarge { op: usize, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
@@ -246,6 +258,14 @@ pub enum LogPage {
     BelowFloor,
 }
 
+/// A part of a record's history, newest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Past {
+    pub changes: Vec<Arc<Change>>,
+    /// Older changes follow.
+    pub more: bool,
+}
+
 /// One log entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -266,6 +286,19 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
+}
+
+impl Change {
+    /// Version of the record after the change; the last that it had before a delete. 0 for a schema marker.
+    pub fn version(&self) -> u64 {
+        #[derive(serde::Deserialize)]
+        struct Image {
+            version: u64,
+        }
+        let image = self.after.as_ref().or(self.before.as_ref());
+        let image = image.and_then(|json| serde_json::from_slice::<Image>(json).ok());
+        image.map_or(0, |image| image.version)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -40,6 +40,7 @@ fn template(address: &str) -> String {
     let path = address.split('?').next().unwrap();
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
+        ["", "api", _, "count"] => path.to_owned(),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }

@@ -53,6 +53,21 @@ test('operators, lists and null become the query string that the server reads', 
   );
 });
 
+test('a history is asked for page by page', async () => {
+  const { w, api } = open();
+  const page = { items: [{ seq: 7, op: 'delete', version: 2 }], next: 'c', epoch: 'e', seq: 9 };
+  w.respond = () => reply(200, page);
+  assert.deepEqual(await api.history('tasks', 'a/b'), page);
+  await api.history('tasks', '1', { limit: 5, cursor: 'c' });
+  assert.deepEqual(
+    w.requests.map(({ method, url }) => [method, url.href]),
+    [
+      ['GET', 'http://test.local/api/tasks/a%2Fb/history'],
+      ['GET', 'http://test.local/api/tasks/1/history?limit=5&cursor=c'],
+    ],
+  );
+});
+
 test('each write has its method, its body and a key of its own', async () => {
   const { w, api } = open();
   w.respond = (url, { method }) => (method === 'DELETE' ? reply(204) : reply(200, { id: '1' }));

@@ -165,7 +165,8 @@ fn a_missing_folder_is_an_error_and_an_empty_one_a_warning() {
     assert!(!missing.clean && missing.stdout.is_empty());
     assert!(missing.stderr.contains("error[E0101]: there is no schema folder"), "{}", missing.stderr);
     assert!(
-        missing.stderr.contains("--schemas DIR") && missing.stderr.ends_with("1 error\n"),
+        missing.stderr.contains("--schemas DIR")
+            && missing.stderr.ends_with("1 error; `tidewire explain E0101` says more\n"),
         "{}",
         missing.stderr
     );

@@ -1,6 +1,7 @@
 //! What several stories need.
 
 pub mod app;
+pub(crate) mod chain;
 pub mod entities;
 pub mod exposition;
 pub mod fixtures;

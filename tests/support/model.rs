@@ -13,12 +13,12 @@ use futures_util::future::BoxFuture;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use tidewire::schema::{
-    Entity, EntityName, FieldIndex, FieldKind, Generation, OnDelete, Record, Schema, Value,
+    Entity, EntityName, FieldIndex, FieldKind, Generation, History, OnDelete, Record, Schema, Value,
 };
 use tidewire::store::{
     At, Change, ChangeOp, Column, CommitBatch, CommitError, Condition, Count, Counted, Direction, Expand,
-    Idempotency, Listed, LogLimit, LogPage, MOST_GROUPS, Op, OpResult, OpStatus, Outcome, Query, Related,
-    Scope, Store, StoreError, Stored, Survey, Test, Unit,
+    Idempotency, Listed, LogLimit, LogPage, MOST_GROUPS, Op, OpResult, OpStatus, Outcome, Past, Query,
+    Related, Scope, Store, StoreError, Stored, Survey, Test, Unit,
 };
 use tokio::sync::mpsc;
 
@@ -43,6 +43,8 @@ struct State {
     /// Key → last version, seq of the delete.
     graves: BTreeMap<Key, (u64, u64)>,
     log: Vec<Arc<Change>>,
+    /// Changes of entities with `history`, in the log or not.
+    past: Vec<Arc<Change>>,
     /// Oldest first.
     mutations: Vec<Mutation>,
 }
@@ -97,7 +99,7 @@ impl MemoryStore {
         let outcome = draft.run()?;
         let (mut next, entries) = (draft.state, draft.entries);
         if !entries.is_empty() {
-            next.trim(&self.config, unit.at);
+            next.trim(&self.config, &self.schema, unit.at);
         }
         *state = next;
         if !entries.is_empty() {
@@ -198,6 +200,34 @@ impl Store for MemoryStore {
         Ok(self.at(&state, LogPage::Changes { changes, to }))
     }
 
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        let entity = self.entity(entity)?;
+        let state = self.state.lock().unwrap();
+        if entity.history.is_none() {
+            return Ok(self.at(&state, None));
+        }
+        let mut past = Past::default();
+        let mut bytes = 0;
+        let of_record = |change: &&Arc<Change>| change.entity == entity.name && change.id == *id;
+        let older = |change: &&Arc<Change>| before.is_none_or(|before| change.seq < before);
+        for change in state.past.iter().rev().filter(of_record).filter(older) {
+            if past.changes.len() >= limit.changes || bytes >= limit.bytes {
+                past.more = true;
+                break;
+            }
+            bytes +=
+                change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len);
+            past.changes.push(change.clone());
+        }
+        Ok(self.at(&state, Some(past)))
+    }
+
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
         self.entity(scope.entity())?;
         let state = self.state.lock().unwrap();
@@ -253,6 +283,8 @@ impl Draft<'_> {
             Arc::make_mut(last).unit_last = true;
         }
         self.state.log.extend(self.entries.iter().cloned());
+        let kept = |change: &&Arc<Change>| history(&self.store.schema, change).is_some();
+        self.state.past.extend(self.entries.iter().filter(kept).cloned());
         if let Some(key) = &self.unit.idempotency {
             self.remember(key, &results);
         }
@@ -295,13 +327,17 @@ impl Draft<'_> {
             Op::Update { id, set, if_version, .. } => {
                 let old = self.current(at, &entity, id, *if_version)?;
                 let mut values = old.values.clone();
-                set.iter().for_each(|(field, value)| values[field.0] = settled(value));
+                let own = set.iter().filter(|(field, _)| entity.at(*field).lookup.is_none());
+                own.for_each(|(field, value)| values[field.0] = settled(value));
                 if values == old.values {
                     let record = Some(stored(&old, &entity));
                     return Ok(OpResult { id: id.clone(), status: OpStatus::Unchanged, record });
                 }
-                let record = self.rewrite(at, &entity, old, values)?;
-                Ok(OpResult { id: id.clone(), status: OpStatus::Updated, record: Some(record) })
+                let key = (entity.name.clone(), id.clone());
+                self.check_references(at, &entity, &Record { values: values.clone(), ..old })?;
+                self.change(at, vec![(key.clone(), values)], &[])?;
+                let record = Some(stored(&self.state.records[&key], &entity));
+                Ok(OpResult { id: id.clone(), status: OpStatus::Updated, record })
             }
             Op::Delete { id, if_version, .. } => {
                 self.current(at, &entity, id, *if_version)?;
@@ -332,12 +368,85 @@ impl Draft<'_> {
             values: values.iter().map(settled).collect(),
         };
         self.check_references(at, entity, &record)?;
+        self.state.records.insert(key.clone(), record);
+        self.settle_lookups(&[]);
+        let record = self.state.records[&key].clone();
         let after = stored(&record, entity);
         self.reserve(after.json.len())?;
         self.check_unique(at, entity, &record)?;
-        self.state.records.insert(key, record);
         self.log(entity, id, ChangeOp::Create, None, Some(after.json.clone()), None);
         Ok(OpResult { id: id.clone(), status: OpStatus::Created, record: Some(after) })
+    }
+
+    /// Gives records new values and everything that looks them up its own, then logs: first these records, then the others
+    /// by how many lookups in a row lead to the first that changed, by entity and by id. What is `going` stays as it is.
+    fn change(
+        &mut self,
+        at: usize,
+        written: Vec<(Key, Vec<Value>)>,
+        going: &[Key],
+    ) -> Result<(), CommitError> {
+        let before = self.state.records.clone();
+        let first: Vec<Key> = written.iter().map(|(key, _)| key.clone()).collect();
+        for (key, values) in written {
+            self.state.records.get_mut(&key).unwrap().values = values;
+        }
+        self.settle_lookups(going);
+        let mut others: Vec<(usize, Key)> = Vec::new();
+        for (key, record) in self.state.records.iter().filter(|(key, _)| !first.contains(key)) {
+            let entity = self.store.schema.entity(&key.0).unwrap();
+            let changed = (0..record.values.len()).filter(|at| record.values[*at] != before[key].values[*at]);
+            if let Some(distance) = changed.map(|field| self.distance(entity, field)).min() {
+                others.push((distance, key.clone()));
+            }
+        }
+        others.sort();
+        // The record that the operation names does not count, be it changed or going.
+        let limit = self.store.config.cascade_records;
+        if first.len() + others.len() + going.len() - 1 > limit {
+            return Err(CommitError::CascadeTooLarge { op: at, limit });
+        }
+        for key in first.into_iter().chain(others.into_iter().map(|(_, key)| key)) {
+            let entity = self.store.schema.entity(&key.0).unwrap().clone();
+            let values = self.state.records[&key].values.clone();
+            self.rewrite(at, &entity, before[&key].clone(), values)?;
+        }
+        Ok(())
+    }
+
+    /// Looks everything up again, until nothing changes any more.
+    fn settle_lookups(&mut self, going: &[Key]) {
+        loop {
+            let mut found: Vec<(Key, usize, Value)> = Vec::new();
+            for (key, record) in self.state.records.iter().filter(|(key, _)| !going.contains(key)) {
+                let entity = self.store.schema.entity(&key.0).unwrap();
+                for (at, field) in entity.fields.iter().enumerate() {
+                    let Some(lookup) = field.lookup else { continue };
+                    let FieldKind::Ref { entity: target, .. } = &entity.at(lookup.via).kind else { panic!() };
+                    let mut source = None;
+                    if let Value::Text(id) = &record.values[lookup.via.0] {
+                        source = self.state.records.get(&(target.clone(), RecordId::stored(id)));
+                    }
+                    let value = source.map_or(Value::Null, |source| source.values[lookup.field.0].clone());
+                    if value != record.values[at] {
+                        found.push((key.clone(), at, value));
+                    }
+                }
+            }
+            if found.is_empty() {
+                return;
+            }
+            for (key, at, value) in found {
+                self.state.records.get_mut(&key).unwrap().values[at] = value;
+            }
+        }
+    }
+
+    /// How many lookups lead from a field that a client sets to this one.
+    fn distance(&self, entity: &Entity, field: usize) -> usize {
+        let Some(lookup) = entity.fields[field].lookup else { return 0 };
+        let target = self.store.schema.target(entity.at(lookup.via)).unwrap();
+        1 + self.distance(entity, lookup.via.0).max(self.distance(target, lookup.field.0))
     }
 
     fn rewrite(
@@ -346,7 +455,7 @@ impl Draft<'_> {
         entity: &Entity,
         old: Record,
         values: Vec<Value>,
-    ) -> Result<Stored, CommitError> {
+    ) -> Result<(), CommitError> {
         let changed: Vec<usize> = (0..values.len()).filter(|at| values[*at] != old.values[*at]).collect();
         let before: Vec<String> = changed
             .iter()
@@ -356,18 +465,17 @@ impl Draft<'_> {
         let names: Vec<String> =
             changed.iter().map(|at| format!("\"{}\"", entity.fields[*at].name)).collect();
         let new = Record { version: old.version + 1, updated_at: self.unit.at, values, ..old };
-        self.check_references(at, entity, &new)?;
         let after = stored(&new, entity);
         self.reserve(before.len() + after.json.len())?;
         self.check_unique(at, entity, &new)?;
         let names = Some(Bytes::from(format!("[{}]", names.join(","))));
         let id = new.id.clone();
         self.state.records.insert((entity.name.clone(), id.clone()), new);
-        self.log(entity, &id, ChangeOp::Update, Some(before), Some(after.json.clone()), names);
-        Ok(after)
+        self.log(entity, &id, ChangeOp::Update, Some(before), Some(after.json), names);
+        Ok(())
     }
 
-    /// Finds everything that goes, then everything that loses a reference, then does it in that order.
+    /// Finds everything that goes, then everything that loses a reference, then does it: first the references.
     fn delete(&mut self, at: usize, entity: &Entity, id: &RecordId) -> Result<(), CommitError> {
         let root = (entity.name.clone(), id.clone());
         let (mut going, mut entered) = (Vec::new(), BTreeSet::from([root.clone()]));
@@ -377,8 +485,8 @@ impl Draft<'_> {
         if going.len() - 1 > limit {
             return Err(too_large);
         }
-        let mut cleared: Vec<(Key, usize, Vec<usize>)> = Vec::new();
-        for (place, parent) in going.iter().enumerate() {
+        let mut cleared: Vec<(Key, Vec<Value>)> = Vec::new();
+        for parent in &going {
             for (child, field, on_delete) in self.referrers(&parent.0) {
                 let staying: Vec<Key> =
                     self.children(&child, field, &parent.1).filter(|key| !entered.contains(key)).collect();
@@ -388,10 +496,11 @@ impl Draft<'_> {
                     OnDelete::Restrict => return Err(CommitError::Restricted { op: at, entity: child }),
                     OnDelete::SetNull => {
                         for key in staying {
-                            match cleared.iter_mut().find(|(known, _, _)| *known == key) {
-                                Some((_, _, fields)) => fields.push(field),
-                                None => cleared.push((key, place, vec![field])),
+                            if !cleared.iter().any(|(known, _)| *known == key) {
+                                cleared.push((key.clone(), self.state.records[&key].values.clone()));
                             }
+                            let (_, values) = cleared.iter_mut().find(|(known, _)| *known == key).unwrap();
+                            values[field] = Value::Null;
                         }
                         if going.len() - 1 + cleared.len() > limit {
                             return Err(too_large);
@@ -400,17 +509,8 @@ impl Draft<'_> {
                 }
             }
         }
-        for (place, key) in going.into_iter().enumerate() {
-            for (cleared, _, fields) in cleared.iter().filter(|(_, before, _)| *before == place) {
-                let old = self.state.records[cleared].clone();
-                let mut values = old.values.clone();
-                fields.iter().for_each(|field| values[*field] = Value::Null);
-                let entity = self.store.schema.entity(&cleared.0).unwrap().clone();
-                self.rewrite(at, &entity, old, values)?;
-            }
-            self.remove(key)?;
-        }
-        Ok(())
+        self.change(at, cleared, &going)?;
+        going.into_iter().try_for_each(|key| self.remove(key))
     }
 
     fn collect(&self, key: &Key, going: &mut Vec<Key>, entered: &mut BTreeSet<Key>) {
@@ -442,6 +542,7 @@ impl Draft<'_> {
         for entity in self.store.schema.entities() {
             for (at, field) in entity.fields.iter().enumerate() {
                 if let FieldKind::Ref { entity: to, on_delete } = &field.kind
+                    && field.lookup.is_none()
                     && **to == *target
                 {
                     referrers.push((entity.name.clone(), at, *on_delete));
@@ -476,7 +577,7 @@ impl Draft<'_> {
     }
 
     fn check_references(&self, at: usize, entity: &Entity, record: &Record) -> Result<(), CommitError> {
-        for (field, value) in entity.fields.iter().zip(&record.values) {
+        for (field, value) in entity.fields.iter().zip(&record.values).filter(|(at, _)| at.lookup.is_none()) {
             if let (FieldKind::Ref { entity: target, .. }, Value::Text(id)) = (&field.kind, value) {
                 let key = (target.clone(), RecordId::stored(id));
                 let itself = *target == entity.name && key.1 == record.id;
@@ -538,15 +639,25 @@ impl Draft<'_> {
 }
 
 impl State {
-    fn trim(&mut self, config: &StoreConfig, now: Timestamp) {
+    fn trim(&mut self, config: &StoreConfig, schema: &Schema, now: Timestamp) {
         let oldest = now.0 - config.retention_age.as_millis() as i64;
         let outdated = self.log.iter().take_while(|change| change.at.0 < oldest).count() as u64;
         let surplus = self.seq.saturating_sub(config.retention_changes).saturating_sub(self.floor);
         let trimmed = outdated.max(surplus).min(config.trim_chunk);
         self.log.drain(..trimmed as usize);
         self.floor += trimmed;
-        self.graves.retain(|_, (_, seq)| *seq > self.floor);
+        let floor = self.floor;
+        self.past.retain(|change| match history(schema, change) {
+            Some(History::For(age)) => change.seq.0 > floor || change.at.0 >= now.0 - age.as_millis() as i64,
+            Some(History::Forever) | None => true,
+        });
+        let past = &self.past;
+        self.graves.retain(|_, (_, seq)| *seq > floor || past.iter().any(|change| change.seq.0 == *seq));
     }
+}
+
+fn history(schema: &Schema, change: &Change) -> Option<History> {
+    schema.entity(&change.entity).and_then(|entity| entity.history)
 }
 
 fn value(record: &Record, column: Column) -> Value {

@@ -21,6 +21,38 @@ pub fn shipped_schemas() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")
 }
 
+/// The real binary in a folder, with none of the settings of whoever runs the tests.
+pub fn tidewire(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+    command.current_dir(folder).kill_on_drop(true);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TIDEWIRE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a program that ended left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command to its end.
+pub async fn ended(command: &mut Command) -> Ended {
+    let output = tokio::time::timeout(PATIENCE, command.stdin(Stdio::null()).output());
+    let output = output.await.expect("the binary ends within twenty seconds").expect("the binary starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the binary speaks UTF-8");
+    Ended {
+        code: output.status.code().expect("no signal ended the binary"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
 impl Process {
     /// Starts `tidewire dev` with the shipped schemas on a data folder and waits for its address. Port 0 takes any.
     pub async fn start(data: &Path, port: u16) -> Process {
@@ -29,10 +61,7 @@ impl Process {
 
     /// Starts it with other schema files.
     pub async fn over(schemas: &Path, data: &Path, port: u16) -> Process {
-        Process::prepared(schemas, data, port, |command| {
-            command.stderr(Stdio::null());
-        })
-        .await
+        Process::prepared(schemas, data, port, |_| {}).await
     }
 
     /// Starts it with arguments, variables or streams changed.
@@ -41,16 +70,16 @@ impl Process {
     }
 
     async fn prepared(schemas: &Path, data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
-        command
-            .args(["dev", "--listen", &format!("127.0.0.1:{port}")])
-            .arg("--schemas")
-            .arg(schemas)
-            .arg("--data")
-            .arg(data)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
+        let mut command = tidewire(Path::new(env!("CARGO_MANIFEST_DIR")));
+        command.args(["dev", "--listen", &format!("127.0.0.1:{port}")]);
+        command.arg("--schemas").arg(schemas).arg("--data").arg(data).stderr(Stdio::null());
         change(&mut command);
+        Process::of(&mut command).await
+    }
+
+    /// Starts a command that serves, and waits for its address.
+    pub async fn of(command: &mut Command) -> Process {
+        let command = command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let found = async {

@@ -14,7 +14,7 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::Generation;
 use tidewire::store::{
-    At, CommitError, Count, Counted, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Query,
+    At, CommitError, Count, Counted, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past, Query,
     Scope, Store, StoreError, Stored, Survey, Unit,
 };
 
@@ -83,6 +83,16 @@ impl Store for Puppet {
 
     fn log(&self, after: Seq, _: LogLimit) -> Result<At<LogPage>, StoreError> {
         Ok(at(LogPage::Changes { changes: Vec::new(), to: after }))
+    }
+
+    fn history(
+        &self,
+        _: &str,
+        _: &RecordId,
+        _: Option<Seq>,
+        _: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        Ok(at(None))
     }
 
     fn survey(&self, _: &Scope, _: &Position) -> Result<At<Survey>, StoreError> {

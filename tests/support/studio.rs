@@ -85,7 +85,8 @@ pub(crate) struct Studio {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) batches: Batches,
     pub(crate) generation: Generation,
-    _folder: Option<tempfile::TempDir>,
+    /// Of a store on a disk.
+    pub(crate) folder: Option<tempfile::TempDir>,
 }
 
 pub(crate) enum Batches {
@@ -104,21 +105,29 @@ impl Batches {
 
 impl Studio {
     pub(crate) fn sqlite(config: &StoreConfig) -> Studio {
+        Studio::sqlite_over(schema(), config)
+    }
+
+    pub(crate) fn sqlite_over(schema: Schema, config: &StoreConfig) -> Studio {
         let folder = tempfile::tempdir().unwrap();
-        let opened = open(folder.path(), schema(), config);
+        let opened = open(folder.path(), schema, config);
         Studio {
             store: opened.store,
             batches: Batches::Bounded(opened.batches),
             generation: opened.generation,
-            _folder: Some(folder),
+            folder: Some(folder),
         }
     }
 
     pub(crate) fn memory(config: &StoreConfig) -> Studio {
+        Studio::memory_over(schema(), config)
+    }
+
+    pub(crate) fn memory_over(schema: Schema, config: &StoreConfig) -> Studio {
         let epoch = Epoch::from_uuid(uuid::Uuid::from_u128(1));
-        let (store, batches) = MemoryStore::open(&Arc::new(schema()), config, epoch);
+        let (store, batches) = MemoryStore::open(&Arc::new(schema), config, epoch);
         let (batches, generation) = (Batches::Unbounded(batches), model::GENERATION);
-        Studio { store, batches, generation, _folder: None }
+        Studio { store, batches, generation, folder: None }
     }
 
     pub(crate) async fn commit(&self, ops: impl IntoIterator<Item = Op>) -> Result<Outcome, CommitError> {

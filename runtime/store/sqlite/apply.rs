@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
-use super::cascade::{self, Step};
+use super::cascade::{self, Cascade};
 use super::idempotency::{self, Recall};
 use super::images::{Images, fields_json, names_json, stored};
+use super::lookups::{self, Reach};
+use super::propagation::{self, Drafts};
 use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
 use super::{Fault, log, search};
@@ -144,6 +147,7 @@ impl<'a> Work<'a> {
         for (field, target) in &table.references {
             self.check_reference(at, table, (*field, target), &values[field.0], &id)?;
         }
+        lookups::copy_all(self.ground.conn, table, &id, &mut values)?;
         let record = Record { id, version, created_at: self.at, updated_at: self.at, values };
         let after = record.to_json(&table.entity);
         self.reserve(after.len())?;
@@ -173,7 +177,9 @@ impl<'a> Work<'a> {
     ) -> Result<OpResult, Fault> {
         let record = self.current(at, table, &id, if_version)?;
         let mut values = record.values.clone();
-        for (field, mut value) in set {
+        for (field, mut value) in
+            set.into_iter().filter(|(field, _)| table.entity.at(*field).lookup.is_none())
+        {
             settle(&mut value);
             values[field.0] = value;
         }
@@ -186,8 +192,37 @@ impl<'a> Work<'a> {
                 self.check_reference(at, table, (*field, target), &values[field.0], &id)?;
             }
         }
+        let mut drafts = self.follow(at, table, &record, &values)?;
+        if let Some((_, own)) = drafts.shift_remove_index(0) {
+            own.into_iter().for_each(|(field, value)| values[field.0] = value);
+        }
         let now = self.rewrite(at, table, record, values)?;
+        self.carry_out(at, drafts)?;
         Ok(OpResult { id, status: OpStatus::Updated, record: Some(now) })
+    }
+
+    /// The record, first, and all that follow it; nothing if no lookup depends on what changed.
+    fn follow(&self, at: usize, table: &Table, old: &Record, values: &[Value]) -> Result<Drafts, Fault> {
+        let changed = (0..values.len()).filter(|field| values[*field] != old.values[*field]);
+        let fields: Vec<usize> = changed.collect();
+        if fields.iter().all(|field| table.reach[*field] == Reach::Nothing) {
+            return Ok(Drafts::new());
+        }
+        let fields = fields.into_iter().map(|field| (FieldIndex(field), values[field].clone())).collect();
+        let written = Drafts::from([((table.entity.name.clone(), old.id.clone()), fields)]);
+        propagation::follow(self.ground, at, written, &IndexSet::new())
+    }
+
+    /// Writes what changes in other records with the operation, each with a log entry of its own.
+    fn carry_out(&mut self, at: usize, drafts: Drafts) -> Result<(), Fault> {
+        for ((entity, id), fields) in drafts {
+            let table = self.table(&entity)?;
+            let Some(record) = self.read(table, &id)? else { continue };
+            let mut values = record.values.clone();
+            fields.into_iter().for_each(|(field, value)| values[field.0] = value);
+            self.rewrite(at, table, record, values)?;
+        }
+        Ok(())
     }
 
     fn delete(
@@ -199,32 +234,24 @@ impl<'a> Work<'a> {
     ) -> Result<OpResult, Fault> {
         let record = self.current(at, table, &id, if_version)?;
         if !table.referrers.is_empty() {
-            for step in cascade::plan(self.ground, at, &table.entity.name, &id)? {
-                self.step(at, step)?;
-            }
+            self.cascade(at, table, &id)?;
         }
         self.remove(table, record)?;
         Ok(OpResult { id, status: OpStatus::Deleted, record: None })
     }
 
-    /// One record that goes, or loses a reference, because the record that it refers to goes.
-    fn step(&mut self, at: usize, step: Step) -> Result<(), Fault> {
-        match step {
-            Step::Delete { entity, id } => {
-                let table = self.table(&entity)?;
-                match self.read(table, &id)? {
-                    Some(record) => self.remove(table, record),
-                    None => Ok(()),
-                }
-            }
-            Step::Clear { entity, id, fields } => {
-                let table = self.table(&entity)?;
-                let Some(record) = self.read(table, &id)? else { return Ok(()) };
-                let mut values = record.values.clone();
-                fields.iter().for_each(|field| values[field.0] = Value::Null);
-                self.rewrite(at, table, record, values).map(|_| ())
+    /// All that loses a reference, or goes, because the record goes; not the record itself.
+    fn cascade(&mut self, at: usize, table: &Table, id: &RecordId) -> Result<(), Fault> {
+        let Cascade { cleared, going } = cascade::plan(self.ground, at, &table.entity.name, id)?;
+        let drafts = propagation::follow(self.ground, at, cleared, &going)?;
+        self.carry_out(at, drafts)?;
+        for (entity, id) in going.iter().take(going.len() - 1) {
+            let table = self.table(entity)?;
+            if let Some(record) = self.read(table, id)? {
+                self.remove(table, record)?;
             }
         }
+        Ok(())
     }
 
     /// Writes the values that differ, as the next version, with their log entry.

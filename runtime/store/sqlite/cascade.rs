@@ -1,46 +1,43 @@
 //! What a delete takes with it, found before anything is written: which records go, which lose a reference, and
 //! whether one of them forbids it.
 //!
-//! Reads only; `apply.rs` carries the steps out.
+//! Reads only; `apply.rs` carries it out.
 
 use std::collections::HashSet;
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use rusqlite::params;
 
 use super::Fault;
 use super::apply::Ground;
+use super::propagation::{Drafts, Key};
 use super::rows::signed;
 use super::tables::{Referrer, Table};
 use crate::ids::RecordId;
-use crate::schema::{EntityName, FieldIndex, OnDelete};
+use crate::schema::{EntityName, OnDelete, Value};
 use crate::store::CommitError;
 
-/// One consequence of a delete, in the order of the log.
-pub(super) enum Step {
-    /// The record refers to one that goes, with `on_delete = "cascade"`.
-    Delete { entity: EntityName, id: RecordId },
-    /// These references of the record lead to records that go, with `on_delete = "set_null"`.
-    Clear { entity: EntityName, id: RecordId, fields: Vec<FieldIndex> },
+/// Every consequence of deleting one record.
+pub(super) struct Cascade {
+    /// Records whose references with `on_delete = "set_null"` lead to records that go, each with these emptied. They come
+    /// first in the log.
+    pub(super) cleared: Drafts,
+    /// The record itself, last, and what refers to it with `on_delete = "cascade"`. Records that refer go before those
+    /// that they refer to.
+    pub(super) going: IndexSet<Key>,
 }
 
-type Key = (EntityName, RecordId);
-
-/// Records that lose references, each with the place in the order of deletes before which that happens.
-type Cleared = IndexMap<Key, (usize, Vec<FieldIndex>)>;
-
-/// Every consequence of deleting one record; the record itself is not among them. Records that refer go before those
-/// that they refer to. A record that goes by one path does not forbid the delete by another.
+/// A record that goes by one path does not forbid the delete by another.
 pub(super) fn plan(
     ground: Ground<'_>,
     op: usize,
     entity: &EntityName,
     id: &RecordId,
-) -> Result<Vec<Step>, Fault> {
+) -> Result<Cascade, Fault> {
     let plan = Plan { ground, op, limit: ground.config.cascade_records };
     let going = plan.going((entity.clone(), id.clone()))?;
     let cleared = plan.cleared(&going)?;
-    Ok(steps(going, cleared))
+    Ok(Cascade { cleared, going })
 }
 
 struct Plan<'a> {
@@ -83,9 +80,9 @@ impl<'a> Plan<'a> {
         Ok(children.into_iter())
     }
 
-    fn cleared(&self, going: &IndexSet<Key>) -> Result<Cleared, Fault> {
-        let mut cleared = Cleared::new();
-        for (place, key) in going.iter().enumerate() {
+    fn cleared(&self, going: &IndexSet<Key>) -> Result<Drafts, Fault> {
+        let mut cleared = Drafts::new();
+        for key in going {
             for referrer in self.referrers(key) {
                 match referrer.on_delete {
                     OnDelete::Cascade => {}
@@ -94,8 +91,7 @@ impl<'a> Plan<'a> {
                         let most = going.len() + self.limit + 1;
                         for child in self.ids(referrer, key, most)? {
                             if !going.contains(&child) {
-                                let (_, fields) = cleared.entry(child).or_insert((place, Vec::new()));
-                                fields.push(referrer.field);
+                                cleared.entry(child).or_default().insert(referrer.field, Value::Null);
                             }
                         }
                         self.check_limit(going.len() - 1 + cleared.len())?;
@@ -134,21 +130,4 @@ impl<'a> Plan<'a> {
         }
         Ok(ids)
     }
-}
-
-/// Weaves the cleared references in before the first delete that they make way for. The root, last of those that go,
-/// is the caller's.
-fn steps(going: IndexSet<Key>, cleared: Cleared) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(going.len() + cleared.len());
-    let mut cleared = cleared.into_iter().peekable();
-    let last = going.len() - 1;
-    for (place, (entity, id)) in going.into_iter().enumerate() {
-        while let Some(((entity, id), (_, fields))) = cleared.next_if(|(_, (before, _))| *before == place) {
-            steps.push(Step::Clear { entity, id, fields });
-        }
-        if place < last {
-            steps.push(Step::Delete { entity, id });
-        }
-    }
-    steps
 }

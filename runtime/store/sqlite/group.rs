@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
 use super::evolution::{self, Target};
+use super::lookups::Reach;
 use super::open::{FolderLock, OpenError, open_writer};
 use super::read::Shape;
 use super::rows::{signed, unsigned};
@@ -275,11 +276,15 @@ impl Writer {
         }
     }
 
-    /// Whether the unit may be refused after it wrote something. A single create or update is judged before its first
-    /// statement, and a statement that fails backs itself out; a savepoint would add a fifth to its cost.
+    /// Whether the unit may be refused after it wrote something. A single create, or an update that no other record
+    /// follows, is judged before its first statement, and a statement that fails backs itself out; a savepoint would add
+    /// a fifth to its cost.
     fn needs_savepoint(&self, ops: &[Op]) -> bool {
         match ops {
-            [] | [Op::Create { .. } | Op::Update { .. }] => false,
+            [] | [Op::Create { .. }] => false,
+            [Op::Update { entity, set, .. }] => self.setting.catalog.table(entity).is_some_and(|table| {
+                set.iter().any(|(field, _)| table.reach.get(field.0) == Some(&Reach::Others))
+            }),
             [Op::Delete { entity, .. }] => {
                 self.setting.catalog.table(entity).is_some_and(|table| !table.referrers.is_empty())
             }
@@ -296,7 +301,12 @@ impl Writer {
             return Ok(self.floor);
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
-        log::trim(conn, &self.setting.config, (self.floor, growth.seq), growth.changes.len(), growth.newest)
+        let (config, kept) = (&self.setting.config, &self.setting.catalog.kept);
+        // At least twice what this commit added, or large units would outrun the trimming.
+        let chunk = config.trim_chunk.max(2 * growth.changes.len() as u64);
+        let floor = log::trim(conn, (config, kept), (self.floor, growth.seq), chunk, growth.newest)?;
+        kept.trim(conn, floor, growth.newest, chunk)?;
+        Ok(floor)
     }
 }
 

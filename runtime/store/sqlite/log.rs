@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
+use super::history::Kept;
 use super::rows::{Text, signed, unsigned};
 use super::tables::Catalog;
 use crate::config::StoreConfig;
@@ -31,8 +32,15 @@ CREATE INDEX "_graves:seq" ON "_graves" ("seq");
 "#;
 
 const APPEND: &str = r#"INSERT INTO "_changes" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"#;
-const PAGE: &str = r#"SELECT "seq", "at", "unit_last", "generation", "op", "entity", "id", "actor", "mid", "changed", "before", "after"
-    FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#;
+macro_rules! columns {
+    () => {
+        r#""seq", "at", "unit_last", "generation", "op", "entity", "id", "actor", "mid", "changed", "before", "after""#
+    };
+}
+
+/// In the order in which `read` takes them.
+pub(super) const COLUMNS: &str = columns!();
+const PAGE: &str = concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#);
 
 pub(super) fn append(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
     let mut statement = conn.prepare_cached(APPEND)?;
@@ -78,7 +86,7 @@ pub(super) fn image_bytes(change: &Change) -> usize {
     change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len)
 }
 
-fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change> {
+pub(super) fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change> {
     let text = |at: usize| row.get_ref(at).and_then(|value| Ok(value.as_str_or_null()?));
     let image = |at: usize| text(at).map(|image| image.map(|json| Bytes::copy_from_slice(json.as_bytes())));
     Ok(Change {
@@ -139,19 +147,17 @@ pub(super) fn buried_version(conn: &Connection, entity: &str, id: &RecordId) -> 
     rows.next()?.map_or(Ok(0), |row| row.get(0).map(unsigned))
 }
 
-/// Trims what retention no longer covers, by age or by count, whichever takes more, about `trim_chunk` entries at a time;
-/// answers with the new floor. `now` is the time of the newest unit, so that no second clock judges the log.
+/// Trims what retention no longer covers, by age or by count, whichever takes more, about `chunk` entries at a time; answers
+/// with the new floor. `now` is the time of the newest unit, so that no second clock judges the log.
 ///
 /// The usual case, nothing to trim, costs one look at the oldest entry.
 pub(super) fn trim(
     conn: &Connection,
-    config: &StoreConfig,
+    (config, kept): (&StoreConfig, &Kept),
     (floor, head): (Seq, Seq),
-    grown: usize,
+    chunk: u64,
     now: Timestamp,
 ) -> rusqlite::Result<Seq> {
-    // At least twice what this commit added, or large units would outrun the trimming.
-    let chunk = config.trim_chunk.max(2 * grown as u64);
     let by_count = head.0.saturating_sub(config.retention_changes);
     let furthest = floor.0.saturating_add(chunk).min(head.0);
     let by_age = outdated(conn, floor.0, furthest, cutoff(now, config.retention_age))?;
@@ -159,10 +165,10 @@ pub(super) fn trim(
     if new <= floor.0 {
         return Ok(floor);
     }
-    let new_floor = [signed(new)];
-    conn.prepare_cached(r#"DELETE FROM "_changes" WHERE "seq" <= ?1"#)?.execute(new_floor)?;
-    conn.prepare_cached(r#"DELETE FROM "_graves" WHERE "seq" <= ?1"#)?.execute(new_floor)?;
-    conn.prepare_cached(r#"UPDATE "_meta" SET "floor" = ?1"#)?.execute(new_floor)?;
+    for leaving in [&kept.trim_log, &kept.trim_graves] {
+        conn.prepare_cached(leaving)?.execute([signed(floor.0), signed(new)])?;
+    }
+    conn.prepare_cached(r#"UPDATE "_meta" SET "floor" = ?1"#)?.execute([signed(new)])?;
     Ok(Seq(new))
 }
 

@@ -10,11 +10,15 @@ mod counts;
 mod evolution;
 mod expansion;
 mod group;
+mod history;
 mod idempotency;
 mod images;
+mod inspect;
 mod listing;
 mod log;
+mod lookups;
 mod open;
+mod propagation;
 mod read;
 mod rows;
 mod search;
@@ -28,6 +32,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
 
 use self::committer::Queue;
@@ -43,8 +48,8 @@ use crate::metrics::{Bound, StoreMetrics};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing};
 use crate::store::{
-    At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Query, Scope, Store,
-    StoreError, Stored, Survey, Unit,
+    At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope,
+    Store, StoreError, Stored, Survey, Unit,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -246,6 +251,16 @@ impl Store for SqliteStore {
 
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
         self.counted(self.reader.survey(scope, since))
+    }
+
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        self.reader.history(entity, id, before, limit)
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

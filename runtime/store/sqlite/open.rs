@@ -15,7 +15,7 @@ use crate::config::StoreConfig;
 use crate::store::migration::Plan;
 
 pub(super) const DATABASE: &str = "tidewire.db";
-const LOCK: &str = "tidewire.lock";
+pub(super) const LOCK: &str = "tidewire.lock";
 
 /// Version of the internal tables. A program refuses a database with a higher one.
 pub(super) const FORMAT: u32 = 1;
@@ -24,7 +24,7 @@ pub(super) const FORMAT: u32 = 1;
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// How long a connection waits for a lock. There is one writer, so only a recovery or a foreign tool is in the way.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a database was not opened. The texts are for whoever starts the server; they say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +120,7 @@ impl FolderLock {
     }
 }
 
-fn read_pid(file: &mut File) -> Option<u32> {
+pub(super) fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(20).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
@@ -161,7 +161,7 @@ pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)
 }
 
-fn not_empty(file: &Path) -> Result<(), OpenError> {
+pub(super) fn not_empty(file: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(file).is_ok_and(|about| about.len() == 0) {
         return Err(OpenError::Damaged { file: file.to_owned(), detail: "the file is empty".to_owned() });
     }

@@ -24,7 +24,7 @@ use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Record, Value};
 use crate::store::{
-    Advice, At, Column, Count, Counted, Listed, LogLimit, LogPage, MOST_GROUPS, Query, Related, Scope,
+    Advice, At, Column, Count, Counted, Listed, LogLimit, LogPage, MOST_GROUPS, Past, Query, Related, Scope,
     StoreError, Stored, Survey,
 };
 
@@ -163,6 +163,20 @@ impl Reader {
             let changes = log::page(conn, &shape.catalog, after, limit)?;
             let to = changes.last().map_or(after, |change| change.seq);
             Ok(LogPage::Changes { changes, to })
+        })
+    }
+
+    pub(super) fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError> {
+        let shape = self.shape.read();
+        shape.table(entity)?;
+        self.in_one_transaction(|conn, _| {
+            Ok(shape.catalog.kept.page(conn, &shape.catalog, (entity, id, before), limit)?)
         })
     }
 

@@ -94,7 +94,7 @@ pub(super) fn read_column(
     }
 }
 
-fn read_value(row: &Row<'_>, at: usize, kind: &FieldKind) -> rusqlite::Result<Value> {
+pub(super) fn read_value(row: &Row<'_>, at: usize, kind: &FieldKind) -> rusqlite::Result<Value> {
     let raw = row.get_ref(at)?;
     if matches!(raw, ValueRef::Null) {
         return Ok(Value::Null);

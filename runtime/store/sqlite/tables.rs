@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::history::Kept;
+use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
 use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Schema};
 use crate::store::Column;
@@ -13,6 +15,7 @@ use crate::store::Column;
 /// The tables of one schema, by entity.
 pub(super) struct Catalog {
     tables: HashMap<EntityName, Table>,
+    pub(super) kept: Kept,
 }
 
 /// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
@@ -49,6 +52,12 @@ pub(super) struct Table {
     pub(super) referrers: Vec<Referrer>,
     /// Where some field is searched.
     pub(super) search: Option<Search>,
+    /// In the order in which they are computed.
+    pub(super) lookups: Vec<Copied>,
+    /// Who copies from this entity, in the same order.
+    pub(super) followers: Vec<Follower>,
+    /// For each field.
+    pub(super) reach: Vec<Reach>,
 }
 
 /// A field of another (or the same) entity that refers to the table's entity.
@@ -73,14 +82,17 @@ impl Catalog {
             schema.entities().map(|entity| (entity.name.clone(), Table::of(entity))).collect();
         for child in schema.entities() {
             for (at, field) in child.fields.iter().enumerate() {
+                // A lookup follows the ref that it goes through, whatever becomes of the record that it names.
                 if let FieldKind::Ref { entity: target, on_delete } = &field.kind
+                    && field.lookup.is_none()
                     && let Some(table) = tables.get_mut(target)
                 {
                     table.referrers.push(Referrer::of(child, FieldIndex(at), *on_delete));
                 }
             }
         }
-        Catalog { tables }
+        lookups::enter(schema, &mut tables);
+        Catalog { tables, kept: Kept::of(schema) }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -94,8 +106,14 @@ impl Catalog {
 
     /// How many statements the committer may want to keep prepared.
     pub(super) fn statements(&self) -> usize {
-        let of = |table: &Table| 12 + table.update_one.len() + table.unique.len() + table.referrers.len();
-        16 + self.tables.values().map(of).sum::<usize>()
+        let of = |table: &Table| {
+            12 + table.update_one.len()
+                + table.unique.len()
+                + table.referrers.len()
+                + 2 * table.lookups.len()
+                + table.followers.len()
+        };
+        24 + self.tables.values().map(of).sum::<usize>()
     }
 }
 
@@ -130,6 +148,9 @@ impl Table {
             references: references(entity).collect(),
             referrers: Vec::new(),
             search: Search::of(entity),
+            lookups: Vec::new(),
+            followers: Vec::new(),
+            reach: Vec::new(),
             entity: entity.clone(),
             name,
             columns,
@@ -164,8 +185,10 @@ fn unique_fields(entity: &Entity) -> impl Iterator<Item = FieldIndex> {
     entity.fields.iter().enumerate().filter(|(_, field)| field.unique).map(|(at, _)| FieldIndex(at))
 }
 
+/// References that a client sets. A lookup is a copy of one that was checked.
 fn references(entity: &Entity) -> impl Iterator<Item = (FieldIndex, EntityName)> {
-    entity.fields.iter().enumerate().filter_map(|(at, field)| match &field.kind {
+    let own = entity.fields.iter().enumerate().filter(|(_, field)| field.lookup.is_none());
+    own.filter_map(|(at, field)| match &field.kind {
         FieldKind::Ref { entity, .. } => Some((FieldIndex(at), entity.clone())),
         FieldKind::Text { .. }
         | FieldKind::Int { .. }

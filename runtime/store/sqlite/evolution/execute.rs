@@ -10,6 +10,7 @@ use super::difference::{Move, Site};
 use super::judge::{Judge, fill};
 use super::values::Converter;
 use crate::schema::Value;
+use crate::store::sqlite::history;
 use crate::store::sqlite::rows::Sql;
 use crate::store::sqlite::tables::{create_table, quoted, sql_type};
 
@@ -70,6 +71,7 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
             | Move::Unique { .. } => {}
         }
     }
+    history::rename(conn, moves.iter().filter_map(renamed))?;
     move_tables(conn, moves)?;
     for one in moves {
         if let Move::Create { entity } = one {
@@ -77,6 +79,11 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
         }
     }
     Ok(())
+}
+
+/// Former and present name.
+fn renamed(one: &Move) -> Option<(&str, &str)> {
+    if let Move::Rename { entity, was } = one { Some((was, &entity.name)) } else { None }
 }
 
 fn changing_tables(moves: &[Move]) -> Vec<&str> {
@@ -139,7 +146,8 @@ fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<(
     conn.execute(r#"DELETE FROM "_graves" WHERE "entity" = ?1"#, [name]).map(|_| ())
 }
 
-/// The versions of deleted records go on under the new name. Entries of the log keep the name under which they were written.
+/// The versions of deleted records go on under the new name. The log's entries, which are the
+/// history of its records, follow all at once.
 fn rename_graves(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
     let update = r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#;
     conn.execute(update, params![was, name]).map(|_| ())

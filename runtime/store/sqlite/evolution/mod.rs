@@ -17,11 +17,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use self::difference::{Move, difference};
 use self::judge::Judge;
 use self::stored_schema::{StoredEntity, StoredSchema};
-use super::log;
+use super::history::Kept;
 use super::open::{FORMAT, OpenError};
 use super::rows::{signed, unsigned};
 use super::search;
 use super::tables::{Index, indexes, quoted};
+use super::{log, lookups};
 use crate::env::Env;
 use crate::ids::{Epoch, RecordId, Seq};
 use crate::schema::{Entity, Generation, Schema};
@@ -121,9 +122,14 @@ pub(super) fn change(
     let plan = ready(judge.plan(&moves).map_err(failed)?)?;
     execute::execute(&judge, &moves).map_err(failed)?;
     settle_all_indexes(&transaction, target.schema).map_err(failed)?;
-    search::settle(&transaction, target.schema, &rewritten(&moves)).map_err(failed)?;
     let (head, generation, marker) =
         settle_generation(&transaction, &meta, target.schema, target.env).map_err(failed)?;
+    search::settle(
+        &transaction,
+        target.schema,
+        &rewritten(&moves, target.schema, generation != meta.generation),
+    )
+    .map_err(failed)?;
     commit(transaction, generation).map_err(failed)?;
     Ok(Changed { generation, head, marker, plan })
 }
@@ -174,6 +180,11 @@ fn backup_before_loss(
 /// The program that wrote to the database last, as far as that was noted.
 fn program(conn: &Connection) -> Option<String> {
     conn.query_row(r#"SELECT "version" FROM "_program""#, [], |row| row.get(0)).ok()
+}
+
+/// Refuses what is no database of ours, and one of a newer program.
+pub(super) fn require_known_format(conn: &Connection, file: &Path) -> Result<(), OpenError> {
+    read_meta(conn, file).map(drop)
 }
 
 fn read_meta(conn: &Connection, file: &Path) -> Result<Meta, OpenError> {
@@ -238,12 +249,16 @@ fn write(
     execute::execute(&judge, moves)?;
     let created: Vec<String> = moves.iter().filter_map(created_table).collect();
     let mut added_indexes = settle_all_indexes(transaction, target.schema)?;
-    search::settle(transaction, target.schema, &rewritten(moves))?;
     let table_of = |index: &str| index.split([':', '!']).next().unwrap_or_default().to_owned();
     added_indexes.retain(|index| !created.contains(&table_of(index)));
     let epoch = Epoch::from_uuid(target.env.uuid_v7());
     let ended = begin_epoch(transaction, &epoch, meta.head)?;
     let (head, generation, _) = settle_generation(transaction, meta, target.schema, target.env)?;
+    search::settle(
+        transaction,
+        target.schema,
+        &rewritten(moves, target.schema, generation != meta.generation),
+    )?;
     transaction.execute_batch(r#"DELETE FROM "_program""#)?;
     transaction.execute(
         r#"INSERT INTO "_program" VALUES (?1, ?2)"#,
@@ -266,9 +281,13 @@ fn created_table(one: &Move) -> Option<String> {
     if let Move::Create { entity } = one { Some(entity.plural.to_string()) } else { None }
 }
 
-/// Plurals of tables whose values are not those that were there before.
-fn rewritten(moves: &[Move]) -> HashSet<&str> {
-    moves.iter().filter_map(rewrites).map(|entity| &*entity.plural).collect()
+/// Plurals of tables whose values may not be those that were there before. Lookups are
+/// filled anew for a schema that is new to the database.
+fn rewritten<'a>(moves: &'a [Move], schema: &'a Schema, is_new: bool) -> HashSet<&'a str> {
+    let copies = |entity: &&std::sync::Arc<Entity>| entity.fields.iter().any(|field| field.lookup.is_some());
+    let copying = schema.entities().filter(copies).map(|entity| &*entity.plural);
+    let copying = copying.filter(|_| is_new);
+    moves.iter().filter_map(rewrites).map(|entity| &*entity.plural).chain(copying).collect()
 }
 
 fn rewrites(one: &Move) -> Option<&Entity> {
@@ -357,6 +376,8 @@ fn settle_generation(
     if last.as_ref() == Some(&text) {
         return Ok((meta.head, meta.generation, None));
     }
+    lookups::fill(conn, schema)?;
+    Kept::of(schema).settle(conn, meta.floor)?;
     let generation = Generation(meta.generation.0 + 1);
     let now = env.now();
     conn.execute(r#"DELETE FROM "_schema""#, [])?;

@@ -1,0 +1,321 @@
+//! A running server, reached as a browser reaches it: through the reverse proxy, if one stands before it.
+//!
+//! Knows the API only as any client does.
+
+use std::time::Duration;
+
+use reqwest::header::{
+    CONNECTION, DATE, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SERVER, UPGRADE,
+};
+use reqwest::{Client, Response, StatusCode, Url};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use tokio::time::{Instant, timeout};
+
+use super::finding::Finding;
+use super::socket::{self, Heard};
+use crate::env::Env;
+use crate::protocol::Code;
+use crate::schema::message::quoted;
+
+/// An answer that takes longer is none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is there is sent at once; whatever takes longer was held back.
+pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
+
+/// The Date header counts whole seconds, and the answer was on its way.
+const CLOCKS_AGREE_SECONDS: i64 = 5;
+
+const NGINX_UPGRADE: &str = "let the proxy pass the upgrade; nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+     proxy_set_header Connection \"upgrade\";";
+const NGINX_BUFFERING: &str = "let the proxy pass what comes at once; nginx: proxy_buffering off; and the two headers of an upgrade \
+     (Upgrade, Connection)";
+const NGINX_TIMEOUT: &str = "let the proxy wait longer than realtime.poll_wait and realtime.ping_interval; nginx: proxy_read_timeout 75s;";
+
+/// The address of a server.
+pub(super) struct Target(Url);
+
+impl Target {
+    /// Takes `http://` and `https://` addresses without a path.
+    pub(super) fn parse(text: &str) -> Result<Target, String> {
+        let wrong = |why: &str| format!("--url {} {why}: write it like https://tide.example", quoted(text));
+        let url = Url::parse(text).map_err(|error| wrong(&format!("is no address ({error})")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(wrong("begins with neither http:// nor https://"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("has a path, and Tidewire is served at the root of a host"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("has a user name"));
+        }
+        Ok(Target(url))
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(path);
+        url
+    }
+
+    fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+}
+
+/// Everything about the server. Takes some seconds.
+pub(super) fn check(target: &Target, wait: u64, env: &Env) -> Vec<Finding> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // The path to the server itself is looked at, not a proxy of this machine for going out.
+    let client =
+        Client::builder().no_proxy().http1_only().redirect(reqwest::redirect::Policy::none()).build();
+    match (runtime, client) {
+        (Ok(runtime), Ok(client)) => {
+            runtime.block_on(Visit { target, client, env, findings: Vec::new() }.whole(wait))
+        }
+        (Err(error), _) => vec![Finding::error(
+            "url",
+            format!("it cannot be tried: {error}"),
+            "look at the limits of this process",
+        )],
+        (_, Err(error)) => {
+            let advice = "look at this machine's certificates (the package ca-certificates)";
+            vec![Finding::error("url", format!("it cannot be tried: {}", deepest(&error)), advice)]
+        }
+    }
+}
+
+struct Visit<'a> {
+    target: &'a Target,
+    client: Client,
+    env: &'a Env,
+    findings: Vec<Finding>,
+}
+
+impl Visit<'_> {
+    /// Goes on only as long as the next question makes sense.
+    async fn whole(mut self, wait: u64) -> Vec<Finding> {
+        if self.reached().await {
+            self.web_socket().await;
+            self.long_poll(wait).await;
+        }
+        self.findings
+    }
+
+    async fn get(&self, path: &str, patience: Duration) -> reqwest::Result<Response> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut url = self.target.at(path);
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        self.client.get(url).timeout(patience).send().await
+    }
+
+    async fn reached(&mut self) -> bool {
+        let shown = self.target.origin();
+        let response = match self.get("/healthz", PATIENCE).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.findings.push(unreachable(&shown, &error));
+                return false;
+            }
+        };
+        let by = response.headers().get(SERVER).and_then(|name| name.to_str().ok());
+        let by = by.map_or(String::new(), |name| format!(", through {}", quoted(name)));
+        let (status, clock) = (response.status(), self.clock(&response));
+        let text = response.text().await.unwrap_or_default();
+        let json: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status != StatusCode::OK || json["status"] != "healthy" {
+            self.findings.push(self.not_served(status, &json));
+            return false;
+        }
+        self.findings.push(Finding::ok("url", format!("{shown} answers{by}")));
+        self.findings.push(clock);
+        true
+    }
+
+    fn not_served(&self, status: StatusCode, json: &Value) -> Finding {
+        let host = self.target.0.host_str().unwrap_or_default();
+        if json["code"] == Code::ForbiddenHost.as_str() {
+            let advice = format!(
+                "add it where the server runs: allowed_hosts = [\"{host}\"] in tidewire.toml, or TIDEWIRE_ALLOWED_HOSTS={host}"
+            );
+            return Finding::error(
+                "url",
+                format!("the server does not answer to the name {}", quoted(host)),
+                advice,
+            );
+        }
+        if matches!(
+            status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ) {
+            let advice = "start it, and let the proxy pass to the address that it prints (`listen`)";
+            return Finding::error(
+                "url",
+                format!("a proxy answers {status}: it does not reach the server"),
+                advice,
+            );
+        }
+        let advice = "is it the right address, and does the proxy pass every path?";
+        Finding::error("url", format!("/healthz answers {status}, and not as Tidewire does"), advice)
+    }
+
+    fn clock(&self, response: &Response) -> Finding {
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let Some(theirs) = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()) else {
+            return Finding::warning(
+                "url clock",
+                "the answer has no Date",
+                "let the proxy pass the header Date",
+            );
+        };
+        let difference = theirs.unix_timestamp() - self.env.now().0 / 1_000;
+        if difference.abs() > CLOCKS_AGREE_SECONDS {
+            let text = format!(
+                "its clock is {} s {} this machine's",
+                difference.abs(),
+                if difference > 0 { "ahead of" } else { "behind" }
+            );
+            return Finding::warning("url clock", text, "let NTP keep both");
+        }
+        Finding::ok("url clock", "it agrees with this machine's")
+    }
+
+    async fn web_socket(&mut self) {
+        let key = socket::key(self.env);
+        let request =
+            self.client.get(self.target.at("/ws")).header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
+        let request = request.header(SEC_WEBSOCKET_VERSION, "13").header(SEC_WEBSOCKET_KEY, &key);
+        let sent = request.header(ORIGIN, self.target.origin()).send();
+        let response = match timeout(PATIENCE, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let text = format!("the upgrade of /ws broke off: {}", deepest(&error));
+                return self.findings.push(Finding::error("websocket", text, NGINX_UPGRADE));
+            }
+            Err(_) => {
+                let text = "the upgrade of /ws is not answered";
+                return self.findings.push(Finding::error("websocket", text, NGINX_UPGRADE));
+            }
+        };
+        let accepted = response
+            .headers()
+            .get(SEC_WEBSOCKET_ACCEPT)
+            .is_some_and(|accept| *accept == *socket::accept(&key));
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS || !accepted {
+            let finding = self.not_upgraded(response).await;
+            return self.findings.push(finding);
+        }
+        self.findings.push(match socket::talk(response).await {
+            Heard::Everything(elapsed) => {
+                Finding::ok("websocket", format!("`connected` came after {} ms, and a ping was answered", elapsed.as_millis()))
+            }
+            Heard::Nothing => Finding::error(
+                "websocket",
+                format!("the upgrade passed, and `connected` did not come within {} s: something in between buffers", AT_ONCE.as_secs()),
+                NGINX_BUFFERING,
+            ),
+            Heard::NoAnswer => {
+                Finding::error("websocket", "`connected` came, and a ping was not answered", NGINX_BUFFERING)
+            }
+            Heard::Refused(why) => {
+                Finding::error("websocket", format!("the server refused the socket: {}", quoted(&why)), "`tidewire explain CODE` says more")
+            }
+        });
+    }
+
+    async fn not_upgraded(&self, response: Response) -> Finding {
+        let status = response.status();
+        let json: Value = response.json().await.unwrap_or_default();
+        if json["code"] == Code::ForbiddenOrigin.as_str() {
+            let host = self.target.0.host_str().unwrap_or_default();
+            let advice = format!(
+                "let the proxy pass the name (nginx: proxy_set_header Host $http_host;) and allow it: allowed_hosts = [\"{host}\"]"
+            );
+            let text = format!(
+                "pages of {} may not open a socket: the server sees another host",
+                self.target.origin()
+            );
+            return Finding::error("websocket", text, advice);
+        }
+        let text =
+            format!("/ws answers {status} where it should upgrade: something in between does not pass it");
+        Finding::error("websocket", text, NGINX_UPGRADE)
+    }
+
+    async fn long_poll(&mut self, wait: u64) {
+        let Some((channel, since)) = self.position().await else { return };
+        let (started, slack) = (Instant::now(), Duration::from_secs(wait) + AT_ONCE);
+        let answer =
+            self.get(&format!("/api/changes?channel={channel}&since={since}&wait={wait}"), slack).await;
+        let elapsed = started.elapsed();
+        let finding = match answer {
+            Err(error) if error.is_timeout() => {
+                let text = format!("a long poll of {wait} s was not answered after {} s", slack.as_secs());
+                Finding::error("long poll", text, NGINX_BUFFERING)
+            }
+            Err(error) => {
+                Finding::error("long poll", format!("it broke off: {}", deepest(&error)), NGINX_TIMEOUT)
+            }
+            Ok(answer) if answer.status() != StatusCode::OK => {
+                let text = format!("it was answered {} after {} ms", answer.status(), elapsed.as_millis());
+                Finding::error("long poll", text, NGINX_TIMEOUT)
+            }
+            Ok(answer) => {
+                let json: Value = answer.json().await.unwrap_or_default();
+                let quiet = json["events"].as_array().is_some_and(Vec::is_empty);
+                if quiet && elapsed + Duration::from_millis(200) < Duration::from_secs(wait) {
+                    let text =
+                        format!("it was answered with nothing after {} ms of {wait} s", elapsed.as_millis());
+                    Finding::warning("long poll", text, NGINX_TIMEOUT)
+                } else {
+                    Finding::ok(
+                        "long poll",
+                        format!("it was held for {} ms and answered", elapsed.as_millis()),
+                    )
+                }
+            }
+        };
+        self.findings.push(finding);
+    }
+
+    /// A channel of this server and its position now.
+    async fn position(&mut self) -> Option<(String, String)> {
+        let schema = self.json("/api/schema").await?;
+        let entity = schema["entities"][0]["name"].as_str()?;
+        let channel = format!("entity:{entity}");
+        let now = self.json(&format!("/api/changes?channel={channel}")).await?;
+        Some((channel, format!("{}:{}", now["epoch"].as_str()?, now["seq"].as_u64()?)))
+    }
+
+    async fn json(&mut self, path: &str) -> Option<Value> {
+        let why = match self.get(path, PATIENCE).await {
+            Ok(answer) if answer.status() == StatusCode::OK => return answer.json().await.ok(),
+            Ok(answer) => format!("{path} answers {}", answer.status()),
+            Err(error) => format!("{path} is not answered: {}", deepest(&error)),
+        };
+        self.findings.push(Finding::error("long poll", why, "does the proxy pass every path?"));
+        None
+    }
+}
+
+fn unreachable(shown: &str, error: &reqwest::Error) -> Finding {
+    let advice = if error.is_timeout() {
+        "does a firewall drop what is sent there?"
+    } else if shown.starts_with("https") {
+        "is the server started, is the name known here, and is its certificate one that this machine trusts?"
+    } else {
+        "is the server started, and is the name known here?"
+    };
+    Finding::error("url", format!("{shown} is not reached: {}", deepest(error)), advice)
+}
+
+/// The innermost cause, which says more than "error sending request".
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

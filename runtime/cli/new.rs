@@ -1,0 +1,109 @@
+//! `tidewire new NAME`: a folder to begin with: a schema file, the page of twelve lines, every setting as a comment.
+//!
+//! Writes only into a folder that is missing or empty.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::USAGE;
+use super::arguments::NewArguments;
+use super::settings;
+use crate::schema::message::quoted;
+
+/// The data folder holds what people write, not what the project is.
+const GITIGNORE: &str = "/data/\n";
+
+/// Why no folder was made.
+enum Refusal {
+    BadName(String),
+    Failed(String),
+}
+
+/// Exit code 1 when the folder cannot be made, 2 for a name that is none.
+pub fn run(arguments: &NewArguments) -> ExitCode {
+    match make(&arguments.name) {
+        Ok(()) => {
+            let _ = std::io::stdout().write_all(done(&arguments.name).as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(Refusal::BadName(message)) => refused(&message, USAGE),
+        Err(Refusal::Failed(message)) => refused(&message, 1),
+    }
+}
+
+fn refused(message: &str, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    ExitCode::from(code)
+}
+
+fn make(name: &str) -> Result<(), Refusal> {
+    if !is_name(name) {
+        return Err(Refusal::BadName(format!(
+            "{} cannot be the name of a folder here: write letters, digits, `-`, `_` and `.`, a letter or digit first, \
+             at most 64; the folder is made in the working directory",
+            quoted(name)
+        )));
+    }
+    let folder = Path::new(name);
+    require_empty(folder)?;
+    let settings = settings::template();
+    let files = [
+        ("schemas/task.toml", include_str!("template/task.toml")),
+        ("public/index.html", include_str!("template/index.html")),
+        ("public/app.js", include_str!("template/app.js")),
+        (settings::DEFAULT_FILE, &settings),
+        (".gitignore", GITIGNORE),
+    ];
+    for (path, text) in files {
+        write_new(&folder.join(path), text)
+            .map_err(|error| Refusal::Failed(format!("{name}/{path} cannot be written: {error}")))?;
+    }
+    Ok(())
+}
+
+/// A plain name: no path, nothing hidden, nothing that a command could take for a flag.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    name.len() <= 64
+        && name.bytes().all(plain)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+fn require_empty(folder: &Path) -> Result<(), Refusal> {
+    let shown = quoted(&folder.display().to_string());
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => {
+            let advice = "choose another name, or empty it";
+            Err(Refusal::Failed(format!("the folder {shown} is there and not empty: {advice}")))
+        }
+        Ok(false) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            Err(Refusal::Failed(format!("{shown} is there and not a folder: choose another name")))
+        }
+        Err(error) => Err(Refusal::Failed(format!("the folder {shown} cannot be read: {error}"))),
+    }
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn done(name: &str) -> String {
+    format!(
+        "made {name}/\n\
+         \x20 schemas/task.toml   what is kept: one file for each entity\n\
+         \x20 public/             a page that shows it live, served at /\n\
+         \x20 tidewire.toml       every setting, all at their defaults\n\
+         \x20 .gitignore          leaves the database out\n\n\
+         next:\n\
+         \x20 cd {name}\n\
+         \x20 tidewire check      # reads schemas/ and tells what is wrong\n\
+         \x20 tidewire dev        # serves it on http://127.0.0.1:8080; open / and /_/e/tasks in two windows\n"
+    )
+}

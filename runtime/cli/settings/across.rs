@@ -1,0 +1,59 @@
+//! What two settings must be to each other.
+//!
+//! Looked at only when every single value is good.
+
+use super::faults::{Fault, Place};
+use super::{Loading, Origin, SETTINGS, Setting};
+use crate::schema::message::quoted;
+
+/// The first must not be greater than the second, because ...
+const ORDER: [(&str, &str, &str); 5] = [
+    ("http.list_default", "http.list_max", "a list without `limit` would be longer than a list may be"),
+    (
+        "realtime.reconnect_interval",
+        "realtime.max_reconnect_interval",
+        "clients wait longer after each failure, up to the second",
+    ),
+    ("http.body_bytes", "store.group_bytes", "a body that is let in must fit into one unit"),
+    (
+        "store.unit_entries",
+        "store.retention_changes",
+        "one request could push its own changes out of the log",
+    ),
+    (
+        "realtime.poll_wait",
+        "store.retention_age",
+        "what a poll waits for could have left the log before it answers",
+    ),
+];
+
+pub(super) fn check(loading: &mut Loading) {
+    for (small, large, why) in ORDER {
+        let (Some(small), Some(large)) = (named(small), named(large)) else { continue };
+        let (least, most) = (small.read(&loading.config), large.read(&loading.config));
+        if least.measure() <= most.measure() {
+            continue;
+        }
+        let place_of = |setting: &Setting| loading.origins.get(setting.name).map(|(_, place)| place.clone());
+        let origin_of = |setting: &Setting| {
+            loading.origins.get(setting.name).map_or(Origin::Default, |(origin, _)| origin.clone())
+        };
+        let message = format!(
+            "{} ({least}, {}) is greater than {} ({most}, {})",
+            quoted(small.name),
+            origin_of(small),
+            quoted(large.name),
+            origin_of(large)
+        );
+        let places = [place_of(small), place_of(large)].into_iter().flatten();
+        let place = places.into_iter().find(|place| *place != Place::Outside).unwrap_or(Place::Outside);
+        let help = format!("{why}: lower the first or raise the second");
+        loading.faults.add(Fault::new(place, message, help).label("too great for the other"));
+    }
+}
+
+fn named(name: &str) -> Option<&'static Setting> {
+    let found = SETTINGS.iter().find(|setting| setting.name == name);
+    debug_assert!(found.is_some(), "{name} is in the table");
+    found
+}

@@ -1,0 +1,63 @@
+//! Fields of `Config` as values of settings, and back.
+//!
+//! A new type of field gets a line here; a new field of a known type needs none.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kind::{Kind, Value};
+use crate::config::LogForm;
+
+/// A field of `Config`: what kind of value it is, and back.
+pub(super) trait Held: Sized {
+    fn value(&self, kind: &Kind) -> Value;
+    /// `None` when the value is of another kind, or too large for the type.
+    fn held(value: Value) -> Option<Self>;
+}
+
+macro_rules! number_is_held {
+    ($($number:ty)*) => {$(
+        impl Held for $number {
+            fn value(&self, kind: &Kind) -> Value {
+                let number = u64::try_from(*self).unwrap_or(u64::MAX);
+                if matches!(kind, Kind::Size(_)) { Value::Size(number) } else { Value::Count(number) }
+            }
+
+            fn held(value: Value) -> Option<$number> {
+                value.measure().and_then(|number| number.try_into().ok())
+            }
+        }
+    )*};
+}
+
+macro_rules! is_held {
+    ($($held:ty as $variant:ident)*) => {$(
+        impl Held for $held {
+            fn value(&self, _kind: &Kind) -> Value {
+                Value::$variant(self.clone())
+            }
+
+            fn held(value: Value) -> Option<$held> {
+                if let Value::$variant(held) = value { Some(held) } else { None }
+            }
+        }
+    )*};
+}
+
+number_is_held!(u32 u64 usize);
+is_held!(Duration as Time bool as Switch PathBuf as Path SocketAddr as Address Vec<String> as Hosts String as Word);
+
+impl Held for LogForm {
+    fn value(&self, _kind: &Kind) -> Value {
+        Value::Word(if *self == LogForm::Json { "json" } else { "text" }.to_owned())
+    }
+
+    fn held(value: Value) -> Option<LogForm> {
+        match value.text().as_str() {
+            "json" => Some(LogForm::Json),
+            "text" => Some(LogForm::Text),
+            _ => None,
+        }
+    }
+}

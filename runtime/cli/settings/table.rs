@@ -1,0 +1,267 @@
+//! The one table of settings: name, kind and bounds, a sentence, and the field of `Config` that it sets.
+//!
+//! File, variables, flags, `tidewire config` and docs/configuration.md all come from it. Defaults are not repeated here:
+//! they are `Config::default()`.
+
+use super::held::Held;
+use super::kind::{Kind, Value};
+use super::numbers::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND};
+use crate::config::Config;
+
+/// Something that a user may set.
+#[derive(Debug)]
+pub struct Setting {
+    /// As in the file: `realtime.outbox_bytes` is the key `outbox_bytes` of the table `[realtime]`.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// One sentence.
+    pub about: &'static str,
+    /// A flag of its own beside `--set`, and the word for its value.
+    pub flag: Option<(&'static str, &'static str)>,
+    /// A variable that is not the name in capitals.
+    other_variable: Option<&'static str>,
+    read: fn(&Config, &Kind) -> Value,
+    write: fn(&mut Config, Value) -> bool,
+}
+
+impl Setting {
+    /// `TIDEWIRE_REALTIME_OUTBOX_BYTES`
+    pub fn variable(&self) -> String {
+        let made = || format!("TIDEWIRE_{}", self.name.replace('.', "_").to_uppercase());
+        self.other_variable.map_or_else(made, str::to_owned)
+    }
+
+    pub fn read(&self, config: &Config) -> Value {
+        (self.read)(config, &self.kind)
+    }
+
+    /// A value of another kind changes nothing.
+    pub(super) fn write(&self, config: &mut Config, value: Value) {
+        let written = (self.write)(config, value);
+        debug_assert!(written, "{} has the kind of its field", self.name);
+    }
+}
+
+fn hold<T: Held>(place: &mut T, value: Value) -> bool {
+    let held = T::held(value);
+    let fits = held.is_some();
+    if let Some(held) = held {
+        *place = held;
+    }
+    fits
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:expr) => {
+        Some($value)
+    };
+}
+
+macro_rules! settings {
+    ($($first:ident $(. $rest:ident)? : $kind:expr, $about:literal
+        $(, flag $flag:literal $word:literal)? $(, variable $variable:literal)? ;)*) => {
+        /// Every setting, in the order in which they are shown.
+        pub static SETTINGS: &[Setting] = &[$(Setting {
+            name: concat!(stringify!($first) $(, ".", stringify!($rest))?),
+            kind: $kind,
+            about: $about,
+            flag: optional!($(($flag, $word))?),
+            other_variable: optional!($($variable)?),
+            read: |config, kind| Held::value(&config.$first $(.$rest)?, kind),
+            write: |config, value| hold(&mut config.$first $(.$rest)?, value),
+        }),*];
+    };
+}
+
+settings! {
+    schemas: Kind::Path, "Folder of the schema files.", flag "schemas" "DIR";
+    data: Kind::Path, "Folder of the database; made when missing.", flag "data" "DIR";
+    public: Kind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
+    listen: Kind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
+    allowed_hosts: Kind::Hosts, "More names by which clients may call the server (`Host`, `Origin`), such as that of a reverse proxy.";
+
+    log.form: Kind::OneOf(&["text", "json"]), "Form of the log on stderr.", flag "log" "FORM";
+    log.filter: Kind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";
+
+    http.body_bytes: Kind::Size(KIB..=64 * MIB), "Largest request body; a larger one is `BODY_TOO_LARGE`.";
+    http.header_bytes: Kind::Size(8 * KIB..=MIB), "Largest request head; a larger one is answered 431.";
+    http.header_timeout: Kind::Time(100..=10 * MINUTE), "A connection that has not sent a whole request head by then is closed.";
+    http.body_timeout: Kind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
+    http.write_timeout: Kind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
+    http.connections: Kind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`.";
+    http.list_default: Kind::Count(1..=10_000), "Records in a list that names no `limit`.";
+    http.list_max: Kind::Count(1..=10_000), "Largest `limit` of a list.";
+    http.shutdown_grace: Kind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
+
+    realtime.connections: Kind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
+    realtime.connections_per_user: Kind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
+        flag "max-connections-per-user" "N", variable "TIDEWIRE_MAX_CONNECTIONS_PER_USER";
+    realtime.subscriptions: Kind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`.";
+    realtime.frame_bytes: Kind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
+    realtime.messages_per_second: Kind::Count(1..=100_000), "Frames that one connection may send in a second for long.";
+    realtime.message_burst: Kind::Count(1..=100_000), "Frames that it may send at once; more are `RATE_LIMITED`.";
+    realtime.ping_interval: Kind::Time(100..=HOUR), "The server pings each socket this often.";
+    realtime.pong_timeout: Kind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
+    realtime.write_timeout: Kind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
+    realtime.outbox_batches: Kind::Count(1..=100_000), "Batches that may wait for one socket; with one more it reads the log instead.";
+    realtime.outbox_bytes: Kind::Size(KIB..=GIB), "Bytes that may wait for one socket; with more it reads the log instead.";
+    realtime.outbox_controls: Kind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";
+    realtime.ring_changes: Kind::Count(1..=10_000_000), "Recent changes kept in memory, so that resumes need not read the database.";
+    realtime.ring_bytes: Kind::Size(KIB..=64 * GIB), "Bytes of recent changes kept in memory.";
+    realtime.page_rows: Kind::Count(1..=10_000), "Records in one `snapshot` frame, and changes in one page of replay.";
+    realtime.page_bytes: Kind::Size(KIB..=64 * MIB), "Bytes in one page of a snapshot or replay.";
+    realtime.replay_limit: Kind::Count(0..=10_000_000), "A resume with more changes than this, and than there are records, gets a snapshot.";
+    realtime.reconnect_interval: Kind::Time(10..=HOUR), "Clients wait this long before their first attempt to reconnect.";
+    realtime.max_reconnect_interval: Kind::Time(10..=DAY), "Clients wait at most this long between two attempts.";
+    realtime.poll_wait: Kind::Time(SECOND..=HOUR), "Longest `wait` of a long poll.";
+    realtime.drain_spread: Kind::Time(0..=HOUR), "When the server stops, clients are told to come back at a random moment within this time.";
+
+    store.group_ops: Kind::Count(1..=100_000), "Writes in one group commit at most.";
+    store.group_bytes: Kind::Size(64 * KIB..=GIB), "Bytes of records in one request's changes; a group commit ends with the unit that reaches it.";
+    store.queue: Kind::Count(1..=1_000_000), "Writes that may wait to be committed; one more is `OVERLOADED`.";
+    store.unit_entries: Kind::Count(1..=10_000_000), "Changes that one request may make; more is `UNIT_TOO_LARGE`.";
+    store.cascade_records: Kind::Count(0..=10_000_000), "Records that one delete may take with it; more is `CASCADE_TOO_LARGE`.";
+    store.retention_age: Kind::Time(MINUTE..=3_650 * DAY), "Changes older than this leave the log.";
+    store.retention_changes: Kind::Count(1..=1_000_000_000_000), "Changes beyond this count leave the log, whichever comes first.";
+    store.trim_chunk: Kind::Count(1..=1_000_000), "Changes that leave the log in one commit at most.";
+    store.idempotency_age: Kind::Time(SECOND..=3_650 * DAY), "How long the answer to an `Idempotency-Key` is kept.";
+    store.idempotency_per_user: Kind::Count(1..=100_000_000), "Answers kept for one user, or for one anonymous address.";
+    store.readers: Kind::Count(1..=256), "Connections that read the database.";
+    store.read_wait: Kind::Time(1..=10 * MINUTE), "A read that finds no free connection for this long is `OVERLOADED`.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::super::{Given, load};
+    use super::*;
+
+    /// Every field of `Config` with its value, as the derived `Debug` tells them: an account that does not know the table.
+    fn fields(config: &Config) -> BTreeMap<String, String> {
+        let text = format!("{config:#?}");
+        let (mut section, mut field, mut fields) = (String::new(), String::new(), BTreeMap::new());
+        for line in text.lines() {
+            let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
+            match (indent, words.split_once(": ")) {
+                (4, Some((name, rest))) if rest.ends_with("Config {") => section = format!("{name}."),
+                (4, None) if words == "}," => section.clear(),
+                (4, Some((name, rest))) => field = insert(&mut fields, name.to_owned(), rest),
+                (8, Some((name, rest))) if !section.is_empty() => {
+                    field = insert(&mut fields, format!("{section}{name}"), rest);
+                }
+                // The items of a list stand on lines of their own.
+                _ => {
+                    if let Some(value) = fields.get_mut(&field) {
+                        value.push_str(words);
+                    }
+                }
+            }
+        }
+        fields
+    }
+
+    fn insert(fields: &mut BTreeMap<String, String>, name: String, value: &str) -> String {
+        fields.insert(name.clone(), value.to_owned());
+        name
+    }
+
+    #[test]
+    fn every_field_of_the_configuration_has_a_setting_and_every_setting_a_field() {
+        let fields: BTreeSet<String> = fields(&Config::default()).into_keys().collect();
+        let settings: BTreeSet<String> = SETTINGS.iter().map(|setting| setting.name.to_owned()).collect();
+        assert_eq!(settings.len(), SETTINGS.len(), "two settings have one name");
+        assert!(fields.len() > 40, "the account of the fields is broken: {fields:?}");
+        assert_eq!(fields, settings, "a field without a line in table.rs, or the other way round");
+    }
+
+    /// Another value than the default, within the bounds, in its text form.
+    fn another(setting: &Setting) -> String {
+        let default = setting.read(&Config::default());
+        let other = |range: &std::ops::RangeInclusive<u64>| {
+            let end = *range.end();
+            if default.measure() == Some(end) { *range.start() } else { end }
+        };
+        match &setting.kind {
+            Kind::Count(range) | Kind::Size(range) => other(range).to_string(),
+            Kind::Time(range) => format!("{}ms", other(range)),
+            Kind::Switch => (default != Value::Switch(true)).to_string(),
+            Kind::Path => "elsewhere".to_owned(),
+            Kind::Address => "127.0.0.1:1".to_owned(),
+            Kind::Hosts => "tide.example".to_owned(),
+            Kind::OneOf(words) => words.iter().find(|word| default.text() != **word).unwrap().to_string(),
+            Kind::LogFilter => "error".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_setting_sets_its_own_field_and_no_other_by_file_variable_and_flag() {
+        let before = fields(&Config::default());
+        for setting in SETTINGS {
+            let (variable, text) = (setting.variable(), another(setting));
+            let by_variable = [(variable.clone().into(), text.clone().into())];
+            let flag = super::super::Flag {
+                written: format!("--set {}", setting.name),
+                setting: setting.name.into(),
+                value: text,
+            };
+            let by_flag = Given { flags: vec![flag], ..Given::default() };
+            for (given, variables) in [(Given::default(), &by_variable[..]), (by_flag, &[])] {
+                let config = match load(&given, variables.iter().cloned()) {
+                    Ok(settings) => settings.config,
+                    // A bound that stands against another setting: the field is written all the same.
+                    Err(faults) => {
+                        let told = faults.errors(crate::schema::Color::Never);
+                        assert!(told.contains("is greater than"), "{told}");
+                        let mut config = Config::default();
+                        setting.write(&mut config, setting.kind.parse(&another(setting)).unwrap());
+                        config
+                    }
+                };
+                let after = fields(&config);
+                let changed: Vec<&String> = after
+                    .iter()
+                    .filter(|(name, value)| before[*name] != **value)
+                    .map(|(name, _)| name)
+                    .collect();
+                assert_eq!(changed, [setting.name]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_lies_within_its_bounds_and_every_bound_within_its_field() {
+        for setting in SETTINGS {
+            let default = setting.read(&Config::default());
+            assert_eq!(setting.kind.parse(&default.text()), Ok(default), "{}", setting.name);
+            if let Kind::Count(range) | Kind::Size(range) | Kind::Time(range) = &setting.kind {
+                for bound in [*range.start(), *range.end()] {
+                    let text = if matches!(setting.kind, Kind::Time(_)) {
+                        format!("{bound}ms")
+                    } else {
+                        bound.to_string()
+                    };
+                    let value = setting.kind.parse(&text).unwrap();
+                    assert!(
+                        (setting.write)(&mut Config::default(), value),
+                        "{} cannot hold {bound}",
+                        setting.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_is_told_in_one_sentence_and_has_a_variable_of_its_own() {
+        let variables: BTreeSet<String> = SETTINGS.iter().map(Setting::variable).collect();
+        assert_eq!(variables.len(), SETTINGS.len());
+        for setting in SETTINGS {
+            assert!(setting.about.ends_with('.') && !setting.about.contains('|'), "{}", setting.name);
+            assert!(setting.variable().starts_with("TIDEWIRE_"), "{}", setting.name);
+        }
+    }
+}
