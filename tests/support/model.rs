@@ -709,7 +709,9 @@ fn tokens(text: &str) -> Vec<String> {
         '\u{e4}' | '\u{c4}' => 'a',
         other => other,
     };
-    let plain: String = text.chars().map(plain).collect::<String>().to_lowercase();
+    // An accent of its own belongs to the letter before it.
+    let letters = text.chars().filter(|letter| *letter != '\u{301}');
+    let plain: String = letters.map(plain).collect::<String>().to_lowercase();
     plain
         .split(|letter: char| !letter.is_alphanumeric())
         .filter(|t| !t.is_empty())
