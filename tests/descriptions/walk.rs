@@ -170,6 +170,9 @@ async fn repetitions(walk: &mut Walk) {
 }
 
 async fn lists(walk: &mut Walk) {
+    for plural in PLURALS {
+        walk.step(&format!("GET /api/{plural}/count?version[gte]=1"), Value::Null, (200, "")).await;
+    }
     walk.step("GET /api/tasks/count?group=status&priority[gte]=2", Value::Null, (200, "")).await;
     walk.step("GET /api/tasks/count?limit=1", Value::Null, (400, "BAD_QUERY")).await;
     walk.step("GET /api/tasks?expand=project,owner&fields=title", Value::Null, (200, "")).await;
