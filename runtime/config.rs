@@ -62,6 +62,8 @@ pub struct StoreConfig {
     /// Connections that read; a read that finds none for `read_wait` is refused with `OVERLOADED`.
     pub readers: u32,
     pub read_wait: Duration,
+    /// A list or count that would step over more rows is refused with `QUERY_TOO_BROAD`.
+    pub scan_rows: u64,
 }
 
 impl Default for StoreConfig {
@@ -79,6 +81,7 @@ impl Default for StoreConfig {
             idempotency_per_user: 10_000,
             readers: 8,
             read_wait: Duration::from_secs(1),
+            scan_rows: 100_000,
         }
     }
 }

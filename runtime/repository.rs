@@ -8,6 +8,7 @@ mod body;
 mod canonical;
 mod defaults;
 mod error;
+mod filter;
 mod intake;
 mod mutation;
 mod suggest;
@@ -25,18 +26,20 @@ use crate::auth::Identity;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
-use crate::schema::{Entity, Generation, Schema};
+use crate::schema::{Entity, Generation, Schema, Value};
 use crate::store::{
-    At, Idempotency, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, Stored, Unit,
+    At, Column, Condition, Count, Counted, Expand, Idempotency, Listed, LogLimit, Op, OpStatus, Outcome,
+    Past, Query, Store, StoreError, Stored, Test, Unit,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, strict_json};
 pub use error::{FieldError, RepositoryError};
+pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
-pub use values::{Fault, value_from_text, value_of_text};
+pub use values::{Fault, value_of_text};
 
 use error::Refusal;
 use validate::{Readonly, Validator};
@@ -210,26 +213,46 @@ impl Repository {
     pub fn get(&self, entity: &Entity, id: &str) -> Result<At<Stored>, RepositoryError> {
         let id = validate::address(entity, id)?;
         let at = self.store.get(&entity.name, &id).map_err(error::of_read)?;
-        match at.value {
-            Some(stored) => Ok(At {
-                epoch: at.epoch,
-                seq: at.seq,
-                floor: at.floor,
-                generation: at.generation,
-                value: stored,
-            }),
-            None => Err(RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() }),
-        }
+        present(entity, &id, at)
+    }
+
+    /// One record with what its references lead to, read on a blocking thread.
+    pub async fn find(
+        &self,
+        (entity, generation): (&Entity, Generation),
+        id: &str,
+        expand: Vec<Expand>,
+    ) -> Result<At<Listed>, RepositoryError> {
+        let id = validate::address(entity, id)?;
+        let this = Condition::new(Column::Id, Test::Eq(Value::Text(id.to_string())));
+        let query = Query { filter: vec![this], expand, ..Query::all(entity.name.clone(), generation, 1) };
+        let at = self.list(query).await?;
+        present(entity, &id, at.map(|mut listed| listed.pop()))
     }
 
     /// A page of records, read on a blocking thread. Refused with `Overloaded` when no turn comes in time.
     pub async fn list(&self, query: Query) -> Result<At<Vec<Listed>>, RepositoryError> {
+        let entity = query.entity.clone();
+        self.in_turn(&entity, move |store| store.list(&query)).await
+    }
+
+    /// How many records there are, read like a list.
+    pub async fn count(&self, count: Count) -> Result<At<Counted>, RepositoryError> {
+        let entity = count.entity.clone();
+        self.in_turn(&entity, move |store| store.count(&count)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        entity: &str,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
         let _turn = self.turn().await?;
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.list(&query))
+        tokio::task::spawn_blocking(move || read(&*store))
             .await
             .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(error::of_read)
+            .map_err(|failure| error::of_list(failure, self.current().schema.entity(entity)))
     }
 
     /// Changes of one record before `before`, newest first, read on a blocking thread. A record that is gone keeps its
@@ -312,6 +335,11 @@ fn only(mut outcome: Outcome) -> Result<Written, RepositoryError> {
         seq: outcome.seq,
         replayed: outcome.replayed,
     })
+}
+
+fn present<T>(entity: &Entity, id: &RecordId, at: At<Option<T>>) -> Result<At<T>, RepositoryError> {
+    at.transpose()
+        .ok_or_else(|| RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() })
 }
 
 fn entity_of<'a>(schema: &'a Schema, name: &str) -> Result<&'a Arc<Entity>, RepositoryError> {

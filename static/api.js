@@ -51,6 +51,18 @@ import { environment } from './env.js';
  * @property {string | null} [label] The field that names a record to people.
  * @property {Field[]} fields
  *
+ * @typedef {object} Count
+ * @property {number} count
+ * @property {{value: any, count: number}[]} [groups] With `group`: largest first.
+ * @property {string} epoch
+ * @property {number} seq
+ *
+ * @typedef {string | number | boolean | null | undefined} Plain
+ *
+ * A query: `{status: 'open', due: null, priority: {gte: 3}, id: {in: [a, b]}, sort: '-priority', expand: ['project']}`. What
+ * is `undefined` is left out; `null` asks for empty fields.
+ * @typedef {Record<string, Plain | Plain[] | Record<string, Plain | Plain[]>>} Query
+ *
  * @typedef {object} ApiOptions
  * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
  * @property {string | null} [as] A name in `tidewire dev`.
@@ -135,7 +147,7 @@ export class Api {
 
   /**
    * @param {string} plural
-   * @param {Record<string, string | number | boolean | null | undefined>} [query] Filters, `sort`, `limit`, `cursor`.
+   * @param {Query} [query] Filters, `search`, `sort`, `limit`, `cursor`, `fields`, `expand`.
    * @returns {Promise<Page>}
    */
   list(plural, query = {}) {
@@ -143,12 +155,24 @@ export class Api {
   }
 
   /**
+   * How many records there are, by the values of a field with `group`.
+   *
+   * @param {string} plural
+   * @param {Query} [query] Filters, `search`, `group`.
+   * @returns {Promise<Count>}
+   */
+  count(plural, query = {}) {
+    return this.#request('GET', [plural, 'count'], { query });
+  }
+
+  /**
    * @param {string} plural
    * @param {string} id
+   * @param {Query} [query] `fields`, `expand`.
    * @returns {Promise<Row>}
    */
-  get(plural, id) {
-    return this.#request('GET', [plural, id]);
+  get(plural, id, query = {}) {
+    return this.#request('GET', [plural, id], { query });
   }
 
   /**
@@ -357,9 +381,24 @@ export class Api {
   #url(path, query) {
     const url = new URL(path.map(encodeURIComponent).join('/'), this.#base);
     for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) url.searchParams.append(name, String(value));
+      const operators = value === null ? { null: true } : value;
+      if (typeof operators !== 'object' || Array.isArray(operators)) add(url, name, operators);
+      else for (const [word, operand] of Object.entries(operators)) add(url, `${name}[${word}]`, operand);
     }
     if (this.#options.as) url.searchParams.set('as', this.#options.as);
     return url.href;
   }
+}
+
+/**
+ * Adds a parameter. A list is separated by commas; those inside its values are escaped.
+ *
+ * @param {URL} url
+ * @param {string} name
+ * @param {Plain | Plain[]} value
+ */
+function add(url, name, value) {
+  if (value === undefined) return;
+  const escaped = (/** @type {Plain} */ one) => String(one).replace(/[\\,]/g, '\\$&');
+  url.searchParams.append(name, Array.isArray(value) ? value.map(escaped).join(',') : String(value));
 }

@@ -30,6 +30,7 @@ export const ERROR_CODES = new Map([
   ['BAD_JSON', 'never'],
   ['BAD_QUERY', 'never'],
   ['BAD_CURSOR', 'never'],
+  ['QUERY_TOO_BROAD', 'never'],
   ['BAD_HEADER', 'never'],
   ['BODY_TOO_LARGE', 'never'],
   ['UNSUPPORTED_MEDIA_TYPE', 'never'],

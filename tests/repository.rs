@@ -185,14 +185,7 @@ async fn a_user_is_committed_once_and_anew_when_it_is_gone() {
 #[tokio::test]
 async fn a_failing_read_tells_the_log_and_not_the_client() {
     let (_, repository) = over_puppet();
-    let query = Query {
-        entity: "Task".into(),
-        generation: Generation(1),
-        filter: vec![],
-        sort: vec![],
-        after: None,
-        limit: 1,
-    };
+    let query = Query::all("Task", Generation(1), 1);
     let failed = repository.list(query).await.unwrap_err();
     assert_eq!((failed.code(), failed.cause()), (Code::Internal, Some("secret detail")));
     assert!(!failed.to_string().contains("secret"));

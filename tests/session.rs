@@ -127,6 +127,7 @@ fn rows(seq: u64, count: u128) -> ReadAnswer {
     let row = |n| Listed {
         id: id(n),
         sort_values: Vec::new(),
+        expanded: vec![],
         stored: Stored { version: 1, json: Bytes::from(format!("{{\"id\":\"{}\"}}", id(n))) },
     };
     ReadAnswer::Rows(Ok(at(seq, 0, (1..=count).map(row).collect())))

@@ -6,8 +6,8 @@ use tidewire::config::StoreConfig;
 use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Generation, Value};
 use tidewire::store::{
-    ChangeOp, Column, CommitError, Direction, Idempotency, LogLimit, LogPage, Op, OpStatus, Query, Scope,
-    StoreError, Unit,
+    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
+    OpStatus, Query, Scope, StoreError, Test, Unit,
 };
 
 use crate::support::studio::*;
@@ -52,6 +52,9 @@ stories! {
     old_answers_leave(StoreConfig { idempotency_per_user: 2, ..defaults() });
     answers_age(StoreConfig { idempotency_age: Duration::from_secs(60), ..defaults() });
     lists_filter_sort_and_page(defaults());
+    searches_find_words_by_their_beginnings(defaults());
+    counts_agree_with_lists(defaults());
+    references_are_followed_as_of_the_list(defaults());
     pages_of_the_log_hold_whole_units(defaults());
     the_log_is_trimmed_by_count(StoreConfig { retention_changes: 3, ..defaults() });
     the_log_is_trimmed_by_age_in_chunks(StoreConfig {
@@ -408,14 +411,7 @@ async fn lists_filter_sort_and_page(studio: Studio) {
     }
     let (priority, title) = (Column::Field(PRIORITY), Column::Field(TITLE));
     let (up, down) = (Direction::Ascending, Direction::Descending);
-    let all = Query {
-        entity: "Task".into(),
-        generation: Generation(1),
-        filter: vec![],
-        sort: vec![],
-        after: None,
-        limit: 100,
-    };
+    let all = Query::all("Task", Generation(1), 100);
     let sorted = |sort: &[(Column, Direction)]| Query { sort: sort.to_vec(), ..all.clone() };
     assert_eq!(paged(&studio, &sorted(&[])), [1, 2, 3, 4, 5, 6]);
     assert_eq!(paged(&studio, &sorted(&[(priority, up)])), [1, 5, 2, 3, 4, 6]);
@@ -429,16 +425,134 @@ async fn lists_filter_sort_and_page(studio: Studio) {
         [6, 5, 4, 3, 2, 1]
     );
 
-    let only = |filter: &[(Column, Value)]| Query { filter: filter.to_vec(), ..all.clone() };
-    assert_eq!(paged(&studio, &only(&[(priority, Value::Int(1))])), [2, 3, 4]);
-    assert_eq!(paged(&studio, &only(&[(title, Value::Null)])), [1, 3]);
-    assert_eq!(paged(&studio, &only(&[(title, words("b")), (priority, Value::Int(1))])), [2]);
-    assert_eq!(paged(&studio, &only(&[(Column::Id, link(4))])), [4]);
-    assert_eq!(paged(&studio, &only(&[(Column::CreatedAt, Value::Int(NOON.0))])).len(), 6);
-    assert_eq!(paged(&studio, &only(&[(title, words("' OR 1 --"))])), Vec::<u128>::new());
+    let only = |filter: &[(Column, Test)]| {
+        let filter = filter.iter().map(|(column, test)| Condition::new(*column, test.clone())).collect();
+        Query { filter, ..all.clone() }
+    };
+    let int = |number| Value::Int(number);
+    assert_eq!(paged(&studio, &only(&[(priority, Test::Eq(int(1)))])), [2, 3, 4]);
+    assert_eq!(paged(&studio, &only(&[(title, Test::Null(true))])), [1, 3]);
+    assert_eq!(paged(&studio, &only(&[(title, Test::Eq(words("b"))), (priority, Test::Eq(int(1)))])), [2]);
+    assert_eq!(paged(&studio, &only(&[(Column::Id, Test::Eq(link(4)))])), [4]);
+    assert_eq!(paged(&studio, &only(&[(Column::CreatedAt, Test::Eq(int(NOON.0)))])).len(), 6);
+    assert_eq!(paged(&studio, &only(&[(title, Test::Eq(words("' OR 1 --")))])), Vec::<u128>::new());
+    let none: [u128; 0] = [];
+    for (test, expected) in [
+        (Test::Null(false), &[2, 4, 5, 6][..]),
+        (Test::Ne(words("a")), &[2, 6]),
+        (Test::Lt(words("b")), &[4, 5]),
+        (Test::Lte(words("b")), &[2, 4, 5, 6]),
+        (Test::Gt(words("b")), &none),
+        (Test::Gte(words("b")), &[2, 6]),
+        (Test::In(vec![words("a"), words("c"), words("b")]), &[2, 4, 5, 6]),
+        (Test::In(vec![]), &none),
+        (Test::Contains(String::new()), &[2, 4, 5, 6]),
+        (Test::Contains("B".to_owned()), &none),
+        (Test::Starts("a".to_owned()), &[4, 5]),
+        (Test::Starts("%".to_owned()), &none),
+        (Test::Starts(String::new()), &[2, 4, 5, 6]),
+    ] {
+        assert_eq!(paged(&studio, &only(&[(title, test.clone())])), expected, "{test:?}: null meets nothing");
+    }
     let listed = studio.store.list(&sorted(&[(priority, up), (Column::Id, up)])).unwrap();
     assert_eq!((listed.seq, &listed.value[2].sort_values), (Seq(7), &vec![Value::Int(1), link(2)]));
     assert_eq!(listed.value[2].stored.json, studio.json("Task", &id(2)).unwrap());
+}
+
+async fn searches_find_words_by_their_beginnings(studio: Studio) {
+    let titles = [
+        "Caf\u{e9} au lait",
+        "cafeteria, LAIT!",
+        "e-mail \u{1f30a} wave",
+        "mail e",
+        "\"quoted\" OR lait*",
+        "",
+    ];
+    for (n, title) in (1..).zip(titles) {
+        studio.commit([task(n, [(TITLE, words(title))])]).await.unwrap();
+    }
+    studio.commit([task(7, [])]).await.unwrap();
+    let found = |search: &[&str]| {
+        let search = search.iter().map(|word| (*word).to_owned()).collect();
+        paged(&studio, &Query { search, ..Query::all("Task", Generation(1), 100) })
+    };
+    assert_eq!(found(&["cafe"]), [1, 2]);
+    assert_eq!(found(&["CAF\u{c9}"]), [1, 2]);
+    assert_eq!(found(&["lait", "caf"]), [1, 2]);
+    assert_eq!(found(&["lait", "au"]), [1]);
+    assert_eq!(found(&["e-mail"]), [3], "the parts of a word stand together");
+    assert_eq!(found(&["ma"]), [3, 4]);
+    assert_eq!(found(&["wave"]), [3]);
+    assert_eq!(found(&["ave"]), Vec::<u128>::new(), "not in the middle of a word");
+    assert_eq!(found(&["\"quoted"]), [5]);
+    assert_eq!(found(&["or"]), [5]);
+    for syntax in
+        ["title:lait", "lait*", "NOT lait", "lait AND cafe", "^lait", "(lait", "{title_} : lait", "\"\"lait"]
+    {
+        found(&[syntax]);
+    }
+    // A change of the text, of something else, and a delete that takes children with it.
+    studio
+        .commit([update("Task", 1, [(TITLE, words("tea"))]), update("Task", 2, [(PRIORITY, Value::Int(1))])])
+        .await
+        .unwrap();
+    studio.commit([update("Task", 4, [(PARENT, link(3))])]).await.unwrap();
+    studio.commit([delete("Task", 3)]).await.unwrap();
+    assert_eq!((found(&["cafe"]), found(&["tea"]), found(&["mail"])), (vec![2], vec![1], vec![]));
+    studio.commit([task(3, [(TITLE, words("mail again"))])]).await.unwrap();
+    assert_eq!(found(&["mail"]), [3]);
+    let refused = studio.commit([task(8, [(TITLE, words("tea"))]), delete("Task", 9)]).await;
+    assert_eq!(refused, Err(CommitError::NotFound { op: 1 }));
+    assert_eq!(found(&["tea"]), [1], "a refused unit leaves no words behind");
+}
+
+async fn counts_agree_with_lists(studio: Studio) {
+    for (n, title) in (1..).zip([Some("b"), Some("a"), None, Some("b"), None, Some("c")]) {
+        studio.commit([task(n, title.map(|title| (TITLE, words(title))))]).await.unwrap();
+    }
+    let (title, all) = (Column::Field(TITLE), || Count {
+        entity: "Task".into(),
+        generation: Generation(1),
+        filter: vec![],
+        search: vec![],
+        group: None,
+    });
+    let counted = studio.store.count(&all()).unwrap();
+    assert_eq!((counted.value.count, counted.value.groups, counted.seq), (6, vec![], Seq(6)));
+    let some = Count { filter: vec![Condition::new(title, Test::Gt(words("a")))], ..all() };
+    assert_eq!(studio.store.count(&some).unwrap().value.count, 3);
+    let groups = |count: Count| studio.store.count(&Count { group: Some(title), ..count }).unwrap().value;
+    let expected = [(Value::Null, 2), (words("b"), 2), (words("a"), 1), (words("c"), 1)];
+    assert_eq!((groups(all()).count, groups(all()).groups), (6, expected.to_vec()));
+    assert_eq!(groups(some).groups, [(words("b"), 2), (words("c"), 1)]);
+    let found = Count { search: vec!["B".to_owned()], ..all() };
+    assert_eq!(groups(found).groups, [(words("b"), 2)]);
+    assert!(studio.store.count(&Count { entity: "Planet".into(), ..all() }).is_err());
+}
+
+async fn references_are_followed_as_of_the_list(studio: Studio) {
+    studio.commit([user(1), project(2), task(3, [(PROJECT, link(2)), (OWNER, link(1))])]).await.unwrap();
+    studio
+        .commit([task(4, [(PARENT, link(3))]), task(5, [(PARENT, link(4)), (PROJECT, link(2))])])
+        .await
+        .unwrap();
+    let of = |field, then| Expand { field, then };
+    let up = of(PARENT, vec![of(PARENT, vec![of(OWNER, vec![])]), of(PROJECT, vec![])]);
+    let query = Query { expand: vec![of(PROJECT, vec![]), up], ..Query::all("Task", Generation(1), 10) };
+    let rows = studio.store.list(&query).unwrap().value;
+    let json = |entity: &str, n| studio.json(entity, &id(n)).unwrap();
+    assert_eq!(
+        (rows[0].expanded[0].as_ref().unwrap().stored.json.clone(), rows[0].expanded[1].is_none()),
+        (json("Project", 2).into(), true)
+    );
+    assert!(rows[1].expanded[0].is_none());
+    let parent = rows[2].expanded[1].as_ref().unwrap();
+    assert_eq!(parent.stored.json, json("Task", 4));
+    assert!(parent.expanded[1].is_none());
+    let grandparent = parent.expanded[0].as_ref().unwrap();
+    assert_eq!(grandparent.stored.json, json("Task", 3));
+    assert_eq!(grandparent.expanded[0].as_ref().unwrap().stored.json, json("User", 1));
+    assert_eq!((rows[2].expanded[0].clone(), rows.len()), (rows[0].expanded[0].clone(), 3));
 }
 
 /// The ids of a list, read in pages of every size; the pages must agree.
@@ -539,14 +653,7 @@ async fn unknown_entities_are_named(studio: Studio) {
     let unknown = StoreError::UnknownEntity("Planet".into());
     let epoch = studio.store.head().unwrap().epoch;
     let scope = Scope::Entity("Planet".into());
-    let query = Query {
-        entity: "Planet".into(),
-        generation: Generation(1),
-        filter: vec![],
-        sort: vec![],
-        after: None,
-        limit: 1,
-    };
+    let query = Query::all("Planet", Generation(1), 1);
     assert_eq!(studio.store.get("Planet", &id(1)).unwrap_err(), unknown);
     assert_eq!(studio.store.list(&query).unwrap_err(), unknown);
     assert_eq!(studio.store.survey(&scope, &Position { epoch, seq: Seq(0) }).unwrap_err(), unknown);

@@ -5,8 +5,10 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Value};
-use tidewire::store::{Column, CommitError, Direction, LogPage, Op, Outcome, Query, Scope, Unit};
+use tidewire::schema::{FieldIndex, Generation, Value};
+use tidewire::store::{
+    Column, CommitError, Condition, Count, Direction, Expand, LogPage, Op, Outcome, Query, Scope, Test, Unit,
+};
 
 use crate::support::studio::*;
 
@@ -31,8 +33,13 @@ fn maybe_link() -> impl Strategy<Value = Value> {
     prop_oneof![2 => Just(Value::Null), 3 => IDS.prop_map(link)]
 }
 
+/// Few letters, so that texts begin with and hold one another; words, accents, no-words.
+fn title() -> impl Strategy<Value = String> {
+    "[aAb\u{e9}E\u{1f30a}\u{301} -]{0,4}"
+}
+
 fn task_field() -> impl Strategy<Value = (FieldIndex, Value)> {
-    let title = prop_oneof![Just(Value::Null), "[ab\u{e9}\u{1f30a}]{0,2}".prop_map(Value::Text)];
+    let title = prop_oneof![Just(Value::Null), title().prop_map(Value::Text)];
     let score = prop_oneof![Just(-0.0), Just(0.0), Just(1e300), -2.0..2.0f64].prop_map(Value::Float);
     prop_oneof![
         title.prop_map(|value| (TITLE, value)),
@@ -79,6 +86,60 @@ fn some_unit() -> impl Strategy<Value = Unit> {
     })
 }
 
+/// A question that can be asked of a column, with values that occur.
+fn condition() -> impl Strategy<Value = Condition> {
+    let null = (0..9usize, any::<bool>()).prop_map(|(at, wanted)| (FieldIndex(at), Test::Null(wanted)));
+    let part = (title(), any::<bool>());
+    let part = part.prop_map(|(part, whole)| if whole { Test::Contains(part) } else { Test::Starts(part) });
+    let compared =
+        (task_field(), 0..6usize).prop_filter_map("null is asked otherwise", |((field, value), at)| {
+            let ordered = matches!(value, Value::Int(_) | Value::Float(_)) || field == TITLE;
+            let value = Some(value).filter(|value| !value.is_null() && field != TAGS)?;
+            let tests = [Test::Eq, Test::Ne, Test::Lt, Test::Lte, Test::Gt, Test::Gte];
+            Some((field, tests[if ordered { at } else { at % 2 }](value)))
+        });
+    let among = prop::collection::vec(maybe_link(), 0..4)
+        .prop_map(|links| (PROJECT, Test::In(links.into_iter().filter(|link| !link.is_null()).collect())));
+    let on_field =
+        prop_oneof![4 => compared, 2 => null, 2 => part.prop_map(|test| (TITLE, test)), 1 => among];
+    let on_system = prop_oneof![
+        IDS.prop_map(|n| Condition::new(Column::Id, Test::Gt(link(n)))),
+        (1..4i64).prop_map(|n| Condition::new(Column::Version, Test::Ne(Value::Int(n)))),
+        (0..9i64).prop_map(|n| Condition::new(Column::UpdatedAt, Test::Lte(Value::Int(NOON.0 + n)))),
+    ];
+    prop_oneof![
+        6 => on_field.prop_map(|(field, test)| Condition::new(Column::Field(field), test)),
+        1 => on_system,
+    ]
+}
+
+fn search() -> impl Strategy<Value = Vec<String>> {
+    let word = "[aAb\u{e9}E-]{0,2}[abe][\"*:(^-]?";
+    prop_oneof![4 => Just(vec![]), 1 => prop::collection::vec(word, 1..3)]
+}
+
+/// Over every reference, two and three deep.
+fn expand() -> Vec<Expand> {
+    let of = |field, then| Expand { field, then };
+    let owner = || of(OWNER, vec![]);
+    vec![of(PROJECT, vec![]), of(PARENT, vec![owner(), of(PARENT, vec![owner()])]), owner()]
+}
+
+fn count() -> impl Strategy<Value = Count> {
+    let group = prop_oneof![
+        Just(None),
+        Just(Some(Column::Version)),
+        (0..9usize).prop_map(|at| Some(Column::Field(FieldIndex(at)))),
+    ];
+    (prop::collection::vec(condition(), 0..3), search(), group).prop_map(|(filter, search, group)| Count {
+        entity: "Task".into(),
+        generation: Generation(1),
+        filter,
+        search,
+        group,
+    })
+}
+
 fn query() -> impl Strategy<Value = Query> {
     let column = prop_oneof![
         Just(Column::Id),
@@ -88,21 +149,10 @@ fn query() -> impl Strategy<Value = Query> {
     ];
     let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
     let sort = prop::collection::vec((column, direction), 0..4);
-    let filter = prop_oneof![
-        3 => Just(None),
-        1 => task_field().prop_map(|(field, value)| Some((Column::Field(field), value))),
-        1 => (0..9usize).prop_map(|at| Some((Column::Field(FieldIndex(at)), Value::Null))),
-    ];
-    (sort, filter, 1..5usize).prop_map(|(sort, filter, limit)| {
-        let filter = filter.into_iter().collect();
-        Query {
-            entity: "Task".into(),
-            generation: tidewire::schema::Generation(1),
-            filter,
-            sort,
-            after: None,
-            limit,
-        }
+    let filter = prop::collection::vec(condition(), 0..3);
+    (sort, filter, search(), 1..5usize, any::<bool>()).prop_map(|(sort, filter, search, limit, deep)| {
+        let expand = if deep { expand() } else { vec![] };
+        Query { sort, filter, search, expand, ..Query::all("Task", Generation(1), limit) }
     })
 }
 
@@ -153,7 +203,8 @@ proptest! {
     #[test]
     fn sqlite_does_what_the_model_does(
         groups in prop::collection::vec(prop::collection::vec(some_unit(), 1..6), 1..16),
-        queries in prop::collection::vec(query(), 16),
+        queries in prop::collection::vec(query(), 32),
+        counts in prop::collection::vec(count(), 16),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -175,6 +226,10 @@ proptest! {
                 assert_eq!(published[floor as usize..], sqlite.log(floor));
             }
             queries.iter().for_each(|query| same_lists(&sqlite, &memory, query));
+            for count in &counts {
+                let (real, model) = (sqlite.store.count(count).unwrap(), memory.store.count(count).unwrap());
+                assert_eq!(real.value, model.value, "{count:?}");
+            }
         });
     }
 }

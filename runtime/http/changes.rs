@@ -30,7 +30,10 @@ async fn changes(
     let answer = state.websockets.poll(question).await.map_err(|error| match error {
         StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
         StoreError::StaleGeneration => Problem::new(Code::SchemaChanged, error.to_string()),
-        StoreError::UnknownEntity(_) | StoreError::Storage(_) => Problem::internal(error.to_string()),
+        StoreError::UnknownEntity(_)
+        | StoreError::TooBroad { .. }
+        | StoreError::TooManyGroups { .. }
+        | StoreError::Storage(_) => Problem::internal(error.to_string()),
     })?;
     Ok(Json(answer).into_response())
 }

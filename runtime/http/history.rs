@@ -32,7 +32,7 @@ pub(super) fn routes() -> Router<AppState> {
 async fn history(
     State(state): State<AppState>,
     _: Caller,
-    Target { entity, id }: Target,
+    Target { entity, id, .. }: Target,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;

@@ -12,6 +12,7 @@ mod health;
 mod history;
 pub mod identity;
 mod json_body;
+mod lists;
 mod metrics;
 pub mod openapi;
 mod pages;
@@ -21,6 +22,7 @@ mod query;
 mod records;
 mod schema;
 pub mod server;
+mod shape;
 pub mod timed_stream;
 mod ws;
 

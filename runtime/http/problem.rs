@@ -164,6 +164,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::BadJson
         | Code::BadQuery
         | Code::BadCursor
+        | Code::QueryTooBroad
         | Code::BadHeader => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::ForbiddenChannel | Code::ForbiddenHost | Code::ForbiddenOrigin => StatusCode::FORBIDDEN,

@@ -1,56 +1,59 @@
-//! The query string of a list: equality filters, `sort`, `limit` and `cursor`, typed by the schema.
+//! The query strings of lists, counts and single records: conditions, words, `sort`, `limit`, `cursor`, `group`, and what
+//! an answer shows.
 //!
-//! Knows no SQL and no store beyond `Query`. Everything that it does not understand is an error, since a misspelt filter
-//! that is ignored shows everything.
+//! Knows no SQL; what a condition means is the repository's business. Everything that it does not understand is an error.
+
+use std::sync::Arc;
 
 use super::cursor;
 use super::params::Params;
 use super::problem::Problem;
+use super::shape::Shape;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::Code;
-use crate::repository::{Current, suggestion, value_from_text};
-use crate::schema::{Entity, Field, FieldKind, OnDelete, Schema, Value};
-use crate::store::{Column, Direction, Listed, Query};
+use crate::repository::{Current, FilterError, column, filter, search_words, suggestion};
+use crate::schema::{Entity, FieldKind, Schema, Value};
+use crate::store::{Column, Condition, Count, Direction, Listed, Query};
 
-/// Parameters that are not filters; the last three belong to `identity`.
-const RESERVED: [&str; 6] = ["sort", "limit", "cursor", "as", "token", "ticket"];
-/// Columns that every entity has.
-const SYSTEM: [(&str, Column); 4] = [
-    ("id", Column::Id),
-    ("version", Column::Version),
-    ("created_at", Column::CreatedAt),
-    ("updated_at", Column::UpdatedAt),
-];
+/// What a list takes beside conditions, and a count and a single record take in part.
+const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
+/// These say who asks, and belong to `identity`.
+const CALLER: [&str; 5] = ["as", "token", "ticket", "access_token", "api_key"];
+/// Fields that a list is sorted by.
+const MOST_SORTED: usize = 10;
 
 /// A page of a list as the client asked for it.
 #[derive(Debug)]
 pub(super) struct ListRequest {
     /// Asks for one row more than `limit`, which tells whether another page follows.
     pub(super) query: Query,
+    pub(super) shape: Shape,
     limit: usize,
-    /// Entity and sort: what a cursor is tied to.
+    /// Entity, sort, conditions and words: what a cursor is tied to.
     order: String,
 }
 
 impl ListRequest {
     pub(super) fn parse(
         current: &Current,
-        entity: &Entity,
+        entity: &Arc<Entity>,
         params: &Params,
         config: &HttpConfig,
     ) -> Result<ListRequest, Problem> {
         let Current { schema, generation } = current;
-        let names = Names { schema, entity };
+        refuse(params, &["group"], "a list; ask for the count")?;
         let sort_text = params.one("sort")?.unwrap_or_default();
-        let sort = names.sort(sort_text)?;
-        let order = format!("{}:{sort_text}", entity.name);
+        let sort = sort(entity, sort_text)?;
+        let order = order(entity, sort_text, params)?;
         let limit = page_limit(params.one("limit")?, config)?;
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
-        let filter = names.filter(params)?;
-        let (entity, generation) = (entity.name.clone(), *generation);
-        let query = Query { entity, generation, filter, sort, after, limit: limit + 1 };
-        Ok(ListRequest { query, limit, order })
+        let (filter, search) = conditions(schema, entity, params)?;
+        let shape = Shape::parse(schema, entity, params)?;
+        let (expand, generation) = (shape.expand().to_vec(), *generation);
+        let entity = entity.name.clone();
+        let query = Query { entity, generation, filter, search, sort, after, limit: limit + 1, expand };
+        Ok(ListRequest { query, shape, limit, order })
     }
 
     /// Cuts the rows to the page and makes the cursor of the next one.
@@ -61,6 +64,58 @@ impl ListRequest {
         rows.truncate(self.limit);
         rows.last().map(|last| cursor::encode(&self.order, &last.id, &last.sort_values))
     }
+}
+
+/// A count, in groups or not.
+pub(super) fn count(current: &Current, entity: &Entity, params: &Params) -> Result<Count, Problem> {
+    refuse(params, &["sort", "limit", "cursor", "expand", "fields"], "a count")?;
+    let group = params.one("group")?.map(|name| comparable(entity, name, "grouped")).transpose()?;
+    let (filter, search) = conditions(&current.schema, entity, params)?;
+    Ok(Count { entity: entity.name.clone(), generation: current.generation, filter, search, group })
+}
+
+/// What the answer with one record shows.
+pub(super) fn shape(schema: &Arc<Schema>, entity: &Arc<Entity>, params: &Params) -> Result<Shape, Problem> {
+    const TAKEN: [&str; 2] = ["expand", "fields"];
+    let mut others = params.iter().filter(|(name, _)| !CALLER.contains(name) && !TAKEN.contains(name));
+    if let Some((name, _)) = others.next() {
+        let mut detail = format!("a single record takes no parameter `{}`", shown(name));
+        if let Some(meant) = suggestion(name, TAKEN) {
+            detail.push_str(&format!("; did you mean `{meant}`?"));
+        }
+        return Err(bad(detail));
+    }
+    Shape::parse(schema, entity, params)
+}
+
+/// The conditions and the words of a search.
+fn conditions(
+    schema: &Schema,
+    entity: &Entity,
+    params: &Params,
+) -> Result<(Vec<Condition>, Vec<String>), Problem> {
+    let filter = filter(schema, entity, filters(params))?;
+    let search = params.one("search")?.map(|text| search_words(entity, text)).transpose()?;
+    Ok((filter, search.unwrap_or_default()))
+}
+
+fn filters(params: &Params) -> impl Iterator<Item = (&str, &str)> {
+    params.iter().filter(|(name, _)| !PARAMETERS.contains(name) && !CALLER.contains(name))
+}
+
+fn refuse(params: &Params, names: &[&str], what: &str) -> Result<(), Problem> {
+    match names.iter().find(|name| params.has(name)) {
+        Some(name) => Err(bad(format!("`{name}` does not go with {what}"))),
+        None => Ok(()),
+    }
+}
+
+/// Filters in another order are the same filters.
+fn order(entity: &Entity, sort: &str, params: &Params) -> Result<String, Problem> {
+    let mut filters: Vec<(&str, &str)> = filters(params).collect();
+    filters.sort_unstable();
+    let search = params.one("search")?;
+    Ok(serde_json::json!([&*entity.name, sort, filters, search]).to_string())
 }
 
 /// `limit`: how many rows a page holds at most.
@@ -75,91 +130,48 @@ pub(super) fn page_limit(text: Option<&str>, config: &HttpConfig) -> Result<usiz
 
 fn after(order: &str, text: &str, columns: usize) -> Result<(Vec<Value>, RecordId), Problem> {
     cursor::decode(order, text, columns).ok_or_else(|| {
-        Problem::new(Code::BadCursor, "the cursor was not made for this list with this sort, or was altered")
+        let detail = "the cursor was not made for this list with this sort, these filters and this search, or was altered";
+        Problem::new(Code::BadCursor, detail)
     })
 }
 
-fn bad(detail: String) -> Problem {
+/// `-priority,title`: highest priority first, then by title; equal ones by id.
+fn sort(entity: &Entity, text: &str) -> Result<Vec<(Column, Direction)>, Problem> {
+    let mut sort: Vec<(Column, Direction)> = Vec::new();
+    for key in text.split(',').filter(|_| !text.is_empty()) {
+        let (name, direction) = match key.strip_prefix('-') {
+            Some(name) => (name, Direction::Descending),
+            None => (key, Direction::Ascending),
+        };
+        let column = comparable(entity, name, "sorted")?;
+        if sort.iter().any(|(earlier, _)| *earlier == column) {
+            return Err(bad(format!("`sort` names `{name}` twice")));
+        }
+        if sort.len() == MOST_SORTED {
+            return Err(bad(format!("`sort` names more than {MOST_SORTED} fields")));
+        }
+        sort.push((column, direction));
+    }
+    Ok(sort)
+}
+
+/// A column with values that can be told apart by the database.
+fn comparable(entity: &Entity, name: &str, done: &str) -> Result<Column, Problem> {
+    let column = column(entity, name)?;
+    if let Column::Field(index) = column
+        && entity.at(index).kind == FieldKind::Json
+    {
+        return Err(bad(format!("`{name}` is a json field and cannot be {done} by")));
+    }
+    Ok(column)
+}
+
+pub(super) fn bad(detail: String) -> Problem {
     Problem::new(Code::BadQuery, detail)
 }
 
-/// Looks names up in one entity.
-struct Names<'a> {
-    schema: &'a Schema,
-    entity: &'a Entity,
-}
-
-impl Names<'_> {
-    fn column(&self, name: &str) -> Result<Column, Problem> {
-        if let Some((_, column)) = SYSTEM.iter().find(|(system, _)| *system == name) {
-            return Ok(*column);
-        }
-        if let Some((index, _)) = self.entity.field(name) {
-            return Ok(Column::Field(index));
-        }
-        let mut detail = format!("`{}` is not a field of {}", shown(name), self.entity.name);
-        let system = SYSTEM.iter().map(|(name, _)| *name);
-        if let Some(meant) = suggestion(name, system.chain(self.entity.fields.iter().map(|f| &*f.name))) {
-            detail.push_str(&format!("; did you mean `{meant}`?"));
-        }
-        Err(bad(detail))
-    }
-
-    /// `-priority,title`: highest priority first, then by title; equal ones by id.
-    fn sort(&self, text: &str) -> Result<Vec<(Column, Direction)>, Problem> {
-        let mut sort: Vec<(Column, Direction)> = Vec::new();
-        for key in text.split(',').filter(|_| !text.is_empty()) {
-            let (name, direction) = match key.strip_prefix('-') {
-                Some(name) => (name, Direction::Descending),
-                None => (key, Direction::Ascending),
-            };
-            let column = self.column(name)?;
-            if let Column::Field(index) = column
-                && self.entity.at(index).kind == FieldKind::Json
-            {
-                return Err(bad(format!("`{name}` is a json field and cannot be sorted by")));
-            }
-            if sort.iter().any(|(earlier, _)| *earlier == column) {
-                return Err(bad(format!("`sort` names `{name}` twice")));
-            }
-            sort.push((column, direction));
-        }
-        Ok(sort)
-    }
-
-    fn filter(&self, params: &Params) -> Result<Vec<(Column, Value)>, Problem> {
-        let mut filter: Vec<(Column, Value)> = Vec::new();
-        for (name, text) in params.iter().filter(|(name, _)| !RESERVED.contains(name)) {
-            if let Some((field, _)) = name.split_once('[') {
-                let field = shown(field);
-                return Err(bad(format!(
-                    "`{}`: operators are not known yet; filter as `{field}=value`",
-                    shown(name)
-                )));
-            }
-            let column = self.column(name)?;
-            if filter.iter().any(|(earlier, _)| *earlier == column) {
-                return Err(bad(format!("the filter `{name}` is given twice")));
-            }
-            filter.push((column, self.value(column, name, text)?));
-        }
-        Ok(filter)
-    }
-
-    fn value(&self, column: Column, name: &str, text: &str) -> Result<Value, Problem> {
-        let system = |kind| Field::new(name, kind);
-        let own_id = FieldKind::Ref { entity: self.entity.name.clone(), on_delete: OnDelete::Restrict };
-        let value = match column {
-            Column::Field(index) => value_from_text(self.schema, self.entity.at(index), text),
-            Column::Id => value_from_text(self.schema, &system(own_id), text),
-            Column::Version => {
-                value_from_text(self.schema, &system(FieldKind::Int { min: None, max: None }), text)
-            }
-            // Two clocks never agree to the millisecond; ranges come with the operators.
-            Column::CreatedAt | Column::UpdatedAt => {
-                return Err(bad(format!("`{name}` can be sorted by, but not filtered by equality")));
-            }
-        };
-        value.map_err(|fault| bad(format!("`{name}` {}", fault.message)))
+impl From<FilterError> for Problem {
+    fn from(error: FilterError) -> Problem {
+        bad(error.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/{plural}` and `/api/{plural}/{id}`: lists, records and writes.
+//! `/api/{plural}/{id}` and the writes to `/api/{plural}`: single records. Lists are in `lists.rs`.
 //!
 //! Translates between HTTP and `Repository`; knows no rule about fields and no SQL.
 
@@ -18,14 +18,13 @@ use super::identity::Caller;
 use super::json_body::JsonBody;
 use super::params::Params;
 use super::problem::Problem;
-use super::query::ListRequest;
-use super::{AppState, conditions};
+use super::{AppState, conditions, lists, query};
 use crate::ids::{Epoch, RecordId, Seq, shown};
-use crate::protocol::{Code, View};
+use crate::protocol::Code;
 use crate::repository::{Current, Mutation, Written, suggestion};
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, Schema};
-use crate::store::{At, Listed, OpStatus, Stored};
+use crate::store::{OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
 pub(super) const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
@@ -35,14 +34,15 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/{plural}", get(list).post(create))
+        .route("/api/{plural}", get(lists::list).post(create))
+        .route("/api/{plural}/count", get(lists::count).patch(change).put(change).delete(delete))
         .route("/api/{plural}/{id}", get(read).patch(change).put(change).delete(delete))
 }
 
 /// The entity that a path names.
-struct Collection {
-    current: Current,
-    entity: Arc<Entity>,
+pub(super) struct Collection {
+    pub(super) current: Current,
+    pub(super) entity: Arc<Entity>,
 }
 
 impl FromRequestParts<AppState> for Collection {
@@ -56,6 +56,7 @@ impl FromRequestParts<AppState> for Collection {
 
 /// The entity and the id that a path names. Whether the id can be one is the repository's business.
 pub(super) struct Target {
+    current: Current,
     pub(super) entity: Arc<Entity>,
     pub(super) id: String,
 }
@@ -65,9 +66,12 @@ impl FromRequestParts<AppState> for Target {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Target, Problem> {
         let mut segments = segments(parts, state).await?;
-        let id = segments.pop().unwrap_or_default();
-        let entity = collection(state, segments.first().map_or("", |plural| plural.as_str()))?.entity;
-        Ok(Target { entity, id })
+        // A User may be called "count": the route of counts has no id, and is still the address of that record's writes.
+        let id = if segments.len() > 1 { segments.pop() } else { None };
+        let id = id.unwrap_or_else(|| "count".to_owned());
+        let Collection { current, entity } =
+            collection(state, segments.first().map_or("", |plural| plural.as_str()))?;
+        Ok(Target { current, entity, id })
     }
 }
 
@@ -100,47 +104,24 @@ fn meant<'a>(schema: &'a Schema, given: &str) -> Option<&'a str> {
     named.map(|entity| &*entity.plural).or_else(nearest)
 }
 
-async fn list(
+/// The record's own bytes, or with `fields` and `expand` what they ask for.
+async fn read(
     State(state): State<AppState>,
     _: Caller,
-    Collection { current, entity }: Collection,
+    Target { current, entity, id }: Target,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(uri.query())?;
-    let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
-    let mut page = state.repository.list(request.query.clone()).await?;
-    let next = request.page(&mut page.value);
-    let response = with_position(StatusCode::OK, &page.epoch, page.seq);
-    Ok(with_json(response, page_json(&page, next.as_deref())))
-}
-
-/// `{"items":[…],"next":…,"epoch":…,"seq":…,"view":…}`; the items are the records' own bytes.
-fn page_json(page: &At<Vec<Listed>>, next: Option<&str>) -> Vec<u8> {
-    let length: usize = page.value.iter().map(|row| row.stored.json.len() + 1).sum();
-    let mut json = Vec::with_capacity(length + 256);
-    json.extend_from_slice(b"{\"items\":[");
-    for (place, row) in page.value.iter().enumerate() {
-        if place > 0 {
-            json.push(b',');
-        }
-        json.extend_from_slice(&row.stored.json);
+    let shape = query::shape(&current.schema, &entity, &Params::parse(uri.query())?)?;
+    if shape.is_whole() {
+        let found = state.repository.get(&entity, &id)?;
+        let response = with_position(StatusCode::OK, &found.epoch, found.seq);
+        return Ok(with_record(response, &found.value));
     }
-    json.extend_from_slice(b"],\"next\":");
-    write_json_of(&next, &mut json);
-    json.extend_from_slice(b",\"epoch\":");
-    write_json_of(&page.epoch, &mut json);
-    json.extend_from_slice(b",\"seq\":");
-    write_json_of(&page.seq, &mut json);
-    json.extend_from_slice(b",\"view\":");
-    write_json_of(&View::everything(page.generation), &mut json);
-    json.push(b'}');
-    json
-}
-
-async fn read(State(state): State<AppState>, _: Caller, target: Target) -> Result<Response, Problem> {
-    let found = state.repository.get(&target.entity, &target.id)?;
+    let found = state.repository.find((&entity, current.generation), &id, shape.expand().to_vec()).await?;
+    let mut json = Vec::with_capacity(found.value.stored.json.len());
+    shape.write(&found.value, &mut json)?;
     let response = with_position(StatusCode::OK, &found.epoch, found.seq);
-    Ok(with_record(response, &found.value))
+    Ok(with_record(response, &Stored { version: found.value.stored.version, json: json.into() }))
 }
 
 async fn create(
@@ -163,7 +144,7 @@ async fn create(
 async fn change(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    Target { entity, id }: Target,
+    Target { entity, id, .. }: Target,
     method: Method,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
@@ -181,7 +162,7 @@ async fn change(
 async fn delete(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    Target { entity, id }: Target,
+    Target { entity, id, .. }: Target,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let version = conditions::if_match(&headers)?;

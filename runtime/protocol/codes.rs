@@ -61,6 +61,7 @@ codes! {
     BadJson "BAD_JSON" Never "Send one JSON object."
     BadQuery "BAD_QUERY" Never "Correct the parameter that the detail names; GET /api/schema lists the fields."
     BadCursor "BAD_CURSOR" Never "Use `next` of the previous page unchanged and with the same sort, or start without a cursor."
+    QueryTooBroad "QUERY_TOO_BROAD" Never "Add the index that the detail names to the schema file, or narrow the query."
     BadHeader "BAD_HEADER" Never "Correct the header that the detail names, or leave it out."
     BodyTooLarge "BODY_TOO_LARGE" Never "Send a smaller body."
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" Never "Send Content-Type: application/json."

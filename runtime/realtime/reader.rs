@@ -9,10 +9,9 @@ use super::session::{Read, ReadAnswer};
 use crate::channels::Ring;
 use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
-use crate::schema::{Generation, Value};
+use crate::schema::Generation;
 use crate::store::{
-    At, ChangeOp, Column, Direction, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored,
-    Survey,
+    At, ChangeOp, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey,
 };
 
 /// Blocking reads of all connections together that may be under way.
@@ -78,7 +77,12 @@ impl Reader {
         self.blocking(move |store| match &scope {
             Scope::Record(entity, id) => {
                 let found = store.get(entity, id)?;
-                let listed = |stored: Stored| Listed { id: id.clone(), sort_values: Vec::new(), stored };
+                let listed = |stored: Stored| Listed {
+                    id: id.clone(),
+                    sort_values: Vec::new(),
+                    stored,
+                    expanded: Vec::new(),
+                };
                 let value = found.value.map(listed).into_iter().collect();
                 Ok(At {
                     epoch: found.epoch,
@@ -88,14 +92,10 @@ impl Reader {
                     value,
                 })
             }
-            Scope::Entity(entity) => store.list(&Query {
-                entity: entity.clone(),
-                generation,
-                filter: Vec::new(),
-                sort: vec![(Column::Id, Direction::Ascending)],
-                after: after.map(|id| (vec![Value::Text(id.as_str().to_owned())], id)),
-                limit,
-            }),
+            Scope::Entity(entity) => {
+                let after = after.map(|id| (Vec::new(), id));
+                store.list(&Query { after, ..Query::all(entity.clone(), generation, limit) })
+            }
         })
         .await
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::mutation::Mutation;
 use crate::ids::shown;
 use crate::protocol::Code;
-use crate::schema::{EntityName, IdKind};
-use crate::store::{CommitError, StoreError, Stored};
+use crate::schema::{Entity, EntityName, FieldIndex, IdKind};
+use crate::store::{Advice, CommitError, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,6 +67,12 @@ pub enum RepositoryError {
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
     MutationReused,
+    #[error("this would step over more than {rows} rows of {entity}; {}", how(index))]
+    TooBroad { entity: EntityName, rows: u64, index: Vec<Arc<str>> },
+    #[error(
+        "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"
+    )]
+    TooManyGroups { entity: EntityName },
     #[error("the schema changed while the request was on its way")]
     SchemaChanged,
     #[error("the server has more requests waiting than it takes")]
@@ -99,6 +105,8 @@ impl RepositoryError {
             RepositoryError::CascadeTooLarge { .. } => Code::CascadeTooLarge,
             RepositoryError::UnitTooLarge { .. } => Code::UnitTooLarge,
             RepositoryError::MutationReused => Code::IdempotencyMismatch,
+            RepositoryError::TooBroad { .. } => Code::QueryTooBroad,
+            RepositoryError::TooManyGroups { .. } => Code::BadQuery,
             RepositoryError::SchemaChanged => Code::SchemaChanged,
             RepositoryError::Overloaded => Code::Overloaded,
             RepositoryError::Closed => Code::ShuttingDown,
@@ -269,11 +277,36 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
     }
 }
 
+/// How to keep a read below the bound.
+fn how(index: &[Arc<str>]) -> String {
+    if index.is_empty() {
+        return "no further index would help: narrow it by filters or longer words".to_owned();
+    }
+    let fields: Vec<String> = index.iter().map(|field| format!("\"{field}\"")).collect();
+    format!("its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
+}
+
+/// Like `of_read`, with the names of the entity's fields. The schema may have changed since, and then some are gone.
+pub(super) fn of_list(failure: StoreError, entity: Option<&Arc<Entity>>) -> RepositoryError {
+    match (failure, entity) {
+        (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(fields) }, Some(entity)) => {
+            let name_of = |at: &FieldIndex| Some(entity.fields.get(at.0)?.name.clone());
+            let index = fields.iter().filter_map(name_of).collect();
+            RepositoryError::TooBroad { entity: name, rows, index }
+        }
+        (failure, _) => of_read(failure),
+    }
+}
+
 pub(super) fn of_read(failure: StoreError) -> RepositoryError {
     match failure {
         StoreError::Overloaded => RepositoryError::Overloaded,
         StoreError::UnknownEntity(name) => RepositoryError::UnknownEntity(name),
         StoreError::StaleGeneration => RepositoryError::SchemaChanged,
+        StoreError::TooBroad { entity, rows, .. } => {
+            RepositoryError::TooBroad { entity, rows, index: Vec::new() }
+        }
+        StoreError::TooManyGroups { entity } => RepositoryError::TooManyGroups { entity },
         StoreError::Storage(cause) => RepositoryError::Read(cause),
     }
 }

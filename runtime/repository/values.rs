@@ -11,7 +11,8 @@ use super::body::kind_of;
 use super::canonical::write_canonical;
 use super::suggest::suggestion;
 use crate::ids::{RecordId, Timestamp, shown};
-use crate::schema::{Field, FieldKind, IdKind, Schema, Value};
+use crate::schema::{Entity, Field, FieldKind, IdKind, OnDelete, Schema, Value};
+use crate::store::Column;
 
 /// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
 const MAX_INT: i64 = (1 << 53) - 1;
@@ -80,10 +81,27 @@ pub(super) fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault
     }
 }
 
-/// A value from a query string, for a filter: typed by the field, without its limits, since a value outside them
-/// simply matches nothing.
-pub fn value_from_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
-    let json = match &field.kind {
+/// A value from a query string, for a condition on a column: typed, without the field's limits, since a value outside
+/// them simply matches nothing.
+pub(super) fn value_of_column(
+    schema: &Schema,
+    entity: &Entity,
+    column: Column,
+    text: &str,
+) -> Result<Value, Fault> {
+    match column {
+        Column::Field(at) => value_from_text(schema, &entity.at(at).kind, text),
+        Column::Id => {
+            let own = FieldKind::Ref { entity: entity.name.clone(), on_delete: OnDelete::Restrict };
+            value_from_text(schema, &own, text)
+        }
+        Column::Version => value_from_text(schema, &FieldKind::Int { min: None, max: None }, text),
+        Column::CreatedAt | Column::UpdatedAt => moment(text).map(|time| Value::Int(time.0)),
+    }
+}
+
+fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, Fault> {
+    let json = match kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => {
             let wrong = |_| Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
             text.parse().map(Json::Number).map_err(wrong)?
@@ -96,7 +114,7 @@ pub fn value_from_text(schema: &Schema, field: &Field, text: &str) -> Result<Val
                 return Err(Fault::new("wrong_type", message));
             }
         },
-        FieldKind::Json => return Err(Fault::new("wrong_type", "is a json field and cannot be filtered by")),
+        FieldKind::Json => return Err(Fault::new("wrong_type", "is json, which cannot be compared")),
         FieldKind::Text { .. }
         | FieldKind::Enum { .. }
         | FieldKind::Date
@@ -104,7 +122,7 @@ pub fn value_from_text(schema: &Schema, field: &Field, text: &str) -> Result<Val
         | FieldKind::Uuid
         | FieldKind::Ref { .. } => Json::String(text.to_owned()),
     };
-    typed(schema, &field.kind, &json)
+    typed(schema, kind, &json)
 }
 
 /// A value that is to be stored, as text: for a json field JSON, otherwise as in a query string; within the field's limits.
@@ -114,7 +132,7 @@ pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value
             .map_err(|error| Fault::new("wrong_type", format!("must be JSON: {error}")))?;
         typed(schema, &field.kind, &json)?
     } else {
-        value_from_text(schema, field, text)?
+        value_from_text(schema, &field.kind, text)?
     };
     within_limits(&field.kind, &value)?;
     Ok(value)
@@ -136,7 +154,7 @@ fn expected(kind: &FieldKind) -> &'static str {
 }
 
 /// U+0000 ends a text in too many places on the way to be worth keeping.
-fn plain_text(text: &str) -> Result<Value, Fault> {
+pub(super) fn plain_text(text: &str) -> Result<Value, Fault> {
     if text.contains('\0') {
         return Err(Fault::new("bad_character", "holds the character U+0000, which cannot be stored"));
     }
@@ -216,6 +234,11 @@ fn date(text: &str) -> Result<Value, Fault> {
 
 /// Any offset comes in; UTC with milliseconds goes to the store, so that texts sort as times.
 fn datetime(text: &str) -> Result<Value, Fault> {
+    moment(text).map(|time| Value::Text(time.rfc3339()))
+}
+
+/// Finer parts than milliseconds are cut off, as they were from the values that are kept.
+fn moment(text: &str) -> Result<Timestamp, Fault> {
     let wrong = || {
         let like = "must be a datetime with an offset such as 2026-11-21T08:00:00Z";
         Fault::new("bad_datetime", format!("{like}, not `{}`", shown(text)))
@@ -226,7 +249,7 @@ fn datetime(text: &str) -> Result<Value, Fault> {
         return Err(wrong());
     }
     let millis = utc.unix_timestamp_nanos().div_euclid(1_000_000);
-    Ok(Value::Text(Timestamp(i64::try_from(millis).map_err(|_| wrong())?).rfc3339()))
+    i64::try_from(millis).map(Timestamp).map_err(|_| wrong())
 }
 
 fn id(kind: IdKind, text: &str) -> Result<Value, Fault> {

@@ -4,6 +4,7 @@
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
 pub mod migration;
+mod query;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use futures_util::future::BoxFuture;
 
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Value};
+
+pub use query::{
+    Advice, Column, Condition, Count, Counted, Direction, Expand, Listed, MOST_GROUPS, Query, Related, Test,
+};
 
 /// What a backend owes:
 ///
@@ -34,6 +39,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records of one entity, filtered, sorted and cut.
     fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError>;
+
+    /// How many records there are, all or those that meet conditions.
+    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError>;
 
     /// The log after `after`, at most about `limit`, never splitting a unit.
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
@@ -65,6 +73,21 @@ pub struct At<T> {
     pub floor: Seq,
     pub generation: Generation,
     pub value: T,
+}
+
+impl<T> At<T> {
+    /// Another value, true at the same position.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+        let At { epoch, seq, floor, generation, value } = self;
+        At { epoch, seq, floor, generation, value: change(value) }
+    }
+}
+
+impl<T> At<Option<T>> {
+    pub fn transpose(self) -> Option<At<T>> {
+        let At { epoch, seq, floor, generation, value } = self;
+        value.map(|value| At { epoch, seq, floor, generation, value })
+    }
 }
 
 /// What one request commits: all of it or nothing, one position range, one idempotency key.
@@ -230,49 +253,16 @@ pub enum StoreError {
     Overloaded,
     #[error("no entity `{0}`")]
     UnknownEntity(String),
+    /// The read was given up when it had stepped over so many rows.
+    #[error("more than {rows} rows of {entity} would be stepped over")]
+    TooBroad { entity: EntityName, rows: u64, advice: Advice },
+    #[error("more than {MOST_GROUPS} groups of {entity}")]
+    TooManyGroups { entity: EntityName },
     /// Made for another schema generation: ask again under the present one.
     #[error("the schema changed meanwhile")]
     StaleGeneration,
     #[error("storage: {0}")]
     Storage(String),
-}
-
-/// A list: records of `entity` that match every filter, in the order of `sort` and then of id.
-#[derive(Debug, Clone)]
-pub struct Query {
-    pub entity: EntityName,
-    /// Schema generation for which the columns are meant: a field's index means another field in the next.
-    pub generation: Generation,
-    pub filter: Vec<(Column, Value)>,
-    pub sort: Vec<(Column, Direction)>,
-    /// Start after the record with these sort values and this id.
-    pub after: Option<(Vec<Value>, RecordId)>,
-    pub limit: usize,
-}
-
-/// A field, or one of the columns that every entity has. In filters, cursors and `Listed::sort_values` an id is
-/// `Value::Text`, a version `Value::Int`, a time `Value::Int` in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Column {
-    Id,
-    Version,
-    CreatedAt,
-    UpdatedAt,
-    Field(FieldIndex),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    Ascending,
-    Descending,
-}
-
-/// One row of a list, with the values of the sort columns, from which the caller makes a cursor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listed {
-    pub id: RecordId,
-    pub sort_values: Vec<Value>,
-    pub stored: Stored,
 }
 
 /// Bounds of one page of the log: it ends with the unit that reaches one of them.

@@ -61,7 +61,7 @@ function follow(entity, rows, note, href) {
     while (again) {
       again = false;
       try {
-        const { items } = await api.list(entity.plural, { sort: '-created_at', limit: NEWEST });
+        const { items } = await api.list(entity.plural, { sort: '-id', limit: NEWEST });
         rows.replaceChildren(
           ...items.map((row) =>
             element('li', {}, element('a', { href: `${href}#${encodeURIComponent(row.id)}` }, nameOf(entity, row))),

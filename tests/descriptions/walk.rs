@@ -40,6 +40,7 @@ fn template(address: &str) -> String {
     let path = address.split('?').next().unwrap();
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
+        ["", "api", _, "count"] => path.to_owned(),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
@@ -169,6 +170,12 @@ async fn repetitions(walk: &mut Walk) {
 }
 
 async fn lists(walk: &mut Walk) {
+    for plural in PLURALS {
+        walk.step(&format!("GET /api/{plural}/count?version[gte]=1"), Value::Null, (200, "")).await;
+    }
+    walk.step("GET /api/tasks/count?group=status&priority[gte]=2", Value::Null, (200, "")).await;
+    walk.step("GET /api/tasks/count?limit=1", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /api/tasks?expand=project,owner&fields=title", Value::Null, (200, "")).await;
     for title in ["a", "b", "c"] {
         walk.step("POST /api/tasks?as=ada", json!({"title": title}), (201, "")).await;
     }

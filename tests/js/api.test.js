@@ -27,6 +27,32 @@ test('addresses: ids are encoded, a query is made of what is given, a name goes 
   );
 });
 
+test('operators, lists and null become the query string that the server reads', async () => {
+  const { w, api } = open();
+  w.respond = () => reply(200, {});
+  await api.list('tasks', {
+    status: 'open',
+    due: null,
+    priority: { gte: 3, lt: undefined },
+    title: { in: ['a,b', 'c\\d', ''], contains: 'x y' },
+    sort: ['-priority', 'title'],
+    fields: ['title'],
+    expand: ['project', 'project.owner'],
+    search: 'two words',
+  });
+  await api.get('tasks', '1', { expand: ['project'], fields: undefined });
+  await api.count('tasks', { group: 'status', owner: { null: false } });
+  assert.deepEqual(
+    w.requests.map(({ url }) => decodeURIComponent(url.href.replace('http://test.local/api/', ''))),
+    [
+      'tasks?status=open&due[null]=true&priority[gte]=3&title[in]=a\\,b,c\\\\d,&title[contains]=x+y' +
+        '&sort=-priority,title&fields=title&expand=project,project.owner&search=two+words',
+      'tasks/1?expand=project',
+      'tasks/count?group=status&owner[null]=false',
+    ],
+  );
+});
+
 test('a history is asked for page by page', async () => {
   const { w, api } = open();
   const page = { items: [{ seq: 7, op: 'delete', version: 2 }], next: 'c', epoch: 'e', seq: 9 };

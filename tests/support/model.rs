@@ -16,8 +16,9 @@ use tidewire::schema::{
     Entity, EntityName, FieldIndex, FieldKind, Generation, History, OnDelete, Record, Schema, Value,
 };
 use tidewire::store::{
-    At, Change, ChangeOp, Column, CommitBatch, CommitError, Direction, Idempotency, Listed, LogLimit,
-    LogPage, Op, OpResult, OpStatus, Outcome, Past, Query, Scope, Store, StoreError, Stored, Survey, Unit,
+    At, Change, ChangeOp, Column, CommitBatch, CommitError, Condition, Count, Counted, Direction, Expand,
+    Idempotency, Listed, LogLimit, LogPage, MOST_GROUPS, Op, OpResult, OpStatus, Outcome, Past, Query,
+    Related, Scope, Store, StoreError, Stored, Survey, Test, Unit,
 };
 use tokio::sync::mpsc;
 
@@ -70,6 +71,20 @@ impl MemoryStore {
 
     fn entity(&self, name: &str) -> Result<&Arc<Entity>, StoreError> {
         self.schema.entity(name).ok_or_else(|| StoreError::UnknownEntity(name.to_owned()))
+    }
+
+    fn related(
+        &self,
+        state: &State,
+        entity: &Entity,
+        record: &Record,
+        expand: &Expand,
+    ) -> Option<Arc<Related>> {
+        let Value::Text(id) = &record.values[expand.field.0] else { return None };
+        let target = self.schema.target(entity.at(expand.field)).unwrap();
+        let found = &state.records[&(target.name.clone(), RecordId::stored(id))];
+        let expanded = expand.then.iter().map(|then| self.related(state, target, found, then)).collect();
+        Some(Arc::new(Related { stored: stored(found, target), expanded }))
     }
 
     fn at<T>(&self, state: &State, value: T) -> At<T> {
@@ -125,7 +140,7 @@ impl Store for MemoryStore {
             .iter()
             .filter(|((name, _), _)| *name == entity.name)
             .map(|(_, record)| record)
-            .filter(|record| query.filter.iter().all(|(column, wanted)| value(record, *column) == *wanted))
+            .filter(|record| meets(entity, record, &query.filter, &query.search))
             .map(|record| ((sort_values(record), record.id.clone()), record))
             .filter(|(key, _)| query.after.as_ref().is_none_or(|mark| order(key, mark) == Ordering::Greater))
             .collect();
@@ -135,8 +150,36 @@ impl Store for MemoryStore {
             id,
             sort_values,
             stored: stored(record, entity),
+            expanded: query
+                .expand
+                .iter()
+                .map(|expand| self.related(&state, entity, record, expand))
+                .collect(),
         });
         Ok(self.at(&state, listed.collect()))
+    }
+
+    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
+        let entity = self.entity(&count.entity)?;
+        let state = self.state.lock().unwrap();
+        let of_entity = state.records.iter().filter(|((name, _), _)| *name == entity.name);
+        let found: Vec<&Record> = of_entity
+            .map(|(_, record)| record)
+            .filter(|record| meets(entity, record, &count.filter, &count.search))
+            .collect();
+        let mut groups: Vec<(Value, u64)> = Vec::new();
+        for record in count.group.iter().flat_map(|_| &found) {
+            let value = value(record, count.group.unwrap());
+            match groups.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, count)) => *count += 1,
+                None => groups.push((value, 1)),
+            }
+        }
+        if groups.len() > MOST_GROUPS {
+            return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
+        }
+        groups.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| compare(&left.0, &right.0)));
+        Ok(self.at(&state, Counted { count: found.len() as u64, groups }))
     }
 
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
@@ -627,6 +670,62 @@ fn value(record: &Record, column: Column) -> Value {
     }
 }
 
+fn meets(entity: &Entity, record: &Record, filter: &[Condition], search: &[String]) -> bool {
+    let texts = entity.fields.iter().zip(&record.values).filter(|(field, _)| field.search);
+    let texts: Vec<Vec<String>> = texts
+        .filter_map(|(_, value)| if let Value::Text(text) = value { Some(tokens(text)) } else { None })
+        .collect();
+    filter.iter().all(|condition| passes(&value(record, condition.column), &condition.test))
+        && search.iter().all(|word| texts.iter().any(|text| holds(text, &tokens(word))))
+}
+
+/// What is null answers one question only.
+fn passes(value: &Value, test: &Test) -> bool {
+    if let Test::Null(wanted) = test {
+        return value.is_null() == *wanted;
+    }
+    if value.is_null() {
+        return false;
+    }
+    let text = || if let Value::Text(text) = value { text.as_str() } else { panic!("no text: {value:?}") };
+    match test {
+        Test::Eq(other) => compare(value, other).is_eq(),
+        Test::Ne(other) => compare(value, other).is_ne(),
+        Test::Lt(other) => compare(value, other).is_lt(),
+        Test::Lte(other) => compare(value, other).is_le(),
+        Test::Gt(other) => compare(value, other).is_gt(),
+        Test::Gte(other) => compare(value, other).is_ge(),
+        Test::In(others) => others.iter().any(|other| compare(value, other).is_eq()),
+        Test::Contains(part) => text().contains(part.as_str()),
+        Test::Starts(part) => text().starts_with(part.as_str()),
+        Test::Null(_) => unreachable!("answered above"),
+    }
+}
+
+/// Words in small letters without accents, as far as the stories use any.
+fn tokens(text: &str) -> Vec<String> {
+    let plain = |letter: char| match letter {
+        '\u{e9}' | '\u{e8}' | '\u{c9}' => 'e',
+        '\u{e4}' | '\u{c4}' => 'a',
+        other => other,
+    };
+    // An accent of its own belongs to the letter before it.
+    let letters = text.chars().filter(|letter| *letter != '\u{301}');
+    let plain: String = letters.map(plain).collect::<String>().to_lowercase();
+    plain
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|t| !t.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether the words stand in the text one after the other, the last one at least begun.
+fn holds(text: &[String], words: &[String]) -> bool {
+    let Some((last, before)) = words.split_last() else { return false };
+    text.windows(words.len())
+        .any(|window| window[..before.len()] == *before && window[before.len()].starts_with(last.as_str()))
+}
+
 /// No negative zero is kept.
 fn settled(value: &Value) -> Value {
     if *value == Value::Float(0.0) { Value::Float(0.0) } else { value.clone() }
@@ -640,7 +739,7 @@ fn compare(left: &Value, right: &Value) -> Ordering {
         (_, Value::Null) => Ordering::Greater,
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
         (Value::Int(left), Value::Int(right)) => left.cmp(right),
-        (Value::Float(left), Value::Float(right)) => left.total_cmp(right),
+        (Value::Float(left), Value::Float(right)) => left.partial_cmp(right).unwrap(),
         (Value::Text(left) | Value::Json(left), Value::Text(right) | Value::Json(right)) => left.cmp(right),
         _ => panic!("{left:?} and {right:?} are of two types"),
     }

@@ -14,8 +14,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::Generation;
 use tidewire::store::{
-    At, CommitError, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past, Query, Scope, Store,
-    StoreError, Stored, Survey, Unit,
+    At, CommitError, Count, Counted, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past, Query,
+    Scope, Store, StoreError, Stored, Survey, Unit,
 };
 
 use super::entities;
@@ -74,6 +74,10 @@ impl Store for Puppet {
     }
 
     fn list(&self, _: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+        Err(StoreError::Storage("secret detail".to_owned()))
+    }
+
+    fn count(&self, _: &Count) -> Result<At<Counted>, StoreError> {
         Err(StoreError::Storage("secret detail".to_owned()))
     }
 

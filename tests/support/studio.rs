@@ -24,6 +24,10 @@ pub(crate) fn unique(field: Field) -> Field {
     Field { unique: true, ..field }
 }
 
+pub(crate) fn searched(field: Field) -> Field {
+    Field { search: true, ..field }
+}
+
 pub(crate) fn text() -> FieldKind {
     FieldKind::Text { min: None, max: None, pattern: None }
 }
@@ -56,7 +60,7 @@ pub(crate) fn schema() -> Schema {
             "Task",
             "tasks",
             vec![
-                field("title", text()),
+                searched(field("title", text())),
                 field("priority", FieldKind::Int { min: None, max: None }),
                 field("score", FieldKind::Float { min: None, max: None }),
                 field("done", FieldKind::Bool),
@@ -69,7 +73,7 @@ pub(crate) fn schema() -> Schema {
         )
     };
     Schema::new([
-        entity("User", "users", vec![field("name", text())]),
+        entity("User", "users", vec![searched(field("name", text()))]),
         entity("Project", "projects", vec![unique(field("code", text()))]),
         task,
         entity("Invoice", "invoices", vec![field("task", refers("Task", OnDelete::Restrict))]),

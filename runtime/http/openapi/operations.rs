@@ -56,6 +56,8 @@ const SENT: &[Code] =
     &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
 
 const LIST: &[Code] = &[Code::BadCursor];
+/// Codes of what may step over too much, or show too much.
+const BROAD: &[Code] = &[Code::QueryTooBroad];
 const ONE: &[Code] = &[Code::NotFound];
 const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference];
 const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
@@ -98,7 +100,7 @@ impl Describer<'_> {
             parameters: self.list_parameters(entity),
             body: None,
             answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
-            codes: &[ANY, CALLED, LIST],
+            codes: &[ANY, CALLED, LIST, BROAD],
         });
         let create = self.plan(Plan {
             id: format!("create{name}"),
@@ -116,7 +118,7 @@ impl Describer<'_> {
             parameters: self.count_parameters(entity),
             body: None,
             answers: vec![answers::ok(self.shared_ref("Count"), &[answers::SEQ])],
-            codes: &[ANY, CALLED],
+            codes: &[ANY, CALLED, BROAD],
         });
         [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
     }
@@ -131,7 +133,7 @@ impl Describer<'_> {
             parameters: self.read_parameters(entity),
             body: None,
             answers: vec![answers::ok(self.seen(entity), &[answers::SEQ, answers::ETAG])],
-            codes: &[ANY, CALLED, ONE],
+            codes: &[ANY, CALLED, ONE, BROAD],
         });
         let mut change = |id: &str, summary: &str, suffix: &str| {
             self.plan(Plan {

@@ -391,7 +391,11 @@ impl Session {
         let Some(subscription) = self.slots[usize::from(slot)].take() else { return };
         let (code, text) = match error {
             StoreError::Overloaded => (Code::Overloaded, "too many reads are waiting; subscribe again later"),
-            StoreError::UnknownEntity(_) | StoreError::StaleGeneration | StoreError::Storage(_) => {
+            StoreError::UnknownEntity(_)
+            | StoreError::StaleGeneration
+            | StoreError::TooBroad { .. }
+            | StoreError::TooManyGroups { .. }
+            | StoreError::Storage(_) => {
                 (Code::StorageError, "the records could not be read; subscribe again later")
             }
         };
@@ -407,7 +411,10 @@ impl Session {
             StoreError::Overloaded | StoreError::StaleGeneration => {
                 self.retry_at = Some(now.instant + RETRY);
             }
-            StoreError::UnknownEntity(_) | StoreError::Storage(_) => self.close(CloseCode::Internal, effects),
+            StoreError::UnknownEntity(_)
+            | StoreError::TooBroad { .. }
+            | StoreError::TooManyGroups { .. }
+            | StoreError::Storage(_) => self.close(CloseCode::Internal, effects),
         }
     }
 

@@ -15,7 +15,7 @@ use super::lookups::{self, Reach};
 use super::propagation::{self, Drafts};
 use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
-use super::{Fault, log};
+use super::{Fault, log, search};
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Record, Value};
@@ -179,6 +179,7 @@ impl<'a> Work<'a> {
         let inserted = insert.raw_execute();
         drop(insert);
         self.written(at, table, &record, inserted)?;
+        search::add(self.ground.conn, table, &record)?;
         self.log(
             table,
             &record.id,
@@ -292,6 +293,7 @@ impl<'a> Work<'a> {
         self.reserve(before.len() + after.len())?;
         let updated = self.update_row(table, &new, &changed);
         self.written(at, table, &new, updated)?;
+        search::change(self.ground.conn, table, &new, &changed)?;
         let images = Images {
             before: Some(before),
             after: Some(after.clone()),
@@ -319,6 +321,7 @@ impl<'a> Work<'a> {
         self.reserve(before.len())?;
         self.ground.conn.prepare_cached(&table.delete)?.execute([record.id.as_str()])?;
         self.wrote = true;
+        search::remove(self.ground.conn, table, &record.id)?;
         self.log(table, &record.id, ChangeOp::Delete, Images { before: Some(before), ..Images::default() });
         log::bury(self.ground.conn, &table.entity.name, &record.id, record.version, self.head())?;
         Ok(())

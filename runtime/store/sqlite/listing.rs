@@ -1,44 +1,112 @@
-//! A `Query` as SQL. Names come from the schema and are quoted, values are bound.
+//! A `Query` or a `Count` as SQL. Names come from the schema and are quoted, values are bound, so one shape of a query is
+//! one text, which the connections keep prepared.
 //!
 //! Knows nothing of connections.
 
 use super::tables::Table;
 use crate::schema::Value;
-use crate::store::{Column, Direction, Query, StoreError};
+use crate::store::{Column, Condition, Count, Direction, MOST_GROUPS, Query, StoreError, Test};
 
-/// A statement that yields `Table::columns`, and what it binds.
+/// A statement and what it binds.
+#[derive(Debug)]
 pub(super) struct Listing {
     pub(super) sql: String,
     pub(super) values: Vec<Value>,
 }
 
-pub(super) fn write(table: &Table, query: &Query) -> Result<Listing, StoreError> {
-    let mut listing =
-        Listing { sql: format!("SELECT {} FROM {} WHERE 1", table.columns, table.name), values: Vec::new() };
-    for (column, value) in &query.filter {
-        listing.filter(&name(table, *column)?, value);
+/// The order of a list, with an end: id, after which no two records are equal.
+type Order = Vec<(Column, Direction)>;
+
+/// The statements of a list. Each yields `Table::columns` and takes the limit as its last value, which the caller adds:
+/// what the statements before left of the query's. All rows of one come before all rows of the next.
+pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<Listing>, StoreError> {
+    let order = order(query);
+    stretches(query, &order)?
+        .into_iter()
+        .map(|stretch| {
+            let mut listing = Listing::start(table, &table.columns, &query.search, scan_rows)?;
+            for condition in query.filter.iter().chain(&stretch.conditions) {
+                listing.condition(table, condition)?;
+            }
+            listing.order(table, &order[stretch.fixed..])?;
+            listing.sql += &format!(" LIMIT ?{}", listing.values.len() + 1);
+            Ok(listing)
+        })
+        .collect()
+}
+
+/// One row with the number of records; with a group one row for each value and its number, and at most one row too many.
+pub(super) fn count(table: &Table, count: &Count, scan_rows: u64) -> Result<Listing, StoreError> {
+    let group = count.group.map(|column| name(table, column)).transpose()?;
+    let columns = group.as_ref().map_or_else(|| "count(*)".to_owned(), |group| format!("{group}, count(*)"));
+    let mut listing = Listing::start(table, &columns, &count.search, scan_rows)?;
+    for condition in &count.filter {
+        listing.condition(table, condition)?;
     }
-    let order = order(table, query)?;
-    if let Some((values, id)) = &query.after {
-        if values.len() != query.sort.len() {
-            return Err(StoreError::Storage("a cursor has one value for each sort column".to_owned()));
-        }
-        let id = Value::Text(id.as_str().to_owned());
-        let marks: Vec<&Value> = values.iter().chain([&id]).collect();
-        listing.after(&order, &marks);
+    if let Some(group) = group {
+        listing.sql += &format!(" GROUP BY {group} ORDER BY 2 DESC, 1 LIMIT {}", MOST_GROUPS + 1);
     }
-    let terms: Vec<String> =
-        order.iter().map(|(column, direction)| format!("{column} {}", word(*direction))).collect();
-    let limit = listing.bind(&Value::Int(i64::try_from(query.limit).unwrap_or(i64::MAX)));
-    listing.sql += &format!(" ORDER BY {} LIMIT {limit}", terms.join(", "));
     Ok(listing)
 }
 
-/// The sort columns, then the id, in the direction of the last of them: an order in which no two records are equal.
-fn order(table: &Table, query: &Query) -> Result<Vec<(String, Direction)>, StoreError> {
+/// The sort columns, then the id, in the direction of the last of them: an index over the columns ends with the id
+/// and can be walked in that order. What follows an id decides nothing.
+fn order(query: &Query) -> Order {
     let last = query.sort.last().map_or(Direction::Ascending, |(_, direction)| *direction);
-    let columns = query.sort.iter().copied().chain([(Column::Id, last)]);
-    columns.map(|(column, direction)| Ok((name(table, column)?, direction))).collect()
+    let mut order: Order = query.sort.iter().copied().chain([(Column::Id, last)]).collect();
+    let end = order.iter().position(|(column, _)| *column == Column::Id).map_or(order.len(), |at| at + 1);
+    order.truncate(end);
+    order
+}
+
+/// A part of the order in which the first `fixed` columns have one value each.
+struct Stretch {
+    conditions: Vec<Condition>,
+    fixed: usize,
+}
+
+/// The stretches behind the mark, nearest first: those equal to it in all columns but the last and behind it there, then
+/// in all but the last two, and so on. Each is one range of an index that fits the order, so a page costs the same
+/// wherever it lies, among many equal values too; one condition with alternatives would read the list from its beginning.
+fn stretches(query: &Query, order: &Order) -> Result<Vec<Stretch>, StoreError> {
+    let Some((values, id)) = &query.after else {
+        return Ok(vec![Stretch { conditions: Vec::new(), fixed: 0 }]);
+    };
+    if values.len() != query.sort.len() {
+        return Err(StoreError::Storage("a cursor has one value for each sort column".to_owned()));
+    }
+    let id = Value::Text(id.as_str().to_owned());
+    let marks: Vec<&Value> = values.iter().chain([&id]).take(order.len()).collect();
+    let mut stretches = Vec::new();
+    for (fixed, ((column, direction), mark)) in order.iter().zip(&marks).enumerate().rev() {
+        let equal = order.iter().zip(&marks).take(fixed);
+        let equal: Vec<Condition> =
+            equal.map(|((column, _), mark)| Condition::new(*column, equal_to(mark))).collect();
+        for test in behind(*column, *direction, mark) {
+            // Where the column itself is one value, it takes no part in the order any more.
+            let fixed = if test == Test::Null(true) { fixed + 1 } else { fixed };
+            let conditions = equal.iter().cloned().chain([Condition::new(*column, test)]).collect();
+            stretches.push(Stretch { conditions, fixed });
+        }
+    }
+    Ok(stretches)
+}
+
+fn equal_to(mark: &Value) -> Test {
+    if mark.is_null() { Test::Null(true) } else { Test::Eq(mark.clone()) }
+}
+
+/// What lies behind the mark in one column, nearest first. Null is less than every value, so it is first in ascending
+/// order and last in descending.
+fn behind(column: Column, direction: Direction, mark: &Value) -> Vec<Test> {
+    let nullable = matches!(column, Column::Field(_));
+    match (direction, mark.is_null()) {
+        (Direction::Ascending, true) => vec![Test::Null(false)],
+        (Direction::Ascending, false) => vec![Test::Gt(mark.clone())],
+        (Direction::Descending, true) => Vec::new(),
+        (Direction::Descending, false) if nullable => vec![Test::Lt(mark.clone()), Test::Null(true)],
+        (Direction::Descending, false) => vec![Test::Lt(mark.clone())],
+    }
 }
 
 fn name(table: &Table, column: Column) -> Result<String, StoreError> {
@@ -46,62 +114,241 @@ fn name(table: &Table, column: Column) -> Result<String, StoreError> {
     table.column(column).ok_or_else(unknown)
 }
 
-fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ascending => "ASC",
-        Direction::Descending => "DESC",
-    }
-}
-
 impl Listing {
-    fn bind(&mut self, value: &Value) -> String {
-        self.values.push(value.clone());
+    /// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
+    /// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
+    /// know how few records hold a word.
+    fn start(table: &Table, columns: &str, search: &[String], scan_rows: u64) -> Result<Listing, StoreError> {
+        let mut listing = Listing { sql: format!("SELECT {columns} FROM "), values: Vec::new() };
+        let rows = Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX));
+        if search.is_empty() {
+            let rows = listing.bind(rows);
+            listing.sql += &format!("{} WHERE scanned({rows})", table.name);
+            return Ok(listing);
+        }
+        let Some(found) = &table.search else {
+            return Err(StoreError::Storage(format!("{} has no searched field", table.entity.name)));
+        };
+        let (words, rows) = (listing.bind(Value::Text(found.expression(search))), listing.bind(rows));
+        listing.sql += &format!(
+            r#"({} MATCH {words} AND scanned({rows})) CROSS JOIN {} WHERE "id" = "_record""#,
+            found.select, table.name
+        );
+        Ok(listing)
+    }
+
+    fn bind(&mut self, value: Value) -> String {
+        self.values.push(value);
         format!("?{}", self.values.len())
     }
 
-    fn filter(&mut self, column: &str, value: &Value) {
-        if value.is_null() {
-            self.sql += &format!(" AND {column} IS NULL");
-        } else {
-            let place = self.bind(value);
-            self.sql += &format!(" AND {column} = {place}");
+    fn condition(&mut self, table: &Table, condition: &Condition) -> Result<(), StoreError> {
+        let column = name(table, condition.column)?;
+        let term = match &condition.test {
+            Test::Eq(value) => self.compare(&column, "=", value),
+            Test::Ne(value) => self.compare(&column, "<>", value),
+            Test::Lt(value) => self.compare(&column, "<", value),
+            Test::Lte(value) => self.compare(&column, "<=", value),
+            Test::Gt(value) => self.compare(&column, ">", value),
+            Test::Gte(value) => self.compare(&column, ">=", value),
+            Test::In(values) => self.one_of(&column, values),
+            Test::Contains(text) => format!("instr({column}, {}) > 0", self.bind(Value::Text(text.clone()))),
+            Test::Starts(text) => self.starts(&column, text),
+            Test::Null(true) => format!("{column} IS NULL"),
+            Test::Null(false) => format!("{column} IS NOT NULL"),
+        };
+        self.sql += &format!(" AND {term}");
+        Ok(())
+    }
+
+    fn compare(&mut self, column: &str, operator: &str, value: &Value) -> String {
+        format!("{column} {operator} {}", self.bind(value.clone()))
+    }
+
+    /// Filled up to a power of two with its last value: few shapes, whatever the number of values.
+    fn one_of(&mut self, column: &str, values: &[Value]) -> String {
+        let Some(last) = values.last() else { return "0".to_owned() };
+        let wanted = values.len().next_power_of_two();
+        let filled = values.iter().chain(std::iter::repeat(last)).take(wanted);
+        let places: Vec<String> = filled.map(|value| self.bind(value.clone())).collect();
+        format!("{column} IN ({})", places.join(", "))
+    }
+
+    /// A range, which an index can serve. Texts are compared byte by byte, and that order is the order of code points.
+    fn starts(&mut self, column: &str, text: &str) -> String {
+        let from = self.compare(column, ">=", &Value::Text(text.to_owned()));
+        match successor(text) {
+            Some(end) => format!("{from} AND {}", self.compare(column, "<", &Value::Text(end))),
+            None => from,
         }
     }
 
-    /// The records behind the mark: those behind it in the first column, or equal there and behind it in the second,
-    /// and so on. A condition that no record can meet is left out.
-    fn after(&mut self, order: &[(String, Direction)], marks: &[&Value]) {
-        let mut equal = String::new();
-        let mut either = Vec::new();
-        for ((column, direction), mark) in order.iter().zip(marks) {
-            let place = self.bind(mark);
-            if let Some(behind) = behind(column, *direction, mark, &place) {
-                either.push(format!("({equal}{behind})"));
-            }
-            equal += &format!("{column} IS {place} AND ");
+    fn order(&mut self, table: &Table, order: &[(Column, Direction)]) -> Result<(), StoreError> {
+        for (place, (column, direction)) in order.iter().enumerate() {
+            let before = if place == 0 { " ORDER BY" } else { "," };
+            let word = match direction {
+                Direction::Ascending => "ASC",
+                Direction::Descending => "DESC",
+            };
+            self.sql += &format!("{before} {} {word}", name(table, *column)?);
         }
-        self.seek(order, marks);
-        self.sql += &format!(" AND ({})", either.join(" OR "));
-    }
-
-    /// Says once more, of the first column alone, where the records behind the mark begin: an index can use that, but
-    /// not the alternatives.
-    fn seek(&mut self, order: &[(String, Direction)], marks: &[&Value]) {
-        let (Some((column, direction)), Some(mark)) = (order.first(), marks.first()) else { return };
-        if *direction == Direction::Ascending && !mark.is_null() {
-            let place = self.bind(mark);
-            self.sql += &format!(" AND {column} >= {place}");
-        }
+        Ok(())
     }
 }
 
-/// Strictly behind the mark in one column. Null is less than every value, so it is first in ascending order and last
-/// in descending.
-fn behind(column: &str, direction: Direction, mark: &Value, place: &str) -> Option<String> {
-    match (direction, mark.is_null()) {
-        (Direction::Ascending, true) => Some(format!("{column} IS NOT NULL")),
-        (Direction::Ascending, false) => Some(format!("{column} > {place}")),
-        (Direction::Descending, true) => None,
-        (Direction::Descending, false) => Some(format!("({column} < {place} OR {column} IS NULL)")),
+/// The least text that is greater than every text that begins with `prefix`; `None` if there is none.
+fn successor(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        // There are no characters between the two; they are reserved for surrogates.
+        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, params_from_iter};
+
+    use super::*;
+    use crate::schema::{Entity, Field, FieldIndex, FieldKind, Generation, Schema};
+    use crate::store::sqlite::breadth;
+    use crate::store::sqlite::rows::Sql;
+    use crate::store::sqlite::tables::{Catalog, create_table, indexes};
+
+    const STATUS: Column = Column::Field(FieldIndex(0));
+    const DUE: Column = Column::Field(FieldIndex(1));
+    const RANK: Column = Column::Field(FieldIndex(2));
+
+    /// `tasks` with an index over status and due, and the catalog.
+    fn database() -> (Connection, Catalog) {
+        let text = || FieldKind::Text { min: None, max: None, pattern: None };
+        let rank = Field::new("rank", FieldKind::Int { min: None, max: None });
+        let fields = vec![Field::new("status", text()), Field::new("due", FieldKind::Date), rank];
+        let task = Entity {
+            indexes: vec![vec![FieldIndex(0), FieldIndex(1)]],
+            ..Entity::new("Task", "tasks", fields)
+        };
+        let schema = Schema::new([task]);
+        let conn = Connection::open_in_memory().unwrap();
+        breadth::prepare(&conn).unwrap();
+        let task = schema.entity("Task").unwrap();
+        conn.execute_batch(&create_table(task)).unwrap();
+        indexes(task).iter().for_each(|index| conn.execute_batch(&index.create).unwrap());
+        let catalog = Catalog::of(&schema);
+        (conn, catalog)
+    }
+
+    /// How SQLite means to run each statement of a list.
+    fn plans(conn: &Connection, catalog: &Catalog, query: &Query) -> Vec<String> {
+        let listings = list(catalog.table("Task").unwrap(), query, 100).unwrap();
+        let plan = |mut listing: Listing| {
+            listing.values.push(Value::Int(10));
+            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", listing.sql)).unwrap();
+            let values = params_from_iter(listing.values.iter().map(Sql));
+            let steps = statement.query_map(values, |row| row.get::<_, String>(3)).unwrap();
+            steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+        };
+        listings.into_iter().map(plan).collect()
+    }
+
+    fn open_by_due(direction: Direction) -> Query {
+        let open = Condition::new(STATUS, Test::Eq(Value::Text("open".to_owned())));
+        Query { filter: vec![open], sort: vec![(DUE, direction)], ..Query::all("Task", Generation(1), 10) }
+    }
+
+    #[test]
+    fn equality_and_sort_use_the_index_and_nothing_is_sorted() {
+        let (conn, catalog) = database();
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let plans = plans(&conn, &catalog, &open_by_due(direction));
+            assert_eq!(plans, ["SEARCH tasks USING INDEX tasks:status,due (status=?)"]);
+        }
+    }
+
+    #[test]
+    fn a_later_page_begins_at_its_place_in_the_index() {
+        let (conn, catalog) = database();
+        let mark = |value: Value| Some((vec![value], crate::ids::RecordId::stored("a")));
+        let index = "SEARCH tasks USING INDEX tasks:status,due";
+        let day = Value::Text("2026-11-21".to_owned());
+
+        let query = Query { after: mark(day.clone()), ..open_by_due(Direction::Ascending) };
+        let expected =
+            [format!("{index} (status=? AND due=? AND id>?)"), format!("{index} (status=? AND due>?)")];
+        assert_eq!(plans(&conn, &catalog, &query), expected);
+
+        let query = Query { after: mark(day), ..open_by_due(Direction::Descending) };
+        let expected = [
+            format!("{index} (status=? AND due=? AND id<?)"),
+            format!("{index} (status=? AND due<?)"),
+            format!("{index} (status=? AND due=?)"),
+        ];
+        assert_eq!(plans(&conn, &catalog, &query), expected);
+
+        let query = Query { after: mark(Value::Null), ..open_by_due(Direction::Ascending) };
+        let expected =
+            [format!("{index} (status=? AND due=? AND id>?)"), format!("{index} (status=? AND due>?)")];
+        assert_eq!(plans(&conn, &catalog, &query), expected);
+
+        let by_id = Query {
+            after: Some((vec![], crate::ids::RecordId::stored("a"))),
+            ..Query::all("Task", Generation(1), 10)
+        };
+        assert_eq!(plans(&conn, &catalog, &by_id), ["SEARCH tasks USING PRIMARY KEY (id>?)"]);
+    }
+
+    #[test]
+    fn a_prefix_is_a_range_of_the_index() {
+        let (conn, catalog) = database();
+        let filter = vec![Condition::new(STATUS, Test::Starts("op".to_owned()))];
+        let plans = plans(
+            &conn,
+            &catalog,
+            &Query {
+                filter,
+                sort: vec![(RANK, Direction::Ascending)],
+                ..Query::all("Task", Generation(1), 10)
+            },
+        );
+        assert!(
+            plans[0].starts_with("SEARCH tasks USING INDEX tasks:status,due (status>? AND status<?)"),
+            "{plans:?}"
+        );
+    }
+
+    #[test]
+    fn what_follows_every_text_with_a_prefix() {
+        for (prefix, expected) in [
+            ("a", Some("b")),
+            ("az", Some("a{")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("\u{7f}", Some("\u{80}")),
+            ("\u{10ffff}\u{10ffff}", None),
+            ("", None),
+        ] {
+            assert_eq!(successor(prefix).as_deref(), expected, "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn the_shape_depends_on_no_value() {
+        let (_, catalog) = database();
+        let table = catalog.table("Task").unwrap();
+        let shape = |texts: &[&str]| {
+            let values = texts.iter().map(|text| Value::Text((*text).to_owned())).collect();
+            let query = Query {
+                filter: vec![Condition::new(STATUS, Test::In(values))],
+                ..Query::all("Task", Generation(1), 10)
+            };
+            list(table, &query, 100).unwrap().remove(0).sql
+        };
+        assert_eq!(shape(&["a", "b", "' OR 1 --"]), shape(&["a", "b", "c", "d"]));
+        assert!(!shape(&["' OR 1 --"]).contains("OR 1"));
     }
 }

@@ -3,10 +3,12 @@
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
 mod apply;
+mod breadth;
 mod cascade;
 mod committer;
 mod counts;
 mod evolution;
+mod expansion;
 mod export;
 mod group;
 mod history;
@@ -21,6 +23,7 @@ mod open;
 mod propagation;
 mod read;
 mod rows;
+mod search;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -49,8 +52,8 @@ use crate::metrics::{Bound, StoreMetrics};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing};
 use crate::store::{
-    At, CommitBatch, CommitError, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope, Store, StoreError,
-    Stored, Survey, Unit,
+    At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope,
+    Store, StoreError, Stored, Survey, Unit,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -145,7 +148,7 @@ impl SqliteStore {
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish, metrics.clone());
-        let reader = Reader::new(pool, config.read_wait, shape, start.epoch, start.ended);
+        let reader = Reader::new(pool, config, shape, start.epoch, start.ended);
         let store = Arc::new(SqliteStore { queue, reader, metrics, committer: Mutex::new(Some(committer)) });
         Ok(Opened { store, batches, generation: start.generation, report })
     }
@@ -240,6 +243,10 @@ impl Store for SqliteStore {
 
     fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
         self.counted(self.reader.list(query))
+    }
+
+    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
+        self.counted(self.reader.count(count))
     }
 
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {

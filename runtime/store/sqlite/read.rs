@@ -12,15 +12,21 @@ use parking_lot::RwLock;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
+use super::breadth;
 use super::counts::Counts;
+use super::expansion;
 use super::images::stored;
-use super::listing;
+use super::listing::{self, Listing};
 use super::log;
-use super::rows::{Sql, column_value, read_record, signed, unsigned};
+use super::rows::{Sql, column_value, read_column, read_record, signed, unsigned};
 use super::tables::{Catalog, Table};
+use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
-use crate::schema::Generation;
-use crate::store::{At, Listed, LogLimit, LogPage, Past, Query, Scope, StoreError, Stored, Survey};
+use crate::schema::{Generation, Record, Value};
+use crate::store::{
+    Advice, At, Column, Count, Counted, Listed, LogLimit, LogPage, MOST_GROUPS, Past, Query, Related, Scope,
+    StoreError, Stored, Survey,
+};
 
 /// `Survey` counts no further.
 const COUNTED: u64 = 1_000_000;
@@ -29,6 +35,8 @@ pub(super) struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
     /// How long a read waits for a connection.
     wait: Duration,
+    /// How many rows a list or a count may step over.
+    scan_rows: u64,
     /// Held for reading as long as a read takes, for writing while a change of it is committed.
     shape: Arc<RwLock<Shape>>,
     epoch: Epoch,
@@ -52,6 +60,11 @@ impl Shape {
         Shape { catalog, generation, counts: Counts::default() }
     }
 
+    /// For columns that were named under this generation.
+    fn table_at(&self, generation: Generation, entity: &str) -> Result<&Table, StoreError> {
+        if generation == self.generation { self.table(entity) } else { Err(StoreError::StaleGeneration) }
+    }
+
     fn table(&self, entity: &str) -> Result<&Table, StoreError> {
         self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
     }
@@ -62,46 +75,83 @@ type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
 impl Reader {
     pub(super) fn new(
         pool: r2d2::Pool<SqliteConnectionManager>,
-        wait: Duration,
+        config: &StoreConfig,
         shape: Arc<RwLock<Shape>>,
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        Reader { pool, wait, shape, epoch, ended }
+        Reader { pool, wait: config.read_wait, scan_rows: config.scan_rows, shape, epoch, ended }
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
         let shape = self.shape.read();
         let table = shape.table(entity)?;
         let conn = self.connection()?;
-        let mut select = conn.prepare_cached(&table.select_at).map_err(storage)?;
+        let mut select = conn.prepare_cached(&table.select_at)?;
         let read = |row: &Row<'_>| {
             let found = row.get_ref(3)?.as_str_or_null()?.is_some();
             let record = if found { Some(read_record(row, 3, &table.entity)?) } else { None };
-            Ok(self.at(row)?.with(record.map(|record| stored(&record, &table.entity))))
+            Ok(self.at(row)?.map(|()| record.map(|record| stored(&record, &table.entity))))
         };
-        select.query_row([id.as_str()], read).map_err(storage)
+        Ok(select.query_row([id.as_str()], read)?)
     }
 
     pub(super) fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
         let shape = self.shape.read();
-        if query.generation != shape.generation {
-            return Err(StoreError::StaleGeneration);
-        }
-        let table = shape.table(&query.entity)?;
-        let listing = listing::write(table, query)?;
+        let table = shape.table_at(query.generation, &query.entity)?;
+        let listings = listing::list(table, query, self.scan_rows)?;
         self.in_one_transaction(|conn, _| {
-            let mut statement = conn.prepare_cached(&listing.sql)?;
-            let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
-            let mut listed = Vec::new();
-            while let Some(row) = rows.next()? {
-                let record = read_record(row, 0, &table.entity)?;
-                let sort_values =
-                    query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
-                listed.push(Listed { sort_values, stored: stored(&record, &table.entity), id: record.id });
+            let mut records = Vec::new();
+            for listing in listings {
+                let most = query.limit - records.len();
+                if most == 0 {
+                    break;
+                }
+                read_rows(conn, table, listing, most, &mut records).map_err(|error| {
+                    self.told(&error, table, self.scan_rows, || breadth::advice_on_list(&table.entity, query))
+                })?;
             }
-            Ok(listed)
+            let expanded = expansion::follow(conn, &shape.catalog, table, &records, &query.expand)?;
+            let listed = |(record, expanded)| listed(table, query, record, expanded);
+            Ok(records.into_iter().zip(expanded).map(listed).collect())
         })
+    }
+
+    pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
+        let shape = self.shape.read();
+        let table = shape.table_at(count.generation, &count.entity)?;
+        let most = breadth::bound(&table.entity, count, self.scan_rows);
+        let listing = listing::count(table, count, most)?;
+        self.in_one_transaction(|conn, at| {
+            if count.filter.is_empty() && count.search.is_empty() && count.group.is_none() {
+                return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups: Vec::new() });
+            }
+            let counted = match count.group {
+                None => read_count(conn, &listing).map(|count| Counted { count, groups: Vec::new() }),
+                Some(column) => read_groups(conn, table, &listing, column),
+            };
+            let counted = counted.map_err(|error| {
+                self.told(&error, table, most, || breadth::advice_on_count(&table.entity, count))
+            })?;
+            if counted.groups.len() > MOST_GROUPS {
+                return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
+            }
+            Ok(counted)
+        })
+    }
+
+    /// What stopped the statement, if it was the bound on rows.
+    fn told(
+        &self,
+        error: &rusqlite::Error,
+        table: &Table,
+        rows: u64,
+        advice: impl FnOnce() -> Advice,
+    ) -> StoreError {
+        if breadth::stopped(error) {
+            return StoreError::TooBroad { entity: table.entity.name.clone(), rows, advice: advice() };
+        }
+        StoreError::Storage(error.to_string())
     }
 
     pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
@@ -126,7 +176,7 @@ impl Reader {
         let shape = self.shape.read();
         shape.table(entity)?;
         self.in_one_transaction(|conn, _| {
-            shape.catalog.kept.page(conn, &shape.catalog, (entity, id, before), limit)
+            Ok(shape.catalog.kept.page(conn, &shape.catalog, (entity, id, before), limit)?)
         })
     }
 
@@ -150,7 +200,7 @@ impl Reader {
         // So that the generation that it reads is the one that other reads are made for.
         let _shape = self.shape.read();
         let conn = self.connection()?;
-        self.read_head(&conn).map_err(storage)
+        Ok(self.read_head(&conn)?)
     }
 
     /// SEMANTICS P7.
@@ -163,13 +213,13 @@ impl Reader {
     /// a reader is as good as a commit.
     fn in_one_transaction<T>(
         &self,
-        read: impl FnOnce(&Connection, &At<()>) -> rusqlite::Result<T>,
+        read: impl FnOnce(&Connection, &At<()>) -> Result<T, StoreError>,
     ) -> Result<At<T>, StoreError> {
         let mut conn = self.connection()?;
-        let transaction = conn.transaction().map_err(storage)?;
-        let at = self.read_head(&transaction).map_err(storage)?;
-        let value = read(&transaction, &at).map_err(storage)?;
-        Ok(at.with(value))
+        let transaction = conn.transaction()?;
+        let at = self.read_head(&transaction)?;
+        let value = read(&transaction, &at)?;
+        Ok(at.map(|()| value))
     }
 
     fn read_head(&self, conn: &Connection) -> rusqlite::Result<At<()>> {
@@ -228,13 +278,52 @@ fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64
     }
 }
 
-fn storage(error: rusqlite::Error) -> StoreError {
-    StoreError::Storage(error.to_string())
+/// Appends at most so many records.
+fn read_rows(
+    conn: &Connection,
+    table: &Table,
+    mut listing: Listing,
+    most: usize,
+    records: &mut Vec<Record>,
+) -> rusqlite::Result<()> {
+    listing.values.push(Value::Int(signed(most as u64)));
+    let mut statement = conn.prepare_cached(&listing.sql)?;
+    let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
+    while let Some(row) = rows.next()? {
+        records.push(read_record(row, 0, &table.entity)?);
+    }
+    Ok(())
 }
 
-impl At<()> {
-    fn with<T>(self, value: T) -> At<T> {
-        At { epoch: self.epoch, seq: self.seq, floor: self.floor, generation: self.generation, value }
+fn listed(table: &Table, query: &Query, record: Record, expanded: Vec<Option<Arc<Related>>>) -> Listed {
+    let sort_values = query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
+    Listed { sort_values, stored: stored(&record, &table.entity), id: record.id, expanded }
+}
+
+fn read_count(conn: &Connection, listing: &Listing) -> rusqlite::Result<u64> {
+    let values = params_from_iter(listing.values.iter().map(Sql));
+    conn.prepare_cached(&listing.sql)?.query_row(values, |row| row.get(0).map(unsigned))
+}
+
+/// One group more than there may be tells that there are too many.
+fn read_groups(
+    conn: &Connection,
+    table: &Table,
+    listing: &Listing,
+    column: Column,
+) -> rusqlite::Result<Counted> {
+    let mut statement = conn.prepare_cached(&listing.sql)?;
+    let values = params_from_iter(listing.values.iter().map(Sql));
+    let rows = statement
+        .query_map(values, |row| Ok((read_column(row, 0, &table.entity, column)?, unsigned(row.get(1)?))))?;
+    let groups = rows.collect::<rusqlite::Result<Vec<(Value, u64)>>>()?;
+    Ok(Counted { count: groups.iter().map(|(_, count)| count).sum(), groups })
+}
+
+/// Texts of SQLite are for the log.
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        StoreError::Storage(error.to_string())
     }
 }
 

@@ -80,6 +80,20 @@ pub(super) fn read_record(row: &Row<'_>, first: usize, entity: &Entity) -> rusql
     })
 }
 
+/// Reads the value of a column, in the form of `column_value`.
+pub(super) fn read_column(
+    row: &Row<'_>,
+    at: usize,
+    entity: &Entity,
+    column: Column,
+) -> rusqlite::Result<Value> {
+    match column {
+        Column::Id => row.get(at).map(Value::Text),
+        Column::Version | Column::CreatedAt | Column::UpdatedAt => row.get(at).map(Value::Int),
+        Column::Field(field) => read_value(row, at, &entity.at(field).kind),
+    }
+}
+
 pub(super) fn read_value(row: &Row<'_>, at: usize, kind: &FieldKind) -> rusqlite::Result<Value> {
     let raw = row.get_ref(at)?;
     if matches!(raw, ValueRef::Null) {

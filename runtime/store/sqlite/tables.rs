@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::history::Kept;
 use super::lookups::{self, Copied, Follower, Reach};
+use super::search::Search;
 use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Schema};
 use crate::store::Column;
 
@@ -31,6 +32,8 @@ pub(super) struct Table {
     /// `id` → seq, floor, generation, all columns: the position and the record in one statement, which is one read
     /// transaction.
     pub(super) select_at: String,
+    /// JSON array of ids → all columns.
+    pub(super) select_many: String,
     /// `id` → a row if there is such a record.
     pub(super) exists: String,
     /// `id`, version, updated_at, then every field.
@@ -47,6 +50,8 @@ pub(super) struct Table {
     pub(super) references: Vec<(FieldIndex, EntityName)>,
     /// Who refers to this entity, in the order of the schema.
     pub(super) referrers: Vec<Referrer>,
+    /// Where some field is searched.
+    pub(super) search: Option<Search>,
     /// In the order in which they are computed.
     pub(super) lookups: Vec<Copied>,
     /// Who copies from this entity, in the same order.
@@ -102,7 +107,7 @@ impl Catalog {
     /// How many statements the committer may want to keep prepared.
     pub(super) fn statements(&self) -> usize {
         let of = |table: &Table| {
-            8 + table.update_one.len()
+            12 + table.update_one.len()
                 + table.unique.len()
                 + table.referrers.len()
                 + 2 * table.lookups.len()
@@ -131,6 +136,9 @@ impl Table {
                 r#"SELECT "_meta"."seq", "_meta"."floor", "_meta"."generation", {} FROM "_meta" LEFT JOIN {name} ON {name}."id" = ?1"#,
                 columns.split(", ").map(|column| format!("{name}.{column}")).collect::<Vec<_>>().join(", ")
             ),
+            select_many: format!(
+                r#"SELECT {columns} FROM {name} WHERE "id" IN (SELECT json_each.value FROM json_each(?1))"#
+            ),
             exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
             update_one: fields.iter().map(one).collect(),
@@ -139,6 +147,7 @@ impl Table {
             unique: unique_fields(entity).map(|at| (at, taken(at))).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),
+            search: Search::of(entity),
             lookups: Vec::new(),
             followers: Vec::new(),
             reach: Vec::new(),

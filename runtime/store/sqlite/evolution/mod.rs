@@ -20,6 +20,7 @@ use self::stored_schema::{StoredEntity, StoredSchema};
 use super::history::Kept;
 use super::open::{FORMAT, OpenError};
 use super::rows::{signed, unsigned};
+use super::search;
 use super::tables::{Index, indexes, quoted};
 use super::{log, lookups};
 use crate::env::Env;
@@ -123,6 +124,12 @@ pub(super) fn change(
     settle_all_indexes(&transaction, target.schema).map_err(failed)?;
     let (head, generation, marker) =
         settle_generation(&transaction, &meta, target.schema, target.env).map_err(failed)?;
+    search::settle(
+        &transaction,
+        target.schema,
+        &rewritten(&moves, target.schema, generation != meta.generation),
+    )
+    .map_err(failed)?;
     commit(transaction, generation).map_err(failed)?;
     Ok(Changed { generation, head, marker, plan })
 }
@@ -247,6 +254,11 @@ fn write(
     let epoch = Epoch::from_uuid(target.env.uuid_v7());
     let ended = begin_epoch(transaction, &epoch, meta.head)?;
     let (head, generation, _) = settle_generation(transaction, meta, target.schema, target.env)?;
+    search::settle(
+        transaction,
+        target.schema,
+        &rewritten(moves, target.schema, generation != meta.generation),
+    )?;
     transaction.execute_batch(r#"DELETE FROM "_program""#)?;
     transaction.execute(
         r#"INSERT INTO "_program" VALUES (?1, ?2)"#,
@@ -267,6 +279,29 @@ fn write(
 
 fn created_table(one: &Move) -> Option<String> {
     if let Move::Create { entity } = one { Some(entity.plural.to_string()) } else { None }
+}
+
+/// Plurals of tables whose values may not be those that were there before. Lookups are
+/// filled anew for a schema that is new to the database.
+fn rewritten<'a>(moves: &'a [Move], schema: &'a Schema, is_new: bool) -> HashSet<&'a str> {
+    let copies = |entity: &&std::sync::Arc<Entity>| entity.fields.iter().any(|field| field.lookup.is_some());
+    let copying = schema.entities().filter(copies).map(|entity| &*entity.plural);
+    let copying = copying.filter(|_| is_new);
+    moves.iter().filter_map(rewrites).map(|entity| &*entity.plural).chain(copying).collect()
+}
+
+fn rewrites(one: &Move) -> Option<&Entity> {
+    match one {
+        Move::Create { entity } | Move::Relocate { entity, .. } => Some(entity),
+        Move::Retype { at, .. } | Move::Require { at } => Some(&at.entity),
+        Move::Drop { .. }
+        | Move::Rename { .. }
+        | Move::Ids { .. }
+        | Move::AddField { .. }
+        | Move::DropField { .. }
+        | Move::RenameField { .. }
+        | Move::Unique { .. } => None,
+    }
 }
 
 fn settle_all_indexes(conn: &Connection, schema: &Schema) -> rusqlite::Result<Vec<String>> {

@@ -1,0 +1,105 @@
+//! `GET /api/{plural}` and `GET /api/{plural}/count`: pages of records, and how many there are.
+//!
+//! Translates between HTTP and `Repository`; knows no rule about fields and no SQL.
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+
+use super::AppState;
+use super::identity::Caller;
+use super::params::Params;
+use super::problem::Problem;
+use super::query::{self, ListRequest};
+use super::records::{Collection, with_json, with_position};
+use super::shape::Shape;
+use crate::ids::Timestamp;
+use crate::protocol::View;
+use crate::schema::Value;
+use crate::schema::value::write_json_of;
+use crate::store::{At, Column, Counted, Listed};
+
+pub(super) async fn list(
+    State(state): State<AppState>,
+    _: Caller,
+    Collection { current, entity }: Collection,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(uri.query())?;
+    let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
+    let mut page = state.repository.list(request.query.clone()).await?;
+    let next = request.page(&mut page.value);
+    let response = with_position(StatusCode::OK, &page.epoch, page.seq);
+    Ok(with_json(response, page_json(&page, &request.shape, next.as_deref())?))
+}
+
+/// `{"items":[…],"next":…,"epoch":…,"seq":…,"view":…}`; the items are the records' own bytes.
+fn page_json(page: &At<Vec<Listed>>, shape: &Shape, next: Option<&str>) -> Result<Vec<u8>, Problem> {
+    let length: usize = page.value.iter().map(|row| row.stored.json.len() + 1).sum();
+    let mut json = Vec::with_capacity(length + 256);
+    json.extend_from_slice(b"{\"items\":[");
+    for (place, row) in page.value.iter().enumerate() {
+        if place > 0 {
+            json.push(b',');
+        }
+        shape.write(row, &mut json)?;
+    }
+    json.extend_from_slice(b"],\"next\":");
+    write_json_of(&next, &mut json);
+    write_position(page, &mut json);
+    json.extend_from_slice(b",\"view\":");
+    write_json_of(&View::everything(page.generation), &mut json);
+    json.push(b'}');
+    Ok(json)
+}
+
+pub(super) async fn count(
+    State(state): State<AppState>,
+    _: Caller,
+    Collection { current, entity }: Collection,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(uri.query())?;
+    let count = query::count(&current, &entity, &params)?;
+    let group = count.group;
+    let counted = state.repository.count(count).await?;
+    let response = with_position(StatusCode::OK, &counted.epoch, counted.seq);
+    Ok(with_json(response, count_json(&counted, group)))
+}
+
+/// `{"count":…,"groups":[{"value":…,"count":…}],"epoch":…,"seq":…}`
+fn count_json(counted: &At<Counted>, group: Option<Column>) -> Vec<u8> {
+    let mut json = b"{\"count\":".to_vec();
+    write_json_of(&counted.value.count, &mut json);
+    if let Some(column) = group {
+        json.extend_from_slice(b",\"groups\":[");
+        for (place, (value, count)) in counted.value.groups.iter().enumerate() {
+            json.extend_from_slice(if place > 0 { b",{\"value\":" } else { b"{\"value\":" });
+            write_value(column, value, &mut json);
+            json.extend_from_slice(b",\"count\":");
+            write_json_of(count, &mut json);
+            json.push(b'}');
+        }
+        json.push(b']');
+    }
+    write_position(counted, &mut json);
+    json.push(b'}');
+    json
+}
+
+/// In the form that the record shows.
+fn write_value(column: Column, value: &Value, json: &mut Vec<u8>) {
+    match (column, value) {
+        (Column::CreatedAt | Column::UpdatedAt, Value::Int(time)) => {
+            write_json_of(&Timestamp(*time).rfc3339(), json);
+        }
+        _ => value.write_json(json),
+    }
+}
+
+fn write_position<T>(at: &At<T>, json: &mut Vec<u8>) {
+    json.extend_from_slice(b",\"epoch\":");
+    write_json_of(&at.epoch, json);
+    json.extend_from_slice(b",\"seq\":");
+    write_json_of(&at.seq, json);
+}

@@ -1,0 +1,283 @@
+//! The query string's conditions: `priority[gte]=3` becomes a `Condition`, typed by the schema. Lists, counts and whatever
+//! else filters read them here, so that they cannot differ.
+//!
+//! Knows no HTTP. Everything that it does not understand is an error, since a misspelt filter that is ignored shows
+//! everything. Its texts are whole sentences for the client.
+
+use super::suggest::suggestion;
+use super::values::{plain_text, value_of_column};
+use crate::ids::shown;
+use crate::schema::{Entity, FieldKind, Schema, Value};
+use crate::store::{Column, Condition, Test};
+
+/// Conditions of one request.
+const MOST_CONDITIONS: usize = 50;
+/// Values of one `in`.
+const MOST_VALUES: usize = 500;
+/// Words of one search, and characters of them all.
+const MOST_WORDS: usize = 20;
+const MOST_CHARACTERS: usize = 256;
+
+/// Columns that every entity has, by their names on the wire.
+const SYSTEM: [(&str, Column); 4] = [
+    ("id", Column::Id),
+    ("version", Column::Version),
+    ("created_at", Column::CreatedAt),
+    ("updated_at", Column::UpdatedAt),
+];
+
+/// Why a condition, or a name in it, means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FilterError(String);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Eq,
+    Ne,
+    Gt,
+    Gte,
+    Lt,
+    Lte,
+    In,
+    Contains,
+    Starts,
+    Null,
+}
+
+const OPERATORS: [(&str, Operator); 10] = [
+    ("eq", Operator::Eq),
+    ("ne", Operator::Ne),
+    ("gt", Operator::Gt),
+    ("gte", Operator::Gte),
+    ("lt", Operator::Lt),
+    ("lte", Operator::Lte),
+    ("in", Operator::In),
+    ("contains", Operator::Contains),
+    ("starts", Operator::Starts),
+    ("null", Operator::Null),
+];
+
+/// What other APIs call them.
+const OTHER_WORDS: [(&str, &str); 9] = [
+    ("ge", "gte"),
+    ("le", "lte"),
+    ("neq", "ne"),
+    ("not", "ne"),
+    ("like", "contains"),
+    ("ilike", "contains"),
+    ("startswith", "starts"),
+    ("prefix", "starts"),
+    ("isnull", "null"),
+];
+
+/// What can be asked of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    /// Texts that have an order; parts of them can be looked for.
+    Text,
+    /// Ids: texts without an order that means anything.
+    Name,
+    /// Numbers and times.
+    Number,
+    Flag,
+    /// JSON, which is there or not.
+    Opaque,
+}
+
+/// Reads every pair as a condition; all of them must hold.
+pub fn filter<'a>(
+    schema: &Schema,
+    entity: &Entity,
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Condition>, FilterError> {
+    let mut asked: Vec<(Column, Operator)> = Vec::new();
+    let mut filter = Vec::new();
+    for (name, text) in pairs {
+        let (column, operator) = target(entity, name)?;
+        if asked.contains(&(column, operator)) {
+            return fault(format!("the filter `{}` is given twice", shown(name)));
+        }
+        if asked.len() == MOST_CONDITIONS {
+            return fault(format!("there are more than {MOST_CONDITIONS} filters"));
+        }
+        asked.push((column, operator));
+        let test = test(schema, entity, column, operator, text);
+        let test = test.map_err(|message| FilterError(format!("`{}` {message}", shown(name))))?;
+        filter.push(Condition::new(column, test));
+    }
+    Ok(filter)
+}
+
+/// The column of this name.
+pub fn column(entity: &Entity, name: &str) -> Result<Column, FilterError> {
+    if let Some((_, column)) = SYSTEM.iter().find(|(system, _)| *system == name) {
+        return Ok(*column);
+    }
+    if let Some((index, _)) = entity.field(name) {
+        return Ok(Column::Field(index));
+    }
+    let mut message = format!("`{}` is not a field of {}", shown(name), entity.name);
+    let system = SYSTEM.iter().map(|(name, _)| *name);
+    if let Some(meant) = suggestion(name, system.chain(entity.fields.iter().map(|field| &*field.name))) {
+        message.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    fault(message)
+}
+
+/// The words of a search. One without a letter or digit is none: nothing could be found by it.
+pub fn search_words(entity: &Entity, text: &str) -> Result<Vec<String>, FilterError> {
+    if !entity.fields.iter().any(|field| field.search) {
+        return fault(format!("`search` needs a field of {} that is marked `search = true`", entity.name));
+    }
+    if text.chars().count() > MOST_CHARACTERS {
+        return fault(format!("`search` has more than {MOST_CHARACTERS} characters"));
+    }
+    plain_text(text).map_err(|fault| FilterError(format!("`search` {}", fault.message)))?;
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)) {
+        if !words.iter().any(|known| known == word) {
+            words.push(word.to_owned());
+        }
+    }
+    match words.len() {
+        0 => fault("`search` holds no word: it needs a letter or a digit".to_owned()),
+        1..=MOST_WORDS => Ok(words),
+        _ => fault(format!("`search` has more than {MOST_WORDS} words")),
+    }
+}
+
+fn fault<T>(message: String) -> Result<T, FilterError> {
+    Err(FilterError(message))
+}
+
+/// `field` or `field[operator]`.
+fn target(entity: &Entity, name: &str) -> Result<(Column, Operator), FilterError> {
+    let Some((field, rest)) = name.split_once('[') else { return Ok((column(entity, name)?, Operator::Eq)) };
+    let column = column(entity, field)?;
+    let Some(word) = rest.strip_suffix(']') else {
+        return fault(format!("`{}` must end with `]`, as in `{}[gte]`", shown(name), shown(field)));
+    };
+    if let Some((_, operator)) = OPERATORS.iter().find(|(known, _)| *known == word) {
+        return Ok((column, *operator));
+    }
+    let words = OPERATORS.map(|(word, _)| word);
+    let mut message = format!("`{}`: there is no operator `{}`", shown(name), shown(word));
+    let lower = word.to_lowercase();
+    let other = OTHER_WORDS.iter().find(|(other, _)| *other == lower).map(|(_, ours)| *ours);
+    match other.or_else(|| suggestion(&lower, words)) {
+        Some(meant) => message.push_str(&format!("; did you mean `{meant}`?")),
+        None => message.push_str(&format!(", only {}", words.join(", "))),
+    }
+    fault(message)
+}
+
+/// Continues a sentence that begins with the parameter's name, when it fails.
+fn test(
+    schema: &Schema,
+    entity: &Entity,
+    column: Column,
+    operator: Operator,
+    text: &str,
+) -> Result<Test, String> {
+    check_nature(entity, column, operator)?;
+    let value = |text: &str| value_of_column(schema, entity, column, text).map_err(|fault| fault.message);
+    let part = |text: &str| plain_text(text).map(|_| text.to_owned()).map_err(|fault| fault.message);
+    Ok(match operator {
+        Operator::Eq => Test::Eq(value(text)?),
+        Operator::Ne => Test::Ne(value(text)?),
+        Operator::Gt => Test::Gt(value(text)?),
+        Operator::Gte => Test::Gte(value(text)?),
+        Operator::Lt => Test::Lt(value(text)?),
+        Operator::Lte => Test::Lte(value(text)?),
+        Operator::In => {
+            let values: Result<Vec<Value>, String> = list(text)?.iter().map(|text| value(text)).collect();
+            Test::In(values?)
+        }
+        Operator::Contains => Test::Contains(part(text)?),
+        Operator::Starts => Test::Starts(part(text)?),
+        Operator::Null => match text {
+            "true" => Test::Null(true),
+            "false" => Test::Null(false),
+            _ => return Err("must be true or false".to_owned()),
+        },
+    })
+}
+
+/// Whether the question makes sense at all.
+fn check_nature(entity: &Entity, column: Column, operator: Operator) -> Result<(), String> {
+    let nature = nature(entity, column);
+    let ordered = matches!(nature, Nature::Text | Nature::Number);
+    let textual = matches!(nature, Nature::Text | Nature::Name);
+    let refused = match operator {
+        Operator::Null => None,
+        _ if nature == Nature::Opaque => Some("cannot be asked: a json field can be filtered by `null` only"),
+        Operator::Eq | Operator::Ne | Operator::In => None,
+        Operator::Gt | Operator::Gte | Operator::Lt | Operator::Lte => {
+            (!ordered).then_some("cannot be asked: its values have no order; use eq, ne, in or null")
+        }
+        Operator::Contains | Operator::Starts => (!textual)
+            .then_some("cannot be asked: its values are no texts; use eq, ne, in, null or a comparison"),
+    };
+    refused.map_or(Ok(()), |message| Err(message.to_owned()))
+}
+
+/// The ids of records do have an order, that of their creation.
+fn nature(entity: &Entity, column: Column) -> Nature {
+    let Column::Field(at) = column else {
+        return if column == Column::Id { Nature::Text } else { Nature::Number };
+    };
+    match entity.at(at).kind {
+        FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
+            Nature::Text
+        }
+        FieldKind::Uuid | FieldKind::Ref { .. } => Nature::Name,
+        FieldKind::Int { .. } | FieldKind::Float { .. } => Nature::Number,
+        FieldKind::Bool => Nature::Flag,
+        FieldKind::Json => Nature::Opaque,
+    }
+}
+
+/// `a,b\,c` is `a` and `b,c`; `\\` is one backslash.
+fn list(text: &str) -> Result<Vec<String>, String> {
+    let mut values = vec![String::new()];
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        let value = values.last_mut().expect("the list began with one value");
+        match letter {
+            ',' => values.push(String::new()),
+            '\\' => match letters.next() {
+                Some(escaped @ (',' | '\\')) => value.push(escaped),
+                _ => {
+                    return Err(
+                        "has a backslash that stands before neither a comma nor another one".to_owned()
+                    );
+                }
+            },
+            other => value.push(other),
+        }
+    }
+    if values.len() > MOST_VALUES {
+        return Err(format!("has {} values; at most {MOST_VALUES} fit", values.len()));
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_split_at_commas_that_are_not_escaped() {
+        let owned = |texts: &[&str]| Ok(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        assert_eq!(list("a,b"), owned(&["a", "b"]));
+        assert_eq!(list(""), owned(&[""]));
+        assert_eq!(list(","), owned(&["", ""]));
+        assert_eq!(list(r"a\,b,c\\"), owned(&["a,b", r"c\"]));
+        for wrong in [r"a\", r"\a", r"\\\"] {
+            assert!(list(wrong).is_err(), "{wrong}");
+        }
+        assert!(list(&",".repeat(499)).is_ok());
+        assert!(list(&",".repeat(500)).unwrap_err().contains("501 values; at most 500"));
+    }
+}

@@ -1,0 +1,147 @@
+//! What is asked of records: conditions, order, pages, searches, counts. One condition is about one column of one record;
+//! a list of them means all of them.
+//!
+//! Neutral to every backend: knows no SQL and no query string.
+
+use std::sync::Arc;
+
+use super::Stored;
+use crate::ids::RecordId;
+use crate::schema::{EntityName, FieldIndex, Generation, Value};
+
+/// `Store::count` answers with no more groups than this.
+pub const MOST_GROUPS: usize = 1_000;
+
+/// A list: records of `entity` that meet every condition and hold every word, in the order of `sort` and then of id.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub entity: EntityName,
+    /// Schema generation for which the columns are meant: a field's index means another field in the next.
+    pub generation: Generation,
+    pub filter: Vec<Condition>,
+    /// Each must begin a word of some field marked `search`, whatever its case and accents.
+    pub search: Vec<String>,
+    pub sort: Vec<(Column, Direction)>,
+    /// Start after the record with these sort values and this id.
+    pub after: Option<(Vec<Value>, RecordId)>,
+    pub limit: usize,
+    /// References to follow, read in the same transaction as the list.
+    pub expand: Vec<Expand>,
+}
+
+impl Query {
+    /// The first records by id.
+    pub fn all(entity: impl Into<EntityName>, generation: Generation, limit: usize) -> Query {
+        Query {
+            entity: entity.into(),
+            generation,
+            filter: Vec::new(),
+            search: Vec::new(),
+            sort: Vec::new(),
+            after: None,
+            limit,
+            expand: Vec::new(),
+        }
+    }
+}
+
+/// One condition. Logic is three-valued (SEMANTICS R7): a null value meets no test but `Null(true)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    pub column: Column,
+    pub test: Test,
+}
+
+impl Condition {
+    pub fn new(column: Column, test: Test) -> Condition {
+        Condition { column, test }
+    }
+}
+
+/// What is asked of a value. The values to compare with are of the column's type and never null.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    Eq(Value),
+    Ne(Value),
+    Lt(Value),
+    Lte(Value),
+    Gt(Value),
+    Gte(Value),
+    In(Vec<Value>),
+    /// The text holds this one, letter for letter.
+    Contains(String),
+    /// The text begins with this one, letter for letter.
+    Starts(String),
+    /// Whether the value is null.
+    Null(bool),
+}
+
+/// A field, or one of the columns that every entity has. In conditions, cursors and `Listed::sort_values` an id is
+/// `Value::Text`, a version `Value::Int`, a time `Value::Int` in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Column {
+    Id,
+    Version,
+    CreatedAt,
+    UpdatedAt,
+    Field(FieldIndex),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Ascending,
+    Descending,
+}
+
+/// A reference to follow, and those to follow from the record that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expand {
+    /// A ref field.
+    pub field: FieldIndex,
+    pub then: Vec<Expand>,
+}
+
+/// One row of a list, with the values of the sort columns, from which the caller makes a cursor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub id: RecordId,
+    pub sort_values: Vec<Value>,
+    pub stored: Stored,
+    /// One for each of `Query::expand`, in its order; `None` where the reference is null.
+    pub expanded: Vec<Option<Arc<Related>>>,
+}
+
+/// A record that a reference leads to; shared by all rows that refer to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Related {
+    pub stored: Stored,
+    /// One for each of `Expand::then`, in its order.
+    pub expanded: Vec<Option<Arc<Related>>>,
+}
+
+/// How many records meet every condition and hold every word, and how they divide by the values of a column.
+#[derive(Debug, Clone)]
+pub struct Count {
+    pub entity: EntityName,
+    /// As in `Query`.
+    pub generation: Generation,
+    pub filter: Vec<Condition>,
+    pub search: Vec<String>,
+    pub group: Option<Column>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counted {
+    pub count: u64,
+    /// Largest first, equal ones by value, null before all values. Empty without `Count::group`.
+    pub groups: Vec<(Value, u64)>,
+}
+
+/// Why a read would step over more rows than it may, and what would help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// An index over these fields, in this order.
+    Index(Vec<FieldIndex>),
+    /// No index would help: only conditions that leave fewer rows.
+    Narrow,
+}

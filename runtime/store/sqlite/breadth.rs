@@ -1,0 +1,135 @@
+//! The bound on the rows that one read may step over, and the words for an index that would keep it below.
+//!
+//! The bound is `scanned(most)`, an SQL function that stands as the first condition of a read: it counts the rows that
+//! reach it and stops the statement at one too many. So the work itself is bounded, whatever the query planner thought.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, ErrorCode, ffi};
+
+use crate::schema::{Entity, FieldIndex, FieldKind};
+use crate::store::{Advice, Column, Condition, Count, Query, Test};
+
+/// A count that an index serves alone, without a look at the records, may step over so many times more entries.
+const SERVED: u64 = 10;
+
+/// Makes `scanned` known to a connection.
+pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    // Not deterministic: it must be called for every row.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
+    conn.create_scalar_function("scanned", 1, flags, |context| {
+        // Kept by SQLite with the constant argument, for one execution of the statement.
+        let rows = context.get_or_create_aux(0, |_| Ok::<_, rusqlite::Error>(AtomicU64::new(0)))?;
+        let most: i64 = context.get(0)?;
+        if rows.fetch_add(1, Ordering::Relaxed) >= most.unsigned_abs() {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
+        }
+        Ok(true)
+    })
+}
+
+/// Whether `scanned` stopped the statement; nothing else ever interrupts one.
+pub(super) fn stopped(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+}
+
+/// How many rows a count may step over.
+pub(super) fn bound(entity: &Entity, count: &Count, scan_rows: u64) -> u64 {
+    if served(entity, count) { scan_rows.saturating_mul(SERVED) } else { scan_rows }
+}
+
+pub(super) fn advice_on_list(entity: &Entity, query: &Query) -> Advice {
+    let sorted = query.sort.iter().map_while(|(column, _)| field(*column)).collect();
+    advice(entity, &query.filter, &query.search, sorted)
+}
+
+pub(super) fn advice_on_count(entity: &Entity, count: &Count) -> Advice {
+    if served(entity, count) {
+        return Advice::Narrow;
+    }
+    let grouped = count.group.and_then(field).into_iter().collect();
+    advice(entity, &count.filter, &count.search, grouped)
+}
+
+/// An index first holds the fields that have one value each, then those that decide the order, or else the one that is
+/// kept within a range. For an order it must hold nothing further, since the id is to come next. One that is there
+/// already did not help.
+fn advice(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<FieldIndex>) -> Advice {
+    let equal = || fields(filter, is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
+    let ordered = distinct(equal().chain(order.iter().copied()));
+    if !search.is_empty() {
+        return Advice::Narrow;
+    }
+    if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
+        return Advice::Index(ordered);
+    }
+    let ranged = distinct(equal().chain(fields(filter, is_range).take(1)));
+    if ranged.is_empty() || indexes(entity).any(|index| index.starts_with(&ranged)) {
+        return Advice::Narrow;
+    }
+    Advice::Index(ranged)
+}
+
+fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {
+    let mut distinct = Vec::new();
+    for at in fields {
+        if !distinct.contains(&at) {
+            distinct.push(at);
+        }
+    }
+    distinct
+}
+
+/// Whether the entries of one index are all that the count needs to look at.
+fn served(entity: &Entity, count: &Count) -> bool {
+    let mut equal: Vec<FieldIndex> = fields(&count.filter, is_equality).collect();
+    let mut rest: Vec<FieldIndex> = fields(&count.filter, is_range).collect();
+    rest.extend(count.group.and_then(field));
+    rest.retain(|at| !equal.contains(at));
+    rest.dedup();
+    equal.sort_unstable();
+    equal.dedup();
+    let ranged = count.filter.iter().all(|condition| {
+        field(condition.column).is_some() && (is_equality(&condition.test) || is_range(&condition.test))
+    });
+    let fits = |index: Vec<FieldIndex>| {
+        let (head, tail) = index.split_at(equal.len().min(index.len()));
+        let mut head = head.to_vec();
+        head.sort_unstable();
+        head == equal && tail.starts_with(&rest)
+    };
+    ranged && count.search.is_empty() && rest.len() + equal.len() > 0 && indexes(entity).any(fits)
+}
+
+/// The fields of every index that the table has.
+fn indexes(entity: &Entity) -> impl Iterator<Item = Vec<FieldIndex>> {
+    let single = entity.fields.iter().enumerate().filter(|(_, field)| {
+        let refers = matches!(field.kind, FieldKind::Ref { .. });
+        field.unique || refers
+    });
+    entity.indexes.iter().cloned().chain(single.map(|(at, _)| vec![FieldIndex(at)]))
+}
+
+/// The fields with a condition of this kind.
+fn fields(filter: &[Condition], kind: fn(&Test) -> bool) -> impl Iterator<Item = FieldIndex> {
+    filter
+        .iter()
+        .filter(move |condition| kind(&condition.test))
+        .filter_map(|condition| field(condition.column))
+}
+
+fn field(column: Column) -> Option<FieldIndex> {
+    match column {
+        Column::Field(at) => Some(at),
+        Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt => None,
+    }
+}
+
+fn is_equality(test: &Test) -> bool {
+    matches!(test, Test::Eq(_) | Test::In(_) | Test::Null(true))
+}
+
+fn is_range(test: &Test) -> bool {
+    matches!(test, Test::Lt(_) | Test::Lte(_) | Test::Gt(_) | Test::Gte(_) | Test::Starts(_))
+}

@@ -1,0 +1,186 @@
+//! The full-text index of an entity: what it is made of, how it is kept in step with the records, how it is asked.
+//!
+//! Records have no row numbers and FTS5 knows nothing else, so a table gives each record one. The index holds words and no
+//! texts. It is written by the statements of `apply.rs`, in the transaction of the records. Knows no order and no filter.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, params_from_iter};
+
+use super::rows::Sql;
+use super::tables::{Table, quoted};
+use crate::ids::RecordId;
+use crate::schema::{Entity, FieldIndex, Record, Schema, Value};
+
+/// The two tables of one entity and the statements over them.
+pub(super) struct Search {
+    /// The searched fields, in schema order.
+    fields: Vec<FieldIndex>,
+    /// DDL of the full-text table and of the table of row numbers.
+    create_words: String,
+    create_numbers: String,
+    /// Gives every record of the entity its number, then its words.
+    fill: [String; 2],
+    /// Up to its condition: a subquery that yields the ids of the records found, as `_record`, without the bracket that
+    /// opens it.
+    pub(super) select: String,
+    /// `id`.
+    number: String,
+    /// Row number, then every searched field.
+    insert: String,
+    /// `id`, then every searched field.
+    update: String,
+    /// `id`.
+    delete: [String; 2],
+}
+
+/// Names begin with `_`, which no plural does. FTS5 makes more tables, whose names begin with that of the words.
+fn words_name(plural: &str) -> String {
+    format!("_search:{plural}:words")
+}
+
+fn numbers_name(plural: &str) -> String {
+    format!("_search:{plural}:numbers")
+}
+
+impl Search {
+    /// `None` for an entity without searched fields.
+    pub(super) fn of(entity: &Entity) -> Option<Search> {
+        let searched = entity.fields.iter().enumerate().filter(|(_, field)| field.search);
+        let fields: Vec<FieldIndex> = searched.map(|(at, _)| FieldIndex(at)).collect();
+        if fields.is_empty() {
+            return None;
+        }
+        let table = quoted(&entity.plural);
+        let words = quoted(&words_name(&entity.plural));
+        let numbers = quoted(&numbers_name(&entity.plural));
+        // FTS5 keeps `rank` and `rowid` for itself, so no column has the plain name of a field.
+        let columns: Vec<String> =
+            fields.iter().map(|at| quoted(&format!("{}_", entity.at(*at).name))).collect();
+        let set: Vec<String> = (2..).zip(&columns).map(|(at, column)| format!("{column} = ?{at}")).collect();
+        let columns = columns.join(", ");
+        let sources: Vec<String> = fields.iter().map(|at| quoted(&entity.at(*at).name)).collect();
+        let number = format!(r#"SELECT "_number" FROM {numbers} WHERE "_record" = ?1"#);
+        let places = vec!["?"; fields.len()].join(", ");
+        Some(Search {
+            // With short beginnings indexed, FTS5 hands their records out one by one, and `scanned` can stop it. Otherwise
+            // it would first merge the lists of all words that begin so.
+            create_words: format!(
+                r#"CREATE VIRTUAL TABLE {words} USING fts5({columns}, content = '', contentless_delete = 1, prefix = '1 2', tokenize = 'unicode61 remove_diacritics 2')"#
+            ),
+            create_numbers: format!(
+                r#"CREATE TABLE {numbers} ("_number" INTEGER PRIMARY KEY, "_record" TEXT NOT NULL UNIQUE) STRICT"#
+            ),
+            fill: [
+                format!(r#"INSERT INTO {numbers} ("_record") SELECT "id" FROM {table}"#),
+                format!(
+                    r#"INSERT INTO {words} (rowid, {columns}) SELECT "_number", {} FROM {numbers} JOIN {table} ON "id" = "_record""#,
+                    sources.join(", ")
+                ),
+            ],
+            select: format!(
+                r#"SELECT "_record" FROM {words} CROSS JOIN {numbers} ON "_number" = {words}.rowid WHERE {words}"#
+            ),
+            insert: format!("INSERT INTO {words} (rowid, {columns}) VALUES (?, {places})"),
+            update: format!("UPDATE {words} SET {} WHERE rowid = ({number})", set.join(", ")),
+            delete: [
+                format!("DELETE FROM {words} WHERE rowid = ({number})"),
+                format!(r#"DELETE FROM {numbers} WHERE "_record" = ?1"#),
+            ],
+            number: format!(r#"INSERT INTO {numbers} ("_record") VALUES (?1)"#),
+            fields,
+        })
+    }
+
+    /// FTS5's expression for words that must all begin a word of the record. Each word is a string in FTS5's quotes, so
+    /// nothing in it is syntax.
+    pub(super) fn expression(&self, words: &[String]) -> String {
+        let quoted = words.iter().map(|word| format!("\"{}\" *", word.replace('"', "\"\"")));
+        quoted.collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn values<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a Value> {
+        self.fields.iter().map(|at| &record.values[at.0])
+    }
+
+    fn create(&self, conn: &Connection) -> rusqlite::Result<()> {
+        [&self.create_numbers, &self.create_words, &self.fill[0], &self.fill[1]]
+            .into_iter()
+            .try_for_each(|statement| conn.execute_batch(statement))
+    }
+}
+
+/// Brings the indexes into the schema's shape: drops those that are not wanted any more, cover other fields or belong to
+/// tables that were `rewritten`, and builds from the records those that are missing. Belongs after every change of the
+/// tables.
+pub(super) fn settle(conn: &Connection, schema: &Schema, rewritten: &HashSet<&str>) -> rusqlite::Result<()> {
+    let mut present = present(conn)?;
+    for entity in schema.entities() {
+        let Some(search) = Search::of(entity) else { continue };
+        let fits = present.get(&*entity.plural) == Some(&search.create_words);
+        if fits && !rewritten.contains(&*entity.plural) {
+            present.remove(&*entity.plural);
+            continue;
+        }
+        if present.remove(&*entity.plural).is_some() {
+            drop_index(conn, &entity.plural)?;
+        }
+        search.create(conn)?;
+    }
+    present.keys().try_for_each(|plural| drop_index(conn, plural))
+}
+
+/// The DDL of the full-text tables that are there, by plural.
+fn present(conn: &Connection) -> rusqlite::Result<HashMap<String, String>> {
+    let mut statement =
+        conn.prepare(r#"SELECT "name", "sql" FROM sqlite_master WHERE "name" GLOB '_search:*:words'"#)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let plural = |name: &str| {
+        name.strip_prefix("_search:").and_then(|rest| rest.strip_suffix(":words")).unwrap_or(name).to_owned()
+    };
+    rows.map(|row| row.map(|(name, sql)| (plural(&name), sql))).collect()
+}
+
+fn drop_index(conn: &Connection, plural: &str) -> rusqlite::Result<()> {
+    conn.execute_batch(&format!(
+        "DROP TABLE {}; DROP TABLE {}",
+        quoted(&words_name(plural)),
+        quoted(&numbers_name(plural))
+    ))
+}
+
+/// A record that is new.
+pub(super) fn add(conn: &Connection, table: &Table, record: &Record) -> rusqlite::Result<()> {
+    let Some(search) = &table.search else { return Ok(()) };
+    conn.prepare_cached(&search.number)?.execute([record.id.as_str()])?;
+    let number = Value::Int(conn.last_insert_rowid());
+    let values = std::iter::once(&number).chain(search.values(record));
+    conn.prepare_cached(&search.insert)?.execute(params_from_iter(values.map(Sql)))?;
+    Ok(())
+}
+
+/// A record of which these fields changed.
+pub(super) fn change(
+    conn: &Connection,
+    table: &Table,
+    record: &Record,
+    changed: &[FieldIndex],
+) -> rusqlite::Result<()> {
+    let Some(search) = &table.search else { return Ok(()) };
+    if !changed.iter().any(|at| search.fields.contains(at)) {
+        return Ok(());
+    }
+    let id = Value::Text(record.id.as_str().to_owned());
+    let values = std::iter::once(&id).chain(search.values(record));
+    conn.prepare_cached(&search.update)?.execute(params_from_iter(values.map(Sql)))?;
+    Ok(())
+}
+
+/// A record that is gone.
+pub(super) fn remove(conn: &Connection, table: &Table, id: &RecordId) -> rusqlite::Result<()> {
+    let Some(search) = &table.search else { return Ok(()) };
+    search
+        .delete
+        .iter()
+        .try_for_each(|delete| conn.prepare_cached(delete)?.execute([id.as_str()]).map(|_| ()))
+}

@@ -1,0 +1,467 @@
+//! Lists, counts, groups and searches over HTTP: what they show, what they cost at most, and what a server says to
+//! queries that mean nothing.
+
+mod bad_queries;
+mod oracle;
+
+use serde_json::{Value, json};
+use tidewire::schema::{Entity, Field, FieldIndex, FieldKind, IdKind, OnDelete, Schema};
+
+use crate::support::app::{Answer, Client, TestApp};
+
+fn text() -> FieldKind {
+    FieldKind::Text { min: None, max: None, pattern: None }
+}
+
+fn refers(entity: &str) -> FieldKind {
+    FieldKind::Ref { entity: entity.into(), on_delete: OnDelete::SetNull }
+}
+
+fn searched(field: Field) -> Field {
+    Field { search: true, ..field }
+}
+
+/// `Item` with a field of every type, in a `Folder` in a `Folder`, which a `User` keeps.
+fn schema() -> std::sync::Arc<Schema> {
+    let user =
+        Entity { id_kind: IdKind::Text, ..Entity::new("User", "users", vec![Field::new("name", text())]) };
+    let folder = vec![
+        Field::new("name", text()),
+        Field::new("parent", refers("Folder")),
+        Field::new("keeper", refers("User")),
+    ];
+    let kinds = ["red", "green", "blue"].map(Into::into).to_vec();
+    let fields = vec![
+        searched(Field::new("word", text())),
+        searched(Field::new("note", text())),
+        Field::new("kind", FieldKind::Enum { values: kinds }),
+        Field::new("number", FieldKind::Int { min: None, max: None }),
+        Field::new("ratio", FieldKind::Float { min: None, max: None }),
+        Field::new("on", FieldKind::Bool),
+        Field::new("day", FieldKind::Date),
+        Field::new("at", FieldKind::Datetime),
+        Field::new("token", FieldKind::Uuid),
+        Field::new("extra", FieldKind::Json),
+        Field::new("folder", refers("Folder")),
+    ];
+    let indexes = vec![vec![FieldIndex(3), FieldIndex(0)], vec![FieldIndex(2)]];
+    let item = Entity { indexes, ..Entity::new("Item", "items", fields) };
+    Schema::new([user, Entity::new("Folder", "folders", folder), item]).into()
+}
+
+async fn app() -> TestApp {
+    TestApp::over(schema(), |_| {}).await
+}
+
+/// Percent-encodes a value of a query.
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The `word` of every item of a list, in its order.
+async fn words(api: &Client, query: &str) -> Vec<String> {
+    let page = api.get(&format!("/api/items?{query}")).await;
+    let word = |item: &Value| item["word"].as_str().unwrap_or("-").to_owned();
+    page["items"].as_array().unwrap().iter().map(word).collect()
+}
+
+async fn refused(api: &Client, path: &str) -> (u64, String, String) {
+    let answer: Answer = api.call("GET", path, Value::Null).await;
+    let text = |key: &str| answer.json[key].as_str().unwrap_or_default().to_owned();
+    (u64::from(answer.status), text("code"), text("detail"))
+}
+
+#[tokio::test]
+async fn operators_ask_what_they_say_and_null_meets_none_of_them() {
+    let app = app().await;
+    let api = app.client();
+    for item in [
+        json!({"word": "a", "number": 1, "ratio": 1.0, "on": true, "day": "2026-01-31", "kind": "red"}),
+        json!({"word": "b, c", "number": 2, "ratio": 1.5, "on": false, "day": "2026-02-01", "kind": "blue"}),
+        json!({"word": "B\\", "number": 30, "ratio": -2.0, "at": "2026-11-21T09:00:00.123+01:00", "extra": [1]}),
+        json!({}),
+    ] {
+        api.create("items", item).await;
+    }
+    for (query, expected) in [
+        ("number[gte]=2", &["b, c", "B\\"][..]),
+        ("number[gt]=2&number[lt]=31", &["B\\"]),
+        ("number[lte]=1", &["a"]),
+        ("number[ne]=1", &["b, c", "B\\"]),
+        ("number[in]=1,30,77", &["a", "B\\"]),
+        ("number[null]=true", &["-"]),
+        ("number[null]=false&ratio[lt]=0", &["B\\"]),
+        ("ratio=1", &["a"]),
+        ("ratio[eq]=1.0", &["a"]),
+        ("word[contains]=b", &["b, c"]),
+        ("word[starts]=B", &["B\\"]),
+        ("word[in]=a,b\\,%20c", &["a", "b, c"]),
+        ("word[in]=B\\\\", &["B\\"]),
+        ("word[contains]=%25", &[]),
+        ("word[starts]=_", &[]),
+        ("on=true", &["a"]),
+        ("on[ne]=true", &["b, c"]),
+        ("on[in]=true,false", &["a", "b, c"]),
+        ("day[starts]=2026-0", &["a", "b, c"]),
+        ("day[gt]=2026-01-31", &["b, c"]),
+        ("kind[ne]=red", &["b, c"]),
+        ("kind[in]=red,blue", &["a", "b, c"]),
+        ("extra[null]=false", &["B\\"]),
+        ("at=2026-11-21T08:00:00.123Z", &["B\\"]),
+        // Finer parts than milliseconds are cut off, like those of the value that was written.
+        ("at[gte]=2026-11-21T08:00:00.1239Z", &["B\\"]),
+        ("at[gt]=2026-11-21T08:00:00.1229Z", &["B\\"]),
+        ("at[lt]=2026-11-21T08:00:00.123Z", &[]),
+        ("version[gte]=2", &[]),
+        (
+            "created_at[gte]=2020-01-01T00:00:00Z&created_at[lt]=2999-01-01T00:00:00%2B02:00&number=2",
+            &["b, c"],
+        ),
+        ("updated_at[lt]=2020-01-01T00:00:00Z", &[]),
+        ("folder[null]=true&on=true", &["a"]),
+    ] {
+        assert_eq!(words(&api, query).await, expected, "{query}");
+    }
+    let first = api.get("/api/items?limit=1").await["items"][0].clone();
+    let (id, made) = (first["id"].as_str().unwrap(), first["created_at"].as_str().unwrap());
+    assert_eq!(words(&api, &format!("id[gt]={}", id.to_uppercase())).await.len(), 3);
+    assert_eq!(words(&api, &format!("id[starts]={}&created_at={made}", &id[..20])).await[0], "a");
+}
+
+#[tokio::test]
+async fn a_cursor_goes_with_its_filters_and_its_search() {
+    let app = app().await;
+    let api = app.client();
+    for n in 0..4 {
+        api.create("items", json!({"word": "same", "number": n % 2, "kind": "red"})).await;
+    }
+    let next = async |query: &str| {
+        let page = api.get(&format!("/api/items?{query}")).await;
+        page["next"].as_str().expect("there is more").to_owned()
+    };
+    let filtered = next("limit=1&number=1&kind=red").await;
+    for query in ["number=1&kind=red", "kind=red&number=1&fields=word&limit=3&expand=folder"] {
+        assert_eq!(words(&api, &format!("{query}&cursor={filtered}")).await, ["same"], "{query}");
+    }
+    let sought = next("limit=1&search=same").await;
+    assert_eq!(words(&api, &format!("search=same&cursor={sought}")).await.len(), 3);
+    for query in [
+        format!("cursor={filtered}"),
+        format!("number=0&kind=red&cursor={filtered}"),
+        format!("number[gte]=1&kind=red&cursor={filtered}"),
+        format!("number=1&kind=red&search=same&cursor={filtered}"),
+        format!("number=1&kind=red&sort=id&cursor={filtered}"),
+        format!("cursor={sought}"),
+        format!("search=sam&cursor={sought}"),
+    ] {
+        let (status, code, detail) = refused(&api, &format!("/api/items?{query}")).await;
+        assert_eq!((status, code.as_str()), (400, "BAD_CURSOR"), "{query}");
+        assert!(detail.contains("these filters"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_float_is_found_again_to_its_last_bit() {
+    let app = app().await;
+    let api = app.client();
+    // A parser that is quick rather than exact reads the last three as their neighbours.
+    let numbers = ["0.1", "5e-324", "1.0715086071862673e301", "123456789.12345679", "-31.245270191439438"];
+    for number in numbers {
+        let item = json!({"ratio": number.parse::<f64>().unwrap(), "word": number});
+        api.create("items", item).await;
+    }
+    for number in numbers {
+        assert_eq!(words(&api, &format!("ratio={}", encoded(number))).await, [number]);
+    }
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = api.get(&format!("/api/items?sort=ratio&limit=1{cursor}")).await;
+        seen.push(page["items"][0]["ratio"].as_f64().unwrap());
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let mut expected = numbers.map(|number| number.parse::<f64>().unwrap());
+    expected.sort_by(f64::total_cmp);
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn counts_are_of_what_the_list_shows_and_groups_add_up() {
+    let app = app().await;
+    let api = app.client();
+    for (kind, on) in
+        [(json!("red"), true), (json!("blue"), true), (json!("red"), false), (Value::Null, true)]
+    {
+        api.create("items", json!({"kind": kind, "on": on, "word": "some Word"})).await;
+    }
+    let head = app.head();
+    let all = api.get("/api/items/count").await;
+    assert_eq!((&all["count"], &all["seq"]), (&json!(4), &json!(head)));
+    assert_eq!(all.as_object().unwrap().len(), 3, "count, epoch and seq: {all}");
+    assert_eq!(api.get("/api/items/count?on=true").await["count"], 3);
+    assert_eq!(api.get("/api/items/count?search=wor&kind[null]=false").await["count"], 3);
+    let groups = api.get("/api/items/count?group=kind").await;
+    let of = |value: Value, count: u64| json!({"value": value, "count": count});
+    assert_eq!(groups["count"], 4);
+    assert_eq!(groups["groups"], json!([of(json!("red"), 2), of(Value::Null, 1), of(json!("blue"), 1)]));
+    let groups = api.get("/api/items/count?group=on&kind=red").await;
+    assert_eq!(groups["groups"], json!([of(json!(false), 1), of(json!(true), 1)]));
+    let groups = api.get("/api/items/count?group=created_at").await;
+    assert_eq!(groups["groups"][0]["value"].as_str().map(str::len), Some(24));
+    assert_eq!(api.get("/api/users/count").await["count"], 0);
+    let answer = api.call("GET", "/api/items/count", Value::Null).await;
+    assert!(answer.header("tidewire-seq").ends_with(&format!(":{head}")));
+    // The word is no place for a record's id, except for a person of that name.
+    app.client_as("count").create("folders", json!({})).await;
+    let renamed = api.patch("/api/users/count", json!({"name": "Count Orlok"})).await;
+    assert_eq!(api.get("/api/users?id=count").await["items"], json!([renamed]));
+    api.delete("/api/users/count").await;
+}
+
+#[tokio::test]
+async fn more_than_a_thousand_groups_are_refused() {
+    let app = app().await;
+    let api = app.client();
+    let create = |n: u64| {
+        let pairs = [("number", json!(n)), ("kind", json!("red"))];
+        tidewire::repository::Mutation::create("Item", tidewire::repository::Body::from_pairs(pairs))
+    };
+    let caller = tidewire::auth::Identity { user: None, address: [127, 0, 0, 1].into() };
+    let thousand: Vec<_> = (0..1_000).map(create).collect();
+    app.repository.batch(&caller, &thousand, None).await.unwrap();
+    let groups = api.get("/api/items/count?group=number").await;
+    assert_eq!(groups["groups"].as_array().unwrap().len(), 1_000);
+    api.create("items", json!({"number": null})).await;
+    let (status, code, detail) = refused(&api, "/api/items/count?group=number").await;
+    assert_eq!((status, code.as_str()), (400, "BAD_QUERY"));
+    assert!(detail.contains("more than 1000 groups"), "{detail}");
+    assert_eq!(api.get("/api/items/count?group=number&number[null]=true").await["count"], 1);
+}
+
+#[tokio::test]
+async fn fields_and_expand_shape_lists_and_records_alike() {
+    let app = app().await;
+    let ann = app.client_as("ann");
+    let id = |record: &Value| record["id"].as_str().unwrap().to_owned();
+    let root = ann.create("folders", json!({"name": "root", "keeper": "ann"})).await;
+    let inner = ann.create("folders", json!({"name": "inner", "parent": id(&root)})).await;
+    let item = ann.create("items", json!({"word": "x", "folder": id(&inner)})).await;
+    let loose = ann.create("items", json!({"word": "y"})).await;
+    let keeper = ann.get("/api/users/ann").await;
+    let api = app.client();
+
+    let with = |record: &Value, expanded: Value| {
+        let mut record = record.clone();
+        record["expanded"] = expanded;
+        record
+    };
+    let whole_root = with(&root, json!({"keeper": keeper}));
+    let whole_inner = with(&inner, json!({"parent": whole_root, "keeper": null}));
+    let whole_item = with(&item, json!({"folder": whole_inner}));
+    let query = "expand=folder.parent.keeper,folder,folder.keeper";
+    let page = api.get(&format!("/api/items?{query}")).await;
+    assert_eq!(page["items"], json!([whole_item, with(&loose, json!({"folder": null}))]));
+    assert_eq!(page["items"][0]["folder"], inner["id"], "the reference itself stays");
+    let single = api.call("GET", &format!("/api/items/{}?{query}", id(&item)), Value::Null).await;
+    assert_eq!((single.status, &single.json, single.header("etag")), (200, &whole_item, "\"1\""));
+
+    let page = api.get("/api/items?fields=word,kind&sort=-word").await;
+    let short = |item: &Value| json!({"id": item["id"], "version": 1, "word": item["word"], "kind": null});
+    assert_eq!(page["items"], json!([short(&loose), short(&item)]));
+    let path = format!("/api/items/{}", id(&item));
+    let narrow = api.call("GET", &format!("{path}?fields=updated_at,word"), Value::Null).await;
+    let expected = json!({"id": item["id"], "version": 1, "word": "x", "updated_at": item["updated_at"]});
+    assert_eq!((&narrow.json, narrow.header("etag")), (&expected, "\"1\""));
+    assert!(narrow.text.starts_with("{\"id\":"), "{}", narrow.text);
+    let both = api.get(&format!("{path}?fields=id&expand=folder")).await;
+    assert_eq!(both, json!({"id": item["id"], "version": 1, "expanded": {"folder": inner}}));
+    assert_eq!(api.get(&format!("{path}?as=ann")).await, item);
+    let gone = "0190a000-0000-7000-8000-0000000000ff";
+    assert_eq!(refused(&api, &format!("/api/items/{gone}?expand=folder")).await.1, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn an_answer_that_grows_by_what_it_repeats_is_refused() {
+    let app = app().await;
+    let api = app.client();
+    let folder = api.create("folders", json!({"name": "x".repeat(900_000)})).await;
+    for _ in 0..40 {
+        api.create("items", json!({"folder": folder["id"]})).await;
+    }
+    let (status, code, detail) = refused(&api, "/api/items?expand=folder").await;
+    assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"));
+    assert!(detail.contains("lower `limit`"), "{detail}");
+    let page = api.get("/api/items?expand=folder&limit=10").await;
+    assert_eq!(page["items"][9]["expanded"]["folder"], folder);
+}
+
+#[tokio::test]
+async fn a_list_and_what_it_expands_are_of_one_moment() {
+    let app = app().await;
+    let api = app.client();
+    let folder = api.create("folders", json!({"name": "0"})).await;
+    let path = format!("/api/folders/{}", folder["id"].as_str().unwrap());
+    api.create("items", json!({"word": "0", "folder": folder["id"]})).await;
+    let writer = async {
+        for n in 1..60 {
+            api.patch(&path, json!({"name": n.to_string()})).await;
+        }
+    };
+    let reader = async {
+        for _ in 0..60 {
+            let page = api.get("/api/items?expand=folder").await;
+            // The folder's first version has the seq 1, the item 2, and each later version the next one.
+            let version = page["items"][0]["expanded"]["folder"]["version"].as_u64().unwrap();
+            assert_eq!(page["seq"].as_u64().unwrap(), version + 1);
+        }
+    };
+    tokio::join!(writer, reader);
+}
+
+#[tokio::test]
+async fn searches_go_with_filters_sorts_and_pages() {
+    let app = app().await;
+    let api = app.client();
+    for (word, note, number) in [
+        ("Rivière", "runs north", 3),
+        ("river", "runs  South!", 1),
+        ("bank", "of the RIVER", 2),
+        ("sea", "waves 🌊", 4),
+    ] {
+        api.create("items", json!({"word": word, "note": note, "number": number})).await;
+    }
+    for (query, expected) in [
+        ("search=riv", &["Rivière", "river", "bank"][..]),
+        ("search=RIVIERE", &["Rivière"]),
+        ("search=river+runs", &["river"]),
+        ("search=riv&sort=-number", &["Rivière", "bank", "river"]),
+        ("search=riv&number[lt]=3&sort=number", &["river", "bank"]),
+        ("search=south!", &["river"]),
+        ("search=wave+!!!+%F0%9F%8C%8A", &["sea"]),
+        ("search=%22river%22+OR+sea", &[]),
+        ("search=riv*", &["Rivière", "river", "bank"]),
+        ("search=word:river", &[]),
+    ] {
+        assert_eq!(words(&api, query).await, expected, "{query}");
+    }
+    let page = api.get("/api/items?search=riv&sort=-number&limit=2").await;
+    let next = page["next"].as_str().unwrap();
+    assert_eq!(words(&api, &format!("search=riv&sort=-number&cursor={next}")).await, ["river"]);
+    let counted = api.get("/api/items/count?search=riv&group=number&number[gte]=2").await;
+    assert_eq!(counted["count"], 2);
+}
+
+/// A server that steps over fifty rows at most, with `rows` items: numbers 0 to 9, all of one kind and one day.
+async fn narrow_app(rows: usize) -> TestApp {
+    let app = TestApp::over(schema(), |config| config.store.scan_rows = 50).await;
+    let create = |n: usize| {
+        let pairs = [
+            ("number", if n % 11 == 10 { Value::Null } else { json!(n % 11) }),
+            ("kind", json!("red")),
+            ("day", json!("2026-11-21")),
+            ("word", json!(format!("same w{n:03}"))),
+        ];
+        tidewire::repository::Mutation::create("Item", tidewire::repository::Body::from_pairs(pairs))
+    };
+    let caller = tidewire::auth::Identity { user: None, address: [127, 0, 0, 1].into() };
+    app.repository.batch(&caller, &(0..rows).map(create).collect::<Vec<_>>(), None).await.unwrap();
+    app
+}
+
+#[tokio::test]
+async fn a_query_without_its_index_is_refused_and_told_which() {
+    let app = narrow_app(60).await;
+    let api = app.client();
+    for (query, words) in [
+        ("items?sort=day", "lacks this index: [[index]] fields = [\"day\"]"),
+        ("items?sort=-day,number", "[[index]] fields = [\"day\", \"number\"]"),
+        ("items?kind=red&day[gt]=2027-01-01", "[[index]] fields = [\"kind\", \"day\"]"),
+        ("items?kind=red&sort=-at", "[[index]] fields = [\"kind\", \"at\"]"),
+        (
+            "items?day=2026-11-21&on[in]=true,false&ratio[lt]=1",
+            "[[index]] fields = [\"day\", \"on\", \"ratio\"]",
+        ),
+        ("items?day[starts]=2027", "[[index]] fields = [\"day\"]"),
+        // An index goes on with the id, so that of number and word is in another order.
+        ("items?sort=number", "[[index]] fields = [\"number\"]"),
+        ("items?number[gte]=0&sort=-number,-word&word[contains]=x", "no further index would help"),
+        ("items?ratio[null]=false", "no further index would help"),
+        ("items?word[contains]=nothing", "no further index would help"),
+        ("items?extra[null]=false", "no further index would help"),
+        ("items?extra[null]=true&word[contains]=nothing", "no further index would help"),
+        ("items?sort=updated_at", "no further index would help"),
+        ("items?search=same", "longer words"),
+        ("items/count?day=2027-01-01", "[[index]] fields = [\"day\"]"),
+        ("items/count?group=day", "[[index]] fields = [\"day\"]"),
+        ("items/count?word[ne]=x", "no further index would help"),
+        ("items/count?search=w", "longer words"),
+    ] {
+        let (status, code, detail) = refused(&api, &format!("/api/{query}")).await;
+        assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"), "{query}: {detail}");
+        assert!(detail.contains(words) && detail.contains("more than 50 rows of Item"), "{query}: {detail}");
+    }
+    for (query, count) in [
+        ("items?limit=49", 49),
+        ("items?day=2026-11-21&limit=49", 49),
+        ("items?number=3&word[starts]=same", 6),
+        ("items?kind=red&number=3&sort=word", 6),
+        ("items?search=w01", 10),
+        ("items?search=w01&kind=red&sort=-day", 10),
+    ] {
+        let page = api.get(&format!("/api/{query}")).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), count, "{query}");
+    }
+    for (query, count) in [
+        ("items/count", 60),
+        // What an index alone answers may be ten times as much.
+        ("items/count?kind=red", 60),
+        ("items/count?group=kind", 60),
+        ("items/count?number[gte]=2", 43),
+        ("items/count?number=3&word[starts]=same&group=word", 6),
+        ("items/count?search=w01&day=2026-11-21", 10),
+    ] {
+        assert_eq!(api.get(&format!("/api/{query}")).await["count"], count, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_bound_is_exact() {
+    let app = narrow_app(50).await;
+    let api = app.client();
+    let nothing = "/api/items?word[contains]=nothing";
+    assert_eq!(api.get(nothing).await["items"], json!([]));
+    api.create("items", json!({"word": "one more"})).await;
+    assert_eq!(refused(&api, nothing).await.1, "QUERY_TOO_BROAD");
+    assert_eq!(api.get(&format!("{nothing}&number=3")).await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_an_index_answers_alone_has_a_bound_too() {
+    let app = narrow_app(501).await;
+    let (status, code, detail) = refused(&app.client(), "/api/items/count?kind=red").await;
+    assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"));
+    assert!(detail.contains("more than 500 rows") && detail.contains("no further index"), "{detail}");
+}
+
+#[tokio::test]
+async fn no_page_begins_at_the_beginning() {
+    // A page steps over its own rows and one more of each stretch; many equal values make no difference, nor does null.
+    let app = narrow_app(600).await;
+    let api = app.client();
+    for sort in ["", "id", "-id", "number,word", "-number,-word", "kind", "-kind"] {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut cursor = String::new();
+        let mut pages = 0;
+        loop {
+            let page = api.get(&format!("/api/items?sort={sort}&limit=40&fields=id{cursor}")).await;
+            for item in page["items"].as_array().unwrap() {
+                assert!(seen.insert(item["id"].as_str().unwrap().to_owned()), "sort {sort}: shown twice");
+            }
+            pages += 1;
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!((seen.len(), pages), (600, 15), "sort {sort}");
+    }
+}
