@@ -277,3 +277,28 @@ async fn the_versions_of_a_deleted_record_go_on_under_another_name() {
     app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
     assert_eq!(client.create("things", body).await["version"], 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_is_not_forgotten_by_taking_a_line_out() {
+    const BEFORE: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\ntitle = { type = 'text' }\n";
+    const AFTER: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |config| config.store.retention_changes = 2).await;
+    let client = app.client();
+    let made = client.create("tasks", json!({"title": "0"})).await;
+    let path = format!("/api/tasks/{}", made["id"].as_str().unwrap());
+    for n in 1..=5 {
+        client.patch(&path, json!({"title": n.to_string()})).await;
+    }
+    let refused = app.reshaper.reshape(schema(&[AFTER])).await.unwrap_err().to_string();
+    assert!(refused.contains("changes of its history would be gone"), "{refused}");
+    assert!(refused.ends_with("tidewire migrate apply --allow-forget Task"), "{refused}");
+    let history = client.get(&format!("{path}/history")).await;
+    assert_eq!(history["items"].as_array().unwrap().len(), 6);
+    app.stop().await;
+    let TestApp { folder, .. } = app;
+    let verdict = apply(folder.path(), &[AFTER], &["--allow-forget Task"]);
+    assert!(verdict.code == 0 && verdict.stdout.contains("backup: "), "{verdict:?}");
+    let app = TestApp::again(folder, schema(&[AFTER]), |_| {}).await;
+    let (status, problem) = app.client().get_any(&format!("{path}/history")).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("NO_HISTORY")));
+}

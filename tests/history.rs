@@ -8,9 +8,12 @@ use std::time::Duration;
 use r2d2_sqlite::rusqlite::Connection;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
+use tidewire::env::Env;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::schema::{Entity, History, Schema, Value};
+use tidewire::store::migration::Allow;
 use tidewire::store::sqlite::Opened;
+use tidewire::store::sqlite::migrate;
 use tidewire::store::{LogLimit, LogPage, Op, Past, Store, StoreError, Unit};
 
 use crate::support::app::{Client, TestApp};
@@ -234,6 +237,8 @@ async fn a_database_from_before_histories_is_taken_as_it_is() {
     forever.store.close().await;
     let before = rows(folder.path());
 
+    let allow = Allow { forget: ["Note".to_owned()].into(), ..Allow::default() };
+    migrate(folder.path(), &notes(None), &allow, &Env::system()).unwrap();
     let without = open(folder.path(), notes(None), &config);
     assert_eq!(history(&without, 3), None);
     without.store.close().await;

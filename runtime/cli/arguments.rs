@@ -186,6 +186,9 @@ pub struct AllowArguments {
     /// Convert the values of this field, and empty those that do not convert, or give them the field's default.
     #[arg(long, value_name = "ENTITY.FIELD")]
     pub allow_clear: Vec<String>,
+    /// Forget what the history of this entity has kept beyond the time that its schema file now says.
+    #[arg(long, value_name = "ENTITY")]
+    pub allow_forget: Vec<String>,
     /// Give this value to the records that have none: `Task.due=2026-01-01`.
     #[arg(long, value_name = "ENTITY.FIELD=VALUE")]
     pub backfill: Vec<String>,

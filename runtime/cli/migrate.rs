@@ -246,6 +246,7 @@ fn allowed(arguments: &AllowArguments, schema: &Schema) -> Result<Allow, Verdict
         drop: set(&arguments.allow_drop),
         retype: set(&arguments.allow_retype),
         clear: set(&arguments.allow_clear),
+        forget: set(&arguments.allow_forget),
         ..Allow::default()
     };
     for text in &arguments.backfill {

@@ -75,6 +75,8 @@ pub struct Allow {
     pub retype: BTreeSet<String>,
     /// Fields whose values are converted, and emptied (or given the field's default) where they do not convert.
     pub clear: BTreeSet<String>,
+    /// Entities whose history may be shortened.
+    pub forget: BTreeSet<String>,
     /// The value for records that have none in a required field.
     pub backfill: BTreeMap<String, Value>,
 }
@@ -82,7 +84,7 @@ pub struct Allow {
 impl Allow {
     /// Every subject that is named.
     pub fn subjects(&self) -> impl Iterator<Item = &str> {
-        let sets = [&self.drop, &self.retype, &self.clear].into_iter().flatten();
+        let sets = [&self.drop, &self.retype, &self.clear, &self.forget].into_iter().flatten();
         sets.chain(self.backfill.keys()).map(String::as_str)
     }
 }

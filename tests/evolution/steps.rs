@@ -326,6 +326,33 @@ steps! {
         then: r#"[{"b": 1, "d": 7, "e": false}]"#,
     }
 
+    a_field_without_values_becomes_a_lookup {
+        before: &[task!("p = { type = 'ref', entity = 'Project' }" "name = { type = 'text' }"), PROJECT],
+        after: &[task!("p = { type = 'ref', entity = 'Project' }" "name = { type = 'text', from = 'p.name' }"), PROJECT],
+        rows: &[("projects", r#"{"name": "x"}"#), ("tasks", r#"{"p": "@1"}"#), ("tasks", r#"{"p": null}"#)],
+        then: r#"[{"p": "@1", "name": "x"}, {"p": null, "name": null}]"#,
+    }
+    a_field_with_values_becomes_a_lookup {
+        before: &[task!("p = { type = 'ref', entity = 'Project' }" "name = { type = 'text' }"), PROJECT],
+        after: &[task!("p = { type = 'ref', entity = 'Project' }" "name = { type = 'text', from = 'p.name' }"), PROJECT],
+        rows: &[("projects", r#"{"name": "x"}"#), ("tasks", r#"{"p": "@1", "name": "y"}"#), ("tasks", r#"{"p": null}"#)],
+        how: How::Flags { told: &["--allow-clear Task.name"], given: &["--allow-clear Task.name"] },
+        then: r#"[{"p": "@1", "name": "x"}]"#,
+    }
+    what_a_lookup_copies_changes_its_type {
+        before: &[
+            task!("p = { type = 'ref', entity = 'Project' }" "size = { type = 'text', from = 'p.size' }"),
+            "entity = 'Project'\n[fields]\nsize = { type = 'text' }\n",
+        ],
+        after: &[
+            task!("p = { type = 'ref', entity = 'Project' }" "size = { type = 'int', from = 'p.size' }"),
+            "entity = 'Project'\n[fields]\nsize = { type = 'int' }\n",
+        ],
+        rows: &[("projects", r#"{"size": "3"}"#), ("tasks", r#"{"p": "@1"}"#), ("tasks", r#"{"p": null}"#)],
+        how: How::Flags { told: &["--allow-retype Project.size"], given: &["--allow-retype Project.size"] },
+        then: r#"[{"p": "@1", "size": 3}]"#,
+    }
+
     // What no flag allows.
     a_field_with_doubles_does_not_become_unique {
         before: &[TITLE],

@@ -123,6 +123,7 @@ settings! {
     store.group_bytes: Kind::Size(64 * KIB..=GIB), "Bytes of records in one request's changes; a group commit ends with the unit that reaches it.";
     store.queue: Kind::Count(1..=1_000_000), "Writes that may wait to be committed; one more is `OVERLOADED`.";
     store.unit_entries: Kind::Count(1..=10_000_000), "Changes that one request may make; more is `UNIT_TOO_LARGE`.";
+    store.scan_rows: Kind::Count(1..=1_000_000_000), "Records that a list or count may step over without an index; more are `QUERY_TOO_BROAD`.";
     store.cascade_records: Kind::Count(0..=10_000_000), "Records that one delete may take with it; more is `CASCADE_TOO_LARGE`.";
     store.retention_age: Kind::Time(MINUTE..=3_650 * DAY), "Changes older than this leave the log.";
     store.retention_changes: Kind::Count(1..=1_000_000_000_000), "Changes beyond this count leave the log, whichever comes first.";

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::stored_schema::{StoredEntity, StoredField, StoredSchema};
-use crate::schema::{Entity, FieldIndex, FieldKind, Schema};
+use crate::schema::{Entity, FieldIndex, FieldKind, History, Schema};
 
 /// One change of the database's shape. Tables and columns bear the names that they have now, before anything moves.
 #[derive(Debug)]
@@ -55,6 +55,16 @@ pub(super) enum Move {
     },
     Unique {
         at: Site,
+    },
+    /// The field becomes a lookup: the server copies its values from now on.
+    Follow {
+        at: Site,
+    },
+    /// The entity keeps its changes for less time, or for none.
+    Forget {
+        entity: Arc<Entity>,
+        /// The name that its log entries have.
+        was: String,
     },
 }
 
@@ -115,6 +125,9 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, moves: &mut V
     if was.id != StoredEntity::id_word(entity.id_kind) {
         moves.push(Move::Ids { entity: entity.clone(), table: table() });
     }
+    if keeps_less(was.history.as_deref(), entity.history) {
+        moves.push(Move::Forget { entity: entity.clone(), was: name.to_owned() });
+    }
     let former =
         |field: &crate::schema::Field| was.field(&field.name).or_else(|| was.field(field.was.as_deref()?));
     for gone in &was.fields {
@@ -145,11 +158,24 @@ fn of_field(at: &Site, was: &StoredField, moves: &mut Vec<Move>) {
     if needs_retype(was, &field.kind) {
         moves.push(Move::Retype { at: at.clone(), was: Box::new(was.clone()) });
     }
+    if field.lookup.is_some() && was.from.is_none() {
+        moves.push(Move::Follow { at: at.clone() });
+    }
     if field.required && !was.required {
         moves.push(Move::Require { at: at.clone() });
     }
     if field.unique && !was.unique {
         moves.push(Move::Unique { at: at.clone() });
+    }
+}
+
+/// `was` as `StoredEntity::history` has it.
+fn keeps_less(was: Option<&str>, is: Option<History>) -> bool {
+    match (was, is) {
+        (None, _) | (Some(_), Some(History::Forever)) => false,
+        (Some(_), None) => true,
+        // `forever` is no number, and less of it is kept in whatever time.
+        (Some(was), Some(History::For(time))) => was.parse().map_or(true, |was: u64| time.as_secs() < was),
     }
 }
 

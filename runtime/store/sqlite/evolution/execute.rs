@@ -53,7 +53,9 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
             | Move::Ids { .. }
             | Move::AddField { .. }
             | Move::RenameField { .. }
-            | Move::Unique { .. } => {}
+            | Move::Unique { .. }
+            | Move::Follow { .. }
+            | Move::Forget { .. } => {}
         }
     }
     for one in moves {
@@ -68,7 +70,9 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
             | Move::DropField { .. }
             | Move::Retype { .. }
             | Move::Require { .. }
-            | Move::Unique { .. } => {}
+            | Move::Unique { .. }
+            | Move::Follow { .. }
+            | Move::Forget { .. } => {}
         }
     }
     history::rename(conn, moves.iter().filter_map(renamed))?;
@@ -98,7 +102,9 @@ fn changing_tables(moves: &[Move]) -> Vec<&str> {
             | Move::Ids { .. }
             | Move::AddField { .. }
             | Move::Require { .. }
-            | Move::Unique { .. } => None,
+            | Move::Unique { .. }
+            | Move::Follow { .. }
+            | Move::Forget { .. } => None,
         })
         .collect();
     tables.sort_unstable();
@@ -169,7 +175,9 @@ fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
             | Move::RenameField { .. }
             | Move::Retype { .. }
             | Move::Require { .. }
-            | Move::Unique { .. } => None,
+            | Move::Unique { .. }
+            | Move::Follow { .. }
+            | Move::Forget { .. } => None,
         })
         .collect();
     let rename = |from: &str, to: &str| {

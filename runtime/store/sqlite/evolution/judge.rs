@@ -5,15 +5,16 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::difference::{Move, Site};
 use super::stored_schema::{StoredField, StoredSchema};
 use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
-use crate::schema::{Entity, FieldDefault, FieldKind, Schema, Value};
+use crate::schema::{Entity, FieldDefault, FieldKind, History, Schema, Value};
 use crate::store::migration::{Allow, EXAMPLES, Need, Plan, Remedy, Step};
+use crate::store::sqlite::log::cutoff;
 use crate::store::sqlite::rows::{Sql, unsigned};
 use crate::store::sqlite::tables::quoted;
 
@@ -66,6 +67,8 @@ impl<'a> Judge<'a> {
             Move::Retype { at, was } => self.retype(at, was)?,
             Move::Require { at } => self.require(at)?,
             Move::Unique { at } => self.unique(at, moves)?,
+            Move::Follow { at } => self.follow(at)?,
+            Move::Forget { entity, was } => self.forget(entity, was)?,
         })
     }
 
@@ -134,7 +137,9 @@ impl<'a> Judge<'a> {
         let subject = at.subject();
         let field = at.field();
         let found = Converter::new(self, at, was).survey()?;
-        let clear = self.allow.clear.contains(&subject);
+        // What a lookup holds is copied anew, whatever it converts to.
+        let copied = field.lookup.is_some();
+        let clear = copied || self.allow.clear.contains(&subject);
         let same_type = was.kind == field.kind.word();
         let asked = same_type || is_widening(&was.kind, &field.kind) || found.values == 0;
         let cleared = fill(at, self.allow, self.now);
@@ -154,7 +159,8 @@ impl<'a> Judge<'a> {
         } else {
             None
         };
-        Ok(Step { subject, what: retyped(was, &field.kind), loses: found.lossy + found.failed, need })
+        let loses = if copied { 0 } else { found.lossy + found.failed };
+        Ok(Step { subject, what: retyped(was, &field.kind), loses, need })
     }
 
     fn require(&self, at: &Site) -> rusqlite::Result<Step> {
@@ -184,6 +190,43 @@ impl<'a> Judge<'a> {
             (nulls > 1).then(|| same_value(nulls))
         };
         Ok(Step { subject: at.subject(), what: "make the field unique".to_owned(), loses: 0, need })
+    }
+
+    fn follow(&self, at: &Site) -> rusqlite::Result<Step> {
+        let (table, column) = (quoted(&at.table), quoted(&at.column));
+        let values = self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NOT NULL"))?;
+        let subject = at.subject();
+        let path = self.schema.lookup_path(&at.entity, at.field()).unwrap_or_default();
+        let allowed = values == 0 || self.allow.clear.contains(&subject);
+        let need = Need {
+            why: format!("{} would be replaced by what `{path}` holds", counted(values, "value")),
+            examples: Vec::new(),
+            remedy: Remedy::Flag(format!("--allow-clear {subject}")),
+        };
+        let need = (!allowed).then_some(need);
+        Ok(Step { subject, what: format!("copy it from `{path}`"), loses: values, need })
+    }
+
+    /// Changes below the log's floor are kept for nothing but the history.
+    fn forget(&self, entity: &Entity, was: &str) -> rusqlite::Result<Step> {
+        let oldest = match entity.history {
+            Some(History::For(time)) => cutoff(self.now, time),
+            Some(History::Forever) | None => Timestamp(i64::MAX),
+        };
+        let sql = r#"SELECT count(*) FROM "_changes" WHERE "seq" <= (SELECT "floor" FROM "_meta") AND "entity" = ?1 AND "at" < ?2"#;
+        let changes = self.conn.query_row(sql, params![was, oldest.0], |row| row.get(0).map(unsigned))?;
+        let allowed = changes == 0 || self.allow.forget.contains(&*entity.name);
+        let need = Need {
+            why: format!("{} of its history would be gone", counted(changes, "change")),
+            examples: Vec::new(),
+            remedy: Remedy::Flag(format!("--allow-forget {}", entity.name)),
+        };
+        Ok(Step {
+            subject: entity.name.to_string(),
+            what: "keep less of its history".to_owned(),
+            loses: changes,
+            need: (!allowed).then_some(need),
+        })
     }
 
     /// Values that more than one record has, the most frequent first.

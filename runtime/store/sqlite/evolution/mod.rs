@@ -259,6 +259,7 @@ fn write(
         target.schema,
         &rewritten(moves, target.schema, generation != meta.generation),
     )?;
+    transaction.execute(r#"UPDATE "_meta" SET "format" = ?1"#, [FORMAT])?;
     transaction.execute_batch(r#"DELETE FROM "_program""#)?;
     transaction.execute(
         r#"INSERT INTO "_program" VALUES (?1, ?2)"#,
@@ -300,7 +301,9 @@ fn rewrites(one: &Move) -> Option<&Entity> {
         | Move::AddField { .. }
         | Move::DropField { .. }
         | Move::RenameField { .. }
-        | Move::Unique { .. } => None,
+        | Move::Unique { .. }
+        | Move::Follow { .. }
+        | Move::Forget { .. } => None,
     }
 }
 
