@@ -247,7 +247,7 @@ async fn a_waiting_poll_is_woken_and_told_to_read_the_list() {
     let here = client.get("/api/changes?channel=entity:Task").await;
     let (epoch, seq) = (here["epoch"].as_str().unwrap(), here["seq"].as_u64().unwrap());
     let view = here["channels"][0]["view"].as_str().unwrap();
-    let path = format!("/api/changes?channel=entity:Task&view={view}&since={epoch}:{seq}&wait=20");
+    let path = format!("/api/changes?channel=entity:Task&view={view}&since={epoch}:{seq}&wait=25");
     let polling = tokio::spawn({
         let client = client.clone();
         async move { client.get(&path).await }
