@@ -80,6 +80,9 @@ impl Follower {
             "subscribed" if of_channel => self.subscribed(frame),
             "resync" if of_channel => {
                 self.counts.resyncs += 1;
+                if frame["payload"]["reason"] == "schema_changed" && self.generation == 0 {
+                    self.breaks("a resync for another schema, of which nothing was told".to_owned());
+                }
                 self.live = false;
                 self.start_snapshot(frame);
             }
