@@ -17,6 +17,7 @@ pub const ROUTES: Routes = &[
     ("/_/", &["GET"]),
     ("/_/e/{plural}", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
+    ("/api/batch", &["POST"]),
     ("/api/changes", &["GET"]),
     ("/api/openapi.json", &["GET"]),
     ("/api/types.d.ts", &["GET"]),
