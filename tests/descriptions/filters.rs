@@ -159,3 +159,24 @@ async fn what_a_list_and_a_count_take_beside_filters_is_what_is_described() {
         }
     }
 }
+
+/// A list is joined by commas, so that one within a value would end it.
+#[tokio::test]
+async fn a_value_with_a_comma_is_found_as_the_description_writes_it() {
+    let values = ["it's, done", r"back\slash", "plain"];
+    let kind = tidewire::schema::FieldKind::Enum { values: values.map(Into::into).into() };
+    let field = tidewire::schema::Field::new("state", kind);
+    let schema = tidewire::schema::Schema::new([tidewire::schema::Entity::new("Note", "notes", vec![field])]);
+    let app = TestApp::over(schema.into(), |_| {}).await;
+    let client = app.client();
+    let document = client.get("/api/openapi.json").await;
+    let judge = Judge::new(document.clone());
+    let (described, _) = &parameters(&judge, &document, "/api/notes")["state[in]"];
+    for (at, value) in values.into_iter().enumerate() {
+        client.create("notes", json!({"state": value})).await;
+        let item = described["items"]["enum"][at].as_str().unwrap();
+        let item = utf8_percent_encode(item, NON_ALPHANUMERIC).to_string();
+        let page = client.get(&format!("/api/notes?state[in]={item}")).await;
+        assert_eq!(page["items"][0]["state"], value);
+    }
+}

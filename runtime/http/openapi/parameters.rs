@@ -291,9 +291,19 @@ fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
         Compared::Values => joined(query(
             &name,
             meaning(operator),
-            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": value}),
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": escaped(value)}),
         )),
     }
+}
+
+/// The values of an enum as they stand among others; of other types the words say it.
+fn escaped(mut value: Json) -> Json {
+    for text in value.get_mut("enum").and_then(Json::as_array_mut).into_iter().flatten() {
+        if let Some(plain) = text.as_str() {
+            *text = json!(plain.replace('\\', r"\\").replace(',', r"\,"));
+        }
+    }
+    value
 }
 
 fn meaning(operator: &str) -> &'static str {
@@ -304,7 +314,7 @@ fn meaning(operator: &str) -> &'static str {
         "gte" => "This or greater.",
         "lt" => "Less than this.",
         "lte" => "This or less.",
-        "in" => "One of these, joined by commas; a comma in a value is `\\,`.",
+        "in" => "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`.",
         "contains" => "Holds this text.",
         "starts" => "Begins with this text.",
         _ => "Whether there is no value.",
