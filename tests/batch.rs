@@ -376,6 +376,20 @@ async fn a_batch_of_the_wrong_shape_is_refused_by_the_place_of_the_fault() {
     assert_eq!(app.head(), 0);
 }
 
+/// Some clients have no other numbers, and a field of type int takes them, too.
+#[tokio::test]
+async fn a_version_that_is_written_with_a_point_is_not_refused() {
+    let app = app().await;
+    let api = app.client();
+    api.create("tasks", json!({"id": id(1), "title": "old"})).await;
+    let update = |version: f64| json!({"ops": [{"op": "update", "entity": "Task", "id": id(1), "data": {"title": "new"}, "version": version}]});
+    assert_eq!(post(&api, update(2.0)).await.json["code"], "VERSION_CONFLICT");
+    assert_eq!(statuses(&post(&api, update(1.0)).await), [200]);
+    for wrong in [1.5, 0.0, -1.0, 1e300] {
+        assert_eq!(post(&api, update(wrong)).await.json["code"], "BAD_JSON", "{wrong}");
+    }
+}
+
 #[tokio::test]
 async fn headers_methods_and_sizes_that_do_not_fit_a_batch_are_refused() {
     let app = TestApp::over(entities::schema(), |config| {

@@ -3,6 +3,7 @@
 mod bodies;
 mod commands;
 mod document;
+mod filters;
 mod judge;
 mod walk;
 
@@ -10,10 +11,6 @@ use tidewire::config::HttpConfig;
 use tidewire::http::openapi::{OpenApi, openapi};
 
 use crate::support::process::shipped_schemas;
-
-/// Operations that are described and not served yet: whoever serves one takes its line out.
-const COMING: [(&str, &str); 3] =
-    [("get", "/api/{plural}/{id}/history"), ("post", "/api/batch"), ("get", "/metrics")];
 
 /// The document of the shipped schemas.
 fn shipped() -> OpenApi {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::body::{Body, kind_of};
 use super::mutation::{Mutation, Verb};
 use super::suggest::suggestion;
+use super::values::whole;
 use crate::ids::{MutationId, shown};
 
 /// Most operations of one batch.
@@ -143,9 +144,11 @@ impl Members {
     fn version(&mut self) -> Result<Option<u64>, BatchError> {
         match self.members.remove("version") {
             None | Some(Json::Null) => Ok(None),
-            Some(other) => match other.as_u64().filter(|version| *version > 0) {
-                Some(version) => Ok(Some(version)),
-                None => Err(wrong(&self.at("version"), "a whole number from 1 on", &other)),
+            Some(other) => match other.as_number().and_then(whole).map(u64::try_from) {
+                Some(Ok(version @ 1..)) => Ok(Some(version)),
+                Some(Ok(0) | Err(_)) | None => {
+                    Err(wrong(&self.at("version"), "a whole number from 1 on", &other))
+                }
             },
         }
     }

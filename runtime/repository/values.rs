@@ -162,13 +162,16 @@ pub(super) fn plain_text(text: &str) -> Result<Value, Fault> {
 }
 
 /// `3.0` is an int as well: JSON has one kind of number.
-fn int(number: &Number) -> Result<Value, Fault> {
-    let whole = number.as_i64().or_else(|| {
+pub(super) fn whole(number: &Number) -> Option<i64> {
+    number.as_i64().or_else(|| {
         let float = number.as_f64()?;
         // In this range every whole float is an i64 exactly.
         (float.fract() == 0.0 && float.abs() <= MAX_INT as f64).then_some(float as i64)
-    });
-    match whole {
+    })
+}
+
+fn int(number: &Number) -> Result<Value, Fault> {
+    match whole(number) {
         Some(whole) if whole.abs_diff(0) <= MAX_INT.unsigned_abs() => Ok(Value::Int(whole)),
         None if number.as_f64().is_some_and(|float| float.fract() != 0.0) => {
             Err(Fault::new("wrong_type", format!("must be an int, not {number}")))

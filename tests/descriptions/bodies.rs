@@ -133,6 +133,63 @@ async fn what_is_required_is_what_the_server_requires() {
     }
 }
 
+#[tokio::test]
+async fn the_server_takes_the_batches_that_are_described_and_no_others() {
+    let app = TestApp::over(entities::schema(), |_| {}).await;
+    let client = app.client();
+    let judge = Judge::new(client.get("/api/openapi.json").await);
+    let schema = json!({"$ref": "#/components/schemas/Batch"});
+    let (mut taken, mut refused) = (0, 0);
+    for op in ops() {
+        for atomic in [None, Some(json!(true)), Some(json!(false)), Some(Value::Null), Some(json!("true"))] {
+            let mut body = json!({"ops": [op]});
+            if let Some(atomic) = atomic {
+                body["atomic"] = atomic;
+            }
+            let answer = client.call("POST", "/api/batch", body.clone()).await;
+            // Without `atomic` the whole is taken, and the op's own answer tells.
+            let told = answer.json["code"].as_str().or(answer.json["results"][0]["error"]["code"].as_str());
+            let by_others =
+                told.is_some_and(|code| ["NOT_FOUND", "VERSION_CONFLICT", "ID_TAKEN"].contains(&code));
+            let takes = told.is_none() || by_others && !answer.text.contains("cannot be the id");
+            let described = judge.matches(&schema, &body);
+            assert_eq!(takes, described.is_ok(), "{body}: {} {described:?}", answer.text);
+            *(if takes { &mut taken } else { &mut refused }) += 1;
+        }
+    }
+    assert!(taken > 20 && refused > 50, "{taken} were taken and {refused} refused");
+}
+
+/// Each op, and what becomes of it with each member left out, null or of another kind.
+fn ops() -> Vec<Value> {
+    let id = "0190a000-0000-7000-8000-00000000000a";
+    let whole = [
+        json!({"op": "create", "entity": "Project", "id": id, "data": {"name": "x"}, "mid": "a"}),
+        json!({"op": "update", "entity": "Project", "id": id, "data": {"name": "x"}, "version": 1, "mid": "b"}),
+        json!({"op": "replace", "entity": "Project", "id": id, "data": {"name": "x"}, "version": 1, "mid": "c"}),
+        json!({"op": "delete", "entity": "Project", "id": id, "version": 1, "mid": "d"}),
+    ];
+    let mut ops = vec![json!(null), json!([]), json!("delete")];
+    for op in whole {
+        for member in op.as_object().unwrap().keys() {
+            let mut without = op.clone();
+            without.as_object_mut().unwrap().remove(member);
+            without.as_object_mut().unwrap().remove("mid");
+            ops.push(without.clone());
+            for other in
+                [Value::Null, json!(0), json!(true), json!("x y"), json!(""), json!([]), json!({"name": 1})]
+            {
+                without[member] = other;
+                ops.push(without.clone());
+            }
+        }
+        let mut stranger = op.clone();
+        stranger["colour"] = json!("red");
+        ops.extend([op, stranger]);
+    }
+    ops
+}
+
 /// Bounds may be tightened while records stay: what is stored is described by its type alone.
 #[test]
 fn a_record_that_is_older_than_a_bound_is_still_as_described() {

@@ -80,7 +80,7 @@ impl Judge {
     }
 
     /// What a reference leads to.
-    fn followed<'d>(&'d self, part: &'d Value) -> &'d Value {
+    pub(super) fn followed<'d>(&'d self, part: &'d Value) -> &'d Value {
         match part["$ref"].as_str() {
             Some(reference) => {
                 let pointer = reference.strip_prefix('#').expect("references stay within the document");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::judge::Judge;
-use super::{COMING, PLURALS, generic, json, shipped};
+use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
@@ -50,29 +50,33 @@ fn template(address: &str) -> String {
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_describes_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::over(grown().into(), |_| {}).await;
     let document = app.client().get("/api/openapi.json").await;
-    assert_eq!(document, json(&shipped()), "the route answers what the command prints");
+    assert_eq!(document, json(&tidewire::http::openapi::openapi(&grown(), &Default::default())));
     let mut walk = Walk { client: app.client(), judge: Judge::new(document.clone()) };
     about(&mut walk).await;
     records(&mut walk).await;
     refusals(&mut walk).await;
     repetitions(&mut walk).await;
     lists(&mut walk).await;
+    shapes(&mut walk).await;
+    histories(&mut walk).await;
+    batches(&mut walk).await;
+    batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
 
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
-            let key = generic(path, &PLURALS);
-            let coming = COMING.contains(&(method.as_str(), key.as_str()));
             let walked = walk.judge.succeeded.contains(&(method.clone(), path.clone()));
-            assert_eq!(walked, !coming, "{method} {path}: does the walk come by?");
+            assert!(walked, "{method} {path}: the walk does not come by");
         }
     }
 }
 
 async fn about(walk: &mut Walk) {
-    for path in ["/health", "/healthz", "/readyz", "/api/schema", "/api/openapi.json", "/api/types.d.ts"] {
+    for path in
+        ["/health", "/healthz", "/readyz", "/metrics", "/api/schema", "/api/openapi.json", "/api/types.d.ts"]
+    {
         walk.step(&format!("GET {path}"), Value::Null, (200, "")).await;
     }
     walk.step("GET /api/admin/websocket/stats", Value::Null, (200, "")).await;
@@ -83,7 +87,10 @@ async fn about(walk: &mut Walk) {
         (401, "UNAUTHENTICATED"),
     )
     .await;
-    walk.step_with("GET /health", Value::Null, &[("host", "elsewhere")], (403, "FORBIDDEN_HOST")).await;
+    for path in ["/health", "/metrics"] {
+        let elsewhere = [("host", "elsewhere")];
+        walk.step_with(&format!("GET {path}"), Value::Null, &elsewhere, (403, "FORBIDDEN_HOST")).await;
+    }
     walk.step("GET /api/openapi.json?as=", Value::Null, (401, "UNAUTHENTICATED")).await;
     walk.step("GET /api/types.d.ts?as=%ff", Value::Null, (400, "BAD_QUERY")).await;
 }
@@ -173,11 +180,24 @@ async fn lists(walk: &mut Walk) {
     for plural in PLURALS {
         walk.step(&format!("GET /api/{plural}/count?version[gte]=1"), Value::Null, (200, "")).await;
     }
-    walk.step("GET /api/tasks/count?group=status&priority[gte]=2", Value::Null, (200, "")).await;
-    walk.step("GET /api/tasks/count?limit=1", Value::Null, (400, "BAD_QUERY")).await;
-    walk.step("GET /api/tasks?expand=project,owner&fields=title", Value::Null, (200, "")).await;
     for title in ["a", "b", "c"] {
         walk.step("POST /api/tasks?as=ada", json!({"title": title}), (201, "")).await;
+    }
+    for group in ["status", "owner", "project", "due", "version", "created_at"] {
+        let counted = format!("GET /api/tasks/count?group={group}&priority[gte]=2&search=a");
+        let groups = walk.step(&counted, Value::Null, (200, "")).await.json["groups"].clone();
+        assert_eq!(groups.as_array().unwrap().len(), 1, "{groups}");
+    }
+    for query in ["limit=1", "group=tags", "group=colour", "search=", "fields=title"] {
+        walk.step(&format!("GET /api/tasks/count?{query}"), Value::Null, (400, "BAD_QUERY")).await;
+    }
+    for query in [
+        "status[in]=open,done&title[starts]=a&created_at[gte]=2026-01-01T00:00:00Z",
+        "due[null]=true&owner[ne]=bob&id[gt]=0190a000-0000-7000-8000-00000000000a",
+        "search=b&sort=-created_at,title",
+    ] {
+        let found = walk.step(&format!("GET /api/tasks?{query}"), Value::Null, (200, "")).await;
+        assert!(!found.json["items"].as_array().unwrap().is_empty(), "{query}");
     }
     let page =
         walk.step("GET /api/tasks?limit=2&sort=-title,priority&status=open", Value::Null, (200, "")).await;
@@ -198,9 +218,151 @@ async fn lists(walk: &mut Walk) {
         "version=x",
         "tags=1",
         "limit=1&limit=1",
+        "status[like]=o",
+        "version[contains]=1",
+        "project[gt]=0190a000-0000-7000-8000-00000000000a",
+        "due[null]=maybe",
+        "expand=title",
+        "fields=colour",
+        "search=-",
+        "group=status",
     ] {
         walk.step(&format!("GET /api/tasks?{query}"), Value::Null, (400, "BAD_QUERY")).await;
     }
+}
+
+/// `expand` and `fields`, of lists and of single records.
+async fn shapes(walk: &mut Walk) {
+    let project = walk.step("POST /api/projects?as=ada", json!({"name": "Home"}), (201, "")).await.id();
+    let task = json!({"title": "Shaped", "project": project});
+    let task = walk.step("POST /api/tasks?as=ada", task, (201, "")).await.id();
+    walk.step("POST /api/comments", json!({"body": "So", "task": task}), (201, "")).await;
+    for (path, expected) in [
+        (format!("/api/tasks/{task}?expand=project,owner"), "/expanded/project/name"),
+        (
+            format!("/api/tasks/{task}?fields=title,project&expand=project.owner"),
+            "/expanded/project/expanded/owner",
+        ),
+        ("/api/tasks?search=shaped&expand=project&fields=title".to_owned(), "/items/0/expanded/project/id"),
+        (
+            "/api/comments?expand=task.project,project&fields=body".to_owned(),
+            "/items/0/expanded/task/expanded/project/name",
+        ),
+    ] {
+        let answer = walk.step(&format!("GET {path}"), Value::Null, (200, "")).await;
+        assert!(
+            answer.json.pointer(expected).is_some_and(|there| !there.is_null()),
+            "{path}: {}",
+            answer.text
+        );
+    }
+    for query in ["fields=", "expand=", "expand=title", "fields=title,title", "sort=title"] {
+        walk.step(&format!("GET /api/tasks/{task}?{query}"), Value::Null, (400, "BAD_QUERY")).await;
+    }
+}
+
+async fn histories(walk: &mut Walk) {
+    let key = [("idempotency-key", "past")];
+    let task = walk.step_with("POST /api/tasks?as=ada", json!({"title": "Past"}), &key, (201, "")).await.id();
+    let (record, history) = (format!("/api/tasks/{task}"), format!("/api/tasks/{task}/history"));
+    walk.step(&format!("PATCH {record}"), json!({"title": "Passed", "due": "2026-11-21"}), (200, "")).await;
+    walk.step(&format!("DELETE {record}"), Value::Null, (204, "")).await;
+    let page = walk.step(&format!("GET {history}?limit=2"), Value::Null, (200, "")).await;
+    let next = page.json["next"].as_str().unwrap().to_owned();
+    let last = walk.step(&format!("GET {history}?limit=2&cursor={next}"), Value::Null, (200, "")).await;
+    let words: Vec<&Value> = [&page, &last]
+        .into_iter()
+        .flat_map(|page| page.json["items"].as_array().unwrap())
+        .map(|item| &item["op"])
+        .collect();
+    assert_eq!(words, ["delete", "update", "create"]);
+    assert_eq!((&last.json["items"][0]["mid"], &last.json["next"]), (&json!("past"), &Value::Null));
+    for (query, code) in [("cursor=x", "BAD_CURSOR"), ("limit=0", "BAD_QUERY"), ("sort=seq", "BAD_QUERY")] {
+        walk.step(&format!("GET {history}?{query}"), Value::Null, (400, code)).await;
+    }
+    walk.step(&format!("GET /api/tasks/{ABSENT}/history"), Value::Null, (404, "NOT_FOUND")).await;
+    // Described only where there is a history: whoever holds an older description meets this.
+    let without = walk.client.call("GET", &format!("/api/projects/{ABSENT}/history"), Value::Null).await;
+    assert_eq!(without.json["code"], "NO_HISTORY");
+    walk.judge.accept("get", "/api/tasks/{id}/history", &without);
+}
+
+async fn batches(walk: &mut Walk) {
+    let batch = "POST /api/batch";
+    let task = walk.step("POST /api/tasks?as=ada", json!({"title": "Batch"}), (201, "")).await.id();
+    let ops = json!([
+        {"op": "create", "entity": "Project", "id": "0190a000-0000-7000-8000-0000000000aa", "data": {"name": "Port"}},
+        {"op": "update", "entity": "Task", "id": task, "data": {"project": "0190a000-0000-7000-8000-0000000000aa"}},
+        {"op": "replace", "entity": "Task", "id": task, "data": {"title": "Anew"}, "version": 2},
+        {"op": "delete", "entity": "Task", "id": task},
+    ]);
+    let done = walk.step(&format!("{batch}?as=ada"), json!({"ops": ops}), (200, "")).await;
+    let statuses: Vec<&Value> =
+        done.json["results"].as_array().unwrap().iter().map(|result| &result["status"]).collect();
+    assert_eq!(statuses, [201, 200, 200, 204]);
+    for address in [batch.to_owned(), format!("{batch}?as=ada")] {
+        let body =
+            json!({"atomic": true, "ops": [{"op": "create", "entity": "Task", "data": {"title": "x"}}]});
+        let key = [("idempotency-key", "batch")];
+        walk.step_with(&address, body.clone(), &key, (200, "")).await;
+        let again = walk.step_with(&address, body, &key, (200, "")).await;
+        assert_eq!((&again.json["replayed"], again.header("tidewire-replayed")), (&json!(true), "true"));
+        let other = json!({"ops": [{"op": "create", "entity": "Task", "data": {"title": "y"}}]});
+        walk.step_with(&address, other, &key, (422, "IDEMPOTENCY_MISMATCH")).await;
+    }
+    let good = json!({"op": "create", "entity": "Task", "data": {"title": "x"}});
+    let current = walk.step("POST /api/tasks?as=bob", json!({"title": "Bob's"}), (201, "")).await.id();
+    for (op, refusal) in [
+        (
+            json!({"op": "create", "entity": "Task", "data": {"title": 3, "colour": 1}}),
+            (422, "VALIDATION_FAILED"),
+        ),
+        (json!({"op": "create", "entity": "Task", "data": {"id": current, "title": "x"}}), (409, "ID_TAKEN")),
+        (
+            json!({"op": "create", "entity": "Task", "data": {"title": "x", "project": ABSENT}}),
+            (422, "UNKNOWN_REFERENCE"),
+        ),
+        (
+            json!({"op": "update", "entity": "Task", "id": current, "data": {}, "version": 7}),
+            (412, "VERSION_CONFLICT"),
+        ),
+        (json!({"op": "delete", "entity": "Task", "id": ABSENT}), (404, "NOT_FOUND")),
+        (json!({"op": "delete", "entity": "User", "id": "bob"}), (409, "RESTRICTED")),
+        (json!({"op": "delete", "entity": "Tsak", "id": ABSENT}), (404, "UNKNOWN_ENTITY")),
+    ] {
+        let failed = walk.step(batch, json!({"ops": [good, op]}), refusal).await;
+        assert_eq!(failed.json["op"], 1, "{}", failed.text);
+    }
+    for wrong in [json!([]), json!({}), json!({"ops": []}), json!({"ops": [good, {"op": "crate"}]})] {
+        walk.step(batch, wrong, (400, "BAD_JSON")).await;
+    }
+    let if_match = [("if-match", "\"1\"")];
+    walk.step_with(batch, json!({"ops": [good]}), &if_match, (400, "BAD_HEADER")).await;
+}
+
+async fn batches_of_single_ops(walk: &mut Walk) {
+    let each = json!({"atomic": false, "ops": [
+        {"op": "create", "entity": "Task", "data": {"title": "x"}, "mid": "each-1"},
+        {"op": "create", "entity": "Task", "data": {"title": 3, "colour": "red"}},
+        {"op": "update", "entity": "Task", "id": ABSENT, "data": {}},
+        {"op": "update", "entity": "User", "id": "bob", "data": {"name": "Bob"}, "version": 9},
+        {"op": "delete", "entity": "Tsak", "id": ABSENT},
+        {"op": "update", "entity": "User", "id": "bob", "data": {"name": "Bob"}},
+    ]});
+    for caller in ["", "?as=ada"] {
+        for replayed in [Value::Null, json!(true)] {
+            let address = format!("POST /api/batch{caller}");
+            let results = walk.step(&address, each.clone(), (200, "")).await.json["results"].clone();
+            let statuses: Vec<&Value> =
+                results.as_array().unwrap().iter().map(|result| &result["status"]).collect();
+            assert_eq!(statuses, [201, 422, 404, 412, 404, 200]);
+            assert_eq!(results[0]["replayed"], replayed, "{results}");
+        }
+    }
+    let failing = json!({"atomic": false, "ops": [{"op": "delete", "entity": "Task", "id": ABSENT}]});
+    walk.step("POST /api/batch", failing.clone(), (200, "")).await;
+    walk.step_with("POST /api/batch", failing, &[("idempotency-key", "k")], (400, "BAD_HEADER")).await;
+    walk.step("POST /api/batch", json!({"atomic": 0, "ops": [{}]}), (400, "BAD_JSON")).await;
 }
 
 async fn changes(walk: &mut Walk) {

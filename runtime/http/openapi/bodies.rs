@@ -10,6 +10,8 @@ use crate::schema::{Entity, FieldKind};
 
 /// Most ops of one batch.
 const MOST_OPS: usize = 500;
+/// Versions are counted one by one; beyond this, numbers lose digits in JavaScript.
+const LARGEST_VERSION: i64 = (1 << 53) - 1;
 
 impl Describer<'_> {
     /// `Task`, `TaskCreate`, `TaskUpdate`, `TaskReplace`, `TaskView`, `TaskPage`, `TaskOp`.
@@ -59,22 +61,24 @@ impl Describer<'_> {
         if any { view.with_optional("expanded", json!(expanded)).into() } else { view.into() }
     }
 
-    /// One op of a batch on this entity.
+    /// One op of a batch on this entity. What may be left out may be null as well.
     fn op(&self, entity: &Entity) -> Json {
         let verb = |verb: &str| {
             ObjectSchema::new(format!("{verb} one {}.", entity.name))
                 .with("op", json!({"type": "string", "const": verb}))
                 .with("entity", json!({"type": "string", "const": entity.name}))
         };
+        let id = record_schema::id(entity.id_kind);
         let addressed = |word: &str| {
-            verb(word).with("id", record_schema::id(entity.id_kind)).with_optional(
+            verb(word).with("id", id.clone()).with_optional(
                 "version",
-                json!({"description": "As If-Match.", "type": "integer", "minimum": 0}),
+                json!({"description": "As If-Match.", "type": ["integer", "null"], "minimum": 1, "maximum": LARGEST_VERSION}),
             )
         };
+        let own_id = json!({"description": "In place of `id` in `data`.", "anyOf": [id, {"type": "null"}]});
         let data = |object: ObjectSchema, suffix: &str| object.with("data", self.entity_ref(entity, suffix));
         let ops = [
-            data(verb("create"), "Create"),
+            data(verb("create").with_optional("id", own_id), "Create"),
             data(addressed("update"), "Update"),
             data(addressed("replace"), "Replace"),
             addressed("delete"),
@@ -85,7 +89,7 @@ impl Describer<'_> {
     fn mid(&self) -> Json {
         json!({
             "description": "The op's idempotency key, where ops are not atomic.",
-            "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$",
+            "type": ["string", "null"], "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$",
         })
     }
 
@@ -95,7 +99,7 @@ impl Describer<'_> {
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
         let schemas: [(&str, Part); 7] = [
-            ("Batch", batch(&ops).into()),
+            ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
             ("Changes", changes().into()),
@@ -137,19 +141,21 @@ impl Describer<'_> {
         let atomic = position(ObjectSchema::new("All ops together."))
             .with("results", json!({"type": "array", "items": done(ObjectSchema::new("One op."))}))
             .with("replayed", flag());
-        let each = ObjectSchema::new("Each op for itself.")
-            .with("results", json!({"type": "array", "items": {"oneOf": [alone, failed]}}))
-            .with_optional("epoch", text("The log's writer."))
-            .with_optional("seq", whole());
+        let each = position(ObjectSchema::new("Each op for itself."))
+            .with("results", json!({"type": "array", "items": {"oneOf": [alone, failed]}}));
         json!({"anyOf": [atomic, each]})
     }
 }
 
-fn batch(ops: &[Json]) -> ObjectSchema {
+/// An atomic batch has one mutation id, the request's.
+fn batch(ops: &[Json]) -> Part {
     let atomic = json!({"description": "All or nothing.", "type": "boolean", "default": true});
-    ObjectSchema::new("Writes, in order.")
-        .with_optional("atomic", atomic)
-        .with("ops", json!({"type": "array", "minItems": 1, "maxItems": MOST_OPS, "items": {"anyOf": ops}}))
+    let ops = json!({"type": "array", "minItems": 1, "maxItems": MOST_OPS, "items": {"anyOf": ops}});
+    let mut batch =
+        json!(ObjectSchema::new("Writes, in order.").with_optional("atomic", atomic).with("ops", ops));
+    batch["if"] = json!({"properties": {"atomic": {"const": true}}});
+    batch["then"] = json!({"properties": {"ops": {"items": {"properties": {"mid": {"type": "null"}}}}}});
+    batch.into()
 }
 
 fn count() -> ObjectSchema {
@@ -174,8 +180,8 @@ fn history() -> ObjectSchema {
         )
         .with_optional("mid", text("The idempotency key."))
         .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}))
-        .with_optional("before", json!({"type": ["object", "null"]}))
-        .with_optional("after", json!({"type": ["object", "null"]}));
+        .with_optional("before", json!({"type": "object"}))
+        .with_optional("after", json!({"type": "object"}));
     let object = ObjectSchema::new("What became of a record, newest first.")
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", json!({"type": ["string", "null"]}));

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::Describer;
 use super::answers::{self, Answer};
+use crate::metrics::MEDIA_TYPE;
 use crate::protocol::Code;
 use crate::schema::Entity;
 
@@ -175,7 +176,7 @@ impl Describer<'_> {
             parameters,
             body: None,
             answers: vec![answers::ok(self.shared_ref("History"), &[answers::SEQ])],
-            codes: &[ANY, CALLED, LIST, ONE],
+            codes: &[ANY, CALLED, LIST, ONE, &[Code::NoHistory]],
         });
         listed.push(("get", format!("{path}/history"), history));
         listed
@@ -211,7 +212,7 @@ impl Describer<'_> {
         let json = |schema| answers::ok(schema, &[]);
         let document = || json(json!({"type": "object"}));
         let types = || answers::text("text/plain; charset=utf-8", "export interface Task { … }");
-        let numbers = answers::text("text/plain; version=0.0.4; charset=utf-8", "# HELP …");
+        let numbers = answers::text(MEDIA_TYPE, "# HELP …");
         let (schema, stats) = (self.shared_ref("Schema"), self.shared_ref("Stats"));
         let state = || json(self.shared_ref("State"));
         let of_callers = [

@@ -6,6 +6,8 @@ use super::Describer;
 use crate::schema::record_schema::{id, stored_type};
 use crate::schema::{Entity, FieldKind, IdKind, Schema};
 
+/// Most fields of `sort`.
+const MOST_SORTED: usize = 10;
 /// Most values of `in`.
 const MOST_VALUES: usize = 500;
 /// Deepest path and most paths of `expand`.
@@ -28,68 +30,71 @@ struct Filterable {
     name: String,
     value: Json,
     kind: Filters,
-    nullable: bool,
 }
 
-/// Which operators a type knows.
+/// Which operators a type knows, as docs/http.md has them.
 #[derive(Clone, Copy, PartialEq)]
 enum Filters {
-    Ordered,
+    /// Texts that have an order.
     Texts,
-    Equal,
-    /// Two clocks never agree to the millisecond.
-    Times,
+    /// Ids: texts without one.
+    Names,
+    /// Numbers, and times of the server.
+    Numbers,
+    Flags,
     NullOnly,
 }
 
 impl Filters {
     fn of(kind: &FieldKind) -> Filters {
         match kind {
-            FieldKind::Text { .. } | FieldKind::Enum { .. } => Filters::Texts,
-            FieldKind::Int { .. } | FieldKind::Float { .. } | FieldKind::Date | FieldKind::Datetime => {
-                Filters::Ordered
+            FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
+                Filters::Texts
             }
-            FieldKind::Bool | FieldKind::Uuid | FieldKind::Ref { .. } => Filters::Equal,
+            FieldKind::Uuid | FieldKind::Ref { .. } => Filters::Names,
+            FieldKind::Int { .. } | FieldKind::Float { .. } => Filters::Numbers,
+            FieldKind::Bool => Filters::Flags,
             FieldKind::Json => Filters::NullOnly,
         }
     }
 
     fn operators(self) -> Vec<(&'static str, Compared)> {
-        let equal = [("ne", Compared::Value), ("in", Compared::Values)];
+        let equal = [("eq", Compared::Value), ("ne", Compared::Value), ("in", Compared::Values)];
         let ordered = ["gt", "gte", "lt", "lte"].map(|operator| (operator, Compared::Value));
         let texts = [("contains", Compared::Text), ("starts", Compared::Text)];
         let null = [("null", Compared::Flag)];
         match self {
             Filters::NullOnly => null.into(),
-            Filters::Times => ordered.into(),
-            Filters::Equal => [&equal[..], &null].concat(),
-            Filters::Ordered => [&equal[..], &ordered, &null].concat(),
+            Filters::Flags => [&equal[..], &null].concat(),
+            Filters::Numbers => [&equal[..], &ordered, &null].concat(),
+            Filters::Names => [&equal[..], &texts, &null].concat(),
             Filters::Texts => [&equal[..], &ordered, &texts, &null].concat(),
         }
     }
 }
 
 fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
-    let own_id = |kind| match kind {
-        IdKind::Uuid => Filters::Equal,
-        IdKind::Text => Filters::Texts,
-    };
-    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind, nullable: false };
-    let time = |name| {
-        let value = json!({"type": "string", "format": "date-time"});
-        column(name, value, Filters::Times)
-    };
+    let column = |name: &str, value, kind| Filterable { name: name.to_owned(), value, kind };
+    let time = |name| column(name, json!({"type": "string", "format": "date-time"}), Filters::Numbers);
     let mut columns = vec![
-        column("id", id(entity.id_kind), own_id(entity.id_kind)),
-        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), Filters::Ordered),
+        column("id", id(entity.id_kind), Filters::Texts),
+        column("version", stored_type(schema, &FieldKind::Int { min: None, max: None }), Filters::Numbers),
         time("created_at"),
         time("updated_at"),
     ];
-    columns.extend(entity.fields.iter().map(|field| {
-        let value = stored_type(schema, &field.kind);
-        Filterable { nullable: !field.required, ..column(&field.name, value, Filters::of(&field.kind)) }
-    }));
+    columns.extend(
+        entity
+            .fields
+            .iter()
+            .map(|field| column(&field.name, stored_type(schema, &field.kind), Filters::of(&field.kind))),
+    );
     columns
+}
+
+/// What is sorted and grouped by: everything but json.
+fn comparable(entity: &Entity) -> impl Iterator<Item = &str> {
+    let fields = entity.fields.iter().filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
+    ["id", "version", "created_at", "updated_at"].into_iter().chain(fields)
 }
 
 fn query(name: &str, description: &str, schema: Json) -> Json {
@@ -137,15 +142,10 @@ impl Describer<'_> {
     }
 
     pub(super) fn count_parameters(&self, entity: &Entity) -> Vec<Json> {
-        let names: Vec<&str> = entity
-            .fields
-            .iter()
-            .filter(|field| field.kind != FieldKind::Json)
-            .map(|field| &*field.name)
-            .collect();
+        let names: Vec<&str> = comparable(entity).collect();
         let group = query(
             "group",
-            "Also counts the records of each value of this field.",
+            "Also counts the records of each value of this field; at most 1,000 values.",
             json!({"type": "string", "enum": names}),
         );
         let mut parameters = vec![group];
@@ -166,8 +166,12 @@ impl Describer<'_> {
     fn search(&self, entity: &Entity) -> Option<Json> {
         let fields: Vec<&str> =
             entity.fields.iter().filter(|field| field.search).map(|field| &*field.name).collect();
-        let description = format!("Words that all occur, each as a beginning, in {}.", fields.join(", "));
-        (!fields.is_empty()).then(|| query("search", &description, json!({"type": "string"})))
+        let description = format!(
+            "Words that all occur, each as a beginning, in {}: at least one with a letter or digit, at most 20.",
+            fields.join(", ")
+        );
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": 256});
+        (!fields.is_empty()).then(|| query("search", &description, schema))
     }
 
     /// `fields` and `expand`.
@@ -185,7 +189,7 @@ impl Describer<'_> {
                 true => json!({"type": "string", "enum": paths}),
                 false => json!({"type": "string", "pattern": "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*){0,2}$"}),
             };
-            let schema = json!({"type": "array", "minItems": 1, "maxItems": MOST_PATHS, "uniqueItems": true, "items": item});
+            let schema = json!({"type": "array", "minItems": 1, "maxItems": MOST_PATHS, "items": item});
             let description = "Puts the records that these refs name into `expanded`.";
             shape.push(joined(query("expand", description, schema)));
         }
@@ -240,7 +244,7 @@ impl Describer<'_> {
                 "cursor",
                 query(
                     "cursor",
-                    "`next` of the page before, with everything else unchanged.",
+                    "`next` of the page before, of the same list or history: sort, filters and search unchanged.",
                     json!({"type": "string"}),
                 ),
             ),
@@ -261,19 +265,19 @@ impl Describer<'_> {
 fn parameters_of(entity: &Entity, column: &Filterable) -> Vec<(String, Json)> {
     let key = format!("{}.{}", entity.name, column.name);
     let mut parameters = Vec::new();
-    if !matches!(column.kind, Filters::Times | Filters::NullOnly) {
+    if column.kind != Filters::NullOnly {
         parameters.push((
             key.clone(),
             query(&column.name, "Equal to this; short for `[eq]`.", column.value.clone()),
         ));
     }
-    for (operator, compared) in column.kind.operators() {
-        if operator == "null" && !column.nullable {
-            continue;
-        }
-        let parameter = operation(column, operator, compared);
-        parameters.push((format!("{key}.{operator}"), parameter));
-    }
+    parameters.extend(
+        column
+            .kind
+            .operators()
+            .into_iter()
+            .map(|(operator, compared)| (format!("{key}.{operator}"), operation(column, operator, compared))),
+    );
     parameters
 }
 
@@ -287,19 +291,30 @@ fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
         Compared::Values => joined(query(
             &name,
             meaning(operator),
-            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": value}),
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": escaped(value)}),
         )),
     }
 }
 
+/// The values of an enum as they stand among others; of other types the words say it.
+fn escaped(mut value: Json) -> Json {
+    for text in value.get_mut("enum").and_then(Json::as_array_mut).into_iter().flatten() {
+        if let Some(plain) = text.as_str() {
+            *text = json!(plain.replace('\\', r"\\").replace(',', r"\,"));
+        }
+    }
+    value
+}
+
 fn meaning(operator: &str) -> &'static str {
     match operator {
+        "eq" => "Equal to this.",
         "ne" => "Another value than this, and not null.",
         "gt" => "Greater than this.",
         "gte" => "This or greater.",
         "lt" => "Less than this.",
         "lte" => "This or less.",
-        "in" => "One of these, joined by commas; a comma in a value is `\\,`.",
+        "in" => "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`.",
         "contains" => "Holds this text.",
         "starts" => "Begins with this text.",
         _ => "Whether there is no value.",
@@ -307,10 +322,9 @@ fn meaning(operator: &str) -> &'static str {
 }
 
 fn sort(entity: &Entity) -> Json {
-    let fields = entity.fields.iter().filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
-    let columns = ["id", "version", "created_at", "updated_at"].into_iter().chain(fields);
-    let keys: Vec<String> = columns.flat_map(|name| [name.to_owned(), format!("-{name}")]).collect();
-    let schema = json!({"type": "array", "uniqueItems": true, "items": {"type": "string", "enum": keys}});
+    let keys: Vec<String> =
+        comparable(entity).flat_map(|name| [name.to_owned(), format!("-{name}")]).collect();
+    let schema = json!({"type": "array", "maxItems": MOST_SORTED, "uniqueItems": true, "items": {"type": "string", "enum": keys}});
     joined(query("sort", "Fields in order, `-` for descending; each at most once. Ends with id.", schema))
 }
 
