@@ -186,10 +186,18 @@ pub struct Reshaper {
 }
 
 impl Reshaper {
+    /// Of the schema that is in force.
+    pub fn generation(&self) -> Generation {
+        self.repository.current().generation
+    }
+
     /// Brings database, requests and live connections to another schema, as far as nothing is lost; otherwise nothing
     /// changes, and the error is the plan with what stands in its way.
     pub async fn reshape(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
         let evolved = self.store.evolve(schema.clone()).await?;
+        if evolved.generation == self.generation() {
+            return Ok(evolved);
+        }
         self.repository.adopt(Current { schema: schema.clone(), generation: evolved.generation });
         self.websockets.adopt(schema, evolved.generation);
         Ok(evolved)

@@ -220,6 +220,10 @@ async fn migrated(app: TestApp, step: &Step, window: &Window, then: &Value, give
 }
 
 fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
+    migrated_by("apply", folder, files, given)
+}
+
+fn migrated_by(verb: &str, folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
     let schemas = folder.join("schemas");
     std::fs::create_dir_all(&schemas).unwrap();
     for (at, text) in files.iter().enumerate() {
@@ -229,7 +233,7 @@ fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
         let (name, value) = flag.split_once(' ').unwrap();
         [name, value]
     });
-    let arguments = Arguments::parse_from(["tidewire", "migrate", "apply"].into_iter().chain(flags));
+    let arguments = Arguments::parse_from(["tidewire", "migrate", verb].into_iter().chain(flags));
     let Some(Command::Migrate(MigrateArguments { command })) = arguments.command else {
         panic!("not parsed")
     };
@@ -276,6 +280,78 @@ async fn the_versions_of_a_deleted_record_go_on_under_another_name() {
     let body = json!({"id": made["id"], "title": "b"});
     app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
     assert_eq!(client.create("things", body).await["version"], 2);
+}
+
+/// What `migrate plan` says of records that an app has left behind.
+fn planned(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
+    migrated_by("plan", folder, files, given)
+}
+
+#[tokio::test]
+async fn a_plan_that_is_ready_can_be_applied() {
+    const BEFORE: &str = "entity = 'Task'\n[fields]\nn = { type = 'text' }\n";
+    const RETYPED: &str = "entity = 'Task'\n[fields]\nn = { type = 'int', unique = true, default = 7 }\n";
+    const REQUIRED: &str =
+        "entity = 'Task'\n[fields]\nn = { type = 'text', unique = true, required = true }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    for n in [json!("a"), json!("b"), json!("5"), Value::Null] {
+        app.client().create("tasks", json!({"n": n})).await;
+    }
+    app.stop().await;
+    let TestApp { folder, .. } = app;
+    for (after, given, words) in [
+        (RETYPED, vec!["--allow-clear Task.n"], "two records would have `7`"),
+        (RETYPED, vec!["--allow-clear Task.n", "--backfill Task.n=5"], "two records would have `5`"),
+        (REQUIRED, vec!["--backfill Task.n=a"], "there is a record with `a` already"),
+        (REQUIRED, vec!["--allow-drop Task.n", "--backfill Task.n=c"], "--allow-drop allows nothing"),
+        (REQUIRED, vec!["--backfill Task.n=c"], ""),
+    ] {
+        let plan = planned(folder.path(), &[after], &given);
+        assert!(plan.stdout.contains(words), "{given:?}: {}", plan.stdout);
+        assert_eq!(plan.code, u8::from(!words.is_empty()), "{given:?}: {}", plan.stdout);
+        let applied = apply(folder.path(), &[after], &given);
+        assert_eq!(applied.code, plan.code, "{given:?}: {}{}", applied.stdout, applied.stderr);
+    }
+    assert!(!folder.path().join("data/backups").exists(), "nothing was lost, and nothing was tried in vain");
+}
+
+#[tokio::test]
+async fn the_command_that_is_printed_holds_what_was_said_before() {
+    const BEFORE: &str = "entity = 'Task'\n[fields]\nn = { type = 'text' }\n";
+    const AFTER: &str = "entity = 'Task'\n[fields]\nn = { type = 'int', required = true }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    app.client().create("tasks", json!({"n": "many"})).await;
+    app.stop().await;
+    let TestApp { folder, .. } = app;
+    let plan = planned(folder.path(), &[AFTER], &["--allow-clear Task.n"]);
+    let command = "tidewire migrate apply --allow-clear Task.n --backfill Task.n=VALUE";
+    assert!(plan.stdout.contains(command), "{}", plan.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entity_leaves_nothing_to_the_next_of_its_name() {
+    const BEFORE: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\nsecret = { type = 'text' }\n";
+    const NONE: &str = "entity = 'Other'\n[fields]\nx = { type = 'int' }\n";
+    const AGAIN: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\nn = { type = 'int' }\n";
+    let app = TestApp::over(schema(&[BEFORE]), |config| config.store.retention_changes = 2).await;
+    let client = app.client();
+    let made = client.create("tasks", json!({"secret": "s"})).await;
+    let path = format!("/api/tasks/{}", made["id"].as_str().unwrap());
+    for n in 1..=5 {
+        client.patch(&path, json!({"secret": n.to_string()})).await;
+    }
+    client.delete(&path).await;
+    let refused = app.reshaper.reshape(schema(&[NONE])).await.unwrap_err().to_string();
+    assert!(refused.contains("0 records with") && refused.contains("--allow-drop Task"), "{refused}");
+    app.stop().await;
+    let TestApp { folder, .. } = app;
+    let verdict = apply(folder.path(), &[NONE], &["--allow-drop Task"]);
+    assert!(verdict.code == 0 && verdict.stdout.contains("backup: "), "{verdict:?}");
+    let app = TestApp::again(folder, schema(&[AGAIN]), |_| {}).await;
+    let again = app.client().create("tasks", json!({"id": made["id"], "n": 1})).await;
+    assert_eq!(again["version"], 1);
+    let history = app.client().get(&format!("{path}/history")).await;
+    assert_eq!(history["items"].as_array().unwrap().len(), 1, "{history}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -105,11 +105,17 @@ fn ready_advice(plan: &Plan, folders: &Folders) -> String {
 fn apply(folders: &Folders, schema: &Schema, allow: &Allow, env: &Env) -> Result<Verdict, Verdict> {
     let done =
         sqlite::migrate(&folders.data, schema, allow, env).map_err(|error| refusal(&error, folders))?;
-    let Migrated { generation, plan, backup } = done;
+    let Migrated { was, generation, plan, backup } = done;
     let mut text = String::new();
     if plan.is_empty() {
-        let _ =
-            writeln!(text, "the schema files fit the records: nothing to do (generation {})", generation.0);
+        let _ = match was == generation {
+            true => writeln!(
+                text,
+                "the schema files fit the records: nothing to do (generation {})",
+                generation.0
+            ),
+            false => writeln!(text, "the records stay as they are; done: generation {}", generation.0),
+        };
         return Ok(success(text));
     }
     if let Some(backup) = backup {

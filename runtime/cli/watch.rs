@@ -14,101 +14,127 @@ use tokio::sync::mpsc;
 use super::migrate;
 use super::migrate::Folders;
 use crate::app::Reshaper;
-use crate::schema::{self, Color, Loaded, canonical};
-use crate::store::migration::Plan;
+use crate::schema::{self, Color, Diagnostics, Loaded, canonical};
+use crate::store::sqlite::OpenError;
 
 /// Editors write a file in several steps; what comes within this time is one change.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// Files that are being watched.
+/// A folder that is being watched.
 pub(super) struct Watch {
+    folder: PathBuf,
     changed: mpsc::Receiver<()>,
     /// Watches as long as it lives.
-    _watcher: Debouncer<RecommendedWatcher>,
+    watcher: Debouncer<RecommendedWatcher>,
 }
 
 impl Watch {
-    /// Watches the folder. The error is for the terminal: the server runs without it, too.
+    /// Watches the folder, and the one that it is in: a whole folder may be put in its place. The error is for the
+    /// terminal: the server runs without it, too.
     pub(super) fn start(folder: &Path) -> Result<Watch, String> {
+        let failed =
+            |error: &dyn std::fmt::Display| format!("{} cannot be watched: {error}", folder.display());
+        let folder = folder.canonicalize().map_err(|error| failed(&error))?;
         let (tell, changed) = mpsc::channel(1);
+        let within = folder.clone();
         let heard = move |event: DebounceEventResult| {
-            if event.is_ok() {
+            if event.is_ok_and(|events| events.iter().any(|event| event.path.starts_with(&within))) {
                 // One word that waits is enough: the whole folder is read again.
                 let _ = tell.try_send(());
             }
         };
-        let watching = new_debouncer(SETTLED, heard).and_then(|mut watcher| {
-            watcher.watcher().watch(folder, RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
-        let watcher = watching.map_err(|error| format!("{} cannot be watched: {error}", folder.display()))?;
-        Ok(Watch { changed, _watcher: watcher })
+        let watcher = new_debouncer(SETTLED, heard).map_err(|error| failed(&error))?;
+        let mut watch = Watch { folder, changed, watcher };
+        if let Some(parent) = watch.folder.parent().map(Path::to_owned) {
+            watch.look_at(&parent).map_err(|error| failed(&error))?;
+        }
+        let folder = watch.folder.clone();
+        watch.look_at(&folder).map_err(|error| failed(&error))?;
+        Ok(watch)
+    }
+
+    fn look_at(&mut self, folder: &Path) -> Result<(), notify_debouncer_mini::notify::Error> {
+        self.watcher.watcher().watch(folder, RecursiveMode::NonRecursive)
     }
 
     /// Tells `say` what became of each change, for ever.
-    pub(super) async fn follow(mut self, files: Files, reshaper: Reshaper, mut say: impl FnMut(&str)) {
-        let mut known = files.known;
+    pub(super) async fn follow(mut self, mut files: Files, reshaper: Reshaper, mut say: impl FnMut(&str)) {
         loop {
             // Once without being told: a file may have been saved between the first reading and the watching.
-            let (text, now) = take(&files.folders, known, files.color, &reshaper).await;
-            known = now;
-            if let Some(text) = text {
+            if let Some(text) = files.take(&reshaper).await {
                 say(&text);
             }
             if self.changed.recv().await.is_none() {
                 std::future::pending::<()>().await;
             }
+            // It may be another folder of the same name. While there is none, the word comes from the one above.
+            let folder = self.folder.clone();
+            let _ = self.watcher.watcher().unwatch(&folder);
+            let _ = self.look_at(&folder);
         }
     }
 }
 
-/// The files that are followed, and what they said last.
+/// The files that are followed.
 pub(super) struct Files {
     pub(super) folders: Folders,
-    /// Canonical text of the schema, or of its errors.
-    pub(super) known: String,
-    pub(super) color: Color,
+    /// Canonical text of the schema that is in force.
+    known: String,
+    /// What was said last of files that could not be taken.
+    refused: Option<String>,
+    color: Color,
 }
 
 impl Files {
     pub(super) fn new(schemas: PathBuf, data: PathBuf, loaded: &Loaded, color: Color) -> Files {
-        Files { folders: Folders { schemas, data }, known: canonical(&loaded.schema), color }
+        let folders = Folders { schemas, data };
+        Files { folders, known: canonical(&loaded.schema), refused: None, color }
     }
-}
 
-/// What is to be said, and what the files say now.
-async fn take(
-    folders: &Folders,
-    known: String,
-    color: Color,
-    reshaper: &Reshaper,
-) -> (Option<String>, String) {
-    let schema = match schema::load(&folders.schemas) {
-        Ok(loaded) => loaded.schema,
-        Err(errors) => {
-            let text = errors.render(color);
-            let news =
-                (text != known).then(|| format!("{text}the server goes on with the schema that it has\n"));
-            return (news, text);
+    /// Reads the files and has the server take them. Answers with what is to be said: a refusal once, however often the
+    /// files are saved, unless it is another.
+    async fn take(&mut self, reshaper: &Reshaper) -> Option<String> {
+        let schemas = self.folders.schemas.clone();
+        let loaded = tokio::task::spawn_blocking(move || schema::load(&schemas)).await.ok()?;
+        match self.try_to_take(loaded, reshaper).await {
+            Ok(text) => {
+                let cured = self.refused.take().map(|_| "the schema files fit again\n".to_owned());
+                text.or(cured)
+            }
+            Err(text) => {
+                let news = self.refused.as_ref() != Some(&text);
+                self.refused = Some(text.clone());
+                news.then_some(text)
+            }
         }
-    };
-    let now = canonical(&schema);
-    if now == known {
-        return (None, known);
     }
-    let text = match reshaper.reshape(Arc::new(schema)).await {
-        Ok(evolved) => done(&evolved.plan, evolved.generation.0),
-        Err(error) => {
-            migrate::explain(&error, folders)
-                + "the server goes on with the schema that it has; it must be stopped to migrate\n"
-        }
-    };
-    (Some(text), now)
-}
 
-fn done(plan: &Plan, generation: u64) -> String {
-    match plan.is_empty() {
-        true => format!("the schema has changed: generation {generation}\n"),
-        false => format!("the schema has changed:\n{plan}\ngeneration {generation}\n"),
+    async fn try_to_take(
+        &mut self,
+        loaded: Result<Loaded, Diagnostics>,
+        reshaper: &Reshaper,
+    ) -> Result<Option<String>, String> {
+        const GOES_ON: &str = "the server goes on with the schema that it has";
+        let loaded = loaded.map_err(|errors| format!("{}{GOES_ON}\n", errors.render(self.color)))?;
+        let now = canonical(&loaded.schema);
+        if now == self.known {
+            return Ok(None);
+        }
+        let before = reshaper.generation();
+        let evolved = reshaper.reshape(Arc::new(loaded.schema)).await.map_err(|error| {
+            let why = migrate::explain(&error, &self.folders);
+            let must = if matches!(error, OpenError::Schema { .. }) {
+                "; it must be stopped to migrate"
+            } else {
+                ""
+            };
+            format!("{why}{GOES_ON}{must}\n")
+        })?;
+        self.known = now;
+        let generation = evolved.generation;
+        Ok((generation != before).then(|| match evolved.plan.is_empty() {
+            true => format!("the schema has changed: generation {}\n", generation.0),
+            false => format!("the schema has changed:\n{}\ngeneration {}\n", evolved.plan, generation.0),
+        }))
     }
 }

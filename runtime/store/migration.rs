@@ -29,6 +29,8 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     pub steps: Vec<Step>,
+    /// Flags that were given, as they were written.
+    pub given: Vec<String>,
 }
 
 /// One step.
@@ -36,12 +38,29 @@ pub struct Plan {
 pub struct Step {
     /// `Task` or `Task.notes`, by the name that it has in the files, or had if it is gone.
     pub subject: String,
+    pub kind: StepKind,
     /// What happens: "rename the field `title`".
     pub what: String,
     /// How many values are gone afterwards, or are no longer what they were. A backup is made first.
     pub loses: u64,
     /// What stands in the way; `None` when the step may be done.
     pub need: Option<Need>,
+}
+
+/// What a step does, which tells the flags that may concern it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    Create,
+    Drop,
+    Rename,
+    Add,
+    Retype,
+    Require,
+    Unique,
+    Follow,
+    Forget,
+    /// Not a step: a flag that no step is about.
+    Stray,
 }
 
 /// What stands in the way of a step.
@@ -66,6 +85,9 @@ pub enum Remedy {
 /// Examples of records that a need names.
 pub const EXAMPLES: usize = 5;
 
+/// A flag, its subject, and the kinds of steps that it may be about.
+pub type AllowFlag<'a> = (&'static str, &'a str, &'static [StepKind]);
+
 /// What the operator has said may happen. Subjects as `Step` has them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Allow {
@@ -82,10 +104,22 @@ pub struct Allow {
 }
 
 impl Allow {
-    /// Every subject that is named.
-    pub fn subjects(&self) -> impl Iterator<Item = &str> {
-        let sets = [&self.drop, &self.retype, &self.clear, &self.forget].into_iter().flatten();
-        sets.chain(self.backfill.keys()).map(String::as_str)
+    /// Every flag that was given.
+    pub fn flags(&self) -> Vec<AllowFlag<'_>> {
+        use StepKind::{Add, Drop, Follow, Forget, Require, Retype};
+        let flags: [(&'static str, &BTreeSet<String>, &'static [StepKind]); 4] = [
+            ("--allow-drop", &self.drop, &[Drop]),
+            ("--allow-retype", &self.retype, &[Retype]),
+            ("--allow-clear", &self.clear, &[Retype, Follow]),
+            ("--allow-forget", &self.forget, &[Forget]),
+        ];
+        let mut all = Vec::new();
+        for (flag, subjects, kinds) in flags {
+            all.extend(subjects.iter().map(|subject| (flag, subject.as_str(), kinds)));
+        }
+        let filled: &'static [StepKind] = &[Add, Require, Retype];
+        all.extend(self.backfill.keys().map(|subject| ("--backfill", subject.as_str(), filled)));
+        all
     }
 }
 
@@ -104,15 +138,14 @@ impl Plan {
         self.steps.iter().map(|step| step.loses).sum()
     }
 
-    /// The flags that would allow what can be allowed.
+    /// The flags that would allow what can be allowed, with those that were given.
     pub fn flags(&self) -> Vec<&str> {
         let needs = self.steps.iter().filter_map(|step| step.need.as_ref());
-        needs
-            .filter_map(|need| match &need.remedy {
-                Remedy::Flag(flag) => Some(flag.as_str()),
-                Remedy::Words(_) => None,
-            })
-            .collect()
+        let needed = needs.filter_map(|need| match &need.remedy {
+            Remedy::Flag(flag) => Some(flag.as_str()),
+            Remedy::Words(_) => None,
+        });
+        self.given.iter().map(String::as_str).chain(needed).collect()
     }
 
     /// Whether a flag alone is not enough.

@@ -353,6 +353,39 @@ steps! {
         then: r#"[{"p": "@1", "size": 3}]"#,
     }
 
+    a_rename_takes_the_place_of_a_field_that_goes {
+        before: &[task!("a = { type = 'int' }" "b = { type = 'int' }")],
+        after: &[task!("b = { type = 'int', was = 'a' }")],
+        rows: &[("tasks", r#"{"a": 1}"#), ("tasks", r#"{"a": 2}"#)],
+        then: r#"[{"b": 1}, {"b": 2}]"#,
+    }
+    a_rename_takes_the_place_of_a_field_with_values {
+        before: &[task!("a = { type = 'int' }" "b = { type = 'int' }")],
+        after: &[task!("b = { type = 'int', was = 'a' }")],
+        rows: &[("tasks", r#"{"a": 1, "b": 7}"#), ("tasks", r#"{"a": 2}"#)],
+        how: How::Flags { told: &["--allow-drop Task.b"], given: &["--allow-drop Task.b"] },
+        then: r#"[{"b": 1}]"#,
+    }
+    a_rename_takes_the_place_of_an_entity_that_goes {
+        before: &[TITLE, PROJECT],
+        after: &["entity = 'Task'\nwas = 'Project'\n[fields]\nname = { type = 'text' }\n"],
+        rows: &[("projects", r#"{"name": "x"}"#)],
+        then: r#"[{"name": "x"}]"#,
+    }
+    a_lookup_is_taken_out {
+        before: &[task!("p = { type = 'ref', entity = 'Project' }" "name = { type = 'text', from = 'p.name' }"), PROJECT],
+        after: &[task!("p = { type = 'ref', entity = 'Project' }"), PROJECT],
+        rows: &[("projects", r#"{"name": "x"}"#), ("tasks", r#"{"p": "@1"}"#)],
+        then: r#"[{"p": "@1"}]"#,
+    }
+    what_does_not_convert_and_has_no_default_needs_two_words {
+        before: &[task!("n = { type = 'text' }")],
+        after: &[task!("n = { type = 'int', required = true }")],
+        rows: &[("tasks", r#"{"n": "1"}"#), ("tasks", r#"{"n": "many"}"#), ("tasks", r#"{"n": "2"}"#)],
+        how: How::Flags { told: &["--allow-clear Task.n"], given: &["--allow-clear Task.n", "--backfill Task.n=9"] },
+        then: r#"[{"n": 1}, {"n": 9}]"#,
+    }
+
     // What no flag allows.
     a_field_with_doubles_does_not_become_unique {
         before: &[TITLE],

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -15,7 +14,7 @@ use super::apply::{Applied, Ground, Work};
 use super::evolution::{self, Target};
 use super::lookups::Reach;
 use super::open::{FolderLock, OpenError, open_writer};
-use super::read::Shape;
+use super::read::{Shape, SharedShape};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
 use super::{Evolved, Fault, idempotency, log};
@@ -41,8 +40,8 @@ pub(super) struct Setting {
     pub(super) config: StoreConfig,
     pub(super) epoch: Epoch,
     pub(super) generation: Generation,
-    /// What readers hold while they read.
-    pub(super) shape: Arc<RwLock<Shape>>,
+    /// What reads begin with.
+    pub(super) shape: SharedShape,
     pub(super) env: Env,
     /// Held as long as anything may write, on whatever thread that is.
     pub(super) lock: Arc<FolderLock>,
@@ -142,10 +141,10 @@ impl Writer {
         let target = Target { file: &setting.file, schema, allow: &allow, env: &setting.env };
         let shape = catalog.clone();
         let changed = evolution::change(conn, target, |transaction, generation| {
-            // Readers are kept out for the length of a commit: each sees either shape whole.
+            // Nobody begins to read for the length of the commit: each read sees either shape whole.
             let mut held = setting.shape.write();
             transaction.commit()?;
-            *held = Shape::new(shape, generation);
+            *held = Arc::new(Shape::new(shape, generation));
             Ok(())
         })?;
         conn.set_prepared_statement_cache_capacity(catalog.statements());

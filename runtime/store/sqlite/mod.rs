@@ -50,7 +50,7 @@ use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::{Bound, StoreMetrics};
 use crate::schema::{Generation, Schema};
-use crate::store::migration::{Allow, Plan, Standing};
+use crate::store::migration::{Allow, Plan, Standing, StepKind};
 use crate::store::{
     At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope,
     Store, StoreError, Stored, Survey, Unit,
@@ -192,6 +192,8 @@ pub struct Evolved {
 /// What `migrate` did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Migrated {
+    /// Generation before.
+    pub was: Generation,
     pub generation: Generation,
     pub plan: Plan,
     /// A copy of the database as it was, made because something was lost.
@@ -223,12 +225,11 @@ pub fn migrate(dir: &Path, schema: &Schema, allow: &Allow, env: &Env) -> Result<
     let file = dir.join(DATABASE);
     let mut conn = open::open_writer(&file, 16).map_err(|error| OpenError::of(&file, &error))?;
     let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow, env })?;
-    Ok(Migrated { generation: start.generation, plan: start.plan, backup: start.backup })
+    Ok(Migrated { was: start.was, generation: start.generation, plan: start.plan, backup: start.backup })
 }
 
 fn changes(start: &evolution::Start) -> Vec<String> {
-    let created = |step: &&crate::store::migration::Step| step.what == "create the entity";
-    let steps = start.plan.steps.iter().filter(|step| !created(step));
+    let steps = start.plan.steps.iter().filter(|step| step.kind != StepKind::Create);
     steps.map(|step| format!("{}: {}", step.subject, step.what)).collect()
 }
 

@@ -1,8 +1,8 @@
 //! The reads of `trait Store`: each one read transaction on a connection of the pool, its position read in the same
 //! transaction.
 //!
-//! Knows nothing of writing. A read holds the shape of the tables that it was made for until it ends, so that the shape
-//! changes between two reads and never under one. The epoch is the writer's, fixed for the run; only that writer appends to the log.
+//! Knows nothing of writing. A read begins its transaction and takes the shape of the tables in one step, between two
+//! changes of the shape; it goes on without holding anybody up. The epoch is the writer's, fixed for the run; only that writer appends to the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,12 +37,15 @@ pub(super) struct Reader {
     wait: Duration,
     /// How many rows a list or a count may step over.
     scan_rows: u64,
-    /// Held for reading as long as a read takes, for writing while a change of it is committed.
-    shape: Arc<RwLock<Shape>>,
+    /// Held for reading while a read begins (or is a single short statement), for writing while a change is committed.
+    shape: SharedShape,
     epoch: Epoch,
     /// Earlier epochs with their last valid position.
     ended: HashMap<Epoch, Seq>,
 }
+
+/// Replaced as a whole in the moment in which the change is committed.
+pub(super) type SharedShape = Arc<RwLock<Arc<Shape>>>;
 
 /// The tables as they are committed.
 pub(super) struct Shape {
@@ -52,8 +55,8 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn shared(catalog: Arc<Catalog>, generation: Generation) -> Arc<RwLock<Shape>> {
-        Arc::new(RwLock::new(Shape::new(catalog, generation)))
+    pub(super) fn shared(catalog: Arc<Catalog>, generation: Generation) -> SharedShape {
+        Arc::new(RwLock::new(Arc::new(Shape::new(catalog, generation))))
     }
 
     pub(super) fn new(catalog: Arc<Catalog>, generation: Generation) -> Shape {
@@ -76,7 +79,7 @@ impl Reader {
     pub(super) fn new(
         pool: r2d2::Pool<SqliteConnectionManager>,
         config: &StoreConfig,
-        shape: Arc<RwLock<Shape>>,
+        shape: SharedShape,
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
@@ -84,9 +87,9 @@ impl Reader {
     }
 
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
+        let conn = self.connection()?;
         let shape = self.shape.read();
         let table = shape.table(entity)?;
-        let conn = self.connection()?;
         let mut select = conn.prepare_cached(&table.select_at)?;
         let read = |row: &Row<'_>| {
             let found = row.get_ref(3)?.as_str_or_null()?.is_some();
@@ -97,10 +100,9 @@ impl Reader {
     }
 
     pub(super) fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
-        let shape = self.shape.read();
-        let table = shape.table_at(query.generation, &query.entity)?;
-        let listings = listing::list(table, query, self.scan_rows)?;
-        self.in_one_transaction(|conn, _| {
+        self.in_one_transaction(|conn, _, shape| {
+            let table = shape.table_at(query.generation, &query.entity)?;
+            let listings = listing::list(table, query, self.scan_rows)?;
             let mut records = Vec::new();
             for listing in listings {
                 let most = query.limit - records.len();
@@ -118,11 +120,10 @@ impl Reader {
     }
 
     pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
-        let shape = self.shape.read();
-        let table = shape.table_at(count.generation, &count.entity)?;
-        let most = breadth::bound(&table.entity, count, self.scan_rows);
-        let listing = listing::count(table, count, most)?;
-        self.in_one_transaction(|conn, at| {
+        self.in_one_transaction(|conn, at, shape| {
+            let table = shape.table_at(count.generation, &count.entity)?;
+            let most = breadth::bound(&table.entity, count, self.scan_rows);
+            let listing = listing::count(table, count, most)?;
             if count.filter.is_empty() && count.search.is_empty() && count.group.is_none() {
                 return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups: Vec::new() });
             }
@@ -155,8 +156,7 @@ impl Reader {
     }
 
     pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
-        let shape = self.shape.read();
-        self.in_one_transaction(|conn, at| {
+        self.in_one_transaction(|conn, at, shape| {
             if after < at.floor {
                 return Ok(LogPage::BelowFloor);
             }
@@ -173,17 +173,15 @@ impl Reader {
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
-        let shape = self.shape.read();
-        shape.table(entity)?;
-        self.in_one_transaction(|conn, _| {
+        self.in_one_transaction(|conn, _, shape| {
+            shape.table(entity)?;
             Ok(shape.catalog.kept.page(conn, &shape.catalog, (entity, id, before), limit)?)
         })
     }
 
     pub(super) fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        let shape = self.shape.read();
-        let table = shape.table(scope.entity())?;
-        self.in_one_transaction(|conn, at| {
+        self.in_one_transaction(|conn, at, shape| {
+            let table = shape.table(scope.entity())?;
             if !self.is_known(since, at.seq) {
                 return Ok(Survey::default());
             }
@@ -197,9 +195,9 @@ impl Reader {
     }
 
     pub(super) fn head(&self) -> Result<At<()>, StoreError> {
+        let conn = self.connection()?;
         // So that the generation that it reads is the one that other reads are made for.
         let _shape = self.shape.read();
-        let conn = self.connection()?;
         Ok(self.read_head(&conn)?)
     }
 
@@ -209,16 +207,20 @@ impl Reader {
         end.is_some_and(|end| since.seq <= *end)
     }
 
-    /// Reads the position first, which fixes the snapshot, then the value. The transaction ends by rollback, which for
-    /// a reader is as good as a commit.
+    /// Reads the position first, which fixes the snapshot, together with the shape that the tables have in it; then the
+    /// value. The transaction ends by rollback, which for a reader is as good as a commit.
     fn in_one_transaction<T>(
         &self,
-        read: impl FnOnce(&Connection, &At<()>) -> Result<T, StoreError>,
+        read: impl FnOnce(&Connection, &At<()>, &Shape) -> Result<T, StoreError>,
     ) -> Result<At<T>, StoreError> {
         let mut conn = self.connection()?;
-        let transaction = conn.transaction()?;
-        let at = self.read_head(&transaction)?;
-        let value = read(&transaction, &at)?;
+        let (transaction, at, shape) = {
+            let shape = self.shape.read();
+            let transaction = conn.transaction()?;
+            let at = self.read_head(&transaction)?;
+            (transaction, at, shape.clone())
+        };
+        let value = read(&transaction, &at, &shape)?;
         Ok(at.map(|()| value))
     }
 
@@ -332,7 +334,7 @@ mod tests {
     use super::*;
     use crate::config::StoreConfig;
     use crate::env::Env;
-    use crate::schema::Schema;
+    use crate::schema::{Entity, Field, FieldKind, Schema};
     use crate::store::Store;
     use crate::store::sqlite::SqliteStore;
 
@@ -347,5 +349,33 @@ mod tests {
         assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
         drop(taken);
         assert_eq!(opened.store.head().map(|at| at.seq), Ok(Seq::ZERO));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_read_that_lasts_holds_up_neither_a_change_of_the_schema_nor_other_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = |field: &str| {
+            let field = Field::new(field, FieldKind::Bool);
+            Arc::new(Schema::new([Entity::new("Note", "notes", vec![field])]))
+        };
+        let config = StoreConfig::default();
+        let opened = SqliteStore::open(folder.path(), &note("a"), &config, Env::system()).unwrap();
+        let (store, id) = (opened.store.clone(), RecordId::stored("n"));
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let lasting = tokio::task::spawn_blocking(move || {
+            store.reader.in_one_transaction(|_, at, shape| {
+                begun.send(()).unwrap();
+                released.recv().unwrap();
+                Ok((at.generation, shape.generation))
+            })
+        });
+        tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+        let evolved = opened.store.evolve(note("b")).await.unwrap();
+        assert_eq!(opened.store.get("Note", &id).unwrap().generation, evolved.generation);
+        assert_eq!(opened.store.head().unwrap().generation, evolved.generation);
+        release.send(()).unwrap();
+        let seen = lasting.await.unwrap().unwrap().value;
+        assert_eq!(seen, (Generation(1), Generation(1)), "it goes on with what it began with");
     }
 }

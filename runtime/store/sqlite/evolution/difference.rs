@@ -2,6 +2,7 @@
 //!
 //! Pure: it knows neither how many records there are nor what a move costs; `judge.rs` finds that out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stored_schema::{StoredEntity, StoredField, StoredSchema};
@@ -40,6 +41,8 @@ pub(super) enum Move {
         entity: Arc<Entity>,
         table: String,
         column: String,
+        /// It was a lookup: its values are copies.
+        copied: bool,
     },
     RenameField {
         at: Site,
@@ -99,22 +102,39 @@ pub(super) fn difference(old: &StoredSchema, schema: &Schema) -> Vec<Move> {
             moves.push(Move::Drop { name: name.clone(), table: was.plural.clone() });
         }
     }
+    let going_on = |entity: &'_ Arc<Entity>| former(old, entity).map(|(name, _)| name.as_str());
+    let names: Names<'_> =
+        schema.entities().filter_map(|entity| Some((going_on(entity)?, &*entity.name))).collect();
     for entity in schema.entities() {
         match former(old, entity) {
             None => moves.push(Move::Create { entity: entity.clone() }),
-            Some((name, was)) => of_entity(entity, name, was, &mut moves),
+            Some((name, was)) => of_entity(entity, (name, was), &names, &mut moves),
         }
     }
     moves
 }
 
-/// The entity as the database has it: under its own name, or under the one that it had.
-fn former<'a>(old: &'a StoredSchema, entity: &Entity) -> Option<(&'a String, &'a StoredEntity)> {
+/// The entity as the database has it: under the name that it had, or under its own. A database that has both names never
+/// took that `was`, because no schema may have an entity of a former name; so what bears the new name now is another one.
+pub(super) fn former<'a>(old: &'a StoredSchema, entity: &Entity) -> Option<(&'a String, &'a StoredEntity)> {
     let by = |name: &str| old.entities.get_key_value(name);
-    by(&entity.name).or_else(|| by(entity.was.as_deref()?))
+    entity.was.as_deref().and_then(by).or_else(|| by(&entity.name))
 }
 
-fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, moves: &mut Vec<Move>) {
+/// The same for a field.
+fn former_field<'a>(was: &'a StoredEntity, field: &crate::schema::Field) -> Option<&'a StoredField> {
+    field.was.as_deref().and_then(|name| was.field(name)).or_else(|| was.field(&field.name))
+}
+
+/// Present name of each entity that goes on, by its former one.
+type Names<'a> = HashMap<&'a str, &'a str>;
+
+fn of_entity(
+    entity: &Arc<Entity>,
+    (name, was): (&str, &StoredEntity),
+    names: &Names<'_>,
+    moves: &mut Vec<Move>,
+) {
     let table = || was.plural.clone();
     if *name != *entity.name {
         moves.push(Move::Rename { entity: entity.clone(), was: name.to_owned() });
@@ -128,12 +148,13 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, moves: &mut V
     if keeps_less(was.history.as_deref(), entity.history) {
         moves.push(Move::Forget { entity: entity.clone(), was: name.to_owned() });
     }
-    let former =
-        |field: &crate::schema::Field| was.field(&field.name).or_else(|| was.field(field.was.as_deref()?));
     for gone in &was.fields {
-        if !entity.fields.iter().any(|field| former(field).is_some_and(|kept| kept.name == gone.name)) {
-            let column = gone.name.clone();
-            moves.push(Move::DropField { entity: entity.clone(), table: table(), column });
+        let is_this = |field: &crate::schema::Field| {
+            former_field(was, field).is_some_and(|kept| kept.name == gone.name)
+        };
+        if !entity.fields.iter().any(is_this) {
+            let (column, copied) = (gone.name.clone(), gone.from.is_some());
+            moves.push(Move::DropField { entity: entity.clone(), table: table(), column, copied });
         }
     }
     for (at, field) in entity.fields.iter().enumerate() {
@@ -143,19 +164,19 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, moves: &mut V
             table: table(),
             column: column.to_owned(),
         };
-        match former(field) {
+        match former_field(was, field) {
             None => moves.push(Move::AddField { at: site(&field.name) }),
-            Some(was) => of_field(&site(&was.name), was, moves),
+            Some(was) => of_field(&site(&was.name), was, names, moves),
         }
     }
 }
 
-fn of_field(at: &Site, was: &StoredField, moves: &mut Vec<Move>) {
+fn of_field(at: &Site, was: &StoredField, names: &Names<'_>, moves: &mut Vec<Move>) {
     let field = at.field();
     if was.name != *field.name {
         moves.push(Move::RenameField { at: at.clone() });
     }
-    if needs_retype(was, &field.kind) {
+    if needs_retype(was, &field.kind, names) {
         moves.push(Move::Retype { at: at.clone(), was: Box::new(was.clone()) });
     }
     if field.lookup.is_some() && was.from.is_none() {
@@ -181,12 +202,12 @@ fn keeps_less(was: Option<&str>, is: Option<History>) -> bool {
 
 /// Whether values that were right for the old field may be wrong for the new one. Bounds and patterns are not compared:
 /// they hold for what is written from now on.
-fn needs_retype(was: &StoredField, kind: &FieldKind) -> bool {
+fn needs_retype(was: &StoredField, kind: &FieldKind, names: &Names<'_>) -> bool {
     if was.kind != kind.word() {
         return true;
     }
     if let (Some((was, _)), FieldKind::Ref { entity, .. }) = (&was.refers, kind) {
-        return **was != **entity;
+        return names.get(was.as_str()).is_none_or(|now| **now != **entity);
     }
     if let FieldKind::Enum { values } = kind {
         return was.values.iter().any(|was| !values.iter().any(|value| **value == **was));

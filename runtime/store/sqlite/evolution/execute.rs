@@ -147,9 +147,18 @@ fn fill_nulls(judge: &Judge<'_>, at: &Site) -> rusqlite::Result<()> {
     judge.conn.execute(&update, [Sql(&value)]).map(|_| ())
 }
 
+/// Whoever bears the name next has nothing of it: what the log still has goes under a name that no entity can have, what was
+/// kept below it goes, and so do the versions of deleted records.
 fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<()> {
     conn.execute_batch(&format!("DROP TABLE {}", quoted(table)))?;
-    conn.execute(r#"DELETE FROM "_graves" WHERE "entity" = ?1"#, [name]).map(|_| ())
+    for statement in [
+        r#"DELETE FROM "_graves" WHERE "entity" = ?1"#,
+        r#"DELETE FROM "_changes" WHERE "entity" = ?1 AND "seq" <= (SELECT "floor" FROM "_meta")"#,
+        r#"UPDATE "_changes" SET "entity" = '_dropped:' || "entity" WHERE "entity" = ?1"#,
+    ] {
+        conn.execute(statement, [name])?;
+    }
+    Ok(())
 }
 
 /// The versions of deleted records go on under the new name. The log's entries, which are the

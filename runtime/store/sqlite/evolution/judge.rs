@@ -7,13 +7,13 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::difference::{Move, Site};
+use super::difference::{Move, Site, former};
 use super::stored_schema::{StoredField, StoredSchema};
 use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
 use crate::schema::{Entity, FieldDefault, FieldKind, History, Schema, Value};
-use crate::store::migration::{Allow, EXAMPLES, Need, Plan, Remedy, Step};
+use crate::store::migration::{Allow, AllowFlag, EXAMPLES, Need, Plan, Remedy, Step, StepKind};
 use crate::store::sqlite::log::cutoff;
 use crate::store::sqlite::rows::{Sql, unsigned};
 use crate::store::sqlite::tables::quoted;
@@ -36,9 +36,7 @@ impl<'a> Judge<'a> {
         now: Timestamp,
     ) -> Judge<'a> {
         let present = |entity: &Entity| {
-            let by = |name: &str| old.entities.get(name);
-            let was = by(&entity.name).or_else(|| by(entity.was.as_deref()?))?;
-            Some((entity.name.to_string(), was.plural.clone()))
+            former(old, entity).map(|(_, was)| (entity.name.to_string(), was.plural.clone()))
         };
         let tables = schema.entities().filter_map(|entity| present(entity)).collect();
         Judge { conn, schema, allow, now, tables }
@@ -46,24 +44,39 @@ impl<'a> Judge<'a> {
 
     pub(super) fn plan(&self, moves: &[Move]) -> rusqlite::Result<Plan> {
         let mut steps = moves.iter().map(|one| self.step(one, moves)).collect::<Result<Vec<_>, _>>()?;
-        steps.extend(self.unknown_subjects(&steps));
-        Ok(Plan { steps })
+        let given = self.given(&steps);
+        steps.extend(self.stray_flags(&steps));
+        Ok(Plan { steps, given })
     }
 
     fn step(&self, one: &Move, moves: &[Move]) -> rusqlite::Result<Step> {
-        let done =
-            |subject: &str, what: String| Step { subject: subject.to_owned(), what, loses: 0, need: None };
+        let done = |kind, subject: &str, what: String| Step {
+            subject: subject.to_owned(),
+            kind,
+            what,
+            loses: 0,
+            need: None,
+        };
         Ok(match one {
-            Move::Create { entity } => done(&entity.name, "create the entity".to_owned()),
-            Move::Rename { entity, was } => done(&entity.name, format!("rename the entity `{was}`")),
-            Move::Relocate { entity, table } => {
-                done(&entity.name, format!("move from /api/{table} to /api/{}", entity.plural))
+            Move::Create { entity } => done(StepKind::Create, &entity.name, "create the entity".to_owned()),
+            Move::Rename { entity, was } => {
+                done(StepKind::Rename, &entity.name, format!("rename the entity `{was}`"))
             }
-            Move::RenameField { at } => done(&at.subject(), format!("rename the field `{}`", at.column)),
+            Move::Relocate { entity, table } => done(
+                StepKind::Rename,
+                &entity.name,
+                format!("move from /api/{table} to /api/{}", entity.plural),
+            ),
+            Move::RenameField { at } => {
+                done(StepKind::Rename, &at.subject(), format!("rename the field `{}`", at.column))
+            }
             Move::Drop { name, table } => self.drop_entity(name, table)?,
             Move::Ids { entity, table } => self.ids(entity, table)?,
             Move::AddField { at } => self.add_field(at)?,
-            Move::DropField { entity, table, column } => self.drop_field(entity, table, column)?,
+            Move::DropField { entity, table, column, copied } => {
+                let values = if *copied { 0 } else { self.values(table, column)? };
+                self.drop_field(entity, column, values)
+            }
             Move::Retype { at, was } => self.retype(at, was)?,
             Move::Require { at } => self.require(at)?,
             Move::Unique { at } => self.unique(at, moves)?,
@@ -74,18 +87,26 @@ impl<'a> Judge<'a> {
 
     fn drop_entity(&self, name: &str, table: &str) -> rusqlite::Result<Step> {
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(table)))?;
-        let allowed = records == 0 || self.allow.drop.contains(name);
+        let kept = self.kept_changes(name, Timestamp(i64::MAX))?;
+        let allowed = records + kept == 0 || self.allow.drop.contains(name);
+        let history = match kept {
+            0 => String::new(),
+            kept => format!(" with {} of its history", counted(kept, "change")),
+        };
         let need = Need {
-            why: format!("{} would be gone", counted(records, "record")),
+            why: format!("{}{history} would be gone", counted(records, "record")),
             examples: Vec::new(),
             remedy: Remedy::Flag(format!("--allow-drop {name}")),
         };
-        Ok(Step {
-            subject: name.to_owned(),
-            what: "drop the entity".to_owned(),
-            loses: records,
-            need: (!allowed).then_some(need),
-        })
+        let (subject, loses) = (name.to_owned(), records + kept);
+        let need = (!allowed).then_some(need);
+        Ok(Step { subject, kind: StepKind::Drop, what: "drop the entity".to_owned(), loses, need })
+    }
+
+    /// Changes of an entity, older than that, which are below the log's floor and so kept for nothing but its history.
+    fn kept_changes(&self, entity: &str, older_than: Timestamp) -> rusqlite::Result<u64> {
+        let sql = r#"SELECT count(*) FROM "_changes" WHERE "seq" <= (SELECT "floor" FROM "_meta") AND "entity" = ?1 AND "at" < ?2"#;
+        self.conn.query_row(sql, params![entity, older_than.0], |row| row.get(0).map(unsigned))
     }
 
     fn ids(&self, entity: &Entity, table: &str) -> rusqlite::Result<Step> {
@@ -97,15 +118,15 @@ impl<'a> Judge<'a> {
         };
         Ok(Step {
             subject: entity.name.to_string(),
+            kind: StepKind::Retype,
             what: "change the kind of its ids".to_owned(),
             loses: 0,
             need: (records > 0).then_some(need),
         })
     }
 
-    fn drop_field(&self, entity: &Entity, table: &str, column: &str) -> rusqlite::Result<Step> {
-        let (table, name) = (quoted(table), quoted(column));
-        let values = self.count(&format!("SELECT count(*) FROM {table} WHERE {name} IS NOT NULL"))?;
+    /// `values` that are there and no copies.
+    fn drop_field(&self, entity: &Entity, column: &str, values: u64) -> Step {
         let subject = format!("{}.{column}", entity.name);
         let allowed = values == 0 || self.allow.drop.contains(&subject);
         let need = Need {
@@ -114,7 +135,12 @@ impl<'a> Judge<'a> {
             remedy: Remedy::Flag(format!("--allow-drop {subject}")),
         };
         let need = (!allowed).then_some(need);
-        Ok(Step { subject, what: "drop the field".to_owned(), loses: values, need })
+        Step { subject, kind: StepKind::Drop, what: "drop the field".to_owned(), loses: values, need }
+    }
+
+    fn values(&self, table: &str, column: &str) -> rusqlite::Result<u64> {
+        let (table, column) = (quoted(table), quoted(column));
+        self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NOT NULL"))
     }
 
     fn add_field(&self, at: &Site) -> rusqlite::Result<Step> {
@@ -130,7 +156,7 @@ impl<'a> Judge<'a> {
         } else {
             None
         };
-        Ok(Step { subject: at.subject(), what: "add the field".to_owned(), loses: 0, need })
+        Ok(self.field_step(at, StepKind::Add, "add the field", need))
     }
 
     fn retype(&self, at: &Site, was: &StoredField) -> rusqlite::Result<Step> {
@@ -160,7 +186,7 @@ impl<'a> Judge<'a> {
             None
         };
         let loses = if copied { 0 } else { found.lossy + found.failed };
-        Ok(Step { subject, what: retyped(was, &field.kind), loses, need })
+        Ok(Step { subject, kind: StepKind::Retype, what: retyped(was, &field.kind), loses, need })
     }
 
     fn require(&self, at: &Site) -> rusqlite::Result<Step> {
@@ -169,32 +195,39 @@ impl<'a> Judge<'a> {
         let given = self.allow.backfill.contains_key(&at.subject());
         let need = if nulls == 0 {
             None
-        } else if given {
-            self.dangling(at, &value)?
-        } else {
+        } else if !given {
             Some(self.backfill(at, format!("{} no value", counted_have(nulls))))
+        } else if at.field().unique && nulls > 1 {
+            Some(same_value(nulls))
+        } else if at.field().unique && self.has_value(at, &value)? {
+            Some(duplicates(vec![format!("there is a record with `{}` already", shown(&text_of(&value)))]))
+        } else {
+            self.dangling(at, &value)?
         };
-        Ok(Step { subject: at.subject(), what: "make the field required".to_owned(), loses: 0, need })
+        Ok(self.field_step(at, StepKind::Require, "make the field required", need))
     }
 
+    fn has_value(&self, at: &Site, value: &Value) -> rusqlite::Result<bool> {
+        let (table, column) = (quoted(&at.table), quoted(&at.column));
+        let sql = format!("SELECT 1 FROM {table} WHERE {column} = ?1");
+        Ok(self.conn.query_row(&sql, [Sql(value)], |_| Ok(())).optional()?.is_some())
+    }
+
+    /// The values as they are now; what a conversion or a backfill makes of them is judged there.
     fn unique(&self, at: &Site, moves: &[Move]) -> rusqlite::Result<Step> {
         let of_this = |other: &Site| other.subject() == at.subject();
-        // The values that a conversion makes are compared while it is judged.
         let retyped = moves.iter().any(|one| matches!(one, Move::Retype { at, .. } if of_this(at)));
-        let filled = moves.iter().any(|one| matches!(one, Move::Require { at } if of_this(at)));
-        let nulls = if filled { self.nulls(at)? } else { 0 };
         let doubles = if retyped { Vec::new() } else { self.doubles(at)? };
-        let need = if !doubles.is_empty() {
-            Some(duplicates(doubles))
-        } else {
-            (nulls > 1).then(|| same_value(nulls))
-        };
-        Ok(Step { subject: at.subject(), what: "make the field unique".to_owned(), loses: 0, need })
+        let need = (!doubles.is_empty()).then(|| duplicates(doubles));
+        Ok(self.field_step(at, StepKind::Unique, "make the field unique", need))
+    }
+
+    fn field_step(&self, at: &Site, kind: StepKind, what: &str, need: Option<Need>) -> Step {
+        Step { subject: at.subject(), kind, what: what.to_owned(), loses: 0, need }
     }
 
     fn follow(&self, at: &Site) -> rusqlite::Result<Step> {
-        let (table, column) = (quoted(&at.table), quoted(&at.column));
-        let values = self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NOT NULL"))?;
+        let values = self.values(&at.table, &at.column)?;
         let subject = at.subject();
         let path = self.schema.lookup_path(&at.entity, at.field()).unwrap_or_default();
         let allowed = values == 0 || self.allow.clear.contains(&subject);
@@ -204,7 +237,13 @@ impl<'a> Judge<'a> {
             remedy: Remedy::Flag(format!("--allow-clear {subject}")),
         };
         let need = (!allowed).then_some(need);
-        Ok(Step { subject, what: format!("copy it from `{path}`"), loses: values, need })
+        Ok(Step {
+            subject,
+            kind: StepKind::Follow,
+            what: format!("copy it from `{path}`"),
+            loses: values,
+            need,
+        })
     }
 
     /// Changes below the log's floor are kept for nothing but the history.
@@ -213,8 +252,7 @@ impl<'a> Judge<'a> {
             Some(History::For(time)) => cutoff(self.now, time),
             Some(History::Forever) | None => Timestamp(i64::MAX),
         };
-        let sql = r#"SELECT count(*) FROM "_changes" WHERE "seq" <= (SELECT "floor" FROM "_meta") AND "entity" = ?1 AND "at" < ?2"#;
-        let changes = self.conn.query_row(sql, params![was, oldest.0], |row| row.get(0).map(unsigned))?;
+        let changes = self.kept_changes(was, oldest)?;
         let allowed = changes == 0 || self.allow.forget.contains(&*entity.name);
         let need = Need {
             why: format!("{} of its history would be gone", counted(changes, "change")),
@@ -223,6 +261,7 @@ impl<'a> Judge<'a> {
         };
         Ok(Step {
             subject: entity.name.to_string(),
+            kind: StepKind::Forget,
             what: "keep less of its history".to_owned(),
             loses: changes,
             need: (!allowed).then_some(need),
@@ -241,7 +280,7 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    fn nulls(&self, at: &Site) -> rusqlite::Result<u64> {
+    pub(super) fn nulls(&self, at: &Site) -> rusqlite::Result<u64> {
         let (table, column) = (quoted(&at.table), quoted(&at.column));
         self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NULL"))
     }
@@ -279,22 +318,35 @@ impl<'a> Judge<'a> {
         self.conn.query_row(sql, [], |row| row.get(0).map(unsigned))
     }
 
-    /// A flag that names nothing is a slip of the pen, and better told than passed over.
-    fn unknown_subjects(&self, steps: &[Step]) -> Vec<Step> {
-        let known = |subject: &str| steps.iter().any(|step| step.subject == subject);
-        let unknown = self.allow.subjects().filter(|subject| !known(subject));
-        let step = |subject: &str| Step {
+    /// The flags that concern a step, as they were written.
+    fn given(&self, steps: &[Step]) -> Vec<String> {
+        let flags = self.allow.flags().into_iter().filter(|flag| concerns(flag, steps));
+        let write = |(flag, subject, _): AllowFlag<'_>| match self.allow.backfill.get(subject) {
+            Some(value) if flag == "--backfill" => format!("{flag} {subject}={}", shell(&text_of(value))),
+            _ => format!("{flag} {subject}"),
+        };
+        flags.map(write).collect()
+    }
+
+    /// A flag that concerns nothing is a slip of the pen, and better told than passed over.
+    fn stray_flags(&self, steps: &[Step]) -> Vec<Step> {
+        let step = |(flag, subject, _): AllowFlag<'_>| Step {
             subject: subject.to_owned(),
-            what: "nothing to do".to_owned(),
+            kind: StepKind::Stray,
+            what: format!("{flag} allows nothing"),
             loses: 0,
             need: Some(Need {
-                why: "a flag names it, but no step is about it".to_owned(),
+                why: "no step of this kind is about it".to_owned(),
                 examples: Vec::new(),
-                remedy: Remedy::Words("take the flag out, or correct the name: Entity or Entity.field"),
+                remedy: Remedy::Words("take the flag out, or correct it: Entity or Entity.field"),
             }),
         };
-        unknown.map(step).collect()
+        self.allow.flags().into_iter().filter(|flag| !concerns(flag, steps)).map(step).collect()
     }
+}
+
+fn concerns((_, subject, kinds): &AllowFlag<'_>, steps: &[Step]) -> bool {
+    steps.iter().any(|step| step.subject == *subject && kinds.contains(&step.kind))
 }
 
 /// What a record gets that has no value, or none that converts: what the operator says, or a default that needs nobody.

@@ -32,6 +32,8 @@ use crate::store::migration::{Allow, Plan, Standing};
 /// The database as this run found or made it.
 pub(super) struct Start {
     pub(super) epoch: Epoch,
+    /// Generation of the run before.
+    pub(super) was: Generation,
     pub(super) generation: Generation,
     pub(super) head: Seq,
     pub(super) floor: Seq,
@@ -77,10 +79,15 @@ pub(super) fn bring_up(conn: &mut Connection, target: Target<'_>) -> Result<Star
         backup_before_loss(conn, target, &plan, meta.generation)?
     };
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let mut start = write(&transaction, &meta, (&old, &moves), target).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    start.backup = backup;
-    Ok(start)
+    let written = write(&transaction, &meta, (&old, &moves), target);
+    match written.and_then(|start| transaction.commit().map(|()| start)) {
+        Ok(start) => Ok(Start { backup, ..start }),
+        Err(error) => {
+            // Nothing was lost, so there is nothing to go back to.
+            backup.iter().for_each(|file| drop(std::fs::remove_file(file)));
+            Err(failed(error))
+        }
+    }
 }
 
 /// Under a running server, on its writing connection: what loses nothing. `commit` is called to commit the transaction.
@@ -182,6 +189,7 @@ fn write(
     )?;
     Ok(Start {
         epoch,
+        was: meta.generation,
         generation,
         head,
         floor: meta.floor,

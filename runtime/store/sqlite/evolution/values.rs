@@ -54,12 +54,20 @@ impl<'a> Converter<'a> {
         let mut found = Converted::default();
         let mut changed = Vec::new();
         let mut seen = HashSet::new();
+        let otherwise = fill(self.at, self.judge.allow, self.judge.now);
+        let mut meet = |found: &mut Converted, value: &Value| {
+            let double = self.at.field().unique && !value.is_null() && !seen.insert(text_of(value));
+            if double && found.duplicate.is_none() {
+                found.duplicate = Some(format!("two records would have `{}`", shown(&text_of(value))));
+            }
+        };
         let widening = is_widening(&self.was.kind, &self.at.field().kind);
         each_value(self.judge.conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
             found.values += 1;
             let Some(new) = self.convert(&value)? else {
                 found.failed += 1;
                 note(&mut found.examples, format!("{id}: `{}`", shown(&text_of(&value))));
+                meet(&mut found, &otherwise);
                 return Ok(());
             };
             if text_of(&new) != text_of(&value) && !widening {
@@ -69,11 +77,13 @@ impl<'a> Converter<'a> {
                     format!("{id}: `{}` to `{}`", shown(&text_of(&value)), shown(&text_of(&new))),
                 );
             }
-            if self.at.field().unique && found.duplicate.is_none() && !seen.insert(text_of(&new)) {
-                found.duplicate = Some(format!("two records would have `{}`", shown(&text_of(&new))));
-            }
+            meet(&mut found, &new);
             Ok(())
         })?;
+        if self.at.field().required {
+            // Nulls are filled as well; two of them are enough to see what comes of it.
+            (0..self.judge.nulls(self.at)?.min(2)).for_each(|_| meet(&mut found, &otherwise));
+        }
         if found.failed == 0 {
             found.examples = changed;
         }
