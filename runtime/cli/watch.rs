@@ -94,8 +94,12 @@ impl Files {
     /// Reads the files and has the server take them. Answers with what is to be said: a refusal once, however often the
     /// files are saved, unless it is another.
     async fn take(&mut self, reshaper: &Reshaper) -> Option<String> {
-        let schemas = self.folders.schemas.clone();
-        let loaded = tokio::task::spawn_blocking(move || schema::load(&schemas)).await.ok()?;
+        let mut loaded = self.load().await?;
+        if loaded.is_err() {
+            // Many programs empty a file before they write it; what is still wrong a moment later is told.
+            tokio::time::sleep(SETTLED).await;
+            loaded = self.load().await?;
+        }
         match self.try_to_take(loaded, reshaper).await {
             Ok(text) => {
                 let cured = self.refused.take().map(|_| "the schema files fit again\n".to_owned());
@@ -107,6 +111,11 @@ impl Files {
                 news.then_some(text)
             }
         }
+    }
+
+    async fn load(&self) -> Option<Result<Loaded, Diagnostics>> {
+        let schemas = self.folders.schemas.clone();
+        tokio::task::spawn_blocking(move || schema::load(&schemas)).await.ok()
     }
 
     async fn try_to_take(

@@ -19,8 +19,11 @@ effort = { type = 'text' }
 notes = { type = 'text' }
 ";
 
+/// As editors do: whole, or not at all.
 fn save(schemas: &Path, text: &str) {
-    std::fs::write(schemas.join("task.toml"), text).unwrap();
+    let draft = schemas.join("task.toml.draft");
+    std::fs::write(&draft, text).unwrap();
+    std::fs::rename(draft, schemas.join("task.toml")).unwrap();
 }
 
 async fn tidewire(arguments: &[&str], schemas: &Path, data: &Path) -> Output {
@@ -129,4 +132,42 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     let before = Process::over(&schemas, &restored, 0).await;
     let rows = Client::new(before.address).rows("tasks").await;
     assert_eq!(rows[&paint]["notes"], "three coats");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_looked_at_again_and_a_folder_may_be_replaced() {
+    const COMMON: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
+    const UNIQUE: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text', unique = true }\n";
+    let folder = tempfile::tempdir().unwrap();
+    let (schemas, data) = (folder.path().join("schemas"), folder.path().join("data"));
+    std::fs::create_dir(&schemas).unwrap();
+    save(&schemas, COMMON);
+    let mut process = Process::over(&schemas, &data, 0).await;
+    process.printed("stop with Ctrl-C").await;
+    let client = Client::new(process.address);
+    client.create("tasks", json!({"title": "a"})).await;
+    let double = client.create("tasks", json!({"title": "a"})).await;
+
+    save(&schemas, UNIQUE);
+    let printed = process.printed("the server goes on").await;
+    assert!(printed.contains("2 records have `a`"), "{printed}");
+    save(&schemas, COMMON);
+    process.printed("the schema files fit again").await;
+
+    save(&schemas, UNIQUE);
+    process.printed("the server goes on").await;
+    client.delete(&format!("/api/tasks/{}", double["id"].as_str().unwrap())).await;
+    save(&schemas, UNIQUE);
+    let printed = process.printed("generation 2").await;
+    assert!(printed.contains("✓ Task.title: make the field unique"), "{printed}");
+
+    // A checkout puts another folder in its place.
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    save(&other, &(UNIQUE.to_owned() + "due = { type = 'date' }\n"));
+    std::fs::rename(&schemas, folder.path().join("old")).unwrap();
+    std::fs::rename(&other, &schemas).unwrap();
+    process.printed("generation 3").await;
+    save(&schemas, &(UNIQUE.to_owned() + "due = { type = 'date' }\nsize = { type = 'int' }\n"));
+    process.printed("generation 4").await;
 }
