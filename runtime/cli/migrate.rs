@@ -140,7 +140,9 @@ fn status_text(folders: &Folders, standing: &Standing, plan: &Plan) -> String {
         (0, true) => "fit".to_owned(),
         (0, false) => "fit; the next start notes what concerns later writes only".to_owned(),
         (steps, _) => {
-            format!("{steps} {} away: tidewire migrate plan", if steps == 1 { "step" } else { "steps" })
+            let (noun, needs) = if steps == 1 { ("step", "needs") } else { ("steps", "need") };
+            let word = if plan.is_ready() { "" } else { &format!(", which {needs} your word") };
+            format!("{steps} {noun} away{word}: tidewire migrate plan")
         }
     };
     format!(
@@ -201,12 +203,12 @@ pub(super) fn advice(plan: &Plan, folders: &Folders) -> String {
     match (plan.is_blocked(), flags.is_empty()) {
         (true, true) => "change the records or the schema files as said above".to_owned(),
         (true, false) => format!(
-            "change what has no flag as said above; the rest is allowed by{backfill}:\n  {}",
+            "change what has no flag as said above; the rest is allowed, with the server stopped, by{backfill}:\n  {}",
             command(&flags, folders)
         ),
         (false, _) => {
             format!(
-                "undo these changes in the schema files, or allow them{backfill}:\n  {}",
+                "undo these changes in the schema files, or allow them, with the server stopped{backfill}:\n  {}",
                 command(&flags, folders)
             )
         }

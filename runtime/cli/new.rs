@@ -1,4 +1,4 @@
-//! `tidewire new NAME`: a folder to begin with: a schema file, the page of twelve lines, every setting as a comment.
+//! `tidewire new NAME`: a folder to begin with: a schema file, the page of the README, every setting as a comment.
 //!
 //! Writes only into a folder that is missing or empty.
 

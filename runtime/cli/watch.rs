@@ -107,6 +107,11 @@ impl Files {
             }
             Err(text) => {
                 let news = self.refused.as_ref() != Some(&text);
+                if news {
+                    tracing::warn!(
+                        "the schema files are not taken; `tidewire migrate plan` or `tidewire check` says why"
+                    );
+                }
                 self.refused = Some(text.clone());
                 news.then_some(text)
             }
@@ -141,6 +146,9 @@ impl Files {
         })?;
         self.known = now;
         let generation = evolved.generation;
+        if generation != before {
+            tracing::info!(schema.generation = generation.0, "the schema has changed");
+        }
         Ok((generation != before).then(|| match evolved.plan.is_empty() {
             true => format!("the schema has changed: generation {}\n", generation.0),
             false => format!("the schema has changed:\n{}\ngeneration {}\n", evolved.plan, generation.0),

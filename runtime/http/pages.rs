@@ -52,6 +52,10 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
     let response = served.into_response();
     match response.status() {
         StatusCode::NOT_FOUND if path == "/" => Redirect::temporary("/_/").into_response(),
+        // Browsers ask for it on every page, and a page without an icon of its own gets ours.
+        StatusCode::NOT_FOUND if path == "/favicon.ico" => {
+            Redirect::temporary("/static/pages/icon.svg").into_response()
+        }
         StatusCode::NOT_FOUND => not_found(),
         _ => response,
     }

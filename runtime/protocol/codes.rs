@@ -58,7 +58,7 @@ codes! {
     NotFound "NOT_FOUND" Never "Check the address; the record may have been deleted."
     NoHistory "NO_HISTORY" Never "Add history = \"90d\" or history = \"forever\" to the entity's schema file; changes are kept from then on."
     MethodNotAllowed "METHOD_NOT_ALLOWED" Never "The `Allow` header lists the methods of this address."
-    BadJson "BAD_JSON" Never "Send one JSON object."
+    BadJson "BAD_JSON" Never "Send one JSON object of the shape that the detail asks for."
     BadQuery "BAD_QUERY" Never "Correct the parameter that the detail names; GET /api/schema lists the fields."
     BadCursor "BAD_CURSOR" Never "Use `next` of the previous page unchanged and with the same sort, or start without a cursor."
     QueryTooBroad "QUERY_TOO_BROAD" Never "Add the index that the detail names to the schema file, or narrow the query."

@@ -99,7 +99,7 @@ fn one(
 ) {
     let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
         let message = format!("there is no setting {}", quoted(name));
-        faults.add(Fault::new(Place::File(key), message, meant(name)).label("nobody reads this"));
+        faults.add(Fault::new(Place::File(key), message, meant(name)).label("not known here"));
         return;
     };
     match setting.kind.parse_toml(value.get_ref()) {

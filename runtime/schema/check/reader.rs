@@ -72,7 +72,7 @@ impl<'r> Reader<'r> {
             } else {
                 let message = format!("unknown key {} {whose}", quoted(key));
                 Problem::new(Code::UnknownKey, entry.key_span.clone(), message)
-                    .label("nobody reads this")
+                    .label("not known here")
                     .help(suggestion(key, known, "the keys are"))
             };
             self.add(problem);
