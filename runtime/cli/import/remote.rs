@@ -291,10 +291,12 @@ impl Remote<'_> {
         };
         let ops: Vec<Json> = records.iter().map(with_mid).collect();
         match self.sender.send(&json!({"atomic": false, "ops": ops}), None)? {
-            Answer::Done(mut answer) => match answer["results"].take() {
-                Json::Array(results) if results.len() == records.len() => Ok(results),
-                _ => Err(Refused::failed("the server's answer is not one to a batch; is it Tidewire?")),
-            },
+            Answer::Done(answer) => {
+                let results = answer["results"].as_array().filter(|results| results.len() == records.len());
+                let foreign =
+                    || Refused::failed("the server's answer is not one to a batch; is it Tidewire?");
+                results.cloned().ok_or_else(foreign)
+            }
             Answer::Refused(problem) => {
                 let detail = problem["detail"].as_str().unwrap_or("no reason given");
                 Err(Refused::failed(format!(
