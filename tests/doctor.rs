@@ -81,6 +81,21 @@ async fn a_healthy_project_is_healthy_and_left_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_database_at_rest_keeps_its_journal_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(folder.path()).await;
+    served(&project).await;
+    for mode in ["wal", "delete"] {
+        // The last connection tidies up, so that no log is left beside the file.
+        alter(&project, &format!("PRAGMA journal_mode = {mode}; PRAGMA user_version = 1"));
+        assert!(!project.join("data/tidewire.db-wal").exists());
+        let told = doctor(&project, &["--listen", "127.0.0.1:0"]).await;
+        let words = format!("journal_mode={mode}");
+        assert!(line(&told, "ok", "database").contains(&words), "{}", told.stdout);
+    }
+}
+
+#[tokio::test]
 async fn a_running_server_is_reported_and_reached() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;

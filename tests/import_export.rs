@@ -305,12 +305,61 @@ async fn a_dry_run_says_what_would_be_and_writes_nothing() {
     place.write("a.jsonl", many(3));
     let said = place.import("data", &["a.jsonl", "--dry-run"]).ok();
     assert!(said.stdout.contains("a.jsonl can be imported: 3 created"), "{}", said.stdout);
-    assert!(place.records("data").is_empty());
+    assert!(!place.path("data").exists(), "nor makes it a folder");
+    std::fs::create_dir(place.path("data")).unwrap();
+    place.write("data/tidewire.db-wal", "a log whose database is lost");
+    place.import("data", &["a.jsonl", "--dry-run"]).refused(1, "its companion tidewire.db-wal is there");
+    std::fs::remove_dir_all(place.path("data")).unwrap();
+    place.serve("data").await.kill().await;
     place.write("b.jsonl", lines([json!({"name": "good"}), json!({"count": 1})]));
     place.import("data", &["b.jsonl", "--dry-run", "--partial"]).refused(1, "b.jsonl:2: `name` is required");
     assert!(place.records("data").is_empty());
     place.import("data", &["a.jsonl"]).ok();
     assert_eq!(place.records("data").len(), 3, "a dry run is not remembered");
+}
+
+/// Everything in the internal tables that a start may change, and the text of every table and index.
+fn inside(place: &Place) -> Vec<String> {
+    let conn = rusqlite::Connection::open(place.path("data/tidewire.db")).unwrap();
+    let mut rows = conn
+        .prepare(
+            "SELECT name || ' ' || ifnull(sql, '') AS line FROM sqlite_master
+             UNION ALL SELECT 'epoch ' || epoch FROM _epochs
+             UNION ALL SELECT 'schema ' || generation || text FROM _schema
+             UNION ALL SELECT 'program ' || version || at FROM _program
+             UNION ALL SELECT 'meta ' || seq || ' ' || generation || ' ' || format FROM _meta ORDER BY line",
+        )
+        .unwrap();
+    rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_dry_run_with_newer_schema_files_leaves_the_database_as_it_was() {
+    let place = Place::new();
+    place.write("a.jsonl", many(3));
+    place.serve("data").await.kill().await;
+    let before = inside(&place);
+    place.import("data", &["a.jsonl", "--dry-run"]).ok();
+    assert_eq!(inside(&place), before, "with the same schema files");
+    let newer =
+        "[fields]\nextent = { type = \"int\" }\nwords = { type = \"text\", search = true, unique = true }";
+    place.write("schemas/sample.toml", SAMPLE.replace("[fields]", newer));
+    place.write("schemas/other.toml", "entity = \"Other\"\n[fields]\nname = { type = \"text\" }\n");
+    let fields = [json!({"name": "x", "extent": 1, "words": "a"}), json!({"name": "y", "words": "b"})];
+    place.write("b.jsonl", lines(fields));
+    let said = place.import("data", &["b.jsonl", "--dry-run"]).ok();
+    assert!(
+        said.stdout.contains("2 created") && said.stdout.contains("nothing was written"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(inside(&place), before, "with newer ones");
+    place.import("data", &["b.jsonl"]).ok();
+    assert_ne!(inside(&place), before, "the import itself does what is to be done");
+    let settled = inside(&place);
+    place.write("schemas/sample.toml", SAMPLE);
+    place.import("data", &["b.jsonl", "--dry-run"]).refused(1, "tidewire migrate apply");
+    assert_eq!(inside(&place), settled);
 }
 
 #[tokio::test]

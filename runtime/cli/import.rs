@@ -57,8 +57,9 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
         formats::reader(format, &entity, input).map_err(|faults| faults::of_header(&source.name, &faults))?;
 
     let env = Env::system();
-    let mut store = SqliteImport::open(&config.data, &schema, &config.store, &env)
-        .map_err(|error| Refused::failed(in_use(error)))?;
+    let open = if arguments.dry_run { SqliteImport::rehearse } else { SqliteImport::open };
+    let mut store =
+        open(&config.data, &schema, &config.store, &env).map_err(|error| Refused::failed(in_use(error)))?;
     let intake = Intake::new(schema.clone(), entity.clone(), store.at(), env);
     let earlier = store.job(&job).map_err(|error| broken(&error, arguments))?;
     let mut progress = ImportJob::default();
@@ -98,13 +99,16 @@ fn done_before(source: &Source, found: &ImportJob, at: Timestamp) -> Result<Stri
             "{name} was imported at {at}, and nothing is done now; --again imports it once more\n"
         )),
         count => {
-            let records =
-                if count == 1 { "1 record was".to_owned() } else { format!("{count} records were") };
+            let records = records_were(count);
             Err(Refused::failed(format!(
                 "{name} was imported in part at {at}: {records} refused; --again looks at it once more"
             )))
         }
     }
+}
+
+fn records_were(count: u64) -> String {
+    if count == 1 { "1 record was".to_owned() } else { format!("{count} records were") }
 }
 
 /// One pass over the file.
@@ -274,6 +278,13 @@ impl Told<'_> {
                 let counts = self.counts();
                 Err(Refused::failed(format!(
                     "{errors} in {name}; imported all the same: {counts}, at {position}"
+                )))
+            }
+            End::Committed(position) if self.progress.refused > 0 => {
+                let (records, counts) = (records_were(self.progress.refused), self.counts());
+                Err(Refused::failed(format!(
+                    "{records} refused by an earlier run of {name}; imported all the same: {counts}, at {position}; \
+                     --again looks at them once more"
                 )))
             }
             End::Committed(position) => Ok(format!("imported {name}: {}, at {position}\n", self.counts())),

@@ -208,6 +208,7 @@ impl Remote<'_> {
         }
         let key = format!("import:{}", self.job);
         match self.sender.send(&batch, Some(&key))? {
+            Answer::Done(answer) if answer["replayed"] == true => self.counts.skipped = lines.len() as u64,
             Answer::Done(_) => self.counts.created = lines.len() as u64,
             Answer::Refused(problem) => {
                 let line = |op: usize| lines.get(op).copied().unwrap_or(1);
@@ -243,6 +244,10 @@ impl Remote<'_> {
         let results = self.results(&records, |remote, record| remote.create(record), "")?;
         for (record, result) in records.into_iter().zip(results) {
             let taken = result["error"]["code"] == "ID_TAKEN";
+            if result["replayed"] == true {
+                self.counts.skipped += 1;
+                continue;
+            }
             match (result["status"].as_u64(), self.arguments.on_conflict) {
                 (Some(201), _) => self.counts.created += 1,
                 _ if taken && record.made => self.counts.skipped += 1,
@@ -257,6 +262,7 @@ impl Remote<'_> {
         let results = self.results(&again, |remote, record| remote.update(record), ":update")?;
         for (record, result) in again.into_iter().zip(results) {
             match result["status"].as_u64() {
+                Some(200) if result["replayed"] == true => self.counts.skipped += 1,
                 Some(200) => self.counts.updated += 1,
                 _ => self.refuse(&record, &result),
             }
@@ -285,9 +291,11 @@ impl Remote<'_> {
         };
         let ops: Vec<Json> = records.iter().map(with_mid).collect();
         match self.sender.send(&json!({"atomic": false, "ops": ops}), None)? {
-            Answer::Done(Json::Array(results)) if results.len() == records.len() => Ok(results),
-            Answer::Done(_) => {
-                Err(Refused::failed("the server's answer is not one to a batch; is it Tidewire?"))
+            Answer::Done(answer) => {
+                let results = answer["results"].as_array().filter(|results| results.len() == records.len());
+                let foreign =
+                    || Refused::failed("the server's answer is not one to a batch; is it Tidewire?");
+                results.cloned().ok_or_else(foreign)
             }
             Answer::Refused(problem) => {
                 let detail = problem["detail"].as_str().unwrap_or("no reason given");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Ground, Work};
-use super::evolution::{self, Target};
+use super::evolution::{self, Start, Target};
 use super::open::{self, DATABASE, FolderLock, OpenError};
 use super::rows::{signed, unsigned};
 use super::tables::{Catalog, Table};
@@ -87,6 +87,8 @@ pub struct SqliteImport {
     floor: Seq,
     waiting: Vec<Waiting>,
     _lock: FolderLock,
+    /// Last, so that it is removed when nothing in it is open.
+    _scratch: Option<tempfile::TempDir>,
 }
 
 /// A reference to a record of the same entity that a later line may create.
@@ -139,30 +141,57 @@ impl SqliteImport {
         config: &StoreConfig,
         env: &Env,
     ) -> Result<SqliteImport, OpenError> {
-        open::require_sqlite()?;
-        let lock = FolderLock::take(dir)?;
-        open::create_if_missing(dir)?;
-        let file = dir.join(DATABASE);
-        let catalog = Catalog::of(schema);
+        let (mut conn, file, lock) = folder(dir, schema)?;
         let failed = |error| OpenError::of(&file, &error);
-        let mut conn = open::open_writer(&file, catalog.statements()).map_err(failed)?;
-        let allow = Allow::default();
-        let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow: &allow, env })?;
+        let target = Target { file: &file, schema, allow: &Allow::default(), env };
+        let start = evolution::bring_up(&mut conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        Ok(SqliteImport {
+        Ok(SqliteImport::begun((conn, file, lock), &start, (schema, config), env.now()))
+    }
+
+    /// Opens the database for an import that is never committed. What `open` would change is part of the transaction, so
+    /// nothing of it stays. A folder without a database is left alone; a new database is made elsewhere, and removed.
+    pub fn rehearse(
+        dir: &Path,
+        schema: &Arc<Schema>,
+        config: &StoreConfig,
+        env: &Env,
+    ) -> Result<SqliteImport, OpenError> {
+        open::refuse_lost_file(dir)?;
+        let unusable = |error| OpenError::Folder { folder: std::env::temp_dir(), error };
+        let scratch =
+            if dir.join(DATABASE).exists() { None } else { Some(tempfile::tempdir().map_err(unusable)?) };
+        let (conn, file, lock) = folder(scratch.as_ref().map_or(dir, |scratch| scratch.path()), schema)?;
+        let failed = |error| OpenError::of(&file, &error);
+        conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        let target = Target { file: &file, schema, allow: &Allow::default(), env };
+        let start = evolution::rehearse(&conn, target)?;
+        conn.execute_batch(CREATE).map_err(failed)?;
+        let import = SqliteImport::begun((conn, file, lock), &start, (schema, config), env.now());
+        Ok(SqliteImport { _scratch: scratch, ..import })
+    }
+
+    fn begun(
+        (conn, file, lock): (Connection, PathBuf, FolderLock),
+        start: &Start,
+        (schema, config): (&Schema, &StoreConfig),
+        at: Timestamp,
+    ) -> SqliteImport {
+        SqliteImport {
             conn,
             file,
-            catalog,
+            catalog: Catalog::of(schema),
             config: config.clone(),
-            epoch: start.epoch,
+            epoch: start.epoch.clone(),
             generation: start.generation,
-            at: env.now(),
+            at,
             seq: start.head,
             floor: start.floor,
             waiting: Vec::new(),
             _lock: lock,
-        })
+            _scratch: None,
+        }
     }
 
     /// When every record of this import is written.
@@ -282,6 +311,16 @@ impl SqliteImport {
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         tracing::debug!(file = %self.file.display(), "import closed");
     }
+}
+
+/// Takes the folder, and makes the database when it is missing.
+fn folder(dir: &Path, schema: &Schema) -> Result<(Connection, PathBuf, FolderLock), OpenError> {
+    open::require_sqlite()?;
+    let lock = FolderLock::take(dir)?;
+    open::create_if_missing(dir)?;
+    let file = dir.join(DATABASE);
+    let conn = open::open_writer(&file, Catalog::of(schema).statements());
+    Ok((conn.map_err(|error| OpenError::of(&file, &error))?, file, lock))
 }
 
 impl Page<'_> {

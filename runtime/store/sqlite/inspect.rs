@@ -3,6 +3,7 @@
 //! Knows no entity. `try_out` is the exception that writes: a database of its own, in a folder that it is given.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -86,7 +87,7 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
         let newest = r#"SELECT max("at") FROM (SELECT "at" FROM "_changes" ORDER BY "seq" DESC LIMIT 100)"#;
         Ok(DatabaseFound {
             bytes: std::fs::metadata(file).map_or(0, |about| about.len()),
-            journal_mode: journal_mode(&conn)?,
+            journal_mode: if is_wal(file) { "wal".to_owned() } else { journal_mode(&conn)? },
             changes: conn.query_row(r#"SELECT "seq" FROM "_meta""#, [], |row| row.get(0)).map(unsigned)?,
             newest: conn.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp),
             faults: quick_check(&conn)?,
@@ -112,6 +113,14 @@ fn read_only(folder: &Path, file: &Path, in_use: bool) -> rusqlite::Result<Conne
     conn.busy_timeout(open::BUSY_TIMEOUT)?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON")?;
     Ok(conn)
+}
+
+/// Whether the file's header says so. A connection that was told that the file cannot change keeps no log, and says
+/// `delete` of every file.
+fn is_wal(file: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header[18..] == [2, 2]
 }
 
 fn journal_mode(conn: &Connection) -> rusqlite::Result<String> {

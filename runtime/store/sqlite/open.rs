@@ -155,11 +155,7 @@ pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     if file.exists() {
         return not_empty(&file);
     }
-    let log = folder.join(format!("{DATABASE}-wal"));
-    if std::fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
-        let detail = format!("the file is missing, but its companion {DATABASE}-wal is there");
-        return Err(OpenError::Damaged { file, detail });
-    }
+    refuse_lost_file(folder)?;
     let unusable = |error| OpenError::Folder { folder: folder.to_owned(), error };
     let draft = folder.join(format!("{DATABASE}.new"));
     if draft.exists() {
@@ -168,6 +164,16 @@ pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     write_draft(&draft).map_err(|error| OpenError::of(&draft, &error))?;
     std::fs::rename(&draft, &file).map_err(unusable)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)
+}
+
+/// A write-ahead log without its database is never a folder without one.
+pub(super) fn refuse_lost_file(folder: &Path) -> Result<(), OpenError> {
+    let (file, log) = (folder.join(DATABASE), folder.join(format!("{DATABASE}-wal")));
+    if !file.exists() && std::fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
+        let detail = format!("the file is missing, but its companion {DATABASE}-wal is there");
+        return Err(OpenError::Damaged { file, detail });
+    }
+    Ok(())
 }
 
 pub(super) fn not_empty(file: &Path) -> Result<(), OpenError> {

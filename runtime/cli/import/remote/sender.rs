@@ -23,7 +23,7 @@ pub(super) struct Sender {
 
 /// What the server made of a request.
 pub(super) enum Answer {
-    /// The `results`.
+    /// The whole answer, whatever it is.
     Done(Json),
     /// The problem.
     Refused(Json),
@@ -93,7 +93,7 @@ impl Sender {
         let text = response.text().await.map_err(lost)?;
         let mut json: Json = serde_json::from_str(&text).unwrap_or_default();
         if status == 200 {
-            return Ok(Answer::Done(json["results"].take()));
+            return Ok(Answer::Done(json));
         }
         if status == 503 || status == 429 {
             let seconds = after.and_then(|value| value.to_str().ok()?.parse().ok());

@@ -90,6 +90,21 @@ pub(super) fn bring_up(conn: &mut Connection, target: Target<'_>) -> Result<Star
     }
 }
 
+/// What `bring_up` does, in a transaction of the caller, who rolls it back.
+pub(super) fn rehearse(conn: &Connection, target: Target<'_>) -> Result<Start, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::of(target.file, &error);
+    let meta = read_meta(conn, target.file)?;
+    conn.execute_batch(CREATE_LATER).map_err(failed)?;
+    let old = read_schema(conn, target.file, meta.generation)?;
+    let moves = difference(&old, target.schema);
+    ready(
+        Judge::new(conn, (&old, target.schema), target.allow, target.env.now())
+            .plan(&moves)
+            .map_err(failed)?,
+    )?;
+    write(conn, &meta, (&old, &moves), target).map_err(failed)
+}
+
 /// Under a running server, on its writing connection: what loses nothing. `commit` is called to commit the transaction.
 pub(super) fn change(
     conn: &mut Connection,
@@ -160,8 +175,9 @@ fn backup_before_loss(
     Ok(Some(file))
 }
 
+/// In a transaction of the caller.
 fn write(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     meta: &Meta,
     (old, moves): (&StoredSchema, &[Move]),
     target: Target<'_>,
