@@ -129,6 +129,29 @@ async fn operators_ask_what_they_say_and_null_meets_none_of_them() {
 }
 
 #[tokio::test]
+async fn a_list_of_large_records_comes_in_pages_of_4_mib_and_never_whole() {
+    let app = app().await;
+    let api = app.client();
+    let large = "x".repeat(900_000);
+    for n in 0..12 {
+        api.create("items", json!({"number": n, "extra": large})).await;
+    }
+    for query in ["sort=number", "sort=-ratio,number", "sort=-created_at", "fields=number", "expand=folder"] {
+        let (mut next, mut sizes, mut seen) = (String::new(), Vec::new(), Vec::new());
+        loop {
+            let page = api.get(&format!("/api/items?limit=1000&{query}{next}")).await;
+            let items = page["items"].as_array().unwrap();
+            sizes.push(items.len());
+            seen.extend(items.iter().map(|item| item["number"].as_u64().unwrap()));
+            let Some(cursor) = page["next"].as_str() else { break };
+            next = format!("&cursor={}", encoded(cursor));
+        }
+        seen.sort_unstable();
+        assert_eq!((sizes, seen), (vec![5, 5, 2], (0..12).collect()), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_goes_with_its_filters_and_its_search() {
     let app = app().await;
     let api = app.client();

@@ -18,7 +18,7 @@ pub(super) struct Listing {
 type Order = Vec<(Column, Direction)>;
 
 /// The statements of a list. Each yields `Table::columns` and takes the limit as its last value, which the caller adds:
-/// what the statements before left of the query's. All rows of one come before all rows of the next.
+/// one row more than the statements before left of the query's, which tells whether any follow. All rows of one come before all rows of the next.
 pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<Listing>, StoreError> {
     let order = order(query);
     stretches(query, &order)?
