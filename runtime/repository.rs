@@ -34,7 +34,7 @@ use crate::store::{
 
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, strict_json};
-pub use error::{FieldError, RepositoryError};
+pub use error::{FieldError, Remedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};

@@ -104,7 +104,9 @@ pub fn id(kind: IdKind) -> Json {
         IdKind::Uuid => json!({"type": "string", "format": "uuid"}),
         IdKind::Text => {
             let visible = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
-            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": visible})
+            // The address of such a record answers with the number of records.
+            let count = json!({"const": "count"});
+            json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": visible, "not": count})
         }
     }
 }

@@ -154,6 +154,8 @@ pub struct Counted {
 pub enum Advice {
     /// An index over these fields, in this order.
     Index(Vec<FieldIndex>),
+    /// Only words that fewer records hold: the hits of a search are counted before any condition.
+    Words,
     /// No index would help: only conditions that leave fewer rows.
     Narrow,
 }

@@ -59,7 +59,7 @@ fn advice(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<F
     let equal = || fields(filter, is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
     let ordered = distinct(equal().chain(order.iter().copied()));
     if !search.is_empty() {
-        return Advice::Narrow;
+        return Advice::Words;
     }
     if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
         return Advice::Index(ordered);
