@@ -302,13 +302,21 @@ impl Rows {
         let most = (query.limit - self.records.len()).saturating_add(1);
         listing.values.push(Value::Int(signed(most as u64)));
         let mut statement = conn.prepare_cached(&listing.sql)?;
+        // Of rows that SQLite sorts first, the statement yields the id alone.
+        let by_id = statement.column_count() == 1;
+        let mut by_id = if by_id { Some(conn.prepare_cached(&table.select)?) } else { None };
         let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
         while let Some(row) = rows.next()? {
             if self.records.len() == query.limit || self.bytes >= query.bytes {
                 self.more = true;
                 break;
             }
-            let record = read_record(row, 0, &table.entity)?;
+            let record = match by_id.as_mut() {
+                None => read_record(row, 0, &table.entity)?,
+                Some(select) => {
+                    select.query_row([row.get_ref(0)?.as_str()?], |row| read_record(row, 0, &table.entity))?
+                }
+            };
             let image = stored(&record, &table.entity);
             self.bytes += image.json.len();
             self.records.push(record);
