@@ -28,13 +28,13 @@ use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::schema::{Entity, Generation, Schema, Value};
 use crate::store::{
-    At, Column, Condition, Count, Counted, Expand, Idempotency, Listed, LogLimit, Op, OpStatus, Outcome,
-    Past, Query, Store, StoreError, Stored, Test, Unit,
+    At, Column, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op, OpStatus,
+    Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, strict_json};
-pub use error::{FieldError, RepositoryError};
+pub use error::{FieldError, Remedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
@@ -227,11 +227,11 @@ impl Repository {
         let this = Condition::new(Column::Id, Test::Eq(Value::Text(id.to_string())));
         let query = Query { filter: vec![this], expand, ..Query::all(entity.name.clone(), generation, 1) };
         let at = self.list(query).await?;
-        present(entity, &id, at.map(|mut listed| listed.pop()))
+        present(entity, &id, at.map(|mut page| page.rows.pop()))
     }
 
     /// A page of records, read on a blocking thread. Refused with `Overloaded` when no turn comes in time.
-    pub async fn list(&self, query: Query) -> Result<At<Vec<Listed>>, RepositoryError> {
+    pub async fn list(&self, query: Query) -> Result<At<ListPage>, RepositoryError> {
         let entity = query.entity.clone();
         self.in_turn(&entity, move |store| store.list(&query)).await
     }

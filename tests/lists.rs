@@ -129,6 +129,29 @@ async fn operators_ask_what_they_say_and_null_meets_none_of_them() {
 }
 
 #[tokio::test]
+async fn a_list_of_large_records_comes_in_pages_of_4_mib_and_never_whole() {
+    let app = app().await;
+    let api = app.client();
+    let large = "x".repeat(900_000);
+    for n in 0..12 {
+        api.create("items", json!({"number": n, "extra": large})).await;
+    }
+    for query in ["sort=number", "sort=-ratio,number", "sort=-created_at", "fields=number", "expand=folder"] {
+        let (mut next, mut sizes, mut seen) = (String::new(), Vec::new(), Vec::new());
+        loop {
+            let page = api.get(&format!("/api/items?limit=1000&{query}{next}")).await;
+            let items = page["items"].as_array().unwrap();
+            sizes.push(items.len());
+            seen.extend(items.iter().map(|item| item["number"].as_u64().unwrap()));
+            let Some(cursor) = page["next"].as_str() else { break };
+            next = format!("&cursor={}", encoded(cursor));
+        }
+        seen.sort_unstable();
+        assert_eq!((sizes, seen), (vec![5, 5, 2], (0..12).collect()), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_goes_with_its_filters_and_its_search() {
     let app = app().await;
     let api = app.client();
@@ -212,11 +235,48 @@ async fn counts_are_of_what_the_list_shows_and_groups_add_up() {
     assert_eq!(api.get("/api/users/count").await["count"], 0);
     let answer = api.call("GET", "/api/items/count", Value::Null).await;
     assert!(answer.header("tidewire-seq").ends_with(&format!(":{head}")));
-    // The word is no place for a record's id, except for a person of that name.
-    app.client_as("count").create("folders", json!({})).await;
-    let renamed = api.patch("/api/users/count", json!({"name": "Count Orlok"})).await;
-    assert_eq!(api.get("/api/users?id=count").await["items"], json!([renamed]));
-    api.delete("/api/users/count").await;
+}
+
+#[tokio::test]
+async fn no_record_can_be_hidden_behind_the_address_of_the_count() {
+    let app = app().await;
+    let (api, head) = (app.client(), app.head());
+    let why = "`count` is no id: the address that it would give a record answers with the number of records";
+    let made = api.call("POST", "/api/users", json!({"id": "count", "name": "Count Orlok"})).await;
+    assert_eq!((made.status, &made.json["code"]), (422, &json!("VALIDATION_FAILED")), "{}", made.text);
+    let error = &made.json["errors"][0];
+    assert_eq!((&error["field"], &error["code"]), (&json!("id"), &json!("bad_id")));
+    assert_eq!(error["message"], format!("`id` must be an id: {why}"));
+    let kept = api.call("POST", "/api/folders", json!({"keeper": "count"})).await;
+    assert_eq!((kept.status, &kept.json["errors"][0]["code"]), (422, &json!("bad_id")), "{}", kept.text);
+
+    let seen = api.call("GET", "/api/items?as=count", Value::Null).await;
+    assert_eq!(seen.status, 401, "{}", seen.text);
+    assert_eq!(seen.json["detail"], format!("`as` must name a user: {why}"));
+    for (method, path) in [("GET", "/api/users/%63ount"), ("DELETE", "/api/users/coun%74")] {
+        let answer = api.call(method, path, Value::Null).await;
+        assert_eq!((answer.status, &answer.json["code"]), (404, &json!("NOT_FOUND")), "{method} {path}");
+    }
+    assert_eq!((app.head(), &api.get("/api/users/count").await["count"]), (head, &json!(0)));
+    api.create("users", json!({"id": "Count", "name": "Count Orlok"})).await;
+}
+
+#[tokio::test]
+async fn the_address_of_the_count_takes_no_writes_and_says_so() {
+    let app = app().await;
+    let api = app.client();
+    for path in ["/api/users/count", "/api/items/count"] {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = api.call(method, path, Value::Null).await;
+            assert_eq!(
+                (answer.status, &answer.json["code"]),
+                (405, &json!("METHOD_NOT_ALLOWED")),
+                "{method} {path}"
+            );
+            let allow: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+            assert_eq!(allow, ["GET", "HEAD"], "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -391,11 +451,11 @@ async fn a_query_without_its_index_is_refused_and_told_which() {
         ("items?extra[null]=false", "no further index would help"),
         ("items?extra[null]=true&word[contains]=nothing", "no further index would help"),
         ("items?sort=updated_at", "no further index would help"),
-        ("items?search=same", "longer words"),
+        ("items?search=same", "use more or longer words"),
         ("items/count?day=2027-01-01", "[[index]] fields = [\"day\"]"),
         ("items/count?group=day", "[[index]] fields = [\"day\"]"),
         ("items/count?word[ne]=x", "no further index would help"),
-        ("items/count?search=w", "longer words"),
+        ("items/count?search=w", "use more or longer words"),
     ] {
         let (status, code, detail) = refused(&api, &format!("/api/{query}")).await;
         assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"), "{query}: {detail}");
@@ -423,6 +483,22 @@ async fn a_query_without_its_index_is_refused_and_told_which() {
     ] {
         assert_eq!(api.get(&format!("/api/{query}")).await["count"], count, "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_search_with_filters_that_is_too_broad_is_not_told_to_filter() {
+    let app = narrow_app(60).await;
+    for query in [
+        "items?search=same&number=3",
+        "items?search=same&kind=red&sort=day",
+        "items/count?search=same&number=3",
+    ] {
+        let (status, code, detail) = refused(&app.client(), &format!("/api/{query}")).await;
+        assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"), "{query}");
+        assert!(detail.ends_with("whatever the filters leave of them: use more or longer words"), "{detail}");
+    }
+    let (_, _, detail) = refused(&app.client(), "/api/items?word[contains]=nothing").await;
+    assert!(detail.ends_with("narrow it by filters"), "{detail}");
 }
 
 #[tokio::test]

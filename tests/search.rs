@@ -19,7 +19,7 @@ use crate::support::studio::*;
 fn found(store: &dyn Store, entity: &str, words: &[&str]) -> BTreeSet<RecordId> {
     let search = words.iter().map(|word| (*word).to_owned()).collect();
     let query = Query { search, ..Query::all(entity, store.head().unwrap().generation, 1_000) };
-    store.list(&query).unwrap().value.into_iter().map(|listed| listed.id).collect()
+    store.list(&query).unwrap().value.rows.into_iter().map(|listed| listed.id).collect()
 }
 
 /// The same by hand, for titles of plain words: it reads the records' JSON and splits at spaces.
@@ -28,7 +28,7 @@ fn found_by_hand(store: &dyn Store, words: &[&str]) -> BTreeSet<RecordId> {
         let title = title.to_lowercase().replace('é', "e");
         words.iter().all(|word| title.split(' ').any(|other| other.starts_with(word)))
     };
-    let rows = store.list(&Query::all("Task", store.head().unwrap().generation, 1_000)).unwrap().value;
+    let rows = store.list(&Query::all("Task", store.head().unwrap().generation, 1_000)).unwrap().value.rows;
     let title = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["title"].clone();
     let rows = rows.into_iter().filter(|row| title(&row.stored.json).as_str().is_some_and(holds));
     rows.map(|row| row.id).collect()

@@ -52,6 +52,7 @@ stories! {
     old_answers_leave(StoreConfig { idempotency_per_user: 2, ..defaults() });
     answers_age(StoreConfig { idempotency_age: Duration::from_secs(60), ..defaults() });
     lists_filter_sort_and_page(defaults());
+    a_page_of_a_list_ends_with_the_record_that_reaches_its_bytes(defaults());
     searches_find_words_by_their_beginnings(defaults());
     counts_agree_with_lists(defaults());
     references_are_followed_as_of_the_list(defaults());
@@ -455,8 +456,38 @@ async fn lists_filter_sort_and_page(studio: Studio) {
         assert_eq!(paged(&studio, &only(&[(title, test.clone())])), expected, "{test:?}: null meets nothing");
     }
     let listed = studio.store.list(&sorted(&[(priority, up), (Column::Id, up)])).unwrap();
-    assert_eq!((listed.seq, &listed.value[2].sort_values), (Seq(7), &vec![Value::Int(1), link(2)]));
-    assert_eq!(listed.value[2].stored.json, studio.json("Task", &id(2)).unwrap());
+    let rows = &listed.value.rows;
+    assert_eq!((listed.seq, &rows[2].sort_values), (Seq(7), &vec![Value::Int(1), link(2)]));
+    assert_eq!(rows[2].stored.json, studio.json("Task", &id(2)).unwrap());
+}
+
+async fn a_page_of_a_list_ends_with_the_record_that_reaches_its_bytes(studio: Studio) {
+    for n in 1..=4 {
+        studio.commit([task(n, [(TITLE, words("same")), (PRIORITY, Value::Int(n as i64))])]).await.unwrap();
+    }
+    let one = studio.json("Task", &id(1)).unwrap().len();
+    let down = vec![(Column::Field(PRIORITY), Direction::Descending)];
+    for sort in [vec![], down] {
+        let query = Query { sort, ..Query::all("Task", Generation(1), 3) };
+        for (limit, bytes, expected) in [
+            (9, 1, (1, true)),
+            (9, one, (1, true)),
+            (9, one + 1, (2, true)),
+            (9, 3 * one, (3, true)),
+            (9, 3 * one + 1, (4, false)),
+            (9, usize::MAX, (4, false)),
+            (4, usize::MAX, (4, false)),
+            (3, usize::MAX, (3, true)),
+            (2, 3 * one, (2, true)),
+        ] {
+            let page = studio.store.list(&Query { limit, bytes, ..query.clone() }).unwrap().value;
+            assert_eq!((page.rows.len(), page.more), expected, "{limit} records, {bytes} bytes");
+        }
+        let first = studio.store.list(&query).unwrap().value.rows.pop().unwrap();
+        let after = Some((first.sort_values, first.id));
+        let page = studio.store.list(&Query { after, bytes: 1, ..query }).unwrap().value;
+        assert_eq!((page.rows.len(), page.more), (1, false), "the last record ends the list");
+    }
 }
 
 async fn searches_find_words_by_their_beginnings(studio: Studio) {
@@ -539,7 +570,7 @@ async fn references_are_followed_as_of_the_list(studio: Studio) {
     let of = |field, then| Expand { field, then };
     let up = of(PARENT, vec![of(PARENT, vec![of(OWNER, vec![])]), of(PROJECT, vec![])]);
     let query = Query { expand: vec![of(PROJECT, vec![]), up], ..Query::all("Task", Generation(1), 10) };
-    let rows = studio.store.list(&query).unwrap().value;
+    let rows = studio.store.list(&query).unwrap().value.rows;
     let json = |entity: &str, n| studio.json(entity, &id(n)).unwrap();
     assert_eq!(
         (rows[0].expanded[0].as_ref().unwrap().stored.json.clone(), rows[0].expanded[1].is_none()),
@@ -559,11 +590,11 @@ async fn references_are_followed_as_of_the_list(studio: Studio) {
 fn paged(studio: &Studio, query: &Query) -> Vec<u128> {
     let number = |id: &RecordId| id.as_str().parse::<uuid::Uuid>().unwrap().as_u128();
     let whole: Vec<u128> =
-        studio.store.list(query).unwrap().value.iter().map(|listed| number(&listed.id)).collect();
+        studio.store.list(query).unwrap().value.rows.iter().map(|listed| number(&listed.id)).collect();
     for limit in 1..=whole.len() {
         let (mut read, mut page) = (Vec::new(), Query { limit, ..query.clone() });
         while let Some(last) = {
-            let listed = studio.store.list(&page).unwrap().value;
+            let listed = studio.store.list(&page).unwrap().value.rows;
             read.extend(listed.iter().map(|listed| number(&listed.id)));
             listed.into_iter().next_back()
         } {

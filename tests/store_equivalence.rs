@@ -150,9 +150,10 @@ fn query() -> impl Strategy<Value = Query> {
     let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
     let sort = prop::collection::vec((column, direction), 0..4);
     let filter = prop::collection::vec(condition(), 0..3);
-    (sort, filter, search(), 1..5usize, any::<bool>()).prop_map(|(sort, filter, search, limit, deep)| {
+    let room = (1..5usize, prop_oneof![Just(usize::MAX), 1..1_500usize]);
+    (sort, filter, search(), room, any::<bool>()).prop_map(|(sort, filter, search, (limit, bytes), deep)| {
         let expand = if deep { expand() } else { vec![] };
-        Query { sort, filter, search, expand, ..Query::all("Task", Generation(1), limit) }
+        Query { sort, filter, search, bytes, expand, ..Query::all("Task", Generation(1), limit) }
     })
 }
 
@@ -179,7 +180,7 @@ fn same_lists(sqlite: &Studio, memory: &Studio, query: &Query) {
         let (real, model) =
             (sqlite.store.list(&page).unwrap().value, memory.store.list(&page).unwrap().value);
         assert_eq!(real, model, "{page:?}");
-        let Some(last) = real.into_iter().next_back() else { return };
+        let Some(last) = real.rows.into_iter().next_back() else { return };
         page.after = Some((last.sort_values, last.id));
     }
     panic!("the pages do not end: {query:?}");

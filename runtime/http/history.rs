@@ -11,7 +11,7 @@ use axum::routing::get;
 use super::identity::Caller;
 use super::params::Params;
 use super::problem::Problem;
-use super::query::page_limit;
+use super::query::{PAGE_BYTES, page_limit};
 use super::records::{Target, with_json, with_position};
 use super::{AppState, cursor};
 use crate::ids::{RecordId, Seq, shown};
@@ -20,8 +20,6 @@ use crate::schema::Value;
 use crate::schema::value::write_json_of;
 use crate::store::{At, Change, ChangeOp, LogLimit, Past};
 
-/// A page ends with the change that reaches so many bytes of images, however few changes it holds.
-const PAGE_BYTES: usize = 4 << 20;
 /// The last three belong to `identity`.
 const PARAMS: [&str; 5] = ["limit", "cursor", "as", "token", "ticket"];
 

@@ -17,7 +17,7 @@ use crate::ids::Timestamp;
 use crate::protocol::View;
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
-use crate::store::{At, Column, Counted, Listed};
+use crate::store::{At, Column, Counted, ListPage};
 
 pub(super) async fn list(
     State(state): State<AppState>,
@@ -27,18 +27,18 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
     let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
-    let mut page = state.repository.list(request.query.clone()).await?;
-    let next = request.page(&mut page.value);
+    let page = state.repository.list(request.query.clone()).await?;
+    let next = request.next(&page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
     Ok(with_json(response, page_json(&page, &request.shape, next.as_deref())?))
 }
 
 /// `{"items":[…],"next":…,"epoch":…,"seq":…,"view":…}`; the items are the records' own bytes.
-fn page_json(page: &At<Vec<Listed>>, shape: &Shape, next: Option<&str>) -> Result<Vec<u8>, Problem> {
-    let length: usize = page.value.iter().map(|row| row.stored.json.len() + 1).sum();
+fn page_json(page: &At<ListPage>, shape: &Shape, next: Option<&str>) -> Result<Vec<u8>, Problem> {
+    let length: usize = page.value.rows.iter().map(|row| row.stored.json.len() + 1).sum();
     let mut json = Vec::with_capacity(length + 256);
     json.extend_from_slice(b"{\"items\":[");
-    for (place, row) in page.value.iter().enumerate() {
+    for (place, row) in page.value.rows.iter().enumerate() {
         if place > 0 {
             json.push(b',');
         }

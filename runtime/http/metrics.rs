@@ -23,7 +23,7 @@ pub const ROUTES: Routes = &[
     ("/api/types.d.ts", &["GET"]),
     ("/api/schema", &["GET"]),
     ("/api/{plural}", &["GET", "POST"]),
-    ("/api/{plural}/count", &["GET", "PATCH", "PUT", "DELETE"]),
+    ("/api/{plural}/count", &["GET"]),
     ("/api/{plural}/{id}", &["GET", "PATCH", "PUT", "DELETE"]),
     ("/api/{plural}/{id}/history", &["GET"]),
     ("/health", &["GET"]),

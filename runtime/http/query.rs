@@ -14,22 +14,23 @@ use crate::ids::{RecordId, shown};
 use crate::protocol::Code;
 use crate::repository::{Current, FilterError, column, filter, search_words, suggestion};
 use crate::schema::{Entity, FieldKind, Schema, Value};
-use crate::store::{Column, Condition, Count, Direction, Listed, Query};
+use crate::store::{Column, Condition, Count, Direction, ListPage, Query};
 
 /// What a list takes beside conditions, and a count and a single record take in part.
 const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
 /// These say who asks, and belong to `identity`.
 const CALLER: [&str; 5] = ["as", "token", "ticket", "access_token", "api_key"];
+/// A page of a list or a history ends with the record or change that reaches so many bytes, however few it holds. The
+/// bytes are of whole records, whatever is shown of them: so much memory one request may take.
+pub(super) const PAGE_BYTES: usize = 4 << 20;
 /// Fields that a list is sorted by.
 const MOST_SORTED: usize = 10;
 
 /// A page of a list as the client asked for it.
 #[derive(Debug)]
 pub(super) struct ListRequest {
-    /// Asks for one row more than `limit`, which tells whether another page follows.
     pub(super) query: Query,
     pub(super) shape: Shape,
-    limit: usize,
     /// Entity, sort, conditions and words: what a cursor is tied to.
     order: String,
 }
@@ -52,17 +53,15 @@ impl ListRequest {
         let shape = Shape::parse(schema, entity, params)?;
         let (expand, generation) = (shape.expand().to_vec(), *generation);
         let entity = entity.name.clone();
-        let query = Query { entity, generation, filter, search, sort, after, limit: limit + 1, expand };
-        Ok(ListRequest { query, shape, limit, order })
+        let query =
+            Query { entity, generation, filter, search, sort, after, limit, bytes: PAGE_BYTES, expand };
+        Ok(ListRequest { query, shape, order })
     }
 
-    /// Cuts the rows to the page and makes the cursor of the next one.
-    pub(super) fn page(&self, rows: &mut Vec<Listed>) -> Option<String> {
-        if rows.len() <= self.limit {
-            return None;
-        }
-        rows.truncate(self.limit);
-        rows.last().map(|last| cursor::encode(&self.order, &last.id, &last.sort_values))
+    /// The cursor of the next page.
+    pub(super) fn next(&self, page: &ListPage) -> Option<String> {
+        let last = page.rows.last().filter(|_| page.more)?;
+        Some(cursor::encode(&self.order, &last.id, &last.sort_values))
     }
 }
 

@@ -35,7 +35,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/{plural}", get(lists::list).post(create))
-        .route("/api/{plural}/count", get(lists::count).patch(change).put(change).delete(delete))
+        .route("/api/{plural}/count", get(lists::count))
         .route("/api/{plural}/{id}", get(read).patch(change).put(change).delete(delete))
 }
 
@@ -66,9 +66,7 @@ impl FromRequestParts<AppState> for Target {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Target, Problem> {
         let mut segments = segments(parts, state).await?;
-        // A User may be called "count": the route of counts has no id, and is still the address of that record's writes.
-        let id = if segments.len() > 1 { segments.pop() } else { None };
-        let id = id.unwrap_or_else(|| "count".to_owned());
+        let id = segments.pop().unwrap_or_default();
         let Collection { current, entity } =
             collection(state, segments.first().map_or("", |plural| plural.as_str()))?;
         Ok(Target { current, entity, id })

@@ -94,7 +94,8 @@ impl Reader {
             }
             Scope::Entity(entity) => {
                 let after = after.map(|id| (Vec::new(), id));
-                store.list(&Query { after, ..Query::all(entity.clone(), generation, limit) })
+                let query = Query { after, ..Query::all(entity.clone(), generation, limit) };
+                Ok(store.list(&query)?.map(|page| page.rows))
             }
         })
         .await

@@ -1,6 +1,7 @@
 //! `RepositoryError`: why a request was refused, in the words of the request, with the code that it has on every
 //! transport. Knows no HTTP status.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -30,6 +31,15 @@ impl FieldError {
             message: format!("`ops[{op}]`: {}", self.message),
         }
     }
+}
+
+/// How to keep a read below the bound on rows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remedy {
+    /// An index over the fields with these names.
+    Index(Vec<Arc<str>>),
+    Words,
+    Narrow,
 }
 
 /// Why nothing was written or read. `Display` is for the client; `cause` is for the server's log.
@@ -67,8 +77,8 @@ pub enum RepositoryError {
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
     MutationReused,
-    #[error("this would step over more than {rows} rows of {entity}; {}", how(index))]
-    TooBroad { entity: EntityName, rows: u64, index: Vec<Arc<str>> },
+    #[error("this would step over more than {rows} rows of {entity}; {remedy}")]
+    TooBroad { entity: EntityName, rows: u64, remedy: Remedy },
     #[error(
         "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"
     )]
@@ -173,7 +183,7 @@ impl RepositoryError {
 fn ids_of(kind: IdKind) -> &'static str {
     match kind {
         IdKind::Uuid => "UUIDs",
-        IdKind::Text => "texts of 1 to 128 characters without control characters",
+        IdKind::Text => "texts of 1 to 128 characters without control characters, `count` excepted",
     }
 }
 
@@ -277,13 +287,19 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
     }
 }
 
-/// How to keep a read below the bound.
-fn how(index: &[Arc<str>]) -> String {
-    if index.is_empty() {
-        return "no further index would help: narrow it by filters or longer words".to_owned();
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Remedy::Index(index) => {
+                let fields: Vec<String> = index.iter().map(|field| format!("\"{field}\"")).collect();
+                write!(f, "its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
+            }
+            Remedy::Words => f.write_str(
+                "so many hold the words of the search, whatever the filters leave of them: use more or longer words",
+            ),
+            Remedy::Narrow => f.write_str("no further index would help: narrow it by filters"),
+        }
     }
-    let fields: Vec<String> = index.iter().map(|field| format!("\"{field}\"")).collect();
-    format!("its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
 }
 
 /// Like `of_read`, with the names of the entity's fields. The schema may have changed since, and then some are gone.
@@ -291,8 +307,8 @@ pub(super) fn of_list(failure: StoreError, entity: Option<&Arc<Entity>>) -> Repo
     match (failure, entity) {
         (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(fields) }, Some(entity)) => {
             let name_of = |at: &FieldIndex| Some(entity.fields.get(at.0)?.name.clone());
-            let index = fields.iter().filter_map(name_of).collect();
-            RepositoryError::TooBroad { entity: name, rows, index }
+            let remedy = Remedy::Index(fields.iter().filter_map(name_of).collect());
+            RepositoryError::TooBroad { entity: name, rows, remedy }
         }
         (failure, _) => of_read(failure),
     }
@@ -303,8 +319,13 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         StoreError::Overloaded => RepositoryError::Overloaded,
         StoreError::UnknownEntity(name) => RepositoryError::UnknownEntity(name),
         StoreError::StaleGeneration => RepositoryError::SchemaChanged,
-        StoreError::TooBroad { entity, rows, .. } => {
-            RepositoryError::TooBroad { entity, rows, index: Vec::new() }
+        StoreError::TooBroad { entity, rows, advice } => {
+            let remedy = match advice {
+                Advice::Words => Remedy::Words,
+                // Fields have names only where the schema is at hand.
+                Advice::Index(_) | Advice::Narrow => Remedy::Narrow,
+            };
+            RepositoryError::TooBroad { entity, rows, remedy }
         }
         StoreError::TooManyGroups { entity } => RepositoryError::TooManyGroups { entity },
         StoreError::Storage(cause) => RepositoryError::Read(cause),

@@ -74,6 +74,10 @@ pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
 pub fn create(schema: &Schema, entity: &Entity) -> ObjectSchema {
     let mut own_id = id(entity.id_kind);
     own_id["description"] = json!("Made by the server when left out.");
+    if entity.id_kind == IdKind::Text {
+        // The address of such a record answers with the number of records. Said here alone: an address is no id of its own.
+        own_id["not"] = json!({"const": "count"});
+    }
     let object = ObjectSchema::new(format!("What a create of {} takes.", entity.name));
     whole_body(schema, entity, object.with_optional("id", own_id))
 }

@@ -16,7 +16,8 @@ use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Value};
 
 pub use query::{
-    Advice, Column, Condition, Count, Counted, Direction, Expand, Listed, MOST_GROUPS, Query, Related, Test,
+    Advice, Column, Condition, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query,
+    Related, Test,
 };
 
 /// What a backend owes:
@@ -37,8 +38,8 @@ pub trait Store: Send + Sync + 'static {
     /// One record.
     fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError>;
 
-    /// Records of one entity, filtered, sorted and cut.
-    fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError>;
+    /// Records of one entity, filtered, sorted and cut. No row behind the end of the page is read whole.
+    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError>;
 
     /// How many records there are, all or those that meet conditions.
     fn count(&self, count: &Count) -> Result<At<Counted>, StoreError>;

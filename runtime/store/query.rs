@@ -24,13 +24,16 @@ pub struct Query {
     pub sort: Vec<(Column, Direction)>,
     /// Start after the record with these sort values and this id.
     pub after: Option<(Vec<Value>, RecordId)>,
+    /// Records at most.
     pub limit: usize,
+    /// The list ends with the record that reaches so many bytes, however few records it holds.
+    pub bytes: usize,
     /// References to follow, read in the same transaction as the list.
     pub expand: Vec<Expand>,
 }
 
 impl Query {
-    /// The first records by id.
+    /// The first records by id, however large.
     pub fn all(entity: impl Into<EntityName>, generation: Generation, limit: usize) -> Query {
         Query {
             entity: entity.into(),
@@ -40,6 +43,7 @@ impl Query {
             sort: Vec::new(),
             after: None,
             limit,
+            bytes: usize::MAX,
             expand: Vec::new(),
         }
     }
@@ -101,6 +105,14 @@ pub struct Expand {
     pub then: Vec<Expand>,
 }
 
+/// A part of a list, in its order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ListPage {
+    pub rows: Vec<Listed>,
+    /// Further records follow.
+    pub more: bool,
+}
+
 /// One row of a list, with the values of the sort columns, from which the caller makes a cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
@@ -142,6 +154,8 @@ pub struct Counted {
 pub enum Advice {
     /// An index over these fields, in this order.
     Index(Vec<FieldIndex>),
+    /// Only words that fewer records hold: the hits of a search are counted before any condition.
+    Words,
     /// No index would help: only conditions that leave fewer rows.
     Narrow,
 }

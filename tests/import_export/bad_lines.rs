@@ -5,7 +5,7 @@ use super::{Place, id, many};
 /// What is wrong with a file: its text, and what is said of it.
 type Case = (&'static [u8], &'static str);
 
-const JSON_LINES: [Case; 26] = [
+const JSON_LINES: [Case; 27] = [
     (b"{", "a.jsonl:1: the line is not a JSON object: EOF while parsing an object, at column 1 [bad_json]"),
     (b"\n\n[1]", "a.jsonl:3: the line is an array; one JSON object a line is expected [bad_json]"),
     (b"\"text\"", "a.jsonl:1: the line is a text"),
@@ -30,6 +30,7 @@ const JSON_LINES: [Case; 26] = [
     (b"{\"name\": \"a\", \"moment\": \"2026-11-21T08:00:00\"}", "`moment` must be a datetime with an offset"),
     (b"{\"name\": \"a\\u0000b\"}", "`name` holds the character U+0000, which cannot be stored [bad_character]"),
     (b"{\"name\": \"a\", \"code\": \"xy\"}\n{\"name\": \"b\", \"code\": \"xy\"}", "a.jsonl:2: another Sample has this value of `code`, which is unique [not_unique]; another record has it, or an earlier line of this file"),
+    (b"{\"name\": \"a\", \"maker\": \"count\"}", "`maker` must be an id: `count` is no id: the address"),
     (b"{\"name\": \"a\", \"maker\": \"nobody\"}", "`maker` of the Sample refers to a record that does not exist [unknown_reference]; import the record that it refers to first"),
     (b"{\"name\": \"a\", \"id\": \"0190a000-0000-7000-8000-000000000001\"}\n\n{\"name\": \"b\", \"id\": \"0190A000000070008000000000000001\"}", "a.jsonl:3: there is already a Sample with this id [taken]"),
 ];
@@ -108,4 +109,14 @@ fn the_first_hundred_errors_are_told_in_the_order_of_the_lines() {
     let mixed = place.import("data", &["b.jsonl"]).refused(1, "2 errors");
     let (first, second) = (mixed.stderr.find("b.jsonl:1: "), mixed.stderr.find("b.jsonl:2: "));
     assert!(first.is_some() && first < second, "{}", mixed.stderr);
+}
+
+#[test]
+fn no_record_is_imported_whose_address_would_be_that_of_the_count() {
+    let place = Place::new();
+    place.write("users.csv", "id,name\nada,Ada\ncount,Count Orlok\n");
+    place.run("import", "data", &["User", "users.csv"]).refused(
+        1,
+        "users.csv:3: `id` must be an id: `count` is no id: the address that it would give a record answers with the number of records [bad_id]",
+    );
 }

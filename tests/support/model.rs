@@ -17,8 +17,8 @@ use tidewire::schema::{
 };
 use tidewire::store::{
     At, Change, ChangeOp, Column, CommitBatch, CommitError, Condition, Count, Counted, Direction, Expand,
-    Idempotency, Listed, LogLimit, LogPage, MOST_GROUPS, Op, OpResult, OpStatus, Outcome, Past, Query,
-    Related, Scope, Store, StoreError, Stored, Survey, Test, Unit,
+    Idempotency, ListPage, Listed, LogLimit, LogPage, MOST_GROUPS, Op, OpResult, OpStatus, Outcome, Past,
+    Query, Related, Scope, Store, StoreError, Stored, Survey, Test, Unit,
 };
 use tokio::sync::mpsc;
 
@@ -121,7 +121,7 @@ impl Store for MemoryStore {
         Ok(self.at(&state, record.map(|record| stored(record, entity))))
     }
 
-    fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
         let entity = self.entity(&query.entity)?;
         let state = self.state.lock().unwrap();
         let last = query.sort.last().map_or(Direction::Ascending, |(_, direction)| *direction);
@@ -145,8 +145,16 @@ impl Store for MemoryStore {
             .filter(|(key, _)| query.after.as_ref().is_none_or(|mark| order(key, mark) == Ordering::Greater))
             .collect();
         found.sort_by(|left, right| order(&left.0, &right.0));
-        found.truncate(query.limit);
-        let listed = found.into_iter().map(|((sort_values, id), record)| Listed {
+        let (mut room, mut shown) = (query.bytes, 0);
+        for (_, record) in found.iter().take(query.limit) {
+            if room == 0 {
+                break;
+            }
+            room = room.saturating_sub(stored(record, entity).json.len());
+            shown += 1;
+        }
+        let more = found.len() > shown;
+        let listed = found.into_iter().take(shown).map(|((sort_values, id), record)| Listed {
             id,
             sort_values,
             stored: stored(record, entity),
@@ -156,7 +164,7 @@ impl Store for MemoryStore {
                 .map(|expand| self.related(&state, entity, record, expand))
                 .collect(),
         });
-        Ok(self.at(&state, listed.collect()))
+        Ok(self.at(&state, ListPage { rows: listed.collect(), more }))
     }
 
     fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {

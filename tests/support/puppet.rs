@@ -14,8 +14,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::Generation;
 use tidewire::store::{
-    At, CommitError, Count, Counted, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past, Query,
-    Scope, Store, StoreError, Stored, Survey, Unit,
+    At, CommitError, Count, Counted, ListPage, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past,
+    Query, Scope, Store, StoreError, Stored, Survey, Unit,
 };
 
 use super::entities;
@@ -73,7 +73,7 @@ impl Store for Puppet {
         Ok(at(known.then(|| Stored { version: 1, json: Bytes::from_static(b"{}") })))
     }
 
-    fn list(&self, _: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+    fn list(&self, _: &Query) -> Result<At<ListPage>, StoreError> {
         Err(StoreError::Storage("secret detail".to_owned()))
     }
 

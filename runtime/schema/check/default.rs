@@ -98,7 +98,7 @@ fn constant(node: &Node, kind: &FieldKind) -> Result<Value, Refusal> {
         (FieldKind::Datetime, _) => Err(refused("`now` or a time like \"2026-11-21T08:00:00Z\"")),
         (FieldKind::Ref { entity, .. }, Data::Text(text)) if &**entity == USER => RecordId::parse_text(text)
             .map(id_value)
-            .map_err(|_| refused("the id of a User: 1 to 128 characters")),
+            .map_err(|_| refused("the id of a User: 1 to 128 characters, `count` excepted")),
         (FieldKind::Uuid | FieldKind::Ref { .. }, Data::Text(text)) => {
             RecordId::parse_uuid(text).map(id_value).map_err(|_| refused("a UUID"))
         }

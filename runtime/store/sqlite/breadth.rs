@@ -39,6 +39,22 @@ pub(super) fn bound(entity: &Entity, count: &Count, scan_rows: u64) -> u64 {
     if served(entity, count) { scan_rows.saturating_mul(SERVED) } else { scan_rows }
 }
 
+/// Whether the table or one index surely has the rows in the order of the list, so that SQLite sorts nothing. A sort
+/// holds all rows in memory up to the limit, with every column that the statement asks for.
+pub(super) fn in_order(entity: &Entity, query: &Query) -> bool {
+    let is_one = |test: &Test| matches!(test, Test::Eq(_) | Test::Null(true));
+    let plain =
+        query.filter.iter().all(|condition| is_one(&condition.test) && field(condition.column).is_some());
+    let mut directions = query.sort.iter().map(|(_, direction)| direction);
+    let first = directions.next();
+    let straight = directions.all(|direction| Some(direction) == first);
+    let columns = || query.sort.iter().map(|(column, _)| *column).take_while(|column| *column != Column::Id);
+    let order: Option<Vec<FieldIndex>> = columns().map(field).collect();
+    let Some(order) = order.filter(|_| plain && straight && query.search.is_empty()) else { return false };
+    let ordered = distinct(fields(&query.filter, is_equality).chain(order));
+    ordered.is_empty() || indexes(entity).any(|index| index == ordered)
+}
+
 pub(super) fn advice_on_list(entity: &Entity, query: &Query) -> Advice {
     let sorted = query.sort.iter().map_while(|(column, _)| field(*column)).collect();
     advice(entity, &query.filter, &query.search, sorted)
@@ -59,7 +75,7 @@ fn advice(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<F
     let equal = || fields(filter, is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
     let ordered = distinct(equal().chain(order.iter().copied()));
     if !search.is_empty() {
-        return Advice::Narrow;
+        return Advice::Words;
     }
     if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
         return Advice::Index(ordered);

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of connections.
 
+use super::breadth;
 use super::tables::Table;
 use crate::schema::Value;
 use crate::store::{Column, Condition, Count, Direction, MOST_GROUPS, Query, StoreError, Test};
@@ -17,14 +18,15 @@ pub(super) struct Listing {
 /// The order of a list, with an end: id, after which no two records are equal.
 type Order = Vec<(Column, Direction)>;
 
-/// The statements of a list. Each yields `Table::columns` and takes the limit as its last value, which the caller adds:
-/// what the statements before left of the query's. All rows of one come before all rows of the next.
+/// The statements of a list. Each yields `Table::columns`, or where rows must be sorted first the id alone, and takes the limit as its last value, which the caller adds:
+/// one row more than the statements before left of the query's, which tells whether any follow. All rows of one come before all rows of the next.
 pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<Listing>, StoreError> {
     let order = order(query);
+    let columns = if breadth::in_order(&table.entity, query) { &table.columns } else { r#""id""# };
     stretches(query, &order)?
         .into_iter()
         .map(|stretch| {
-            let mut listing = Listing::start(table, &table.columns, &query.search, scan_rows)?;
+            let mut listing = Listing::start(table, columns, &query.search, scan_rows)?;
             for condition in query.filter.iter().chain(&stretch.conditions) {
                 listing.condition(table, condition)?;
             }
@@ -216,7 +218,6 @@ mod tests {
 
     use super::*;
     use crate::schema::{Entity, Field, FieldIndex, FieldKind, Generation, Schema};
-    use crate::store::sqlite::breadth;
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
 
@@ -319,6 +320,33 @@ mod tests {
             plans[0].starts_with("SEARCH tasks USING INDEX tasks:status,due (status>? AND status<?)"),
             "{plans:?}"
         );
+    }
+
+    #[test]
+    fn a_sort_in_memory_holds_ids_and_no_records() {
+        let (conn, catalog) = database();
+        let all = || Query::all("Task", Generation(1), 10);
+        let open = |test: Test| vec![Condition::new(STATUS, test)];
+        let values = || vec![Value::Text("a".to_owned()), Value::Text("b".to_owned())];
+        let by = |sort: &[(Column, Direction)]| Query { sort: sort.to_vec(), ..all() };
+        let (up, down) = (Direction::Ascending, Direction::Descending);
+        for query in [
+            by(&[(RANK, up)]),
+            by(&[(STATUS, up), (DUE, down)]),
+            by(&[(Column::UpdatedAt, down)]),
+            Query { filter: open(Test::In(values())), ..by(&[(DUE, up)]) },
+            Query { filter: open(Test::Starts("o".to_owned())), ..all() },
+            Query { filter: open(Test::Eq(Value::Text("a".to_owned()))), ..all() },
+            all(),
+            by(&[(STATUS, up), (DUE, up)]),
+            open_by_due(down),
+        ] {
+            let plans = plans(&conn, &catalog, &query);
+            let sorts = plans.iter().any(|plan| plan.contains("TEMP B-TREE"));
+            let listings = list(catalog.table("Task").unwrap(), &query, 100).unwrap();
+            let whole = listings.iter().any(|listing| !listing.sql.starts_with("SELECT \"id\" FROM"));
+            assert!(!(sorts && whole), "{query:?}: {plans:?}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ use crate::metrics::{Bound, StoreMetrics};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing, StepKind};
 use crate::store::{
-    At, CommitBatch, CommitError, Count, Counted, Listed, LogLimit, LogPage, Outcome, Past, Query, Scope,
+    At, CommitBatch, CommitError, Count, Counted, ListPage, LogLimit, LogPage, Outcome, Past, Query, Scope,
     Store, StoreError, Stored, Survey, Unit,
 };
 
@@ -242,7 +242,7 @@ impl Store for SqliteStore {
         self.counted(self.reader.get(entity, id))
     }
 
-    fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
         self.counted(self.reader.list(query))
     }
 

@@ -24,8 +24,8 @@ use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::schema::{Generation, Record, Value};
 use crate::store::{
-    Advice, At, Column, Count, Counted, Listed, LogLimit, LogPage, MOST_GROUPS, Past, Query, Related, Scope,
-    StoreError, Stored, Survey,
+    Advice, At, Column, Count, Counted, ListPage, Listed, LogLimit, LogPage, MOST_GROUPS, Past, Query,
+    Related, Scope, StoreError, Stored, Survey,
 };
 
 /// `Survey` counts no further.
@@ -99,23 +99,23 @@ impl Reader {
         Ok(select.query_row([id.as_str()], read)?)
     }
 
-    pub(super) fn list(&self, query: &Query) -> Result<At<Vec<Listed>>, StoreError> {
+    pub(super) fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
         self.in_one_transaction(|conn, _, shape| {
             let table = shape.table_at(query.generation, &query.entity)?;
             let listings = listing::list(table, query, self.scan_rows)?;
-            let mut records = Vec::new();
+            let mut page = Rows::default();
             for listing in listings {
-                let most = query.limit - records.len();
-                if most == 0 {
-                    break;
-                }
-                read_rows(conn, table, listing, most, &mut records).map_err(|error| {
+                page.read(conn, table, listing, query).map_err(|error| {
                     self.told(&error, table, self.scan_rows, || breadth::advice_on_list(&table.entity, query))
                 })?;
+                if page.more {
+                    break;
+                }
             }
-            let expanded = expansion::follow(conn, &shape.catalog, table, &records, &query.expand)?;
-            let listed = |(record, expanded)| listed(table, query, record, expanded);
-            Ok(records.into_iter().zip(expanded).map(listed).collect())
+            let expanded = expansion::follow(conn, &shape.catalog, table, &page.records, &query.expand)?;
+            let rows = page.records.into_iter().zip(page.images).zip(expanded);
+            let listed = |((record, stored), expanded)| listed(query, record, stored, expanded);
+            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more })
         })
     }
 
@@ -280,26 +280,57 @@ fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64
     }
 }
 
-/// Appends at most so many records.
-fn read_rows(
-    conn: &Connection,
-    table: &Table,
-    mut listing: Listing,
-    most: usize,
-    records: &mut Vec<Record>,
-) -> rusqlite::Result<()> {
-    listing.values.push(Value::Int(signed(most as u64)));
-    let mut statement = conn.prepare_cached(&listing.sql)?;
-    let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
-    while let Some(row) = rows.next()? {
-        records.push(read_record(row, 0, &table.entity)?);
-    }
-    Ok(())
+/// The rows of a list so far.
+#[derive(Default)]
+struct Rows {
+    records: Vec<Record>,
+    /// One for each record.
+    images: Vec<Stored>,
+    bytes: usize,
+    /// A row was met that the page has no room for.
+    more: bool,
 }
 
-fn listed(table: &Table, query: &Query, record: Record, expanded: Vec<Option<Arc<Related>>>) -> Listed {
+impl Rows {
+    /// Appends what the statement yields until the page is full. SQLite takes a row out of the database column by column
+    /// when it is asked for it, so the row that tells that more follow costs no memory.
+    fn read(
+        &mut self,
+        conn: &Connection,
+        table: &Table,
+        mut listing: Listing,
+        query: &Query,
+    ) -> rusqlite::Result<()> {
+        let most = (query.limit - self.records.len()).saturating_add(1);
+        listing.values.push(Value::Int(signed(most as u64)));
+        let mut statement = conn.prepare_cached(&listing.sql)?;
+        // Of rows that SQLite sorts first, the statement yields the id alone.
+        let by_id = statement.column_count() == 1;
+        let mut by_id = if by_id { Some(conn.prepare_cached(&table.select)?) } else { None };
+        let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
+        while let Some(row) = rows.next()? {
+            if self.records.len() == query.limit || self.bytes >= query.bytes {
+                self.more = true;
+                break;
+            }
+            let record = match by_id.as_mut() {
+                None => read_record(row, 0, &table.entity)?,
+                Some(select) => {
+                    select.query_row([row.get_ref(0)?.as_str()?], |row| read_record(row, 0, &table.entity))?
+                }
+            };
+            let image = stored(&record, &table.entity);
+            self.bytes += image.json.len();
+            self.records.push(record);
+            self.images.push(image);
+        }
+        Ok(())
+    }
+}
+
+fn listed(query: &Query, record: Record, stored: Stored, expanded: Vec<Option<Arc<Related>>>) -> Listed {
     let sort_values = query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
-    Listed { sort_values, stored: stored(&record, &table.entity), id: record.id, expanded }
+    Listed { sort_values, stored, id: record.id, expanded }
 }
 
 fn read_count(conn: &Connection, listing: &Listing) -> rusqlite::Result<u64> {
