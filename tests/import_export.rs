@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::Client;
 use crate::support::follower::Follower;
-use crate::support::process::Process;
+use crate::support::process::{Process, tidewire};
 use crate::support::socket::Socket;
 
 const SAMPLE: &str = r#"
@@ -108,7 +108,10 @@ impl Place {
     }
 
     async fn serve(&self, data: &str) -> Process {
-        Process::over(&self.path("schemas"), &self.path(data), 0).await
+        let mut command = tidewire(self.folder.path());
+        command.args(["dev", "--listen", "127.0.0.1:0", "--set", "allowed_hosts=127.0.0.1"]);
+        command.arg("--schemas").arg(self.path("schemas")).arg("--data").arg(self.path(data));
+        Process::of(command.stderr(Stdio::null())).await
     }
 }
 

@@ -164,7 +164,7 @@ async fn a_reader_that_is_slow_but_reads_gets_its_whole_answer() {
     let ask = format!("GET /api/tasks HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", app.address);
     stream.write_all(ask.as_bytes()).await.unwrap();
     let answer = rest_of(&mut stream).await;
-    assert!(answer.len() > 6_000_000 && answer.trim_end().ends_with('}'), "{} bytes", answer.len());
+    assert!(answer.len() > 4 << 20 && answer.trim_end().ends_with('}'), "{} bytes", answer.len());
     assert_eq!(app.counted().value("tidewire_http_connections_ended_total{reason=\"write_late\"}"), 0.0);
 }
 

@@ -12,7 +12,7 @@ use tidewire::metrics::Metrics;
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
 use tidewire::schema::Generation;
-use tidewire::store::{At, Change, ChangeOp, Listed, LogPage, StoreError, Stored, Survey};
+use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
 use tokio::time::{Duration, Instant};
 
 use crate::support::fixtures::{change, epoch, id, inside_unit, schema};
@@ -123,14 +123,25 @@ fn survey(seq: u64, known: bool, backlog: u64) -> ReadAnswer {
     ReadAnswer::Survey(Ok(at(seq, 0, Survey { known, schema_changed: false, backlog, rows: 0 })))
 }
 
+/// The last page of rows.
 fn rows(seq: u64, count: u128) -> ReadAnswer {
+    page(seq, count, false)
+}
+
+/// A page that others follow.
+fn part(seq: u64, count: u128) -> ReadAnswer {
+    page(seq, count, true)
+}
+
+fn page(seq: u64, count: u128, more: bool) -> ReadAnswer {
     let row = |n| Listed {
         id: id(n),
         sort_values: Vec::new(),
         expanded: vec![],
         stored: Stored { version: 1, json: Bytes::from(format!("{{\"id\":\"{}\"}}", id(n))) },
     };
-    ReadAnswer::Rows(Ok(at(seq, 0, (1..=count).map(row).collect())))
+    let rows = (1..=count).map(row).collect();
+    ReadAnswer::Rows(Ok(at(seq, 0, ListPage { rows, more })))
 }
 
 fn log(head: u64, to: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {
@@ -239,7 +250,7 @@ fn a_long_snapshot_is_read_page_by_page_and_closed_by_the_log_since_its_first() 
     let config = RealtimeConfig { page_rows: 2, ..RealtimeConfig::default() };
     let mut peer = Peer::with(config);
     assert_eq!(heard(&peer.subscribe("entity:Task", &json!({"snapshot": true}))), ["read rows"]);
-    assert_eq!(heard(&peer.on(Input::Read(rows(6, 2)))), ["send subscribed", "send snapshot", "read rows"]);
+    assert_eq!(heard(&peer.on(Input::Read(part(6, 2)))), ["send subscribed", "send snapshot", "read rows"]);
     let effects = peer.on(Input::Read(rows(9, 1)));
     assert_eq!(heard(&effects), ["send snapshot", "read log 6"]);
     assert_eq!(sent(&effects)[0]["seq"], 9);
@@ -342,13 +353,13 @@ fn a_lagging_channel_below_the_floor_is_resynced_and_the_second_time_closed() {
     let below = || ReadAnswer::Survey(Ok(at(90, 50, Survey { known: true, ..Survey::default() })));
     assert_eq!(heard(&peer.on(Input::Read(below()))), ["read rows"]);
     let config_page = RealtimeConfig::default().page_rows as u128;
-    let effects = peer.on(Input::Read(rows(90, config_page)));
+    let effects = peer.on(Input::Read(part(90, config_page)));
     assert_eq!(heard(&effects), ["send resync", "send snapshot", "read rows"]);
     assert_eq!(sent(&effects)[0]["payload"]["reason"], "below_floor");
     peer.on(Input::Read(rows(95, 0)));
     let floor = |seq| ReadAnswer::Log(Ok(at(200, seq, LogPage::BelowFloor)));
     assert_eq!(heard(&peer.on(Input::Read(floor(100)))), ["read rows"], "one more snapshot");
-    peer.on(Input::Read(rows(210, config_page)));
+    peer.on(Input::Read(part(210, config_page)));
     peer.on(Input::Read(rows(220, 0)));
     assert_eq!(heard(&peer.on(Input::Read(floor(300)))), ["close 4013"]);
 }

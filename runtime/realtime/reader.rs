@@ -11,7 +11,7 @@ use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
 use crate::schema::Generation;
 use crate::store::{
-    At, ChangeOp, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey,
+    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey,
 };
 
 /// Blocking reads of all connections together that may be under way.
@@ -73,7 +73,8 @@ impl Reader {
         after: Option<RecordId>,
         limit: usize,
         generation: Generation,
-    ) -> Result<At<Vec<Listed>>, StoreError> {
+    ) -> Result<At<ListPage>, StoreError> {
+        let bytes = self.log_limit.bytes;
         self.blocking(move |store| match &scope {
             Scope::Record(entity, id) => {
                 let found = store.get(entity, id)?;
@@ -83,7 +84,8 @@ impl Reader {
                     stored,
                     expanded: Vec::new(),
                 };
-                let value = found.value.map(listed).into_iter().collect();
+                let rows = found.value.map(listed).into_iter().collect();
+                let value = ListPage { rows, more: false };
                 Ok(At {
                     epoch: found.epoch,
                     seq: found.seq,
@@ -94,8 +96,8 @@ impl Reader {
             }
             Scope::Entity(entity) => {
                 let after = after.map(|id| (Vec::new(), id));
-                let query = Query { after, ..Query::all(entity.clone(), generation, limit) };
-                Ok(store.list(&query)?.map(|page| page.rows))
+                let query = Query { after, bytes, ..Query::all(entity.clone(), generation, limit) };
+                store.list(&query)
             }
         })
         .await

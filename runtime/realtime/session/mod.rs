@@ -35,7 +35,7 @@ use crate::metrics::{Counted, Metrics, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
 use crate::schema::{Generation, Schema};
-use crate::store::{At, Listed, LogPage, Scope, StoreError, Survey};
+use crate::store::{At, ListPage, LogPage, Scope, StoreError, Survey};
 
 /// What a session must know of the process it lives in.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ pub enum Read {
 #[derive(Debug)]
 pub enum ReadAnswer {
     Survey(Result<At<Survey>, StoreError>),
-    Rows(Result<At<Vec<Listed>>, StoreError>),
+    Rows(Result<At<ListPage>, StoreError>),
     Log(Result<At<LogPage>, StoreError>),
 }
 

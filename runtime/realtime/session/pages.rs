@@ -15,7 +15,7 @@ use crate::protocol::reason::{BELOW_FLOOR, SCHEMA_CHANGED};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload, snapshot_json};
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::resume::{Resume, decide, more_of_unit};
-use crate::store::{At, ChangeOp, Listed, LogPage, Scope, StoreError, Survey};
+use crate::store::{At, ChangeOp, ListPage, LogPage, StoreError, Survey};
 
 /// A read that found the store busy is tried again after this long.
 const RETRY: Duration = Duration::from_millis(250);
@@ -175,21 +175,18 @@ impl Session {
         now: Moment,
         slot: u16,
         serial: u32,
-        rows: &At<Vec<Listed>>,
+        rows: &At<ListPage>,
         effects: &mut Vec<Effect>,
     ) {
-        let page_rows = self.around.config.page_rows;
         let Some(subscription) = self.of(slot, serial) else { return };
         let Phase::Rows { cause, reason, first, written, .. } = subscription.phase.clone() else { return };
         let channel = subscription.channel.clone();
-        let count = rows.value.len();
-        let asked =
-            subscription.limit.map_or(page_rows, |limit| limit.saturating_sub(written).min(page_rows));
+        let count = rows.value.rows.len();
         let written = written + count;
         let limited = subscription.limit.is_some_and(|limit| written >= limit);
-        let complete = count < asked || matches!(subscription.scope, Scope::Record(..)) || limited;
+        let complete = !rows.value.more || limited;
         let started = first.unwrap_or(rows.seq);
-        let last = rows.value.last().map(|row| row.id.clone());
+        let last = rows.value.rows.last().map(|row| row.id.clone());
         subscription.sent = started;
         subscription.phase = if complete {
             Phase::Following(Following { at: started, prev: started, unbroken: true })
@@ -260,13 +257,13 @@ impl Session {
         &self,
         now: Moment,
         channel: &str,
-        rows: &At<Vec<Listed>>,
+        rows: &At<ListPage>,
         limited: bool,
         effects: &mut Vec<Effect>,
     ) {
         let mut frame: Vec<&Bytes> = Vec::new();
         let mut size = 0;
-        for row in &rows.value {
+        for row in &rows.value.rows {
             frame.push(&row.stored.json);
             size += row.stored.json.len();
             if size >= self.around.config.page_bytes {
