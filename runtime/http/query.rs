@@ -68,7 +68,8 @@ impl ListRequest {
 /// A count, in groups or not.
 pub(super) fn count(current: &Current, entity: &Entity, params: &Params) -> Result<Count, Problem> {
     refuse(params, &["sort", "limit", "cursor", "expand", "fields"], "a count")?;
-    let group = params.one("group")?.map(|name| comparable(entity, name, "grouped")).transpose()?;
+    let group =
+        params.one("group")?.map(|name| comparable(entity, name, ("group", "grouped"))).transpose()?;
     let (filter, search) = conditions(&current.schema, entity, params)?;
     Ok(Count { entity: entity.name.clone(), generation: current.generation, filter, search, group })
 }
@@ -142,7 +143,7 @@ fn sort(entity: &Entity, text: &str) -> Result<Vec<(Column, Direction)>, Problem
             Some(name) => (name, Direction::Descending),
             None => (key, Direction::Ascending),
         };
-        let column = comparable(entity, name, "sorted")?;
+        let column = comparable(entity, name, ("sort", "sorted"))?;
         if sort.iter().any(|(earlier, _)| *earlier == column) {
             return Err(bad(format!("`sort` names `{name}` twice")));
         }
@@ -155,8 +156,8 @@ fn sort(entity: &Entity, text: &str) -> Result<Vec<(Column, Direction)>, Problem
 }
 
 /// A column with values that can be told apart by the database.
-fn comparable(entity: &Entity, name: &str, done: &str) -> Result<Column, Problem> {
-    let column = column(entity, name)?;
+fn comparable(entity: &Entity, name: &str, (parameter, done): (&str, &str)) -> Result<Column, Problem> {
+    let column = column(entity, name).map_err(|error| bad(format!("`{parameter}`: {error}")))?;
     if let Column::Field(index) = column
         && entity.at(index).kind == FieldKind::Json
     {

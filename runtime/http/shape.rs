@@ -129,7 +129,7 @@ fn fields(entity: &Entity, text: &str) -> Result<Vec<Arc<str>>, Problem> {
         if text.is_empty() {
             return Err(bad("`fields` names no field".to_owned()));
         }
-        column(entity, name)?;
+        column(entity, name).map_err(|error| bad(format!("`fields`: {error}")))?;
         if named.contains(&name) {
             return Err(bad(format!("`fields` names `{name}` twice")));
         }

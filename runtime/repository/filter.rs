@@ -119,11 +119,26 @@ pub fn column(entity: &Entity, name: &str) -> Result<Column, FilterError> {
     }
     let mut message = format!("`{}` is not a field of {}", shown(name), entity.name);
     let system = SYSTEM.iter().map(|(name, _)| *name);
-    if let Some(meant) = suggestion(name, system.chain(entity.fields.iter().map(|field| &*field.name))) {
+    let renamed = entity.fields.iter().find(|field| field.was.as_deref() == Some(name));
+    let habit = HABITS.iter().find(|(names, _)| names.contains(&name));
+    if let Some(now) = renamed {
+        message.push_str(&format!(" any more: it is called `{}` now", now.name));
+    } else if let Some((_, advice)) = habit {
+        message.push_str(&format!("; {advice}"));
+    } else if let Some(meant) = suggestion(name, system.chain(entity.fields.iter().map(|field| &*field.name)))
+    {
         message.push_str(&format!("; did you mean `{meant}`?"));
     }
     fault(message)
 }
+
+/// What other APIs call something, and what it is here.
+const HABITS: [(&[&str], &str); 4] = [
+    (&["page", "offset", "skip", "per_page", "page_size", "after"], "lists go on with `limit` and `cursor`"),
+    (&["order", "order_by", "orderby", "sort_by", "sortby"], "lists are sorted as in `sort=-priority,title`"),
+    (&["asc", "desc"], "ascending is `sort=title`, descending `sort=-title`"),
+    (&["q", "query", "filter"], "filter as in `status=open`, or find words with `search`"),
+];
 
 /// The words of a search. One without a letter or digit is none: nothing could be found by it.
 pub fn search_words(entity: &Entity, text: &str) -> Result<Vec<String>, FilterError> {

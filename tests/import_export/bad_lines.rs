@@ -43,7 +43,7 @@ const CSV: [Case; 22] = [
     ),
     (b"name,wholly_strange\n", "`wholly_strange`, which is not a field of Sample; take the column out"),
     (b"name,name\n", "a.csv:1: the header names `name` twice"),
-    (b"name;count\nx;1\n", "the header names `name;count`, which is not a field"),
+    (b"name;count\nx;1\n", "which is not a field of Sample; columns are separated by commas here"),
     (b"n\xE4me\n", "a.csv:1: the header is not UTF-8"),
     (b"\n\nname,count\nx,1\ny\n", "a.csv:5: the row has 1 cells, but the header names 2 columns [cells]"),
     (b"name,count\nx,1,2\n", "a.csv:2: the row has 3 cells, but the header names 2 columns"),

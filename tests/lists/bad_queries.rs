@@ -5,6 +5,12 @@ use super::{app, refused};
 /// The query of a list of items, and what is said about it; all are 400.
 const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("wrod=x", "BAD_QUERY", "`wrod` is not a field of Item; did you mean `word`?"),
+    ("page=2", "BAD_QUERY", "`page` is not a field of Item; lists go on with `limit` and `cursor`"),
+    ("order=word", "BAD_QUERY", "lists are sorted as in `sort=-priority,title`"),
+    ("q=x", "BAD_QUERY", "or find words with `search`"),
+    ("sort=wrod", "BAD_QUERY", "`sort`: `wrod` is not a field of Item; did you mean `word`?"),
+    ("sort=word,asc", "BAD_QUERY", "`sort`: `asc` is not a field of Item; ascending is `sort=title`"),
+    ("fields=wrod", "BAD_QUERY", "`fields`: `wrod` is not a field of Item"),
     ("created=x", "BAD_QUERY", "`created` is not a field of Item"),
     ("create_at[gt]=x", "BAD_QUERY", "did you mean `created_at`?"),
     ("nmber[gt]=1", "BAD_QUERY", "did you mean `number`?"),

@@ -64,7 +64,9 @@ impl<'a> CsvRows<'a> {
     fn body(&self) -> Result<Body, Vec<FieldError>> {
         let (cells, columns) = (self.record.len(), self.columns.len());
         if cells != columns {
-            let message = format!("the row has {cells} cells, but the header names {columns} columns");
+            let advice = if cells > columns { "; quote a cell that holds a comma" } else { "" };
+            let message =
+                format!("the row has {cells} cells, but the header names {columns} columns{advice}");
             return Err(whole_row("cells", message));
         }
         let (mut members, mut faults) = (Vec::with_capacity(columns), Vec::new());
@@ -147,6 +149,7 @@ fn column<'a>(entity: &'a Entity, name: &str) -> Result<Column<'a>, String> {
     let mut message = format!("the header names `{}`, which is not a field of {}", shown(name), entity.name);
     let known = entity.fields.iter().map(|field| &*field.name).chain([ID]);
     match suggestion(name, known) {
+        _ if name.contains([';', '\t']) => message.push_str("; columns are separated by commas here"),
         Some(meant) => message.push_str(&format!("; did you mean `{meant}`?")),
         None => message.push_str("; take the column out, or correct its name"),
     }
