@@ -310,3 +310,26 @@ fn the_example_of_a_code_shows_that_code() {
         assert!(shown, "no block of {code} shows it");
     }
 }
+
+#[test]
+fn every_code_beside_a_field_is_on_the_page_that_explains_it() {
+    let page = &pages()["VALIDATION_FAILED"];
+    let mut found = BTreeSet::new();
+    for file in ["validate.rs", "values.rs", "error.rs"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime/repository").join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        for piece in text.split("Fault::new(").skip(1) {
+            if let Some(literal) = piece.trim_start().strip_prefix('"') {
+                found.insert(literal.split('"').next().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(found.len() > 10, "{found:?}");
+    for code in found {
+        assert!(
+            page.contains(&format!("`{code}`")),
+            "docs/errors/VALIDATION_FAILED.md does not have `{code}`"
+        );
+        assert_eq!(explain::explain(&code).as_ref(), Ok(page));
+    }
+}

@@ -61,6 +61,11 @@ pub fn explain(code: &str) -> Result<String, String> {
     {
         return Ok(page);
     }
+    // Codes beside fields share the page of the code that they come with.
+    let is_there = |row: &str| row.starts_with("| `") && row.contains(&format!("`{code}`"));
+    if let Some(page) = page("VALIDATION_FAILED").filter(|page| page.lines().any(is_there)) {
+        return Ok(page);
+    }
     let help = match nearest(code, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {}?", quoted(near)),
         None => "`tidewire explain` lists them all".to_owned(),
