@@ -121,6 +121,7 @@ async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
     let peer = tokio::spawn(async move {
         let mut buffer = vec![0; count];
         while theirs.read_exact(&mut buffer).await.is_ok() {
+            // On the paused clock of the stories below: this is the peer's pace, and nobody waits for it.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });

@@ -127,6 +127,7 @@ impl TestApp {
     pub async fn wait_for_metric(&self, series: &str, value: f64) {
         let reached = async {
             while self.counted().value(series) != value {
+                // As below: the story hangs on the value, not on the length of the pause.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
