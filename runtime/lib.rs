@@ -7,6 +7,8 @@ pub mod ids;
 
 pub mod schema;
 
+pub mod rules;
+
 pub mod protocol;
 
 pub mod metrics;

@@ -26,10 +26,11 @@ use crate::auth::Identity;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
+use crate::rules::Asker;
 use crate::schema::{Entity, Generation, Schema, Value};
 use crate::store::{
     At, Column, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op, OpStatus,
-    Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
+    Outcome, Past, Query, Store, StoreError, Stored, Test, Unit, Who,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};
@@ -193,7 +194,8 @@ impl Repository {
             hash: canonical::request_hash(mutations, &ops),
         });
         let actor = caller.user.clone();
-        let unit = Unit { ops, actor, idempotency, generation: current.generation, at };
+        let asker = Asker::System;
+        let unit = Unit { ops, actor, asker, idempotency, generation: current.generation, at };
         self.store.commit(unit).await.map_err(|refusal| Refusal::of_commit(refusal, mutations))
     }
 
@@ -268,7 +270,7 @@ impl Repository {
         let _turn = self.turn().await?;
         let (store, name, address) = (self.store.clone(), entity.name.clone(), id.clone());
         let found = tokio::task::spawn_blocking(move || {
-            let found = store.history(&name, &address, before, limit)?;
+            let found = store.history(&name, &address, &Who::System, before, limit)?;
             let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty());
             let known = told || before.is_some() || store.get(&name, &address)?.value.is_some();
             Ok((found, known))

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by floor; `cli` and `main.rs` stand above all.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["ids", "config"],
     &["env"],
     &["schema"],
+    &["rules"],
     &["protocol"],
     &["metrics"],
     &["store"],

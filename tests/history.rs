@@ -49,7 +49,7 @@ stories! {
 }
 
 fn past(studio: &Studio, entity: &str, n: u128) -> Past {
-    studio.store.history(entity, &id(n), None, ALL).unwrap().value.unwrap()
+    studio.store.history(entity, &id(n), &tidewire::store::Who::System, None, ALL).unwrap().value.unwrap()
 }
 
 /// `update@3 at 7`: op, version and seq of each change, newest first.
@@ -79,7 +79,10 @@ async fn a_history_is_every_change_newest_first(studio: Studio) {
     let of_two: Vec<_> = log.iter().rev().filter(|change| change.id == id(2)).cloned().collect();
     assert_eq!(past(&studio, "Task", 2).changes, of_two, "the entries are those of the log");
     assert_eq!(told(&past(&studio, "Task", 9)), Vec::<String>::new());
-    assert_eq!(studio.store.history("Task", &id(1), None, ALL).unwrap().seq, Seq(7));
+    assert_eq!(
+        studio.store.history("Task", &id(1), &tidewire::store::Who::System, None, ALL).unwrap().seq,
+        Seq(7)
+    );
 }
 
 async fn a_page_of_history_is_bounded(studio: Studio) {
@@ -92,7 +95,12 @@ async fn a_page_of_history_is_bounded(studio: Studio) {
         let (mut read, mut before) = (Vec::new(), None);
         loop {
             let limit = LogLimit { changes, bytes: usize::MAX };
-            let page = studio.store.history("Task", &id(1), before, limit).unwrap().value.unwrap();
+            let page = studio
+                .store
+                .history("Task", &id(1), &tidewire::store::Who::System, before, limit)
+                .unwrap()
+                .value
+                .unwrap();
             assert!(page.changes.len() <= changes);
             before = page.changes.last().map(|change| change.seq);
             read.extend(page.changes);
@@ -103,9 +111,19 @@ async fn a_page_of_history_is_bounded(studio: Studio) {
         assert_eq!(read, all, "in pages of {changes}");
     }
     let small = LogLimit { changes: 100, bytes: 1 };
-    let page = studio.store.history("Task", &id(1), None, small).unwrap().value.unwrap();
+    let page = studio
+        .store
+        .history("Task", &id(1), &tidewire::store::Who::System, None, small)
+        .unwrap()
+        .value
+        .unwrap();
     assert_eq!((page.changes.len(), page.more), (1, true), "a page has at least one change");
-    let first = studio.store.history("Task", &id(1), Some(Seq(1)), ALL).unwrap().value.unwrap();
+    let first = studio
+        .store
+        .history("Task", &id(1), &tidewire::store::Who::System, Some(Seq(1)), ALL)
+        .unwrap()
+        .value
+        .unwrap();
     assert_eq!(first, Past::default());
 }
 
@@ -158,9 +176,15 @@ async fn a_history_ages_by_its_own_rule(studio: Studio) {
 
 async fn only_entities_with_history_have_one(studio: Studio) {
     studio.commit([make("Org", 1, [])]).await.unwrap();
-    assert_eq!(studio.store.history("Org", &id(1), None, ALL).unwrap().value, None);
+    assert_eq!(
+        studio.store.history("Org", &id(1), &tidewire::store::Who::System, None, ALL).unwrap().value,
+        None
+    );
     let unknown = StoreError::UnknownEntity("Planet".into());
-    assert_eq!(studio.store.history("Planet", &id(1), None, ALL).unwrap_err(), unknown);
+    assert_eq!(
+        studio.store.history("Planet", &id(1), &tidewire::store::Who::System, None, ALL).unwrap_err(),
+        unknown
+    );
 }
 
 /// How many rows the log's table holds.
@@ -189,7 +213,8 @@ async fn the_table_of_changes_stays_as_small_as_log_and_history_together() {
         store.commit(Unit { at: Timestamp(NOON.0 + n * 60_000), ..unit([write]) }).await.unwrap();
     }
     // An hour of comments at one in two minutes, and at most ten entries of the log.
-    let past = store.history("Comment", &id(1), None, ALL).unwrap().value.unwrap();
+    let past =
+        store.history("Comment", &id(1), &tidewire::store::Who::System, None, ALL).unwrap().value.unwrap();
     let kept = past.changes.len() as u64;
     assert!((30..=32).contains(&kept), "{kept}");
     let rows = rows(folder.path());
@@ -220,7 +245,12 @@ async fn a_database_from_before_histories_is_taken_as_it_is() {
 
     let kept = open(folder.path(), notes(Some(History::For(Duration::from_secs(9)))), &config);
     let history = |opened: &Opened, n| {
-        opened.store.history("Note", &id(n), None, ALL).unwrap().value.map(|past| told(&past))
+        opened
+            .store
+            .history("Note", &id(n), &tidewire::store::Who::System, None, ALL)
+            .unwrap()
+            .value
+            .map(|past| told(&past))
     };
     assert_eq!(history(&kept, 2), Some(vec![]), "what was trimmed is gone");
     assert_eq!(history(&kept, 3), Some(vec!["create@1 at 3".to_owned()]), "what the log has is there");
@@ -268,7 +298,12 @@ async fn a_renamed_entity_keeps_its_history() {
     let renamed = [("Memo", "memos", Some("Note")), ("Sheet", "sheets", Some("Page"))];
     let second = open(folder.path(), named(renamed), &config);
     let history = |entity: &str, n| {
-        second.store.history(entity, &id(n), None, ALL).unwrap().value.map(|past| told(&past))
+        second
+            .store
+            .history(entity, &id(n), &tidewire::store::Who::System, None, ALL)
+            .unwrap()
+            .value
+            .map(|past| told(&past))
     };
     assert_eq!(history("Memo", 1).unwrap(), ["delete@1 at 9", "create@1 at 1"]);
     assert_eq!(history("Sheet", 11).unwrap(), ["create@1 at 2"]);

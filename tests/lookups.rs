@@ -540,7 +540,7 @@ proptest! {
             assert_eq!(logs[0], logs[1]);
             for (entity, n) in ["Task", "Comment", "Org"].into_iter().flat_map(|entity| IDS.map(move |n| (entity, n))) {
                 let limit = LogLimit { changes: 3, bytes: usize::MAX };
-                let of = |studio: &Studio| studio.store.history(entity, &id(n), None, limit).unwrap().value;
+                let of = |studio: &Studio| studio.store.history(entity, &id(n), &tidewire::store::Who::System, None, limit).unwrap().value;
                 assert_eq!(of(&sqlite), of(&memory), "{entity} {n}");
             }
             the_log_tells_all(&sqlite);

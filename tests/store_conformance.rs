@@ -544,6 +544,7 @@ async fn counts_agree_with_lists(studio: Studio) {
     let (title, all) = (Column::Field(TITLE), || Count {
         entity: "Task".into(),
         generation: Generation(1),
+        who: tidewire::store::Who::System,
         filter: vec![],
         search: vec![],
         group: None,

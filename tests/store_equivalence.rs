@@ -134,6 +134,7 @@ fn count() -> impl Strategy<Value = Count> {
     (prop::collection::vec(condition(), 0..3), search(), group).prop_map(|(filter, search, group)| Count {
         entity: "Task".into(),
         generation: Generation(1),
+        who: tidewire::store::Who::System,
         filter,
         search,
         group,

@@ -256,7 +256,10 @@ async fn what_only_concerns_later_writes_is_a_new_generation() {
     looser.fields[1].unique = false;
     looser.fields[0].default = Some(FieldDefault::Value(words("y")));
     looser.label = Some(FieldIndex(0));
-    looser.access.read = Some("true".to_owned());
+    looser.access.read = Some(tidewire::schema::Rule {
+        source: "true".into(),
+        meaning: tidewire::schema::Expr::Constant(true),
+    });
     looser.fields.reverse();
     looser.label = Some(FieldIndex(1));
     let opened =

@@ -31,6 +31,9 @@ async fn changes(
         StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
         StoreError::StaleGeneration => Problem::new(Code::SchemaChanged, error.to_string()),
         StoreError::UnknownEntity(_)
+        | StoreError::Closed(_)
+        | StoreError::HiddenColumn(..)
+        | StoreError::Rule(_)
         | StoreError::TooBroad { .. }
         | StoreError::TooManyGroups { .. }
         | StoreError::Storage(_) => Problem::internal(error.to_string()),

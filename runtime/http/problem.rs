@@ -167,7 +167,12 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::QueryTooBroad
         | Code::BadHeader => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::ForbiddenChannel | Code::ForbiddenHost | Code::ForbiddenOrigin => StatusCode::FORBIDDEN,
+        Code::ForbiddenChannel
+        | Code::ForbiddenHost
+        | Code::ForbiddenOrigin
+        | Code::AccountDisabled
+        | Code::Forbidden
+        | Code::RuleLimit => StatusCode::FORBIDDEN,
         Code::UnknownEntity | Code::NotFound | Code::NoHistory => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::IdTaken | Code::NotUnique | Code::Restricted => StatusCode::CONFLICT,
@@ -182,6 +187,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Internal | Code::StorageError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::ConnectionLimit
+        | Code::QueryLimit
         | Code::SchemaChanged
         | Code::Overloaded
         | Code::ShuttingDown

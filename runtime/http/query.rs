@@ -14,7 +14,7 @@ use crate::ids::{RecordId, shown};
 use crate::protocol::Code;
 use crate::repository::{Current, FilterError, column, filter, search_words, suggestion};
 use crate::schema::{Entity, FieldKind, Schema, Value};
-use crate::store::{Column, Condition, Count, Direction, ListPage, Query};
+use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};
 
 /// What a list takes beside conditions, and a count and a single record take in part.
 const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
@@ -53,8 +53,18 @@ impl ListRequest {
         let shape = Shape::parse(schema, entity, params)?;
         let (expand, generation) = (shape.expand().to_vec(), *generation);
         let entity = entity.name.clone();
-        let query =
-            Query { entity, generation, filter, search, sort, after, limit, bytes: PAGE_BYTES, expand };
+        let query = Query {
+            entity,
+            generation,
+            who: Who::System,
+            filter,
+            search,
+            sort,
+            after,
+            limit,
+            bytes: PAGE_BYTES,
+            expand,
+        };
         Ok(ListRequest { query, shape, order })
     }
 
@@ -71,7 +81,14 @@ pub(super) fn count(current: &Current, entity: &Entity, params: &Params) -> Resu
     let group =
         params.one("group")?.map(|name| comparable(entity, name, ("group", "grouped"))).transpose()?;
     let (filter, search) = conditions(&current.schema, entity, params)?;
-    Ok(Count { entity: entity.name.clone(), generation: current.generation, filter, search, group })
+    Ok(Count {
+        entity: entity.name.clone(),
+        generation: current.generation,
+        who: Who::System,
+        filter,
+        search,
+        group,
+    })
 }
 
 /// What the answer with one record shows.

@@ -51,6 +51,10 @@ codes! {
     ConnectionLimit "CONNECTION_LIMIT" Later "Close other tabs or connections of this user, or try again later."
     // Who and from where.
     Unauthenticated "UNAUTHENTICATED" Never "This server has no identities yet: leave the token out, and use ?as=NAME in dev."
+    AccountDisabled "ACCOUNT_DISABLED" Never "Ask whoever administers this server to enable the account again."
+    Forbidden "FORBIDDEN" Never "The entity's access rules do not allow this; `tidewire rules why` prints how they are evaluated."
+    RuleLimit "RULE_LIMIT" Never "Narrow the rule in the schema file, or let fewer records belong to this person."
+    QueryLimit "QUERY_LIMIT" Later "Subscribe with a filter that compares some field for equality, or close other live queries."
     ForbiddenHost "FORBIDDEN_HOST" Never "Open the server by the address that it printed at its start."
     ForbiddenOrigin "FORBIDDEN_ORIGIN" Never "Open the page from the server's own origin, by the address that it printed at its start."
     // Requests.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::mutation::Mutation;
 use crate::ids::shown;
 use crate::protocol::Code;
-use crate::schema::{Entity, EntityName, FieldIndex, IdKind};
+use crate::rules::BindError;
+use crate::schema::{Entity, EntityName, FieldIndex, IdKind, Operation};
 use crate::store::{Advice, CommitError, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
@@ -61,6 +62,14 @@ pub enum RepositoryError {
     /// Several operations of a batch are wrong; `op` is the first. Fields are named as in `ops[3].title`.
     #[error("{} faults in the operations of the batch: {}", errors.len(), names(errors))]
     InvalidBatch { op: usize, errors: Vec<FieldError> },
+    #[error("the access rules of {entity} do not allow you to {} this record", operation.word())]
+    Forbidden { entity: EntityName, operation: Operation },
+    /// A rule cannot be evaluated for this person.
+    #[error("{0}")]
+    Rule(BindError),
+    /// As the parser of query strings would say it.
+    #[error("{0}")]
+    HiddenColumn(String),
     #[error("the {entity} is at version {}, not at the one that the request names", current.version)]
     VersionConflict { entity: EntityName, current: Stored },
     #[error("there is already a {entity} with this id")]
@@ -104,6 +113,9 @@ impl RepositoryError {
         match self {
             RepositoryError::UnknownEntity(_) => Code::UnknownEntity,
             RepositoryError::NoHistory(_) => Code::NoHistory,
+            RepositoryError::Forbidden { .. } => Code::Forbidden,
+            RepositoryError::Rule(_) => Code::RuleLimit,
+            RepositoryError::HiddenColumn(_) => Code::BadQuery,
             RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
             RepositoryError::Invalid { .. } | RepositoryError::InvalidBatch { .. } => Code::ValidationFailed,
             RepositoryError::InBatch { error, .. } => error.code(),
@@ -264,6 +276,10 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
             entity: entity(op),
             id: mutations.get(op).and_then(|mutation| mutation.id.clone()).unwrap_or_default(),
         },
+        CommitError::Forbidden { op, operation } => {
+            RepositoryError::Forbidden { entity: entity(op), operation }
+        }
+        CommitError::Rule { error, .. } => RepositoryError::Rule(error),
         CommitError::VersionConflict { op, current } => {
             RepositoryError::VersionConflict { entity: entity(op), current }
         }
@@ -319,6 +335,9 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         StoreError::Overloaded => RepositoryError::Overloaded,
         StoreError::UnknownEntity(name) => RepositoryError::UnknownEntity(name),
         StoreError::StaleGeneration => RepositoryError::SchemaChanged,
+        StoreError::Closed(entity) => RepositoryError::UnknownEntity(entity.to_string()),
+        StoreError::Rule(error) => RepositoryError::Rule(error),
+        StoreError::HiddenColumn(..) => RepositoryError::HiddenColumn(failure.to_string()),
         StoreError::TooBroad { entity, rows, advice } => {
             let remedy = match advice {
                 Advice::Words => Remedy::Words,

@@ -92,7 +92,13 @@ impl Validator<'_> {
             Verb::Create | Verb::Update | Verb::Delete => given_fields(given),
         };
         faults.settle(self.entity)?;
-        Ok(Op::Update { entity: self.entity.name.clone(), id, set, if_version: mutation.if_version })
+        Ok(Op::Update {
+            entity: self.entity.name.clone(),
+            id,
+            set,
+            omitted: Vec::new(),
+            if_version: mutation.if_version,
+        })
     }
 
     /// Fields that clients may not set keep what they hold.

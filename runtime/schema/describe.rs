@@ -5,6 +5,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::model::{Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Schema};
+use super::rule::Rule;
 use super::value::Value;
 
 /// Grows when the canonical form itself changes.
@@ -132,5 +133,11 @@ pub(super) fn value_json(value: &Value) -> Json {
 }
 
 fn access_json(access: &Access) -> Json {
-    json!({ "read": access.read, "create": access.create, "update": access.update, "delete": access.delete })
+    let source = |rule: &Option<Rule>| rule.as_ref().map(|rule| rule.source.clone());
+    json!({
+        "read": source(&access.read),
+        "create": source(&access.create),
+        "update": source(&access.update),
+        "delete": source(&access.delete),
+    })
 }

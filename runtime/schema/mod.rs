@@ -13,6 +13,7 @@ pub(crate) mod message;
 pub mod model;
 pub mod record_schema;
 mod render;
+pub mod rule;
 mod source;
 pub mod text_form;
 mod tree;
@@ -26,10 +27,11 @@ pub use describe::{canonical, describe};
 pub use diagnostics::{Code, Diagnostics, MOST_DIAGNOSTICS};
 pub use json_schema::json_schema;
 pub use model::{
-    Access, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, History, IdKind,
-    Lookup, OnDelete, Pattern, Schema,
+    Access, Column, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, History,
+    IdKind, Lookup, OnDelete, Operation, Pattern, Schema,
 };
 pub use render::Color;
+pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
 pub use typescript::{own_name, typescript};
 pub use value::{Record, Value};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::rule::{Expr, Rule};
 use super::value::Value;
 
 /// Identity of a schema in the log: grows by one with each change of the schema that reached the database.
@@ -52,6 +53,17 @@ impl Schema {
         self.entity(entity)
     }
 
+    /// The same, but open to everybody where a file has no rules at all: for the machine of whoever develops.
+    #[must_use]
+    pub fn opened(mut self) -> Schema {
+        for entity in self.entities.values_mut() {
+            if entity.access.is_unsaid() {
+                Arc::make_mut(entity).access.open = true;
+            }
+        }
+        self
+    }
+
     /// `task.project`, as the file has it, of a lookup.
     pub fn lookup_path(&self, entity: &Entity, field: &Field) -> Option<String> {
         let lookup = field.lookup?;
@@ -76,6 +88,8 @@ pub struct Entity {
     pub history: Option<History>,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<EntityName>,
+    /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
+    pub identity: Option<FieldIndex>,
 }
 
 impl Entity {
@@ -91,6 +105,7 @@ impl Entity {
             access: Access::default(),
             history: None,
             was: None,
+            identity: None,
         }
     }
 
@@ -132,6 +147,8 @@ pub struct Field {
     pub lookup: Option<Lookup>,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<Arc<str>>,
+    /// Who may see it, of those who may see the record; without one all of them. `hidden = true` is the rule `false`.
+    pub read: Option<Rule>,
 }
 
 impl Field {
@@ -147,6 +164,7 @@ impl Field {
             search: false,
             lookup: None,
             was: None,
+            read: None,
         }
     }
 
@@ -246,11 +264,72 @@ pub enum FieldDefault {
     Now,
 }
 
-/// Rules as the file has them: CEL source, accepted and not yet interpreted.
+/// Who may do what with the records of an entity. A missing rule means nobody (G10).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Access {
-    pub read: Option<String>,
-    pub create: Option<String>,
-    pub update: Option<String>,
-    pub delete: Option<String>,
+    pub read: Option<Rule>,
+    pub create: Option<Rule>,
+    pub update: Option<Rule>,
+    pub delete: Option<Rule>,
+    /// The file has no rule, and everybody may do everything: `Schema::opened`.
+    pub open: bool,
+}
+
+impl Access {
+    /// The condition under which somebody may.
+    pub fn rule(&self, operation: Operation) -> &Expr {
+        const EVERYBODY: &Expr = &Expr::Constant(true);
+        const NOBODY: &Expr = &Expr::Constant(false);
+        let rule = match operation {
+            Operation::Read => &self.read,
+            Operation::Create => &self.create,
+            Operation::Update => &self.update,
+            Operation::Delete => &self.delete,
+        };
+        match rule {
+            Some(rule) => &rule.meaning,
+            None if self.open => EVERYBODY,
+            None => NOBODY,
+        }
+    }
+
+    /// Whether the file says nothing.
+    pub fn is_unsaid(&self) -> bool {
+        self.read.is_none() && self.create.is_none() && self.update.is_none() && self.delete.is_none()
+    }
+}
+
+/// What a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    Read,
+    Create,
+    Update,
+    Delete,
+}
+
+impl Operation {
+    pub const ALL: [Operation; 4] =
+        [Operation::Read, Operation::Create, Operation::Update, Operation::Delete];
+
+    /// The word of the schema file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Operation::Read => "read",
+            Operation::Create => "create",
+            Operation::Update => "update",
+            Operation::Delete => "delete",
+        }
+    }
+}
+
+/// A field, or one of the columns that every entity has. In conditions, cursors and sort values an id is `Value::Text`, a
+/// version `Value::Int`, a time `Value::Int` in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Column {
+    Id,
+    Version,
+    CreatedAt,
+    UpdatedAt,
+    Field(FieldIndex),
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::model::Entity;
+use super::model::{Column, Entity, FieldIndex};
 use crate::ids::{RecordId, Timestamp};
 
 /// A stored field value. `Text` also holds enum, date, datetime, uuid and ref values in their canonical text form:
@@ -52,14 +52,33 @@ pub struct Record {
 }
 
 impl Record {
+    /// The value of a column, as conditions use it.
+    pub fn value(&self, column: Column) -> Value {
+        match column {
+            Column::Id => Value::Text(self.id.as_str().to_owned()),
+            Column::Version => Value::Int(i64::try_from(self.version).unwrap_or(i64::MAX)),
+            Column::CreatedAt => Value::Int(self.created_at.0),
+            Column::UpdatedAt => Value::Int(self.updated_at.0),
+            Column::Field(at) => self.values.get(at.0).cloned().unwrap_or(Value::Null),
+        }
+    }
+
     /// `{"id":…,"version":…,<fields in schema order>,"created_at":…,"updated_at":…}`
     pub fn to_json(&self, entity: &Entity) -> Bytes {
+        self.to_json_without(entity, &[])
+    }
+
+    /// The same without some fields.
+    pub fn to_json_without(&self, entity: &Entity, hidden: &[FieldIndex]) -> Bytes {
         let mut out = Vec::with_capacity(160 + 32 * self.values.len());
         out.extend_from_slice(b"{\"id\":");
         write_json_of(self.id.as_str(), &mut out);
         out.extend_from_slice(b",\"version\":");
         write_json_of(&self.version, &mut out);
-        for (field, value) in entity.fields.iter().zip(&self.values) {
+        for (at, (field, value)) in entity.fields.iter().zip(&self.values).enumerate() {
+            if hidden.contains(&FieldIndex(at)) {
+                continue;
+            }
             out.push(b',');
             write_json_of(&*field.name, &mut out);
             out.push(b':');

@@ -5,6 +5,7 @@
 
 pub mod migration;
 mod query;
+mod rows;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
-use crate::schema::{EntityName, FieldIndex, Generation, Value};
+use crate::rules::{Asker, BindError, Facts, Person, Sight, Verdict};
+use crate::schema::{EntityName, FieldIndex, Generation, Operation, Value};
 
-pub use query::{
-    Advice, Column, Condition, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query,
-    Related, Test,
-};
+pub use crate::rules::{Condition, Test};
+pub use crate::schema::Column;
+pub use query::{Advice, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query, Related};
+pub use rows::{Decoded, Rows};
 
 /// What a backend owes:
 ///
@@ -35,8 +37,21 @@ pub trait Store: Send + Sync + 'static {
     /// Queues the unit and waits for the commit that holds it.
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>>;
 
-    /// One record.
+    /// One record, whoever asks: for the server itself.
     fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError>;
+
+    /// One record as somebody sees it; `None` where it is missing or hidden.
+    fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError>;
+
+    /// What rules may ask of a person: everything that the read rules of the schema need.
+    fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError>;
+
+    /// Seq of the last change of a person's rights through these entities; 0 if there was none. A sight that was bound at
+    /// an earlier seq must be bound anew; asked after a read, it tells whether what was read may be shown.
+    fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError>;
+
+    /// What changes for a subscriber who stands at `Differ::since` under an old sight and has the rights of now (SEMANTICS R3).
+    fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError>;
 
     /// Records of one entity, filtered, sorted and cut. No row behind the end of the page is read whole.
     fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError>;
@@ -48,11 +63,13 @@ pub trait Store: Send + Sync + 'static {
     fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
 
     /// The changes of one record before `before`, newest first, deletes and what came before them included: at least those
-    /// that its entity's `history` covers. At most about `limit`. `None` for an entity without `history`.
+    /// that its entity's `history` covers, and of these what `who` may see of each. At most about `limit`. `None` for an entity
+    /// without `history`.
     fn history(
         &self,
         entity: &str,
         id: &RecordId,
+        who: &Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError>;
@@ -97,6 +114,8 @@ pub struct Unit {
     pub ops: Vec<Op>,
     /// Id of the user who acts; `None` is anonymous.
     pub actor: Option<Arc<str>>,
+    /// By whose rights the unit is judged, inside its transaction (SEMANTICS R9).
+    pub asker: Asker,
     pub idempotency: Option<Idempotency>,
     /// Schema generation under which the ops were validated.
     pub generation: Generation,
@@ -115,11 +134,13 @@ pub enum Op {
         values: Vec<Value>,
         fresh_id: bool,
     },
-    /// The fields to set, lookups not among them; a PUT names every writable field.
+    /// The fields to set, lookups not among them; a PUT names every writable field. `omitted`: those among them that the request
+    /// left out; the ones that the writer does not see are kept as they are.
     Update {
         entity: EntityName,
         id: RecordId,
         set: Vec<(FieldIndex, Value)>,
+        omitted: Vec<FieldIndex>,
         if_version: Option<u64>,
     },
     Delete {
@@ -188,8 +209,15 @@ pub struct Stored {
 /// Why a unit was not committed. `op` is the index of the operation at fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CommitError {
+    /// Or hidden from whoever asks.
     #[error("operation {op}: no such record")]
     NotFound { op: usize },
+    /// The record may be seen, but this may not be done with it.
+    #[error("operation {op}: the rule for {} does not allow it", operation.word())]
+    Forbidden { op: usize, operation: Operation },
+    /// A rule cannot be evaluated for this person.
+    #[error("operation {op}: {error}")]
+    Rule { op: usize, error: BindError },
     #[error("operation {op}: the record is at version {}", current.version)]
     VersionConflict { op: usize, current: Stored },
     #[error("operation {op}: the id is taken")]
@@ -229,6 +257,8 @@ impl CommitError {
     pub fn op(&self) -> Option<usize> {
         match self {
             CommitError::NotFound { op }
+            | CommitError::Forbidden { op, .. }
+            | CommitError::Rule { op, .. }
             | CommitError::VersionConflict { op, .. }
             | CommitError::IdTaken { op }
             | CommitError::NotUnique { op, .. }
@@ -254,6 +284,15 @@ pub enum StoreError {
     Overloaded,
     #[error("no entity `{0}`")]
     UnknownEntity(String),
+    /// Its read rule is false for this person, whatever records there are: as if it did not exist.
+    #[error("no entity `{0}` for this person")]
+    Closed(EntityName),
+    /// A field that this person never sees, or that is shown with some records only and cannot be sorted or grouped by.
+    #[error("`{0:?}` cannot be asked by this person")]
+    HiddenColumn(Column, Hidden),
+    /// A rule cannot be evaluated for this person.
+    #[error("{0}")]
+    Rule(BindError),
     /// The read was given up when it had stepped over so many rows.
     #[error("more than {rows} rows of {entity} would be stepped over")]
     TooBroad { entity: EntityName, rows: u64, advice: Advice },
@@ -264,6 +303,68 @@ pub enum StoreError {
     StaleGeneration,
     #[error("storage: {0}")]
     Storage(String),
+}
+
+/// How far a column is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// As if it did not exist.
+    Always,
+    /// Shown with some records only: what is asked would tell of the others.
+    Sometimes,
+}
+
+/// On whose behalf records are read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Who {
+    /// The server itself, or whoever owns the data folder: no rule applies.
+    System,
+    /// Bound inside the read's own transaction.
+    Person(Arc<Person>),
+    /// Bound before, filter and all: the caller asks `rights_changed` after the read, and only then shows what was read.
+    Sight(Arc<Sight>),
+}
+
+/// A subscriber whose rights changed, or may have.
+#[derive(Debug, Clone)]
+pub struct Differ {
+    pub person: Arc<Person>,
+    pub scope: Scope,
+    /// What the peer saw up to `since`.
+    pub old: Arc<Sight>,
+    /// The filter of the channel, bound to nobody.
+    pub filter: Vec<Condition>,
+    /// The peer knows everything up to here.
+    pub since: Seq,
+    /// Records at most, and bytes of them; a larger difference is a snapshot.
+    pub limit: LogLimit,
+}
+
+/// The answer to `Differ`, true at its position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// For the new sight of this and every other subscription of the person.
+    pub facts: Facts,
+    pub steps: Steps,
+}
+
+/// By id, each record once.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Steps {
+    Few(Vec<Step>),
+    /// More than the limit, or `since` is below the floor: a snapshot says it shorter.
+    Many,
+    /// The entity is as if absent now, or a rule fails: nothing of it may be shown.
+    Failed(BindError),
+}
+
+/// What becomes of one record for the subscriber.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub id: RecordId,
+    pub verdict: Verdict,
+    /// As it is shown now; `None` where it is not.
+    pub record: Option<Stored>,
 }
 
 /// Bounds of one page of the log: it ends with the unit that reaches one of them.
@@ -310,6 +411,9 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
+    /// The persons whose rights may change with it, from this seq on (SEMANTICS R1).
+    pub rights: Vec<Arc<str>>,
+    pub decoded: Decoded,
 }
 
 impl Change {

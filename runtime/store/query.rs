@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::Stored;
+use super::{Stored, Who};
 use crate::ids::RecordId;
-use crate::schema::{EntityName, FieldIndex, Generation, Value};
+use crate::rules::Condition;
+use crate::schema::{Column, EntityName, FieldIndex, Generation, Value};
 
 /// `Store::count` answers with no more groups than this.
 pub const MOST_GROUPS: usize = 1_000;
@@ -18,6 +19,7 @@ pub struct Query {
     pub entity: EntityName,
     /// Schema generation for which the columns are meant: a field's index means another field in the next.
     pub generation: Generation,
+    pub who: Who,
     pub filter: Vec<Condition>,
     /// Each must begin a word of some field marked `search`, whatever its case and accents.
     pub search: Vec<String>,
@@ -38,6 +40,7 @@ impl Query {
         Query {
             entity: entity.into(),
             generation,
+            who: Who::System,
             filter: Vec::new(),
             search: Vec::new(),
             sort: Vec::new(),
@@ -47,48 +50,6 @@ impl Query {
             expand: Vec::new(),
         }
     }
-}
-
-/// One condition. Logic is three-valued (SEMANTICS R7): a null value meets no test but `Null(true)`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
-    pub column: Column,
-    pub test: Test,
-}
-
-impl Condition {
-    pub fn new(column: Column, test: Test) -> Condition {
-        Condition { column, test }
-    }
-}
-
-/// What is asked of a value. The values to compare with are of the column's type and never null.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Test {
-    Eq(Value),
-    Ne(Value),
-    Lt(Value),
-    Lte(Value),
-    Gt(Value),
-    Gte(Value),
-    In(Vec<Value>),
-    /// The text holds this one, letter for letter.
-    Contains(String),
-    /// The text begins with this one, letter for letter.
-    Starts(String),
-    /// Whether the value is null.
-    Null(bool),
-}
-
-/// A field, or one of the columns that every entity has. In conditions, cursors and `Listed::sort_values` an id is
-/// `Value::Text`, a version `Value::Int`, a time `Value::Int` in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Column {
-    Id,
-    Version,
-    CreatedAt,
-    UpdatedAt,
-    Field(FieldIndex),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,6 +98,7 @@ pub struct Count {
     pub entity: EntityName,
     /// As in `Query`.
     pub generation: Generation,
+    pub who: Who,
     pub filter: Vec<Condition>,
     pub search: Vec<String>,
     pub group: Option<Column>,

@@ -41,6 +41,8 @@ pub fn change(seq: u64, entity: &str, n: u128, op: ChangeOp) -> Arc<Change> {
         at: Timestamp(1_700_000_000_000),
         unit_last: true,
         generation: Generation(1),
+        rights: Vec::new(),
+        decoded: tidewire::store::Decoded::default(),
     })
 }
 

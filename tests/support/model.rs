@@ -110,6 +110,27 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn find(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        _: &tidewire::store::Who,
+    ) -> Result<At<Option<Stored>>, StoreError> {
+        self.get(entity, id)
+    }
+
+    fn facts(&self, person: &Arc<tidewire::rules::Person>) -> Result<At<tidewire::rules::Facts>, StoreError> {
+        Ok(self.head()?.map(|()| tidewire::rules::Facts::unread(person.clone())))
+    }
+
+    fn rights_changed(&self, _: &str, _: &[tidewire::schema::EntityName]) -> Result<Seq, StoreError> {
+        Ok(Seq::ZERO)
+    }
+
+    fn differ(&self, _: &tidewire::store::Differ) -> Result<At<tidewire::store::Difference>, StoreError> {
+        Err(StoreError::Storage("no rules here".to_owned()))
+    }
+
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
         async move { self.commit_now(unit) }.boxed()
     }
@@ -212,6 +233,7 @@ impl Store for MemoryStore {
         &self,
         entity: &str,
         id: &RecordId,
+        _: &tidewire::store::Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
@@ -642,6 +664,8 @@ impl Draft<'_> {
             at: self.unit.at,
             unit_last: false,
             generation: GENERATION,
+            rights: Vec::new(),
+            decoded: tidewire::store::Decoded::default(),
         }));
     }
 }

@@ -53,6 +53,27 @@ fn result_of(op: &Op) -> OpResult {
 }
 
 impl Store for Puppet {
+    fn find(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        _: &tidewire::store::Who,
+    ) -> Result<At<Option<Stored>>, StoreError> {
+        self.get(entity, id)
+    }
+
+    fn facts(&self, person: &Arc<tidewire::rules::Person>) -> Result<At<tidewire::rules::Facts>, StoreError> {
+        Ok(self.head()?.map(|()| tidewire::rules::Facts::unread(person.clone())))
+    }
+
+    fn rights_changed(&self, _: &str, _: &[tidewire::schema::EntityName]) -> Result<Seq, StoreError> {
+        Ok(Seq::ZERO)
+    }
+
+    fn differ(&self, _: &tidewire::store::Differ) -> Result<At<tidewire::store::Difference>, StoreError> {
+        Err(StoreError::Storage("no rules here".to_owned()))
+    }
+
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
         let answer = match self.refusals.lock().pop() {
             Some(refusal) => Err(refusal),
@@ -89,6 +110,7 @@ impl Store for Puppet {
         &self,
         _: &str,
         _: &RecordId,
+        _: &tidewire::store::Who,
         _: Option<Seq>,
         _: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {

@@ -175,6 +175,7 @@ pub(crate) const NOON: Timestamp = Timestamp(1_800_000_000_000);
 
 pub(crate) fn unit(ops: impl IntoIterator<Item = Op>) -> Unit {
     Unit {
+        asker: tidewire::rules::Asker::System,
         ops: ops.into_iter().collect(),
         actor: Some("ada".into()),
         idempotency: None,
@@ -227,7 +228,7 @@ pub(crate) fn invoice(n: u128, task: u128) -> Op {
 
 pub(crate) fn update(entity: &str, n: u128, set: impl IntoIterator<Item = (FieldIndex, Value)>) -> Op {
     let entity: EntityName = entity.into();
-    Op::Update { entity, id: id(n), set: set.into_iter().collect(), if_version: None }
+    Op::Update { entity, id: id(n), set: set.into_iter().collect(), omitted: Vec::new(), if_version: None }
 }
 
 pub(crate) fn delete(entity: &str, n: u128) -> Op {
@@ -236,7 +237,9 @@ pub(crate) fn delete(entity: &str, n: u128) -> Op {
 
 pub(crate) fn at_version(op: Op, version: u64) -> Op {
     match op {
-        Op::Update { entity, id, set, .. } => Op::Update { entity, id, set, if_version: Some(version) },
+        Op::Update { entity, id, set, omitted, .. } => {
+            Op::Update { entity, id, set, omitted, if_version: Some(version) }
+        }
         Op::Delete { entity, id, .. } => Op::Delete { entity, id, if_version: Some(version) },
         Op::Create { .. } => op,
     }

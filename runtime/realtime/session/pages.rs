@@ -389,6 +389,9 @@ impl Session {
         let (code, text) = match error {
             StoreError::Overloaded => (Code::Overloaded, "too many reads are waiting; subscribe again later"),
             StoreError::UnknownEntity(_)
+            | StoreError::Closed(_)
+            | StoreError::HiddenColumn(..)
+            | StoreError::Rule(_)
             | StoreError::StaleGeneration
             | StoreError::TooBroad { .. }
             | StoreError::TooManyGroups { .. }
@@ -409,6 +412,9 @@ impl Session {
                 self.retry_at = Some(now.instant + RETRY);
             }
             StoreError::UnknownEntity(_)
+            | StoreError::Closed(_)
+            | StoreError::HiddenColumn(..)
+            | StoreError::Rule(_)
             | StoreError::TooBroad { .. }
             | StoreError::TooManyGroups { .. }
             | StoreError::Storage(_) => self.close(CloseCode::Internal, effects),

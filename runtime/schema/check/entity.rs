@@ -12,6 +12,7 @@ use crate::schema::builtin::{self, USER};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Access, Entity, EntityName, Field, FieldIndex, FieldKind, History};
+use crate::schema::rule::{Expr, Rule};
 use crate::schema::tree::{Entry, Span, Table};
 
 pub(in crate::schema) const KEYS: &[&str] =
@@ -253,14 +254,23 @@ fn access(entry: &Entry, reader: &mut Reader<'_>) -> Access {
         let wrong = match text.len() {
             _ if text.trim().is_empty() => "is empty".to_owned(),
             bytes if bytes > LONGEST_RULE => format!("is longer than {LONGEST_RULE} bytes"),
-            _ => return Some(text.to_owned()),
+            _ => {
+                // The meaning comes with the rule language.
+                return Some(Rule { source: text.into(), meaning: Expr::Constant(true) });
+            }
         };
         let message = format!("the rule {} {wrong}", quoted(operation));
         let problem = Problem::new(Code::AccessRule, entry.value.span.clone(), message).label("this rule");
         reader.add(problem.help("a rule is one expression; without the key nobody may"));
         None
     };
-    Access { read: rule("read"), create: rule("create"), update: rule("update"), delete: rule("delete") }
+    Access {
+        read: rule("read"),
+        create: rule("create"),
+        update: rule("update"),
+        delete: rule("delete"),
+        open: false,
+    }
 }
 
 /// `90d` or `12h`, at least an hour, at most a hundred years; or `forever`.

@@ -19,7 +19,9 @@ use super::{Fault, log, search};
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Record, Value};
-use crate::store::{Change, ChangeOp, CommitError, Idempotency, Op, OpResult, OpStatus, Stored, Unit};
+use crate::store::{
+    Change, ChangeOp, CommitError, Decoded, Idempotency, Op, OpResult, OpStatus, Stored, Unit,
+};
 
 /// What a unit is applied to.
 #[derive(Clone, Copy)]
@@ -144,7 +146,7 @@ impl<'a> Work<'a> {
             Op::Create { entity, id, values, fresh_id } => {
                 self.create(at, self.table(&entity)?, id, values, fresh_id)
             }
-            Op::Update { entity, id, set, if_version } => {
+            Op::Update { entity, id, set, if_version, omitted: _ } => {
                 self.update(at, self.table(&entity)?, id, set, if_version)
             }
             Op::Delete { entity, id, if_version } => self.delete(at, self.table(&entity)?, id, if_version),
@@ -438,6 +440,8 @@ impl<'a> Work<'a> {
             at: self.at,
             unit_last: false,
             generation: self.generation,
+            rights: Vec::new(),
+            decoded: Decoded::default(),
         });
     }
 

@@ -383,6 +383,7 @@ mod tests {
         let unit = Unit {
             ops: vec![op],
             actor: None,
+            asker: crate::rules::Asker::System,
             idempotency: None,
             generation: Generation(1),
             at: Timestamp(0),

@@ -103,7 +103,13 @@ struct Waiting {
 impl Waiting {
     fn op(&self) -> Op {
         let set = vec![(self.field, Value::Text(self.target.clone()))];
-        Op::Update { entity: self.entity.clone(), id: self.id.clone(), set, if_version: None }
+        Op::Update {
+            entity: self.entity.clone(),
+            id: self.id.clone(),
+            set,
+            omitted: Vec::new(),
+            if_version: None,
+        }
     }
 }
 
@@ -230,6 +236,7 @@ impl SqliteImport {
         let unit = Unit {
             ops: Vec::new(),
             actor: None,
+            asker: crate::rules::Asker::System,
             idempotency: Some(key),
             generation: self.generation,
             at: self.at,

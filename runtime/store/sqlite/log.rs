@@ -13,7 +13,7 @@ use super::tables::Catalog;
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
-use crate::store::{Change, ChangeOp, LogLimit};
+use crate::store::{Change, ChangeOp, Decoded, LogLimit};
 
 /// The short columns come first: a scan that counts or looks for a unit's end then never follows a long row into its
 /// overflow pages.
@@ -102,6 +102,8 @@ pub(super) fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change>
         changed: image(9)?,
         before: image(10)?,
         after: image(11)?,
+        rights: Vec::new(),
+        decoded: Decoded::default(),
     })
 }
 

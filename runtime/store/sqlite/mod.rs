@@ -49,11 +49,12 @@ use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::{Bound, StoreMetrics};
-use crate::schema::{Generation, Schema};
+use crate::rules::{Facts, Person};
+use crate::schema::{EntityName, Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing, StepKind};
 use crate::store::{
-    At, CommitBatch, CommitError, Count, Counted, ListPage, LogLimit, LogPage, Outcome, Past, Query, Scope,
-    Store, StoreError, Stored, Survey, Unit,
+    At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
+    Past, Query, Scope, Store, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -242,6 +243,22 @@ impl Store for SqliteStore {
         self.counted(self.reader.get(entity, id))
     }
 
+    fn find(&self, entity: &str, id: &RecordId, _who: &Who) -> Result<At<Option<Stored>>, StoreError> {
+        self.counted(self.reader.get(entity, id))
+    }
+
+    fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError> {
+        self.counted(self.reader.head()).map(|at| at.map(|()| Facts::unread(person.clone())))
+    }
+
+    fn rights_changed(&self, _person: &str, _entities: &[EntityName]) -> Result<Seq, StoreError> {
+        Ok(Seq::ZERO)
+    }
+
+    fn differ(&self, _differ: &Differ) -> Result<At<Difference>, StoreError> {
+        Err(StoreError::StaleGeneration)
+    }
+
     fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
         self.counted(self.reader.list(query))
     }
@@ -262,6 +279,7 @@ impl Store for SqliteStore {
         &self,
         entity: &str,
         id: &RecordId,
+        _who: &Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {

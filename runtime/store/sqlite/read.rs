@@ -18,7 +18,7 @@ use super::expansion;
 use super::images::stored;
 use super::listing::{self, Listing};
 use super::log;
-use super::rows::{Sql, column_value, read_column, read_record, signed, unsigned};
+use super::rows::{Sql, read_column, read_record, signed, unsigned};
 use super::tables::{Catalog, Table};
 use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
@@ -329,7 +329,7 @@ impl Rows {
 }
 
 fn listed(query: &Query, record: Record, stored: Stored, expanded: Vec<Option<Arc<Related>>>) -> Listed {
-    let sort_values = query.sort.iter().map(|(column, _)| column_value(&record, *column)).collect();
+    let sort_values = query.sort.iter().map(|(column, _)| record.value(*column)).collect();
     Listed { sort_values, stored, id: record.id, expanded }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn read_record(row: &Row<'_>, first: usize, entity: &Entity) -> rusql
     })
 }
 
-/// Reads the value of a column, in the form of `column_value`.
+/// Reads the value of a column, in the form of `Record::value`.
 pub(super) fn read_column(
     row: &Row<'_>,
     at: usize,
@@ -111,16 +111,4 @@ pub(super) fn read_value(row: &Row<'_>, at: usize, kind: &FieldKind) -> rusqlite
         | FieldKind::Uuid
         | FieldKind::Ref { .. } => Value::Text(raw.as_str()?.to_owned()),
     })
-}
-
-/// The value of a column of a record, as filters, sorts and cursors use it.
-pub(super) fn column_value(record: &Record, column: Column) -> Value {
-    let number = |number: u64| Value::Int(signed(number));
-    match column {
-        Column::Id => Value::Text(record.id.as_str().to_owned()),
-        Column::Version => number(record.version),
-        Column::CreatedAt => Value::Int(record.created_at.0),
-        Column::UpdatedAt => Value::Int(record.updated_at.0),
-        Column::Field(at) => record.values.get(at.0).cloned().unwrap_or(Value::Null),
-    }
 }

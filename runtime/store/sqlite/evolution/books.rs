@@ -183,6 +183,8 @@ pub(super) fn settle_generation(
             at: now,
             unit_last: true,
             generation,
+            rights: Vec::new(),
+            decoded: crate::store::Decoded::default(),
         };
         log::append(conn, &change)?;
         marker = Some(change);

@@ -75,7 +75,8 @@ impl StoredEntity {
             id: StoredEntity::id_word(entity.id_kind).to_owned(),
             fields: entity.fields.iter().map(|field| StoredField::of(schema, entity, field)).collect(),
             indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
-            access: [&access.read, &access.create, &access.update, &access.delete].map(Clone::clone),
+            access: [&access.read, &access.create, &access.update, &access.delete]
+                .map(|rule| rule.as_ref().map(|rule| rule.source.to_string())),
             history: entity.history.map(|history| match history {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),

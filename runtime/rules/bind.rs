@@ -1,0 +1,333 @@
+//! Binding: a rule and one person to a `Predicate` on the record alone (partial evaluation).
+//!
+//! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` where it stands.
+
+use super::condition::{Condition, Test};
+use super::evaluate::user_value;
+use super::person::{Facts, MOST_RELATED, Related};
+use super::predicate::{Operand, Predicate, compare, contains, member, size, starts};
+use super::truth::Truth;
+use crate::schema::{Column, Comparison, Entity, EntityName, Expr, FieldKind, Record, Term, UserTerm, Value};
+
+/// Tests of one predicate. SQLite binds at most 32,766 values in a statement.
+pub const MOST_TESTS: usize = 5_000;
+
+/// Why a rule cannot be used for a person. The text is for that person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BindError {
+    #[error("a rule asks for your records of {entity}, and more than {MOST_RELATED} belong to you")]
+    SetTooLarge { entity: EntityName },
+    #[error("a rule comes to more than {MOST_TESTS} conditions for you")]
+    TooManyTests,
+}
+
+/// The condition on a record of `entity` under which the rule grants. Proposals are asked of nobody here: a read rule knows none.
+pub fn bind(rule: &Expr, entity: &Entity, facts: &Facts) -> Result<Predicate, BindError> {
+    if facts.is_disabled() {
+        return Ok(Predicate::Constant(false));
+    }
+    let predicate = Binder { entity, facts, element: None }.bind(rule, Sense::Plain)?;
+    if predicate.tests() > MOST_TESTS { Err(BindError::TooManyTests) } else { Ok(predicate) }
+}
+
+/// Whether a condition is asked for or its negation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sense {
+    Plain,
+    Negated,
+}
+
+#[derive(Clone, Copy)]
+struct Binder<'a> {
+    entity: &'a Entity,
+    facts: &'a Facts,
+    element: Option<&'a Record>,
+}
+
+impl Binder<'_> {
+    fn bind(self, expr: &Expr, sense: Sense) -> Result<Predicate, BindError> {
+        Ok(match expr {
+            Expr::Constant(holds) => known(Truth::from(*holds), sense),
+            Expr::Not(inner) => self.bind(inner, sense.turned())?,
+            Expr::All(terms) => self.many(terms, sense, sense)?,
+            Expr::Any(terms) => self.many(terms, sense.turned(), sense)?,
+            Expr::Holds(term) => {
+                self.compare(self.operand(term), Comparison::Eq, Operand::Value(Value::Bool(true)), sense)
+            }
+            Expr::Compare(left, comparison, right) => {
+                self.compare(self.operand(left), *comparison, self.operand(right), sense)
+            }
+            Expr::IsNull(term) => self.is_null(term, sense),
+            Expr::OneOf(item, list) => {
+                let item = self.operand(item);
+                let equal =
+                    |other: &Term| Ok(self.compare(item.clone(), Comparison::Eq, self.operand(other), sense));
+                self.some(list.iter().map(equal), sense)?
+            }
+            Expr::Member(item, list) => self.member(self.operand(item), self.operand(list), sense),
+            Expr::Related(item, set) => {
+                let item = self.operand(item);
+                self.over(&set.entity, sense, |record| {
+                    let value = Operand::Value(record.value(set.column));
+                    Ok(self.compare(item.clone(), Comparison::Eq, value, sense))
+                })?
+            }
+            Expr::Exists(entity, condition) => self.over(entity, sense, |record| {
+                Binder { element: Some(record), ..self }.bind(condition, sense)
+            })?,
+            Expr::Starts(text, prefix) => self.part(Part::Start, text, prefix, sense),
+            Expr::Contains(text, part) => self.part(Part::Any, text, part, sense),
+            Expr::Named(_) => known(Truth::False, sense),
+        })
+    }
+
+    /// `joined`: how the terms are joined once the negation has been carried into them.
+    fn many(self, terms: &[Expr], joined: Sense, sense: Sense) -> Result<Predicate, BindError> {
+        let terms: Result<Vec<_>, _> = terms.iter().map(|term| self.bind(term, sense)).collect();
+        Ok(match joined {
+            Sense::Plain => Predicate::all(terms?, self.entity),
+            Sense::Negated => Predicate::any(terms?, self.entity),
+        })
+    }
+
+    /// Any of the terms, which carry the negation already.
+    fn some(
+        self,
+        terms: impl Iterator<Item = Result<Predicate, BindError>>,
+        sense: Sense,
+    ) -> Result<Predicate, BindError> {
+        let terms: Vec<Predicate> = terms.collect::<Result<_, _>>()?;
+        Ok(match sense {
+            Sense::Plain => Predicate::any(terms, self.entity),
+            Sense::Negated => Predicate::all(terms, self.entity),
+        })
+    }
+
+    fn over(
+        self,
+        entity: &EntityName,
+        sense: Sense,
+        term: impl FnMut(&Record) -> Result<Predicate, BindError>,
+    ) -> Result<Predicate, BindError> {
+        match self.facts.related(entity) {
+            _ if self.facts.is_nobody() => Ok(known(Truth::Unknown, sense)),
+            Related::TooMany => Err(BindError::SetTooLarge { entity: entity.clone() }),
+            Related::Records(records) => self.some(records.iter().map(term), sense),
+        }
+    }
+
+    fn is_null(self, term: &Term, sense: Sense) -> Predicate {
+        if *term == Term::User(UserTerm::Itself) {
+            return known(Truth::from(self.facts.is_nobody()), sense);
+        }
+        let wanted = sense == Sense::Plain;
+        match self.operand(term) {
+            Operand::Column(Column::Field(field)) => {
+                Predicate::Test(Condition::new(Column::Field(field), Test::Null(wanted)))
+            }
+            // Every record has them.
+            Operand::Column(_) => known(Truth::False, sense),
+            Operand::Value(value) => known(Truth::from(value.is_null()), sense),
+            // The schema's checker refuses to ask whether a number of things is null.
+            Operand::Size(_) => Predicate::Constant(false),
+        }
+    }
+
+    fn compare(self, left: Operand, comparison: Comparison, right: Operand, sense: Sense) -> Predicate {
+        let comparison = if sense == Sense::Plain { comparison } else { comparison.negated() };
+        match (left, right) {
+            (Operand::Value(left), Operand::Value(right)) => {
+                Predicate::Constant(compare(&left, comparison, &right).grants())
+            }
+            (Operand::Value(left), right) => {
+                self.compare(right, comparison.turned(), Operand::Value(left), Sense::Plain)
+            }
+            (left, Operand::Value(value)) => self.test(left, comparison, value),
+            (left, right)
+                if self.nature(&left) != self.nature(&right) || self.nature(&left) == Nature::Json =>
+            {
+                Predicate::Constant(false)
+            }
+            (left, right) => Predicate::Compare(left, comparison, right),
+        }
+    }
+
+    fn test(self, left: Operand, comparison: Comparison, value: Value) -> Predicate {
+        if nature_of_value(&value) != Some(self.nature(&left)) {
+            return Predicate::Constant(false);
+        }
+        let Operand::Column(column) = left else {
+            return Predicate::Compare(left, comparison, Operand::Value(value));
+        };
+        Predicate::Test(Condition::new(
+            column,
+            match comparison {
+                Comparison::Eq => Test::Eq(value),
+                Comparison::Ne => Test::Ne(value),
+                Comparison::Lt => Test::Lt(value),
+                Comparison::Lte => Test::Lte(value),
+                Comparison::Gt => Test::Gt(value),
+                Comparison::Gte => Test::Gte(value),
+            },
+        ))
+    }
+
+    fn member(self, item: Operand, list: Operand, sense: Sense) -> Predicate {
+        match (item, list) {
+            (Operand::Value(item), Operand::Value(list)) => known(member(&item, &list), sense),
+            (item, Operand::Value(list)) => self.member_of_known(&item, &list, sense),
+            (Operand::Value(item), Operand::Column(_)) if nature_of_value(&item).is_none() => {
+                Predicate::Constant(false)
+            }
+            (item @ Operand::Column(_), Operand::Column(_)) if self.nature(&item) == Nature::Json => {
+                Predicate::Constant(false)
+            }
+            (item, Operand::Column(column)) => turned(Predicate::Member(item, column), sense),
+            (_, Operand::Size(_)) => Predicate::Constant(false),
+        }
+    }
+
+    /// The list is known: its elements one by one. Those of another nature are not equal, which is no doubt.
+    fn member_of_known(self, item: &Operand, list: &Value, sense: Sense) -> Predicate {
+        let Value::Json(json) = list else { return Predicate::Constant(false) };
+        let Ok(serde_json::Value::Array(elements)) = serde_json::from_str(json) else {
+            return Predicate::Constant(false);
+        };
+        let nature = self.nature(item);
+        let values = elements.iter().map(super::predicate::value_of_json);
+        let values = values.filter(|value| nature_of_value(value) == Some(nature));
+        let terms: Vec<Predicate> = values
+            .map(|value| self.compare(item.clone(), Comparison::Eq, Operand::Value(value), sense))
+            .collect();
+        match (sense, item) {
+            (Sense::Plain, _) => Predicate::any(terms, self.entity),
+            // Without an item there is nothing to be outside of the list.
+            (Sense::Negated, Operand::Column(Column::Field(field))) => {
+                let there = Predicate::Test(Condition::new(Column::Field(*field), Test::Null(false)));
+                Predicate::all(terms.into_iter().chain([there]).collect(), self.entity)
+            }
+            (Sense::Negated, Operand::Size(column)) => {
+                let counted = Predicate::Compare(
+                    Operand::Size(*column),
+                    Comparison::Gte,
+                    Operand::Value(Value::Int(0)),
+                );
+                Predicate::all(terms.into_iter().chain([counted]).collect(), self.entity)
+            }
+            (Sense::Negated, Operand::Column(_) | Operand::Value(_)) => Predicate::all(terms, self.entity),
+        }
+    }
+
+    fn part(self, part: Part, text: &Term, other: &Term, sense: Sense) -> Predicate {
+        match (self.operand(text), self.operand(other)) {
+            (Operand::Value(text), Operand::Value(other)) => known(part.of(&text, &other), sense),
+            (Operand::Column(column), Operand::Value(Value::Text(other)))
+                if self.nature(&Operand::Column(column)) == Nature::Text =>
+            {
+                let test = match part {
+                    Part::Start => Test::Starts(other),
+                    Part::Any => Test::Contains(other),
+                };
+                turned(Predicate::Test(Condition::new(column, test)), sense)
+            }
+            (text, other) if self.nature(&text) == Nature::Text && self.nature(&other) == Nature::Text => {
+                let leaf = match part {
+                    Part::Start => Predicate::Starts(text, other),
+                    Part::Any => Predicate::Contains(text, other),
+                };
+                turned(leaf, sense)
+            }
+            _ => Predicate::Constant(false),
+        }
+    }
+
+    fn operand(self, term: &Term) -> Operand {
+        match term {
+            Term::Record(column) => Operand::Column(*column),
+            Term::Value(value) => Operand::Value(value.clone()),
+            Term::User(user) => Operand::Value(user_value(self.facts, user).into_owned()),
+            Term::Element(column) => {
+                Operand::Value(self.element.map_or(Value::Null, |record| record.value(*column)))
+            }
+            // Only an update has one, and an update is evaluated, not bound.
+            Term::Change(_) => Operand::Value(Value::Null),
+            Term::Size(inner) => match self.operand(inner) {
+                Operand::Column(column) => Operand::Size(column),
+                Operand::Value(value) => Operand::Value(size(&value)),
+                Operand::Size(_) => Operand::Value(Value::Null),
+            },
+        }
+    }
+
+    fn nature(self, operand: &Operand) -> Nature {
+        match operand {
+            Operand::Value(value) => nature_of_value(value).unwrap_or(Nature::Json),
+            Operand::Size(_) => Nature::Number,
+            Operand::Column(Column::Id) => Nature::Text,
+            Operand::Column(Column::Version | Column::CreatedAt | Column::UpdatedAt) => Nature::Number,
+            Operand::Column(Column::Field(field)) => match self.entity.at(*field).kind {
+                FieldKind::Int { .. } | FieldKind::Float { .. } => Nature::Number,
+                FieldKind::Bool => Nature::Bool,
+                FieldKind::Json => Nature::Json,
+                FieldKind::Text { .. }
+                | FieldKind::Enum { .. }
+                | FieldKind::Date
+                | FieldKind::Datetime
+                | FieldKind::Uuid
+                | FieldKind::Ref { .. } => Nature::Text,
+            },
+        }
+    }
+}
+
+impl Sense {
+    fn turned(self) -> Sense {
+        match self {
+            Sense::Plain => Sense::Negated,
+            Sense::Negated => Sense::Plain,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Start,
+    Any,
+}
+
+impl Part {
+    fn of(self, text: &Value, other: &Value) -> Truth {
+        match self {
+            Part::Start => starts(text, other),
+            Part::Any => contains(text, other),
+        }
+    }
+}
+
+/// What can be compared with each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    Text,
+    Number,
+    Bool,
+    Json,
+}
+
+/// `None` for what is equal to nothing.
+fn nature_of_value(value: &Value) -> Option<Nature> {
+    match value {
+        Value::Text(_) => Some(Nature::Text),
+        Value::Int(_) | Value::Float(_) => Some(Nature::Number),
+        Value::Bool(_) => Some(Nature::Bool),
+        Value::Null | Value::Json(_) => None,
+    }
+}
+
+fn known(truth: Truth, sense: Sense) -> Predicate {
+    let truth = if sense == Sense::Plain { truth } else { !truth };
+    Predicate::Constant(truth.grants())
+}
+
+fn turned(leaf: Predicate, sense: Sense) -> Predicate {
+    if sense == Sense::Plain { leaf } else { Predicate::Not(Box::new(leaf)) }
+}

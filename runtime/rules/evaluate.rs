@@ -1,0 +1,172 @@
+//! A rule on one record, as it is: what a write is judged by, and what `tidewire rules why` prints. The definition of what rules
+//! mean, to which predicates and SQL are held.
+
+use std::borrow::Cow;
+
+use super::person::{Facts, Related};
+use super::predicate::{compare, contains, member, size, starts, value_of_json};
+use super::truth::Truth;
+use crate::schema::{Column, Comparison, Expr, FieldIndex, Record, Term, UserTerm, Value};
+
+/// What a rule is evaluated on.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub facts: &'a Facts,
+    /// What bare names mean: the stored record; in a create the proposed one.
+    pub record: &'a Record,
+    /// In an update.
+    pub proposal: Option<Proposal<'a>>,
+}
+
+/// What an update asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    /// All values after the write, lookups included.
+    pub values: &'a [Value],
+    /// The fields that the request names.
+    pub named: &'a [FieldIndex],
+}
+
+/// Whether the rule holds. For a disabled person nothing does.
+pub fn evaluate(rule: &Expr, subject: Subject<'_>) -> Truth {
+    if subject.facts.is_disabled() {
+        return Truth::False;
+    }
+    Scope { subject, element: None }.truth(rule)
+}
+
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    subject: Subject<'a>,
+    /// The record that `exists` looks at.
+    element: Option<&'a Record>,
+}
+
+impl<'a> Scope<'a> {
+    fn truth(self, expr: &Expr) -> Truth {
+        match expr {
+            Expr::Constant(holds) => Truth::from(*holds),
+            Expr::Not(inner) => !self.truth(inner),
+            Expr::All(terms) => self.all(terms),
+            Expr::Any(terms) => self.any(terms),
+            Expr::Holds(term) => compare(&self.value(term), Comparison::Eq, &Value::Bool(true)),
+            Expr::Compare(left, comparison, right) => {
+                compare(&self.value(left), *comparison, &self.value(right))
+            }
+            Expr::IsNull(term) => Truth::from(self.is_null(term)),
+            Expr::OneOf(item, list) => {
+                let item = self.value(item);
+                let equal = |other: &Term| compare(&item, Comparison::Eq, &self.value(other));
+                list.iter().map(equal).fold(Truth::False, Truth::or)
+            }
+            Expr::Member(item, list) => member(&self.value(item), &self.value(list)),
+            Expr::Related(item, set) => {
+                let item = self.value(item);
+                self.related(&set.entity, |record| compare(&item, Comparison::Eq, &record.value(set.column)))
+            }
+            Expr::Exists(entity, condition) => {
+                self.related(entity, |record| Scope { element: Some(record), ..self }.truth(condition))
+            }
+            Expr::Starts(text, prefix) => starts(&self.value(text), &self.value(prefix)),
+            Expr::Contains(text, part) => contains(&self.value(text), &self.value(part)),
+            Expr::Named(field) => {
+                Truth::from(self.subject.proposal.is_some_and(|change| change.named.contains(field)))
+            }
+        }
+    }
+
+    /// Stops at the first that is false.
+    fn all(self, terms: &[Expr]) -> Truth {
+        let mut all = Truth::True;
+        for term in terms {
+            all = all.and(self.truth(term));
+            if all == Truth::False {
+                break;
+            }
+        }
+        all
+    }
+
+    /// Stops at the first that is true.
+    fn any(self, terms: &[Expr]) -> Truth {
+        let mut any = Truth::False;
+        for term in terms {
+            any = any.or(self.truth(term));
+            if any == Truth::True {
+                break;
+            }
+        }
+        any
+    }
+
+    /// Whether any of the person's records meets the test. A missing person has no sets: that is unknown, and so is a set that is
+    /// too large to be read.
+    fn related(self, entity: &str, test: impl FnMut(&Record) -> Truth) -> Truth {
+        match self.subject.facts.related(entity) {
+            _ if self.subject.facts.is_nobody() => Truth::Unknown,
+            Related::TooMany => Truth::Unknown,
+            Related::Records(records) => records.iter().map(test).fold(Truth::False, Truth::or),
+        }
+    }
+
+    fn is_null(self, term: &Term) -> bool {
+        match term {
+            Term::User(UserTerm::Itself) => self.subject.facts.is_nobody(),
+            Term::Record(_)
+            | Term::Change(_)
+            | Term::Element(_)
+            | Term::Value(_)
+            | Term::Size(_)
+            | Term::User(_) => self.value(term).is_null(),
+        }
+    }
+
+    /// Null where there is none.
+    fn value(self, term: &Term) -> Cow<'a, Value>
+    where
+        Self: 'a,
+    {
+        let Subject { facts, record, proposal } = self.subject;
+        match term {
+            Term::Record(column) => column_of(Some(record), *column),
+            Term::Element(column) => column_of(self.element, *column),
+            Term::Change(field) => field_of(proposal.map(|change| change.values), *field),
+            Term::Value(value) => Cow::Owned(value.clone()),
+            Term::Size(inner) => Cow::Owned(size(&self.value(inner))),
+            Term::User(user) => user_value(facts, user),
+        }
+    }
+}
+
+fn column_of(record: Option<&Record>, column: Column) -> Cow<'_, Value> {
+    match (record, column) {
+        (Some(record), Column::Field(field)) => field_of(Some(&record.values), field),
+        (Some(record), column) => Cow::Owned(record.value(column)),
+        (None, _) => Cow::Owned(Value::Null),
+    }
+}
+
+fn field_of(values: Option<&[Value]>, field: FieldIndex) -> Cow<'_, Value> {
+    values.and_then(|values| values.get(field.0)).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
+}
+
+/// Null where the person has none. `Itself` is no value: it is only asked whether there is one.
+pub(super) fn user_value<'a>(facts: &'a Facts, term: &UserTerm) -> Cow<'a, Value> {
+    match term {
+        UserTerm::Itself => Cow::Owned(Value::Null),
+        UserTerm::Id => Cow::Borrowed(facts.id()),
+        UserTerm::Role => Cow::Borrowed(facts.role()),
+        UserTerm::Field(field) => field_of(facts.record().map(|record| &record.values[..]), *field),
+        UserTerm::Claim(path) => {
+            let (first, rest) = match path.split_first() {
+                Some(split) => split,
+                None => return Cow::Owned(Value::Null),
+            };
+            let mut found = facts.person.claims.get(&**first);
+            for name in rest {
+                found = found.and_then(|json| json.get(&**name));
+            }
+            Cow::Owned(found.map_or(Value::Null, value_of_json))
+        }
+    }
+}

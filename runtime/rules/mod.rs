@@ -1,0 +1,24 @@
+//! Who may see and do what. A rule of the schema is evaluated on one record, or bound to one person: what remains is a
+//! `Predicate` on the record alone, the form that lists, snapshots, replays and live events share. A filter of a client is one too.
+//!
+//! Knows no database, no wire and no HTTP: facts about a person come in from whoever read them.
+
+mod anchor;
+mod bind;
+mod condition;
+mod evaluate;
+mod person;
+mod predicate;
+mod sight;
+mod truth;
+mod uses;
+
+pub use anchor::{Anchor, Key, anchor};
+pub use bind::{BindError, MOST_TESTS, bind};
+pub use condition::{Condition, Test};
+pub use evaluate::{Proposal, Subject, evaluate};
+pub use person::{Asker, Facts, MOST_RELATED, Person, Related};
+pub use predicate::{Operand, Predicate};
+pub use sight::{Mask, Sight, Verdict, is_closed};
+pub use truth::Truth;
+pub use uses::{Needs, Rights, RightsEntity};

@@ -1,0 +1,193 @@
+//! `Sight`: what one person sees of one entity, through one filter: which records, and which of their fields.
+//!
+//! Lists, snapshots, replays, rebinds and live events ask the same value.
+
+use std::sync::Arc;
+
+use super::bind::{BindError, bind};
+use super::condition::Condition;
+use super::person::Facts;
+use super::predicate::Predicate;
+use super::uses::Needs;
+use crate::schema::{Column, Entity, EntityName, Expr, FieldIndex, Generation, Operation, Record};
+
+/// See the module's text. Two are equal when they show the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    pub entity: Arc<Entity>,
+    pub generation: Generation,
+    /// The read rule.
+    pub rule: Predicate,
+    /// What the client asked for, and the rules of the fields that it asked with. Kept apart from the rule: a record that leaves
+    /// the filter alone is still readable.
+    pub filter: Predicate,
+    /// Fields that are not shown with every record, and the records with which they are.
+    pub fields: Vec<(FieldIndex, Predicate)>,
+    /// Entities whose records decided what is seen: as long as the person's records there stay, so does the sight. Empty for nobody.
+    pub uses: Arc<[EntityName]>,
+    /// Both the rule and the filter.
+    seen: Predicate,
+}
+
+/// The fields of one record that are not shown; none of them for most records.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Mask(Vec<FieldIndex>);
+
+/// What a change is for whoever has this sight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Nothing,
+    /// The record is new.
+    Created,
+    /// It was there and came into sight.
+    Entered,
+    Updated,
+    /// It left the filter and is still readable.
+    Left,
+    /// It is readable no more.
+    Lost,
+    /// It is gone.
+    Deleted,
+}
+
+impl Sight {
+    /// What the person sees of the entity, without a filter.
+    pub fn bind(entity: &Arc<Entity>, generation: Generation, facts: &Facts) -> Result<Sight, BindError> {
+        let rule = bind(entity.access.rule(Operation::Read), entity, facts)?;
+        let mut fields = Vec::new();
+        for (at, field) in entity.fields.iter().enumerate() {
+            if let Some(read) = &field.read {
+                let shown = bind(&read.meaning, entity, facts)?;
+                if !shown.is_true() {
+                    fields.push((FieldIndex(at), shown));
+                }
+            }
+        }
+        let uses = if facts.is_nobody() { Arc::default() } else { Needs::of_read(entity).entities() };
+        let (filter, seen) = (Predicate::Constant(true), rule.clone());
+        Ok(Sight { entity: entity.clone(), generation, rule, filter, fields, uses, seen })
+    }
+
+    /// The sight of whoever owns the data: everything.
+    pub fn everything(entity: &Arc<Entity>, generation: Generation) -> Sight {
+        let all = Predicate::Constant(true);
+        let (rule, filter, seen) = (all.clone(), all.clone(), all);
+        Sight {
+            entity: entity.clone(),
+            generation,
+            rule,
+            filter,
+            fields: Vec::new(),
+            uses: Arc::default(),
+            seen,
+        }
+    }
+
+    /// Through a filter. A condition on a field that is not shown with every record asks in addition that it is shown, or the
+    /// answer would tell of the value.
+    #[must_use]
+    pub fn through(self, conditions: Vec<Condition>) -> Sight {
+        let shown: Vec<Predicate> =
+            conditions.iter().filter_map(|condition| self.shown(condition.column)).cloned().collect();
+        let asked = Predicate::of_filter(conditions, &self.entity);
+        let filter = Predicate::all(shown.into_iter().chain([asked, self.filter]).collect(), &self.entity);
+        let seen = Predicate::all(vec![self.rule.clone(), filter.clone()], &self.entity);
+        Sight { filter, seen, ..self }
+    }
+
+    /// The records with which a column is shown; `None` if it always is.
+    pub fn shown(&self, column: Column) -> Option<&Predicate> {
+        let Column::Field(field) = column else { return None };
+        self.fields.iter().find(|(other, _)| *other == field).map(|(_, shown)| shown)
+    }
+
+    /// Rule and filter in one.
+    pub fn predicate(&self) -> &Predicate {
+        &self.seen
+    }
+
+    pub fn sees(&self, record: &Record) -> bool {
+        self.seen.matches(record)
+    }
+
+    /// The fields of this record that are not shown.
+    pub fn mask(&self, record: &Record) -> Mask {
+        let hidden = self.fields.iter().filter(|(_, shown)| !shown.matches(record));
+        Mask(hidden.map(|(field, _)| *field).collect())
+    }
+
+    pub fn judge(&self, old: Option<&Record>, new: Option<&Record>) -> Verdict {
+        let (before, after) = (old.is_some_and(|old| self.sees(old)), new.filter(|new| self.sees(new)));
+        match (before, after) {
+            (false, None) => Verdict::Nothing,
+            (false, Some(_)) if old.is_none() => Verdict::Created,
+            (false, Some(_)) => Verdict::Entered,
+            (true, Some(_)) => Verdict::Updated,
+            (true, None) => match new {
+                None => Verdict::Deleted,
+                Some(new) if self.rule.matches(new) => Verdict::Left,
+                Some(_) => Verdict::Lost,
+            },
+        }
+    }
+
+    /// Everything that decides what is seen, as text: equal exactly for equal sights of one entity and generation.
+    pub fn text(&self) -> (String, String) {
+        let predicate = format!("{}\n{}", self.rule.text(&self.entity), self.filter.text(&self.entity));
+        let fields = self
+            .fields
+            .iter()
+            .map(|(field, shown)| format!("{}: {}\n", self.entity.at(*field).name, shown.text(&self.entity)));
+        (predicate, fields.collect())
+    }
+}
+
+impl Mask {
+    pub fn hides_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn hidden(&self) -> &[FieldIndex] {
+        &self.0
+    }
+}
+
+/// Whether the entity is as if absent for this person (SEMANTICS R6): its read rule is false whatever records there are and
+/// whatever belongs to the person.
+pub fn is_closed(entity: &Entity, facts: &Facts) -> bool {
+    let rule = entity.access.rule(Operation::Read);
+    facts.is_disabled() || could_hold(rule, true, entity, facts) == Some(false)
+}
+
+/// What the rule comes to (`wanted`) without its record and the person's sets; `None` if it depends on them.
+fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, facts: &Facts) -> Option<bool> {
+    let all = |terms: &[Expr]| {
+        let each = terms.iter().map(|term| could_hold(term, wanted, entity, facts));
+        each.fold(Some(true), |all, one| match (all, one) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        })
+    };
+    let any = |terms: &[Expr]| {
+        let each = terms.iter().map(|term| could_hold(term, wanted, entity, facts));
+        each.fold(Some(false), |any, one| match (any, one) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        })
+    };
+    match (rule, wanted) {
+        (Expr::Not(inner), _) => could_hold(inner, !wanted, entity, facts),
+        (Expr::All(terms), true) | (Expr::Any(terms), false) => all(terms),
+        (Expr::Any(terms), true) | (Expr::All(terms), false) => any(terms),
+        (Expr::Related(..) | Expr::Exists(..), _) if !facts.is_nobody() => None,
+        (leaf, _) => {
+            let leaf = if wanted { leaf.clone() } else { Expr::Not(Box::new(leaf.clone())) };
+            match bind(&leaf, entity, facts) {
+                Ok(Predicate::Constant(holds)) => Some(holds),
+                Ok(_) | Err(_) => None,
+            }
+        }
+    }
+}

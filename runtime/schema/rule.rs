@@ -1,0 +1,132 @@
+//! `Rule`: an access rule, checked: names resolved, types fitting. A tree of conditions over one record, the person who asks,
+//! and in an update the proposed change.
+//!
+//! Knows what a rule says and nothing of what it answers: `rules` evaluates it and binds it to a person.
+
+use std::sync::Arc;
+
+use super::model::{Column, EntityName, FieldIndex};
+use super::value::Value;
+
+/// A rule of a schema file. Two rules are equal when their sources are.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// As the file has it: CEL.
+    pub source: Arc<str>,
+    pub meaning: Expr,
+}
+
+impl PartialEq for Rule {
+    fn eq(&self, other: &Rule) -> bool {
+        self.source == other.source
+    }
+}
+
+/// A condition. Logic is three-valued (SEMANTICS R7): a missing value and a type that does not fit are unknown, unknown
+/// survives `!`, and in the end denies.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    Constant(bool),
+    Not(Box<Expr>),
+    /// `&&`; of no terms it is true.
+    All(Vec<Expr>),
+    /// `||`; of no terms it is false.
+    Any(Vec<Expr>),
+    /// A bool by itself.
+    Holds(Term),
+    /// Both of one nature; only texts and numbers have an order.
+    Compare(Term, Comparison, Term),
+    /// `term == null`; never unknown. `Not` of it is `term != null` and `has(term)`.
+    IsNull(Term),
+    /// `item in [a, b]`.
+    OneOf(Term, Vec<Term>),
+    /// `item in list`, the list a json field or a claim: whether one of its elements equals the item. Unknown if it is no list.
+    Member(Term, Term),
+    /// `item in user.memberships.project`.
+    Related(Term, RelatedSet),
+    /// `user.memberships.exists(m, …)`: some record of the entity that belongs to the person meets the condition.
+    Exists(EntityName, Box<Expr>),
+    /// `text.startsWith(prefix)`.
+    Starts(Term, Term),
+    /// `text.contains(part)`.
+    Contains(Term, Term),
+    /// `has(change.field)`: the request names the field. Never unknown.
+    Named(FieldIndex),
+}
+
+/// The values of one column over the records of an entity that belong to the person: those whose `Entity::identity` refers
+/// to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelatedSet {
+    pub entity: EntityName,
+    pub column: Column,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Comparison {
+    Eq,
+    Ne,
+    Lt,
+    Lte,
+    Gt,
+    Gte,
+}
+
+/// What has a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Term {
+    /// A bare name: the stored record; in a create the proposed one.
+    Record(Column),
+    /// `change.field`: the value after the write.
+    Change(FieldIndex),
+    /// `m.field` of the record that `exists` looks at.
+    Element(Column),
+    User(UserTerm),
+    /// A literal in the stored form of what it is compared with: dates, times and ids are canonical texts; a time that is compared
+    /// with `created_at` or `updated_at` is milliseconds. Never null.
+    Value(Value),
+    /// Characters of a text, elements of a json list; of anything else unknown.
+    Size(Box<Term>),
+}
+
+/// What a rule may ask of the person who asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UserTerm {
+    /// `user` itself, which is null or not.
+    Itself,
+    Id,
+    /// That of the credentials, or else of the `User` record.
+    Role,
+    /// Another field of the `User` record.
+    Field(FieldIndex),
+    /// `user.claims.a.b`.
+    Claim(Vec<Arc<str>>),
+}
+
+impl Comparison {
+    /// That which holds exactly where this one does not, of two values that can be compared.
+    #[must_use]
+    pub fn negated(self) -> Comparison {
+        match self {
+            Comparison::Eq => Comparison::Ne,
+            Comparison::Ne => Comparison::Eq,
+            Comparison::Lt => Comparison::Gte,
+            Comparison::Lte => Comparison::Gt,
+            Comparison::Gt => Comparison::Lte,
+            Comparison::Gte => Comparison::Lt,
+        }
+    }
+
+    /// The same with its sides exchanged.
+    #[must_use]
+    pub fn turned(self) -> Comparison {
+        match self {
+            Comparison::Eq => Comparison::Eq,
+            Comparison::Ne => Comparison::Ne,
+            Comparison::Lt => Comparison::Gt,
+            Comparison::Lte => Comparison::Gte,
+            Comparison::Gt => Comparison::Lt,
+            Comparison::Gte => Comparison::Lte,
+        }
+    }
+}
