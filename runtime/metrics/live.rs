@@ -33,6 +33,8 @@ pub enum CatchUp {
     Lag,
     /// A poll, for each of its channels.
     Poll,
+    /// A change of rights, told by a difference.
+    Rights,
 }
 
 /// What is read when somebody asks.
@@ -66,11 +68,13 @@ pub struct LiveMetrics {
     pub lags: Counter,
     pub voided: Counter,
     pub opened: Counter,
+    /// Subscriptions that were ended because a rule or a query of them cannot be served any more.
+    pub suspended: Counter,
     catching_up: Gauge,
     subscriptions: Gauge,
     polls: Gauge,
     polled: Counter,
-    catch_ups: [Counter; 3],
+    catch_ups: [Counter; 4],
     resyncs: Family<Labels, Counter>,
     snapshots: Family<Labels, Counter>,
     read: Gauges,
@@ -131,6 +135,11 @@ impl LiveMetrics {
             lags: counter(r, "tidewire_outbox_lags", "Outboxes emptied because their connection fell behind"),
             voided: counter(r, "tidewire_attachments_voided", "Subscriptions set back to the log by a lag"),
             opened,
+            suspended: counter(
+                r,
+                "tidewire_subscriptions_suspended",
+                "Subscriptions ended because their rule or query cannot be served any more",
+            ),
             catching_up: gauge(
                 r,
                 "tidewire_catching_up_connections",
@@ -139,7 +148,7 @@ impl LiveMetrics {
             subscriptions: gauge(r, "tidewire_subscriptions", "Subscriptions of all sockets"),
             polls,
             polled,
-            catch_ups: of_words(&catch_ups, "cause", ["resume", "lag", "poll"]),
+            catch_ups: of_words(&catch_ups, "cause", ["resume", "lag", "poll", "rights"]),
             resyncs,
             snapshots,
             read: Gauges::new(sockets, r),
