@@ -1,10 +1,12 @@
 //! A `Query` or a `Count` as SQL. Names come from the schema and are quoted, values are bound, so one shape of a query is
 //! one text, which the connections keep prepared.
 //!
-//! Knows nothing of connections.
+//! Knows nothing of connections, and of who asks no more than what they ask for in the end: rule and filter in one.
 
-use super::breadth;
+use super::breadth::{self, Asked};
+use super::predicate::{Writing, name};
 use super::tables::Table;
+use crate::rules::Predicate;
 use crate::schema::Value;
 use crate::store::{Column, Condition, Count, Direction, MOST_GROUPS, Query, StoreError, Test};
 
@@ -20,14 +22,23 @@ type Order = Vec<(Column, Direction)>;
 
 /// The statements of a list. Each yields `Table::columns`, or where rows must be sorted first the id alone, and takes the limit as its last value, which the caller adds:
 /// one row more than the statements before left of the query's, which tells whether any follow. All rows of one come before all rows of the next.
-pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<Listing>, StoreError> {
+pub(super) fn list(
+    table: &Table,
+    query: &Query,
+    asked: &Asked<'_>,
+    scan_rows: u64,
+) -> Result<Vec<Listing>, StoreError> {
+    if asked.predicate.is_false() {
+        return Ok(Vec::new());
+    }
     let order = order(query);
-    let columns = if breadth::in_order(&table.entity, query) { &table.columns } else { r#""id""# };
+    let columns = if breadth::in_order(&table.entity, query, asked) { &table.columns } else { r#""id""# };
     stretches(query, &order)?
         .into_iter()
         .map(|stretch| {
             let mut listing = Listing::start(table, columns, &query.search, scan_rows)?;
-            for condition in query.filter.iter().chain(&stretch.conditions) {
+            listing.predicate(table, asked.predicate)?;
+            for condition in &stretch.conditions {
                 listing.condition(table, condition)?;
             }
             listing.order(table, &order[stretch.fixed..])?;
@@ -38,13 +49,16 @@ pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<L
 }
 
 /// One row with the number of records; with a group one row for each value and its number, and at most one row too many.
-pub(super) fn count(table: &Table, count: &Count, scan_rows: u64) -> Result<Listing, StoreError> {
+pub(super) fn count(
+    table: &Table,
+    count: &Count,
+    asked: &Asked<'_>,
+    scan_rows: u64,
+) -> Result<Listing, StoreError> {
     let group = count.group.map(|column| name(table, column)).transpose()?;
     let columns = group.as_ref().map_or_else(|| "count(*)".to_owned(), |group| format!("{group}, count(*)"));
     let mut listing = Listing::start(table, &columns, &count.search, scan_rows)?;
-    for condition in &count.filter {
-        listing.condition(table, condition)?;
-    }
+    listing.predicate(table, asked.predicate)?;
     if let Some(group) = group {
         listing.sql += &format!(" GROUP BY {group} ORDER BY 2 DESC, 1 LIMIT {}", MOST_GROUPS + 1);
     }
@@ -111,11 +125,6 @@ fn behind(column: Column, direction: Direction, mark: &Value) -> Vec<Test> {
     }
 }
 
-fn name(table: &Table, column: Column) -> Result<String, StoreError> {
-    let unknown = || StoreError::Storage(format!("{} has no such column: {column:?}", table.entity.name));
-    table.column(column).ok_or_else(unknown)
-}
-
 impl Listing {
     /// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
     /// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
@@ -144,45 +153,24 @@ impl Listing {
         format!("?{}", self.values.len())
     }
 
-    fn condition(&mut self, table: &Table, condition: &Condition) -> Result<(), StoreError> {
-        let column = name(table, condition.column)?;
-        let term = match &condition.test {
-            Test::Eq(value) => self.compare(&column, "=", value),
-            Test::Ne(value) => self.compare(&column, "<>", value),
-            Test::Lt(value) => self.compare(&column, "<", value),
-            Test::Lte(value) => self.compare(&column, "<=", value),
-            Test::Gt(value) => self.compare(&column, ">", value),
-            Test::Gte(value) => self.compare(&column, ">=", value),
-            Test::In(values) => self.one_of(&column, values),
-            Test::Contains(text) => format!("instr({column}, {}) > 0", self.bind(Value::Text(text.clone()))),
-            Test::Starts(text) => self.starts(&column, text),
-            Test::Null(true) => format!("{column} IS NULL"),
-            Test::Null(false) => format!("{column} IS NOT NULL"),
+    /// The terms that must all hold stand side by side, each for the planner to choose.
+    fn predicate(&mut self, table: &Table, predicate: &Predicate) -> Result<(), StoreError> {
+        let terms = match predicate {
+            Predicate::Constant(true) => return Ok(()),
+            Predicate::All(terms) => terms.as_slice(),
+            other => std::slice::from_ref(other),
         };
-        self.sql += &format!(" AND {term}");
+        for term in terms {
+            let term = Writing { table, values: &mut self.values }.predicate(term)?;
+            self.sql += &format!(" AND {term}");
+        }
         Ok(())
     }
 
-    fn compare(&mut self, column: &str, operator: &str, value: &Value) -> String {
-        format!("{column} {operator} {}", self.bind(value.clone()))
-    }
-
-    /// Filled up to a power of two with its last value: few shapes, whatever the number of values.
-    fn one_of(&mut self, column: &str, values: &[Value]) -> String {
-        let Some(last) = values.last() else { return "0".to_owned() };
-        let wanted = values.len().next_power_of_two();
-        let filled = values.iter().chain(std::iter::repeat(last)).take(wanted);
-        let places: Vec<String> = filled.map(|value| self.bind(value.clone())).collect();
-        format!("{column} IN ({})", places.join(", "))
-    }
-
-    /// A range, which an index can serve. Texts are compared byte by byte, and that order is the order of code points.
-    fn starts(&mut self, column: &str, text: &str) -> String {
-        let from = self.compare(column, ">=", &Value::Text(text.to_owned()));
-        match successor(text) {
-            Some(end) => format!("{from} AND {}", self.compare(column, "<", &Value::Text(end))),
-            None => from,
-        }
+    fn condition(&mut self, table: &Table, condition: &Condition) -> Result<(), StoreError> {
+        let term = Writing { table, values: &mut self.values }.condition(condition)?;
+        self.sql += &format!(" AND {term}");
+        Ok(())
     }
 
     fn order(&mut self, table: &Table, order: &[(Column, Direction)]) -> Result<(), StoreError> {
@@ -198,25 +186,12 @@ impl Listing {
     }
 }
 
-/// The least text that is greater than every text that begins with `prefix`; `None` if there is none.
-fn successor(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        // There are no characters between the two; they are reserved for surrogates.
-        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
-        if let Some(next) = next {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
+    use crate::rules::Sight;
     use crate::schema::{Entity, Field, FieldIndex, FieldKind, Generation, Schema};
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
@@ -244,9 +219,16 @@ mod tests {
         (conn, catalog)
     }
 
+    /// As the owner of the data asks.
+    fn statements(catalog: &Catalog, query: &Query) -> Vec<Listing> {
+        let table = catalog.table("Task").unwrap();
+        let sight = Sight::everything(&table.entity, Generation(1)).through(query.filter.clone());
+        list(table, query, &Asked::of(&sight, &query.filter), 100).unwrap()
+    }
+
     /// How SQLite means to run each statement of a list.
     fn plans(conn: &Connection, catalog: &Catalog, query: &Query) -> Vec<String> {
-        let listings = list(catalog.table("Task").unwrap(), query, 100).unwrap();
+        let listings = statements(catalog, query);
         let plan = |mut listing: Listing| {
             listing.values.push(Value::Int(10));
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", listing.sql)).unwrap();
@@ -343,24 +325,9 @@ mod tests {
         ] {
             let plans = plans(&conn, &catalog, &query);
             let sorts = plans.iter().any(|plan| plan.contains("TEMP B-TREE"));
-            let listings = list(catalog.table("Task").unwrap(), &query, 100).unwrap();
+            let listings = statements(&catalog, &query);
             let whole = listings.iter().any(|listing| !listing.sql.starts_with("SELECT \"id\" FROM"));
             assert!(!(sorts && whole), "{query:?}: {plans:?}");
-        }
-    }
-
-    #[test]
-    fn what_follows_every_text_with_a_prefix() {
-        for (prefix, expected) in [
-            ("a", Some("b")),
-            ("az", Some("a{")),
-            ("a\u{10ffff}", Some("b")),
-            ("\u{d7ff}", Some("\u{e000}")),
-            ("\u{7f}", Some("\u{80}")),
-            ("\u{10ffff}\u{10ffff}", None),
-            ("", None),
-        ] {
-            assert_eq!(successor(prefix).as_deref(), expected, "{prefix:?}");
         }
     }
 
@@ -374,7 +341,7 @@ mod tests {
                 filter: vec![Condition::new(STATUS, Test::In(values))],
                 ..Query::all("Task", Generation(1), 10)
             };
-            list(table, &query, 100).unwrap().remove(0).sql
+            statements(&catalog, &query).remove(0).sql
         };
         assert_eq!(shape(&["a", "b", "' OR 1 --"]), shape(&["a", "b", "c", "d"]));
         assert!(!shape(&["' OR 1 --"]).contains("OR 1"));
