@@ -131,18 +131,18 @@ impl Listing {
     /// know how few records hold a word.
     fn start(table: &Table, columns: &str, search: &[String], scan_rows: u64) -> Result<Listing, StoreError> {
         let mut listing = Listing { sql: format!("SELECT {columns} FROM "), values: Vec::new() };
-        let rows = Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX));
+        let rows = listing.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));
+        let run = listing.bind(Value::Int(breadth::run()));
         if search.is_empty() {
-            let rows = listing.bind(rows);
-            listing.sql += &format!("{} WHERE scanned({rows})", table.name);
+            listing.sql += &format!("{} WHERE scanned({rows}, {run})", table.name);
             return Ok(listing);
         }
         let Some(found) = &table.search else {
             return Err(StoreError::Storage(format!("{} has no searched field", table.entity.name)));
         };
-        let (words, rows) = (listing.bind(Value::Text(found.expression(search))), listing.bind(rows));
+        let words = listing.bind(Value::Text(found.expression(search)));
         listing.sql += &format!(
-            r#"({} MATCH {words} AND scanned({rows})) CROSS JOIN {} WHERE "id" = "_record""#,
+            r#"({} MATCH {words} AND scanned({rows}, {run})) CROSS JOIN {} WHERE "id" = "_record""#,
             found.select, table.name
         );
         Ok(listing)
@@ -191,8 +191,9 @@ mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
-    use crate::rules::Sight;
-    use crate::schema::{Entity, Field, FieldIndex, FieldKind, Generation, Schema};
+    use crate::rules::{Facts, Sight};
+    use crate::schema::{Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation};
+    use crate::schema::{OnDelete, Rule, Schema, Term};
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
 
@@ -200,15 +201,28 @@ mod tests {
     const DUE: Column = Column::Field(FieldIndex(1));
     const RANK: Column = Column::Field(FieldIndex(2));
 
+    const OWNER: Column = Column::Field(FieldIndex(3));
+    const PROJECT: Column = Column::Field(FieldIndex(4));
+
     /// `tasks` with an index over status and due, and the catalog.
     fn database() -> (Connection, Catalog) {
+        database_under(Expr::Constant(true))
+    }
+
+    /// Read under this rule.
+    fn database_under(meaning: Expr) -> (Connection, Catalog) {
         let text = || FieldKind::Text { min: None, max: None, pattern: None };
+        let refers = |name, entity: &str| {
+            Field::new(name, FieldKind::Ref { entity: entity.into(), on_delete: OnDelete::Cascade })
+        };
         let rank = Field::new("rank", FieldKind::Int { min: None, max: None });
-        let fields = vec![Field::new("status", text()), Field::new("due", FieldKind::Date), rank];
-        let task = Entity {
+        let (status, due) = (Field::new("status", text()), Field::new("due", FieldKind::Date));
+        let fields = vec![status, due, rank, refers("owner", "User"), refers("project", "Project")];
+        let mut task = Entity {
             indexes: vec![vec![FieldIndex(0), FieldIndex(1)]],
             ..Entity::new("Task", "tasks", fields)
         };
+        task.access.read = Some(Rule { source: "".into(), meaning });
         let schema = Schema::new([task]);
         let conn = Connection::open_in_memory().unwrap();
         breadth::prepare(&conn).unwrap();
@@ -219,10 +233,11 @@ mod tests {
         (conn, catalog)
     }
 
-    /// As the owner of the data asks.
+    /// As anybody asks.
     fn statements(catalog: &Catalog, query: &Query) -> Vec<Listing> {
         let table = catalog.table("Task").unwrap();
-        let sight = Sight::everything(&table.entity, Generation(1)).through(query.filter.clone());
+        let sight = Sight::bind(&table.entity, Generation(1), &Facts::nobody()).unwrap();
+        let sight = sight.through(query.filter.clone());
         list(table, query, &Asked::of(&sight, &query.filter), 100).unwrap()
     }
 
@@ -286,6 +301,53 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_owners_and_members_are_found_by_the_indexes_of_their_references() {
+        let value = |text: &str| Term::Value(Value::Text(text.to_owned()));
+        let owned = || Expr::Compare(Term::Record(OWNER), Comparison::Eq, value("ada"));
+        let member = |count: usize| {
+            let projects = (0..count).map(|number| value(&format!("p{number:04}")));
+            Expr::OneOf(Term::Record(PROJECT), projects.collect())
+        };
+        let open = || Expr::Compare(Term::Record(STATUS), Comparison::Ne, value("gone"));
+        let all = || Query::all("Task", Generation(1), 10);
+        let after = || Some((vec![], crate::ids::RecordId::stored("a")));
+        let filtered = |test: Test| Query { filter: vec![Condition::new(RANK, test)], ..all() };
+        let by_owner = "SEARCH tasks USING INDEX tasks:owner (owner=?)";
+        let by_project = "tasks:project (project=?)";
+        let (or, sorted) = ("MULTI-INDEX OR; INDEX 1; ", "; USE TEMP B-TREE FOR ORDER BY");
+        let of_two = format!(
+            "{or}SEARCH tasks USING INDEX tasks:owner (owner=?); INDEX 2; SEARCH tasks USING INDEX {by_project}{sorted}"
+        );
+        for (rule, query, expected) in [
+            (owned(), all(), by_owner.to_owned()),
+            (owned(), Query { after: after(), ..all() }, by_owner.replace("=?)", "=? AND id>?)")),
+            (Expr::All(vec![owned(), open()]), all(), by_owner.to_owned()),
+            (owned(), filtered(Test::Gt(Value::Int(3))), by_owner.to_owned()),
+            (member(1), all(), format!("SEARCH tasks USING INDEX {by_project}")),
+            (member(3), all(), format!("SEARCH tasks USING COVERING INDEX {by_project}{sorted}")),
+            (member(1_000), all(), format!("SEARCH tasks USING COVERING INDEX {by_project}{sorted}")),
+            (Expr::Any(vec![member(3), owned()]), all(), of_two.clone()),
+            (Expr::Any(vec![member(1_000), owned()]), filtered(Test::Null(false)), of_two),
+        ] {
+            let (conn, catalog) = database_under(rule);
+            assert_eq!(plans(&conn, &catalog, &query), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_rule_of_a_thousand_alternatives_is_no_deeper_than_sqlite_allows() {
+        let is = |column, text: String| {
+            Expr::Compare(Term::Record(column), Comparison::Eq, Term::Value(Value::Text(text)))
+        };
+        let each = (0..1_000).map(|number| {
+            Expr::All(vec![is(PROJECT, format!("p{number}")), is(STATUS, format!("s{number}"))])
+        });
+        let (conn, catalog) = database_under(Expr::Any(each.collect()));
+        let plans = plans(&conn, &catalog, &Query::all("Task", Generation(1), 10));
+        assert!(plans[0].starts_with("MULTI-INDEX OR; INDEX 1; SEARCH tasks USING INDEX"), "{plans:?}");
+    }
+
+    #[test]
     fn a_prefix_is_a_range_of_the_index() {
         let (conn, catalog) = database();
         let filter = vec![Condition::new(STATUS, Test::Starts("op".to_owned()))];
@@ -334,7 +396,6 @@ mod tests {
     #[test]
     fn the_shape_depends_on_no_value() {
         let (_, catalog) = database();
-        let table = catalog.table("Task").unwrap();
         let shape = |texts: &[&str]| {
             let values = texts.iter().map(|text| Value::Text((*text).to_owned())).collect();
             let query = Query {
