@@ -12,9 +12,8 @@ use axum::{Json, Router};
 
 use super::AppState;
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::realtime::{PollFault, PollQuestion};
 use crate::rules::Person;
 use crate::store::StoreError;
