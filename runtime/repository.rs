@@ -40,7 +40,9 @@ pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use suggest::suggestion;
-pub use values::{Fault, value_of_text};
+pub use values::{Fault, value_of_json, value_of_text};
+
+pub(crate) use defaults::value_of as default_value;
 
 use error::Refusal;
 use validate::{Readonly, Validator};

@@ -10,6 +10,7 @@ mod counts;
 mod evolution;
 mod expansion;
 mod export;
+mod glance;
 mod group;
 mod history;
 mod idempotency;
@@ -35,6 +36,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::export::{ExportError, Exported, Sink, export};
+pub use self::glance::Glance;
 pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImport};
 pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
