@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, Place};
+use super::event::{Event, judge};
 use super::groups::{AttachmentId, ConnectionKey, Groups, Member};
 use super::outbox::{Item, Lag, Note, OnLag, Outbox};
 use super::ring::Ring;
@@ -19,8 +20,8 @@ use crate::metrics::Metrics;
 use crate::protocol::View;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
 use crate::protocol::wire::text_frame;
-use crate::schema::Generation;
-use crate::store::{CommitBatch, Scope};
+use crate::rules::Sight;
+use crate::store::{Change, CommitBatch, Scope};
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
 const COMMANDS: usize = 1024;
@@ -36,10 +37,21 @@ pub struct Attach {
     /// The channel's exact text.
     pub channel: Arc<str>,
     pub scope: Scope,
+    /// What the subscriber sees, under the schema generation that it was made for.
+    pub sight: Arc<Sight>,
+    /// The name of `sight`: equal views of one channel text are equal sights.
     pub view: View,
-    /// Schema generation under which scope and view were made.
-    pub generation: Generation,
+    /// Whose rights `sight` was made of; `None` for nobody, who has none that could change.
+    pub watch: Option<Watch>,
     pub from: From,
+}
+
+/// A person whose rights are watched for as long as the attachment lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    pub person: Arc<str>,
+    /// The sight knows of every change of the person's rights up to here.
+    pub bound_at: Seq,
 }
 
 /// Where an attachment starts.
@@ -55,8 +67,8 @@ pub enum From {
 #[derive(Debug)]
 enum Command {
     Attach(Box<Attach>),
-    Detach { connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str> },
-    Forget { connection: ConnectionKey, attachments: Vec<(AttachmentId, Arc<str>)> },
+    Detach { connection: ConnectionKey, attachment: AttachmentId },
+    Forget { connection: ConnectionKey },
     Pong(Box<PongCommand>),
 }
 
@@ -94,8 +106,8 @@ impl Channels {
         self.send(Command::Attach(Box::new(attach))).await;
     }
 
-    pub async fn detach(&self, connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str>) {
-        self.send(Command::Detach { connection, attachment, channel }).await;
+    pub async fn detach(&self, connection: ConnectionKey, attachment: AttachmentId) {
+        self.send(Command::Detach { connection, attachment }).await;
     }
 
     /// A `pong` with the fanned-out position, in the order of the outbox. `lag` as the session knows it.
@@ -104,8 +116,8 @@ impl Channels {
     }
 
     /// Detaches everything of a connection that is gone, without waiting: for those who are dropped in mid-air.
-    pub fn forget(&self, connection: ConnectionKey, attachments: Vec<(AttachmentId, Arc<str>)>) {
-        let command = Command::Forget { connection, attachments };
+    pub fn forget(&self, connection: ConnectionKey) {
+        let command = Command::Forget { connection };
         if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(command) {
             let commands = self.commands.clone();
             tokio::spawn(async move { commands.send(command).await });
@@ -191,21 +203,15 @@ impl ChannelManager {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Attach(attach) => self.attach(*attach),
-            Command::Detach { connection, attachment, channel } => {
-                self.groups.leave(&channel, (connection, attachment))
-            }
-            Command::Forget { connection, attachments } => {
-                for (attachment, channel) in attachments {
-                    self.groups.leave(&channel, (connection, attachment));
-                }
-            }
+            Command::Detach { connection, attachment } => self.groups.leave((connection, attachment)),
+            Command::Forget { connection } => self.groups.forget(connection),
             Command::Pong(pong) => self.pong(&pong),
         }
         self.tell_groups();
     }
 
     fn attach(&mut self, attach: Attach) {
-        if attach.generation < self.ring.generation() {
+        if attach.sight.generation < self.ring.generation() {
             // The connection is about to learn of the new schema, and starts anew.
             attach.outbox.void();
             return;
@@ -268,12 +274,17 @@ impl ChannelManager {
         unbroken: bool,
     ) -> Seq {
         let mut frames = Vec::new();
-        let missed: Vec<_> =
-            batch.changes.iter().filter(|change| change.seq > seq && attach.scope.contains(change)).collect();
-        for (nth, change) in missed.iter().enumerate() {
-            let more =
-                unbroken || missed.get(nth + 1).is_some_and(|next| same_unit(batch, change.seq, next.seq));
-            self.encoder.write_frame(change, &attach.channel, prev, more, &mut frames);
+        let missed: Vec<(&Change, Event)> = batch
+            .changes
+            .iter()
+            .filter(|change| change.seq > seq)
+            .filter_map(|change| Some((&**change, judge(change, &attach.scope, &attach.sight)?)))
+            .collect();
+        for (nth, (change, event)) in missed.iter().enumerate() {
+            let more = unbroken
+                || missed.get(nth + 1).is_some_and(|(next, _)| same_unit(batch, change.seq, next.seq));
+            let place = Place { channel: &attach.channel, prev, more };
+            self.encoder.write_frame(change, event, &attach.sight, place, &mut frames);
             prev = change.seq;
         }
         if !frames.is_empty() {
@@ -285,8 +296,7 @@ impl ChannelManager {
     }
 
     fn join(&mut self, attach: &Attach, lag: Lag, from: Seq) {
-        let member = Member { outbox: attach.outbox.clone(), lag, from };
-        self.groups.join(&attach.channel, &attach.scope, (attach.connection, attach.attachment), member);
+        self.groups.join(attach, Member { outbox: attach.outbox.clone(), lag, from });
     }
 
     fn pong(&mut self, pong: &PongCommand) {

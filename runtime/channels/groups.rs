@@ -1,7 +1,5 @@
-//! Groups: all subscriptions with the same channel text share one encoding and one `prev`. Pure: from a batch to the
-//! buffers of the groups that it concerns.
-//!
-//! Until rules are interpreted every predicate is the constant true, so the channel text alone is a group's key.
+//! Groups: all subscriptions with the same channel text and the same view share one encoding and one `prev`. Pure: from a
+//! batch to the buffers of the groups that it concerns.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::encode::Encoder;
+use super::channel_manager::Attach;
+use super::encode::{Encoder, Place};
+use super::event::{Event, judge};
 use super::outbox::{Appended, Item, Lag, Outbox};
 use crate::ids::{RecordId, Seq};
+use crate::protocol::View;
+use crate::rules::Sight;
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch, Scope};
 
@@ -37,28 +39,35 @@ pub struct Member {
 
 type MemberKey = (ConnectionKey, AttachmentId);
 
+/// Channel text and view.
+type GroupKey = (Arc<str>, View);
+
 #[derive(Debug)]
 struct Group {
-    channel: Arc<str>,
+    key: GroupKey,
     scope: Scope,
+    sight: Arc<Sight>,
     /// Seq of the group's previous event, or the position at which the group began.
     prev: Seq,
     members: IndexMap<MemberKey, Member>,
-    /// Places in the current batch of the changes that concern this group; empty between batches.
-    hits: Vec<usize>,
+    /// Places in the current batch of the changes that concern this group, and what they are for it; empty between
+    /// batches.
+    hits: Vec<(usize, Event)>,
 }
 
 #[derive(Debug, Default)]
 struct OfEntity {
-    whole: Vec<Arc<str>>,
-    records: HashMap<RecordId, Vec<Arc<str>>>,
+    whole: Vec<GroupKey>,
+    records: HashMap<RecordId, Vec<GroupKey>>,
 }
 
 /// Every group, and the position up to which batches were fanned out.
 #[derive(Debug)]
 pub struct Groups {
     position: Seq,
-    groups: HashMap<Arc<str>, Group>,
+    groups: HashMap<GroupKey, Group>,
+    /// Where each member is.
+    places: HashMap<ConnectionKey, HashMap<AttachmentId, GroupKey>>,
     by_entity: HashMap<EntityName, OfEntity>,
     encoder: Encoder,
 }
@@ -75,7 +84,13 @@ pub struct FannedOut {
 
 impl Groups {
     pub fn new(position: Seq) -> Groups {
-        Groups { position, groups: HashMap::new(), by_entity: HashMap::new(), encoder: Encoder::default() }
+        Groups {
+            position,
+            groups: HashMap::new(),
+            places: HashMap::new(),
+            by_entity: HashMap::new(),
+            encoder: Encoder::default(),
+        }
     }
 
     /// The last seq that was fanned out.
@@ -87,29 +102,47 @@ impl Groups {
         self.groups.len()
     }
 
-    pub fn join(&mut self, channel: &Arc<str>, scope: &Scope, key: MemberKey, member: Member) {
-        if !self.groups.contains_key(channel) {
-            self.index(channel, scope);
+    pub fn join(&mut self, attach: &Attach, member: Member) {
+        let key = (attach.channel.clone(), attach.view.clone());
+        if !self.groups.contains_key(&key) {
+            self.index(&key, &attach.scope);
             let group = Group {
-                channel: channel.clone(),
-                scope: scope.clone(),
+                key: key.clone(),
+                scope: attach.scope.clone(),
+                sight: attach.sight.clone(),
                 prev: self.position,
                 members: IndexMap::new(),
                 hits: Vec::new(),
             };
-            self.groups.insert(channel.clone(), group);
+            self.groups.insert(key.clone(), group);
         }
-        if let Some(group) = self.groups.get_mut(channel) {
-            group.members.insert(key, member);
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.members.insert((attach.connection, attach.attachment), member);
+        }
+        self.places.entry(attach.connection).or_default().insert(attach.attachment, key);
+    }
+
+    pub fn leave(&mut self, member: MemberKey) {
+        let Some(places) = self.places.get_mut(&member.0) else { return };
+        let place = places.remove(&member.1);
+        if places.is_empty() {
+            self.places.remove(&member.0);
+        }
+        let Some(key) = place else { return };
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.members.swap_remove(&member);
+            if group.members.is_empty() {
+                self.remove_group(&key);
+            }
         }
     }
 
-    pub fn leave(&mut self, channel: &Arc<str>, key: MemberKey) {
-        if let Some(group) = self.groups.get_mut(channel) {
-            group.members.swap_remove(&key);
-            if group.members.is_empty() {
-                self.remove_group(&channel.clone());
-            }
+    /// Everything of a connection leaves.
+    pub fn forget(&mut self, connection: ConnectionKey) {
+        let attachments =
+            self.places.get(&connection).map(|places| places.keys().copied().collect::<Vec<_>>());
+        for attachment in attachments.into_iter().flatten() {
+            self.leave((connection, attachment));
         }
     }
 
@@ -120,18 +153,18 @@ impl Groups {
         let units = unit_numbers(batch);
         let base = Seq(batch.first().0.saturating_sub(1));
         let mut emptied = Vec::new();
-        for channel in touched {
-            let Some(group) = self.groups.get_mut(&channel) else { continue };
+        for key in touched {
+            let Some(group) = self.groups.get_mut(&key) else { continue };
             counts.events += group.hits.len();
             let (frames, last) = encode_hits(group, batch, &units, &mut self.encoder);
             deliver(group, batch.last(), &frames, last, base, &mut counts);
             group.prev = last;
             if group.members.is_empty() {
-                emptied.push(channel);
+                emptied.push(key);
             }
         }
-        for channel in emptied {
-            self.remove_group(&channel);
+        for key in emptied {
+            self.remove_group(&key);
         }
         self.position = batch.last();
         if batch.changes.iter().any(|change| change.op == ChangeOp::Schema) {
@@ -152,45 +185,45 @@ impl Groups {
                 stays
             });
             if group.members.is_empty() {
-                emptied.push(group.channel.clone());
+                emptied.push(group.key.clone());
             }
         }
-        emptied.iter().for_each(|channel| self.remove_group(channel));
+        emptied.iter().for_each(|key| self.remove_group(key));
     }
 
-    fn find_hits(&mut self, batch: &CommitBatch) -> Vec<Arc<str>> {
+    fn find_hits(&mut self, batch: &CommitBatch) -> Vec<GroupKey> {
         let mut touched = Vec::new();
         for (at, change) in batch.changes.iter().enumerate() {
-            for channel in channels_of(&self.by_entity, change) {
-                if let Some(group) = self.groups.get_mut(channel) {
-                    if group.hits.is_empty() {
-                        touched.push(channel.clone());
-                    }
-                    group.hits.push(at);
+            for key in groups_of(&self.by_entity, change) {
+                let Some(group) = self.groups.get_mut(key) else { continue };
+                let Some(event) = judge(change, &group.scope, &group.sight) else { continue };
+                if group.hits.is_empty() {
+                    touched.push(key.clone());
                 }
+                group.hits.push((at, event));
             }
         }
         touched
     }
 
-    fn index(&mut self, channel: &Arc<str>, scope: &Scope) {
+    fn index(&mut self, key: &GroupKey, scope: &Scope) {
         let of_entity = self.by_entity.entry(scope.entity().clone()).or_default();
         match scope {
-            Scope::Entity(_) => of_entity.whole.push(channel.clone()),
-            Scope::Record(_, id) => of_entity.records.entry(id.clone()).or_default().push(channel.clone()),
+            Scope::Entity(_) => of_entity.whole.push(key.clone()),
+            Scope::Record(_, id) => of_entity.records.entry(id.clone()).or_default().push(key.clone()),
         }
     }
 
-    fn remove_group(&mut self, channel: &Arc<str>) {
-        let Some(group) = self.groups.remove(channel) else { return };
+    fn remove_group(&mut self, key: &GroupKey) {
+        let Some(group) = self.groups.remove(key) else { return };
         let entity = group.scope.entity();
         let Some(of_entity) = self.by_entity.get_mut(entity) else { return };
         match &group.scope {
-            Scope::Entity(_) => of_entity.whole.retain(|other| other != channel),
+            Scope::Entity(_) => of_entity.whole.retain(|other| other != key),
             Scope::Record(_, id) => {
-                if let Some(channels) = of_entity.records.get_mut(id) {
-                    channels.retain(|other| other != channel);
-                    if channels.is_empty() {
+                if let Some(keys) = of_entity.records.get_mut(id) {
+                    keys.retain(|other| other != key);
+                    if keys.is_empty() {
                         of_entity.records.remove(id);
                     }
                 }
@@ -202,10 +235,10 @@ impl Groups {
     }
 }
 
-fn channels_of<'a>(
+fn groups_of<'a>(
     by_entity: &'a HashMap<EntityName, OfEntity>,
     change: &Change,
-) -> impl Iterator<Item = &'a Arc<str>> {
+) -> impl Iterator<Item = &'a GroupKey> {
     let of_entity = by_entity.get(&change.entity).filter(|_| change.op != ChangeOp::Schema);
     let records = of_entity.and_then(|of| of.records.get(&change.id));
     of_entity.into_iter().flat_map(|of| &of.whole).chain(records.into_iter().flatten())
@@ -225,10 +258,11 @@ fn unit_numbers(batch: &CommitBatch) -> Vec<u32> {
 fn encode_hits(group: &mut Group, batch: &CommitBatch, units: &[u32], encoder: &mut Encoder) -> (Bytes, Seq) {
     let mut frames = Vec::with_capacity(512 * group.hits.len());
     let mut prev = group.prev;
-    for (nth, &at) in group.hits.iter().enumerate() {
-        let change = &batch.changes[at];
-        let more = group.hits.get(nth + 1).is_some_and(|&next| units[next] == units[at]);
-        encoder.write_frame(change, &group.channel, prev, more, &mut frames);
+    for (nth, (at, event)) in group.hits.iter().enumerate() {
+        let change = &batch.changes[*at];
+        let more = group.hits.get(nth + 1).is_some_and(|(next, _)| units[*next] == units[*at]);
+        let place = Place { channel: &group.key.0, prev, more };
+        encoder.write_frame(change, event, &group.sight, place, &mut frames);
         prev = change.seq;
     }
     group.hits.clear();

@@ -5,11 +5,13 @@
 
 pub mod channel_manager;
 pub mod encode;
+pub mod event;
 pub mod groups;
 pub mod outbox;
 pub mod ring;
 
-pub use channel_manager::{Attach, ChannelManager, Channels, From};
+pub use channel_manager::{Attach, ChannelManager, Channels, From, Watch};
+pub use event::{Event, judge};
 pub use groups::AttachmentId;
 pub use outbox::{Item, Note, Outbox};
 pub use ring::Ring;

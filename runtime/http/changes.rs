@@ -11,9 +11,8 @@ use axum::{Json, Router};
 
 use super::AppState;
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::realtime::PollQuestion;
 use crate::store::StoreError;
 

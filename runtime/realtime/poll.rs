@@ -8,15 +8,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::resume::{Resume, decide};
-use super::session::scope_of;
+use super::session::{scope_of, sight_of};
 use super::websocket_manager::WebSocketManager;
-use crate::channels::encode::Encoder;
+use crate::channels::encode::{Encoder, Place};
 use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Attach, AttachmentId, Channels, From};
+use crate::channels::{Attach, AttachmentId, Channels, From, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
+use crate::rules::Sight;
 use crate::store::{ChangeOp, LogPage, Scope, StoreError};
 
 /// What a client asks.
@@ -63,6 +64,7 @@ pub struct PollError {
 struct Polled {
     channel: Arc<str>,
     scope: Scope,
+    sight: Arc<Sight>,
     prev: Seq,
 }
 
@@ -134,7 +136,9 @@ impl WebSocketManager {
             answer.channels.push(PolledChannel { channel: text.clone(), view: view.clone(), recovered });
             if let Some(since) = question.since.as_ref().filter(|_| recovered) {
                 self.metrics().live.caught_up(CatchUp::Poll);
-                polled.push(Polled { channel, scope, prev: since.seq });
+                let around = self.around();
+                let sight = sight_of(&around.schema, &scope, around.generation);
+                polled.push(Polled { channel, scope, sight, prev: since.seq });
             }
         }
         Ok(polled)
@@ -183,10 +187,12 @@ impl WebSocketManager {
         let mut encoder = Encoder::default();
         for (nth, change) in changes.iter().enumerate() {
             page.broken |= change.op == ChangeOp::Schema;
-            for one in polled.iter_mut().filter(|one| one.scope.contains(change)) {
-                let more = super::resume::more_of_unit(change, &changes[nth + 1..], &one.scope);
+            for one in polled.iter_mut() {
+                let Some(event) = judge(change, &one.scope, &one.sight) else { continue };
+                let more = super::resume::more_of_unit(change, &changes[nth + 1..], &one.scope, &one.sight);
+                let place = Place { channel: &one.channel, prev: one.prev, more };
                 let mut json = Vec::with_capacity(512);
-                encoder.write_json(change, &one.channel, one.prev, more, &mut json);
+                encoder.write_json(change, &event, &one.sight, place, &mut json);
                 one.prev = change.seq;
                 let json = String::from_utf8(json).map_err(|error| StoreError::Storage(error.to_string()))?;
                 page.events.push(
@@ -199,22 +205,27 @@ impl WebSocketManager {
 
     /// Waits until one of the channels has an event after `at`, or the deadline; false when the server stops.
     async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: tokio::time::Instant) -> bool {
-        let mut watch = Watch {
+        let watch = Watching {
             channels: self.channels().clone(),
             connection: self.new_key(),
             outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
-            attachments: Vec::new(),
         };
-        let generation = self.around().generation;
-        let view = View::everything(generation);
+        let view = View::everything(self.around().generation);
         for (slot, one) in polled.iter().enumerate() {
             let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
             let (connection, outbox) = (watch.connection, watch.outbox.clone());
             let from = From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false };
-            let (channel, scope) = (one.channel.clone(), one.scope.clone());
-            watch.attachments.push((attachment, channel.clone()));
-            let view = view.clone();
-            let attach = Attach { connection, attachment, outbox, channel, scope, view, generation, from };
+            let attach = Attach {
+                connection,
+                attachment,
+                outbox,
+                channel: one.channel.clone(),
+                scope: one.scope.clone(),
+                sight: one.sight.clone(),
+                view: view.clone(),
+                watch: None,
+                from,
+            };
             self.channels().attach(attach).await;
         }
         tokio::select! {
@@ -227,15 +238,14 @@ impl WebSocketManager {
 
 /// The attachments of a long poll. A client that goes away takes the whole future with it, so they are given back
 /// by being dropped.
-struct Watch {
+struct Watching {
     channels: Channels,
     connection: ConnectionKey,
     /// Holds nothing: the first event empties it, and that is the news.
     outbox: Arc<Outbox>,
-    attachments: Vec<(AttachmentId, Arc<str>)>,
 }
 
-impl Watch {
+impl Watching {
     async fn woken(&self) {
         loop {
             self.outbox.ready().await;
@@ -247,9 +257,9 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watching {
     fn drop(&mut self) {
         self.outbox.close();
-        self.channels.forget(self.connection, std::mem::take(&mut self.attachments));
+        self.channels.forget(self.connection);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::channels::judge;
 use crate::ids::Seq;
 use crate::protocol::View;
 use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
+use crate::rules::Sight;
 use crate::store::{At, Change, Scope, Survey};
 
 /// The answer to a resume.
@@ -44,11 +46,11 @@ pub fn decide(
     Resume::Recovered
 }
 
-/// Whether the scope has another change in the unit of `change`, which `rest` follows in the log.
-pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope) -> bool {
+/// Whether the subscriber has another event in the unit of `change`, which `rest` follows in the log.
+pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope, sight: &Sight) -> bool {
     if change.unit_last {
         return false;
     }
     let end = rest.iter().position(|other| other.unit_last).map_or(rest.len(), |last| last + 1);
-    rest[..end].iter().any(|other| scope.contains(other))
+    rest[..end].iter().any(|other| judge(other, scope, sight).is_some())
 }

@@ -18,7 +18,7 @@ pub use bind::{BindError, MOST_TESTS, bind};
 pub use condition::{Condition, Test};
 pub use evaluate::{Proposal, Subject, evaluate};
 pub use person::{Asker, Facts, MOST_RELATED, Person, Related};
-pub use predicate::{Operand, Predicate};
+pub use predicate::{Operand, Predicate, member, size};
 pub use sight::{Mask, Sight, Verdict, is_closed};
 pub use truth::Truth;
 pub use uses::{Needs, Rights, RightsEntity};

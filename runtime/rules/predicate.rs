@@ -215,7 +215,7 @@ pub(super) fn contains(text: &Value, part: &Value) -> Truth {
 }
 
 /// Whether the list has an equal element. Elements of other natures are simply not equal.
-pub(super) fn member(item: &Value, list: &Value) -> Truth {
+pub fn member(item: &Value, list: &Value) -> Truth {
     let (Value::Text(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_), Value::Json(list)) = (item, list)
     else {
         return Truth::Unknown;
@@ -230,7 +230,7 @@ pub(super) fn member(item: &Value, list: &Value) -> Truth {
 }
 
 /// Characters of a text, elements of a list, null of anything else.
-pub(super) fn size(value: &Value) -> Value {
+pub fn size(value: &Value) -> Value {
     let count = match value {
         Value::Text(text) => Some(text.chars().count()),
         Value::Json(json) => match serde_json::from_str::<Json>(json) {

@@ -425,7 +425,9 @@ impl Change {
         }
         let image = self.after.as_ref().or(self.before.as_ref());
         let image = image.and_then(|json| serde_json::from_slice::<Image>(json).ok());
-        image.map_or(0, |image| image.version)
+        // Of an update whose outcome is not shown, the record before it tells.
+        let before = || self.decoded.rows().and_then(|rows| rows.old.as_ref()).map(|old| old.version + 1);
+        image.map(|image| image.version).or_else(before).unwrap_or(0)
     }
 }
 

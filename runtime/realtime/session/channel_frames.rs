@@ -9,7 +9,8 @@ use crate::ids::{RecordId, Seq};
 use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload};
 use crate::protocol::{ChannelName, ClientFrame, ClientMessage, Code, Since, SubscribeOptions, Target};
-use crate::schema::{IdKind, Schema};
+use crate::rules::Sight;
+use crate::schema::{Generation, IdKind, Schema};
 use crate::store::Scope;
 
 impl Session {
@@ -111,6 +112,7 @@ impl Session {
     /// A free slot with a subscription in it, or the refusal.
     fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, (Code, String)> {
         let (text, scope) = scope_of(&self.around.schema, channel)?;
+        let sight = sight_of(&self.around.schema, &scope, self.around.generation);
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
             return Err((
@@ -125,6 +127,7 @@ impl Session {
         self.slots[slot] = Some(Subscription {
             channel: text,
             scope,
+            sight,
             serial: 0,
             phase: Phase::Queued(Start::Rows { cause: Cause::Lagged, reason: ASKED }),
             sent: Seq::ZERO,
@@ -164,8 +167,9 @@ impl Session {
                     attachment,
                     channel: subscription.channel.clone(),
                     scope: subscription.scope.clone(),
+                    sight: subscription.sight.clone(),
                     view,
-                    generation: self.around.generation,
+                    watch: None,
                     from: From::Now { request_id },
                 });
                 return;
@@ -200,7 +204,7 @@ impl Session {
     pub(super) fn detach(&mut self, slot: usize, effects: &mut Vec<Effect>) {
         let Some(subscription) = &self.slots[slot] else { return };
         if let Some(attachment) = subscription.attachment() {
-            effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
+            effects.push(Effect::Detach { attachment });
         }
     }
 }
@@ -227,4 +231,10 @@ pub(in crate::realtime) fn scope_of(
         }
     };
     Ok((name.text, scope))
+}
+
+/// Everything, as long as rules are not asked.
+pub(in crate::realtime) fn sight_of(schema: &Schema, scope: &Scope, generation: Generation) -> Arc<Sight> {
+    let entity = schema.entity(scope.entity()).expect("a scope is made of an entity of the schema");
+    Arc::new(Sight::everything(entity, generation))
 }

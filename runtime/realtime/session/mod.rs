@@ -22,18 +22,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub(in crate::realtime) use self::channel_frames::scope_of;
+pub(in crate::realtime) use self::channel_frames::{scope_of, sight_of};
 use self::liveness::Liveness;
 use self::subscription::{Phase, Subscription};
 use super::rate::RateCap;
 use crate::channels::encode::Encoder;
 use crate::channels::outbox::{Lag, OnLag};
-use crate::channels::{AttachmentId, From, Item, Note};
+use crate::channels::{AttachmentId, From, Item, Note, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq, Timestamp};
 use crate::metrics::{Counted, Metrics, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
+use crate::rules::Sight;
 use crate::schema::{Generation, Schema};
 use crate::store::{At, ListPage, LogPage, Scope, StoreError, Survey};
 
@@ -90,13 +91,13 @@ pub enum Effect {
         attachment: AttachmentId,
         channel: Arc<str>,
         scope: Scope,
+        sight: Arc<Sight>,
         view: View,
-        generation: Generation,
+        watch: Option<Watch>,
         from: From,
     },
     Detach {
         attachment: AttachmentId,
-        channel: Arc<str>,
     },
     /// Have ChannelManager answer with a `pong`.
     Pong {
@@ -285,6 +286,12 @@ impl Session {
                 }
                 None
             }
+            Some(Note::Refused { attachment, code }) => {
+                if self.attached(attachment).is_some() {
+                    self.end_refused(now, attachment.slot, code, &mut effects);
+                }
+                None
+            }
             Some(Note::Reached { at, lag }) if self.all_live() => {
                 for subscription in self.slots.iter_mut().flatten() {
                     subscription.reached(at, lag);
@@ -385,7 +392,7 @@ impl Session {
                 metrics.live.voided.inc();
                 self.catching_up.get_or_insert_with(|| metrics.live.catching_up());
                 // A quiet group would otherwise keep the void member until its next event.
-                effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
+                effects.push(Effect::Detach { attachment });
             }
             if subscription.fall_behind(lag, old, swept, &self.around.epoch) {
                 self.waiting.push_back((subscription::slot_number(slot), subscription.serial));

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::subscription::{Cause, Following, Phase, Start, Subscription, slot_number};
 use super::{Effect, Moment, Read, ReadAnswer, Reading, Session};
-use crate::channels::{AttachmentId, From};
+use crate::channels::encode::Place;
+use crate::channels::{AttachmentId, From, judge};
 use crate::ids::Seq;
 use crate::metrics::CatchUp;
 use crate::protocol::reason::{BELOW_FLOOR, SCHEMA_CHANGED};
@@ -298,13 +299,15 @@ impl Session {
             for subscription in self.slots.iter_mut().flatten() {
                 let channel = subscription.channel.clone();
                 let Phase::Following(following) = &mut subscription.phase else { continue };
-                if following.at < after || following.at >= change.seq || !subscription.scope.contains(change)
-                {
+                if following.at < after || following.at >= change.seq {
                     continue;
                 }
-                let more =
-                    following.unbroken || more_of_unit(change, &changes[at + 1..], &subscription.scope);
-                self.encoder.write_frame(change, &channel, following.prev, more, &mut frames);
+                let sight = &subscription.sight;
+                let Some(event) = judge(change, &subscription.scope, sight) else { continue };
+                let more = following.unbroken
+                    || more_of_unit(change, &changes[at + 1..], &subscription.scope, sight);
+                let place = Place { channel: &channel, prev: following.prev, more };
+                self.encoder.write_frame(change, &event, sight, place, &mut frames);
                 following.prev = change.seq;
                 subscription.sent = change.seq;
             }
@@ -357,7 +360,7 @@ impl Session {
     fn attach(&mut self, slot: u16, effects: &mut Vec<Effect>) {
         self.serial += 1;
         let attachment = AttachmentId { slot, serial: self.serial };
-        let (lag, view, generation) = (self.lag, self.view.clone(), self.around.generation);
+        let (lag, view) = (self.lag, self.view.clone());
         let Some(Some(subscription)) = self.slots.get_mut(usize::from(slot)) else { return };
         let Phase::Following(following) = subscription.phase else { return };
         subscription.phase = Phase::Attaching { attachment, lag, following };
@@ -365,10 +368,19 @@ impl Session {
             attachment,
             channel: subscription.channel.clone(),
             scope: subscription.scope.clone(),
+            sight: subscription.sight.clone(),
             view,
-            generation,
+            watch: None,
             from: From::After { seq: following.at, prev: following.prev, lag, unbroken: following.unbroken },
         });
+    }
+
+    /// ChannelManager does not take the attachment: the subscription ends, and nothing else does.
+    pub(super) fn end_refused(&mut self, now: Moment, slot: u16, code: Code, effects: &mut Vec<Effect>) {
+        let Some(subscription) = self.slots.get_mut(usize::from(slot)).and_then(Option::take) else { return };
+        let request_id = subscription.request_id();
+        let text = "too many live queries of this entity compare no field for equality";
+        self.refuse(now, code, text, request_id.as_deref(), Some(&subscription.channel), effects);
     }
 
     fn on_failed_start(

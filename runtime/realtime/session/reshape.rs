@@ -1,7 +1,7 @@
 //! Another schema under a running session: the peer is told, and every subscription starts again from a snapshot of the
 //! records in their new shape (SEMANTICS R4, F3).
 
-use super::channel_frames::scope_of;
+use super::channel_frames::{scope_of, sight_of};
 use super::subscription::{Cause, Phase, Start, slot_number};
 use super::{Effect, Moment, Session, Surroundings, control};
 use crate::channels::{AttachmentId, From};
@@ -39,17 +39,19 @@ impl Session {
             }
         };
         self.serial += 1;
-        let (serial, view, generation) = (self.serial, self.view.clone(), self.around.generation);
+        let (serial, view) = (self.serial, self.view.clone());
+        let sight = sight_of(&self.around.schema, &scope, self.around.generation);
         let Some(subscription) = self.slots[slot].as_mut() else { return };
         let unanswered = subscription.unanswered();
         subscription.scope = scope.clone();
+        subscription.sight = sight.clone();
         subscription.serial = serial;
         subscription.snapshots = 0;
         if let Phase::Joining { .. } = subscription.phase {
             let attachment = AttachmentId { slot: slot_number(slot), serial };
             subscription.phase = Phase::Joining { attachment, request_id: request_id.clone() };
             let from = From::Now { request_id };
-            effects.push(Effect::Attach { attachment, channel, scope, view, generation, from });
+            effects.push(Effect::Attach { attachment, channel, scope, sight, view, watch: None, from });
             return;
         }
         let cause = if unanswered { Cause::Asked { request_id } } else { Cause::Lagged };

@@ -7,6 +7,7 @@ use crate::channels::outbox::Lag;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::Counted;
 use crate::protocol::ClientFrame;
+use crate::rules::Sight;
 use crate::store::Scope;
 
 /// Frames for one channel that may wait until its last `subscribe` is answered.
@@ -17,6 +18,7 @@ pub(super) struct Subscription {
     /// The channel's exact text.
     pub(super) channel: Arc<str>,
     pub(super) scope: Scope,
+    pub(super) sight: Arc<Sight>,
     /// Tells this subscription from an earlier one in the same slot.
     pub(super) serial: u32,
     pub(super) phase: Phase,

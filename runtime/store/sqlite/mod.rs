@@ -10,6 +10,7 @@ mod counts;
 mod evolution;
 mod expansion;
 mod export;
+mod glimpse;
 mod group;
 mod history;
 mod idempotency;
@@ -20,6 +21,8 @@ mod listing;
 mod log;
 mod lookups;
 mod open;
+mod people;
+mod predicate;
 mod propagation;
 mod read;
 mod rows;
@@ -243,16 +246,16 @@ impl Store for SqliteStore {
         self.counted(self.reader.get(entity, id))
     }
 
-    fn find(&self, entity: &str, id: &RecordId, _who: &Who) -> Result<At<Option<Stored>>, StoreError> {
-        self.counted(self.reader.get(entity, id))
+    fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError> {
+        self.counted(self.reader.find(entity, id, who))
     }
 
     fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError> {
-        self.counted(self.reader.head()).map(|at| at.map(|()| Facts::unread(person.clone())))
+        self.counted(self.reader.facts(person))
     }
 
-    fn rights_changed(&self, _person: &str, _entities: &[EntityName]) -> Result<Seq, StoreError> {
-        Ok(Seq::ZERO)
+    fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError> {
+        self.counted(self.reader.rights_changed(person, entities))
     }
 
     fn differ(&self, _differ: &Differ) -> Result<At<Difference>, StoreError> {
@@ -279,11 +282,11 @@ impl Store for SqliteStore {
         &self,
         entity: &str,
         id: &RecordId,
-        _who: &Who,
+        who: &Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
-        self.reader.history(entity, id, before, limit)
+        self.counted(self.reader.history(entity, id, who, before, limit))
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{breadth, evolution, idempotency, log};
+use super::{breadth, evolution, idempotency, log, predicate};
 use crate::config::StoreConfig;
 use crate::store::migration::Plan;
 
@@ -233,7 +233,8 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
     conn.set_prepared_statement_cache_capacity(128);
-    breadth::prepare(conn)
+    breadth::prepare(conn)?;
+    predicate::prepare(conn)
 }
 
 /// Connections that can only read, all open when this returns, however long a busy machine takes over them; how long a

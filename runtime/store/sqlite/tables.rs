@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::history::Kept;
 use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
+use crate::rules::Needs;
 use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Schema};
 use crate::store::Column;
 
@@ -16,6 +17,8 @@ use crate::store::Column;
 pub(super) struct Catalog {
     tables: HashMap<EntityName, Table>,
     pub(super) kept: Kept,
+    /// What the read rules of all entities ask of a person.
+    pub(super) read_needs: Needs,
 }
 
 /// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
@@ -34,6 +37,10 @@ pub(super) struct Table {
     pub(super) select_at: String,
     /// JSON array of ids → all columns.
     pub(super) select_many: String,
+    /// Id of a person, most → all columns of the records that belong to them, where `Entity::identity` says whose a record is.
+    pub(super) select_of_person: Option<String>,
+    /// What the read rules of the entity ask of a person.
+    pub(super) read_needs: Needs,
     /// `id` → a row if there is such a record.
     pub(super) exists: String,
     /// `id`, version, updated_at, then every field.
@@ -92,7 +99,9 @@ impl Catalog {
             }
         }
         lookups::enter(schema, &mut tables);
-        Catalog { tables, kept: Kept::of(schema) }
+        let mut read_needs = Needs::default();
+        tables.values().for_each(|table| read_needs.add(&table.read_needs));
+        Catalog { tables, kept: Kept::of(schema), read_needs }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -139,6 +148,10 @@ impl Table {
             select_many: format!(
                 r#"SELECT {columns} FROM {name} WHERE "id" IN (SELECT json_each.value FROM json_each(?1))"#
             ),
+            select_of_person: entity.identity.map(|person| {
+                format!("SELECT {columns} FROM {name} WHERE {} = ?1 LIMIT ?2", fields[person.0])
+            }),
+            read_needs: Needs::of_read(entity),
             exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
             update_one: fields.iter().map(one).collect(),
