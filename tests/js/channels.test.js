@@ -409,7 +409,10 @@ test('while polling, neither a closed entity nor a wrong question keeps another 
   const secrets = channels.list('Secret');
   const wrong = channels.list('Task', { where: { nope: 1 } });
   const tasks = channels.list('Task');
-  await w.clock.run(3500);
+  await w.clock.run(3000);
+  // One read after the other takes its turns.
+  await settle();
+  await settle();
   assert.deepEqual([secrets.state.value, secrets.error.value.message], ['denied', 'There is no such entity.']);
   assert.deepEqual([wrong.state.value, wrong.error.value.message], ['error', 'nope is not a field of Task']);
   assert.deepEqual([tasks.state.value, ids(tasks)], ['live', ['a']]);
