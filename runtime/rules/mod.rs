@@ -19,6 +19,6 @@ pub use condition::{Condition, Test};
 pub use evaluate::{Proposal, Subject, evaluate};
 pub use person::{Asker, Facts, MOST_RELATED, Person, Related};
 pub use predicate::{Operand, Predicate, member, size};
-pub use sight::{Mask, Sight, Verdict, is_closed};
+pub use sight::{Mask, Sight, Verdict, is_closed, may_ever};
 pub use truth::Truth;
 pub use uses::{Needs, Rights, RightsEntity, depends_on_person};
