@@ -6,12 +6,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::ids::{IdError, RecordId};
+use crate::rules::Person;
 
 /// A caller whose credentials were accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Id of the caller's `User` record; `None` is anonymous.
     pub user: Option<Arc<str>>,
+    /// What the credentials say of the role; it wins over the record's.
+    pub role: Option<Arc<str>>,
     pub address: IpAddr,
 }
 
@@ -42,10 +45,15 @@ pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
         return Err(AuthError::TokenRefused);
     }
     let user = credentials.name.map(RecordId::parse_text).transpose().map_err(AuthError::BadName)?;
-    Ok(Identity { user: user.map(|id| id.shared()), address: credentials.address })
+    Ok(Identity { user: user.map(|id| id.shared()), role: None, address: credentials.address })
 }
 
 impl Identity {
+    /// On whose behalf rules are asked.
+    pub fn person(&self) -> Arc<Person> {
+        Arc::new(Person { id: self.user.clone(), role: self.role.clone(), ..Person::default() })
+    }
+
     /// Whose idempotency keys these are: the user, or the address of an anonymous caller.
     pub fn idempotency_owner(&self) -> Arc<str> {
         match &self.user {

@@ -115,7 +115,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         let _ = writeln!(text, "  connections {limited}");
     }
     if with_demo {
-        let nobody = Identity { user: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let nobody = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let added =
             demo::add(app.repository(), &nobody).await.map_err(|error| format!("error: --demo: {error}"))?;
         let _ = writeln!(

@@ -11,6 +11,7 @@ pub mod dev;
 pub mod doctor;
 pub mod explain;
 pub mod export;
+mod faults;
 mod formats;
 pub mod import;
 mod loading;

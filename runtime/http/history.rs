@@ -9,13 +9,12 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
 use super::query::{PAGE_BYTES, page_limit};
 use super::records::{Target, with_json, with_position};
 use super::{AppState, cursor};
 use crate::ids::{RecordId, Seq, shown};
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
 use crate::store::{At, Change, ChangeOp, LogLimit, Past};

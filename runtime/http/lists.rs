@@ -8,13 +8,12 @@ use axum::response::Response;
 
 use super::AppState;
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
 use super::query::{self, ListRequest};
 use super::records::{Collection, with_json, with_position};
 use super::shape::Shape;
 use crate::ids::Timestamp;
-use crate::protocol::View;
+use crate::protocol::{Params, View};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
 use crate::store::{At, Column, Counted, ListPage};

@@ -16,7 +16,6 @@ mod lists;
 mod metrics;
 pub mod openapi;
 mod pages;
-pub mod params;
 pub mod problem;
 mod query;
 mod records;

@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use super::cursor;
-use super::params::Params;
 use super::problem::Problem;
 use super::shape::Shape;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::repository::{Current, FilterError, column, filter, search_words, suggestion};
 use crate::schema::{Entity, FieldKind, Schema, Value};
 use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};

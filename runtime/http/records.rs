@@ -16,11 +16,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::identity::Caller;
 use super::json_body::JsonBody;
-use super::params::Params;
 use super::problem::Problem;
 use super::{AppState, conditions, lists, query};
 use crate::ids::{Epoch, RecordId, Seq, shown};
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::repository::{Current, Mutation, Written, suggestion};
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, Schema};

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::params::Params;
 use super::problem::Problem;
 use super::query::bad;
 use crate::ids::shown;
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::repository::{column, suggestion};
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, Schema};

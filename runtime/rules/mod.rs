@@ -21,4 +21,4 @@ pub use person::{Asker, Facts, MOST_RELATED, Person, Related};
 pub use predicate::{Operand, Predicate, member, size};
 pub use sight::{Mask, Sight, Verdict, is_closed};
 pub use truth::Truth;
-pub use uses::{Needs, Rights, RightsEntity};
+pub use uses::{Needs, Rights, RightsEntity, depends_on_person};

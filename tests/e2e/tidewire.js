@@ -24,7 +24,7 @@ export class Tidewire {
   async start() {
     // The first start takes any port, the later ones that same one.
     const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
-    cpSync(join(ROOT, 'schemas'), this.#schemas, { recursive: true, force: false });
+    cpSync(join(ROOT, 'tests/fixtures/plain'), this.#schemas, { recursive: true, force: false });
     const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
     const child = spawn(BINARY, ['dev', '--listen', listen, ...folders], { cwd: this.#folder });
     this.#child = child;

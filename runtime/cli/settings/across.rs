@@ -2,7 +2,7 @@
 //!
 //! Looked at only when every single value is good.
 
-use super::faults::{Fault, Place};
+use crate::cli::faults::{Fault, Place};
 use super::{Loading, Origin, SETTINGS, Setting};
 use crate::schema::message::quoted;
 

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use super::addresses::{address, hosts};
-use super::faults::{Fault, Place};
+use crate::cli::faults::{Fault, Place};
 use super::numbers::{
     SIZE_UNITS, TIME_UNITS, counted, grouped, in_units, sized, timed, within, within_units,
 };
