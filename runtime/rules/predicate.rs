@@ -96,7 +96,13 @@ impl Predicate {
                 Predicate::Constant(true) => {}
                 Predicate::Constant(false) => return Predicate::Constant(false),
                 Predicate::All(inner) => flat.extend(inner),
-                other => flat.push(other),
+                other @ (Predicate::Test(_)
+                | Predicate::Compare(..)
+                | Predicate::Starts(..)
+                | Predicate::Contains(..)
+                | Predicate::Member(..)
+                | Predicate::Not(_)
+                | Predicate::Any(_)) => flat.push(other),
             }
         }
         sort(&mut flat, entity);
@@ -124,7 +130,13 @@ impl Predicate {
                 Predicate::Any(inner) => open.extend(inner),
                 Predicate::Test(Condition { column, test: Test::Eq(value) }) => add(column, vec![value]),
                 Predicate::Test(Condition { column, test: Test::In(values) }) => add(column, values),
-                other => flat.push(other),
+                other @ (Predicate::Test(_)
+                | Predicate::Compare(..)
+                | Predicate::Starts(..)
+                | Predicate::Contains(..)
+                | Predicate::Member(..)
+                | Predicate::Not(_)
+                | Predicate::All(_)) => flat.push(other),
             }
         }
         flat.extend(equal.into_iter().map(|(column, values)| one_of(column, values)));
