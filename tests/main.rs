@@ -9,6 +9,7 @@ mod batch;
 mod configuration;
 mod crash;
 mod descriptions;
+mod differ;
 mod doctor;
 mod evolution;
 mod explain;
