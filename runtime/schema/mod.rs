@@ -3,6 +3,7 @@
 //! Knows no database and no wire; `store` compares a `Schema` with what it holds.
 
 mod builtin;
+mod cel;
 mod check;
 pub mod convert;
 mod describe;
