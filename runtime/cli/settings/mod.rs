@@ -17,9 +17,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use self::document::{document, template};
-pub use super::faults::Faults;
 pub use self::kind::{Kind, Value};
 pub use self::table::{SETTINGS, Setting};
+pub use super::faults::Faults;
 
 use super::faults::{Fault, Place};
 use crate::config::Config;
