@@ -16,6 +16,7 @@ mod floor_plan;
 mod guard;
 mod health;
 mod history;
+mod http_rights;
 mod import_export;
 mod lists;
 mod logs;
