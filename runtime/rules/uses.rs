@@ -159,6 +159,11 @@ impl Rights {
         Rights(rights.collect())
     }
 
+    /// Whether changes of its records may change somebody's rights.
+    pub fn holds(&self, entity: &str) -> bool {
+        self.0.contains_key(entity)
+    }
+
     /// The persons whose rights may change with the change of a record, in no order and without doubles.
     pub fn concerned(&self, entity: &str, old: Option<&Record>, new: Option<&Record>) -> Vec<Arc<str>> {
         let Some(rights) = self.0.get(entity) else { return Vec::new() };

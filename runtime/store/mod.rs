@@ -206,6 +206,9 @@ pub struct Stored {
     pub json: Bytes,
 }
 
+/// Stands for the name of an entity that is closed to whoever asks.
+pub const OTHER_ENTITIES: &str = "other entities";
+
 /// Why a unit was not committed. `op` is the index of the operation at fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CommitError {
@@ -226,6 +229,7 @@ pub enum CommitError {
     NotUnique { op: usize, field: Arc<str> },
     #[error("operation {op}: `{field}` refers to a record that does not exist")]
     UnknownReference { op: usize, field: Arc<str> },
+    /// `entity` is `OTHER_ENTITIES` where its name would tell the writer of records that are as if absent.
     #[error("operation {op}: records of {entity} still refer to it")]
     Restricted { op: usize, entity: EntityName },
     #[error("operation {op}: more than {limit} other records would change or go with it")]
@@ -354,7 +358,7 @@ pub enum Steps {
     Few(Vec<Step>),
     /// More than the limit, or `since` is below the floor: a snapshot says it shorter.
     Many,
-    /// The entity is as if absent now, or a rule fails: nothing of it may be shown.
+    /// A rule fails: nothing of the entity may be shown. (One that is closed now has no failing rule: everything is lost.)
     Failed(BindError),
 }
 
@@ -411,7 +415,8 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
-    /// The persons whose rights may change with it, from this seq on (SEMANTICS R1).
+    /// The persons whose rights may change with it, from this seq on (SEMANTICS R1). Known of what is announced; of what is read
+    /// from the log `Store::rights_changed` tells it.
     pub rights: Vec<Arc<str>>,
     pub decoded: Decoded,
 }

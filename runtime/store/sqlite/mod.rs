@@ -7,6 +7,7 @@ mod breadth;
 mod cascade;
 mod committer;
 mod counts;
+mod differ;
 mod evolution;
 mod expansion;
 mod export;
@@ -22,9 +23,11 @@ mod log;
 mod lookups;
 mod open;
 mod people;
+mod permission;
 mod predicate;
 mod propagation;
 mod read;
+mod rights;
 mod rows;
 mod search;
 mod tables;
@@ -258,8 +261,8 @@ impl Store for SqliteStore {
         self.counted(self.reader.rights_changed(person, entities))
     }
 
-    fn differ(&self, _differ: &Differ) -> Result<At<Difference>, StoreError> {
-        Err(StoreError::StaleGeneration)
+    fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError> {
+        self.counted(self.reader.differ(differ))
     }
 
     fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {

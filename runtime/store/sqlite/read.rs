@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::breadth::{self, Asked};
 use super::counts::Counts;
+use super::differ;
 use super::expansion::{self, Following};
 use super::history::Wanted;
 use super::images::{shown, stored};
@@ -28,8 +29,8 @@ use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::rules::{Facts, Person, Sight};
 use crate::schema::{EntityName, Generation, Record, Value};
 use crate::store::{
-    Advice, At, Column, Condition, Count, Counted, Hidden, ListPage, Listed, LogLimit, LogPage, MOST_GROUPS,
-    Past, Query, Related, Scope, StoreError, Stored, Survey, Who,
+    Advice, At, Column, Condition, Count, Counted, Differ, Difference, Hidden, ListPage, Listed, LogLimit,
+    LogPage, MOST_GROUPS, Past, Query, Related, Scope, StoreError, Stored, Survey, Who,
 };
 
 /// `Survey` counts no further.
@@ -162,6 +163,13 @@ impl Reader {
         let last: Option<i64> =
             conn.prepare_cached(RIGHTS)?.query_row(params![person, entities], |row| row.get(0))?;
         Ok(Seq(last.map_or(0, unsigned)))
+    }
+
+    pub(super) fn differ(&self, asked: &Differ) -> Result<At<Difference>, StoreError> {
+        self.in_one_transaction(|conn, at, shape| {
+            let (catalog, generation, scan_rows) = (&*shape.catalog, shape.generation, self.scan_rows);
+            differ::differ(&differ::Ground { conn, catalog, generation, scan_rows }, at, asked)
+        })
     }
 
     pub(super) fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
