@@ -44,7 +44,9 @@ pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_facts};
 pub use people::is_absent;
 pub use suggest::suggestion;
-pub use values::{Fault, value_of_text};
+pub use values::{Fault, value_of_json, value_of_text};
+
+pub(crate) use defaults::value_of as default_value;
 
 use error::{Ordered, Refusal};
 use validate::{Readonly, Validator};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -13,13 +14,14 @@ use super::encode::{Encoder, Place};
 use super::event::{Event, judge};
 use super::groups::{AttachmentId, ConnectionKey, Groups, Member};
 use super::outbox::{Item, Lag, Note, OnLag, Outbox};
+use super::rights::LastRights;
 use super::ring::Ring;
 use crate::env::Env;
 use crate::ids::Seq;
 use crate::metrics::Metrics;
-use crate::protocol::View;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
 use crate::protocol::wire::text_frame;
+use crate::protocol::{Code, View};
 use crate::rules::Sight;
 use crate::store::{Change, CommitBatch, Scope};
 
@@ -134,6 +136,7 @@ impl Channels {
 #[derive(Debug)]
 pub struct ChannelManager {
     groups: Groups,
+    rights: LastRights,
     ring: Arc<Ring>,
     env: Env,
     encoder: Encoder,
@@ -147,19 +150,26 @@ enum Wake {
 }
 
 impl ChannelManager {
-    /// Starts the task. `ring` begins at the head that the store had when it was opened. The task ends when the
-    /// EventBus and every handle are gone.
+    /// Starts the task. `ring` begins at `head`, which the store had when it was opened. `scan_groups`: the most groups of
+    /// one entity without an equality. The task ends when the EventBus and every handle are gone.
     pub fn start(
         ring: Arc<Ring>,
         head: Seq,
+        scan_groups: usize,
         env: Env,
         metrics: Arc<Metrics>,
     ) -> (Channels, mpsc::Sender<Arc<CommitBatch>>, JoinHandle<()>) {
         let (commands, mut command_queue) = mpsc::channel(COMMANDS);
         let (batches, mut batch_queue) = mpsc::channel(BATCHES);
         let channels = Channels { commands, ring: ring.clone(), metrics: metrics.clone() };
-        let mut manager =
-            ChannelManager { groups: Groups::new(head), ring, env, encoder: Encoder::default(), metrics };
+        let mut manager = ChannelManager {
+            groups: Groups::new(head, scan_groups),
+            rights: LastRights::new(head),
+            ring,
+            env,
+            encoder: Encoder::default(),
+            metrics,
+        };
         manager.tell_position();
         let task = tokio::spawn(async move {
             let mut committing = true;
@@ -183,11 +193,14 @@ impl ChannelManager {
 
     fn fan_out(&mut self, batch: Arc<CommitBatch>) {
         self.ring.push(batch.clone());
+        self.rights.learn(&batch, self.ring.floor());
         let counts = self.groups.fan_out(&batch);
         let live = &self.metrics.live;
         live.events.inc_by(counts.events as u64);
         live.deliveries.inc_by(counts.deliveries as u64);
+        live.encodings.inc_by(counts.encodings as u64);
         live.lags.inc_by(counts.lags as u64);
+        live.rights_voided.inc_by(counts.voided as u64);
         self.tell_position();
         self.tell_groups();
     }
@@ -197,7 +210,9 @@ impl ChannelManager {
     }
 
     fn tell_groups(&self) {
-        self.metrics.live.groups.set(i64::try_from(self.groups.group_count()).unwrap_or(i64::MAX));
+        let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.metrics.live.groups, self.groups.group_count());
+        set(&self.metrics.live.scan_groups, self.groups.scanned_count());
     }
 
     fn obey(&mut self, command: Command) {
@@ -216,17 +231,49 @@ impl ChannelManager {
             attach.outbox.void();
             return;
         }
+        if let Some(note) = self.objection(&attach) {
+            let on_lag = match &attach.from {
+                // Nothing else would tell the session.
+                From::Now { .. } => OnLag::Keep,
+                From::After { .. } => OnLag::Drop,
+            };
+            attach.outbox.append_control(Bytes::new(), Some(note), on_lag);
+            return;
+        }
         match attach.from.clone() {
             From::Now { request_id } => {
-                let (at, lag) = (self.groups.position(), attach.outbox.lag());
+                // What comes up to where the rights were read is in no doubt, but it was not judged by them.
+                let bound_at = attach.watch.as_ref().map_or(Seq::ZERO, |watch| watch.bound_at);
+                let (at, lag) = (self.groups.position().max(bound_at), attach.outbox.lag());
                 let note = Note::Attached { attachment: attach.attachment, at, lag };
-                let frame = self.subscribed(&attach.channel, &attach.view, request_id.as_deref());
+                let frame = self.subscribed(&attach, at, request_id.as_deref());
                 // No event before this frame belongs to the subscription, so it stays true when batches are dropped.
                 attach.outbox.append_control(frame, Some(note), OnLag::Keep);
                 self.join(&attach, lag, at);
             }
             From::After { seq, prev, lag, unbroken } => self.attach_after(&attach, seq, prev, lag, unbroken),
         }
+    }
+
+    /// Why the attachment cannot be taken: the rights behind its sight may have changed since it was bound, or there is
+    /// no room for its group.
+    fn objection(&mut self, attach: &Attach) -> Option<Note> {
+        let attachment = attach.attachment;
+        if let From::After { lag, .. } = attach.from
+            && attach.outbox.lag() != lag
+        {
+            // The connection is about to learn that it lags; `attach_after` leaves it at that.
+            return None;
+        }
+        if let Some(watch) = &attach.watch
+            && self.rights.changed_after(watch.bound_at, &watch.person, &attach.sight.uses) != Some(false)
+        {
+            return Some(Note::Behind { attachment });
+        }
+        self.groups.admit(attach).err().map(|_| {
+            self.metrics.live.scan_refusals.inc();
+            Note::Refused { attachment, code: Code::QueryLimit }
+        })
     }
 
     fn attach_after(&mut self, attach: &Attach, seq: Seq, mut prev: Seq, lag: Lag, unbroken: bool) {
@@ -312,11 +359,15 @@ impl ChannelManager {
         pong.outbox.append_control(frame, Some(Note::Reached { at, lag: pong.lag }), OnLag::Replace(bare));
     }
 
-    fn subscribed(&self, channel: &str, view: &View, request_id: Option<&str>) -> Bytes {
-        let seq = self.groups.position();
-        let payload =
-            PositionPayload { epoch: self.ring.epoch(), seq, view, recovered: Some(false), reason: None };
-        self.control("subscribed", Some(channel), request_id, payload)
+    fn subscribed(&self, attach: &Attach, seq: Seq, request_id: Option<&str>) -> Bytes {
+        let payload = PositionPayload {
+            epoch: self.ring.epoch(),
+            seq,
+            view: &attach.view,
+            recovered: Some(false),
+            reason: None,
+        };
+        self.control("subscribed", Some(&attach.channel), request_id, payload)
     }
 
     fn control<P: serde::Serialize>(

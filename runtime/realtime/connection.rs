@@ -131,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         self.outbox.close();
-        for (attachment, _) in self.session.attachments() {
+        for attachment in self.session.attachments() {
             self.channels.detach(self.key, attachment).await;
         }
         ended

@@ -363,7 +363,7 @@ fn operand(operand: &Operand, entity: &Entity) -> String {
 }
 
 /// On the wire and in rules.
-fn name(column: Column, entity: &Entity) -> &str {
+pub(super) fn name(column: Column, entity: &Entity) -> &str {
     match column {
         Column::Id => "id",
         Column::Version => "version",
@@ -373,7 +373,7 @@ fn name(column: Column, entity: &Entity) -> &str {
     }
 }
 
-fn sign(comparison: Comparison) -> &'static str {
+pub(super) fn sign(comparison: Comparison) -> &'static str {
     match comparison {
         Comparison::Eq => "==",
         Comparison::Ne => "!=",
@@ -384,7 +384,7 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-fn value_text(value: &Value) -> String {
+pub(super) fn value_text(value: &Value) -> String {
     let mut json = Vec::new();
     value.write_json(&mut json);
     String::from_utf8_lossy(&json).into_owned()
