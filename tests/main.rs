@@ -18,6 +18,7 @@ mod groups;
 mod guard;
 mod health;
 mod history;
+mod http_rights;
 mod import_export;
 mod lists;
 mod logs;
