@@ -72,7 +72,8 @@ pub struct ListPage {
     pub rows: Vec<Listed>,
     /// Further records follow.
     pub more: bool,
-    /// That by which the rows were read: who subscribes with the same sees the same. The words of a search are no part of it.
+    /// That by which the rows were read for a person: who subscribes with the same sees the same. The words of a search are no
+    /// part of it.
     pub sight: Option<Arc<Sight>>,
 }
 
