@@ -13,6 +13,7 @@ mod doctor;
 mod evolution;
 mod explain;
 mod floor_plan;
+mod groups;
 mod guard;
 mod health;
 mod history;
