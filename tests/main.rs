@@ -26,6 +26,7 @@ mod lookups;
 mod metrics;
 mod new_project;
 mod outbox;
+mod permissions;
 mod polling;
 mod protocol_document;
 mod realtime;

@@ -25,7 +25,10 @@ async fn an_owner_has_the_records_to_themselves() {
     let id = story.make("ada", "/api/notes", json!({"text": "Paint"})).await;
     let path = format!("/api/notes/{id}");
     ada.shows("entity:created", &id).await;
-    assert_eq!((story.sees("ada", "notes").await, story.sees("ben", "notes").await), (only(&id), BTreeSet::new()));
+    assert_eq!(
+        (story.sees("ada", "notes").await, story.sees("ben", "notes").await),
+        (only(&id), BTreeSet::new())
+    );
     for (method, body) in [("GET", json!(null)), ("PATCH", json!({"text": "x"})), ("DELETE", json!(null))] {
         story.may_not("ben", method, &path, body, "NOT_FOUND").await;
     }
@@ -176,7 +179,8 @@ async fn protected_fields_are_not_for_everybody_who_may_write() {
 #[tokio::test]
 async fn comments_follow_their_task_from_project_to_project() {
     let story = Story::of(&["Team", "Nested parents"]).await;
-    let [harbour, tower] = ["Harbour", "Tower"].map(|name| story.make("ada", "/api/projects", json!({"name": name})));
+    let [harbour, tower] =
+        ["Harbour", "Tower"].map(|name| story.make("ada", "/api/projects", json!({"name": name})));
     let (harbour, tower) = (harbour.await, tower.await);
     let seat = |person: &str, project: &str| json!({"person": person, "project": project, "role": "editor"});
     for (person, project) in [("ben", &harbour), ("cy", &tower)] {
@@ -184,7 +188,8 @@ async fn comments_follow_their_task_from_project_to_project() {
         story.make("ada", "/api/memberships", seat(person, project)).await;
     }
     let task = story.make("ada", "/api/tasks", json!({"title": "Paint", "project": harbour})).await;
-    let (mut ben, mut cy) = (story.live("ben", "entity:Comment").await, story.live("cy", "entity:Comment").await);
+    let (mut ben, mut cy) =
+        (story.live("ben", "entity:Comment").await, story.live("cy", "entity:Comment").await);
     let body = json!({"body": "Two coats", "task": task});
     story.may_not("cy", "POST", "/api/comments", body.clone(), "VALIDATION").await;
     let comment = story.make("ben", "/api/comments", body).await;
@@ -195,7 +200,10 @@ async fn comments_follow_their_task_from_project_to_project() {
     story.may("ada", "PATCH", &format!("/api/tasks/{task}"), json!({"project": tower})).await;
     ben.loses(&comment).await;
     cy.shows("entity:created", &comment).await;
-    assert_eq!((story.sees("ben", "comments").await, story.sees("cy", "comments").await), (BTreeSet::new(), only(&comment)));
+    assert_eq!(
+        (story.sees("ben", "comments").await, story.sees("cy", "comments").await),
+        (BTreeSet::new(), only(&comment))
+    );
     story.may_not("ben", "PATCH", &path, json!({"body": "mine"}), "NOT_FOUND").await;
     story.may("ada", "DELETE", &path, json!(null)).await;
     cy.shows("entity:deleted", &comment).await;
@@ -259,5 +267,8 @@ async fn a_list_in_the_record_shares_it() {
     story.may_not("ben", "DELETE", &path, json!(null), "FORBIDDEN").await;
     story.may("ada", "PATCH", &path, json!({"members": ["cy"]})).await;
     ben.loses(&id).await;
-    assert_eq!((story.sees("ben", "documents").await, story.sees("cy", "documents").await), (BTreeSet::new(), only(&id)));
+    assert_eq!(
+        (story.sees("ben", "documents").await, story.sees("cy", "documents").await),
+        (BTreeSet::new(), only(&id))
+    );
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::told;
 use super::verdict::{Question, judge};
 use super::world::{World, copy_lookups, facts};
+use crate::auth::{AuthError, Credentials, identify};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
@@ -65,7 +66,7 @@ impl World for Folder {
 fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
     let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
     let operation = operation(arguments)?;
-    let person = Arc::new(person(arguments.name.as_deref())?);
+    let person = person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
     let glance = Glance::open(&config.data, &schema).map_err(|error| Refused::failed(error.to_string()))?;
     let at = glance.position.seq;
@@ -118,19 +119,13 @@ fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
     }
 }
 
-/// `ada`, `ada:admin`.
-fn person(name: Option<&str>) -> Result<Person, Refused> {
-    let Some(name) = name else { return Ok(Person::default()) };
-    let (id, role) = match name.rsplit_once(':') {
-        Some((id, role)) => (id, Some(role)),
-        None => (name, None),
-    };
-    let bad = |error: &dyn std::fmt::Display| Refused::usage(format!("--as must name a user: {error}"));
-    let id = RecordId::parse_text(id).map_err(|error| bad(&error))?;
-    if role.is_some_and(str::is_empty) {
-        return Err(bad(&"there is no role behind the colon"));
-    }
-    Ok(Person { id: Some(id.shared()), role: role.map(Into::into), ..Person::default() })
+/// `ada`, `ada:admin`, as `?as=` takes them.
+fn person(name: Option<&str>) -> Result<Arc<Person>, Refused> {
+    let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let identity = identify(&Credentials { token: false, name, address });
+    let bad =
+        |error: AuthError| Refused::usage(error.to_string().replace("?as=", "--as ").replace("`as`", "--as"));
+    identity.map(|identity| identity.person()).map_err(bad)
 }
 
 type Changes = Vec<(FieldIndex, Value)>;
