@@ -61,7 +61,7 @@ fn survey(asked: &[Effect], seq: u64, rights: u64) -> ReadAnswer {
 fn rows(asked: &[Effect], seq: u64, rights: u64, more: bool) -> ReadAnswer {
     let stored = Stored { version: 1, json: Bytes::from_static(b"{\"id\":\"x\"}") };
     let row = Listed { id: id(1), sort_values: vec![], expanded: vec![], stored };
-    ReadAnswer::Rows(Ok(checked(asked, at(seq, 0, ListPage { rows: vec![row], more }), rights)))
+    ReadAnswer::Rows(Ok(checked(asked, at(seq, 0, ListPage { rows: vec![row], more, sight: None }), rights)))
 }
 
 fn log(asked: &[Effect], head: u64, rights: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {

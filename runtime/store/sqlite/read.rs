@@ -191,7 +191,7 @@ impl Reader {
             let expanded = following.from(&sight, &page.records, &query.expand)?;
             let rows = page.records.into_iter().zip(page.images).zip(expanded);
             let listed = |((record, stored), expanded)| listed(query, record, stored, expanded);
-            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more })
+            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more, sight: Some(sight) })
         })
     }
 
