@@ -20,6 +20,7 @@ mod health;
 mod history;
 mod import_export;
 mod lists;
+mod live_rights;
 mod logs;
 mod lookups;
 mod metrics;
