@@ -21,6 +21,7 @@ mod history;
 mod http_rights;
 mod import_export;
 mod lists;
+mod live_rights;
 mod logs;
 mod lookups;
 mod metrics;

@@ -42,7 +42,7 @@ codes! {
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
     UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
-    BadChannel "BAD_CHANNEL" Never "Name a channel as entity:Task or entity:Task:<id>, the id percent-encoded."
+    BadChannel "BAD_CHANNEL" Never "Name a channel as entity:Task, entity:Task:<id> or entity:Task?status=open, percent-encoded."
     ForbiddenChannel "FORBIDDEN_CHANNEL" Never "This server serves `entity:` channels only, so far."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."

@@ -12,5 +12,6 @@ pub(crate) mod model;
 pub mod process;
 pub mod puppet;
 pub mod random;
+pub mod ruled;
 pub mod socket;
 pub(crate) mod studio;

@@ -1,0 +1,382 @@
+//! Rules on live data, over real sockets: what each person is sent when records, rights and rules change.
+
+use serde_json::{Value, json};
+
+use crate::support::app::{Client, TestApp};
+use crate::support::ruled;
+use crate::support::socket::{Came, Socket};
+
+const TASKS: &str = "entity:Task";
+
+/// The app over the schema with rules, and a root who is a member of every project.
+async fn start() -> (TestApp, Client) {
+    let app = TestApp::over(ruled::schema(), |_| {}).await;
+    let root = app.client_as("root");
+    root.create("boards", json!({"title": "makes the user"})).await;
+    for project in ["p1", "p2", "p3"] {
+        join(&root, "root", project).await;
+    }
+    (app, root)
+}
+
+async fn join(root: &Client, person: &str, project: &str) -> Value {
+    root.create("memberships", json!({"person": person, "project": project})).await
+}
+
+/// A socket of a person, whose `User` record there is from now on.
+async fn open(app: &TestApp, person: &str) -> Socket {
+    let mut socket = Socket::open_at(app.address, &format!("/ws?as={person}")).await;
+    socket.expect("connected").await;
+    socket
+}
+
+async fn task(root: &Client, project: &str, title: &str) -> Value {
+    root.create("tasks", json!({"project": project, "title": title, "status": "open", "wage": 9})).await
+}
+
+fn path(plural: &str, record: &Value) -> String {
+    format!("/api/{plural}/{}", record["id"].as_str().unwrap())
+}
+
+/// What came up to the closing pong of a channel: (type, cause, title or id), and the pong.
+async fn until_pong(socket: &mut Socket) -> (Vec<(String, Value, Value)>, Value) {
+    let mut told = Vec::new();
+    loop {
+        let frame = socket.frame().await;
+        if frame["type"] == "pong" && frame["channel"].is_string() {
+            return (told, frame);
+        }
+        assert_eq!(frame["more"], true, "{frame}");
+        let shown = match &frame["payload"]["title"] {
+            Value::Null => frame["payload"]["id"].clone(),
+            title => title.clone(),
+        };
+        told.push((frame["type"].as_str().unwrap().to_owned(), frame["cause"].clone(), shown));
+    }
+}
+
+fn entered(title: &str) -> (String, Value, Value) {
+    ("entity:created".to_owned(), json!("entered"), json!(title))
+}
+
+fn gone(record: &Value) -> (String, Value, Value) {
+    ("entity:deleted".to_owned(), Value::Null, record["id"].clone())
+}
+
+#[tokio::test]
+async fn a_membership_that_is_granted_and_revoked_is_seen_by_whom_it_concerns_and_by_nobody_else() {
+    let (app, root) = start().await;
+    let (mut ada, mut bob) = (open(&app, "ada").await, open(&app, "bob").await);
+    let of_bob = join(&root, "bob", "p2").await;
+    let first = task(&root, "p1", "first").await;
+    let view = ada.subscribe(TASKS, json!({})).await["payload"]["view"].clone();
+    bob.subscribe(TASKS, json!({})).await;
+    let membership = join(&root, "ada", "p1").await;
+    let (told, pong) = until_pong(&mut ada).await;
+    assert_eq!(told, [entered("first")]);
+    assert_ne!(pong["payload"]["view"], view, "another view from here on");
+    let second = task(&root, "p1", "second").await;
+    let event = ada.expect("entity:created").await;
+    assert_eq!((&event["payload"]["title"], event["payload"].get("wage")), (&json!("second"), None));
+    bob.nothing_else().await;
+    root.delete(&path("memberships", &membership)).await;
+    let (mut told, pong) = until_pong(&mut ada).await;
+    told.sort_by_key(|(_, _, id)| id.to_string());
+    let mut expected = [gone(&first), gone(&second)];
+    expected.sort_by_key(|(_, _, id)| id.to_string());
+    assert_eq!((told.as_slice(), &pong["payload"]["view"]), (expected.as_slice(), &view));
+    root.patch(&path("tasks", &first), json!({"title": "secret"})).await;
+    ada.nothing_else().await;
+    bob.nothing_else().await;
+    root.delete(&path("memberships", &of_bob)).await;
+    assert_eq!(until_pong(&mut bob).await.0, [], "bob had seen nothing");
+}
+
+#[tokio::test]
+async fn a_record_that_moves_enters_leaves_and_is_lost() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    join(&root, "ada", "p1").await;
+    let moving = task(&root, "p2", "moving").await;
+    let open_tasks = "entity:Task?status=open";
+    ada.subscribe(TASKS, json!({})).await;
+    ada.subscribe(open_tasks, json!({})).await;
+    root.patch(&path("tasks", &moving), json!({"project": "p1"})).await;
+    for _ in 0..2 {
+        let event = ada.expect("entity:created").await;
+        assert_eq!((&event["cause"], &event["by"]), (&json!("entered"), &json!("root")), "{event}");
+    }
+    root.patch(&path("tasks", &moving), json!({"status": "done"})).await;
+    let (mut whole, mut part) = (ada.frame().await, ada.frame().await);
+    if whole["channel"] != TASKS {
+        std::mem::swap(&mut whole, &mut part);
+    }
+    assert_eq!((&whole["type"], &whole["changed"]), (&json!("entity:updated"), &json!(["status"])));
+    assert_eq!((&part["type"], &part["cause"]), (&json!("entity:deleted"), &json!("left")));
+    assert_eq!((&part["by"], &part["channel"]), (&json!("root"), &json!(open_tasks)));
+    root.patch(&path("tasks", &moving), json!({"project": "p3"})).await;
+    let lost = ada.expect("entity:deleted").await;
+    let mut keys: Vec<&str> = lost.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["channel", "payload", "prev", "seq", "timestamp", "type"], "nothing else is told");
+    ada.nothing_else().await;
+}
+
+#[tokio::test]
+async fn a_role_in_the_user_record_opens_an_entity_and_fields_and_closes_them_again() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    join(&root, "ada", "p1").await;
+    let paid = task(&root, "p1", "paid").await;
+    ada.send(&json!({"type": "subscribe", "channel": "entity:Vault"})).await;
+    assert_eq!(ada.expect("error").await["payload"]["code"], "UNKNOWN_ENTITY");
+    ada.subscribe(TASKS, json!({})).await;
+    root.patch("/api/users/ada", json!({"role": "admin"})).await;
+    let (told, _) = until_pong(&mut ada).await;
+    assert_eq!(told, [("entity:updated".to_owned(), Value::Null, json!("paid"))], "with its wage");
+    ada.subscribe("entity:Vault", json!({})).await;
+    root.patch(&path("tasks", &paid), json!({"wage": 10})).await;
+    assert_eq!(ada.expect("entity:updated").await["payload"]["wage"], 10);
+    app.client_as("boss:admin").create("vaults", json!({"title": "gold"})).await;
+    assert_eq!(ada.expect("entity:created").await["payload"]["title"], "gold");
+    root.patch("/api/users/ada", json!({"role": "member"})).await;
+    let (mut first, _) = until_pong(&mut ada).await;
+    first.extend(until_pong(&mut ada).await.0);
+    let kinds: Vec<&str> = first.iter().map(|(kind, _, _)| kind.as_str()).collect();
+    assert!(kinds.contains(&"entity:deleted") && kinds.contains(&"entity:updated"), "{first:?}");
+    app.client_as("boss:admin").create("vaults", json!({"title": "silver"})).await;
+    ada.nothing_else().await;
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_closed_and_does_not_come_back() {
+    let (app, root) = start().await;
+    let (mut ada, mut idle) = (open(&app, "ada").await, open(&app, "ada").await);
+    ada.subscribe(TASKS, json!({})).await;
+    root.patch("/api/users/ada", json!({"disabled": true})).await;
+    assert_eq!(ada.expect("error").await["payload"]["code"], "ACCOUNT_DISABLED");
+    assert_eq!(ada.closed().await, Some(4403));
+    idle.send(&json!({"type": "subscribe", "channel": TASKS})).await;
+    assert_eq!(idle.expect("error").await["payload"]["code"], "ACCOUNT_DISABLED");
+    assert_eq!(idle.closed().await, Some(4403));
+    let mut again = Socket::open_at(app.address, "/ws?as=ada").await;
+    assert_eq!(again.expect("error").await["payload"]["code"], "ACCOUNT_DISABLED");
+    assert_eq!(again.closed().await, Some(4403));
+    app.wait_for_groups(0).await;
+}
+
+#[tokio::test]
+async fn a_live_query_has_a_snapshot_and_is_resumed() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    join(&root, "ada", "p1").await;
+    task(&root, "p1", "seen").await;
+    task(&root, "p2", "hidden").await;
+    let done = task(&root, "p1", "done").await;
+    root.patch(&path("tasks", &done), json!({"status": "done"})).await;
+    let channel = "entity:Task?status=open";
+    let answer = ada.subscribe(channel, json!({"snapshot": true})).await;
+    let rows = ada.expect("snapshot").await;
+    let titles: Vec<&Value> =
+        rows["payload"]["rows"].as_array().unwrap().iter().map(|row| &row["title"]).collect();
+    assert_eq!(titles, ["seen"]);
+    let pong = until_pong(&mut ada).await.1;
+    assert_eq!(pong["payload"]["view"], answer["payload"]["view"]);
+    drop(ada);
+    root.patch(&path("tasks", &done), json!({"status": "open"})).await;
+    task(&root, "p2", "hidden too").await;
+    let mut back = open(&app, "ada").await;
+    let answer = back.subscribe(channel, json!({"since": pong["payload"]})).await;
+    assert_eq!(answer["payload"]["recovered"], true);
+    let event = back.expect("entity:created").await;
+    assert_eq!((&event["cause"], &event["prev"]), (&json!("entered"), &pong["payload"]["seq"]));
+    back.expect("pong").await;
+    back.nothing_else().await;
+}
+
+#[tokio::test]
+async fn a_resume_over_a_change_of_rights_is_not_recovered() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    let membership = join(&root, "ada", "p1").await;
+    task(&root, "p1", "one").await;
+    ada.subscribe(TASKS, json!({"snapshot": true})).await;
+    ada.expect("snapshot").await;
+    let pong = until_pong(&mut ada).await.1;
+    drop(ada);
+    root.delete(&path("memberships", &membership)).await;
+    let leaked = task(&root, "p1", "not for ada").await;
+    root.delete(&path("tasks", &leaked)).await;
+    join(&root, "ada", "p1").await;
+    let mut back = open(&app, "ada").await;
+    let answer = back.subscribe(TASKS, json!({"since": pong["payload"]})).await;
+    assert_eq!(answer["payload"]["recovered"], false, "the view is the same, the way to it was not");
+    assert_eq!(answer["payload"]["view"], pong["payload"]["view"]);
+    let rows = back.expect("snapshot").await;
+    assert_eq!(rows["payload"]["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(until_pong(&mut back).await.0, []);
+}
+
+#[tokio::test]
+async fn the_channel_of_a_hidden_record_is_silent_until_it_comes_into_sight() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    join(&root, "ada", "p1").await;
+    let hidden = task(&root, "p2", "hidden").await;
+    let id = hidden["id"].as_str().unwrap();
+    let absent = "01890000-0000-7000-8000-00000000000a";
+    let mut answers = Vec::new();
+    for id in [id, absent] {
+        let answer = ada.subscribe(&format!("{TASKS}:{id}"), json!({"snapshot": true})).await;
+        answers.push((answer["more"].clone(), answer["payload"].clone()));
+        until_pong(&mut ada).await;
+    }
+    assert_eq!(answers[0], answers[1], "a hidden record is a missing one");
+    root.patch(&path("tasks", &hidden), json!({"title": "still hidden"})).await;
+    ada.nothing_else().await;
+    root.patch(&path("tasks", &hidden), json!({"project": "p1"})).await;
+    let event = ada.expect("entity:created").await;
+    assert_eq!((&event["cause"], &event["payload"]["title"]), (&json!("entered"), &json!("still hidden")));
+    ada.nothing_else().await;
+}
+
+#[tokio::test]
+async fn a_set_that_grows_too_large_suspends_the_channels_that_ask_for_it() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    ada.subscribe(TASKS, json!({})).await;
+    ada.subscribe("entity:Board", json!({})).await;
+    for batch in 0..3 {
+        let op = |n: usize| {
+            let data = json!({"person": "ada", "project": format!("many{batch}-{n}")});
+            json!({"op": "create", "entity": "Membership", "data": data})
+        };
+        let ops: Vec<Value> = (0..400).map(op).collect();
+        let (status, answer) = root.any("POST", "/api/batch", json!({"atomic": true, "ops": ops})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let error = loop {
+        let frame = ada.frame().await;
+        if frame["type"] == "error" {
+            break frame;
+        }
+    };
+    assert_eq!((&error["channel"], &error["payload"]["code"]), (&json!(TASKS), &json!("RULE_LIMIT")));
+    app.wait_for_metric("tidewire_subscriptions_suspended_total", 1.0).await;
+    root.create("boards", json!({"title": "news"})).await;
+    let event = loop {
+        let frame = ada.frame().await;
+        if frame["type"] == "entity:created" {
+            break frame;
+        }
+        assert_eq!((&frame["type"], &frame["channel"]), (&json!("pong"), &json!("entity:Board")), "{frame}");
+    };
+    assert_eq!((&event["channel"], &event["payload"]["title"]), (&json!("entity:Board"), &json!("news")));
+}
+
+#[tokio::test]
+async fn a_slow_reader_whose_rights_change_is_never_sent_what_came_after_them() {
+    const LARGE: usize = 100_000;
+    let app = TestApp::over(ruled::schema(), |config| {
+        config.realtime.outbox_batches = 4;
+        config.realtime.ring_changes = 2;
+        config.realtime.write_timeout = std::time::Duration::from_secs(60);
+    })
+    .await;
+    let root = app.client_as("root");
+    root.create("boards", json!({"title": "makes the user"})).await;
+    join(&root, "root", "p1").await;
+    let made = open(&app, "ada").await;
+    let membership = join(&root, "ada", "p1").await;
+    let mut ada = Socket::try_open(app.address, "/ws?as=ada", &[], Some(4096)).await.unwrap();
+    ada.expect("connected").await;
+    ada.subscribe(TASKS, json!({})).await;
+    drop(made);
+    let mut before = Vec::new();
+    for n in 0..60 {
+        before.push(task(&root, "p1", &format!("before {n} {}", "x".repeat(LARGE))).await);
+    }
+    root.delete(&path("memberships", &membership)).await;
+    for n in 0..60 {
+        task(&root, "p1", &format!("after {n} {}", "x".repeat(LARGE))).await;
+    }
+    assert!(app.lags() > 0, "the story is about a connection that fell behind");
+    let mut shown = std::collections::BTreeSet::new();
+    loop {
+        let frame = match ada.came().await {
+            Came::Frame(frame) => frame,
+            Came::Closed(code) => panic!("closed with {code:?}"),
+        };
+        let title = frame["payload"]["title"].as_str().unwrap_or_default();
+        assert!(!title.starts_with("after"), "leaked: {}", &title[..12]);
+        let id = frame["payload"]["id"].as_str().unwrap_or_default().to_owned();
+        match frame["type"].as_str().unwrap() {
+            "entity:created" => _ = shown.insert(id),
+            "entity:deleted" => _ = shown.remove(&id),
+            "resync" => shown.clear(),
+            "pong" if frame["channel"].is_string() && shown.is_empty() => break,
+            _ => {}
+        }
+    }
+    ada.nothing_else().await;
+}
+
+#[tokio::test]
+async fn another_rule_in_the_file_sends_every_channel_anew() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    task(&root, "p2", "of p2").await;
+    ada.subscribe(TASKS, json!({})).await;
+    let open_to_all = "entity = \"Task\"\n[fields]\n\
+         title = { type = \"text\" }\nproject = { type = \"text\" }\nstatus = { type = \"text\" }\n\
+         wage = { type = \"int\", read = \"user.role == 'admin'\" }\n\
+         [access]\nread = \"user != null\"\ncreate = \"true\"\nupdate = \"true\"\ndelete = \"true\"\n";
+    app.reshaper.reshape(ruled::schema_with(&[("task.toml", open_to_all)])).await.unwrap();
+    ada.expect("schema:changed").await;
+    let resync = ada.expect("resync").await;
+    assert_eq!(resync["payload"]["reason"], "schema_changed");
+    let rows = ada.expect("snapshot").await;
+    assert_eq!(rows["payload"]["rows"][0]["title"], "of p2");
+    assert_eq!(until_pong(&mut ada).await.0, []);
+}
+
+#[tokio::test]
+async fn a_poll_sees_what_its_person_may_see_and_ends_its_wait_when_that_changes() {
+    let (app, root) = start().await;
+    drop(open(&app, "ada").await);
+    let membership = join(&root, "ada", "p1").await;
+    let ada = app.client_as("ada");
+    let start = ada.get("/api/changes?channel=entity:Task&channel=entity:Board&channel=entity:Vault").await;
+    assert_eq!(start["errors"][0]["code"], "UNKNOWN_ENTITY");
+    let (view, board) = (&start["channels"][0]["view"], &start["channels"][1]["view"]);
+    let query = |seq: &Value, wait: u32| {
+        format!(
+            "/api/changes?channel=entity:Task&view={}&channel=entity:Board&view={}&since={}:{seq}&wait={wait}",
+            view.as_str().unwrap(),
+            board.as_str().unwrap(),
+            start["epoch"].as_str().unwrap(),
+        )
+    };
+    task(&root, "p2", "hidden").await;
+    task(&root, "p1", "seen").await;
+    let answer = ada.get(&query(&start["seq"], 0)).await;
+    let titles: Vec<&Value> =
+        answer["events"].as_array().unwrap().iter().map(|event| &event["payload"]["title"]).collect();
+    assert_eq!(titles, ["seen"]);
+    let waiting = {
+        let (ada, query) = (ada.clone(), query(&answer["seq"], 20));
+        tokio::spawn(async move { ada.get(&query).await })
+    };
+    app.wait_for_groups(2).await;
+    root.delete(&path("memberships", &membership)).await;
+    task(&root, "p1", "not any more").await;
+    root.create("boards", json!({"title": "for all"})).await;
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer["channels"][0]["recovered"], false);
+    assert_eq!(answer["channels"][1]["recovered"], true);
+    assert_ne!(&answer["channels"][0]["view"], view);
+    assert!(!answer.to_string().contains("not any more"), "{answer}");
+    root.patch("/api/users/ada", json!({"disabled": true})).await;
+    let (status, problem) = ada.get_any("/api/changes?channel=entity:Task").await;
+    assert_eq!((status, &problem["code"]), (403, &json!("ACCOUNT_DISABLED")));
+}
