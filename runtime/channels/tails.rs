@@ -17,9 +17,12 @@ use crate::store::Change;
 pub(super) struct Tails {
     bytes: Vec<u8>,
     /// By change, number of the channel's text and kind of tail; one for each mask among them.
-    made: HashMap<(Seq, u64, Kind), Vec<(Mask, Range<usize>)>, RandomState>,
+    made: HashMap<(Seq, u64, Kind), Vec<Made>, RandomState>,
     count: usize,
 }
+
+/// A tail among the bytes, and the mask that it was made for.
+type Made = (Mask, Range<usize>);
 
 /// Verdicts of one kind have the same tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
