@@ -3,7 +3,7 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { DENIED } from './codes.js';
+import { DENIED, ERROR_CODES } from './codes.js';
 import { Timers } from './env.js';
 
 /**
@@ -118,14 +118,14 @@ export class Bridge {
   }
 
   /**
-   * What is closed to this user keeps no other channel from being polled.
+   * What is closed to this user, or asked wrongly, keeps no other channel from being polled.
    *
    * @param {Subscription} subscription
    * @param {{code?: string, message?: string, hint?: string}} error
    */
   #isolated(subscription, error) {
     const { code = '', message, hint } = error;
-    if (!DENIED.has(code)) throw error;
+    if (!DENIED.has(code) && ERROR_CODES.get(code) !== 'never') throw error;
     this.#refuse(subscription, { code, message, hint });
   }
 

@@ -51,9 +51,13 @@ fn problem(fault: PollFault) -> Problem {
     }
 }
 
-/// Numbers about sockets, subscriptions and deliveries. Everybody may read them as long as there are no rights.
-async fn stats(State(state): State<AppState>, _caller: Caller) -> Response {
-    Json(state.websockets.stats()).into_response()
+/// Numbers about sockets, subscriptions and deliveries, for those who run the server.
+async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<Response, Problem> {
+    if !state.repository.is_admin(&caller).await? {
+        let detail = "numbers about the server are for the role `admin`: ask as somebody who has it; in dev, add ?as=NAME:admin";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    Ok(Json(state.websockets.stats()).into_response())
 }
 
 /// `most`: the longest wait, in seconds.

@@ -8,9 +8,9 @@ use super::read::{Checked, Standing};
 use crate::channels::Watch;
 use crate::ids::{RecordId, Seq};
 use crate::protocol::{ChannelName, Code, Target, View};
-use crate::repository::filter;
-use crate::rules::{BindError, Condition, Facts, Person, Predicate, Sight, is_closed};
-use crate::schema::{Entity, Field, Generation, IdKind, Schema};
+use crate::repository::{Nameable, filter_by};
+use crate::rules::{BindError, Condition, Facts, Person, Sight, is_closed};
+use crate::schema::{Entity, Generation, IdKind, Schema};
 use crate::store::{Scope, StoreError};
 
 /// A well-formed channel of an entity that there is. Whether a person may know of the entity is judged by `open`.
@@ -24,8 +24,8 @@ pub struct Channel {
     generation: Generation,
     /// The conditions of a live query as the client wrote them.
     asked: Vec<(String, String)>,
-    /// The same, typed; the text of the fault waits until the entity may be spoken of.
-    filter: Result<Vec<Condition>, String>,
+    /// The same, typed. Whether there is a fault is said when it is known what the person may name.
+    filter: Vec<Condition>,
 }
 
 /// What a person sees through a channel.
@@ -134,14 +134,15 @@ impl Channel {
                 (Scope::Record(entity.name.clone(), id), Vec::new())
             }
         };
-        let filter = filter(schema, &entity, pairs(&asked)).map_err(|error| error.to_string());
+        let names = Nameable::everything();
+        let filter = filter_by(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
         let (text, schema) = (name.text, schema.clone());
         Ok(Channel { text, scope, entity, schema, generation, asked, filter })
     }
 
     /// The conditions of a live query, bound to nobody.
     pub fn filter(&self) -> &[Condition] {
-        self.filter.as_deref().unwrap_or_default()
+        &self.filter
     }
 
     /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
@@ -151,13 +152,10 @@ impl Channel {
             return Err(unknown(&self.entity.name));
         }
         let whole = Sight::bind(&self.entity, self.generation, facts)?;
-        let fault = match self.without_hidden(&whole) {
-            Some(shown) => filter(&self.schema, &shown, pairs(&self.asked)).err().map(|e| e.to_string()),
-            None => self.filter.as_ref().err().cloned(),
-        };
-        match fault {
-            Some(message) => Err(Refusal::new(Code::BadChannel, message)),
-            None => Ok(self.through(whole, facts, at)),
+        let names = Nameable::of(facts.clone());
+        match filter_by(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
+            Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
+            Ok(_) => Ok(self.through(whole, facts, at)),
         }
     }
 
@@ -170,18 +168,6 @@ impl Channel {
         let filter = self.filter();
         let sight = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
         Bound { view: View::of(&sight), sight: Arc::new(sight), person: facts.person.clone(), at }
-    }
-
-    /// The entity as the person knows it; `None` if no field is hidden with every record.
-    fn without_hidden(&self, sight: &Sight) -> Option<Entity> {
-        let never = |(_, shown): &&(_, Predicate)| *shown == Predicate::Constant(false);
-        let hidden: Vec<usize> = sight.fields.iter().filter(never).map(|(field, _)| field.0).collect();
-        if hidden.is_empty() {
-            return None;
-        }
-        let shown = self.entity.fields.iter().enumerate().filter(|(at, _)| !hidden.contains(at));
-        let fields: Vec<Field> = shown.map(|(_, field)| field.clone()).collect();
-        Some(Entity { fields, ..(*self.entity).clone() })
     }
 }
 

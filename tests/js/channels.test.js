@@ -388,7 +388,7 @@ test('while polling, a disabled account ends it for every channel', async () => 
   assert.equal(w.requests.length, 1);
 });
 
-test('while polling, a closed entity keeps no other from being read', async () => {
+test('while polling, neither a closed entity nor a wrong question keeps another list from being read', async () => {
   const w = world();
   w.env.WebSocket = class {
     constructor() {
@@ -401,13 +401,20 @@ test('while polling, a closed entity keeps no other from being read', async () =
   w.respond = ({ pathname, searchParams }) => {
     if (pathname === '/api/schema') return reply(200, { entities });
     if (pathname === '/api/secrets') return reply(404, { code: 'UNKNOWN_ENTITY', detail: 'There is no such entity.' });
+    if (searchParams.has('nope')) return reply(400, { code: 'BAD_QUERY', detail: 'nope is not a field of Task' });
     const channel = searchParams.get('channel');
     if (channel) return reply(200, { epoch: 'e1', seq: 5, channels: [{ channel, view: 'v', recovered: true }], events: [] });
     return reply(200, { items: [row('a')], next: null, epoch: 'e1', seq: 5, view: 'v' });
   };
-  const [secrets, tasks] = [channels.list('Secret'), channels.list('Task')];
+  const secrets = channels.list('Secret');
+  const wrong = channels.list('Task', { where: { nope: 1 } });
+  const tasks = channels.list('Task');
   await w.clock.run(3000);
+  // One read after the other takes its turns.
+  await settle();
+  await settle();
   assert.deepEqual([secrets.state.value, secrets.error.value.message], ['denied', 'There is no such entity.']);
+  assert.deepEqual([wrong.state.value, wrong.error.value.message], ['error', 'nope is not a field of Task']);
   assert.deepEqual([tasks.state.value, ids(tasks)], ['live', ['a']]);
 });
 
