@@ -7,6 +7,7 @@ mod lower;
 mod names;
 mod place;
 mod refused;
+mod terms;
 mod types;
 
 use super::entity::Draft;

@@ -4,12 +4,13 @@
 
 use super::names::{Meaning, Scope, WORDS, column_of};
 use super::refused;
+use super::terms::{fit, fitting, ordered, there, value};
 use super::types::{self, Type, is_literal};
 use crate::schema::cel::{Binary, Data, Node, Word};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::quoted;
 use crate::schema::model::Entity;
-use crate::schema::rule::{Comparison, Expr, RelatedSet, Term, UserTerm};
+use crate::schema::rule::{Comparison, Expr, RelatedSet, Term};
 
 /// The meaning of a rule, and everything that is wrong with it. The meaning counts only if nothing is.
 pub(super) fn lower(node: &Node, scope: Scope<'_>) -> (Expr, Vec<Problem>) {
@@ -120,65 +121,6 @@ fn null_test(whole: &Node, operator: Binary, node: &Node, scope: Scope<'_>) -> R
     Ok(if is_null { test } else { Expr::Not(Box::new(test)) })
 }
 
-/// What can be asked whether it is there.
-fn there(node: &Node, scope: Scope<'_>) -> Result<Term, Problem> {
-    if !matches!(node.data, Data::Name(_) | Data::Select(..)) {
-        let (term, kind) = value(node, scope)?;
-        return match term {
-            Term::Size(_) => Err(refused::misfit(node, format!("{} is never null", kind.noun()))
-                .help("ask whether the field itself is: `field == null`")),
-            term => Ok(term),
-        };
-    }
-    match scope.meaning(node)? {
-        Meaning::Person => Ok(Term::User(UserTerm::Itself)),
-        Meaning::Value(term, _) => Ok(term),
-        Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
-    }
-}
-
-/// What has a value, and what values it has.
-fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
-    match &node.data {
-        Data::Name(_) | Data::Select(..) => match scope.meaning(node)? {
-            Meaning::Value(term, kind) => Ok((term, kind)),
-            Meaning::Person => Err(refused::misfit(node, "a person is no value".to_owned())
-                .help("compare `user.id`, or write `user != null`")),
-            Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
-        },
-        Data::Call(of, word, arguments) if word.text == "size" => {
-            let inner = match (of.as_deref(), arguments.as_slice()) {
-                (Some(inner), []) | (None, [inner]) => inner,
-                _ => return Err(refused::arguments(word, "size(x)")),
-            };
-            size(inner, scope)
-        }
-        Data::Call(of, word, _) => Err(match refused::known_function(&word.text) {
-            true => refused::condition_as_value(node),
-            false => refused::function(of.is_some(), word),
-        }),
-        Data::Other(other) => Err(refused::other(node, *other)),
-        Data::List(_) => Err(refused::misfit(node, "a list stands only after `in`".to_owned())
-            .help("write `status in ['open', 'done']`")),
-        Data::Null => Err(refused::null(node)),
-        Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) => {
-            Err(refused::condition_as_value(node))
-        }
-        Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => Err(refused::two_constants(node)),
-    }
-}
-
-fn size<'a>(inner: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
-    if is_literal(inner) || matches!(inner.data, Data::List(_)) {
-        return Err(refused::two_constants(inner));
-    }
-    match value(inner, scope)? {
-        (term, Type::Text | Type::Json | Type::Claim) => Ok((Term::Size(Box::new(term)), Type::Number)),
-        (_, kind) => Err(refused::misfit(inner, format!("{} has no size", kind.noun()))
-            .help("`size` counts the characters of a text and the elements of a json list")),
-    }
-}
-
 fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
     if item.data == Data::Null {
         return Err(refused::null(item));
@@ -186,12 +128,16 @@ fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
     match &list.data {
         Data::List(items) => return one_of(item, list, items, scope),
         Data::Name(_) | Data::Select(..) => {}
-        _ if is_literal(list) => {
+        Data::Null => return Err(refused::null(list)),
+        Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => {
             return Err(
                 refused::misfit(list, "a constant is no list".to_owned()).help("write `x in ['a', 'b']`")
             );
         }
-        _ => return Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number"))),
+        Data::Call(..) | Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) | Data::Other(_) => {
+            // Of all these only `size` has a value.
+            return Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number")));
+        }
     }
     match scope.meaning(list)? {
         Meaning::Set(_, _, Type::Json) => {
@@ -225,16 +171,6 @@ fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
                 .help(format!("name it: `… in user.{}.id`", entity.plural)))
         }
     }
-}
-
-/// A term, or a constant in the stored form, that may be equal to values of the type.
-fn fitting(node: &Node, kind: Type<'_>, scope: Scope<'_>) -> Result<Term, Problem> {
-    if is_literal(node) {
-        return types::literal(node, kind).map(Term::Value);
-    }
-    let (term, own) = value(node, scope)?;
-    fit(own, kind, node)?;
-    Ok(term)
 }
 
 fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<Expr, Problem> {
@@ -326,7 +262,7 @@ fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), P
 fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr {
     match element(of, word, arguments, scope) {
         Ok((name, entity, inner)) => {
-            let scope = Scope { element: Some((name, entity)), ..scope_within(scope) };
+            let scope = Scope { element: Some((name, entity)), ..scope };
             Expr::Exists(entity.name.clone(), Box::new(condition(inner, scope, problems)))
         }
         Err(problem) => {
@@ -334,11 +270,6 @@ fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems
             Expr::Constant(false)
         }
     }
-}
-
-/// The same names for a shorter time: that of the record lives in the rule's syntax.
-fn scope_within<'b, 'a: 'b>(scope: Scope<'a>) -> Scope<'b> {
-    scope
 }
 
 type Element<'n, 'a> = (&'n str, &'a Entity, &'n Node);
@@ -357,57 +288,21 @@ fn element<'n, 'a>(
         )
         .help("join the two with `&&` side by side, or use a lookup field"));
     }
-    let entity = match of.data {
-        Data::Name(_) | Data::Select(..) => match scope.meaning(of)? {
-            Meaning::Records(entity) => entity,
-            Meaning::Value(..) | Meaning::Person | Meaning::Set(..) => return Err(refused::exists_of(of)),
-        },
-        _ => return Err(refused::exists_of(of)),
-    };
-    let [name, inner] = arguments else {
-        return Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)"));
-    };
-    match &name.data {
-        Data::Name(text) if WORDS.contains(&text.as_str()) || column_of(scope.own, text).is_some() => {
-            Err(Problem::new(
-                Code::RuleName,
-                name.span.clone(),
-                format!("{} has a meaning already", quoted(text)),
-            )
-            .label("taken")
-            .help("choose another name for the record, `m` for example"))
-        }
-        Data::Name(text) => Ok((text, entity, inner)),
-        _ => Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)")),
+    if !matches!(of.data, Data::Name(_) | Data::Select(..)) {
+        return Err(refused::exists_of(of));
     }
-}
-
-fn fit(one: Type<'_>, other: Type<'_>, node: &Node) -> Result<(), Problem> {
-    if one.fits(other) {
-        return Ok(());
-    }
-    let message = match (one, other) {
-        (Type::Json, _) | (_, Type::Json) => "a json value is equal to nothing".to_owned(),
-        _ => format!("{} is never equal to {}", one.noun(), other.noun()),
+    let entity = match scope.meaning(of)? {
+        Meaning::Records(entity) => entity,
+        Meaning::Value(..) | Meaning::Person | Meaning::Set(..) => return Err(refused::exists_of(of)),
     };
-    let help = match (one, other) {
-        (Type::Json, _) | (_, Type::Json) => {
-            "of a json field only `x in field`, `size(field)` and `field == null` can be asked"
-        }
-        _ => "both sides must be of one type",
-    };
-    Err(refused::misfit(node, message).help(help))
-}
-
-fn ordered(comparison: Comparison, kind: Type<'_>, node: &Node) -> Result<(), Problem> {
-    match comparison {
-        Comparison::Eq | Comparison::Ne => Ok(()),
-        Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte if kind.has_order() => Ok(()),
-        Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte => {
-            Err(refused::misfit(node, format!("{} has no order", kind.noun()))
-                .help("ask with `==`, `!=` or `in`; texts, numbers, dates and times have an order"))
-        }
+    let wrong = || refused::arguments(word, "user.memberships.exists(m, m.project == project)");
+    let [Node { data: Data::Name(name), span }, inner] = arguments else { return Err(wrong()) };
+    if WORDS.contains(&name.as_str()) || column_of(scope.own, name).is_some() {
+        let problem =
+            Problem::new(Code::RuleName, span.clone(), format!("{} has a meaning already", quoted(name)));
+        return Err(problem.label("taken").help("choose another name for the record, `m` for example"));
     }
+    Ok((name, entity, inner))
 }
 
 fn comparison(operator: Binary) -> Comparison {
