@@ -38,7 +38,7 @@ use crate::store::{
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, strict_json};
 pub use error::{FieldError, Remedy, RepositoryError};
-pub use filter::{FilterError, column, filter, filter_by, search_words};
+pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_facts};
