@@ -29,7 +29,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the schemas on this machine: everybody who reaches the port may do everything.
+    /// Serve the schemas on this machine, to whoever reaches the port; names are believed, and files without rules are open.
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),

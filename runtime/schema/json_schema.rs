@@ -101,7 +101,6 @@ fn user() -> Json {
             "plural": false,
             "label": false,
             "was": false,
-            "access": {"propertyNames": {"const": "read"}},
             "fields": {
                 "propertyNames": {"not": {"enum": built_in}},
                 "additionalProperties": {

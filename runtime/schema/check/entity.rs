@@ -296,13 +296,6 @@ fn access(entry: &Entry, draft: &mut Draft, reader: &mut Reader<'_>) {
     reader.unknown_keys(table, OPERATIONS, &[], "in [access]");
     for operation in Operation::ALL {
         let Some(entry) = table.get(operation.word()) else { continue };
-        if &*draft.entity.name == USER && operation != Operation::Read {
-            let message = format!("{} of `User` cannot have a rule", quoted(&entry.key));
-            let problem = Problem::new(Code::BuiltIn, entry.key_span.clone(), message).label("built in");
-            reader
-                .add(problem.help("`User` records are written by the server: only `read` can be said here"));
-            continue;
-        }
         let Some(rule) = rule_text(entry, &format!("{} = \"user != null\"", entry.key), reader) else {
             continue;
         };

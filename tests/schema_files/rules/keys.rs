@@ -97,7 +97,7 @@ fn a_file_of_user_has_a_rule_of_reading_and_rules_of_its_own_fields() {
     assert_eq!(user.fields[3].read.as_ref().map(|rule| &rule.meaning), Some(&id));
     assert_eq!(user.identity, None, "a User belongs to nobody");
     for (more, code, words) in [
-        ("update = \"true\"", "E0127", "`User` records are written by the server"),
+        ("update = \"nam == user.id\"", "E0172", "did you mean"),
         ("reed = \"true\"", "E0110", "did you mean `read`?"),
         (
             "[fields]\nx = { type = \"ref\", entity = \"User\", identity = true }",
