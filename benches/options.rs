@@ -15,6 +15,7 @@ Sections (all of them when none is named):
   idle              memory of 5,000 subscribed connections
   storm             5,000 connections come back at once and resume
   replay            one client resumes from 100,000 changes ago
+  rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing
   --help            this text
@@ -33,11 +34,12 @@ pub(crate) enum Section {
     Idle,
     Storm,
     Replay,
+    Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 7] = [
+    pub(crate) const ALL: [Section; 8] = [
         Section::Creates,
         Section::Reads,
         Section::FanoutSingle,
@@ -45,6 +47,7 @@ impl Section {
         Section::Idle,
         Section::Storm,
         Section::Replay,
+        Section::Rules,
     ];
 
     /// The name on the command line, in the table and in the JSON.
@@ -57,6 +60,7 @@ impl Section {
             Section::Idle => "idle",
             Section::Storm => "storm",
             Section::Replay => "replay",
+            Section::Rules => "rules",
         }
     }
 }

@@ -38,13 +38,15 @@ use crate::store::{
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, strict_json};
 pub use error::{FieldError, Remedy, RepositoryError};
-pub use filter::{FilterError, column, filter, search_words};
+pub use filter::{FilterError, column, filter, filter_by, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_facts};
 pub use people::is_absent;
 pub use suggest::suggestion;
-pub use values::{Fault, value_of_text};
+pub use values::{Fault, value_of_json, value_of_text};
+
+pub(crate) use defaults::value_of as default_value;
 
 use error::{Ordered, Refusal};
 use validate::{Readonly, Validator};

@@ -401,6 +401,15 @@ fn headers() -> Vec<Row> {
         get("/api/tasks?as=").unauthenticated(&["`as` must name a user"]),
         get("/api/tasks?as=a%00b").unauthenticated(&["`as` must name a user"]),
         get(format!("/api/tasks?as={}", "x".repeat(129))).unauthenticated(&["`as` must name a user", "128"]),
+        get("/api/tasks?as=:admin").unauthenticated(&["`as` has no name before the colon"]),
+        get("/api/tasks?as=:").unauthenticated(&["`as` has no name before the colon"]),
+        get("/api/tasks?as=ada:").unauthenticated(&["`as` has a colon and no role", "?as=NAME:role"]),
+        get("/api/tasks?as=ada:a+b").unauthenticated(&["no role of 1 to 64 visible characters", "`a b`"]),
+        get("/api/tasks?as=ada:a%0ab").unauthenticated(&["visible characters"]),
+        get("/api/tasks?as=ada:%E2%80%A8").unauthenticated(&["visible characters"]),
+        get(format!("/api/tasks?as=ada:{}", "x".repeat(65))).unauthenticated(&["1 to 64", "…"]),
+        get(format!("/api/tasks?as={}:admin", "x".repeat(129)))
+            .unauthenticated(&["`as` must name a user", "128"]),
         get("/api/tasks?as=a&as=b").bad_query(&["`as` is given twice"]),
         get("/api/tasks?as=%FF").bad_query(&["not percent-encoded UTF-8"]),
         post("/api/tasks", format!("{{\"title\": \"{}\"}}", "x".repeat(1 << 20))).is(

@@ -147,7 +147,7 @@ async fn sockets_subscriptions_and_deliveries_are_counted_while_they_last() {
     assert_eq!(now.value("tidewire_deliveries_total"), 6.0);
     assert_eq!(now.value("tidewire_fan_out_position"), app.head() as f64);
     assert!(now.value("tidewire_ring_changes") >= 3.0 && now.value("tidewire_ring_bytes") > 0.0);
-    let stats = api.get("/api/admin/websocket/stats").await;
+    let stats = app.client_as("ann:admin").get("/api/admin/websocket/stats").await;
     for (key, series) in [
         ("connections", "tidewire_sessions{transport=\"ws\"}"),
         ("opened", "tidewire_sessions_opened_total{transport=\"ws\"}"),
@@ -232,7 +232,7 @@ async fn a_full_house_is_counted_by_what_was_full() {
     assert_eq!(now.value("tidewire_connections_refused_total{reason=\"user\"}"), 1.0);
     assert_eq!(now.value("tidewire_connections_refused_total{reason=\"sockets\"}"), 1.0);
     assert_eq!(now.value("tidewire_closes_total{code=\"4020\"}"), 2.0);
-    assert_eq!(app.client().get("/api/admin/websocket/stats").await["refused"], 2);
+    assert_eq!(app.client_as("ann:admin").get("/api/admin/websocket/stats").await["refused"], 2);
 }
 
 #[tokio::test]

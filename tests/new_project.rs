@@ -21,9 +21,16 @@ async fn a_new_project_is_checked_and_served_as_it_is() {
 
     let process = Process::of(tidewire(&project).args(["dev", "--listen", "127.0.0.1:0"])).await;
     let client = Client::new(process.address);
+    let (status, refused) = client.any("POST", "/api/tasks", json!({"title": "Begin"})).await;
+    assert_eq!(
+        (status, &refused["code"]),
+        (403, &json!("FORBIDDEN")),
+        "without a name one only looks on: {refused}"
+    );
     let mut socket = Socket::open(process.address).await;
     socket.subscribe("entity:Task", json!({})).await;
-    client.create("tasks", json!({"title": "Begin"})).await;
+    let (status, begun) = client.any("POST", "/api/tasks?as=ada", json!({"title": "Begin"})).await;
+    assert_eq!((status, &begun["owner"]), (201, &json!("ada")), "{begun}");
     assert_eq!(socket.expect("entity:created").await["payload"]["title"], "Begin");
     let page = client.call("GET", "/", json!(null)).await;
     assert!(page.status == 200 && page.text.contains("/app.js"), "{page:?}");

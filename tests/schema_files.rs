@@ -7,6 +7,7 @@ mod describing;
 mod editors;
 mod good_files;
 mod hostile_files;
+mod rules;
 
 use tidewire::schema::{Diagnostics, Format, Schema, SourceFile, check};
 

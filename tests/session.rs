@@ -1,4 +1,6 @@
-//! The pure session: every phase of a subscription against every input.
+//! The pure session: every phase of a subscription against every input. `session/rights.rs` has the changes of rights.
+
+mod rights;
 
 use std::sync::Arc;
 
@@ -10,7 +12,9 @@ use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::protocol::CloseCode;
+use tidewire::realtime::read::{Checked, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
+use tidewire::rules::Facts;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
 use tokio::time::{Duration, Instant};
@@ -42,8 +46,14 @@ impl Peer {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(&[], Timestamp(0))),
         };
+        let known = at(1, 0, Facts::nobody());
+        Peer::of(around, known)
+    }
+
+    fn of(around: Surroundings, known: At<Facts>) -> Peer {
         let instant = Instant::now();
-        Peer { session: Session::new(around, instant, false), now: Moment { instant, wall: Timestamp(1) } }
+        let session = Session::new(around, known, instant, false);
+        Peer { session, now: Moment { instant, wall: Timestamp(1) } }
     }
 
     fn on(&mut self, input: Input<'_>) -> Vec<Effect> {
@@ -108,7 +118,9 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Pong { .. } => "pong".to_owned(),
         Effect::Read(Read::Survey { since, .. }) => format!("read survey {}", since.seq),
         Effect::Read(Read::Rows { .. }) => "read rows".to_owned(),
-        Effect::Read(Read::Log { after }) => format!("read log {after}"),
+        Effect::Read(Read::Log { after, .. }) => format!("read log {after}"),
+        Effect::Read(Read::Facts(_)) => "read facts".to_owned(),
+        Effect::Read(Read::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
     };
@@ -119,8 +131,17 @@ fn at<T>(seq: u64, floor: u64, value: T) -> At<T> {
     At { epoch: epoch(), seq: Seq(seq), floor: Seq(floor), generation: Generation(1), value }
 }
 
+/// Read for somebody whose rights do not change.
+fn checked<T>(read: At<T>) -> Checked<T> {
+    Checked { read, rights: RightsNow::default() }
+}
+
 fn survey(seq: u64, known: bool, backlog: u64) -> ReadAnswer {
-    ReadAnswer::Survey(Ok(at(seq, 0, Survey { known, schema_changed: false, backlog, rows: 0 })))
+    surveyed(at(seq, 0, Survey { known, schema_changed: false, backlog, rows: 0 }))
+}
+
+fn surveyed(survey: At<Survey>) -> ReadAnswer {
+    ReadAnswer::Survey(Ok(checked(survey)))
 }
 
 /// The last page of rows.
@@ -141,11 +162,11 @@ fn page(seq: u64, count: u128, more: bool) -> ReadAnswer {
         stored: Stored { version: 1, json: Bytes::from(format!("{{\"id\":\"{}\"}}", id(n))) },
     };
     let rows = (1..=count).map(row).collect();
-    ReadAnswer::Rows(Ok(at(seq, 0, ListPage { rows, more })))
+    ReadAnswer::Rows(Ok(checked(at(seq, 0, ListPage { rows, more, sight: None }))))
 }
 
 fn log(head: u64, to: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {
-    ReadAnswer::Log(Ok(at(head, 0, LogPage::Changes { changes, to: Seq(to) })))
+    ReadAnswer::Log(Ok(checked(at(head, 0, LogPage::Changes { changes, to: Seq(to) }))))
 }
 
 fn since(seq: u64) -> Value {
@@ -208,13 +229,9 @@ fn a_resume_that_cannot_be_kept_is_told_so_and_gets_a_snapshot() {
         (survey(6, false, 0), "unknown epoch"),
         (survey(2, true, 0), "beyond the head"),
         (survey(60_000, true, 10_001), "too far behind"),
-        (ReadAnswer::Survey(Ok(at(6, 4, Survey { known: true, ..Survey::default() }))), "below the floor"),
+        (surveyed(at(6, 4, Survey { known: true, ..Survey::default() })), "below the floor"),
         (
-            ReadAnswer::Survey(Ok(at(
-                6,
-                0,
-                Survey { known: true, schema_changed: true, backlog: 0, rows: 0 },
-            ))),
+            surveyed(at(6, 0, Survey { known: true, schema_changed: true, backlog: 0, rows: 0 })),
             "across a schema change",
         ),
     ] {
@@ -350,14 +367,14 @@ fn a_lagging_channel_below_the_floor_is_resynced_and_the_second_time_closed() {
     let mut peer = Peer::new();
     peer.live(5);
     peer.on(Input::Lagged(Lag(1)));
-    let below = || ReadAnswer::Survey(Ok(at(90, 50, Survey { known: true, ..Survey::default() })));
+    let below = || surveyed(at(90, 50, Survey { known: true, ..Survey::default() }));
     assert_eq!(heard(&peer.on(Input::Read(below()))), ["read rows"]);
     let config_page = RealtimeConfig::default().page_rows as u128;
     let effects = peer.on(Input::Read(part(90, config_page)));
     assert_eq!(heard(&effects), ["send resync", "send snapshot", "read rows"]);
     assert_eq!(sent(&effects)[0]["payload"]["reason"], "below_floor");
     peer.on(Input::Read(rows(95, 0)));
-    let floor = |seq| ReadAnswer::Log(Ok(at(200, seq, LogPage::BelowFloor)));
+    let floor = |seq| ReadAnswer::Log(Ok(checked(at(200, seq, LogPage::BelowFloor))));
     assert_eq!(heard(&peer.on(Input::Read(floor(100)))), ["read rows"], "one more snapshot");
     peer.on(Input::Read(part(210, config_page)));
     peer.on(Input::Read(rows(220, 0)));

@@ -1,13 +1,16 @@
 //! Random units on SQLite and on the memory model: the same outcomes, the same log, the same lists. Groups of units
 //! reach SQLite at once, so that they share transactions, and the model one after the other.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Generation, Value};
 use tidewire::store::{
-    Column, CommitError, Condition, Count, Direction, Expand, LogPage, Op, Outcome, Query, Scope, Test, Unit,
+    Change, ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, LogPage, Op, Outcome, Query,
+    Scope, Test, Unit,
 };
 
 use crate::support::studio::*;
@@ -199,6 +202,15 @@ fn same_surveys(sqlite: &Studio, memory: &Studio) {
     }
 }
 
+/// A batch tells whose rights a change concerns, which the log does not hold. Here these are only users who come and go: no rule
+/// asks for anything.
+fn without_rights(change: &Arc<Change>) -> Arc<Change> {
+    let comes_or_goes = &*change.entity == "User" && change.op != ChangeOp::Update;
+    let concerned = if comes_or_goes { vec![change.id.shared()] } else { Vec::new() };
+    assert_eq!(change.rights, concerned, "{change:?}");
+    Arc::new(Change { rights: Vec::new(), ..(**change).clone() })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -225,7 +237,8 @@ proptest! {
                     published.extend(sqlite.batches.next().await.changes.iter().cloned());
                 }
                 let floor = sqlite.store.head().unwrap().floor.0;
-                assert_eq!(published[floor as usize..], sqlite.log(floor));
+                let announced = published[floor as usize..].iter().map(without_rights);
+                assert_eq!(announced.collect::<Vec<_>>(), sqlite.log(floor));
             }
             queries.iter().for_each(|query| same_lists(&sqlite, &memory, query));
             for count in &counts {

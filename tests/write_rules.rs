@@ -1,16 +1,24 @@
 //! Writes under rules, at the store: each is judged inside its transaction, and what may not be seen is as if it were missing.
 
+use std::sync::Arc;
+
+use r2d2_sqlite::rusqlite;
 use serde_json::{Value as Json, json};
+use tidewire::config::StoreConfig;
+use tidewire::env::Env;
 use tidewire::ids::{RecordId, Timestamp};
-use tidewire::rules::BindError;
-use tidewire::schema::{FieldIndex, Operation, Value};
-use tidewire::store::{CommitError, Idempotency, OTHER_ENTITIES, Op, OpStatus, Unit};
+use tidewire::rules::{Asker, BindError};
+use tidewire::schema::{FieldIndex, Lookup, Operation, Schema, Value};
+use tidewire::store::sqlite::{Applied, Forward, ImportJob, Page, SqliteImport};
+use tidewire::store::{CommitError, Idempotency, OTHER_ENTITIES, Op, OpStatus, Store, Unit};
 
 use crate::support::club::{
-    MISSING, OF_NOTE, OF_PROJECT, OWNER, PROJECT, SECRET, STATUS, TITLE, ask, asked, club, comment, member,
-    shown, task, user_record,
+    MISSING, OF_NOTE, OF_PROJECT, OF_ROLE, OWNER, PROJECT, SECRET, STATUS, TITLE, ask, asked, club,
+    club_over, comment, editor, member, mine, rule, schema, shown, task, user_record,
 };
-use crate::support::studio::{Studio, at_version, create, delete, id, link, named, update, words};
+use crate::support::studio::{
+    Studio, at_version, create, delete, id, link, named, open, unit, update, words,
+};
 
 fn forbidden(op: usize, operation: Operation) -> CommitError {
     CommitError::Forbidden { op, operation }
@@ -65,7 +73,7 @@ async fn each_operation_is_granted_by_its_own_rule() {
 async fn nobody_and_a_disabled_account_may_nothing() {
     let studio = club().await;
     studio.commit([task(21, 1, Some("ada"))]).await.unwrap();
-    let nobody = |op| Unit { asker: tidewire::rules::Asker::Person(Default::default()), ..asked("", [op]) };
+    let nobody = |op| Unit { asker: Asker::Person(Arc::default()), ..asked("", [op]) };
     assert_eq!(studio.store.commit(nobody(task(22, 1, None))).await, Err(forbidden(0, Operation::Create)));
     assert_eq!(studio.store.commit(nobody(delete("Task", 21))).await, Err(CommitError::NotFound { op: 0 }));
 
@@ -116,16 +124,15 @@ async fn what_is_hidden_is_answered_as_if_it_were_missing() {
 /// Red if a rule is judged by what is copied from a record that the writer may not read.
 #[tokio::test]
 async fn a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record() {
-    let mut schema = crate::support::club::schema();
     // Whoever belongs to a project does not see its tasks, only those that they own.
-    schema = tidewire::schema::Schema::new(schema.entities().map(|entity| {
+    let schema = Schema::new(schema().entities().map(|entity| {
         let mut entity = (**entity).clone();
         if &*entity.name == "Task" {
-            entity.access.read = crate::support::club::rule(crate::support::club::mine(OWNER));
+            entity.access.read = rule(mine(OWNER));
         }
         entity
     }));
-    let studio = crate::support::club::club_over(schema).await;
+    let studio = club_over(schema).await;
     studio.commit([task(21, 1, Some("bo")), task(22, 1, Some("ada"))]).await.unwrap();
     let hidden = ask(&studio, "ada", [comment(41, 21)]).await;
     assert_eq!(hidden, ask(&studio, "ada", [comment(41, MISSING)]).await);
@@ -420,4 +427,68 @@ async fn the_server_itself_is_judged_by_no_rule() {
         named("m-1", 1, [task(21, 2, None), delete("Task", 21), create("Ledger", 61, vec![Value::Null])]);
     let unit = Unit { at: Timestamp(0), ..unit };
     assert_eq!(studio.store.commit(unit).await.unwrap().results.len(), 3);
+}
+
+/// A rights entry that comes by a lookup: the membership follows the name of its project.
+#[tokio::test]
+async fn a_lookup_that_follows_into_a_record_of_rights_is_a_change_of_rights() {
+    let changed = Schema::new(schema().entities().map(|entity| {
+        let mut entity = (**entity).clone();
+        match &*entity.name {
+            "Task" => entity.access.read = rule(editor()),
+            "Membership" => {
+                entity.fields[OF_ROLE.0].lookup = Some(Lookup { via: OF_PROJECT, field: FieldIndex(0) });
+            }
+            _ => {}
+        }
+        entity
+    }));
+    let mut studio = club_over(changed).await;
+    studio.commit([task(21, 1, None)]).await.unwrap();
+    assert_eq!(ask(&studio, "bo", [titled(21, "x")]).await, Err(CommitError::NotFound { op: 0 }));
+    let renamed = update("Project", 1, [(FieldIndex(0), words("editor"))]);
+    let mut entries = concerned(&mut studio, vec![renamed]).await;
+    entries.sort();
+    let entry = |entity: &str, persons: &[&str]| {
+        (entity.to_owned(), persons.iter().map(|person| (*person).to_owned()).collect::<Vec<_>>())
+    };
+    let expected = [entry("Membership", &["ada"]), entry("Membership", &["bo"]), entry("Project", &[])];
+    assert_eq!(entries, expected);
+    ask(&studio, "bo", [titled(21, "x")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_notes_whose_rights_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (schema, config) = (Arc::new(schema()), StoreConfig::default());
+    let mut import = SqliteImport::open(folder.path(), &schema, &config, &Env::system()).unwrap();
+    let ops =
+        [user_record("ada", Value::Null), create("Project", 1, vec![words("p")]), member(11, "ada", 1, "x")];
+    let feed = |page: &mut Page<'_>| {
+        ops.iter().for_each(|op| assert!(matches!(page.apply(1, op), Ok(Applied::Done(_)))));
+        Ok(())
+    };
+    import.page("m-1".parse().unwrap(), Forward::Refused, feed).unwrap();
+    import.commit("job", &ImportJob::default()).unwrap();
+    import.close();
+    let store = open(folder.path(), (*schema).clone(), &config).store;
+    assert_eq!(store.rights_changed("ada", &["User".into()]).unwrap().0, 1);
+    assert_eq!(store.rights_changed("ada", &["Membership".into()]).unwrap().0, 3);
+}
+
+/// A database of format 2 has no table of rights entries; it gets one, and the program of then no longer opens it.
+#[tokio::test]
+async fn a_database_from_before_rules_is_raised() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = StoreConfig::default();
+    open(folder.path(), schema(), &config).store.close().await;
+    let raw = || rusqlite::Connection::open(folder.path().join("tidewire.db")).unwrap();
+    raw().execute_batch(r#"DROP TABLE "_rights"; UPDATE "_meta" SET "format" = 2"#).unwrap();
+    let opened = open(folder.path(), schema(), &config);
+    let unit = Unit { generation: opened.generation, ..unit([user_record("ada", Value::Null)]) };
+    let seq = opened.store.commit(unit).await.unwrap().seq;
+    assert_eq!(opened.store.rights_changed("ada", &["User".into()]).unwrap(), seq);
+    opened.store.close().await;
+    let format: u32 = raw().query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
+    assert_eq!(format, 3);
 }

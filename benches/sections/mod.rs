@@ -5,6 +5,7 @@ mod fanout;
 mod idle;
 mod reads;
 mod replay;
+mod rules;
 mod storm;
 
 use std::rc::Rc;
@@ -36,6 +37,9 @@ pub(crate) async fn run_all(lab: &Lab, report: &mut Report) {
 }
 
 async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
+    if section == Section::Rules {
+        return rules::run(lab, report);
+    }
     let mut server = tidewire(lab, report).await?;
     let result = match section {
         Section::Creates => creates::run(lab, &server, report).await,
@@ -45,6 +49,7 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Idle => idle::run(lab, &server, report).await,
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
+        Section::Rules => Ok(()),
     };
     let Err(error) = result else { return Ok(()) };
     // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -210,9 +209,9 @@ impl ChannelManager {
     }
 
     fn tell_groups(&self) {
-        let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        set(&self.metrics.live.groups, self.groups.group_count());
-        set(&self.metrics.live.scan_groups, self.groups.scanned_count());
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.live.groups.set(number(self.groups.group_count()));
+        self.metrics.live.scan_groups.set(number(self.groups.scanned_count()));
     }
 
     fn obey(&mut self, command: Command) {
@@ -242,7 +241,7 @@ impl ChannelManager {
         }
         match attach.from.clone() {
             From::Now { request_id } => {
-                // What comes up to where the rights were read is in no doubt, but it was not judged by them.
+                // Batches up to where the rights were read are not to be judged by them.
                 let bound_at = attach.watch.as_ref().map_or(Seq::ZERO, |watch| watch.bound_at);
                 let (at, lag) = (self.groups.position().max(bound_at), attach.outbox.lag());
                 let note = Note::Attached { attachment: attach.attachment, at, lag };

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,6 @@ use super::settings::Settings;
 use super::watch::{Files, Watch};
 use super::{USAGE, demo, descriptors, log, migrate};
 use crate::app::{App, AppError};
-use crate::auth::Identity;
 use crate::config::{Config, LogForm};
 use crate::env::Env;
 use crate::schema::{self, Color, Loaded};
@@ -56,6 +55,7 @@ fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
     let Settings { mut config, file, .. } = settings;
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
+    log::warn(config.log.form, &loaded.unsaid().render(color(&config)));
     let notes = Notes { file, limited: fit_connections(&mut config) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,10 +83,11 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let public = config.public.clone();
     let folders = migrate::folders(&config.schemas, &config.data);
     let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color(&config));
-    let app = App::open(config, Arc::new(loaded.schema), Env::system()).map_err(|error| match error {
-        AppError::Store(error) => migrate::explain(&error, &folders),
-        AppError::Runtime(error) => format!("error: {error}"),
-    })?;
+    let app =
+        App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {
+            AppError::Store(error) => migrate::explain(&error, &folders),
+            AppError::Runtime(error) => format!("error: {error}"),
+        })?;
     let mut text = summary;
     if let Some(file) = notes.file {
         let _ = writeln!(text, "  settings    {}", file.display());
@@ -115,9 +116,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         let _ = writeln!(text, "  connections {limited}");
     }
     if with_demo {
-        let nobody = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        let added =
-            demo::add(app.repository(), &nobody).await.map_err(|error| format!("error: --demo: {error}"))?;
+        let added = demo::add(app.repository()).await.map_err(|error| format!("error: --demo: {error}"))?;
         let _ = writeln!(
             text,
             "  demo        {}",
@@ -131,6 +130,10 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     for plural in plurals {
         let _ = writeln!(text, "    http://{address}/_/e/{plural}");
     }
+    let _ = writeln!(
+        text,
+        "  you are nobody there; ?as=ada makes you ada, ?as=root:admin somebody with the role admin"
+    );
     let _ = writeln!(text, "  stop with Ctrl-C");
     say(&text);
     let reshaper = app.reshaper();

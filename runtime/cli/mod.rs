@@ -19,6 +19,7 @@ mod log;
 pub mod migrate;
 pub mod new;
 mod progress;
+pub mod rules;
 pub mod schema;
 pub mod settings;
 mod watch;

@@ -104,6 +104,6 @@ fn done(name: &str) -> String {
          next:\n\
          \x20 cd {name}\n\
          \x20 tidewire check      # reads schemas/ and tells what is wrong\n\
-         \x20 tidewire dev        # serves it on http://127.0.0.1:8080; open / and /_/e/tasks in two windows\n"
+         \x20 tidewire dev        # serves it on http://127.0.0.1:8080; open / and /_/e/tasks?as=ada in two windows\n"
     )
 }

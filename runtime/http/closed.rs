@@ -4,6 +4,7 @@
 //! Stands around the routes of entities, so that no handler can forget it. Nothing is asked of the database for an answer that is
 //! no refusal: the store hands out nothing of a closed entity.
 
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
@@ -21,12 +22,14 @@ use crate::schema::{Operation, Schema};
 
 pub(super) async fn as_if_absent(
     State(state): State<AppState>,
-    path: RawPathParams,
+    path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let plural = path.iter().find(|(name, _)| *name == "plural").map(|(_, plural)| plural.to_owned());
+    let plural = path.ok().and_then(|path| {
+        path.iter().find(|(name, _)| *name == "plural").map(|(_, plural)| plural.to_owned())
+    });
     let (presented, operation) = (Presented::collect(&parts), operation(&parts.method));
     let response = next.run(Request::from_parts(parts, body)).await;
     let (Some(problem), Some(plural), Ok(presented)) =

@@ -50,9 +50,15 @@ fn page_json(page: &At<ListPage>, shape: &Shape, next: Option<&str>) -> Result<V
     write_json_of(&next, &mut json);
     write_position(page, &mut json);
     json.extend_from_slice(b",\"view\":");
-    write_json_of(&View::everything(page.generation), &mut json);
+    write_json_of(&view(page), &mut json);
     json.push(b'}');
     Ok(json)
+}
+
+/// What a channel with the same filter shows. A channel has no search, and so no channel shows what was found by one.
+fn view(page: &At<ListPage>) -> View {
+    let sight = page.value.sight.as_deref();
+    sight.map_or_else(|| View::everything(page.generation), View::of)
 }
 
 pub(super) async fn count(

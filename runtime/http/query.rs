@@ -12,7 +12,7 @@ use crate::auth::Identity;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Params};
-use crate::repository::{Current, FilterError, Nameable, column, filter, search_words, suggestion};
+use crate::repository::{Current, FilterError, Nameable, column, filter_by, search_words, suggestion};
 use crate::schema::{Entity, FieldKind, Value};
 use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};
 
@@ -127,7 +127,7 @@ pub(super) fn shape(asked: &Asked<'_>, params: &Params) -> Result<Shape, Problem
 
 /// The conditions and the words of a search.
 fn conditions(asked: &Asked<'_>, params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem> {
-    let filter = filter(&asked.current.schema, (asked.entity, asked.names), filters(params))?;
+    let filter = filter_by(&asked.current.schema, (asked.entity, asked.names), filters(params))?;
     let search = params.one("search")?.map(|text| search_words(asked.entity, text)).transpose()?;
     Ok((filter, search.unwrap_or_default()))
 }

@@ -161,7 +161,7 @@ impl Reader {
                     expanded: Vec::new(),
                 };
                 let rows = found.value.map(listed).into_iter().collect();
-                let value = ListPage { rows, more: false };
+                let value = ListPage { rows, more: false, sight: None };
                 Ok(At {
                     epoch: found.epoch,
                     seq: found.seq,

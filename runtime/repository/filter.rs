@@ -86,8 +86,17 @@ enum Nature {
     Opaque,
 }
 
-/// Reads every pair as a condition; all of them must hold. `names`: what whoever asks may name.
+/// `filter_by` for somebody of whom nothing was read: a field that is hidden from everybody is none.
 pub fn filter<'a>(
+    schema: &Schema,
+    entity: &Entity,
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Condition>, FilterError> {
+    filter_by(schema, (entity, &Nameable::usual()), pairs)
+}
+
+/// Reads every pair as a condition; all of them must hold. `names`: what whoever asks may name.
+pub fn filter_by<'a>(
     schema: &Schema,
     (entity, names): (&Entity, &Nameable),
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,

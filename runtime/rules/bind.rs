@@ -5,7 +5,7 @@
 use super::condition::{Condition, Test};
 use super::evaluate::user_value;
 use super::person::{Facts, MOST_RELATED, Related};
-use super::predicate::{Operand, Predicate, compare, contains, member, size, starts};
+use super::predicate::{Operand, Predicate, compare, contains, member, plain, size, starts};
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Entity, EntityName, Expr, FieldKind, Record, Term, UserTerm, Value};
 
@@ -156,9 +156,11 @@ impl Binder<'_> {
         if nature_of_value(&value) != Some(self.nature(&left)) {
             return Predicate::Constant(false);
         }
+        let value = plain(value);
         let Operand::Column(column) = left else {
             return Predicate::Compare(left, comparison, Operand::Value(value));
         };
+        let value = self.as_held(column, value);
         Predicate::Test(Condition::new(
             column,
             match comparison {
@@ -172,6 +174,15 @@ impl Binder<'_> {
         ))
     }
 
+    /// As a record holds it that has the value, so that equal values are found by looking for this one.
+    fn as_held(self, column: Column, value: Value) -> Value {
+        let Column::Field(field) = column else { return value };
+        match (&self.entity.at(field).kind, value) {
+            (FieldKind::Float { .. }, Value::Int(number)) => Value::Float(number as f64),
+            (_, value) => value,
+        }
+    }
+
     fn member(self, item: Operand, list: Operand, sense: Sense) -> Predicate {
         match (item, list) {
             (Operand::Value(item), Operand::Value(list)) => known(member(&item, &list), sense),
@@ -181,6 +192,9 @@ impl Binder<'_> {
             }
             (item @ Operand::Column(_), Operand::Column(_)) if self.nature(&item) == Nature::Json => {
                 Predicate::Constant(false)
+            }
+            (Operand::Value(item), Operand::Column(column)) => {
+                turned(Predicate::Member(Operand::Value(plain(item)), column), sense)
             }
             (item, Operand::Column(column)) => turned(Predicate::Member(item, column), sense),
             (_, Operand::Size(_)) => Predicate::Constant(false),

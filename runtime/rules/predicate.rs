@@ -96,7 +96,13 @@ impl Predicate {
                 Predicate::Constant(true) => {}
                 Predicate::Constant(false) => return Predicate::Constant(false),
                 Predicate::All(inner) => flat.extend(inner),
-                other => flat.push(other),
+                other @ (Predicate::Test(_)
+                | Predicate::Compare(..)
+                | Predicate::Starts(..)
+                | Predicate::Contains(..)
+                | Predicate::Member(..)
+                | Predicate::Not(_)
+                | Predicate::Any(_)) => flat.push(other),
             }
         }
         sort(&mut flat, entity);
@@ -124,7 +130,13 @@ impl Predicate {
                 Predicate::Any(inner) => open.extend(inner),
                 Predicate::Test(Condition { column, test: Test::Eq(value) }) => add(column, vec![value]),
                 Predicate::Test(Condition { column, test: Test::In(values) }) => add(column, values),
-                other => flat.push(other),
+                other @ (Predicate::Test(_)
+                | Predicate::Compare(..)
+                | Predicate::Starts(..)
+                | Predicate::Contains(..)
+                | Predicate::Member(..)
+                | Predicate::Not(_)
+                | Predicate::All(_)) => flat.push(other),
             }
         }
         flat.extend(equal.into_iter().map(|(column, values)| one_of(column, values)));
@@ -250,9 +262,21 @@ pub(super) fn value_of_json(json: &Json) -> Value {
         Json::String(text) => Value::Text(text.clone()),
         Json::Number(number) => match number.as_i64().filter(|number| number.unsigned_abs() < 1 << 53) {
             Some(number) => Value::Int(number),
-            None => number.as_f64().map_or(Value::Null, Value::Float),
+            None => number.as_f64().map_or(Value::Null, |number| plain(Value::Float(number))),
         },
         Json::Array(_) | Json::Object(_) => Value::Json(json.to_string()),
+    }
+}
+
+/// Every number in one form: an int where it is whole and not too large for one.
+pub(super) fn plain(value: Value) -> Value {
+    match value {
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < (1_u64 << 53) as f64 => {
+            Value::Int(number as i64)
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Json(_) => {
+            value
+        }
     }
 }
 
@@ -351,7 +375,7 @@ fn operand(operand: &Operand, entity: &Entity) -> String {
 }
 
 /// On the wire and in rules.
-fn name(column: Column, entity: &Entity) -> &str {
+pub(super) fn name(column: Column, entity: &Entity) -> &str {
     match column {
         Column::Id => "id",
         Column::Version => "version",
@@ -361,7 +385,7 @@ fn name(column: Column, entity: &Entity) -> &str {
     }
 }
 
-fn sign(comparison: Comparison) -> &'static str {
+pub(super) fn sign(comparison: Comparison) -> &'static str {
     match comparison {
         Comparison::Eq => "==",
         Comparison::Ne => "!=",
@@ -372,7 +396,7 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-fn value_text(value: &Value) -> String {
+pub(super) fn value_text(value: &Value) -> String {
     let mut json = Vec::new();
     value.write_json(&mut json);
     String::from_utf8_lossy(&json).into_owned()

@@ -166,26 +166,19 @@ pub fn may_ever(entity: &Entity, operation: Operation, facts: &Facts) -> bool {
 
 /// What the rule comes to (`wanted`) without its record and the person's sets; `None` if it depends on them.
 fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, facts: &Facts) -> Option<bool> {
-    let all = |terms: &[Expr]| {
-        let each = terms.iter().map(|term| could_hold(term, wanted, entity, facts));
-        each.fold(Some(true), |all, one| match (all, one) {
-            (Some(false), _) | (_, Some(false)) => Some(false),
-            (Some(true), Some(true)) => Some(true),
-            _ => None,
-        })
+    let each = |terms: &[Expr]| -> Vec<Option<bool>> {
+        terms.iter().map(|term| could_hold(term, wanted, entity, facts)).collect()
     };
-    let any = |terms: &[Expr]| {
-        let each = terms.iter().map(|term| could_hold(term, wanted, entity, facts));
-        each.fold(Some(false), |any, one| match (any, one) {
-            (Some(true), _) | (_, Some(true)) => Some(true),
-            (Some(false), Some(false)) => Some(false),
-            _ => None,
-        })
+    // One of these decides; otherwise all must be known.
+    let joined = |terms: &[Expr], decides: bool| {
+        let each = each(terms);
+        let is_decided = each.contains(&Some(decides));
+        if is_decided || !each.contains(&None) { Some(is_decided == decides) } else { None }
     };
     match (rule, wanted) {
         (Expr::Not(inner), _) => could_hold(inner, !wanted, entity, facts),
-        (Expr::All(terms), true) | (Expr::Any(terms), false) => all(terms),
-        (Expr::Any(terms), true) | (Expr::All(terms), false) => any(terms),
+        (Expr::All(terms), true) | (Expr::Any(terms), false) => joined(terms, false),
+        (Expr::Any(terms), true) | (Expr::All(terms), false) => joined(terms, true),
         (Expr::Related(..) | Expr::Exists(..), _) if !facts.is_nobody() => None,
         (leaf, _) => {
             let leaf = if wanted { leaf.clone() } else { Expr::Not(Box::new(leaf.clone())) };

@@ -83,6 +83,7 @@ codes! {
     RuleBudget "E0177" "a rule nested too deep, or of too many parts"
     FieldRule "E0178" "a field's `read` or `hidden` where it cannot be"
     EmptyFolder "W0101" "the folder holds no schema file"
+    Unsaid "W0102" "an entity without access rules"
 }
 
 /// One thing that is wrong in one file, as the checker finds it.

@@ -415,7 +415,8 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
-    /// The persons whose rights may change with it, from this seq on (SEMANTICS R1).
+    /// The persons whose rights may change with it, from this seq on (SEMANTICS R1). Known of what is announced; of what is read
+    /// from the log `Store::rights_changed` tells it.
     pub rights: Vec<Arc<str>>,
     pub decoded: Decoded,
 }

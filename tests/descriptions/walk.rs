@@ -79,7 +79,8 @@ async fn about(walk: &mut Walk) {
     {
         walk.step(&format!("GET {path}"), Value::Null, (200, "")).await;
     }
-    walk.step("GET /api/admin/websocket/stats", Value::Null, (200, "")).await;
+    walk.step("GET /api/admin/websocket/stats", Value::Null, (403, "FORBIDDEN")).await;
+    walk.step("GET /api/admin/websocket/stats?as=ops:admin", Value::Null, (200, "")).await;
     walk.step_with(
         "GET /api/schema",
         Value::Null,

@@ -61,7 +61,7 @@ pub(crate) fn of_my_projects(term: Term) -> Expr {
 }
 
 /// `user.memberships.exists(m, m.project == project && m.role == 'editor')`
-fn editor() -> Expr {
+pub(crate) fn editor() -> Expr {
     let element = |field| Term::Element(Column::Field(field));
     let same = equal(element(OF_PROJECT), own(PROJECT));
     Expr::Exists(

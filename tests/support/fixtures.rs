@@ -14,10 +14,8 @@ pub fn epoch() -> Epoch {
 /// `Task` with one text field, and `Note` without any.
 pub fn schema() -> Arc<Schema> {
     let title = Field::new("title", FieldKind::Text { min: None, max: None, pattern: None });
-    Arc::new(Schema::new([
-        Entity::new("Task", "tasks", vec![title]),
-        Entity::new("Note", "notes", Vec::new()),
-    ]))
+    let entities = [Entity::new("Task", "tasks", vec![title]), Entity::new("Note", "notes", Vec::new())];
+    Arc::new(Schema::new(entities).opened())
 }
 
 /// The `n`th record id.

@@ -1,6 +1,7 @@
 //! What several stories need.
 
 pub mod app;
+pub mod bad_filters;
 pub(crate) mod chain;
 pub(crate) mod club;
 pub mod entities;

@@ -33,7 +33,10 @@ pub struct Puppet {
 
 impl Puppet {
     pub fn repository(self: &Arc<Self>) -> Repository {
-        let current = Current { schema: entities::schema(), generation: Generation(1) };
+        let current = Current {
+            schema: Arc::unwrap_or_clone(entities::schema()).opened().into(),
+            generation: Generation(1),
+        };
         Repository::new(self.clone(), current, &StoreConfig::default(), Env::system())
     }
 }

@@ -21,6 +21,8 @@ pub use self::kind::{Kind, Value};
 pub use self::table::{SETTINGS, Setting};
 pub use super::faults::Faults;
 
+pub(super) use self::file::{noun, syntax};
+
 use super::faults::{Fault, Place};
 use crate::config::Config;
 use crate::schema::message::{nearest, quoted};

@@ -40,6 +40,7 @@ const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
 const CALLED: &[Code] = &[
     Code::BadQuery,
     Code::Unauthenticated,
+    Code::AccountDisabled,
     Code::ForbiddenOrigin,
     Code::SchemaChanged,
     Code::Overloaded,
@@ -49,8 +50,10 @@ const CALLED: &[Code] = &[
     Code::StorageError,
 ];
 
+/// Codes of whatever reads records: a rule may ask too much of one person, and an entity may be closed to another.
+const READ: &[Code] = &[Code::RuleLimit, Code::UnknownEntity];
 /// Codes of every write.
-const WRITTEN: &[Code] = &[Code::IdempotencyMismatch, Code::UnitTooLarge];
+const WRITTEN: &[Code] = &[Code::IdempotencyMismatch, Code::UnitTooLarge, Code::Forbidden, Code::RuleLimit];
 
 /// Codes of every request with a body.
 const SENT: &[Code] =
@@ -101,7 +104,7 @@ impl Describer<'_> {
             parameters: self.list_parameters(entity),
             body: None,
             answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
-            codes: &[ANY, CALLED, LIST, BROAD],
+            codes: &[ANY, CALLED, READ, LIST, BROAD],
         });
         let create = self.plan(Plan {
             id: format!("create{name}"),
@@ -110,7 +113,7 @@ impl Describer<'_> {
             parameters: self.write_parameters(&[]),
             body: Some(self.json_body(self.entity_ref(entity, "Create"))),
             answers: vec![answers::created(self.written(entity))],
-            codes: &[ANY, CALLED, SENT, WRITTEN, CREATE],
+            codes: &[ANY, CALLED, SENT, WRITTEN, CREATE, &[Code::UnknownEntity]],
         });
         let count = self.plan(Plan {
             id: format!("count{name}"),
@@ -119,7 +122,7 @@ impl Describer<'_> {
             parameters: self.count_parameters(entity),
             body: None,
             answers: vec![answers::ok(self.shared_ref("Count"), &[answers::SEQ])],
-            codes: &[ANY, CALLED, BROAD],
+            codes: &[ANY, CALLED, READ, BROAD],
         });
         [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
     }
@@ -176,7 +179,7 @@ impl Describer<'_> {
             parameters,
             body: None,
             answers: vec![answers::ok(self.shared_ref("History"), &[answers::SEQ])],
-            codes: &[ANY, CALLED, LIST, ONE, &[Code::NoHistory]],
+            codes: &[ANY, CALLED, READ, LIST, ONE, &[Code::NoHistory]],
         });
         listed.push(("get", format!("{path}/history"), history));
         listed
@@ -222,7 +225,7 @@ impl Describer<'_> {
             (
                 "/api/admin/websocket/stats",
                 "websocketStats",
-                "Numbers about sockets and deliveries.",
+                "Numbers about sockets and deliveries, for the role `admin`.",
                 json(stats),
             ),
         ];
@@ -235,7 +238,9 @@ impl Describer<'_> {
         let caller = vec![self.parameter_ref("as")];
         let mut listed = Vec::new();
         for row in of_callers {
-            listed.push(self.about_row(row, caller.clone(), &[ANY, CALLED]));
+            let codes: &[&[Code]] =
+                if row.1 == "websocketStats" { &[ANY, CALLED, &[Code::Forbidden]] } else { &[ANY, CALLED] };
+            listed.push(self.about_row(row, caller.clone(), codes));
         }
         for row in of_anybody {
             let codes: &[&[Code]] = if row.1 == "readyz" { &[ANY, READY] } else { &[ANY] };

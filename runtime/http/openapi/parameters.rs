@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::Describer;
 use crate::schema::record_schema::{id, stored_type};
-use crate::schema::{Entity, FieldKind, IdKind, Schema};
+use crate::schema::{Entity, FieldKind, Schema};
 
 /// Most fields of `sort`.
 const MOST_SORTED: usize = 10;
@@ -15,6 +15,10 @@ const DEEPEST: usize = 3;
 const MOST_PATHS: usize = 10;
 /// More paths than this are described by a pattern instead of a list.
 const MOST_LISTED: usize = 100;
+
+/// What `as` means.
+const WHO: &str = "Makes the caller this user; the name is believed. After the last colon stands a role, as in `ada:admin`, which wins over \
+                   that of the `User` record.";
 
 /// What an operator compares with.
 #[derive(Clone, Copy)]
@@ -95,6 +99,12 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
 fn comparable(entity: &Entity) -> impl Iterator<Item = &str> {
     let fields = entity.fields.iter().filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
     ["id", "version", "created_at", "updated_at"].into_iter().chain(fields)
+}
+
+/// What `as` may hold: a name of up to 128 characters, a colon and a role of up to 64.
+fn caller() -> Json {
+    let visible = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
+    json!({"type": "string", "minLength": 1, "maxLength": 193, "pattern": visible})
 }
 
 fn query(name: &str, description: &str, schema: Json) -> Json {
@@ -248,7 +258,7 @@ impl Describer<'_> {
                     json!({"type": "string"}),
                 ),
             ),
-            ("as", query("as", "Makes the caller this user; the name is believed.", id(IdKind::Text))),
+            ("as", query("as", WHO, caller())),
             (
                 "Idempotency-Key",
                 header("Idempotency-Key", "Sent again with the same request, nothing is done twice.", mid),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::field::{self, LookupSite, RefSite};
 use super::reader::Reader;
-use super::rule::{Place, RuleSite, refs_to_user};
+use super::rule::{Place, RuleSite};
 use super::{MOST_FIELDS, index, names};
 use crate::schema::builtin::{self, USER};
 use crate::schema::diagnostics::{Code, Problem};
@@ -192,7 +192,7 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
 /// The ref to `User` that says whose a record is: the one that is marked, or the only one.
 fn identity(draft: &Draft, marked: &[(FieldIndex, Span)], reader: &mut Reader<'_>) -> Option<FieldIndex> {
     let entity = &draft.entity;
-    let refs: Vec<FieldIndex> = refs_to_user(entity).collect();
+    let refs: Vec<FieldIndex> = entity.refs_to_user().collect();
     let problem = |span: &Span, message: String| Problem::new(Code::RuleRelation, span.clone(), message);
     for (at, span) in marked {
         let field = entity.at(*at);

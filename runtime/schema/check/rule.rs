@@ -17,7 +17,6 @@ use crate::schema::model::{Entity, FieldIndex, Operation};
 use crate::schema::rule::{Expr, Rule};
 use crate::schema::tree::Span;
 use names::Scope;
-pub(super) use names::refs_to_user;
 
 /// Where a rule stands.
 pub(super) struct RuleSite {

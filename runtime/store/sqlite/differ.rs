@@ -249,9 +249,10 @@ impl Search<'_> {
         let most = self.asked.limit.changes.saturating_mul(2).saturating_add(touched).saturating_add(1);
         let most = writing.bind(Value::Int(signed(most as u64)));
         let rows = self.ground.scan_rows;
+        let run = writing.bind(Value::Int(breadth::run()));
         let Table { columns, name, .. } = self.table;
         let sql = format!(
-            "SELECT {columns} FROM {name} WHERE scanned({rows}){one} AND ({wanted}) AND {other} LIMIT {most}"
+            "SELECT {columns} FROM {name} WHERE scanned({rows}, {run}){one} AND ({wanted}) AND {other} LIMIT {most}"
         );
         Ok(Some((moved, sql, values)))
     }

@@ -349,7 +349,9 @@ mod tests {
 
     fn schema() -> Schema {
         let body = Field::new("body", FieldKind::Text { min: None, max: None, pattern: None });
-        Schema::new([Entity { id_kind: IdKind::Text, ..Entity::new("Note", "notes", vec![body]) }])
+        let entity =
+            |name, plural, fields| Entity { id_kind: IdKind::Text, ..Entity::new(name, plural, fields) };
+        Schema::new([entity("Note", "notes", vec![body]), entity("User", "users", Vec::new())])
     }
 
     fn writer(folder: &std::path::Path) -> Writer {
@@ -451,5 +453,24 @@ mod tests {
         assert_eq!(seqs(&done), [Ok(4)]);
         assert_eq!(done.batches[0], unreported);
         assert_eq!((done.batches[1].first(), done.batches.len()), (Seq(4), 2));
+    }
+
+    /// Red if whose rights a change concerns is known only to the commit itself.
+    #[test]
+    fn what_is_announced_late_tells_whose_rights_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = writer(folder.path());
+        let mut job = note("ada", 1);
+        job.unit.ops = vec![Op::Create {
+            entity: "User".into(),
+            id: RecordId::stored("ada"),
+            values: Vec::new(),
+            fresh_id: true,
+        }];
+        let unreported = first.run([job].into()).batches.remove(0);
+        assert_eq!(unreported.changes[0].rights, ["ada".into()]);
+        let mut second = Writer::new(first.setting.clone(), Seq(0));
+        drop(first);
+        assert_eq!(second.run([note("a", 1)].into()).batches[0], unreported);
     }
 }

@@ -156,9 +156,16 @@ impl Listing {
     /// The terms that must all hold stand side by side, each for the planner to choose.
     fn predicate(&mut self, table: &Table, predicate: &Predicate) -> Result<(), StoreError> {
         let terms = match predicate {
-            Predicate::Constant(true) => return Ok(()),
             Predicate::All(terms) => terms.as_slice(),
-            other => std::slice::from_ref(other),
+            Predicate::Constant(true) => &[],
+            Predicate::Constant(false)
+            | Predicate::Test(_)
+            | Predicate::Compare(..)
+            | Predicate::Starts(..)
+            | Predicate::Contains(..)
+            | Predicate::Member(..)
+            | Predicate::Not(_)
+            | Predicate::Any(_) => std::slice::from_ref(predicate),
         };
         for term in terms {
             let term = Writing { table, values: &mut self.values }.predicate(term)?;

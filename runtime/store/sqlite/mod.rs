@@ -11,6 +11,7 @@ mod differ;
 mod evolution;
 mod expansion;
 mod export;
+mod glance;
 mod glimpse;
 mod group;
 mod history;
@@ -41,6 +42,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::export::{ExportError, Exported, Sink, export};
+pub use self::glance::Glance;
 pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImport};
 pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;

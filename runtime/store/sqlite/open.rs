@@ -220,6 +220,18 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
+/// One connection that can only read the database of a folder which a server may be using, and the file.
+pub(super) fn beside(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
+    let file = folder.join(DATABASE);
+    require_sqlite()?;
+    if !file.exists() {
+        return Err(OpenError::NoDatabase { folder: folder.to_owned() });
+    }
+    not_empty(&file)?;
+    let conn = open_reader(&file).map_err(|error| OpenError::of(&file, &error))?;
+    Ok((conn, file))
+}
+
 /// One connection that can only read.
 pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(file, READ_ONLY)?;

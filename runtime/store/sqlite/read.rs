@@ -187,11 +187,12 @@ impl Reader {
             let sight = through(sight, &query.filter);
             let page = self.page(conn, table, query, &sight)?;
             let (catalog, generation) = (&*shape.catalog, shape.generation);
+            let told = (query.who != Who::System).then(|| sight.clone());
             let following = Following { conn, catalog, generation, known: &known };
             let expanded = following.from(&sight, &page.records, &query.expand)?;
             let rows = page.records.into_iter().zip(page.images).zip(expanded);
             let listed = |((record, stored), expanded)| listed(query, record, stored, expanded);
-            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more })
+            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more, sight: told })
         })
     }
 

@@ -224,12 +224,6 @@ pub(super) fn column_of(entity: &Entity, name: &str) -> Option<Column> {
     }
 }
 
-/// The refs to `User` of an entity.
-pub(in crate::schema) fn refs_to_user(entity: &Entity) -> impl Iterator<Item = FieldIndex> {
-    let is_ref = |field: &crate::schema::model::Field| matches!(&field.kind, FieldKind::Ref { entity, .. } if &**entity == USER);
-    (0..entity.fields.len()).map(FieldIndex).filter(move |at| is_ref(entity.at(*at)))
-}
-
 /// They change with every write, which then would be a change of rights.
 fn stays(column: Column, name: &Word) -> Result<(), Problem> {
     match column {
@@ -245,7 +239,7 @@ fn stays(column: Column, name: &Word) -> Result<(), Problem> {
 }
 
 fn whose(entity: &Entity, span: &Span) -> Problem {
-    let refs: Vec<&str> = refs_to_user(entity).map(|at| &*entity.at(at).name).collect();
+    let refs: Vec<&str> = entity.refs_to_user().map(|at| &*entity.at(at).name).collect();
     let problem = |message: String| Problem::new(Code::RuleRelation, span.clone(), message);
     match refs.is_empty() {
         true => problem(format!(

@@ -1,0 +1,281 @@
+//! What a change costs where thousands see different records: the index of groups beside a loop over all subscribers, which
+//! must come to the same events. In this process, with neither server nor sockets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tidewire::channels::groups::{ConnectionKey, Groups, Member};
+use tidewire::channels::outbox::OutboxLimits;
+use tidewire::channels::{Attach, AttachmentId, From, Outbox, judge};
+use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
+use tidewire::protocol::View;
+use tidewire::rules::{Condition, Facts, Person, Related, Sight, Test};
+use tidewire::schema::{
+    Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
+    Rule, Term, UserTerm, Value,
+};
+use tidewire::store::{Change, ChangeOp, CommitBatch, Decoded, Rows, Scope};
+
+use crate::error::{BenchError, Outcome};
+use crate::lab::Lab;
+use crate::report::{Aim, Report, Row};
+
+const OWNER: FieldIndex = FieldIndex(0);
+const PROJECT: FieldIndex = FieldIndex(1);
+const STATUS: FieldIndex = FieldIndex(2);
+const PRIORITY: FieldIndex = FieldIndex(3);
+
+const PERSONS: u64 = 10_000;
+const PROJECTS: u64 = 500;
+const PROJECTS_EACH: u64 = 5;
+const STATUSES: [&str; 4] = ["open", "doing", "done", "dropped"];
+/// With the statuses 100,000 queries.
+const PRIORITIES: u64 = 25_000;
+
+/// Nanoseconds an event, and how many times less than the loop, that are aimed at.
+const EVENT_AIM: f64 = 500.0;
+const RATIO_AIM: f64 = 500.0;
+const DELIVERY_AIM: f64 = 1.3;
+
+/// Who subscribes to what.
+struct Crowd {
+    label: &'static str,
+    sights: Vec<(Arc<str>, Arc<Sight>)>,
+}
+
+pub(crate) fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
+    let (events, looped) = if lab.scale.full { (20_000, 50) } else { (500, 5) };
+    let mut rows = Vec::new();
+    for crowd in [owners(), members(), queries()] {
+        rows.push(found(&crowd, events, looped, report)?);
+    }
+    report.table("rules", rows);
+    deliveries(events / 100, report);
+    Ok(())
+}
+
+/// 10,000 persons, each of whom sees their own records.
+fn owners() -> Crowd {
+    let entity = entity(owns());
+    let sights = (0..PERSONS).map(|n| (text("entity:Task"), bound(&entity, n, &[]))).collect();
+    Crowd { label: "10,000 x owner == user.id", sights }
+}
+
+/// 10,000 persons, each of whom sees five of 500 projects.
+fn members() -> Crowd {
+    let entity = entity(belongs());
+    let projects = |n: u64| (0..PROJECTS_EACH).map(|nth| (n * 7 + nth * 101) % PROJECTS).collect::<Vec<_>>();
+    let sights = (0..PERSONS).map(|n| (text("entity:Task"), bound(&entity, n, &projects(n)))).collect();
+    Crowd { label: "10,000 x 5 of 500 projects", sights }
+}
+
+/// 100,000 live queries, each of one status and one priority.
+fn queries() -> Crowd {
+    let entity = entity(Expr::Constant(true));
+    let mut sights = Vec::new();
+    for priority in 0..PRIORITIES {
+        for status in STATUSES {
+            let is = |field, value| Condition::new(Column::Field(field), Test::Eq(value));
+            let filter =
+                vec![is(STATUS, Value::Text(status.to_owned())), is(PRIORITY, Value::Int(priority as i64))];
+            let sight = Sight::everything(&entity, Generation(1)).through(filter);
+            sights.push((text(&format!("entity:Task?status={status}&priority={priority}")), Arc::new(sight)));
+        }
+    }
+    Crowd { label: "100,000 x status and priority", sights }
+}
+
+/// The events of `events` changes by the index; the first `looped` of them also by a loop.
+fn found(crowd: &Crowd, events: u64, looped: u64, report: &mut Report) -> Outcome<Row> {
+    let mut groups = Groups::new(Seq(0), 1_000);
+    for (nth, (channel, sight)) in crowd.sights.iter().enumerate() {
+        join(&mut groups, nth as u64, channel, sight, &outbox());
+    }
+    let batches: Vec<CommitBatch> = (1..=events).map(|seq| change(seq, PROJECTS)).collect();
+    // What the first look-ups allocate is there for those that follow.
+    for batch in batches.iter().take(1_000) {
+        groups.count_events(batch);
+    }
+    let (mut matches, begin) = (0, Instant::now());
+    let mut of_first = 0;
+    for (nth, batch) in batches.iter().enumerate() {
+        matches += groups.count_events(batch);
+        of_first = if (nth as u64) < looped { matches } else { of_first };
+    }
+    let by_index = nanos_each(begin.elapsed(), events);
+    let scope = Scope::Entity("Task".into());
+    let (mut by_hand, begin) = (0, Instant::now());
+    for batch in batches.iter().take(looped as usize) {
+        let change = &batch.changes[0];
+        by_hand += crowd.sights.iter().filter(|(_, sight)| judge(change, &scope, sight).is_some()).count();
+    }
+    let by_loop = nanos_each(begin.elapsed(), looped);
+    if by_hand != of_first {
+        return Err(BenchError::Wire(format!(
+            "{}: the index found {of_first} events and a loop {by_hand}",
+            crowd.label
+        )));
+    }
+    report.judge(format!("rules: ns an event, {}", crowd.label), by_index, Aim::AtMost(EVENT_AIM));
+    report.judge(
+        format!("rules: loop / index, {}", crowd.label),
+        by_loop / by_index,
+        Aim::AtLeast(RATIO_AIM),
+    );
+    let values = vec![
+        ("groups", groups.group_count() as f64),
+        ("matches/event", matches as f64 / events as f64),
+        ("ns/event", by_index),
+        ("loop ns/event", by_loop),
+        ("loop / index", by_loop / by_index),
+    ];
+    Ok(Row { label: crowd.label.to_owned(), values })
+}
+
+/// A thousand outboxes: without a rule, under one sight, and under a sight of their own each.
+fn deliveries(events: u64, report: &mut Report) {
+    let own = entity(belongs());
+    let everything = Arc::new(Sight::everything(&own, Generation(1)));
+    let all: Vec<u64> = (0..PROJECTS_EACH).collect();
+    let shared = bound(&own, 0, &all);
+    let mut each = Vec::new();
+    for (label, sight_of) in [
+        ("no rule", &(|_| everything.clone()) as &dyn Fn(u64) -> Arc<Sight>),
+        ("one sight under a rule", &|_| shared.clone()),
+        ("a sight each under a rule", &|n| bound(&own, n, &all)),
+    ] {
+        let mut groups = Groups::new(Seq(0), 1_000);
+        let outboxes: Vec<Arc<Outbox>> = (0..1_000).map(|_| outbox()).collect();
+        for (n, outbox) in (0..).zip(&outboxes) {
+            join(&mut groups, n, &text("entity:Task"), &differing(&sight_of(n), n, label), outbox);
+        }
+        let (mut took, mut delivered) = (Duration::ZERO, 0);
+        for batch in (1..=events).map(|seq| change(seq, PROJECTS_EACH)) {
+            let begin = Instant::now();
+            delivered += groups.fan_out(&batch).deliveries as u64;
+            took += begin.elapsed();
+            outboxes.iter().for_each(|outbox| drop(outbox.drain(usize::MAX)));
+        }
+        each.push((label, groups.group_count(), nanos_each(took, delivered)));
+    }
+    let plain = each.first().map_or(1.0, |(_, _, nanos)| *nanos);
+    let rows = each.iter().map(|(label, groups, nanos)| {
+        let values = vec![("groups", *groups as f64), ("ns/delivery", *nanos), ("x no rule", nanos / plain)];
+        Row { label: (*label).to_owned(), values }
+    });
+    report.table("rules: fan-out to 1,000 outboxes", rows.collect());
+    for (label, _, nanos) in &each[1..] {
+        report.judge(
+            format!("rules: delivery / delivery without, {label}"),
+            nanos / plain,
+            Aim::AtMost(DELIVERY_AIM),
+        );
+    }
+}
+
+/// Persons who all see every record, each by a filter of their own.
+fn differing(sight: &Arc<Sight>, n: u64, label: &str) -> Arc<Sight> {
+    if label != "a sight each under a rule" {
+        return sight.clone();
+    }
+    let below = Condition::new(Column::Field(PRIORITY), Test::Lt(Value::Int((PRIORITIES + n) as i64)));
+    Arc::new(Sight::clone(sight).through(vec![below]))
+}
+
+fn nanos_each(took: Duration, count: u64) -> f64 {
+    took.as_nanos() as f64 / count.max(1) as f64
+}
+
+fn text(text: &str) -> Arc<str> {
+    text.into()
+}
+
+fn outbox() -> Arc<Outbox> {
+    Arc::new(Outbox::new(OutboxLimits { batches: 1 << 20, bytes: 1 << 30, controls: 16 }))
+}
+
+fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, sight: &Arc<Sight>, outbox: &Arc<Outbox>) {
+    let (predicate, projection) = sight.text();
+    let attach = Attach {
+        connection: ConnectionKey(n),
+        attachment: AttachmentId { slot: 0, serial: 1 },
+        outbox: outbox.clone(),
+        channel: channel.clone(),
+        scope: Scope::Entity("Task".into()),
+        sight: sight.clone(),
+        view: View::new(&predicate, &projection, sight.generation),
+        watch: None,
+        from: From::Now { request_id: None },
+    };
+    groups.join(&attach, Member { outbox: outbox.clone(), lag: outbox.lag(), from: Seq(0) });
+}
+
+fn owns() -> Expr {
+    Expr::Compare(Term::Record(Column::Field(OWNER)), Comparison::Eq, Term::User(UserTerm::Id))
+}
+
+fn belongs() -> Expr {
+    let set = RelatedSet { entity: "Membership".into(), column: Column::Field(FieldIndex(0)) };
+    Expr::Related(Term::Record(Column::Field(PROJECT)), set)
+}
+
+fn entity(read: Expr) -> Arc<Entity> {
+    let text = || FieldKind::Text { min: None, max: None, pattern: None };
+    let fields = vec![
+        Field::new("owner", text()),
+        Field::new("project", text()),
+        Field::new("status", text()),
+        Field::new("priority", FieldKind::Int { min: None, max: None }),
+    ];
+    let access = Access {
+        read: Some(Rule { source: format!("{read:?}").into(), meaning: read }),
+        ..Access::default()
+    };
+    Arc::new(Entity { access, ..Entity::new("Task", "tasks", fields) })
+}
+
+fn record(values: Vec<Value>) -> Record {
+    let id = RecordId::parse_text("one").expect("a short word is an id");
+    Record { id, version: 1, created_at: Timestamp(0), updated_at: Timestamp(0), values }
+}
+
+fn bound(entity: &Arc<Entity>, person: u64, projects: &[u64]) -> Arc<Sight> {
+    let records = projects.iter().map(|project| record(vec![Value::Text(format!("p{project}"))])).collect();
+    let related = BTreeMap::from([("Membership".into(), Related::Records(records))]);
+    let id = Some(format!("u{person}").into());
+    let facts = Facts::new(Arc::new(Person { id, ..Person::default() }), None, related);
+    Arc::new(Sight::bind(entity, Generation(1), &facts).expect("a few hundred records are a set that binds"))
+}
+
+/// An update that leaves the record where it is for everybody, of values that follow no order, in one of so many projects.
+fn change(seq: u64, projects: u64) -> CommitBatch {
+    let mixed = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    let values = vec![
+        Value::Text(format!("u{}", mixed % PERSONS)),
+        Value::Text(format!("p{}", mixed % projects)),
+        Value::Text(STATUSES[(mixed % 4) as usize].to_owned()),
+        Value::Int((mixed / 4 % PRIORITIES) as i64),
+    ];
+    let (old, new) = (record(values.clone()), record(values));
+    let image = Bytes::from(format!("{{\"id\":\"one\",\"version\":1,\"filler\":\"{}\"}}", "x".repeat(200)));
+    let change = Change {
+        seq: Seq(seq),
+        entity: "Task".into(),
+        id: new.id.clone(),
+        op: ChangeOp::Update,
+        before: Some(Bytes::from_static(b"{}")),
+        after: Some(image),
+        changed: Some(Bytes::from_static(b"[]")),
+        actor: None,
+        mid: None,
+        at: Timestamp(0),
+        unit_last: true,
+        generation: Generation(1),
+        rights: Vec::new(),
+        decoded: Decoded::known(Rows { old: Some(old), new: Some(new) }),
+    };
+    let epoch: Epoch = "0123456789abcdef0123456789abcdef".parse().expect("32 hex digits are an epoch");
+    CommitBatch { epoch, changes: vec![Arc::new(change)] }
+}

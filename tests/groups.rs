@@ -1,0 +1,261 @@
+//! Groups by predicate: who hears of which change, and as what. Held against a loop over all subscribers that is written by
+//! hand.
+
+mod oracle;
+mod rights;
+mod world;
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use tidewire::channels::groups::{ConnectionKey, Groups, Member};
+use tidewire::channels::{Attach, AttachmentId, Outbox};
+use tidewire::ids::Seq;
+use tidewire::rules::Sight;
+use tidewire::schema::Generation;
+use tidewire::store::Scope;
+
+use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, record, sight, taken};
+use crate::support::fixtures::id;
+
+fn join(groups: &mut Groups, attach: &Attach) {
+    let from = groups.position();
+    groups.join(attach, Member { outbox: attach.outbox.clone(), lag: FIRST_LAG, from });
+}
+
+fn joined(groups: &mut Groups, connection: u64, channel: &str, sight: &Arc<Sight>) -> Arc<Outbox> {
+    let outbox = outbox();
+    join(groups, &attach(connection, channel, sight, &outbox));
+    outbox
+}
+
+/// Each event in short: its type, its cause, and its seq.
+fn told(outbox: &Outbox) -> Vec<String> {
+    let short = |event: &Json| {
+        let cause = event["cause"].as_str().map(|cause| format!(" {cause}")).unwrap_or_default();
+        format!("{}{cause} {}", event["type"].as_str().unwrap(), event["seq"])
+    };
+    taken(outbox).iter().map(short).collect()
+}
+
+#[test]
+fn a_record_enters_leaves_and_is_lost() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let mine = joined(&mut groups, 1, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
+    let open = joined(&mut groups, 2, "entity:Task?status=open", &sight(1, 1, &Someone::named("ada", &[])));
+    let [other, ours, done] = [
+        json!({"owner": "bob", "status": "open"}),
+        json!({"owner": "ada", "status": "open"}),
+        json!({"owner": "ada", "status": "done"}),
+    ]
+    .map(|values| record(&id(7), &values));
+    let changes = [
+        (None, Some(&other)),
+        (Some(&other), Some(&ours)),
+        (Some(&ours), Some(&done)),
+        (Some(&done), Some(&ours)),
+        (Some(&ours), Some(&other)),
+        (Some(&other), None),
+        (None, Some(&ours)),
+        (Some(&ours), None),
+    ];
+    for (seq, (old, new)) in (1..).zip(changes) {
+        groups.fan_out(&batch(vec![change(seq, &id(7), old, new)]));
+    }
+    assert_eq!(
+        told(&mine),
+        [
+            "entity:created entered 2",
+            "entity:updated 3",
+            "entity:updated 4",
+            "entity:deleted 5",
+            "entity:created 7",
+            "entity:deleted 8"
+        ]
+    );
+    assert_eq!(
+        told(&open),
+        [
+            "entity:created entered 2",
+            "entity:deleted left 3",
+            "entity:created entered 4",
+            "entity:deleted 5",
+            "entity:created 7",
+            "entity:deleted 8"
+        ]
+    );
+}
+
+#[test]
+fn a_lost_record_tells_nothing_but_its_id() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let mine = joined(&mut groups, 1, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
+    let (ours, other) = (record(&id(7), &json!({})), record(&id(7), &json!({"owner": "bob"})));
+    groups.fan_out(&batch(vec![change(1, &id(7), Some(&ours), Some(&other))]));
+    let event = json!({
+        "type": "entity:deleted", "channel": "entity:Task", "prev": 0, "seq": 1,
+        "timestamp": 1_700_000_000_000_u64, "payload": {"id": id(7).as_str()},
+    });
+    assert_eq!(taken(&mine), [event]);
+}
+
+#[test]
+fn hidden_fields_are_in_neither_the_record_nor_the_list_of_changes() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let ada = joined(&mut groups, 1, "entity:Task", &sight(0, 0, &Someone::named("ada", &[])));
+    let bob = joined(&mut groups, 2, "entity:Task", &sight(0, 0, &Someone::named("bob", &[])));
+    let old = record(&id(7), &json!({"secret": "s1"}));
+    let new = record(&id(7), &json!({"secret": "s2", "version": 2}));
+    let counts = groups.fan_out(&batch(vec![change(1, &id(7), Some(&old), Some(&new))]));
+    let (ada, bob) = (taken(&ada), taken(&bob));
+    assert_eq!((&ada[0]["payload"], &ada[0]["changed"]), (&new, &json!(["secret"])));
+    let mut shown = new.clone();
+    shown.as_object_mut().unwrap().remove("secret");
+    assert_eq!((&bob[0]["payload"], &bob[0]["changed"]), (&shown, &json!([])), "the version moved");
+    assert_eq!((counts.events, counts.encodings), (2, 2), "what is shown differs, and so does the tail");
+}
+
+#[test]
+fn a_thousand_sets_share_one_tail() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let outboxes: Vec<Arc<Outbox>> = (0..1000)
+        .map(|n: u64| {
+            let who = Someone::named(&format!("u{n}"), &["p1", &format!("other {n}")]);
+            joined(&mut groups, n, "entity:Task", &sight(2, 0, &who))
+        })
+        .collect();
+    assert_eq!(groups.group_count(), 1000);
+    let counts = groups.fan_out(&batch(vec![change(1, &id(7), None, Some(&record(&id(7), &json!({}))))]));
+    assert_eq!((counts.events, counts.deliveries, counts.encodings), (1000, 1000, 1));
+    let first = taken(&outboxes[0]);
+    assert_eq!(first.len(), 1);
+    assert!(outboxes[1..].iter().all(|outbox| taken(outbox) == first));
+}
+
+#[test]
+fn equal_sights_are_one_group_and_other_channel_texts_another() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let (ada, bob) = (Someone::named("ada", &["p1"]), Someone::named("bob", &["p1"]));
+    // Neither rule nor filter tells them apart, but the field that only owners see does.
+    joined(&mut groups, 1, "entity:Task", &sight(0, 0, &ada));
+    joined(&mut groups, 2, "entity:Task", &sight(0, 0, &ada));
+    assert_eq!(groups.group_count(), 1);
+    joined(&mut groups, 3, "entity:Task", &sight(0, 0, &bob));
+    assert_eq!(groups.group_count(), 2);
+    joined(&mut groups, 4, "entity:Task?status=open", &sight(0, 1, &ada));
+    assert_eq!(groups.group_count(), 3);
+}
+
+#[test]
+fn each_group_has_its_own_prev_and_more() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let mine = joined(&mut groups, 1, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
+    let all = joined(&mut groups, 2, "entity:Task", &sight(0, 0, &Someone::named("ada", &[])));
+    let (ours, other) = (record(&id(7), &json!({})), record(&id(8), &json!({"owner": "bob"})));
+    let mut first = change(1, &id(7), None, Some(&ours));
+    first.unit_last = false;
+    groups.fan_out(&batch(vec![
+        first,
+        change(2, &id(8), None, Some(&other)),
+        change(3, &id(7), Some(&ours), None),
+    ]));
+    let short = |outbox: &Outbox| -> Vec<(u64, u64, bool)> {
+        let number = |event: &Json, key: &str| event[key].as_u64().unwrap();
+        taken(outbox)
+            .iter()
+            .map(|event| (number(event, "seq"), number(event, "prev"), event["more"] == true))
+            .collect()
+    };
+    assert_eq!(short(&mine), [(1, 0, false), (3, 1, false)]);
+    assert_eq!(short(&all), [(1, 0, true), (2, 1, false), (3, 2, false)]);
+}
+
+#[test]
+fn a_record_channel_is_silent_until_its_record_comes_into_sight() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let outbox = outbox();
+    let sight = sight(1, 0, &Someone::named("ada", &[]));
+    let mut one = attach(1, "entity:Task:7", &sight, &outbox);
+    one.scope = Scope::Record("Task".into(), id(7));
+    join(&mut groups, &one);
+    let (ours, other) = (json!({}), json!({"owner": "bob"}));
+    let (seven, eight) = (record(&id(7), &other), record(&id(8), &ours));
+    groups.fan_out(&batch(vec![
+        change(1, &id(7), None, Some(&seven)),
+        change(2, &id(8), None, Some(&eight)),
+        change(3, &id(7), Some(&seven), Some(&record(&id(7), &ours))),
+    ]));
+    assert_eq!(told(&outbox), ["entity:created entered 3"]);
+}
+
+#[test]
+fn groups_without_an_equality_are_capped_for_each_entity() {
+    let mut groups = Groups::new(Seq(0), 2);
+    let broad = |n: usize| format!("entity:Task?a={n}");
+    let ada = Someone::named("ada", &[]);
+    for n in 0..2 {
+        joined(&mut groups, n as u64, &broad(n), &sight(4, 0, &ada));
+    }
+    assert_eq!(groups.scanned_count(), 2);
+    let outbox = outbox();
+    let third = attach(9, &broad(2), &sight(4, 0, &ada), &outbox);
+    assert_eq!(groups.admit(&third).unwrap_err().limit, 2);
+    let known = attach(9, &broad(1), &sight(4, 0, &ada), &outbox);
+    assert_eq!(groups.admit(&known), Ok(()), "a group that is there costs nothing more");
+    let narrow = attach(9, &broad(2), &sight(4, 1, &ada), &outbox);
+    assert_eq!(groups.admit(&narrow), Ok(()), "its filter has an equality");
+    let mut record = attach(9, "entity:Task:7", &sight(4, 0, &ada), &outbox);
+    record.scope = Scope::Record("Task".into(), id(7));
+    assert_eq!(groups.admit(&record), Ok(()), "one record is an equality");
+    groups.forget(ConnectionKey(0));
+    assert_eq!(groups.admit(&third), Ok(()), "somebody left");
+}
+
+#[test]
+fn members_that_leave_leave_nothing_behind() {
+    let mut groups = Groups::new(Seq(0), 100);
+    let who = [Someone::nobody(), Someone::named("ada", &["p1", "p2"])];
+    let mut keys = Vec::new();
+    for n in 0..200_u64 {
+        let (rule, filter) = (n as usize % world::RULES, n as usize % world::FILTERS);
+        let sight = sight(rule, filter, &who[n as usize % 2]);
+        let outbox = outbox();
+        let mut one = attach(n % 20, &format!("entity:Task?{filter}"), &sight, &outbox);
+        one.attachment = AttachmentId { slot: 0, serial: n as u32 };
+        one.watch = world::watch("ada", 0);
+        if n % 7 == 0 {
+            one.scope = Scope::Record("Task".into(), id(u128::from(n)));
+        }
+        keys.push((one.connection, one.attachment));
+        join(&mut groups, &one);
+        join(&mut groups, &one);
+    }
+    assert!(!groups.is_empty());
+    for (n, key) in keys.iter().enumerate() {
+        if n % 2 == 0 {
+            groups.leave(*key);
+        }
+    }
+    (0..20).for_each(|connection| groups.forget(ConnectionKey(connection)));
+    assert!(groups.is_empty(), "{groups:?}");
+}
+
+#[test]
+fn a_member_whose_outbox_is_gone_is_forgotten_with_the_next_event() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let all = sight(0, 0, &Someone::nobody());
+    joined(&mut groups, 1, "entity:Task", &all).close();
+    groups.fan_out(&batch(vec![change(1, &id(7), None, Some(&record(&id(7), &json!({}))))]));
+    assert!(groups.is_empty());
+}
+
+#[test]
+fn a_change_of_another_generation_is_nobodys() {
+    let mut groups = Groups::new(Seq(0), 10);
+    let all = joined(&mut groups, 1, "entity:Task", &sight(0, 0, &Someone::nobody()));
+    let mine = joined(&mut groups, 2, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
+    let mut later = change(1, &id(7), None, Some(&record(&id(7), &json!({}))));
+    later.generation = Generation(2);
+    assert_eq!(groups.fan_out(&batch(vec![later])).events, 0);
+    assert_eq!((told(&all), told(&mine)), (vec![], vec![]));
+}

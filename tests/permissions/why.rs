@@ -1,0 +1,150 @@
+//! `tidewire rules why`: one record of a data folder, beside the server that writes it.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::page::files;
+use crate::support::app::Client;
+use crate::support::process::{Ended, Process, ended, tidewire};
+
+struct Project {
+    folder: tempfile::TempDir,
+    process: Process,
+    harbour: String,
+    task: String,
+}
+
+impl Project {
+    /// The team of docs/permissions.md, being served: ada owns the harbour, ben edits it.
+    async fn served() -> Project {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files("### Team") {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let process = Process::of(tidewire(folder.path()).args(["dev", "--listen", "127.0.0.1:0"])).await;
+        let client = Client::new(process.address);
+        client.get("/api/projects?as=ben").await;
+        let made = async |path: &str, body| {
+            let (status, record) = client.any("POST", path, body).await;
+            assert_eq!(status, 201, "{record}");
+            record["id"].as_str().unwrap().to_owned()
+        };
+        let harbour = made("/api/projects?as=ada", json!({"name": "Harbour"})).await;
+        let seat = json!({"person": "ben", "project": harbour, "role": "editor"});
+        made("/api/memberships?as=ada", seat).await;
+        let task = made("/api/tasks?as=ada", json!({"title": "Paint", "project": harbour})).await;
+        Project { folder, process, harbour, task }
+    }
+
+    async fn why(&self, arguments: &[&str]) -> Ended {
+        why(self.folder.path(), arguments).await
+    }
+}
+
+async fn why(folder: &Path, arguments: &[&str]) -> Ended {
+    ended(tidewire(folder).args(["rules", "why"]).args(arguments)).await
+}
+
+fn has(told: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(told.code, code, "{told:?}");
+    for words in words {
+        assert!(
+            told.stdout.contains(words) || told.stderr.contains(words),
+            "{words}\n{}{}",
+            told.stdout,
+            told.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
+    let project = Project::served().await;
+    let (task, harbour) = (project.task.as_str(), project.harbour.as_str());
+    let read = project.why(&["--as", "ben", "read", "Task", task]).await;
+    let of_set = format!("user.memberships.project = [\"{harbour}\"]");
+    has(
+        &read,
+        0,
+        &[
+            "ben may read Task",
+            "read = project in user.projects.id || project in user.memberships.project",
+            "false    project in user.projects.id",
+            "user.projects.id = []",
+            "true     project in user.memberships.project",
+            &of_set,
+            "for this person: project == \"",
+            "allowed",
+        ],
+    );
+    let update = project.why(&["--as", "ben", "update", "Task", task, "--change", "title=x"]).await;
+    has(&update, 0, &["m = Membership ", "m.role == \"editor\"", "allowed"]);
+    let delete = project.why(&["--as", "ben", "delete", "Task", task]).await;
+    has(&delete, 1, &["ben may not delete Task", "denied"]);
+    let stranger = project.why(&["--as", "cy", "delete", "Task", task]).await;
+    has(&stranger, 1, &["the record cannot be read, so the answer is that there is none"]);
+    let nobody = project.why(&["read", "Task", task]).await;
+    has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: nobody asks"]);
+    let create = project.why(&[
+        "--as",
+        "ben",
+        "create",
+        "Task",
+        "--change",
+        &format!("project={harbour}"),
+        "--change",
+        "title=x",
+    ]);
+    has(&create.await, 0, &["ben may create Task"]);
+    // A person may not refer to what they may not read.
+    let refused = project.why(&[
+        "--as",
+        "cy",
+        "create",
+        "Membership",
+        "--change",
+        &format!("project={harbour}"),
+        "--change",
+        "person=cy",
+    ]);
+    has(&refused.await, 1, &["denied"]);
+    project.process.stop().await;
+    let stopped = project.why(&["--as", "ada", "delete", "Task", task]).await;
+    has(&stopped, 0, &["allowed"]);
+}
+
+#[tokio::test]
+async fn questions_that_cannot_be_answered_are_told() {
+    let project = Project::served().await;
+    let task = project.task.as_str();
+    let missing = "01900000-0000-7000-8000-00000000ffff";
+    for (arguments, words) in [
+        (&["read", "Tsk", task][..], "did you mean `Task`?"),
+        (&["read", "tasks", task], "did you mean `Task`?"),
+        (&["raed", "Task", task], "read"),
+        (&["read", "Task"], "to read needs a record"),
+        (&["create", "Task", task], "a create has no record yet"),
+        (&["read", "Task", missing], "there is no Task 01900000"),
+        (&["read", "Task", "seven"], "seven"),
+        (&["--as", "", "read", "Task", task], "--as must name a user"),
+        (&["--as", ":admin", "read", "Task", task], "no name before the colon"),
+        (&["--as", "ada:", "read", "Task", task], "no role"),
+        (&["read", "Task", task, "--change", "title=x"], "to read changes no field"),
+        (&["update", "Task", task, "--change", "title"], "write FIELD=VALUE"),
+        (&["update", "Task", task, "--change", "titel=x"], "did you mean `title`?"),
+        (&["update", "Task", task, "--change", "title=x", "--change", "title=y"], "names `title` twice"),
+        (&["update", "Task", task, "--change", "project=seven"], "`project` must be"),
+        (&["read", "Task", task, "--data", "elsewhere"], "elsewhere"),
+        (&["read", "Task", task, "--schemas", "elsewhere"], "elsewhere"),
+    ] {
+        let told = project.why(arguments).await;
+        assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{arguments:?}\n{}", told.stderr);
+        assert!(told.stderr.contains(words), "{arguments:?}\n{words}\n{}", told.stderr);
+    }
+    // The folder is left as it was.
+    let (head, _) = Client::new(project.process.address).get_any("/api/projects?as=ada").await;
+    assert_eq!(head, 200);
+}

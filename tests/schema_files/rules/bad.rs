@@ -1,0 +1,233 @@
+//! One table of wrong rules of `Task`, each with its code, the column of the caret in the rule, and words of its error.
+
+use super::*;
+
+/// Operation, rule, code, column in the rule from 1, words of message or help.
+const BAD: &[(&str, &str, &str, u64, &str)] = &[
+    // No expression.
+    ("read", "owner ==", "E0171", 9, "a value is missing before the end"),
+    ("read", "== owner", "E0171", 1, "a value is missing before `==`"),
+    ("read", "owner = user.id", "E0171", 7, "write `==`"),
+    ("read", "owner == user.id)", "E0171", 17, "the rule ends before `)`"),
+    ("read", "(owner == user.id", "E0171", 18, "`)` is missing before the end"),
+    ("read", "status in ['open'", "E0171", 18, "`]` is missing before the end"),
+    ("read", "owner user.id", "E0171", 7, "the rule ends before `user`"),
+    ("read", "public & public", "E0171", 8, "&&"),
+    ("read", "public and public", "E0171", 8, "the rule ends before `and`"),
+    ("read", "title == 'abc", "E0171", 10, "unterminated string"),
+    ("read", "title == #", "E0171", 10, "`#` cannot stand here"),
+    ("read", "title == é", "E0171", 10, "`é` cannot stand here"),
+    ("read", "'é🙂' == title && ß", "E0171", 18, "`ß` cannot stand here"),
+    ("read", "user.", "E0171", 6, "a name is missing before the end"),
+    ("read", "package == 'a'", "E0171", 1, "record.package"),
+    ("read", "title == '\\\\q'", "E0171", 10, "unescape"),
+    ("read", "priority == 99999999999999999999", "E0171", 13, "int"),
+    ("read", "/* all */ true", "E0171", 1, "a value is missing"),
+    // Names.
+    ("read", "ownr == user.id", "E0172", 1, "did you mean `owner`?"),
+    ("read", "'é🙂' == title && ownr == user.id", "E0172", 18, "did you mean `owner`?"),
+    ("read", "usr.id == owner", "E0172", 1, "did you mean `user`?"),
+    ("read", "nothing_like_it", "E0172", 1, "there are: `title`, `owner`"),
+    ("read", "owner == user.ident", "E0172", 15, "`user` has no `ident`"),
+    ("read", "user.rol == 'a'", "E0172", 6, "did you mean `role`?"),
+    ("read", "user.version == 1", "E0172", 6, "`user` has no `version`"),
+    ("read", "project in user.membership.project", "E0172", 17, "did you mean `memberships`?"),
+    ("read", "project in user.memberships.projct", "E0172", 29, "did you mean `project`?"),
+    ("read", "user.claims == 'a'", "E0172", 1, "name a claim"),
+    ("read", "record == user.id", "E0172", 1, "name one of its fields"),
+    ("read", "record.ownr == user.id", "E0172", 8, "did you mean `owner`?"),
+    ("read", "project.name == 'a'", "E0172", 9, "from = \\\"project.name\\\""),
+    ("read", "tags.a == 'a'", "E0172", 6, "the parts of a json field"),
+    ("read", "title.a == 'a'", "E0172", 7, "`title` has no parts"),
+    ("read", "user.role.a == 'a'", "E0172", 11, "`role` has no `a`"),
+    ("read", "user.users.exists(u, u.role == 'a')", "E0172", 6, "the person's own `User` record is `user`"),
+    ("read", "user.memberships.exists(m, m.rol == 'owner')", "E0172", 30, "did you mean `role`?"),
+    ("read", "user.memberships.exists(m, m == project)", "E0172", 28, "name one of its fields"),
+    ("read", "user.memberships.exists(title, title.role == 'owner')", "E0172", 25, "has a meaning already"),
+    ("read", "user.memberships.exists(m, n.role == 'owner')", "E0172", 28, "`Task` has no field `n`"),
+    ("update", "change == null", "E0172", 1, "name one field"),
+    ("update", "change.version == 2", "E0172", 8, "no request changes `version`"),
+    ("update", "change.ownr == owner", "E0172", 8, "did you mean `owner`?"),
+    ("update", "change.tags.a == 'a'", "E0172", 13, "a change has fields"),
+    // Types.
+    ("read", "status == 'opne'", "E0173", 11, "did you mean `open`?"),
+    ("read", "status in ['open', 'dnoe']", "E0173", 20, "did you mean `done`?"),
+    ("read", "status == 3", "E0173", 11, "a number does not fit an enum"),
+    ("read", "status > 'open'", "E0173", 1, "an enum has no order"),
+    ("read", "owner < user.id", "E0173", 1, "the id of a User has no order"),
+    ("read", "public > false", "E0173", 1, "has no order"),
+    ("read", "title", "E0173", 1, "a text is no condition"),
+    ("read", "user", "E0173", 1, "write `user != null`"),
+    ("read", "'abc'", "E0173", 1, "a constant is no condition"),
+    ("read", "1", "E0173", 1, "a constant is no condition"),
+    ("read", "size(tags)", "E0173", 1, "size(x) > 0"),
+    ("read", "priority == '3'", "E0173", 13, "write it without quotes"),
+    ("read", "priority == 9007199254740992", "E0173", 13, "integers lie within"),
+    ("read", "share == 1e999", "E0171", 10, "double"),
+    ("read", "title == 3", "E0173", 10, "a number does not fit a text"),
+    ("read", "due == '2026-02-30'", "E0173", 8, "write it as '2026-11-21'"),
+    ("read", "due < '2026-11-21T08:00:00Z'", "E0173", 7, "is not a date"),
+    ("read", "at > '2026-11-21'", "E0173", 6, "a time and an offset"),
+    ("read", "created_at > 5", "E0173", 14, "does not fit the time of a write"),
+    ("read", "created_at > 'monday'", "E0173", 14, "is not a datetime"),
+    ("read", "created_at == at", "E0173", 1, "the time of a write is never equal to a datetime"),
+    ("read", "due == at", "E0173", 1, "a date is never equal to a datetime"),
+    ("read", "project == 'a'", "E0173", 12, "is not an id of Project"),
+    ("read", "key == 'a'", "E0173", 8, "is not a uuid"),
+    ("read", "owner == ''", "E0173", 10, "is not an id of User"),
+    ("read", "owner == project", "E0173", 1, "the id of a User is never equal to the id of a Project"),
+    ("read", "id == owner", "E0173", 1, "the id of a Task is never equal"),
+    ("read", "tags == 'a'", "E0173", 9, "x in field"),
+    ("read", "tags == tags", "E0173", 1, "a json value is equal to nothing"),
+    ("read", "tags in [title]", "E0173", 1, "a json value is equal to nothing"),
+    ("read", "user == owner", "E0173", 1, "compare `user.id`"),
+    ("read", "1 == 1", "E0173", 1, "constants are compared"),
+    ("read", "null == null", "E0173", 1, "constants are compared"),
+    ("read", "due > null", "E0173", 1, "`null` has no order"),
+    ("read", "due in [null]", "E0173", 9, "is in no list"),
+    ("read", "null in tags", "E0173", 1, "is in no list"),
+    ("read", "status in []", "E0173", 11, "nothing is in an empty list"),
+    ("read", "'a' in title", "E0173", 8, "text.contains('a')"),
+    ("read", "'a' in 'abc'", "E0173", 8, "a constant is no list"),
+    ("read", "title == ['a']", "E0173", 10, "a list stands only after `in`"),
+    ("read", "project in user.memberships", "E0173", 12, "… in user.memberships.id"),
+    ("read", "project == user.memberships.project", "E0173", 12, "a set of values"),
+    ("read", "owner in user.memberships.project", "E0173", 1, "is never equal to the id of a Project"),
+    ("read", "'boss' in user.memberships.role", "E0173", 1, "the values are: `owner` and `editor`"),
+    ("read", "'a' in user.memberships.notes", "E0173", 8, "a json value is equal to nothing"),
+    ("read", "user.memberships", "E0173", 1, "a set of values"),
+    ("read", "priority.startsWith('a')", "E0173", 1, "a number has no beginning"),
+    ("read", "title.startsWith(3)", "E0173", 18, "a number does not fit a text"),
+    ("read", "size(priority) > 1", "E0173", 6, "a number has no size"),
+    ("read", "size(title) == null", "E0173", 1, "is never null"),
+    ("read", "size('abc') == 3", "E0173", 6, "constants are compared"),
+    ("read", "has('a')", "E0173", 5, "`has` asks for a field or a claim"),
+    ("read", "title == '\\\\u0000'", "E0173", 10, "U+0000"),
+    // Left out of CEL.
+    ("read", "priority + 1 > 3", "E0174", 1, "rules have no arithmetic"),
+    ("read", "priority == -priority", "E0174", 13, "rules have no arithmetic"),
+    ("read", "public ? true : false", "E0174", 1, "(a && b) || (!a && c)"),
+    ("read", "tags[0] == 'a'", "E0174", 1, "x in list"),
+    ("read", "{'a': 1} == tags", "E0174", 1, "rules have no maps"),
+    ("read", "A{b: 1} == tags", "E0174", 1, "rules have no structures"),
+    ("read", "title == b'a'", "E0174", 10, "rules have no bytes"),
+    ("read", "priority == 3u", "E0174", 13, "rules have no unsigned numbers"),
+    ("read", "title.matches('a')", "E0174", 7, "text.contains('a')"),
+    ("read", "title.endsWith('a')", "E0174", 7, "rules have no `.endsWith(…)`"),
+    ("read", "title.startswith('a')", "E0174", 7, "did you mean `startsWith`?"),
+    ("read", "created_at < now()", "E0174", 14, "rules have no clock"),
+    ("read", "created_at < timestamp('2026-11-21T08:00:00Z')", "E0174", 14, "compare with a text"),
+    ("read", "string(priority) == '3'", "E0174", 1, "values are not converted"),
+    ("read", "tags.all(t, t == 'a')", "E0174", 6, "of CEL's macros there are"),
+    ("read", "tags.map(t, t) == tags", "E0174", 6, "of CEL's macros there are"),
+    ("read", "tags.exists(t, t == 'a')", "E0174", 1, "x in list"),
+    ("read", "_as(title)", "E0174", 1, "rules have no `_as(…)`"),
+    ("read", "title.startsWith('a', 'b')", "E0174", 7, "write `text.startsWith('a')`"),
+    ("read", "has(title, due)", "E0174", 1, "write `has(x)`"),
+    ("read", "(owner == user.id) == true", "E0174", 2, "a condition is compared"),
+    ("read", "public == !public", "E0174", 11, "a condition is compared"),
+    (
+        "read",
+        "user.memberships.exists(m, user.tasks.exists(t, t.project == m.project))",
+        "E0174",
+        39,
+        "in another",
+    ),
+    ("read", "user.memberships.exists(m, m.version > 1)", "E0174", 30, "changes with every write"),
+    (
+        "read",
+        "user.memberships.exists(m, m.updated_at == created_at)",
+        "E0174",
+        30,
+        "changes with every write",
+    ),
+    ("read", "priority in user.memberships.version", "E0174", 30, "changes with every write"),
+    ("read", "user.memberships.exists(m)", "E0174", 18, "write `user.memberships.exists(m, "),
+    // Records of a person, changes.
+    ("read", "project in user.projects.id", "E0175", 17, "`Project` has no ref to `User`"),
+    ("read", "user.reviews.exists(r, true)", "E0175", 6, "`author` and `reader`"),
+    ("read", "change.owner == user.id", "E0176", 1, "elsewhere the stored one"),
+    (
+        "create",
+        "title == 'a' && change.owner == user.id",
+        "E0176",
+        17,
+        "in `create` it is the proposed value",
+    ),
+    ("delete", "has(change.owner)", "E0176", 5, "in the rule `update` only"),
+];
+
+#[test]
+fn every_wrong_rule_is_told_with_code_column_and_words() {
+    assert!(BAD.len() >= 60);
+    let mut wrong = Vec::new();
+    for (operation, rule, code, column, words) in BAD {
+        // The rule begins after `read = "`.
+        let before = operation.len() as u64 + 4;
+        let told = check(&files(operation, rule)).expect_err(rule);
+        let json = told.to_json();
+        let errors = json.as_array().unwrap();
+        let [error] = errors.as_slice() else {
+            wrong.push(format!("{rule}: not one error: {told}"));
+            continue;
+        };
+        let doubled = rule[..].match_indices('\\').count() as u64 / 2;
+        let expected = before + column;
+        let line = TASK.lines().count() as u64 + 2;
+        let place = (error["line"].as_u64(), error["column"].as_u64());
+        let said = json.to_string();
+        if error["code"] != *code || place != (Some(line), Some(expected)) || !said.contains(words) {
+            wrong.push(format!(
+                "{rule}: {place:?}, not {line}:{expected} ({doubled} escapes), {words:?}\n{told}"
+            ));
+        }
+        assert_ne!(error["help"], "", "an error says what to do: {rule}");
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), BAD.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_error_of_every_rule_of_every_file_comes_at_once() {
+    let task = format!(
+        "{TASK}[access]\nread = \"ownr == user.id && statu == 'open' && public\"\nupdate = \"1 +\"\n"
+    );
+    let mut sources = with_task(&task);
+    sources[0].text += "[access]\nread = \"user.memberships.exists(m, m.rol == 'a' || m.role == 'boss')\"\n";
+    let codes: Vec<String> = told(&sources)
+        .iter()
+        .map(|error| format!("{} {}", error["file"].as_str().unwrap(), error["code"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        "schemas/membership.toml E0172",
+        "schemas/membership.toml E0173",
+        "schemas/task.toml E0172",
+        "schemas/task.toml E0172",
+        "schemas/task.toml E0171",
+    ];
+    assert_eq!(codes, expected);
+}
+
+/// The wrong name stands at the same place of the rule, and elsewhere in the file.
+#[test]
+fn the_caret_stands_under_the_name_however_the_string_is_written() {
+    for (written, line, column) in [
+        ("\"true && ownr == user.id\"", 0, 17),
+        ("'true && ownr == user.id'", 0, 17),
+        ("\"title == \\\"é\\\" && ownr == user.id\"", 0, 27),
+        ("\"title == \\\"\\u00e9\\U0001F642\\\" && ownr == user.id\"", 0, 42),
+        ("\"\"\"\ntrue &&\nownr == user.id\"\"\"", 2, 1),
+        ("'''\r\ntrue &&\r\n  ownr == user.id'''", 2, 3),
+        ("\"\"\"true && \\\n     ownr == user.id\"\"\"", 1, 6),
+        ("\"true\\t&& ownr == user.id\"", 0, 18),
+    ] {
+        let told = told(&with_task(&format!("{TASK}[access]\nread = {written}\n")));
+        let first = TASK.lines().count() as u64 + 2;
+        let place = (told[0]["line"].as_u64().unwrap(), told[0]["column"].as_u64().unwrap());
+        assert_eq!((told[0]["code"].as_str(), place), (Some("E0172"), (first + line, column)), "{written}");
+        assert_eq!(told[0]["endColumn"].as_u64(), Some(column + 4), "{written}");
+    }
+    let json = r#"{"entity": "Note", "fields": {"f": {"type": "text"}}, "access": {"read": "f == \"\ud83d\ude42\u00e9\" && g == 'a'"}}"#;
+    let told = told(&[source("note.json", json)]);
+    let column = json.find("g == 'a'").unwrap() as u64 + 1;
+    assert_eq!((told[0]["column"].as_u64(), told[0]["endColumn"].as_u64()), (Some(column), Some(column + 1)));
+}
