@@ -49,5 +49,6 @@ export function say(where, text) {
 
 /** What to tell about a failed request, in the server's words. @param {any} error */
 export function words(error) {
-  return [error.message ?? error.code, error.hint].filter(Boolean).join(' ');
+  const message = error.message ?? error.code;
+  return error.hint ? `${message.replace(/[^.!?]$/, '$&.')} ${error.hint}` : message;
 }
