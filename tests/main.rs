@@ -28,6 +28,7 @@ mod protocol_document;
 mod realtime;
 mod repository;
 mod rest;
+mod rights;
 mod schema_files;
 mod search;
 mod server;
