@@ -39,7 +39,8 @@ impl Lab {
                 "there is no `{path}`: build it with `cargo build --release`, or name it in TIDEWIRE_BIN"
             ))
         })?;
-        let schemas = root.join("schemas");
+        // Without rules, so that the figures are those of the machinery; sections about rules bring their own.
+        let schemas = root.join("tests/fixtures/plain");
         if !schemas.is_dir() {
             let path = schemas.display();
             return Err(BenchError::Setup(format!("there is no folder `{path}` with the schema of Task")));

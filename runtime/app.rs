@@ -81,7 +81,8 @@ impl App {
         let runtime = LiveRuntime::start().map_err(AppError::Runtime)?;
         let (channels, awaited, channels_task) = {
             let _on_the_live_runtime = runtime.handle().enter();
-            ChannelManager::start(ring.clone(), report.head, env.clone(), metrics.clone())
+            let scanned = live.scan_groups;
+            ChannelManager::start(ring.clone(), report.head, scanned, env.clone(), metrics.clone())
         };
         let (event_bus, bus_task) = EventBus::start(opened.batches, awaited, metrics.clone());
 

@@ -1,17 +1,20 @@
-//! Who is asking. `dev` knows two kinds of callers: nobody in particular, and whoever `?as=NAME` says.
+//! Who is asking. `dev` knows two kinds of callers: nobody in particular, and whoever `?as=NAME` or `?as=NAME:role` says.
 //!
 //! Knows no HTTP: `http/identity.rs` collects the credentials, `identify` judges them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::ids::{IdError, RecordId};
+use crate::ids::{IdError, RecordId, shown};
+use crate::rules::Person;
 
 /// A caller whose credentials were accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Id of the caller's `User` record; `None` is anonymous.
     pub user: Option<Arc<str>>,
+    /// What the credentials say of the role; it wins over the record's.
+    pub role: Option<Arc<str>>,
     pub address: IpAddr,
 }
 
@@ -20,7 +23,7 @@ pub struct Identity {
 pub struct Credentials<'a> {
     /// A token of any form: `Authorization`, `?token=`, `?ticket=`, a `bearer.` sub-protocol, an `auth` frame.
     pub token: bool,
-    /// `?as=NAME`.
+    /// `?as=NAME` or `?as=NAME:role`.
     pub name: Option<&'a str>,
     pub address: IpAddr,
 }
@@ -34,18 +37,52 @@ pub enum AuthError {
     TokenRefused,
     #[error("`as` must name a user: {0}")]
     BadName(IdError),
+    #[error("`as` has no name before the colon: write ?as=NAME or ?as=NAME:role")]
+    NoName,
+    #[error(
+        "`as` has a colon and no role of 1 to {MAX_ROLE} visible characters after it, but `{}`: write ?as=NAME:role, or ?as=NAME \
+         without a colon",
+        shown(_0)
+    )]
+    BadRole(String),
 }
 
-/// The rules of `dev`: a token is refused, a name is believed, neither is anonymous.
+/// Characters of a role.
+const MAX_ROLE: usize = 64;
+
+/// The rules of `dev`: a token is refused, a name and a role are believed, nothing at all is anonymous.
 pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
     if credentials.token {
         return Err(AuthError::TokenRefused);
     }
-    let user = credentials.name.map(RecordId::parse_text).transpose().map_err(AuthError::BadName)?;
-    Ok(Identity { user: user.map(|id| id.shared()), address: credentials.address })
+    let Some(text) = credentials.name else {
+        return Ok(Identity { user: None, role: None, address: credentials.address });
+    };
+    let (name, role) = named(text)?;
+    let user = RecordId::parse_text(name).map_err(AuthError::BadName)?;
+    Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), address: credentials.address })
+}
+
+/// The last colon stands before the role, since names may hold colons and roles may not. Whoever has a colon in the name
+/// gives a role, too.
+fn named(text: &str) -> Result<(&str, Option<&str>), AuthError> {
+    let Some((name, role)) = text.rsplit_once(':') else { return Ok((text, None)) };
+    if name.is_empty() {
+        return Err(AuthError::NoName);
+    }
+    let visible = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    if !(1..=MAX_ROLE).contains(&role.chars().count()) || !role.chars().all(visible) {
+        return Err(AuthError::BadRole(role.to_owned()));
+    }
+    Ok((name, Some(role)))
 }
 
 impl Identity {
+    /// On whose behalf rules are asked.
+    pub fn person(&self) -> Arc<Person> {
+        Arc::new(Person { id: self.user.clone(), role: self.role.clone(), ..Person::default() })
+    }
+
     /// Whose idempotency keys these are: the user, or the address of an anonymous caller.
     pub fn idempotency_owner(&self) -> Arc<str> {
         match &self.user {

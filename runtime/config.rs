@@ -110,6 +110,8 @@ pub struct RealtimeConfig {
     /// Decoded recent changes kept in memory for resumes.
     pub ring_changes: usize,
     pub ring_bytes: usize,
+    /// Most groups of one entity whose predicate has no equality; each costs every change of the entity.
+    pub scan_groups: usize,
     /// Rows in one `snapshot` frame, and changes in one page of replay.
     pub page_rows: usize,
     pub page_bytes: usize,
@@ -141,6 +143,7 @@ impl Default for RealtimeConfig {
             outbox_controls: 1024,
             ring_changes: 10_000,
             ring_bytes: 16 << 20,
+            scan_groups: 1_000,
             page_rows: 500,
             page_bytes: 256 << 10,
             replay_limit: 10_000,

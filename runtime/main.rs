@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, Command};
-use tidewire::cli::{check, config, dev, doctor, explain, export, import, migrate, new, schema};
+use tidewire::cli::{check, config, dev, doctor, explain, export, import, migrate, new, rules, schema};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Export(arguments)) => export::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments),
+        Some(Command::Rules(arguments)) => rules::run(&arguments.command),
         Some(Command::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),
     }

@@ -11,6 +11,8 @@ mod error;
 mod filter;
 mod intake;
 mod mutation;
+mod nameable;
+mod people;
 mod suggest;
 mod validate;
 mod values;
@@ -26,11 +28,11 @@ use crate::auth::Identity;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
-use crate::rules::Asker;
+use crate::rules::{Asker, Needs};
 use crate::schema::{Entity, Generation, Schema, Value};
 use crate::store::{
-    At, Column, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op, OpStatus,
-    Outcome, Past, Query, Store, StoreError, Stored, Test, Unit, Who,
+    At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op,
+    OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit, Who,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};
@@ -39,14 +41,15 @@ pub use error::{FieldError, Remedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
+pub use nameable::{Nameable, depends_on_facts};
+pub use people::is_absent;
 pub use suggest::suggestion;
-pub use values::{Fault, value_of_text};
+pub use values::{Fault, value_of_json, value_of_text};
 
-use error::Refusal;
+pub(crate) use defaults::value_of as default_value;
+
+use error::{Ordered, Refusal};
 use validate::{Readonly, Validator};
-
-/// The name of the built-in entity of people.
-const USER: &str = "User";
 
 /// Validates, commits and reads records. Shared behind an `Arc`.
 pub struct Repository {
@@ -108,7 +111,20 @@ impl Repository {
         mutation: Mutation,
         mid: Option<MutationId>,
     ) -> Result<Written, RepositoryError> {
-        self.unit(caller, std::slice::from_ref(&mutation), mid).await.map_err(Refusal::alone).and_then(only)
+        let settled = self.unit(Writer::of(caller), std::slice::from_ref(&mutation), mid).await;
+        settled.map_err(Refusal::alone).and_then(only)
+    }
+
+    /// Commits one mutation that no access rule judges: of the server itself, or of whoever owns the data folder. `caller`
+    /// stands in the log as its author.
+    pub async fn write_unjudged(
+        &self,
+        caller: &Identity,
+        mutation: Mutation,
+    ) -> Result<Written, RepositoryError> {
+        let writer = Writer { caller, asker: Asker::System };
+        let settled = self.unit(writer, std::slice::from_ref(&mutation), None).await;
+        settled.map_err(Refusal::alone).and_then(only)
     }
 
     /// Commits all mutations or none, as one unit with one mutation id. Results are in the order of the mutations; an
@@ -119,7 +135,7 @@ impl Repository {
         mutations: &[Mutation],
         mid: Option<MutationId>,
     ) -> Result<Outcome, RepositoryError> {
-        self.unit(caller, mutations, mid).await.map_err(Refusal::in_batch)
+        self.unit(Writer::of(caller), mutations, mid).await.map_err(Refusal::in_batch)
     }
 
     /// Commits each mutation for itself, in order; one that fails does not stop the next. One result for each.
@@ -129,11 +145,12 @@ impl Repository {
         mutations: &[(Mutation, Option<MutationId>)],
     ) -> Vec<Result<Written, RepositoryError>> {
         let all: Vec<usize> = (0..mutations.len()).collect();
-        let mut results: Vec<_> = self.in_order(caller, mutations, &all).await;
+        let writer = Writer::of(caller);
+        let mut results: Vec<_> = self.in_order(&writer, mutations, &all).await;
         // A schema changes once and for all units behind the change, so those that are repeated keep their order.
         let stale = |result: &Result<Written, _>| *result == Err(RepositoryError::SchemaChanged);
         let again: Vec<usize> = all.into_iter().filter(|at| stale(&results[*at])).collect();
-        let repeated = self.in_order(caller, mutations, &again).await;
+        let repeated = self.in_order(&writer, mutations, &again).await;
         for (at, result) in again.into_iter().zip(repeated) {
             results[at] = result;
         }
@@ -144,13 +161,13 @@ impl Repository {
     /// them in the order in which they were queued.
     async fn in_order(
         &self,
-        caller: &Identity,
+        writer: &Writer<'_>,
         mutations: &[(Mutation, Option<MutationId>)],
         which: &[usize],
     ) -> Vec<Result<Written, RepositoryError>> {
         let one = |at: &usize| {
             let (mutation, mid) = &mutations[*at];
-            let attempt = self.attempt(caller, std::slice::from_ref(mutation), mid.clone());
+            let attempt = self.attempt(writer, std::slice::from_ref(mutation), mid.clone());
             attempt.map(|settled| settled.map_err(Refusal::alone).and_then(only))
         };
         // A unit is queued when its future is first polled, and these are polled in the order of the list.
@@ -159,12 +176,12 @@ impl Repository {
 
     async fn unit(
         &self,
-        caller: &Identity,
+        writer: Writer<'_>,
         mutations: &[Mutation],
         mid: Option<MutationId>,
     ) -> Result<Outcome, Refusal> {
-        match self.attempt(caller, mutations, mid.clone()).await {
-            Err(refusal) if refusal.is_stale() => self.attempt(caller, mutations, mid).await,
+        match self.attempt(&writer, mutations, mid.clone()).await {
+            Err(refusal) if refusal.is_stale() => self.attempt(&writer, mutations, mid).await,
             settled => settled,
         }
     }
@@ -172,49 +189,88 @@ impl Repository {
     /// One validation and one commit, under the schema that is current now.
     async fn attempt(
         &self,
-        caller: &Identity,
+        writer: &Writer<'_>,
         mutations: &[Mutation],
         mid: Option<MutationId>,
     ) -> Result<Outcome, Refusal> {
         let current = self.current();
         let at = self.env.now();
+        let names =
+            self.names_of_writer(&current.schema, writer, mutations).await.map_err(Refusal::of_unit)?;
         let (mut ops, mut faults) = (Vec::with_capacity(mutations.len()), Vec::new());
         for (place, mutation) in mutations.iter().enumerate() {
-            match self.checked(&current.schema, caller, mutation, at) {
+            match self.checked(&current.schema, (writer.caller, &names), mutation, at) {
                 Ok(op) => ops.push(op),
                 Err(fault) => faults.push((place, fault)),
             }
         }
         if !faults.is_empty() {
+            let absent =
+                self.absent_to(&current.schema, writer, mutations).await.map_err(Refusal::of_unit)?;
+            faults.retain(|(place, _)| absent.iter().all(|(other, _)| other != place));
+            faults.extend(absent);
+            faults.sort_by_key(|(place, _)| *place);
             return Err(Refusal::of_ops(faults));
         }
         let idempotency = mid.map(|mid| Idempotency {
-            owner: caller.idempotency_owner(),
+            owner: writer.caller.idempotency_owner(),
             mid,
             hash: canonical::request_hash(mutations, &ops),
         });
-        let actor = caller.user.clone();
-        let asker = Asker::System;
+        let (actor, asker) = (writer.caller.user.clone(), writer.asker.clone());
         let unit = Unit { ops, actor, asker, idempotency, generation: current.generation, at };
-        self.store.commit(unit).await.map_err(|refusal| Refusal::of_commit(refusal, mutations))
+        match self.store.commit(unit).await {
+            Ok(outcome) => Ok(outcome),
+            Err(refusal) => Err(self.refused(&current.schema, writer, mutations, refusal).await),
+        }
+    }
+
+    /// The store's refusal, unless it would not have come so far: operations on entities that do not exist are refused before.
+    async fn refused(
+        &self,
+        schema: &Schema,
+        writer: &Writer<'_>,
+        mutations: &[Mutation],
+        refusal: CommitError,
+    ) -> Refusal {
+        let refusal = Refusal::of_commit(refusal, mutations);
+        if refusal.is_of_the_server() {
+            return refusal;
+        }
+        match self.absent_to(schema, writer, mutations).await {
+            Ok(absent) if absent.is_empty() => refusal,
+            Ok(absent) => Refusal::of_ops(absent),
+            Err(error) => Refusal::of_unit(error),
+        }
     }
 
     fn checked(
         &self,
         schema: &Schema,
-        caller: &Identity,
+        (caller, names): (&Identity, &Nameable),
         mutation: &Mutation,
         at: Timestamp,
     ) -> Result<Op, RepositoryError> {
         let entity = entity_of(schema, &mutation.entity)?;
-        let validator = Validator { schema, entity, caller, at, readonly: Readonly::Refused };
+        let validator = Validator { schema, entity, caller, names, at, readonly: Readonly::Refused };
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 
-    /// One record, read in place: the store promises that this is short.
-    pub fn get(&self, entity: &Entity, id: &str) -> Result<At<Stored>, RepositoryError> {
+    /// One record as somebody sees it. Read in place where no more than the person's own record is asked, which the store
+    /// promises to be short; otherwise on a blocking thread.
+    pub async fn get(
+        &self,
+        entity: &Arc<Entity>,
+        id: &str,
+        who: &Who,
+    ) -> Result<At<Stored>, RepositoryError> {
         let id = validate::address(entity, id)?;
-        let at = self.store.get(&entity.name, &id).map_err(error::of_read)?;
+        let at = if Needs::of_read(entity).related().next().is_none() {
+            self.store.find(&entity.name, &id, who).map_err(error::of_read)?
+        } else {
+            let (name, id, who) = (entity.name.clone(), id.clone(), who.clone());
+            self.blocking(move |store| store.find(&name, &id, &who)).await?
+        };
         present(entity, &id, at)
     }
 
@@ -224,29 +280,33 @@ impl Repository {
         (entity, generation): (&Entity, Generation),
         id: &str,
         expand: Vec<Expand>,
+        who: Who,
     ) -> Result<At<Listed>, RepositoryError> {
         let id = validate::address(entity, id)?;
         let this = Condition::new(Column::Id, Test::Eq(Value::Text(id.to_string())));
-        let query = Query { filter: vec![this], expand, ..Query::all(entity.name.clone(), generation, 1) };
-        let at = self.list(query).await?;
+        let all = Query::all(entity.name.clone(), generation, 1);
+        let at = self.list(Query { filter: vec![this], expand, who, ..all }).await?;
         present(entity, &id, at.map(|mut page| page.rows.pop()))
     }
 
     /// A page of records, read on a blocking thread. Refused with `Overloaded` when no turn comes in time.
     pub async fn list(&self, query: Query) -> Result<At<ListPage>, RepositoryError> {
-        let entity = query.entity.clone();
-        self.in_turn(&entity, move |store| store.list(&query)).await
+        let (entity, columns) =
+            (query.entity.clone(), query.sort.iter().map(|(column, _)| *column).collect());
+        let ordered = Ordered { parameter: "sort", done: "sorted", columns };
+        self.in_turn((&entity, ordered), move |store| store.list(&query)).await
     }
 
     /// How many records there are, read like a list.
     pub async fn count(&self, count: Count) -> Result<At<Counted>, RepositoryError> {
-        let entity = count.entity.clone();
-        self.in_turn(&entity, move |store| store.count(&count)).await
+        let (entity, columns) = (count.entity.clone(), count.group.into_iter().collect());
+        let ordered = Ordered { parameter: "group", done: "grouped", columns };
+        self.in_turn((&entity, ordered), move |store| store.count(&count)).await
     }
 
     async fn in_turn<T: Send + 'static>(
         &self,
-        entity: &str,
+        (entity, ordered): (&str, Ordered),
         read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, RepositoryError> {
         let _turn = self.turn().await?;
@@ -254,29 +314,42 @@ impl Repository {
         tokio::task::spawn_blocking(move || read(&*store))
             .await
             .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(|failure| error::of_list(failure, self.current().schema.entity(entity)))
+            .map_err(|failure| error::of_list(failure, self.current().schema.entity(entity), &ordered))
     }
 
-    /// Changes of one record before `before`, newest first, read on a blocking thread. A record that is gone keeps its
-    /// history; one that never was, or whose history ran out, is not found.
+    /// A short read, which waits for no turn.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || read(&*store))
+            .await
+            .map_err(|panic| RepositoryError::Read(panic.to_string()))?
+            .map_err(error::of_read)
+    }
+
+    /// Changes of one record before `before`, newest first, as somebody may see them, read on a blocking thread. A record that
+    /// is gone keeps its history; one that never was, that is hidden, or whose history ran out, is not found.
     pub async fn history(
         &self,
-        entity: &Entity,
+        (entity, who): (&Entity, Who),
         id: &str,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Past>, RepositoryError> {
         let id = validate::address(entity, id)?;
         let _turn = self.turn().await?;
-        let (store, name, address) = (self.store.clone(), entity.name.clone(), id.clone());
-        let found = tokio::task::spawn_blocking(move || {
-            let found = store.history(&name, &address, &Who::System, before, limit)?;
-            let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty());
-            let known = told || before.is_some() || store.get(&name, &address)?.value.is_some();
-            Ok((found, known))
-        });
-        let found = found.await.map_err(|panic| RepositoryError::Read(panic.to_string()))?;
-        let (At { epoch, seq, floor, generation, value }, known) = found.map_err(error::of_read)?;
+        let (name, address) = (entity.name.clone(), id.clone());
+        let (found, known) = self
+            .blocking(move |store| {
+                let found = store.history(&name, &address, &who, before, limit)?;
+                let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty());
+                let known = told || before.is_some() || store.find(&name, &address, &who)?.value.is_some();
+                Ok((found, known))
+            })
+            .await?;
+        let At { epoch, seq, floor, generation, value } = found;
         let value = value.ok_or_else(|| RepositoryError::NoHistory(entity.name.clone()))?;
         match known {
             true => Ok(At { epoch, seq, floor, generation, value }),
@@ -299,27 +372,20 @@ impl Repository {
 
     /// Where the log ends.
     pub async fn head(&self) -> Result<At<()>, RepositoryError> {
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.head())
-            .await
-            .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(error::of_read)
+        self.blocking(|store| store.head()).await
     }
+}
 
-    /// Commits the caller's `User` record when there is none (SEMANTICS R11). It looks every time rather than
-    /// remember: one short read, and a user who was deleted comes back with the next request.
-    pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
-        let Some(name) = &caller.user else { return Ok(()) };
-        let id = RecordId::stored(name);
-        if self.store.get(USER, &id).map_err(error::of_read)?.value.is_some() {
-            return Ok(());
-        }
-        let body = Body::from_pairs([("id", name.as_ref().into()), ("name", name.as_ref().into())]);
-        match self.write(caller, Mutation::create(USER, body), None).await {
-            // Two first requests of one person met.
-            Ok(_) | Err(RepositoryError::IdTaken { .. }) => Ok(()),
-            Err(other) => Err(other),
-        }
+/// Who writes, and by whose rights.
+#[derive(Debug, Clone)]
+struct Writer<'a> {
+    caller: &'a Identity,
+    asker: Asker,
+}
+
+impl Writer<'_> {
+    fn of(caller: &Identity) -> Writer<'_> {
+        Writer { caller, asker: Asker::Person(caller.person()) }
     }
 }
 

@@ -4,6 +4,7 @@
  */
 import { delay } from './backoff.js';
 import { environment } from './env.js';
+import { parameters } from './query.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -57,15 +58,12 @@ import { environment } from './env.js';
  * @property {string} epoch
  * @property {number} seq
  *
- * @typedef {string | number | boolean | null | undefined} Plain
- *
- * A query: `{status: 'open', due: null, priority: {gte: 3}, id: {in: [a, b]}, sort: '-priority', expand: ['project']}`. What
- * is `undefined` is left out; `null` asks for empty fields.
- * @typedef {Record<string, Plain | Plain[] | Record<string, Plain | Plain[]>>} Query
+ * A query: `{status: 'open', due: null, priority: {gte: 3}, sort: '-priority', expand: ['project']}`.
+ * @typedef {import('./query.js').Query} Query
  *
  * @typedef {object} ApiOptions
  * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
- * @property {string | null} [as] A name in `tidewire dev`.
+ * @property {string | null} [as] A name in `tidewire dev`, or `name:role`.
  * @property {number} [tries] How often a request is sent at most: 4.
  * @property {Partial<import('./env.js').Env>} [env]
  *
@@ -188,6 +186,8 @@ export class Api {
   }
 
   /**
+   * Like every write that answers a record, with `{id}` alone when you may not see what you wrote.
+   *
    * @param {string} plural
    * @param {object} data
    * @param {WriteOptions} [options]
@@ -380,25 +380,8 @@ export class Api {
    */
   #url(path, query) {
     const url = new URL(path.map(encodeURIComponent).join('/'), this.#base);
-    for (const [name, value] of Object.entries(query)) {
-      const operators = value === null ? { null: true } : value;
-      if (typeof operators !== 'object' || Array.isArray(operators)) add(url, name, operators);
-      else for (const [word, operand] of Object.entries(operators)) add(url, `${name}[${word}]`, operand);
-    }
+    for (const [name, text] of parameters(query)) url.searchParams.append(name, text);
     if (this.#options.as) url.searchParams.set('as', this.#options.as);
     return url.href;
   }
-}
-
-/**
- * Adds a parameter. A list is separated by commas; those inside its values are escaped.
- *
- * @param {URL} url
- * @param {string} name
- * @param {Plain | Plain[]} value
- */
-function add(url, name, value) {
-  if (value === undefined) return;
-  const escaped = (/** @type {Plain} */ one) => String(one).replace(/[\\,]/g, '\\$&');
-  url.searchParams.append(name, Array.isArray(value) ? value.map(escaped).join(',') : String(value));
 }

@@ -3,6 +3,7 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
+import { DENIED, ERROR_CODES } from './codes.js';
 import { Timers } from './env.js';
 
 /**
@@ -100,18 +101,43 @@ export class Bridge {
   async #round(run) {
     for (const subscription of this.#unattached()) {
       if (subscription.track.point || !subscription.reload) continue;
-      const rows = await subscription.reload();
+      const rows = await subscription.reload().catch((error) => this.#isolated(subscription, error));
       if (run !== this.#run) return undefined;
       // The socket may have come meanwhile and be sending the rows itself.
-      if (subscription.track.phase === 'idle') subscription.replaceRows(rows);
+      if (rows && subscription.track.phase === 'idle') subscription.replaceRows(rows);
     }
     const asked = this.#unattached()
       .filter(({ track }) => track.point)
       .slice(0, 50);
     if (asked.length === 0) return undefined;
-    const answer = await this.#fetch(asked);
-    if (run !== this.#run) return undefined;
+    const answer = await this.#fetch(asked).catch((error) => {
+      for (const subscription of asked) this.#isolated(subscription, error);
+    });
+    if (run !== this.#run || !answer) return undefined;
     return this.#apply(asked, answer);
+  }
+
+  /**
+   * What is closed to this user, or asked wrongly, keeps no other channel from being polled.
+   *
+   * @param {Subscription} subscription
+   * @param {{code?: string, message?: string, hint?: string}} error
+   */
+  #isolated(subscription, error) {
+    const { code = '', message, hint } = error;
+    if (!DENIED.has(code) && ERROR_CODES.get(code) !== 'never') throw error;
+    this.#refuse(subscription, { code, message, hint });
+  }
+
+  /**
+   * A socket may have taken the channel over while the question was under way.
+   *
+   * @param {Subscription | undefined} subscription
+   * @param {object} payload
+   */
+  #refuse(subscription, payload) {
+    if (subscription?.track.phase !== 'idle') return;
+    this.#host.refused(subscription, { type: 'error', channel: subscription.name, payload });
   }
 
   /** Channels that no socket is serving. */
@@ -139,7 +165,11 @@ export class Bridge {
     const response = await this.#host.env.fetch(url.href, { headers, cache: 'no-store' });
     if (!response.ok) {
       const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
-      throw Object.assign(new Error(`polling was answered with ${response.status}`), { retryAfter });
+      const { status } = response;
+      // A token that has run out is renewed by the next attempt at a socket; who is forbidden stays so.
+      const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
+      const message = detail ?? `polling was answered with ${status}`;
+      throw Object.assign(new Error(message), { retryAfter, code, hint });
     }
     return response.json();
   }
@@ -161,11 +191,11 @@ export class Bridge {
         reload = true;
       } else this.#unable.add(subscription);
     }
-    for (const { channel, code } of answer.errors ?? []) {
-      const subscription = asked.find(({ name }) => name === channel);
-      if (subscription?.track.phase !== 'idle') continue;
-      this.#host.refused(subscription, { type: 'error', channel, payload: { code } });
-    }
+    for (const { channel, code } of answer.errors ?? [])
+      this.#refuse(
+        asked.find(({ name }) => name === channel),
+        { code },
+      );
     const { pollInterval, maxPollInterval } = this.#host.options;
     this.#interval = answer.events.length > 0 ? pollInterval : Math.min(maxPollInterval, this.#interval * 1.5);
     return reload || answer.hasMore === true;

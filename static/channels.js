@@ -3,6 +3,7 @@
  * over HTTP; draws nothing.
  */
 import { environment } from './env.js';
+import { channelOf } from './query.js';
 import { comparator, Rows } from './rows.js';
 import { signal } from './signal.js';
 
@@ -11,11 +12,12 @@ import { signal } from './signal.js';
  * @typedef {import('./track.js').Frame} Frame
  *
  * @typedef {'loading' | 'live' | 'stale' | 'denied' | 'error'} ListState `stale`: the rows are those of a moment ago, and
- * newer ones are on their way.
+ * newer ones are on their way. `denied`: there are no rows for you (any more), see `error`.
  *
  * @typedef {object} Live
  * @property {import('./signal.js').Readable<ListState>} state
- * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was refused.
+ * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was
+ * refused, at the start or later: `UNKNOWN_ENTITY` is also what one hears who may see nothing of it. Other channels go on.
  * @property {() => void} close Lets go. May be called twice.
  *
  * @typedef {import('./signal.js').Readable<Row[]> & Live} LiveList A new array for each change; rows that did not change
@@ -50,18 +52,22 @@ export class ChannelSubscriber {
   }
 
   /**
-   * All records of an entity.
+   * The records of an entity that you may see: all of them, or those that match a question.
+   *
+   * Which ones belong to it the server says alone: a record that no longer matches stays until it has said so, with its last
+   * values, so nothing comes and goes on a guess.
    *
    * @param {string} entity `Task`
    * @param {object} [options]
+   * @param {import('./query.js').Query} [options.where] `{status: 'open', priority: {gte: 3}, owner: {in: [a, b]}}`
    * @param {{value: any}} [options.into] A signal of the caller's own that gets the rows too: anything with a writable `value`.
    * @param {string} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
    * @param {number} [options.limit] Rows shown at most; all are kept up to date.
    * @returns {LiveList}
    */
-  list(entity, { into, sort = 'id', limit = Infinity } = {}) {
+  list(entity, { where = {}, into, sort = 'id', limit = Infinity } = {}) {
     const order = comparator(sort);
-    const store = this.#store(`entity:${entity}`, () => this.#read(entity, {}));
+    const store = this.#store(channelOf(entity, where), () => this.#read(entity, where));
     return live(store, /** @type {Row[]} */ ([]), (rows, before) => {
       const next = [...rows].sort(order).slice(0, limit);
       const same = next.length === before.length && next.every((row, i) => row === before[i]);
@@ -102,7 +108,7 @@ export class ChannelSubscriber {
 
   /**
    * @param {string} entity
-   * @param {Record<string, string>} query
+   * @param {import('./query.js').Query} query
    * @returns {Promise<import('./subscription.js').Reloaded>}
    */
   async #read(entity, query) {

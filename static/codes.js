@@ -21,6 +21,10 @@ export const ERROR_CODES = new Map([
   ['RATE_LIMITED', 'later'],
   ['CONNECTION_LIMIT', 'later'],
   ['UNAUTHENTICATED', 'never'],
+  ['ACCOUNT_DISABLED', 'never'],
+  ['FORBIDDEN', 'never'],
+  ['RULE_LIMIT', 'never'],
+  ['QUERY_LIMIT', 'later'],
   ['FORBIDDEN_HOST', 'never'],
   ['FORBIDDEN_ORIGIN', 'never'],
   ['UNKNOWN_ENTITY', 'never'],
@@ -52,8 +56,19 @@ export const ERROR_CODES = new Map([
   ['INTERNAL', 'later'],
 ]);
 
-/** Refusals that mean "not for you", so that what was shown before must go. */
-export const DENIED = new Set(['FORBIDDEN_CHANNEL', 'UNKNOWN_ENTITY', 'UNAUTHENTICATED']);
+/**
+ * Refusals of a channel after which nobody says any more what may be seen: what was shown must go, and the channel is not
+ * asked for again before the next connection or schema, whatever the table says of a retry.
+ */
+export const DENIED = new Set([
+  'FORBIDDEN_CHANNEL',
+  'UNKNOWN_ENTITY',
+  'UNAUTHENTICATED',
+  'ACCOUNT_DISABLED',
+  'FORBIDDEN',
+  'RULE_LIMIT',
+  'QUERY_LIMIT',
+]);
 
 /**
  * Why the server closes a socket.

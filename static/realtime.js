@@ -21,6 +21,7 @@ import { onWake } from './wake.js';
  * @property {number | null} nextRetryAt Milliseconds since 1970.
  * @property {number | null} code Close code of the last loss; null when there was none, 0 when we gave up on a silent socket.
  * @property {string} reason Why the last socket was lost, or the last `error` that concerned the whole connection.
+ * @property {string | null} refusal Its code, when that is why there will be no other attempt: `ACCOUNT_DISABLED`.
  * @property {boolean} everConnected
  * @property {string | null} connectionId
  * @property {string | null} userId
@@ -71,6 +72,7 @@ export class RealtimeClient {
       nextRetryAt: null,
       code: null,
       reason: '',
+      refusal: null,
       everConnected: false,
       connectionId: null,
       userId: null,
@@ -107,8 +109,12 @@ export class RealtimeClient {
   #floor = 0;
   /** Whether the last token was refused; a fresh one is fetched once. */
   #refresh = false;
-  /** What the server said in an `error` about the whole connection: browsers hide the rest. */
-  #complaint = '';
+  /**
+   * What the server said in an `error` about the whole connection: browsers hide the rest.
+   *
+   * @type {{code?: string, message?: string, hint?: string}}
+   */
+  #complaint = {};
   #requests = 0;
   /** @type {(() => void) | null} */
   #deafen = null;
@@ -160,9 +166,11 @@ export class RealtimeClient {
   /**
    * Listens to a channel; before `connect()` too. Listeners of one channel share one subscription.
    *
-   * @param {string} channel `entity:Task`, `entity:Task:<id>` with the id percent-encoded.
+   * @param {string} channel `entity:Task`, `entity:Task:<id>` with the id percent-encoded, or a live query
+   * `entity:Task?status=open`.
    * @param {(frame: Frame) => void} callback Gets every frame of the channel: events, and `subscribed`, `snapshot`,
-   * `resync`, `pong`, `error`. It may see an event twice, never one too few.
+   * `resync`, `pong`, `error`. It may see an event twice, never one too few. An event with `at` in place of `seq` is part of
+   * the difference that a change of rights made; the `pong` after it says where the channel stands.
    * @param {object} [options]
    * @param {boolean} [options.snapshot] Send the rows that exist first.
    * @param {number} [options.linger]
@@ -200,7 +208,7 @@ export class RealtimeClient {
   #open() {
     const { getToken } = this.#options;
     this.#timers.clear('retry');
-    this.#complaint = '';
+    this.#complaint = {};
     const connection = new Connection(this.#env, this.#options, {
       frame: (frame) => this.#receive(frame),
       trusted: () => this.#trusted(),
@@ -208,7 +216,7 @@ export class RealtimeClient {
     });
     this.#connection = connection;
     this.#bridgeSoon();
-    this.#show({ nextRetryAt: null });
+    this.#show({ nextRetryAt: null, refusal: null });
     connection.open(
       this.#url.href,
       getToken && (async () => (await getToken({ refresh: this.#refresh })) ?? undefined),
@@ -246,11 +254,17 @@ export class RealtimeClient {
    * @param {string} closeReason
    */
   #lost(code, closeReason) {
-    const reason = this.#complaint || closeReason;
+    const { code: refusal, message } = this.#complaint;
+    const reason = message ?? refusal ?? closeReason;
     const action = onClose(code);
     const fresh = action === 'token' && this.#options.getToken && !this.#refresh;
     this.#refresh ||= action === 'token';
-    if (action === 'stop' || (action === 'token' && !fresh)) return this.#end('stopped', { code, reason });
+    if (action === 'stop' || (action === 'token' && !fresh)) {
+      const denied = refusal !== undefined && DENIED.has(refusal);
+      this.#end('stopped', { code, reason, refusal: denied ? refusal : null });
+      if (denied) this.#refuseAll(this.#complaint);
+      return;
+    }
 
     this.#drop();
     this.#attempt += 1;
@@ -355,19 +369,20 @@ export class RealtimeClient {
   #failed(frame) {
     const payload = frame.payload ?? {};
     const asked = [...this.#channels.values()].find(({ track }) => track.answers(frame));
-    // Without a request it is the end of a channel: its entity is gone.
+    // Without a request it is the end of a channel: its entity is gone, or its rule fails. No other channel is concerned.
     const ended = frame.channel && !frame.requestId ? this.#channels.get(frame.channel) : undefined;
     const subscription = asked ?? ended;
     if (!subscription) {
       this.#floor = Math.max(this.#floor, payload.retryAfterMs ?? 0);
-      this.#complaint = payload.message ?? payload.code ?? '';
-      return this.#show({ reason: this.#complaint });
+      this.#complaint = payload;
+      return this.#show({ reason: payload.message ?? payload.code ?? '' });
     }
     if (payload.code === 'BAD_POSITION' && subscription.track.point) {
       subscription.track.forget();
       return this.#again(subscription, 0);
     }
-    if (mayRetry(payload)) return this.#again(subscription, payload.retryAfterMs ?? 250);
+    if (!DENIED.has(payload.code) && mayRetry(payload))
+      return this.#again(subscription, payload.retryAfterMs ?? 250);
     this.#refused(subscription, frame);
   }
 
@@ -403,10 +418,20 @@ export class RealtimeClient {
    * @param {Frame} frame
    */
   #refused(subscription, frame) {
+    const denied = DENIED.has(frame.payload?.code);
+    this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();
+    // Whoever drops the rows cannot go on from where they stood.
+    if (denied) subscription.track.forget();
     subscription.deliver(frame);
-    subscription.show(DENIED.has(frame.payload?.code) ? 'denied' : 'error');
+    subscription.show(denied ? 'denied' : 'error');
     this.#unbridge();
+  }
+
+  /** Nothing of this server is for this user. @param {object} payload */
+  #refuseAll(payload) {
+    for (const subscription of [...this.#channels.values()])
+      this.#refused(subscription, { type: 'error', channel: subscription.name, payload });
   }
 
   /** @param {Subscription} subscription */

@@ -22,7 +22,7 @@ export class Rows {
   #epoch;
   /** @type {Frame[]} */
   #held = [];
-  /** From the start of a snapshot to the `pong` that ends it. */
+  /** From the start of a snapshot, or of the difference that a change of rights makes, to the `pong` that ends it. */
   #settling = false;
   /** A snapshot that is being applied: S_1 and the ids on its pages. @type {{seq: number, ids: Set<string>} | null} */
   #filling = null;
@@ -46,7 +46,8 @@ export class Rows {
     const starts = type === 'subscribed' || type === 'resync';
     // What was held is sent again, or is true no longer.
     if (starts) this.#held = [];
-    this.#settling = starts ? payload.recovered !== true : this.#settling && type !== 'pong';
+    if (starts) this.#settling = payload.recovered !== true;
+    else this.#settling = (this.#settling || frame.at !== undefined) && type !== 'pong';
     this.#held.push(frame);
     if (this.#settling || frame.more) return false;
     for (const held of this.#held) this.#apply(held);
@@ -110,6 +111,8 @@ export class Rows {
   }
 
   /**
+   * The row as a whole: a field that it lacks now is one that may no longer be seen.
+   *
    * @param {Row} row
    * @param {number | undefined} seq
    */

@@ -9,8 +9,9 @@
 
 /**
  * @typedef {{epoch: string, seq: number, view?: string}} Point
- * @typedef {'idle' | 'asked' | 'replay' | 'snapshot' | 'live' | 'refused'} Phase
- * `idle`: nothing asked; `asked`: `subscribe` is under way; `replay` and `snapshot`: `subscribed`, not yet complete.
+ * @typedef {'idle' | 'asked' | 'replay' | 'snapshot' | 'live' | 'rebind' | 'refused'} Phase
+ * `idle`: nothing asked; `asked`: `subscribe` is under way; `replay` and `snapshot`: `subscribed`, not yet complete;
+ * `rebind`: the rights have changed, and the difference is not yet complete.
  *
  * @typedef {object} Frame A message of the wire, see docs/protocol.md.
  * @property {string} type
@@ -151,13 +152,16 @@ export class Track {
 
   /** @param {Frame} frame */
   #event({ seq, prev, more }) {
-    // A change of rights moves no position; its rows are guarded by `at`.
-    if (seq === undefined) return 'deliver';
+    // A change of rights moves no number before its closing pong; its rows are guarded by `at`.
+    if (seq === undefined) {
+      if (this.phase !== 'snapshot') this.phase = 'rebind';
+      return 'deliver';
+    }
     if (seq <= this.seen) return 'drop';
     if (prev !== undefined && prev > this.seen) return 'gap';
     this.seen = seq;
-    // While a snapshot comes in there is no position: only its end makes rows and events one state.
-    if (!more && this.phase !== 'snapshot' && this.point) this.point = { ...this.point, seq };
+    // While a snapshot or a difference comes in there is no position: only its end makes rows and events one state.
+    if (!more && (this.phase === 'live' || this.phase === 'replay') && this.point) this.point = { ...this.point, seq };
     return 'deliver';
   }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::process::{Ended, Process, ended, shipped_schemas, tidewire};
+use crate::support::process::{Ended, Process, ended, plain_schemas, tidewire};
 
 /// `tidewire config` in a folder with this file, these flags and variables.
 async fn config(file: &str, flags: &[&str], variables: &[(&str, &str)]) -> Ended {
@@ -240,7 +240,7 @@ async fn every_subcommand_that_reads_settings_refuses_bad_ones() {
 #[tokio::test]
 async fn the_server_lives_by_the_file_and_listens_on_localhost() {
     let folder = tempfile::tempdir().unwrap();
-    let file = format!("schemas = {:?}\n[http]\nlist_max = 7\nlist_default = 7\n", shipped_schemas());
+    let file = format!("schemas = {:?}\n[http]\nlist_max = 7\nlist_default = 7\n", plain_schemas());
     std::fs::write(folder.path().join("tidewire.toml"), file).unwrap();
     let process = Process::of(tidewire(folder.path()).args(["dev", "--listen", "localhost:0"])).await;
     assert!(process.address.ip().is_loopback());

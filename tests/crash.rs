@@ -126,7 +126,7 @@ async fn a_second_process_on_the_same_folder_is_refused_by_name() {
     let process = Process::start(folder.path(), 0).await;
     let second = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidewire"))
         .args(["dev", "--listen", "127.0.0.1:0", "--schemas"])
-        .arg(crate::support::process::shipped_schemas())
+        .arg(crate::support::process::plain_schemas())
         .arg("--data")
         .arg(folder.path())
         .output()

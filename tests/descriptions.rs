@@ -10,24 +10,23 @@ mod walk;
 use tidewire::config::HttpConfig;
 use tidewire::http::openapi::{OpenApi, openapi};
 
-use crate::support::process::shipped_schemas;
+use crate::support::process::plain_schemas;
 
-/// The document of the shipped schemas.
-fn shipped() -> OpenApi {
-    let loaded = tidewire::schema::load(&shipped_schemas()).unwrap_or_else(|errors| panic!("{errors}"));
+/// The document of the plain schemas.
+fn plain() -> OpenApi {
+    let loaded = tidewire::schema::load(&plain_schemas()).unwrap_or_else(|errors| panic!("{errors}"));
     openapi(&loaded.schema, &HttpConfig::default())
 }
 
-/// The shipped schemas, of which Task also keeps its history and is searched, and Comment looks its project up.
+/// The plain schemas, of which Task also keeps its history and is searched, and Comment looks its project up.
 fn grown() -> tidewire::schema::Schema {
     let mut files =
-        tidewire::schema::load(&shipped_schemas()).unwrap_or_else(|errors| panic!("{errors}")).files;
+        tidewire::schema::load(&plain_schemas()).unwrap_or_else(|errors| panic!("{errors}")).files;
     let task = files.iter_mut().find(|file| file.name.ends_with("task.toml")).unwrap();
     task.text = task.text.replacen("max = 200", "max = 200, search = true", 1);
     task.text = format!("history = \"90d\"\n{}", task.text);
     let comment = files.iter_mut().find(|file| file.name.ends_with("comment.toml")).unwrap();
-    let lookup = "project = { type = \"ref\", entity = \"Project\", from = \"task.project\" }\n\n[access]";
-    comment.text = comment.text.replacen("\n[access]", lookup, 1);
+    comment.text += "project = { type = \"ref\", entity = \"Project\", from = \"task.project\" }\n";
     tidewire::schema::check(&files).unwrap_or_else(|errors| panic!("{errors}"))
 }
 

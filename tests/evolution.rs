@@ -148,7 +148,7 @@ async fn take(step: Step) {
     let after = schema(step.after);
     let plural = after.entity(step.entity).map(|entity| entity.plural.to_string());
     let then = parsed(step.then, &ids);
-    let reshaped = app.reshaper.reshape(after.clone()).await;
+    let reshaped = app.reshape(after.clone()).await;
     match step.how {
         How::Live => {
             reshaped.unwrap_or_else(|error| panic!("{error}"));
@@ -257,7 +257,7 @@ async fn a_waiting_poll_is_woken_and_told_to_read_the_list() {
         async move { client.get(&path).await }
     });
     app.wait_for_groups(1).await;
-    app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
+    app.reshape(schema(&[AFTER])).await.unwrap();
     let answer = polling.await.unwrap();
     assert_eq!((&answer["channels"][0]["recovered"], &answer["events"]), (&json!(false), &json!([])));
     let list = client.get("/api/tasks").await;
@@ -278,7 +278,7 @@ async fn the_versions_of_a_deleted_record_go_on_under_another_name() {
     let path = format!("/api/things/{}", made["id"].as_str().unwrap());
     client.delete(&path).await;
     let body = json!({"id": made["id"], "title": "b"});
-    app.reshaper.reshape(schema(&[AFTER])).await.unwrap();
+    app.reshape(schema(&[AFTER])).await.unwrap();
     assert_eq!(client.create("things", body).await["version"], 2);
 }
 
@@ -341,7 +341,7 @@ async fn an_entity_leaves_nothing_to_the_next_of_its_name() {
         client.patch(&path, json!({"secret": n.to_string()})).await;
     }
     client.delete(&path).await;
-    let refused = app.reshaper.reshape(schema(&[NONE])).await.unwrap_err().to_string();
+    let refused = app.reshape(schema(&[NONE])).await.unwrap_err().to_string();
     assert!(refused.contains("0 records with") && refused.contains("--allow-drop Task"), "{refused}");
     app.stop().await;
     let TestApp { folder, .. } = app;
@@ -365,7 +365,7 @@ async fn a_history_is_not_forgotten_by_taking_a_line_out() {
     for n in 1..=5 {
         client.patch(&path, json!({"title": n.to_string()})).await;
     }
-    let refused = app.reshaper.reshape(schema(&[AFTER])).await.unwrap_err().to_string();
+    let refused = app.reshape(schema(&[AFTER])).await.unwrap_err().to_string();
     assert!(refused.contains("changes of its history would be gone"), "{refused}");
     assert!(refused.ends_with("tidewire migrate apply --allow-forget Task"), "{refused}");
     let history = client.get(&format!("{path}/history")).await;

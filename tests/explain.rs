@@ -14,7 +14,7 @@ use tidewire::cli::explain;
 use tidewire::cli::settings::{self, Given};
 
 use crate::support::app::{Client, TestApp};
-use crate::support::process::{ended, shipped_schemas, tidewire};
+use crate::support::process::{ended, plain_schemas, tidewire};
 use crate::support::socket::{Came, Socket};
 
 fn folder() -> PathBuf {
@@ -177,7 +177,7 @@ impl Stage {
     async fn app(&mut self) -> &TestApp {
         if self.app.is_none() {
             let own = self.folder.path().join("schemas");
-            let schemas = if own.exists() { own } else { shipped_schemas() };
+            let schemas = if own.exists() { own } else { plain_schemas() };
             let schema = tidewire::schema::load(&schemas).expect("the example's schema is good").schema;
             let file = self.folder.path().join("tidewire.toml");
             let given = Given { file: file.exists().then_some(file), ..Given::default() };

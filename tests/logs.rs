@@ -204,7 +204,7 @@ async fn a_start_that_fails_says_so_in_the_form_of_the_log() {
         .args(["dev", "--log", "json", "--listen", "127.0.0.1:0", "--data"])
         .arg(&file)
         .arg("--schemas")
-        .arg(crate::support::process::shipped_schemas())
+        .arg(crate::support::process::plain_schemas())
         .output()
         .await
         .unwrap();

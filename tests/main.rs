@@ -38,3 +38,4 @@ mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;
 mod stress;
+mod write_rules;

@@ -226,7 +226,8 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
         tidewire::store::LogLimit { changes: live.ring_changes, bytes: live.ring_bytes },
     ));
     let metrics = Arc::new(Metrics::new(ROUTES, Timestamp(0)));
-    let (channels, _, _) = ChannelManager::start(ring.clone(), Seq(1), Env::system(), metrics.clone());
+    let (channels, _, _) =
+        ChannelManager::start(ring.clone(), Seq(1), live.scan_groups, Env::system(), metrics.clone());
     let around = Surroundings {
         schema: entities::schema(),
         generation: Generation(1),

@@ -141,7 +141,7 @@ fn page(seq: u64, count: u128, more: bool) -> ReadAnswer {
         stored: Stored { version: 1, json: Bytes::from(format!("{{\"id\":\"{}\"}}", id(n))) },
     };
     let rows = (1..=count).map(row).collect();
-    ReadAnswer::Rows(Ok(at(seq, 0, ListPage { rows, more })))
+    ReadAnswer::Rows(Ok(at(seq, 0, ListPage { rows, more, sight: None })))
 }
 
 fn log(head: u64, to: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {

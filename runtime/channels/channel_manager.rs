@@ -6,21 +6,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, Place};
+use super::event::{Event, judge};
 use super::groups::{AttachmentId, ConnectionKey, Groups, Member};
 use super::outbox::{Item, Lag, Note, OnLag, Outbox};
+use super::rights::LastRights;
 use super::ring::Ring;
 use crate::env::Env;
 use crate::ids::Seq;
 use crate::metrics::Metrics;
-use crate::protocol::View;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
 use crate::protocol::wire::text_frame;
-use crate::schema::Generation;
-use crate::store::{CommitBatch, Scope};
+use crate::protocol::{Code, View};
+use crate::rules::Sight;
+use crate::store::{Change, CommitBatch, Scope};
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
 const COMMANDS: usize = 1024;
@@ -36,10 +39,21 @@ pub struct Attach {
     /// The channel's exact text.
     pub channel: Arc<str>,
     pub scope: Scope,
+    /// What the subscriber sees, under the schema generation that it was made for.
+    pub sight: Arc<Sight>,
+    /// The name of `sight`: equal views of one channel text are equal sights.
     pub view: View,
-    /// Schema generation under which scope and view were made.
-    pub generation: Generation,
+    /// Whose rights `sight` was made of; `None` for nobody, who has none that could change.
+    pub watch: Option<Watch>,
     pub from: From,
+}
+
+/// A person whose rights are watched for as long as the attachment lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    pub person: Arc<str>,
+    /// The sight knows of every change of the person's rights up to here.
+    pub bound_at: Seq,
 }
 
 /// Where an attachment starts.
@@ -55,8 +69,8 @@ pub enum From {
 #[derive(Debug)]
 enum Command {
     Attach(Box<Attach>),
-    Detach { connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str> },
-    Forget { connection: ConnectionKey, attachments: Vec<(AttachmentId, Arc<str>)> },
+    Detach { connection: ConnectionKey, attachment: AttachmentId },
+    Forget { connection: ConnectionKey },
     Pong(Box<PongCommand>),
 }
 
@@ -94,8 +108,8 @@ impl Channels {
         self.send(Command::Attach(Box::new(attach))).await;
     }
 
-    pub async fn detach(&self, connection: ConnectionKey, attachment: AttachmentId, channel: Arc<str>) {
-        self.send(Command::Detach { connection, attachment, channel }).await;
+    pub async fn detach(&self, connection: ConnectionKey, attachment: AttachmentId) {
+        self.send(Command::Detach { connection, attachment }).await;
     }
 
     /// A `pong` with the fanned-out position, in the order of the outbox. `lag` as the session knows it.
@@ -104,8 +118,8 @@ impl Channels {
     }
 
     /// Detaches everything of a connection that is gone, without waiting: for those who are dropped in mid-air.
-    pub fn forget(&self, connection: ConnectionKey, attachments: Vec<(AttachmentId, Arc<str>)>) {
-        let command = Command::Forget { connection, attachments };
+    pub fn forget(&self, connection: ConnectionKey) {
+        let command = Command::Forget { connection };
         if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(command) {
             let commands = self.commands.clone();
             tokio::spawn(async move { commands.send(command).await });
@@ -122,6 +136,7 @@ impl Channels {
 #[derive(Debug)]
 pub struct ChannelManager {
     groups: Groups,
+    rights: LastRights,
     ring: Arc<Ring>,
     env: Env,
     encoder: Encoder,
@@ -135,19 +150,26 @@ enum Wake {
 }
 
 impl ChannelManager {
-    /// Starts the task. `ring` begins at the head that the store had when it was opened. The task ends when the
-    /// EventBus and every handle are gone.
+    /// Starts the task. `ring` begins at `head`, which the store had when it was opened. `scan_groups`: the most groups of
+    /// one entity without an equality. The task ends when the EventBus and every handle are gone.
     pub fn start(
         ring: Arc<Ring>,
         head: Seq,
+        scan_groups: usize,
         env: Env,
         metrics: Arc<Metrics>,
     ) -> (Channels, mpsc::Sender<Arc<CommitBatch>>, JoinHandle<()>) {
         let (commands, mut command_queue) = mpsc::channel(COMMANDS);
         let (batches, mut batch_queue) = mpsc::channel(BATCHES);
         let channels = Channels { commands, ring: ring.clone(), metrics: metrics.clone() };
-        let mut manager =
-            ChannelManager { groups: Groups::new(head), ring, env, encoder: Encoder::default(), metrics };
+        let mut manager = ChannelManager {
+            groups: Groups::new(head, scan_groups),
+            rights: LastRights::new(head),
+            ring,
+            env,
+            encoder: Encoder::default(),
+            metrics,
+        };
         manager.tell_position();
         let task = tokio::spawn(async move {
             let mut committing = true;
@@ -171,11 +193,14 @@ impl ChannelManager {
 
     fn fan_out(&mut self, batch: Arc<CommitBatch>) {
         self.ring.push(batch.clone());
+        self.rights.learn(&batch, self.ring.floor());
         let counts = self.groups.fan_out(&batch);
         let live = &self.metrics.live;
         live.events.inc_by(counts.events as u64);
         live.deliveries.inc_by(counts.deliveries as u64);
+        live.encodings.inc_by(counts.encodings as u64);
         live.lags.inc_by(counts.lags as u64);
+        live.rights_voided.inc_by(counts.voided as u64);
         self.tell_position();
         self.tell_groups();
     }
@@ -185,42 +210,70 @@ impl ChannelManager {
     }
 
     fn tell_groups(&self) {
-        self.metrics.live.groups.set(i64::try_from(self.groups.group_count()).unwrap_or(i64::MAX));
+        let set = |gauge: &Gauge, count: usize| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        set(&self.metrics.live.groups, self.groups.group_count());
+        set(&self.metrics.live.scan_groups, self.groups.scanned_count());
     }
 
     fn obey(&mut self, command: Command) {
         match command {
             Command::Attach(attach) => self.attach(*attach),
-            Command::Detach { connection, attachment, channel } => {
-                self.groups.leave(&channel, (connection, attachment))
-            }
-            Command::Forget { connection, attachments } => {
-                for (attachment, channel) in attachments {
-                    self.groups.leave(&channel, (connection, attachment));
-                }
-            }
+            Command::Detach { connection, attachment } => self.groups.leave((connection, attachment)),
+            Command::Forget { connection } => self.groups.forget(connection),
             Command::Pong(pong) => self.pong(&pong),
         }
         self.tell_groups();
     }
 
     fn attach(&mut self, attach: Attach) {
-        if attach.generation < self.ring.generation() {
+        if attach.sight.generation < self.ring.generation() {
             // The connection is about to learn of the new schema, and starts anew.
             attach.outbox.void();
             return;
         }
+        if let Some(note) = self.objection(&attach) {
+            let on_lag = match &attach.from {
+                // Nothing else would tell the session.
+                From::Now { .. } => OnLag::Keep,
+                From::After { .. } => OnLag::Drop,
+            };
+            attach.outbox.append_control(Bytes::new(), Some(note), on_lag);
+            return;
+        }
         match attach.from.clone() {
             From::Now { request_id } => {
-                let (at, lag) = (self.groups.position(), attach.outbox.lag());
+                // What comes up to where the rights were read is in no doubt, but it was not judged by them.
+                let bound_at = attach.watch.as_ref().map_or(Seq::ZERO, |watch| watch.bound_at);
+                let (at, lag) = (self.groups.position().max(bound_at), attach.outbox.lag());
                 let note = Note::Attached { attachment: attach.attachment, at, lag };
-                let frame = self.subscribed(&attach.channel, &attach.view, request_id.as_deref());
+                let frame = self.subscribed(&attach, at, request_id.as_deref());
                 // No event before this frame belongs to the subscription, so it stays true when batches are dropped.
                 attach.outbox.append_control(frame, Some(note), OnLag::Keep);
                 self.join(&attach, lag, at);
             }
             From::After { seq, prev, lag, unbroken } => self.attach_after(&attach, seq, prev, lag, unbroken),
         }
+    }
+
+    /// Why the attachment cannot be taken: the rights behind its sight may have changed since it was bound, or there is
+    /// no room for its group.
+    fn objection(&mut self, attach: &Attach) -> Option<Note> {
+        let attachment = attach.attachment;
+        if let From::After { lag, .. } = attach.from
+            && attach.outbox.lag() != lag
+        {
+            // The connection is about to learn that it lags; `attach_after` leaves it at that.
+            return None;
+        }
+        if let Some(watch) = &attach.watch
+            && self.rights.changed_after(watch.bound_at, &watch.person, &attach.sight.uses) != Some(false)
+        {
+            return Some(Note::Behind { attachment });
+        }
+        self.groups.admit(attach).err().map(|_| {
+            self.metrics.live.scan_refusals.inc();
+            Note::Refused { attachment, code: Code::QueryLimit }
+        })
     }
 
     fn attach_after(&mut self, attach: &Attach, seq: Seq, mut prev: Seq, lag: Lag, unbroken: bool) {
@@ -268,12 +321,17 @@ impl ChannelManager {
         unbroken: bool,
     ) -> Seq {
         let mut frames = Vec::new();
-        let missed: Vec<_> =
-            batch.changes.iter().filter(|change| change.seq > seq && attach.scope.contains(change)).collect();
-        for (nth, change) in missed.iter().enumerate() {
-            let more =
-                unbroken || missed.get(nth + 1).is_some_and(|next| same_unit(batch, change.seq, next.seq));
-            self.encoder.write_frame(change, &attach.channel, prev, more, &mut frames);
+        let missed: Vec<(&Change, Event)> = batch
+            .changes
+            .iter()
+            .filter(|change| change.seq > seq)
+            .filter_map(|change| Some((&**change, judge(change, &attach.scope, &attach.sight)?)))
+            .collect();
+        for (nth, (change, event)) in missed.iter().enumerate() {
+            let more = unbroken
+                || missed.get(nth + 1).is_some_and(|(next, _)| same_unit(batch, change.seq, next.seq));
+            let place = Place { channel: &attach.channel, prev, more };
+            self.encoder.write_frame(change, event, &attach.sight, place, &mut frames);
             prev = change.seq;
         }
         if !frames.is_empty() {
@@ -285,8 +343,7 @@ impl ChannelManager {
     }
 
     fn join(&mut self, attach: &Attach, lag: Lag, from: Seq) {
-        let member = Member { outbox: attach.outbox.clone(), lag, from };
-        self.groups.join(&attach.channel, &attach.scope, (attach.connection, attach.attachment), member);
+        self.groups.join(attach, Member { outbox: attach.outbox.clone(), lag, from });
     }
 
     fn pong(&mut self, pong: &PongCommand) {
@@ -302,11 +359,15 @@ impl ChannelManager {
         pong.outbox.append_control(frame, Some(Note::Reached { at, lag: pong.lag }), OnLag::Replace(bare));
     }
 
-    fn subscribed(&self, channel: &str, view: &View, request_id: Option<&str>) -> Bytes {
-        let seq = self.groups.position();
-        let payload =
-            PositionPayload { epoch: self.ring.epoch(), seq, view, recovered: Some(false), reason: None };
-        self.control("subscribed", Some(channel), request_id, payload)
+    fn subscribed(&self, attach: &Attach, seq: Seq, request_id: Option<&str>) -> Bytes {
+        let payload = PositionPayload {
+            epoch: self.ring.epoch(),
+            seq,
+            view: &attach.view,
+            recovered: Some(false),
+            reason: None,
+        };
+        self.control("subscribed", Some(&attach.channel), request_id, payload)
     }
 
     fn control<P: serde::Serialize>(

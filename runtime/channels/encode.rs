@@ -1,69 +1,181 @@
-//! From a change of the log to the WebSocket frame of one channel's event.
+//! From a change of the log, and what it is for a sight, to the frame of one channel's event. A tail that several groups
+//! share is made once.
 
-use crate::ids::Seq;
-use crate::protocol::server_frame::{EventKind, EventTail, write_event_head, write_event_tail};
+use bytes::Bytes;
+
+use super::event::Event;
+use crate::ids::{RecordId, Seq, Timestamp};
+use crate::protocol::server_frame::{
+    EventCause, EventHead, EventKind, EventPlace, EventTail, write_event_head, write_event_tail,
+};
 use crate::protocol::wire::write_text_frame;
+use crate::rules::{Mask, Sight, Verdict};
 use crate::schema::value::write_json_of;
-use crate::store::{Change, ChangeOp};
+use crate::store::{Change, Step};
+
+/// Where an event stands among the events of its channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The channel's exact text.
+    pub channel: &'a str,
+    /// Seq of the previous event.
+    pub prev: Seq,
+    /// Another event of the same unit follows.
+    pub more: bool,
+}
+
+/// Where the difference of a rebind stands.
+#[derive(Debug, Clone, Copy)]
+pub struct StepPlace<'a> {
+    pub channel: &'a str,
+    /// Position at which the records are as they are shown.
+    pub at: Seq,
+    pub timestamp: Timestamp,
+}
 
 /// Two buffers that are used again for every event.
 #[derive(Debug, Default)]
 pub struct Encoder {
     head: Vec<u8>,
     tail: Vec<u8>,
-    deleted: Vec<u8>,
 }
 
 impl Encoder {
-    /// Appends the JSON of the event that `change` is for `channel`. A schema marker is no event and appends nothing.
-    pub fn write_json(&mut self, change: &Change, channel: &str, prev: Seq, more: bool, out: &mut Vec<u8>) {
-        if self.encode(change, channel, prev, more) {
-            out.extend_from_slice(&self.head);
-            out.extend_from_slice(&self.tail);
-        }
+    /// Appends the JSON of the event that `change` is for a channel.
+    pub fn write_json(
+        &mut self,
+        change: &Change,
+        event: &Event,
+        sight: &Sight,
+        place: Place<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        self.encode(change, event, sight, place);
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(&self.tail);
     }
 
     /// The same as one WebSocket text frame.
-    pub fn write_frame(&mut self, change: &Change, channel: &str, prev: Seq, more: bool, out: &mut Vec<u8>) {
-        if self.encode(change, channel, prev, more) {
-            write_text_frame(&[&self.head, &self.tail], out);
-        }
+    pub fn write_frame(
+        &mut self,
+        change: &Change,
+        event: &Event,
+        sight: &Sight,
+        place: Place<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        self.encode(change, event, sight, place);
+        write_text_frame(&[&self.head, &self.tail], out);
     }
 
-    fn encode(&mut self, change: &Change, channel: &str, prev: Seq, more: bool) -> bool {
-        let Some(kind) = event_kind(change.op) else { return false };
-        self.head.clear();
-        self.tail.clear();
-        self.deleted.clear();
-        write_event_head(kind, prev, more, &mut self.head);
-        let payload = match (&change.after, kind) {
-            (Some(after), EventKind::Created | EventKind::Updated) => &after[..],
+    /// Appends the frame of one step of a difference; nothing for a step that changes nothing.
+    pub fn write_step(&mut self, step: &Step, place: StepPlace<'_>, out: &mut Vec<u8>) {
+        let Some((kind, cause)) = kind_of(step.verdict) else { return };
+        let gone;
+        let payload = match (&step.record, kind) {
+            (Some(record), EventKind::Created | EventKind::Updated) => &record.json[..],
             (_, EventKind::Deleted) | (None, _) => {
-                self.deleted.extend_from_slice(b"{\"id\":");
-                write_json_of(change.id.as_str(), &mut self.deleted);
-                self.deleted.push(b'}');
-                &self.deleted
+                gone = only_id(&step.id);
+                &gone
             }
         };
+        self.head.clear();
+        self.tail.clear();
+        write_event_head(EventHead { kind, cause, prev: None, more: true }, &mut self.head);
         let tail = EventTail {
-            channel,
-            seq: change.seq,
-            by: change.actor.as_deref(),
-            mid: change.mid.as_ref().map(|mid| mid.as_str()),
-            changed: change.changed.as_deref(),
-            timestamp: change.at,
+            channel: place.channel,
+            place: EventPlace::At(place.at),
+            by: None,
+            mid: None,
+            changed: None,
+            timestamp: place.timestamp,
             payload,
         };
         write_event_tail(&tail, &mut self.tail);
-        true
+        write_text_frame(&[&self.head, &self.tail], out);
+    }
+
+    fn encode(&mut self, change: &Change, event: &Event, sight: &Sight, place: Place<'_>) {
+        self.head.clear();
+        self.tail.clear();
+        write_head(event.verdict, place.prev, place.more, &mut self.head);
+        write_tail(change, event, sight, place.channel, &mut self.tail);
     }
 }
 
-fn event_kind(op: ChangeOp) -> Option<EventKind> {
-    match op {
-        ChangeOp::Create => Some(EventKind::Created),
-        ChangeOp::Update => Some(EventKind::Updated),
-        ChangeOp::Delete => Some(EventKind::Deleted),
-        ChangeOp::Schema => None,
+/// The part that every group has for itself.
+pub(super) fn write_head(verdict: Verdict, prev: Seq, more: bool, out: &mut Vec<u8>) {
+    if let Some((kind, cause)) = kind_of(verdict) {
+        write_event_head(EventHead { kind, cause, prev: Some(prev), more }, out);
+    }
+}
+
+/// The part that groups of one channel text share as far as they show the same of the record: it depends on the sight by
+/// the verdict and the mask alone.
+pub(super) fn write_tail(change: &Change, event: &Event, sight: &Sight, channel: &str, out: &mut Vec<u8>) {
+    let shown = matches!(event.verdict, Verdict::Created | Verdict::Entered | Verdict::Updated);
+    let payload = match &change.after {
+        Some(after) if shown => record_of(change, after, &event.mask, sight),
+        Some(_) | None => Bytes::from(only_id(&change.id)),
+    };
+    let changed = match (&change.changed, event.verdict) {
+        (Some(changed), Verdict::Updated) => Some(changed_of(changed, &event.mask, sight)),
+        _ => None,
+    };
+    // Whoever may not read the record any more is told of nobody and nothing but that it is gone.
+    let told = event.verdict != Verdict::Lost;
+    let tail = EventTail {
+        channel,
+        place: EventPlace::Seq(change.seq),
+        by: change.actor.as_deref().filter(|_| told),
+        mid: change.mid.as_ref().filter(|_| told).map(|mid| mid.as_str()),
+        changed: changed.as_deref(),
+        timestamp: change.at,
+        payload: &payload,
+    };
+    write_event_tail(&tail, out);
+}
+
+/// The bytes of the log, where they show what the sight shows.
+fn record_of(change: &Change, after: &Bytes, mask: &Mask, sight: &Sight) -> Bytes {
+    if mask.hides_nothing() && change.generation == sight.generation {
+        return after.clone();
+    }
+    match &change.rows(&sight.entity).new {
+        Some(record) => record.to_json_without(&sight.entity, mask.hidden()),
+        None => Bytes::from(only_id(&change.id)),
+    }
+}
+
+/// Without the names of hidden fields. An empty list is still told: the version moved.
+fn changed_of(changed: &Bytes, mask: &Mask, sight: &Sight) -> Bytes {
+    if mask.hides_nothing() {
+        return changed.clone();
+    }
+    let names: Vec<&str> = serde_json::from_slice(changed).unwrap_or_default();
+    let hidden = |name: &str| mask.hidden().iter().any(|field| *sight.entity.at(*field).name == *name);
+    let shown: Vec<&str> = names.into_iter().filter(|name| !hidden(name)).collect();
+    let mut out = Vec::with_capacity(changed.len());
+    write_json_of(&shown, &mut out);
+    Bytes::from(out)
+}
+
+fn only_id(id: &RecordId) -> Vec<u8> {
+    let mut out = Vec::with_capacity(48);
+    out.extend_from_slice(b"{\"id\":");
+    write_json_of(id.as_str(), &mut out);
+    out.push(b'}');
+    out
+}
+
+/// What a verdict is on the wire.
+fn kind_of(verdict: Verdict) -> Option<(EventKind, Option<EventCause>)> {
+    match verdict {
+        Verdict::Nothing => None,
+        Verdict::Created => Some((EventKind::Created, None)),
+        Verdict::Entered => Some((EventKind::Created, Some(EventCause::Entered))),
+        Verdict::Updated => Some((EventKind::Updated, None)),
+        Verdict::Left => Some((EventKind::Deleted, Some(EventCause::Left))),
+        Verdict::Lost | Verdict::Deleted => Some((EventKind::Deleted, None)),
     }
 }

@@ -5,11 +5,17 @@
 
 pub mod channel_manager;
 pub mod encode;
+pub mod event;
 pub mod groups;
+mod index;
 pub mod outbox;
+pub mod rights;
 pub mod ring;
+mod tails;
+mod watched;
 
-pub use channel_manager::{Attach, ChannelManager, Channels, From};
+pub use channel_manager::{Attach, ChannelManager, Channels, From, Watch};
+pub use event::{Event, judge};
 pub use groups::AttachmentId;
 pub use outbox::{Item, Note, Outbox};
 pub use ring::Ring;

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::groups::AttachmentId;
 use crate::ids::Seq;
+use crate::protocol::Code;
 
 /// What waits for the connection, encoded as WebSocket frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +48,11 @@ pub enum OnLag {
 pub enum Note {
     /// The attachment is live after `at`.
     Attached { attachment: AttachmentId, at: Seq, lag: Lag },
-    /// The ring does not reach back to where the attachment would start: read on and attach again.
+    /// The ring does not reach back to where the attachment would start, or the rights of its person may have changed
+    /// since its sight was bound: read on and attach again.
     Behind { attachment: AttachmentId },
+    /// The attachment is not taken: its subscription ends, and the peer is told `code` for its channel.
+    Refused { attachment: AttachmentId, code: Code },
     /// The client was told that every live channel has reached `at`.
     Reached { at: Seq, lag: Lag },
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::ids::{Epoch, Seq};
-use crate::schema::Generation;
+use crate::schema::{EntityName, Generation};
 use crate::store::{Change, CommitBatch, LogLimit};
 
 /// Recent batches without a hole: everything after `floor` up to `last`.
@@ -47,6 +47,11 @@ impl Ring {
 
     pub fn epoch(&self) -> &Epoch {
         &self.epoch
+    }
+
+    /// The batches after this position are held.
+    pub fn floor(&self) -> Seq {
+        self.held.read().floor
     }
 
     /// Adds the next batch and lets go of the oldest ones beyond the bounds, always keeping the newest.
@@ -91,6 +96,17 @@ impl Ring {
         let changes = held.batches.iter().skip(start).flat_map(|batch| &batch.changes);
         changes.filter(|change| change.seq > seq).for_each(|change| look(change));
         Some(held.last)
+    }
+
+    /// Whether rights of the person changed after `seq` through one of the entities; `None` when the ring does not reach
+    /// back to it, or not yet to it.
+    pub fn rights_after(&self, seq: Seq, person: &str, entities: &[EntityName]) -> Option<bool> {
+        let mut changed = false;
+        self.each_after(seq, |change| {
+            changed |=
+                change.rights.iter().any(|other| **other == *person) && entities.contains(&change.entity);
+        })?;
+        Some(changed)
     }
 
     /// One page of changes after `seq`, ending with a unit, with the ring's last position.

@@ -49,6 +49,8 @@ pub enum Command {
     Import(ImportArguments),
     /// Show or make the changes that the schema files ask of the records.
     Migrate(MigrateArguments),
+    /// Try the access rules of the schema files, or ask why somebody may or may not.
+    Rules(RulesArguments),
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +174,56 @@ pub enum Migrate {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct RulesArguments {
+    #[command(subcommand)]
+    pub command: Rules,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Rules {
+    /// Run the cases that stand beside the schema files, in `tests/` of their folder: who may do what. Exit code 1 if one fails.
+    Test(RulesTestArguments),
+    /// Print why somebody may or may not do something with a record of the data folder; also beside a running server. Exit code 0
+    /// if they may, 1 if not.
+    Why(RulesWhyArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct RulesTestArguments {
+    /// Files of cases [default: every tests/*.toml in the schema folder]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub settings: SettingArguments<SchemaFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct RulesWhyArguments {
+    /// Who asks: an id, with a role as `ada:admin`; left out, it is whoever has no name.
+    #[arg(long = "as", value_name = "NAME[:ROLE]")]
+    pub name: Option<String>,
+    /// What is asked.
+    pub operation: RuleOperation,
+    /// Name of the entity, such as Task.
+    pub entity: String,
+    /// Id of the record; a create has none.
+    pub id: Option<String>,
+    /// A field that the create or update sets; may be given several times. A json field takes JSON, an empty value is null.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub change: Vec<String>,
+    #[command(flatten)]
+    pub settings: SettingArguments<FolderFlags>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RuleOperation {
+    Read,
+    Create,
+    Update,
+    Delete,
 }
 
 /// What may happen to records. Each may be given several times.

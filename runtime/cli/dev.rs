@@ -56,6 +56,7 @@ fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
     let Settings { mut config, file, .. } = settings;
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
+    log::warn(config.log.form, &loaded.unsaid().render(color(&config)));
     let notes = Notes { file, limited: fit_connections(&mut config) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,10 +84,11 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let public = config.public.clone();
     let folders = migrate::folders(&config.schemas, &config.data);
     let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color(&config));
-    let app = App::open(config, Arc::new(loaded.schema), Env::system()).map_err(|error| match error {
-        AppError::Store(error) => migrate::explain(&error, &folders),
-        AppError::Runtime(error) => format!("error: {error}"),
-    })?;
+    let app =
+        App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {
+            AppError::Store(error) => migrate::explain(&error, &folders),
+            AppError::Runtime(error) => format!("error: {error}"),
+        })?;
     let mut text = summary;
     if let Some(file) = notes.file {
         let _ = writeln!(text, "  settings    {}", file.display());
@@ -115,7 +117,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         let _ = writeln!(text, "  connections {limited}");
     }
     if with_demo {
-        let nobody = Identity { user: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let nobody = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let added =
             demo::add(app.repository(), &nobody).await.map_err(|error| format!("error: --demo: {error}"))?;
         let _ = writeln!(

@@ -26,6 +26,11 @@ impl Refused {
         Refused { message: format!("error: {}", message.into()), code: USAGE }
     }
 
+    /// What was rendered already.
+    pub(super) fn said(message: String) -> Refused {
+        Refused { message, code: 1 }
+    }
+
     /// Prints why, and answers with the exit code.
     pub(super) fn tell(self) -> ExitCode {
         let _ = writeln!(std::io::stderr(), "{}", self.message.trim_end());
@@ -36,8 +41,7 @@ impl Refused {
 /// The schema of a folder, and the entity of that name.
 pub(super) fn entity(schemas: &Path, name: &str) -> Result<(Arc<Schema>, Arc<Entity>), Refused> {
     let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
-    let loaded =
-        schema::load(schemas).map_err(|errors| Refused { message: errors.render(color), code: 1 })?;
+    let loaded = schema::load(schemas).map_err(|errors| Refused::said(errors.render(color)))?;
     let schema = Arc::new(loaded.schema);
     match schema.entity(name).cloned() {
         Some(entity) => Ok((schema, entity)),
@@ -45,7 +49,7 @@ pub(super) fn entity(schemas: &Path, name: &str) -> Result<(Arc<Schema>, Arc<Ent
     }
 }
 
-fn unknown(schema: &Schema, name: &str) -> String {
+pub(super) fn unknown(schema: &Schema, name: &str) -> String {
     let names: Vec<&str> = schema.entities().map(|entity| &*entity.name).collect();
     let meant = match schema.by_plural(name) {
         Some(entity) => Some(&*entity.name),

@@ -135,7 +135,8 @@ impl Files {
             return Ok(None);
         }
         let before = reshaper.generation();
-        let evolved = reshaper.reshape(Arc::new(loaded.schema)).await.map_err(|error| {
+        let open = loaded.unsaid();
+        let evolved = reshaper.reshape(Arc::new(loaded.schema.opened())).await.map_err(|error| {
             let why = migrate::explain(&error, &self.folders);
             let must = if matches!(error, OpenError::Schema { .. }) {
                 "; it must be stopped to migrate"
@@ -149,9 +150,12 @@ impl Files {
         if generation != before {
             tracing::info!(schema.generation = generation.0, "the schema has changed");
         }
+        let open = if open.is_empty() { String::new() } else { open.render(self.color) };
         Ok((generation != before).then(|| match evolved.plan.is_empty() {
-            true => format!("the schema has changed: generation {}\n", generation.0),
-            false => format!("the schema has changed:\n{}\ngeneration {}\n", evolved.plan, generation.0),
+            true => format!("{open}the schema has changed: generation {}\n", generation.0),
+            false => {
+                format!("{open}the schema has changed:\n{}\ngeneration {}\n", evolved.plan, generation.0)
+            }
         }))
     }
 }

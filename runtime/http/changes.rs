@@ -2,6 +2,7 @@
 //!
 //! Knows query strings; what a poll answers is decided in `realtime/poll.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -11,10 +12,10 @@ use axum::{Json, Router};
 
 use super::AppState;
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
-use crate::protocol::Code;
-use crate::realtime::PollQuestion;
+use crate::protocol::{Code, Params};
+use crate::realtime::{PollFault, PollQuestion};
+use crate::rules::Person;
 use crate::store::StoreError;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -23,11 +24,21 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn changes(
     State(state): State<AppState>,
-    _caller: Caller,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let question = question(&Params::parse(query.as_deref())?, state.config.realtime.poll_wait.as_secs())?;
-    let answer = state.websockets.poll(question).await.map_err(|error| match error {
+    let most = state.config.realtime.poll_wait.as_secs();
+    let question = question(caller.person(), &Params::parse(query.as_deref())?, most)?;
+    let answer = state.websockets.poll(question).await.map_err(problem)?;
+    Ok(Json(answer).into_response())
+}
+
+fn problem(fault: PollFault) -> Problem {
+    let error = match fault {
+        PollFault::Disabled => return Problem::new(Code::AccountDisabled, fault.to_string()),
+        PollFault::Store(error) => error,
+    };
+    match error {
         StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
         StoreError::StaleGeneration => Problem::new(Code::SchemaChanged, error.to_string()),
         StoreError::UnknownEntity(_)
@@ -37,17 +48,20 @@ async fn changes(
         | StoreError::TooBroad { .. }
         | StoreError::TooManyGroups { .. }
         | StoreError::Storage(_) => Problem::internal(error.to_string()),
-    })?;
-    Ok(Json(answer).into_response())
+    }
 }
 
-/// Numbers about sockets, subscriptions and deliveries. Everybody may read them as long as there are no rights.
-async fn stats(State(state): State<AppState>, _caller: Caller) -> Response {
-    Json(state.websockets.stats()).into_response()
+/// Numbers about sockets, subscriptions and deliveries, for those who run the server.
+async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<Response, Problem> {
+    if !state.repository.is_admin(&caller).await? {
+        let detail = "numbers about the server are for the role `admin`: ask as somebody who has it; in dev, add ?as=NAME:admin";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    Ok(Json(state.websockets.stats()).into_response())
 }
 
 /// `most`: the longest wait, in seconds.
-fn question(params: &Params, most: u64) -> Result<PollQuestion, Problem> {
+fn question(person: Arc<Person>, params: &Params, most: u64) -> Result<PollQuestion, Problem> {
     let bad = |detail: String| Problem::new(Code::BadQuery, detail);
     for (name, _) in params.iter() {
         if !["channel", "view", "since", "wait", "as"].contains(&name) {
@@ -76,6 +90,7 @@ fn question(params: &Params, most: u64) -> Result<PollQuestion, Problem> {
     });
     let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned()).filter(|view| !view.is_empty());
     Ok(PollQuestion {
+        person,
         channels: channels.iter().enumerate().map(|(at, text)| ((*text).to_owned(), view_of(at))).collect(),
         since: since.transpose()?,
         wait: Duration::from_secs(wait.transpose()?.unwrap_or(0)),

@@ -9,10 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 
-use super::params::Params;
 use super::problem::Problem;
 use crate::ids::shown;
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 
 /// The names that may stand in `Host` and `Origin`.
 #[derive(Debug, Clone)]

@@ -9,16 +9,15 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
 use super::query::{PAGE_BYTES, page_limit};
 use super::records::{Target, with_json, with_position};
 use super::{AppState, cursor};
 use crate::ids::{RecordId, Seq, shown};
-use crate::protocol::Code;
+use crate::protocol::{Code, Params};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
-use crate::store::{At, Change, ChangeOp, LogLimit, Past};
+use crate::store::{At, Change, ChangeOp, LogLimit, Past, Who};
 
 /// The last three belong to `identity`.
 const PARAMS: [&str; 5] = ["limit", "cursor", "as", "token", "ticket"];
@@ -29,7 +28,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn history(
     State(state): State<AppState>,
-    _: Caller,
+    Caller(caller): Caller,
     Target { entity, id, .. }: Target,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -40,7 +39,7 @@ async fn history(
     let order = format!("{}/{}/history", entity.name, id.to_lowercase());
     let before = params.one("cursor")?.map(|text| before(&order, text)).transpose()?;
     let limit = LogLimit { changes, bytes: PAGE_BYTES };
-    let page = state.repository.history(&entity, &id, before, limit).await?;
+    let page = state.repository.history((&entity, Who::Person(caller.person())), &id, before, limit).await?;
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
     Ok(with_json(response, page_json(&page, &order)))
 }

@@ -9,10 +9,10 @@ use axum::http::header;
 use axum::http::request::Parts;
 
 use super::AppState;
-use super::params::Params;
 use super::problem::Problem;
 use super::server::Peer;
 use crate::auth::{self, Credentials, Identity};
+use crate::protocol::Params;
 
 /// Extractor: the caller whose credentials were accepted, with a committed `User` record (SEMANTICS R11).
 #[derive(Debug, Clone)]

@@ -8,25 +8,27 @@ use axum::response::Response;
 
 use super::AppState;
 use super::identity::Caller;
-use super::params::Params;
 use super::problem::Problem;
-use super::query::{self, ListRequest};
+use super::query::{self, Asked, ListRequest, names};
 use super::records::{Collection, with_json, with_position};
 use super::shape::Shape;
 use crate::ids::Timestamp;
-use crate::protocol::View;
+use crate::protocol::{Params, View};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
-use crate::store::{At, Column, Counted, ListPage};
+use crate::store::{At, Column, Counted, ListPage, Who};
 
 pub(super) async fn list(
     State(state): State<AppState>,
-    _: Caller,
+    Caller(caller): Caller,
     Collection { current, entity }: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
-    let request = ListRequest::parse(&current, &entity, &params, &state.config.http)?;
+    let names = names(&state, &caller, (&current, &entity), &params).await?;
+    let asked =
+        Asked { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
+    let request = ListRequest::parse(&asked, &params, &state.config.http)?;
     let page = state.repository.list(request.query.clone()).await?;
     let next = request.next(&page.value);
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
@@ -48,19 +50,28 @@ fn page_json(page: &At<ListPage>, shape: &Shape, next: Option<&str>) -> Result<V
     write_json_of(&next, &mut json);
     write_position(page, &mut json);
     json.extend_from_slice(b",\"view\":");
-    write_json_of(&View::everything(page.generation), &mut json);
+    write_json_of(&view(page), &mut json);
     json.push(b'}');
     Ok(json)
 }
 
+/// What a channel with the same filter shows. A channel has no search, and so no channel shows what was found by one.
+fn view(page: &At<ListPage>) -> View {
+    let sight = page.value.sight.as_deref();
+    sight.map_or_else(|| View::everything(page.generation), View::of)
+}
+
 pub(super) async fn count(
     State(state): State<AppState>,
-    _: Caller,
+    Caller(caller): Caller,
     Collection { current, entity }: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
-    let count = query::count(&current, &entity, &params)?;
+    let names = names(&state, &caller, (&current, &entity), &params).await?;
+    let asked =
+        Asked { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
+    let count = query::count(&asked, &params)?;
     let group = count.group;
     let counted = state.repository.count(count).await?;
     let response = with_position(StatusCode::OK, &counted.epoch, counted.seq);

@@ -4,6 +4,7 @@
 
 mod batch;
 mod changes;
+mod closed;
 mod conditions;
 mod cursor;
 mod edge;
@@ -16,7 +17,6 @@ mod lists;
 mod metrics;
 pub mod openapi;
 mod pages;
-pub mod params;
 pub mod problem;
 mod query;
 mod records;
@@ -72,12 +72,13 @@ impl AppState {
 
 /// Every route of the server, behind the guard.
 pub fn router(state: AppState) -> Router {
+    let of_entities = records::routes().merge(history::routes());
+    let of_entities = of_entities.route_layer(from_fn_with_state(state.clone(), closed::as_if_absent));
     Router::new()
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(batch::routes())
-        .merge(records::routes())
-        .merge(history::routes())
+        .merge(of_entities)
         .merge(schema::routes())
         .merge(changes::routes())
         .merge(ws::routes())

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::auth::AuthError;
-use crate::protocol::Code;
+use crate::protocol::{Code, QueryStringError};
 use crate::repository::{FieldError, RepositoryError};
 
 /// Why a request failed. Boxed, since it travels in every `Result` of every handler.
@@ -140,6 +140,12 @@ impl From<RepositoryError> for Problem {
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Problem {
         Problem::new(Code::Unauthenticated, error.to_string())
+    }
+}
+
+impl From<QueryStringError> for Problem {
+    fn from(error: QueryStringError) -> Problem {
+        Problem::new(Code::BadQuery, error.to_string())
     }
 }
 

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use super::cursor;
-use super::params::Params;
 use super::problem::Problem;
 use super::shape::Shape;
+use super::{AppState, cursor};
+use crate::auth::Identity;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
-use crate::protocol::Code;
-use crate::repository::{Current, FilterError, column, filter, search_words, suggestion};
-use crate::schema::{Entity, FieldKind, Schema, Value};
+use crate::protocol::{Code, Params};
+use crate::repository::{Current, FilterError, Nameable, column, filter, search_words, suggestion};
+use crate::schema::{Entity, FieldKind, Value};
 use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};
 
 /// What a list takes beside conditions, and a count and a single record take in part.
@@ -26,6 +26,15 @@ pub(super) const PAGE_BYTES: usize = 4 << 20;
 /// Fields that a list is sorted by.
 const MOST_SORTED: usize = 10;
 
+/// What is asked about, and by whom.
+pub(super) struct Asked<'a> {
+    pub(super) current: &'a Current,
+    pub(super) entity: &'a Arc<Entity>,
+    /// What whoever asks may name.
+    pub(super) names: &'a Nameable,
+    pub(super) who: Who,
+}
+
 /// A page of a list as the client asked for it.
 #[derive(Debug)]
 pub(super) struct ListRequest {
@@ -37,34 +46,23 @@ pub(super) struct ListRequest {
 
 impl ListRequest {
     pub(super) fn parse(
-        current: &Current,
-        entity: &Arc<Entity>,
+        asked: &Asked<'_>,
         params: &Params,
         config: &HttpConfig,
     ) -> Result<ListRequest, Problem> {
-        let Current { schema, generation } = current;
+        let Asked { current: Current { schema, generation }, entity, names, who } = asked;
         refuse(params, &["group"], "a list; ask for the count")?;
         let sort_text = params.one("sort")?.unwrap_or_default();
-        let sort = sort(entity, sort_text)?;
+        let sort = sort(entity, names, sort_text)?;
         let order = order(entity, sort_text, params)?;
         let limit = page_limit(params.one("limit")?, config)?;
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
-        let (filter, search) = conditions(schema, entity, params)?;
-        let shape = Shape::parse(schema, entity, params)?;
-        let (expand, generation) = (shape.expand().to_vec(), *generation);
+        let (filter, search) = conditions(asked, params)?;
+        let shape = Shape::parse(schema, (entity, names), params)?;
+        let (expand, generation, who) = (shape.expand().to_vec(), *generation, who.clone());
         let entity = entity.name.clone();
-        let query = Query {
-            entity,
-            generation,
-            who: Who::System,
-            filter,
-            search,
-            sort,
-            after,
-            limit,
-            bytes: PAGE_BYTES,
-            expand,
-        };
+        let query =
+            Query { entity, generation, who, filter, search, sort, after, limit, bytes: PAGE_BYTES, expand };
         Ok(ListRequest { query, shape, order })
     }
 
@@ -76,23 +74,45 @@ impl ListRequest {
 }
 
 /// A count, in groups or not.
-pub(super) fn count(current: &Current, entity: &Entity, params: &Params) -> Result<Count, Problem> {
+pub(super) fn count(asked: &Asked<'_>, params: &Params) -> Result<Count, Problem> {
+    let Asked { current, entity, names, who } = asked;
     refuse(params, &["sort", "limit", "cursor", "expand", "fields"], "a count")?;
-    let group =
-        params.one("group")?.map(|name| comparable(entity, name, ("group", "grouped"))).transpose()?;
-    let (filter, search) = conditions(&current.schema, entity, params)?;
+    let group = params.one("group")?;
+    let group = group.map(|name| comparable(entity, names, name, ("group", "grouped"))).transpose()?;
+    let (filter, search) = conditions(asked, params)?;
     Ok(Count {
         entity: entity.name.clone(),
         generation: current.generation,
-        who: Who::System,
+        who: who.clone(),
         filter,
         search,
         group,
     })
 }
 
+/// What the caller may name in this query. The database is asked only where the query names anything, and where it depends on
+/// the person. `expand` leads to other entities.
+pub(super) async fn names(
+    state: &AppState,
+    caller: &Identity,
+    (current, entity): (&Current, &Entity),
+    params: &Params,
+) -> Result<Nameable, Problem> {
+    const NAMELESS: [&str; 3] = ["limit", "cursor", "search"];
+    let naming = |name: &str| !CALLER.contains(&name) && !NAMELESS.contains(&name);
+    if !params.iter().any(|(name, _)| naming(name)) {
+        return Ok(Nameable::usual());
+    }
+    let person = caller.person();
+    let entities: Vec<&Entity> = match params.has("expand") {
+        true => current.schema.entities().map(|entity| &**entity).collect(),
+        false => vec![entity],
+    };
+    Ok(state.repository.nameable(&person, &entities).await?)
+}
+
 /// What the answer with one record shows.
-pub(super) fn shape(schema: &Arc<Schema>, entity: &Arc<Entity>, params: &Params) -> Result<Shape, Problem> {
+pub(super) fn shape(asked: &Asked<'_>, params: &Params) -> Result<Shape, Problem> {
     const TAKEN: [&str; 2] = ["expand", "fields"];
     let mut others = params.iter().filter(|(name, _)| !CALLER.contains(name) && !TAKEN.contains(name));
     if let Some((name, _)) = others.next() {
@@ -102,17 +122,13 @@ pub(super) fn shape(schema: &Arc<Schema>, entity: &Arc<Entity>, params: &Params)
         }
         return Err(bad(detail));
     }
-    Shape::parse(schema, entity, params)
+    Shape::parse(&asked.current.schema, (asked.entity, asked.names), params)
 }
 
 /// The conditions and the words of a search.
-fn conditions(
-    schema: &Schema,
-    entity: &Entity,
-    params: &Params,
-) -> Result<(Vec<Condition>, Vec<String>), Problem> {
-    let filter = filter(schema, entity, filters(params))?;
-    let search = params.one("search")?.map(|text| search_words(entity, text)).transpose()?;
+fn conditions(asked: &Asked<'_>, params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem> {
+    let filter = filter(&asked.current.schema, (asked.entity, asked.names), filters(params))?;
+    let search = params.one("search")?.map(|text| search_words(asked.entity, text)).transpose()?;
     Ok((filter, search.unwrap_or_default()))
 }
 
@@ -153,14 +169,14 @@ fn after(order: &str, text: &str, columns: usize) -> Result<(Vec<Value>, RecordI
 }
 
 /// `-priority,title`: highest priority first, then by title; equal ones by id.
-fn sort(entity: &Entity, text: &str) -> Result<Vec<(Column, Direction)>, Problem> {
+fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<(Column, Direction)>, Problem> {
     let mut sort: Vec<(Column, Direction)> = Vec::new();
     for key in text.split(',').filter(|_| !text.is_empty()) {
         let (name, direction) = match key.strip_prefix('-') {
             Some(name) => (name, Direction::Descending),
             None => (key, Direction::Ascending),
         };
-        let column = comparable(entity, name, ("sort", "sorted"))?;
+        let column = comparable(entity, names, name, ("sort", "sorted"))?;
         if sort.iter().any(|(earlier, _)| *earlier == column) {
             return Err(bad(format!("`sort` names `{name}` twice")));
         }
@@ -173,8 +189,13 @@ fn sort(entity: &Entity, text: &str) -> Result<Vec<(Column, Direction)>, Problem
 }
 
 /// A column with values that can be told apart by the database.
-fn comparable(entity: &Entity, name: &str, (parameter, done): (&str, &str)) -> Result<Column, Problem> {
-    let column = column(entity, name).map_err(|error| bad(format!("`{parameter}`: {error}")))?;
+fn comparable(
+    entity: &Entity,
+    names: &Nameable,
+    name: &str,
+    (parameter, done): (&str, &str),
+) -> Result<Column, Problem> {
+    let column = column(entity, names, name).map_err(|error| bad(format!("`{parameter}`: {error}")))?;
     if let Column::Field(index) = column
         && entity.at(index).kind == FieldKind::Json
     {

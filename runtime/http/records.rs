@@ -16,15 +16,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::identity::Caller;
 use super::json_body::JsonBody;
-use super::params::Params;
 use super::problem::Problem;
+use super::query::Asked;
 use super::{AppState, conditions, lists, query};
-use crate::ids::{Epoch, RecordId, Seq, shown};
-use crate::protocol::Code;
-use crate::repository::{Current, Mutation, Written, suggestion};
+use crate::ids::{Epoch, RecordId, Seq};
+use crate::protocol::{Code, Params};
+use crate::repository::{Current, Mutation, Written};
+use crate::schema::Entity;
 use crate::schema::value::write_json_of;
-use crate::schema::{Entity, Schema};
-use crate::store::{OpStatus, Stored};
+use crate::store::{OpStatus, Stored, Who};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
 pub(super) const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
@@ -85,37 +85,29 @@ fn collection(state: &AppState, plural: &str) -> Result<Collection, Problem> {
     let current = state.repository.current();
     match current.schema.by_plural(plural).cloned() {
         Some(entity) => Ok(Collection { current, entity }),
-        None => {
-            let mut detail = format!("there is no entity at /api/{}", shown(plural));
-            if let Some(meant) = meant(&current.schema, plural) {
-                detail.push_str(&format!("; did you mean `{meant}`?"));
-            }
-            Err(Problem::new(Code::UnknownEntity, detail))
-        }
+        // `closed` says it with what was meant.
+        None => Err(Problem::new(Code::UnknownEntity, "there is no entity at this address")),
     }
-}
-
-/// The plural that was meant: of the entity whose name was given, or the nearest one.
-fn meant<'a>(schema: &'a Schema, given: &str) -> Option<&'a str> {
-    let named = schema.entities().find(|entity| entity.name.eq_ignore_ascii_case(given));
-    let nearest = || suggestion(given, schema.entities().map(|entity| &*entity.plural));
-    named.map(|entity| &*entity.plural).or_else(nearest)
 }
 
 /// The record's own bytes, or with `fields` and `expand` what they ask for.
 async fn read(
     State(state): State<AppState>,
-    _: Caller,
+    Caller(caller): Caller,
     Target { current, entity, id }: Target,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let shape = query::shape(&current.schema, &entity, &Params::parse(uri.query())?)?;
+    let (params, who) = (Params::parse(uri.query())?, Who::Person(caller.person()));
+    let names = query::names(&state, &caller, (&current, &entity), &params).await?;
+    let asked = Asked { current: &current, entity: &entity, names: &names, who: who.clone() };
+    let shape = query::shape(&asked, &params)?;
     if shape.is_whole() {
-        let found = state.repository.get(&entity, &id)?;
+        let found = state.repository.get(&entity, &id, &who).await?;
         let response = with_position(StatusCode::OK, &found.epoch, found.seq);
         return Ok(with_record(response, &found.value));
     }
-    let found = state.repository.find((&entity, current.generation), &id, shape.expand().to_vec()).await?;
+    let (place, expand) = ((&*entity, current.generation), shape.expand().to_vec());
+    let found = state.repository.find(place, &id, expand, who).await?;
     let mut json = Vec::with_capacity(found.value.stored.json.len());
     shape.write(&found.value, &mut json)?;
     let response = with_position(StatusCode::OK, &found.epoch, found.seq);

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::params::Params;
 use super::problem::Problem;
 use super::query::bad;
 use crate::ids::shown;
-use crate::protocol::Code;
-use crate::repository::{column, suggestion};
+use crate::protocol::{Code, Params};
+use crate::repository::{Nameable, column, suggestion};
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, Schema};
 use crate::store::{Expand, Listed, Related};
@@ -39,11 +38,11 @@ pub(super) struct Shape {
 impl Shape {
     pub(super) fn parse(
         schema: &Arc<Schema>,
-        entity: &Arc<Entity>,
+        (entity, names): (&Arc<Entity>, &Nameable),
         params: &Params,
     ) -> Result<Shape, Problem> {
-        let fields = params.one("fields")?.map(|text| fields(entity, text)).transpose()?;
-        let expand = params.one("expand")?.map(|text| paths(schema, entity, text)).transpose()?;
+        let fields = params.one("fields")?.map(|text| fields(entity, names, text)).transpose()?;
+        let expand = params.one("expand")?.map(|text| paths(schema, (entity, names), text)).transpose()?;
         let (schema, entity, expand) = (schema.clone(), entity.clone(), expand.unwrap_or_default());
         Ok(Shape { schema, entity, fields, expand })
     }
@@ -123,13 +122,13 @@ impl Shape {
 }
 
 /// `title,status`
-fn fields(entity: &Entity, text: &str) -> Result<Vec<Arc<str>>, Problem> {
+fn fields(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<Arc<str>>, Problem> {
     let mut named: Vec<&str> = Vec::new();
     for name in text.split(',') {
         if text.is_empty() {
             return Err(bad("`fields` names no field".to_owned()));
         }
-        column(entity, name).map_err(|error| bad(format!("`fields`: {error}")))?;
+        column(entity, names, name).map_err(|error| bad(format!("`fields`: {error}")))?;
         if named.contains(&name) {
             return Err(bad(format!("`fields` names `{name}` twice")));
         }
@@ -141,7 +140,7 @@ fn fields(entity: &Entity, text: &str) -> Result<Vec<Arc<str>>, Problem> {
 }
 
 /// `project,project.owner`: a path leads over the references before its last one, too.
-fn paths(schema: &Schema, entity: &Entity, text: &str) -> Result<Vec<Expand>, Problem> {
+fn paths(schema: &Schema, (entity, names): (&Entity, &Nameable), text: &str) -> Result<Vec<Expand>, Problem> {
     let mut expand = Vec::new();
     for (count, path) in text.split(',').enumerate() {
         if text.is_empty() {
@@ -150,26 +149,26 @@ fn paths(schema: &Schema, entity: &Entity, text: &str) -> Result<Vec<Expand>, Pr
         if count == MOST_PATHS {
             return Err(bad(format!("`expand` names more than {MOST_PATHS} paths")));
         }
-        let names: Vec<&str> = path.split('.').collect();
-        if names.len() > MOST_LEVELS {
+        let steps: Vec<&str> = path.split('.').collect();
+        if steps.len() > MOST_LEVELS {
             let path = shown(path);
             return Err(bad(format!("`expand`: `{path}` follows more than {MOST_LEVELS} references")));
         }
-        add_path(schema, entity, &names, &mut expand)?;
+        add_path(schema, (entity, names), &steps, &mut expand)?;
     }
     Ok(expand)
 }
 
 fn add_path(
     schema: &Schema,
-    entity: &Entity,
-    names: &[&str],
+    (entity, names): (&Entity, &Nameable),
+    steps: &[&str],
     expand: &mut Vec<Expand>,
 ) -> Result<(), Problem> {
-    let Some((name, rest)) = names.split_first() else { return Ok(()) };
-    let found = entity.field(name);
+    let Some((name, rest)) = steps.split_first() else { return Ok(()) };
+    let found = names.field(entity, name);
     let Some((at, target)) = found.and_then(|(at, field)| Some((at, schema.target(field)?))) else {
-        return Err(no_reference(entity, name));
+        return Err(no_reference(entity, names, name));
     };
     let place = match expand.iter().position(|known| known.field == at) {
         Some(place) => place,
@@ -178,12 +177,12 @@ fn add_path(
             expand.len() - 1
         }
     };
-    add_path(schema, target, rest, &mut expand[place].then)
+    add_path(schema, (target, names), rest, &mut expand[place].then)
 }
 
-fn no_reference(entity: &Entity, name: &str) -> Problem {
+fn no_reference(entity: &Entity, names: &Nameable, name: &str) -> Problem {
     let references: Vec<&str> =
-        entity.fields.iter().filter(|field| field.kind.word() == "ref").map(|field| &*field.name).collect();
+        names.fields(entity).filter(|field| field.kind.word() == "ref").map(|field| &*field.name).collect();
     let mut detail = format!("`expand`: `{}` is not a ref field of {}", shown(name), entity.name);
     if let Some(meant) = suggestion(name, references.iter().copied()) {
         detail.push_str(&format!("; did you mean `{meant}`?"));

@@ -80,9 +80,12 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
     })?;
     state.repository.ensure_user(&identity).await.map_err(|error| {
         let problem = Problem::from(error);
+        let (code, message) = (problem.code(), problem.detail().to_owned());
+        if code == Code::AccountDisabled {
+            return Refused { code, message, close: CloseCode::Refused, why: Refusal::Identity };
+        }
         let cause = problem.cause().unwrap_or_else(|| problem.detail());
         tracing::error!(code = problem.code().as_str(), cause, "socket refused");
-        let (code, message) = (problem.code(), problem.detail().to_owned());
         Refused { code, message, close: CloseCode::Internal, why: Refusal::Failure }
     })?;
     Ok(identity)

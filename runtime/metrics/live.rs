@@ -33,6 +33,8 @@ pub enum CatchUp {
     Lag,
     /// A poll, for each of its channels.
     Poll,
+    /// A change of rights, told by a difference.
+    Rights,
 }
 
 /// What is read when somebody asks.
@@ -58,19 +60,29 @@ pub struct LiveMetrics {
     /// The last seq that was fanned out.
     pub position: Gauge,
     pub groups: Gauge,
+    /// Groups whose predicate has no equality, so that every change of their entity is held against them.
+    pub scan_groups: Gauge,
+    /// Subscriptions that were refused because there were too many of these.
+    pub scan_refusals: Counter,
     /// Batches that the slowest listener of the event bus has yet to take.
     pub backlog: Gauge,
     pub events: Counter,
     pub deliveries: Counter,
+    /// Events encoded for their groups, each shared by all that are shown the same.
+    pub encodings: Counter,
+    /// Connections that were voided because rights of their person changed.
+    pub rights_voided: Counter,
     /// Outboxes that were emptied because their connection fell behind.
     pub lags: Counter,
     pub voided: Counter,
     pub opened: Counter,
+    /// Subscriptions that were ended because a rule or a query of them cannot be served any more.
+    pub suspended: Counter,
     catching_up: Gauge,
     subscriptions: Gauge,
     polls: Gauge,
     polled: Counter,
-    catch_ups: [Counter; 3],
+    catch_ups: [Counter; 4],
     resyncs: Family<Labels, Counter>,
     snapshots: Family<Labels, Counter>,
     read: Gauges,
@@ -125,12 +137,41 @@ impl LiveMetrics {
                 "tidewire_event_bus_backlog_batches",
                 "Batches that the slowest listener of the event bus has yet to take",
             ),
-            groups: gauge(r, "tidewire_groups", "Channels that somebody is subscribed to"),
+            groups: gauge(
+                r,
+                "tidewire_groups",
+                "Channels that somebody is subscribed to, once for each sight",
+            ),
+            scan_groups: gauge(
+                r,
+                "tidewire_scan_groups",
+                "Groups without an equality, which every change of their entity is held against",
+            ),
+            scan_refusals: counter(
+                r,
+                "tidewire_scan_refusals",
+                "Subscriptions refused because there were too many groups without an equality",
+            ),
             events: counter(r, "tidewire_events", "Changes that concerned a group, once for each group"),
             deliveries: counter(r, "tidewire_deliveries", "Buffers of events appended to outboxes"),
+            encodings: counter(
+                r,
+                "tidewire_encodings",
+                "Events encoded, each for all groups that are shown the same",
+            ),
+            rights_voided: counter(
+                r,
+                "tidewire_rights_voided",
+                "Connections set back because rights of their person changed",
+            ),
             lags: counter(r, "tidewire_outbox_lags", "Outboxes emptied because their connection fell behind"),
             voided: counter(r, "tidewire_attachments_voided", "Subscriptions set back to the log by a lag"),
             opened,
+            suspended: counter(
+                r,
+                "tidewire_subscriptions_suspended",
+                "Subscriptions ended because their rule or query cannot be served any more",
+            ),
             catching_up: gauge(
                 r,
                 "tidewire_catching_up_connections",
@@ -139,7 +180,7 @@ impl LiveMetrics {
             subscriptions: gauge(r, "tidewire_subscriptions", "Subscriptions of all sockets"),
             polls,
             polled,
-            catch_ups: of_words(&catch_ups, "cause", ["resume", "lag", "poll"]),
+            catch_ups: of_words(&catch_ups, "cause", ["resume", "lag", "poll", "rights"]),
             resyncs,
             snapshots,
             read: Gauges::new(sockets, r),

@@ -1,16 +1,30 @@
-//! Channel names: `entity:Task`, `entity:Task:<id>`. A `ChannelName` that exists was well formed.
+//! Channel names: `entity:Task`, `entity:Task:<id>`, and live queries as `entity:Task?status=open`. A `ChannelName` that
+//! exists was well formed.
 //!
-//! Knows neither the schema nor rights: whether the entity exists is judged where the schema is at hand.
+//! Knows neither the schema nor rights: whether the entity exists, and what its filter means, is judged where the schema is at
+//! hand.
 
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
 use super::codes::Code;
+use super::query_string::Params;
 use crate::ids::shown;
 
 /// Longest channel name, in bytes.
-pub const MAX_BYTES: usize = 512;
+pub const MAX_BYTES: usize = 4 << 10;
+
+/// What a list can be asked beside its filter, and why a channel cannot.
+const NOT_HERE: [(&str, &str); 7] = [
+    ("sort", "events come in the order of the log"),
+    ("limit", "a channel has every record that meets its filter; `payload.limit` bounds the snapshot"),
+    ("cursor", "a snapshot comes whole"),
+    ("expand", "subscribe to the entity that the reference leads to"),
+    ("fields", "events carry the whole record"),
+    ("search", "filter by `contains` or `starts` instead"),
+    ("group", "counts are not live"),
+];
 
 /// The exact text that a client sent, which is the subscription's identity, and what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +39,8 @@ pub enum Target {
     Entity(String),
     /// One record, by its percent-decoded id.
     Record(String, String),
+    /// The records that meet a filter: the names and values of its query string, decoded.
+    Query(String, Vec<(String, String)>),
 }
 
 /// Why a text is no channel, with the code that the client gets.
@@ -48,11 +64,13 @@ impl ChannelName {
             .split_once(':')
             .ok_or_else(|| bad(format!("`{}` is not a channel: it has no `:`", shown(text))))?;
         match family {
-            "entity" if filter.is_some() => Err(bad(format!(
-                "`{}` has a filter: live queries are not served yet, subscribe to `{name}`",
-                shown(text)
-            ))),
-            "entity" => Ok(ChannelName { text: text.into(), target: target(rest)? }),
+            "entity" => {
+                let target = match filter {
+                    Some(filter) => query(target(rest)?, filter)?,
+                    None => target(rest)?,
+                };
+                Ok(ChannelName { text: text.into(), target })
+            }
             "presence" | "user" | "room" => Err(ChannelError {
                 code: Code::ForbiddenChannel,
                 message: format!("`{family}:` channels are not served yet"),
@@ -78,6 +96,23 @@ fn target(rest: &str) -> Result<Target, ChannelError> {
     Ok(Target::Record(entity.to_owned(), id.into_owned()))
 }
 
+fn query(target: Target, filter: &str) -> Result<Target, ChannelError> {
+    let (Target::Entity(entity) | Target::Query(entity, _)) = target else {
+        return Err(bad(
+            "the channel of one record takes no filter: leave out what follows the `?`".to_owned()
+        ));
+    };
+    let pairs = Params::parse(Some(filter)).map_err(|error| bad(error.to_string()))?;
+    if let Some((name, why)) = NOT_HERE.iter().find(|(name, _)| pairs.has(name)) {
+        return Err(bad(format!("`{name}` is not for channels: {why}")));
+    }
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if pairs.is_empty() {
+        return Err(bad(format!("the filter is empty: use `entity:{entity}` for all records")));
+    }
+    Ok(Target::Query(entity, pairs))
+}
+
 fn bad(message: String) -> ChannelError {
     ChannelError { code: Code::BadChannel, message }
 }
@@ -95,8 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_begins_at_the_first_question_mark_and_is_decoded_as_a_list_decodes_it() {
+        let text = "entity:Task?title=what%3F+a?b&priority[gte]=3&done";
+        let name = ChannelName::parse(text).unwrap();
+        let pairs = [("title", "what? a?b"), ("priority[gte]", "3"), ("done", "")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(name.target, Target::Query("Task".into(), pairs));
+        assert_eq!(&*name.text, text, "the exact text is the subscription's identity");
+    }
+
+    #[test]
     fn bad_names_say_what_is_wrong() {
-        let long = format!("entity:{}", "a".repeat(600));
+        let long = format!("entity:{}", "a".repeat(4090));
         for (text, code, word) in [
             ("", Code::BadChannel, "no `:`"),
             ("Task", Code::BadChannel, "no `:`"),
@@ -104,12 +149,23 @@ mod tests {
             ("entity:Task:", Code::BadChannel, "no id"),
             ("entity:Task:%ff", Code::BadChannel, "percent-encoded"),
             ("entity:Ta sk", Code::BadChannel, "name of an entity"),
-            ("entity:Task?status=open", Code::BadChannel, "live queries"),
+            ("entity:Task?", Code::BadChannel, "filter is empty"),
+            ("entity:Task?&&", Code::BadChannel, "filter is empty"),
+            ("entity:Task:1?status=open", Code::BadChannel, "one record"),
+            ("entity:Task?title=%ff", Code::BadChannel, "percent-encoded"),
+            ("entity:Task?sort=title", Code::BadChannel, "`sort`"),
+            ("entity:Task?done=true&limit=5", Code::BadChannel, "`payload.limit`"),
+            ("entity:Task?cursor=x", Code::BadChannel, "`cursor`"),
+            ("entity:Task?expand=project", Code::BadChannel, "`expand`"),
+            ("entity:Task?fields=title", Code::BadChannel, "`fields`"),
+            ("entity:Task?s%65arch=x", Code::BadChannel, "`search`"),
+            ("entity:Task?group=status", Code::BadChannel, "`group`"),
+            ("entity?status=open", Code::BadChannel, "no `:`"),
             ("tasks:1", Code::BadChannel, "family"),
             ("presence:board", Code::ForbiddenChannel, "presence:"),
             ("user:ada", Code::ForbiddenChannel, "user:"),
             ("room:x", Code::ForbiddenChannel, "room:"),
-            (long.as_str(), Code::BadChannel, "512"),
+            (long.as_str(), Code::BadChannel, "4096"),
         ] {
             let error = ChannelName::parse(text).unwrap_err();
             assert_eq!(error.code, code, "{text}");

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::channel_name::MAX_BYTES;
 use super::codes::Code;
 use crate::ids::{Epoch, Position, Seq, shown};
 
@@ -61,8 +62,11 @@ impl ClientFrame {
         let request_id = request_id(&object)?;
         let context = |mut error: FrameError| {
             error.request_id.clone_from(&request_id);
-            error.channel =
-                object.get("channel").and_then(Value::as_str).filter(|c| c.len() <= 512).map(str::to_owned);
+            error.channel = object
+                .get("channel")
+                .and_then(Value::as_str)
+                .filter(|c| c.len() <= MAX_BYTES)
+                .map(str::to_owned);
             error
         };
         let message = message(&object).map_err(context)?;

@@ -1,10 +1,11 @@
-//! What goes over the wire: frames, channel names, encoding, the one table of codes.
+//! What goes over the wire: frames, channel names, query strings, encoding, the one table of codes.
 //!
 //! Knows entities by name only; knows no connection, no store and no HTTP.
 
 pub mod channel_name;
 pub mod client_frame;
 pub mod codes;
+pub mod query_string;
 pub mod reason;
 pub mod server_frame;
 pub mod view;
@@ -13,4 +14,5 @@ pub mod wire;
 pub use channel_name::{ChannelError, ChannelName, Target};
 pub use client_frame::{ClientFrame, ClientMessage, FrameError, Since, SubscribeOptions};
 pub use codes::{CloseCode, Code, Retry};
+pub use query_string::{Params, QueryStringError};
 pub use view::View;

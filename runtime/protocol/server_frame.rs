@@ -29,11 +29,49 @@ impl EventKind {
     }
 }
 
-/// The part of an event that all subscribers of one channel share.
+/// Why an event came whose record was not created or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventCause {
+    /// The record was there and came into sight.
+    Entered,
+    /// The record is still there and readable, and left the filter.
+    Left,
+}
+
+impl EventCause {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventCause::Entered => "entered",
+            EventCause::Left => "left",
+        }
+    }
+}
+
+/// The part of an event that each group of subscribers has for itself.
+#[derive(Debug, Clone, Copy)]
+pub struct EventHead {
+    pub kind: EventKind,
+    pub cause: Option<EventCause>,
+    /// Seq of the group's previous event; `None` for a step of a difference, which is no event of the log.
+    pub prev: Option<Seq>,
+    /// Set on all but the last event of a unit.
+    pub more: bool,
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventPlace {
+    /// An event of the log.
+    Seq(Seq),
+    /// A step of a difference: the record as it is at this position.
+    At(Seq),
+}
+
+/// The part of an event that all subscribers of one channel who are shown the same share.
 #[derive(Debug, Clone, Copy)]
 pub struct EventTail<'a> {
     pub channel: &'a str,
-    pub seq: Seq,
+    pub place: EventPlace,
     pub by: Option<&'a str>,
     pub mid: Option<&'a str>,
     /// JSON array of field names.
@@ -44,23 +82,35 @@ pub struct EventTail<'a> {
     pub payload: &'a [u8],
 }
 
-/// `{"type":…,"prev":…` and `,"more":true` on all but the last event of a unit.
-pub fn write_event_head(kind: EventKind, prev: Seq, more: bool, out: &mut Vec<u8>) {
+/// `{"type":…,"prev":…`, `,"more":true` and `,"cause":…` where they are.
+pub fn write_event_head(head: EventHead, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"");
-    out.extend_from_slice(kind.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"prev\":");
-    write_json_of(&prev.0, out);
-    if more {
+    out.extend_from_slice(head.kind.as_str().as_bytes());
+    out.push(b'"');
+    if let Some(prev) = head.prev {
+        out.extend_from_slice(b",\"prev\":");
+        write_json_of(&prev.0, out);
+    }
+    if head.more {
         out.extend_from_slice(b",\"more\":true");
+    }
+    if let Some(cause) = head.cause {
+        out.extend_from_slice(b",\"cause\":\"");
+        out.extend_from_slice(cause.as_str().as_bytes());
+        out.push(b'"');
     }
 }
 
-/// `,"channel":…,"seq":…,…,"payload":…}`
+/// `,"channel":…,"seq":…,…,"payload":…}`, or `at` instead of `seq`.
 pub fn write_event_tail(tail: &EventTail<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"channel\":");
     write_json_of(tail.channel, out);
-    out.extend_from_slice(b",\"seq\":");
-    write_json_of(&tail.seq.0, out);
+    let (key, place) = match tail.place {
+        EventPlace::Seq(seq) => (&b",\"seq\":"[..], seq),
+        EventPlace::At(at) => (&b",\"at\":"[..], at),
+    };
+    out.extend_from_slice(key);
+    write_json_of(&place.0, out);
     for (key, text) in [(&b",\"by\":"[..], tail.by), (&b",\"mid\":"[..], tail.mid)] {
         if let Some(text) = text {
             out.extend_from_slice(key);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::rules::Sight;
 use crate::schema::Generation;
 
 /// Hash of bound predicate, projection and schema generation (SEMANTICS P5): 24 hex digits.
@@ -25,6 +26,12 @@ impl View {
             .finalize();
         let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
         View(hex.into())
+    }
+
+    /// What this sight shows: equal for equal sights of one entity.
+    pub fn of(sight: &Sight) -> View {
+        let (predicate, projection) = sight.text();
+        View::new(&predicate, &projection, sight.generation)
     }
 
     /// All records with all fields: what everybody sees as long as rules are not interpreted.

@@ -131,8 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         self.outbox.close();
-        for (attachment, channel) in self.session.attachments() {
-            self.channels.detach(self.key, attachment, channel).await;
+        for attachment in self.session.attachments() {
+            self.channels.detach(self.key, attachment).await;
         }
         ended
     }
@@ -204,15 +204,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match effect {
                 Effect::Send(json) => self.write(vec![text_frame(&json)]).await?,
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, scope, view, generation, from } => {
+                Effect::Attach { attachment, channel, scope, sight, view, watch, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
                     let attach =
-                        Attach { connection, attachment, outbox, channel, scope, view, generation, from };
+                        Attach { connection, attachment, outbox, channel, scope, sight, view, watch, from };
                     self.channels.attach(attach).await;
                 }
-                Effect::Detach { attachment, channel } => {
-                    self.channels.detach(self.key, attachment, channel).await;
-                }
+                Effect::Detach { attachment } => self.channels.detach(self.key, attachment).await,
                 Effect::Pong { request_id, lag } => {
                     self.channels.pong(self.outbox.clone(), lag, request_id).await
                 }

@@ -1,27 +1,37 @@
 //! Polling: the second shell of the session's rules. Every poll is a fresh resume at its `since`, of many channels in
 //! one reading of the log; a long poll waits for the next event by an outbox that holds nothing.
+//!
+//! A poll is bound to what its person may see when it comes. When their rights change while it is being answered, it is asked
+//! once more from the start: then the channels concerned are no resume any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
-use super::resume::{Resume, decide};
-use super::session::scope_of;
+use super::channel::{Bound, Channel, Checkup, Refusal};
+use super::read::Standing;
+use super::resume::{Claim, Resume, decide};
 use super::websocket_manager::WebSocketManager;
-use crate::channels::encode::Encoder;
+use crate::channels::encode::{Encoder, Place};
 use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Attach, AttachmentId, Channels, From};
+use crate::channels::{Attach, AttachmentId, Channels, From, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
-use crate::store::{ChangeOp, LogPage, Scope, StoreError};
+use crate::rules::{Facts, Person};
+use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
+
+/// How often a poll is asked anew because the rights of its person changed meanwhile.
+const MOST_ROUNDS: usize = 8;
 
 /// What a client asks.
 #[derive(Debug, Clone)]
 pub struct PollQuestion {
+    pub person: Arc<Person>,
     /// Channel texts, each with the view under which the client stands.
     pub channels: Vec<(String, Option<String>)>,
     /// `None`: tell me where you are.
@@ -59,10 +69,25 @@ pub struct PollError {
     pub message: String,
 }
 
+/// Why a poll is not answered.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PollFault {
+    #[error("this account is disabled")]
+    Disabled,
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl std::convert::From<StoreError> for PollFault {
+    fn from(error: StoreError) -> PollFault {
+        PollFault::Store(error)
+    }
+}
+
 /// A channel that is being polled, with the seq of its last event.
 struct Polled {
-    channel: Arc<str>,
-    scope: Scope,
+    channel: Channel,
+    bound: Bound,
     prev: Seq,
 }
 
@@ -75,11 +100,36 @@ struct Page {
     broken: bool,
 }
 
+/// What a step of a poll comes to.
+enum Progress<T> {
+    Done(T),
+    /// The person's rights changed: nothing that was read may be shown.
+    RightsChanged,
+}
+
 impl WebSocketManager {
     /// Answers one poll.
-    pub async fn poll(&self, question: PollQuestion) -> Result<PollAnswer, StoreError> {
+    pub async fn poll(&self, question: PollQuestion) -> Result<PollAnswer, PollFault> {
         let _counted = self.metrics().live.poll();
-        let view = View::everything(self.around().generation);
+        let deadline = Instant::now() + question.wait.min(self.around().config.poll_wait);
+        // A channel whose rights changed is recovered no more, so this ends unless they change all the time.
+        for _ in 0..MOST_ROUNDS {
+            if let Progress::Done(answer) = self.ask(&question, deadline).await? {
+                return Ok(answer);
+            }
+        }
+        Err(PollFault::Store(StoreError::Overloaded))
+    }
+
+    async fn ask(
+        &self,
+        question: &PollQuestion,
+        deadline: Instant,
+    ) -> Result<Progress<PollAnswer>, PollFault> {
+        let facts = self.reader().facts(question.person.clone()).await?;
+        if facts.value.is_disabled() {
+            return Err(PollFault::Disabled);
+        }
         let head = self.reader().head()?;
         let mut answer = PollAnswer {
             epoch: head.epoch,
@@ -89,35 +139,30 @@ impl WebSocketManager {
             errors: Vec::new(),
             has_more: false,
         };
-        let polled = self.judge(&question, &view, &mut answer).await?;
-        let Some(since) = question.since.filter(|_| !polled.is_empty()) else { return Ok(answer) };
-        self.collect(polled, since.seq, question.wait, &mut answer).await?;
-        Ok(answer)
+        let Progress::Done(polled) = self.judge(question, &facts, &mut answer).await? else {
+            return Ok(Progress::RightsChanged);
+        };
+        let Some(since) = question.since.as_ref().filter(|_| !polled.is_empty()) else {
+            return Ok(Progress::Done(answer));
+        };
+        Ok(match self.collect(polled, since.seq, deadline, &mut answer).await? {
+            Progress::Done(()) => Progress::Done(answer),
+            Progress::RightsChanged => Progress::RightsChanged,
+        })
     }
 
-    /// Which channels exist, and which of them can be resumed.
+    /// Which channels exist for the person, and which of them can be resumed.
     async fn judge(
         &self,
         question: &PollQuestion,
-        view: &View,
+        facts: &At<Facts>,
         answer: &mut PollAnswer,
-    ) -> Result<Vec<Polled>, StoreError> {
+    ) -> Result<Progress<Vec<Polled>>, StoreError> {
         let mut polled = Vec::new();
         for (nth, (text, theirs)) in question.channels.iter().enumerate() {
-            let twice = question.channels[..nth].iter().any(|(earlier, _)| earlier == text);
-            let judged = if twice {
-                Err((Code::BadChannel, "the channel is named twice".to_owned()))
-            } else if nth < self.around().config.subscriptions {
-                scope_of(&self.around().schema, text)
-            } else {
-                Err((
-                    Code::SubscriptionLimit,
-                    format!("one poll names at most {} channels", self.around().config.subscriptions),
-                ))
-            };
-            let (channel, scope) = match judged {
+            let (channel, mut bound) = match self.open(question, nth, facts)? {
                 Ok(found) => found,
-                Err((code, message)) => {
+                Err(Refusal { code, message }) => {
                     self.metrics().errors.told(Transport::Poll, code);
                     answer.errors.push(PollError { channel: text.clone(), code: code.as_str(), message });
                     continue;
@@ -126,116 +171,174 @@ impl WebSocketManager {
             let recovered = match &question.since {
                 None => false,
                 Some(since) => {
-                    let survey = self.reader().survey(scope.clone(), since.clone()).await?;
-                    let limit = self.around().config.replay_limit;
-                    decide(since.seq, theirs.as_deref(), view, &survey, limit) == Resume::Recovered
+                    let standing = bound.standing(Some(since.seq));
+                    let survey = self.reader().survey(channel.scope.clone(), since.clone(), standing).await?;
+                    if bound.check(&survey) != Checkup::Same {
+                        return Ok(Progress::RightsChanged);
+                    }
+                    let claim = Claim { since: since.seq, view: theirs.as_deref() };
+                    decide(claim, &bound, &survey, self.around().config.replay_limit) == Resume::Recovered
                 }
             };
-            answer.channels.push(PolledChannel { channel: text.clone(), view: view.clone(), recovered });
+            answer.channels.push(PolledChannel {
+                channel: text.clone(),
+                view: bound.view.clone(),
+                recovered,
+            });
             if let Some(since) = question.since.as_ref().filter(|_| recovered) {
                 self.metrics().live.caught_up(CatchUp::Poll);
-                polled.push(Polled { channel, scope, prev: since.seq });
+                polled.push(Polled { channel, bound, prev: since.seq });
             }
         }
-        Ok(polled)
+        Ok(Progress::Done(polled))
+    }
+
+    /// The nth channel and what the person sees of it.
+    fn open(
+        &self,
+        question: &PollQuestion,
+        nth: usize,
+        facts: &At<Facts>,
+    ) -> Result<Result<(Channel, Bound), Refusal>, StoreError> {
+        let around = self.around();
+        let (text, _) = &question.channels[nth];
+        if question.channels[..nth].iter().any(|(earlier, _)| earlier == text) {
+            return Ok(Err(Refusal::new(Code::BadChannel, "the channel is named twice")));
+        }
+        if nth >= around.config.subscriptions {
+            let text = format!("one poll names at most {} channels", around.config.subscriptions);
+            return Ok(Err(Refusal::new(Code::SubscriptionLimit, text)));
+        }
+        if !facts.value.is_nobody() && facts.generation != around.generation {
+            return Err(StoreError::StaleGeneration);
+        }
+        Ok(Channel::resolve(&around.schema, around.generation, text).and_then(|channel| {
+            let bound = channel.open(&facts.value, facts.seq)?;
+            Ok((channel, bound))
+        }))
     }
 
     async fn collect(
         &self,
         mut polled: Vec<Polled>,
         since: Seq,
-        wait: Duration,
+        deadline: Instant,
         answer: &mut PollAnswer,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Progress<()>, StoreError> {
         let head = answer.seq;
-        let deadline = tokio::time::Instant::now() + wait.min(self.around().config.poll_wait);
         let mut at = since;
         loop {
-            let page = self.page(&mut polled, at, head).await?;
+            let Progress::Done(page) = self.page(&mut polled, at, head).await? else {
+                return Ok(Progress::RightsChanged);
+            };
             at = page.to;
-            let waited = tokio::time::Instant::now() >= deadline;
+            let waited = Instant::now() >= deadline;
             if page.broken {
                 answer.channels.iter_mut().for_each(|channel| channel.recovered = false);
                 answer.seq = self.reader().head()?.seq;
-                return Ok(());
+                return Ok(Progress::Done(()));
             }
             answer.seq = at;
             answer.has_more = page.has_more;
             answer.events = page.events;
             if !answer.events.is_empty() || waited {
-                return Ok(());
+                return Ok(Progress::Done(()));
             }
             if !page.has_more && !self.wait_for_event(&polled, at, deadline).await {
                 // The server stops: answer with what is true now.
-                return Ok(());
+                return Ok(Progress::Done(()));
             }
         }
     }
 
     /// `head`: where the log stood when the question came. What was acknowledged by then is in the answer, fanned out
     /// or not.
-    async fn page(&self, polled: &mut [Polled], at: Seq, head: Seq) -> Result<Page, StoreError> {
-        let read = self.reader().log(at, head).await?;
+    async fn page(&self, polled: &mut [Polled], at: Seq, head: Seq) -> Result<Progress<Page>, StoreError> {
+        let mut standing = Standing::default();
+        for Polled { bound, .. } in polled.iter() {
+            standing.person.clone_from(&bound.person.id);
+            standing.add(&bound.sight.uses, bound.at);
+        }
+        let checked = self.reader().log(at, head, standing).await?;
+        if !polled.iter_mut().all(|one| one.bound.check(&checked) == Checkup::Same) {
+            return Ok(Progress::RightsChanged);
+        }
+        let read = checked.read;
         let LogPage::Changes { changes, to } = read.value else {
-            return Ok(Page { events: Vec::new(), to: at, has_more: false, broken: true });
+            let page = Page { events: Vec::new(), to: at, has_more: false, broken: true };
+            return Ok(Progress::Done(page));
         };
         let mut page = Page { events: Vec::new(), to, has_more: to < read.seq, broken: false };
         let mut encoder = Encoder::default();
         for (nth, change) in changes.iter().enumerate() {
             page.broken |= change.op == ChangeOp::Schema;
-            for one in polled.iter_mut().filter(|one| one.scope.contains(change)) {
-                let more = super::resume::more_of_unit(change, &changes[nth + 1..], &one.scope);
-                let mut json = Vec::with_capacity(512);
-                encoder.write_json(change, &one.channel, one.prev, more, &mut json);
-                one.prev = change.seq;
-                let json = String::from_utf8(json).map_err(|error| StoreError::Storage(error.to_string()))?;
-                page.events.push(
-                    RawValue::from_string(json).map_err(|error| StoreError::Storage(error.to_string()))?,
-                );
+            for one in polled.iter_mut() {
+                page.events.extend(event(one, change, &changes[nth + 1..], &mut encoder)?);
             }
         }
-        Ok(page)
+        Ok(Progress::Done(page))
     }
 
-    /// Waits until one of the channels has an event after `at`, or the deadline; false when the server stops.
-    async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: tokio::time::Instant) -> bool {
-        let mut watch = Watch {
+    /// Waits until one of the channels has an event after `at`, its person's rights change, or the deadline; false when the
+    /// server stops.
+    async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: Instant) -> bool {
+        let watching = Watching {
             channels: self.channels().clone(),
             connection: self.new_key(),
             outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
-            attachments: Vec::new(),
         };
-        let generation = self.around().generation;
-        let view = View::everything(generation);
-        for (slot, one) in polled.iter().enumerate() {
+        for (slot, Polled { channel, bound, .. }) in polled.iter().enumerate() {
             let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
-            let (connection, outbox) = (watch.connection, watch.outbox.clone());
-            let from = From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false };
-            let (channel, scope) = (one.channel.clone(), one.scope.clone());
-            watch.attachments.push((attachment, channel.clone()));
-            let view = view.clone();
-            let attach = Attach { connection, attachment, outbox, channel, scope, view, generation, from };
+            let outbox = watching.outbox.clone();
+            let attach = Attach {
+                connection: watching.connection,
+                attachment,
+                channel: channel.text.clone(),
+                scope: channel.scope.clone(),
+                sight: bound.sight.clone(),
+                view: bound.view.clone(),
+                watch: bound.watch(),
+                from: From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false },
+                outbox,
+            };
             self.channels().attach(attach).await;
         }
         tokio::select! {
-            () = watch.woken() => true,
+            () = watching.woken() => true,
             () = tokio::time::sleep_until(deadline) => true,
             () = self.drained() => false,
         }
     }
 }
 
+/// What a change, which `rest` follows in the log, is for a channel.
+fn event(
+    one: &mut Polled,
+    change: &Change,
+    rest: &[Arc<Change>],
+    encoder: &mut Encoder,
+) -> Result<Option<Box<RawValue>>, StoreError> {
+    let (scope, sight) = (&one.channel.scope, &one.bound.sight);
+    let Some(event) = judge(change, scope, sight) else { return Ok(None) };
+    let more = super::resume::more_of_unit(change, rest, scope, sight);
+    let place = Place { channel: &one.channel.text, prev: one.prev, more };
+    let mut json = Vec::with_capacity(512);
+    encoder.write_json(change, &event, sight, place, &mut json);
+    one.prev = change.seq;
+    let json = String::from_utf8(json).map_err(|error| StoreError::Storage(error.to_string()))?;
+    RawValue::from_string(json).map(Some).map_err(|error| StoreError::Storage(error.to_string()))
+}
+
 /// The attachments of a long poll. A client that goes away takes the whole future with it, so they are given back
 /// by being dropped.
-struct Watch {
+struct Watching {
     channels: Channels,
     connection: ConnectionKey,
     /// Holds nothing: the first event empties it, and that is the news.
     outbox: Arc<Outbox>,
-    attachments: Vec<(AttachmentId, Arc<str>)>,
 }
 
-impl Watch {
+impl Watching {
     async fn woken(&self) {
         loop {
             self.outbox.ready().await;
@@ -247,9 +350,9 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watching {
     fn drop(&mut self) {
         self.outbox.close();
-        self.channels.forget(self.connection, std::mem::take(&mut self.attachments));
+        self.channels.forget(self.connection);
     }
 }

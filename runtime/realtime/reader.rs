@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::session::{Read, ReadAnswer};
+use super::read::{Checked, Read, ReadAnswer, RightsNow, Standing};
 use crate::channels::Ring;
 use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
-use crate::schema::Generation;
+use crate::rules::{Facts, Person, Sight};
+use crate::schema::EntityName;
 use crate::store::{
-    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey,
+    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey, Who,
 };
 
 /// Blocking reads of all connections together that may be under way.
@@ -37,11 +38,20 @@ impl Reader {
     /// A session's read. A failure that is the store's is logged here: the session tells its peer no cause.
     pub async fn read(&self, read: Read) -> ReadAnswer {
         match read {
-            Read::Survey { scope, since } => ReadAnswer::Survey(logged(self.survey(scope, since).await)),
-            Read::Rows { scope, after, limit, generation } => {
-                ReadAnswer::Rows(logged(self.rows(scope, after, limit, generation).await))
+            Read::Survey { scope, since, standing } => {
+                ReadAnswer::Survey(logged(self.survey(scope, since, standing).await))
             }
-            Read::Log { after } => ReadAnswer::Log(logged(self.log(after, Seq::ZERO).await)),
+            Read::Rows { scope, sight, after, limit, standing } => {
+                let read = self.rows(scope, sight, after, limit).await;
+                ReadAnswer::Rows(logged(self.checked(read, standing).await))
+            }
+            Read::Log { after, standing } => {
+                ReadAnswer::Log(logged(self.log(after, Seq::ZERO, standing).await))
+            }
+            Read::Facts(person) => ReadAnswer::Facts(logged(self.facts(person).await)),
+            Read::Differ(differ) => {
+                ReadAnswer::Differ(logged(self.blocking(move |store| store.differ(&differ)).await))
+            }
         }
     }
 
@@ -50,34 +60,100 @@ impl Reader {
         CONCURRENT.saturating_sub(self.slots.available_permits())
     }
 
+    /// What rules may ask of a person, as it is now.
+    pub async fn facts(&self, person: Arc<Person>) -> Result<At<Facts>, StoreError> {
+        if person.id.is_none() {
+            return Ok(self.head()?.map(|()| Facts::unread(person)));
+        }
+        self.blocking(move |store| store.facts(&person)).await
+    }
+
     /// The log after `after`, read at a position that is no earlier than `at_least`.
-    pub async fn log(&self, after: Seq, at_least: Seq) -> Result<At<LogPage>, StoreError> {
+    pub async fn log(
+        &self,
+        after: Seq,
+        at_least: Seq,
+        standing: Standing,
+    ) -> Result<Checked<LogPage>, StoreError> {
         let page = self.ring.page_after(after, self.log_limit);
         if let Some(page) = page.filter(|page| page.head >= at_least) {
-            return Ok(self.at(page.head, LogPage::Changes { changes: page.changes, to: page.to }));
+            let read = self.at(page.head, LogPage::Changes { changes: page.changes, to: page.to });
+            return self.checked_by_ring(read, standing).await;
         }
         let limit = self.log_limit;
-        self.blocking(move |store| store.log(after, limit)).await
+        let read = self.blocking(move |store| store.log(after, limit)).await;
+        self.checked(read, standing).await
     }
 
-    pub async fn survey(&self, scope: Scope, since: Position) -> Result<At<Survey>, StoreError> {
-        if let Some(survey) = self.survey_ring(&scope, &since) {
-            return Ok(survey);
-        }
-        self.blocking(move |store| store.survey(&scope, &since)).await
-    }
-
-    pub async fn rows(
+    pub async fn survey(
         &self,
         scope: Scope,
+        since: Position,
+        standing: Standing,
+    ) -> Result<Checked<Survey>, StoreError> {
+        if let Some(survey) = self.survey_ring(&scope, &since) {
+            return self.checked_by_ring(survey, standing).await;
+        }
+        let read = self.blocking(move |store| store.survey(&scope, &since)).await;
+        self.checked(read, standing).await
+    }
+
+    /// The rights as they are after the read.
+    async fn checked<T>(
+        &self,
+        read: Result<At<T>, StoreError>,
+        standing: Standing,
+    ) -> Result<Checked<T>, StoreError> {
+        let read = read?;
+        let Some(person) = standing.person.filter(|_| !standing.uses.is_empty()) else {
+            return Ok(Checked { read, rights: RightsNow::default() });
+        };
+        let asked = standing.uses;
+        let changed = self.blocking(move |store| {
+            let changed = |(uses, _): &(Arc<[EntityName]>, Seq)| {
+                Ok((uses.clone(), store.rights_changed(&person, uses)?))
+            };
+            asked.iter().map(changed).collect()
+        });
+        Ok(Checked { read, rights: RightsNow(changed.await?) })
+    }
+
+    /// The same for what the ring answered: it holds every entry up to the position that it answered at, so where it reaches
+    /// back far enough it knows of their rights as well.
+    async fn checked_by_ring<T>(&self, read: At<T>, standing: Standing) -> Result<Checked<T>, StoreError> {
+        let Some(person) = &standing.person else { return self.checked(Ok(read), standing).await };
+        let changed = |(uses, after): &(Arc<[EntityName]>, Seq)| {
+            // The sight was bound further on than the ring has come, and knows of everything that the ring may hold.
+            if *after >= read.seq {
+                return Some((uses.clone(), Seq::ZERO));
+            }
+            let mut last = Seq::ZERO;
+            self.ring.each_after(*after, |change| {
+                if change.rights.contains(person) && uses.contains(&change.entity) {
+                    last = change.seq;
+                }
+            })?;
+            Some((uses.clone(), last))
+        };
+        let changed: Option<Vec<_>> = standing.uses.iter().map(changed).collect();
+        match changed {
+            Some(changed) => Ok(Checked { read, rights: RightsNow(changed) }),
+            None => self.checked(Ok(read), standing).await,
+        }
+    }
+
+    async fn rows(
+        &self,
+        scope: Scope,
+        sight: Arc<Sight>,
         after: Option<RecordId>,
         limit: usize,
-        generation: Generation,
     ) -> Result<At<ListPage>, StoreError> {
-        let bytes = self.log_limit.bytes;
+        let (bytes, generation) = (self.log_limit.bytes, sight.generation);
+        let who = Who::Sight(sight);
         self.blocking(move |store| match &scope {
             Scope::Record(entity, id) => {
-                let found = store.get(entity, id)?;
+                let found = store.find(entity, id, &who)?;
                 let listed = |stored: Stored| Listed {
                     id: id.clone(),
                     sort_values: Vec::new(),
@@ -85,7 +161,7 @@ impl Reader {
                     expanded: Vec::new(),
                 };
                 let rows = found.value.map(listed).into_iter().collect();
-                let value = ListPage { rows, more: false };
+                let value = ListPage { rows, more: false, sight: None };
                 Ok(At {
                     epoch: found.epoch,
                     seq: found.seq,
@@ -96,7 +172,7 @@ impl Reader {
             }
             Scope::Entity(entity) => {
                 let after = after.map(|id| (Vec::new(), id));
-                let query = Query { after, bytes, ..Query::all(entity.clone(), generation, limit) };
+                let query = Query { who, after, bytes, ..Query::all(entity.clone(), generation, limit) };
                 store.list(&query)
             }
         })

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::channel::Bound;
+use super::read::Checked;
+use crate::channels::judge;
 use crate::ids::Seq;
-use crate::protocol::View;
-use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
-use crate::store::{At, Change, Scope, Survey};
+use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, RIGHTS, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
+use crate::rules::{Sight, depends_on_person};
+use crate::store::{Change, Scope, Survey};
 
 /// The answer to a resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,39 +19,49 @@ pub enum Resume {
     Restart(&'static str),
 }
 
-/// `theirs`: the view under which the client stood at `since`; without one the resume is allowed only because no
-/// predicate or projection uses anything of the user.
-pub fn decide(
-    since: Seq,
-    theirs: Option<&str>,
-    view: &View,
-    survey: &At<Survey>,
-    replay_limit: u64,
-) -> Resume {
-    let facts = &survey.value;
-    if !facts.known || since > survey.seq {
+/// What a client claims to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub since: Seq,
+    /// The view under which it stood there; without one it is believed only where everybody sees the same.
+    pub view: Option<&'a str>,
+}
+
+/// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the sight.
+pub fn decide(claim: Claim<'_>, bound: &Bound, survey: &Checked<Survey>, replay_limit: u64) -> Resume {
+    let (facts, at, sight) = (&survey.read.value, &survey.read, &bound.sight);
+    if !facts.known || claim.since > at.seq {
         return Resume::Restart(UNKNOWN_POSITION);
     }
-    if since < survey.floor {
+    if claim.since < at.floor {
         return Resume::Restart(BELOW_FLOOR);
     }
-    if theirs.is_some_and(|theirs| theirs != view.as_str()) {
+    let same = match claim.view {
+        Some(theirs) => theirs == bound.view.as_str(),
+        None => !depends_on_person(&sight.entity),
+    };
+    if !same {
         return Resume::Restart(VIEW_CHANGED);
     }
     if facts.schema_changed {
         return Resume::Restart(SCHEMA_CHANGED);
     }
-    if facts.backlog > replay_limit.max(facts.rows) {
+    if survey.rights.changed(&sight.uses).is_none_or(|changed| changed > claim.since) {
+        return Resume::Restart(RIGHTS);
+    }
+    // A snapshot of a part may be far smaller than the whole entity, so only that of everything is weighed against it.
+    let rows = if sight.predicate().is_true() { facts.rows } else { 0 };
+    if facts.backlog > replay_limit.max(rows) {
         return Resume::Restart(BACKLOG);
     }
     Resume::Recovered
 }
 
-/// Whether the scope has another change in the unit of `change`, which `rest` follows in the log.
-pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope) -> bool {
+/// Whether the subscriber has another event in the unit of `change`, which `rest` follows in the log.
+pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope, sight: &Sight) -> bool {
     if change.unit_last {
         return false;
     }
     let end = rest.iter().position(|other| other.unit_last).map_or(rest.len(), |last| last + 1);
-    rest[..end].iter().any(|other| scope.contains(other))
+    rest[..end].iter().any(|other| judge(other, scope, sight).is_some())
 }

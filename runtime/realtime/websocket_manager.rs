@@ -32,7 +32,9 @@ use crate::metrics::{Metrics, Moment, Refusal, Transport};
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
 use crate::protocol::wire::text_frame;
 use crate::protocol::{CloseCode, Code};
+use crate::rules::Facts;
 use crate::schema::{Generation, Schema};
+use crate::store::At;
 
 /// See the module's text.
 pub struct WebSocketManager {
@@ -88,6 +90,13 @@ pub struct Stats {
 struct Place {
     manager: Arc<WebSocketManager>,
     user: Option<Arc<str>>,
+    key: ConnectionKey,
+}
+
+/// Whoever was admitted and is about to be greeted.
+struct Newcomer {
+    identity: Identity,
+    known: At<Facts>,
     key: ConnectionKey,
 }
 
@@ -196,8 +205,13 @@ impl WebSocketManager {
             Ok(place) => place,
             Err(refused) => return Box::pin(self.refuse(io, &refused)).await,
         };
+        let known = match Box::pin(self.look_up(&identity)).await {
+            Ok(known) => known,
+            Err(refused) => return Box::pin(self.refuse(io, &refused)).await,
+        };
+        let newcomer = Newcomer { identity, known, key: place.key };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
-        let ended = match Box::pin(self.greet(io, read_ahead, &identity, place.key)).await {
+        let ended = match Box::pin(self.greet(io, read_ahead, newcomer)).await {
             Ok((connection, news)) => Box::pin(connection.run(news)).await,
             Err(ended) => ended,
         };
@@ -267,12 +281,30 @@ impl WebSocketManager {
         Ok(Place { manager: self.clone(), user: identity.user.clone(), key: self.new_key() })
     }
 
+    /// What rules may ask of whoever comes, or why they may not come.
+    async fn look_up(&self, identity: &Identity) -> Result<At<Facts>, Refused> {
+        let known = self.reader.facts(identity.person()).await.map_err(|error| {
+            tracing::error!(%error, "socket refused");
+            let message = "who you are could not be looked up; connect again later".to_owned();
+            Refused { code: Code::StorageError, message, close: CloseCode::Internal, why: Refusal::Failure }
+        })?;
+        if known.value.is_disabled() {
+            let (code, close) = (Code::AccountDisabled, CloseCode::Refused);
+            return Err(Refused {
+                code,
+                message: "this account is disabled".to_owned(),
+                close,
+                why: Refusal::Identity,
+            });
+        }
+        Ok(known)
+    }
+
     async fn greet<S>(
         &self,
         io: S,
         read_ahead: Bytes,
-        identity: &Identity,
-        key: ConnectionKey,
+        newcomer: Newcomer,
     ) -> Result<(Connection<S>, watch::Receiver<News>), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -288,7 +320,7 @@ impl WebSocketManager {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let payload = ConnectedPayload {
             connection_id: ConnectionId(self.env.uuid_v7()).to_string(),
-            user_id: identity.user.as_deref(),
+            user_id: newcomer.identity.user.as_deref(),
             protocol: 1,
             epoch: &around.epoch,
             seq: self.channels.position(),
@@ -316,7 +348,7 @@ impl WebSocketManager {
         let frame = text_frame(&frame.to_json());
         let sent = socket.get_mut().write_all(&frame);
         match tokio::time::timeout(config.write_timeout, sent).await {
-            Ok(Ok(())) => Ok((self.connection(socket, identity, around.clone(), key), news)),
+            Ok(Ok(())) => Ok((self.connection(socket, newcomer, around.clone()), news)),
             Ok(Err(_)) => Err(Ended::ByPeer),
             Err(_) => Err(Ended::ByServer(CloseCode::TooSlow)),
         }
@@ -325,10 +357,10 @@ impl WebSocketManager {
     fn connection<S>(
         &self,
         socket: WebSocketStream<S>,
-        identity: &Identity,
+        newcomer: Newcomer,
         around: Surroundings,
-        key: ConnectionKey,
     ) -> Connection<S> {
+        let Newcomer { identity, known, key } = newcomer;
         let owner = identity.idempotency_owner();
         let config = around.config.clone();
         let limits = OutboxLimits {
@@ -340,7 +372,7 @@ impl WebSocketManager {
         self.outboxes.lock().insert(key, outbox.clone());
         Connection {
             socket,
-            session: Session::new(around, Instant::now(), self.offenders.has_offended(&owner)),
+            session: Session::new(around, known, Instant::now(), self.offenders.has_offended(&owner)),
             outbox,
             key,
             channels: self.channels.clone(),

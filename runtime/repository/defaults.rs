@@ -6,7 +6,7 @@ use crate::ids::Timestamp;
 use crate::schema::{Field, FieldDefault, FieldKind, Value};
 
 /// The field's default for this writer at this time; null without one.
-pub(super) fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp) -> Value {
+pub(crate) fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp) -> Value {
     match &field.default {
         None => Value::Null,
         Some(FieldDefault::Value(value)) => value.clone(),

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::filter::unknown_field;
 use super::mutation::Mutation;
+use super::nameable::Nameable;
 use crate::ids::shown;
-use crate::protocol::Code;
+use crate::protocol::{Code, Retry};
 use crate::rules::BindError;
 use crate::schema::{Entity, EntityName, FieldIndex, IdKind, Operation};
-use crate::store::{Advice, CommitError, MOST_GROUPS, StoreError, Stored};
+use crate::store::{Advice, Column, CommitError, Hidden, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +64,11 @@ pub enum RepositoryError {
     /// Several operations of a batch are wrong; `op` is the first. Fields are named as in `ops[3].title`.
     #[error("{} faults in the operations of the batch: {}", errors.len(), names(errors))]
     InvalidBatch { op: usize, errors: Vec<FieldError> },
-    #[error("the access rules of {entity} do not allow you to {} this record", operation.word())]
+    #[error(
+        "the access rules of {entity} do not allow you to {} this record: somebody who may must do it, or {entity}'s schema file must \
+         allow it under [access]",
+        operation.word()
+    )]
     Forbidden { entity: EntityName, operation: Operation },
     /// A rule cannot be evaluated for this person.
     #[error("{0}")]
@@ -70,6 +76,9 @@ pub enum RepositoryError {
     /// As the parser of query strings would say it.
     #[error("{0}")]
     HiddenColumn(String),
+    /// Nothing is answered to this user, whatever is asked.
+    #[error("the account `{}` is disabled", shown(_0))]
+    AccountDisabled(String),
     #[error("the {entity} is at version {}, not at the one that the request names", current.version)]
     VersionConflict { entity: EntityName, current: Stored },
     #[error("there is already a {entity} with this id")]
@@ -116,6 +125,7 @@ impl RepositoryError {
             RepositoryError::Forbidden { .. } => Code::Forbidden,
             RepositoryError::Rule(_) => Code::RuleLimit,
             RepositoryError::HiddenColumn(_) => Code::BadQuery,
+            RepositoryError::AccountDisabled(_) => Code::AccountDisabled,
             RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
             RepositoryError::Invalid { .. } | RepositoryError::InvalidBatch { .. } => Code::ValidationFailed,
             RepositoryError::InBatch { error, .. } => error.code(),
@@ -230,6 +240,16 @@ impl Refusal {
         Refusal { ops, errors: vec![of_commit(refusal, mutations)] }
     }
 
+    /// The unit as a whole, before the store has seen it.
+    pub(super) fn of_unit(error: RepositoryError) -> Refusal {
+        Refusal { ops: Vec::new(), errors: vec![error] }
+    }
+
+    /// Whether it is the server's trouble, or the log's, and says nothing of what was asked.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        self.errors.iter().any(|error| error.code().retry() == Retry::Later)
+    }
+
     pub(super) fn is_stale(&self) -> bool {
         self.errors == [RepositoryError::SchemaChanged]
     }
@@ -318,9 +338,36 @@ impl fmt::Display for Remedy {
     }
 }
 
+/// What a read names besides its filter: the parameter, its participle, and the columns.
+#[derive(Debug, Clone)]
+pub(super) struct Ordered {
+    pub(super) parameter: &'static str,
+    pub(super) done: &'static str,
+    pub(super) columns: Vec<Column>,
+}
+
 /// Like `of_read`, with the names of the entity's fields. The schema may have changed since, and then some are gone.
-pub(super) fn of_list(failure: StoreError, entity: Option<&Arc<Entity>>) -> RepositoryError {
+pub(super) fn of_list(
+    failure: StoreError,
+    entity: Option<&Arc<Entity>>,
+    ordered: &Ordered,
+) -> RepositoryError {
     match (failure, entity) {
+        (StoreError::HiddenColumn(column @ Column::Field(at), hidden), Some(entity))
+            if at.0 < entity.fields.len() =>
+        {
+            let name = &entity.at(at).name;
+            RepositoryError::HiddenColumn(match hidden {
+                Hidden::Sometimes => {
+                    format!("`{name}` is shown with some records only and cannot be {} by", ordered.done)
+                }
+                Hidden::Always => {
+                    let unknown = unknown_field(entity, &Nameable::usual(), name);
+                    let place = ordered.columns.contains(&column).then_some(ordered.parameter);
+                    place.map_or(unknown.to_string(), |parameter| format!("`{parameter}`: {unknown}"))
+                }
+            })
+        }
         (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(fields) }, Some(entity)) => {
             let name_of = |at: &FieldIndex| Some(entity.fields.get(at.0)?.name.clone());
             let remedy = Remedy::Index(fields.iter().filter_map(name_of).collect());
@@ -337,7 +384,8 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         StoreError::StaleGeneration => RepositoryError::SchemaChanged,
         StoreError::Closed(entity) => RepositoryError::UnknownEntity(entity.to_string()),
         StoreError::Rule(error) => RepositoryError::Rule(error),
-        StoreError::HiddenColumn(..) => RepositoryError::HiddenColumn(failure.to_string()),
+        // A column that the schema has no more; whoever asks again is told so.
+        StoreError::HiddenColumn(..) => RepositoryError::SchemaChanged,
         StoreError::TooBroad { entity, rows, advice } => {
             let remedy = match advice {
                 Advice::Words => Remedy::Words,

@@ -4,6 +4,7 @@
 //! Knows no HTTP. Everything that it does not understand is an error, since a misspelt filter that is ignored shows
 //! everything. Its texts are whole sentences for the client.
 
+use super::nameable::Nameable;
 use super::suggest::suggestion;
 use super::values::{plain_text, value_of_column};
 use crate::ids::shown;
@@ -85,16 +86,16 @@ enum Nature {
     Opaque,
 }
 
-/// Reads every pair as a condition; all of them must hold.
+/// Reads every pair as a condition; all of them must hold. `names`: what whoever asks may name.
 pub fn filter<'a>(
     schema: &Schema,
-    entity: &Entity,
+    (entity, names): (&Entity, &Nameable),
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<Condition>, FilterError> {
     let mut asked: Vec<(Column, Operator)> = Vec::new();
     let mut filter = Vec::new();
     for (name, text) in pairs {
-        let (column, operator) = target(entity, name)?;
+        let (column, operator) = target(entity, names, name)?;
         if asked.contains(&(column, operator)) {
             return fault(format!("the filter `{}` is given twice", shown(name)));
         }
@@ -110,26 +111,29 @@ pub fn filter<'a>(
 }
 
 /// The column of this name.
-pub fn column(entity: &Entity, name: &str) -> Result<Column, FilterError> {
+pub fn column(entity: &Entity, names: &Nameable, name: &str) -> Result<Column, FilterError> {
     if let Some((_, column)) = SYSTEM.iter().find(|(system, _)| *system == name) {
         return Ok(*column);
     }
-    if let Some((index, _)) = entity.field(name) {
-        return Ok(Column::Field(index));
-    }
+    let found = names.field(entity, name);
+    found.map(|(index, _)| Column::Field(index)).ok_or_else(|| unknown_field(entity, names, name))
+}
+
+/// What is said of a name that is no field, or that is none for whoever asks.
+pub(super) fn unknown_field(entity: &Entity, names: &Nameable, name: &str) -> FilterError {
     let mut message = format!("`{}` is not a field of {}", shown(name), entity.name);
-    let system = SYSTEM.iter().map(|(name, _)| *name);
-    let renamed = entity.fields.iter().find(|field| field.was.as_deref() == Some(name));
+    let fields = names.fields(entity).filter(|field| &*field.name != name);
+    let known = SYSTEM.iter().map(|(name, _)| *name).chain(fields.map(|field| &*field.name));
+    let renamed = names.fields(entity).find(|field| field.was.as_deref() == Some(name));
     let habit = HABITS.iter().find(|(names, _)| names.contains(&name));
     if let Some(now) = renamed {
         message.push_str(&format!(" any more: it is called `{}` now", now.name));
     } else if let Some((_, advice)) = habit {
         message.push_str(&format!("; {advice}"));
-    } else if let Some(meant) = suggestion(name, system.chain(entity.fields.iter().map(|field| &*field.name)))
-    {
+    } else if let Some(meant) = suggestion(name, known) {
         message.push_str(&format!("; did you mean `{meant}`?"));
     }
-    fault(message)
+    FilterError(message)
 }
 
 /// What other APIs call something, and what it is here.
@@ -167,9 +171,11 @@ fn fault<T>(message: String) -> Result<T, FilterError> {
 }
 
 /// `field` or `field[operator]`.
-fn target(entity: &Entity, name: &str) -> Result<(Column, Operator), FilterError> {
-    let Some((field, rest)) = name.split_once('[') else { return Ok((column(entity, name)?, Operator::Eq)) };
-    let column = column(entity, field)?;
+fn target(entity: &Entity, names: &Nameable, name: &str) -> Result<(Column, Operator), FilterError> {
+    let Some((field, rest)) = name.split_once('[') else {
+        return Ok((column(entity, names, name)?, Operator::Eq));
+    };
+    let column = column(entity, names, field)?;
     let Some(word) = rest.strip_suffix(']') else {
         return fault(format!("`{}` must end with `]`, as in `{}[gte]`", shown(name), shown(field)));
     };

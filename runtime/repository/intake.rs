@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::body::Body;
 use super::error::{Refusal, RepositoryError};
 use super::mutation::Mutation;
+use super::nameable::Nameable;
 use super::validate::{Readonly, Validator};
 use crate::auth::Identity;
 use crate::env::Env;
@@ -20,6 +21,7 @@ pub struct Intake {
     schema: Arc<Schema>,
     entity: Arc<Entity>,
     caller: Identity,
+    names: Nameable,
     env: Env,
     at: Timestamp,
 }
@@ -27,8 +29,8 @@ pub struct Intake {
 impl Intake {
     /// Every record is written as of `at`, by nobody in particular.
     pub fn new(schema: Arc<Schema>, entity: Arc<Entity>, at: Timestamp, env: Env) -> Intake {
-        let caller = Identity { user: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        Intake { schema, entity, caller, env, at }
+        let caller = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        Intake { schema, entity, caller, names: Nameable::everything(), env, at }
     }
 
     /// The id that the record brings, canonical; `None` when it brings none, or one that cannot be an id.
@@ -55,6 +57,7 @@ impl Intake {
             schema: &self.schema,
             entity: &self.entity,
             caller: &self.caller,
+            names: &self.names,
             at: self.at,
             readonly: Readonly::Taken,
         };

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::body::Body;
 use super::error::{FieldError, RepositoryError};
 use super::mutation::{Mutation, Verb};
+use super::nameable::Nameable;
 use super::suggest::suggestion;
 use super::values::{Fault, typed, within_limits};
 use super::{body, defaults};
@@ -26,6 +27,8 @@ pub(super) struct Validator<'a> {
     pub(super) schema: &'a Schema,
     pub(super) entity: &'a Arc<Entity>,
     pub(super) caller: &'a Identity,
+    /// What the writer may name in a query; more may be written.
+    pub(super) names: &'a Nameable,
     pub(super) at: Timestamp,
     pub(super) readonly: Readonly,
 }
@@ -87,27 +90,35 @@ impl Validator<'_> {
             faults.keep(ID, self.same_id(json, &id));
         }
         let given = self.given(data, &mut faults);
-        let set = match mutation.verb {
+        let (set, omitted) = match mutation.verb {
             Verb::Replace => self.every_writable_field(given, &mut faults),
-            Verb::Create | Verb::Update | Verb::Delete => given_fields(given),
+            Verb::Create | Verb::Update | Verb::Delete => (given_fields(given), Vec::new()),
         };
         faults.settle(self.entity)?;
-        Ok(Op::Update {
-            entity: self.entity.name.clone(),
-            id,
-            set,
-            omitted: Vec::new(),
-            if_version: mutation.if_version,
-        })
+        let (entity, if_version) = (self.entity.name.clone(), mutation.if_version);
+        Ok(Op::Update { entity, id, set, omitted, if_version })
     }
 
-    /// Fields that clients may not set keep what they hold.
-    fn every_writable_field(&self, given: Vec<Given>, faults: &mut Faults) -> Vec<(FieldIndex, Value)> {
-        let indexed = self.entity.fields.iter().zip(given).enumerate();
-        indexed
-            .filter(|(_, (field, _))| !field.is_kept_by_server())
-            .map(|(at, (field, given))| (FieldIndex(at), self.given_or_default(field, given, faults)))
-            .collect()
+    /// Fields that clients may not set keep what they hold, and so do those that this one never sees and does not name. Beside
+    /// them, which fields the request left out: whether this one sees them depends on the record.
+    fn every_writable_field(
+        &self,
+        given: Vec<Given>,
+        faults: &mut Faults,
+    ) -> (Vec<(FieldIndex, Value)>, Vec<FieldIndex>) {
+        let (mut set, mut omitted) = (Vec::new(), Vec::new());
+        for (at, (field, given)) in self.entity.fields.iter().zip(given).enumerate() {
+            let at = FieldIndex(at);
+            let missing = given == Given::Missing;
+            if field.is_kept_by_server() || (missing && !self.names.has(self.entity, at)) {
+                continue;
+            }
+            if missing {
+                omitted.push(at);
+            }
+            set.push((at, self.given_or_default(field, given, faults)));
+        }
+        (set, omitted)
     }
 
     /// What the body says about each field, in the order of the schema's fields.
@@ -134,10 +145,11 @@ impl Validator<'_> {
         }
         let entity = &self.entity.name;
         let Some((index, field)) = self.entity.field(name) else {
-            let known =
-                self.entity.fields.iter().filter(|f| !f.is_kept_by_server()).map(|field| &*field.name);
+            // Not every writer may know of a field with a rule of its own.
+            let told = || self.entity.fields.iter().filter(|field| field.read.is_none());
+            let known = told().filter(|field| !field.is_kept_by_server()).map(|field| &*field.name);
             let mut message = format!("is not a field of {entity}");
-            let renamed = self.entity.fields.iter().find(|field| field.was.as_deref() == Some(name));
+            let renamed = told().find(|field| field.was.as_deref() == Some(name));
             if let Some(now) = renamed {
                 message.push_str(&format!(" any more: it is called `{}` now", now.name));
             } else if let Some(meant) = suggestion(name, known) {

@@ -138,6 +138,13 @@ pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value
     Ok(value)
 }
 
+/// The stored form of a value of a body, within the field's limits.
+pub fn value_of_json(schema: &Schema, field: &Field, json: &Json) -> Result<Value, Fault> {
+    let value = typed(schema, &field.kind, json)?;
+    within_limits(&field.kind, &value)?;
+    Ok(value)
+}
+
 fn expected(kind: &FieldKind) -> &'static str {
     match kind {
         FieldKind::Text { .. } => "a text",

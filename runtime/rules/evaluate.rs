@@ -36,14 +36,14 @@ pub fn evaluate(rule: &Expr, subject: Subject<'_>) -> Truth {
 }
 
 #[derive(Clone, Copy)]
-struct Scope<'a> {
-    subject: Subject<'a>,
+pub(super) struct Scope<'a> {
+    pub(super) subject: Subject<'a>,
     /// The record that `exists` looks at.
-    element: Option<&'a Record>,
+    pub(super) element: Option<&'a Record>,
 }
 
 impl<'a> Scope<'a> {
-    fn truth(self, expr: &Expr) -> Truth {
+    pub(super) fn truth(self, expr: &Expr) -> Truth {
         match expr {
             Expr::Constant(holds) => Truth::from(*holds),
             Expr::Not(inner) => !self.truth(inner),
@@ -122,7 +122,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Null where there is none.
-    fn value(self, term: &Term) -> Cow<'a, Value>
+    pub(super) fn value(self, term: &Term) -> Cow<'a, Value>
     where
         Self: 'a,
     {

@@ -215,7 +215,7 @@ pub(super) fn contains(text: &Value, part: &Value) -> Truth {
 }
 
 /// Whether the list has an equal element. Elements of other natures are simply not equal.
-pub(super) fn member(item: &Value, list: &Value) -> Truth {
+pub fn member(item: &Value, list: &Value) -> Truth {
     let (Value::Text(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_), Value::Json(list)) = (item, list)
     else {
         return Truth::Unknown;
@@ -230,7 +230,7 @@ pub(super) fn member(item: &Value, list: &Value) -> Truth {
 }
 
 /// Characters of a text, elements of a list, null of anything else.
-pub(super) fn size(value: &Value) -> Value {
+pub fn size(value: &Value) -> Value {
     let count = match value {
         Value::Text(text) => Some(text.chars().count()),
         Value::Json(json) => match serde_json::from_str::<Json>(json) {
@@ -351,7 +351,7 @@ fn operand(operand: &Operand, entity: &Entity) -> String {
 }
 
 /// On the wire and in rules.
-fn name(column: Column, entity: &Entity) -> &str {
+pub(super) fn name(column: Column, entity: &Entity) -> &str {
     match column {
         Column::Id => "id",
         Column::Version => "version",
@@ -361,7 +361,7 @@ fn name(column: Column, entity: &Entity) -> &str {
     }
 }
 
-fn sign(comparison: Comparison) -> &'static str {
+pub(super) fn sign(comparison: Comparison) -> &'static str {
     match comparison {
         Comparison::Eq => "==",
         Comparison::Ne => "!=",
@@ -372,7 +372,7 @@ fn sign(comparison: Comparison) -> &'static str {
     }
 }
 
-fn value_text(value: &Value) -> String {
+pub(super) fn value_text(value: &Value) -> String {
     let mut json = Vec::new();
     value.write_json(&mut json);
     String::from_utf8_lossy(&json).into_owned()

@@ -155,8 +155,13 @@ impl Mask {
 /// Whether the entity is as if absent for this person (SEMANTICS R6): its read rule is false whatever records there are and
 /// whatever belongs to the person.
 pub fn is_closed(entity: &Entity, facts: &Facts) -> bool {
-    let rule = entity.access.rule(Operation::Read);
-    facts.is_disabled() || could_hold(rule, true, entity, facts) == Some(false)
+    !may_ever(entity, Operation::Read, facts)
+}
+
+/// Whether there may be a record with which the person may do this.
+pub fn may_ever(entity: &Entity, operation: Operation, facts: &Facts) -> bool {
+    let rule = entity.access.rule(operation);
+    !facts.is_disabled() && could_hold(rule, true, entity, facts) != Some(false)
 }
 
 /// What the rule comes to (`wanted`) without its record and the person's sets; `None` if it depends on them.

@@ -129,6 +129,35 @@ impl Needs {
     }
 }
 
+/// Whether what is seen of an entity depends on who asks; otherwise it is the same for everybody whose account is open.
+pub fn depends_on_person(entity: &Entity) -> bool {
+    let fields = entity.fields.iter().filter_map(|field| field.read.as_ref());
+    asks_of_person(entity.access.rule(Operation::Read))
+        || fields.map(|read| &read.meaning).any(asks_of_person)
+}
+
+fn asks_of_person(rule: &Expr) -> bool {
+    fn term(asked: &Term) -> bool {
+        match asked {
+            Term::User(_) | Term::Element(_) => true,
+            Term::Size(inner) => term(inner),
+            Term::Record(_) | Term::Change(_) | Term::Value(_) => false,
+        }
+    }
+    match rule {
+        Expr::Constant(_) | Expr::Named(_) => false,
+        Expr::Not(inner) => asks_of_person(inner),
+        Expr::All(terms) | Expr::Any(terms) => terms.iter().any(asks_of_person),
+        Expr::Holds(one) | Expr::IsNull(one) => term(one),
+        Expr::Compare(left, _, right)
+        | Expr::Member(left, right)
+        | Expr::Starts(left, right)
+        | Expr::Contains(left, right) => term(left) || term(right),
+        Expr::OneOf(item, list) => term(item) || list.iter().any(term),
+        Expr::Related(..) | Expr::Exists(..) => true,
+    }
+}
+
 /// The entities of a schema whose changes are changes of somebody's rights to see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rights(BTreeMap<EntityName, RightsEntity>);
@@ -157,6 +186,11 @@ impl Rights {
             Some((name, RightsEntity { identity: entity.identity, fields }))
         });
         Rights(rights.collect())
+    }
+
+    /// Whether changes of its records may change somebody's rights.
+    pub fn holds(&self, entity: &str) -> bool {
+        self.0.contains_key(entity)
     }
 
     /// The persons whose rights may change with the change of a record, in no order and without doubles.

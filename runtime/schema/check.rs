@@ -1,7 +1,7 @@
 //! The checker: sources to a `Schema`, with every problem of every file reported before it gives up.
 //!
-//! Works in two passes: each file for itself (`entity.rs`), then what concerns several of them (`across.rs`). Knows no
-//! folder, no database and no rule language: access rules are text.
+//! Works in passes: each file for itself (`entity.rs`), what concerns several of them (`across.rs`, `lookup.rs`), then the
+//! access rules (`rule.rs`), which may name what stands in any file. Knows no folder and no database.
 
 mod across;
 mod default;
@@ -12,6 +12,7 @@ mod kind;
 mod lookup;
 mod names;
 mod reader;
+mod rule;
 
 use super::diagnostics::{Code, Diagnostics, Report};
 use super::model::Schema;
@@ -69,6 +70,9 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema 
     across::check(&drafts, names_known, report);
     if report.is_empty() {
         lookup::resolve(&mut drafts, report);
+    }
+    if report.is_empty() {
+        rule::resolve(&mut drafts, report);
     }
     let mut entities: Vec<_> = drafts.into_iter().map(|draft| draft.entity).collect();
     if !entities.iter().any(|entity| &*entity.name == builtin::USER) {

@@ -20,7 +20,7 @@ pub fn describe(schema: &Schema, generation: Generation) -> Json {
 }
 
 /// One text for all schemas that mean the same: equal exactly when entities, fields (and their order, which is the
-/// order of a record's JSON), constraints, indexes, labels and access rules are. The order of files does not count.
+/// order of a record's JSON), constraints, indexes, labels, access rules and rules of fields are. The order of files does not count.
 pub fn canonical(schema: &Schema) -> String {
     let mut entities: Vec<&Entity> = schema.entities().map(|entity| &**entity).collect();
     entities.sort_by(|left, right| left.name.cmp(&right.name));
@@ -29,6 +29,7 @@ pub fn canonical(schema: &Schema) -> String {
         .map(|entity| {
             let mut json = entity_json(schema, entity);
             json["access"] = access_json(&entity.access);
+            rules_of_fields(entity, &mut json["fields"]);
             json
         })
         .collect();
@@ -129,6 +130,20 @@ pub(super) fn value_json(value: &Value) -> Json {
         Value::Float(number) => json!(number),
         Value::Text(text) => json!(text),
         Value::Json(raw) => serde_json::from_str(raw).unwrap_or(Json::Null),
+    }
+}
+
+/// Who may see a field, and which says whose a record is, where they say something: the text of a schema without them stays
+/// what it was.
+fn rules_of_fields(entity: &Entity, fields: &mut Json) {
+    let rule = |field: &Field| field.read.as_ref().map(|rule| rule.source.clone());
+    for (at, field) in entity.fields.iter().enumerate() {
+        if let Some(source) = rule(field) {
+            fields[at]["read"] = json!(source);
+        }
+    }
+    if let Some(identity) = entity.marked_identity() {
+        fields[identity.0]["identity"] = json!(true);
     }
 }
 

@@ -74,7 +74,16 @@ codes! {
     Label "E0163" "a bad label"
     History "E0164" "a bad `history`"
     AccessRule "E0170" "an access rule that is empty or too long"
+    RuleSyntax "E0171" "a rule that is no expression"
+    RuleName "E0172" "a rule that names what there is not"
+    RuleType "E0173" "a rule that compares what does not fit"
+    RuleUnsupported "E0174" "a part of CEL that rules do not have"
+    RuleRelation "E0175" "`identity`, or records of a person, without the one ref to `User`"
+    RuleChange "E0176" "`change` where nothing is changed"
+    RuleBudget "E0177" "a rule nested too deep, or of too many parts"
+    FieldRule "E0178" "a field's `read` or `hidden` where it cannot be"
     EmptyFolder "W0101" "the folder holds no schema file"
+    Unsaid "W0102" "an entity without access rules"
 }
 
 /// One thing that is wrong in one file, as the checker finds it.
@@ -169,6 +178,10 @@ impl Report {
         } else {
             self.omitted += 1;
         }
+    }
+
+    pub(super) fn text(&self, file: usize) -> &str {
+        &self.files[file].text
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -101,9 +101,13 @@ fn user() -> Json {
             "plural": false,
             "label": false,
             "was": false,
+            "access": {"propertyNames": {"const": "read"}},
             "fields": {
                 "propertyNames": {"not": {"enum": built_in}},
-                "additionalProperties": when("required", true, json!({"required": ["default"]})),
+                "additionalProperties": {
+                    "allOf": [when("required", true, json!({"required": ["default"]}))],
+                    "properties": {"identity": {"const": false}},
+                },
             },
         },
     })
@@ -119,18 +123,23 @@ fn access() -> Json {
     let rules: Map<String, Json> = words::OPERATIONS
         .iter()
         .map(|operation| {
-            let mut rule = text(&format!("Who may {operation}: an expression such as user != null."));
-            rule["pattern"] = json!("\\S");
-            rule["maxLength"] = json!(words::LONGEST_RULE);
-            ((*operation).to_owned(), rule)
+            let description = format!("Who may {operation}: an expression such as user != null.");
+            ((*operation).to_owned(), rule(&description))
         })
         .collect();
     json!({
-        "description": "Rules by operation. Accepted as text and not interpreted yet.",
+        "description": "Who may do what, by operation; without a rule nobody (docs/schema.md).",
         "type": "object",
         "additionalProperties": false,
         "properties": rules,
     })
+}
+
+fn rule(description: &str) -> Json {
+    let mut rule = text(description);
+    rule["pattern"] = json!("\\S");
+    rule["maxLength"] = json!(words::LONGEST_RULE);
+    rule
 }
 
 /// One entry of `[fields]`: every key with its words, then what goes with which type.
@@ -148,6 +157,9 @@ fn field() -> Json {
     let not_for_lookups: Map<String, Json> =
         words::NOT_FOR_LOOKUPS.iter().map(|key| ((*key).to_owned(), json!(false))).collect();
     rules.push(json!({"if": {"required": ["from"]}, "then": {"properties": not_for_lookups}}));
+    rules.push(when("hidden", true, json!({"properties": {"search": {"const": false}, "read": false}})));
+    rules.push(json!({"if": {"required": ["read"]}, "then": {"properties": {"search": {"const": false}}}}));
+    rules.push(when("identity", true, json!({"properties": {"entity": {"const": builtin::USER}}})));
     // Ids are UUIDs, but for those of users.
     rules.push(json!({
         "if": {
@@ -196,6 +208,9 @@ fn field_keys() -> Json {
         },
         "was": {"description": "The name that the field had before it was renamed.", "allOf": [field_name()]},
         "search": flag("?search= looks into it."),
+        "read": rule("Who may see this field, of those who may see the record: an expression such as owner == user.id."),
+        "hidden": flag("Nobody sees this field."),
+        "identity": flag("Of several refs to `User` the one that says whose a record is."),
         "entity": text("The entity referred to, its own among them."),
         "on_delete": {
             "description": "What a delete of the record referred to does to this one.",

@@ -3,6 +3,7 @@
 //! Knows no database and no wire; `store` compares a `Schema` with what it holds.
 
 mod builtin;
+mod cel;
 mod check;
 pub mod convert;
 mod describe;
@@ -45,6 +46,31 @@ pub struct Loaded {
     /// The files that were read, in the order of their names.
     pub files: Vec<SourceFile>,
     pub warnings: Diagnostics,
+}
+
+impl Loaded {
+    /// A warning for each file without a rule: what `Schema::opened` opens to everybody.
+    pub fn unsaid(&self) -> Diagnostics {
+        let mut warnings = Report::default();
+        // Each file describes one entity, and the schema has them in the order of the files.
+        for (source, entity) in self.files.iter().zip(self.schema.entities()) {
+            if !entity.access.is_unsaid() {
+                continue;
+            }
+            let file = warnings.add_source(source);
+            let root = tree::parse(source).root;
+            let name = root.as_ref().and_then(|root| root.get("entity"));
+            let message = format!("everybody may do everything with {}", message::quoted(&entity.name));
+            let problem =
+                Problem::new(Code::Unsaid, name.map_or(0..0, |name| name.value.span.clone()), message);
+            let problem = problem.label("no [access] in this file");
+            warnings.add(
+                file,
+                problem.help("outside of `tidewire dev` nobody may: add a table [access] with rules like: read = \"user != null\""),
+            );
+        }
+        warnings.finish()
+    }
 }
 
 /// Reads and checks every schema file of a folder: `*.toml` and `*.json` directly in it, at most `MOST_FILES` files of

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::builtin::USER;
 use super::rule::{Expr, Rule};
 use super::value::Value;
 
@@ -112,6 +113,19 @@ impl Entity {
     pub fn field(&self, name: &str) -> Option<(FieldIndex, &Field)> {
         let at = self.fields.iter().position(|field| &*field.name == name)?;
         Some((FieldIndex(at), &self.fields[at]))
+    }
+
+    /// The refs to `User`.
+    pub fn refs_to_user(&self) -> impl Iterator<Item = FieldIndex> {
+        let is_ref =
+            |field: &Field| matches!(&field.kind, FieldKind::Ref { entity, .. } if &**entity == USER);
+        let fields = self.fields.iter().enumerate().filter(move |(_, field)| is_ref(field));
+        fields.map(|(at, _)| FieldIndex(at))
+    }
+
+    /// The identity, where it has to be said which of several refs it is.
+    pub fn marked_identity(&self) -> Option<FieldIndex> {
+        self.identity.filter(|_| self.refs_to_user().nth(1).is_some())
     }
 
     pub fn at(&self, index: FieldIndex) -> &Field {

@@ -50,7 +50,7 @@ impl ObjectSchema {
     }
 }
 
-/// A record as the server answers it: every member is always there.
+/// A record as the server answers it: every member is always there, but for fields that not everybody may see.
 pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
     let read_only = |mut json: Json| {
         json["readOnly"] = json!(true);
@@ -64,7 +64,11 @@ pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
         if let Some(path) = schema.lookup_path(entity, field) {
             say(&mut stored, &format!("Copied from {path}."));
         }
-        object = object.with(&field.name, if field.readonly { read_only(stored) } else { stored });
+        let stored = if field.readonly { read_only(stored) } else { stored };
+        object = match field.read {
+            Some(_) => object.with_optional(&field.name, stored),
+            None => object.with(&field.name, stored),
+        };
     }
     let time = || read_only(json!({"type": "string", "format": "date-time"}));
     object.with("created_at", time()).with("updated_at", time())

@@ -24,12 +24,17 @@ pub fn date(text: &str) -> Option<String> {
 /// RFC 3339 with an offset, to UTC with milliseconds (finer parts are cut off): `2026-11-21T08:00:00.000Z`. `None` if
 /// it is not, or lies outside the years 0000 to 9999 in UTC.
 pub fn datetime(text: &str) -> Option<String> {
+    Some(Timestamp(millis(text)?).rfc3339())
+}
+
+/// The same moment in milliseconds since 1970.
+pub fn millis(text: &str) -> Option<i64> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
     if !(0..=9999).contains(&moment.year()) {
         return None;
     }
     let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
-    Some(Timestamp(i64::try_from(millis).ok()?).rfc3339())
+    i64::try_from(millis).ok()
 }
 
 #[cfg(test)]

@@ -38,7 +38,11 @@ fn interface(text: &mut String, description: &str, name: &str, members: String) 
 fn record(entity: &Entity) -> String {
     let fields = entity.fields.iter().map(|field| {
         let readonly = if field.readonly { "readonly " } else { "" };
-        format!("{}  {readonly}{}: {};\n", comment(field, None), field.name, stored(field))
+        let (optional, kept) = match field.read {
+            Some(_) => ("?", Some("Left out for whoever may not see it.")),
+            None => ("", None),
+        };
+        format!("{}  {readonly}{}{optional}: {};\n", comment(field, kept), field.name, stored(field))
     });
     let fields: String = fields.collect();
     format!(

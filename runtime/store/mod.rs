@@ -206,6 +206,9 @@ pub struct Stored {
     pub json: Bytes,
 }
 
+/// Stands for the name of an entity that is closed to whoever asks.
+pub const OTHER_ENTITIES: &str = "other entities";
+
 /// Why a unit was not committed. `op` is the index of the operation at fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CommitError {
@@ -226,6 +229,7 @@ pub enum CommitError {
     NotUnique { op: usize, field: Arc<str> },
     #[error("operation {op}: `{field}` refers to a record that does not exist")]
     UnknownReference { op: usize, field: Arc<str> },
+    /// `entity` is `OTHER_ENTITIES` where its name would tell the writer of records that are as if absent.
     #[error("operation {op}: records of {entity} still refer to it")]
     Restricted { op: usize, entity: EntityName },
     #[error("operation {op}: more than {limit} other records would change or go with it")]
@@ -354,7 +358,7 @@ pub enum Steps {
     Few(Vec<Step>),
     /// More than the limit, or `since` is below the floor: a snapshot says it shorter.
     Many,
-    /// The entity is as if absent now, or a rule fails: nothing of it may be shown.
+    /// A rule fails: nothing of the entity may be shown. (One that is closed now has no failing rule: everything is lost.)
     Failed(BindError),
 }
 
@@ -425,7 +429,9 @@ impl Change {
         }
         let image = self.after.as_ref().or(self.before.as_ref());
         let image = image.and_then(|json| serde_json::from_slice::<Image>(json).ok());
-        image.map_or(0, |image| image.version)
+        // Of an update whose outcome is not shown, the record before it tells.
+        let before = || self.decoded.rows().and_then(|rows| rows.old.as_ref()).map(|old| old.version + 1);
+        image.map(|image| image.version).or_else(before).unwrap_or(0)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Stored, Who};
 use crate::ids::RecordId;
-use crate::rules::Condition;
+use crate::rules::{Condition, Sight};
 use crate::schema::{Column, EntityName, FieldIndex, Generation, Value};
 
 /// `Store::count` answers with no more groups than this.
@@ -72,6 +72,8 @@ pub struct ListPage {
     pub rows: Vec<Listed>,
     /// Further records follow.
     pub more: bool,
+    /// That by which the rows were read: who subscribes with the same sees the same. The words of a search are no part of it.
+    pub sight: Option<Arc<Sight>>,
 }
 
 /// One row of a list, with the values of the sort columns, from which the caller makes a cursor.

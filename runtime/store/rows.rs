@@ -36,6 +36,13 @@ impl Decoded {
     }
 }
 
+impl Decoded {
+    /// What is known already.
+    pub(super) fn rows(&self) -> Option<&Rows> {
+        self.0.get().map(|rows| &**rows)
+    }
+}
+
 impl Change {
     /// The records, as `entity` of the change's own generation has them.
     pub fn rows(&self, entity: &Entity) -> &Rows {

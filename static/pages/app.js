@@ -1,10 +1,10 @@
 /**
- * What both pages have: the client under the name in the address, and the bar with the status badge.
+ * What both pages have: the client under the name in the address, and the bar with the status badge and who one is.
  */
 import { Api } from '/static/api.js';
 import { ChannelSubscriber } from '/static/channels.js';
 import { RealtimeClient } from '/static/realtime.js';
-import { element, find } from './dom.js';
+import { element, find, say } from './dom.js';
 
 /** Never by colour alone: a shape and a word. */
 const BADGES = {
@@ -27,8 +27,9 @@ export function start(...crumbs) {
   const brand = element('a', { class: 'brand', href: link('/_/') }, 'Tidewire');
   const trail = crumbs.map((crumb) => element('span', { 'aria-current': 'page' }, crumb));
   const nav = element('nav', { 'aria-label': 'Where you are' }, brand, ...trail);
-  find('.bar').append(nav, badge(rt), nameForm(as));
+  find('.bar').append(nav, badge(rt), nameForm(as, whoAmI(rt, channels, as)));
   followSchema(rt);
+  followRefusal(rt);
   return { api, rt, channels, link };
 }
 
@@ -52,6 +53,51 @@ function followSchema(rt) {
   });
 }
 
+/**
+ * The server wants nothing to do with this user any more: a sentence, for the badge alone says too little.
+ *
+ * @param {RealtimeClient} rt
+ */
+function followRefusal(rt) {
+  let told = false;
+  rt.detail.listen(({ refusal, reason }) => {
+    if (refusal !== null || told) say(find('#problem'), refusal && reason);
+    told = refusal !== null;
+  });
+}
+
+/**
+ * Name and role as the server takes them; a role in the address wins over that of the record.
+ *
+ * @param {RealtimeClient} rt
+ * @param {ChannelSubscriber} channels
+ * @param {string | null} as
+ */
+function whoAmI(rt, channels, as) {
+  const text = element('span', { class: 'me' }, '…');
+  /** @type {string | null | undefined} */
+  let shown;
+  /** @type {import('../channels.js').LiveRecord | null} */
+  let record = null;
+  const draw = () => {
+    const { userId, everConnected } = rt.detail.value;
+    if (!everConnected) return;
+    if (userId === null) return void text.replaceChildren('You are nobody');
+    const given = as?.startsWith(`${userId}:`) ? as.slice(userId.length + 1) : null;
+    const role = given ?? record?.value?.role;
+    text.replaceChildren('You are ', element('strong', {}, userId), role ? `, ${role}` : '');
+  };
+  rt.detail.subscribe(({ userId, everConnected }) => {
+    if (!everConnected || userId === shown) return;
+    shown = userId;
+    record?.close();
+    record = userId === null ? null : channels.record('User', userId);
+    record?.listen(draw);
+    draw();
+  });
+  return text;
+}
+
 /** Whether somebody would lose what they typed. */
 function isBusy() {
   /** @type {NodeListOf<HTMLInputElement | HTMLTextAreaElement>} */
@@ -73,7 +119,8 @@ function badge(rt) {
     if (word.textContent !== text) word.textContent = text;
     status.dataset.status = rt.status.value;
     status.title = explain(rt);
-    again.hidden = rt.status.value === 'connected' || rt.detail.value.attempt < 2;
+    const { attempt, refusal } = rt.detail.value;
+    again.hidden = rt.status.value === 'connected' || (attempt < 2 && refusal === null);
   };
   rt.status.listen(draw);
   rt.detail.subscribe(draw);
@@ -82,20 +129,24 @@ function badge(rt) {
 
 /** @param {RealtimeClient} rt */
 function explain({ status, detail }) {
-  const { userId, attempt, reason, nextRetryAt } = detail.value;
-  if (status.value === 'connected') return `Changes arrive at once.${userId ? ` You are ${userId}.` : ''}`;
+  const { attempt, reason, nextRetryAt } = detail.value;
+  if (status.value === 'connected') return 'Changes arrive at once.';
   const why = reason && `Why: ${reason}. `;
   const when = nextRetryAt ? `Attempt ${attempt + 1} at ${new Date(nextRetryAt).toLocaleTimeString()}.` : '';
   if (status.value === 'polling') return `No socket: changes are fetched every few seconds. ${why}${when}`;
   return `What you see may be old. ${why}${when}`;
 }
 
-/** @param {string | null} as */
-function nameForm(as) {
+/**
+ * @param {string | null} as
+ * @param {HTMLElement} me
+ */
+function nameForm(as, me) {
   const input = element('input', {
     name: 'as',
     value: as ?? '',
-    maxlength: 128,
+    maxlength: 200,
+    title: 'A name, or name:role',
     autocomplete: 'off',
     size: 10,
     placeholder: 'nobody',
@@ -109,6 +160,7 @@ function nameForm(as) {
       action: location.pathname,
       submit: () => void (input.disabled = input.value === ''),
     },
+    me,
     element('label', {}, 'Go on as ', input),
     element('button', {}, 'Go'),
   );

@@ -59,10 +59,10 @@ export class CellEditor {
     if (this.#editor.input instanceof HTMLInputElement) this.#editor.input.select();
   }
 
-  /** The record changed elsewhere, or (null) was deleted. @param {import('./fields.js').Row | null} row */
+  /** The record changed elsewhere, or (null) is gone. @param {import('./fields.js').Row | null} row */
   update(row) {
     if (!row) {
-      this.#tell('This record was deleted. Copy what you need; it cannot be saved.');
+      this.#tell('This record was deleted, or you may no longer see it. Copy what you need; it cannot be saved.');
       return;
     }
     const { name } = this.#field;

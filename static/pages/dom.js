@@ -49,5 +49,5 @@ export function say(where, text) {
 
 /** What to tell about a failed request, in the server's words. @param {any} error */
 export function words(error) {
-  return [error.message, error.hint].filter(Boolean).join(' ');
+  return [error.message ?? error.code, error.hint].filter(Boolean).join(' ');
 }

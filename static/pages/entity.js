@@ -21,7 +21,7 @@ try {
   const schema = await api.schema();
   const entity = schema.entities.find((each) => each.plural === plural);
   if (entity) show(entity, schema.entities);
-  else say(find('#problem'), `There is no entity with the address ${plural}.`);
+  else say(find('#problem'), `There is no entity with the address ${plural}, or you may not see it.`);
 } catch (error) {
   say(find('#problem'), words(error));
 }
@@ -61,18 +61,21 @@ function show(entity, entities) {
     const state = list.state.value;
     const { length } = list.value;
     const loading = state === 'loading';
+    const denied = state === 'denied';
     grid.setAttribute('aria-busy', String(state !== 'live'));
     grid.hidden = find('#keys').hidden = table.isEmpty;
     say(
       find('#empty'),
-      !table.isEmpty || state === 'denied' ? null : loading ? 'Loading…' : `No ${plural} yet. Add the first one above.`,
+      !table.isEmpty || denied ? null : loading ? 'Loading…' : `No ${plural} yet, or none that you may see.`,
     );
     const shown = length > SHOWN ? `, the newest ${SHOWN.toLocaleString()} shown` : '';
     const old = state === 'stale' ? ' · catching up…' : '';
-    find('#count').textContent = loading
-      ? ''
-      : `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;
-    say(find('#problem'), list.error.value && words(list.error.value));
+    find('#add').hidden = denied;
+    const rows = `${length.toLocaleString()} ${length === 1 ? 'row' : 'rows'}${shown}${old}`;
+    find('#count').textContent = loading || denied ? '' : rows;
+    const { value: error } = list.error;
+    const closed = error?.code === 'UNKNOWN_ENTITY';
+    say(find('#problem'), closed ? `Nothing of ${plural} is open to you.` : error && words(error));
   };
   for (const source of [list, list.state, list.error]) source.listen(describe);
   describe();

@@ -41,7 +41,9 @@ const short = (id) => (id.length > 12 ? `…${id.slice(-8)}` : id);
  * @returns {Node}
  */
 export function view(field, value, refs) {
-  if (value === null || value === undefined) return element('span', { class: 'muted', title: 'empty' }, '–');
+  // Not in the record at all: this user may not see it, and it looks like no value.
+  if (value === undefined) return new Text('');
+  if (value === null) return element('span', { class: 'muted', title: 'empty' }, '–');
   switch (field.type) {
     case 'enum':
       return element('span', { class: 'pill' }, String(value));

@@ -13,7 +13,7 @@ import { editor } from './fields.js';
  * @param {object} context
  * @param {import('./fields.js').Entity} context.entity
  * @param {import('./fields.js').Refs} context.refs
- * @param {(data: object) => Promise<unknown>} context.add
+ * @param {(data: object) => Promise<import('./fields.js').Row>} context.add
  * @returns {{drawRefs: () => void}}
  */
 export function addForm(form, { entity, refs, add }) {
@@ -44,7 +44,8 @@ export function addForm(form, { entity, refs, add }) {
     if (wrong) return;
     button.disabled = true;
     try {
-      await add(Object.fromEntries(data));
+      const { version } = await add(Object.fromEntries(data));
+      if (version === undefined) say(problem, 'It was added, but you may not see it.');
       for (const { reset } of inputs) reset();
       inputs[0]?.focus();
     } catch (error) {

@@ -69,7 +69,10 @@ function follow(entity, rows, note, href) {
         );
         say(note, items.length === 0 ? 'None yet.' : null);
       } catch (error) {
-        say(note, words(error));
+        // Rows that one may no longer see must go; what could not be read just now may stay.
+        const { status, code } = /** @type {import('../api.js').ApiError} */ (error);
+        if (status === 403 || status === 404) rows.replaceChildren();
+        say(note, code === 'UNKNOWN_ENTITY' ? 'Closed to you.' : words(error));
       }
     }
     reading = false;

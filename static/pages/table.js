@@ -210,8 +210,9 @@ class RowView {
     this.#latest = row;
     if (row === this.#row) return false;
     const own = row.version <= this.#ahead;
-    if (row.version < this.#ahead) return false;
     const before = this.#row;
+    // The same version with other fields is no older word: a field may have become hidden.
+    if (row.version < this.#ahead && row.version !== before.version) return false;
     this.#row = row;
     this.#columns.forEach((field, at) => {
       if (same(before[field.name], row[field.name])) return;

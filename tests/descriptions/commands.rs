@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use crate::support::app::TestApp;
-use crate::support::process::shipped_schemas;
+use crate::support::process::plain_schemas;
 
 fn tidewire(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> &str {
 #[tokio::test]
 async fn a_command_prints_what_the_route_answers() {
     let app = TestApp::start().await;
-    let schemas = shipped_schemas();
+    let schemas = plain_schemas();
     let schemas = schemas.to_str().unwrap();
     let types = tidewire(&["schema", "types", "--schemas", schemas]);
     assert_eq!(types.status.code(), Some(0));

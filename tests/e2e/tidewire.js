@@ -18,13 +18,19 @@ export class Tidewire {
   #folder = mkdtempSync(join(tmpdir(), 'tidewire-e2e-'));
   #schemas = join(this.#folder, 'schemas');
   #child = null;
+  #source;
   /** `http://127.0.0.1:port` */
   address = '';
+
+  /** @param {string} schemas Folder of the repository whose files are copied. */
+  constructor(schemas) {
+    this.#source = join(ROOT, schemas);
+  }
 
   async start() {
     // The first start takes any port, the later ones that same one.
     const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
-    cpSync(join(ROOT, 'schemas'), this.#schemas, { recursive: true, force: false });
+    cpSync(this.#source, this.#schemas, { recursive: true, force: false });
     const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
     const child = spawn(BINARY, ['dev', '--listen', listen, ...folders], { cwd: this.#folder });
     this.#child = child;
@@ -68,14 +74,19 @@ export class Tidewire {
   }
 
   /** Writes without a page. */
-  async post(plural, data) {
-    const response = await fetch(`${this.address}/api/${plural}`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify(data),
+  post(plural, data, as) {
+    return this.request('POST', plural, data, as);
+  }
+
+  /** @param {string} [as] A name, or `name:role`. */
+  async request(method, path, data, as) {
+    const response = await fetch(`${this.address}/api/${path}${as ? `?as=${as}` : ''}`, {
+      method,
+      headers: data ? { 'Content-Type': 'application/json' } : {},
+      body: data && JSON.stringify(data),
     });
-    if (!response.ok) throw new Error(`POST ${plural} was answered with ${response.status}: ${await response.text()}`);
-    return response.json();
+    if (!response.ok) throw new Error(`${method} ${path} was answered with ${response.status}: ${await response.text()}`);
+    return response.status === 204 ? undefined : response.json();
   }
 
   async list(plural) {

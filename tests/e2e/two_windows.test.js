@@ -2,81 +2,12 @@
  * Two windows on one table: what a person does in one is seen in the other, whatever happens to the server.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { browser, openWindow, SCREENSHOTS, Tidewire } from './tidewire.js';
+import { test } from 'node:test';
+import { add, cell, measured, noComplaints, row, sees, stage } from './stage.js';
+import { openWindow, SCREENSHOTS } from './tidewire.js';
 
-/** The promise: this long from the click in one window to the change in the other. */
-const SEEN_WITHIN = 500;
-
-let chrome;
-let server;
-let windows = [];
-
-before(async () => {
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  chrome = await browser();
-});
-after(() => chrome?.close());
-beforeEach(async () => {
-  server = await new Tidewire().start();
-});
-afterEach(async () => {
-  for (const page of windows) await page.context().close();
-  windows = [];
-  await server?.remove();
-});
-
-async function open(path, options) {
-  const page = await openWindow(chrome, server.address + path, options);
-  windows.push(page);
-  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
-  return page;
-}
-
-const row = (page, text) => page.getByRole('row').filter({ hasText: text });
-const cell = (page, text, column) => row(page, text).getByRole('gridcell').nth(column);
-const noComplaints = (page, ...expected) => {
-  const unexpected = page.complaints.filter((text) => !expected.some((pattern) => pattern.test(text)));
-  assert.deepEqual(unexpected, []);
-};
-
-/**
- * When a text appears in, or (`gone`) leaves, a page: noticed inside the page, on the clock that both windows and this
- * test share. The result is an object, so that the wait is running before the click.
- */
-async function sees(page, text, { gone = false } = {}) {
-  const handle = await page.evaluateHandle(
-    ({ text, gone }) => {
-      const done = () => document.querySelector('main').innerText.includes(text) !== gone;
-      const moment = new Promise((resolve) => {
-        const look = () => done() && (resolve(performance.timeOrigin + performance.now()), true);
-        if (look()) return;
-        const observer = new MutationObserver(() => look() && observer.disconnect());
-        observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
-      });
-      return { moment };
-    },
-    { text, gone },
-  );
-  return { at: () => handle.evaluate(({ moment }) => moment) };
-}
-
-/** Acts in one window and measures until the other one shows it. */
-async function measured(page, text, act, options) {
-  const sight = await sees(page, text, options);
-  const start = Date.now();
-  await act();
-  const took = (await sight.at()) - start;
-  assert.ok(took <= SEEN_WITHIN, `“${text}” took ${Math.round(took)} ms`);
-  return took;
-}
-
-async function add(page, fields) {
-  for (const [name, value] of Object.entries(fields)) await page.getByLabel(name).fill(value);
-  await page.getByRole('button', { name: /^Add / }).click();
-}
+const { open, chrome, windows, server } = stage('tests/fixtures/plain');
 
 test('create, edit and delete in one window are seen in the other', async () => {
   const [one, two] = [await open('/_/e/tasks'), await open('/_/e/tasks?as=ada')];
@@ -135,7 +66,7 @@ test('errors stand under their fields, in the words of the server', async () => 
 });
 
 test('what is being typed is never overwritten; the other value stands beside it', async () => {
-  const { id, version } = await server.post('tasks', { title: 'Paint the shed' });
+  const { id, version } = await server().post('tasks', { title: 'Paint the shed' });
   const [one, two] = [await open('/_/e/tasks'), await open('/_/e/tasks')];
   await cell(one, 'Paint the shed', 0).dblclick();
   const input = one.getByRole('gridcell').getByRole('textbox', { name: 'title' });
@@ -151,16 +82,16 @@ test('what is being typed is never overwritten; the other value stands beside it
   // A change of another field is no conflict, and a delete leaves the text where it is.
   await cell(one, 'Paint the shed blue', 0).dblclick();
   await input.fill('Paint it all');
-  await fetch(`${server.address}/api/tasks/${id}`, {
+  await fetch(`${server().address}/api/tasks/${id}`, {
     method: 'PATCH',
     headers: { 'Content-Type': 'application/json' },
     body: '{"priority":1}',
   });
   await measured(two, 'Paint it all', () => input.press('Enter'));
-  assert.ok(version < (await server.list('tasks')).find((task) => task.id === id).version);
+  assert.ok(version < (await server().list('tasks')).find((task) => task.id === id).version);
   await cell(one, 'Paint it all', 0).dblclick();
   await input.fill('Too late');
-  await fetch(`${server.address}/api/tasks/${id}`, { method: 'DELETE' });
+  await fetch(`${server().address}/api/tasks/${id}`, { method: 'DELETE' });
   await one.getByText('This record was deleted').waitFor();
   assert.equal(await input.inputValue(), 'Too late');
   await input.press('Escape');
@@ -174,7 +105,7 @@ test('the server is killed and comes back: both windows go on without a reload',
   await add(one, { 'title *': 'Before the cut' });
   await row(two, 'Before the cut').waitFor();
 
-  await server.kill();
+  await server().kill();
   for (const page of [one, two])
     await page
       .getByRole('status')
@@ -184,14 +115,14 @@ test('the server is killed and comes back: both windows go on without a reload',
   await one.screenshot({ path: join(SCREENSHOTS, 'server-gone.png') });
   // A write into the void is repeated until the server is there, and happens once.
   await add(one, { 'title *': 'During the cut' });
-  await server.start();
+  await server().start();
   for (const page of [one, two]) {
     await page.getByRole('status').filter({ hasText: 'Live' }).waitFor({ timeout: 60_000 });
     await row(page, 'During the cut').waitFor();
   }
   await measured(one, 'After the cut', () => add(two, { 'title *': 'After the cut' }));
 
-  const titles = (await server.list('tasks')).map(({ title }) => title);
+  const titles = (await server().list('tasks')).map(({ title }) => title);
   assert.deepEqual(
     titles.filter((title) => title.endsWith('the cut')),
     ['After the cut', 'During the cut', 'Before the cut'],
@@ -205,22 +136,22 @@ test('the server is killed and comes back: both windows go on without a reload',
 });
 
 test('where no socket gets through, changes are fetched; when one does, it takes over', async () => {
-  await server.post('tasks', { title: 'There before' });
-  const page = await openWindow(chrome, 'about:blank');
-  windows.push(page);
+  await server().post('tasks', { title: 'There before' });
+  const page = await openWindow(chrome(), 'about:blank');
+  windows().push(page);
   let blocked = true;
   await page.routeWebSocket(/\/ws$/, (socket) =>
     blocked ? socket.close({ code: 1006 }) : void socket.connectToServer(),
   );
-  await page.goto(`${server.address}/_/e/tasks`);
+  await page.goto(`${server().address}/_/e/tasks`);
   const status = (word) => page.getByRole('status').filter({ hasText: word }).waitFor({ timeout: 60_000 });
   await status('Syncing');
   await row(page, 'There before').waitFor();
-  await server.post('tasks', { title: 'Fetched' });
+  await server().post('tasks', { title: 'Fetched' });
   await row(page, 'Fetched').waitFor();
   blocked = false;
   await status('Live');
-  await measured(page, 'Pushed', () => server.post('tasks', { title: 'Pushed' }));
+  await measured(page, 'Pushed', () => server().post('tasks', { title: 'Pushed' }));
   assert.deepEqual(await page.locator('tbody tr td:first-child').allInnerTexts(), [
     'Pushed',
     'Fetched',
@@ -265,7 +196,7 @@ const PAYLOADS = [
 test('thirty hostile titles are text, in the table, the dialog and the list of entities', async () => {
   assert.equal(PAYLOADS.length, 30);
   const page = await open('/_/e/tasks');
-  await Promise.all(PAYLOADS.map((title) => server.post('tasks', { title, tags: { '<b>': title } })));
+  await Promise.all(PAYLOADS.map((title) => server().post('tasks', { title, tags: { '<b>': title } })));
   const ours = () =>
     page.locator('tbody tr td:first-child').evaluateAll((cells) => cells.map((cell) => cell.textContent));
   await page.waitForFunction((last) => document.querySelector('tbody').textContent.includes(last), PAYLOADS[29]);
@@ -292,17 +223,17 @@ test('thirty hostile titles are text, in the table, the dialog and the list of e
 });
 
 test('a thousand rows: still live within the limit', async () => {
-  const task = (await server.post('tasks', { title: 'Talk' })).id;
+  const task = (await server().post('tasks', { title: 'Talk' })).id;
   for (let made = 0; made < 1000; made += 50) {
     await Promise.all(
-      Array.from({ length: 50 }, (_, i) => server.post('comments', { body: `remark ${made + i}`, task })),
+      Array.from({ length: 50 }, (_, i) => server().post('comments', { body: `remark ${made + i}`, task })),
     );
   }
   const [one, two] = [await open('/_/e/comments'), await open('/_/e/comments')];
   for (const page of [one, two])
     await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1000);
   await measured(two, 'one more remark', async () => {
-    await server.post('comments', { body: 'one more remark', task });
+    await server().post('comments', { body: 'one more remark', task });
   });
   assert.equal(await two.locator('tbody tr').count(), 1000);
   await two.getByText('1,001 rows, the newest 1,000 shown').waitFor();
@@ -312,12 +243,12 @@ test('a thousand rows: still live within the limit', async () => {
 });
 
 test('the pages, light and dark', async () => {
-  const garden = await server.post('projects', {
+  const garden = await server().post('projects', {
     name: 'Garden',
     color: 'green',
     description: 'Everything behind the house.',
   });
-  const house = await server.post('projects', { name: 'House', color: 'orange' });
+  const house = await server().post('projects', { name: 'House', color: 'orange' });
   const some = [
     ['Plant the apple tree', 'done', 2, '2026-10-01', garden.id, ['spring']],
     ['Mend the fence', 'doing', 4, '2026-11-30', garden.id, ['wood', 'tools']],
@@ -332,7 +263,7 @@ test('the pages, light and dark', async () => {
     ['Clean the gutters', 'open', 3, '2026-12-05', house.id, { season: 'autumn' }],
   ];
   for (const [title, status, priority, due, project, tags] of some)
-    await server.post('tasks', { title, status, priority, due, project, tags });
+    await server().post('tasks', { title, status, priority, due, project, tags });
   for (const colorScheme of ['light', 'dark']) {
     for (const [name, path] of [
       ['home', '/_/?as=ada'],
@@ -349,9 +280,9 @@ test('the pages, light and dark', async () => {
 
 test('a field that is added to the schema file appears in the open window, and nobody loses what they type', async () => {
   const page = await open('/_/e/projects');
-  await server.post('projects', { name: 'Harbour' });
+  await server().post('projects', { name: 'Harbour' });
   await row(page, 'Harbour').waitFor();
-  const addField = (line) => server.edit('project.toml', (text) => text.replace('[fields]', `[fields]\n${line}`));
+  const addField = (line) => server().edit('project.toml', (text) => text.replace('[fields]', `[fields]\n${line}`));
 
   addField('budget = { type = "int" }');
   await page.getByRole('columnheader', { name: 'budget' }).waitFor();

@@ -59,7 +59,7 @@ async fn everybody_ends_with_a_fresh_read_however_often_the_schema_changes() {
         while world.writes.load(Ordering::SeqCst) < enough {
             world.written.notified().await;
         }
-        let evolved = world.app.reshaper.reshape(of_generation(generation)).await.unwrap();
+        let evolved = world.app.reshape(of_generation(generation)).await.unwrap();
         assert_eq!(evolved.generation.0, generation);
     }
     world.done.cancel();

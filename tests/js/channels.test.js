@@ -202,30 +202,113 @@ test('an older word about a row is ignored, whatever its version says', async ()
   assert.deepEqual(list.value, [row('a', { version: 1 })]);
 });
 
-test('a change of rights: rows guarded by `at`, shown at the closing pong', async () => {
-  const { channels, say, fill } = open();
+// Rights.
+
+test('a change of rights: rows guarded by `at`, shown at the closing pong, whose view goes into the next resume', async () => {
+  const { w, channels, say, fill, back } = open();
   const list = channels.list('Task');
   await fill([row('a'), row('b')]);
   const shown = history(list);
   await say('entity:deleted', { id: 'a' }, { at: 15, more: true });
   await say('entity:created', row('c'), { at: 15, more: true, cause: 'entered' });
+  assert.deepEqual([shown, list.state.value], [[], 'stale'], 'half a difference is no state');
   await say('pong', { epoch: 'e1', seq: 15, view: 'v2' });
-  assert.deepEqual(shown, ['bc']);
+  assert.deepEqual([shown, list.state.value], [['bc'], 'live']);
+  await say('entity:updated', row('b', { title: 'x' }), { seq: 16, prev: 15 });
+  assert.deepEqual(list.value, [row('b', { title: 'x' }), row('c')]);
+  assert.deepEqual(w.socket.take('subscribe'), [], 'no gap');
+  await back();
+  assert.deepEqual(w.socket.take('subscribe')[0].payload.since, { epoch: 'e1', seq: 16, view: 'v2' });
 });
 
-test('a denied channel empties its list and says why; it comes back with the rights', async () => {
-  const { w, channels, fill, back } = open();
+test('a difference never goes back behind a newer row, nor a row behind the difference', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  await say('entity:updated', row('a', { title: 'at 14' }), { seq: 14, prev: 10 });
+  await say('entity:updated', row('a', { title: 'at 13' }), { at: 13, more: true });
+  await say('entity:deleted', { id: 'a' }, { at: 14, more: true });
+  await say('entity:updated', row('b', { title: 'at 20' }), { at: 20, more: true });
+  await say('pong', { epoch: 'e1', seq: 20, view: 'v2' });
+  await say('entity:updated', row('b', { title: 'at 19' }), { seq: 19, prev: 14 });
+  assert.deepEqual(list.value, [row('a', { title: 'at 14' }), row('b', { title: 'at 20' })]);
+});
+
+test('a socket lost in the middle of a difference: back to the old position and view, and the snapshot sets it right', async () => {
+  const { w, channels, say, fill, back } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b'), row('c')]);
+  const shown = history(list);
+  await say('entity:deleted', { id: 'a' }, { at: 15, more: true });
+  w.socket.say({ type: 'pong', payload: { epoch: 'e1', seq: 15 } });
+  await back();
+  assert.deepEqual([list.state.value, ids(list)], ['stale', ['a', 'b', 'c']]);
+  assert.deepEqual(w.socket.inbox[1].payload.since, { epoch: 'e1', seq: 10, view: 'v' });
+  await fill([row('c'), row('d')], { seq: 17 });
+  assert.deepEqual([list.state.value, shown], ['live', ['cd']]);
+});
+
+test('two changes of rights, one after the other and one within the other', async () => {
+  const { channels, say, fill } = open();
   const list = channels.list('Task');
   await fill([row('a')]);
-  await back();
-  const [{ requestId }] = w.socket.take('subscribe');
-  w.socket.say({
-    type: 'error',
-    channel: TASK,
-    requestId,
-    payload: { code: 'UNKNOWN_ENTITY', message: 'no Task here' },
-  });
-  await settle();
+  await say('entity:deleted', { id: 'a' }, { at: 11, more: true });
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v2' });
+  await say('entity:created', row('a'), { at: 12, more: true, cause: 'entered' });
+  await say('entity:created', row('b'), { at: 12, more: true, cause: 'entered' });
+  await say('entity:deleted', { id: 'b' }, { at: 13, more: true });
+  await say('pong', { epoch: 'e1', seq: 13, view: 'v3' });
+  assert.deepEqual(ids(list), ['a']);
+});
+
+test('a resync because of rights replaces what a difference had begun', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  const shown = history(list);
+  await say('entity:deleted', { id: 'b' }, { at: 15, more: true });
+  await say('resync', { epoch: 'e1', seq: 16, view: 'v2', reason: 'rights' }, { more: true });
+  await say('snapshot', { rows: [row('b')] }, { seq: 16, more: true });
+  await say('pong', { epoch: 'e1', seq: 16, view: 'v2' });
+  assert.deepEqual(shown, ['b']);
+});
+
+test('a row comes into sight and leaves it, with and without a word why', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a'), row('b')]);
+  await say('entity:created', row('c', { version: 8 }), { seq: 11, prev: 10, cause: 'entered', by: 'ben', mid: 'm' });
+  assert.deepEqual(ids(list), ['a', 'b', 'c']);
+  await say('entity:deleted', { id: 'a' }, { seq: 12, prev: 11, cause: 'left', by: 'ben', mid: 'm2' });
+  await say('entity:deleted', { id: 'b' }, { seq: 13, prev: 12 });
+  assert.deepEqual(ids(list), ['c']);
+  await say('entity:created', row('a', { version: 1 }), { seq: 14, prev: 13, cause: 'entered' });
+  assert.deepEqual(ids(list), ['a', 'c']);
+});
+
+test('a field that became hidden leaves nothing behind', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task');
+  await fill([row('a', { title: 'x', salary: 5 }), row('b', { salary: 6 })]);
+  await say('entity:updated', row('a', { title: 'x' }), { at: 11, more: true });
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v2' });
+  await say('entity:updated', row('b'), { seq: 12, prev: 11, changed: [] });
+  assert.deepEqual(list.value, [row('a', { title: 'x' }), row('b')]);
+});
+
+/** A list with one row, refused when it comes back. */
+async function refusedOnReturn(payload) {
+  const all = open();
+  const list = all.channels.list('Task');
+  await all.fill([row('a')]);
+  await all.back();
+  const [{ requestId }] = all.w.socket.take('subscribe');
+  await all.say('error', payload, { requestId });
+  return { ...all, list };
+}
+
+test('a denied channel empties its list and says why; it comes back with the rights', async () => {
+  const { list, fill, back } = await refusedOnReturn({ code: 'UNKNOWN_ENTITY', message: 'no Task here' });
   assert.deepEqual([list.state.value, list.value, list.error.value.message], ['denied', [], 'no Task here']);
   await back();
   await fill([row('b')]);
@@ -233,19 +316,161 @@ test('a denied channel empties its list and says why; it comes back with the rig
 });
 
 test('a channel over the limit is an error that keeps what is shown', async () => {
-  const { w, channels, fill, back } = open();
+  const { list } = await refusedOnReturn({ code: 'SUBSCRIPTION_LIMIT', message: '50 is the limit' });
+  assert.deepEqual([list.state.value, ids(list)], ['error', ['a']]);
+});
+
+test('a subscription that ends takes its rows along and no other, and is not asked for again by itself', async () => {
+  for (const payload of [
+    { code: 'RULE_LIMIT', message: 'too many', retry: false },
+    { code: 'QUERY_LIMIT', message: 'too many queries', retry: true, retryAfterMs: 100 },
+    { code: 'UNKNOWN_ENTITY', message: 'gone', retry: false },
+  ]) {
+    const { w, rt, channels, say, fill, back } = open();
+    const tasks = channels.list('Task');
+    await fill([row('a')]);
+    const projects = channels.list('Project');
+    const [{ requestId }] = w.socket.take('subscribe');
+    const project = (type, body, extra) => w.socket.say({ type, channel: 'entity:Project', payload: body, ...extra });
+    project('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false }, { requestId });
+    project('pong', { epoch: 'e1', seq: 10, view: 'v' });
+    // In the middle of a unit, even.
+    await say('entity:created', row('half'), { seq: 11, prev: 10, more: true });
+    await say('error', payload);
+    await say('entity:created', row('late'), { seq: 12, prev: 11 });
+    assert.deepEqual([tasks.state.value, tasks.value, tasks.error.value.code], ['denied', [], payload.code]);
+    await w.clock.run(20_000);
+    assert.deepEqual(w.socket.take('subscribe'), [], payload.code);
+    project('entity:created', row('p'), { seq: 11, prev: 10 });
+    await settle();
+    assert.deepEqual([projects.state.value, ids(projects), rt.status.value], ['live', ['p'], 'connected']);
+    await back();
+    const [asked] = w.socket.take('subscribe');
+    assert.deepEqual([asked.channel, asked.payload], [TASK, { snapshot: true }], 'what was dropped is asked for anew');
+  }
+});
+
+test('a disabled account: every list is emptied and says so, and nothing is tried again', async () => {
+  const { w, rt, channels, fill, say } = open({ api: true });
   const list = channels.list('Task');
   await fill([row('a')]);
-  await back();
-  const [{ requestId }] = w.socket.take('subscribe');
-  w.socket.say({
-    type: 'error',
-    channel: TASK,
-    requestId,
-    payload: { code: 'SUBSCRIPTION_LIMIT', message: '50 is the limit' },
-  });
+  w.respond = () => reply(200, {});
+  w.socket.say({ type: 'error', payload: { code: 'ACCOUNT_DISABLED', message: 'ada is disabled', hint: 'Ask.' } });
+  w.socket.cut(4403, 'connection refused');
   await settle();
-  assert.deepEqual([list.state.value, ids(list)], ['error', ['a']]);
+  assert.deepEqual([list.state.value, list.value], ['denied', []]);
+  assert.equal(list.error.value.message, 'ada is disabled');
+  assert.deepEqual(
+    [rt.status.value, rt.detail.value.code, rt.detail.value.reason, rt.detail.value.refusal],
+    ['offline', 4403, 'ada is disabled', 'ACCOUNT_DISABLED'],
+  );
+  await w.clock.run(600_000);
+  assert.deepEqual([w.sockets.length, w.requests.length], [1, 0]);
+  // Until somebody asks for it.
+  rt.connect();
+  w.socket.greet().say({ type: 'pong', payload: {} });
+  assert.equal(rt.detail.value.refusal, null);
+  await fill([row('b')]);
+  assert.deepEqual([list.state.value, ids(list), list.error.value], ['live', ['b'], null]);
+  await say('entity:created', row('c'), { seq: 11, prev: 10 });
+  assert.deepEqual(ids(list), ['b', 'c']);
+});
+
+test('while polling, a disabled account ends it for every channel', async () => {
+  const { w, channels, fill } = open({ api: true });
+  const list = channels.list('Task');
+  await fill([row('a')]);
+  w.respond = () => reply(403, { code: 'ACCOUNT_DISABLED', detail: 'ada is disabled' });
+  w.socket.cut();
+  await w.clock.run(3000);
+  assert.deepEqual([list.state.value, list.value, list.error.value.message], ['denied', [], 'ada is disabled']);
+  await w.clock.run(60_000);
+  assert.equal(w.requests.length, 1);
+});
+
+test('while polling, neither a closed entity nor a wrong question keeps another list from being read', async () => {
+  const w = world();
+  w.env.WebSocket = class {
+    constructor() {
+      throw new Error('blocked');
+    }
+  };
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+  const entities = ['Secret', 'Task'].map((name) => ({ name, plural: `${name.toLowerCase()}s`, fields: [] }));
+  w.respond = ({ pathname, searchParams }) => {
+    if (pathname === '/api/schema') return reply(200, { entities });
+    if (pathname === '/api/secrets') return reply(404, { code: 'UNKNOWN_ENTITY', detail: 'There is no such entity.' });
+    if (searchParams.has('nope')) return reply(400, { code: 'BAD_QUERY', detail: 'nope is not a field of Task' });
+    const channel = searchParams.get('channel');
+    if (channel) return reply(200, { epoch: 'e1', seq: 5, channels: [{ channel, view: 'v', recovered: true }], events: [] });
+    return reply(200, { items: [row('a')], next: null, epoch: 'e1', seq: 5, view: 'v' });
+  };
+  const secrets = channels.list('Secret');
+  const wrong = channels.list('Task', { where: { nope: 1 } });
+  const tasks = channels.list('Task');
+  await w.clock.run(3000);
+  // One read after the other takes its turns.
+  await settle();
+  await settle();
+  assert.deepEqual([secrets.state.value, secrets.error.value.message], ['denied', 'There is no such entity.']);
+  assert.deepEqual([wrong.state.value, wrong.error.value.message], ['error', 'nope is not a field of Task']);
+  assert.deepEqual([tasks.state.value, ids(tasks)], ['live', ['a']]);
+});
+
+// Live queries.
+
+test('a live query: a channel of its own with rows of its own; what leaves it goes when the server says so', async () => {
+  const { w, channels } = open();
+  const open3 = channels.list('Task', { where: { status: 'open', priority: { gte: 3 } } });
+  const same = channels.list('Task', { where: { priority: { gte: 3 }, status: { eq: 'open' } }, sort: '-id' });
+  const all = channels.list('Task');
+  const asked = w.socket.take('subscribe');
+  assert.deepEqual(
+    asked.map(({ channel }) => channel),
+    ['entity:Task?priority[gte]=3&status=open', TASK],
+  );
+  const say = (at, type, payload, extra) => w.socket.say({ type, channel: asked[at].channel, payload, ...extra });
+  const rows = [[row('a', { status: 'open' })], [row('a', { status: 'open' }), row('b', { status: 'done' })]];
+  for (const [at, { requestId }] of asked.entries()) {
+    say(at, 'subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false }, { requestId, more: true });
+    say(at, 'snapshot', { rows: rows[at] }, { seq: 10, more: true });
+    say(at, 'pong', { epoch: 'e1', seq: 10, view: 'v' });
+  }
+  await settle();
+  assert.deepEqual([ids(open3), ids(same), ids(all)], [['a'], ['a'], ['a', 'b']]);
+  // The same change, first as the whole entity hears of it.
+  const shown = history(open3);
+  say(1, 'entity:updated', row('a', { status: 'done', version: 2 }), { seq: 11, prev: 10, mid: 'm' });
+  await settle();
+  assert.deepEqual([shown, open3.value[0].status], [[], 'open'], 'membership follows the server, and nothing flickers');
+  say(0, 'entity:deleted', { id: 'a' }, { seq: 11, prev: 10, mid: 'm', cause: 'left' });
+  say(0, 'entity:created', row('b', { status: 'open' }), { seq: 12, prev: 11, cause: 'entered' });
+  await settle();
+  assert.deepEqual([ids(open3), ids(same), ids(all)], [['b'], ['b'], ['a', 'b']]);
+});
+
+test('a live query is polled and read under its own text', async () => {
+  const w = world();
+  w.env.WebSocket = class {
+    constructor() {
+      throw new Error('blocked');
+    }
+  };
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+  w.respond = ({ pathname, searchParams }) => {
+    if (pathname === '/api/schema') return reply(200, schema);
+    const channel = searchParams.get('channel');
+    if (channel) return reply(200, { epoch: 'e1', seq: 5, channels: [{ channel, view: 'v', recovered: true }], events: [] });
+    return reply(200, { items: [row('a,b')], next: null, epoch: 'e1', seq: 5, view: 'v' });
+  };
+  const list = channels.list('Task', { where: { id: { in: ['c', 'a,b'] } } });
+  await w.clock.run(3000);
+  assert.deepEqual(ids(list), ['a,b']);
+  const [, read, poll] = w.requests.map(({ url }) => url);
+  assert.equal(read.searchParams.get('id[in]'), 'c,a\\,b');
+  assert.equal(poll.searchParams.get('channel'), 'entity:Task?id[in]=a%5C%2Cb%2Cc');
 });
 
 test('lists of one entity share a subscription and rows, each with its own order and limit', async () => {

@@ -1,6 +1,7 @@
 /**
- * A small server for the property test: a log, units, epochs, snapshots in pages, resumes, polling. It follows
- * SEMANTICS P1 to P9 and misbehaves only as networks and machines do, by the dice that it is given.
+ * A small server for the property test: a log, units, epochs, snapshots in pages, resumes, polling, and one reader whose rights
+ * change. It follows SEMANTICS P1 to P9 and R1 to R5 and misbehaves only as networks and machines do, by the dice that it is
+ * given.
  */
 import { reply } from './world.js';
 
@@ -8,8 +9,12 @@ export const CHANNEL = 'entity:Task';
 const PAGE = 3;
 
 export class Server {
-  /** @type {{seq: number, type: string, id: string, row: object | null, last: boolean}[]} */
+  /** Changes, and changes of rights, which have a `sight` and nothing else. */
   log = [];
+  /** What the reader may see: rows of these teams and of none; the field `secret` or not. */
+  sight = { teams: [0, 1], secret: true };
+  /** The states that the reader's rows have ever had, as texts. */
+  states = new Set();
   /** Rows that every reader must see at any time, and of which each unit changes both. */
   twins = ['twin-1', 'twin-2'];
   rows = new Map();
@@ -22,9 +27,10 @@ export class Server {
   up = true;
   /** How often history was undone; versions may go back then. */
   restores = 0;
-  stats = { resumes: 0, snapshots: 0, resyncs: 0, polls: 0, drops: 0, duplicates: 0 };
+  stats = { resumes: 0, snapshots: 0, resyncs: 0, polls: 0, drops: 0, duplicates: 0, rebinds: 0, lost: 0, entered: 0 };
   #sessions = new Set();
   #next = 1;
+  #unit = 0;
 
   constructor(world, dice) {
     this.world = world;
@@ -51,16 +57,38 @@ export class Server {
       const before = this.rows.get(id);
       if (op.delete !== undefined && !before) continue;
       const { set, delete: _, ...fields } = op;
-      const row = set === undefined ? null : { id, ...fields, version: (before?.version ?? this.#lastVersion(id)) + 1 };
-      const type = row ? (before ? 'entity:updated' : 'entity:created') : 'entity:deleted';
+      const version = (before?.version ?? this.#lastVersion(id)) + 1;
+      const row = set === undefined ? null : { ...before, id, ...fields, version };
       if (row) this.rows.set(id, row);
       else this.rows.delete(id);
-      entries.push({ seq: ++this.seq, type, id, row, last: false });
+      entries.push({ seq: ++this.seq, unit: this.#unit, id, before: before ?? null, row, sight: null, last: false });
     }
+    this.#unit++;
     if (entries.length === 0) return;
     entries.at(-1).last = true;
     this.log.push(...entries);
+    this.states.add(JSON.stringify(this.shown()));
     for (const session of this.#sessions) session.fanOut(entries);
+  }
+
+  /** A unit of its own that gives the reader another sight from its seq on. */
+  changeRights() {
+    const before = this.sight;
+    const teams = [0, 1, 2].filter(() => this.dice.chance(0.5));
+    this.sight = { teams, secret: this.dice.chance(0.5) };
+    this.log.push({ seq: ++this.seq, unit: this.#unit++, id: '', before: null, row: null, sight: this.sight, last: true });
+    this.states.add(JSON.stringify(this.shown()));
+    for (const session of this.#sessions) session.rebind(before);
+  }
+
+  /** What the reader may see, in the order of ids. */
+  shown() {
+    const rows = [...this.rows.values()].map((row) => see(row, this.sight)).filter(Boolean);
+    return rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  get view() {
+    return `${this.sight.teams.join('')}${this.sight.secret}`;
   }
 
   /** A deleted id that is made again goes on with its version. */
@@ -70,7 +98,10 @@ export class Server {
 
   random() {
     const id = () => `t${this.dice.int(8)}`;
-    const one = () => (this.dice.chance(0.3) ? { delete: id() } : { set: id(), v: this.#next++ });
+    const one = () => {
+      if (this.dice.chance(0.3)) return { delete: id() };
+      return { set: id(), v: this.#next++, team: this.dice.int(3), secret: this.dice.int(3) };
+    };
     if (this.dice.chance(0.3)) {
       const v = this.#next++;
       this.commit([{ set: 'twin-1', v }, one(), { set: 'twin-2', v }]);
@@ -99,6 +130,7 @@ export class Server {
     this.floor = Math.min(this.floor, this.seq);
     this.epochs = this.epochs.map((epoch) => ({ ...epoch, from: Math.min(epoch.from, this.seq) }));
     this.rows = new Map();
+    this.sight = keep.findLast(({ sight }) => sight)?.sight ?? { teams: [0, 1], secret: true };
     for (const { id, row } of keep) row ? this.rows.set(id, row) : this.rows.delete(id);
   }
 
@@ -128,31 +160,58 @@ export class Server {
 
   /** SEMANTICS P5 and P7. */
   recovers(since) {
+    if (since?.view !== this.view || this.log.some(({ seq, sight }) => sight && seq > since.seq)) return false;
     const at = this.epochs.findIndex(({ name }) => name === since?.epoch);
     if (at < 0 || since.seq < this.floor || since.seq > this.seq) return false;
     const next = this.epochs[at + 1];
     return !next || since.seq <= next.from;
   }
 
-  /** Events in (since, to] with the envelope's `prev`. */
+  /** Events in (since, to] with the envelope's `prev`. No change of rights lies between. */
   events(since, to = this.seq, more) {
-    let prev = since;
-    return this.log
-      .filter(({ seq }) => seq > since && seq <= to)
-      .map((entry) => {
-        const frame = this.frame(entry, prev, more);
-        prev = entry.seq;
-        return frame;
-      });
+    return this.frames(
+      this.log.filter(({ seq }) => seq > since && seq <= to),
+      since,
+      more,
+    );
   }
 
-  frame({ seq, type, id, row, last }, prev, more = !last) {
-    return { type, channel: CHANNEL, seq, prev, payload: row ?? { id }, ...(more ? { more } : {}) };
+  /** What the reader hears of these changes. */
+  frames(entries, prev, more = false) {
+    const heard = entries.flatMap(({ seq, unit, id, before, row }) => {
+      const event = this.#event(id, see(before, this.sight), see(row, this.sight), before !== null, row !== null);
+      return event ? [{ channel: CHANNEL, seq, unit, ...event }] : [];
+    });
+    return heard.map(({ unit, ...event }, at) => {
+      const frame = { ...event, prev, ...(more || heard[at + 1]?.unit === unit ? { more: true } : {}) };
+      prev = event.seq;
+      return frame;
+    });
+  }
+
+  /** `existed` and `exists`: of the record itself, whatever the reader sees of it. */
+  #event(id, before, after, existed, exists) {
+    if (after && before) return { type: 'entity:updated', payload: after };
+    if (after) {
+      if (existed) this.stats.entered++;
+      return { type: 'entity:created', payload: after, ...(existed ? { cause: 'entered' } : {}) };
+    }
+    if (before && exists) this.stats.lost++;
+    return before ? { type: 'entity:deleted', payload: { id } } : null;
+  }
+
+  /** What a change of rights makes of the rows: SEMANTICS R3. */
+  difference(from) {
+    return [...this.rows.values()].flatMap((row) => {
+      const [before, after] = [see(row, from), see(row, this.sight)];
+      if (JSON.stringify(before) === JSON.stringify(after)) return [];
+      return [{ channel: CHANNEL, at: this.seq, more: true, ...this.#event(row.id, before, after, true, true) }];
+    });
   }
 
   page(cursor) {
-    const ids = [...this.rows.keys()].filter((id) => id > cursor).sort();
-    const rows = ids.slice(0, PAGE).map((id) => this.rows.get(id));
+    const ids = [...this.rows.keys()].filter((id) => id > cursor && see(this.rows.get(id), this.sight)).sort();
+    const rows = ids.slice(0, PAGE).map((id) => see(this.rows.get(id), this.sight));
     return { rows, next: ids.length > PAGE ? rows.at(-1).id : null, seq: this.seq };
   }
 
@@ -177,20 +236,27 @@ export class Server {
       return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
     if (url.pathname === '/api/tasks') {
       const { rows, next, seq } = this.page(url.searchParams.get('cursor') ?? '');
-      return reply(200, { items: rows, next, epoch: this.epoch, seq, view: 'v' });
+      return reply(200, { items: rows, next, epoch: this.epoch, seq, view: this.view });
     }
     this.stats.polls++;
     const [epoch, seq] = url.searchParams.get('since').split(':');
-    const recovered = this.recovers({ epoch, seq: Number(seq) });
+    const recovered = this.recovers({ epoch, seq: Number(seq), view: url.searchParams.get('view') });
     return reply(200, {
       epoch: this.epoch,
       seq: this.seq,
-      channels: url.searchParams.getAll('channel').map((channel) => ({ channel, view: 'v', recovered })),
+      channels: url.searchParams.getAll('channel').map((channel) => ({ channel, view: this.view, recovered })),
       events: recovered ? this.events(Number(seq)) : [],
       errors: [],
       hasMore: false,
     });
   }
+}
+
+/** The row as the reader sees it, or null. */
+function see(row, { teams, secret }) {
+  if (!row || (row.team !== undefined && !teams.includes(row.team))) return null;
+  const { secret: hidden, ...rest } = row;
+  return secret && hidden !== undefined ? { ...rest, secret: hidden } : rest;
 }
 
 /** One socket's server end: what is sent arrives later, in order, unless the socket is cut before. */
@@ -201,6 +267,8 @@ class Session {
   #sent = [];
   /** The group's last seq, while the channel is attached. */
   #prev = null;
+  /** Whether the pages of a snapshot are under way. */
+  #paging = false;
   /** A lost event not yet followed by another: no pong may pass over it. */
   #hole = false;
   #arrives = 0;
@@ -228,9 +296,8 @@ class Session {
 
   fanOut(entries) {
     if (this.#prev === null) return;
-    for (const entry of entries) {
-      const frame = this.server.frame(entry, this.#prev);
-      this.#prev = entry.seq;
+    for (const frame of this.server.frames(entries, this.#prev)) {
+      this.#prev = frame.seq;
       if (this.dropNext) {
         this.dropNext = false;
         this.#hole = true;
@@ -249,13 +316,24 @@ class Session {
     this.#send(this.#sent[this.server.dice.int(this.#sent.length)]);
   }
 
-  resync() {
-    if (this.#prev === null) return;
+  resync(reason = 'lagged') {
+    if (this.#prev === null && !this.#paging) return;
     this.server.stats.resyncs++;
     this.#prev = null;
-    const { epoch, seq } = this.server;
-    this.#send({ type: 'resync', channel: CHANNEL, payload: { epoch, seq, view: 'v', reason: 'lagged' }, more: true });
+    this.#hole = false;
+    const { epoch, seq, view } = this.server;
+    this.#send({ type: 'resync', channel: CHANNEL, payload: { epoch, seq, view, reason }, more: true });
     this.#pages(seq, '');
+  }
+
+  /** A live channel gets the difference, one whose rows are on their way gets them anew. */
+  rebind(from) {
+    // A lost event may lie before: what the network swallowed is no part of the difference.
+    if (this.#paging || this.#hole || this.server.dice.chance(0.2)) return this.resync('rights');
+    if (this.#prev === null) return;
+    this.server.stats.rebinds++;
+    for (const frame of this.server.difference(from)) this.#send(frame);
+    this.#close();
   }
 
   pong() {
@@ -268,20 +346,20 @@ class Session {
     if (frame.type === 'ping') return this.pong();
     if (frame.type === 'unsubscribe') return void (this.#prev = null);
     if (frame.type !== 'subscribe') return;
-    const { epoch, seq } = this.server;
+    const { epoch, seq, view } = this.server;
     const { since } = frame.payload ?? {};
     const answer = { type: 'subscribed', channel: CHANNEL, requestId: frame.requestId };
     this.#prev = null;
-    this.#hole = false;
+    this.#hole = this.#paging = false;
     this.#generation++;
     if (since && this.server.recovers(since)) {
       this.server.stats.resumes++;
-      this.#send({ ...answer, payload: { epoch, seq: since.seq, view: 'v', recovered: true } });
+      this.#send({ ...answer, payload: { epoch, seq: since.seq, view, recovered: true } });
       for (const event of this.server.events(since.seq)) this.#send(event);
       this.#close();
     } else {
       this.server.stats.snapshots++;
-      this.#send({ ...answer, payload: { epoch, seq, view: 'v', recovered: false }, more: true });
+      this.#send({ ...answer, payload: { epoch, seq, view, recovered: false }, more: true });
       this.#pages(seq, '');
     }
   }
@@ -291,6 +369,7 @@ class Session {
   /** Page by page, each its own read, with writes in between. */
   #pages(s1, cursor, generation = ++this.#generation) {
     if (this.#queue === null || generation !== this.#generation) return;
+    this.#paging = true;
     const { rows, next, seq } = this.server.page(cursor);
     this.#send({ type: 'snapshot', channel: CHANNEL, seq, payload: { rows }, more: true });
     if (next)
@@ -301,9 +380,10 @@ class Session {
 
   /** From here on live. */
   #close() {
-    const { epoch, seq } = this.server;
-    this.#send({ type: 'pong', channel: CHANNEL, payload: { epoch, seq, view: 'v' } });
+    const { epoch, seq, view } = this.server;
+    this.#send({ type: 'pong', channel: CHANNEL, payload: { epoch, seq, view } });
     this.#prev = seq;
+    this.#paging = false;
   }
 
   #send(frame) {

@@ -75,7 +75,7 @@ export const all = [owner, create, update, list('Comment').map((comment) => comm
 });
 
 test('the declarations refuse what the server refuses', () => {
-  const declarations = types(join(ROOT, 'schemas'));
+  const declarations = types(join(ROOT, 'tests/fixtures/plain'));
   const wrong = [
     ["const wrong: types.TaskCreate = { status: 'open' };", "'title' is missing"],
     ['const wrong: types.TaskCreate = { title: null };', "'null' is not assignable"],

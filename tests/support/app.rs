@@ -1,4 +1,4 @@
-//! The product inside the test's process: on port 0, in a folder of its own, with the shipped schemas, driven over
+//! The product inside the test's process: on port 0, in a folder of its own, with the plain schemas, driven over
 //! real sockets only. `Client` is a plain HTTP client for it and for `Process`.
 
 use std::collections::BTreeMap;
@@ -16,12 +16,13 @@ use tidewire::env::Env;
 use tidewire::realtime::WebSocketManager;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
+use tidewire::store::sqlite::{Evolved, OpenError};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::exposition::Exposition;
-use super::process::shipped_schemas;
+use super::process::plain_schemas;
 use super::socket::PATIENCE;
 
 pub struct TestApp {
@@ -42,17 +43,26 @@ impl TestApp {
 
     /// Starts with some settings changed.
     pub async fn with(change: impl FnOnce(&mut Config)) -> TestApp {
-        let loaded = tidewire::schema::load(&shipped_schemas()).expect("the shipped schemas have no errors");
+        let loaded = tidewire::schema::load(&plain_schemas()).expect("the plain schemas have no errors");
         TestApp::over(loaded.schema.into(), change).await
     }
 
-    /// Starts over another schema than the shipped one.
+    /// Starts over another schema than the plain one. As in `dev`, what has no rule is open.
     pub async fn over(schema: Arc<Schema>, change: impl FnOnce(&mut Config)) -> TestApp {
         TestApp::again(tempfile::tempdir().unwrap(), schema, change).await
     }
 
-    /// Starts in the folder of an app that has stopped.
+    /// Starts in the folder of an app that has stopped. As in `dev`, what has no rule is open.
     pub async fn again(
+        data: tempfile::TempDir,
+        schema: Arc<Schema>,
+        change: impl FnOnce(&mut Config),
+    ) -> TestApp {
+        TestApp::governed(data, opened(schema), change).await
+    }
+
+    /// Starts with the rules of the schema and nothing else: what has none is closed.
+    pub async fn governed(
         data: tempfile::TempDir,
         schema: Arc<Schema>,
         change: impl FnOnce(&mut Config),
@@ -90,6 +100,11 @@ impl TestApp {
 
     pub fn client_as(&self, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..self.client() }
+    }
+
+    /// Changes the schema of the running server. As in `dev`, what has no rule is open.
+    pub async fn reshape(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
+        self.reshaper.reshape(opened(schema)).await
     }
 
     /// The head of the log.
@@ -303,7 +318,7 @@ impl Client {
     /// Several creates in one unit, by the repository itself.
     pub async fn batch_of_creates(&self, titles: &[&str]) -> (u16, Value) {
         let repository = self.repository.as_ref().expect("a client of a TestApp");
-        let identity = Identity { user: None, address: [127, 0, 0, 1].into() };
+        let identity = Identity { user: None, role: None, address: [127, 0, 0, 1].into() };
         let create = |title: &&str| Mutation::create("Task", body(json!({"title": title})));
         let mutations: Vec<Mutation> = titles.iter().map(create).collect();
         let written = repository.batch(&identity, &mutations, None).await;
@@ -325,6 +340,10 @@ impl Client {
             }
         }
     }
+}
+
+fn opened(schema: Arc<Schema>) -> Arc<Schema> {
+    Arc::unwrap_or_clone(schema).opened().into()
 }
 
 fn body(value: Value) -> tidewire::repository::Body {

@@ -1,4 +1,4 @@
-//! The entities of the stories: the shipped ones in small, and `Sample` with a field for every type and constraint.
+//! The entities of the stories: the plain ones in small, and `Sample` with a field for every type and constraint.
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub(crate) mod chain;
+pub(crate) mod club;
 pub mod entities;
 pub mod exposition;
 pub mod fixtures;

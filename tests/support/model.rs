@@ -185,7 +185,7 @@ impl Store for MemoryStore {
                 .map(|expand| self.related(&state, entity, record, expand))
                 .collect(),
         });
-        Ok(self.at(&state, ListPage { rows: listed.collect(), more }))
+        Ok(self.at(&state, ListPage { rows: listed.collect(), more, sight: None }))
     }
 
     fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {

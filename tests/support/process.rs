@@ -16,9 +16,9 @@ pub struct Process {
     output: tokio::io::Lines<BufReader<ChildStdout>>,
 }
 
-/// The schemas that the project ships.
-pub fn shipped_schemas() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")
+/// The schemas of stories that are about something else than rights: none of them has a rule.
+pub fn plain_schemas() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plain")
 }
 
 /// The real binary in a folder, with none of the settings of whoever runs the tests.
@@ -54,9 +54,9 @@ pub async fn ended(command: &mut Command) -> Ended {
 }
 
 impl Process {
-    /// Starts `tidewire dev` with the shipped schemas on a data folder and waits for its address. Port 0 takes any.
+    /// Starts `tidewire dev` with the plain schemas on a data folder and waits for its address. Port 0 takes any.
     pub async fn start(data: &Path, port: u16) -> Process {
-        Process::over(&shipped_schemas(), data, port).await
+        Process::over(&plain_schemas(), data, port).await
     }
 
     /// Starts it with other schema files.
@@ -66,7 +66,7 @@ impl Process {
 
     /// Starts it with arguments, variables or streams changed.
     pub async fn with(data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
-        Process::prepared(&shipped_schemas(), data, port, change).await
+        Process::prepared(&plain_schemas(), data, port, change).await
     }
 
     async fn prepared(schemas: &Path, data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {

@@ -2,8 +2,8 @@
 //!
 //! Looked at only when every single value is good.
 
-use super::faults::{Fault, Place};
 use super::{Loading, Origin, SETTINGS, Setting};
+use crate::cli::faults::{Fault, Place};
 use crate::schema::message::quoted;
 
 /// The first must not be greater than the second, because ...

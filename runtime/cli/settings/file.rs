@@ -10,8 +10,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::faults::{Fault, Faults, Place};
 use super::{DEFAULT_FILE, SETTINGS, Setting, Value, nearest_of};
+use crate::cli::faults::{Fault, Faults, Place};
 use crate::schema::message::{nearest, quoted};
 
 /// Largest settings file in bytes.
@@ -130,7 +130,7 @@ fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message().contains("duplicate key")
 }
 
-fn syntax(error: &toml::de::Error, text: &str) -> Fault {
+pub(in crate::cli) fn syntax(error: &toml::de::Error, text: &str) -> Fault {
     let place = Place::File(error.span().unwrap_or(text.len()..text.len()));
     if is_duplicate(error) {
         return Fault::new(place, "this key was given before", "keep one of the two").label("second time");
@@ -140,7 +140,7 @@ fn syntax(error: &toml::de::Error, text: &str) -> Fault {
         .label("here")
 }
 
-fn noun(value: &DeValue<'_>) -> &'static str {
+pub(in crate::cli) fn noun(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",

@@ -12,10 +12,10 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use super::addresses::{address, hosts};
-use super::faults::{Fault, Place};
 use super::numbers::{
     SIZE_UNITS, TIME_UNITS, counted, grouped, in_units, sized, timed, within, within_units,
 };
+use crate::cli::faults::{Fault, Place};
 use crate::schema::message::{list, quoted, suggestion};
 
 /// A value as it was understood.

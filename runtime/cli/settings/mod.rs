@@ -5,7 +5,6 @@
 mod across;
 mod addresses;
 mod document;
-mod faults;
 mod file;
 mod held;
 mod kind;
@@ -18,11 +17,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use self::document::{document, template};
-pub use self::faults::Faults;
 pub use self::kind::{Kind, Value};
 pub use self::table::{SETTINGS, Setting};
+pub use super::faults::Faults;
 
-use self::faults::{Fault, Place};
+pub(super) use self::file::{noun, syntax};
+
+use super::faults::{Fault, Place};
 use crate::config::Config;
 use crate::schema::message::{nearest, quoted};
 

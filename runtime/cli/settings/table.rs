@@ -111,6 +111,7 @@ settings! {
     realtime.outbox_controls: Kind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";
     realtime.ring_changes: Kind::Count(1..=10_000_000), "Recent changes kept in memory, so that resumes need not read the database.";
     realtime.ring_bytes: Kind::Size(KIB..=64 * GIB), "Bytes of recent changes kept in memory.";
+    realtime.scan_groups: Kind::Count(0..=1_000_000), "Live queries and rules of one entity, each counted once, that compare no field for equality; one more is `QUERY_LIMIT`.";
     realtime.page_rows: Kind::Count(1..=10_000), "Records in one `snapshot` frame, and changes in one page of replay.";
     realtime.page_bytes: Kind::Size(KIB..=64 * MIB), "Bytes in one page of a snapshot or replay.";
     realtime.replay_limit: Kind::Count(0..=10_000_000), "A resume with more changes than this, and than there are records, gets a snapshot.";

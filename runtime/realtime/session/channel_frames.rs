@@ -1,16 +1,12 @@
 //! `subscribe` and `unsubscribe`: from a frame to a subscription's first phase.
 
-use std::sync::Arc;
-
 use super::subscription::{Cause, POSTPONED, Phase, Start, Subscription, slot_number};
 use super::{Effect, Moment, Session};
-use crate::channels::{AttachmentId, From};
-use crate::ids::{RecordId, Seq};
+use crate::ids::Seq;
 use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload};
-use crate::protocol::{ChannelName, ClientFrame, ClientMessage, Code, Since, SubscribeOptions, Target};
-use crate::schema::{IdKind, Schema};
-use crate::store::Scope;
+use crate::protocol::{ClientFrame, ClientMessage, Code, Since, SubscribeOptions};
+use crate::realtime::channel::{Channel, Refusal};
 
 impl Session {
     pub(super) fn on_subscribe(
@@ -32,11 +28,11 @@ impl Session {
             Some(slot) if !restart => self.acknowledge(now, slot, request_id.as_deref(), effects),
             Some(slot) => {
                 self.detach(slot, effects);
-                self.start(slot, options, request_id, effects);
+                self.start(now, slot, options, request_id, effects);
             }
             None => match self.open(channel, options.limit) {
-                Ok(slot) => self.start(slot, options, request_id, effects),
-                Err((code, message)) => {
+                Ok(slot) => self.start(now, slot, options, request_id, effects),
+                Err(Refusal { code, message }) => {
                     self.refuse(now, code, &message, request_id.as_deref(), Some(channel), effects);
                 }
             },
@@ -90,11 +86,13 @@ impl Session {
     fn find(&self, channel: &str) -> Option<usize> {
         self.slots
             .iter()
-            .position(|slot| slot.as_ref().is_some_and(|subscription| &*subscription.channel == channel))
+            .position(|slot| slot.as_ref().is_some_and(|subscription| *subscription.channel.text == *channel))
     }
 
     fn must_postpone(&self, slot: usize) -> bool {
-        self.slots[slot].as_ref().is_some_and(Subscription::unanswered)
+        let unanswered =
+            |subscription: &Subscription| subscription.unanswered() || subscription.bound.is_none();
+        self.slots[slot].as_ref().is_some_and(unanswered)
     }
 
     fn postpone(&mut self, now: Moment, slot: usize, frame: ClientFrame, effects: &mut Vec<Effect>) {
@@ -103,28 +101,26 @@ impl Session {
             subscription.postponed.push(frame);
             return;
         }
-        let channel = subscription.channel.clone();
+        let channel = subscription.channel.text.clone();
         let text = "wait for the answer to the last `subscribe` of this channel";
         self.refuse(now, Code::RateLimited, text, frame.request_id.as_deref(), Some(&channel), effects);
     }
 
     /// A free slot with a subscription in it, or the refusal.
-    fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, (Code, String)> {
-        let (text, scope) = scope_of(&self.around.schema, channel)?;
+    fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, Refusal> {
+        let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
-            return Err((
-                Code::SubscriptionLimit,
-                format!("this connection already has {most} subscriptions, the most it may have"),
-            ));
+            let text = format!("this connection already has {most} subscriptions, the most it may have");
+            return Err(Refusal::new(Code::SubscriptionLimit, text));
         }
         let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
         self.slots[slot] = Some(Subscription {
-            channel: text,
-            scope,
+            channel,
+            bound: None,
             serial: 0,
             phase: Phase::Queued(Start::Rows { cause: Cause::Lagged, reason: ASKED }),
             sent: Seq::ZERO,
@@ -136,58 +132,46 @@ impl Session {
         Ok(slot)
     }
 
-    pub(super) fn start(
+    fn start(
         &mut self,
+        now: Moment,
         slot: usize,
         options: SubscribeOptions,
         request_id: Option<String>,
         effects: &mut Vec<Effect>,
     ) {
-        self.serial += 1;
-        let (serial, view) = (self.serial, self.view.clone());
         let Some(subscription) = self.slots[slot].as_mut() else { return };
-        subscription.serial = serial;
         subscription.snapshots = 0;
         if options.limit.is_some() {
             subscription.limit = options.limit;
         }
-        let cause = Cause::Asked { request_id };
         let start = match options.since {
-            Some(Since { position: Some(since), view }) => Start::Survey { cause, since, view },
-            Some(Since { position: None, .. }) => Start::Rows { cause, reason: UNKNOWN_POSITION },
-            None if options.snapshot => Start::Rows { cause, reason: ASKED },
-            None => {
-                let attachment = AttachmentId { slot: slot_number(slot), serial };
-                let Cause::Asked { request_id } = cause else { return };
-                subscription.phase = Phase::Joining { attachment, request_id: request_id.clone() };
-                effects.push(Effect::Attach {
-                    attachment,
-                    channel: subscription.channel.clone(),
-                    scope: subscription.scope.clone(),
-                    view,
-                    generation: self.around.generation,
-                    from: From::Now { request_id },
-                });
-                return;
+            Some(Since { position: Some(since), view }) => {
+                Start::Survey { cause: Cause::Asked { request_id }, since, view }
             }
+            Some(Since { position: None, .. }) => {
+                Start::Rows { cause: Cause::Asked { request_id }, reason: UNKNOWN_POSITION }
+            }
+            None if options.snapshot => Start::Rows { cause: Cause::Asked { request_id }, reason: ASKED },
+            None => Start::Join { request_id },
         };
-        subscription.phase = Phase::Queued(start);
-        self.waiting.push_back((slot_number(slot), serial));
+        self.begin_asked(now, slot_number(slot), start, effects);
     }
 
     /// `subscribed` again, for a subscription that goes on: its position is what the peer was sent.
     fn acknowledge(&mut self, now: Moment, slot: usize, request_id: Option<&str>, effects: &mut Vec<Effect>) {
         let Some(subscription) = &self.slots[slot] else { return };
+        let Some(bound) = &subscription.bound else { return };
         let payload = PositionPayload {
             epoch: &self.around.epoch,
             seq: subscription.sent,
-            view: &self.view,
+            view: &bound.view,
             recovered: Some(!subscription.in_snapshot()),
             reason: None,
         };
         let frame = ControlFrame {
             kind: "subscribed",
-            channel: Some(&subscription.channel),
+            channel: Some(&subscription.channel.text),
             request_id,
             seq: None,
             more: subscription.in_snapshot(),
@@ -200,31 +184,7 @@ impl Session {
     pub(super) fn detach(&mut self, slot: usize, effects: &mut Vec<Effect>) {
         let Some(subscription) = &self.slots[slot] else { return };
         if let Some(attachment) = subscription.attachment() {
-            effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
+            effects.push(Effect::Detach { attachment });
         }
     }
-}
-
-/// The channel's text and what it is about, or why it is refused.
-pub(in crate::realtime) fn scope_of(
-    schema: &Schema,
-    channel: &str,
-) -> Result<(Arc<str>, Scope), (Code, String)> {
-    let name = ChannelName::parse(channel).map_err(|error| (error.code, error.message))?;
-    let entity_name = match &name.target {
-        Target::Entity(entity) | Target::Record(entity, _) => entity,
-    };
-    let unknown = || (Code::UnknownEntity, format!("there is no entity `{entity_name}`"));
-    let entity = schema.entity(entity_name).ok_or_else(unknown)?;
-    let scope = match &name.target {
-        Target::Entity(_) => Scope::Entity(entity.name.clone()),
-        Target::Record(_, id) => {
-            let id = match entity.id_kind {
-                IdKind::Uuid => RecordId::parse_uuid(id),
-                IdKind::Text => RecordId::parse_text(id),
-            };
-            Scope::Record(entity.name.clone(), id.map_err(|error| (Code::BadChannel, error.to_string()))?)
-        }
-    };
-    Ok((name.text, scope))
 }

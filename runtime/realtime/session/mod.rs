@@ -9,11 +9,22 @@
 //! subscribe {snapshot} ► Queued ─► Rows ─────► Following ─► Attaching ──────────► Live
 //! outbox lagged:  Live ► Queued ─► Surveying ─► Following (or Rows) ─► Attaching ► Live
 //! ```
+//!
+//! A subscription is bound to what its person may see. Every read tells whether the rights of the person changed since; then
+//! nothing of what was read is shown (SEMANTICS R3), and by what the peer has been shown under the old sight the subscription
+//! goes on:
+//!
+//! ```text
+//! nothing yet: Joining, Surveying or Rows after a `subscribe` ─► Queued, bound anew, the same again
+//! a state at a position: Live, Following ─────────► Queued ─► Differing ─► Attaching (or Rows) ─► Live
+//! half a snapshot: Rows, Following as its tail ───► Queued, bound anew ─► Rows ─► …
+//! ```
 
 mod channel_frames;
 mod liveness;
 mod pages;
 mod reshape;
+mod rights;
 mod subscription;
 
 use std::collections::VecDeque;
@@ -22,20 +33,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub(in crate::realtime) use self::channel_frames::scope_of;
 use self::liveness::Liveness;
 use self::subscription::{Phase, Subscription};
+use super::channel::Refusal;
 use super::rate::RateCap;
+pub use super::read::{Read, ReadAnswer};
 use crate::channels::encode::Encoder;
 use crate::channels::outbox::{Lag, OnLag};
-use crate::channels::{AttachmentId, From, Item, Note};
+use crate::channels::{AttachmentId, From, Item, Note, Watch};
 use crate::config::RealtimeConfig;
-use crate::ids::{Epoch, Position, RecordId, Seq, Timestamp};
+use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Counted, Metrics, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
+use crate::rules::{Facts, Person, Sight};
 use crate::schema::{Generation, Schema};
-use crate::store::{At, ListPage, LogPage, Scope, StoreError, Survey};
+use crate::store::{At, Scope};
 
 /// What a session must know of the process it lives in.
 #[derive(Debug, Clone)]
@@ -90,13 +103,13 @@ pub enum Effect {
         attachment: AttachmentId,
         channel: Arc<str>,
         scope: Scope,
+        sight: Arc<Sight>,
         view: View,
-        generation: Generation,
+        watch: Option<Watch>,
         from: From,
     },
     Detach {
         attachment: AttachmentId,
-        channel: Arc<str>,
     },
     /// Have ChannelManager answer with a `pong`.
     Pong {
@@ -110,26 +123,15 @@ pub enum Effect {
     Close(CloseCode),
 }
 
-/// What a session reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
-    Survey { scope: Scope, since: Position },
-    Rows { scope: Scope, after: Option<RecordId>, limit: usize, generation: Generation },
-    Log { after: Seq },
-}
-
-#[derive(Debug)]
-pub enum ReadAnswer {
-    Survey(Result<At<Survey>, StoreError>),
-    Rows(Result<At<ListPage>, StoreError>),
-    Log(Result<At<LogPage>, StoreError>),
-}
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Session {
     around: Surroundings,
-    view: View,
+    person: Arc<Person>,
+    /// What is known of the person; each subscription may have been bound to it, or to an earlier state of it.
+    known: At<Facts>,
+    /// It may be out of date where it matters: to be read before any subscription is bound.
+    facts_wanted: bool,
     slots: Vec<Option<Subscription>>,
     serial: u32,
     /// Slots that wait for a survey or for rows, first come first served.
@@ -154,17 +156,22 @@ pub struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Slot(u16, u32),
+    /// For the whole session.
+    Facts,
     /// The log after this seq, for those who stood there or further when the read began.
     Log(Seq),
 }
 
 impl Session {
-    /// `offended`: the peer was closed for too many messages a short while ago.
-    pub fn new(around: Surroundings, now: Instant, offended: bool) -> Session {
+    /// `known`: the facts about whoever is at the other end; nobody's are never read again. `offended`: the peer was closed for
+    /// too many messages a short while ago.
+    pub fn new(around: Surroundings, known: At<Facts>, now: Instant, offended: bool) -> Session {
         let config = around.config.clone();
         Session {
-            view: View::everything(around.generation),
             around,
+            person: known.value.person.clone(),
+            known,
+            facts_wanted: false,
             slots: Vec::new(),
             serial: 0,
             waiting: VecDeque::new(),
@@ -233,10 +240,8 @@ impl Session {
     }
 
     /// What is attached at this moment, to be detached when the connection ends.
-    pub fn attachments(&self) -> Vec<(AttachmentId, Arc<str>)> {
-        let attached =
-            |subscription: &Subscription| Some((subscription.attachment()?, subscription.channel.clone()));
-        self.slots.iter().flatten().filter_map(attached).collect()
+    pub fn attachments(&self) -> Vec<AttachmentId> {
+        self.slots.iter().flatten().filter_map(Subscription::attachment).collect()
     }
 
     /// What is to be written of an item that was taken from the outbox; learns from it how far the peer has come.
@@ -280,8 +285,13 @@ impl Session {
                 slot.map(|_| frame)
             }
             Some(Note::Behind { attachment }) => {
-                if let Some(subscription) = self.attached(attachment) {
-                    subscription.follow_again();
+                self.on_behind(attachment);
+                None
+            }
+            Some(Note::Refused { attachment, code }) => {
+                if self.attached(attachment).is_some() {
+                    let text = "too many live queries of this entity compare no field for equality";
+                    self.suspend(now, attachment.slot, &Refusal::new(code, text), &mut effects);
                 }
                 None
             }
@@ -385,7 +395,7 @@ impl Session {
                 metrics.live.voided.inc();
                 self.catching_up.get_or_insert_with(|| metrics.live.catching_up());
                 // A quiet group would otherwise keep the void member until its next event.
-                effects.push(Effect::Detach { attachment, channel: subscription.channel.clone() });
+                effects.push(Effect::Detach { attachment });
             }
             if subscription.fall_behind(lag, old, swept, &self.around.epoch) {
                 self.waiting.push_back((subscription::slot_number(slot), subscription.serial));

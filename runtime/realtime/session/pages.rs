@@ -2,23 +2,27 @@
 //!
 //! All subscriptions that follow the log share one reading of it, from the one that is furthest behind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::subscription::{Cause, Following, Phase, Start, Subscription, slot_number};
+use super::subscription::{Cause, Following, Part, Phase, Start, Subscription, slot_number};
 use super::{Effect, Moment, Read, ReadAnswer, Reading, Session};
-use crate::channels::{AttachmentId, From};
+use crate::channels::encode::{Encoder, Place};
+use crate::channels::{AttachmentId, From, judge};
 use crate::ids::Seq;
 use crate::metrics::CatchUp;
+use crate::protocol::CloseCode;
 use crate::protocol::reason::{BELOW_FLOOR, SCHEMA_CHANGED};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload, snapshot_json};
-use crate::protocol::{CloseCode, Code};
-use crate::realtime::resume::{Resume, decide, more_of_unit};
-use crate::store::{At, ChangeOp, ListPage, LogPage, StoreError, Survey};
+use crate::realtime::channel::{Checkup, Refusal};
+use crate::realtime::read::{Checked, Standing};
+use crate::realtime::resume::{Claim, Resume, decide, more_of_unit};
+use crate::store::{At, Change, ChangeOp, ListPage, LogPage, StoreError, Survey};
 
 /// A read that found the store busy is tried again after this long.
-const RETRY: Duration = Duration::from_millis(250);
+pub(super) const RETRY: Duration = Duration::from_millis(250);
 
 impl Session {
     /// Starts the next read, if none is under way: rows and surveys take turns with the log.
@@ -26,19 +30,26 @@ impl Session {
         if self.reading.is_some() || self.retry_at.is_some_and(|retry| retry > now.instant) {
             return;
         }
-        let after = self.next_log_read();
-        if let Some(after) = after.filter(|_| !self.read_log_last || self.waiting.is_empty()) {
-            self.begin(Reading::Log(after), Read::Log { after }, effects);
+        if !self.waiting.is_empty() && !self.facts_fit() {
+            self.want_facts();
+        }
+        if std::mem::take(&mut self.facts_wanted) {
+            self.begin(Reading::Facts, Read::Facts(self.person.clone()), effects);
+            return;
+        }
+        let log = self.next_log_read().filter(|_| !self.read_log_last || self.waiting.is_empty());
+        if let Some((after, read)) = log {
+            self.begin(Reading::Log(after), read, effects);
             return;
         }
         while let Some((slot, serial)) = self.waiting.pop_front() {
-            if let Some(read) = self.next_read_of(slot, serial) {
+            if let Some(read) = self.next_read_of(now, slot, serial, effects) {
                 self.begin(Reading::Slot(slot, serial), read, effects);
                 return;
             }
         }
-        if let Some(after) = self.next_log_read() {
-            self.begin(Reading::Log(after), Read::Log { after }, effects);
+        if let Some((after, read)) = self.next_log_read() {
+            self.begin(Reading::Log(after), read, effects);
         }
     }
 
@@ -48,29 +59,71 @@ impl Session {
         effects.push(Effect::Read(read));
     }
 
-    /// Where the one that is furthest behind stands.
-    fn next_log_read(&self) -> Option<Seq> {
-        let following = self.slots.iter().flatten().filter_map(Subscription::following);
-        following.map(|following| following.at).min()
+    /// From where the one that is furthest behind stands, for all that follow the log.
+    fn next_log_read(&self) -> Option<(Seq, Read)> {
+        let followers = || {
+            let following = |subscription| Some((subscription, Subscription::following(subscription)?));
+            self.slots.iter().flatten().filter_map(following)
+        };
+        let after = followers().map(|(_, following)| following.at).min()?;
+        let mut standing = Standing { person: self.person.id.clone(), uses: Vec::new() };
+        for bound in followers().filter_map(|(subscription, _)| subscription.bound.as_ref()) {
+            standing.add(&bound.sight.uses, bound.at);
+        }
+        Some((after, Read::Log { after, standing }))
     }
 
-    fn next_read_of(&mut self, slot: u16, serial: u32) -> Option<Read> {
-        let (page, generation) = (self.around.config.page_rows, self.around.generation);
+    /// `None` where the subscription needs no read: it is gone, attaches, or ends.
+    fn next_read_of(
+        &mut self,
+        now: Moment,
+        slot: u16,
+        serial: u32,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Read> {
         let subscription = self.of(slot, serial)?;
-        if let Phase::Queued(start) = &subscription.phase {
-            subscription.phase = match start.clone() {
+        if let Phase::Queued(start) = subscription.phase.clone() {
+            let shown = match &start {
+                Start::Survey { cause: Cause::Lagged, .. } | Start::Differ { .. } => true,
+                Start::Join { .. } | Start::Survey { .. } | Start::Rows { .. } => false,
+            };
+            if !shown && !self.bind_in_turn(now, slot, effects) {
+                return None;
+            }
+            if let Start::Join { .. } = start {
+                self.join(slot, effects);
+                return None;
+            }
+            self.of(slot, serial)?.phase = match start {
+                Start::Join { .. } => return None,
                 Start::Survey { cause, since, view } => Phase::Surveying { cause, since, view },
+                Start::Differ { since } => Phase::Differing { since },
                 Start::Rows { cause, reason } => {
                     Phase::Rows { cause, reason, first: None, after: None, written: 0 }
                 }
             };
         }
-        let scope = subscription.scope.clone();
+        self.read_of(slot, serial)
+    }
+
+    fn read_of(&mut self, slot: u16, serial: u32) -> Option<Read> {
+        let page = self.around.config.page_rows;
+        let subscription = self.of(slot, serial)?;
+        let (scope, bound) = (subscription.channel.scope.clone(), subscription.bound.clone()?);
         match &subscription.phase {
-            Phase::Surveying { since, .. } => Some(Read::Survey { scope, since: since.clone() }),
+            Phase::Surveying { since, .. } => {
+                let standing = bound.standing(Some(since.seq));
+                Some(Read::Survey { scope, since: since.clone(), standing })
+            }
             Phase::Rows { after, written, .. } => {
                 let left = subscription.limit.map_or(page, |limit| limit.saturating_sub(*written));
-                Some(Read::Rows { scope, after: after.clone(), limit: left.min(page), generation })
+                let (after, limit) = (after.clone(), left.min(page));
+                let standing = bound.standing(None);
+                Some(Read::Rows { scope, sight: bound.sight, after, limit, standing })
+            }
+            Phase::Differing { since } => {
+                let since = *since;
+                self.differ(slot, since)
             }
             Phase::Queued(_)
             | Phase::Following(_)
@@ -93,16 +146,28 @@ impl Session {
             (Reading::Slot(slot, serial), ReadAnswer::Rows(Ok(rows))) => {
                 self.on_rows(now, slot, serial, &rows, effects);
             }
-            (Reading::Log(after), ReadAnswer::Log(Ok(page))) => self.on_log(after, &page, effects),
-            (Reading::Slot(slot, serial), ReadAnswer::Survey(Err(error)) | ReadAnswer::Rows(Err(error))) => {
-                self.on_failed_start(now, slot, serial, &error, effects);
+            (Reading::Slot(..), ReadAnswer::Differ(Ok(difference))) => {
+                self.on_difference(now, reading, difference, effects);
             }
+            (Reading::Log(after), ReadAnswer::Log(Ok(page))) => self.on_log(after, &page, effects),
+            (Reading::Facts, ReadAnswer::Facts(facts)) => self.on_facts(now, facts, effects),
+            (
+                Reading::Slot(slot, serial),
+                ReadAnswer::Survey(Err(error))
+                | ReadAnswer::Rows(Err(error))
+                | ReadAnswer::Differ(Err(error)),
+            ) => self.on_failed_start(now, slot, serial, &error, effects),
             (Reading::Log(_), ReadAnswer::Log(Err(error))) => self.on_failed_log(now, &error, effects),
             // A transport that answers another question than was asked is broken.
-            (Reading::Slot(..), ReadAnswer::Log(_))
-            | (Reading::Log(_), ReadAnswer::Survey(_) | ReadAnswer::Rows(_)) => {
-                self.close(CloseCode::Internal, effects);
-            }
+            (Reading::Slot(..), ReadAnswer::Log(_) | ReadAnswer::Facts(_))
+            | (
+                Reading::Log(_),
+                ReadAnswer::Survey(_) | ReadAnswer::Rows(_) | ReadAnswer::Facts(_) | ReadAnswer::Differ(_),
+            )
+            | (
+                Reading::Facts,
+                ReadAnswer::Survey(_) | ReadAnswer::Rows(_) | ReadAnswer::Log(_) | ReadAnswer::Differ(_),
+            ) => self.close(CloseCode::Internal, effects),
         }
     }
 
@@ -110,12 +175,15 @@ impl Session {
     fn is_of_another_schema(&self, answer: &ReadAnswer) -> bool {
         let other = |generation| generation != self.around.generation;
         match answer {
-            ReadAnswer::Survey(Ok(survey)) => other(survey.generation),
-            ReadAnswer::Rows(Ok(rows)) => other(rows.generation),
-            ReadAnswer::Survey(Err(error)) | ReadAnswer::Rows(Err(error)) => {
+            ReadAnswer::Survey(Ok(survey)) => other(survey.read.generation),
+            ReadAnswer::Rows(Ok(rows)) => other(rows.read.generation),
+            ReadAnswer::Differ(Ok(difference)) => other(difference.generation),
+            ReadAnswer::Survey(Err(error))
+            | ReadAnswer::Rows(Err(error))
+            | ReadAnswer::Differ(Err(error)) => {
                 matches!(error, StoreError::StaleGeneration | StoreError::UnknownEntity(_))
             }
-            ReadAnswer::Log(_) => false,
+            ReadAnswer::Log(_) | ReadAnswer::Facts(_) => false,
         }
     }
 
@@ -132,34 +200,42 @@ impl Session {
         now: Moment,
         slot: u16,
         serial: u32,
-        survey: &At<Survey>,
+        survey: &Checked<Survey>,
         effects: &mut Vec<Effect>,
     ) {
-        let (view, limit) = (self.view.clone(), self.around.config.replay_limit);
+        let limit = self.around.config.replay_limit;
         let Some(subscription) = self.of(slot, serial) else { return };
         let Phase::Surveying { cause, since, view: theirs } = subscription.phase.clone() else { return };
-        match decide(since.seq, theirs.as_deref(), &view, survey, limit) {
+        match subscription.check(survey) {
+            Checkup::Same => {}
+            Checkup::Changed(seq) => return self.on_rights_changed(slot, seq),
+            Checkup::NotAsked => return self.close(CloseCode::Internal, effects),
+        }
+        let Some(bound) = &subscription.bound else { return };
+        // Whoever fell behind was shown what they have by this very server, under this very sight.
+        let view = if cause == Cause::Lagged { Some(bound.view.as_str()) } else { theirs.as_deref() };
+        match decide(Claim { since: since.seq, view }, bound, survey, limit) {
             Resume::Recovered => {
                 // A lagging peer knows of no event between its last one and `since`, so `prev` is what it was sent.
                 let prev = if cause == Cause::Lagged { subscription.sent } else { since.seq };
                 subscription.sent = prev;
-                subscription.phase = Phase::Following(Following { at: since.seq, prev, unbroken: false });
-                let channel = subscription.channel.clone();
+                subscription.phase = Phase::Following(Following { at: since.seq, prev, part: Part::Log });
                 self.around.metrics.live.caught_up(match &cause {
                     Cause::Asked { .. } => CatchUp::Resume,
                     Cause::Lagged => CatchUp::Lag,
                 });
                 if let Cause::Asked { request_id } = cause {
-                    let frame = self.position_frame(
+                    let answer = Told { recovered: Some(true), reason: None, more: false };
+                    let kind = "subscribed";
+                    self.tell_position(
                         now,
-                        "subscribed",
-                        &channel,
+                        slot,
+                        kind,
                         request_id.as_deref(),
-                        survey.seq,
-                        Some(true),
-                        None,
+                        survey.read.seq,
+                        answer,
+                        effects,
                     );
-                    effects.push(Effect::Send(frame));
                     self.resume_postponed(now, slot, effects);
                 }
             }
@@ -175,12 +251,17 @@ impl Session {
         now: Moment,
         slot: u16,
         serial: u32,
-        rows: &At<ListPage>,
+        page: &Checked<ListPage>,
         effects: &mut Vec<Effect>,
     ) {
         let Some(subscription) = self.of(slot, serial) else { return };
         let Phase::Rows { cause, reason, first, written, .. } = subscription.phase.clone() else { return };
-        let channel = subscription.channel.clone();
+        let rows = &page.read;
+        match subscription.check(page) {
+            Checkup::Same => {}
+            Checkup::Changed(seq) => return self.on_rights_changed(slot, seq),
+            Checkup::NotAsked => return self.close(CloseCode::Internal, effects),
+        }
         let count = rows.value.rows.len();
         let written = written + count;
         let limited = subscription.limit.is_some_and(|limit| written >= limit);
@@ -189,15 +270,16 @@ impl Session {
         let last = rows.value.rows.last().map(|row| row.id.clone());
         subscription.sent = started;
         subscription.phase = if complete {
-            Phase::Following(Following { at: started, prev: started, unbroken: true })
+            Phase::Following(Following { at: started, prev: started, part: Part::Snapshot })
         } else {
             Phase::Rows { cause: cause.clone(), reason, first: Some(started), after: last, written }
         };
+        let channel = subscription.channel.text.clone();
         if !complete {
             self.waiting.push_back((slot, serial));
         }
         if first.is_none() {
-            self.announce_rows(now, slot, &channel, &cause, reason, rows.seq, count > 0, effects);
+            self.announce_rows(now, slot, &cause, reason, rows, effects);
         }
         self.write_rows(now, &channel, rows, limited, effects);
         if complete && started == rows.seq {
@@ -208,48 +290,31 @@ impl Session {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the facts of one frame")]
     fn announce_rows(
         &mut self,
         now: Moment,
         slot: u16,
-        channel: &str,
         cause: &Cause,
         reason: &'static str,
-        seq: Seq,
-        follow: bool,
+        rows: &At<ListPage>,
         effects: &mut Vec<Effect>,
     ) {
         if let Some(Some(subscription)) = self.slots.get_mut(usize::from(slot)) {
             subscription.snapshots = subscription.snapshots.saturating_add(1);
         }
-        let frame = match cause {
+        let live = &self.around.metrics.live;
+        match cause {
             Cause::Asked { request_id } => {
-                self.around.metrics.live.snapshot(reason);
-                let payload = PositionPayload {
-                    epoch: &self.around.epoch,
-                    seq,
-                    view: &self.view,
-                    recovered: Some(false),
-                    reason: None,
-                };
-                let frame = ControlFrame {
-                    kind: "subscribed",
-                    channel: Some(channel),
-                    request_id: request_id.as_deref(),
-                    seq: None,
-                    more: follow,
-                    payload,
-                    timestamp: now.wall,
-                };
-                frame.to_json()
+                live.snapshot(reason);
+                let answer = Told { recovered: Some(false), reason: None, more: !rows.value.rows.is_empty() };
+                self.tell_position(now, slot, "subscribed", request_id.as_deref(), rows.seq, answer, effects);
             }
             Cause::Lagged => {
-                self.around.metrics.live.resynced(reason);
-                self.position_frame(now, "resync", channel, None, seq, None, Some(reason))
+                live.resynced(reason);
+                let answer = Told { recovered: None, reason: Some(reason), more: true };
+                self.tell_position(now, slot, "resync", None, rows.seq, answer, effects);
             }
-        };
-        effects.push(Effect::Send(frame));
+        }
     }
 
     /// The rows of one page, in frames of about `page_bytes`.
@@ -283,50 +348,58 @@ impl Session {
         }
     }
 
-    /// A page of the log after `after`. Who fell behind `after` while it was read has no part in it.
-    fn on_log(&mut self, after: Seq, page: &At<LogPage>, effects: &mut Vec<Effect>) {
-        let (changes, to) = match &page.value {
+    /// A page of the log after `after`. Who fell behind `after` while it was read has no part in it, nor has anybody whose rights
+    /// changed unknown to their sight.
+    fn on_log(&mut self, after: Seq, page: &Checked<LogPage>, effects: &mut Vec<Effect>) {
+        let read = &page.read;
+        let (changes, to) = match &read.value {
             LogPage::Changes { changes, to } => (changes, *to),
-            LogPage::BelowFloor => return self.on_below_floor(page.floor, effects),
+            LogPage::BelowFloor => return self.on_below_floor(read.floor, effects),
         };
+        let readers = self.readers(after, page);
         let mut frames = Vec::new();
         for (at, change) in changes.iter().enumerate() {
             if change.op == ChangeOp::Schema {
                 self.restart_followers(change.seq, SCHEMA_CHANGED);
                 continue;
             }
-            for subscription in self.slots.iter_mut().flatten() {
-                let channel = subscription.channel.clone();
-                let Phase::Following(following) = &mut subscription.phase else { continue };
-                if following.at < after || following.at >= change.seq || !subscription.scope.contains(change)
-                {
-                    continue;
-                }
-                let more =
-                    following.unbroken || more_of_unit(change, &changes[at + 1..], &subscription.scope);
-                self.encoder.write_frame(change, &channel, following.prev, more, &mut frames);
-                following.prev = change.seq;
-                subscription.sent = change.seq;
+            for slot in &readers {
+                let Some(subscription) = &mut self.slots[*slot] else { continue };
+                write_event(subscription, &changes[at..], &mut self.encoder, &mut frames);
             }
         }
         if !frames.is_empty() {
             effects.push(Effect::Write(Bytes::from(frames)));
         }
-        for slot in 0..self.slots.len() {
+        for slot in readers {
             let Some(Phase::Following(following)) = self.slots[slot].as_mut().map(|sub| &mut sub.phase)
             else {
                 continue;
             };
-            if following.at < after {
-                continue;
-            }
             following.at = following.at.max(to);
             // Only the head of a reading is sure to be the end of a batch. A subscription that is ahead of this
             // reading may stand inside one, and would be handed its beginning again.
-            if following.at == page.seq {
+            if following.at == read.seq {
                 self.attach(slot_number(slot), effects);
             }
         }
+    }
+
+    /// Who is shown this page.
+    fn readers(&mut self, after: Seq, page: &Checked<LogPage>) -> Vec<usize> {
+        let mut readers = Vec::new();
+        for slot in 0..self.slots.len() {
+            let Some(subscription) = &mut self.slots[slot] else { continue };
+            if subscription.following().is_none_or(|following| following.at < after) {
+                continue;
+            }
+            match subscription.check(page) {
+                Checkup::Same => readers.push(slot),
+                Checkup::Changed(seq) => self.on_rights_changed(slot_number(slot), seq),
+                Checkup::NotAsked => {}
+            }
+        }
+        readers
     }
 
     /// The schema changed at `seq`: who has not come past it starts again from a snapshot.
@@ -354,21 +427,16 @@ impl Session {
     }
 
     /// What a following subscription has been sent is complete up to `at`: from here on it hears of batches.
-    fn attach(&mut self, slot: u16, effects: &mut Vec<Effect>) {
-        self.serial += 1;
-        let attachment = AttachmentId { slot, serial: self.serial };
-        let (lag, view, generation) = (self.lag, self.view.clone(), self.around.generation);
+    pub(super) fn attach(&mut self, slot: u16, effects: &mut Vec<Effect>) {
+        let (lag, serial) = (self.lag, self.serial + 1);
+        let attachment = AttachmentId { slot, serial };
         let Some(Some(subscription)) = self.slots.get_mut(usize::from(slot)) else { return };
         let Phase::Following(following) = subscription.phase else { return };
+        self.serial = serial;
         subscription.phase = Phase::Attaching { attachment, lag, following };
-        effects.push(Effect::Attach {
-            attachment,
-            channel: subscription.channel.clone(),
-            scope: subscription.scope.clone(),
-            view,
-            generation,
-            from: From::After { seq: following.at, prev: following.prev, lag, unbroken: following.unbroken },
-        });
+        let unbroken = following.unbroken();
+        let from = From::After { seq: following.at, prev: following.prev, lag, unbroken };
+        self.attach_from(attachment, from, effects);
     }
 
     fn on_failed_start(
@@ -380,33 +448,26 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let Some(subscription) = self.of(slot, serial) else { return };
-        if !subscription.unanswered() {
-            self.waiting.push_back((slot, serial));
-            self.on_failed_log(now, error, effects);
-            return;
+        if subscription.unanswered() {
+            return self.end(now, slot, &Refusal::of_start(error), effects);
         }
-        let Some(subscription) = self.slots[usize::from(slot)].take() else { return };
-        let (code, text) = match error {
-            StoreError::Overloaded => (Code::Overloaded, "too many reads are waiting; subscribe again later"),
-            StoreError::UnknownEntity(_)
-            | StoreError::Closed(_)
-            | StoreError::HiddenColumn(..)
-            | StoreError::Rule(_)
+        match error {
+            StoreError::Rule(_) | StoreError::Closed(_) | StoreError::TooBroad { .. } => {
+                self.suspend(now, slot, &Refusal::of_start(error), effects);
+            }
+            StoreError::Overloaded
             | StoreError::StaleGeneration
-            | StoreError::TooBroad { .. }
+            | StoreError::UnknownEntity(_)
+            | StoreError::HiddenColumn(..)
             | StoreError::TooManyGroups { .. }
             | StoreError::Storage(_) => {
-                (Code::StorageError, "the records could not be read; subscribe again later")
+                self.waiting.push_back((slot, serial));
+                self.on_failed_log(now, error, effects);
             }
-        };
-        let request_id = subscription.request_id();
-        self.refuse(now, code, text, request_id.as_deref(), Some(&subscription.channel), effects);
-        for frame in subscription.postponed {
-            self.on_frame(now, frame, effects);
         }
     }
 
-    fn on_failed_log(&mut self, now: Moment, error: &StoreError, effects: &mut Vec<Effect>) {
+    pub(super) fn on_failed_log(&mut self, now: Moment, error: &StoreError, effects: &mut Vec<Effect>) {
         match error {
             StoreError::Overloaded | StoreError::StaleGeneration => {
                 self.retry_at = Some(now.instant + RETRY);
@@ -422,24 +483,58 @@ impl Session {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the facts of one frame")]
-    fn position_frame(
+    fn tell_position(
         &self,
         now: Moment,
+        slot: u16,
         kind: &'static str,
-        channel: &str,
         request_id: Option<&str>,
         seq: Seq,
-        recovered: Option<bool>,
-        reason: Option<&'static str>,
-    ) -> Bytes {
-        let payload = PositionPayload { epoch: &self.around.epoch, seq, view: &self.view, recovered, reason };
-        let (channel, timestamp) = (Some(channel), now.wall);
-        ControlFrame { kind, channel, request_id, seq: None, more: reason.is_some(), payload, timestamp }
-            .to_json()
+        told: Told,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(Some(subscription)) = self.slots.get(usize::from(slot)) else { return };
+        let Some(bound) = &subscription.bound else { return };
+        let Told { recovered, reason, more } = told;
+        let payload =
+            PositionPayload { epoch: &self.around.epoch, seq, view: &bound.view, recovered, reason };
+        let (channel, timestamp) = (Some(&*subscription.channel.text), now.wall);
+        let frame = ControlFrame { kind, channel, request_id, seq: None, more, payload, timestamp };
+        effects.push(Effect::Send(frame.to_json()));
     }
 
-    fn of(&mut self, slot: u16, serial: u32) -> Option<&mut Subscription> {
+    pub(super) fn of(&mut self, slot: u16, serial: u32) -> Option<&mut Subscription> {
         let subscription = self.slots.get_mut(usize::from(slot))?.as_mut()?;
         (subscription.serial == serial).then_some(subscription)
     }
+}
+
+/// What a frame says beside its position.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    recovered: Option<bool>,
+    reason: Option<&'static str>,
+    more: bool,
+}
+
+/// What the first of these changes is for a subscription that has not come so far; the rest follows it in the log.
+fn write_event(
+    subscription: &mut Subscription,
+    changes: &[Arc<Change>],
+    encoder: &mut Encoder,
+    frames: &mut Vec<u8>,
+) {
+    let Some((change, rest)) = changes.split_first() else { return };
+    let (Phase::Following(following), Some(bound)) = (&mut subscription.phase, &subscription.bound) else {
+        return;
+    };
+    if following.at >= change.seq {
+        return;
+    }
+    let Some(event) = judge(change, &subscription.channel.scope, &bound.sight) else { return };
+    let more = following.unbroken() || more_of_unit(change, rest, &subscription.channel.scope, &bound.sight);
+    let place = Place { channel: &subscription.channel.text, prev: following.prev, more };
+    encoder.write_frame(change, &event, &bound.sight, place, frames);
+    following.prev = change.seq;
+    subscription.sent = change.seq;
 }

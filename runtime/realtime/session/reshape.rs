@@ -1,13 +1,11 @@
 //! Another schema under a running session: the peer is told, and every subscription starts again from a snapshot of the
 //! records in their new shape (SEMANTICS R4, F3).
 
-use super::channel_frames::scope_of;
 use super::subscription::{Cause, Phase, Start, slot_number};
 use super::{Effect, Moment, Session, Surroundings, control};
-use crate::channels::{AttachmentId, From};
-use crate::protocol::View;
 use crate::protocol::reason::SCHEMA_CHANGED;
 use crate::protocol::server_frame::SchemaChangedPayload;
+use crate::realtime::channel::Channel;
 
 impl Session {
     pub(super) fn on_reshaped(&mut self, now: Moment, around: Surroundings, effects: &mut Vec<Effect>) {
@@ -15,7 +13,6 @@ impl Session {
             return;
         }
         let generation = around.generation;
-        self.view = View::everything(generation);
         self.around = around;
         self.waiting.clear();
         self.retry_at = None;
@@ -29,31 +26,24 @@ impl Session {
     /// The subscription under the new schema, or its end where its entity is gone.
     fn start_anew(&mut self, now: Moment, slot: usize, effects: &mut Vec<Effect>) {
         let Some(subscription) = &self.slots[slot] else { return };
-        let (channel, request_id) = (subscription.channel.clone(), subscription.request_id());
-        let scope = match scope_of(&self.around.schema, &channel) {
-            Ok((_, scope)) => scope,
-            Err((code, message)) => {
-                self.slots[slot] = None;
-                self.refuse(now, code, &message, request_id.as_deref(), Some(&channel), effects);
-                return;
-            }
+        let (channel, request_id) = (subscription.channel.text.clone(), subscription.request_id());
+        let channel = match Channel::resolve(&self.around.schema, self.around.generation, &channel) {
+            Ok(channel) => channel,
+            Err(refusal) => return self.end(now, slot_number(slot), &refusal, effects),
         };
-        self.serial += 1;
-        let (serial, view, generation) = (self.serial, self.view.clone(), self.around.generation);
         let Some(subscription) = self.slots[slot].as_mut() else { return };
-        let unanswered = subscription.unanswered();
-        subscription.scope = scope.clone();
-        subscription.serial = serial;
+        let cause = if subscription.unanswered() {
+            Cause::Asked { request_id: request_id.clone() }
+        } else {
+            Cause::Lagged
+        };
+        let joins = matches!(subscription.phase, Phase::Joining { .. } | Phase::Queued(Start::Join { .. }));
+        subscription.channel = channel;
         subscription.snapshots = 0;
-        if let Phase::Joining { .. } = subscription.phase {
-            let attachment = AttachmentId { slot: slot_number(slot), serial };
-            subscription.phase = Phase::Joining { attachment, request_id: request_id.clone() };
-            let from = From::Now { request_id };
-            effects.push(Effect::Attach { attachment, channel, scope, view, generation, from });
-            return;
-        }
-        let cause = if unanswered { Cause::Asked { request_id } } else { Cause::Lagged };
-        subscription.phase = Phase::Queued(Start::Rows { cause, reason: SCHEMA_CHANGED });
-        self.waiting.push_back((slot_number(slot), serial));
+        // Its columns are those of the schema before.
+        subscription.bound = None;
+        let start =
+            if joins { Start::Join { request_id } } else { Start::Rows { cause, reason: SCHEMA_CHANGED } };
+        self.begin_asked(now, slot_number(slot), start, effects);
     }
 }

@@ -1,22 +1,21 @@
 //! One subscription of a session: its phase, and how far its peer has come.
 
-use std::sync::Arc;
-
 use crate::channels::AttachmentId;
 use crate::channels::outbox::Lag;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::Counted;
 use crate::protocol::ClientFrame;
-use crate::store::Scope;
+use crate::realtime::channel::{Bound, Channel, Checkup};
+use crate::realtime::read::Checked;
 
 /// Frames for one channel that may wait until its last `subscribe` is answered.
 pub(super) const POSTPONED: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The channel's exact text.
-    pub(super) channel: Arc<str>,
-    pub(super) scope: Scope,
+    pub(super) channel: Channel,
+    /// What its person sees; `None` while it waits for what must be known of them first.
+    pub(super) bound: Option<Bound>,
     /// Tells this subscription from an earlier one in the same slot.
     pub(super) serial: u32,
     pub(super) phase: Phase,
@@ -52,6 +51,10 @@ pub(super) enum Phase {
         since: Position,
         view: Option<String>,
     },
+    /// What a change of rights means for the peer, who stands at `since`, is being read.
+    Differing {
+        since: Seq,
+    },
     /// Rows are being read; `first` is S_1 once a page was written.
     Rows {
         cause: Cause,
@@ -80,8 +83,22 @@ pub(super) enum Phase {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Start {
-    Survey { cause: Cause, since: Position, view: Option<String> },
-    Rows { cause: Cause, reason: &'static str },
+    /// Attach wherever ChannelManager is, once it is known what the person sees.
+    Join {
+        request_id: Option<String>,
+    },
+    Survey {
+        cause: Cause,
+        since: Position,
+        view: Option<String>,
+    },
+    Rows {
+        cause: Cause,
+        reason: &'static str,
+    },
+    Differ {
+        since: Seq,
+    },
 }
 
 /// Progress in the log. `prev`: seq of the last event that the peer was sent, for the next one's `prev`.
@@ -89,8 +106,25 @@ pub(super) enum Start {
 pub(super) struct Following {
     pub(super) at: Seq,
     pub(super) prev: Seq,
-    /// Part of a snapshot: every event says `more`, until the closing `pong`.
-    pub(super) unbroken: bool,
+    pub(super) part: Part,
+}
+
+/// What the events that follow are the end of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Of nothing: they stand for themselves.
+    Log,
+    /// Of a difference after a change of rights, which was whole at the position where they begin.
+    Difference,
+    /// Of a snapshot, whose later pages are ahead of them.
+    Snapshot,
+}
+
+impl Following {
+    /// Every event says `more`, until the closing `pong`.
+    pub(super) fn unbroken(self) -> bool {
+        self.part != Part::Log
+    }
 }
 
 impl Subscription {
@@ -99,7 +133,11 @@ impl Subscription {
             Phase::Attaching { attachment, .. }
             | Phase::Joining { attachment, .. }
             | Phase::Live { attachment, .. } => Some(*attachment),
-            Phase::Queued(_) | Phase::Surveying { .. } | Phase::Rows { .. } | Phase::Following(_) => None,
+            Phase::Queued(_)
+            | Phase::Surveying { .. }
+            | Phase::Differing { .. }
+            | Phase::Rows { .. }
+            | Phase::Following(_) => None,
         }
     }
 
@@ -109,8 +147,13 @@ impl Subscription {
             Phase::Queued(Start::Survey { cause, .. } | Start::Rows { cause, .. })
             | Phase::Surveying { cause, .. }
             | Phase::Rows { cause, first: None, .. } => matches!(cause, Cause::Asked { .. }),
-            Phase::Joining { .. } => true,
-            Phase::Rows { .. } | Phase::Following(_) | Phase::Attaching { .. } | Phase::Live { .. } => false,
+            Phase::Queued(Start::Join { .. }) | Phase::Joining { .. } => true,
+            Phase::Queued(Start::Differ { .. })
+            | Phase::Differing { .. }
+            | Phase::Rows { .. }
+            | Phase::Following(_)
+            | Phase::Attaching { .. }
+            | Phase::Live { .. } => false,
         }
     }
 
@@ -123,8 +166,14 @@ impl Subscription {
                 Cause::Asked { request_id } => request_id.clone(),
                 Cause::Lagged => None,
             },
-            Phase::Joining { request_id, .. } => request_id.clone(),
-            Phase::Following(_) | Phase::Attaching { .. } | Phase::Live { .. } => None,
+            Phase::Queued(Start::Join { request_id }) | Phase::Joining { request_id, .. } => {
+                request_id.clone()
+            }
+            Phase::Queued(Start::Differ { .. })
+            | Phase::Differing { .. }
+            | Phase::Following(_)
+            | Phase::Attaching { .. }
+            | Phase::Live { .. } => None,
         }
     }
 
@@ -133,6 +182,7 @@ impl Subscription {
             Phase::Following(following) => Some(following),
             Phase::Queued(_)
             | Phase::Surveying { .. }
+            | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Attaching { .. }
             | Phase::Joining { .. }
@@ -152,6 +202,7 @@ impl Subscription {
             Phase::Live { lag, .. } => Some(*lag),
             Phase::Queued(_)
             | Phase::Surveying { .. }
+            | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_)
             | Phase::Joining { .. } => None,
@@ -164,11 +215,9 @@ impl Subscription {
         self.phase = Phase::Live { attachment, lag };
     }
 
-    /// ChannelManager's ring does not reach back far enough: read on.
-    pub(super) fn follow_again(&mut self) {
-        if let Phase::Attaching { following, .. } = &self.phase {
-            self.phase = Phase::Following(*following);
-        }
+    /// Whether what was read may be shown.
+    pub(super) fn check<T>(&mut self, checked: &Checked<T>) -> Checkup {
+        self.bound.as_mut().map_or(Checkup::NotAsked, |bound| bound.check(checked))
     }
 
     /// A pong told the peer that it has everything up to `at`.
@@ -189,6 +238,7 @@ impl Subscription {
             | Phase::Joining { .. }
             | Phase::Queued(_)
             | Phase::Surveying { .. }
+            | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_) => None,
         }
@@ -198,8 +248,12 @@ impl Subscription {
     pub(super) fn in_snapshot(&self) -> bool {
         match &self.phase {
             Phase::Rows { .. } => true,
-            Phase::Following(following) | Phase::Attaching { following, .. } => following.unbroken,
-            Phase::Queued(_) | Phase::Surveying { .. } | Phase::Joining { .. } | Phase::Live { .. } => false,
+            Phase::Following(following) | Phase::Attaching { following, .. } => following.unbroken(),
+            Phase::Queued(_)
+            | Phase::Surveying { .. }
+            | Phase::Differing { .. }
+            | Phase::Joining { .. }
+            | Phase::Live { .. } => false,
         }
     }
 
@@ -221,6 +275,7 @@ impl Subscription {
             | Phase::Attaching { .. }
             | Phase::Queued(_)
             | Phase::Surveying { .. }
+            | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_)
             | Phase::Joining { .. } => false,

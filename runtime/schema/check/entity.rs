@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::field::{self, LookupSite, RefSite};
 use super::reader::Reader;
+use super::rule::{Place, RuleSite};
 use super::{MOST_FIELDS, index, names};
 use crate::schema::builtin::{self, USER};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Access, Entity, EntityName, Field, FieldIndex, FieldKind, History};
+use crate::schema::model::{Entity, EntityName, Field, FieldIndex, FieldKind, History, Operation};
 use crate::schema::rule::{Expr, Rule};
 use crate::schema::tree::{Entry, Span, Table};
 
@@ -35,6 +36,7 @@ pub(super) struct Draft {
     pub(super) plural_span: Span,
     pub(super) refs: Vec<RefSite>,
     pub(super) lookups: Vec<LookupSite>,
+    pub(super) rules: Vec<RuleSite>,
     /// Where `was` stands, of the entity and of its fields.
     pub(super) was: Option<Span>,
 }
@@ -42,7 +44,16 @@ pub(super) struct Draft {
 impl Draft {
     fn new(file: usize, entity: Entity, name_span: Option<Span>) -> Draft {
         let plural_span = name_span.clone().unwrap_or(0..0);
-        Draft { file, entity, name_span, plural_span, refs: Vec::new(), lookups: Vec::new(), was: None }
+        Draft {
+            file,
+            entity,
+            name_span,
+            plural_span,
+            refs: Vec::new(),
+            lookups: Vec::new(),
+            rules: Vec::new(),
+            was: None,
+        }
     }
 }
 
@@ -61,7 +72,7 @@ pub(super) fn check(root: &Table, reader: &mut Reader<'_>) -> Draft {
         draft.entity.indexes = index::check(entry, &draft.entity, &known, reader);
     }
     if let Some(entry) = root.get("access") {
-        draft.entity.access = access(entry, reader);
+        access(entry, &mut draft, reader);
     }
     if let Some(entry) = root.get("history") {
         draft.entity.history = history(entry, reader);
@@ -151,6 +162,7 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
         let problem = Problem::new(Code::TooMany, over.key_span.clone(), message).label("one too many");
         reader.add(problem.help("move some into another entity with a `ref`, or into one `json` field"));
     }
+    let mut identities = Vec::new();
     for entry in &table.entries {
         let built_in = draft.entity.fields[..own].iter().any(|field| *field.name == *entry.key);
         if built_in {
@@ -165,11 +177,44 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
             }
             draft.refs.extend(checked.reference);
             draft.lookups.extend(checked.lookup);
+            let at = FieldIndex(draft.entity.fields.len());
+            let site = |span| RuleSite { place: Place::Field(at), span };
+            draft.rules.extend(checked.rule.map(site));
+            identities.extend(checked.identity.map(|span| (at, span)));
             draft.entity.fields.push(checked.field);
         }
     }
+    draft.entity.identity = identity(draft, &identities, reader);
     former_names(table, reader);
     table.entries.iter().map(|entry| entry.key.as_str()).collect()
+}
+
+/// The ref to `User` that says whose a record is: the one that is marked, or the only one.
+fn identity(draft: &Draft, marked: &[(FieldIndex, Span)], reader: &mut Reader<'_>) -> Option<FieldIndex> {
+    let entity = &draft.entity;
+    let refs: Vec<FieldIndex> = entity.refs_to_user().collect();
+    let problem = |span: &Span, message: String| Problem::new(Code::RuleRelation, span.clone(), message);
+    for (at, span) in marked {
+        let field = entity.at(*at);
+        if &*entity.name == USER {
+            let problem = problem(span, "a `User` is a person, and belongs to none".to_owned());
+            reader.add(problem.label("not for `User`").help("take `identity` out"));
+        } else if !refs.contains(at) {
+            let problem = problem(span, format!("{} does not refer to `User`", quoted(&field.name)));
+            reader.add(problem.label("no person").help("mark the ref to `User` that says whose a record is"));
+        }
+    }
+    if let [(first, first_span), (_, span), ..] = marked {
+        let problem =
+            problem(span, "a record belongs to one person".to_owned()).label("the second `identity`");
+        let problem = problem.also(first_span.clone(), "the first");
+        reader.add(problem.help(format!("keep the one of {} or this one", quoted(&entity.at(*first).name))));
+    }
+    match (marked, refs.as_slice()) {
+        _ if &*entity.name == USER => None,
+        ([(at, _), ..], _) | ([], [at]) => Some(*at),
+        ([], _) => None,
+    }
 }
 
 /// A former name that is still a field's own, or that two fields claim, would give one value to two.
@@ -245,32 +290,45 @@ fn names_a_record(kind: &FieldKind) -> bool {
     }
 }
 
-fn access(entry: &Entry, reader: &mut Reader<'_>) -> Access {
-    let Some(table) = reader.table(entry, "[access]") else { return Access::default() };
+/// The texts of the rules. What they mean is seen when every entity is known.
+fn access(entry: &Entry, draft: &mut Draft, reader: &mut Reader<'_>) {
+    let Some(table) = reader.table(entry, "[access]") else { return };
     reader.unknown_keys(table, OPERATIONS, &[], "in [access]");
-    let mut rule = |operation: &str| {
-        let entry = table.get(operation)?;
-        let text = reader.text(entry, &format!("{operation} = \"user != null\""))?;
-        let wrong = match text.len() {
-            _ if text.trim().is_empty() => "is empty".to_owned(),
-            bytes if bytes > LONGEST_RULE => format!("is longer than {LONGEST_RULE} bytes"),
-            _ => {
-                // The meaning comes with the rule language.
-                return Some(Rule { source: text.into(), meaning: Expr::Constant(true) });
-            }
+    for operation in Operation::ALL {
+        let Some(entry) = table.get(operation.word()) else { continue };
+        if &*draft.entity.name == USER && operation != Operation::Read {
+            let message = format!("{} of `User` cannot have a rule", quoted(&entry.key));
+            let problem = Problem::new(Code::BuiltIn, entry.key_span.clone(), message).label("built in");
+            reader
+                .add(problem.help("`User` records are written by the server: only `read` can be said here"));
+            continue;
+        }
+        let Some(rule) = rule_text(entry, &format!("{} = \"user != null\"", entry.key), reader) else {
+            continue;
         };
-        let message = format!("the rule {} {wrong}", quoted(operation));
-        let problem = Problem::new(Code::AccessRule, entry.value.span.clone(), message).label("this rule");
-        reader.add(problem.help("a rule is one expression; without the key nobody may"));
-        None
-    };
-    Access {
-        read: rule("read"),
-        create: rule("create"),
-        update: rule("update"),
-        delete: rule("delete"),
-        open: false,
+        draft.rules.push(RuleSite { place: Place::Entity(operation), span: entry.value.span.clone() });
+        let access = &mut draft.entity.access;
+        *match operation {
+            Operation::Read => &mut access.read,
+            Operation::Create => &mut access.create,
+            Operation::Update => &mut access.update,
+            Operation::Delete => &mut access.delete,
+        } = Some(rule);
     }
+}
+
+/// A rule that nobody meets until its text has been read.
+pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut Reader<'_>) -> Option<Rule> {
+    let text = reader.text(entry, example)?;
+    let wrong = match text.len() {
+        _ if text.trim().is_empty() => "is empty".to_owned(),
+        bytes if bytes > LONGEST_RULE => format!("is longer than {LONGEST_RULE} bytes"),
+        _ => return Some(Rule { source: text.into(), meaning: Expr::Constant(false) }),
+    };
+    let message = format!("the rule {} {wrong}", quoted(&entry.key));
+    let problem = Problem::new(Code::AccessRule, entry.value.span.clone(), message).label("this rule");
+    reader.add(problem.help("a rule is one expression; without the key nobody may"));
+    None
 }
 
 /// `90d` or `12h`, at least an hour, at most a hundred years; or `forever`.

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use super::entity::rule_text;
 use super::reader::Reader;
 use super::{default, kind, names};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::quoted;
 use crate::schema::model::{Field, FieldKind, OnDelete};
+use crate::schema::rule::{Expr, Rule};
 use crate::schema::tree::{Entry, Span, Table};
 
 /// Where a field names the entity that it refers to.
@@ -31,6 +33,10 @@ pub(super) struct Checked {
     pub(super) field: Field,
     pub(super) reference: Option<RefSite>,
     pub(super) lookup: Option<LookupSite>,
+    /// Where the rule of who may see it stands.
+    pub(super) rule: Option<Span>,
+    /// Where it says that it is the identity.
+    pub(super) identity: Option<Span>,
 }
 
 /// Checks one entry of `[fields]`; `None` if its type is not known, which has then been reported.
@@ -38,8 +44,9 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader)?;
     // Before the type, without which the rest is not looked at.
-    let [required, unique, readonly, search] =
-        ["required", "unique", "readonly", "search"].map(|key| reader.flag(table, key));
+    let [required, unique, readonly, search, identity] =
+        ["required", "unique", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
+    let (read, rule) = read_rule(table, search, reader);
     let kind = kind::check(entry, table, reader)?;
     let lookup = table.get("from").and_then(|from| lookup(entry, from, table, reader));
     let field = Field {
@@ -50,13 +57,41 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
         search: search && matches!(kind, FieldKind::Text { .. }),
         was: table.get("was").and_then(|was| former_name(entry, was, reader)),
+        read,
         ..Field::new(&entry.key, kind)
     };
     never_set(&field, entry, table, reader);
     unique_json(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
-    Some(Checked { field, reference, lookup })
+    let identity = table.get("identity").filter(|_| identity).map(|entry| entry.key_span.clone());
+    Some(Checked { field, reference, lookup, rule, identity })
+}
+
+/// Who may see the field, and where that stands unless it is nobody.
+fn read_rule(table: &Table, search: bool, reader: &mut Reader<'_>) -> (Option<Rule>, Option<Span>) {
+    let hidden = reader.flag(table, "hidden");
+    let read = table.get("read").and_then(|entry| {
+        let rule = rule_text(entry, "read = \"owner == user.id\"", reader)?;
+        Some((rule, entry.value.span.clone()))
+    });
+    let problem =
+        |entry: &Entry, message: &str| Problem::new(Code::FieldRule, entry.key_span.clone(), message);
+    if let (true, Some(hides), Some(entry)) = (hidden, table.get("hidden"), table.get("read")) {
+        let problem = problem(entry, "a hidden field has a rule of who may see it").label("who, if nobody?");
+        reader.add(problem.also(hides.key_span.clone(), "nobody sees it").help("take one of the two out"));
+    }
+    let says = if hidden { table.get("hidden") } else { table.get("read") };
+    if let (true, Some(says)) = (search, says) {
+        let problem =
+            problem(says, "a field that is searched cannot be kept from some").label("searched and hidden");
+        reader.add(problem.help("take `search` out: what is found would tell what the field holds"));
+    }
+    match (hidden, read) {
+        (true, _) => (Some(Rule { source: "false".into(), meaning: Expr::Constant(false) }), None),
+        (false, Some((rule, span))) => (Some(rule), Some(span)),
+        (false, None) => (None, None),
+    }
 }
 
 fn table_of<'t>(entry: &'t Entry, reader: &mut Reader<'_>) -> Option<&'t Table> {

@@ -16,7 +16,7 @@ const TYPES_LATER: &[&str] = &["file"];
 
 /// Keys of every type, then those of some types.
 pub(in crate::schema) const COMMON_KEYS: &[&str] =
-    &["type", "required", "unique", "readonly", "default", "from", "was"];
+    &["type", "required", "unique", "readonly", "default", "from", "was", "read", "hidden"];
 pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("min", &["text", "int", "float"]),
     ("max", &["text", "int", "float"]),
@@ -25,8 +25,8 @@ pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("values", &["enum"]),
     ("entity", &["ref"]),
     ("on_delete", &["ref"]),
+    ("identity", &["ref"]),
 ];
-const KEYS_LATER: &[&str] = &["hidden", "identity"];
 
 /// Integers up to here keep their value in JavaScript.
 pub(in crate::schema) const LARGEST_INT: i64 = (1 << 53) - 1;
@@ -100,7 +100,7 @@ fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut Reader<'_>) -> Op
 fn keys(table: &Table, word: Option<&str>, reader: &mut Reader<'_>) {
     let known: Vec<&str> =
         COMMON_KEYS.iter().copied().chain(KEYS_OF_TYPES.iter().map(|(key, _)| *key)).collect();
-    reader.unknown_keys(table, &known, KEYS_LATER, "of a field");
+    reader.unknown_keys(table, &known, &[], "of a field");
     let Some(word) = word else { return };
     for (key, types) in KEYS_OF_TYPES {
         if let (Some(entry), false) = (table.get(key), types.contains(&word)) {

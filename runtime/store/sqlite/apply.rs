@@ -1,6 +1,6 @@
-//! One unit inside the committer's transaction: idempotency, references, versions, rows, log entries.
+//! One unit inside the committer's transaction: idempotency, rules, references, versions, rows, log entries.
 //!
-//! Knows nothing of queues or commits. It never opens, commits or rolls back anything: `group.rs` does, from what
+//! Knows nothing of queues or commits, nor of what a rule means (`permission.rs`). It never opens, commits or rolls back anything: `group.rs` does, from what
 //! `Work::wrote` says.
 
 use std::sync::Arc;
@@ -10,17 +10,19 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::cascade::{self, Cascade};
 use super::idempotency::{self, Recall};
-use super::images::{Images, fields_json, names_json, stored};
+use super::images::{Images, fields_json, names_json};
 use super::lookups::{self, Reach};
-use super::propagation::{self, Drafts};
+use super::permission::Permission;
+use super::propagation::{self, Drafts, Key};
 use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
-use super::{Fault, log, search};
+use super::{Fault, log, rights, search};
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
-use crate::schema::{EntityName, FieldIndex, Generation, Record, Value};
+use crate::rules::Proposal;
+use crate::schema::{FieldIndex, Generation, Operation, Record, Value};
 use crate::store::{
-    Change, ChangeOp, CommitError, Decoded, Idempotency, Op, OpResult, OpStatus, Stored, Unit,
+    Change, ChangeOp, CommitError, Decoded, Idempotency, Op, OpResult, OpStatus, Rows, Stored, Unit,
 };
 
 /// What a unit is applied to.
@@ -49,9 +51,17 @@ pub(super) struct Mark {
     pub(super) bytes: usize,
 }
 
+/// What an update asks for.
+struct Edit {
+    set: Vec<(FieldIndex, Value)>,
+    omitted: Vec<FieldIndex>,
+    if_version: Option<u64>,
+}
+
 /// A unit on its way.
 pub(super) struct Work<'a> {
     pub(super) ground: Ground<'a>,
+    permission: Permission<'a>,
     actor: Option<Arc<str>>,
     mid: Option<MutationId>,
     generation: Generation,
@@ -68,6 +78,7 @@ impl<'a> Work<'a> {
     pub(super) fn new(ground: Ground<'a>, unit: &Unit, start: Seq) -> Work<'a> {
         Work {
             ground,
+            permission: Permission::new(ground, &unit.asker),
             actor: unit.actor.clone(),
             mid: unit.idempotency.as_ref().map(|key| key.mid.clone()),
             generation: unit.generation,
@@ -88,6 +99,7 @@ impl<'a> Work<'a> {
                 Recall::Known(done) => return self.replay(done),
             }
         }
+        self.permission.involve(ops.iter().map(Op::entity));
         let mut entities = Vec::with_capacity(if idempotency.is_some() { ops.len() } else { 0 });
         let mut results = Vec::with_capacity(ops.len());
         for (at, op) in ops.into_iter().enumerate() {
@@ -128,14 +140,16 @@ impl<'a> Work<'a> {
         Applied { seq, results, replayed: false, entries, bytes: self.bytes, remembered }
     }
 
-    /// The answer of long ago with the records of today, as of this transaction.
+    /// The answer of long ago with the records of today, as of this transaction, as the writer sees them today.
     fn replay(&mut self, done: Vec<idempotency::Done>) -> Result<Applied, Fault> {
+        self.permission.involve(done.iter().map(|done| &done.entity));
         let mut results = Vec::with_capacity(done.len());
         for idempotency::Done { entity, id, status } in done {
             let record = match self.ground.catalog.table(&entity) {
-                Some(table) => self.read(table, &id)?.map(|record| stored(&record, &table.entity)),
+                Some(table) => self.read(table, &id)?.map(|record| self.permission.stored(table, &record)),
                 None => None,
             };
+            let record = record.transpose()?.flatten();
             results.push(OpResult { id, status, record });
         }
         Ok(Applied { replayed: true, ..self.applied(self.start, results, false) })
@@ -146,8 +160,8 @@ impl<'a> Work<'a> {
             Op::Create { entity, id, values, fresh_id } => {
                 self.create(at, self.table(&entity)?, id, values, fresh_id)
             }
-            Op::Update { entity, id, set, if_version, omitted: _ } => {
-                self.update(at, self.table(&entity)?, id, set, if_version)
+            Op::Update { entity, id, set, omitted, if_version } => {
+                self.update(at, self.table(&entity)?, id, Edit { set, omitted, if_version })
             }
             Op::Delete { entity, id, if_version } => self.delete(at, self.table(&entity)?, id, if_version),
         }
@@ -161,19 +175,20 @@ impl<'a> Work<'a> {
         mut values: Vec<Value>,
         fresh_id: bool,
     ) -> Result<OpResult, Fault> {
-        let mut version = 1;
-        if !fresh_id {
-            if self.exists(table, &id)? {
-                return Err(CommitError::IdTaken { op: at }.into());
-            }
-            version += log::buried_version(self.ground.conn, &table.entity.name, &id)?;
-        }
         values.iter_mut().for_each(settle);
-        for (field, target) in &table.references {
-            self.check_reference(at, table, (*field, target), &values[field.0], &id)?;
-        }
+        let unknown = self.unknown_references(at, table, (&id, &values), |_| true)?;
+        let withheld = withhold(&unknown, &mut values);
         lookups::copy_all(self.ground.conn, table, &id, &mut values)?;
-        let record = Record { id, version, created_at: self.at, updated_at: self.at, values };
+        give_back(withheld, &mut values);
+        let taken = !fresh_id && self.exists(table, &id)?;
+        let buried =
+            if fresh_id { 0 } else { log::buried_version(self.ground.conn, &table.entity.name, &id)? };
+        let record = Record { id, version: 1 + buried, created_at: self.at, updated_at: self.at, values };
+        self.permission.require((at, Operation::Create), &table.entity, &record, None)?;
+        if taken {
+            return Err(CommitError::IdTaken { op: at }.into());
+        }
+        refuse(at, table, &unknown)?;
         let after = record.to_json(&table.entity);
         self.reserve(after.len())?;
         let mut insert = self.ground.conn.prepare_cached(&table.insert)?;
@@ -182,48 +197,43 @@ impl<'a> Work<'a> {
         drop(insert);
         self.written(at, table, &record, inserted)?;
         search::add(self.ground.conn, table, &record)?;
-        self.log(
-            table,
-            &record.id,
-            ChangeOp::Create,
-            Images { after: Some(after.clone()), ..Images::default() },
-        );
-        let record = (record.id, Stored { version, json: after });
-        Ok(OpResult { id: record.0, status: OpStatus::Created, record: Some(record.1) })
+        let id = record.id.clone();
+        let images = Images { after: Some(after), ..Images::default() };
+        self.log(table, ChangeOp::Create, images, Rows { old: None, new: Some(record) });
+        let record = self.shown(table, self.entries.len() - 1)?;
+        Ok(OpResult { id, status: OpStatus::Created, record })
     }
 
-    fn update(
-        &mut self,
-        at: usize,
-        table: &'a Table,
-        id: RecordId,
-        set: Vec<(FieldIndex, Value)>,
-        if_version: Option<u64>,
-    ) -> Result<OpResult, Fault> {
-        let record = self.current(at, table, &id, if_version)?;
+    fn update(&mut self, at: usize, table: &'a Table, id: RecordId, edit: Edit) -> Result<OpResult, Fault> {
+        let record = self.current(at, table, &id, edit.if_version)?;
+        let hidden = self.permission.hidden(&table.entity, &record)?;
         let mut values = record.values.clone();
-        for (field, mut value) in
-            set.into_iter().filter(|(field, _)| table.entity.at(*field).lookup.is_none())
+        let named = enter(edit, table, &hidden, &mut values);
+        // What a writer does not see is unchanged for nobody: a reference that happens to be the stored one tells nothing.
+        let changed = |field: FieldIndex| {
+            values[field.0] != record.values[field.0] || (hidden.contains(&field) && named.contains(&field))
+        };
+        let unknown = self.unknown_references(at, table, (&id, &values), changed)?;
+        let withheld = withhold(&unknown, &mut values);
+        let mut drafts = self.follow(at, table, &record, &values);
+        if let Ok(drafts) = &mut drafts
+            && let Some((_, own)) = drafts.shift_remove_index(0)
         {
-            settle(&mut value);
-            values[field.0] = value;
-        }
-        if values == record.values {
-            let unchanged = stored(&record, &table.entity);
-            return Ok(OpResult { id, status: OpStatus::Unchanged, record: Some(unchanged) });
-        }
-        for (field, target) in &table.references {
-            if values[field.0] != record.values[field.0] {
-                self.check_reference(at, table, (*field, target), &values[field.0], &id)?;
-            }
-        }
-        let mut drafts = self.follow(at, table, &record, &values)?;
-        if let Some((_, own)) = drafts.shift_remove_index(0) {
             own.into_iter().for_each(|(field, value)| values[field.0] = value);
         }
-        let now = self.rewrite(at, table, record, values)?;
+        give_back(withheld, &mut values);
+        let proposal = Proposal { values: &values, named: &named };
+        self.permission.require((at, Operation::Update), &table.entity, &record, Some(proposal))?;
+        refuse(at, table, &unknown)?;
+        if values == record.values {
+            let unchanged = self.permission.stored(table, &record)?;
+            return Ok(OpResult { id, status: OpStatus::Unchanged, record: unchanged });
+        }
+        let drafts = drafts?;
+        self.rewrite(at, table, record, values)?;
+        let entry = self.entries.len() - 1;
         self.carry_out(at, drafts)?;
-        Ok(OpResult { id, status: OpStatus::Updated, record: Some(now) })
+        Ok(OpResult { id, status: OpStatus::Updated, record: self.shown(table, entry)? })
     }
 
     /// The record, first, and all that follow it; nothing if no lookup depends on what changed.
@@ -258,19 +268,40 @@ impl<'a> Work<'a> {
         if_version: Option<u64>,
     ) -> Result<OpResult, Fault> {
         let record = self.current(at, table, &id, if_version)?;
-        if !table.referrers.is_empty() {
-            self.cascade(at, table, &id)?;
+        self.permission.require((at, Operation::Delete), &table.entity, &record, None)?;
+        if table.referrers.is_empty() {
+            self.remove(table, record)?;
+        } else {
+            self.cascade(at, table, record)?;
         }
-        self.remove(table, record)?;
         Ok(OpResult { id, status: OpStatus::Deleted, record: None })
     }
 
-    /// All that loses a reference, or goes, because the record goes; not the record itself.
-    fn cascade(&mut self, at: usize, table: &Table, id: &RecordId) -> Result<(), Fault> {
-        let Cascade { cleared, going } = cascade::plan(self.ground, at, &table.entity.name, id)?;
+    /// The record goes, and all that loses a reference, or goes, because it goes. Records that refer come before those that they
+    /// refer to, and the records by which people have their rights last, so that whoever loses a right with
+    /// them still sees what else happens (SEMANTICS R12).
+    fn cascade(&mut self, at: usize, table: &'a Table, root: Record) -> Result<(), Fault> {
+        let plan = cascade::plan(self.ground, at, &table.entity.name, &root.id);
+        let Cascade { cleared, mut going } = plan.map_err(|fault| self.permission.discreet(fault))?;
         let drafts = propagation::follow(self.ground, at, cleared, &going)?;
+        let gives_rights = |key: &Key| self.ground.catalog.rights.holds(&key.0);
+        let (late_drafts, drafts): (Drafts, Drafts) =
+            drafts.into_iter().partition(|(key, _)| gives_rights(key));
+        let root_is_last = going.pop().is_some_and(|root| gives_rights(&root));
+        let (late, early): (Vec<Key>, Vec<Key>) = going.into_iter().partition(gives_rights);
+        let mut root = Some(root);
         self.carry_out(at, drafts)?;
-        for (entity, id) in going.iter().take(going.len() - 1) {
+        self.remove_all(&early)?;
+        if !root_is_last && let Some(root) = root.take() {
+            self.remove(table, root)?;
+        }
+        self.carry_out(at, late_drafts)?;
+        self.remove_all(&late)?;
+        root.map_or(Ok(()), |root| self.remove(table, root))
+    }
+
+    fn remove_all(&mut self, keys: &[Key]) -> Result<(), Fault> {
+        for (entity, id) in keys {
             let table = self.table(entity)?;
             if let Some(record) = self.read(table, id)? {
                 self.remove(table, record)?;
@@ -280,17 +311,12 @@ impl<'a> Work<'a> {
     }
 
     /// Writes the values that differ, as the next version, with their log entry.
-    fn rewrite(
-        &mut self,
-        at: usize,
-        table: &'a Table,
-        old: Record,
-        values: Vec<Value>,
-    ) -> Result<Stored, Fault> {
+    fn rewrite(&mut self, at: usize, table: &'a Table, old: Record, values: Vec<Value>) -> Result<(), Fault> {
         let changed: Vec<FieldIndex> =
             (0..values.len()).filter(|at| values[*at] != old.values[*at]).map(FieldIndex).collect();
         let before = fields_json(&table.entity, &old, &changed);
-        let new = Record { version: old.version + 1, updated_at: self.at, values, ..old };
+        let (id, created_at) = (old.id.clone(), old.created_at);
+        let new = Record { id, version: old.version + 1, created_at, updated_at: self.at, values };
         let after = new.to_json(&table.entity);
         self.reserve(before.len() + after.len())?;
         let updated = self.update_row(table, &new, &changed);
@@ -298,11 +324,11 @@ impl<'a> Work<'a> {
         search::change(self.ground.conn, table, &new, &changed)?;
         let images = Images {
             before: Some(before),
-            after: Some(after.clone()),
+            after: Some(after),
             changed: Some(names_json(&table.entity, &changed)),
         };
-        self.log(table, &new.id, ChangeOp::Update, images);
-        Ok(Stored { version: new.version, json: after })
+        self.log(table, ChangeOp::Update, images, Rows { old: Some(old), new: Some(new) });
+        Ok(())
     }
 
     fn update_row(&self, table: &Table, new: &Record, changed: &[FieldIndex]) -> rusqlite::Result<usize> {
@@ -324,12 +350,13 @@ impl<'a> Work<'a> {
         self.ground.conn.prepare_cached(&table.delete)?.execute([record.id.as_str()])?;
         self.wrote = true;
         search::remove(self.ground.conn, table, &record.id)?;
-        self.log(table, &record.id, ChangeOp::Delete, Images { before: Some(before), ..Images::default() });
-        log::bury(self.ground.conn, &table.entity.name, &record.id, record.version, self.head())?;
+        let images = Images { before: Some(before), ..Images::default() };
+        log::bury(self.ground.conn, &table.entity.name, &record.id, record.version, self.head().next())?;
+        self.log(table, ChangeOp::Delete, images, Rows { old: Some(record), new: None });
         Ok(())
     }
 
-    /// The record that an update or a delete is about, if it is there and at the expected version.
+    /// The record that an update or a delete is about, if it is there for the writer and at the expected version.
     fn current(
         &self,
         at: usize,
@@ -337,12 +364,16 @@ impl<'a> Work<'a> {
         id: &RecordId,
         if_version: Option<u64>,
     ) -> Result<Record, Fault> {
-        let Some(record) = self.read(table, id)? else {
-            return Err(CommitError::NotFound { op: at }.into());
-        };
+        let missing = CommitError::NotFound { op: at };
+        let Some(record) = self.read(table, id)? else { return Err(missing.into()) };
+        if !self.permission.sees(at, table, &record)? {
+            return Err(missing.into());
+        }
         if if_version.is_some_and(|version| version != record.version) {
-            let current = stored(&record, &table.entity);
-            return Err(CommitError::VersionConflict { op: at, current }.into());
+            let current = self.permission.stored(table, &record)?;
+            return Err(current
+                .map_or(missing, |current| CommitError::VersionConflict { op: at, current })
+                .into());
         }
         Ok(record)
     }
@@ -356,25 +387,35 @@ impl<'a> Work<'a> {
         self.ground.conn.prepare_cached(&table.exists)?.exists([id.as_str()])
     }
 
-    /// A reference must lead to a record, be it one of this unit or the record itself.
-    fn check_reference(
+    /// What a client wrote, as the writer sees it now.
+    fn shown(&self, table: &Table, entry: usize) -> rusqlite::Result<Option<Stored>> {
+        let change = &self.entries[entry];
+        let (Some(json), Some(record)) = (&change.after, &change.rows(&table.entity).new) else {
+            return Ok(None);
+        };
+        self.permission.shown(table, record, || json.clone())
+    }
+
+    /// The references among those that are `asked` for that lead to no record, or to none that the writer may read. One leads
+    /// to a record of this unit as well as to any other, or to the record itself.
+    fn unknown_references(
         &self,
         at: usize,
         table: &Table,
-        (field, target): (FieldIndex, &EntityName),
-        value: &Value,
-        own_id: &RecordId,
-    ) -> Result<(), Fault> {
-        let Value::Text(id) = value else { return Ok(()) };
-        if *target == table.entity.name && id == own_id.as_str() {
-            return Ok(());
+        (own_id, values): (&RecordId, &[Value]),
+        asked: impl Fn(FieldIndex) -> bool,
+    ) -> Result<Vec<FieldIndex>, Fault> {
+        let mut unknown = Vec::new();
+        for (field, target) in table.references.iter().filter(|(field, _)| asked(*field)) {
+            let Value::Text(id) = &values[field.0] else { continue };
+            if *target == table.entity.name && id == own_id.as_str() {
+                continue;
+            }
+            if !self.permission.may_refer(at, self.table(target)?, id)? {
+                unknown.push(*field);
+            }
         }
-        let target = self.table(target)?;
-        if self.ground.conn.prepare_cached(&target.exists)?.exists([id])? {
-            return Ok(());
-        }
-        let field = table.entity.at(field).name.clone();
-        Err(CommitError::UnknownReference { op: at, field }.into())
+        Ok(unknown)
     }
 
     /// Judges the result of the statement that writes a row: what a constraint refused is told in the schema's words.
@@ -426,11 +467,16 @@ impl<'a> Work<'a> {
     }
 
     /// Entries are collected and written at the end, when it is known which is the last.
-    fn log(&mut self, table: &Table, id: &RecordId, op: ChangeOp, images: Images) {
+    fn log(&mut self, table: &Table, op: ChangeOp, images: Images, rows: Rows) {
+        let Some(record) = rows.new.as_ref().or(rows.old.as_ref()) else { return };
+        self.permission.wrote(&table.entity, &rows);
+        let entity = table.entity.name.clone();
+        let rights = &self.ground.catalog.rights;
+        let rights = rights.concerned(&entity, rows.old.as_ref(), rows.new.as_ref());
         self.entries.push(Change {
             seq: self.head().next(),
-            entity: table.entity.name.clone(),
-            id: id.clone(),
+            entity,
+            id: record.id.clone(),
             op,
             before: images.before,
             after: images.after,
@@ -440,8 +486,8 @@ impl<'a> Work<'a> {
             at: self.at,
             unit_last: false,
             generation: self.generation,
-            rights: Vec::new(),
-            decoded: Decoded::default(),
+            rights,
+            decoded: Decoded::known(rows),
         });
     }
 
@@ -449,6 +495,44 @@ impl<'a> Work<'a> {
         if let Some(last) = self.entries.last_mut() {
             last.unit_last = true;
         }
-        self.entries.iter().try_for_each(|change| log::append(self.ground.conn, change))
+        for change in &self.entries {
+            log::append(self.ground.conn, change)?;
+            rights::note(self.ground.conn, change)?;
+        }
+        Ok(())
     }
+}
+
+/// Sets what an update sets, but keeps what the request left out and the writer does not see. Answers with the fields that the
+/// request names.
+fn enter(edit: Edit, table: &Table, hidden: &[FieldIndex], values: &mut [Value]) -> Vec<FieldIndex> {
+    let Edit { set, omitted, .. } = edit;
+    let mut named = Vec::with_capacity(set.len());
+    for (field, mut value) in set {
+        let kept = hidden.contains(&field) && omitted.contains(&field);
+        if kept || table.entity.at(field).lookup.is_some() {
+            continue;
+        }
+        settle(&mut value);
+        values[field.0] = value;
+        named.push(field);
+    }
+    named
+}
+
+/// Takes references out of the values while lookups are computed: a rule that is judged by what was copied from a record that the
+/// writer may not read would tell of it.
+fn withhold(unknown: &[FieldIndex], values: &mut [Value]) -> Vec<(FieldIndex, Value)> {
+    unknown.iter().map(|field| (*field, std::mem::replace(&mut values[field.0], Value::Null))).collect()
+}
+
+fn give_back(withheld: Vec<(FieldIndex, Value)>, values: &mut [Value]) {
+    withheld.into_iter().for_each(|(field, value)| values[field.0] = value);
+}
+
+fn refuse(at: usize, table: &Table, unknown: &[FieldIndex]) -> Result<(), Fault> {
+    unknown.first().map_or(Ok(()), |field| {
+        let field = table.entity.at(*field).name.clone();
+        Err(CommitError::UnknownReference { op: at, field }.into())
+    })
 }

@@ -3,30 +3,103 @@
 //! The bound is `scanned(most)`, an SQL function that stands as the first condition of a read: it counts the rows that
 //! reach it and stops the statement at one too many. So the work itself is bounded, whatever the query planner thought.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, ffi};
 
+use crate::rules::{Predicate, Sight};
 use crate::schema::{Entity, FieldIndex, FieldKind};
 use crate::store::{Advice, Column, Condition, Count, Query, Test};
 
 /// A count that an index serves alone, without a look at the records, may step over so many times more entries.
 const SERVED: u64 = 10;
 
-/// Makes `scanned` known to a connection.
+/// What a read asks of the records that it shows.
+pub(super) struct Asked<'a> {
+    /// All of it.
+    pub(super) predicate: &'a Predicate,
+    /// What must hold of single columns: first what the rule says, then the filter, in the order in which it was asked.
+    conditions: Vec<&'a Condition>,
+    /// Of which one must hold, so that each needs an index of its own.
+    alternatives: Vec<&'a Predicate>,
+    /// Nothing but the conditions is asked.
+    plain: bool,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(sight: &'a Sight, filter: &'a [Condition]) -> Asked<'a> {
+        let predicate = sight.predicate();
+        let (mut conditions, mut alternatives, mut other) = (Vec::new(), Vec::new(), Vec::new());
+        conjuncts(&sight.rule, &mut conditions, &mut alternatives);
+        conditions.extend(filter);
+        conjuncts(&sight.filter, &mut conditions, &mut alternatives);
+        let plain = match predicate {
+            Predicate::All(terms) => terms.iter().all(|term| matches!(term, Predicate::Test(_))),
+            Predicate::Constant(true) | Predicate::Test(_) => true,
+            Predicate::Constant(false)
+            | Predicate::Compare(..)
+            | Predicate::Starts(..)
+            | Predicate::Contains(..)
+            | Predicate::Member(..)
+            | Predicate::Not(_)
+            | Predicate::Any(_) => false,
+        };
+        for any in alternatives.drain(..) {
+            if let Predicate::Any(terms) = any {
+                other.extend(terms);
+            }
+        }
+        Asked { predicate, conditions, alternatives: other, plain }
+    }
+
+    /// The fields with a condition of this kind.
+    fn fields(&self, kind: fn(&Test) -> bool) -> impl Iterator<Item = FieldIndex> {
+        let of_kind = self.conditions.iter().filter(move |condition| kind(&condition.test));
+        of_kind.filter_map(|condition| field(condition.column))
+    }
+}
+
+fn conjuncts<'a>(
+    predicate: &'a Predicate,
+    conditions: &mut Vec<&'a Condition>,
+    alternatives: &mut Vec<&'a Predicate>,
+) {
+    match predicate {
+        Predicate::Test(condition) => conditions.push(condition),
+        Predicate::All(terms) => terms.iter().for_each(|term| conjuncts(term, conditions, alternatives)),
+        Predicate::Any(_) => alternatives.push(predicate),
+        Predicate::Constant(_)
+        | Predicate::Compare(..)
+        | Predicate::Starts(..)
+        | Predicate::Contains(..)
+        | Predicate::Member(..)
+        | Predicate::Not(_) => {}
+    }
+}
+
+/// Makes `scanned` known to a connection: rows at most, the run that they are counted for. A connection is at one run at a time.
 pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     // Not deterministic: it must be called for every row.
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
-    conn.create_scalar_function("scanned", 1, flags, |context| {
-        // Kept by SQLite with the constant argument, for one execution of the statement.
-        let rows = context.get_or_create_aux(0, |_| Ok::<_, rusqlite::Error>(AtomicU64::new(0)))?;
-        let most: i64 = context.get(0)?;
+    let (present, rows) = (AtomicI64::new(0), AtomicU64::new(0));
+    conn.create_scalar_function("scanned", 2, flags, move |context| {
+        // SQLite may write the function into a statement several times, once for each index that it walks.
+        let (most, run): (i64, i64) = (context.get(0)?, context.get(1)?);
+        if present.swap(run, Ordering::Relaxed) != run {
+            rows.store(0, Ordering::Relaxed);
+        }
         if rows.fetch_add(1, Ordering::Relaxed) >= most.unsigned_abs() {
             return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
         }
         Ok(true)
     })
+}
+
+/// A number that no other execution of a statement has.
+pub(super) fn run() -> i64 {
+    static RUNS: AtomicI64 = AtomicI64::new(1);
+    RUNS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Whether `scanned` stopped the statement; nothing else ever interrupts one.
@@ -35,44 +108,47 @@ pub(super) fn stopped(error: &rusqlite::Error) -> bool {
 }
 
 /// How many rows a count may step over.
-pub(super) fn bound(entity: &Entity, count: &Count, scan_rows: u64) -> u64 {
-    if served(entity, count) { scan_rows.saturating_mul(SERVED) } else { scan_rows }
+pub(super) fn bound(entity: &Entity, count: &Count, asked: &Asked<'_>, scan_rows: u64) -> u64 {
+    if served(entity, count, asked) { scan_rows.saturating_mul(SERVED) } else { scan_rows }
 }
 
 /// Whether the table or one index surely has the rows in the order of the list, so that SQLite sorts nothing. A sort
 /// holds all rows in memory up to the limit, with every column that the statement asks for.
-pub(super) fn in_order(entity: &Entity, query: &Query) -> bool {
+pub(super) fn in_order(entity: &Entity, query: &Query, asked: &Asked<'_>) -> bool {
     let is_one = |test: &Test| matches!(test, Test::Eq(_) | Test::Null(true));
-    let plain =
-        query.filter.iter().all(|condition| is_one(&condition.test) && field(condition.column).is_some());
+    let plain = asked.plain
+        && asked
+            .conditions
+            .iter()
+            .all(|condition| is_one(&condition.test) && field(condition.column).is_some());
     let mut directions = query.sort.iter().map(|(_, direction)| direction);
     let first = directions.next();
     let straight = directions.all(|direction| Some(direction) == first);
     let columns = || query.sort.iter().map(|(column, _)| *column).take_while(|column| *column != Column::Id);
     let order: Option<Vec<FieldIndex>> = columns().map(field).collect();
     let Some(order) = order.filter(|_| plain && straight && query.search.is_empty()) else { return false };
-    let ordered = distinct(fields(&query.filter, is_equality).chain(order));
+    let ordered = distinct(asked.fields(is_equality).chain(order));
     ordered.is_empty() || indexes(entity).any(|index| index == ordered)
 }
 
-pub(super) fn advice_on_list(entity: &Entity, query: &Query) -> Advice {
+pub(super) fn advice_on_list(entity: &Entity, query: &Query, asked: &Asked<'_>) -> Advice {
     let sorted = query.sort.iter().map_while(|(column, _)| field(*column)).collect();
-    advice(entity, &query.filter, &query.search, sorted)
+    advice(entity, asked, &query.search, sorted)
 }
 
-pub(super) fn advice_on_count(entity: &Entity, count: &Count) -> Advice {
-    if served(entity, count) {
+pub(super) fn advice_on_count(entity: &Entity, count: &Count, asked: &Asked<'_>) -> Advice {
+    if served(entity, count, asked) {
         return Advice::Narrow;
     }
     let grouped = count.group.and_then(field).into_iter().collect();
-    advice(entity, &count.filter, &count.search, grouped)
+    advice(entity, asked, &count.search, grouped)
 }
 
-/// An index first holds the fields that have one value each, then those that decide the order, or else the one that is
-/// kept within a range. For an order it must hold nothing further, since the id is to come next. One that is there
+/// An index first holds the fields that have one value each, those of the rule before those of the filter, then those that
+/// decide the order, or else the one that is kept within a range. For an order it must hold nothing further, since the id is to come next. One that is there
 /// already did not help.
-fn advice(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<FieldIndex>) -> Advice {
-    let equal = || fields(filter, is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
+fn advice(entity: &Entity, asked: &Asked<'_>, search: &[String], order: Vec<FieldIndex>) -> Advice {
+    let equal = || asked.fields(is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
     let ordered = distinct(equal().chain(order.iter().copied()));
     if !search.is_empty() {
         return Advice::Words;
@@ -80,11 +156,23 @@ fn advice(entity: &Entity, filter: &[Condition], search: &[String], order: Vec<F
     if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
         return Advice::Index(ordered);
     }
-    let ranged = distinct(equal().chain(fields(filter, is_range).take(1)));
-    if ranged.is_empty() || indexes(entity).any(|index| index.starts_with(&ranged)) {
-        return Advice::Narrow;
+    let ranged = distinct(equal().chain(asked.fields(is_range).take(1)));
+    if !ranged.is_empty() && !indexes(entity).any(|index| index.starts_with(&ranged)) {
+        return Advice::Index(ranged);
     }
-    Advice::Index(ranged)
+    let missing = asked.alternatives.iter().find_map(|term| unserved(entity, term));
+    missing.filter(|_| ranged.is_empty()).map_or(Advice::Narrow, |field| Advice::Index(vec![field]))
+}
+
+/// A field that has one value in this alternative, and no index that begins with any such.
+fn unserved(entity: &Entity, term: &Predicate) -> Option<FieldIndex> {
+    let (mut conditions, mut alternatives) = (Vec::new(), Vec::new());
+    conjuncts(term, &mut conditions, &mut alternatives);
+    let equal = conditions.iter().filter(|condition| is_equality(&condition.test));
+    let equal: Vec<FieldIndex> = equal.filter_map(|condition| field(condition.column)).collect();
+    let is_served = |at: &FieldIndex| indexes(entity).any(|index| index.first() == Some(at));
+    let first = equal.iter().find(|at| entity.at(**at).kind != FieldKind::Json).copied();
+    first.filter(|_| !equal.iter().any(is_served))
 }
 
 fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {
@@ -98,17 +186,15 @@ fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {
 }
 
 /// Whether the entries of one index are all that the count needs to look at.
-fn served(entity: &Entity, count: &Count) -> bool {
-    let mut equal: Vec<FieldIndex> = fields(&count.filter, is_equality).collect();
-    let mut rest: Vec<FieldIndex> = fields(&count.filter, is_range).collect();
-    rest.extend(count.group.and_then(field));
+fn served(entity: &Entity, count: &Count, asked: &Asked<'_>) -> bool {
+    let mut equal = distinct(asked.fields(is_equality));
+    let mut rest = distinct(asked.fields(is_range).chain(count.group.and_then(field)));
     rest.retain(|at| !equal.contains(at));
-    rest.dedup();
     equal.sort_unstable();
-    equal.dedup();
-    let ranged = count.filter.iter().all(|condition| {
-        field(condition.column).is_some() && (is_equality(&condition.test) || is_range(&condition.test))
-    });
+    let ranged = asked.plain
+        && asked.conditions.iter().all(|condition| {
+            field(condition.column).is_some() && (is_equality(&condition.test) || is_range(&condition.test))
+        });
     let fits = |index: Vec<FieldIndex>| {
         let (head, tail) = index.split_at(equal.len().min(index.len()));
         let mut head = head.to_vec();
@@ -125,14 +211,6 @@ fn indexes(entity: &Entity) -> impl Iterator<Item = Vec<FieldIndex>> {
         field.unique || refers
     });
     entity.indexes.iter().cloned().chain(single.map(|(at, _)| vec![FieldIndex(at)]))
-}
-
-/// The fields with a condition of this kind.
-fn fields(filter: &[Condition], kind: fn(&Test) -> bool) -> impl Iterator<Item = FieldIndex> {
-    filter
-        .iter()
-        .filter(move |condition| kind(&condition.test))
-        .filter_map(|condition| field(condition.column))
 }
 
 fn field(column: Column) -> Option<FieldIndex> {

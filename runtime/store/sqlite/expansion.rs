@@ -1,77 +1,117 @@
 //! Following references from the rows of a list: one statement for each reference, however many rows there are, in the
-//! transaction of the list.
+//! transaction of the list. What a reference leads to is shown only if whoever asks may read it there.
 //!
 //! Knows nothing of conditions and order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
-use super::images::stored;
-use super::rows::read_record;
+use super::images::shown;
+use super::people::Known;
+use super::predicate::Writing;
+use super::rows::{Sql, read_record};
 use super::tables::{Catalog, Table};
-use crate::schema::{FieldKind, Record, Value};
-use crate::store::{Expand, Related};
+use crate::rules::{Needs, Sight};
+use crate::schema::{Column, Entity, FieldIndex, FieldKind, Generation, Record, Value};
+use crate::store::{Expand, Related, StoreError};
 
-/// For each record, the records that its references lead to, in the order of `wanted`.
-pub(super) fn follow(
-    conn: &Connection,
-    catalog: &Catalog,
-    table: &Table,
-    records: &[Record],
-    wanted: &[Expand],
-) -> rusqlite::Result<Vec<Vec<Option<Arc<Related>>>>> {
-    let mut expanded = vec![Vec::with_capacity(wanted.len()); records.len()];
+/// What rules are asked on the way along all references.
+pub(super) fn needs(catalog: &Catalog, entity: &Entity, wanted: &[Expand], needs: &mut Needs) {
     for Expand { field, then } in wanted {
-        let target = match &table.entity.at(*field).kind {
-            FieldKind::Ref { entity, .. } => catalog.table(entity),
-            FieldKind::Text { .. }
-            | FieldKind::Int { .. }
-            | FieldKind::Float { .. }
-            | FieldKind::Bool
-            | FieldKind::Enum { .. }
-            | FieldKind::Json
-            | FieldKind::Date
-            | FieldKind::Datetime
-            | FieldKind::Uuid => None,
-        };
-        let ids: BTreeSet<&str> =
-            records.iter().filter_map(|record| id_in(&record.values[field.0])).collect();
-        let related = match target {
-            Some(target) if !ids.is_empty() => related(conn, catalog, target, &ids, then)?,
-            _ => HashMap::new(),
-        };
-        for (record, expanded) in records.iter().zip(&mut expanded) {
-            expanded.push(id_in(&record.values[field.0]).and_then(|id| related.get(id).cloned()));
+        if let Some(target) = target(catalog, entity, *field) {
+            needs.add(&target.read_needs);
+            self::needs(catalog, &target.entity, then, needs);
         }
     }
-    Ok(expanded)
 }
 
-fn id_in(value: &Value) -> Option<&str> {
-    match value {
-        Value::Text(id) => Some(id),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => None,
+/// One transaction in which references are followed.
+pub(super) struct Following<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) catalog: &'a Catalog,
+    pub(super) generation: Generation,
+    pub(super) known: &'a Known,
+}
+
+type Expanded = Vec<Option<Arc<Related>>>;
+
+impl Following<'_> {
+    /// For each record, the records that its references lead to, in the order of `wanted`. Neither a reference that is not shown
+    /// nor one to a record that may not be read leads anywhere.
+    pub(super) fn from(
+        &self,
+        sight: &Sight,
+        records: &[Record],
+        wanted: &[Expand],
+    ) -> Result<Vec<Expanded>, StoreError> {
+        let mut expanded = vec![Vec::with_capacity(wanted.len()); records.len()];
+        for Expand { field, then } in wanted {
+            let ids: Vec<Option<&str>> = records.iter().map(|record| id_in(sight, record, *field)).collect();
+            let distinct: BTreeSet<&str> = ids.iter().copied().flatten().collect();
+            let related = match target(self.catalog, &sight.entity, *field) {
+                Some(target) if !distinct.is_empty() => self.related(target, &distinct, then)?,
+                _ => HashMap::new(),
+            };
+            for (id, expanded) in ids.into_iter().zip(&mut expanded) {
+                expanded.push(id.and_then(|id| related.get(id).cloned()));
+            }
+        }
+        Ok(expanded)
+    }
+
+    /// Those of the records with these ids that may be read, and what their references lead to.
+    fn related(
+        &self,
+        table: &Table,
+        ids: &BTreeSet<&str>,
+        then: &[Expand],
+    ) -> Result<HashMap<String, Arc<Related>>, StoreError> {
+        let sight = match self.known.sight(table, self.generation) {
+            Err(StoreError::Closed(_)) => return Ok(HashMap::new()),
+            sight => sight?,
+        };
+        let ids = serde_json::to_string(ids).expect("texts have a JSON form");
+        let (mut sql, mut values) = (table.select_many.clone(), vec![Value::Text(ids)]);
+        if !sight.predicate().is_true() {
+            sql += " AND ";
+            sql += &Writing { table, values: &mut values }.predicate(sight.predicate())?;
+        }
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let values = params_from_iter(values.iter().map(Sql));
+        let records = statement.query_map(values, |row| read_record(row, 0, &table.entity))?;
+        let records = records.collect::<rusqlite::Result<Vec<Record>>>()?;
+        let expanded = self.from(&sight, &records, then)?;
+        let related = records.into_iter().zip(expanded).map(|(record, expanded)| {
+            let stored = shown(&record, &sight);
+            (record.id.as_str().to_owned(), Arc::new(Related { stored, expanded }))
+        });
+        Ok(related.collect())
     }
 }
 
-/// The records with these ids, and what their references lead to.
-fn related(
-    conn: &Connection,
-    catalog: &Catalog,
-    table: &Table,
-    ids: &BTreeSet<&str>,
-    then: &[Expand],
-) -> rusqlite::Result<HashMap<String, Arc<Related>>> {
-    let ids = serde_json::to_string(ids).expect("texts have a JSON form");
-    let mut statement = conn.prepare_cached(&table.select_many)?;
-    let records = statement.query_map([ids], |row| read_record(row, 0, &table.entity))?;
-    let records = records.collect::<rusqlite::Result<Vec<Record>>>()?;
-    let expanded = follow(conn, catalog, table, &records, then)?;
-    let related = records.into_iter().zip(expanded).map(|(record, expanded)| {
-        let stored = stored(&record, &table.entity);
-        (record.id.as_str().to_owned(), Arc::new(Related { stored, expanded }))
-    });
-    Ok(related.collect())
+fn target<'a>(catalog: &'a Catalog, entity: &Entity, field: FieldIndex) -> Option<&'a Table> {
+    match &entity.at(field).kind {
+        FieldKind::Ref { entity, .. } => catalog.table(entity),
+        FieldKind::Text { .. }
+        | FieldKind::Int { .. }
+        | FieldKind::Float { .. }
+        | FieldKind::Bool
+        | FieldKind::Enum { .. }
+        | FieldKind::Json
+        | FieldKind::Date
+        | FieldKind::Datetime
+        | FieldKind::Uuid => None,
+    }
+}
+
+fn id_in<'a>(sight: &Sight, record: &'a Record, field: FieldIndex) -> Option<&'a str> {
+    let shown = sight.shown(Column::Field(field));
+    match &record.values[field.0] {
+        Value::Text(id) if shown.is_none_or(|shown| shown.matches(record)) => Some(id),
+        Value::Text(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => {
+            None
+        }
+    }
 }

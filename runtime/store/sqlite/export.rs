@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::evolution;
-use super::open::{self, DATABASE, OpenError};
+use super::open::{self, OpenError};
 use super::rows::{read_record, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::Position;
@@ -47,14 +47,8 @@ pub fn export(
     entity: &str,
     sink: &mut dyn Sink,
 ) -> Result<Exported, ExportError> {
-    let file = dir.join(DATABASE);
-    open::require_sqlite().map_err(ExportError::Open)?;
-    if !file.exists() {
-        return Err(ExportError::Open(OpenError::NoDatabase { folder: dir.to_owned() }));
-    }
-    open::not_empty(&file).map_err(ExportError::Open)?;
+    let (mut conn, file) = open::beside(dir).map_err(ExportError::Open)?;
     let failed = |error| ExportError::Open(OpenError::of(&file, &error));
-    let mut conn = open::open_reader(&file).map_err(failed)?;
     let transaction = conn.transaction().map_err(failed)?;
     let position = read_position(&transaction, &file).map_err(ExportError::Open)?;
     let catalog = Catalog::of(schema);
@@ -67,7 +61,7 @@ pub fn export(
 }
 
 /// The end of the log and the newest epoch: the first read, so it also fixes what the others see.
-fn read_position(conn: &Connection, file: &Path) -> Result<Position, OpenError> {
+pub(super) fn read_position(conn: &Connection, file: &Path) -> Result<Position, OpenError> {
     let damaged = |detail: String| OpenError::Damaged { file: file.to_owned(), detail };
     let seq = evolution::read_meta(conn, file)?.head;
     let epoch: String = conn
@@ -78,7 +72,7 @@ fn read_position(conn: &Connection, file: &Path) -> Result<Position, OpenError> 
 }
 
 /// The table or column that the schema files have and the database does not.
-fn missing(conn: &Connection, table: &Table) -> rusqlite::Result<Option<String>> {
+pub(super) fn missing(conn: &Connection, table: &Table) -> rusqlite::Result<Option<String>> {
     let plural = &table.entity.plural;
     let mut statement = conn.prepare(r#"SELECT "name" FROM pragma_table_info(?1)"#)?;
     let present: HashSet<String> =

@@ -17,7 +17,7 @@ use super::open::{FolderLock, OpenError, open_writer};
 use super::read::{Shape, SharedShape};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
-use super::{Evolved, Fault, idempotency, log};
+use super::{Evolved, Fault, idempotency, log, rights};
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Seq, Timestamp};
@@ -198,7 +198,10 @@ impl Writer {
         })?;
         (self.seq, self.floor) = counters;
         let all = LogLimit { changes: usize::MAX, bytes: usize::MAX };
-        let changes = log::page(&conn, &self.setting.catalog, self.announced, all)?;
+        let catalog = &self.setting.catalog;
+        let changes = log::page(&conn, catalog, self.announced, all)?;
+        let changes: Vec<_> =
+            changes.into_iter().map(|change| rights::found_again(change, catalog)).collect();
         if !changes.is_empty() {
             done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes });
         }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::glimpse::glimpse;
 use super::log::{self, COLUMNS, cutoff, image_bytes};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
 use crate::ids::{RecordId, Seq, Timestamp};
-use crate::schema::{EntityName, History, Schema};
-use crate::store::{LogLimit, Past};
+use crate::rules::Sight;
+use crate::schema::{EntityName, History, Record, Schema};
+use crate::store::{ChangeOp, LogLimit, Past};
 
 /// Over every entity with `history`; a rowid table's index ends with the seq.
 const BY_RECORD: &str = "_changes:history";
@@ -38,6 +40,18 @@ pub(super) struct Kept {
     forget_graves: String,
     /// Entity, seq: drops kept entries up to there.
     forget: String,
+}
+
+/// A page of a record's history.
+pub(super) struct Wanted<'a> {
+    /// Of whoever asks; `None` for the server itself.
+    pub(super) sight: Option<&'a Sight>,
+    pub(super) id: &'a RecordId,
+    /// The record as it is now, where there is one and somebody asks.
+    pub(super) there: Option<Record>,
+    /// Seq before which to begin.
+    pub(super) before: Option<Seq>,
+    pub(super) limit: LogLimit,
 }
 
 impl Kept {
@@ -88,31 +102,60 @@ impl Kept {
         self.entities.iter().any(|(name, _)| **name == *entity)
     }
 
-    /// Entries of one record before a seq, newest first; `None` for an entity that keeps no history.
+    /// Entries of one record, newest first; `None` for an entity that keeps no history. Of a record that may not be read there
+    /// are none, as of one that never was; of a deleted one its last image decides.
     pub(super) fn page(
         &self,
         conn: &Connection,
         catalog: &Catalog,
-        (entity, id, before): (&str, &RecordId, Option<Seq>),
-        limit: LogLimit,
+        entity: &str,
+        wanted: &Wanted<'_>,
     ) -> rusqlite::Result<Option<Past>> {
         if !self.keeps(entity) {
             return Ok(None);
         }
-        let before = before.map_or(i64::MAX, |seq| signed(seq.0));
+        if !self.may_be_read(conn, catalog, entity, wanted)? {
+            return Ok(Some(Past::default()));
+        }
+        let before = wanted.before.map_or(i64::MAX, |seq| signed(seq.0));
         let mut statement = conn.prepare_cached(&self.page)?;
-        let mut rows = statement.query(params![entity, id.as_str(), before])?;
+        let mut rows = statement.query(params![entity, wanted.id.as_str(), before])?;
         let (mut past, mut bytes) = (Past::default(), 0);
         while let Some(row) = rows.next()? {
-            if past.changes.len() >= limit.changes || bytes >= limit.bytes {
+            let change = log::read(row, catalog)?;
+            let seen = match wanted.sight {
+                Some(sight) => glimpse(change, sight),
+                None => Some(change),
+            };
+            let Some(change) = seen else { continue };
+            if past.changes.len() >= wanted.limit.changes || bytes >= wanted.limit.bytes {
                 past.more = true;
                 break;
             }
-            let change = log::read(row, catalog)?;
             bytes += image_bytes(&change);
             past.changes.push(Arc::new(change));
         }
         Ok(Some(past))
+    }
+
+    fn may_be_read(
+        &self,
+        conn: &Connection,
+        catalog: &Catalog,
+        entity: &str,
+        wanted: &Wanted<'_>,
+    ) -> rusqlite::Result<bool> {
+        let Some(sight) = wanted.sight else { return Ok(true) };
+        if let Some(record) = &wanted.there {
+            return Ok(sight.sees(record));
+        }
+        let mut statement = conn.prepare_cached(&self.page)?;
+        let last = params![entity, wanted.id.as_str(), i64::MAX];
+        let last = statement.query_row(last, |row| log::read(row, catalog)).optional()?;
+        let last = last.filter(|change| change.op == ChangeOp::Delete);
+        Ok(last.is_some_and(|change| {
+            change.rows(&sight.entity).old.as_ref().is_some_and(|record| sight.sees(record))
+        }))
     }
 
     /// Drops kept entries that left the log and are older than their entity keeps them, at most `chunk` of each entity; what

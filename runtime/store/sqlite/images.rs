@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::rules::Sight;
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, FieldIndex, Record};
 use crate::store::Stored;
@@ -16,6 +17,12 @@ pub(super) struct Images {
 
 pub(super) fn stored(record: &Record, entity: &Entity) -> Stored {
     Stored { version: record.version, json: record.to_json(entity) }
+}
+
+/// What is shown of a record that is seen.
+pub(super) fn shown(record: &Record, sight: &Sight) -> Stored {
+    let mask = sight.mask(record);
+    Stored { version: record.version, json: record.to_json_without(&sight.entity, mask.hidden()) }
 }
 
 /// `{"status":"open",…}` with the record's values of these fields.

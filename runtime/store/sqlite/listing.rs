@@ -1,10 +1,12 @@
 //! A `Query` or a `Count` as SQL. Names come from the schema and are quoted, values are bound, so one shape of a query is
 //! one text, which the connections keep prepared.
 //!
-//! Knows nothing of connections.
+//! Knows nothing of connections, and of who asks no more than what they ask for in the end: rule and filter in one.
 
-use super::breadth;
+use super::breadth::{self, Asked};
+use super::predicate::{Writing, name};
 use super::tables::Table;
+use crate::rules::Predicate;
 use crate::schema::Value;
 use crate::store::{Column, Condition, Count, Direction, MOST_GROUPS, Query, StoreError, Test};
 
@@ -20,14 +22,23 @@ type Order = Vec<(Column, Direction)>;
 
 /// The statements of a list. Each yields `Table::columns`, or where rows must be sorted first the id alone, and takes the limit as its last value, which the caller adds:
 /// one row more than the statements before left of the query's, which tells whether any follow. All rows of one come before all rows of the next.
-pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<Listing>, StoreError> {
+pub(super) fn list(
+    table: &Table,
+    query: &Query,
+    asked: &Asked<'_>,
+    scan_rows: u64,
+) -> Result<Vec<Listing>, StoreError> {
+    if asked.predicate.is_false() {
+        return Ok(Vec::new());
+    }
     let order = order(query);
-    let columns = if breadth::in_order(&table.entity, query) { &table.columns } else { r#""id""# };
+    let columns = if breadth::in_order(&table.entity, query, asked) { &table.columns } else { r#""id""# };
     stretches(query, &order)?
         .into_iter()
         .map(|stretch| {
             let mut listing = Listing::start(table, columns, &query.search, scan_rows)?;
-            for condition in query.filter.iter().chain(&stretch.conditions) {
+            listing.predicate(table, asked.predicate)?;
+            for condition in &stretch.conditions {
                 listing.condition(table, condition)?;
             }
             listing.order(table, &order[stretch.fixed..])?;
@@ -38,13 +49,16 @@ pub(super) fn list(table: &Table, query: &Query, scan_rows: u64) -> Result<Vec<L
 }
 
 /// One row with the number of records; with a group one row for each value and its number, and at most one row too many.
-pub(super) fn count(table: &Table, count: &Count, scan_rows: u64) -> Result<Listing, StoreError> {
+pub(super) fn count(
+    table: &Table,
+    count: &Count,
+    asked: &Asked<'_>,
+    scan_rows: u64,
+) -> Result<Listing, StoreError> {
     let group = count.group.map(|column| name(table, column)).transpose()?;
     let columns = group.as_ref().map_or_else(|| "count(*)".to_owned(), |group| format!("{group}, count(*)"));
     let mut listing = Listing::start(table, &columns, &count.search, scan_rows)?;
-    for condition in &count.filter {
-        listing.condition(table, condition)?;
-    }
+    listing.predicate(table, asked.predicate)?;
     if let Some(group) = group {
         listing.sql += &format!(" GROUP BY {group} ORDER BY 2 DESC, 1 LIMIT {}", MOST_GROUPS + 1);
     }
@@ -111,29 +125,24 @@ fn behind(column: Column, direction: Direction, mark: &Value) -> Vec<Test> {
     }
 }
 
-fn name(table: &Table, column: Column) -> Result<String, StoreError> {
-    let unknown = || StoreError::Storage(format!("{} has no such column: {column:?}", table.entity.name));
-    table.column(column).ok_or_else(unknown)
-}
-
 impl Listing {
     /// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
     /// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
     /// know how few records hold a word.
     fn start(table: &Table, columns: &str, search: &[String], scan_rows: u64) -> Result<Listing, StoreError> {
         let mut listing = Listing { sql: format!("SELECT {columns} FROM "), values: Vec::new() };
-        let rows = Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX));
+        let rows = listing.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));
+        let run = listing.bind(Value::Int(breadth::run()));
         if search.is_empty() {
-            let rows = listing.bind(rows);
-            listing.sql += &format!("{} WHERE scanned({rows})", table.name);
+            listing.sql += &format!("{} WHERE scanned({rows}, {run})", table.name);
             return Ok(listing);
         }
         let Some(found) = &table.search else {
             return Err(StoreError::Storage(format!("{} has no searched field", table.entity.name)));
         };
-        let (words, rows) = (listing.bind(Value::Text(found.expression(search))), listing.bind(rows));
+        let words = listing.bind(Value::Text(found.expression(search)));
         listing.sql += &format!(
-            r#"({} MATCH {words} AND scanned({rows})) CROSS JOIN {} WHERE "id" = "_record""#,
+            r#"({} MATCH {words} AND scanned({rows}, {run})) CROSS JOIN {} WHERE "id" = "_record""#,
             found.select, table.name
         );
         Ok(listing)
@@ -144,45 +153,24 @@ impl Listing {
         format!("?{}", self.values.len())
     }
 
-    fn condition(&mut self, table: &Table, condition: &Condition) -> Result<(), StoreError> {
-        let column = name(table, condition.column)?;
-        let term = match &condition.test {
-            Test::Eq(value) => self.compare(&column, "=", value),
-            Test::Ne(value) => self.compare(&column, "<>", value),
-            Test::Lt(value) => self.compare(&column, "<", value),
-            Test::Lte(value) => self.compare(&column, "<=", value),
-            Test::Gt(value) => self.compare(&column, ">", value),
-            Test::Gte(value) => self.compare(&column, ">=", value),
-            Test::In(values) => self.one_of(&column, values),
-            Test::Contains(text) => format!("instr({column}, {}) > 0", self.bind(Value::Text(text.clone()))),
-            Test::Starts(text) => self.starts(&column, text),
-            Test::Null(true) => format!("{column} IS NULL"),
-            Test::Null(false) => format!("{column} IS NOT NULL"),
+    /// The terms that must all hold stand side by side, each for the planner to choose.
+    fn predicate(&mut self, table: &Table, predicate: &Predicate) -> Result<(), StoreError> {
+        let terms = match predicate {
+            Predicate::Constant(true) => return Ok(()),
+            Predicate::All(terms) => terms.as_slice(),
+            other => std::slice::from_ref(other),
         };
-        self.sql += &format!(" AND {term}");
+        for term in terms {
+            let term = Writing { table, values: &mut self.values }.predicate(term)?;
+            self.sql += &format!(" AND {term}");
+        }
         Ok(())
     }
 
-    fn compare(&mut self, column: &str, operator: &str, value: &Value) -> String {
-        format!("{column} {operator} {}", self.bind(value.clone()))
-    }
-
-    /// Filled up to a power of two with its last value: few shapes, whatever the number of values.
-    fn one_of(&mut self, column: &str, values: &[Value]) -> String {
-        let Some(last) = values.last() else { return "0".to_owned() };
-        let wanted = values.len().next_power_of_two();
-        let filled = values.iter().chain(std::iter::repeat(last)).take(wanted);
-        let places: Vec<String> = filled.map(|value| self.bind(value.clone())).collect();
-        format!("{column} IN ({})", places.join(", "))
-    }
-
-    /// A range, which an index can serve. Texts are compared byte by byte, and that order is the order of code points.
-    fn starts(&mut self, column: &str, text: &str) -> String {
-        let from = self.compare(column, ">=", &Value::Text(text.to_owned()));
-        match successor(text) {
-            Some(end) => format!("{from} AND {}", self.compare(column, "<", &Value::Text(end))),
-            None => from,
-        }
+    fn condition(&mut self, table: &Table, condition: &Condition) -> Result<(), StoreError> {
+        let term = Writing { table, values: &mut self.values }.condition(condition)?;
+        self.sql += &format!(" AND {term}");
+        Ok(())
     }
 
     fn order(&mut self, table: &Table, order: &[(Column, Direction)]) -> Result<(), StoreError> {
@@ -198,26 +186,14 @@ impl Listing {
     }
 }
 
-/// The least text that is greater than every text that begins with `prefix`; `None` if there is none.
-fn successor(prefix: &str) -> Option<String> {
-    let mut text = prefix.to_owned();
-    while let Some(last) = text.pop() {
-        // There are no characters between the two; they are reserved for surrogates.
-        let next = if last == '\u{d7ff}' { Some('\u{e000}') } else { char::from_u32(u32::from(last) + 1) };
-        if let Some(next) = next {
-            text.push(next);
-            return Some(text);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
-    use crate::schema::{Entity, Field, FieldIndex, FieldKind, Generation, Schema};
+    use crate::rules::{Facts, Sight};
+    use crate::schema::{Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation};
+    use crate::schema::{OnDelete, Rule, Schema, Term};
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
 
@@ -225,15 +201,28 @@ mod tests {
     const DUE: Column = Column::Field(FieldIndex(1));
     const RANK: Column = Column::Field(FieldIndex(2));
 
+    const OWNER: Column = Column::Field(FieldIndex(3));
+    const PROJECT: Column = Column::Field(FieldIndex(4));
+
     /// `tasks` with an index over status and due, and the catalog.
     fn database() -> (Connection, Catalog) {
+        database_under(Expr::Constant(true))
+    }
+
+    /// Read under this rule.
+    fn database_under(meaning: Expr) -> (Connection, Catalog) {
         let text = || FieldKind::Text { min: None, max: None, pattern: None };
+        let refers = |name, entity: &str| {
+            Field::new(name, FieldKind::Ref { entity: entity.into(), on_delete: OnDelete::Cascade })
+        };
         let rank = Field::new("rank", FieldKind::Int { min: None, max: None });
-        let fields = vec![Field::new("status", text()), Field::new("due", FieldKind::Date), rank];
-        let task = Entity {
+        let (status, due) = (Field::new("status", text()), Field::new("due", FieldKind::Date));
+        let fields = vec![status, due, rank, refers("owner", "User"), refers("project", "Project")];
+        let mut task = Entity {
             indexes: vec![vec![FieldIndex(0), FieldIndex(1)]],
             ..Entity::new("Task", "tasks", fields)
         };
+        task.access.read = Some(Rule { source: "".into(), meaning });
         let schema = Schema::new([task]);
         let conn = Connection::open_in_memory().unwrap();
         breadth::prepare(&conn).unwrap();
@@ -244,9 +233,17 @@ mod tests {
         (conn, catalog)
     }
 
+    /// As anybody asks.
+    fn statements(catalog: &Catalog, query: &Query) -> Vec<Listing> {
+        let table = catalog.table("Task").unwrap();
+        let sight = Sight::bind(&table.entity, Generation(1), &Facts::nobody()).unwrap();
+        let sight = sight.through(query.filter.clone());
+        list(table, query, &Asked::of(&sight, &query.filter), 100).unwrap()
+    }
+
     /// How SQLite means to run each statement of a list.
     fn plans(conn: &Connection, catalog: &Catalog, query: &Query) -> Vec<String> {
-        let listings = list(catalog.table("Task").unwrap(), query, 100).unwrap();
+        let listings = statements(catalog, query);
         let plan = |mut listing: Listing| {
             listing.values.push(Value::Int(10));
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", listing.sql)).unwrap();
@@ -304,6 +301,53 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_owners_and_members_are_found_by_the_indexes_of_their_references() {
+        let value = |text: &str| Term::Value(Value::Text(text.to_owned()));
+        let owned = || Expr::Compare(Term::Record(OWNER), Comparison::Eq, value("ada"));
+        let member = |count: usize| {
+            let projects = (0..count).map(|number| value(&format!("p{number:04}")));
+            Expr::OneOf(Term::Record(PROJECT), projects.collect())
+        };
+        let open = || Expr::Compare(Term::Record(STATUS), Comparison::Ne, value("gone"));
+        let all = || Query::all("Task", Generation(1), 10);
+        let after = || Some((vec![], crate::ids::RecordId::stored("a")));
+        let filtered = |test: Test| Query { filter: vec![Condition::new(RANK, test)], ..all() };
+        let by_owner = "SEARCH tasks USING INDEX tasks:owner (owner=?)";
+        let by_project = "tasks:project (project=?)";
+        let (or, sorted) = ("MULTI-INDEX OR; INDEX 1; ", "; USE TEMP B-TREE FOR ORDER BY");
+        let of_two = format!(
+            "{or}SEARCH tasks USING INDEX tasks:owner (owner=?); INDEX 2; SEARCH tasks USING INDEX {by_project}{sorted}"
+        );
+        for (rule, query, expected) in [
+            (owned(), all(), by_owner.to_owned()),
+            (owned(), Query { after: after(), ..all() }, by_owner.replace("=?)", "=? AND id>?)")),
+            (Expr::All(vec![owned(), open()]), all(), by_owner.to_owned()),
+            (owned(), filtered(Test::Gt(Value::Int(3))), by_owner.to_owned()),
+            (member(1), all(), format!("SEARCH tasks USING INDEX {by_project}")),
+            (member(3), all(), format!("SEARCH tasks USING COVERING INDEX {by_project}{sorted}")),
+            (member(1_000), all(), format!("SEARCH tasks USING COVERING INDEX {by_project}{sorted}")),
+            (Expr::Any(vec![member(3), owned()]), all(), of_two.clone()),
+            (Expr::Any(vec![member(1_000), owned()]), filtered(Test::Null(false)), of_two),
+        ] {
+            let (conn, catalog) = database_under(rule);
+            assert_eq!(plans(&conn, &catalog, &query), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_rule_of_a_thousand_alternatives_is_no_deeper_than_sqlite_allows() {
+        let is = |column, text: String| {
+            Expr::Compare(Term::Record(column), Comparison::Eq, Term::Value(Value::Text(text)))
+        };
+        let each = (0..1_000).map(|number| {
+            Expr::All(vec![is(PROJECT, format!("p{number}")), is(STATUS, format!("s{number}"))])
+        });
+        let (conn, catalog) = database_under(Expr::Any(each.collect()));
+        let plans = plans(&conn, &catalog, &Query::all("Task", Generation(1), 10));
+        assert!(plans[0].starts_with("MULTI-INDEX OR; INDEX 1; SEARCH tasks USING INDEX"), "{plans:?}");
+    }
+
+    #[test]
     fn a_prefix_is_a_range_of_the_index() {
         let (conn, catalog) = database();
         let filter = vec![Condition::new(STATUS, Test::Starts("op".to_owned()))];
@@ -343,38 +387,22 @@ mod tests {
         ] {
             let plans = plans(&conn, &catalog, &query);
             let sorts = plans.iter().any(|plan| plan.contains("TEMP B-TREE"));
-            let listings = list(catalog.table("Task").unwrap(), &query, 100).unwrap();
+            let listings = statements(&catalog, &query);
             let whole = listings.iter().any(|listing| !listing.sql.starts_with("SELECT \"id\" FROM"));
             assert!(!(sorts && whole), "{query:?}: {plans:?}");
         }
     }
 
     #[test]
-    fn what_follows_every_text_with_a_prefix() {
-        for (prefix, expected) in [
-            ("a", Some("b")),
-            ("az", Some("a{")),
-            ("a\u{10ffff}", Some("b")),
-            ("\u{d7ff}", Some("\u{e000}")),
-            ("\u{7f}", Some("\u{80}")),
-            ("\u{10ffff}\u{10ffff}", None),
-            ("", None),
-        ] {
-            assert_eq!(successor(prefix).as_deref(), expected, "{prefix:?}");
-        }
-    }
-
-    #[test]
     fn the_shape_depends_on_no_value() {
         let (_, catalog) = database();
-        let table = catalog.table("Task").unwrap();
         let shape = |texts: &[&str]| {
             let values = texts.iter().map(|text| Value::Text((*text).to_owned())).collect();
             let query = Query {
                 filter: vec![Condition::new(STATUS, Test::In(values))],
                 ..Query::all("Task", Generation(1), 10)
             };
-            list(table, &query, 100).unwrap().remove(0).sql
+            statements(&catalog, &query).remove(0).sql
         };
         assert_eq!(shape(&["a", "b", "' OR 1 --"]), shape(&["a", "b", "c", "d"]));
         assert!(!shape(&["' OR 1 --"]).contains("OR 1"));

@@ -117,7 +117,7 @@ fn word(op: ChangeOp) -> &'static str {
 }
 
 /// An op that this program does not know reads as a schema marker, across which nobody resumes.
-fn op(word: ValueRef<'_>) -> ChangeOp {
+pub(super) fn op(word: ValueRef<'_>) -> ChangeOp {
     match word {
         ValueRef::Text(b"create") => ChangeOp::Create,
         ValueRef::Text(b"update") => ChangeOp::Update,

@@ -7,9 +7,12 @@ mod breadth;
 mod cascade;
 mod committer;
 mod counts;
+mod differ;
 mod evolution;
 mod expansion;
 mod export;
+mod glance;
+mod glimpse;
 mod group;
 mod history;
 mod idempotency;
@@ -20,8 +23,12 @@ mod listing;
 mod log;
 mod lookups;
 mod open;
+mod people;
+mod permission;
+mod predicate;
 mod propagation;
 mod read;
+mod rights;
 mod rows;
 mod search;
 mod tables;
@@ -35,6 +42,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::export::{ExportError, Exported, Sink, export};
+pub use self::glance::Glance;
 pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImport};
 pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
@@ -243,20 +251,20 @@ impl Store for SqliteStore {
         self.counted(self.reader.get(entity, id))
     }
 
-    fn find(&self, entity: &str, id: &RecordId, _who: &Who) -> Result<At<Option<Stored>>, StoreError> {
-        self.counted(self.reader.get(entity, id))
+    fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError> {
+        self.counted(self.reader.find(entity, id, who))
     }
 
     fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError> {
-        self.counted(self.reader.head()).map(|at| at.map(|()| Facts::unread(person.clone())))
+        self.counted(self.reader.facts(person))
     }
 
-    fn rights_changed(&self, _person: &str, _entities: &[EntityName]) -> Result<Seq, StoreError> {
-        Ok(Seq::ZERO)
+    fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError> {
+        self.counted(self.reader.rights_changed(person, entities))
     }
 
-    fn differ(&self, _differ: &Differ) -> Result<At<Difference>, StoreError> {
-        Err(StoreError::StaleGeneration)
+    fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError> {
+        self.counted(self.reader.differ(differ))
     }
 
     fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
@@ -279,11 +287,11 @@ impl Store for SqliteStore {
         &self,
         entity: &str,
         id: &RecordId,
-        _who: &Who,
+        who: &Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
-        self.reader.history(entity, id, before, limit)
+        self.counted(self.reader.history(entity, id, who, before, limit))
     }
 
     fn head(&self) -> Result<At<()>, StoreError> {

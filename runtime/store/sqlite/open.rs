@@ -10,7 +10,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{breadth, evolution, idempotency, log};
+use super::{breadth, evolution, idempotency, log, predicate};
 use crate::config::StoreConfig;
 use crate::store::migration::Plan;
 
@@ -18,8 +18,8 @@ pub(super) const DATABASE: &str = "tidewire.db";
 pub(super) const LOCK: &str = "tidewire.lock";
 
 /// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
-/// lookups, histories and indexes of words, which must be kept in step.
-pub(super) const FORMAT: u32 = 2;
+/// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes.
+pub(super) const FORMAT: u32 = 3;
 
 /// 3.51.3: before it, a write and a checkpoint on two connections could corrupt a database in WAL mode.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -220,6 +220,18 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
+/// One connection that can only read the database of a folder which a server may be using, and the file.
+pub(super) fn beside(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
+    let file = folder.join(DATABASE);
+    require_sqlite()?;
+    if !file.exists() {
+        return Err(OpenError::NoDatabase { folder: folder.to_owned() });
+    }
+    not_empty(&file)?;
+    let conn = open_reader(&file).map_err(|error| OpenError::of(&file, &error))?;
+    Ok((conn, file))
+}
+
 /// One connection that can only read.
 pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(file, READ_ONLY)?;
@@ -233,7 +245,8 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
     conn.set_prepared_statement_cache_capacity(128);
-    breadth::prepare(conn)
+    breadth::prepare(conn)?;
+    predicate::prepare(conn)
 }
 
 /// Connections that can only read, all open when this returns, however long a busy machine takes over them; how long a

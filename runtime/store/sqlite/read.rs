@@ -10,26 +10,34 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::breadth;
+use super::breadth::{self, Asked};
 use super::counts::Counts;
-use super::expansion;
-use super::images::stored;
+use super::differ;
+use super::expansion::{self, Following};
+use super::history::Wanted;
+use super::images::{shown, stored};
 use super::listing::{self, Listing};
 use super::log;
+use super::people::{self, Known};
+use super::predicate::Writing;
 use super::rows::{Sql, read_column, read_record, signed, unsigned};
 use super::tables::{Catalog, Table};
 use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
-use crate::schema::{Generation, Record, Value};
+use crate::rules::{Facts, Person, Sight};
+use crate::schema::{EntityName, Generation, Record, Value};
 use crate::store::{
-    Advice, At, Column, Count, Counted, ListPage, Listed, LogLimit, LogPage, MOST_GROUPS, Past, Query,
-    Related, Scope, StoreError, Stored, Survey,
+    Advice, At, Column, Condition, Count, Counted, Differ, Difference, Hidden, ListPage, Listed, LogLimit,
+    LogPage, MOST_GROUPS, Past, Query, Related, Scope, StoreError, Stored, Survey, Who,
 };
 
 /// `Survey` counts no further.
 const COUNTED: u64 = 1_000_000;
+
+/// Person, JSON array of entities.
+const RIGHTS: &str = r#"SELECT max("seq") FROM "_rights" WHERE "person" = ?1 AND "entity" IN (SELECT json_each.value FROM json_each(?2))"#;
 
 pub(super) struct Reader {
     pool: r2d2::Pool<SqliteConnectionManager>,
@@ -68,6 +76,10 @@ impl Shape {
         if generation == self.generation { self.table(entity) } else { Err(StoreError::StaleGeneration) }
     }
 
+    fn sight(&self, conn: &Connection, entity: &str, who: &Who) -> Result<Arc<Sight>, StoreError> {
+        people::sight(conn, &self.catalog, self.generation, entity, who)
+    }
+
     fn table(&self, entity: &str) -> Result<&Table, StoreError> {
         self.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
     }
@@ -89,7 +101,46 @@ impl Reader {
     pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
         let conn = self.connection()?;
         let shape = self.shape.read();
-        let table = shape.table(entity)?;
+        self.get_at(&conn, shape.table(entity)?, id)
+    }
+
+    /// A single statement where nobody asks, or anybody, and everything is shown; otherwise whoever asks is looked up first.
+    pub(super) fn find(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        who: &Who,
+    ) -> Result<At<Option<Stored>>, StoreError> {
+        if matches!(who, Who::Person(person) if person.id.is_some()) {
+            return self.find_seen(entity, id, who);
+        }
+        let conn = self.connection()?;
+        {
+            let shape = self.shape.read();
+            let table = shape.table(entity)?;
+            let sight = people::sight(&conn, &shape.catalog, shape.generation, entity, who)?;
+            if sight.predicate().is_true() && sight.fields.is_empty() {
+                return self.get_at(&conn, table, id);
+            }
+        }
+        drop(conn);
+        self.find_seen(entity, id, who)
+    }
+
+    fn find_seen(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError> {
+        self.in_one_transaction(|conn, _, shape| {
+            let sight = shape.sight(conn, entity, who)?;
+            let record = select_seen(conn, shape.table(entity)?, &sight, id)?;
+            Ok(record.map(|record| shown(&record, &sight)))
+        })
+    }
+
+    fn get_at(
+        &self,
+        conn: &Connection,
+        table: &Table,
+        id: &RecordId,
+    ) -> Result<At<Option<Stored>>, StoreError> {
         let mut select = conn.prepare_cached(&table.select_at)?;
         let read = |row: &Row<'_>| {
             let found = row.get_ref(3)?.as_str_or_null()?.is_some();
@@ -99,40 +150,94 @@ impl Reader {
         Ok(select.query_row([id.as_str()], read)?)
     }
 
+    pub(super) fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError> {
+        self.in_one_transaction(|conn, _, shape| {
+            Ok(people::facts(conn, &shape.catalog, person, &shape.catalog.read_needs)?)
+        })
+    }
+
+    pub(super) fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError> {
+        let entities: Vec<&str> = entities.iter().map(|entity| &**entity).collect();
+        let entities = serde_json::to_string(&entities).expect("texts have a JSON form");
+        let conn = self.connection()?;
+        let last: Option<i64> =
+            conn.prepare_cached(RIGHTS)?.query_row(params![person, entities], |row| row.get(0))?;
+        Ok(Seq(last.map_or(0, unsigned)))
+    }
+
+    pub(super) fn differ(&self, asked: &Differ) -> Result<At<Difference>, StoreError> {
+        self.in_one_transaction(|conn, at, shape| {
+            let (catalog, generation, scan_rows) = (&*shape.catalog, shape.generation, self.scan_rows);
+            differ::differ(&differ::Ground { conn, catalog, generation, scan_rows }, at, asked)
+        })
+    }
+
     pub(super) fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
         self.in_one_transaction(|conn, _, shape| {
             let table = shape.table_at(query.generation, &query.entity)?;
-            let listings = listing::list(table, query, self.scan_rows)?;
-            let mut page = Rows::default();
-            for listing in listings {
-                page.read(conn, table, listing, query).map_err(|error| {
-                    self.told(&error, table, self.scan_rows, || breadth::advice_on_list(&table.entity, query))
-                })?;
-                if page.more {
-                    break;
-                }
+            let mut needs = table.read_needs.clone();
+            expansion::needs(&shape.catalog, &table.entity, &query.expand, &mut needs);
+            let known = Known::read(conn, &shape.catalog, &query.who, &needs)?;
+            let sight = known.sight(table, shape.generation)?;
+            let sorted = query.sort.iter().map(|(column, _)| *column);
+            may_be_asked(&sight, &query.filter, sorted)?;
+            for expand in &query.expand {
+                never_hidden(&sight, Column::Field(expand.field))?;
             }
-            let expanded = expansion::follow(conn, &shape.catalog, table, &page.records, &query.expand)?;
+            let sight = through(sight, &query.filter);
+            let page = self.page(conn, table, query, &sight)?;
+            let (catalog, generation) = (&*shape.catalog, shape.generation);
+            let following = Following { conn, catalog, generation, known: &known };
+            let expanded = following.from(&sight, &page.records, &query.expand)?;
             let rows = page.records.into_iter().zip(page.images).zip(expanded);
             let listed = |((record, stored), expanded)| listed(query, record, stored, expanded);
-            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more })
+            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more, sight: Some(sight) })
         })
+    }
+
+    fn page(
+        &self,
+        conn: &Connection,
+        table: &Table,
+        query: &Query,
+        sight: &Sight,
+    ) -> Result<Rows, StoreError> {
+        let asked = Asked::of(sight, &query.filter);
+        let mut page = Rows::default();
+        for listing in listing::list(table, query, &asked, self.scan_rows)? {
+            page.read(conn, (table, sight), listing, query).map_err(|error| {
+                let advice = || breadth::advice_on_list(&table.entity, query, &asked);
+                self.told(&error, table, self.scan_rows, advice)
+            })?;
+            if page.more {
+                break;
+            }
+        }
+        Ok(page)
     }
 
     pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
         self.in_one_transaction(|conn, at, shape| {
             let table = shape.table_at(count.generation, &count.entity)?;
-            let most = breadth::bound(&table.entity, count, self.scan_rows);
-            let listing = listing::count(table, count, most)?;
-            if count.filter.is_empty() && count.search.is_empty() && count.group.is_none() {
-                return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups: Vec::new() });
+            let sight = shape.sight(conn, &count.entity, &count.who)?;
+            may_be_asked(&sight, &count.filter, count.group.into_iter())?;
+            let sight = through(sight, &count.filter);
+            let groups = Vec::new();
+            if sight.predicate().is_false() {
+                return Ok(Counted { count: 0, groups });
             }
+            if sight.predicate().is_true() && count.search.is_empty() && count.group.is_none() {
+                return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups });
+            }
+            let asked = Asked::of(&sight, &count.filter);
+            let most = breadth::bound(&table.entity, count, &asked, self.scan_rows);
+            let listing = listing::count(table, count, &asked, most)?;
             let counted = match count.group {
-                None => read_count(conn, &listing).map(|count| Counted { count, groups: Vec::new() }),
+                None => read_count(conn, &listing).map(|count| Counted { count, groups }),
                 Some(column) => read_groups(conn, table, &listing, column),
             };
             let counted = counted.map_err(|error| {
-                self.told(&error, table, most, || breadth::advice_on_count(&table.entity, count))
+                self.told(&error, table, most, || breadth::advice_on_count(&table.entity, count, &asked))
             })?;
             if counted.groups.len() > MOST_GROUPS {
                 return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
@@ -170,12 +275,17 @@ impl Reader {
         &self,
         entity: &str,
         id: &RecordId,
+        who: &Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
         self.in_one_transaction(|conn, _, shape| {
-            shape.table(entity)?;
-            Ok(shape.catalog.kept.page(conn, &shape.catalog, (entity, id, before), limit)?)
+            let table = shape.table(entity)?;
+            let sight = shape.sight(conn, entity, who)?;
+            let everything = *who == Who::System;
+            let there = if everything { None } else { select(conn, table, id)? };
+            let wanted = Wanted { sight: (!everything).then_some(&*sight), id, there, before, limit };
+            Ok(shape.catalog.kept.page(conn, &shape.catalog, entity, &wanted)?)
         })
     }
 
@@ -244,6 +354,54 @@ impl Reader {
     }
 }
 
+/// Of a field that is not shown nobody may ask anything. Conditions on one that is shown with some records ask in addition for
+/// those, but an order or groups would tell of the others.
+fn may_be_asked(
+    sight: &Sight,
+    filter: &[Condition],
+    mut ordered: impl Iterator<Item = Column>,
+) -> Result<(), StoreError> {
+    filter.iter().try_for_each(|condition| never_hidden(sight, condition.column))?;
+    ordered.try_for_each(|column| match sight.shown(column) {
+        None => Ok(()),
+        Some(shown) if shown.is_false() => Err(StoreError::HiddenColumn(column, Hidden::Always)),
+        Some(_) => Err(StoreError::HiddenColumn(column, Hidden::Sometimes)),
+    })
+}
+
+fn never_hidden(sight: &Sight, column: Column) -> Result<(), StoreError> {
+    match sight.shown(column) {
+        Some(shown) if shown.is_false() => Err(StoreError::HiddenColumn(column, Hidden::Always)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn through(sight: Arc<Sight>, filter: &[Condition]) -> Arc<Sight> {
+    if filter.is_empty() { sight } else { Arc::new(Sight::clone(&sight).through(filter.to_vec())) }
+}
+
+fn select(conn: &Connection, table: &Table, id: &RecordId) -> rusqlite::Result<Option<Record>> {
+    let mut select = conn.prepare_cached(&table.select)?;
+    select.query_row([id.as_str()], |row| read_record(row, 0, &table.entity)).optional()
+}
+
+/// The record if it is seen; the predicate is asked by SQLite, as it is in a list.
+fn select_seen(
+    conn: &Connection,
+    table: &Table,
+    sight: &Sight,
+    id: &RecordId,
+) -> Result<Option<Record>, StoreError> {
+    if sight.predicate().is_true() {
+        return Ok(select(conn, table, id)?);
+    }
+    let mut values = vec![Value::Text(id.as_str().to_owned())];
+    let seen = Writing { table, values: &mut values }.predicate(sight.predicate())?;
+    let mut select = conn.prepare_cached(&format!("{} AND {seen}", table.select))?;
+    let values = params_from_iter(values.iter().map(Sql));
+    Ok(select.query_row(values, |row| read_record(row, 0, &table.entity)).optional()?)
+}
+
 fn rows_of(
     conn: &Connection,
     at: &At<()>,
@@ -297,7 +455,7 @@ impl Rows {
     fn read(
         &mut self,
         conn: &Connection,
-        table: &Table,
+        (table, sight): (&Table, &Sight),
         mut listing: Listing,
         query: &Query,
     ) -> rusqlite::Result<()> {
@@ -319,7 +477,7 @@ impl Rows {
                     select.query_row([row.get_ref(0)?.as_str()?], |row| read_record(row, 0, &table.entity))?
                 }
             };
-            let image = stored(&record, &table.entity);
+            let image = shown(&record, sight);
             self.bytes += image.json.len();
             self.records.push(record);
             self.images.push(image);

@@ -9,13 +9,18 @@ use std::sync::Arc;
 use super::history::Kept;
 use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
-use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Schema};
+use crate::rules::{Needs, Rights};
+use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Operation, Schema};
 use crate::store::Column;
 
 /// The tables of one schema, by entity.
 pub(super) struct Catalog {
     tables: HashMap<EntityName, Table>,
     pub(super) kept: Kept,
+    /// What the read rules of all entities ask of a person.
+    pub(super) read_needs: Needs,
+    /// Which changes are changes of somebody's rights.
+    pub(super) rights: Rights,
 }
 
 /// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
@@ -34,6 +39,12 @@ pub(super) struct Table {
     pub(super) select_at: String,
     /// JSON array of ids → all columns.
     pub(super) select_many: String,
+    /// Id of a person, most → all columns of the records that belong to them, where `Entity::identity` says whose a record is.
+    pub(super) select_of_person: Option<String>,
+    /// What the read rules of the entity ask of a person.
+    pub(super) read_needs: Needs,
+    /// What the rules ask by which a write of one of its records is judged: its own, and the read rules of what it refers to.
+    pub(super) write_needs: Needs,
     /// `id` → a row if there is such a record.
     pub(super) exists: String,
     /// `id`, version, updated_at, then every field.
@@ -92,7 +103,10 @@ impl Catalog {
             }
         }
         lookups::enter(schema, &mut tables);
-        Catalog { tables, kept: Kept::of(schema) }
+        let mut read_needs = Needs::default();
+        tables.values().for_each(|table| read_needs.add(&table.read_needs));
+        tables.values_mut().for_each(|table| table.write_needs = write_needs(schema, &table.entity));
+        Catalog { tables, kept: Kept::of(schema), read_needs, rights: Rights::of(schema) }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -139,6 +153,11 @@ impl Table {
             select_many: format!(
                 r#"SELECT {columns} FROM {name} WHERE "id" IN (SELECT json_each.value FROM json_each(?1))"#
             ),
+            select_of_person: entity.identity.map(|person| {
+                format!("SELECT {columns} FROM {name} WHERE {} = ?1 LIMIT ?2", fields[person.0])
+            }),
+            read_needs: Needs::of_read(entity),
+            write_needs: Needs::default(),
             exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
             update_one: fields.iter().map(one).collect(),
@@ -179,6 +198,16 @@ impl Referrer {
             ids: format!(r#"SELECT "id" FROM {table} WHERE {column} = ?1 ORDER BY "id" LIMIT ?2"#),
         }
     }
+}
+
+fn write_needs(schema: &Schema, entity: &Entity) -> Needs {
+    let mut needs = Needs::of_read(entity);
+    for operation in Operation::ALL {
+        needs.add(&Needs::of(entity, operation));
+    }
+    let targets = references(entity).filter_map(|(_, target)| schema.entity(&target));
+    targets.for_each(|target| needs.add(&Needs::of_read(target)));
+    needs
 }
 
 fn unique_fields(entity: &Entity) -> impl Iterator<Item = FieldIndex> {

@@ -16,7 +16,7 @@ use crate::store::sqlite::history::Kept;
 use crate::store::sqlite::open::{FORMAT, OpenError};
 use crate::store::sqlite::rows::{signed, unsigned};
 use crate::store::sqlite::tables::quoted;
-use crate::store::sqlite::{log, lookups};
+use crate::store::sqlite::{log, lookups, rights};
 use crate::store::{Change, ChangeOp};
 
 /// The schema's text is not in `_meta`: that row is rewritten by every commit and stays short.
@@ -30,7 +30,7 @@ CREATE TABLE "_epochs" ("n" INTEGER PRIMARY KEY, "epoch" TEXT NOT NULL UNIQUE, "
 "#;
 
 /// Tables that came after the first release; made when they are missing.
-pub(super) const CREATE_LATER: &str = r#"
+const CREATE_LATER: &str = r#"
 CREATE TABLE IF NOT EXISTS "_program" ("version" TEXT NOT NULL, "at" INTEGER NOT NULL) STRICT;
 "#;
 
@@ -41,6 +41,12 @@ pub(in crate::store::sqlite) struct Meta {
     pub(in crate::store::sqlite) head: Seq,
     pub(in crate::store::sqlite) floor: Seq,
     pub(in crate::store::sqlite) generation: Generation,
+}
+
+/// Makes the tables that a database of an earlier format lacks.
+pub(super) fn create_later(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(CREATE_LATER)?;
+    conn.execute_batch(rights::CREATE)
 }
 
 /// The program that wrote to the database last, as far as that was noted.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 pub(super) use self::books::{CREATE, read_meta, require_known_format};
-use self::books::{CREATE_LATER, Meta, begin_epoch, count, program, read_schema, settle_generation};
+use self::books::{Meta, begin_epoch, count, create_later, program, read_schema, settle_generation};
 use self::difference::{Move, difference};
 use self::judge::Judge;
 use self::stored_schema::StoredSchema;
@@ -70,7 +70,7 @@ pub(super) struct Target<'a> {
 pub(super) fn bring_up(conn: &mut Connection, target: Target<'_>) -> Result<Start, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(target.file, &error);
     let meta = read_meta(conn, target.file)?;
-    conn.execute_batch(CREATE_LATER).map_err(failed)?;
+    create_later(conn).map_err(failed)?;
     let old = read_schema(conn, target.file, meta.generation)?;
     let moves = difference(&old, target.schema);
     let backup = {
@@ -94,7 +94,7 @@ pub(super) fn bring_up(conn: &mut Connection, target: Target<'_>) -> Result<Star
 pub(super) fn rehearse(conn: &Connection, target: Target<'_>) -> Result<Start, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(target.file, &error);
     let meta = read_meta(conn, target.file)?;
-    conn.execute_batch(CREATE_LATER).map_err(failed)?;
+    create_later(conn).map_err(failed)?;
     let old = read_schema(conn, target.file, meta.generation)?;
     let moves = difference(&old, target.schema);
     ready(

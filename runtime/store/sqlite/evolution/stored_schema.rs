@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Entity, Field, FieldDefault, FieldKind, History, IdKind, OnDelete, Schema};
+use crate::schema::{Entity, FieldDefault, FieldIndex, FieldKind, History, IdKind, OnDelete, Schema};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredSchema {
@@ -51,6 +51,12 @@ pub(super) struct StoredField {
     /// Of a lookup: `task.project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<String>,
+    /// The rule of who may see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) read: Option<String>,
+    /// Where it had to be said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) identity: bool,
 }
 
 impl StoredSchema {
@@ -67,13 +73,15 @@ impl StoredSchema {
 
 impl StoredEntity {
     fn of(schema: &Schema, entity: &Entity) -> StoredEntity {
-        let name = |at: &crate::schema::FieldIndex| entity.at(*at).name.to_string();
+        let name = |at: &FieldIndex| entity.at(*at).name.to_string();
         let access = &entity.access;
         StoredEntity {
             plural: entity.plural.to_string(),
             label: entity.label.as_ref().map(name),
             id: StoredEntity::id_word(entity.id_kind).to_owned(),
-            fields: entity.fields.iter().map(|field| StoredField::of(schema, entity, field)).collect(),
+            fields: (0..entity.fields.len())
+                .map(|at| StoredField::of(schema, entity, FieldIndex(at)))
+                .collect(),
             indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             access: [&access.read, &access.create, &access.update, &access.delete]
                 .map(|rule| rule.as_ref().map(|rule| rule.source.to_string())),
@@ -97,7 +105,8 @@ impl StoredEntity {
 }
 
 impl StoredField {
-    fn of(schema: &Schema, entity: &Entity, field: &Field) -> StoredField {
+    fn of(schema: &Schema, entity: &Entity, at: FieldIndex) -> StoredField {
+        let field = entity.at(at);
         StoredField {
             name: field.name.to_string(),
             kind: field.kind.word().to_owned(),
@@ -110,6 +119,8 @@ impl StoredField {
             bounds: bounds(&field.kind),
             search: field.search,
             from: schema.lookup_path(entity, field),
+            read: field.read.as_ref().map(|rule| rule.source.to_string()),
+            identity: entity.marked_identity() == Some(at),
         }
     }
 }

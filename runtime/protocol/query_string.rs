@@ -1,20 +1,30 @@
-//! `Params`: a query string, decoded strictly. Knows no parameter by name.
+//! `Params`: a query string, decoded strictly: that of an address, and that of a live query, so that a filter means the
+//! same in both.
+//!
+//! Knows no parameter by name and no transport.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::problem::Problem;
 use crate::ids::shown;
-use crate::protocol::Code;
+
+/// Why a text is no query string. `BAD_QUERY` wherever it happens; the text is for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryStringError {
+    #[error("`{}` in the query is not percent-encoded UTF-8", shown(_0))]
+    NotEncoded(String),
+    #[error("the parameter `{0}` is given twice")]
+    Twice(String),
+}
 
 /// Names and values in the order of the query string.
 #[derive(Debug, Default)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// `a=1&b=2`, percent-encoded UTF-8, `+` for a space. Refused with `BAD_QUERY` otherwise.
-    pub fn parse(query: Option<&str>) -> Result<Params, Problem> {
+    /// `a=1&b=2`, percent-encoded UTF-8, `+` for a space. A name without `=` has an empty value.
+    pub fn parse(query: Option<&str>) -> Result<Params, QueryStringError> {
         let mut params = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -36,23 +46,18 @@ impl Params {
     }
 
     /// The value of a parameter that may be given once.
-    pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+    pub fn one(&self, name: &str) -> Result<Option<&str>, QueryStringError> {
         let mut values = self.iter().filter(|(found, _)| *found == name).map(|(_, value)| value);
         let value = values.next();
         if values.next().is_some() {
-            return Err(Problem::new(Code::BadQuery, format!("the parameter `{name}` is given twice")));
+            return Err(QueryStringError::Twice(name.to_owned()));
         }
         Ok(value)
     }
 }
 
-fn decoded(text: &str) -> Result<String, Problem> {
+fn decoded(text: &str) -> Result<String, QueryStringError> {
     let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
-    match percent_decode_str(&spaced).decode_utf8() {
-        Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => {
-            let detail = format!("`{}` in the query is not percent-encoded UTF-8", shown(text));
-            Err(Problem::new(Code::BadQuery, detail))
-        }
-    }
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.map(Cow::into_owned).map_err(|_| QueryStringError::NotEncoded(text.to_owned()))
 }

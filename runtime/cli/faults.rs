@@ -1,6 +1,7 @@
-//! What is wrong with settings, all of it at once, in the manner of rustc; a fault outside the file is told without an excerpt.
+//! What is wrong with a file that a person wrote, all of it at once, in the manner of rustc; a fault outside the file is told
+//! without an excerpt.
 //!
-//! Knows no setting.
+//! Knows no setting and no case.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ const MOST: usize = 50;
 /// Where a fault stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the settings file, by bytes.
+    /// In the file, by bytes.
     File(Range<usize>),
     /// In a variable or flag, which the message names.
     Outside,
@@ -41,7 +42,7 @@ impl Fault {
     }
 }
 
-/// Faults of one attempt to read the settings, or the warnings of a successful one.
+/// Faults of one attempt to read a file, or the warnings of a successful one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     name: String,
@@ -69,9 +70,14 @@ impl Faults {
 
     /// Errors in the order of the file, then those of variables and flags; the count at the end.
     pub fn errors(&self, color: Color) -> String {
+        self.errors_in("the settings", color)
+    }
+
+    /// The same for another file than that of the settings.
+    pub(super) fn errors_in(&self, what: &str, color: Color) -> String {
         let count = match self.faults.len() {
-            1 => "1 error in the settings\n".to_owned(),
-            count => format!("{count} errors in the settings\n"),
+            1 => format!("1 error in {what}\n"),
+            count => format!("{count} errors in {what}\n"),
         };
         self.render(Level::ERROR, color) + &count
     }

@@ -1,0 +1,78 @@
+//! Tails: what the groups of one channel text share of their events within one batch. A thousand groups with a thousand
+//! sights that show the same of a record share one tail.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
+
+use super::encode::write_tail;
+use super::event::Event;
+use crate::ids::Seq;
+use crate::rules::{Mask, Sight, Verdict};
+use crate::store::Change;
+
+/// See the module's text. Holds the tails of one batch, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Tails {
+    bytes: Vec<u8>,
+    /// By change, number of the channel's text and kind of tail; one for each mask among them.
+    made: HashMap<(Seq, u64, Kind), Vec<(Mask, Range<usize>)>, RandomState>,
+    count: usize,
+}
+
+/// Verdicts of one kind have the same tail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    /// The record.
+    Shown,
+    /// The record and what changed of it.
+    Changed,
+    /// The id, and who did it.
+    Gone,
+    /// The id and nothing more.
+    Lost,
+}
+
+impl Tails {
+    /// The tail of an event, made if no group has asked for it yet. `text`: a channel's number and text.
+    pub(super) fn tail(&mut self, change: &Change, event: &Event, sight: &Sight, text: (u64, &str)) -> &[u8] {
+        let made = self.made.entry((change.seq, text.0, kind_of(event.verdict))).or_default();
+        let known = made.iter().find(|(mask, _)| *mask == event.mask);
+        let range = match known {
+            Some((_, range)) => range.clone(),
+            None => {
+                let start = self.bytes.len();
+                write_tail(change, event, sight, text.1, &mut self.bytes);
+                let range = start..self.bytes.len();
+                made.push((event.mask.clone(), range.clone()));
+                self.count += 1;
+                range
+            }
+        };
+        &self.bytes[range]
+    }
+
+    /// How many were made since the last `clear`.
+    pub(super) fn made(&self) -> usize {
+        self.count
+    }
+
+    /// Ends the batch. What a single large one needed is given back.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(1 << 16);
+        self.made.clear();
+        self.made.shrink_to(1 << 10);
+        self.count = 0;
+    }
+}
+
+fn kind_of(verdict: Verdict) -> Kind {
+    match verdict {
+        Verdict::Created | Verdict::Entered => Kind::Shown,
+        Verdict::Updated => Kind::Changed,
+        Verdict::Left | Verdict::Deleted => Kind::Gone,
+        Verdict::Lost | Verdict::Nothing => Kind::Lost,
+    }
+}

@@ -1,0 +1,297 @@
+//! The persons and records of a file of cases: a small world without a database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::file::{Member, Reader, Word, json, members, object};
+use super::world::{USER, World, copy_lookups};
+use crate::ids::{RecordId, Timestamp};
+use crate::repository::{default_value, suggestion as meant, value_of_json};
+use crate::rules::Person;
+use crate::schema::message::{quoted, suggestion};
+use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value};
+
+/// Whoever asks without a name; every file knows it.
+pub(super) const NOBODY: &str = "nobody";
+
+/// When everything in a file happens: no rule can tell.
+const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+pub(super) struct Scene<'s> {
+    pub(super) schema: &'s Schema,
+    pub(super) persons: BTreeMap<String, Arc<Person>>,
+    records: Vec<Placed>,
+}
+
+/// A record under the name that the file gives it.
+struct Placed {
+    entity: Arc<Entity>,
+    name: String,
+    record: Record,
+}
+
+/// The values that a table sets, and which these are.
+pub(super) struct Given {
+    pub(super) values: Vec<Value>,
+    pub(super) named: Vec<FieldIndex>,
+}
+
+impl<'s> Scene<'s> {
+    pub(super) fn read(schema: &'s Schema, root: &[Member<'_>], reader: &mut Reader) -> Scene<'s> {
+        let nobody = (NOBODY.to_owned(), Arc::new(Person::default()));
+        let mut scene = Scene { schema, persons: BTreeMap::from([nobody]), records: Vec::new() };
+        for member in root.iter().filter(|member| member.key.text == "persons") {
+            if let Some(table) = reader.table(member, "[persons.ada]") {
+                members(table).for_each(|person| scene.person(&person, reader));
+            }
+        }
+        for member in root.iter().filter(|member| member.key.text == "records") {
+            if let Some(table) = reader.table(member, "[records.Task.paint]") {
+                scene.all_records(table, reader);
+            }
+        }
+        scene.settle_lookups();
+        scene
+    }
+
+    pub(super) fn find(&self, entity: &str, name: &str) -> Option<&Record> {
+        self.placed(entity, name).map(|placed| &placed.record)
+    }
+
+    /// The names of an entity's records.
+    pub(super) fn names(&self, entity: &str) -> Vec<&str> {
+        let of = self.records.iter().filter(|placed| &*placed.entity.name == entity);
+        of.map(|placed| &*placed.name).collect()
+    }
+
+    /// What a create or update sets; faults are told.
+    pub(super) fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
+        let mut given = Given { values: vec![Value::Null; entity.fields.len()], named: Vec::new() };
+        for Member { key, value } in members(table) {
+            let Some((at, field)) = entity.field(&key.text) else {
+                let names: Vec<&str> = entity.fields.iter().map(|field| &*field.name).collect();
+                let message = format!("{} is not a field of {}", quoted(&key.text), entity.name);
+                reader.fault(&key.span, message, suggestion(&key.text, &names, "the fields are"));
+                continue;
+            };
+            if let Some(path) = self.schema.lookup_path(entity, field) {
+                let message = format!("{} is copied from `{path}`", quoted(&key.text));
+                reader.fault(&key.span, message, "set that instead");
+                continue;
+            }
+            match self.value(field, value) {
+                Ok(value) => {
+                    given.values[at.0] = value;
+                    given.named.push(at);
+                }
+                Err((message, help)) => reader.fault(&value.span(), message, help),
+            }
+        }
+        given
+    }
+
+    /// The record that a person proposes to create: what is not given is the default.
+    pub(super) fn proposed(&self, entity: &Entity, given: &Given, writer: &Person) -> Result<Record, String> {
+        let mut values = self.with_defaults(entity, given, writer.id.as_ref());
+        copy_lookups(self, self.schema, entity, &mut values)?;
+        Ok(record(RecordId::from_uuid(uuid::Uuid::nil()), values))
+    }
+
+    /// The values of a record after an update.
+    pub(super) fn updated(&self, entity: &Entity, old: &Record, given: &Given) -> Result<Vec<Value>, String> {
+        let mut values = old.values.clone();
+        for at in &given.named {
+            values[at.0] = given.values[at.0].clone();
+        }
+        copy_lookups(self, self.schema, entity, &mut values)?;
+        Ok(values)
+    }
+
+    fn person(&mut self, member: &Member<'_>, reader: &mut Reader) {
+        let Word { text: name, span } = &member.key;
+        if name == NOBODY {
+            let help = "take it out, or choose another name";
+            return reader.fault(span, format!("`{NOBODY}` is whoever asks without a name"), help);
+        }
+        let id = match RecordId::parse_text(name) {
+            Ok(id) => id,
+            Err(error) => {
+                return reader.fault(
+                    span,
+                    format!("a person's name is the id: {error}"),
+                    "choose another name",
+                );
+            }
+        };
+        let Some(table) = reader.table(member, &format!("[persons.{name}]")) else { return };
+        let mut person = Person { id: Some(id.shared()), ..Person::default() };
+        let mut user = None;
+        for member in reader.known(table, &["role", "claims", "user"], "of a person") {
+            match &*member.key.text {
+                "role" => {
+                    person.role = reader.word(&member, "role = \"admin\"").map(|role| role.text.into());
+                }
+                "claims" => {
+                    let table = reader.table(&member, "claims = { team = \"north\" }");
+                    person.claims = table.map(object).unwrap_or_default();
+                }
+                _ => user = reader.table(&member, "user = { role = \"editor\" }"),
+            }
+        }
+        self.add_user(name, id, user, reader);
+        self.persons.insert(name.clone(), Arc::new(person));
+    }
+
+    /// The person's `User` record, which every person has from the first sight on.
+    fn add_user(&mut self, name: &str, id: RecordId, user: Option<&DeTable<'_>>, reader: &mut Reader) {
+        let Some(entity) = self.schema.entity(USER).cloned() else { return };
+        let nothing = DeTable::new();
+        let mut given = self.given(&entity, user.unwrap_or(&nothing), reader);
+        if let Some((at, _)) = entity.field("name").filter(|(at, _)| !given.named.contains(at)) {
+            given.values[at.0] = Value::Text(name.to_owned());
+            given.named.push(at);
+        }
+        let values = self.with_defaults(&entity, &given, None);
+        self.records.push(Placed { entity, name: name.to_owned(), record: record(id, values) });
+    }
+
+    /// First all names, so that records may refer to later ones.
+    fn all_records(&mut self, table: &DeTable<'_>, reader: &mut Reader) {
+        let mut bodies: Vec<(usize, &DeTable<'_>)> = Vec::new();
+        for of_entity in members(table) {
+            let Some(entity) = self.entity(&of_entity.key, reader) else { continue };
+            if &*entity.name == USER {
+                let help = "describe people in [persons.NAME], with their `User` record in `user`";
+                reader.fault(&of_entity.key.span, "a User is a person", help);
+                continue;
+            }
+            let example = format!("[records.{}.one]", entity.name);
+            let Some(named) = reader.table(&of_entity, &example) else { continue };
+            for one in members(named) {
+                let Some(body) = reader.table(&one, &example) else { continue };
+                let id = uuid::Uuid::from_u128(1 + self.records.len() as u128);
+                let record = record(RecordId::from_uuid(id), vec![Value::Null; entity.fields.len()]);
+                bodies.push((self.records.len(), body));
+                self.records.push(Placed { entity: entity.clone(), name: one.key.text, record });
+            }
+        }
+        for (at, body) in bodies {
+            let entity = self.records[at].entity.clone();
+            let given = self.given(&entity, body, reader);
+            self.records[at].record.values = self.with_defaults(&entity, &given, None);
+        }
+    }
+
+    pub(super) fn entity(&self, name: &Word, reader: &mut Reader) -> Option<Arc<Entity>> {
+        let found = self.schema.entity(&name.text).cloned();
+        if found.is_none() {
+            let names: Vec<&str> = self.schema.entities().map(|entity| &*entity.name).collect();
+            let message = format!("there is no entity {}", quoted(&name.text));
+            reader.fault(&name.span, message, suggestion(&name.text, &names, "the schema files have"));
+        }
+        found
+    }
+
+    fn with_defaults(&self, entity: &Entity, given: &Given, writer: Option<&Arc<str>>) -> Vec<Value> {
+        let fields = entity.fields.iter().enumerate();
+        let value = |(at, field): (usize, &Field)| match given.named.contains(&FieldIndex(at)) {
+            true => given.values[at].clone(),
+            false => default_value(field, writer, NOW),
+        };
+        fields.map(value).collect()
+    }
+
+    /// Fault and help. A reference names a record of the file, a person or an id.
+    fn value(&self, field: &Field, value: &Spanned<DeValue<'_>>) -> Result<Value, (String, String)> {
+        if let (FieldKind::Ref { entity, .. }, DeValue::String(name)) = (&field.kind, value.get_ref()) {
+            return self.reference(field, entity, name);
+        }
+        value_of_json(self.schema, field, &json(value.get_ref())).map_err(|fault| {
+            (
+                format!("{} {}", quoted(&field.name), fault.message),
+                "see the field in the schema file".to_owned(),
+            )
+        })
+    }
+
+    fn reference(&self, field: &Field, entity: &str, name: &str) -> Result<Value, (String, String)> {
+        if let Some(record) = self.find(entity, name) {
+            return Ok(Value::Text(record.id.as_str().to_owned()));
+        }
+        let names = self.names(entity);
+        let whose = if entity == USER { "person".to_owned() } else { format!("{entity} of this file") };
+        let message = format!("{} refers to no {whose}: {}", quoted(&field.name), quoted(name));
+        let help = match meant(name, names.iter().copied()) {
+            Some(near) => format!("did you mean {}?", quoted(near)),
+            None if entity == USER => format!("describe them: [persons.{}]", crate::ids::shown(name)),
+            None => format!("describe it: [records.{entity}.{}]", crate::ids::shown(name)),
+        };
+        Err((message, help))
+    }
+
+    /// After as many rounds as there are records at the latest, every chain of lookups has come to its end; the schema's
+    /// checker refuses those without one.
+    fn settle_lookups(&mut self) {
+        for _ in 0..=self.schema.entities().map(|entity| entity.fields.len()).sum() {
+            let mut changed = false;
+            for at in 0..self.records.len() {
+                let (entity, mut values) =
+                    (self.records[at].entity.clone(), self.records[at].record.values.clone());
+                let copied = copy_lookups(self, self.schema, &entity, &mut values);
+                if copied.is_ok() && values != self.records[at].record.values {
+                    self.records[at].record.values = values;
+                    changed = true;
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+    }
+
+    fn placed(&self, entity: &str, name: &str) -> Option<&Placed> {
+        self.records.iter().find(|placed| &*placed.entity.name == entity && placed.name == name)
+    }
+
+    /// Whether the file has a person of that name; a fault with a suggestion otherwise.
+    pub(super) fn knows(&self, name: &Word, reader: &mut Reader) -> bool {
+        if self.persons.contains_key(&name.text) {
+            return true;
+        }
+        let names: Vec<&str> = self.persons.keys().map(String::as_str).collect();
+        let message = format!("there is no person {}", quoted(&name.text));
+        reader.fault(&name.span, message, suggestion(&name.text, &names, "the persons are"));
+        false
+    }
+}
+
+impl World for Scene<'_> {
+    fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, String> {
+        let found = self
+            .records
+            .iter()
+            .find(|placed| &*placed.entity.name == entity && placed.record.id.as_str() == id);
+        Ok(found.map(|placed| placed.record.clone()))
+    }
+
+    fn belonging(
+        &self,
+        entity: &Entity,
+        of: FieldIndex,
+        user: &str,
+        most: usize,
+    ) -> Result<Vec<Record>, String> {
+        let theirs = |placed: &&Placed| {
+            placed.entity.name == entity.name && placed.record.values[of.0] == Value::Text(user.to_owned())
+        };
+        let found = self.records.iter().filter(theirs).take(most);
+        Ok(found.map(|placed| placed.record.clone()).collect())
+    }
+}
+
+fn record(id: RecordId, values: Vec<Value>) -> Record {
+    Record { id, version: 1, created_at: NOW, updated_at: NOW, values }
+}

@@ -1,0 +1,140 @@
+//! Whether somebody may do something with a record, and by which rule: the questions that a write asks inside its commit, in
+//! the same order (SEMANTICS R9).
+
+use std::sync::Arc;
+
+use super::world::World;
+use crate::rules::{BindError, Facts, Mask, Part, Proposal, Sight, Subject, evaluate, explain};
+use crate::schema::{Entity, FieldIndex, FieldKind, Generation, Operation, Record, Rule, Schema, Value};
+
+/// One question. In a create `record` is the proposed one.
+pub(super) struct Question<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) entity: &'a Arc<Entity>,
+    pub(super) facts: &'a Facts,
+    pub(super) operation: Operation,
+    pub(super) record: &'a Record,
+    /// In an update.
+    pub(super) proposal: Option<Proposal<'a>>,
+}
+
+/// The answer.
+pub(super) struct Verdict {
+    pub(super) reason: Reason,
+    /// The rules that were asked, in order.
+    pub(super) asked: Vec<Asked>,
+}
+
+pub(super) enum Reason {
+    /// With the fields that are not shown.
+    Granted(Mask),
+    Denied,
+    /// The record may not even be read, so the answer is that there is none.
+    Hidden,
+    Disabled,
+    /// The entity's file has no rule at all.
+    Unruled,
+    /// A reference to a record that the writer may not read, or that there is not.
+    UnknownReference(FieldIndex),
+    /// The rule cannot be used for this person.
+    Failed(BindError),
+}
+
+/// One rule and what it came to.
+pub(super) struct Asked {
+    pub(super) operation: Operation,
+    /// As the file has it; `None` where it has none.
+    pub(super) rule: Option<Rule>,
+    pub(super) part: Part,
+    /// The condition on a record that remains for this person; of the rule for reading.
+    pub(super) bound: Option<String>,
+}
+
+impl Reason {
+    pub(super) fn grants(&self) -> bool {
+        matches!(self, Reason::Granted(_))
+    }
+}
+
+pub(super) fn judge(question: &Question<'_>, world: &dyn World) -> Result<Verdict, String> {
+    let mut asked = Vec::new();
+    let reason = reason(question, world, &mut asked)?;
+    Ok(Verdict { reason, asked })
+}
+
+fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<Asked>) -> Result<Reason, String> {
+    let Question { entity, facts, operation, record, .. } = question;
+    if facts.is_disabled() {
+        return Ok(Reason::Disabled);
+    }
+    if entity.access.is_unsaid() {
+        return Ok(Reason::Unruled);
+    }
+    let mut mask = Mask::default();
+    if *operation != Operation::Create {
+        let sight = match Sight::bind(entity, Generation(0), facts) {
+            Ok(sight) => sight,
+            Err(error) => return Ok(Reason::Failed(error)),
+        };
+        let bound = Some(sight.rule.text(entity));
+        asked.push(Asked { bound, ..question.ask(Operation::Read) });
+        if !sight.sees(record) {
+            return Ok(if *operation == Operation::Read { Reason::Denied } else { Reason::Hidden });
+        }
+        mask = sight.mask(record);
+    }
+    if *operation != Operation::Read {
+        asked.push(question.ask(*operation));
+        if !evaluate(entity.access.rule(*operation), question.subject()).grants() {
+            return Ok(Reason::Denied);
+        }
+    }
+    match question.bad_reference(world)? {
+        Some(field) => Ok(Reason::UnknownReference(field)),
+        None => Ok(Reason::Granted(mask)),
+    }
+}
+
+impl Question<'_> {
+    fn subject(&self) -> Subject<'_> {
+        Subject { facts: self.facts, record: self.record, proposal: self.proposal }
+    }
+
+    fn ask(&self, operation: Operation) -> Asked {
+        let access = &self.entity.access;
+        let rule = match operation {
+            Operation::Read => &access.read,
+            Operation::Create => &access.create,
+            Operation::Update => &access.update,
+            Operation::Delete => &access.delete,
+        };
+        let part = explain(access.rule(operation), self.schema, self.entity, self.subject());
+        Asked { operation, rule: rule.clone(), part, bound: None }
+    }
+
+    /// The first reference that the request sets to something that its writer may not read.
+    fn bad_reference(&self, world: &dyn World) -> Result<Option<FieldIndex>, String> {
+        let (values, named): (&[Value], Vec<FieldIndex>) = match (self.operation, self.proposal) {
+            (Operation::Create, _) => {
+                (&self.record.values, (0..self.entity.fields.len()).map(FieldIndex).collect())
+            }
+            (Operation::Update, Some(proposal)) => (proposal.values, proposal.named.to_vec()),
+            (Operation::Read | Operation::Update | Operation::Delete, _) => return Ok(None),
+        };
+        for at in named {
+            let field = self.entity.at(at);
+            let (FieldKind::Ref { entity, .. }, Value::Text(id), None) =
+                (&field.kind, &values[at.0], field.lookup)
+            else {
+                continue;
+            };
+            let Some(target) = self.schema.entity(entity) else { continue };
+            let Some(record) = world.record(entity, id)? else { return Ok(Some(at)) };
+            let seen = Sight::bind(target, Generation(0), self.facts).is_ok_and(|sight| sight.sees(&record));
+            if !seen {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+}

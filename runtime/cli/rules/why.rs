@@ -1,0 +1,212 @@
+//! `tidewire rules why`: one question about a record of a data folder, answered with every part of the rules that were asked.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::told;
+use super::verdict::{Question, judge};
+use super::world::{World, copy_lookups, facts};
+use crate::cli::USAGE;
+use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
+use crate::cli::config::effective;
+use crate::cli::loading::{self, Refused};
+use crate::config::Config;
+use crate::env::Env;
+use crate::ids::{RecordId, shown};
+use crate::repository::{default_value, value_of_text};
+use crate::rules::{Person, Proposal};
+use crate::schema::message::quoted;
+use crate::schema::{Entity, Field, FieldIndex, Operation, Record, Schema, Value};
+use crate::store::sqlite::Glance;
+
+/// Exit code 0 for what is allowed, 1 for what is not, 2 for a question that cannot be answered.
+pub(super) fn run(arguments: &RulesWhyArguments) -> ExitCode {
+    let settings = match effective(arguments.settings.given()) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    match why(arguments, &settings.config) {
+        Ok((text, true)) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok((text, false)) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::FAILURE
+        }
+        // A script must not take a mistake for a refusal.
+        Err(refused) => {
+            refused.tell();
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The records of a data folder.
+struct Folder(Glance);
+
+impl World for Folder {
+    fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, String> {
+        self.0.record(entity, id).map_err(|error| error.to_string())
+    }
+
+    fn belonging(
+        &self,
+        entity: &Entity,
+        of: FieldIndex,
+        user: &str,
+        most: usize,
+    ) -> Result<Vec<Record>, String> {
+        self.0.records_by(&entity.name, of, user, most).map_err(|error| error.to_string())
+    }
+}
+
+fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
+    let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
+    let operation = operation(arguments)?;
+    let person = Arc::new(person(arguments.name.as_deref())?);
+    let changes = changes(&schema, &entity, &arguments.change)?;
+    let glance = Glance::open(&config.data, &schema).map_err(|error| Refused::failed(error.to_string()))?;
+    let at = glance.position.seq;
+    let world = Folder(glance);
+    let facts = facts(&world, &schema, &person).map_err(Refused::failed)?;
+    let record = match &arguments.id {
+        Some(id) => stored(&world, &entity, id)?,
+        None => proposed(&world, &schema, &entity, &changes, &person)?,
+    };
+    let named: Vec<FieldIndex> = changes.iter().map(|(at, _)| *at).collect();
+    let values = after(&world, &schema, &entity, &record, &changes)?;
+    let proposal = (operation == Operation::Update).then_some(Proposal { values: &values, named: &named });
+    let question =
+        Question { schema: &schema, entity: &entity, facts: &facts, operation, record: &record, proposal };
+    let verdict = judge(&question, &world).map_err(Refused::failed)?;
+    let allowed = verdict.reason.grants();
+    let subject = arguments.id.as_ref().map_or(entity.name.to_string(), |id| format!("{} {id}", entity.name));
+    let role = match facts.role() {
+        Value::Text(role) => format!(" (role {})", quoted(role)),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => String::new(),
+    };
+    let who = told::name(person.id.as_deref());
+    let (may, word) = (told::may(allowed), operation.word());
+    let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n\n");
+    text += &told::verdict(&verdict, &entity, "  ");
+    Ok((text, allowed))
+}
+
+fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
+    let operation = match arguments.operation {
+        RuleOperation::Read => Operation::Read,
+        RuleOperation::Create => Operation::Create,
+        RuleOperation::Update => Operation::Update,
+        RuleOperation::Delete => Operation::Delete,
+    };
+    let word = operation.word();
+    let entity = shown(&arguments.entity);
+    match (&arguments.id, operation) {
+        (None, Operation::Read | Operation::Update | Operation::Delete) => Err(Refused::usage(format!(
+            "to {word} needs a record: add its id, as in `tidewire rules why --as ada {word} {entity} ID`"
+        ))),
+        (Some(_), Operation::Create) => Err(Refused::usage(format!(
+            "a create has no record yet: leave the id out and say what it sets, as in `tidewire rules why --as ada \
+             create {entity} --change FIELD=VALUE`"
+        ))),
+        (_, Operation::Read | Operation::Delete) if !arguments.change.is_empty() => {
+            Err(Refused::usage(format!("to {word} changes no field: leave --change out")))
+        }
+        _ => Ok(operation),
+    }
+}
+
+/// `ada`, `ada:admin`.
+fn person(name: Option<&str>) -> Result<Person, Refused> {
+    let Some(name) = name else { return Ok(Person::default()) };
+    let (id, role) = match name.rsplit_once(':') {
+        Some((id, role)) => (id, Some(role)),
+        None => (name, None),
+    };
+    let bad = |error: &dyn std::fmt::Display| Refused::usage(format!("--as must name a user: {error}"));
+    let id = RecordId::parse_text(id).map_err(|error| bad(&error))?;
+    if role.is_some_and(str::is_empty) {
+        return Err(bad(&"there is no role behind the colon"));
+    }
+    Ok(Person { id: Some(id.shared()), role: role.map(Into::into), ..Person::default() })
+}
+
+type Changes = Vec<(FieldIndex, Value)>;
+
+fn changes(schema: &Schema, entity: &Entity, given: &[String]) -> Result<Changes, Refused> {
+    let mut changes = Changes::new();
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            let message = format!("--change {} says no value: write FIELD=VALUE", quoted(text));
+            return Err(Refused::usage(message));
+        };
+        let Some((at, field)) = entity.field(name) else { return Err(unknown_field(entity, name)) };
+        if let Some(path) = schema.lookup_path(entity, field) {
+            let message = format!("`{name}` is copied from `{path}` and cannot be set");
+            return Err(Refused::usage(message));
+        }
+        if changes.iter().any(|(other, _)| *other == at) {
+            return Err(Refused::usage(format!("--change names `{name}` twice")));
+        }
+        changes.push((at, value_of(schema, field, value)?));
+    }
+    Ok(changes)
+}
+
+fn unknown_field(entity: &Entity, name: &str) -> Refused {
+    let names: Vec<&str> = entity.fields.iter().map(|field| &*field.name).collect();
+    let help = crate::schema::message::suggestion(name, &names, "its fields are");
+    Refused::usage(format!("{} is not a field of {}; {help}", quoted(name), entity.name))
+}
+
+fn value_of(schema: &Schema, field: &Field, text: &str) -> Result<Value, Refused> {
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    value_of_text(schema, field, text)
+        .map_err(|fault| Refused::usage(format!("`{}` {}", field.name, fault.message)))
+}
+
+fn stored(world: &Folder, entity: &Entity, id: &str) -> Result<Record, Refused> {
+    let parsed = match entity.id_kind {
+        crate::schema::IdKind::Uuid => RecordId::parse_uuid(id),
+        crate::schema::IdKind::Text => RecordId::parse_text(id),
+    };
+    let parsed = parsed.map_err(|error| Refused::usage(error.to_string()))?;
+    let found = world.record(&entity.name, parsed.as_str()).map_err(Refused::failed)?;
+    found.ok_or_else(|| Refused::usage(format!("there is no {} {}", entity.name, shown(id))))
+}
+
+/// The record of a create: what it does not set is the default.
+fn proposed(
+    world: &Folder,
+    schema: &Schema,
+    entity: &Entity,
+    changes: &Changes,
+    person: &Person,
+) -> Result<Record, Refused> {
+    let now = Env::system().now();
+    let values = entity.fields.iter().map(|field| default_value(field, person.id.as_ref(), now)).collect();
+    let id = RecordId::from_uuid(uuid::Uuid::nil());
+    let blank = Record { id, version: 1, created_at: now, updated_at: now, values };
+    let values = after(world, schema, entity, &blank, changes)?;
+    Ok(Record { values, ..blank })
+}
+
+/// The values of the record after the changes.
+fn after(
+    world: &Folder,
+    schema: &Schema,
+    entity: &Entity,
+    record: &Record,
+    changes: &Changes,
+) -> Result<Vec<Value>, Refused> {
+    let mut values = record.values.clone();
+    for (at, value) in changes {
+        values[at.0] = value.clone();
+    }
+    copy_lookups(world, schema, entity, &mut values).map_err(Refused::failed)?;
+    Ok(values)
+}

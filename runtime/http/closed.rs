@@ -1,0 +1,82 @@
+//! An entity that is closed to the caller is as if it did not exist (SEMANTICS R6): whatever a request below its address was
+//! refused with, the answer is that of an address without an entity.
+//!
+//! Stands around the routes of entities, so that no handler can forget it. Nothing is asked of the database for an answer that is
+//! no refusal: the store hands out nothing of a closed entity.
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::AppState;
+use super::identity::Presented;
+use super::problem::Problem;
+use crate::auth;
+use crate::ids::shown;
+use crate::protocol::{Code, Retry};
+use crate::repository::{is_absent, suggestion};
+use crate::rules::{Facts, is_closed};
+use crate::schema::{Operation, Schema};
+
+pub(super) async fn as_if_absent(
+    State(state): State<AppState>,
+    path: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let plural = path.iter().find(|(name, _)| *name == "plural").map(|(_, plural)| plural.to_owned());
+    let (presented, operation) = (Presented::collect(&parts), operation(&parts.method));
+    let response = next.run(Request::from_parts(parts, body)).await;
+    let (Some(problem), Some(plural), Ok(presented)) =
+        (response.extensions().get::<Problem>(), plural, presented)
+    else {
+        return response;
+    };
+    // Neither depends on the address.
+    let of_caller = matches!(problem.code(), Code::Unauthenticated | Code::AccountDisabled);
+    if of_caller || problem.code().retry() == Retry::Later {
+        return response;
+    }
+    match concealed(&state, &presented, (&plural, operation), problem.code()).await {
+        Ok(None) => response,
+        Ok(Some(absent)) | Err(absent) => absent.into_response(),
+    }
+}
+
+/// The answer of an address without an entity, where the request has it already or must have it.
+async fn concealed(
+    state: &AppState,
+    presented: &Presented,
+    (plural, operation): (&str, Operation),
+    code: Code,
+) -> Result<Option<Problem>, Problem> {
+    let schema = state.schema();
+    let person = auth::identify(&presented.credentials())?.person();
+    let facts = state.repository.facts(&person).await?;
+    let hidden = schema.by_plural(plural).is_some_and(|entity| is_absent(entity, operation, &facts));
+    let absent = hidden || code == Code::UnknownEntity;
+    Ok(absent.then(|| nothing_there(&schema, plural, &facts)))
+}
+
+/// Names no entity that is closed to the caller.
+fn nothing_there(schema: &Schema, plural: &str, facts: &Facts) -> Problem {
+    let mut detail = format!("there is no entity at /api/{}", shown(plural));
+    let open = || schema.entities().filter(|entity| !is_closed(entity, facts));
+    let named = open().find(|entity| entity.name.eq_ignore_ascii_case(plural));
+    let nearest = || suggestion(plural, open().map(|entity| &*entity.plural));
+    if let Some(meant) = named.map(|entity| &*entity.plural).or_else(nearest) {
+        detail.push_str(&format!("; did you mean `{meant}`?"));
+    }
+    Problem::new(Code::UnknownEntity, detail)
+}
+
+fn operation(method: &Method) -> Operation {
+    match *method {
+        Method::POST => Operation::Create,
+        Method::PATCH | Method::PUT => Operation::Update,
+        Method::DELETE => Operation::Delete,
+        _ => Operation::Read,
+    }
+}

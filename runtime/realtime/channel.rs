@@ -1,0 +1,180 @@
+//! `Channel`: what a client named, resolved against a schema, and what one person sees through it. Sockets and polls ask here.
+//!
+//! Knows no phase of a subscription and reads nothing: facts come in.
+
+use std::sync::Arc;
+
+use super::read::{Checked, Standing};
+use crate::channels::Watch;
+use crate::ids::{RecordId, Seq};
+use crate::protocol::{ChannelName, Code, Target, View};
+use crate::repository::{Nameable, filter};
+use crate::rules::{BindError, Condition, Facts, Person, Sight, is_closed};
+use crate::schema::{Entity, Generation, IdKind, Schema};
+use crate::store::{Scope, StoreError};
+
+/// A well-formed channel of an entity that there is. Whether a person may know of the entity is judged by `open`.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// The exact text that the client sent.
+    pub text: Arc<str>,
+    pub scope: Scope,
+    entity: Arc<Entity>,
+    schema: Arc<Schema>,
+    generation: Generation,
+    /// The conditions of a live query as the client wrote them.
+    asked: Vec<(String, String)>,
+    /// The same, typed. Whether there is a fault is said when it is known what the person may name.
+    filter: Vec<Condition>,
+}
+
+/// What a person sees through a channel.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    pub sight: Arc<Sight>,
+    pub view: View,
+    pub person: Arc<Person>,
+    /// No change of the person's rights up to here is unknown to the sight.
+    pub at: Seq,
+}
+
+/// What a read told of the rights of whoever it was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkup {
+    Same,
+    /// They changed at this seq, unknown to the sight: nothing of what was read may be shown.
+    Changed(Seq),
+    /// The read was not made for this sight.
+    NotAsked,
+}
+
+impl Bound {
+    /// Whether the sight knew of all rights when this was read; then it is known to be right up to there.
+    pub fn check<T>(&mut self, checked: &Checked<T>) -> Checkup {
+        match checked.rights.changed(&self.sight.uses) {
+            None => Checkup::NotAsked,
+            Some(changed) if changed > self.at => Checkup::Changed(changed),
+            Some(_) => {
+                self.at = self.at.max(checked.read.seq);
+                Checkup::Same
+            }
+        }
+    }
+
+    /// What a read is checked for before anything of it is shown.
+    pub fn standing(&self, since: Option<Seq>) -> Standing {
+        let after = since.map_or(self.at, |since| since.min(self.at));
+        Standing::of(&self.person, &self.sight.uses, after)
+    }
+
+    /// Nobody's rights change.
+    pub fn watch(&self) -> Option<Watch> {
+        self.person.id.clone().map(|person| Watch { person, bound_at: self.at })
+    }
+}
+
+/// Why a channel is not served: the code and the text for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub code: Code,
+    pub message: String,
+}
+
+impl Refusal {
+    pub fn new(code: Code, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+
+    /// Of a read that failed before anything was shown.
+    pub fn of_start(error: &StoreError) -> Refusal {
+        match error {
+            StoreError::Overloaded => {
+                Refusal::new(Code::Overloaded, "too many reads are waiting; subscribe again later")
+            }
+            StoreError::Rule(error) => Refusal::from(error.clone()),
+            StoreError::Closed(entity) => unknown(entity),
+            StoreError::TooBroad { entity, rows, .. } => Refusal::new(
+                Code::QueryTooBroad,
+                format!(
+                    "the snapshot would step over more than {rows} records of {entity}: subscribe without one, or narrow the filter"
+                ),
+            ),
+            StoreError::UnknownEntity(_)
+            | StoreError::HiddenColumn(..)
+            | StoreError::StaleGeneration
+            | StoreError::TooManyGroups { .. }
+            | StoreError::Storage(_) => {
+                Refusal::new(Code::StorageError, "the records could not be read; subscribe again later")
+            }
+        }
+    }
+}
+
+impl From<BindError> for Refusal {
+    fn from(error: BindError) -> Refusal {
+        Refusal::new(Code::RuleLimit, error.to_string())
+    }
+}
+
+impl Channel {
+    pub fn resolve(schema: &Arc<Schema>, generation: Generation, text: &str) -> Result<Channel, Refusal> {
+        let name = ChannelName::parse(text).map_err(|error| Refusal::new(error.code, error.message))?;
+        let (Target::Entity(named) | Target::Record(named, _) | Target::Query(named, _)) = &name.target;
+        let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
+        let (scope, asked) = match name.target {
+            Target::Entity(_) => (Scope::Entity(entity.name.clone()), Vec::new()),
+            Target::Query(_, asked) => (Scope::Entity(entity.name.clone()), asked),
+            Target::Record(_, id) => {
+                let id = match entity.id_kind {
+                    IdKind::Uuid => RecordId::parse_uuid(&id),
+                    IdKind::Text => RecordId::parse_text(&id),
+                };
+                let id = id.map_err(|error| Refusal::new(Code::BadChannel, error.to_string()))?;
+                (Scope::Record(entity.name.clone(), id), Vec::new())
+            }
+        };
+        let names = Nameable::everything();
+        let filter = filter(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
+        let (text, schema) = (name.text, schema.clone());
+        Ok(Channel { text, scope, entity, schema, generation, asked, filter })
+    }
+
+    /// The conditions of a live query, bound to nobody.
+    pub fn filter(&self) -> &[Condition] {
+        &self.filter
+    }
+
+    /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
+    /// never see is none, in the very words of those that do not exist.
+    pub fn open(&self, facts: &Facts, at: Seq) -> Result<Bound, Refusal> {
+        if is_closed(&self.entity, facts) {
+            return Err(unknown(&self.entity.name));
+        }
+        let whole = Sight::bind(&self.entity, self.generation, facts)?;
+        let names = Nameable::of(facts.clone());
+        match filter(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
+            Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
+            Ok(_) => Ok(self.through(whole, facts, at)),
+        }
+    }
+
+    /// The same for somebody who is subscribed already: what is closed now has no records.
+    pub fn rebind(&self, facts: &Facts, at: Seq) -> Result<Bound, BindError> {
+        Ok(self.through(Sight::bind(&self.entity, self.generation, facts)?, facts, at))
+    }
+
+    fn through(&self, whole: Sight, facts: &Facts, at: Seq) -> Bound {
+        let filter = self.filter();
+        let sight = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
+        Bound { view: View::of(&sight), sight: Arc::new(sight), person: facts.person.clone(), at }
+    }
+}
+
+fn unknown(entity: &str) -> Refusal {
+    Refusal::new(Code::UnknownEntity, format!("there is no entity `{entity}`"))
+}
+
+fn pairs(asked: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    asked.iter().map(|(name, value)| (&**name, &**value))
+}

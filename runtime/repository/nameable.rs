@@ -1,0 +1,61 @@
+//! `Nameable`: the fields that somebody may name in a query. One that is shown to them with no record is as if it did not exist,
+//! in every word of the answer: it is not found, not suggested, and what is asked of it is not looked at.
+//!
+//! Knows no query string. What is shown with some records is the store's business, which judges by the record.
+
+use crate::rules::{Facts, bind};
+use crate::schema::{Entity, Expr, Field, FieldIndex};
+
+/// What whoever asks may name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nameable(Names);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Names {
+    Everything,
+    /// Without the fields that are hidden from everybody.
+    Usual,
+    Of(Box<Facts>),
+}
+
+impl Nameable {
+    /// Of whoever owns the data.
+    pub fn everything() -> Nameable {
+        Nameable(Names::Everything)
+    }
+
+    /// Of somebody about whom nothing was read: right wherever `depends_on_facts` is false.
+    pub fn usual() -> Nameable {
+        Nameable(Names::Usual)
+    }
+
+    pub fn of(facts: Facts) -> Nameable {
+        Nameable(Names::Of(Box::new(facts)))
+    }
+
+    pub fn has(&self, entity: &Entity, at: FieldIndex) -> bool {
+        let Some(read) = &entity.at(at).read else { return true };
+        match &self.0 {
+            Names::Everything => true,
+            Names::Usual => read.meaning != Expr::Constant(false),
+            // A rule that cannot be bound is refused where the records are read.
+            Names::Of(facts) => bind(&read.meaning, entity, facts).map_or(true, |shown| !shown.is_false()),
+        }
+    }
+
+    /// The field of this name.
+    pub fn field<'a>(&self, entity: &'a Entity, name: &str) -> Option<(FieldIndex, &'a Field)> {
+        entity.field(name).filter(|(at, _)| self.has(entity, *at))
+    }
+
+    pub fn fields<'a>(&self, entity: &'a Entity) -> impl Iterator<Item = &'a Field> {
+        let indexed = entity.fields.iter().enumerate();
+        indexed.filter(|(at, _)| self.has(entity, FieldIndex(*at))).map(|(_, field)| field)
+    }
+}
+
+/// Whether it takes facts to know which fields of the entity somebody may name.
+pub fn depends_on_facts(entity: &Entity) -> bool {
+    let rules = entity.fields.iter().filter_map(|field| field.read.as_ref());
+    rules.into_iter().any(|rule| !matches!(rule.meaning, Expr::Constant(_)))
+}

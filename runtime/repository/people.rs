@@ -1,0 +1,136 @@
+//! What the repository asks of the people who call it: whether they have an account and may use it, what they may name, and which
+//! entities are as if absent for them (SEMANTICS R6, R11).
+//!
+//! Judges no record: that happens in the store, inside the transaction that reads or writes it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::body::Body;
+use super::error::{self, RepositoryError};
+use super::mutation::{Mutation, Verb};
+use super::nameable::{Nameable, depends_on_facts};
+use super::{Repository, Writer};
+use crate::auth::Identity;
+use crate::ids::{RecordId, shown};
+use crate::rules::{Asker, Facts, Person, is_closed, may_ever};
+use crate::schema::{Entity, Expr, Operation, Schema};
+
+/// The name of the built-in entity of people.
+const USER: &str = "User";
+/// The role of those who may look at the server itself.
+const ADMIN: &str = "admin";
+
+/// What is asked of a `User` record with every request.
+#[derive(Deserialize)]
+struct Account {
+    #[serde(default)]
+    disabled: Option<bool>,
+}
+
+impl Repository {
+    /// Commits the caller's `User` record when there is none (SEMANTICS R11), and refuses one that is disabled. It looks every
+    /// time rather than remember: one short read, and a user who was deleted comes back with the next request.
+    pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
+        let Some(name) = &caller.user else { return Ok(()) };
+        let id = RecordId::stored(name);
+        if let Some(record) = self.store.get(USER, &id).map_err(error::of_read)?.value {
+            let account: Account = serde_json::from_slice(&record.json)
+                .map_err(|error| RepositoryError::Read(format!("the User record of {name}: {error}")))?;
+            return match account.disabled {
+                Some(true) => Err(RepositoryError::AccountDisabled(name.to_string())),
+                Some(false) | None => Ok(()),
+            };
+        }
+        let body = Body::from_pairs([("id", name.as_ref().into()), ("name", name.as_ref().into())]);
+        match self.write_unjudged(caller, Mutation::create(USER, body)).await {
+            // Two first requests of one person met.
+            Ok(_) | Err(RepositoryError::IdTaken { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What rules may ask of a person, as of now: for words and doors, never for records.
+    pub async fn facts(&self, person: &Arc<Person>) -> Result<Facts, RepositoryError> {
+        let person = person.clone();
+        self.blocking(move |store| store.facts(&person)).await.map(|at| at.value)
+    }
+
+    /// Whether the caller's role is `admin`, by the credentials or by the `User` record.
+    pub async fn is_admin(&self, caller: &Identity) -> Result<bool, RepositoryError> {
+        let facts = self.facts(&caller.person()).await?;
+        Ok(facts.role() == &crate::schema::Value::Text(ADMIN.to_owned()))
+    }
+
+    /// What a person may name in a query about these entities.
+    pub async fn nameable(
+        &self,
+        person: &Arc<Person>,
+        entities: &[&Entity],
+    ) -> Result<Nameable, RepositoryError> {
+        match entities.iter().any(|entity| depends_on_facts(entity)) {
+            true => self.facts(person).await.map(Nameable::of),
+            false => Ok(Nameable::usual()),
+        }
+    }
+
+    /// Of a PUT: a required field that the writer never sees need not be given. Everything else that is written is judged
+    /// whoever writes.
+    pub(super) async fn names_of_writer(
+        &self,
+        schema: &Schema,
+        writer: &Writer<'_>,
+        mutations: &[Mutation],
+    ) -> Result<Nameable, RepositoryError> {
+        let Asker::Person(person) = &writer.asker else { return Ok(Nameable::everything()) };
+        let mut replaced: Vec<&Entity> = Vec::new();
+        for mutation in mutations.iter().filter(|mutation| mutation.verb == Verb::Replace) {
+            replaced.extend(schema.entity(&mutation.entity).map(|entity| &**entity));
+        }
+        self.nameable(person, &replaced).await
+    }
+
+    /// The operations that name entities which are closed to the writer, refused as if those did not exist: a refusal says nothing
+    /// of them, whatever is wrong with the request. Whoever may create records of an entity and read none, as of a letter box, is told
+    /// the truth about creates.
+    pub(super) async fn absent_to(
+        &self,
+        schema: &Schema,
+        writer: &Writer<'_>,
+        mutations: &[Mutation],
+    ) -> Result<Vec<(usize, RepositoryError)>, RepositoryError> {
+        let Asker::Person(person) = &writer.asker else { return Ok(Vec::new()) };
+        if !names_ruled(schema, mutations) {
+            return Ok(Vec::new());
+        }
+        let facts = self.facts(person).await?;
+        let mut absent = Vec::new();
+        for (place, mutation) in mutations.iter().enumerate() {
+            let entity = schema.entity(&mutation.entity);
+            if entity.is_some_and(|entity| is_absent(entity, operation(mutation.verb), &facts)) {
+                absent.push((place, RepositoryError::UnknownEntity(shown(&mutation.entity))));
+            }
+        }
+        Ok(absent)
+    }
+}
+
+/// Whether somebody may be shut out of an entity that these name.
+fn names_ruled(schema: &Schema, mutations: &[Mutation]) -> bool {
+    let mut named = mutations.iter().filter_map(|mutation| schema.entity(&mutation.entity));
+    named.any(|entity| entity.access.rule(Operation::Read) != &Expr::Constant(true))
+}
+
+/// Whether an entity is as if it did not exist for whoever wants to do this with it.
+pub fn is_absent(entity: &Entity, operation: Operation, facts: &Facts) -> bool {
+    is_closed(entity, facts) && !(operation == Operation::Create && may_ever(entity, operation, facts))
+}
+
+fn operation(verb: Verb) -> Operation {
+    match verb {
+        Verb::Create => Operation::Create,
+        Verb::Update | Verb::Replace => Operation::Update,
+        Verb::Delete => Operation::Delete,
+    }
+}

@@ -1,0 +1,126 @@
+//! Why a rule comes to what it comes to: each of its parts with its truth and with the values of the names in it.
+//!
+//! Decides nothing: every truth is the evaluator's.
+
+use super::evaluate::{Scope, Subject};
+use super::person::Related;
+use super::predicate::value_text;
+use super::source::{ELEMENT, Names};
+use super::truth::Truth;
+use crate::schema::{Entity, Expr, Record, Schema, Term, UserTerm};
+
+/// Of a set that a rule asks, so many values and records are shown.
+const MOST_SHOWN: usize = 10;
+
+/// A rule or a part of one, on one record and for one person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// CEL; or which record of a set is looked at.
+    pub text: String,
+    pub truth: Truth,
+    /// The names in it and their values, as JSON. Of a part without parts of its own.
+    pub values: Vec<(String, String)>,
+    pub parts: Vec<Part>,
+}
+
+/// The whole rule of `entity`. Unlike `evaluate`, it does not look at whether the person is disabled.
+pub fn explain(rule: &Expr, schema: &Schema, entity: &Entity, subject: Subject<'_>) -> Part {
+    let names = Names { schema, entity, element: None };
+    Explainer { names, scope: Scope { subject, element: None } }.part(rule)
+}
+
+#[derive(Clone, Copy)]
+struct Explainer<'a> {
+    names: Names<'a>,
+    scope: Scope<'a>,
+}
+
+impl<'a> Explainer<'a> {
+    fn part(self, expr: &Expr) -> Part {
+        let (values, parts) = match expr {
+            Expr::Constant(_) => (Vec::new(), Vec::new()),
+            Expr::Not(inner) => self.negated(inner),
+            Expr::All(terms) | Expr::Any(terms) => {
+                (Vec::new(), terms.iter().map(|term| self.part(term)).collect())
+            }
+            Expr::Holds(term) | Expr::IsNull(term) => (self.values([term]), Vec::new()),
+            Expr::Compare(left, _, right)
+            | Expr::Member(left, right)
+            | Expr::Starts(left, right)
+            | Expr::Contains(left, right) => (self.values([left, right]), Vec::new()),
+            Expr::OneOf(item, list) => (self.values([item].into_iter().chain(list)), Vec::new()),
+            Expr::Related(item, set) => {
+                let mut values = self.values([item]);
+                let of = self.names.schema.entity(&set.entity);
+                let column = of.map_or("id", |entity| super::predicate::name(set.column, entity));
+                let name = format!("{}.{column}", self.names.set(&set.entity));
+                let shown = self.set(&set.entity, |record| value_text(&record.value(set.column)));
+                values.push((name, shown));
+                (values, Vec::new())
+            }
+            Expr::Exists(entity, condition) => self.exists(entity, condition),
+            Expr::Named(_) => (Vec::new(), Vec::new()),
+        };
+        Part { text: self.names.expr(expr), truth: self.scope.truth(expr), values, parts }
+    }
+
+    /// A negated test is one line, anything larger has a part of its own.
+    fn negated(self, inner: &Expr) -> (Vec<(String, String)>, Vec<Part>) {
+        let part = self.part(inner);
+        if part.parts.is_empty() { (part.values, Vec::new()) } else { (Vec::new(), vec![part]) }
+    }
+
+    fn exists(self, entity: &str, condition: &Expr) -> (Vec<(String, String)>, Vec<Part>) {
+        let names = self.names.within(entity);
+        let records = match self.scope.subject.facts.related(entity) {
+            Related::Records(records) if !records.is_empty() => records,
+            Related::Records(_) | Related::TooMany => {
+                let shown = self.set(entity, |record| value_text(&record.value(crate::schema::Column::Id)));
+                return (vec![(self.names.set(entity), shown)], Vec::new());
+            }
+        };
+        let each = records.iter().take(MOST_SHOWN).map(|record| {
+            let scope = Scope { element: Some(record), ..self.scope };
+            let part = Explainer { names, scope }.part(condition);
+            Part { text: format!("{ELEMENT} = {entity} {}: {}", record.id, part.text), ..part }
+        });
+        (Vec::new(), each.collect())
+    }
+
+    fn values<'t>(self, terms: impl IntoIterator<Item = &'t Term>) -> Vec<(String, String)> {
+        let mut values: Vec<(String, String)> = Vec::new();
+        for term in terms {
+            let value = match term {
+                Term::Value(_) => continue,
+                Term::User(UserTerm::Itself) => match self.scope.subject.facts.is_nobody() {
+                    true => "null".to_owned(),
+                    false => value_text(self.scope.subject.facts.id()),
+                },
+                Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Size(_) => {
+                    value_text(&self.scope.value(term))
+                }
+            };
+            let named = (self.names.term(term), value);
+            if !values.contains(&named) {
+                values.push(named);
+            }
+        }
+        values
+    }
+
+    /// The values of one set in brackets, or why there are none.
+    fn set(self, entity: &str, shown: impl Fn(&Record) -> String) -> String {
+        let facts = self.scope.subject.facts;
+        match facts.related(entity) {
+            _ if facts.is_nobody() => "unknown: nobody asks".to_owned(),
+            Related::TooMany => "unknown: too many records".to_owned(),
+            Related::Records(records) => {
+                let mut values: Vec<String> = records.iter().take(MOST_SHOWN).map(shown).collect();
+                if records.len() > MOST_SHOWN {
+                    values.push(format!("... {} in all", records.len()));
+                }
+                format!("[{}]", values.join(", "))
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! A rule's syntax to its meaning: each condition of CEL's tree to one of ours, or words that say what to write instead.
+//!
+//! Knows no file: places are those in the rule's text.
+
+use super::names::{Meaning, Scope, WORDS, column_of};
+use super::refused;
+use super::types::{self, Type, is_literal};
+use crate::schema::cel::{Binary, Data, Node, Word};
+use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::message::quoted;
+use crate::schema::model::Entity;
+use crate::schema::rule::{Comparison, Expr, RelatedSet, Term, UserTerm};
+
+/// The meaning of a rule, and everything that is wrong with it. The meaning counts only if nothing is.
+pub(super) fn lower(node: &Node, scope: Scope<'_>) -> (Expr, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let meaning = condition(node, scope, &mut problems);
+    (meaning, problems)
+}
+
+fn condition(node: &Node, scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr {
+    let mut each = |nodes: &[Node]| nodes.iter().map(|node| condition(node, scope, problems)).collect();
+    match &node.data {
+        Data::All(terms) => Expr::All(each(terms)),
+        Data::Any(terms) => Expr::Any(each(terms)),
+        Data::Not(inner) => Expr::Not(Box::new(condition(inner, scope, problems))),
+        Data::Call(Some(of), word, arguments) if word.text == "exists" => {
+            exists(of, word, arguments, scope, problems)
+        }
+        Data::Null
+        | Data::Bool(_)
+        | Data::Int(_)
+        | Data::Float(_)
+        | Data::Text(_)
+        | Data::List(_)
+        | Data::Name(_)
+        | Data::Select(..)
+        | Data::Call(..)
+        | Data::Binary(..)
+        | Data::Other(_) => test(node, scope).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Expr::Constant(false)
+        }),
+    }
+}
+
+/// A condition without others in it.
+fn test(node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+    match &node.data {
+        Data::Bool(holds) => Ok(Expr::Constant(*holds)),
+        Data::Binary(Binary::In, item, list) => member(item, list, scope),
+        Data::Binary(operator, left, right) => compare(node, *operator, left, right, scope),
+        Data::Call(of, word, arguments) => call(node, of.as_deref(), word, arguments, scope),
+        Data::Name(_) | Data::Select(..) => holds(node, scope),
+        Data::Other(other) => Err(refused::other(node, *other)),
+        Data::Null | Data::Int(_) | Data::Float(_) | Data::Text(_) | Data::List(_) => {
+            Err(refused::no_condition(node, "a constant").help("compare it with a field: `status == 'open'`"))
+        }
+        Data::All(_) | Data::Any(_) | Data::Not(_) => Err(refused::condition_as_value(node)),
+    }
+}
+
+/// A bool by itself.
+fn holds(node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+    match scope.meaning(node)? {
+        Meaning::Value(term, Type::Bool | Type::Claim) => Ok(Expr::Holds(term)),
+        Meaning::Value(_, kind) => Err(refused::no_condition(node, &kind.noun())
+            .help("compare it, or ask whether there is one: `x != null`")),
+        Meaning::Person => Err(refused::no_condition(node, "a person").help("write `user != null`")),
+        Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
+    }
+}
+
+fn compare(
+    whole: &Node,
+    operator: Binary,
+    left: &Node,
+    right: &Node,
+    scope: Scope<'_>,
+) -> Result<Expr, Problem> {
+    if let (Data::Null, other) | (other, Data::Null) = (&left.data, &right.data) {
+        let term = if *other == right.data { right } else { left };
+        return null_test(whole, operator, term, scope);
+    }
+    let comparison = comparison(operator);
+    match (is_literal(left), is_literal(right)) {
+        (true, true) => Err(refused::two_constants(whole)),
+        (false, true) => {
+            let (term, kind) = value(left, scope)?;
+            ordered(comparison, kind, left)?;
+            Ok(Expr::Compare(term, comparison, Term::Value(types::literal(right, kind)?)))
+        }
+        (true, false) => {
+            let (term, kind) = value(right, scope)?;
+            ordered(comparison, kind, right)?;
+            Ok(Expr::Compare(Term::Value(types::literal(left, kind)?), comparison, term))
+        }
+        (false, false) => {
+            let ((left_term, one), (right_term, other)) = (value(left, scope)?, value(right, scope)?);
+            fit(one, other, whole)?;
+            ordered(comparison, one, left)?;
+            ordered(comparison, other, right)?;
+            Ok(Expr::Compare(left_term, comparison, right_term))
+        }
+    }
+}
+
+fn null_test(whole: &Node, operator: Binary, node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+    let is_null = match operator {
+        Binary::Equal => true,
+        Binary::NotEqual => false,
+        Binary::Less | Binary::LessOrEqual | Binary::Greater | Binary::GreaterOrEqual | Binary::In => {
+            return Err(refused::null(whole));
+        }
+    };
+    if is_literal(node) || node.data == Data::Null {
+        return Err(refused::two_constants(whole));
+    }
+    let test = Expr::IsNull(there(node, scope)?);
+    Ok(if is_null { test } else { Expr::Not(Box::new(test)) })
+}
+
+/// What can be asked whether it is there.
+fn there(node: &Node, scope: Scope<'_>) -> Result<Term, Problem> {
+    if !matches!(node.data, Data::Name(_) | Data::Select(..)) {
+        let (term, kind) = value(node, scope)?;
+        return match term {
+            Term::Size(_) => Err(refused::misfit(node, format!("{} is never null", kind.noun()))
+                .help("ask whether the field itself is: `field == null`")),
+            term => Ok(term),
+        };
+    }
+    match scope.meaning(node)? {
+        Meaning::Person => Ok(Term::User(UserTerm::Itself)),
+        Meaning::Value(term, _) => Ok(term),
+        Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
+    }
+}
+
+/// What has a value, and what values it has.
+fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
+    match &node.data {
+        Data::Name(_) | Data::Select(..) => match scope.meaning(node)? {
+            Meaning::Value(term, kind) => Ok((term, kind)),
+            Meaning::Person => Err(refused::misfit(node, "a person is no value".to_owned())
+                .help("compare `user.id`, or write `user != null`")),
+            Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
+        },
+        Data::Call(of, word, arguments) if word.text == "size" => {
+            let inner = match (of.as_deref(), arguments.as_slice()) {
+                (Some(inner), []) | (None, [inner]) => inner,
+                _ => return Err(refused::arguments(word, "size(x)")),
+            };
+            size(inner, scope)
+        }
+        Data::Call(of, word, _) => Err(match refused::known_function(&word.text) {
+            true => refused::condition_as_value(node),
+            false => refused::function(of.is_some(), word),
+        }),
+        Data::Other(other) => Err(refused::other(node, *other)),
+        Data::List(_) => Err(refused::misfit(node, "a list stands only after `in`".to_owned())
+            .help("write `status in ['open', 'done']`")),
+        Data::Null => Err(refused::null(node)),
+        Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) => {
+            Err(refused::condition_as_value(node))
+        }
+        Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => Err(refused::two_constants(node)),
+    }
+}
+
+fn size<'a>(inner: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
+    if is_literal(inner) || matches!(inner.data, Data::List(_)) {
+        return Err(refused::two_constants(inner));
+    }
+    match value(inner, scope)? {
+        (term, Type::Text | Type::Json | Type::Claim) => Ok((Term::Size(Box::new(term)), Type::Number)),
+        (_, kind) => Err(refused::misfit(inner, format!("{} has no size", kind.noun()))
+            .help("`size` counts the characters of a text and the elements of a json list")),
+    }
+}
+
+fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+    if item.data == Data::Null {
+        return Err(refused::null(item));
+    }
+    match &list.data {
+        Data::List(items) => return one_of(item, list, items, scope),
+        Data::Name(_) | Data::Select(..) => {}
+        _ if is_literal(list) => {
+            return Err(
+                refused::misfit(list, "a constant is no list".to_owned()).help("write `x in ['a', 'b']`")
+            );
+        }
+        _ => return Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number"))),
+    }
+    match scope.meaning(list)? {
+        Meaning::Set(_, _, Type::Json) => {
+            Err(refused::misfit(list, "a json value is equal to nothing".to_owned())
+                .help("ask inside of `exists`: `user.memberships.exists(m, x in m.field)`"))
+        }
+        Meaning::Set(entity, column, kind) => {
+            let item = fitting(item, kind, scope)?;
+            Ok(Expr::Related(item, RelatedSet { entity: entity.name.clone(), column }))
+        }
+        Meaning::Value(term, Type::Json | Type::Claim) => {
+            let item = match is_literal(item) {
+                true => Term::Value(types::plain(item)?),
+                false => match value(item, scope)? {
+                    (_, kind @ (Type::Json | Type::Moment)) => {
+                        return Err(refused::misfit(
+                            item,
+                            format!("{} is no element of a list", kind.noun()),
+                        )
+                        .help("ask for a text, a number or a bool"));
+                    }
+                    (item, _) => item,
+                },
+            };
+            Ok(Expr::Member(item, term))
+        }
+        Meaning::Value(_, kind) => Err(refused::no_list(list, &kind.noun())),
+        Meaning::Person => Err(refused::no_list(list, "a person")),
+        Meaning::Records(entity) => {
+            Err(refused::misfit(list, format!("which field of {}?", quoted(&entity.name)))
+                .help(format!("name it: `… in user.{}.id`", entity.plural)))
+        }
+    }
+}
+
+/// A term, or a constant in the stored form, that may be equal to values of the type.
+fn fitting(node: &Node, kind: Type<'_>, scope: Scope<'_>) -> Result<Term, Problem> {
+    if is_literal(node) {
+        return types::literal(node, kind).map(Term::Value);
+    }
+    let (term, own) = value(node, scope)?;
+    fit(own, kind, node)?;
+    Ok(term)
+}
+
+fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<Expr, Problem> {
+    if items.is_empty() {
+        return Err(refused::misfit(list, "nothing is in an empty list".to_owned())
+            .help("write `false`, or name values"));
+    }
+    if let Some(null) = items.iter().find(|each| each.data == Data::Null) {
+        return Err(refused::null(null));
+    }
+    if !is_literal(item) {
+        let (term, kind) = value(item, scope)?;
+        if kind == Type::Json {
+            return Err(refused::misfit(item, "a json value is equal to nothing".to_owned())
+                .help("of a json field only `x in field`, `size(field)` and `field == null` can be asked"));
+        }
+        let items = items.iter().map(|each| fitting(each, kind, scope)).collect::<Result<_, _>>()?;
+        return Ok(Expr::OneOf(term, items));
+    }
+    // The constant takes the stored form of each that it is compared with, and these may differ.
+    let equal = |each: &Node| match is_literal(each) {
+        true => Err(refused::two_constants(each)),
+        false => {
+            let (term, kind) = value(each, scope)?;
+            Ok(Expr::Compare(Term::Value(types::literal(item, kind)?), Comparison::Eq, term))
+        }
+    };
+    let mut terms = items.iter().map(equal).collect::<Result<Vec<_>, Problem>>()?;
+    Ok(if terms.len() == 1 { terms.remove(0) } else { Expr::Any(terms) })
+}
+
+fn call(
+    node: &Node,
+    of: Option<&Node>,
+    word: &Word,
+    arguments: &[Node],
+    scope: Scope<'_>,
+) -> Result<Expr, Problem> {
+    match (word.text.as_str(), of, arguments) {
+        ("has", None, [inner]) => has(inner, scope),
+        ("has", _, _) => Err(refused::arguments(word, "has(x)")),
+        ("startsWith", Some(text), [part]) => {
+            let (text, part) = part_of(text, part, scope)?;
+            Ok(Expr::Starts(text, part))
+        }
+        ("contains", Some(text), [part]) => {
+            let (text, part) = part_of(text, part, scope)?;
+            Ok(Expr::Contains(text, part))
+        }
+        ("startsWith", _, _) => Err(refused::arguments(word, "text.startsWith('a')")),
+        ("contains", _, _) => Err(refused::arguments(word, "text.contains('a')")),
+        ("exists", _, _) => Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)")),
+        ("size", _, _) => {
+            value(node, scope)?;
+            Err(refused::no_condition(node, "a number").help("compare it: `size(x) > 0`"))
+        }
+        _ => Err(refused::function(of.is_some(), word)),
+    }
+}
+
+fn has(inner: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+    if !matches!(inner.data, Data::Name(_) | Data::Select(..)) {
+        return Err(refused::misfit(inner, "`has` asks for a field or a claim".to_owned())
+            .help("write `has(due)` or `has(user.claims.team)`"));
+    }
+    Ok(match there(inner, scope)? {
+        Term::Change(field) => Expr::Named(field),
+        term => Expr::Not(Box::new(Expr::IsNull(term))),
+    })
+}
+
+fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), Problem> {
+    if is_literal(text) && is_literal(part) {
+        return Err(refused::two_constants(text));
+    }
+    let term = |node: &Node| {
+        match is_literal(node) {
+        true => types::literal(node, Type::Text).map(Term::Value),
+        false => match value(node, scope)? {
+            (term, Type::Text | Type::Claim) => Ok(term),
+            (_, kind) => Err(refused::misfit(node, format!("{} has no beginning and no parts", kind.noun()))
+                .help("only texts can be asked with `startsWith` and `contains`; of a json list write `x in list`")),
+        },
+    }
+    };
+    Ok((term(text)?, term(part)?))
+}
+
+fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr {
+    match element(of, word, arguments, scope) {
+        Ok((name, entity, inner)) => {
+            let scope = Scope { element: Some((name, entity)), ..scope_within(scope) };
+            Expr::Exists(entity.name.clone(), Box::new(condition(inner, scope, problems)))
+        }
+        Err(problem) => {
+            problems.push(problem);
+            Expr::Constant(false)
+        }
+    }
+}
+
+/// The same names for a shorter time: that of the record lives in the rule's syntax.
+fn scope_within<'b, 'a: 'b>(scope: Scope<'a>) -> Scope<'b> {
+    scope
+}
+
+type Element<'n, 'a> = (&'n str, &'a Entity, &'n Node);
+
+fn element<'n, 'a>(
+    of: &Node,
+    word: &Word,
+    arguments: &'n [Node],
+    scope: Scope<'a>,
+) -> Result<Element<'n, 'a>, Problem> {
+    if scope.element.is_some() {
+        return Err(refused::unsupported(
+            word.span.clone(),
+            "`exists` cannot stand in another `exists`",
+            "nested",
+        )
+        .help("join the two with `&&` side by side, or use a lookup field"));
+    }
+    let entity = match of.data {
+        Data::Name(_) | Data::Select(..) => match scope.meaning(of)? {
+            Meaning::Records(entity) => entity,
+            Meaning::Value(..) | Meaning::Person | Meaning::Set(..) => return Err(refused::exists_of(of)),
+        },
+        _ => return Err(refused::exists_of(of)),
+    };
+    let [name, inner] = arguments else {
+        return Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)"));
+    };
+    match &name.data {
+        Data::Name(text) if WORDS.contains(&text.as_str()) || column_of(scope.own, text).is_some() => {
+            Err(Problem::new(
+                Code::RuleName,
+                name.span.clone(),
+                format!("{} has a meaning already", quoted(text)),
+            )
+            .label("taken")
+            .help("choose another name for the record, `m` for example"))
+        }
+        Data::Name(text) => Ok((text, entity, inner)),
+        _ => Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)")),
+    }
+}
+
+fn fit(one: Type<'_>, other: Type<'_>, node: &Node) -> Result<(), Problem> {
+    if one.fits(other) {
+        return Ok(());
+    }
+    let message = match (one, other) {
+        (Type::Json, _) | (_, Type::Json) => "a json value is equal to nothing".to_owned(),
+        _ => format!("{} is never equal to {}", one.noun(), other.noun()),
+    };
+    let help = match (one, other) {
+        (Type::Json, _) | (_, Type::Json) => {
+            "of a json field only `x in field`, `size(field)` and `field == null` can be asked"
+        }
+        _ => "both sides must be of one type",
+    };
+    Err(refused::misfit(node, message).help(help))
+}
+
+fn ordered(comparison: Comparison, kind: Type<'_>, node: &Node) -> Result<(), Problem> {
+    match comparison {
+        Comparison::Eq | Comparison::Ne => Ok(()),
+        Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte if kind.has_order() => Ok(()),
+        Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte => {
+            Err(refused::misfit(node, format!("{} has no order", kind.noun()))
+                .help("ask with `==`, `!=` or `in`; texts, numbers, dates and times have an order"))
+        }
+    }
+}
+
+fn comparison(operator: Binary) -> Comparison {
+    match operator {
+        // `in` is no comparison and is looked at before.
+        Binary::Equal | Binary::In => Comparison::Eq,
+        Binary::NotEqual => Comparison::Ne,
+        Binary::Less => Comparison::Lt,
+        Binary::LessOrEqual => Comparison::Lte,
+        Binary::Greater => Comparison::Gt,
+        Binary::GreaterOrEqual => Comparison::Gte,
+    }
+}

@@ -1,0 +1,284 @@
+//! What the names of a rule mean: the record, the proposed change, the person who asks, and the records that belong to the person.
+//!
+//! Knows no operator.
+
+use std::sync::Arc;
+
+use super::types::Type;
+use crate::schema::builtin::USER;
+use crate::schema::cel::{Data, Node, Word};
+use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::message::{list, quoted, suggestion};
+use crate::schema::model::{Column, Entity, FieldIndex, FieldKind};
+use crate::schema::rule::{Term, UserTerm};
+use crate::schema::tree::Span;
+
+/// Words that are no fields.
+pub(super) const WORDS: &[&str] = &["user", "change", "record"];
+/// Place of `role` in the built-in `User`.
+const ROLE: FieldIndex = FieldIndex(1);
+
+/// What a rule may name.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) entities: &'a [Entity],
+    /// The entity whose records the rule judges.
+    pub(super) own: &'a Entity,
+    pub(super) is_update: bool,
+    /// Within `exists`: its name for a record, and the entity.
+    pub(super) element: Option<(&'a str, &'a Entity)>,
+}
+
+/// What a name means.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Meaning<'a> {
+    Value(Term, Type<'a>),
+    /// `user` itself.
+    Person,
+    /// `user.memberships`
+    Records(&'a Entity),
+    /// `user.memberships.project`
+    Set(&'a Entity, Column, Type<'a>),
+}
+
+impl<'a> Scope<'a> {
+    /// Of a name, or of names with dots between them.
+    pub(super) fn meaning(self, node: &Node) -> Result<Meaning<'a>, Problem> {
+        let path = path(node)?;
+        let Some((first, rest)) = path.split_first() else { return Err(no_name(node)) };
+        if let Some((name, entity)) = self.element
+            && name == first.text
+        {
+            return self.of_element(entity, node, rest);
+        }
+        match (first.text.as_str(), rest) {
+            ("user", _) => self.of_user(node, rest),
+            ("change", _) => self.of_change(node, rest),
+            ("record", [name]) => self.column(self.own, name),
+            ("record", _) => Err(unknown(node.span.clone(), "`record` alone has no value")
+                .help("name one of its fields: `record.id`")),
+            (_, []) => self.column(self.own, first),
+            (_, [second, ..]) => Err(self.part_of(first, second)),
+        }
+    }
+
+    fn of_element(self, entity: &'a Entity, node: &Node, rest: &[Word]) -> Result<Meaning<'a>, Problem> {
+        let [name] = rest else {
+            let problem = match rest {
+                [_, part, ..] => {
+                    unknown(part.span.clone(), "a rule goes no further than the fields of this record")
+                }
+                _ => unknown(node.span.clone(), "a record alone has no value"),
+            };
+            return Err(problem.help("name one of its fields, as in `m.role`"));
+        };
+        let Meaning::Value(Term::Record(column), kind) = self.column(entity, name)? else {
+            return Err(no_name(node));
+        };
+        stays(column, name)?;
+        Ok(Meaning::Value(Term::Element(column), kind))
+    }
+
+    fn of_change(self, node: &Node, rest: &[Word]) -> Result<Meaning<'a>, Problem> {
+        if !self.is_update {
+            let problem = Problem::new(
+                Code::RuleChange,
+                node.span.clone(),
+                "`change` means something in the rule `update` only",
+            );
+            return Err(problem.label("nothing is changed here").help(
+                "write the bare name: in `create` it is the proposed value, elsewhere the stored one",
+            ));
+        }
+        let [name] = rest else {
+            let problem = match rest {
+                [_, part, ..] => unknown(part.span.clone(), "a change has fields, and no more below them"),
+                _ => unknown(node.span.clone(), "`change` alone has no value"),
+            };
+            return Err(problem.help("name one field, as in `change.owner`"));
+        };
+        match self.own.field(&name.text) {
+            Some((at, _)) => Ok(Meaning::Value(Term::Change(at), Type::of(Column::Field(at), self.own))),
+            None if column_of(self.own, &name.text).is_some() => {
+                let message = format!("no request changes {}", quoted(&name.text));
+                Err(unknown(name.span.clone(), message).help("`change` has the fields of the entity only"))
+            }
+            None => Err(self.unknown_field(self.own, name)),
+        }
+    }
+
+    fn of_user(self, node: &Node, rest: &[Word]) -> Result<Meaning<'a>, Problem> {
+        let Some((name, below)) = rest.split_first() else { return Ok(Meaning::Person) };
+        let value = |term: UserTerm, kind: Type<'a>| Ok(Meaning::Value(Term::User(term), kind));
+        let user = self.entities.iter().find(|entity| &*entity.name == USER);
+        let field = user.and_then(|user| Some((user, user.field(&name.text)?.0)));
+        match (name.text.as_str(), field, below) {
+            ("claims", _, []) => Err(unknown(node.span.clone(), "`user.claims` alone has no value")
+                .help("name a claim, as in `user.claims.team`")),
+            ("claims", _, path) => value(
+                UserTerm::Claim(path.iter().map(|word| Arc::from(word.text.as_str())).collect()),
+                Type::Claim,
+            ),
+            ("id", _, []) => value(UserTerm::Id, Type::Id(USER_ID, crate::schema::model::IdKind::Text)),
+            (_, Some((_, ROLE)), []) => value(UserTerm::Role, Type::Text),
+            (_, Some((user, at)), []) => value(UserTerm::Field(at), Type::of(Column::Field(at), user)),
+            (_, _, below) => self.of_records(name, below, field.is_some() || name.text == "id"),
+        }
+    }
+
+    fn of_records(self, name: &Word, below: &[Word], is_field: bool) -> Result<Meaning<'a>, Problem> {
+        let entity =
+            self.entities.iter().find(|entity| *entity.plural == *name.text && &*entity.name != USER);
+        let Some(entity) = entity else {
+            return Err(match below {
+                [part, ..] if is_field => self.part_of(name, part),
+                _ => self.unknown_of_user(name),
+            });
+        };
+        if entity.identity.is_none() {
+            return Err(whose(entity, &name.span));
+        }
+        match below {
+            [] => Ok(Meaning::Records(entity)),
+            [field] => {
+                let Meaning::Value(Term::Record(column), kind) = self.column(entity, field)? else {
+                    return Err(self.unknown_field(entity, field));
+                };
+                stays(column, field)?;
+                Ok(Meaning::Set(entity, column, kind))
+            }
+            [field, part, ..] => Err(self.part_of(field, part)),
+        }
+    }
+
+    fn column(self, entity: &'a Entity, name: &Word) -> Result<Meaning<'a>, Problem> {
+        match column_of(entity, &name.text) {
+            Some(column) => Ok(Meaning::Value(Term::Record(column), Type::of(column, entity))),
+            None => Err(self.unknown_field(entity, name)),
+        }
+    }
+
+    fn unknown_field(self, entity: &Entity, name: &Word) -> Problem {
+        let mut known: Vec<&str> = entity.fields.iter().map(|field| &*field.name).collect();
+        known.extend(["id", "version", "created_at", "updated_at"]);
+        if std::ptr::eq(entity, self.own) {
+            known.push("user");
+        }
+        let message = format!("{} has no field {}", quoted(&entity.name), quoted(&name.text));
+        unknown(name.span.clone(), message).help(suggestion(&name.text, &known, "there are"))
+    }
+
+    fn unknown_of_user(self, name: &Word) -> Problem {
+        if name.text == "users" {
+            let problem = unknown(name.span.clone(), "`user.users` are no records of a person");
+            return problem.help("the person's own `User` record is `user`: write `user.role`, for example");
+        }
+        let fields =
+            self.entities.iter().filter(|entity| &*entity.name == USER).flat_map(|user| &user.fields);
+        let mut known: Vec<&str> =
+            ["id", "claims"].into_iter().chain(fields.map(|field| &*field.name)).collect();
+        known.extend(
+            self.entities.iter().filter(|entity| entity.identity.is_some()).map(|entity| &*entity.plural),
+        );
+        let message = format!("`user` has no {}", quoted(&name.text));
+        unknown(name.span.clone(), message).help(suggestion(&name.text, &known, "there are"))
+    }
+
+    /// `project.owner`: a rule sees one record.
+    fn part_of(self, of: &Word, part: &Word) -> Problem {
+        let field = self.own.field(&of.text).map(|(_, field)| field);
+        let help = match field.map(|field| &field.kind) {
+            Some(FieldKind::Ref { .. }) => format!(
+                "a rule sees one record: add a field with from = \"{}.{}\", which the server keeps in step, and name that",
+                of.text, part.text
+            ),
+            Some(FieldKind::Json) => {
+                "the parts of a json field cannot be asked: keep the value in a field of its own".to_owned()
+            }
+            Some(_) => format!("{} has no parts", quoted(&of.text)),
+            None => {
+                return match column_of(self.own, &of.text) {
+                    Some(_) => unknown(
+                        part.span.clone(),
+                        format!("{} has no {}", quoted(&of.text), quoted(&part.text)),
+                    )
+                    .help("take the dot and what follows it out"),
+                    None => self.unknown_field(self.own, of),
+                };
+            }
+        };
+        unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text))).help(help)
+    }
+}
+
+/// The entity to whose ids `user.id` belongs.
+const USER_ID: &str = USER;
+
+pub(super) fn column_of(entity: &Entity, name: &str) -> Option<Column> {
+    match name {
+        "id" => Some(Column::Id),
+        "version" => Some(Column::Version),
+        "created_at" => Some(Column::CreatedAt),
+        "updated_at" => Some(Column::UpdatedAt),
+        name => entity.field(name).map(|(at, _)| Column::Field(at)),
+    }
+}
+
+/// They change with every write, which then would be a change of rights.
+fn stays(column: Column, name: &Word) -> Result<(), Problem> {
+    match column {
+        Column::Version | Column::UpdatedAt => {
+            let message = format!("{} of a person's records cannot be asked", quoted(&name.text));
+            let problem = Problem::new(Code::RuleUnsupported, name.span.clone(), message);
+            Err(problem
+                .label("changes with every write")
+                .help("rights may hang on fields, `id` and `created_at`: a write that changes none of these is no change of rights"))
+        }
+        Column::Id | Column::CreatedAt | Column::Field(_) => Ok(()),
+    }
+}
+
+fn whose(entity: &Entity, span: &Span) -> Problem {
+    let refs: Vec<&str> = entity.refs_to_user().map(|at| &*entity.at(at).name).collect();
+    let problem = |message: String| Problem::new(Code::RuleRelation, span.clone(), message);
+    match refs.is_empty() {
+        true => problem(format!(
+            "{} has no ref to `User`, so none of its records belongs to a person",
+            quoted(&entity.name)
+        ))
+        .label("whose are they?")
+        .help("only an entity with a field of type ref to `User` can be asked as `user.…`"),
+        false => {
+            problem(format!("{} refers to `User` by {}", quoted(&entity.name), list(refs.iter().copied())))
+                .label("by which of them?")
+                .help(format!(
+                    "mark the one that says whose a record is: {} = {{ …, identity = true }}",
+                    refs[0]
+                ))
+        }
+    }
+}
+
+/// The names of `a.b.c`.
+fn path(node: &Node) -> Result<Vec<Word>, Problem> {
+    let mut words = Vec::new();
+    let mut at = node;
+    while let Data::Select(of, word) = &at.data {
+        words.push(word.clone());
+        at = of;
+    }
+    let Data::Name(name) = &at.data else { return Err(no_name(at)) };
+    words.push(Word { text: name.clone(), span: at.span.clone() });
+    words.reverse();
+    Ok(words)
+}
+
+fn no_name(node: &Node) -> Problem {
+    Problem::new(Code::RuleUnsupported, node.span.clone(), "a name must stand before a dot")
+        .label("no name")
+        .help("write a field, or `user` and what there is below it")
+}
+
+fn unknown(span: Span, message: impl Into<String>) -> Problem {
+    Problem::new(Code::RuleName, span, message).label("unknown")
+}

@@ -1,0 +1,97 @@
+//! Words for what rules do not have, and what to write instead.
+//!
+//! Knows no scope.
+
+use crate::schema::cel::{Node, Other, Word};
+use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::message::{quoted, suggestion};
+use crate::schema::tree::Span;
+
+const FUNCTIONS: &[&str] = &["has", "startsWith", "contains", "size", "exists"];
+
+pub(super) fn known_function(name: &str) -> bool {
+    FUNCTIONS.contains(&name)
+}
+
+pub(super) fn unsupported(span: Span, message: impl Into<String>, label: &str) -> Problem {
+    Problem::new(Code::RuleUnsupported, span, message).label(label)
+}
+
+pub(super) fn misfit(node: &Node, message: String) -> Problem {
+    Problem::new(Code::RuleType, node.span.clone(), message).label("does not fit")
+}
+
+pub(super) fn no_condition(node: &Node, what: &str) -> Problem {
+    Problem::new(Code::RuleType, node.span.clone(), format!("{what} is no condition"))
+        .label("not true or false")
+}
+
+pub(super) fn no_list(node: &Node, what: &str) -> Problem {
+    misfit(node, format!("{what} is no list")).help(
+        "after `in` stands ['a', 'b'], a json field, a claim, or a field of a person's records; for a part of a text write `text.contains('a')`",
+    )
+}
+
+pub(super) fn two_constants(node: &Node) -> Problem {
+    misfit(node, "constants are compared with each other".to_owned())
+        .help("compare with a field or with `user`; a rule that always holds is `true`")
+}
+
+pub(super) fn null(node: &Node) -> Problem {
+    misfit(node, "`null` has no order and is in no list".to_owned()).help("write `x == null` or `x != null`")
+}
+
+pub(super) fn condition_as_value(node: &Node) -> Problem {
+    unsupported(node.span.clone(), "a condition is compared with something", "a condition")
+        .help("write the condition alone, or `!(…)` for its opposite; join conditions with `&&` and `||`")
+}
+
+pub(super) fn set(node: &Node) -> Problem {
+    misfit(node, "this is a set of values, not one".to_owned())
+        .help("write `x in user.memberships.project`, or `user.memberships.exists(m, m.project == project)`")
+}
+
+pub(super) fn exists_of(node: &Node) -> Problem {
+    unsupported(node.span.clone(), "`exists` looks at the records of a person only", "not `user.…`")
+        .help("write `user.memberships.exists(m, …)`; for an element of a json list write `x in list`")
+}
+
+pub(super) fn arguments(word: &Word, example: &str) -> Problem {
+    unsupported(word.span.clone(), format!("{} is written otherwise", quoted(&word.text)), "other arguments")
+        .help(format!("write `{example}`"))
+}
+
+pub(super) fn function(of_something: bool, word: &Word) -> Problem {
+    let name = word.text.as_str();
+    let help = match name {
+        "all" | "exists_one" | "existsOne" | "map" | "filter" => {
+            "of CEL's macros there are `has` and `user.memberships.exists(m, …)`".to_owned()
+        }
+        "matches" => "write `text.startsWith('a')` or `text.contains('a')`, or keep what is asked in a field"
+            .to_owned(),
+        "endsWith" => "keep the ending in a field of its own and compare that".to_owned(),
+        "timestamp" => "compare with a text: `created_at > '2026-11-21T08:00:00Z'`".to_owned(),
+        "now" | "duration" => {
+            "rules have no clock: what holds must not change while nothing is written".to_owned()
+        }
+        "int" | "uint" | "double" | "string" | "bool" | "bytes" | "dyn" | "type" => {
+            "values are not converted: compare those of one type".to_owned()
+        }
+        _ => suggestion(name, FUNCTIONS, "the functions are"),
+    };
+    let what = if of_something { format!(".{name}(…)") } else { format!("{name}(…)") };
+    unsupported(word.span.clone(), format!("rules have no {}", quoted(&what)), "not in rules").help(help)
+}
+
+pub(super) fn other(node: &Node, other: Other) -> Problem {
+    let (what, help) = match other {
+        Other::Arithmetic => ("arithmetic", "keep the result in a field and compare that"),
+        Other::Conditional => ("`a ? b : c`", "write `(a && b) || (!a && c)`"),
+        Other::Index => ("`a[b]`", "write `x in list`, or a claim's name after a dot: `user.claims.team`"),
+        Other::Map => ("maps", "join comparisons with `&&` and `||`"),
+        Other::Struct => ("structures", "join comparisons with `&&` and `||`"),
+        Other::Bytes => ("bytes", "write a text without the `b` before it"),
+        Other::Unsigned => ("unsigned numbers", "write the number without the `u`"),
+    };
+    unsupported(node.span.clone(), format!("rules have no {what}"), "not in rules").help(help)
+}

@@ -1,0 +1,69 @@
+//! Single records of a data folder, all at one position, beside whoever writes: no lock is taken, nothing changed.
+//!
+//! Knows no rule: what `tidewire rules why` asks of it is its own business.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::export::{missing, read_position};
+use super::open::{self, OpenError};
+use super::rows::{read_record, signed};
+use super::tables::{Catalog, Table, quoted};
+use crate::ids::Position;
+use crate::schema::{FieldIndex, Record, Schema};
+
+/// An open read transaction. It ends with the value.
+pub struct Glance {
+    conn: Connection,
+    file: PathBuf,
+    catalog: Catalog,
+    pub position: Position,
+}
+
+impl Glance {
+    pub fn open(dir: &Path, schema: &Schema) -> Result<Glance, OpenError> {
+        let (conn, file) = open::beside(dir)?;
+        conn.execute_batch("BEGIN").map_err(|error| OpenError::of(&file, &error))?;
+        let position = read_position(&conn, &file)?;
+        Ok(Glance { conn, file, catalog: Catalog::of(schema), position })
+    }
+
+    pub fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, OpenError> {
+        let Some(table) = self.table(entity)? else { return Ok(None) };
+        let found = || {
+            let mut select = self.conn.prepare_cached(&table.select)?;
+            select.query_row([id], |row| read_record(row, 0, &table.entity)).optional()
+        };
+        found().map_err(|error| OpenError::of(&self.file, &error))
+    }
+
+    /// At most `most` of those whose field holds this id, in the order of their own ids.
+    pub fn records_by(
+        &self,
+        entity: &str,
+        field: FieldIndex,
+        id: &str,
+        most: usize,
+    ) -> Result<Vec<Record>, OpenError> {
+        let Some(table) = self.table(entity)? else { return Ok(Vec::new()) };
+        let (columns, name, field) = (&table.columns, &table.name, quoted(&table.entity.at(field).name));
+        let sql = format!(r#"SELECT {columns} FROM {name} WHERE {field} = ?1 ORDER BY "id" LIMIT ?2"#);
+        let found = || {
+            let mut select = self.conn.prepare_cached(&sql)?;
+            let rows = select
+                .query_map(params![id, signed(most as u64)], |row| read_record(row, 0, &table.entity))?;
+            rows.collect::<rusqlite::Result<Vec<Record>>>()
+        };
+        found().map_err(|error| OpenError::of(&self.file, &error))
+    }
+
+    fn table(&self, entity: &str) -> Result<Option<&Table>, OpenError> {
+        let Some(table) = self.catalog.table(entity) else { return Ok(None) };
+        let lacking = missing(&self.conn, table).map_err(|error| OpenError::of(&self.file, &error))?;
+        match lacking {
+            Some(what) => Err(OpenError::NotYet { file: self.file.clone(), what }),
+            None => Ok(Some(table)),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What rules ask of a person, read in the transaction of whoever asks, and the sight that comes of it.
+//!
+//! Knows neither which rows are then read nor what a write is judged by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{read_record, signed};
+use super::tables::{Catalog, Table};
+use crate::rules::{Facts, MOST_RELATED, Needs, Person, Related, Sight, is_closed};
+use crate::schema::{Generation, Record};
+use crate::store::{StoreError, Who};
+
+/// The built-in entity of persons. Its record is always read, since an account may be disabled.
+const USER: &str = "User";
+
+/// What rules with these needs may ask of the person. Of nobody there is nothing to read.
+pub(super) fn facts(
+    conn: &Connection,
+    catalog: &Catalog,
+    person: &Arc<Person>,
+    needs: &Needs,
+) -> rusqlite::Result<Facts> {
+    let Some(id) = &person.id else { return Ok(Facts::unread(person.clone())) };
+    let record = catalog.table(USER).map(|table| user(conn, table, id)).transpose()?.flatten();
+    let mut related = BTreeMap::new();
+    for entity in needs.related() {
+        let Some(table) = catalog.table(entity) else { continue };
+        let Some(select) = &table.select_of_person else { continue };
+        related.insert(entity.clone(), of_person(conn, (table, select), id)?);
+    }
+    Ok(Facts::new(person.clone(), record, related))
+}
+
+/// What is seen of the entity on whose behalf it is read, in this transaction.
+pub(super) fn sight(
+    conn: &Connection,
+    catalog: &Catalog,
+    generation: Generation,
+    entity: &str,
+    who: &Who,
+) -> Result<Arc<Sight>, StoreError> {
+    let table = catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))?;
+    Known::read(conn, catalog, who, &table.read_needs)?.sight(table, generation)
+}
+
+/// Who asks, and what one transaction knows of them: enough for the sights of several entities.
+pub(super) enum Known {
+    System,
+    Person(Facts),
+    Sight(Arc<Sight>),
+}
+
+impl Known {
+    /// Enough for rules with these needs.
+    pub(super) fn read(
+        conn: &Connection,
+        catalog: &Catalog,
+        who: &Who,
+        needs: &Needs,
+    ) -> rusqlite::Result<Known> {
+        Ok(match who {
+            Who::System => Known::System,
+            Who::Person(person) => Known::Person(facts(conn, catalog, person, needs)?),
+            Who::Sight(sight) => Known::Sight(sight.clone()),
+        })
+    }
+
+    pub(super) fn sight(&self, table: &Table, generation: Generation) -> Result<Arc<Sight>, StoreError> {
+        match self {
+            Known::System => Ok(Arc::new(Sight::everything(&table.entity, generation))),
+            Known::Person(facts) if is_closed(&table.entity, facts) => {
+                Err(StoreError::Closed(table.entity.name.clone()))
+            }
+            Known::Person(facts) => {
+                let sight = Sight::bind(&table.entity, generation, facts);
+                sight.map(Arc::new).map_err(StoreError::Rule)
+            }
+            Known::Sight(sight) if sight.generation != generation => Err(StoreError::StaleGeneration),
+            Known::Sight(sight) if sight.entity.name != table.entity.name => {
+                let (of, asked) = (&sight.entity.name, &table.entity.name);
+                Err(StoreError::Storage(format!("{asked} was asked for with a sight of {of}")))
+            }
+            Known::Sight(sight) => Ok(sight.clone()),
+        }
+    }
+}
+
+fn user(conn: &Connection, table: &Table, id: &str) -> rusqlite::Result<Option<Record>> {
+    let mut select = conn.prepare_cached(&table.select)?;
+    select.query_row([id], |row| read_record(row, 0, &table.entity)).optional()
+}
+
+fn of_person(conn: &Connection, (table, select): (&Table, &String), id: &str) -> rusqlite::Result<Related> {
+    let mut select = conn.prepare_cached(select)?;
+    let one_too_many = signed(MOST_RELATED as u64 + 1);
+    let records = select.query_map(params![id, one_too_many], |row| read_record(row, 0, &table.entity))?;
+    let records = records.collect::<rusqlite::Result<Vec<Record>>>()?;
+    Ok(if records.len() > MOST_RELATED { Related::TooMany } else { Related::Records(records) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Column, Entity, Expr, Field, FieldIndex, FieldKind, OnDelete};
+    use crate::schema::{RelatedSet, Rule, Schema, Term, Value};
+    use crate::store::sqlite::tables::{create_table, indexes};
+
+    fn text(name: &str) -> Field {
+        Field::new(name, FieldKind::Text { min: None, max: None, pattern: None })
+    }
+
+    fn refers(name: &str, entity: &str) -> Field {
+        Field::new(name, FieldKind::Ref { entity: entity.into(), on_delete: OnDelete::Cascade })
+    }
+
+    /// `User`, and `Task` that is read by whoever is a member of its project.
+    fn database() -> (Connection, Catalog) {
+        let disabled = Field::new("disabled", FieldKind::Bool);
+        let user = Entity::new("User", "users", vec![text("name"), text("role"), disabled]);
+        let member = Entity {
+            identity: Some(FieldIndex(0)),
+            ..Entity::new("Membership", "memberships", vec![refers("user", "User"), text("project")])
+        };
+        let project = Column::Field(FieldIndex(1));
+        let of_project = Expr::Related(
+            Term::Record(Column::Field(FieldIndex(0))),
+            RelatedSet { entity: "Membership".into(), column: project },
+        );
+        let mut task = Entity::new("Task", "tasks", vec![text("project")]);
+        task.access.read = Some(Rule { source: "".into(), meaning: of_project });
+        let schema = Schema::new([user, member, task]);
+        let conn = Connection::open_in_memory().unwrap();
+        for entity in schema.entities() {
+            conn.execute_batch(&create_table(entity)).unwrap();
+            indexes(entity).iter().for_each(|index| conn.execute_batch(&index.create).unwrap());
+        }
+        conn.execute_batch(
+            "INSERT INTO users VALUES ('ada', 1, 0, 0, 'Ada', 'editor', 0), ('bo', 1, 0, 0, 'Bo', NULL, 1);
+             INSERT INTO memberships VALUES ('m1', 1, 0, 0, 'ada', 'p1'), ('m2', 1, 0, 0, 'ada', 'p2'),
+                 ('m3', 1, 0, 0, 'bo', 'p3')",
+        )
+        .unwrap();
+        (conn, Catalog::of(&schema))
+    }
+
+    fn person(id: &str) -> Arc<Person> {
+        Arc::new(Person { id: Some(id.into()), ..Person::default() })
+    }
+
+    fn projects(facts: &Facts) -> Vec<Value> {
+        match facts.related("Membership") {
+            Related::Records(records) => records.iter().map(|record| record.values[1].clone()).collect(),
+            Related::TooMany => panic!("too many"),
+        }
+    }
+
+    #[test]
+    fn the_user_and_what_belongs_to_them_is_read_and_nothing_else() {
+        let (conn, catalog) = database();
+        let needs = &catalog.table("Task").unwrap().read_needs;
+        let ada = facts(&conn, &catalog, &person("ada"), needs).unwrap();
+        assert_eq!(ada.role(), &Value::Text("editor".to_owned()));
+        assert_eq!(projects(&ada), [Value::Text("p1".to_owned()), Value::Text("p2".to_owned())]);
+        assert!(facts(&conn, &catalog, &person("bo"), needs).unwrap().is_disabled());
+        let unknown = facts(&conn, &catalog, &person("cy"), needs).unwrap();
+        assert_eq!((unknown.record(), projects(&unknown)), (None, vec![]));
+        assert!(facts(&conn, &catalog, &Arc::default(), needs).unwrap().is_nobody());
+        let plain = facts(&conn, &catalog, &person("ada"), &Needs::default()).unwrap();
+        assert_eq!((plain.record().is_some(), projects(&plain)), (true, vec![]));
+    }
+
+    #[test]
+    fn more_records_than_a_rule_may_ask_for_are_not_read_whole() {
+        let (conn, catalog) = database();
+        let (needs, who) = (&catalog.table("Task").unwrap().read_needs, person("ada"));
+        let mut insert = conn.prepare("INSERT INTO memberships VALUES (?1, 1, 0, 0, 'ada', ?1)").unwrap();
+        for number in 0..MOST_RELATED - 2 {
+            insert.execute([format!("n{number}")]).unwrap();
+        }
+        assert_eq!(projects(&facts(&conn, &catalog, &who, needs).unwrap()).len(), MOST_RELATED);
+        insert.execute(["one more"]).unwrap();
+        let facts = facts(&conn, &catalog, &who, needs).unwrap();
+        assert_eq!(facts.related("Membership"), &Related::TooMany);
+        let refused = sight(&conn, &catalog, Generation(1), "Task", &Who::Person(who)).unwrap_err();
+        assert!(matches!(refused, StoreError::Rule(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn what_belongs_to_a_person_is_found_by_an_index() {
+        let (conn, catalog) = database();
+        let select = catalog.table("Membership").unwrap().select_of_person.as_ref().unwrap();
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
+        let steps = plan.query_map(params!["ada", 10], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        assert_eq!(steps, ["SEARCH memberships USING INDEX memberships:user (user=?)"]);
+    }
+
+    #[test]
+    fn a_sight_is_bound_refused_or_taken_as_it_is() {
+        let (conn, catalog) = database();
+        let of = |who: &Who| sight(&conn, &catalog, Generation(1), "Task", who);
+        assert!(of(&Who::System).unwrap().predicate().is_true());
+        let ada = of(&Who::Person(person("ada"))).unwrap();
+        assert_eq!(ada.rule.text(&ada.entity), r#"project in ["p1", "p2"]"#);
+        assert_eq!(of(&Who::Sight(ada.clone())).unwrap(), ada);
+        for closed in [person("bo"), Arc::default()] {
+            assert_eq!(of(&Who::Person(closed)), Err(StoreError::Closed("Task".into())));
+        }
+        let later = sight(&conn, &catalog, Generation(2), "Task", &Who::Sight(ada));
+        assert_eq!(later, Err(StoreError::StaleGeneration));
+        let unknown = sight(&conn, &catalog, Generation(1), "Nothing", &Who::System);
+        assert_eq!(unknown, Err(StoreError::UnknownEntity("Nothing".to_owned())));
+    }
+}

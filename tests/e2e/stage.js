@@ -1,0 +1,85 @@
+/**
+ * What every story in the browser has: a server of its own, windows that are closed after it, and eyes that measure.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, afterEach, before, beforeEach } from 'node:test';
+import { browser, openWindow, SCREENSHOTS, Tidewire } from './tidewire.js';
+
+/** The promise: this long from the click in one window to the change in the other. */
+const SEEN_WITHIN = 500;
+
+/**
+ * Before each story of the file a server starts, on the schema files of a folder of the repository.
+ *
+ * @param {string} schemas
+ */
+export function stage(schemas) {
+  let chrome;
+  let server;
+  let windows = [];
+  before(async () => {
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    chrome = await browser();
+  });
+  after(() => chrome?.close());
+  beforeEach(async () => {
+    server = await new Tidewire(schemas).start();
+  });
+  afterEach(async () => {
+    for (const page of windows) await page.context().close();
+    windows = [];
+    await server?.remove();
+  });
+
+  async function open(path, options) {
+    const page = await openWindow(chrome, server.address + path, options);
+    windows.push(page);
+    await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
+    return page;
+  }
+  return { open, chrome: () => chrome, server: () => server, windows: () => windows };
+}
+
+export const row = (page, text) => page.getByRole('row').filter({ hasText: text });
+export const cell = (page, text, column) => row(page, text).getByRole('gridcell').nth(column);
+export const noComplaints = (page, ...expected) => {
+  const unexpected = page.complaints.filter((text) => !expected.some((pattern) => pattern.test(text)));
+  assert.deepEqual(unexpected, []);
+};
+
+/**
+ * When a text appears in, or (`gone`) leaves, a page: noticed inside the page, on the clock that both windows and this
+ * test share. The result is an object, so that the wait is running before the click.
+ */
+export async function sees(page, text, { gone = false } = {}) {
+  const handle = await page.evaluateHandle(
+    ({ text, gone }) => {
+      const done = () => document.querySelector('main').innerText.includes(text) !== gone;
+      const moment = new Promise((resolve) => {
+        const look = () => done() && (resolve(performance.timeOrigin + performance.now()), true);
+        if (look()) return;
+        const observer = new MutationObserver(() => look() && observer.disconnect());
+        observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+      });
+      return { moment };
+    },
+    { text, gone },
+  );
+  return { at: () => handle.evaluate(({ moment }) => moment) };
+}
+
+/** Acts in one window and measures until the other one shows it. */
+export async function measured(page, text, act, options) {
+  const sight = await sees(page, text, options);
+  const start = Date.now();
+  await act();
+  const took = (await sight.at()) - start;
+  assert.ok(took <= SEEN_WITHIN, `“${text}” took ${Math.round(took)} ms`);
+  return took;
+}
+
+export async function add(page, fields) {
+  for (const [name, value] of Object.entries(fields)) await page.getByLabel(name).fill(value);
+  await page.getByRole('button', { name: /^Add / }).click();
+}
