@@ -33,6 +33,7 @@ mod protocol_document;
 mod realtime;
 mod repository;
 mod rest;
+mod rights;
 mod rules_canonical;
 mod rules_property;
 mod rules_reads;

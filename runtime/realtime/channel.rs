@@ -8,7 +8,7 @@ use super::read::{Checked, Standing};
 use crate::channels::Watch;
 use crate::ids::{RecordId, Seq};
 use crate::protocol::{ChannelName, Code, Target, View};
-use crate::repository::{Nameable, filter_by};
+use crate::repository::{Nameable, filter};
 use crate::rules::{BindError, Condition, Facts, Person, Sight, is_closed};
 use crate::schema::{Entity, Generation, IdKind, Schema};
 use crate::store::{Scope, StoreError};
@@ -135,7 +135,7 @@ impl Channel {
             }
         };
         let names = Nameable::everything();
-        let filter = filter_by(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
+        let filter = filter(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
         let (text, schema) = (name.text, schema.clone());
         Ok(Channel { text, scope, entity, schema, generation, asked, filter })
     }
@@ -153,7 +153,7 @@ impl Channel {
         }
         let whole = Sight::bind(&self.entity, self.generation, facts)?;
         let names = Nameable::of(facts.clone());
-        match filter_by(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
+        match filter(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
             Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
             Ok(_) => Ok(self.through(whole, facts, at)),
         }

@@ -88,31 +88,18 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     has(&stranger, 1, &["the record cannot be read, so the answer is that there is none"]);
     let nobody = project.why(&["read", "Task", task]).await;
     has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: nobody asks"]);
-    let create = project.why(&[
-        "--as",
-        "ben",
-        "create",
-        "Task",
-        "--change",
-        &format!("project={harbour}"),
-        "--change",
-        "title=x",
-    ]);
-    has(&create.await, 0, &["ben may create Task"]);
+    let to_harbour = format!("project={harbour}");
+    let create =
+        project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour, "--change", "title=x"]).await;
+    has(&create, 0, &["ben may create Task"]);
     // A person may not refer to what they may not read.
-    let refused = project.why(&[
-        "--as",
-        "cy",
-        "create",
-        "Membership",
-        "--change",
-        &format!("project={harbour}"),
-        "--change",
-        "person=cy",
-    ]);
-    has(&refused.await, 1, &["denied"]);
-    project.process.stop().await;
-    let stopped = project.why(&["--as", "ada", "delete", "Task", task]).await;
+    let refused = project
+        .why(&["--as", "cy", "create", "Membership", "--change", &to_harbour, "--change", "person=cy"])
+        .await;
+    has(&refused, 1, &["denied"]);
+    let Project { folder, process, .. } = project;
+    process.stop().await;
+    let stopped = why(folder.path(), &["--as", "ada", "delete", "Task", task]).await;
     has(&stopped, 0, &["allowed"]);
 }
 

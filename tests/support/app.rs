@@ -211,6 +211,11 @@ impl Client {
         Client { base: format!("http://{address}"), http, name: None, repository: None }
     }
 
+    /// The same as somebody: `ada`, or `ada:admin`.
+    pub fn named(address: SocketAddr, name: &str) -> Client {
+        Client { name: Some(name.to_owned()), ..Client::new(address) }
+    }
+
     /// One request; the answer's status and body (null when empty).
     pub async fn any(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         self.try_any(method, path, &body, &[])

@@ -25,9 +25,43 @@ pub struct Follower {
     /// Whether a record has the shape of a generation.
     pub fits: Option<fn(u64, &Value) -> bool>,
     pub broken: Vec<String>,
+    /// Everything that came, for whoever judges whether it may have.
+    pub received: Vec<Received>,
+    /// The server ended the subscription with this code.
+    pub ended: Option<String>,
+    /// Where the resume that waits for its answer began, and every answer to one.
+    asked: Option<(String, u64)>,
+    pub resumes: Vec<Resumed>,
     /// The last frames, in short, for whoever must find out why a promise was broken.
     trace: VecDeque<String>,
     pub counts: Counts,
+}
+
+/// Something of a record that came at a position.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The event's seq, or the position of the read that it came from.
+    pub at: u64,
+    pub what: What,
+}
+
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A record: in a snapshot, or as created or updated.
+    Record(Value),
+    /// The record left the filter and is still readable.
+    Left(String),
+    /// The record is gone or hidden; the frame as it came.
+    Gone(Value),
+}
+
+/// The answer to a resume.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    pub epoch: String,
+    pub since: u64,
+    pub at: u64,
+    pub recovered: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +89,7 @@ impl Follower {
         self.live = false;
         self.snapshot = None;
         self.seen = self.position;
+        self.asked = (!self.epoch.is_empty()).then(|| (self.epoch.clone(), self.position));
         let payload = if self.epoch.is_empty() {
             json!({"snapshot": true})
         } else {
@@ -90,8 +125,11 @@ impl Follower {
             kind @ ("entity:created" | "entity:updated" | "entity:deleted") if of_channel => {
                 self.event(kind, frame)
             }
+            "error" if of_channel => self.ended = Some(text(&frame["payload"], "code")),
             "pong" if of_channel => self.close(frame),
             "pong" if frame["channel"].is_null() => self.reached(frame),
+            // The account is closed; the connection ends with it.
+            "error" if frame["payload"]["code"] == "ACCOUNT_DISABLED" => self.live = false,
             "error" => self.breaks(format!("an error came: {frame}")),
             _ => {}
         }
@@ -99,6 +137,10 @@ impl Follower {
 
     fn subscribed(&mut self, frame: &Value) {
         let payload = &frame["payload"];
+        if let Some((epoch, since)) = self.asked.take() {
+            let (at, recovered) = (payload["seq"].as_u64().unwrap(), payload["recovered"] == true);
+            self.resumes.push(Resumed { epoch, since, at, recovered });
+        }
         if payload["recovered"] == true {
             self.counts.recovered += 1;
             self.epoch = text(payload, "epoch");
@@ -127,6 +169,7 @@ impl Follower {
         };
         for row in frame["payload"]["rows"].as_array().unwrap() {
             let id = text(row, "id");
+            self.received.push(Received { at: seq, what: What::Record(row.clone()) });
             snapshot.ids.insert(id.clone());
             if self.seqs.get(&id).is_none_or(|known| *known <= seq) {
                 self.seqs.insert(id.clone(), seq);
@@ -138,6 +181,10 @@ impl Follower {
 
     fn event(&mut self, kind: &str, frame: &Value) {
         self.counts.events += 1;
+        if let Some(at) = frame["at"].as_u64() {
+            return self.step(kind, frame, at);
+        }
+        self.keep(kind, frame, frame["seq"].as_u64().unwrap());
         let (seq, prev) = (frame["seq"].as_u64().unwrap(), frame["prev"].as_u64().unwrap());
         if seq <= self.seen {
             self.breaks(format!("seq {seq} came although {} was seen", self.seen));
@@ -168,6 +215,33 @@ impl Follower {
             self.check_shape(&frame["payload"]);
             self.rows.insert(id, frame["payload"].clone());
         }
+    }
+
+    /// A part of the difference that a change of rights makes. It moves no position before the closing pong.
+    fn step(&mut self, kind: &str, frame: &Value, at: u64) {
+        self.keep(kind, frame, at);
+        if !frame["seq"].is_null() || !frame["prev"].is_null() || frame["more"] != true {
+            self.breaks(format!("a step with a seq, a prev or without more: {frame}"));
+        }
+        let id = text(&frame["payload"], "id");
+        if self.seqs.get(&id).is_some_and(|known| *known > at) {
+            return;
+        }
+        self.seqs.insert(id.clone(), at);
+        if kind == "entity:deleted" {
+            self.rows.remove(&id);
+        } else {
+            self.rows.insert(id, frame["payload"].clone());
+        }
+    }
+
+    fn keep(&mut self, kind: &str, frame: &Value, at: u64) {
+        let what = match kind {
+            "entity:deleted" if frame["cause"] == "left" => What::Left(text(&frame["payload"], "id")),
+            "entity:deleted" => What::Gone(frame.clone()),
+            _ => What::Record(frame["payload"].clone()),
+        };
+        self.received.push(Received { at, what });
     }
 
     fn close(&mut self, frame: &Value) {

@@ -1,0 +1,428 @@
+//! The permission matrix: everybody by every way. Who may see what is written down once; each way must show exactly that, and
+//! what is hidden must answer word for word like what is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidewire::schema::{Format, Schema, SourceFile};
+
+use crate::support::app::{Answer, Client, TestApp};
+use crate::support::socket::{Came, Socket};
+
+const USER: &str = r#"
+entity = "User"
+[access]
+read = "user.role == 'admin'"
+update = "user.role == 'admin'"
+"#;
+
+const TEAM: &str = r#"
+entity = "Team"
+[fields]
+name = { type = "text" }
+[access]
+read = "id in user.memberships.team || user.role == 'admin'"
+create = "user.role == 'admin'"
+"#;
+
+const MEMBERSHIP: &str = r#"
+entity = "Membership"
+[fields]
+team = { type = "ref", entity = "Team", required = true, on_delete = "cascade" }
+member = { type = "ref", entity = "User", required = true, on_delete = "cascade" }
+[access]
+read = "member == user.id || user.role == 'admin'"
+create = "user.role == 'admin'"
+delete = "user.role == 'admin'"
+"#;
+
+const DOC: &str = r#"
+entity = "Doc"
+history = "forever"
+[fields]
+title = { type = "text", search = true }
+rank = { type = "int" }
+owner = { type = "ref", entity = "User" }
+team = { type = "ref", entity = "Team" }
+pay = { type = "int", read = "owner == user.id || user.role == 'admin'" }
+key = { type = "text", hidden = true }
+[access]
+read = "owner == user.id || team in user.memberships.team || user.role == 'admin'"
+create = "owner == user.id || user.role == 'admin'"
+update = "owner == user.id || user.role == 'admin'"
+delete = "owner == user.id || user.role == 'admin'"
+"#;
+
+const NOTE: &str = r#"
+entity = "Note"
+[fields]
+doc = { type = "ref", entity = "Doc", on_delete = "cascade" }
+[access]
+read = "user != null"
+create = "user.role == 'admin'"
+"#;
+
+/// Who, and which documents they see; `None`: to them there is no such entity.
+const SEES: [(&str, Option<&[u64]>); 6] = [
+    ("", None),
+    ("ada", Some(&[1])),
+    ("ben", Some(&[1, 2])),
+    ("cyd", Some(&[])),
+    ("eve:admin", Some(&[1, 2, 3, 4])),
+    ("zoe", Some(&[2, 3, 4])),
+];
+
+/// Documents whose `pay` they see.
+fn sees_pay(who: &str, doc: u64) -> bool {
+    who == "eve:admin" || (who == "ada" && doc == 1) || (who == "zoe" && doc > 1)
+}
+
+fn schema() -> Arc<Schema> {
+    let file = |(name, text): (&str, &str)| SourceFile {
+        name: format!("schemas/{name}.toml"),
+        format: Format::Toml,
+        text: text.to_owned(),
+    };
+    let files = [("user", USER), ("team", TEAM), ("membership", MEMBERSHIP), ("doc", DOC), ("note", NOTE)];
+    Arc::new(tidewire::schema::check(&files.map(file)).unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+struct Stage {
+    app: TestApp,
+    admin: Client,
+}
+
+impl Stage {
+    async fn set() -> Stage {
+        let app = TestApp::over(schema(), |_| {}).await;
+        let admin = Client::named(app.address, "eve:admin");
+        for name in ["ada", "ben", "cyd", "zoe"] {
+            Client::named(app.address, name).any("GET", "/api/notes", Value::Null).await;
+        }
+        for n in [1, 2] {
+            admin.create("teams", json!({"id": id("f", n), "name": format!("team {n}")})).await;
+        }
+        admin.create("memberships", json!({"team": id("f", 1), "member": "ben"})).await;
+        let docs =
+            [(1, "ada", json!(id("f", 1))), (2, "zoe", json!(id("f", 1))), (3, "zoe", json!(id("f", 2)))];
+        for (n, owner, team) in docs.into_iter().chain([(4, "zoe", Value::Null)]) {
+            admin.create("docs", doc(n, owner, team)).await;
+            admin.create("notes", json!({"id": id("e", n), "doc": id("d", n)})).await;
+        }
+        Stage { app, admin }
+    }
+
+    fn client(&self, who: &str) -> Client {
+        if who.is_empty() { Client::new(self.app.address) } else { Client::named(self.app.address, who) }
+    }
+
+    async fn socket(&self, who: &str) -> Socket {
+        let path = if who.is_empty() { "/ws".to_owned() } else { format!("/ws?as={who}") };
+        let mut socket = Socket::open_at(self.app.address, &path).await;
+        socket.expect("connected").await;
+        socket
+    }
+}
+
+fn doc(n: u64, owner: &str, team: Value) -> Value {
+    json!({"id": id("d", n), "title": format!("word {n}"), "rank": n, "owner": owner, "team": team,
+        "pay": 100 + n, "key": "k"})
+}
+
+fn id(family: &str, n: u64) -> String {
+    format!("01890000-0000-7000-8000-{family}0000000{n:04}")
+}
+
+/// Numbers of the documents in a list of records; each shown with the right fields.
+fn numbers<'a>(who: &str, records: impl IntoIterator<Item = &'a Value>) -> BTreeSet<u64> {
+    let number = |record: &Value| {
+        let id = record["id"].as_str().unwrap();
+        let n: u64 = id[id.len() - 4..].parse().unwrap();
+        let record = record.as_object().unwrap();
+        assert_eq!(record.contains_key("pay"), sees_pay(who, n), "{who} sees {record:?}");
+        assert!(!record.contains_key("key"), "{who} sees {record:?}");
+        n
+    };
+    records.into_iter().map(number).collect()
+}
+
+fn expected(sees: Option<&[u64]>) -> BTreeSet<u64> {
+    sees.unwrap_or_default().iter().copied().collect()
+}
+
+/// Problem details without what names the request.
+fn told(answer: &Answer) -> (u16, Value) {
+    let mut json = answer.json.clone();
+    if let Some(object) = json.as_object_mut() {
+        ["instance", "requestId", "request_id"].iter().for_each(|key| drop(object.remove(*key)));
+    }
+    (answer.status, json)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_of_reading_shows_the_same_records() {
+    let stage = Stage::set().await;
+    for (who, sees) in SEES {
+        let client = stage.client(who);
+        if sees.is_none() {
+            nothing_is_there(&client).await;
+            continue;
+        }
+        let expected = expected(sees);
+        let ways = [
+            ("list", "/api/docs"),
+            ("filter", "/api/docs?rank[gte]=1"),
+            ("sort", "/api/docs?sort=-rank,title"),
+            ("search", "/api/docs?search=word"),
+            ("fields", "/api/docs?fields=title,pay"),
+        ];
+        for (way, path) in ways {
+            let answer = client.get(path).await;
+            assert_eq!(numbers(who, answer["items"].as_array().unwrap()), expected, "{who} by {way}");
+        }
+        let count = client.get("/api/docs/count").await;
+        assert_eq!(count["count"], expected.len(), "{who} by count");
+        let grouped = client.get("/api/docs/count?group=rank").await;
+        assert_eq!(grouped["groups"].as_array().unwrap().len(), expected.len(), "{who} by groups");
+        for n in 1..=4 {
+            let (status, record) = client.get_any(&format!("/api/docs/{}", id("d", n))).await;
+            assert_eq!(status, if expected.contains(&n) { 200 } else { 404 }, "{who} gets {n}");
+            if status == 200 {
+                numbers(who, [&record]);
+            }
+        }
+        expanded(&client, who, &expected).await;
+        paged(&client, who, &expected).await;
+    }
+}
+
+/// To whom the entity is closed there is none, by any way: the words are those for a name that nobody ever gave to an entity.
+async fn nothing_is_there(client: &Client) {
+    for (path, missing) in [
+        ("/api/docs".to_owned(), "/api/nons".to_owned()),
+        ("/api/docs/count".to_owned(), "/api/nons/count".to_owned()),
+        (format!("/api/docs/{}", id("d", 1)), format!("/api/nons/{}", id("d", 1))),
+        (format!("/api/docs/{}/history", id("d", 1)), format!("/api/nons/{}/history", id("d", 1))),
+    ] {
+        let (closed, none) =
+            (client.call("GET", &path, Value::Null).await, client.call("GET", &missing, Value::Null).await);
+        assert_eq!((closed.status, &closed.json["code"]), (404, &json!("UNKNOWN_ENTITY")), "{path}");
+        let named = none.text.replace("nons", "docs");
+        assert_eq!(told(&closed).1["detail"], serde_json::from_str::<Value>(&named).unwrap()["detail"]);
+    }
+}
+
+/// A note shows its document only to whoever may read that.
+async fn expanded(client: &Client, who: &str, expected: &BTreeSet<u64>) {
+    let notes = client.get("/api/notes?expand=doc").await;
+    let notes = notes["items"].as_array().unwrap();
+    assert_eq!(notes.len(), 4);
+    let shown: Vec<&Value> =
+        notes.iter().map(|note| &note["expanded"]["doc"]).filter(|doc| !doc.is_null()).collect();
+    assert_eq!(numbers(who, shown), *expected, "{who} by expand");
+}
+
+/// One record a page: neither the pages nor the cursors tell of what lies between.
+async fn paged(client: &Client, who: &str, expected: &BTreeSet<u64>) {
+    let (mut seen, mut cursor) = (BTreeSet::new(), String::new());
+    for _ in 0..=4 {
+        let page = client.get(&format!("/api/docs?limit=1&sort=rank{cursor}")).await;
+        seen.extend(numbers(who, page["items"].as_array().unwrap()));
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, *expected, "{who} by pages");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_live_way_shows_the_same_records() {
+    let stage = Stage::set().await;
+    for (who, sees) in SEES {
+        let Some(_) = sees else {
+            closed_channel(&stage, who).await;
+            continue;
+        };
+        let expected = expected(sees);
+        for channel in ["entity:Doc", "entity:Doc?rank[gte]=1"] {
+            let (rows, position) = snapshot(&stage, who, channel).await;
+            assert_eq!(numbers(who, &rows), expected, "{who} by the snapshot of {channel}");
+            let mut live = stage.socket(who).await;
+            live.subscribe(channel, json!({})).await;
+            touch_all(&stage).await;
+            let events = until_pong(&mut live).await;
+            assert_eq!(numbers(who, &events), expected, "{who} by events of {channel}");
+            let mut resumed = stage.socket(who).await;
+            let answer = resumed.subscribe(channel, json!({"since": position})).await;
+            assert_eq!(answer["payload"]["recovered"], true, "{answer}");
+            let events = until_pong(&mut resumed).await;
+            assert_eq!(numbers(who, &events), expected, "{who} by the replay of {channel}");
+            let polled = poll(&stage, who, channel, &position).await;
+            assert_eq!(numbers(who, &polled), expected, "{who} by a poll of {channel}");
+        }
+        for n in 1..=4 {
+            let channel = format!("entity:Doc:{}", id("d", n));
+            let (rows, _) = snapshot(&stage, who, &channel).await;
+            let own: BTreeSet<u64> = expected.iter().copied().filter(|seen| *seen == n).collect();
+            assert_eq!(numbers(who, &rows), own, "{who} by {channel}");
+        }
+    }
+}
+
+async fn closed_channel(stage: &Stage, who: &str) {
+    let mut socket = stage.socket(who).await;
+    let mut texts = Vec::new();
+    for channel in ["entity:Doc", "entity:Dok"] {
+        socket.send(&json!({"type": "subscribe", "channel": channel, "requestId": "r"})).await;
+        let error = socket.expect("error").await;
+        texts.push(error["payload"].to_string().replace("Dok", "Doc"));
+    }
+    assert!(texts[0].contains("UNKNOWN_ENTITY") && texts[0] == texts[1], "{texts:?}");
+}
+
+async fn touch_all(stage: &Stage) {
+    for n in 1..=4 {
+        let title = json!({"title": format!("word {n} again")});
+        stage.admin.patch(&format!("/api/docs/{}", id("d", n)), title).await;
+        let title = json!({"title": format!("word {n}")});
+        stage.admin.patch(&format!("/api/docs/{}", id("d", n)), title).await;
+    }
+}
+
+/// Rows and the position from which a resume goes on.
+async fn snapshot(stage: &Stage, who: &str, channel: &str) -> (Vec<Value>, Value) {
+    let mut socket = stage.socket(who).await;
+    socket.subscribe(channel, json!({"snapshot": true})).await;
+    let mut rows = Vec::new();
+    loop {
+        let frame = socket.frame().await;
+        match frame["type"].as_str().unwrap() {
+            "snapshot" => rows.extend(frame["payload"]["rows"].as_array().unwrap().iter().cloned()),
+            "pong" => return (rows, frame["payload"].clone()),
+            other => panic!("{other} within a snapshot: {frame}"),
+        }
+    }
+}
+
+/// Records of all events that came before the answer to a ping.
+async fn until_pong(socket: &mut Socket) -> Vec<Value> {
+    // A replay ends with the pong of its channel; a live one is asked for its own.
+    socket.send(&json!({"type": "ping", "requestId": "end"})).await;
+    let mut records = Vec::new();
+    loop {
+        let Came::Frame(frame) = socket.came().await else { panic!("the socket closed") };
+        match frame["type"].as_str().unwrap() {
+            "entity:updated" | "entity:created" => records.push(frame["payload"].clone()),
+            "pong" if frame["requestId"] == "end" && !frame["payload"]["seq"].is_null() => return records,
+            // The channel was not live yet; now it may be.
+            "pong" if frame["requestId"] == "end" => {
+                socket.send(&json!({"type": "ping", "requestId": "end"})).await;
+            }
+            "pong" => {}
+            other => panic!("{other} came: {frame}"),
+        }
+    }
+}
+
+async fn poll(stage: &Stage, who: &str, channel: &str, position: &Value) -> Vec<Value> {
+    let text = |key: &str| position[key].as_str().unwrap().to_owned();
+    let since = format!("{}:{}", text("epoch"), position["seq"]);
+    let channel = channel.replace('?', "%3F").replace('=', "%3D").replace('[', "%5B").replace(']', "%5D");
+    let path = format!("/api/changes?channel={channel}&since={since}&view={}", text("view"));
+    let answer = stage.client(who).get(&path).await;
+    assert_eq!(answer["channels"][0]["recovered"], true, "{answer}");
+    answer["events"].as_array().unwrap().iter().map(|event| event["payload"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hidden_and_missing_answer_alike() {
+    let stage = Stage::set().await;
+    for (who, sees) in SEES {
+        let (client, expected) = (stage.client(who), expected(sees));
+        for n in (1..=4).filter(|n| !expected.contains(n)) {
+            let (hidden, missing) = (id("d", n), id("d", 99));
+            for (method, rest, body) in [
+                ("GET", "", Value::Null),
+                ("GET", "?expand=team", Value::Null),
+                ("GET", "/history", Value::Null),
+                ("PATCH", "", json!({"title": "x"})),
+                ("PUT", "", json!({"title": "x", "owner": "ada"})),
+                ("DELETE", "", Value::Null),
+            ] {
+                let of = |id: &str| format!("/api/docs/{id}{rest}");
+                let one = client.call(method, &of(&hidden), body.clone()).await;
+                let other = client.call(method, &of(&missing), body.clone()).await;
+                let told_of_missing = other.text.replace(&missing, &hidden);
+                let other = Answer { json: serde_json::from_str(&told_of_missing).unwrap(), ..other };
+                assert_eq!(told(&one), told(&other), "{who}: {method} {}", of(&hidden));
+                assert_eq!(one.status, 404, "{who}: {method} {}", of(&hidden));
+            }
+            // A version that is not compared tells nothing either.
+            let path = format!("/api/docs/{hidden}");
+            let versions = client.call_with("PATCH", &path, json!({}), &[("if-match", "\"7\"")]).await;
+            assert_eq!(versions.status, 404, "{who}: {n}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_write_is_judged() {
+    let may = |who: &str, n: u64| who == "eve:admin" || (who == "ada" && n == 1) || (who == "zoe" && n > 1);
+    for (who, sees) in SEES {
+        let stage = Stage::set().await;
+        let (client, expected) = (stage.client(who), expected(sees));
+        for n in 1..=4 {
+            let path = format!("/api/docs/{}", id("d", n));
+            let status = match (expected.contains(&n), may(who, n)) {
+                (false, _) => [404, 404],
+                (true, false) => [403, 403],
+                (true, true) => [200, 204],
+            };
+            for (method, body, status) in
+                [("PATCH", json!({"rank": 10 + n}), status[0]), ("DELETE", Value::Null, status[1])]
+            {
+                let answer = client.call(method, &path, body).await;
+                assert_eq!(answer.status, status, "{who}: {method} {n}: {}", answer.text);
+                if status == 403 {
+                    assert_eq!(answer.json["code"], "FORBIDDEN");
+                }
+            }
+        }
+        let left: BTreeMap<String, Value> = stage.admin.rows("docs").await;
+        let kept = (1..=4).filter(|n| !may(who, *n)).count();
+        assert_eq!(left.len(), kept, "{who}");
+        assert!(left.values().all(|doc| doc["rank"].as_u64().unwrap() <= 4), "{who}");
+        let own = client.call("POST", "/api/docs", json!({"title": "mine", "owner": who})).await.status;
+        let of_another =
+            client.call("POST", "/api/docs", json!({"title": "his", "owner": "zoe"})).await.status;
+        let (own_status, other_status) = match who {
+            "" => (422, 404),
+            "eve:admin" => (422, 201),
+            "zoe" => (201, 201),
+            _ => (201, 403),
+        };
+        assert_eq!((own, of_another), (own_status, other_status), "{who} creates");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fields_that_one_never_sees_are_no_fields() {
+    let stage = Stage::set().await;
+    let client = stage.client("ben");
+    for path in ["/api/docs?{}=k", "/api/docs?sort={}", "/api/docs/count?group={}", "/api/docs?{}[null]=true"]
+    {
+        let hidden = client.call("GET", &path.replace("{}", "key"), Value::Null).await;
+        let missing = client.call("GET", &path.replace("{}", "kez"), Value::Null).await;
+        assert_eq!(hidden.status, 400, "{path}: {}", hidden.text);
+        let named = missing.text.replace("kez", "key");
+        assert_eq!(hidden.json["detail"], serde_json::from_str::<Value>(&named).unwrap()["detail"], "{path}");
+    }
+    // What is shown with some records only tells of these alone.
+    let by_pay = client.get("/api/docs?pay[gte]=0").await;
+    assert_eq!(by_pay["items"], json!([]));
+    assert_eq!(client.call("GET", "/api/docs?sort=pay", Value::Null).await.status, 400);
+    let ada = stage.client("ada").get("/api/docs?pay[gte]=0").await;
+    assert_eq!(numbers("ada", ada["items"].as_array().unwrap()), BTreeSet::from([1]));
+}
