@@ -47,10 +47,8 @@ async fn until_pong(socket: &mut Socket) -> (Vec<(String, Value, Value)>, Value)
             return (told, frame);
         }
         assert_eq!(frame["more"], true, "{frame}");
-        let shown = match &frame["payload"]["title"] {
-            Value::Null => frame["payload"]["id"].clone(),
-            title => title.clone(),
-        };
+        let payload = &frame["payload"];
+        let shown = payload.get("title").filter(|title| !title.is_null()).unwrap_or(&payload["id"]).clone();
         told.push((frame["type"].as_str().unwrap().to_owned(), frame["cause"].clone(), shown));
     }
 }

@@ -192,7 +192,7 @@ fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, facts: &Facts) -> As
         let entity = schema.entity(name).unwrap();
         records(entity, ops).iter().map(|record| row(entity, record)).collect()
     };
-    let is = |row: &Row, column: &str| person.is_some_and(|id| row.values[column] == Json::from(id));
+    let is = |row: &Row, column: &str| person.is_some_and(|id| row.values[column] == id);
     let related = rows("Membership").into_iter().chain(rows("Team")).filter(|row| is(row, "user"));
     Asker {
         id: person.map(str::to_owned),

@@ -190,7 +190,10 @@ async fn a_reference_leads_only_to_what_may_be_read() {
     assert!(parents(Who::System)[3].is_some());
 }
 
-fn told(past: Past) -> Vec<(u64, Option<String>, Option<String>, Option<String>)> {
+/// Version, and of `changed`, `before` and `after` what there is.
+type Told = (u64, Option<String>, Option<String>, Option<String>);
+
+fn told(past: Past) -> Vec<Told> {
     let text =
         |json: &Option<bytes::Bytes>| json.as_ref().map(|json| String::from_utf8(json.to_vec()).unwrap());
     let told = past.changes.iter();

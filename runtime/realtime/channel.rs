@@ -10,7 +10,7 @@ use crate::ids::{RecordId, Seq};
 use crate::protocol::{ChannelName, Code, Target, View};
 use crate::repository::{Nameable, filter};
 use crate::rules::{BindError, Condition, Facts, Person, Sight, is_closed};
-use crate::schema::{Entity, Generation, IdKind, Schema};
+use crate::schema::{Column, Entity, Generation, IdKind, Schema};
 use crate::store::{Scope, StoreError};
 
 /// A well-formed channel of an entity that there is. Whether a person may know of the entity is judged by `open`.
@@ -155,6 +155,13 @@ impl Channel {
         let names = Nameable::of(facts.clone());
         match filter(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
             Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
+            // The log does not keep when the record was written that a change replaced, so nobody could tell what left.
+            Ok(filter) if filter.iter().any(|condition| condition.column == Column::UpdatedAt) => {
+                Err(Refusal::new(
+                    Code::BadChannel,
+                    "`updated_at` changes with every write, so no live query filters by it: list with it, or keep the time that counts in a field",
+                ))
+            }
             Ok(_) => Ok(self.through(whole, facts, at)),
         }
     }

@@ -310,7 +310,7 @@ impl Reader<'_> {
 
     /// The place of a negative number is its sign.
     fn with_sign(&self, own: Span) -> Span {
-        match self.tokens.iter().find(|token| token.start == own.end || token.start > own.end) {
+        match self.tokens.iter().find(|token| token.start >= own.end) {
             Some(number) if self.text.get(own.clone()) == Some("-") => own.start..number.end,
             Some(_) | None => own,
         }

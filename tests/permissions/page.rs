@@ -71,7 +71,7 @@ impl Story {
         let expected = match code {
             "NOT_FOUND" | "UNKNOWN_ENTITY" => 404,
             "FORBIDDEN" => 403,
-            "VALIDATION_FAILED" => 422,
+            "VALIDATION_FAILED" | "UNKNOWN_REFERENCE" => 422,
             other => panic!("{other} has no status here"),
         };
         assert_eq!((status, &answer["code"]), (expected, &json!(code)), "{who} {method} {path}: {answer}");

@@ -78,6 +78,8 @@ async fn a_member_may_leave_and_an_owner_cannot_move_a_seat_elsewhere() {
     let story = Story::of(&["Team"]).await;
     let project = story.make("ada", "/api/projects", json!({"name": "Harbour"})).await;
     let other = story.make("cy", "/api/projects", json!({"name": "Lighthouse"})).await;
+    // Somebody is known from the first request on.
+    assert!(story.sees("ben", "projects").await.is_empty());
     let seat = json!({"person": "ben", "project": project});
     let seat = story.make("ada", "/api/memberships", seat).await;
     let path = format!("/api/memberships/{seat}");
@@ -191,7 +193,7 @@ async fn comments_follow_their_task_from_project_to_project() {
     let (mut ben, mut cy) =
         (story.live("ben", "entity:Comment").await, story.live("cy", "entity:Comment").await);
     let body = json!({"body": "Two coats", "task": task});
-    story.may_not("cy", "POST", "/api/comments", body.clone(), "VALIDATION_FAILED").await;
+    story.may_not("cy", "POST", "/api/comments", body.clone(), "UNKNOWN_REFERENCE").await;
     let comment = story.make("ben", "/api/comments", body).await;
     assert_eq!(ben.shows("entity:created", &comment).await["payload"]["project"], json!(harbour));
     cy.is_quiet().await;

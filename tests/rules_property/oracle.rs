@@ -51,10 +51,7 @@ impl Oracle<'_> {
             Expr::Not(inner) => self.holds(inner).map(|holds| !holds),
             Expr::All(terms) => not_any(terms.iter().map(|term| self.holds(term).map(|holds| !holds))),
             Expr::Any(terms) => any(terms.iter().map(|term| self.holds(term))),
-            Expr::Holds(term) => match self.plain(term)? {
-                Json::Bool(flag) => Some(flag),
-                _ => None,
-            },
+            Expr::Holds(term) => self.plain(term)?.as_bool(),
             Expr::Compare(left, comparison, right) => {
                 compared(&self.plain(left)?, *comparison, &self.plain(right)?)
             }

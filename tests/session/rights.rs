@@ -46,7 +46,14 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
         Effect::Read(
             Read::Survey { standing, .. } | Read::Rows { standing, .. } | Read::Log { standing, .. },
         ) => Some(standing.clone()),
-        _ => None,
+        Effect::Read(Read::Facts(_) | Read::Differ(_)) => None,
+        Effect::Send(_)
+        | Effect::Write(_)
+        | Effect::Attach { .. }
+        | Effect::Detach { .. }
+        | Effect::Pong { .. }
+        | Effect::Ping
+        | Effect::Close(_) => None,
     });
     let uses = standing.unwrap_or_else(|| panic!("no read among {effects:?}")).uses;
     assert!(!uses.is_empty(), "a person's read says whose rights matter");
@@ -127,7 +134,14 @@ fn frames(effects: &[Effect]) -> Vec<Value> {
 fn watch_of(effects: &[Effect]) -> (u64, String) {
     let found = effects.iter().find_map(|effect| match effect {
         Effect::Attach { watch: Some(watch), view, .. } => Some((watch.bound_at.0, view.to_string())),
-        _ => None,
+        Effect::Attach { watch: None, .. } => None,
+        Effect::Send(_)
+        | Effect::Write(_)
+        | Effect::Detach { .. }
+        | Effect::Pong { .. }
+        | Effect::Read(_)
+        | Effect::Ping
+        | Effect::Close(_) => None,
     });
     found.unwrap_or_else(|| panic!("nobody is watched in {effects:?}"))
 }
@@ -624,7 +638,8 @@ fn another_schema_has_the_facts_read_anew_before_anything_is_bound() {
 
 #[test]
 fn a_session_of_a_person_survives_every_input_in_every_phase() {
-    let phases: [(&str, fn(&mut Peer)); 7] = [
+    type Reach = fn(&mut Peer);
+    let phases: [(&str, Reach); 7] = [
         ("joining", |peer| drop(peer.subscribe(LIVE, &json!({})))),
         ("asking", |peer| drop(behind_of(peer))),
         ("surveying", |peer| drop(peer.subscribe(LIVE, &since(3)))),

@@ -183,7 +183,13 @@ fn one_person(scene: &Scene<'_>, case: &Case, who: &str) -> Result<String, Strin
         for (at, expected) in &case.fields {
             let shown = match &verdict.reason {
                 Reason::Granted(mask) if !mask.hidden().contains(at) => Shown::Yes,
-                _ => Shown::No,
+                Reason::Granted(_)
+                | Reason::Denied
+                | Reason::Hidden
+                | Reason::Disabled
+                | Reason::Unruled
+                | Reason::UnknownReference(_)
+                | Reason::Failed(_) => Shown::No,
             };
             if shown != *expected {
                 let sees = if shown == Shown::Yes { "sees" } else { "does not see" };

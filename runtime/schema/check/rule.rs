@@ -42,7 +42,9 @@ pub(super) fn resolve(drafts: &mut [Draft], report: &mut Report) {
     for (at, draft) in drafts.iter_mut().enumerate() {
         for site in &draft.rules {
             let is_update = site.place == Place::Entity(Operation::Update);
-            let scope = Scope { entities: &entities, own: &entities[at], is_update, element: None };
+            let is_read = matches!(site.place, Place::Entity(Operation::Read) | Place::Field(_));
+            let own = &entities[at];
+            let scope = Scope { entities: &entities, own, is_read, is_update, element: None };
             let Some(rule) = rule_at(&mut draft.entity, site.place) else { continue };
             let (meaning, problems) = meaning(&rule.source, scope);
             rule.meaning = meaning;

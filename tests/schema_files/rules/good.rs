@@ -129,10 +129,10 @@ fn conditions() -> Vec<(&'static str, Expr)> {
             compare(Term::Record(Column::CreatedAt), Comparison::Gt, int(1500)),
         ),
         (
-            "'1969-12-31T23:59:59Z' != updated_at",
-            compare(int(-1000), Comparison::Ne, Term::Record(Column::UpdatedAt)),
+            "'1969-12-31T23:59:59Z' != created_at",
+            compare(int(-1000), Comparison::Ne, Term::Record(Column::CreatedAt)),
         ),
-        ("created_at == updated_at", eq(Term::Record(Column::CreatedAt), Term::Record(Column::UpdatedAt))),
+        ("version == priority", eq(Term::Record(Column::Version), record(PRIORITY))),
         ("due == null", null(record(DUE))),
         ("null != due", not(null(record(DUE)))),
         ("has(due)", not(null(record(DUE)))),

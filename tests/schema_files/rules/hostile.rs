@@ -1,6 +1,8 @@
 //! Rules that nobody wrote on purpose: too deep, too long, of any characters. Each is answered, and none takes long.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use proptest::prelude::*;
 

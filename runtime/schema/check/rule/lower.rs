@@ -238,7 +238,9 @@ fn has(inner: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
     }
     Ok(match there(inner, scope)? {
         Term::Change(field) => Expr::Named(field),
-        term => Expr::Not(Box::new(Expr::IsNull(term))),
+        term @ (Term::Record(_) | Term::Element(_) | Term::User(_) | Term::Value(_) | Term::Size(_)) => {
+            Expr::Not(Box::new(Expr::IsNull(term)))
+        }
     })
 }
 

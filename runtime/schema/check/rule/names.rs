@@ -24,6 +24,8 @@ pub(super) struct Scope<'a> {
     pub(super) entities: &'a [Entity],
     /// The entity whose records the rule judges.
     pub(super) own: &'a Entity,
+    /// Decides what is seen, live events among it.
+    pub(super) is_read: bool,
     pub(super) is_update: bool,
     /// Within `exists`: its name for a record, and the entity.
     pub(super) element: Option<(&'a str, &'a Entity)>,
@@ -54,10 +56,10 @@ impl<'a> Scope<'a> {
         match (first.text.as_str(), rest) {
             ("user", _) => self.of_user(node, rest),
             ("change", _) => self.of_change(node, rest),
-            ("record", [name]) => self.column(self.own, name),
+            ("record", [name]) => self.own_column(name),
             ("record", _) => Err(unknown(node.span.clone(), "`record` alone has no value")
                 .help("name one of its fields: `record.id`")),
-            (_, []) => self.column(self.own, first),
+            (_, []) => self.own_column(first),
             (_, [second, ..]) => Err(self.part_of(first, second)),
         }
     }
@@ -152,6 +154,19 @@ impl<'a> Scope<'a> {
             }
             [field, part, ..] => Err(self.part_of(field, part)),
         }
+    }
+
+    /// What is seen must be known of the record before a change, too, and the log does not keep when that was written.
+    fn own_column(self, name: &Word) -> Result<Meaning<'a>, Problem> {
+        let meaning = self.column(self.own, name)?;
+        if self.is_read && matches!(meaning, Meaning::Value(Term::Record(Column::UpdatedAt), _)) {
+            let message = "who sees a record cannot hang on `updated_at`";
+            let problem = Problem::new(Code::RuleUnsupported, name.span.clone(), message);
+            return Err(problem
+                .label("changes with every write")
+                .help("keep the time that counts in a field of its own, or ask for `created_at`"));
+        }
+        Ok(meaning)
     }
 
     fn column(self, entity: &'a Entity, name: &Word) -> Result<Meaning<'a>, Problem> {

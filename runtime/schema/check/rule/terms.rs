@@ -16,7 +16,10 @@ pub(super) fn there(node: &Node, scope: Scope<'_>) -> Result<Term, Problem> {
         return match term {
             Term::Size(_) => Err(refused::misfit(node, format!("{} is never null", kind.noun()))
                 .help("ask whether the field itself is: `field == null`")),
-            term => Ok(term),
+            term
+            @ (Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Value(_)) => {
+                Ok(term)
+            }
         };
     }
     match scope.meaning(node)? {
