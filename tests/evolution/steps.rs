@@ -75,7 +75,7 @@ steps! {
     }
     a_rule_is_changed {
         before: &[TITLE],
-        after: &[concat!("entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n", "[access]\nread = 'user != null'\n")],
+        after: &[concat!("entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n", "[access]\nread = 'true'\ncreate = 'true'\nupdate = 'true'\ndelete = 'true'\n")],
         rows: &[("tasks", r#"{"title": "a"}"#)],
         then: r#"[{"title": "a"}]"#,
     }

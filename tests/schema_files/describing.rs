@@ -76,8 +76,8 @@ fn the_canonical_form_ignores_the_order_of_files_and_nothing_else() {
         ("{ type = \"date\" }", "{ type = \"date\", default = \"now\" }"),
         ("[\"status\", \"due\"]", "[\"due\", \"status\"]"),
         ("label  = \"title\"", "label = \"status\""),
-        ("delete = \"owner == user.id\"", "delete = \"false\""),
-        ("create = \"user != null\"\n", ""),
+        ("entity = \"Task\"", "entity = \"Task\"\nhistory = \"90d\""),
+        ("project == null && user != null", "project == null"),
         ("tags     =", "labels ="),
         ("entity = \"Task\"", "entity = \"Task\"\nplural = \"todo\""),
     ];

@@ -136,8 +136,8 @@ fn the_shipped_schemas_check_clean() {
     let verdict = judge(&dir, Form::Text(Color::Never));
     assert!(verdict.clean && verdict.stderr.is_empty(), "{}", verdict.stderr);
     let (first, rest) = verdict.stdout.split_once('\n').expect("several lines");
-    assert!(first.ends_with("schemas: 3 files"), "{first}");
-    let expected = "  Comment  /api/comments  3 fields\n  Project  /api/projects  4 fields\n  Task     /api/tasks     7 fields\n  User     /api/users     3 fields\n4 entities, no errors\n";
+    assert!(first.ends_with("schemas: 5 files"), "{first}");
+    let expected = "  Comment     /api/comments     4 fields\n  Membership  /api/memberships  3 fields\n  Project     /api/projects     4 fields\n  Task        /api/tasks        7 fields\n  User        /api/users        4 fields\n5 entities, no errors\n";
     assert_eq!(rest, expected);
     let task = check(&shipped()).expect("checked above").entity("Task").cloned().expect("shipped");
     let names: Vec<&str> = task.fields.iter().map(|field| &*field.name).collect();

@@ -30,7 +30,7 @@ pub struct Follower {
     /// The server ended the subscription with this code.
     pub ended: Option<String>,
     /// Where the resume that waits for its answer began, and every answer to one.
-    asked: Option<(String, u64)>,
+    asked: Option<u64>,
     pub resumes: Vec<Resumed>,
     /// The last frames, in short, for whoever must find out why a promise was broken.
     trace: VecDeque<String>,
@@ -58,7 +58,6 @@ pub enum What {
 /// The answer to a resume.
 #[derive(Debug, Clone)]
 pub struct Resumed {
-    pub epoch: String,
     pub since: u64,
     pub at: u64,
     pub recovered: bool,
@@ -89,7 +88,7 @@ impl Follower {
         self.live = false;
         self.snapshot = None;
         self.seen = self.position;
-        self.asked = (!self.epoch.is_empty()).then(|| (self.epoch.clone(), self.position));
+        self.asked = (!self.epoch.is_empty()).then_some(self.position);
         let payload = if self.epoch.is_empty() {
             json!({"snapshot": true})
         } else {
@@ -137,9 +136,9 @@ impl Follower {
 
     fn subscribed(&mut self, frame: &Value) {
         let payload = &frame["payload"];
-        if let Some((epoch, since)) = self.asked.take() {
+        if let Some(since) = self.asked.take() {
             let (at, recovered) = (payload["seq"].as_u64().unwrap(), payload["recovered"] == true);
-            self.resumes.push(Resumed { epoch, since, at, recovered });
+            self.resumes.push(Resumed { since, at, recovered });
         }
         if payload["recovered"] == true {
             self.counts.recovered += 1;

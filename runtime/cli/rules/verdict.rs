@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::world::World;
 use crate::rules::{BindError, Facts, Mask, Part, Proposal, Sight, Subject, evaluate, explain};
-use crate::schema::{Entity, FieldIndex, FieldKind, Generation, Operation, Record, Rule, Schema, Value};
+use crate::schema::{
+    Entity, FieldIndex, FieldKind, Generation, IdKind, Operation, Record, Rule, Schema, Value,
+};
 
 /// One question. In a create `record` is the proposed one.
 pub(super) struct Question<'a> {
@@ -130,6 +132,10 @@ impl Question<'_> {
             };
             let Some(target) = self.schema.entity(entity) else { continue };
             let Some(record) = world.record(entity, id)? else { return Ok(Some(at)) };
+            if target.id_kind == IdKind::Text && self.facts.person.id.as_deref() == Some(id) {
+                // Everybody may refer to themselves.
+                continue;
+            }
             let seen = Sight::bind(target, Generation(0), self.facts).is_ok_and(|sight| sight.sees(&record));
             if !seen {
                 return Ok(Some(at));

@@ -199,7 +199,7 @@ fn identity(draft: &Draft, marked: &[(FieldIndex, Span)], reader: &mut Reader<'_
         if &*entity.name == USER {
             let problem = problem(span, "a `User` is a person, and belongs to none".to_owned());
             reader.add(problem.label("not for `User`").help("take `identity` out"));
-        } else if !refs.contains(at) {
+        } else if matches!(field.kind, FieldKind::Ref { .. }) && !refs.contains(at) {
             let problem = problem(span, format!("{} does not refer to `User`", quoted(&field.name)));
             reader.add(problem.label("no person").help("mark the ref to `User` that says whose a record is"));
         }

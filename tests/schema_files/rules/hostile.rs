@@ -60,7 +60,7 @@ fn rules_that_grow_on_purpose_are_answered_at_once() {
         "a[".repeat(2000),
         "has(".repeat(1000),
         "user.notes.exists(m,".repeat(200),
-        format!("{}done", "!(".repeat(60)) + &")".repeat(60),
+        format!("{}done", "!(".repeat(70)) + &")".repeat(70),
         "\"".repeat(4095),
         "'\\".repeat(2000),
         "//".repeat(2000),

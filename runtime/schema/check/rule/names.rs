@@ -131,7 +131,10 @@ impl<'a> Scope<'a> {
             self.entities.iter().find(|entity| *entity.plural == *name.text && &*entity.name != USER);
         let Some(entity) = entity else {
             return Err(match below {
-                [part, ..] if is_field => self.part_of(name, part),
+                [part, ..] if is_field => {
+                    let message = format!("{} has no {}", quoted(&name.text), quoted(&part.text));
+                    unknown(part.span.clone(), message).help("take the dot and what follows it out")
+                }
                 _ => self.unknown_of_user(name),
             });
         };
