@@ -87,7 +87,7 @@ async fn a_membership_that_is_granted_and_revoked_is_seen_by_whom_it_concerns_an
     ada.nothing_else().await;
     bob.nothing_else().await;
     root.delete(&path("memberships", &of_bob)).await;
-    assert_eq!(until_pong(&mut bob).await.0, [], "bob had seen nothing");
+    assert!(until_pong(&mut bob).await.0.is_empty(), "bob had seen nothing");
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_resume_over_a_change_of_rights_is_not_recovered() {
     assert_eq!(answer["payload"]["view"], pong["payload"]["view"]);
     let rows = back.expect("snapshot").await;
     assert_eq!(rows["payload"]["rows"].as_array().unwrap().len(), 1);
-    assert_eq!(until_pong(&mut back).await.0, []);
+    assert!(until_pong(&mut back).await.0.is_empty());
 }
 
 #[tokio::test]
@@ -335,7 +335,7 @@ async fn another_rule_in_the_file_sends_every_channel_anew() {
     assert_eq!(resync["payload"]["reason"], "schema_changed");
     let rows = ada.expect("snapshot").await;
     assert_eq!(rows["payload"]["rows"][0]["title"], "of p2");
-    assert_eq!(until_pong(&mut ada).await.0, []);
+    assert!(until_pong(&mut ada).await.0.is_empty());
 }
 
 #[tokio::test]

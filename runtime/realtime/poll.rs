@@ -111,12 +111,14 @@ impl WebSocketManager {
     /// Answers one poll.
     pub async fn poll(&self, question: PollQuestion) -> Result<PollAnswer, PollFault> {
         let _counted = self.metrics().live.poll();
-        let deadline = Instant::now() + question.wait.min(self.around().config.poll_wait);
+        let mut deadline = Instant::now() + question.wait.min(self.around().config.poll_wait);
         // A channel whose rights changed is recovered no more, so this ends unless they change all the time.
         for _ in 0..MOST_ROUNDS {
             if let Progress::Done(answer) = self.ask(&question, deadline).await? {
                 return Ok(answer);
             }
+            // The client learns of it now.
+            deadline = Instant::now();
         }
         Err(PollFault::Store(StoreError::Overloaded))
     }

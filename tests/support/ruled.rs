@@ -2,7 +2,7 @@
 //! And facts about a person, made by hand. Knows no story.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::{Facts, Person, Related};
@@ -54,7 +54,8 @@ pub fn schema_with(others: &[(&str, &str)]) -> Arc<Schema> {
 }
 
 pub fn schema() -> Arc<Schema> {
-    schema_with(&[])
+    static READ: OnceLock<Arc<Schema>> = OnceLock::new();
+    READ.get_or_init(|| schema_with(&[])).clone()
 }
 
 pub fn ada() -> Arc<Person> {
