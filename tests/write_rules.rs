@@ -202,6 +202,13 @@ async fn a_put_keeps_the_fields_that_the_writer_does_not_see() {
     // Named, it is written, seen or not.
     ask(&studio, "ada", [update("Task", 21, [(SECRET, words("new"))])]).await.unwrap();
     assert_eq!(stored(&studio, 21)["secret"], json!("new"));
+    // Whoever guesses what it holds learns nothing by writing it.
+    let version = stored(&studio, 21)["version"].as_u64().unwrap();
+    let guessed = ask(&studio, "ada", [update("Task", 21, [(SECRET, words("new"))])]).await.unwrap();
+    assert_eq!(guessed.results[0].status, OpStatus::Updated);
+    assert_eq!(stored(&studio, 21)["version"], version + 1);
+    let known = ask(&studio, "bo", [update("Task", 21, [(SECRET, words("new"))])]).await.unwrap();
+    assert_eq!(known.results[0].status, OpStatus::Unchanged);
     ask(&studio, "ada", [put(21, values("kept"), &[])]).await.unwrap();
     assert_eq!(stored(&studio, 21)["secret"], Json::Null);
     // Whoever sees it empties it by leaving it out.

@@ -101,10 +101,11 @@ fn comparable(entity: &Entity) -> impl Iterator<Item = &str> {
     ["id", "version", "created_at", "updated_at"].into_iter().chain(fields)
 }
 
-/// What `as` may hold: a name of up to 128 characters, a colon and a role of up to 64.
+/// What `as` may hold: a name of up to 128 characters without a colon, or any name, a colon and a role of up to 64.
 fn caller() -> Json {
-    let visible = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
-    json!({"type": "string", "minLength": 1, "maxLength": 193, "pattern": visible})
+    let control = "\\u0000-\\u001f\\u007f-\\u009f";
+    let pattern = format!("^([^{control}:]{{1,128}}|[^{control}]{{1,128}}:[^{control}\\s:]{{1,64}})$");
+    json!({"type": "string", "minLength": 1, "maxLength": 193, "pattern": pattern})
 }
 
 fn query(name: &str, description: &str, schema: Json) -> Json {

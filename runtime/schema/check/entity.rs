@@ -296,7 +296,7 @@ fn access(entry: &Entry, draft: &mut Draft, reader: &mut Reader<'_>) {
     reader.unknown_keys(table, OPERATIONS, &[], "in [access]");
     for operation in Operation::ALL {
         let Some(entry) = table.get(operation.word()) else { continue };
-        let Some(rule) = rule_text(entry, &format!("{} = \"user != null\"", entry.key), reader) else {
+        let Some(rule) = rule_text(entry, &format!("{} = \"false\"", entry.key), reader) else {
             continue;
         };
         draft.rules.push(RuleSite { place: Place::Entity(operation), span: entry.value.span.clone() });

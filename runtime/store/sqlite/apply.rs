@@ -225,7 +225,9 @@ impl<'a> Work<'a> {
         let proposal = Proposal { values: &values, named: &named };
         self.permission.require((at, Operation::Update), &table.entity, &record, Some(proposal))?;
         refuse(at, table, &unknown)?;
-        if values == record.values {
+        // A field that the writer does not see is written anew whatever it held: that nothing changed would tell the value.
+        let unseen = self.permission.hidden(&table.entity, &record)?;
+        if values == record.values && !named.iter().any(|field| unseen.contains(field)) {
             let unchanged = self.permission.stored(table, &record)?;
             return Ok(OpResult { id, status: OpStatus::Unchanged, record: unchanged });
         }

@@ -133,6 +133,7 @@ const BAD: &[(&str, &str, &str, u64, &str)] = &[
         39,
         "in another",
     ),
+    ("read", "user.memberships.exists(m, project == project)", "E0173", 28, "compared with itself"),
     ("read", "updated_at > created_at", "E0174", 1, "cannot hang on `updated_at`"),
     ("read", "user.memberships.exists(m, m.version > 1)", "E0174", 30, "cannot be asked"),
     ("read", "user.memberships.exists(m, m.updated_at == created_at)", "E0174", 30, "cannot be asked"),

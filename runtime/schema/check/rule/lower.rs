@@ -101,6 +101,10 @@ fn compare(
             fit(one, other, whole)?;
             ordered(comparison, one, left)?;
             ordered(comparison, other, right)?;
+            if left_term == right_term {
+                return Err(refused::misfit(whole, "this is compared with itself".to_owned())
+                    .help("within `exists` a field of the person's record begins with its name, as in `m.project == project`"));
+            }
             Ok(Expr::Compare(left_term, comparison, right_term))
         }
     }
