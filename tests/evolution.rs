@@ -328,6 +328,55 @@ async fn the_command_that_is_printed_holds_what_was_said_before() {
     assert!(plan.stdout.contains(command), "{}", plan.stdout);
 }
 
+/// Every table and index as it was made, and every record.
+fn tables_and_records(folder: &Path) -> Vec<String> {
+    let conn = rusqlite::Connection::open(folder.join("data/tidewire.db")).unwrap();
+    let lines = |sql: &str| -> Vec<String> {
+        let mut statement = conn.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let mut told =
+        lines("SELECT type || ' ' || name || ' ' || ifnull(sql, '') FROM sqlite_master ORDER BY 1");
+    told.extend(lines("SELECT quote(id) || version || title || updated_at FROM tasks ORDER BY 1"));
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_changes_is_a_generation_and_touches_no_table() {
+    let file = |title: &str, by: &str, read: &str| {
+        format!(
+            "entity = 'Task'\n[fields]\ntitle = {{ type = 'text'{title} }}\n\
+             a = {{ type = 'ref', entity = 'User' }}\nb = {{ type = 'ref', entity = 'User'{by} }}\n\
+             [access]\nread = \"{read}\"\ncreate = 'true'\n"
+        )
+    };
+    let mark = ", identity = true";
+    let steps = [
+        file("", "", "true"),
+        file("", "", "user == null || true"),
+        file("", "", "true || user == null"),
+        file(", read = 'true'", "", "true"),
+        file(", read = 'a == user.id'", "", "true"),
+        file(", hidden = true", "", "true"),
+        file("", mark, "true"),
+        file("", mark, "id in user.tasks.id"),
+    ];
+    let app = TestApp::over(schema(&[&steps[0]]), |_| {}).await;
+    app.client().create("tasks", json!({"title": "a"})).await;
+    let before = tables_and_records(app.folder.path());
+    assert!(before.len() > 3, "{before:?}");
+    for (at, step) in steps.iter().enumerate().skip(1) {
+        let head = app.head();
+        let evolved = app.reshape(schema(&[step])).await.unwrap_or_else(|error| panic!("{step}\n{error}"));
+        assert_eq!((evolved.generation.0, evolved.plan.is_empty()), (1 + at as u64, true), "{step}");
+        assert_eq!(app.head(), head + 1, "the marker is all that the log has of it: {step}");
+        assert_eq!(tables_and_records(app.folder.path()), before, "{step}");
+        let again = app.reshape(schema(&[step])).await.unwrap();
+        assert_eq!((again.generation, app.head()), (evolved.generation, head + 1), "the same is no change");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entity_leaves_nothing_to_the_next_of_its_name() {
     const BEFORE: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\nsecret = { type = 'text' }\n";

@@ -215,6 +215,10 @@ fn said_simply(message: &str, found: &str) -> String {
         || message.contains("expected '}'")
     {
         format!("{} is missing before {shown}", message.replace("expected ", "").replace('\'', "`"))
+    } else if message.contains("int literal") || message.contains("double literal") {
+        format!("the number {shown} is out of range, or no number")
+    } else if message.contains("unescape") || message.contains("code point") {
+        format!("{shown} has an escape that there is not")
     } else if message.starts_with("expected identifier") {
         format!("a name is missing before {shown}")
     } else {

@@ -64,6 +64,8 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     unique_json(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
+    // On another type the key has been reported.
+    let identity = identity && reference.is_some();
     let identity = table.get("identity").filter(|_| identity).map(|entry| entry.key_span.clone());
     Some(Checked { field, reference, lookup, rule, identity })
 }

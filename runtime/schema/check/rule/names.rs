@@ -133,10 +133,7 @@ impl<'a> Scope<'a> {
             self.entities.iter().find(|entity| *entity.plural == *name.text && &*entity.name != USER);
         let Some(entity) = entity else {
             return Err(match below {
-                [part, ..] if is_field => {
-                    let message = format!("{} has no {}", quoted(&name.text), quoted(&part.text));
-                    unknown(part.span.clone(), message).help("take the dot and what follows it out")
-                }
+                [part, ..] if is_field => no_part(name, part),
                 _ => self.unknown_of_user(name),
             });
         };
@@ -152,7 +149,7 @@ impl<'a> Scope<'a> {
                 stays(column, field)?;
                 Ok(Meaning::Set(entity, column, kind))
             }
-            [field, part, ..] => Err(self.part_of(field, part)),
+            [field, part, ..] => Err(no_part(field, part)),
         }
     }
 
@@ -216,11 +213,7 @@ impl<'a> Scope<'a> {
             Some(_) => format!("{} has no parts", quoted(&of.text)),
             None => {
                 return match column_of(self.own, &of.text) {
-                    Some(_) => unknown(
-                        part.span.clone(),
-                        format!("{} has no {}", quoted(&of.text), quoted(&part.text)),
-                    )
-                    .help("take the dot and what follows it out"),
+                    Some(_) => no_part(of, part),
                     None => self.unknown_field(self.own, of),
                 };
             }
@@ -289,6 +282,11 @@ fn path(node: &Node) -> Result<Vec<Word>, Problem> {
     words.push(Word { text: name.clone(), span: at.span.clone() });
     words.reverse();
     Ok(words)
+}
+
+fn no_part(of: &Word, part: &Word) -> Problem {
+    unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text)))
+        .help("take the dot and what follows it out")
 }
 
 fn no_name(node: &Node) -> Problem {
