@@ -231,12 +231,15 @@ impl Groups {
         counts
     }
 
-    /// How many events the batch is, over all groups, without telling anybody.
-    pub fn count_events(&mut self, batch: &CommitBatch) -> usize {
-        let events = self.find(batch);
+    /// What the batch comes to, events and deliveries, without telling anybody.
+    pub fn count(&mut self, batch: &CommitBatch) -> FannedOut {
+        let mut counts = FannedOut { events: self.find(batch), ..FannedOut::default() };
         let Groups { groups, work, .. } = self;
-        work.touched.drain(..).for_each(|number| groups[number].hits.clear());
-        events
+        for number in work.touched.drain(..) {
+            counts.deliveries += groups[number].members.len();
+            groups[number].hits.clear();
+        }
+        counts
     }
 
     /// Voids the connections of everybody whose rights change within the batch, if they see anything by these rights.
