@@ -15,6 +15,7 @@ Sections (all of them when none is named):
   idle              memory of 5,000 subscribed connections
   storm             5,000 connections come back at once and resume
   replay            one client resumes from 100,000 changes ago
+  fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing
@@ -34,12 +35,13 @@ pub(crate) enum Section {
     Idle,
     Storm,
     Replay,
+    FanoutRules,
     Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 8] = [
+    pub(crate) const ALL: [Section; 9] = [
         Section::Creates,
         Section::Reads,
         Section::FanoutSingle,
@@ -47,6 +49,7 @@ impl Section {
         Section::Idle,
         Section::Storm,
         Section::Replay,
+        Section::FanoutRules,
         Section::Rules,
     ];
 
@@ -60,6 +63,7 @@ impl Section {
             Section::Idle => "idle",
             Section::Storm => "storm",
             Section::Replay => "replay",
+            Section::FanoutRules => "fanout-rules",
             Section::Rules => "rules",
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -32,6 +32,11 @@ pub(crate) struct Server {
 impl Server {
     /// `tidewire dev` with empty data.
     pub(crate) async fn tidewire(lab: &Lab) -> Outcome<Server> {
+        Server::over(lab, &lab.schemas).await
+    }
+
+    /// The same with other schema files.
+    pub(crate) async fn over(lab: &Lab, schemas: &Path) -> Outcome<Server> {
         let home = home(lab)?;
         let mut command = pinned(lab, &lab.tidewire);
         // Settings of the person's own environment would make the figures somebody else's.
@@ -40,7 +45,7 @@ impl Server {
         {
             command.env_remove(name);
         }
-        command.args(["dev", "--listen", "127.0.0.1:0", "--schemas"]).arg(&lab.schemas);
+        command.args(["dev", "--listen", "127.0.0.1:0", "--schemas"]).arg(schemas);
         command.arg("--data").arg(home.path().join("data")).args(LIMIT_FLAGS);
         Server::start(command, home).await
     }

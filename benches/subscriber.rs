@@ -43,6 +43,13 @@ pub(crate) struct Position {
     view: Value,
 }
 
+/// Who a socket is, and from where on it goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Part {
+    pub(crate) person: Option<String>,
+    pub(crate) since: Option<Position>,
+}
+
 /// What all sockets of a fleet have seen together.
 #[derive(Debug)]
 pub(crate) struct Crowd {
@@ -96,6 +103,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Begins to open `size` sockets, `at_once` of them at a time, each with its own `subscribe`.
     pub(crate) fn open(addr: SocketAddr, size: usize, at_once: usize, since: Option<&Position>) -> Fleet {
+        Fleet::of(addr, vec![Part { person: None, since: since.cloned() }; size], at_once)
+    }
+
+    /// The same of certain persons.
+    pub(crate) fn of(addr: SocketAddr, parts: Vec<Part>, at_once: usize) -> Fleet {
         let now = Instant::now();
         let crowd = Rc::new(Crowd {
             subscribed: Cell::new(0),
@@ -111,10 +123,10 @@ impl Fleet {
         });
         let gate = Rc::new(Semaphore::new(at_once));
         let mut sockets = JoinSet::new();
-        for _ in 0..size {
-            let (crowd, gate, since) = (Rc::clone(&crowd), Rc::clone(&gate), since.cloned());
+        for part in parts {
+            let (crowd, gate) = (Rc::clone(&crowd), Rc::clone(&gate));
             sockets.spawn_local(async move {
-                if let Err(error) = attend(addr, since, &gate, &crowd).await {
+                if let Err(error) = attend(addr, part, &gate, &crowd).await {
                     crowd.failure.borrow_mut().get_or_insert(error);
                 }
             });
@@ -176,14 +188,9 @@ struct Socket {
 }
 
 /// One socket's life: subscribe, then read until cut.
-async fn attend(
-    addr: SocketAddr,
-    since: Option<Position>,
-    gate: &Semaphore,
-    crowd: &Rc<Crowd>,
-) -> Outcome<()> {
+async fn attend(addr: SocketAddr, part: Part, gate: &Semaphore, crowd: &Rc<Crowd>) -> Outcome<()> {
     let permit = gate.acquire().await.ok();
-    let mut socket = Socket::open(addr, since.as_ref(), crowd).await?;
+    let mut socket = Socket::open(addr, &part, crowd).await?;
     socket.digest_carry()?;
     let mut waiting = permit;
     loop {
@@ -196,10 +203,10 @@ async fn attend(
 }
 
 impl Socket {
-    async fn open(addr: SocketAddr, since: Option<&Position>, crowd: &Rc<Crowd>) -> Outcome<Socket> {
+    async fn open(addr: SocketAddr, part: &Part, crowd: &Rc<Crowd>) -> Outcome<Socket> {
         let mut stream = connect(addr).await?;
         let send = |source| BenchError::io("send to a socket", source);
-        stream.write_all(&upgrade(addr)).await.map_err(send)?;
+        stream.write_all(&upgrade(addr, part.person.as_deref())).await.map_err(send)?;
         let mut carry = Vec::with_capacity(1024);
         let head = loop {
             let read = stream.read_buf(&mut carry).await;
@@ -215,6 +222,7 @@ impl Socket {
             }
         };
         carry.drain(..head);
+        let since = part.since.as_ref();
         stream.write_all(&client_frame(TEXT, subscribe(since).to_string().as_bytes())).await.map_err(send)?;
         let resumed = since.map(|position| position.seq);
         Ok(Socket {

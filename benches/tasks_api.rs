@@ -10,9 +10,14 @@ pub(crate) const CHANNEL: &str = "entity:Task";
 
 /// `POST path` with a task as JSON.
 pub(crate) fn create(addr: SocketAddr, path: &str) -> Vec<u8> {
-    let length = TASK.len();
+    post(addr, path, TASK)
+}
+
+/// `POST path` with a body of JSON.
+pub(crate) fn post(addr: SocketAddr, path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{TASK}"
+        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
@@ -22,10 +27,11 @@ pub(crate) fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json\r\n\r\n").into_bytes()
 }
 
-/// The upgrade of `/ws`. The key is constant: it proves nothing to a server that is being measured.
-pub(crate) fn upgrade(addr: SocketAddr) -> Vec<u8> {
+/// The upgrade of `/ws`, of a person or of nobody. The key is constant: it proves nothing to a server that is being measured.
+pub(crate) fn upgrade(addr: SocketAddr, person: Option<&str>) -> Vec<u8> {
+    let who = person.map(|name| format!("?as={name}")).unwrap_or_default();
     format!(
-        "GET /ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /ws{who} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c3BpbmUgb2YgYSBob3VzZQ==\r\n\r\n"
     )
     .into_bytes()

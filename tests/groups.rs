@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 use tidewire::channels::groups::{ConnectionKey, Groups, Member};
 use tidewire::channels::{Attach, AttachmentId, Outbox};
 use tidewire::ids::Seq;
-use tidewire::rules::Sight;
-use tidewire::schema::Generation;
+use tidewire::rules::{Condition, Sight, Test};
+use tidewire::schema::{Column, FieldIndex, Generation, Value};
 use tidewire::store::Scope;
 
 use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, record, sight, taken};
@@ -27,6 +27,10 @@ fn joined(groups: &mut Groups, connection: u64, channel: &str, sight: &Arc<Sight
     let outbox = outbox();
     join(groups, &attach(connection, channel, sight, &outbox));
     outbox
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
 }
 
 /// Each event in short: its type, its cause, and its seq.
@@ -209,6 +213,76 @@ fn groups_without_an_equality_are_capped_for_each_entity() {
     assert_eq!(groups.admit(&record), Ok(()), "one record is an equality");
     groups.forget(ConnectionKey(0));
     assert_eq!(groups.admit(&third), Ok(()), "somebody left");
+}
+
+/// `field == "v"` of the texts among the fields that are named.
+fn equalities(fields: &[usize]) -> Vec<Condition> {
+    let is = |at: &usize| Condition::new(Column::Field(FieldIndex(*at)), Test::Eq(text("v")));
+    fields.iter().map(is).collect()
+}
+
+#[test]
+fn a_change_is_held_only_against_groups_that_ask_for_all_of_its_values() {
+    let mut groups = Groups::new(Seq(0), 10);
+    for n in 0..1_000 {
+        let project = Value::Text(format!("p{n}"));
+        let of_project =
+            Condition::new(Column::Field(FieldIndex(5)), Test::In(vec![project, text("nowhere")]));
+        let open = Condition::new(Column::Field(FieldIndex(1)), Test::Eq(text("open")));
+        let channel = format!("entity:Task?status=open&project={n}");
+        joined(&mut groups, n, &channel, &world::filtered(vec![of_project, open]));
+    }
+    let new = record(&id(7), &json!({"status": "open", "project": "p7"}));
+    let told = groups.fan_out(&batch(vec![change(1, &id(7), None, Some(&new))]));
+    assert_eq!((told.judged, told.events), (1, 1));
+    let done = record(&id(8), &json!({"status": "done", "project": "p7"}));
+    let told = groups.fan_out(&batch(vec![change(2, &id(8), None, Some(&done))]));
+    assert_eq!((told.judged, told.events), (0, 0));
+}
+
+/// Title, status, owner, project and secret, in every combination: with those of a list more than are looked up by.
+#[test]
+fn more_combinations_than_are_looked_up_lose_nobody() {
+    const TEXTS: [usize; 5] = [0, 1, 4, 5, 7];
+    let mut groups = Groups::new(Seq(0), 10);
+    let mut subscribers = Vec::new();
+    for choice in 1..1_u32 << 8 {
+        let fields: Vec<usize> = TEXTS
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| choice & 1 << bit != 0)
+            .map(|(_, at)| at)
+            .collect();
+        let mut conditions = equalities(&fields);
+        let others = [
+            (Column::Field(FieldIndex(2)), Value::Int(3)),
+            (Column::Field(FieldIndex(3)), Value::Float(1.0)),
+            (Column::Id, text(id(7).as_str())),
+        ];
+        let chosen = (5..).zip(others).filter(|(bit, _)| choice & 1 << bit != 0);
+        conditions.extend(chosen.map(|(_, (column, value))| Condition::new(column, Test::Eq(value))));
+        let outbox = joined(
+            &mut groups,
+            u64::from(choice),
+            &format!("entity:Task?{choice}"),
+            &world::filtered(conditions),
+        );
+        subscribers.push((fields, outbox));
+    }
+    let all = json!({"title": "v", "status": "v", "owner": "v", "project": "v", "secret": "v"});
+    let mut but_one = all.clone();
+    but_one["owner"] = json!("w");
+    let (all, but_one) = (record(&id(7), &all), record(&id(7), &but_one));
+    groups.fan_out(&batch(vec![
+        change(1, &id(7), None, Some(&all)),
+        change(2, &id(7), Some(&all), Some(&but_one)),
+    ]));
+    for (fields, outbox) in &subscribers {
+        let second = if fields.contains(&4) { "entity:deleted left 2" } else { "entity:updated 2" };
+        assert_eq!(told(outbox), ["entity:created 1", second], "{fields:?}");
+    }
+    (0..1 << 8).for_each(|connection| groups.forget(ConnectionKey(connection)));
+    assert!(groups.is_empty(), "{groups:?}");
 }
 
 #[test]

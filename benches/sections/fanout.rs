@@ -5,9 +5,9 @@ use tokio::time::{Instant, interval, sleep};
 use crate::error::{BenchError, Outcome};
 use crate::http::HttpClient;
 use crate::lab::Lab;
-use crate::load::Load;
+use crate::load::{Job, Load};
 use crate::options::SINGLE_RATE;
-use crate::probe::Probe;
+use crate::probe::{Cost, Probe};
 use crate::report::{Aim, Report, Row};
 use crate::sections::{OPENERS, creating};
 use crate::server::Server;
@@ -15,7 +15,7 @@ use crate::stats::{Latencies, median};
 use crate::subscriber::{Fleet, Position};
 use crate::tasks_api;
 
-const PUBLISHERS: usize = 8;
+pub(super) const PUBLISHERS: usize = 8;
 
 /// Microseconds of the server's processor time a delivery that are aimed at.
 const SINGLE_AIM: f64 = 8.0;
@@ -82,32 +82,59 @@ pub(crate) async fn saturated(lab: &Lab, server: &Server, report: &mut Report) -
     fleet.subscribed().await?;
     let (mut rows, mut each) = (Vec::new(), Vec::new());
     let (mut creates, mut lost) = (0, 0);
+    let job = creating(server, PUBLISHERS);
     for round in 1..=lab.scale.rounds {
-        let load = Load::start(&creating(server, PUBLISHERS), u64::MAX).await?;
-        sleep(lab.scale.warm_up).await;
-        let (answered, delivered) = (load.answered(), fleet.crowd.events.get());
-        let probe = Probe::start(server)?;
-        sleep(lab.scale.window * 2).await;
-        let cost = probe.stop(server)?;
-        let (answered, delivered) = (load.answered() - answered, fleet.crowd.events.get() - delivered);
-        creates += load.stop().await?.0;
+        let burst = burst(lab, server, &fleet, &job).await?;
+        creates += burst.creates;
         lost = fleet.drained(creates).await?;
-        each.push(cost.server_micros_each(delivered));
+        each.push(burst.micros_each());
         let label = format!("round {round}: {} subscribers", lab.scale.subscribers);
-        report.judge_load(&format!("fanout-saturated, {label}"), cost.server_busy(), cost.driver_busy());
-        let values = vec![
-            ("deliveries/s", cost.per_second(delivered)),
-            ("creates/s", cost.per_second(answered)),
-            ("server CPU µs/delivery", cost.server_micros_each(delivered)),
-            ("lost", lost as f64),
-            ("server busy %", cost.server_busy()),
-            ("driver busy %", cost.driver_busy()),
-        ];
-        rows.push(Row { label, values });
+        rows.push(burst.row("fanout-saturated", label, lost, report));
     }
     report.table("fanout-saturated", rows);
     let name = "fanout-saturated: server CPU µs a delivery";
     report.judge(name, median(&each), Aim::AtMost(SATURATED_AIM));
     report.judge_lost("fanout-saturated", lost);
     Ok(())
+}
+
+/// What it costs to publish without pause for a while.
+pub(crate) struct Burst {
+    /// Creates from the first to the last, also outside of what was measured.
+    pub(crate) creates: u64,
+    cost: Cost,
+    answered: u64,
+    delivered: u64,
+}
+
+pub(crate) async fn burst(lab: &Lab, server: &Server, fleet: &Fleet, job: &Job) -> Outcome<Burst> {
+    let load = Load::start(job, u64::MAX).await?;
+    sleep(lab.scale.warm_up).await;
+    let (answered, delivered) = (load.answered(), fleet.crowd.events.get());
+    let probe = Probe::start(server)?;
+    sleep(lab.scale.window * 2).await;
+    let cost = probe.stop(server)?;
+    let (answered, delivered) = (load.answered() - answered, fleet.crowd.events.get() - delivered);
+    Ok(Burst { creates: load.stop().await?.0, cost, answered, delivered })
+}
+
+impl Burst {
+    /// Microseconds of the server's processor time a delivery.
+    pub(crate) fn micros_each(&self) -> f64 {
+        self.cost.server_micros_each(self.delivered)
+    }
+
+    pub(crate) fn row(&self, section: &str, label: String, lost: u64, report: &mut Report) -> Row {
+        let cost = &self.cost;
+        report.judge_load(&format!("{section}, {label}"), cost.server_busy(), cost.driver_busy());
+        let values = vec![
+            ("deliveries/s", cost.per_second(self.delivered)),
+            ("creates/s", cost.per_second(self.answered)),
+            ("server CPU µs/delivery", self.micros_each()),
+            ("lost", lost as f64),
+            ("server busy %", cost.server_busy()),
+            ("driver busy %", cost.driver_busy()),
+        ];
+        Row { label, values }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod creates;
 mod fanout;
+mod fanout_rules;
 mod idle;
 mod reads;
 mod replay;
@@ -40,6 +41,9 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
     if section == Section::Rules {
         return rules::run(lab, report);
     }
+    if section == Section::FanoutRules {
+        return fanout_rules::run(lab, report).await;
+    }
     let mut server = tidewire(lab, report).await?;
     let result = match section {
         Section::Creates => creates::run(lab, &server, report).await,
@@ -49,7 +53,7 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Idle => idle::run(lab, &server, report).await,
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
-        Section::Rules => Ok(()),
+        Section::Rules | Section::FanoutRules => Ok(()),
     };
     let Err(error) = result else { return Ok(()) };
     // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.

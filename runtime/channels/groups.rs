@@ -15,7 +15,8 @@ use slab::Slab;
 use super::channel_manager::{Attach, Watch};
 use super::encode::write_head;
 use super::event::{Event, judge};
-use super::index::{GroupNumber, Index};
+use super::hits::{Ends, Hits};
+use super::index::{GroupNumber, Index, Stand};
 use super::outbox::{Appended, Item, Lag, Outbox};
 use super::tails::Tails;
 use super::watched::Watched;
@@ -67,9 +68,9 @@ struct Group {
     /// Seq of the group's previous event, or the position at which the group began.
     prev: Seq,
     members: IndexMap<MemberKey, Member, RandomState>,
-    /// Places in the current batch of the changes that concern this group, and what they are for it; empty between
-    /// batches.
-    hits: Vec<(usize, Event)>,
+    stand: Stand,
+    /// What the current batch is for this group; `None` between batches.
+    hits: Option<Ends>,
     /// The look-up in which the group was last a candidate.
     looked_at: u64,
 }
@@ -112,6 +113,7 @@ struct Work {
     look_ups: u64,
     candidates: Vec<GroupNumber>,
     touched: Vec<GroupNumber>,
+    hits: Hits,
     units: Vec<u32>,
     head: Vec<u8>,
     tails: Tails,
@@ -122,6 +124,8 @@ struct Work {
 /// Counts of one fan-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FannedOut {
+    /// Groups that a change was held against, counted for each change.
+    pub judged: usize,
     /// An event of one group counts once, however many members it has.
     pub events: usize,
     /// Tails that were made for these events.
@@ -222,7 +226,7 @@ impl Groups {
     /// Appends one buffer per group to the outboxes of its members, and advances the position.
     pub fn fan_out(&mut self, batch: &CommitBatch) -> FannedOut {
         let mut counts = FannedOut { voided: self.void_concerned(batch), ..FannedOut::default() };
-        counts.events = self.find(batch);
+        self.find(batch, &mut counts);
         self.deliver(batch, &mut counts);
         self.position = batch.last();
         if batch.changes.iter().any(|change| change.op == ChangeOp::Schema) {
@@ -233,12 +237,14 @@ impl Groups {
 
     /// What the batch comes to, events and deliveries, without telling anybody.
     pub fn count(&mut self, batch: &CommitBatch) -> FannedOut {
-        let mut counts = FannedOut { events: self.find(batch), ..FannedOut::default() };
+        let mut counts = FannedOut::default();
+        self.find(batch, &mut counts);
         let Groups { groups, work, .. } = self;
         for number in work.touched.drain(..) {
             counts.deliveries += groups[number].members.len();
-            groups[number].hits.clear();
+            groups[number].hits = None;
         }
+        work.hits.clear();
         counts
     }
 
@@ -274,9 +280,8 @@ impl Groups {
     }
 
     /// Marks in each group what the batch is for it; `work.touched` names the groups.
-    fn find(&mut self, batch: &CommitBatch) -> usize {
+    fn find(&mut self, batch: &CommitBatch, counts: &mut FannedOut) {
         let Groups { groups, index, work, .. } = self;
-        let mut events = 0;
         for (at, change) in batch.changes.iter().enumerate() {
             index.look_up(change, &mut work.candidates);
             work.look_ups += 1;
@@ -285,15 +290,15 @@ impl Groups {
                 if std::mem::replace(&mut group.looked_at, work.look_ups) == work.look_ups {
                     continue;
                 }
+                counts.judged += 1;
                 let Some(event) = judge(change, &group.scope, &group.sight) else { continue };
-                if group.hits.is_empty() {
+                if group.hits.is_none() {
                     work.touched.push(number);
                 }
-                group.hits.push((at, event));
-                events += 1;
+                work.hits.push(&mut group.hits, at, event);
+                counts.events += 1;
             }
         }
-        events
     }
 
     fn deliver(&mut self, batch: &CommitBatch, counts: &mut FannedOut) {
@@ -304,12 +309,14 @@ impl Groups {
         number_units(batch, &mut work.units);
         for number in work.touched.drain(..) {
             let group = &mut self.groups[number];
-            let buffer = encode_hits(group, batch, &work.units, &mut work.head, &mut work.tails);
+            let hits = work.hits.of(group.hits.take());
+            let buffer = encode_hits(group, batch, hits, (&work.units, &mut work.head, &mut work.tails));
             append(group, &buffer, &mut work.swept, counts);
             group.prev = buffer.last;
         }
         counts.encodings = work.tails.made();
         work.tails.clear();
+        work.hits.clear();
         work.swept.drain(..).for_each(|member| self.leave(member));
         self.work = work;
     }
@@ -321,7 +328,9 @@ impl Groups {
             Text { number: self.next_text, groups: 0 }
         });
         text.groups += 1;
-        let number = self.groups.insert(Group {
+        let entry = self.groups.vacant_entry();
+        let number = entry.key();
+        entry.insert(Group {
             channel: channel.clone(),
             text: text.number,
             view: view.clone(),
@@ -329,17 +338,17 @@ impl Groups {
             sight: attach.sight.clone(),
             prev: self.position,
             members: IndexMap::default(),
-            hits: Vec::new(),
+            stand: self.index.insert(number, &attach.scope, &attach.sight),
+            hits: None,
             looked_at: 0,
         });
-        self.index.insert(number, &attach.scope, &attach.sight);
         self.by_key.insert((channel, view), number);
         number
     }
 
     fn dissolve(&mut self, number: GroupNumber) {
         let group = self.groups.remove(number);
-        self.index.remove(number, &group.scope, &group.sight);
+        self.index.remove(number, &group.sight, &group.stand);
         if let Some(text) = self.texts.get_mut(&group.channel) {
             text.groups -= 1;
             if text.groups == 0 {
@@ -392,25 +401,24 @@ struct Buffer {
     end: Seq,
 }
 
-fn encode_hits(
-    group: &mut Group,
+fn encode_hits<'a>(
+    group: &Group,
     batch: &CommitBatch,
-    units: &[u32],
-    head: &mut Vec<u8>,
-    tails: &mut Tails,
+    hits: impl Iterator<Item = (usize, &'a Event)>,
+    (units, head, tails): (&[u32], &mut Vec<u8>, &mut Tails),
 ) -> Buffer {
-    let mut frames = Vec::with_capacity(512 * group.hits.len());
+    let mut frames = Vec::with_capacity(512);
     let mut prev = group.prev;
-    for (nth, (at, event)) in group.hits.iter().enumerate() {
-        let change = &batch.changes[*at];
-        let more = group.hits.get(nth + 1).is_some_and(|(next, _)| units[*next] == units[*at]);
+    let mut hits = hits.peekable();
+    while let Some((at, event)) = hits.next() {
+        let change = &batch.changes[at];
+        let more = hits.peek().is_some_and(|(next, _)| units[*next] == units[at]);
         head.clear();
         write_head(event.verdict, prev, more, head);
         let tail = tails.tail(change, event, &group.sight, (group.text, &group.channel));
         write_text_frame(&[head, tail], &mut frames);
         prev = change.seq;
     }
-    group.hits.clear();
     let base = Seq(batch.first().0.saturating_sub(1));
     Buffer { frames: Bytes::from(frames), last: prev, base, end: batch.last() }
 }

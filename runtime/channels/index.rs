@@ -9,11 +9,15 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::RandomState;
 use indexmap::IndexSet;
 use serde_json::Value as Json;
+use slab::Slab;
 
-use crate::ids::RecordId;
-use crate::rules::{Anchor, Key, Sight, anchor};
+use crate::rules::{Anchor, Key, Sight, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Scope};
+
+/// Most combinations of columns by which the groups of one entity are found: each costs a hash a change. Beyond, a group stands
+/// under the first of its equalities.
+const MOST_COMBINATIONS: usize = 64;
 
 /// Number of a group among all groups.
 pub(super) type GroupNumber = usize;
@@ -29,6 +33,15 @@ pub(super) struct Index {
     keys: Vec<u64>,
 }
 
+/// Where a group stands, to be given back with it.
+#[derive(Debug)]
+pub(super) enum Stand {
+    Everything,
+    Anywhere,
+    /// Hashes of keys, each with the number of its combination.
+    Keyed(Box<[(u64, u32)]>),
+}
+
 /// The groups of one entity under one schema generation: sights of another one judge none of its changes.
 #[derive(Debug)]
 struct OfEntity {
@@ -40,18 +53,23 @@ struct OfEntity {
     everything: Numbers,
     /// Whom any change may concern.
     anywhere: Numbers,
-    /// By the hash of a column and one of its values.
-    keyed: HashMap<u64, Numbers, RandomState>,
-    /// The columns that are asked for, each with the keys that ask for it.
-    asked: HashMap<Asked, usize, RandomState>,
+    /// By the hash of a combination and its values.
+    keyed: HashMap<u64, Posting, RandomState>,
+    combinations: Slab<Combination>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Asked {
-    /// For its value.
-    Value(Column),
-    /// For the elements of its list.
-    Elements(Column),
+/// What a change is asked for in one go, and how many keys ask for it.
+#[derive(Debug)]
+struct Combination {
+    sought: Vec<Sought>,
+    keys: usize,
+}
+
+/// The groups under one key: mostly one, which needs no memory of its own.
+#[derive(Debug)]
+enum Posting {
+    One(GroupNumber),
+    Many(Box<Numbers>),
 }
 
 impl Index {
@@ -60,14 +78,14 @@ impl Index {
         match (anchor(sight.predicate()), scope) {
             (Anchor::Keys(keys), _) if keys.is_empty() => Anchor::Keys(keys),
             (_, Scope::Record(_, id)) => {
-                Anchor::Keys(vec![Key::Is(Column::Id, Value::Text(id.as_str().to_owned()))])
+                let id = Value::Text(id.as_str().to_owned());
+                Anchor::Keys(vec![Key::one(Sought::Value(Column::Id), id)])
             }
             (anchor, Scope::Entity(_)) => anchor,
         }
     }
 
-    pub(super) fn insert(&mut self, number: GroupNumber, scope: &Scope, sight: &Sight) {
-        let hashes = &self.hashes;
+    pub(super) fn insert(&mut self, number: GroupNumber, scope: &Scope, sight: &Sight) -> Stand {
         let generations = self.entities.entry(sight.entity.name.clone()).or_default();
         let at = generations.iter().position(|of| of.generation == sight.generation).unwrap_or_else(|| {
             generations.push(OfEntity::new(sight));
@@ -76,30 +94,30 @@ impl Index {
         let of = &mut generations[at];
         of.groups += 1;
         match Index::anchor_of(scope, sight) {
-            Anchor::Everything => drop(of.everything.insert(number)),
-            Anchor::Anywhere => drop(of.anywhere.insert(number)),
+            Anchor::Everything => {
+                of.everything.insert(number);
+                Stand::Everything
+            }
+            Anchor::Anywhere => {
+                of.anywhere.insert(number);
+                Stand::Anywhere
+            }
             Anchor::Keys(keys) => {
-                for key in &keys {
-                    of.keyed.entry(hash_of_key(hashes, key)).or_default().insert(number);
-                    *of.asked.entry(asked_by(key)).or_default() += 1;
-                }
+                Stand::Keyed(keys.iter().map(|key| of.insert_key(&self.hashes, key, number)).collect())
             }
         }
     }
 
-    /// Takes back what `insert` did with the same arguments.
-    pub(super) fn remove(&mut self, number: GroupNumber, scope: &Scope, sight: &Sight) {
-        let hashes = &self.hashes;
+    /// Takes back what `insert` did.
+    pub(super) fn remove(&mut self, number: GroupNumber, sight: &Sight, stand: &Stand) {
         let Some(generations) = self.entities.get_mut(&sight.entity.name) else { return };
         let Some(at) = generations.iter().position(|of| of.generation == sight.generation) else { return };
         let of = &mut generations[at];
         of.groups -= 1;
-        match Index::anchor_of(scope, sight) {
-            Anchor::Everything => drop(of.everything.swap_remove(&number)),
-            Anchor::Anywhere => drop(of.anywhere.swap_remove(&number)),
-            Anchor::Keys(keys) => {
-                keys.iter().for_each(|key| of.remove_key(hash_of_key(hashes, key), key, number))
-            }
+        match stand {
+            Stand::Everything => drop(of.everything.swap_remove(&number)),
+            Stand::Anywhere => drop(of.anywhere.swap_remove(&number)),
+            Stand::Keyed(keys) => keys.iter().for_each(|key| of.remove_key(*key, number)),
         }
         if of.groups == 0 {
             generations.swap_remove(at);
@@ -133,10 +151,10 @@ impl Index {
         let generations = self.entities.get(&change.entity).into_iter().flatten();
         for of in generations.filter(|of| of.generation == change.generation) {
             found.extend(&of.everything);
-            if !of.asked.is_empty() {
-                collect_keys(&self.hashes, of, change, &mut self.keys);
+            if !of.combinations.is_empty() {
+                of.collect_keys(&self.hashes, change, &mut self.keys);
                 let keyed = self.keys.iter().filter_map(|key| of.keyed.get(key));
-                keyed.for_each(|numbers| found.extend(numbers));
+                keyed.for_each(|posting| posting.add_to(found));
             }
             found.extend(&of.anywhere);
         }
@@ -152,91 +170,111 @@ impl OfEntity {
             everything: Numbers::default(),
             anywhere: Numbers::default(),
             keyed: HashMap::default(),
-            asked: HashMap::default(),
+            combinations: Slab::new(),
         }
     }
 
-    /// Two keys of one group may have one hash; each counts for its column.
-    fn remove_key(&mut self, hash: u64, key: &Key, number: GroupNumber) {
-        if let Some(numbers) = self.keyed.get_mut(&hash) {
-            numbers.swap_remove(&number);
-            if numbers.is_empty() {
-                self.keyed.remove(&hash);
-            }
-        }
-        let asked = asked_by(key);
-        if let Some(count) = self.asked.get_mut(&asked) {
-            *count -= 1;
-            if *count == 0 {
-                self.asked.remove(&asked);
-            }
-        }
-    }
-}
-
-/// The keys of both images of the change, each once.
-fn collect_keys(hashes: &RandomState, of: &OfEntity, change: &Change, keys: &mut Vec<u64>) {
-    keys.clear();
-    let only_id = of.asked.len() == 1 && of.asked.contains_key(&Asked::Value(Column::Id));
-    if only_id {
-        // The images need not be decoded.
-        keys.push(hash_of_id(hashes, &change.id));
-        return;
-    }
-    let rows = change.rows(&of.entity);
-    for record in rows.old.iter().chain(&rows.new) {
-        for asked in of.asked.keys() {
-            match asked {
-                Asked::Value(column) => keys.push(hash_of_column(hashes, record, *column)),
-                Asked::Elements(column) => hash_elements(hashes, record, *column, keys),
-            }
-        }
-    }
-    keys.sort_unstable();
-    keys.dedup();
-}
-
-fn asked_by(key: &Key) -> Asked {
-    match key {
-        Key::Is(column, _) => Asked::Value(*column),
-        Key::Holds(column, _) => Asked::Elements(*column),
-    }
-}
-
-fn hash_of_key(hashes: &RandomState, key: &Key) -> u64 {
-    let (Key::Is(_, value) | Key::Holds(_, value)) = key;
-    hash(hashes, asked_by(key), plain(value))
-}
-
-fn hash_of_id(hashes: &RandomState, id: &RecordId) -> u64 {
-    hash(hashes, Asked::Value(Column::Id), Plain::Text(id.as_str()))
-}
-
-fn hash_of_column(hashes: &RandomState, record: &Record, column: Column) -> u64 {
-    match column {
-        Column::Id => hash_of_id(hashes, &record.id),
-        Column::Field(at) => {
-            let value = record.values.get(at.0).unwrap_or(&Value::Null);
-            hash(hashes, Asked::Value(column), plain(value))
-        }
-        Column::Version | Column::CreatedAt | Column::UpdatedAt => {
-            hash(hashes, Asked::Value(column), plain(&record.value(column)))
-        }
-    }
-}
-
-fn hash_elements(hashes: &RandomState, record: &Record, column: Column, keys: &mut Vec<u64>) {
-    let Column::Field(at) = column else { return };
-    let Some(Value::Json(json)) = record.values.get(at.0) else { return };
-    let Ok(Json::Array(elements)) = serde_json::from_str::<Json>(json) else { return };
-    for element in &elements {
-        let element = match element {
-            Json::String(text) => Plain::Text(text),
-            Json::Bool(flag) => Plain::Bool(*flag),
-            Json::Number(number) => number.as_f64().map_or(Plain::Other, number_of),
-            Json::Null | Json::Array(_) | Json::Object(_) => continue,
+    fn insert_key(&mut self, hashes: &RandomState, key: &Key, number: GroupNumber) -> (u64, u32) {
+        let mut parts = key.parts();
+        let is_of = |of: &Combination, parts: &[(Sought, Value)]| {
+            of.sought.iter().eq(parts.iter().map(|(sought, _)| sought))
         };
-        keys.push(hash(hashes, Asked::Elements(column), element));
+        let mut known = self.combinations.iter().find(|(_, of)| is_of(of, parts)).map(|(at, _)| at);
+        if known.is_none() && parts.len() > 1 && self.combinations.len() >= MOST_COMBINATIONS {
+            parts = &parts[..1];
+            known = self.combinations.iter().find(|(_, of)| is_of(of, parts)).map(|(at, _)| at);
+        }
+        let at = known.unwrap_or_else(|| {
+            let sought = parts.iter().map(|(sought, _)| *sought).collect();
+            self.combinations.insert(Combination { sought, keys: 0 })
+        });
+        self.combinations[at].keys += 1;
+        let hash = hash(hashes, parts.iter().map(|(sought, value)| (*sought, plain(value))));
+        self.keyed.entry(hash).and_modify(|posting| posting.insert(number)).or_insert(Posting::One(number));
+        (hash, at as u32)
+    }
+
+    /// Two keys of one group may have one hash; each counts for its combination.
+    fn remove_key(&mut self, (hash, combination): (u64, u32), number: GroupNumber) {
+        if self.keyed.get_mut(&hash).is_some_and(|posting| posting.remove(number)) {
+            self.keyed.remove(&hash);
+        }
+        let at = combination as usize;
+        self.combinations[at].keys -= 1;
+        if self.combinations[at].keys == 0 {
+            self.combinations.remove(at);
+        }
+    }
+
+    /// The keys of both images of the change, each once.
+    fn collect_keys(&self, hashes: &RandomState, change: &Change, keys: &mut Vec<u64>) {
+        keys.clear();
+        let is_id = |of: &Combination| of.sought == [Sought::Value(Column::Id)];
+        if self.combinations.iter().all(|(_, of)| is_id(of)) {
+            // The images need not be decoded.
+            keys.push(hash(hashes, [(Sought::Value(Column::Id), Plain::Text(change.id.as_str()))]));
+            return;
+        }
+        let rows = change.rows(&self.entity);
+        for record in rows.old.iter().chain(&rows.new) {
+            self.combinations.iter().for_each(|(_, of)| of.keys_of(hashes, record, keys));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+    }
+}
+
+impl Combination {
+    /// The key of a record: one, or one for each element of the list that is asked for.
+    fn keys_of(&self, hashes: &RandomState, record: &Record, keys: &mut Vec<u64>) {
+        let listed = self.sought.iter().find_map(|sought| match sought {
+            Sought::Element(Column::Field(at)) => Some(record.values.get(at.0)),
+            Sought::Element(_) | Sought::Value(_) => None,
+        });
+        let mut add = |element: &Json| {
+            let parts = self.sought.iter().map(|sought| match sought {
+                Sought::Value(column) => (*sought, plain_column(record, *column)),
+                Sought::Element(_) => (*sought, plain_element(element)),
+            });
+            keys.push(hash(hashes, parts));
+        };
+        match listed {
+            None => add(&Json::Null),
+            Some(Some(Value::Json(json))) => {
+                if let Ok(Json::Array(elements)) = serde_json::from_str::<Json>(json) {
+                    elements.iter().for_each(add);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+impl Posting {
+    fn insert(&mut self, number: GroupNumber) {
+        match self {
+            Posting::One(known) if *known == number => {}
+            Posting::One(known) => *self = Posting::Many(Box::new(Numbers::from_iter([*known, number]))),
+            Posting::Many(numbers) => drop(numbers.insert(number)),
+        }
+    }
+
+    /// True when nothing is left.
+    fn remove(&mut self, number: GroupNumber) -> bool {
+        match self {
+            Posting::One(known) => *known == number,
+            Posting::Many(numbers) => {
+                numbers.swap_remove(&number);
+                numbers.is_empty()
+            }
+        }
+    }
+
+    fn add_to(&self, found: &mut Vec<GroupNumber>) {
+        match self {
+            Posting::One(number) => found.push(*number),
+            Posting::Many(numbers) => found.extend(&**numbers),
+        }
     }
 }
 
@@ -269,9 +307,30 @@ fn number_of(number: f64) -> Plain<'static> {
     Plain::Number(if number == 0.0 { 0 } else { number.to_bits() })
 }
 
-fn hash(hashes: &RandomState, asked: Asked, value: Plain<'_>) -> u64 {
+fn plain_column(record: &Record, column: Column) -> Plain<'_> {
+    match column {
+        Column::Id => Plain::Text(record.id.as_str()),
+        Column::Field(at) => record.values.get(at.0).map_or(Plain::Null, plain),
+        Column::Version => number_of(record.version as f64),
+        Column::CreatedAt => number_of(record.created_at.0 as f64),
+        Column::UpdatedAt => number_of(record.updated_at.0 as f64),
+    }
+}
+
+/// Nothing is asked for null, and lists and objects equal nothing.
+fn plain_element(element: &Json) -> Plain<'_> {
+    match element {
+        Json::String(text) => Plain::Text(text),
+        Json::Bool(flag) => Plain::Bool(*flag),
+        Json::Number(number) => number.as_f64().map_or(Plain::Other, number_of),
+        Json::Null | Json::Array(_) | Json::Object(_) => Plain::Other,
+    }
+}
+
+fn hash<'a>(hashes: &RandomState, parts: impl IntoIterator<Item = (Sought, Plain<'a>)>) -> u64 {
     let mut hasher = hashes.build_hasher();
-    asked.hash(&mut hasher);
-    value.hash(&mut hasher);
+    for part in parts {
+        part.hash(&mut hasher);
+    }
     hasher.finish()
 }

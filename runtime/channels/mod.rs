@@ -7,6 +7,7 @@ pub mod channel_manager;
 pub mod encode;
 pub mod event;
 pub mod groups;
+mod hits;
 mod index;
 pub mod outbox;
 pub mod rights;

@@ -1,9 +1,15 @@
-//! Anchors: equalities one of which a record must meet to meet a predicate. By them the groups that a change may concern are
-//! found without looking at all of them.
+//! Anchors: equalities that a record must meet to meet a predicate. By them the groups that a change may concern are found
+//! without looking at all of them.
+//!
+//! `project in [a, b] && status == "open"` gives two keys of two parts each: who asks for the open ones of two projects is
+//! looked at for the open ones of these projects only.
 
 use super::condition::{Condition, Test};
 use super::predicate::{Operand, Predicate};
 use crate::schema::{Column, Value};
+
+/// Most equalities that one key takes in. More of them tell hardly more groups apart.
+const MOST_PARTS: usize = 4;
 
 /// Where to look for records that meet a predicate.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,16 +22,45 @@ pub enum Anchor {
     Anywhere,
 }
 
-/// One value that a record may hold.
+/// Equalities all of which hold together: one for each of their columns, in the order of `Sought`, at least one.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Key {
+pub struct Key(Vec<(Sought, Value)>);
+
+/// Where a record holds the value of an equality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sought {
     /// The column has this value, which may be null.
-    Is(Column, Value),
+    Value(Column),
     /// The column is a json list with this element.
-    Holds(Column, Value),
+    Element(Column),
 }
 
-/// The best anchor of a predicate: of the terms that must all hold the one with the fewest keys.
+impl Key {
+    pub fn one(sought: Sought, value: Value) -> Key {
+        Key(vec![(sought, value)])
+    }
+
+    pub fn parts(&self) -> &[(Sought, Value)] {
+        &self.0
+    }
+
+    /// Both together, as far as there is room: at most one part asks for an element, since lists would multiply.
+    fn and(&self, other: &Key) -> Key {
+        let mut parts = self.0.clone();
+        for (sought, value) in &other.0 {
+            let is_element = |sought: &Sought| matches!(sought, Sought::Element(_));
+            let doubled =
+                parts.iter().any(|(known, _)| known == sought || is_element(known) && is_element(sought));
+            if parts.len() < MOST_PARTS && !doubled {
+                parts.push((*sought, value.clone()));
+            }
+        }
+        parts.sort_by_key(|(sought, _)| *sought);
+        Key(parts)
+    }
+}
+
+/// The anchor of a predicate.
 pub fn anchor(predicate: &Predicate) -> Anchor {
     if predicate.is_true() {
         return Anchor::Everything;
@@ -34,12 +69,13 @@ pub fn anchor(predicate: &Predicate) -> Anchor {
 }
 
 fn keys(predicate: &Predicate) -> Option<Vec<Key>> {
+    let is = |column: Column, value: &Value| Key::one(Sought::Value(column), value.clone());
     match predicate {
         Predicate::Constant(false) => Some(Vec::new()),
         Predicate::Test(Condition { column, test }) => match test {
-            Test::Eq(value) => Some(vec![Key::Is(*column, value.clone())]),
-            Test::In(values) => Some(values.iter().map(|value| Key::Is(*column, value.clone())).collect()),
-            Test::Null(true) => Some(vec![Key::Is(*column, Value::Null)]),
+            Test::Eq(value) => Some(vec![is(*column, value)]),
+            Test::In(values) => Some(values.iter().map(|value| is(*column, value)).collect()),
+            Test::Null(true) => Some(vec![is(*column, &Value::Null)]),
             Test::Ne(_)
             | Test::Lt(_)
             | Test::Lte(_)
@@ -49,8 +85,10 @@ fn keys(predicate: &Predicate) -> Option<Vec<Key>> {
             | Test::Starts(_)
             | Test::Null(false) => None,
         },
-        Predicate::Member(Operand::Value(item), list) => Some(vec![Key::Holds(*list, item.clone())]),
-        Predicate::All(terms) => terms.iter().filter_map(keys).min_by_key(Vec::len),
+        Predicate::Member(Operand::Value(item), list) => {
+            Some(vec![Key::one(Sought::Element(*list), item.clone())])
+        }
+        Predicate::All(terms) => together(terms.iter().filter_map(keys).collect()),
         Predicate::Any(terms) => {
             let keys: Option<Vec<Vec<Key>>> = terms.iter().map(keys).collect();
             keys.map(|keys| keys.into_iter().flatten().collect())
@@ -62,4 +100,16 @@ fn keys(predicate: &Predicate) -> Option<Vec<Key>> {
         | Predicate::Member(..)
         | Predicate::Not(_) => None,
     }
+}
+
+/// The keys of terms that must all hold: those of the term with the fewest, each with every equality that stands alone. Those
+/// of further terms would multiply.
+fn together(mut terms: Vec<Vec<Key>>) -> Option<Vec<Key>> {
+    terms.sort_by_key(Vec::len);
+    let alone = terms.iter().take_while(|keys| keys.len() == 1).count();
+    let mut terms = terms.into_iter().take(alone + 1);
+    let first = terms.next()?;
+    Some(terms.fold(first, |found, keys| {
+        found.iter().flat_map(|found| keys.iter().map(|key| found.and(key))).collect()
+    }))
 }

@@ -20,6 +20,7 @@ use tidewire::store::{Change, ChangeOp, CommitBatch, Decoded, Scope};
 use crate::support::fixtures::{epoch, id};
 
 const FIELDS: [&str; 7] = ["title", "status", "priority", "score", "owner", "project", "tags"];
+const TITLE: Column = Column::Field(FieldIndex(0));
 const STATUS: Column = Column::Field(FieldIndex(1));
 const PRIORITY: Column = Column::Field(FieldIndex(2));
 const SCORE: Column = Column::Field(FieldIndex(3));
@@ -30,7 +31,7 @@ const TAGS: Column = Column::Field(FieldIndex(6));
 const SECRET: Column = Column::Field(FieldIndex(7));
 
 pub const RULES: usize = 7;
-pub const FILTERS: usize = 8;
+pub const FILTERS: usize = 10;
 
 /// Whoever subscribes.
 #[derive(Debug, Clone)]
@@ -124,12 +125,24 @@ pub fn conditions(nth: usize) -> Vec<Condition> {
         2 => vec![Condition::new(PRIORITY, Test::In(vec![Value::Int(1), Value::Int(2)]))],
         3 => vec![Condition::new(OWNER, Test::Null(true))],
         4 => vec![Condition::new(SCORE, Test::Eq(Value::Float(1.0)))],
-        5 => vec![Condition::new(Column::Field(FieldIndex(0)), Test::Starts("a".to_owned()))],
+        5 => vec![Condition::new(TITLE, Test::Starts("a".to_owned()))],
         6 => vec![
             Condition::new(STATUS, Test::Eq(text("open"))),
             Condition::new(PRIORITY, Test::Gte(Value::Int(3))),
         ],
-        _ => vec![Condition::new(SECRET, Test::Eq(text("s1")))],
+        7 => vec![Condition::new(SECRET, Test::Eq(text("s1")))],
+        8 => vec![
+            Condition::new(STATUS, Test::Eq(text("open"))),
+            Condition::new(PROJECT, Test::In(vec![text("p1"), text("p2")])),
+        ],
+        _ => vec![
+            Condition::new(STATUS, Test::Eq(text("open"))),
+            Condition::new(PRIORITY, Test::In(vec![Value::Int(1), Value::Int(2), Value::Int(3)])),
+            Condition::new(OWNER, Test::Eq(text("u1"))),
+            Condition::new(SCORE, Test::Eq(Value::Float(1.0))),
+            Condition::new(TITLE, Test::Ne(text("b"))),
+            Condition::new(PROJECT, Test::In(vec![text("p1"), text("p2"), text("p3")])),
+        ],
     }
 }
 
@@ -145,7 +158,14 @@ pub fn meets(nth: usize, record: &Json, who: &Someone) -> bool {
         4 => record["score"].as_f64() == Some(1.0),
         5 => record["title"].as_str().is_some_and(|title| title.starts_with('a')),
         6 => open && priority.is_some_and(|priority| priority >= 3),
-        _ => record["secret"] == "s1" && shows_secret(record, who),
+        7 => record["secret"] == "s1" && shows_secret(record, who),
+        8 => open && matches!(record["project"].as_str(), Some("p1" | "p2")),
+        _ => {
+            let project = record["project"].as_str().is_some_and(|project| project.starts_with('p'));
+            let title = record["title"].as_str().is_some_and(|title| title != "b");
+            let owned = record["owner"] == "u1" && record["score"].as_f64() == Some(1.0);
+            open && owned && project && title && priority.is_some_and(|priority| priority <= 3)
+        }
     }
 }
 
@@ -167,6 +187,11 @@ pub fn sight(nth: usize, filter: usize, who: &Someone) -> Arc<Sight> {
     let facts = Facts::new(Arc::new(person), None, related);
     let sight = Sight::bind(&entity(nth), Generation(1), &facts).unwrap();
     Arc::new(sight.through(conditions(filter)))
+}
+
+/// Everything through a filter.
+pub fn filtered(conditions: Vec<Condition>) -> Arc<Sight> {
+    Arc::new(Sight::everything(&entity(0), Generation(1)).through(conditions))
 }
 
 pub fn view_of(sight: &Sight) -> View {
