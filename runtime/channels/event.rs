@@ -6,7 +6,7 @@ use crate::rules::{Mask, Sight, Verdict};
 use crate::store::{Change, ChangeOp, Scope};
 
 /// One event, as a subscriber with one sight has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// Never `Verdict::Nothing`.
     pub verdict: Verdict,

@@ -15,9 +15,9 @@ use slab::Slab;
 use super::channel_manager::{Attach, Watch};
 use super::encode::write_head;
 use super::event::{Event, judge};
-use super::hits::{Ends, Hits};
 use super::index::{GroupNumber, Index, Stand};
 use super::outbox::{Appended, Item, Lag, Outbox};
+use super::runs::{Before, RunNumber, Runs};
 use super::tails::Tails;
 use super::watched::Watched;
 use crate::ids::Seq;
@@ -70,7 +70,7 @@ struct Group {
     members: IndexMap<MemberKey, Member, RandomState>,
     stand: Stand,
     /// What the current batch is for this group; `None` between batches.
-    hits: Option<Ends>,
+    run: Option<RunNumber>,
     /// The look-up in which the group was last a candidate.
     looked_at: u64,
 }
@@ -113,7 +113,7 @@ struct Work {
     look_ups: u64,
     candidates: Vec<GroupNumber>,
     touched: Vec<GroupNumber>,
-    hits: Hits,
+    runs: Runs<Buffer>,
     units: Vec<u32>,
     head: Vec<u8>,
     tails: Tails,
@@ -242,9 +242,9 @@ impl Groups {
         let Groups { groups, work, .. } = self;
         for number in work.touched.drain(..) {
             counts.deliveries += groups[number].members.len();
-            groups[number].hits = None;
+            groups[number].run = None;
         }
-        work.hits.clear();
+        work.runs.clear();
         counts
     }
 
@@ -292,10 +292,11 @@ impl Groups {
                 }
                 counts.judged += 1;
                 let Some(event) = judge(change, &group.scope, &group.sight) else { continue };
-                if group.hits.is_none() {
+                let before = group.run.map_or(Before::Start(group.text, group.prev), Before::Run);
+                if group.run.is_none() {
                     work.touched.push(number);
                 }
-                work.hits.push(&mut group.hits, at, event);
+                group.run = Some(work.runs.extend(before, at, event));
                 counts.events += 1;
             }
         }
@@ -307,16 +308,17 @@ impl Groups {
         }
         let mut work = std::mem::take(&mut self.work);
         number_units(batch, &mut work.units);
-        for number in work.touched.drain(..) {
+        let Work { touched, units, head, tails, runs, swept, .. } = &mut work;
+        for number in touched.drain(..) {
             let group = &mut self.groups[number];
-            let hits = work.hits.of(group.hits.take());
-            let buffer = encode_hits(group, batch, hits, (&work.units, &mut work.head, &mut work.tails));
-            append(group, &buffer, &mut work.swept, counts);
+            let Some(run) = group.run.take() else { continue };
+            let buffer = runs.made(run, |events| encode_run(group, batch, events, (units, head, tails)));
+            append(group, &buffer, swept, counts);
             group.prev = buffer.last;
         }
-        counts.encodings = work.tails.made();
-        work.tails.clear();
-        work.hits.clear();
+        counts.encodings = tails.made();
+        tails.clear();
+        runs.clear();
         work.swept.drain(..).for_each(|member| self.leave(member));
         self.work = work;
     }
@@ -339,7 +341,7 @@ impl Groups {
             prev: self.position,
             members: IndexMap::default(),
             stand: self.index.insert(number, &attach.scope, &attach.sight),
-            hits: None,
+            run: None,
             looked_at: 0,
         });
         self.by_key.insert((channel, view), number);
@@ -391,7 +393,8 @@ fn number_units(batch: &CommitBatch, units: &mut Vec<u32>) {
     }
 }
 
-/// The events of one group in one batch.
+/// The events of one run.
+#[derive(Debug, Clone)]
 struct Buffer {
     frames: Bytes,
     /// Seq of the last of them.
@@ -401,18 +404,19 @@ struct Buffer {
     end: Seq,
 }
 
-fn encode_hits<'a>(
+/// For any group of the run.
+fn encode_run(
     group: &Group,
     batch: &CommitBatch,
-    hits: impl Iterator<Item = (usize, &'a Event)>,
+    events: &mut dyn Iterator<Item = (usize, &Event)>,
     (units, head, tails): (&[u32], &mut Vec<u8>, &mut Tails),
 ) -> Buffer {
     let mut frames = Vec::with_capacity(512);
     let mut prev = group.prev;
-    let mut hits = hits.peekable();
-    while let Some((at, event)) = hits.next() {
+    let mut events = events.peekable();
+    while let Some((at, event)) = events.next() {
         let change = &batch.changes[at];
-        let more = hits.peek().is_some_and(|(next, _)| units[*next] == units[at]);
+        let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
         head.clear();
         write_head(event.verdict, prev, more, head);
         let tail = tails.tail(change, event, &group.sight, (group.text, &group.channel));

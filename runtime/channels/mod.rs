@@ -7,11 +7,11 @@ pub mod channel_manager;
 pub mod encode;
 pub mod event;
 pub mod groups;
-mod hits;
 mod index;
 pub mod outbox;
 pub mod rights;
 pub mod ring;
+mod runs;
 mod tails;
 mod watched;
 

@@ -54,9 +54,7 @@ impl Test {
             (Test::Lte(other), _) => by(Comparison::Lte, other),
             (Test::Gt(other), _) => by(Comparison::Gt, other),
             (Test::Gte(other), _) => by(Comparison::Gte, other),
-            (Test::In(others), _) => {
-                others.iter().map(|other| by(Comparison::Eq, other)).fold(Truth::False, Truth::or)
-            }
+            (Test::In(others), _) => Truth::any(others.iter().map(|other| by(Comparison::Eq, other))),
             (Test::Null(wanted), _) => Truth::from(value.is_null() == *wanted),
             (Test::Contains(part), Value::Text(text)) => Truth::from(text.contains(part.as_str())),
             (Test::Starts(prefix), Value::Text(text)) => Truth::from(text.starts_with(prefix.as_str())),

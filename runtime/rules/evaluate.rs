@@ -48,7 +48,7 @@ impl<'a> Scope<'a> {
             Expr::Constant(holds) => Truth::from(*holds),
             Expr::Not(inner) => !self.truth(inner),
             Expr::All(terms) => self.all(terms),
-            Expr::Any(terms) => self.any(terms),
+            Expr::Any(terms) => Truth::any(terms.iter().map(|term| self.truth(term))),
             Expr::Holds(term) => compare(&self.value(term), Comparison::Eq, &Value::Bool(true)),
             Expr::Compare(left, comparison, right) => {
                 compare(&self.value(left), *comparison, &self.value(right))
@@ -57,7 +57,7 @@ impl<'a> Scope<'a> {
             Expr::OneOf(item, list) => {
                 let item = self.value(item);
                 let equal = |other: &Term| compare(&item, Comparison::Eq, &self.value(other));
-                list.iter().map(equal).fold(Truth::False, Truth::or)
+                Truth::any(list.iter().map(equal))
             }
             Expr::Member(item, list) => member(&self.value(item), &self.value(list)),
             Expr::Related(item, set) => {
@@ -87,25 +87,13 @@ impl<'a> Scope<'a> {
         all
     }
 
-    /// Stops at the first that is true.
-    fn any(self, terms: &[Expr]) -> Truth {
-        let mut any = Truth::False;
-        for term in terms {
-            any = any.or(self.truth(term));
-            if any == Truth::True {
-                break;
-            }
-        }
-        any
-    }
-
     /// Whether any of the person's records meets the test. A missing person has no sets: that is unknown, and so is a set that is
     /// too large to be read.
     fn related(self, entity: &str, test: impl FnMut(&Record) -> Truth) -> Truth {
         match self.subject.facts.related(entity) {
             _ if self.subject.facts.is_nobody() => Truth::Unknown,
             Related::TooMany => Truth::Unknown,
-            Related::Records(records) => records.iter().map(test).fold(Truth::False, Truth::or),
+            Related::Records(records) => Truth::any(records.iter().map(test)),
         }
     }
 

@@ -34,7 +34,7 @@ pub struct Sight {
 pub struct Mask(Vec<FieldIndex>);
 
 /// What a change is for whoever has this sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Nothing,
     /// The record is new.

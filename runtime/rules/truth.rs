@@ -21,6 +21,18 @@ impl Truth {
         self.max(other)
     }
 
+    /// Whether any of them holds; asks no further than the first that does.
+    pub fn any(truths: impl IntoIterator<Item = Truth>) -> Truth {
+        let mut any = Truth::False;
+        for truth in truths {
+            any = any.or(truth);
+            if any == Truth::True {
+                break;
+            }
+        }
+        any
+    }
+
     /// The end of every question: any doubt denies.
     pub fn grants(self) -> bool {
         self == Truth::True
