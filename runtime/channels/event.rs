@@ -3,6 +3,7 @@
 //! Knows no channel text and no bytes; `encode` makes frames of what is decided here.
 
 use crate::rules::{Mask, Sight, Verdict};
+use crate::schema::Record;
 use crate::store::{Change, ChangeOp, Scope};
 
 /// One event, as a subscriber with one sight has it.
@@ -22,34 +23,35 @@ pub fn judge(change: &Change, scope: &Scope, sight: &Sight) -> Option<Event> {
     if !scope.contains(change) || change.generation != sight.generation {
         return None;
     }
-    let verdict = verdict(change, sight)?;
+    let seen = if sight.predicate().is_true() {
+        // Whatever the records hold; so they need not be decoded.
+        existed(change)
+    } else {
+        let rows = change.rows(&sight.entity);
+        let sees = |record: &Option<Record>| record.as_ref().is_some_and(|record| sight.sees(record));
+        (sees(&rows.old), sees(&rows.new))
+    };
+    judge_seen(change, sight, seen)
+}
+
+/// The same where it is known whether the sight shows the record before and after; of the sight's scope and generation.
+pub(super) fn judge_seen(change: &Change, sight: &Sight, seen: (bool, bool)) -> Option<Event> {
+    let is_readable = || {
+        let new = change.rows(&sight.entity).new.as_ref();
+        new.is_some_and(|new| sight.rule.matches(new))
+    };
+    let verdict = Verdict::of(seen, existed(change), is_readable);
     let mask = match verdict {
+        Verdict::Nothing => return None,
         Verdict::Created | Verdict::Entered | Verdict::Updated => mask(change, sight),
-        Verdict::Nothing | Verdict::Left | Verdict::Lost | Verdict::Deleted => Mask::default(),
+        Verdict::Left | Verdict::Lost | Verdict::Deleted => Mask::default(),
     };
     Some(Event { verdict, mask })
 }
 
-fn verdict(change: &Change, sight: &Sight) -> Option<Verdict> {
-    if sight.predicate().is_true() {
-        // Whatever the records hold; so they need not be decoded.
-        return match change.op {
-            ChangeOp::Create => Some(Verdict::Created),
-            ChangeOp::Update => Some(Verdict::Updated),
-            ChangeOp::Delete => Some(Verdict::Deleted),
-            ChangeOp::Schema => None,
-        };
-    }
-    let rows = change.rows(&sight.entity);
-    match sight.judge(rows.old.as_ref(), rows.new.as_ref()) {
-        Verdict::Nothing => None,
-        verdict @ (Verdict::Created
-        | Verdict::Entered
-        | Verdict::Updated
-        | Verdict::Left
-        | Verdict::Lost
-        | Verdict::Deleted) => Some(verdict),
-    }
+/// Before and after.
+fn existed(change: &Change) -> (bool, bool) {
+    (change.op != ChangeOp::Create, change.op != ChangeOp::Delete)
 }
 
 fn mask(change: &Change, sight: &Sight) -> Mask {

@@ -14,8 +14,8 @@ use slab::Slab;
 
 use super::channel_manager::{Attach, Watch};
 use super::encode::write_head;
-use super::event::{Event, judge};
-use super::index::{GroupNumber, Index, Stand};
+use super::event::{Event, judge, judge_seen};
+use super::index::{GroupNumber, Index, Sides, Stand};
 use super::outbox::{Appended, Item, Lag, Outbox};
 use super::runs::{Before, RunNumber, Runs};
 use super::tails::Tails;
@@ -71,8 +71,9 @@ struct Group {
     stand: Stand,
     /// What the current batch is for this group; `None` between batches.
     run: Option<RunNumber>,
-    /// The look-up in which the group was last a candidate.
+    /// The look-up in which the group was last found, and by which records.
     looked_at: u64,
+    sides: Sides,
 }
 
 #[derive(Debug)]
@@ -111,6 +112,7 @@ struct Place {
 #[derive(Debug, Default)]
 struct Work {
     look_ups: u64,
+    found: Vec<(GroupNumber, Sides)>,
     candidates: Vec<GroupNumber>,
     touched: Vec<GroupNumber>,
     runs: Runs<Buffer>,
@@ -283,15 +285,21 @@ impl Groups {
     fn find(&mut self, batch: &CommitBatch, counts: &mut FannedOut) {
         let Groups { groups, index, work, .. } = self;
         for (at, change) in batch.changes.iter().enumerate() {
-            index.look_up(change, &mut work.candidates);
+            index.look_up(change, &mut work.found);
             work.look_ups += 1;
-            for &number in &work.candidates {
+            for (number, sides) in work.found.drain(..) {
                 let group = &mut groups[number];
-                if std::mem::replace(&mut group.looked_at, work.look_ups) == work.look_ups {
-                    continue;
+                if std::mem::replace(&mut group.looked_at, work.look_ups) != work.look_ups {
+                    group.sides = Sides::default();
+                    work.candidates.push(number);
                 }
-                counts.judged += 1;
-                let Some(event) = judge(change, &group.scope, &group.sight) else { continue };
+                group.sides.old |= sides.old;
+                group.sides.new |= sides.new;
+            }
+            counts.judged += work.candidates.len();
+            for number in work.candidates.drain(..) {
+                let group = &mut groups[number];
+                let Some(event) = group.judge(change) else { continue };
                 let before = group.run.map_or(Before::Start(group.text, group.prev), Before::Run);
                 if group.run.is_none() {
                     work.touched.push(number);
@@ -343,6 +351,7 @@ impl Groups {
             stand: self.index.insert(number, &attach.scope, &attach.sight),
             run: None,
             looked_at: 0,
+            sides: Sides::default(),
         });
         self.by_key.insert((channel, view), number);
         number
@@ -370,6 +379,20 @@ impl Groups {
             self.watched.remove(&watch.person, connection);
         }
         Some(place)
+    }
+}
+
+impl Group {
+    /// What the change is for the group, which the index found for it.
+    fn judge(&self, change: &Change) -> Option<Event> {
+        match self.stand {
+            Stand::Keyed { exact: true, .. } => {
+                judge_seen(change, &self.sight, (self.sides.old, self.sides.new))
+            }
+            Stand::Keyed { exact: false, .. } | Stand::Everything | Stand::Anywhere => {
+                judge(change, &self.scope, &self.sight)
+            }
+        }
     }
 }
 

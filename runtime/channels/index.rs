@@ -1,17 +1,19 @@
 //! The index: from a change to the groups that it may concern, without looking at the others. A group stands under the
-//! anchor of its predicate; what is found here is only a candidate, which `event::judge` decides.
+//! anchor of its predicate. Where the anchor is all that the predicate asks, what is found here is what the group sees; otherwise
+//! it is a candidate, which `event::judge` decides.
 //!
-//! Knows groups by their numbers only. Keys are hashed and not compared: a collision costs one judgement.
+//! Knows groups by their numbers only.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use indexmap::IndexSet;
 use serde_json::Value as Json;
 use slab::Slab;
 
-use crate::rules::{Anchor, Key, Sight, Sought, anchor};
+use crate::rules::{Anchor, Key, Keys, Sight, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Scope};
 
@@ -29,8 +31,6 @@ type Numbers = IndexSet<GroupNumber, RandomState>;
 pub(super) struct Index {
     entities: HashMap<EntityName, Vec<OfEntity>, RandomState>,
     hashes: RandomState,
-    /// The keys of the change that is being looked up.
-    keys: Vec<u64>,
 }
 
 /// Where a group stands, to be given back with it.
@@ -38,8 +38,18 @@ pub(super) struct Index {
 pub(super) enum Stand {
     Everything,
     Anywhere,
-    /// Hashes of keys, each with the number of its combination.
-    Keyed(Box<[(u64, u32)]>),
+    /// Hashes of keys, each with the number of its combination; and whether a record that holds one of them is seen.
+    Keyed {
+        keys: Box<[(u64, u32)]>,
+        exact: bool,
+    },
+}
+
+/// Which records of a change hold a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sides {
+    pub(super) old: bool,
+    pub(super) new: bool,
 }
 
 /// The groups of one entity under one schema generation: sights of another one judge none of its changes.
@@ -53,8 +63,7 @@ struct OfEntity {
     everything: Numbers,
     /// Whom any change may concern.
     anywhere: Numbers,
-    /// By the hash of a combination and its values.
-    keyed: HashMap<u64, Posting, RandomState>,
+    keyed: HashTable<Posting>,
     combinations: Slab<Combination>,
 }
 
@@ -65,9 +74,19 @@ struct Combination {
     keys: usize,
 }
 
-/// The groups under one key: mostly one, which needs no memory of its own.
+/// The groups under one key.
 #[derive(Debug)]
-enum Posting {
+struct Posting {
+    hash: u64,
+    combination: u32,
+    /// One for each column of the combination.
+    values: Box<[Value]>,
+    groups: Posted,
+}
+
+/// Mostly one, which needs no memory of its own.
+#[derive(Debug)]
+enum Posted {
     One(GroupNumber),
     Many(Box<Numbers>),
 }
@@ -76,10 +95,11 @@ impl Index {
     /// Where the groups of a sight stand.
     pub(super) fn anchor_of(scope: &Scope, sight: &Sight) -> Anchor {
         match (anchor(sight.predicate()), scope) {
-            (Anchor::Keys(keys), _) if keys.is_empty() => Anchor::Keys(keys),
-            (_, Scope::Record(_, id)) => {
+            (Anchor::Keys(Keys { keys, exact }), _) if keys.is_empty() => Anchor::Keys(Keys { keys, exact }),
+            (anchor, Scope::Record(_, id)) => {
                 let id = Value::Text(id.as_str().to_owned());
-                Anchor::Keys(vec![Key::one(Sought::Value(Column::Id), id)])
+                let keys = vec![Key::one(Sought::Value(Column::Id), id)];
+                Anchor::Keys(Keys { keys, exact: anchor == Anchor::Everything })
             }
             (anchor, Scope::Entity(_)) => anchor,
         }
@@ -102,8 +122,13 @@ impl Index {
                 of.anywhere.insert(number);
                 Stand::Anywhere
             }
-            Anchor::Keys(keys) => {
-                Stand::Keyed(keys.iter().map(|key| of.insert_key(&self.hashes, key, number)).collect())
+            Anchor::Keys(Keys { keys, mut exact }) => {
+                let stands = keys.iter().map(|key| {
+                    let (stand, whole) = of.insert_key(&self.hashes, key, number);
+                    exact &= whole;
+                    stand
+                });
+                Stand::Keyed { keys: stands.collect(), exact }
             }
         }
     }
@@ -117,7 +142,7 @@ impl Index {
         match stand {
             Stand::Everything => drop(of.everything.swap_remove(&number)),
             Stand::Anywhere => drop(of.anywhere.swap_remove(&number)),
-            Stand::Keyed(keys) => keys.iter().for_each(|key| of.remove_key(*key, number)),
+            Stand::Keyed { keys, .. } => keys.iter().for_each(|key| of.remove_key(*key, number)),
         }
         if of.groups == 0 {
             generations.swap_remove(at);
@@ -142,21 +167,18 @@ impl Index {
         self.entities.is_empty()
     }
 
-    /// Replaces `found` by the groups that the change may concern; one of them may be named more than once.
-    pub(super) fn look_up(&mut self, change: &Change, found: &mut Vec<GroupNumber>) {
+    /// Replaces `found` by the groups that the change may concern, each with the records that hold its key; a group may be named
+    /// more than once.
+    pub(super) fn look_up(&self, change: &Change, found: &mut Vec<(GroupNumber, Sides)>) {
         found.clear();
         if change.op == ChangeOp::Schema {
             return;
         }
         let generations = self.entities.get(&change.entity).into_iter().flatten();
         for of in generations.filter(|of| of.generation == change.generation) {
-            found.extend(&of.everything);
-            if !of.combinations.is_empty() {
-                of.collect_keys(&self.hashes, change, &mut self.keys);
-                let keyed = self.keys.iter().filter_map(|key| of.keyed.get(key));
-                keyed.for_each(|posting| posting.add_to(found));
-            }
-            found.extend(&of.anywhere);
+            let unkeyed = of.everything.iter().chain(&of.anywhere);
+            found.extend(unkeyed.map(|number| (*number, Sides::default())));
+            of.look_up(&self.hashes, change, found);
         }
     }
 }
@@ -169,35 +191,50 @@ impl OfEntity {
             groups: 0,
             everything: Numbers::default(),
             anywhere: Numbers::default(),
-            keyed: HashMap::default(),
+            keyed: HashTable::new(),
             combinations: Slab::new(),
         }
     }
 
-    fn insert_key(&mut self, hashes: &RandomState, key: &Key, number: GroupNumber) -> (u64, u32) {
+    /// Where the key stands, and whether that is all of it.
+    fn insert_key(&mut self, hashes: &RandomState, key: &Key, number: GroupNumber) -> ((u64, u32), bool) {
         let mut parts = key.parts();
-        let is_of = |of: &Combination, parts: &[(Sought, Value)]| {
-            of.sought.iter().eq(parts.iter().map(|(sought, _)| sought))
-        };
-        let mut known = self.combinations.iter().find(|(_, of)| is_of(of, parts)).map(|(at, _)| at);
+        let mut known = self.combination_of(parts);
         if known.is_none() && parts.len() > 1 && self.combinations.len() >= MOST_COMBINATIONS {
             parts = &parts[..1];
-            known = self.combinations.iter().find(|(_, of)| is_of(of, parts)).map(|(at, _)| at);
+            known = self.combination_of(parts);
         }
         let at = known.unwrap_or_else(|| {
             let sought = parts.iter().map(|(sought, _)| *sought).collect();
             self.combinations.insert(Combination { sought, keys: 0 })
         });
         self.combinations[at].keys += 1;
-        let hash = hash(hashes, parts.iter().map(|(sought, value)| (*sought, plain(value))));
-        self.keyed.entry(hash).and_modify(|posting| posting.insert(number)).or_insert(Posting::One(number));
-        (hash, at as u32)
+        let combination = at as u32;
+        let plain = || parts.iter().map(|(_, value)| plain(value));
+        let hash = hash(hashes, combination, plain());
+        match self.keyed.find_mut(hash, |posting| posting.holds(combination, plain())) {
+            Some(posting) => posting.groups.insert(number),
+            None => {
+                let values = parts.iter().map(|(_, value)| value.clone()).collect();
+                let posting = Posting { hash, combination, values, groups: Posted::One(number) };
+                self.keyed.insert_unique(hash, posting, |posting| posting.hash);
+            }
+        }
+        ((hash, combination), parts.len() == key.parts().len())
     }
 
-    /// Two keys of one group may have one hash; each counts for its combination.
+    fn combination_of(&self, parts: &[(Sought, Value)]) -> Option<usize> {
+        let is_it = |of: &Combination| of.sought.iter().eq(parts.iter().map(|(sought, _)| sought));
+        self.combinations.iter().find(|(_, of)| is_it(of)).map(|(at, _)| at)
+    }
+
+    /// The group stands under no other key of this hash that is not to be taken back, too.
     fn remove_key(&mut self, (hash, combination): (u64, u32), number: GroupNumber) {
-        if self.keyed.get_mut(&hash).is_some_and(|posting| posting.remove(number)) {
-            self.keyed.remove(&hash);
+        let is_it = |posting: &Posting| posting.combination == combination && posting.groups.contains(number);
+        if let Ok(mut found) = self.keyed.find_entry(hash, is_it)
+            && found.get_mut().groups.remove(number)
+        {
+            found.remove();
         }
         let at = combination as usize;
         self.combinations[at].keys -= 1;
@@ -206,80 +243,111 @@ impl OfEntity {
         }
     }
 
-    /// The keys of both images of the change, each once.
-    fn collect_keys(&self, hashes: &RandomState, change: &Change, keys: &mut Vec<u64>) {
-        keys.clear();
-        let is_id = |of: &Combination| of.sought == [Sought::Value(Column::Id)];
-        if self.combinations.iter().all(|(_, of)| is_id(of)) {
-            // The images need not be decoded.
-            keys.push(hash(hashes, [(Sought::Value(Column::Id), Plain::Text(change.id.as_str()))]));
-            return;
+    fn look_up(&self, hashes: &RandomState, change: &Change, found: &mut Vec<(GroupNumber, Sides)>) {
+        for (at, of) in &self.combinations {
+            let combination = at as u32;
+            if of.sought == [Sought::Value(Column::Id)] {
+                // The images need not be decoded.
+                let sides = Sides { old: change.op != ChangeOp::Create, new: change.op != ChangeOp::Delete };
+                let id = || [Plain::Text(change.id.as_str())].into_iter();
+                self.add_to(found, sides, (hash(hashes, combination, id()), combination), id);
+                continue;
+            }
+            let rows = change.rows(&self.entity);
+            let sides =
+                [(&rows.old, Sides { old: true, new: false }), (&rows.new, Sides { old: false, new: true })];
+            for (record, sides) in sides {
+                let Some(record) = record else { continue };
+                of.each_key(record, |element| {
+                    let parts = || of.values(record, element);
+                    self.add_to(found, sides, (hash(hashes, combination, parts()), combination), parts);
+                });
+            }
         }
-        let rows = change.rows(&self.entity);
-        for record in rows.old.iter().chain(&rows.new) {
-            self.combinations.iter().for_each(|(_, of)| of.keys_of(hashes, record, keys));
+    }
+
+    fn add_to<'a, I: Iterator<Item = Plain<'a>>>(
+        &self,
+        found: &mut Vec<(GroupNumber, Sides)>,
+        sides: Sides,
+        (hash, combination): (u64, u32),
+        parts: impl Fn() -> I,
+    ) {
+        match self
+            .keyed
+            .find(hash, |posting| posting.holds(combination, parts()))
+            .map(|posting| &posting.groups)
+        {
+            None => {}
+            Some(Posted::One(number)) => found.push((*number, sides)),
+            Some(Posted::Many(numbers)) => found.extend(numbers.iter().map(|number| (*number, sides))),
         }
-        keys.sort_unstable();
-        keys.dedup();
     }
 }
 
 impl Combination {
-    /// The key of a record: one, or one for each element of the list that is asked for.
-    fn keys_of(&self, hashes: &RandomState, record: &Record, keys: &mut Vec<u64>) {
+    /// Once for the record, or once for each element of the list that is asked for.
+    fn each_key(&self, record: &Record, mut look: impl FnMut(&Json)) {
         let listed = self.sought.iter().find_map(|sought| match sought {
             Sought::Element(Column::Field(at)) => Some(record.values.get(at.0)),
             Sought::Element(_) | Sought::Value(_) => None,
         });
-        let mut add = |element: &Json| {
-            let parts = self.sought.iter().map(|sought| match sought {
-                Sought::Value(column) => (*sought, plain_column(record, *column)),
-                Sought::Element(_) => (*sought, plain_element(element)),
-            });
-            keys.push(hash(hashes, parts));
-        };
         match listed {
-            None => add(&Json::Null),
+            None => look(&Json::Null),
             Some(Some(Value::Json(json))) => {
                 if let Ok(Json::Array(elements)) = serde_json::from_str::<Json>(json) {
-                    elements.iter().for_each(add);
+                    elements.iter().for_each(look);
                 }
             }
             Some(_) => {}
         }
     }
+
+    /// What the record has where the combination asks, with one element of its list.
+    fn values<'a>(&self, record: &'a Record, element: &'a Json) -> impl Iterator<Item = Plain<'a>> {
+        self.sought.iter().map(move |sought| match sought {
+            Sought::Value(column) => plain_column(record, *column),
+            Sought::Element(_) => plain_element(element),
+        })
+    }
 }
 
 impl Posting {
+    fn holds<'a>(&self, combination: u32, parts: impl Iterator<Item = Plain<'a>>) -> bool {
+        self.combination == combination && self.values.iter().map(plain).eq(parts)
+    }
+}
+
+impl Posted {
+    fn contains(&self, number: GroupNumber) -> bool {
+        match self {
+            Posted::One(known) => *known == number,
+            Posted::Many(numbers) => numbers.contains(&number),
+        }
+    }
+
     fn insert(&mut self, number: GroupNumber) {
         match self {
-            Posting::One(known) if *known == number => {}
-            Posting::One(known) => *self = Posting::Many(Box::new(Numbers::from_iter([*known, number]))),
-            Posting::Many(numbers) => drop(numbers.insert(number)),
+            Posted::One(known) if *known == number => {}
+            Posted::One(known) => *self = Posted::Many(Box::new(Numbers::from_iter([*known, number]))),
+            Posted::Many(numbers) => drop(numbers.insert(number)),
         }
     }
 
     /// True when nothing is left.
     fn remove(&mut self, number: GroupNumber) -> bool {
         match self {
-            Posting::One(known) => *known == number,
-            Posting::Many(numbers) => {
+            Posted::One(known) => *known == number,
+            Posted::Many(numbers) => {
                 numbers.swap_remove(&number);
                 numbers.is_empty()
             }
         }
     }
-
-    fn add_to(&self, found: &mut Vec<GroupNumber>) {
-        match self {
-            Posting::One(number) => found.push(*number),
-            Posting::Many(numbers) => found.extend(&**numbers),
-        }
-    }
 }
 
-/// A value as far as equality tells it from others: equal values are equal here.
-#[derive(PartialEq, Eq, Hash)]
+/// A value as far as equality tells it from others.
+#[derive(Hash)]
 enum Plain<'a> {
     Null,
     Bool(bool),
@@ -288,6 +356,18 @@ enum Plain<'a> {
     Number(u64),
     /// Equal to nothing.
     Other,
+}
+
+impl PartialEq<Plain<'_>> for Plain<'_> {
+    fn eq(&self, other: &Plain<'_>) -> bool {
+        match (self, other) {
+            (Plain::Null, Plain::Null) => true,
+            (Plain::Bool(one), Plain::Bool(other)) => one == other,
+            (Plain::Text(one), Plain::Text(other)) => one == other,
+            (Plain::Number(one), Plain::Number(other)) => one == other,
+            (Plain::Null | Plain::Bool(_) | Plain::Text(_) | Plain::Number(_) | Plain::Other, _) => false,
+        }
+    }
 }
 
 fn plain(value: &Value) -> Plain<'_> {
@@ -327,10 +407,9 @@ fn plain_element(element: &Json) -> Plain<'_> {
     }
 }
 
-fn hash<'a>(hashes: &RandomState, parts: impl IntoIterator<Item = (Sought, Plain<'a>)>) -> u64 {
+fn hash<'a>(hashes: &RandomState, combination: u32, parts: impl Iterator<Item = Plain<'a>>) -> u64 {
     let mut hasher = hashes.build_hasher();
-    for part in parts {
-        part.hash(&mut hasher);
-    }
+    combination.hash(&mut hasher);
+    parts.for_each(|part| part.hash(&mut hasher));
     hasher.finish()
 }

@@ -16,10 +16,19 @@ const MOST_PARTS: usize = 4;
 pub enum Anchor {
     /// Every record meets it.
     Everything,
-    /// Only records that hold one of the keys; none if there is none.
-    Keys(Vec<Key>),
+    /// Only records that hold one of the keys.
+    Keys(Keys),
     /// Any record may: the predicate has no equality.
     Anywhere,
+}
+
+/// Keys one of which a record must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keys {
+    /// No record meets the predicate if there is none.
+    pub keys: Vec<Key>,
+    /// Whether every record that holds one of them meets the predicate.
+    pub exact: bool,
 }
 
 /// Equalities all of which hold together: one for each of their columns, in the order of `Sought`, at least one.
@@ -44,8 +53,9 @@ impl Key {
         &self.0
     }
 
-    /// Both together, as far as there is room: at most one part asks for an element, since lists would multiply.
-    fn and(&self, other: &Key) -> Key {
+    /// Both together, as far as there is room: at most one part asks for an element, since lists would multiply. And whether all
+    /// parts had room.
+    fn and(&self, other: &Key) -> (Key, bool) {
         let mut parts = self.0.clone();
         for (sought, value) in &other.0 {
             let is_element = |sought: &Sought| matches!(sought, Sought::Element(_));
@@ -56,7 +66,8 @@ impl Key {
             }
         }
         parts.sort_by_key(|(sought, _)| *sought);
-        Key(parts)
+        let whole = parts.len() == self.0.len() + other.0.len();
+        (Key(parts), whole)
     }
 }
 
@@ -68,14 +79,15 @@ pub fn anchor(predicate: &Predicate) -> Anchor {
     keys(predicate).map_or(Anchor::Anywhere, Anchor::Keys)
 }
 
-fn keys(predicate: &Predicate) -> Option<Vec<Key>> {
+fn keys(predicate: &Predicate) -> Option<Keys> {
     let is = |column: Column, value: &Value| Key::one(Sought::Value(column), value.clone());
+    let exact = |keys: Vec<Key>| Some(Keys { keys, exact: true });
     match predicate {
-        Predicate::Constant(false) => Some(Vec::new()),
+        Predicate::Constant(false) => exact(Vec::new()),
         Predicate::Test(Condition { column, test }) => match test {
-            Test::Eq(value) => Some(vec![is(*column, value)]),
-            Test::In(values) => Some(values.iter().map(|value| is(*column, value)).collect()),
-            Test::Null(true) => Some(vec![is(*column, &Value::Null)]),
+            Test::Eq(value) => exact(vec![is(*column, value)]),
+            Test::In(values) => exact(values.iter().map(|value| is(*column, value)).collect()),
+            Test::Null(true) => exact(vec![is(*column, &Value::Null)]),
             Test::Ne(_)
             | Test::Lt(_)
             | Test::Lte(_)
@@ -86,12 +98,15 @@ fn keys(predicate: &Predicate) -> Option<Vec<Key>> {
             | Test::Null(false) => None,
         },
         Predicate::Member(Operand::Value(item), list) => {
-            Some(vec![Key::one(Sought::Element(*list), item.clone())])
+            exact(vec![Key::one(Sought::Element(*list), item.clone())])
         }
-        Predicate::All(terms) => together(terms.iter().filter_map(keys).collect()),
+        Predicate::All(terms) => together(terms),
         Predicate::Any(terms) => {
-            let keys: Option<Vec<Vec<Key>>> = terms.iter().map(keys).collect();
-            keys.map(|keys| keys.into_iter().flatten().collect())
+            let each: Option<Vec<Keys>> = terms.iter().map(keys).collect();
+            each.map(|each| Keys {
+                exact: each.iter().all(|keys| keys.exact),
+                keys: each.into_iter().flat_map(|keys| keys.keys).collect(),
+            })
         }
         Predicate::Constant(true)
         | Predicate::Compare(..)
@@ -104,12 +119,18 @@ fn keys(predicate: &Predicate) -> Option<Vec<Key>> {
 
 /// The keys of terms that must all hold: those of the term with the fewest, each with every equality that stands alone. Those
 /// of further terms would multiply.
-fn together(mut terms: Vec<Vec<Key>>) -> Option<Vec<Key>> {
-    terms.sort_by_key(Vec::len);
-    let alone = terms.iter().take_while(|keys| keys.len() == 1).count();
-    let mut terms = terms.into_iter().take(alone + 1);
-    let first = terms.next()?;
-    Some(terms.fold(first, |found, keys| {
-        found.iter().flat_map(|found| keys.iter().map(|key| found.and(key))).collect()
-    }))
+fn together(terms: &[Predicate]) -> Option<Keys> {
+    let mut each: Vec<Keys> = terms.iter().filter_map(keys).collect();
+    each.sort_by_key(|keys| keys.keys.len());
+    let taken = each.iter().take_while(|keys| keys.keys.len() == 1).count() + 1;
+    let all = taken >= each.len() && each.len() == terms.len();
+    let mut each = each.into_iter().take(taken);
+    let first = each.next()?;
+    let mut found = each.fold(first, |found, next| {
+        let pairs = found.keys.iter().flat_map(|found| next.keys.iter().map(|key| found.and(key)));
+        let (keys, whole): (Vec<Key>, Vec<bool>) = pairs.unzip();
+        Keys { exact: found.exact && next.exact && whole.iter().all(|whole| *whole), keys }
+    });
+    found.exact &= all;
+    Some(found)
 }

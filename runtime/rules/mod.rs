@@ -15,7 +15,7 @@ mod source;
 mod truth;
 mod uses;
 
-pub use anchor::{Anchor, Key, Sought, anchor};
+pub use anchor::{Anchor, Key, Keys, Sought, anchor};
 pub use bind::{BindError, MOST_TESTS, bind};
 pub use condition::{Condition, Test};
 pub use evaluate::{Proposal, Subject, evaluate};

@@ -116,21 +116,6 @@ impl Sight {
         Mask(hidden.map(|(field, _)| *field).collect())
     }
 
-    pub fn judge(&self, old: Option<&Record>, new: Option<&Record>) -> Verdict {
-        let (before, after) = (old.is_some_and(|old| self.sees(old)), new.filter(|new| self.sees(new)));
-        match (before, after) {
-            (false, None) => Verdict::Nothing,
-            (false, Some(_)) if old.is_none() => Verdict::Created,
-            (false, Some(_)) => Verdict::Entered,
-            (true, Some(_)) => Verdict::Updated,
-            (true, None) => match new {
-                None => Verdict::Deleted,
-                Some(new) if self.rule.matches(new) => Verdict::Left,
-                Some(_) => Verdict::Lost,
-            },
-        }
-    }
-
     /// Everything that decides what is seen, as text: equal exactly for equal sights of one entity and generation.
     pub fn text(&self) -> (String, String) {
         let predicate = format!("{}\n{}", self.rule.text(&self.entity), self.filter.text(&self.entity));
@@ -139,6 +124,26 @@ impl Sight {
             .iter()
             .map(|(field, shown)| format!("{}: {}\n", self.entity.at(*field).name, shown.text(&self.entity)));
         (predicate, fields.collect())
+    }
+}
+
+impl Verdict {
+    /// Of whether the record is seen, and whether it existed, each before and after; and whether it may still be read, which is
+    /// asked only of a record that is there and seen no more.
+    pub fn of(
+        (before, after): (bool, bool),
+        (was, is): (bool, bool),
+        is_readable: impl FnOnce() -> bool,
+    ) -> Verdict {
+        match (before, after) {
+            (false, false) => Verdict::Nothing,
+            (false, true) if was => Verdict::Entered,
+            (false, true) => Verdict::Created,
+            (true, true) => Verdict::Updated,
+            (true, false) if !is => Verdict::Deleted,
+            (true, false) if is_readable() => Verdict::Left,
+            (true, false) => Verdict::Lost,
+        }
     }
 }
 
