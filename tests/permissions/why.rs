@@ -135,3 +135,31 @@ async fn questions_that_cannot_be_answered_are_told() {
     let (head, _) = Client::new(project.process.address).get_any("/api/projects?as=ada").await;
     assert_eq!(head, 200);
 }
+
+#[tokio::test]
+async fn rules_that_the_database_does_not_have_yet_are_told_as_such() {
+    const WORDS: &str =
+        "these rules are not in force yet: schemas differs from the schema of the data folder (generation ";
+    let Project { folder, process, task, .. } = Project::served().await;
+    process.stop().await;
+    let ask = ["--as", "cy", "delete", "Task", &task];
+    let same = why(folder.path(), &ask).await;
+    assert!(same.code == 1 && !same.stdout.contains("in force"), "{same:?}");
+    // Only a comment differs, and no rule.
+    let path = folder.path().join("schemas/task.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}\n# Of ours.\n")).unwrap();
+    let same = why(folder.path(), &ask).await;
+    assert!(same.code == 1 && !same.stdout.contains("in force"), "{same:?}");
+    let open = text.replace("delete = \"project in user.projects.id\"", "delete = \"user != null\"");
+    let open = open.replace("read   = \"project in", "read   = \"user != null || project in");
+    assert_ne!(open, text);
+    std::fs::write(&path, open).unwrap();
+    let ahead = why(folder.path(), &ask).await;
+    has(
+        &ahead,
+        0,
+        &["cy may delete Task", WORDS, "`tidewire dev` takes the files over", "tidewire migrate plan"],
+    );
+    assert_eq!(ahead.stdout.matches("in force").count(), 1, "{}", ahead.stdout);
+}

@@ -18,7 +18,7 @@ use crate::ids::{RecordId, shown};
 use crate::repository::{default_value, value_of_text};
 use crate::rules::{Person, Proposal};
 use crate::schema::message::quoted;
-use crate::schema::{Entity, Field, FieldIndex, Operation, Record, Schema, Value};
+use crate::schema::{Entity, Field, FieldIndex, Generation, Operation, Record, Schema, Value};
 use crate::store::sqlite::Glance;
 
 /// Exit code 0 for what is allowed, 1 for what is not, 2 for a question that cannot be answered.
@@ -70,6 +70,7 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let changes = changes(&schema, &entity, &arguments.change)?;
     let glance = Glance::open(&config.data, &schema).map_err(|error| Refused::failed(error.to_string()))?;
     let at = glance.position.seq;
+    let ahead = (!glance.is_current).then(|| not_in_force(glance.generation, config));
     let world = Folder(glance);
     let facts = facts(&world, &schema, &person).map_err(Refused::failed)?;
     let record = match &arguments.id {
@@ -90,9 +91,21 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     };
     let who = told::name(person.id.as_deref());
     let (may, word) = (told::may(allowed), operation.word());
-    let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n\n");
+    let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n");
+    ahead.iter().for_each(|line| text += line);
+    text.push('\n');
     text += &told::verdict(&verdict, &entity, "  ");
     Ok((text, allowed))
+}
+
+/// The rules that are judged are those of the files, and a server may still go by others.
+fn not_in_force(generation: Generation, config: &Config) -> String {
+    format!(
+        "these rules are not in force yet: {} differs from the schema of the data folder (generation {}); `tidewire dev` takes \
+         the files over once they have no error, and `tidewire migrate plan` says what else they need\n",
+        config.schemas.display(),
+        generation.0
+    )
 }
 
 fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
