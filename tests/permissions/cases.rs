@@ -12,6 +12,7 @@ text   = { type = "text", required = true }
 stars  = { type = "int", max = 5 }
 secret = { type = "text", read = "owner == user.id" }
 owner  = { type = "ref", entity = "User", default = "user.id" }
+writer = { type = "ref", entity = "User", default = "user.id", readonly = true }
 parent = { type = "ref", entity = "Note" }
 top    = { type = "ref", entity = "User", from = "parent.owner" }
 [access]
@@ -129,6 +130,21 @@ async fn a_case_that_fails_shows_the_rule_and_what_each_part_came_to() {
 }
 
 #[tokio::test]
+async fn a_create_that_lacks_more_than_rights_is_noted() {
+    let case = |keys: &str| format!("{SCENE}[[case]]\nwho = \"ada\"\nentity = \"Note\"\n{keys}\n");
+    const NOTE_WORDS: &str = "note: rights are not all, a create must also set what is required: text";
+    for (keys, noted) in [
+        ("may = \"create\"", true),
+        ("may = \"create\"\nset = { stars = 3 }", true),
+        ("may = \"create\"\nset = { text = \"New\" }", false),
+    ] {
+        let told = run(NOTE, &case(keys)).await;
+        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{}", told.stdout);
+        assert_eq!(told.stdout.contains(NOTE_WORDS), noted, "{keys}\n{}", told.stdout);
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_file_is_told_with_its_place() {
     let case = |keys: &str| format!("{SCENE}[[case]]\n{keys}\n");
     for (file, place, words) in [
@@ -219,6 +235,11 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
             case("who = \"ada\"\nmay = \"update\"\nrecord = \"Note.mine\"\nset = { sars = 1 }"),
             "cases.toml:15:9",
             "did you mean `stars`?",
+        ),
+        (
+            case("who = \"ada\"\nmay = \"update\"\nrecord = \"Note.mine\"\nset = { writer = \"ben\" }"),
+            "cases.toml:15:9",
+            "`writer` is readonly: no request can set it",
         ),
         (
             case("who = \"ada\"\nsees = \"txt\"\nrecord = \"Note.mine\""),

@@ -92,6 +92,9 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     let create =
         project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour, "--change", "title=x"]).await;
     has(&create, 0, &["ben may create Task"]);
+    assert!(!create.stdout.contains("note:"), "{}", create.stdout);
+    let bare = project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour]).await;
+    has(&bare, 0, &["allowed", "note: rights are not all, a create must also set what is required: title"]);
     // A person may not refer to what they may not read.
     let refused = project
         .why(&["--as", "cy", "create", "Membership", "--change", &to_harbour, "--change", "person=cy"])
@@ -123,6 +126,8 @@ async fn questions_that_cannot_be_answered_are_told() {
         (&["update", "Task", task, "--change", "title"], "write FIELD=VALUE"),
         (&["update", "Task", task, "--change", "titel=x"], "did you mean `title`?"),
         (&["update", "Task", task, "--change", "title=x", "--change", "title=y"], "names `title` twice"),
+        (&["update", "Project", task, "--change", "owner=ben"], "`owner` is readonly: no request can set it"),
+        (&["create", "Project", "--change", "owner=ben"], "`owner` is readonly: no request can set it"),
         (&["update", "Task", task, "--change", "project=seven"], "`project` must be"),
         (&["read", "Task", task, "--data", "elsewhere"], "elsewhere"),
         (&["read", "Task", task, "--schemas", "elsewhere"], "elsewhere"),

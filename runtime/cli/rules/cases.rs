@@ -124,7 +124,7 @@ fn case(
     let fits = fits(&draft, &expected, record.is_some(), &place, reader);
     let mut fields = shown(&entity, &draft.sees, Shown::Yes, reader);
     fields.extend(shown(&entity, &draft.sees_not, Shown::No, reader));
-    let set = draft.set.map(|(table, _)| scene.given(&entity, table, reader));
+    let set = draft.set.map(|(table, _)| scene.requested(&entity, table, reader));
     fits.then_some(Case { line, about: draft.about, who, expected, entity, subject, record, set, fields })
 }
 

@@ -67,8 +67,22 @@ impl<'s> Scene<'s> {
         of.map(|placed| &*placed.name).collect()
     }
 
-    /// What a create or update sets; faults are told.
-    pub(super) fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
+    /// What a request sets, so nothing readonly; faults are told.
+    pub(super) fn requested(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
+        for Member { key, .. } in members(table) {
+            if entity.field(&key.text).is_some_and(|(_, field)| field.readonly && field.lookup.is_none()) {
+                let message = format!(
+                    "{} is readonly: no request can set it, whatever the rules say",
+                    quoted(&key.text)
+                );
+                reader.fault(&key.span, message, "take it out; [records] may set it");
+            }
+        }
+        self.given(entity, table, reader)
+    }
+
+    /// What a table sets; faults are told.
+    fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
         let mut given = Given { values: vec![Value::Null; entity.fields.len()], named: Vec::new() };
         for Member { key, value } in members(table) {
             let Some((at, field)) = entity.field(&key.text) else {

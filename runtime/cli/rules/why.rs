@@ -95,6 +95,9 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     ahead.iter().for_each(|line| text += line);
     text.push('\n');
     text += &told::verdict(&verdict, &entity, "  ");
+    if operation == Operation::Create && allowed {
+        text += &told::left_out(&entity, &named, "  ");
+    }
     Ok((text, allowed))
 }
 
@@ -153,6 +156,10 @@ fn changes(schema: &Schema, entity: &Entity, given: &[String]) -> Result<Changes
         let Some((at, field)) = entity.field(name) else { return Err(unknown_field(entity, name)) };
         if let Some(path) = schema.lookup_path(entity, field) {
             let message = format!("`{name}` is copied from `{path}` and cannot be set");
+            return Err(Refused::usage(message));
+        }
+        if field.readonly {
+            let message = format!("`{name}` is readonly: no request can set it, whatever the rules say");
             return Err(Refused::usage(message));
         }
         if changes.iter().any(|(other, _)| *other == at) {
