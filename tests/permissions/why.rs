@@ -86,7 +86,16 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     has(&delete, 1, &["ben may not delete Task", "denied"]);
     let stranger = project.why(&["--as", "cy", "delete", "Task", task]).await;
     has(&stranger, 1, &["the record cannot be read, so the answer is that there is none"]);
+    has(
+        &stranger,
+        1,
+        &["hint: there is no User record `cy`, so this is the answer for a person without one"],
+    );
+    for told in [&read, &update, &delete] {
+        assert!(!told.stdout.contains("hint:"), "{}", told.stdout);
+    }
     let nobody = project.why(&["read", "Task", task]).await;
+    assert!(!nobody.stdout.contains("hint:"), "{}", nobody.stdout);
     has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: nobody asks"]);
     let to_harbour = format!("project={harbour}");
     let create =

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RecordId, shown};
 use crate::repository::{default_value, value_of_text};
-use crate::rules::{Person, Proposal};
+use crate::rules::{Facts, Person, Proposal};
 use crate::schema::message::quoted;
 use crate::schema::{Entity, Field, FieldIndex, Generation, Operation, Record, Schema, Value};
 use crate::store::sqlite::Glance;
@@ -93,6 +93,7 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let (may, word) = (told::may(allowed), operation.word());
     let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n");
     ahead.iter().for_each(|line| text += line);
+    text += &without_record(&person, &facts);
     text.push('\n');
     text += &told::verdict(&verdict, &entity, "  ");
     if operation == Operation::Create && allowed {
@@ -109,6 +110,17 @@ fn not_in_force(generation: Generation, config: &Config) -> String {
         config.schemas.display(),
         generation.0
     )
+}
+
+/// Somebody who never asked has no record, and a name that was mistyped neither.
+fn without_record(person: &Person, facts: &Facts) -> String {
+    match (&person.id, facts.record()) {
+        (Some(id), None) => format!(
+            "hint: there is no User record {}, so this is the answer for a person without one\n",
+            quoted(id)
+        ),
+        (Some(_) | None, _) => String::new(),
+    }
 }
 
 fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
