@@ -130,6 +130,59 @@ async fn a_case_that_fails_shows_the_rule_and_what_each_part_came_to() {
 }
 
 #[tokio::test]
+async fn a_case_that_fails_calls_records_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files("### Team") {
+        write(folder.path(), &name, &text);
+    }
+    let cases = r#"
+[persons.ada]
+[persons.ben]
+[records.Project.harbour]
+name  = "Harbour"
+owner = "ada"
+[records.Project.bridge]
+name  = "Bridge"
+owner = "ada"
+[records.Membership.seat]
+person  = "ben"
+project = "harbour"
+[records.Task.paint]
+title   = "Paint"
+project = "harbour"
+[records.Task.span]
+title   = "Span"
+project = "bridge"
+[[case]]
+who     = "ben"
+may_not = "read"
+record  = "Task.paint"
+[[case]]
+who    = "ben"
+may    = "read"
+record = "Task.span"
+[[case]]
+who    = "ben"
+may    = ["create"]
+entity = "Task"
+set    = { title = "New", project = "harbour" }
+"#;
+    write(folder.path(), "schemas/tests/cases.toml", cases);
+    let told = ended(tidewire(folder.path()).args(["rules", "test"])).await;
+    assert_eq!((told.code, told.stderr.as_str()), (1, ""), "{}", told.stdout);
+    for words in [
+        "project in user.memberships.project    [project = \"harbour\", user.memberships.project = [\"harbour\"]]",
+        "[project = \"bridge\", user.memberships.project = [\"harbour\"]]",
+        "for this person: project == \"harbour\"",
+        "m = Membership seat: ",
+        "m.project = \"harbour\"",
+    ] {
+        assert!(told.stdout.contains(words), "{words}\n{}", told.stdout);
+    }
+    assert!(!told.stdout.contains("-0000"), "an id is shown:\n{}", told.stdout);
+}
+
+#[tokio::test]
 async fn a_create_that_lacks_more_than_rights_is_noted() {
     let case = |keys: &str| format!("{SCENE}[[case]]\nwho = \"ada\"\nentity = \"Note\"\n{keys}\n");
     const NOTE_WORDS: &str = "note: rights are not all, a create must also set what is required: text";

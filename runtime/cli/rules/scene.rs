@@ -17,6 +17,12 @@ use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value}
 /// Whoever asks without a name; every file knows it.
 pub(super) const NOBODY: &str = "nobody";
 
+/// Ids of records count from here: letters that no value of a file has by chance, since `named` looks for them in texts.
+const FIRST_ID: u128 = u128::from_be_bytes(*b"tw of a case\0\0\0\0");
+
+/// Of a record that is proposed; a server makes its id later.
+const NO_ID: uuid::Uuid = uuid::Uuid::nil();
+
 /// When everything in a file happens: no rule can tell.
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
@@ -59,6 +65,15 @@ impl<'s> Scene<'s> {
 
     pub(super) fn find(&self, entity: &str, name: &str) -> Option<&Record> {
         self.placed(entity, name).map(|placed| &placed.record)
+    }
+
+    /// A text with the file's names in the place of the ids that were made for its records.
+    pub(super) fn named(&self, text: &str) -> String {
+        let mut text = text.replace(&format!("\"{NO_ID}\""), "(not made yet)");
+        for placed in self.records.iter().filter(|placed| &*placed.entity.name != USER) {
+            text = text.replace(placed.record.id.as_str(), &placed.name);
+        }
+        text
     }
 
     /// The names of an entity's records.
@@ -111,7 +126,7 @@ impl<'s> Scene<'s> {
     pub(super) fn proposed(&self, entity: &Entity, given: &Given, writer: &Person) -> Result<Record, String> {
         let mut values = self.with_defaults(entity, given, writer.id.as_ref());
         copy_lookups(self, self.schema, entity, &mut values)?;
-        Ok(record(RecordId::from_uuid(uuid::Uuid::nil()), values))
+        Ok(record(RecordId::from_uuid(NO_ID), values))
     }
 
     /// The values of a record after an update.
@@ -186,7 +201,7 @@ impl<'s> Scene<'s> {
             let Some(named) = reader.table(&of_entity, &example) else { continue };
             for one in members(named) {
                 let Some(body) = reader.table(&one, &example) else { continue };
-                let id = uuid::Uuid::from_u128(1 + self.records.len() as u128);
+                let id = uuid::Uuid::from_u128(FIRST_ID + self.records.len() as u128);
                 let record = record(RecordId::from_uuid(id), vec![Value::Null; entity.fields.len()]);
                 bodies.push((self.records.len(), body));
                 self.records.push(Placed { entity: entity.clone(), name: one.key.text, record });
