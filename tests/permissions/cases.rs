@@ -242,7 +242,29 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
             "a list of strings that is not empty",
         ),
         (case("who = 3\nmay = \"read\"\nrecord = \"Note.mine\""), "cases.toml:12:7", "found a number"),
-        (case("who = \"ada\"\nrecord = \"Note.mine\""), "cases.toml:12", "expects nothing"),
+        (
+            case("who = \"ada\"\nrecord = \"Note.mine\""),
+            "cases.toml:12",
+            "this case of `Note.mine` expects nothing",
+        ),
+        (
+            case("about = \"a guest\"\nwho = \"ada\"\nrecord = \"Note.mine\""),
+            "cases.toml:12",
+            "the case `a guest` expects nothing",
+        ),
+        (case("who = \"ada\""), "cases.toml:12", "this case expects nothing"),
+        (
+            case("who = \"ada\"\nmay = [\"read\", \"update\"]\nmay_not = \"update\"\nrecord = \"Note.mine\""),
+            "cases.toml:14:11",
+            "this case of `Note.mine` names `update` in both `may` and `may_not`",
+        ),
+        (
+            case(
+                "about = \"a guest\"\nwho = \"ada\"\nsees = \"text\"\nsees_not = [\"text\"]\nrecord = \"Note.mine\"",
+            ),
+            "cases.toml:15:13",
+            "the case `a guest` names `text` in both `sees` and `sees_not`",
+        ),
         (
             case("who = \"ada\"\nmay = \"raed\"\nrecord = \"Note.mine\""),
             "cases.toml:13:7",
