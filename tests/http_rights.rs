@@ -310,6 +310,28 @@ async fn a_field_that_is_never_shown_is_no_field_in_any_word_of_a_query() {
 }
 
 #[tokio::test]
+async fn a_field_that_nobody_sees_is_described_for_writing_alone() {
+    let app = app().await;
+    let document = app.client().get("/api/openapi.json").await;
+    let schemas = &document["components"]["schemas"];
+    let has = |schema: &str, field: &str| schemas[schema]["properties"].get(field).is_some();
+    for (schema, expected) in
+        [("Note", [false, true]), ("NoteCreate", [true, true]), ("NoteUpdate", [true, true])]
+    {
+        assert_eq!([has(schema, "code"), has(schema, "grade")], expected, "{schema}: {}", schemas[schema]);
+    }
+    let parameters = document["components"]["parameters"].as_object().unwrap();
+    assert!(parameters.contains_key("Note.grade") && !parameters.contains_key("Note.code"));
+    for path in ["/api/notes", "/api/notes/{id}", "/api/notes/count"] {
+        let described = document["paths"][path]["get"]["parameters"].to_string();
+        assert!(described.contains("grade") && !described.contains("code"), "{path}: {described}");
+    }
+    let types = app.client().call("GET", "/api/types.d.ts", Value::Null).await.text;
+    let found = types.matches(" code?: string | null;").count();
+    assert_eq!(found, 2, "in NoteCreate and NoteUpdate:\n{types}");
+}
+
+#[tokio::test]
 async fn a_field_that_is_shown_with_some_records_orders_none_and_finds_those() {
     let app = app().await;
     for (who, pay) in [("ada", 3), ("bob", 3)] {
