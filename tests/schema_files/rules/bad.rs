@@ -40,7 +40,7 @@ const BAD: &[(&str, &str, &str, u64, &str)] = &[
     ("read", "user.role == admin", "E0172", 14, "if it is a text, write it in quotes: 'admin'; there are"),
     ("read", "status == open", "E0172", 11, "write it in quotes: 'open'"),
     ("read", "user.role in [admin, boss]", "E0172", 15, "write it in quotes: 'admin'"),
-    ("read", "user.role == titel", "E0172", 14, "did you mean `title`? If it is a text"),
+    ("read", "user.role == titel", "E0172", 14, "did you mean `title`?"),
     ("read", "title.contains(abc)", "E0172", 16, "write it in quotes: 'abc'"),
     ("read", "tags.length > 3", "E0172", 6, "write `size(x)`"),
     ("read", "title.length > 3", "E0172", 7, "write `size(x)`"),

@@ -65,13 +65,11 @@ pub(super) fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>
 /// A word that is no field was perhaps meant as a text.
 fn unquoted(node: &Node, problem: Problem) -> Problem {
     let Data::Name(name) = &node.data else { return problem };
-    if refused::constant(name).is_some() {
+    // A slip of a name that there is has its own help, and so has a constant of another language.
+    if problem.help.ends_with('?') || refused::constant(name).is_some() {
         return problem;
     }
-    let help = match problem.help.ends_with('?') {
-        true => format!("{} If it is a text, write it in quotes: '{name}'", problem.help),
-        false => format!("if it is a text, write it in quotes: '{name}'; {}", problem.help),
-    };
+    let help = format!("if it is a text, write it in quotes: '{name}'; {}", problem.help);
     problem.help(help)
 }
 
