@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::page::files;
+use super::page::{files, requests};
 use crate::support::app::Client;
 use crate::support::process::{Ended, Process, ended, tidewire};
 
@@ -176,4 +176,26 @@ async fn rules_that_the_database_does_not_have_yet_are_told_as_such() {
         &["cy may delete Task", WORDS, "`tidewire dev` takes the files over", "tidewire migrate plan"],
     );
     assert_eq!(ahead.stdout.matches("in force").count(), 1, "{}", ahead.stdout);
+}
+
+#[tokio::test]
+async fn the_team_recipe_works_word_by_word_in_an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files("### People").into_iter().chain(files("### Team")) {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let process = Process::of(tidewire(folder.path()).args(["dev", "--listen", "127.0.0.1:0"])).await;
+    let client = Client::new(process.address);
+    let mut shown = Vec::new();
+    for (path, body) in requests("### Team") {
+        let is_create = body.is_some();
+        let method = if is_create { "POST" } else { "GET" };
+        let answer = client.call(method, &path, body.unwrap_or_default()).await;
+        assert_eq!(answer.status, if is_create { 201 } else { 200 }, "{path}: {}", answer.text);
+        shown.push(answer.json["items"].as_array().map(Vec::len));
+    }
+    assert_eq!(shown, [Some(0), None, None, Some(1), None, Some(0)]);
+    process.stop().await;
 }
