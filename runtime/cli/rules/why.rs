@@ -2,12 +2,10 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::told;
 use super::verdict::{Question, judge};
 use super::world::{World, copy_lookups, facts};
-use crate::auth::{AuthError, Credentials, identify};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
@@ -66,7 +64,7 @@ impl World for Folder {
 fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
     let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
     let operation = operation(arguments)?;
-    let person = person(arguments.name.as_deref())?;
+    let person = loading::person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
     let glance = Glance::open(&config.data, &schema).map_err(|error| Refused::failed(error.to_string()))?;
     let at = glance.position.seq;
@@ -145,15 +143,6 @@ fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
         }
         _ => Ok(operation),
     }
-}
-
-/// `ada`, `ada:admin`, as `?as=` takes them.
-fn person(name: Option<&str>) -> Result<Arc<Person>, Refused> {
-    let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let identity = identify(&Credentials { token: false, name, address });
-    let bad =
-        |error: AuthError| Refused::usage(error.to_string().replace("?as=", "--as ").replace("`as`", "--as"));
-    identity.map(|identity| identity.person()).map_err(bad)
 }
 
 type Changes = Vec<(FieldIndex, Value)>;
