@@ -270,6 +270,25 @@ async fn a_set_that_grows_too_large_suspends_the_channels_that_ask_for_it() {
         assert_eq!((&frame["type"], &frame["channel"]), (&json!("pong"), &json!("entity:Board")), "{frame}");
     };
     assert_eq!((&event["channel"], &event["payload"]["title"]), (&json!("entity:Board"), &json!("news")));
+    // `tidewire explain RULE_LIMIT` shows this very answer.
+    let page = include_str!("../docs/errors/RULE_LIMIT.md");
+    let example = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let example: Value = serde_json::from_str(example).unwrap();
+    let one = path("tasks", &task(&root, "many0-0", "one of hers").await);
+    for (method, path, body) in [
+        ("GET", "/api/tasks", Value::Null),
+        ("GET", "/api/tasks/count", Value::Null),
+        ("GET", &one, Value::Null),
+        ("PATCH", &one, json!({"title": "x"})),
+        ("DELETE", &one, Value::Null),
+    ] {
+        let answer = app.client_as("ada").call(method, path, body).await;
+        let shown = example.as_object().unwrap().keys().map(|key| (key.clone(), answer.json[key].clone()));
+        assert_eq!(Value::Object(shown.collect()), example, "{method} {path}: {}", answer.text);
+        assert_eq!(answer.status, 403, "{method} {path}");
+    }
+    let (status, answer) = app.client_as("root").any("GET", "/api/tasks", Value::Null).await;
+    assert_eq!(status, 200, "nobody else is concerned: {answer}");
 }
 
 #[tokio::test]

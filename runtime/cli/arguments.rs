@@ -66,6 +66,9 @@ pub struct CheckArguments {
 pub struct ExportArguments {
     /// Name of the entity, such as Task.
     pub entity: String,
+    /// Only what this person may read, records and fields, by the rules: an id, with a role as `ada:admin`. Left out, everything.
+    #[arg(long = "as", value_name = "NAME[:ROLE]")]
+    pub name: Option<String>,
     /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
     #[arg(long, value_name = "FORM")]
     pub format: Option<Format>,

@@ -1,4 +1,4 @@
-//! `tidewire export`: every record of one entity, at one position, as JSON lines or CSV. Works beside a running server.
+//! `tidewire export`: every record of one entity, or those that a person may read, at one position, as JSON lines or CSV. Works beside a running server.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,7 +13,10 @@ use super::loading::{self, Refused};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::ids::Position;
+use crate::rules::{Mask, Sight};
+use crate::schema::message::quoted;
 use crate::schema::{Entity, Record};
+use crate::store::Who;
 use crate::store::sqlite::{self, Exported, Sink};
 
 /// Exit code 0 when everything was written, 1 when it was not, 2 for an entity that there is not or wrong settings.
@@ -31,15 +34,26 @@ pub fn run(arguments: &ExportArguments) -> ExitCode {
 fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
     let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
     let format = arguments.format.unwrap_or_else(|| Format::of(&arguments.output));
+    let who = match arguments.name.as_deref() {
+        Some(name) => Who::Person(loading::person(Some(name))?),
+        None => Who::System,
+    };
     let output = Output::open(&arguments.output)?;
     let mut sink = FileSink { entity, format, output, writer: None, progress: None, written: 0 };
-    let exported = sqlite::export(&config.data, &schema, &sink.entity.name.clone(), &mut sink)
+    let exported = sqlite::export(&config.data, &schema, &sink.entity.name.clone(), &who, &mut sink)
         .map_err(|error| Refused::failed(error.to_string()))?;
     let FileSink { entity, output, progress, .. } = sink;
     drop(progress);
     output.finish()?;
-    let Exported { position, records } = exported;
-    let line = format!("exported {records} records of {} at {position}\n", entity.name);
+    let Exported { position, records, is_known } = exported;
+    let whose = match (&arguments.name, is_known) {
+        (Some(name), true) => format!(" that {} may read", quoted(name)),
+        (Some(name), false) => {
+            format!(" that {} may read, of whom there is no User record", quoted(name))
+        }
+        (None, _) => String::new(),
+    };
+    let line = format!("exported {records} records of {}{whose} at {position}\n", entity.name);
     let _ = std::io::stderr().write_all(line.as_bytes());
     Ok(())
 }
@@ -93,19 +107,19 @@ struct FileSink {
 }
 
 impl Sink for FileSink {
-    fn start(&mut self, _: &Position, records: u64) -> std::io::Result<()> {
+    fn start(&mut self, _: &Position, records: u64, sight: &Sight) -> std::io::Result<()> {
         self.progress = Some(Progress::records(records));
-        self.writer = Some(formats::writer(self.format, &self.entity, &mut self.output.to)?);
+        self.writer = Some(formats::writer(self.format, sight, &mut self.output.to)?);
         Ok(())
     }
 
-    fn record(&mut self, record: &Record) -> std::io::Result<()> {
+    fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()> {
         self.written += 1;
         if let Some(progress) = &self.progress {
             progress.at(self.written);
         }
         match &mut self.writer {
-            Some(writer) => writer.record(record, &mut self.output.to),
+            Some(writer) => writer.record(record, mask, &mut self.output.to),
             None => Ok(()),
         }
     }

@@ -10,11 +10,11 @@ mod writer;
 
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 
 use crate::repository::{Body, FieldError};
+use crate::rules::{Mask, Sight};
 use crate::schema::{Entity, Record};
 
 /// Longest line, or record of a CSV file, in bytes: no record is larger, since no unit of the log is.
@@ -41,21 +41,19 @@ impl Format {
 
 /// Writes records as a file has them.
 pub(super) trait RecordWriter {
-    fn record(&mut self, record: &Record, out: &mut dyn Write) -> std::io::Result<()>;
+    /// Without the fields of the mask.
+    fn record(&mut self, record: &Record, mask: &Mask, out: &mut dyn Write) -> std::io::Result<()>;
 }
 
-/// A writer for one entity, with the header written.
+/// A writer for what is seen of one entity, with the header written.
 pub(super) fn writer(
     format: Format,
-    entity: &Arc<Entity>,
+    sight: &Sight,
     out: &mut dyn Write,
 ) -> std::io::Result<Box<dyn RecordWriter>> {
     match format {
-        Format::Jsonl => Ok(Box::new(writer::Lines(entity.clone()))),
-        Format::Csv => {
-            writer::write_header(entity, out)?;
-            Ok(Box::new(writer::Rows))
-        }
+        Format::Jsonl => Ok(Box::new(writer::Lines(sight.entity.clone()))),
+        Format::Csv => Ok(Box::new(writer::Rows::begin(sight, out)?)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What export and import begin with: the schema files and one entity of them; and how a subcommand says that it cannot go on.
+//! What subcommands begin with: the schema files, one entity of them, and the person of `--as`; and how a subcommand says that it cannot go on.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::USAGE;
+use crate::auth::{AuthError, Credentials, identify};
 use crate::ids::shown;
 use crate::repository::suggestion;
+use crate::rules::Person;
 use crate::schema::{self, Color, Entity, Schema};
 
 /// Why a subcommand ended without doing what it was asked.
@@ -60,4 +62,13 @@ pub(super) fn unknown(schema: &Schema, name: &str) -> String {
         message.push_str(&format!("; did you mean `{meant}`?"));
     }
     format!("{message}\nThe schema files have: {}", names.join(", "))
+}
+
+/// `ada`, `ada:admin`, as `?as=` takes them.
+pub(super) fn person(name: Option<&str>) -> Result<Arc<Person>, Refused> {
+    let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let identity = identify(&Credentials { token: false, name, address });
+    let bad =
+        |error: AuthError| Refused::usage(error.to_string().replace("?as=", "--as ").replace("`as`", "--as"));
+    identity.map(|identity| identity.person()).map_err(bad)
 }

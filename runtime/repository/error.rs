@@ -64,11 +64,7 @@ pub enum RepositoryError {
     /// Several operations of a batch are wrong; `op` is the first. Fields are named as in `ops[3].title`.
     #[error("{} faults in the operations of the batch: {}", errors.len(), names(errors))]
     InvalidBatch { op: usize, errors: Vec<FieldError> },
-    #[error(
-        "the access rules of {entity} do not allow you to {} this record: somebody who may must do it, or {entity}'s schema file must \
-         allow it under [access]",
-        operation.word()
-    )]
+    #[error("{}: ask somebody who may", not_allowed(entity, *operation))]
     Forbidden { entity: EntityName, operation: Operation },
     /// A rule cannot be evaluated for this person.
     #[error("{0}")]
@@ -396,5 +392,15 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         }
         StoreError::TooManyGroups { entity } => RepositoryError::TooManyGroups { entity },
         StoreError::Storage(cause) => RepositoryError::Read(cause),
+    }
+}
+
+/// A record that may not even be read is answered as a missing one, so that what is refused here is seen.
+fn not_allowed(entity: &str, operation: Operation) -> String {
+    match operation {
+        Operation::Read => format!("you may not read this {entity}"),
+        Operation::Create => format!("you may not create this {entity}"),
+        Operation::Update => format!("you may read this {entity}, but not update it in this way"),
+        Operation::Delete => format!("you may read this {entity}, but not delete it"),
     }
 }

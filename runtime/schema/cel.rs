@@ -92,6 +92,7 @@ pub(super) enum FaultKind {
 /// Reads a rule. Bounds are looked at before the parser sees the text, which must not be longer than a rule may be.
 pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     let tokens = tokens(text)?;
+    foreign(text, &tokens)?;
     bounded(&tokens)?;
     let tamed = without_macros(text, &tokens);
     // One error is told. What a parser says after it is a guess.
@@ -116,7 +117,12 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
         } else if token.kind == TokenKind::TokError {
             return Err(unreadable(text, &lexer, token));
         } else if token.kind == TokenKind::TokEqual {
-            let message = "`=` compares nothing: write `==`".to_owned();
+            let message = match text.get(..token.start) {
+                Some(before) if before.ends_with("!=") => "`!==` compares nothing: write `!=`",
+                Some(before) if before.ends_with("==") => "`===` compares nothing: write `==`",
+                Some(_) | None => "`=` compares nothing: write `==`",
+            };
+            let message = message.to_owned();
             return Err(fault(token.start..token.end, FaultKind::Syntax(message)));
         } else if !matches!(token.kind, TokenKind::TokWhitespace | TokenKind::TokComment) {
             tokens.push(token);
@@ -135,6 +141,56 @@ fn unreadable(text: &str, lexer: &Lexer<'_>, token: Token) -> Fault {
         _ => said,
     };
     fault(span, FaultKind::Syntax(message))
+}
+
+/// Words and signs of other languages, which a parser would meet with words that help nobody.
+fn foreign(text: &str, tokens: &[Token]) -> Result<(), Fault> {
+    for (at, token) in tokens.iter().enumerate() {
+        let (before, after) = (at.checked_sub(1).and_then(|at| tokens.get(at)), tokens.get(at + 1));
+        let before = before.filter(|before| ends_value(before.kind));
+        let advice = match (token.kind, after) {
+            (TokenKind::TokLess, Some(next)) if next.kind == TokenKind::TokGreater => {
+                "`<>`: write `!=`".to_owned()
+            }
+            (TokenKind::TokIdent, after) => {
+                let word = text.get(token.start..token.end).unwrap_or_default();
+                let advice = match before {
+                    Some(_) => between(word, after.map(|after| after.kind)),
+                    None => before_value(word, after.map(|after| after.kind)),
+                };
+                match advice {
+                    Some(advice) => format!("{}: {advice}", super::message::quoted(word)),
+                    None => continue,
+                }
+            }
+            _ => continue,
+        };
+        return Err(fault(token.start..token.end, FaultKind::Syntax(format!("rules have no {advice}"))));
+    }
+    Ok(())
+}
+
+/// Where an operator must stand.
+fn between(word: &str, after: Option<TokenKind>) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "and" => "write `&&`",
+        "or" => "write `||`",
+        "not" if after == Some(TokenKind::TokIn) => "write `!(x in list)`",
+        "is" | "eq" | "equals" => "write `==`",
+        "isnt" | "ne" => "write `!=`",
+        "matches" | "like" | "ilike" => {
+            "write `text.startsWith('a')` or `text.contains('a')`, or keep what is asked in a field"
+        }
+        "contains" | "includes" | "has" => "write `text.contains('a')`, or `x in list`",
+        "startswith" => "write `text.startsWith('a')`",
+        _ => return None,
+    })
+}
+
+/// Where a value must stand. A field may have any of these names.
+fn before_value(word: &str, after: Option<TokenKind>) -> Option<&'static str> {
+    let negates = word.eq_ignore_ascii_case("not") && after.is_some_and(begins_value);
+    negates.then_some("write `!(…)`")
 }
 
 /// Every node of the tree has a token of its own, so that counting these bounds the tree.
@@ -386,6 +442,28 @@ fn left_out(name: &str) -> Option<Other> {
         | operators::NEGATE => Other::Arithmetic,
         _ => return None,
     })
+}
+
+fn begins_value(kind: TokenKind) -> bool {
+    matches!(
+        kind,
+        TokenKind::TokIdent
+            | TokenKind::TokNull
+            | TokenKind::TokTrue
+            | TokenKind::TokFalse
+            | TokenKind::TokInt
+            | TokenKind::TokUint
+            | TokenKind::TokFloat
+            | TokenKind::TokString
+            | TokenKind::TokBytes
+            | TokenKind::TokExclamation
+            | TokenKind::TokLeftParen
+    )
+}
+
+fn ends_value(kind: TokenKind) -> bool {
+    let is_word = begins_value(kind) && !opens(kind) && kind != TokenKind::TokExclamation;
+    is_word || closes(kind)
 }
 
 fn opens(kind: TokenKind) -> bool {

@@ -182,6 +182,11 @@ impl Field {
         }
     }
 
+    /// Whether nobody ever sees it: `hidden = true`, or a rule that says `false`.
+    pub fn is_hidden(&self) -> bool {
+        self.read.as_ref().is_some_and(|rule| rule.meaning == Expr::Constant(false))
+    }
+
     /// Whether no client may set it.
     pub fn is_kept_by_server(&self) -> bool {
         self.readonly || self.lookup.is_some()

@@ -50,7 +50,8 @@ impl ObjectSchema {
     }
 }
 
-/// A record as the server answers it: every member is always there, but for fields that not everybody may see.
+/// A record as the server answers it: every member is always there, but for fields that not everybody may see. Those that
+/// nobody sees are in no answer.
 pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
     let read_only = |mut json: Json| {
         json["readOnly"] = json!(true);
@@ -59,7 +60,7 @@ pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
     let mut object = ObjectSchema::new(format!("A record of {}.", entity.name))
         .with("id", id(entity.id_kind))
         .with("version", read_only(json!({"type": "integer", "minimum": 1})));
-    for field in &entity.fields {
+    for field in entity.fields.iter().filter(|field| !field.is_hidden()) {
         let mut stored = nullable(field, described(field, stored_type(schema, &field.kind)));
         if let Some(path) = schema.lookup_path(entity, field) {
             say(&mut stored, &format!("Copied from {path}."));

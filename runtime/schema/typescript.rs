@@ -36,7 +36,7 @@ fn interface(text: &mut String, description: &str, name: &str, members: String) 
 }
 
 fn record(entity: &Entity) -> String {
-    let fields = entity.fields.iter().map(|field| {
+    let fields = entity.fields.iter().filter(|field| !field.is_hidden()).map(|field| {
         let readonly = if field.readonly { "readonly " } else { "" };
         let (optional, kept) = match field.read {
             Some(_) => ("?", Some("Left out for whoever may not see it.")),

@@ -12,6 +12,7 @@ text   = { type = "text", required = true }
 stars  = { type = "int", max = 5 }
 secret = { type = "text", read = "owner == user.id" }
 owner  = { type = "ref", entity = "User", default = "user.id" }
+writer = { type = "ref", entity = "User", default = "user.id", readonly = true }
 parent = { type = "ref", entity = "Note" }
 top    = { type = "ref", entity = "User", from = "parent.owner" }
 [access]
@@ -129,6 +130,74 @@ async fn a_case_that_fails_shows_the_rule_and_what_each_part_came_to() {
 }
 
 #[tokio::test]
+async fn a_case_that_fails_calls_records_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files("### Team") {
+        write(folder.path(), &name, &text);
+    }
+    let cases = r#"
+[persons.ada]
+[persons.ben]
+[records.Project.harbour]
+name  = "Harbour"
+owner = "ada"
+[records.Project.bridge]
+name  = "Bridge"
+owner = "ada"
+[records.Membership.seat]
+person  = "ben"
+project = "harbour"
+[records.Task.paint]
+title   = "Paint"
+project = "harbour"
+[records.Task.span]
+title   = "Span"
+project = "bridge"
+[[case]]
+who     = "ben"
+may_not = "read"
+record  = "Task.paint"
+[[case]]
+who    = "ben"
+may    = "read"
+record = "Task.span"
+[[case]]
+who    = "ben"
+may    = ["create"]
+entity = "Task"
+set    = { title = "New", project = "harbour" }
+"#;
+    write(folder.path(), "schemas/tests/cases.toml", cases);
+    let told = ended(tidewire(folder.path()).args(["rules", "test"])).await;
+    assert_eq!((told.code, told.stderr.as_str()), (1, ""), "{}", told.stdout);
+    for words in [
+        "project in user.memberships.project    [project = \"harbour\", user.memberships.project = [\"harbour\"]]",
+        "[project = \"bridge\", user.memberships.project = [\"harbour\"]]",
+        "for this person: project == \"harbour\"",
+        "m = Membership seat: ",
+        "m.project = \"harbour\"",
+    ] {
+        assert!(told.stdout.contains(words), "{words}\n{}", told.stdout);
+    }
+    assert!(!told.stdout.contains("-0000"), "an id is shown:\n{}", told.stdout);
+}
+
+#[tokio::test]
+async fn a_create_that_lacks_more_than_rights_is_noted() {
+    let case = |keys: &str| format!("{SCENE}[[case]]\nwho = \"ada\"\nentity = \"Note\"\n{keys}\n");
+    const NOTE_WORDS: &str = "note: rights are not all, a create must also set what is required: text";
+    for (keys, noted) in [
+        ("may = \"create\"", true),
+        ("may = \"create\"\nset = { stars = 3 }", true),
+        ("may = \"create\"\nset = { text = \"New\" }", false),
+    ] {
+        let told = run(NOTE, &case(keys)).await;
+        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{}", told.stdout);
+        assert_eq!(told.stdout.contains(NOTE_WORDS), noted, "{keys}\n{}", told.stdout);
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_file_is_told_with_its_place() {
     let case = |keys: &str| format!("{SCENE}[[case]]\n{keys}\n");
     for (file, place, words) in [
@@ -173,7 +242,29 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
             "a list of strings that is not empty",
         ),
         (case("who = 3\nmay = \"read\"\nrecord = \"Note.mine\""), "cases.toml:12:7", "found a number"),
-        (case("who = \"ada\"\nrecord = \"Note.mine\""), "cases.toml:12", "expects nothing"),
+        (
+            case("who = \"ada\"\nrecord = \"Note.mine\""),
+            "cases.toml:12",
+            "this case of `Note.mine` expects nothing",
+        ),
+        (
+            case("about = \"a guest\"\nwho = \"ada\"\nrecord = \"Note.mine\""),
+            "cases.toml:12",
+            "the case `a guest` expects nothing",
+        ),
+        (case("who = \"ada\""), "cases.toml:12", "this case expects nothing"),
+        (
+            case("who = \"ada\"\nmay = [\"read\", \"update\"]\nmay_not = \"update\"\nrecord = \"Note.mine\""),
+            "cases.toml:14:11",
+            "this case of `Note.mine` names `update` in both `may` and `may_not`",
+        ),
+        (
+            case(
+                "about = \"a guest\"\nwho = \"ada\"\nsees = \"text\"\nsees_not = [\"text\"]\nrecord = \"Note.mine\"",
+            ),
+            "cases.toml:15:13",
+            "the case `a guest` names `text` in both `sees` and `sees_not`",
+        ),
         (
             case("who = \"ada\"\nmay = \"raed\"\nrecord = \"Note.mine\""),
             "cases.toml:13:7",
@@ -219,6 +310,11 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
             case("who = \"ada\"\nmay = \"update\"\nrecord = \"Note.mine\"\nset = { sars = 1 }"),
             "cases.toml:15:9",
             "did you mean `stars`?",
+        ),
+        (
+            case("who = \"ada\"\nmay = \"update\"\nrecord = \"Note.mine\"\nset = { writer = \"ben\" }"),
+            "cases.toml:15:9",
+            "`writer` is readonly: no request can set it",
         ),
         (
             case("who = \"ada\"\nsees = \"txt\"\nrecord = \"Note.mine\""),

@@ -24,6 +24,20 @@ pub(super) fn files(heading: &str) -> Vec<(String, String)> {
     blocks.map(block).collect()
 }
 
+/// The commands below a heading that ask a server: path and body of each.
+pub(super) fn requests(heading: &str) -> Vec<(String, Option<Value>)> {
+    let start = PAGE.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    let script = PAGE[start..].split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let request = |line: &str| {
+        let (rest, path) = line.split_once(" 'http://127.0.0.1:8080").unwrap_or_else(|| panic!("{line}"));
+        let body = rest.strip_prefix("curl -s --json '").and_then(|body| body.strip_suffix('\''));
+        assert!(body.is_some() || rest == "curl -s", "{line}");
+        let body = body.map(|body| serde_json::from_str(body).unwrap());
+        (path.strip_suffix('\'').unwrap().to_owned(), body)
+    };
+    script.lines().filter(|line| !line.starts_with('#')).map(request).collect()
+}
+
 /// Headings of all recipes.
 pub(super) fn recipes() -> Vec<&'static str> {
     let (_, recipes) = PAGE.split_once("\n## Recipes\n").unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::page::files;
+use super::page::{files, requests};
 use crate::support::app::Client;
 use crate::support::process::{Ended, Process, ended, tidewire};
 
@@ -86,12 +86,24 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     has(&delete, 1, &["ben may not delete Task", "denied"]);
     let stranger = project.why(&["--as", "cy", "delete", "Task", task]).await;
     has(&stranger, 1, &["the record cannot be read, so the answer is that there is none"]);
+    has(
+        &stranger,
+        1,
+        &["hint: there is no User record `cy`, so this is the answer for a person without one"],
+    );
+    for told in [&read, &update, &delete] {
+        assert!(!told.stdout.contains("hint:"), "{}", told.stdout);
+    }
     let nobody = project.why(&["read", "Task", task]).await;
+    assert!(!nobody.stdout.contains("hint:"), "{}", nobody.stdout);
     has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: nobody asks"]);
     let to_harbour = format!("project={harbour}");
     let create =
         project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour, "--change", "title=x"]).await;
     has(&create, 0, &["ben may create Task"]);
+    assert!(!create.stdout.contains("note:"), "{}", create.stdout);
+    let bare = project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour]).await;
+    has(&bare, 0, &["allowed", "note: rights are not all, a create must also set what is required: title"]);
     // A person may not refer to what they may not read.
     let refused = project
         .why(&["--as", "cy", "create", "Membership", "--change", &to_harbour, "--change", "person=cy"])
@@ -123,6 +135,8 @@ async fn questions_that_cannot_be_answered_are_told() {
         (&["update", "Task", task, "--change", "title"], "write FIELD=VALUE"),
         (&["update", "Task", task, "--change", "titel=x"], "did you mean `title`?"),
         (&["update", "Task", task, "--change", "title=x", "--change", "title=y"], "names `title` twice"),
+        (&["update", "Project", task, "--change", "owner=ben"], "`owner` is readonly: no request can set it"),
+        (&["create", "Project", "--change", "owner=ben"], "`owner` is readonly: no request can set it"),
         (&["update", "Task", task, "--change", "project=seven"], "`project` must be"),
         (&["read", "Task", task, "--data", "elsewhere"], "elsewhere"),
         (&["read", "Task", task, "--schemas", "elsewhere"], "elsewhere"),
@@ -134,4 +148,54 @@ async fn questions_that_cannot_be_answered_are_told() {
     // The folder is left as it was.
     let (head, _) = Client::new(project.process.address).get_any("/api/projects?as=ada").await;
     assert_eq!(head, 200);
+}
+
+#[tokio::test]
+async fn rules_that_the_database_does_not_have_yet_are_told_as_such() {
+    const WORDS: &str =
+        "these rules are not in force yet: schemas differs from the schema of the data folder (generation ";
+    let Project { folder, process, task, .. } = Project::served().await;
+    process.stop().await;
+    let ask = ["--as", "cy", "delete", "Task", &task];
+    let same = why(folder.path(), &ask).await;
+    assert!(same.code == 1 && !same.stdout.contains("in force"), "{same:?}");
+    // Only a comment differs, and no rule.
+    let path = folder.path().join("schemas/task.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}\n# Of ours.\n")).unwrap();
+    let same = why(folder.path(), &ask).await;
+    assert!(same.code == 1 && !same.stdout.contains("in force"), "{same:?}");
+    let open = text.replace("delete = \"project in user.projects.id\"", "delete = \"user != null\"");
+    let open = open.replace("read   = \"project in", "read   = \"user != null || project in");
+    assert_ne!(open, text);
+    std::fs::write(&path, open).unwrap();
+    let ahead = why(folder.path(), &ask).await;
+    has(
+        &ahead,
+        0,
+        &["cy may delete Task", WORDS, "`tidewire dev` takes the files over", "tidewire migrate plan"],
+    );
+    assert_eq!(ahead.stdout.matches("in force").count(), 1, "{}", ahead.stdout);
+}
+
+#[tokio::test]
+async fn the_team_recipe_works_word_by_word_in_an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files("### People").into_iter().chain(files("### Team")) {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let process = Process::of(tidewire(folder.path()).args(["dev", "--listen", "127.0.0.1:0"])).await;
+    let client = Client::new(process.address);
+    let mut shown = Vec::new();
+    for (path, body) in requests("### Team") {
+        let is_create = body.is_some();
+        let method = if is_create { "POST" } else { "GET" };
+        let answer = client.call(method, &path, body.unwrap_or_default()).await;
+        assert_eq!(answer.status, if is_create { 201 } else { 200 }, "{path}: {}", answer.text);
+        shown.push(answer.json["items"].as_array().map(Vec::len));
+    }
+    assert_eq!(shown, [Some(0), None, None, Some(1), None, Some(0)]);
+    process.stop().await;
 }

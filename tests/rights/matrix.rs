@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tidewire::schema::{Format, Schema, SourceFile};
 
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::process::{ended, tidewire};
 use crate::support::socket::{Came, Socket};
 
 const USER: &str = r#"
@@ -78,14 +79,17 @@ fn sees_pay(who: &str, doc: u64) -> bool {
     who == "eve:admin" || (who == "ada" && doc == 1) || (who == "zoe" && doc > 1)
 }
 
+fn files() -> [(&'static str, &'static str); 5] {
+    [("user", USER), ("team", TEAM), ("membership", MEMBERSHIP), ("doc", DOC), ("note", NOTE)]
+}
+
 fn schema() -> Arc<Schema> {
     let file = |(name, text): (&str, &str)| SourceFile {
         name: format!("schemas/{name}.toml"),
         format: Format::Toml,
         text: text.to_owned(),
     };
-    let files = [("user", USER), ("team", TEAM), ("membership", MEMBERSHIP), ("doc", DOC), ("note", NOTE)];
-    Arc::new(tidewire::schema::check(&files.map(file)).unwrap_or_else(|errors| panic!("{errors}")))
+    Arc::new(tidewire::schema::check(&files().map(file)).unwrap_or_else(|errors| panic!("{errors}")))
 }
 
 struct Stage {
@@ -195,6 +199,69 @@ async fn every_way_of_reading_shows_the_same_records() {
         expanded(&client, who, &expected).await;
         paged(&client, who, &expected).await;
     }
+}
+
+/// `tidewire export --as`, beside the running server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_for_a_person_has_what_they_may_read() {
+    let stage = Stage::set().await;
+    let project = tempfile::tempdir().unwrap();
+    std::fs::create_dir(project.path().join("schemas")).unwrap();
+    for (name, text) in files() {
+        std::fs::write(project.path().join(format!("schemas/{name}.toml")), text).unwrap();
+    }
+    let data = stage.app.folder.path().join("data").to_str().unwrap().to_owned();
+    let export = async |arguments: &[&str]| {
+        let mut command = tidewire(project.path());
+        ended(command.args(["export", "--data", &data]).args(arguments)).await
+    };
+    for (who, sees) in SEES.into_iter().filter(|(who, _)| !who.is_empty()) {
+        let expected = expected(sees);
+        let lines = export(&["Doc", "--as", who]).await;
+        assert_eq!(lines.code, 0, "{who}: {}", lines.stderr);
+        let records: Vec<Value> =
+            lines.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(numbers(who, &records), expected, "{who} by export");
+        let said = format!("exported {} records of Doc that `{who}` may read at ", expected.len());
+        assert!(lines.stderr.contains(&said), "{who}: {}", lines.stderr);
+        let rows = export(&["Doc", "--as", who, "--format", "csv"]).await;
+        let mut rows = rows.stdout.lines();
+        let header: Vec<&str> = rows.next().unwrap().split(',').collect();
+        assert!(!header.contains(&"key"), "{header:?}");
+        let pay = header.iter().position(|name| *name == "pay");
+        let mut found = BTreeSet::new();
+        for row in rows {
+            let cells: Vec<&str> = row.split(',').collect();
+            let n: u64 = cells[0][cells[0].len() - 4..].parse().unwrap();
+            let own = if sees_pay(who, n) { format!("{}", 100 + n) } else { String::new() };
+            assert_eq!(pay.map_or("", |at| cells[at]), own, "{who}: {row}");
+            found.insert(n);
+        }
+        assert_eq!(found, expected, "{who} by export of rows");
+    }
+    // What is hidden is as what is missing: not a word of it, and the same words for whoever nobody knows.
+    let hidden = export(&["Doc", "--as", "cyd"]).await;
+    stage.admin.any("DELETE", &format!("/api/docs/{}", id("d", 4)), Value::Null).await;
+    let missing = export(&["Doc", "--as", "cyd"]).await;
+    let words = |text: &str| text.split(" at ").next().unwrap().to_owned();
+    assert_eq!((hidden.stdout, words(&hidden.stderr)), (missing.stdout, words(&missing.stderr)));
+    let unknown = export(&["Doc", "--as", "nosuch"]).await;
+    assert!(unknown.stderr.contains("of whom there is no User record"), "{}", unknown.stderr);
+    let closed = export(&["Closed", "--as", "ada"]).await;
+    assert!(closed.stderr.contains("there is no entity `Closed`"), "{}", closed.stderr);
+    let closed = export(&["User", "--as", "ada"]).await;
+    assert_eq!((closed.code, closed.stdout.as_str()), (1, ""), "{}", closed.stderr);
+    assert!(closed.stderr.contains("there is no User that this person may read"), "{}", closed.stderr);
+    for (who, words) in [("", "--as must name a user"), (":admin", "no name before the colon")] {
+        let told = export(&["Doc", "--as", who]).await;
+        assert!(told.code == 2 && told.stderr.contains(words), "{who}: {}", told.stderr);
+    }
+    let doc = DOC.replace("read = \"owner == user.id ||", "read = \"user != null || owner == user.id ||");
+    assert_ne!(doc, DOC);
+    std::fs::write(project.path().join("schemas/doc.toml"), doc).unwrap();
+    let ahead = export(&["Doc", "--as", "cyd"]).await;
+    assert_eq!((ahead.code, ahead.stdout.as_str()), (1, ""), "{}", ahead.stderr);
+    assert!(ahead.stderr.contains("their rules are not in force yet"), "{}", ahead.stderr);
 }
 
 /// To whom the entity is closed there is none, by any way: the words are those for a name that nobody ever gave to an entity.

@@ -5,35 +5,44 @@ use std::sync::Arc;
 
 use super::RecordWriter;
 use super::cells::write_cell;
-use crate::schema::{Entity, Record, Value};
+use crate::rules::{Mask, Predicate, Sight};
+use crate::schema::{Column, Entity, FieldIndex, Record, Value};
 
 /// JSON lines: each the record as the API answers it.
 pub(super) struct Lines(pub(super) Arc<Entity>);
 
 impl RecordWriter for Lines {
-    fn record(&mut self, record: &Record, out: &mut dyn Write) -> std::io::Result<()> {
-        out.write_all(&record.to_json(&self.0))?;
+    fn record(&mut self, record: &Record, mask: &Mask, out: &mut dyn Write) -> std::io::Result<()> {
+        out.write_all(&record.to_json_without(&self.0, mask.hidden()))?;
         out.write_all(b"\n")
     }
 }
 
-/// CSV, the columns in the order of the header.
-pub(super) struct Rows;
+/// CSV, the columns in the order of the header. One that nobody could have a value in is not among them.
+pub(super) struct Rows(Vec<FieldIndex>);
 
-pub(super) fn write_header(entity: &Entity, out: &mut dyn Write) -> std::io::Result<()> {
-    let fields = entity.fields.iter().map(|field| &*field.name);
-    let names: Vec<&str> =
-        ["id", "version"].into_iter().chain(fields).chain(["created_at", "updated_at"]).collect();
-    writeln!(out, "{}", names.join(","))
+impl Rows {
+    /// Writes the header.
+    pub(super) fn begin(sight: &Sight, out: &mut dyn Write) -> std::io::Result<Rows> {
+        let is_shown = |at: &FieldIndex| sight.shown(Column::Field(*at)) != Some(&Predicate::Constant(false));
+        let columns: Vec<FieldIndex> =
+            (0..sight.entity.fields.len()).map(FieldIndex).filter(is_shown).collect();
+        let fields = columns.iter().map(|at| &*sight.entity.at(*at).name);
+        let names: Vec<&str> =
+            ["id", "version"].into_iter().chain(fields).chain(["created_at", "updated_at"]).collect();
+        writeln!(out, "{}", names.join(","))?;
+        Ok(Rows(columns))
+    }
 }
 
 impl RecordWriter for Rows {
-    fn record(&mut self, record: &Record, out: &mut dyn Write) -> std::io::Result<()> {
+    fn record(&mut self, record: &Record, mask: &Mask, out: &mut dyn Write) -> std::io::Result<()> {
         write_cell(&Value::Text(record.id.as_str().to_owned()), out)?;
         write!(out, ",{}", record.version)?;
-        for value in &record.values {
+        for at in &self.0 {
             out.write_all(b",")?;
-            write_cell(value, out)?;
+            let is_hidden = mask.hidden().contains(at);
+            write_cell(if is_hidden { &Value::Null } else { &record.values[at.0] }, out)?;
         }
         writeln!(out, ",{},{}", record.created_at.rfc3339(), record.updated_at.rfc3339())
     }

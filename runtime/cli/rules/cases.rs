@@ -56,6 +56,19 @@ struct Draft<'t> {
     sees_not: Vec<Word>,
 }
 
+impl Draft<'_> {
+    /// By what its author says of it, or else by what it is about.
+    fn name(&self) -> String {
+        if let Some(about) = &self.about {
+            return format!("the case {}", quoted(about));
+        }
+        match self.record.as_ref().or(self.entity.as_ref()) {
+            Some(subject) => format!("this case of {}", quoted(&subject.text)),
+            None => "this case".to_owned(),
+        }
+    }
+}
+
 /// Every case of the file; what cannot be understood is told.
 pub(super) fn read(scene: &Scene<'_>, root: &[Member<'_>], text: &str, reader: &mut Reader) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -118,14 +131,28 @@ fn case(
     if draft.may.is_empty() && draft.may_not.is_empty() && draft.sees.is_empty() && draft.sees_not.is_empty()
     {
         let help = "write `may = \"read\"`, or `may_not`, `sees`, `sees_not`";
-        reader.fault(&place, "this case expects nothing", help);
+        reader.fault(&place, format!("{} expects nothing", draft.name()), help);
     }
+    undecided(&draft, reader);
     let (entity, record, subject) = subject(scene, &draft, &place, reader)?;
     let fits = fits(&draft, &expected, record.is_some(), &place, reader);
     let mut fields = shown(&entity, &draft.sees, Shown::Yes, reader);
     fields.extend(shown(&entity, &draft.sees_not, Shown::No, reader));
-    let set = draft.set.map(|(table, _)| scene.given(&entity, table, reader));
+    let set = draft.set.map(|(table, _)| scene.requested(&entity, table, reader));
     fits.then_some(Case { line, about: draft.about, who, expected, entity, subject, record, set, fields })
+}
+
+/// What is expected to be so and not so.
+fn undecided(draft: &Draft<'_>, reader: &mut Reader) {
+    for (yes, no, keys) in [
+        (&draft.may, &draft.may_not, "`may` and `may_not`"),
+        (&draft.sees, &draft.sees_not, "`sees` and `sees_not`"),
+    ] {
+        for word in no.iter().filter(|word| yes.iter().any(|other| other.text == word.text)) {
+            let message = format!("{} names {} in both {keys}", draft.name(), quoted(&word.text));
+            reader.fault(&word.span, message, "keep one of the two, or divide the case by who asks");
+        }
+    }
 }
 
 fn operation(word: &Word, reader: &mut Reader) -> Option<Operation> {

@@ -17,6 +17,12 @@ use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value}
 /// Whoever asks without a name; every file knows it.
 pub(super) const NOBODY: &str = "nobody";
 
+/// Ids of records count from here: letters that no value of a file has by chance, since `named` looks for them in texts.
+const FIRST_ID: u128 = u128::from_be_bytes(*b"tw of a case\0\0\0\0");
+
+/// Of a record that is proposed; a server makes its id later.
+const NO_ID: uuid::Uuid = uuid::Uuid::nil();
+
 /// When everything in a file happens: no rule can tell.
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
@@ -61,14 +67,37 @@ impl<'s> Scene<'s> {
         self.placed(entity, name).map(|placed| &placed.record)
     }
 
+    /// A text with the file's names in the place of the ids that were made for its records.
+    pub(super) fn named(&self, text: &str) -> String {
+        let mut text = text.replace(&format!("\"{NO_ID}\""), "(not made yet)");
+        for placed in self.records.iter().filter(|placed| &*placed.entity.name != USER) {
+            text = text.replace(placed.record.id.as_str(), &placed.name);
+        }
+        text
+    }
+
     /// The names of an entity's records.
     pub(super) fn names(&self, entity: &str) -> Vec<&str> {
         let of = self.records.iter().filter(|placed| &*placed.entity.name == entity);
         of.map(|placed| &*placed.name).collect()
     }
 
-    /// What a create or update sets; faults are told.
-    pub(super) fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
+    /// What a request sets, so nothing readonly; faults are told.
+    pub(super) fn requested(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
+        for Member { key, .. } in members(table) {
+            if entity.field(&key.text).is_some_and(|(_, field)| field.readonly && field.lookup.is_none()) {
+                let message = format!(
+                    "{} is readonly: no request can set it, whatever the rules say",
+                    quoted(&key.text)
+                );
+                reader.fault(&key.span, message, "take it out; [records] may set it");
+            }
+        }
+        self.given(entity, table, reader)
+    }
+
+    /// What a table sets; faults are told.
+    fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
         let mut given = Given { values: vec![Value::Null; entity.fields.len()], named: Vec::new() };
         for Member { key, value } in members(table) {
             let Some((at, field)) = entity.field(&key.text) else {
@@ -97,7 +126,7 @@ impl<'s> Scene<'s> {
     pub(super) fn proposed(&self, entity: &Entity, given: &Given, writer: &Person) -> Result<Record, String> {
         let mut values = self.with_defaults(entity, given, writer.id.as_ref());
         copy_lookups(self, self.schema, entity, &mut values)?;
-        Ok(record(RecordId::from_uuid(uuid::Uuid::nil()), values))
+        Ok(record(RecordId::from_uuid(NO_ID), values))
     }
 
     /// The values of a record after an update.
@@ -172,7 +201,7 @@ impl<'s> Scene<'s> {
             let Some(named) = reader.table(&of_entity, &example) else { continue };
             for one in members(named) {
                 let Some(body) = reader.table(&one, &example) else { continue };
-                let id = uuid::Uuid::from_u128(1 + self.records.len() as u128);
+                let id = uuid::Uuid::from_u128(FIRST_ID + self.records.len() as u128);
                 let record = record(RecordId::from_uuid(id), vec![Value::Null; entity.fields.len()]);
                 bodies.push((self.records.len(), body));
                 self.records.push(Placed { entity: entity.clone(), name: one.key.text, record });

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::verdict::{Asked, Reason, Verdict};
 use crate::rules::{Part, Truth};
-use crate::schema::{Entity, Operation};
+use crate::schema::{Entity, Field, FieldIndex, Operation};
 
 /// The rules that were asked, each with its parts, then what follows.
 pub(super) fn verdict(verdict: &Verdict, entity: &Entity, indent: &str) -> String {
@@ -14,6 +14,23 @@ pub(super) fn verdict(verdict: &Verdict, entity: &Entity, indent: &str) -> Strin
     }
     let _ = writeln!(text, "{indent}{}", reason(&verdict.reason, entity));
     text
+}
+
+/// What a create lacks besides rights; empty when that is nothing.
+pub(super) fn left_out(entity: &Entity, named: &[FieldIndex], indent: &str) -> String {
+    let lacking = |(at, field): &(usize, &Field)| {
+        let is_given = named.contains(&FieldIndex(*at)) || field.default.is_some() || field.lookup.is_some();
+        field.required && !is_given
+    };
+    let names: Vec<&str> =
+        entity.fields.iter().enumerate().filter(lacking).map(|(_, field)| &*field.name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{indent}note: rights are not all, a create must also set what is required: {}\n",
+        names.join(", ")
+    )
 }
 
 fn rule(asked: &Asked, indent: &str, text: &mut String) {

@@ -121,7 +121,11 @@ fn one_case(scene: &Scene<'_>, case: &Case, report: &mut Report) -> Result<(), S
     let verdict = if wrong.is_empty() { "ok    " } else { "FAILED" };
     let about = case.about.as_ref().map_or(String::new(), |about| format!("    # {about}"));
     let _ = writeln!(report.text, "  {verdict}  {:>4}  {}{about}", case.line, summary(case));
-    report.text += &wrong;
+    report.text += &scene.named(&wrong);
+    if case.expected.iter().any(|expected| expected.operation == Operation::Create && expected.allowed) {
+        let named = case.set.as_ref().map_or(&[][..], |set| &set.named);
+        report.text += &told::left_out(&case.entity, named, "          ");
+    }
     Ok(())
 }
 

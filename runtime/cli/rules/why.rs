@@ -2,12 +2,10 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::told;
 use super::verdict::{Question, judge};
 use super::world::{World, copy_lookups, facts};
-use crate::auth::{AuthError, Credentials, identify};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
@@ -16,9 +14,9 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RecordId, shown};
 use crate::repository::{default_value, value_of_text};
-use crate::rules::{Person, Proposal};
+use crate::rules::{Facts, Person, Proposal};
 use crate::schema::message::quoted;
-use crate::schema::{Entity, Field, FieldIndex, Operation, Record, Schema, Value};
+use crate::schema::{Entity, Field, FieldIndex, Generation, Operation, Record, Schema, Value};
 use crate::store::sqlite::Glance;
 
 /// Exit code 0 for what is allowed, 1 for what is not, 2 for a question that cannot be answered.
@@ -66,10 +64,11 @@ impl World for Folder {
 fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
     let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
     let operation = operation(arguments)?;
-    let person = person(arguments.name.as_deref())?;
+    let person = loading::person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
     let glance = Glance::open(&config.data, &schema).map_err(|error| Refused::failed(error.to_string()))?;
     let at = glance.position.seq;
+    let ahead = (!glance.is_current).then(|| not_in_force(glance.generation, config));
     let world = Folder(glance);
     let facts = facts(&world, &schema, &person).map_err(Refused::failed)?;
     let record = match &arguments.id {
@@ -90,9 +89,36 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     };
     let who = told::name(person.id.as_deref());
     let (may, word) = (told::may(allowed), operation.word());
-    let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n\n");
+    let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n");
+    ahead.iter().for_each(|line| text += line);
+    text += &without_record(&person, &facts);
+    text.push('\n');
     text += &told::verdict(&verdict, &entity, "  ");
+    if operation == Operation::Create && allowed {
+        text += &told::left_out(&entity, &named, "  ");
+    }
     Ok((text, allowed))
+}
+
+/// The rules that are judged are those of the files, and a server may still go by others.
+fn not_in_force(generation: Generation, config: &Config) -> String {
+    format!(
+        "these rules are not in force yet: {} differs from the schema of the data folder (generation {}); `tidewire dev` takes \
+         the files over once they have no error, and `tidewire migrate plan` says what else they need\n",
+        config.schemas.display(),
+        generation.0
+    )
+}
+
+/// Somebody who never asked has no record, and a name that was mistyped neither.
+fn without_record(person: &Person, facts: &Facts) -> String {
+    match (&person.id, facts.record()) {
+        (Some(id), None) => format!(
+            "hint: there is no User record {}, so this is the answer for a person without one\n",
+            quoted(id)
+        ),
+        (Some(_) | None, _) => String::new(),
+    }
 }
 
 fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
@@ -119,15 +145,6 @@ fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
     }
 }
 
-/// `ada`, `ada:admin`, as `?as=` takes them.
-fn person(name: Option<&str>) -> Result<Arc<Person>, Refused> {
-    let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let identity = identify(&Credentials { token: false, name, address });
-    let bad =
-        |error: AuthError| Refused::usage(error.to_string().replace("?as=", "--as ").replace("`as`", "--as"));
-    identity.map(|identity| identity.person()).map_err(bad)
-}
-
 type Changes = Vec<(FieldIndex, Value)>;
 
 fn changes(schema: &Schema, entity: &Entity, given: &[String]) -> Result<Changes, Refused> {
@@ -140,6 +157,10 @@ fn changes(schema: &Schema, entity: &Entity, given: &[String]) -> Result<Changes
         let Some((at, field)) = entity.field(name) else { return Err(unknown_field(entity, name)) };
         if let Some(path) = schema.lookup_path(entity, field) {
             let message = format!("`{name}` is copied from `{path}` and cannot be set");
+            return Err(Refused::usage(message));
+        }
+        if field.readonly {
+            let message = format!("`{name}` is readonly: no request can set it, whatever the rules say");
             return Err(Refused::usage(message));
         }
         if changes.iter().any(|(other, _)| *other == at) {

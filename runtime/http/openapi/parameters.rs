@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::Describer;
 use crate::schema::record_schema::{id, stored_type};
-use crate::schema::{Entity, FieldKind, Schema};
+use crate::schema::{Entity, Field, FieldKind, Schema};
 
 /// Most fields of `sort`.
 const MOST_SORTED: usize = 10;
@@ -87,17 +87,20 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
         time("updated_at"),
     ];
     columns.extend(
-        entity
-            .fields
-            .iter()
+        shown(entity)
             .map(|field| column(&field.name, stored_type(schema, &field.kind), Filters::of(&field.kind))),
     );
     columns
 }
 
+/// To a query a field that nobody sees is unknown.
+fn shown(entity: &Entity) -> impl Iterator<Item = &Field> {
+    entity.fields.iter().filter(|field| !field.is_hidden())
+}
+
 /// What is sorted and grouped by: everything but json.
 fn comparable(entity: &Entity) -> impl Iterator<Item = &str> {
-    let fields = entity.fields.iter().filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
+    let fields = shown(entity).filter(|field| field.kind != FieldKind::Json).map(|field| &*field.name);
     ["id", "version", "created_at", "updated_at"].into_iter().chain(fields)
 }
 
@@ -189,7 +192,7 @@ impl Describer<'_> {
     fn read_shape(&self, entity: &Entity) -> Vec<Json> {
         let names: Vec<&str> = ["id", "version"]
             .into_iter()
-            .chain(entity.fields.iter().map(|field| &*field.name))
+            .chain(shown(entity).map(|field| &*field.name))
             .chain(["created_at", "updated_at"])
             .collect();
         let schema = json!({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "string", "enum": names}});
@@ -346,7 +349,7 @@ fn paths(schema: &Schema, entity: &Entity) -> Vec<String> {
     for _ in 0..DEEPEST {
         let mut next = Vec::new();
         for (prefix, entity) in level {
-            for field in &entity.fields {
+            for field in shown(entity) {
                 let FieldKind::Ref { entity: target, .. } = &field.kind else { continue };
                 let path = format!("{prefix}{}", field.name);
                 if let Some(target) = schema.entity(target) {

@@ -1,6 +1,7 @@
-//! Reading one entity whole, at one position, beside whoever writes: no lock is taken, no epoch begun, nothing changed.
+//! Reading one entity, whole or as one person sees it, at one position, beside whoever writes: no lock is taken, no epoch
+//! begun, nothing changed.
 //!
-//! Knows no file format; a `Sink` takes the records.
+//! Knows no file format and no rule; a `Sink` takes the records, and a `Sight` says which they are.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,16 +10,21 @@ use rusqlite::Connection;
 
 use super::evolution;
 use super::open::{self, OpenError};
+use super::people;
 use super::rows::{read_record, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::Position;
-use crate::schema::{Record, Schema};
+use crate::rules::{BindError, Mask, Sight};
+use crate::schema::{EntityName, Generation, Record, Schema};
+use crate::store::{StoreError, Who};
 
 /// Takes the records of an export, in the order of their ids.
 pub trait Sink {
-    /// Called once, before the first record: the position at which all of them are true, and how many there are.
-    fn start(&mut self, position: &Position, records: u64) -> std::io::Result<()>;
-    fn record(&mut self, record: &Record) -> std::io::Result<()>;
+    /// Called once, before the first record: the position at which all of them are true, how many there are at most, and
+    /// what is seen of them.
+    fn start(&mut self, position: &Position, records: u64, sight: &Sight) -> std::io::Result<()>;
+    /// The fields of the mask must not be told.
+    fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()>;
 }
 
 /// What was exported.
@@ -26,6 +32,8 @@ pub trait Sink {
 pub struct Exported {
     pub position: Position,
     pub records: u64,
+    /// Whether there is a record of the person for whom this was; so it is for whoever owns the folder.
+    pub is_known: bool,
 }
 
 /// Why an export broke off.
@@ -33,18 +41,33 @@ pub struct Exported {
 pub enum ExportError {
     #[error("{0}")]
     Open(OpenError),
+    /// The rules of the files are not those by which the records are served.
+    #[error(
+        "the schema files differ from the schema of the data folder (generation {}), so their rules are not in force yet: start \
+         `tidewire dev`, or see `tidewire migrate plan`, then export again",
+        .0.0
+    )]
+    NotInForce(Generation),
+    #[error(
+        "there is no {0} that this person may read: its rule for `read` is missing or never holds for them, or the account is \
+         disabled; `tidewire rules why --as NAME read {0} ID` says more"
+    )]
+    Closed(EntityName),
+    #[error("{0}")]
+    Rule(BindError),
     #[error("the records cannot be read: {0}")]
     Read(String),
     #[error("the output cannot be written: {0}")]
     Output(std::io::Error),
 }
 
-/// Reads every record of `entity` in one read transaction and hands them on, one at a time. While it lasts, a server on
-/// the same folder writes on; its write-ahead log grows meanwhile.
+/// Reads the records of `entity` that `who` may read in one read transaction and hands them on, one at a time. While it lasts,
+/// a server on the same folder writes on; its write-ahead log grows meanwhile.
 pub fn export(
     dir: &Path,
     schema: &Schema,
     entity: &str,
+    who: &Who,
     sink: &mut dyn Sink,
 ) -> Result<Exported, ExportError> {
     let (mut conn, file) = open::beside(dir).map_err(ExportError::Open)?;
@@ -56,8 +79,36 @@ pub fn export(
     if let Some(what) = missing(&transaction, table).map_err(failed)? {
         return Err(ExportError::Open(OpenError::NotYet { file: file.clone(), what }));
     }
-    let records = hand_on(&transaction, table, &position, sink)?;
-    Ok(Exported { position, records })
+    let generation = match who {
+        Who::System => Generation(0),
+        Who::Person(_) | Who::Sight(_) => in_force(&transaction, &file, schema)?,
+    };
+    let sight = people::sight(&transaction, &catalog, generation, entity, who).map_err(unseen)?;
+    let is_known = people::is_known(&transaction, &catalog, who).map_err(failed)?;
+    let records = hand_on(&transaction, table, (&position, &sight), sink)?;
+    Ok(Exported { position, records, is_known })
+}
+
+/// The generation of the schema, whose rules are asked.
+fn in_force(conn: &Connection, file: &Path, schema: &Schema) -> Result<Generation, ExportError> {
+    match evolution::standing_of(conn, file, schema).map_err(ExportError::Open)? {
+        (generation, true) => Ok(generation),
+        (generation, false) => Err(ExportError::NotInForce(generation)),
+    }
+}
+
+fn unseen(error: StoreError) -> ExportError {
+    match error {
+        StoreError::Closed(entity) => ExportError::Closed(entity),
+        StoreError::Rule(error) => ExportError::Rule(error),
+        error @ (StoreError::Overloaded
+        | StoreError::UnknownEntity(_)
+        | StoreError::HiddenColumn(..)
+        | StoreError::TooBroad { .. }
+        | StoreError::TooManyGroups { .. }
+        | StoreError::StaleGeneration
+        | StoreError::Storage(_)) => ExportError::Read(error.to_string()),
+    }
 }
 
 /// The end of the log and the newest epoch: the first read, so it also fixes what the others see.
@@ -87,20 +138,22 @@ pub(super) fn missing(conn: &Connection, table: &Table) -> rusqlite::Result<Opti
 fn hand_on(
     conn: &Connection,
     table: &Table,
-    position: &Position,
+    (position, sight): (&Position, &Sight),
     sink: &mut dyn Sink,
 ) -> Result<u64, ExportError> {
     let failed = |error: rusqlite::Error| ExportError::Read(error.to_string());
     let count = conn.query_row(&table.count, [], |row| row.get(0)).map(unsigned).map_err(failed)?;
-    sink.start(position, count).map_err(ExportError::Output)?;
+    sink.start(position, count, sight).map_err(ExportError::Output)?;
     let sql = format!(r#"SELECT {} FROM {} ORDER BY "id""#, table.columns, table.name);
     let mut statement = conn.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     let mut records = 0;
     while let Some(row) = rows.next().map_err(failed)? {
         let record = read_record(row, 0, &table.entity).map_err(failed)?;
-        sink.record(&record).map_err(ExportError::Output)?;
-        records += 1;
+        if sight.sees(&record) {
+            sink.record(&record, &sight.mask(&record)).map_err(ExportError::Output)?;
+            records += 1;
+        }
     }
     Ok(records)
 }

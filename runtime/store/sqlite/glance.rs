@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::evolution;
 use super::export::{missing, read_position};
 use super::open::{self, OpenError};
 use super::rows::{read_record, signed};
 use super::tables::{Catalog, Table, quoted};
 use crate::ids::Position;
-use crate::schema::{FieldIndex, Record, Schema};
+use crate::schema::{FieldIndex, Generation, Record, Schema};
 
 /// An open read transaction. It ends with the value.
 pub struct Glance {
@@ -19,6 +20,10 @@ pub struct Glance {
     file: PathBuf,
     catalog: Catalog,
     pub position: Position,
+    /// Of the schema by which the database is served.
+    pub generation: Generation,
+    /// Whether that schema is the one that was given.
+    pub is_current: bool,
 }
 
 impl Glance {
@@ -26,7 +31,8 @@ impl Glance {
         let (conn, file) = open::beside(dir)?;
         conn.execute_batch("BEGIN").map_err(|error| OpenError::of(&file, &error))?;
         let position = read_position(&conn, &file)?;
-        Ok(Glance { conn, file, catalog: Catalog::of(schema), position })
+        let (generation, is_current) = evolution::standing_of(&conn, &file, schema)?;
+        Ok(Glance { conn, file, catalog: Catalog::of(schema), position, generation, is_current })
     }
 
     pub fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, OpenError> {

@@ -46,6 +46,15 @@ pub(super) fn sight(
     Known::read(conn, catalog, who, &table.read_needs)?.sight(table, generation)
 }
 
+/// Whether there is a `User` record of whoever asks. Whoever owns the folder needs none.
+pub(super) fn is_known(conn: &Connection, catalog: &Catalog, who: &Who) -> rusqlite::Result<bool> {
+    let (Who::Person(person), Some(table)) = (who, catalog.table(USER)) else { return Ok(true) };
+    match person.id.as_deref() {
+        Some(id) => conn.prepare_cached(&table.exists)?.exists([id]),
+        None => Ok(true),
+    }
+}
+
 /// Who asks, and what one transaction knows of them: enough for the sights of several entities.
 pub(super) enum Known {
     System,

@@ -135,16 +135,28 @@ fn rules_are_part_of_the_canonical_form_and_of_no_description() {
 }
 
 #[test]
-fn a_field_that_may_be_hidden_is_not_promised() {
+fn a_field_that_may_be_hidden_is_not_promised_and_one_that_is_hidden_is_written_only() {
     let schema = good(&note(
-        "f = { type = \"text\", required = true, default = \"a\", hidden = true }\ng = { type = \"text\", required = true, default = \"a\" }",
+        "f = { type = \"text\", required = true, default = \"a\", read = \"owner == user.id\" }\n\
+         g = { type = \"text\", required = true, default = \"a\" }\n\
+         h = { type = \"text\", required = true, hidden = true }\ni = { type = \"text\", read = \"false\" }",
     ));
-    let described = serde_json::to_value(record(&schema, schema.entity("Note").unwrap())).unwrap();
+    let entity = schema.entity("Note").unwrap();
+    let described = serde_json::to_value(record(&schema, entity)).unwrap();
     assert_eq!(described["required"], json!(["id", "version", "owner", "g", "created_at", "updated_at"]));
     assert_eq!(described["properties"]["f"], described["properties"]["g"]);
+    let properties = described["properties"].as_object().unwrap();
+    assert!(!properties.contains_key("h") && !properties.contains_key("i"), "{described}");
     let types = typescript(&schema);
-    let record = types.split("export interface Note {").nth(1).unwrap().split('}').next().unwrap();
+    let members = |name: &str| {
+        let rest = types.split(&format!("export interface {name} {{")).nth(1).unwrap();
+        rest.split('}').next().unwrap().to_owned()
+    };
+    let record = members("Note");
     assert!(record.contains("  f?: string;\n") && record.contains("  g: string;\n"), "{record}");
+    assert!(!record.contains(" h") && !record.contains(" i?"), "{record}");
+    assert!(members("NoteCreate").contains("  h: string;\n  i?: string | null;\n"), "{types}");
+    assert!(members("NoteUpdate").contains("  h?: string;\n  i?: string | null;\n"), "{types}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::refused;
 use super::types::Type;
 use crate::schema::builtin::USER;
 use crate::schema::cel::{Data, Node, Word};
@@ -180,6 +181,9 @@ impl<'a> Scope<'a> {
             known.push("user");
         }
         let message = format!("{} has no field {}", quoted(&entity.name), quoted(&name.text));
+        if let Some(constant) = refused::constant(&name.text) {
+            return unknown(name.span.clone(), message).help(format!("write `{constant}`"));
+        }
         unknown(name.span.clone(), message).help(suggestion(&name.text, &known, "there are"))
     }
 
@@ -202,6 +206,9 @@ impl<'a> Scope<'a> {
     /// `project.owner`: a rule sees one record.
     fn part_of(self, of: &Word, part: &Word) -> Problem {
         let field = self.own.field(&of.text).map(|(_, field)| field);
+        if field.is_some() && refused::is_size(&part.text) {
+            return no_part(of, part);
+        }
         let help = match field.map(|field| &field.kind) {
             Some(FieldKind::Ref { .. }) => format!(
                 "a rule sees one record: add a field with from = \"{}.{}\", which the server keeps in step, and name that",
@@ -285,8 +292,11 @@ fn path(node: &Node) -> Result<Vec<Word>, Problem> {
 }
 
 fn no_part(of: &Word, part: &Word) -> Problem {
-    unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text)))
-        .help("take the dot and what follows it out")
+    let help = match refused::is_size(&part.text) {
+        true => "for how long a text or list is write `size(x)`",
+        false => "take the dot and what follows it out",
+    };
+    unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text))).help(help)
 }
 
 fn no_name(node: &Node) -> Problem {

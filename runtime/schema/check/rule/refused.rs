@@ -13,6 +13,21 @@ pub(super) fn known_function(name: &str) -> bool {
     FUNCTIONS.contains(&name)
 }
 
+/// What others call the size of a text or list.
+pub(super) fn is_size(name: &str) -> bool {
+    matches!(name, "length" | "len" | "count" | "size" | "length_of" | "strlen")
+}
+
+/// The constant that others write so.
+pub(super) fn constant(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "true" | "yes" => "true",
+        "false" | "no" => "false",
+        "null" | "none" | "nil" | "undefined" => "null",
+        _ => return None,
+    })
+}
+
 pub(super) fn unsupported(span: Span, message: impl Into<String>, label: &str) -> Problem {
     Problem::new(Code::RuleUnsupported, span, message).label(label)
 }
@@ -69,6 +84,7 @@ pub(super) fn function(of_something: bool, word: &Word) -> Problem {
         }
         "matches" => "write `text.startsWith('a')` or `text.contains('a')`, or keep what is asked in a field"
             .to_owned(),
+        name if is_size(name) => "write `size(x)`".to_owned(),
         "endsWith" => "keep the ending in a field of its own and compare that".to_owned(),
         "timestamp" => "compare with a text: `created_at > '2026-11-21T08:00:00Z'`".to_owned(),
         "now" | "duration" => {

@@ -32,12 +32,14 @@ pub(super) fn there(node: &Node, scope: Scope<'_>) -> Result<Term, Problem> {
 /// What has a value, and what values it has.
 pub(super) fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
     match &node.data {
-        Data::Name(_) | Data::Select(..) => match scope.meaning(node)? {
-            Meaning::Value(term, kind) => Ok((term, kind)),
-            Meaning::Person => Err(refused::misfit(node, "a person is no value".to_owned())
-                .help("compare `user.id`, or write `user != null`")),
-            Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
-        },
+        Data::Name(_) | Data::Select(..) => {
+            match scope.meaning(node).map_err(|problem| unquoted(node, problem))? {
+                Meaning::Value(term, kind) => Ok((term, kind)),
+                Meaning::Person => Err(refused::misfit(node, "a person is no value".to_owned())
+                    .help("compare `user.id`, or write `user != null`")),
+                Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
+            }
+        }
         Data::Call(of, word, arguments) if word.text == "size" => {
             let inner = match (of.as_deref(), arguments.as_slice()) {
                 (Some(inner), []) | (None, [inner]) => inner,
@@ -58,6 +60,17 @@ pub(super) fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>
         }
         Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => Err(refused::two_constants(node)),
     }
+}
+
+/// A word that is no field was perhaps meant as a text.
+fn unquoted(node: &Node, problem: Problem) -> Problem {
+    let Data::Name(name) = &node.data else { return problem };
+    // A slip of a name that there is has its own help, and so has a constant of another language.
+    if problem.help.ends_with('?') || refused::constant(name).is_some() {
+        return problem;
+    }
+    let help = format!("if it is a text, write it in quotes: '{name}'; {}", problem.help);
+    problem.help(help)
 }
 
 fn size<'a>(inner: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {

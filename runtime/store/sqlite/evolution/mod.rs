@@ -149,6 +149,17 @@ pub(super) fn look(conn: &Connection, target: Target<'_>) -> Result<(Standing, P
     Ok((Standing { generation, head, floor, format: FORMAT, program, records, is_current }, plan))
 }
 
+/// The generation that the database has, and whether it is of this very schema.
+pub(super) fn standing_of(
+    conn: &Connection,
+    file: &Path,
+    schema: &Schema,
+) -> Result<(Generation, bool), OpenError> {
+    let generation = read_meta(conn, file)?.generation;
+    let old = read_schema(conn, file, generation)?;
+    Ok((generation, StoredSchema::of(schema).text() == old.text()))
+}
+
 fn ready(plan: Plan) -> Result<Plan, OpenError> {
     if plan.is_ready() { Ok(plan) } else { Err(OpenError::Schema { plan }) }
 }
