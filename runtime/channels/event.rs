@@ -31,31 +31,25 @@ pub fn judge(change: &Change, scope: &Scope, sight: &Sight) -> Option<Event> {
         let sees = |record: &Option<Record>| record.as_ref().is_some_and(|record| sight.sees(record));
         (sees(&rows.old), sees(&rows.new))
     };
-    judge_seen(change, sight, seen)
+    let verdict = Verdict::of(seen, existed(change), || is_readable(change, sight));
+    (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask(change, sight, verdict) })
 }
 
-/// The same where it is known whether the sight shows the record before and after; of the sight's scope and generation.
-pub(super) fn judge_seen(change: &Change, sight: &Sight, seen: (bool, bool)) -> Option<Event> {
-    let is_readable = || {
-        let new = change.rows(&sight.entity).new.as_ref();
-        new.is_some_and(|new| sight.rule.matches(new))
-    };
-    let verdict = Verdict::of(seen, existed(change), is_readable);
-    let mask = match verdict {
-        Verdict::Nothing => return None,
-        Verdict::Created | Verdict::Entered | Verdict::Updated => mask(change, sight),
-        Verdict::Left | Verdict::Lost | Verdict::Deleted => Mask::default(),
-    };
-    Some(Event { verdict, mask })
-}
-
-/// Before and after.
-fn existed(change: &Change) -> (bool, bool) {
+/// Whether the record existed before the change and exists after it.
+pub(super) fn existed(change: &Change) -> (bool, bool) {
     (change.op != ChangeOp::Create, change.op != ChangeOp::Delete)
 }
 
-fn mask(change: &Change, sight: &Sight) -> Mask {
-    if sight.fields.is_empty() {
+/// Whether the rule lets the record be read after the change, in the filter or not.
+pub(super) fn is_readable(change: &Change, sight: &Sight) -> bool {
+    let new = change.rows(&sight.entity).new.as_ref();
+    new.is_some_and(|new| sight.rule.matches(new))
+}
+
+/// What is not shown with an event of this verdict.
+pub(super) fn mask(change: &Change, sight: &Sight, verdict: Verdict) -> Mask {
+    let shown = matches!(verdict, Verdict::Created | Verdict::Entered | Verdict::Updated);
+    if sight.fields.is_empty() || !shown {
         return Mask::default();
     }
     let new = change.rows(&sight.entity).new.as_ref();

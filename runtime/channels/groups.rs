@@ -14,7 +14,7 @@ use slab::Slab;
 
 use super::channel_manager::{Attach, Watch};
 use super::encode::write_head;
-use super::event::{Event, judge, judge_seen};
+use super::event::{Event, existed, is_readable, judge, mask};
 use super::index::{GroupNumber, Index, Sides, Stand};
 use super::outbox::{Appended, Item, Lag, Outbox};
 use super::runs::{Before, RunNumber, Runs};
@@ -23,7 +23,7 @@ use super::watched::Watched;
 use crate::ids::Seq;
 use crate::protocol::View;
 use crate::protocol::wire::write_text_frame;
-use crate::rules::{Anchor, Sight};
+use crate::rules::{Anchor, Mask, Sight, Verdict};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch, Scope};
 
@@ -57,23 +57,34 @@ pub struct TooManyScanned {
     pub limit: usize,
 }
 
+/// Small, so that the groups that a change concerns are quickly at hand among very many.
 #[derive(Debug)]
 struct Group {
-    channel: Arc<str>,
     /// Number of the channel's text: groups with the same share their tails.
     text: u64,
-    view: View,
-    scope: Scope,
-    sight: Arc<Sight>,
     /// Seq of the group's previous event, or the position at which the group began.
     prev: Seq,
-    members: IndexMap<MemberKey, Member, RandomState>,
-    stand: Stand,
-    /// What the current batch is for this group; `None` between batches.
-    run: Option<RunNumber>,
     /// The look-up in which the group was last found, and by which records.
     looked_at: u64,
     sides: Sides,
+    /// Whether the records by which the group is found are those that it sees.
+    is_exact: bool,
+    /// Whether its sight hides fields of any record.
+    hides: bool,
+    /// What the current batch is for this group; `None` between batches.
+    run: Option<RunNumber>,
+    about: Box<About>,
+}
+
+/// What need not be looked at for every change.
+#[derive(Debug)]
+struct About {
+    channel: Arc<str>,
+    view: View,
+    scope: Scope,
+    sight: Arc<Sight>,
+    stand: Stand,
+    members: IndexMap<MemberKey, Member, RandomState>,
 }
 
 #[derive(Debug)]
@@ -205,13 +216,13 @@ impl Groups {
             self.watched.add(&watch.person, attach.connection);
         }
         self.places.entry(attach.connection).or_default().insert(attach.attachment, place);
-        self.groups[number].members.insert(key, member);
+        self.groups[number].about.members.insert(key, member);
     }
 
     pub fn leave(&mut self, member: MemberKey) {
         let Some(place) = self.unplace(member) else { return };
-        self.groups[place.group].members.swap_remove(&member);
-        if self.groups[place.group].members.is_empty() {
+        self.groups[place.group].about.members.swap_remove(&member);
+        if self.groups[place.group].about.members.is_empty() {
             self.dissolve(place.group);
         }
     }
@@ -243,7 +254,7 @@ impl Groups {
         self.find(batch, &mut counts);
         let Groups { groups, work, .. } = self;
         for number in work.touched.drain(..) {
-            counts.deliveries += groups[number].members.len();
+            counts.deliveries += groups[number].about.members.len();
             groups[number].run = None;
         }
         work.runs.clear();
@@ -273,7 +284,7 @@ impl Groups {
     fn void_before(&mut self, seq: Seq) {
         let mut voided = Vec::new();
         for (_, group) in &self.groups {
-            for (key, member) in group.members.iter().filter(|(_, member)| member.from < seq) {
+            for (key, member) in group.about.members.iter().filter(|(_, member)| member.from < seq) {
                 member.outbox.void();
                 voided.push(*key);
             }
@@ -340,33 +351,38 @@ impl Groups {
         text.groups += 1;
         let entry = self.groups.vacant_entry();
         let number = entry.key();
+        let stand = self.index.insert(number, &attach.scope, &attach.sight);
         entry.insert(Group {
-            channel: channel.clone(),
             text: text.number,
-            view: view.clone(),
-            scope: attach.scope.clone(),
-            sight: attach.sight.clone(),
             prev: self.position,
-            members: IndexMap::default(),
-            stand: self.index.insert(number, &attach.scope, &attach.sight),
-            run: None,
             looked_at: 0,
             sides: Sides::default(),
+            is_exact: matches!(stand, Stand::Keyed { exact: true, .. }),
+            hides: !attach.sight.fields.is_empty(),
+            run: None,
+            about: Box::new(About {
+                channel: channel.clone(),
+                view: view.clone(),
+                scope: attach.scope.clone(),
+                sight: attach.sight.clone(),
+                stand,
+                members: IndexMap::default(),
+            }),
         });
         self.by_key.insert((channel, view), number);
         number
     }
 
     fn dissolve(&mut self, number: GroupNumber) {
-        let group = self.groups.remove(number);
-        self.index.remove(number, &group.sight, &group.stand);
-        if let Some(text) = self.texts.get_mut(&group.channel) {
+        let About { channel, view, sight, stand, .. } = *self.groups.remove(number).about;
+        self.index.remove(number, &sight, &stand);
+        if let Some(text) = self.texts.get_mut(&channel) {
             text.groups -= 1;
             if text.groups == 0 {
-                self.texts.remove(&group.channel);
+                self.texts.remove(&channel);
             }
         }
-        self.by_key.remove(&(group.channel, group.view));
+        self.by_key.remove(&(channel, view));
     }
 
     fn unplace(&mut self, (connection, attachment): MemberKey) -> Option<Place> {
@@ -385,14 +401,13 @@ impl Groups {
 impl Group {
     /// What the change is for the group, which the index found for it.
     fn judge(&self, change: &Change) -> Option<Event> {
-        match self.stand {
-            Stand::Keyed { exact: true, .. } => {
-                judge_seen(change, &self.sight, (self.sides.old, self.sides.new))
-            }
-            Stand::Keyed { exact: false, .. } | Stand::Everything | Stand::Anywhere => {
-                judge(change, &self.scope, &self.sight)
-            }
+        if !self.is_exact {
+            return judge(change, &self.about.scope, &self.about.sight);
         }
+        let seen = (self.sides.old, self.sides.new);
+        let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.sight));
+        let mask = || if self.hides { mask(change, &self.about.sight, verdict) } else { Mask::default() };
+        (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() })
     }
 }
 
@@ -442,7 +457,7 @@ fn encode_run(
         let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
         head.clear();
         write_head(event.verdict, prev, more, head);
-        let tail = tails.tail(change, event, &group.sight, (group.text, &group.channel));
+        let tail = tails.tail(change, event, &group.about.sight, (group.text, &group.about.channel));
         write_text_frame(&[head, tail], &mut frames);
         prev = change.seq;
     }
@@ -452,7 +467,7 @@ fn encode_run(
 
 fn append(group: &Group, buffer: &Buffer, swept: &mut Vec<MemberKey>, counts: &mut FannedOut) {
     let &Buffer { ref frames, last, base, end } = buffer;
-    for (key, member) in group.members.iter().filter(|(_, member)| end > member.from) {
+    for (key, member) in group.about.members.iter().filter(|(_, member)| end > member.from) {
         let item = Item::Log { frames: frames.clone(), attachment: key.1, last, base };
         match member.outbox.append_log(member.lag, item) {
             Appended::Queued => counts.deliveries += 1,
