@@ -108,12 +108,12 @@ impl Session {
 
     /// A free slot with a subscription in it, or the refusal.
     fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, Refusal> {
-        let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
             let text = format!("this connection already has {most} subscriptions, the most it may have");
             return Err(Refusal::new(Code::SubscriptionLimit, text));
         }
+        let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
