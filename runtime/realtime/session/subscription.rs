@@ -247,9 +247,9 @@ impl Subscription {
     /// Part of a snapshot is still to come.
     pub(super) fn in_snapshot(&self) -> bool {
         match &self.phase {
-            Phase::Rows { .. } => true,
+            Phase::Queued(Start::Rows { .. }) | Phase::Rows { .. } => true,
             Phase::Following(following) | Phase::Attaching { following, .. } => following.unbroken(),
-            Phase::Queued(_)
+            Phase::Queued(Start::Join { .. } | Start::Survey { .. } | Start::Differ { .. })
             | Phase::Surveying { .. }
             | Phase::Differing { .. }
             | Phase::Joining { .. }
