@@ -88,6 +88,11 @@ impl Refusal {
         Refusal { code, message: message.into() }
     }
 
+    /// Of a subscription that ChannelManager does not take.
+    pub fn of_attachment(code: Code) -> Refusal {
+        Refusal::new(code, "too many live queries of this entity compare no field for equality")
+    }
+
     /// Of a read that failed before anything was shown.
     pub fn of_start(error: &StoreError) -> Refusal {
         match error {

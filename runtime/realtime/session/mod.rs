@@ -290,8 +290,7 @@ impl Session {
             }
             Some(Note::Refused { attachment, code }) => {
                 if self.attached(attachment).is_some() {
-                    let text = "too many live queries of this entity compare no field for equality";
-                    self.suspend(now, attachment.slot, &Refusal::new(code, text), &mut effects);
+                    self.suspend(now, attachment.slot, &Refusal::of_attachment(code), &mut effects);
                 }
                 None
             }
