@@ -18,7 +18,7 @@ use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::{Encoder, Place};
 use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Attach, AttachmentId, Channels, From, Item, Note, judge};
+use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
@@ -317,6 +317,8 @@ impl WebSocketManager {
                 sight: bound.sight.clone(),
                 view: bound.view.clone(),
                 watch: bound.watch(),
+                // Every poll is a resume of its own.
+                admission: Admission::Sought,
                 from: From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false },
                 outbox,
             };

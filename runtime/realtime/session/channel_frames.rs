@@ -2,6 +2,7 @@
 
 use super::subscription::{Cause, POSTPONED, Phase, Start, Subscription, slot_number};
 use super::{Effect, Moment, Session};
+use crate::channels::Admission;
 use crate::ids::Seq;
 use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload};
@@ -125,6 +126,7 @@ impl Session {
             phase: Phase::Queued(Start::Rows { cause: Cause::Lagged, reason: ASKED }),
             sent: Seq::ZERO,
             limit,
+            admission: Admission::Sought,
             snapshots: 0,
             postponed: Vec::new(),
             _counted: self.around.metrics.live.subscription(),

@@ -40,7 +40,7 @@ use super::rate::RateCap;
 pub use super::read::{Read, ReadAnswer};
 use crate::channels::encode::Encoder;
 use crate::channels::outbox::{Lag, OnLag};
-use crate::channels::{AttachmentId, From, Item, Note, Watch};
+use crate::channels::{Admission, AttachmentId, From, Item, Note, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Counted, Metrics, Transport};
@@ -106,6 +106,7 @@ pub enum Effect {
         sight: Arc<Sight>,
         view: View,
         watch: Option<Watch>,
+        admission: Admission,
         from: From,
     },
     Detach {
