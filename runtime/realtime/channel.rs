@@ -63,10 +63,12 @@ impl Bound {
         }
     }
 
-    /// What a read is checked for before anything of it is shown.
+    /// What a read is checked for before anything of it is shown. Whoever resumes at `since` must not have had other rights at any
+    /// time between there and where the sight was bound.
     pub fn standing(&self, since: Option<Seq>) -> Standing {
         let after = since.map_or(self.at, |since| since.min(self.at));
-        Standing::of(&self.person, &self.sight.uses, after)
+        let until = if since.is_some() { self.at } else { Seq::ZERO };
+        Standing { until, ..Standing::of(&self.person, &self.sight.uses, after) }
     }
 
     /// Nobody's rights change.
