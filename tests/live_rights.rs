@@ -262,6 +262,25 @@ async fn a_set_that_grows_too_large_suspends_the_channels_that_ask_for_it() {
         }
     };
     assert_eq!((&error["channel"], &error["payload"]["code"]), (&json!(TASKS), &json!("RULE_LIMIT")));
+    assert_eq!(
+        error["payload"]["message"],
+        "a rule asks for records that belong to you, and more than 1000 of one kind do"
+    );
+    // What the rule asks is the log's to tell: who reads tasks need not know of it.
+    for (method, at, body) in [
+        ("GET", "/api/tasks", json!(null)),
+        ("GET", "/api/tasks/count", json!(null)),
+        ("POST", "/api/tasks", json!({"project": "p1"})),
+    ] {
+        let answer = app.client_as("ada").call(method, at, body).await;
+        assert!(
+            !answer.text.contains("Membership") && !answer.text.contains("membership"),
+            "{}",
+            answer.text
+        );
+    }
+    let answer = app.client_as("ada").call("GET", "/api/tasks", json!(null)).await;
+    assert_eq!((answer.status, &answer.json["code"]), (403, &json!("RULE_LIMIT")));
     app.wait_for_metric("tidewire_subscriptions_suspended_total", 1.0).await;
     root.create("boards", json!({"title": "news"})).await;
     let event = loop {

@@ -52,7 +52,7 @@ pub(super) async fn as_if_absent(
 
 /// A failure that its caller is not told of is one all the same.
 fn tell(problem: &Problem) {
-    if let Some(cause) = problem.cause() {
+    if let Some(cause) = problem.cause().filter(|_| problem.status().is_server_error()) {
         tracing::error!(code = problem.code().as_str(), cause, "a request to a closed entity failed");
     }
 }

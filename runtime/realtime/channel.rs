@@ -122,6 +122,7 @@ impl Refusal {
 
 impl From<BindError> for Refusal {
     fn from(error: BindError) -> Refusal {
+        tracing::info!(cause = error.cause(), "a channel was refused by a rule");
         Refusal::new(Code::RuleLimit, error.to_string())
     }
 }
