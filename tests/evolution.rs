@@ -17,7 +17,7 @@ use tidewire::cli::migrate::{self, Folders};
 use tidewire::env::Env;
 use tidewire::schema::{Format, Schema, SourceFile, check};
 
-use crate::support::app::TestApp;
+use crate::support::app::{Client, TestApp};
 use crate::support::socket::Socket;
 
 /// One step from schema to schema.
@@ -426,4 +426,94 @@ async fn a_history_is_not_forgotten_by_taking_a_line_out() {
     let app = TestApp::again(folder, schema(&[AFTER]), |_| {}).await;
     let (status, problem) = app.client().get_any(&format!("{path}/history")).await;
     assert_eq!((status, &problem["code"]), (404, &json!("NO_HISTORY")));
+}
+
+/// The history of a record as somebody reads it, newest first: `changed`, `before` and `after` without what every record has.
+async fn past(client: &Client, path: &str) -> Vec<Value> {
+    let page = client.get(&format!("{path}/history")).await;
+    let mut items = page["items"].as_array().unwrap().clone();
+    for item in &mut items {
+        for image in ["before", "after"] {
+            if let Some(image) = item[image].as_object_mut() {
+                ["id", "version", "created_at", "updated_at"]
+                    .iter()
+                    .for_each(|name| drop(image.remove(*name)));
+            }
+        }
+        *item = json!([item["changed"], item["before"], item["after"]]);
+    }
+    items
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_hidden_stays_hidden_when_its_field_is_gone() {
+    const BEFORE: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\ntitle = { type = 'text' }\n\
+        secret = { type = 'text', hidden = true }\npay = { type = 'int', hidden = true }\n";
+    const AFTER: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\ntitle = { type = 'text' }\n\
+        wage = { type = 'int', hidden = true, was = 'pay' }\n";
+    const LAST: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\ntitle = { type = 'text' }\n";
+    let mut app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
+    let client = app.client();
+    let made = client.create("tasks", json!({"title": "t", "secret": "s", "pay": 7})).await;
+    let path = format!("/api/tasks/{}", made["id"].as_str().unwrap());
+    client.patch(&path, json!({"title": "u", "secret": "s2", "pay": 8})).await;
+    client.delete(&path).await;
+    let gone = json!({"title": "u"});
+    let expected = vec![
+        json!([null, gone, null]),
+        json!([["title"], {"title": "t"}, gone]),
+        json!([null, null, {"title": "t"}]),
+    ];
+    assert_eq!(past(&client, &path).await, expected);
+    for (file, flag) in [(AFTER, "--allow-drop Task.secret"), (LAST, "--allow-drop Task.wage")] {
+        app.stop().await;
+        let TestApp { folder, .. } = app;
+        let verdict = apply(folder.path(), &[file], &[flag]);
+        assert_eq!(verdict.code, 0, "{verdict:?}");
+        app = TestApp::again(folder, schema(&[file]), |_| {}).await;
+        assert_eq!(past(&app.client(), &path).await, expected, "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_from_before_a_field_is_not_judged_by_it() {
+    const HEAD: &str = "entity = 'Task'\nhistory = 'forever'\n";
+    let file = |fields: &str, read: &str| {
+        format!(
+            "{HEAD}[fields]\ntitle = {{ type = 'text' }}\n{fields}\n[access]\nread = \"{read}\"\n\
+            create = 'true'\nupdate = 'true'\ndelete = 'true'\n"
+        )
+    };
+    const OWNER: &str = "owner = { type = 'text' }";
+    const AUTHOR: &str = "author = { type = 'text', was = 'owner' }\nnote = { type = 'text' }";
+    let first = file(OWNER, "owner == user.id");
+    let app = TestApp::over(schema(&[&first]), |_| {}).await;
+    let (ann, bob) = (app.client_as("ann"), app.client_as("bob"));
+    let made = ann.create("tasks", json!({"title": "t", "owner": "ann"})).await;
+    let path = format!("/api/tasks/{}", made["id"].as_str().unwrap());
+    ann.patch(&path, json!({"title": "u"})).await;
+    // Whether each of them is shown the changes, newest first; the newest is made under the last schema.
+    for (fields, read, by_ann, by_bob) in [
+        ("owner = { type = 'text' }\nnote = { type = 'text' }", "owner == user.id", 2, None),
+        (
+            "owner = { type = 'text' }\nnote = { type = 'text' }",
+            "owner == user.id || note == null",
+            2,
+            Some(0),
+        ),
+        ("owner = { type = 'text' }\nnote = { type = 'text' }", "!(note == 'x') || note == null", 0, Some(0)),
+        (AUTHOR, "author == null || author == user.id", 0, None),
+        (AUTHOR, "true", 2, Some(2)),
+    ] {
+        let file = file(fields, read);
+        app.reshape(schema(&[&file])).await.unwrap_or_else(|error| panic!("{file}\n{error}"));
+        assert_eq!(past(&ann, &path).await.len(), by_ann, "{file}");
+        let (status, answer) = bob.get_any(&format!("{path}/history")).await;
+        let seen = answer["items"].as_array().map(Vec::len);
+        assert_eq!((status == 200, seen), (by_bob.is_some(), by_bob), "{file}: {answer}");
+    }
+    ann.patch(&path, json!({"title": "v"})).await;
+    let last = file(AUTHOR, "author == user.id");
+    assert_eq!(app.reshape(schema(&[&last])).await.unwrap().generation.0, 7);
+    assert_eq!(past(&ann, &path).await.len(), 1, "the new name is known from the rename on");
 }

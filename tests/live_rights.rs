@@ -67,6 +67,8 @@ async fn a_membership_that_is_granted_and_revoked_is_seen_by_whom_it_concerns_an
     let (mut ada, mut bob) = (open(&app, "ada").await, open(&app, "bob").await);
     let of_bob = join(&root, "bob", "p2").await;
     let first = task(&root, "p1", "first").await;
+    // Ada begins behind it, so that it comes into sight and is no news.
+    app.wait_for_metric("tidewire_fan_out_position", app.head() as f64).await;
     let view = ada.subscribe(TASKS, json!({})).await["payload"]["view"].clone();
     bob.subscribe(TASKS, json!({})).await;
     let membership = join(&root, "ada", "p1").await;
@@ -260,6 +262,25 @@ async fn a_set_that_grows_too_large_suspends_the_channels_that_ask_for_it() {
         }
     };
     assert_eq!((&error["channel"], &error["payload"]["code"]), (&json!(TASKS), &json!("RULE_LIMIT")));
+    assert_eq!(
+        error["payload"]["message"],
+        "a rule asks for records that belong to you, and more than 1000 of one kind do"
+    );
+    // What the rule asks is the log's to tell: who reads tasks need not know of it.
+    for (method, at, body) in [
+        ("GET", "/api/tasks", json!(null)),
+        ("GET", "/api/tasks/count", json!(null)),
+        ("POST", "/api/tasks", json!({"project": "p1"})),
+    ] {
+        let answer = app.client_as("ada").call(method, at, body).await;
+        assert!(
+            !answer.text.contains("Membership") && !answer.text.contains("membership"),
+            "{}",
+            answer.text
+        );
+    }
+    let answer = app.client_as("ada").call("GET", "/api/tasks", json!(null)).await;
+    assert_eq!((answer.status, &answer.json["code"]), (403, &json!("RULE_LIMIT")));
     app.wait_for_metric("tidewire_subscriptions_suspended_total", 1.0).await;
     root.create("boards", json!({"title": "news"})).await;
     let event = loop {
@@ -396,4 +417,36 @@ async fn a_poll_sees_what_its_person_may_see_and_ends_its_wait_when_that_changes
     root.patch("/api/users/ada", json!({"disabled": true})).await;
     let (status, problem) = ada.get_any("/api/changes?channel=entity:Task").await;
     assert_eq!((status, &problem["code"]), (403, &json!("ACCOUNT_DISABLED")));
+}
+
+#[tokio::test]
+async fn a_change_of_rights_ends_no_live_query_for_want_of_room() {
+    let app = TestApp::over(ruled::schema_with(&[(
+        "task.toml",
+        "entity = \"Task\"\n[fields]\ntitle = { type = \"text\" }\nproject = { type = \"text\" }\nstatus = { type = \"text\" }\n\
+         wage = { type = \"int\", read = \"user.role == 'admin'\" }\n\
+         [access]\nread = \"project in user.memberships.project || project != 'private'\"\n\
+         create = \"true\"\nupdate = \"true\"\ndelete = \"true\"\n",
+    )]), |config| config.realtime.scan_groups = 1)
+    .await;
+    let root = app.client_as("root");
+    let (mut ada, mut bob) = (open(&app, "ada").await, open(&app, "bob").await);
+    // Both see the same as yet, so they are one group.
+    ada.subscribe(TASKS, json!({})).await;
+    bob.subscribe(TASKS, json!({})).await;
+    let membership = join(&root, "ada", "private").await;
+    until_pong(&mut ada).await;
+    task(&root, "private", "hers").await;
+    assert_eq!(ada.expect("entity:created").await["payload"]["title"], "hers");
+    root.delete(&path("memberships", &membership)).await;
+    assert_eq!(until_pong(&mut ada).await.0.len(), 1);
+    join(&root, "bob", "private").await;
+    let (told, _) = until_pong(&mut bob).await;
+    assert_eq!(told.iter().map(|(_, _, title)| title).collect::<Vec<_>>(), ["hers"]);
+    // Somebody new finds no room.
+    let mut third = open(&app, "eve").await;
+    join(&root, "eve", "other").await;
+    third.send(&json!({"type": "subscribe", "channel": "entity:Task?status[ne]=x", "requestId": "r"})).await;
+    assert_eq!(third.expect("error").await["payload"]["code"], "QUERY_LIMIT");
+    ada.nothing_else().await;
 }

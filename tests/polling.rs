@@ -146,3 +146,28 @@ async fn bad_questions_are_answered_by_what_is_wrong_with_them() {
         assert!(problem["detail"].as_str().unwrap().contains(word), "{query}: {problem}");
     }
 }
+
+#[tokio::test]
+async fn a_long_poll_of_a_query_that_nobody_would_wake_is_told_so_at_once() {
+    let app = TestApp::with(|config| config.realtime.scan_groups = 0).await;
+    let api = app.client();
+    let channels = "channel=entity:Task%3Fpriority%5Bgte%5D=3&channel=entity:Project";
+    let start = api.get(&format!("/api/changes?{channels}")).await;
+    let asked = Instant::now();
+    let answer = api.get(&format!("/api/changes?{channels}&since={}&wait=20", position(&start))).await;
+    assert!(asked.elapsed() < Duration::from_secs(15), "it waited for what would never come");
+    let names: Vec<_> = answer["channels"].as_array().unwrap().iter().map(|one| &one["channel"]).collect();
+    assert_eq!(names, ["entity:Project"], "a channel that is refused goes on from nowhere");
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 1, "{answer}");
+    assert_eq!(
+        (&errors[0]["channel"], &errors[0]["code"]),
+        (&json!("entity:Task?priority[gte]=3"), &json!("QUERY_LIMIT"))
+    );
+    assert!(errors[0]["message"].as_str().unwrap().contains("compare no field for equality"), "{answer}");
+    app.wait_for_groups(0).await;
+    // Without waiting it needs no group.
+    api.create("tasks", json!({"title": "t", "priority": 5})).await;
+    let answer = api.get(&format!("/api/changes?{channels}&since={}", position(&start))).await;
+    assert_eq!((titles(&answer), &answer["errors"]), (vec!["t"], &json!([])));
+}

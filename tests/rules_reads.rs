@@ -3,7 +3,13 @@
 
 use std::sync::Arc;
 
-use tidewire::config::StoreConfig;
+use tidewire::channels::Ring;
+use tidewire::config::{RealtimeConfig, StoreConfig};
+use tidewire::ids::{Position, Seq};
+use tidewire::protocol::reason::RIGHTS;
+use tidewire::realtime::Reader;
+use tidewire::realtime::channel::{Channel, Checkup};
+use tidewire::realtime::resume::{Claim, Resume, decide};
 use tidewire::rules::Person;
 use tidewire::schema::{
     Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, History, OnDelete, Rule,
@@ -289,4 +295,27 @@ async fn an_advised_index_begins_with_what_the_rule_asks() {
     let refused = listed(&studio, &Query { filter, ..all(person(ADA)) }).unwrap_err();
     let StoreError::TooBroad { advice, .. } = refused else { panic!("{refused:?}") };
     assert_eq!(advice, Advice::Index(vec![STATE, TITLE]));
+}
+
+#[tokio::test]
+async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() {
+    let studio = studio(owned()).await;
+    let config = RealtimeConfig::default();
+    let ring = Ring::new(studio.store.head().unwrap().epoch, Seq(3), Generation(1), ALL);
+    let reader = Reader::new(studio.store.clone(), Arc::new(ring), &config);
+    // Committed and not yet fanned out: they come and go, so that the view is what it was.
+    for disabled in [true, false] {
+        studio.commit([update("User", ADA, [(FieldIndex(2), Value::Bool(disabled))])]).await.unwrap();
+    }
+    let ada = Arc::new(Person { id: Some(id(ADA).as_str().into()), ..Person::default() });
+    let facts = reader.facts(ada).await.unwrap();
+    let channel = Channel::resolve(&Arc::new(schema(owned())), Generation(1), "entity:Task").unwrap();
+    let mut bound = channel.open(&facts.value, facts.seq).unwrap();
+    let since = Position { epoch: facts.epoch, seq: Seq(3) };
+    let standing = bound.standing(Some(since.seq));
+    let survey = reader.survey(channel.scope.clone(), since, standing).await.unwrap();
+    assert_eq!((survey.read.seq, facts.seq), (Seq(3), Seq(5)), "the ring is behind the facts");
+    assert_eq!(bound.check(&survey), Checkup::Same);
+    let claim = Claim { since: Seq(3), view: Some(bound.view.as_str()) };
+    assert_eq!(decide(claim, &bound, &survey, 10), Resume::Restart(RIGHTS));
 }

@@ -15,7 +15,7 @@ use tidewire::http::{AppState, ROUTES, router, server};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
-use tidewire::schema::Generation;
+use tidewire::schema::{Generation, Schema};
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -216,6 +216,10 @@ async fn a_request_in_flight_is_answered_before_the_server_ends() {
 
 /// The HTTP floor over a store that does as it is told.
 async fn over_puppet() -> (Arc<Puppet>, Client) {
+    over_puppet_of(Arc::unwrap_or_clone(entities::schema()).opened().into()).await
+}
+
+async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let puppet = Arc::new(Puppet::default());
     let config = Arc::new(Config::default());
     let live = &config.realtime;
@@ -229,7 +233,7 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
     let (channels, _, _) =
         ChannelManager::start(ring.clone(), Seq(1), live.scan_groups, Env::system(), metrics.clone());
     let around = Surroundings {
-        schema: entities::schema(),
+        schema: schema.clone(),
         generation: Generation(1),
         epoch: epoch(),
         config: Arc::new(live.clone()),
@@ -240,7 +244,7 @@ async fn over_puppet() -> (Arc<Puppet>, Client) {
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
     let state = AppState {
-        repository: Arc::new(puppet.repository()),
+        repository: Arc::new(puppet.repository_over(schema)),
         websockets: WebSocketManager::new(around, channels, reader, Env::system()),
         config: config.clone(),
         hosts: Arc::new(Hosts::new(address, &[])),
@@ -273,6 +277,33 @@ async fn a_store_in_trouble_is_told_with_a_code_and_without_a_secret() {
     let failed = api.call("GET", "/api/tasks", json!(null)).await;
     assert_eq!((failed.status, &failed.json["code"]), (500, &json!("INTERNAL")));
     assert!(!failed.text.contains("secret"), "{}", failed.text);
+}
+
+#[tokio::test]
+async fn a_store_in_trouble_tells_nothing_of_what_is_closed() {
+    // Without rules everything is closed.
+    let (puppet, api) = over_puppet_of(entities::schema()).await;
+    puppet.users.lock().push("bob".to_owned());
+    for caller in ["", "?as=bob", "?as=new"] {
+        for refusal in
+            [CommitError::Overloaded, CommitError::ReadOnly, CommitError::Storage("disk".to_owned())]
+        {
+            for (method, body) in [("POST", json!({"title": "x"})), ("POST", json!([])), ("GET", json!(null))]
+            {
+                let mut told = Vec::new();
+                for plural in ["tasks", "nobody"] {
+                    *puppet.refusals.lock() = vec![refusal.clone()];
+                    let answer = api.call(method, &format!("/api/{plural}{caller}"), body.clone()).await;
+                    let mut json = answer.json.clone();
+                    json.as_object_mut().unwrap().remove("requestId");
+                    let after = answer.header("retry-after").to_owned();
+                    told.push((answer.status, json.to_string().replace(plural, "…"), after));
+                }
+                assert_eq!(told[0], told[1], "{method} {caller} {refusal:?}");
+                assert!(told[0].1.contains("UNKNOWN_ENTITY"), "{method} {caller} {refusal:?}: {told:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -451,6 +451,10 @@ fn the_fifty_first_subscription_is_refused_and_the_rest_live() {
     assert_eq!(heard(&effects), ["send error SUBSCRIPTION_LIMIT"]);
     let error = &sent(&effects)[0];
     assert_eq!((&error["requestId"], &error["channel"]), (&json!("r"), &json!("entity:Task")));
+    for unread in ["entity:Planet", "entity:Task:x", "entity:Task?nothing=1"] {
+        let effects = peer.subscribe(unread, &json!({}));
+        assert_eq!(heard(&effects), ["send error SUBSCRIPTION_LIMIT"], "nobody looks what it is: {unread}");
+    }
     assert_eq!(peer.session.subscriptions(), 50);
 }
 

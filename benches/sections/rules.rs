@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use bytes::Bytes;
 use tidewire::channels::groups::{ConnectionKey, Groups, Member};
 use tidewire::channels::outbox::OutboxLimits;
-use tidewire::channels::{Attach, AttachmentId, From, Outbox, judge};
+use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::protocol::View;
 use tidewire::rules::{Condition, Facts, Person, Related, Sight, Test};
@@ -219,6 +219,7 @@ fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, sight: &Arc<Sight>, out
         sight: sight.clone(),
         view: View::new(&predicate, &projection, sight.generation),
         watch: None,
+        admission: Admission::Sought,
         from: From::Now { request_id: None },
     };
     groups.join(&attach, Member { outbox: outbox.clone(), lag: outbox.lag(), from: Seq(0) });

@@ -44,7 +44,17 @@ pub struct Attach {
     pub view: View,
     /// Whose rights `sight` was made of; `None` for nobody, who has none that could change.
     pub watch: Option<Watch>,
+    pub admission: Admission,
     pub from: From,
+}
+
+/// Whether room was found for the subscription before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Sought,
+    /// It was live, and would end through no doing of its own: its person's rights changed, it fell behind, or the schema is
+    /// another one.
+    Granted,
 }
 
 /// A person whose rights are watched for as long as the attachment lives.

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use slab::Slab;
 
-use super::channel_manager::{Attach, Watch};
+use super::channel_manager::{Admission, Attach, Watch};
 use super::encode::write_head;
 use super::event::{Event, existed, is_readable, judge, mask};
 use super::index::{GroupNumber, Index, Sides, Stand};
@@ -191,8 +191,12 @@ impl Groups {
             && self.index.is_empty()
     }
 
-    /// Whether there is room for the group that the attachment would be in.
+    /// Whether there is room for the group that the attachment would be in. What was admitted once is not turned away when
+    /// its group becomes another one.
     pub fn admit(&self, attach: &Attach) -> Result<(), TooManyScanned> {
+        if attach.admission == Admission::Granted {
+            return Ok(());
+        }
         let limit = self.scan_limit;
         let known = self.by_key.contains_key(&(attach.channel.clone(), attach.view.clone()));
         let scans = || matches!(Index::anchor_of(&attach.scope, &attach.sight), Anchor::Anywhere);

@@ -15,7 +15,7 @@ mod runs;
 mod tails;
 mod watched;
 
-pub use channel_manager::{Attach, ChannelManager, Channels, From, Watch};
+pub use channel_manager::{Admission, Attach, ChannelManager, Channels, From, Watch};
 pub use event::{Event, judge};
 pub use groups::AttachmentId;
 pub use outbox::{Item, Note, Outbox};

@@ -1,5 +1,5 @@
 //! An entity that is closed to the caller is as if it did not exist (SEMANTICS R6): whatever a request below its address was
-//! refused with, the answer is that of an address without an entity.
+//! refused with, a store in trouble among it, the answer is that of an address without an entity.
 //!
 //! Stands around the routes of entities, so that no handler can forget it. Nothing is asked of the database for an answer that is
 //! no refusal: the store hands out nothing of a closed entity.
@@ -15,7 +15,7 @@ use super::identity::Presented;
 use super::problem::Problem;
 use crate::auth;
 use crate::ids::shown;
-use crate::protocol::{Code, Retry};
+use crate::protocol::Code;
 use crate::repository::{is_absent, suggestion};
 use crate::rules::{Facts, is_closed};
 use crate::schema::{Operation, Schema};
@@ -38,13 +38,22 @@ pub(super) async fn as_if_absent(
         return response;
     };
     // Neither depends on the address.
-    let of_caller = matches!(problem.code(), Code::Unauthenticated | Code::AccountDisabled);
-    if of_caller || problem.code().retry() == Retry::Later {
+    if matches!(problem.code(), Code::Unauthenticated | Code::AccountDisabled) {
         return response;
     }
     match concealed(&state, &presented, (&plural, operation), problem.code()).await {
         Ok(None) => response,
-        Ok(Some(absent)) | Err(absent) => absent.into_response(),
+        Ok(Some(absent)) | Err(absent) => {
+            tell(problem);
+            absent.into_response()
+        }
+    }
+}
+
+/// A failure that its caller is not told of is one all the same.
+fn tell(problem: &Problem) {
+    if let Some(cause) = problem.cause().filter(|_| problem.status().is_server_error()) {
+        tracing::error!(code = problem.code().as_str(), cause, "a request to a closed entity failed");
     }
 }
 
@@ -58,7 +67,8 @@ async fn concealed(
     let schema = state.schema();
     let person = auth::identify(&presented.credentials())?.person();
     let facts = state.repository.facts(&person).await?;
-    let hidden = schema.by_plural(plural).is_some_and(|entity| is_absent(entity, operation, &facts));
+    // Trouble of the store may come before anybody looked for the entity.
+    let hidden = schema.by_plural(plural).is_none_or(|entity| is_absent(entity, operation, &facts));
     let absent = hidden || code == Code::UnknownEntity;
     Ok(absent.then(|| nothing_there(&schema, plural, &facts)))
 }

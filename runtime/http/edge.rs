@@ -90,7 +90,8 @@ impl Seen<'_> {
             let cause = problem.cause().unwrap_or_else(|| problem.detail());
             tracing::error!(method, route, status, code, cause, duration_ms, "request failed");
         } else {
-            tracing::info!(method, route, status, code, duration_ms, "request refused");
+            let cause = problem.cause();
+            tracing::info!(method, route, status, code, cause, duration_ms, "request refused");
         }
     }
 

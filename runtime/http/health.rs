@@ -21,7 +21,7 @@ async fn health() -> Response {
 
 async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
     state.repository.probe().await.map_err(|error| {
-        let cause = error.cause().map_or_else(|| error.to_string(), str::to_owned);
+        let cause = error.cause().unwrap_or_else(|| error.to_string());
         Problem::new(Code::Overloaded, "the store does not answer").because(cause)
     })?;
     Ok(fresh(json!({ "status": "ready" })))

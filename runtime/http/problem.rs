@@ -131,7 +131,7 @@ impl From<RepositoryError> for Problem {
         let mut problem = Problem::new(error.code(), error.to_string());
         problem.0.errors = error.field_errors();
         problem.0.op = error.op();
-        problem.0.cause = error.cause().map(str::to_owned);
+        problem.0.cause = error.cause();
         problem.0.current = error.current().map(|record| record.json.clone());
         problem
     }

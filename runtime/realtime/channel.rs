@@ -26,6 +26,8 @@ pub struct Channel {
     asked: Vec<(String, String)>,
     /// The same, typed. Whether there is a fault is said when it is known what the person may name.
     filter: Vec<Condition>,
+    /// What is wrong with the id of a record channel, which has the scope of its entity then and is opened for nobody.
+    bad_id: Option<Refusal>,
 }
 
 /// What a person sees through a channel.
@@ -61,10 +63,12 @@ impl Bound {
         }
     }
 
-    /// What a read is checked for before anything of it is shown.
+    /// What a read is checked for before anything of it is shown. Whoever resumes at `since` must not have had other rights at any
+    /// time between there and where the sight was bound.
     pub fn standing(&self, since: Option<Seq>) -> Standing {
         let after = since.map_or(self.at, |since| since.min(self.at));
-        Standing::of(&self.person, &self.sight.uses, after)
+        let until = if since.is_some() { self.at } else { Seq::ZERO };
+        Standing { until, ..Standing::of(&self.person, &self.sight.uses, after) }
     }
 
     /// Nobody's rights change.
@@ -84,6 +88,11 @@ pub struct Refusal {
 impl Refusal {
     pub fn new(code: Code, message: impl Into<String>) -> Refusal {
         Refusal { code, message: message.into() }
+    }
+
+    /// Of a subscription that ChannelManager does not take.
+    pub fn of_attachment(code: Code) -> Refusal {
+        Refusal::new(code, "too many live queries of this entity compare no field for equality")
     }
 
     /// Of a read that failed before anything was shown.
@@ -113,6 +122,7 @@ impl Refusal {
 
 impl From<BindError> for Refusal {
     fn from(error: BindError) -> Refusal {
+        tracing::info!(cause = error.cause(), "a channel was refused by a rule");
         Refusal::new(Code::RuleLimit, error.to_string())
     }
 }
@@ -122,22 +132,25 @@ impl Channel {
         let name = ChannelName::parse(text).map_err(|error| Refusal::new(error.code, error.message))?;
         let (Target::Entity(named) | Target::Record(named, _) | Target::Query(named, _)) = &name.target;
         let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
-        let (scope, asked) = match name.target {
-            Target::Entity(_) => (Scope::Entity(entity.name.clone()), Vec::new()),
-            Target::Query(_, asked) => (Scope::Entity(entity.name.clone()), asked),
+        let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
+        match name.target {
+            Target::Entity(_) => {}
+            Target::Query(_, conditions) => asked = conditions,
             Target::Record(_, id) => {
                 let id = match entity.id_kind {
                     IdKind::Uuid => RecordId::parse_uuid(&id),
                     IdKind::Text => RecordId::parse_text(&id),
                 };
-                let id = id.map_err(|error| Refusal::new(Code::BadChannel, error.to_string()))?;
-                (Scope::Record(entity.name.clone(), id), Vec::new())
+                match id {
+                    Ok(id) => scope = Scope::Record(entity.name.clone(), id),
+                    Err(error) => bad_id = Some(Refusal::new(Code::BadChannel, error.to_string())),
+                }
             }
-        };
+        }
         let names = Nameable::everything();
         let filter = filter(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
         let (text, schema) = (name.text, schema.clone());
-        Ok(Channel { text, scope, entity, schema, generation, asked, filter })
+        Ok(Channel { text, scope, entity, schema, generation, asked, filter, bad_id })
     }
 
     /// The conditions of a live query, bound to nobody.
@@ -150,6 +163,9 @@ impl Channel {
     pub fn open(&self, facts: &Facts, at: Seq) -> Result<Bound, Refusal> {
         if is_closed(&self.entity, facts) {
             return Err(unknown(&self.entity.name));
+        }
+        if let Some(refusal) = &self.bad_id {
+            return Err(refusal.clone());
         }
         let whole = Sight::bind(&self.entity, self.generation, facts)?;
         let names = Nameable::of(facts.clone());

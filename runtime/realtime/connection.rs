@@ -204,10 +204,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match effect {
                 Effect::Send(json) => self.write(vec![text_frame(&json)]).await?,
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, scope, sight, view, watch, from } => {
+                Effect::Attach { attachment, channel, scope, sight, view, watch, admission, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
-                    let attach =
-                        Attach { connection, attachment, outbox, channel, scope, sight, view, watch, from };
+                    let attach = Attach {
+                        connection,
+                        attachment,
+                        outbox,
+                        channel,
+                        scope,
+                        sight,
+                        view,
+                        watch,
+                        admission,
+                        from,
+                    };
                     self.channels.attach(attach).await;
                 }
                 Effect::Detach { attachment } => self.channels.detach(self.key, attachment).await,

@@ -18,7 +18,7 @@ use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::{Encoder, Place};
 use crate::channels::groups::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Attach, AttachmentId, Channels, From, judge};
+use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
@@ -246,9 +246,19 @@ impl WebSocketManager {
             if !answer.events.is_empty() || waited {
                 return Ok(Progress::Done(()));
             }
-            if !page.has_more && !self.wait_for_event(&polled, at, deadline).await {
-                // The server stops: answer with what is true now.
-                return Ok(Progress::Done(()));
+            if page.has_more {
+                continue;
+            }
+            match self.wait_for_event(&polled, at, deadline).await {
+                Woken::News => {}
+                // Answer with what is true now.
+                Woken::Stopped => return Ok(Progress::Done(())),
+                Woken::Refused(refused) => {
+                    for (slot, code) in refused {
+                        self.refuse_waiting(&polled[slot].channel.text, code, answer);
+                    }
+                    return Ok(Progress::Done(()));
+                }
             }
         }
     }
@@ -281,9 +291,16 @@ impl WebSocketManager {
         Ok(Progress::Done(page))
     }
 
-    /// Waits until one of the channels has an event after `at`, its person's rights change, or the deadline; false when the
-    /// server stops.
-    async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: Instant) -> bool {
+    /// A channel that nobody would wake takes no part in the answer: its client would wait and miss what happens.
+    fn refuse_waiting(&self, text: &str, code: Code, answer: &mut PollAnswer) {
+        let Refusal { code, message } = Refusal::of_attachment(code);
+        self.metrics().errors.told(Transport::Poll, code);
+        answer.channels.retain(|channel| channel.channel != text);
+        answer.errors.push(PollError { channel: text.to_owned(), code: code.as_str(), message });
+    }
+
+    /// Waits until one of the channels has an event after `at`, its person's rights change, a channel is refused, or the deadline.
+    async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: Instant) -> Woken {
         let watching = Watching {
             channels: self.channels().clone(),
             connection: self.new_key(),
@@ -300,15 +317,17 @@ impl WebSocketManager {
                 sight: bound.sight.clone(),
                 view: bound.view.clone(),
                 watch: bound.watch(),
+                // Every poll is a resume of its own.
+                admission: Admission::Sought,
                 from: From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false },
                 outbox,
             };
             self.channels().attach(attach).await;
         }
         tokio::select! {
-            () = watching.woken() => true,
-            () = tokio::time::sleep_until(deadline) => true,
-            () = self.drained() => false,
+            woken = watching.woken() => woken,
+            () = tokio::time::sleep_until(deadline) => Woken::News,
+            () = self.drained() => Woken::Stopped,
         }
     }
 }
@@ -331,6 +350,16 @@ fn event(
     RawValue::from_string(json).map(Some).map_err(|error| StoreError::Storage(error.to_string()))
 }
 
+/// Why a long poll goes on.
+enum Woken {
+    /// There may be something to read, or the time is up.
+    News,
+    /// The server stops.
+    Stopped,
+    /// Some channels, by their places, are told nothing of what happens.
+    Refused(Vec<(usize, Code)>),
+}
+
 /// The attachments of a long poll. A client that goes away takes the whole future with it, so they are given back
 /// by being dropped.
 struct Watching {
@@ -341,14 +370,28 @@ struct Watching {
 }
 
 impl Watching {
-    async fn woken(&self) {
+    async fn woken(&self) -> Woken {
         loop {
             self.outbox.ready().await;
             let drained = self.outbox.drain(usize::MAX);
+            let refused: Vec<(usize, Code)> = drained.items.iter().filter_map(refusal).collect();
+            if !refused.is_empty() {
+                return Woken::Refused(refused);
+            }
             if drained.lagged.is_some() || drained.items.iter().any(super::session::is_behind) {
-                return;
+                return Woken::News;
             }
         }
+    }
+}
+
+/// The place of the channel that an item refuses, among those that are watched, and why.
+fn refusal(item: &Item) -> Option<(usize, Code)> {
+    match item {
+        Item::Control { note: Some(Note::Refused { attachment, code }), .. } => {
+            Some((usize::from(attachment.slot), *code))
+        }
+        Item::Control { .. } | Item::Log { .. } => None,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Standing {
     pub person: Option<Arc<str>>,
     /// For each `Sight::uses`: after which seq a change matters.
     pub uses: Vec<(Arc<[EntityName]>, Seq)>,
+    /// The answer must know of every change up to here, however early the position is that is read at.
+    pub until: Seq,
 }
 
 /// What was read, and the rights of the person after it was read.
@@ -49,7 +51,7 @@ pub struct RightsNow(pub Vec<(Arc<[EntityName]>, Seq)>);
 
 impl Standing {
     pub fn of(person: &Person, uses: &Arc<[EntityName]>, after: Seq) -> Standing {
-        let mut standing = Standing { person: person.id.clone(), uses: Vec::new() };
+        let mut standing = Standing { person: person.id.clone(), ..Standing::default() };
         standing.add(uses, after);
         standing
     }

@@ -119,9 +119,12 @@ impl Reader {
     }
 
     /// The same for what the ring answered: it holds every entry up to the position that it answered at, so where it reaches
-    /// back far enough it knows of their rights as well.
+    /// back far enough it knows of their rights as well. The store runs ahead of it: what must be known of later entries is
+    /// asked there.
     async fn checked_by_ring<T>(&self, read: At<T>, standing: Standing) -> Result<Checked<T>, StoreError> {
-        let Some(person) = &standing.person else { return self.checked(Ok(read), standing).await };
+        let Some(person) = standing.person.as_ref().filter(|_| standing.until <= read.seq) else {
+            return self.checked(Ok(read), standing).await;
+        };
         let changed = |(uses, after): &(Arc<[EntityName]>, Seq)| {
             // The sight was bound further on than the ring has come, and knows of everything that the ring may hold.
             if *after >= read.seq {

@@ -187,12 +187,15 @@ impl RepositoryError {
     }
 
     /// What the operator must know and a client must not.
-    pub fn cause(&self) -> Option<&str> {
+    pub fn cause(&self) -> Option<String> {
         if let RepositoryError::InBatch { error, .. } = self {
             return error.cause();
         }
         if let RepositoryError::Storage(cause) | RepositoryError::Read(cause) = self {
-            return Some(cause);
+            return Some(cause.clone());
+        }
+        if let RepositoryError::Rule(error) = self {
+            return Some(error.cause());
         }
         None
     }

@@ -12,13 +12,29 @@ use crate::schema::{Column, Comparison, Entity, EntityName, Expr, FieldKind, Rec
 /// Tests of one predicate. SQLite binds at most 32,766 values in a statement.
 pub const MOST_TESTS: usize = 5_000;
 
-/// Why a rule cannot be used for a person. The text is for that person.
+/// Why a rule cannot be used for a person. The text is for that person, who may not know of the entity that the rule asks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    #[error("a rule asks for your records of {entity}, and more than {MOST_RELATED} belong to you")]
+    #[error("a rule asks for records that belong to you, and more than {MOST_RELATED} of one kind do")]
     SetTooLarge { entity: EntityName },
     #[error("a rule comes to more than {MOST_TESTS} conditions for you")]
     TooManyTests,
+}
+
+impl BindError {
+    /// The same for whoever keeps the schema files.
+    pub fn cause(&self) -> String {
+        match self {
+            BindError::SetTooLarge { entity } => {
+                format!(
+                    "a rule asks for the person's records of {entity}, and they have more than {MOST_RELATED}"
+                )
+            }
+            BindError::TooManyTests => {
+                format!("a rule comes to more than {MOST_TESTS} conditions for the person")
+            }
+        }
+    }
 }
 
 /// The condition on a record of `entity` under which the rule grants. Proposals are asked of nobody here: a read rule knows none.

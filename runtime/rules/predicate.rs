@@ -59,6 +59,38 @@ impl Predicate {
         }
     }
 
+    /// The same where only some columns of the record are known: what is asked of another one is unknown and grants nothing,
+    /// negated as little as plain.
+    pub fn matches_knowing(&self, record: &Record, is_known: &dyn Fn(Column) -> bool) -> bool {
+        match self {
+            Predicate::All(all) => all.iter().all(|each| each.matches_knowing(record, is_known)),
+            Predicate::Any(any) => any.iter().any(|each| each.matches_knowing(record, is_known)),
+            Predicate::Constant(_)
+            | Predicate::Test(_)
+            | Predicate::Compare(..)
+            | Predicate::Starts(..)
+            | Predicate::Contains(..)
+            | Predicate::Member(..)
+            | Predicate::Not(_) => self.asks_only(is_known) && self.matches(record),
+        }
+    }
+
+    fn asks_only(&self, is_known: &dyn Fn(Column) -> bool) -> bool {
+        let known = |operand: &Operand| operand.column().is_none_or(is_known);
+        match self {
+            Predicate::Constant(_) => true,
+            Predicate::Test(condition) => is_known(condition.column),
+            Predicate::Compare(left, _, right)
+            | Predicate::Starts(left, right)
+            | Predicate::Contains(left, right) => known(left) && known(right),
+            Predicate::Member(item, list) => known(item) && is_known(*list),
+            Predicate::Not(leaf) => leaf.asks_only(is_known),
+            Predicate::All(terms) | Predicate::Any(terms) => {
+                terms.iter().all(|term| term.asks_only(is_known))
+            }
+        }
+    }
+
     /// Of a single test.
     fn truth(&self, record: &Record) -> Truth {
         match self {
@@ -172,6 +204,13 @@ impl Predicate {
 }
 
 impl Operand {
+    fn column(&self) -> Option<Column> {
+        match self {
+            Operand::Column(column) | Operand::Size(column) => Some(*column),
+            Operand::Value(_) => None,
+        }
+    }
+
     fn of<'a>(&'a self, record: &'a Record) -> Cow<'a, Value> {
         match self {
             Operand::Value(value) => Cow::Borrowed(value),

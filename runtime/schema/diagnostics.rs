@@ -82,6 +82,7 @@ codes! {
     RuleChange "E0176" "`change` where nothing is changed"
     RuleBudget "E0177" "a rule nested too deep, or of too many parts"
     FieldRule "E0178" "a field's `read` or `hidden` where it cannot be"
+    LookupShows "E0179" "a lookup that shows what the field that it copies keeps from some"
     EmptyFolder "W0101" "the folder holds no schema file"
     Unsaid "W0102" "an entity without access rules"
 }

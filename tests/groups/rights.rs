@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use tidewire::channels::groups::Groups;
 use tidewire::channels::outbox::{Lag, OutboxLimits};
 use tidewire::channels::rights::LastRights;
-use tidewire::channels::{Attach, ChannelManager, Channels, From, Item, Note, Outbox, Ring};
+use tidewire::channels::{Admission, Attach, ChannelManager, Channels, From, Item, Note, Outbox, Ring};
 use tidewire::env::Env;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
@@ -301,6 +301,12 @@ async fn one_live_query_too_many_without_an_equality_is_refused_and_counted() {
     assert_eq!(managed.attach(second).await, (vec![], vec![refused]));
     let second = Attach { from: after(10), ..broad(2) };
     assert_eq!(managed.attach(second).await, (vec![], vec![refused]));
+    // Whoever was live before is not turned away because the own group is another one now.
+    for from in [after(10), From::Now { request_id: None }] {
+        let kept = Attach { from, admission: Admission::Granted, ..broad(2) };
+        let (_, notes) = managed.attach(kept).await;
+        assert!(matches!(notes[..], [Note::Attached { .. }]), "{notes:?}");
+    }
 }
 
 #[test]

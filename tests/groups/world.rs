@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tidewire::channels::groups::ConnectionKey;
 use tidewire::channels::outbox::{Item, Lag, OutboxLimits};
-use tidewire::channels::{Attach, AttachmentId, From, Outbox, Watch};
+use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::protocol::View;
 use tidewire::rules::{Condition, Facts, Person, Related, Sight, Test};
@@ -214,6 +214,7 @@ pub fn attach(connection: u64, channel: &str, sight: &Arc<Sight>, outbox: &Arc<O
         sight: sight.clone(),
         view: view_of(sight),
         watch: None,
+        admission: Admission::Sought,
         from: From::Now { request_id: None },
     }
 }

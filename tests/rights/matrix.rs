@@ -340,13 +340,22 @@ async fn every_live_way_shows_the_same_records() {
 
 async fn closed_channel(stage: &Stage, who: &str) {
     let mut socket = stage.socket(who).await;
-    let mut texts = Vec::new();
-    for channel in ["entity:Doc", "entity:Dok"] {
-        socket.send(&json!({"type": "subscribe", "channel": channel, "requestId": "r"})).await;
-        let error = socket.expect("error").await;
-        texts.push(error["payload"].to_string().replace("Dok", "Doc"));
+    for rest in ["", ":not-an-id", ":%00", "?rank[gte]=1", "?rank[gte]=x", "?nothing=1"] {
+        let (closed, none) = (format!("entity:Doc{rest}"), format!("entity:Dok{rest}"));
+        let mut texts = Vec::new();
+        for channel in [&closed, &none] {
+            socket.send(&json!({"type": "subscribe", "channel": channel, "requestId": "r"})).await;
+            let error = socket.expect("error").await;
+            texts.push(error["payload"].to_string().replace("Dok", "Doc"));
+        }
+        assert!(texts[0].contains("UNKNOWN_ENTITY") && texts[0] == texts[1], "{rest}: {texts:?}");
+        let escaped = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+        let path = format!("/api/changes?channel={}&channel={}", escaped(&closed), escaped(&none));
+        let errors = stage.client(who).get(&path).await["errors"].to_string();
+        let errors: Value = serde_json::from_str(&errors.replace("Dok", "Doc")).unwrap();
+        assert_eq!(errors[0]["code"], "UNKNOWN_ENTITY", "{rest}");
+        assert_eq!(errors[0], errors[1], "{rest}");
     }
-    assert!(texts[0].contains("UNKNOWN_ENTITY") && texts[0] == texts[1], "{texts:?}");
 }
 
 async fn touch_all(stage: &Stage) {

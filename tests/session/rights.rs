@@ -356,6 +356,9 @@ fn half_a_snapshot_is_started_again_by_a_resync_that_names_the_rights() {
     let asked = peer.subscribe(LIVE, &json!({"snapshot": true}));
     let asked = peer.on(Input::Read(rows(&asked, 20, 0, true)));
     peer.on(Input::Read(rows(&asked, 35, 30, true)));
+    // The rows that the peer has are no state at any position, whether the next are being read or wait for their turn.
+    let answer = &sent(&peer.subscribe(LIVE, &json!({})))[0];
+    assert_eq!((&answer["payload"]["recovered"], &answer["more"]), (&json!(false), &json!(true)), "{answer}");
     let asked = peer.on(Input::Read(facts(36, two_projects())));
     assert_eq!(heard(&asked), ["read rows"]);
     let effects = peer.on(Input::Read(rows(&asked, 37, 30, false)));

@@ -12,7 +12,7 @@ use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
-use tidewire::schema::Generation;
+use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
     At, CommitError, Count, Counted, ListPage, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past,
     Query, Scope, Store, StoreError, Stored, Survey, Unit,
@@ -33,10 +33,11 @@ pub struct Puppet {
 
 impl Puppet {
     pub fn repository(self: &Arc<Self>) -> Repository {
-        let current = Current {
-            schema: Arc::unwrap_or_clone(entities::schema()).opened().into(),
-            generation: Generation(1),
-        };
+        self.repository_over(Arc::unwrap_or_clone(entities::schema()).opened().into())
+    }
+
+    pub fn repository_over(self: &Arc<Self>, schema: Arc<Schema>) -> Repository {
+        let current = Current { schema, generation: Generation(1) };
         Repository::new(self.clone(), current, &StoreConfig::default(), Env::system())
     }
 }

@@ -84,7 +84,7 @@ fn reason(reason: &Reason, entity: &Entity) -> String {
             let name = &entity.at(*field).name;
             format!("denied: `{name}` refers to a record that is not there or cannot be read")
         }
-        Reason::Failed(error) => format!("denied: {error}"),
+        Reason::Failed(error) => format!("denied: {}", error.cause()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::subscription::{Cause, POSTPONED, Phase, Start, Subscription, slot_number};
 use super::{Effect, Moment, Session};
+use crate::channels::Admission;
 use crate::ids::Seq;
 use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::{ControlFrame, PositionPayload};
@@ -108,12 +109,12 @@ impl Session {
 
     /// A free slot with a subscription in it, or the refusal.
     fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<usize, Refusal> {
-        let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
             let text = format!("this connection already has {most} subscriptions, the most it may have");
             return Err(Refusal::new(Code::SubscriptionLimit, text));
         }
+        let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -125,6 +126,7 @@ impl Session {
             phase: Phase::Queued(Start::Rows { cause: Cause::Lagged, reason: ASKED }),
             sent: Seq::ZERO,
             limit,
+            admission: Admission::Sought,
             snapshots: 0,
             postponed: Vec::new(),
             _counted: self.around.metrics.live.subscription(),

@@ -40,7 +40,7 @@ use super::rate::RateCap;
 pub use super::read::{Read, ReadAnswer};
 use crate::channels::encode::Encoder;
 use crate::channels::outbox::{Lag, OnLag};
-use crate::channels::{AttachmentId, From, Item, Note, Watch};
+use crate::channels::{Admission, AttachmentId, From, Item, Note, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Counted, Metrics, Transport};
@@ -106,6 +106,7 @@ pub enum Effect {
         sight: Arc<Sight>,
         view: View,
         watch: Option<Watch>,
+        admission: Admission,
         from: From,
     },
     Detach {
@@ -290,8 +291,7 @@ impl Session {
             }
             Some(Note::Refused { attachment, code }) => {
                 if self.attached(attachment).is_some() {
-                    let text = "too many live queries of this entity compare no field for equality";
-                    self.suspend(now, attachment.slot, &Refusal::new(code, text), &mut effects);
+                    self.suspend(now, attachment.slot, &Refusal::of_attachment(code), &mut effects);
                 }
                 None
             }

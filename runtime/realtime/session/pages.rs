@@ -66,7 +66,7 @@ impl Session {
             self.slots.iter().flatten().filter_map(following)
         };
         let after = followers().map(|(_, following)| following.at).min()?;
-        let mut standing = Standing { person: self.person.id.clone(), uses: Vec::new() };
+        let mut standing = Standing { person: self.person.id.clone(), ..Standing::default() };
         for bound in followers().filter_map(|(subscription, _)| subscription.bound.as_ref()) {
             standing.add(&bound.sight.uses, bound.at);
         }

@@ -123,6 +123,7 @@ impl Session {
             sight: bound.sight.clone(),
             view: bound.view.clone(),
             watch: bound.watch(),
+            admission: subscription.admission,
             from,
         });
     }

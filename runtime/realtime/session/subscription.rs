@@ -1,7 +1,7 @@
 //! One subscription of a session: its phase, and how far its peer has come.
 
-use crate::channels::AttachmentId;
 use crate::channels::outbox::Lag;
+use crate::channels::{Admission, AttachmentId};
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::Counted;
 use crate::protocol::ClientFrame;
@@ -23,6 +23,8 @@ pub(super) struct Subscription {
     pub(super) sent: Seq,
     /// Most rows of a snapshot.
     pub(super) limit: Option<usize>,
+    /// Granted when it was live first.
+    pub(super) admission: Admission,
     /// Snapshots since the subscription was last live.
     pub(super) snapshots: u8,
     /// What the peer asked of this channel before its last `subscribe` was answered.
@@ -212,6 +214,7 @@ impl Subscription {
     pub(super) fn go_live(&mut self, attachment: AttachmentId, at: Seq, lag: Lag) {
         self.sent = self.sent.max(at);
         self.snapshots = 0;
+        self.admission = Admission::Granted;
         self.phase = Phase::Live { attachment, lag };
     }
 
@@ -247,9 +250,9 @@ impl Subscription {
     /// Part of a snapshot is still to come.
     pub(super) fn in_snapshot(&self) -> bool {
         match &self.phase {
-            Phase::Rows { .. } => true,
+            Phase::Queued(Start::Rows { .. }) | Phase::Rows { .. } => true,
             Phase::Following(following) | Phase::Attaching { following, .. } => following.unbroken(),
-            Phase::Queued(_)
+            Phase::Queued(Start::Join { .. } | Start::Survey { .. } | Start::Differ { .. })
             | Phase::Surveying { .. }
             | Phase::Differing { .. }
             | Phase::Joining { .. }

@@ -1,5 +1,5 @@
-//! Lookup fields (`from = "task.project"`): the path to the field that they copy, its type, and that no chain of them ends
-//! where it began (SEMANTICS R8).
+//! Lookup fields (`from = "task.project"`): the path to the field that they copy, its type, that they do not show what it keeps
+//! back, and that no chain of them ends where it began (SEMANTICS R8).
 //!
 //! Works on drafts without any other problem, so every reference leads to an entity.
 
@@ -67,6 +67,15 @@ fn path(
         )));
     };
     match same_type(&field.kind, &copied.kind) {
+        // Whatever the rules of the two entities are, nobody said that the copy may be seen by others.
+        Ok(()) if copied.read.is_some() && field.read.is_none() => {
+            let original = format!("{}.{}", target.name, copied.name);
+            let message =
+                format!("{} would show what {} keeps from some", quoted(&field.name), quoted(&original));
+            let help =
+                "give this field its own rule of who may see it (`read = \"...\"`), or `hidden = true`";
+            Err(Problem::new(Code::LookupShows, site.span.clone(), message).label("copies it").help(help))
+        }
         Ok(()) => Ok(Lookup { via, field: source }),
         Err(help) => {
             let message =

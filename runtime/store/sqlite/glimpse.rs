@@ -1,53 +1,134 @@
 //! What somebody sees of a change in a history: of the record before it and after it each what they may read today.
 //!
-//! Knows neither how changes are kept nor how they are found. An image of an earlier schema is shown with the fields of today,
-//! since nobody can say who might read the others.
+//! Knows neither how changes are kept nor how they are found. An image of an earlier schema is judged and shown by the fields of
+//! today that it has by name, since nobody can say who might read the others, or what was in those that came later.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
-use super::images::{fields_json, names_json, shown};
-use crate::rules::{Mask, Sight};
-use crate::schema::{Entity, FieldIndex, Record};
-use crate::store::{Change, ChangeOp, Decoded, Rows};
+use super::images::names_json;
+use crate::rules::{Predicate, Sight};
+use crate::schema::value::write_json_of;
+use crate::schema::{Column, Entity, FieldIndex, Record, Value};
+use crate::store::{Change, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.
 pub(super) fn glimpse(change: Change, sight: &Sight) -> Option<Change> {
-    let rows = change.rows(&sight.entity);
-    let [old, new] = [&rows.old, &rows.new].map(|row| row.as_ref().filter(|record| sight.sees(record)));
+    let past = Images::of(&change, sight);
+    let seen = [&past.old, &past.new].map(|image| image.as_ref().filter(|image| image.may_be_read(sight)));
+    let [old, new] = seen;
     if old.is_none() && new.is_none() {
         return None;
     }
-    let whole = sight.fields.is_empty();
-    let names = changed_fields(&change, &sight.entity);
-    let masks = [old, new].map(|record| record.map(|record| sight.mask(record)).unwrap_or_default());
-    let before = old.and_then(|record| match change.op {
-        ChangeOp::Update if !whole => Some(fields_json(&sight.entity, record, &visible(&names, &masks[..1]))),
-        ChangeOp::Delete if !whole => Some(shown(record, sight).json),
-        ChangeOp::Update | ChangeOp::Delete | ChangeOp::Create | ChangeOp::Schema => change.before.clone(),
-    });
-    let after = new.and_then(|record| match &change.after {
-        Some(_) if !whole => Some(shown(record, sight).json),
-        image => image.clone(),
-    });
-    let changed = match &change.changed {
-        Some(_) if !whole => Some(names_json(&sight.entity, &visible(&names, &masks))),
-        names => names.clone(),
-    };
-    let own = |record: Option<&Record>| record.cloned();
+    let own = |image: Option<&Image<'_>>| image.map(|image| image.record.clone());
     let decoded = Decoded::known(Rows { old: own(old), new: own(new) });
+    let is_whole = sight.fields.is_empty() && change.generation == sight.generation;
+    let sifted = |json: &Option<Bytes>, image: Option<&Image<'_>>| {
+        let (json, image) = (json.as_ref()?, image?);
+        Some(if is_whole { json.clone() } else { sift(json, &sight.entity, &image.shown(sight)) })
+    };
+    let (before, after) = (sifted(&change.before, old), sifted(&change.after, new));
+    let names = change.changed.as_ref().filter(|_| !is_whole).map(|names| {
+        let mut names = fields_of_today(names, &sight.entity);
+        for image in [old, new].into_iter().flatten() {
+            let shown = image.shown(sight);
+            names.retain(|field| shown.contains(field));
+        }
+        names_json(&sight.entity, &names)
+    });
+    let changed = names.or_else(|| change.changed.clone());
     Some(Change { before, after, changed, decoded, ..change })
 }
 
-/// Those that no mask hides.
-fn visible(fields: &[FieldIndex], masks: &[Mask]) -> Vec<FieldIndex> {
-    let is_shown = |field: &FieldIndex| !masks.iter().any(|mask| mask.hidden().contains(field));
-    fields.iter().copied().filter(is_shown).collect()
+/// Whether the record that a change removed may be read.
+pub(super) fn last_may_be_read(change: &Change, sight: &Sight) -> bool {
+    Images::of(change, sight).old.is_some_and(|image| image.may_be_read(sight))
 }
 
-/// The fields of today among those that the change names.
-fn changed_fields(change: &Change, entity: &Entity) -> Vec<FieldIndex> {
-    let names: Option<Vec<String>> =
-        change.changed.as_ref().and_then(|names: &Bytes| serde_json::from_slice(names).ok());
-    let field = |name: &String| entity.field(name).map(|(at, _)| at);
-    names.unwrap_or_default().iter().filter_map(field).collect()
+/// The record before a change and after it.
+struct Images<'a> {
+    old: Option<Image<'a>>,
+    new: Option<Image<'a>>,
+}
+
+struct Image<'a> {
+    /// As the entity of today has it.
+    record: &'a Record,
+    /// What was written, if it was under an earlier schema.
+    written: Option<Members<'a>>,
+}
+
+type Members<'a> = HashMap<&'a str, &'a RawValue>;
+
+impl<'a> Images<'a> {
+    fn of(change: &'a Change, sight: &Sight) -> Images<'a> {
+        let rows = change.rows(&sight.entity);
+        let is_earlier = change.generation != sight.generation;
+        let after = || change.after.as_deref().map(members).unwrap_or_default();
+        let both = || {
+            let mut both = after();
+            both.extend(change.before.as_deref().map(members).unwrap_or_default());
+            both
+        };
+        Images {
+            old: rows.old.as_ref().map(|record| Image { record, written: is_earlier.then(both) }),
+            new: rows.new.as_ref().map(|record| Image { record, written: is_earlier.then(after) }),
+        }
+    }
+}
+
+impl Image<'_> {
+    fn may_be_read(&self, sight: &Sight) -> bool {
+        self.meets(sight.predicate(), &sight.entity)
+    }
+
+    fn meets(&self, predicate: &Predicate, entity: &Entity) -> bool {
+        predicate.matches_knowing(self.record, &|column| self.knows(column, entity))
+    }
+
+    /// Whether the column was there, and its value is one that the type of today has.
+    fn knows(&self, column: Column, entity: &Entity) -> bool {
+        let (Some(written), Column::Field(field)) = (&self.written, column) else { return true };
+        let raw = written.get(&*entity.at(field).name);
+        raw.is_some_and(|raw| raw.get() == "null" || self.record.values[field.0] != Value::Null)
+    }
+
+    /// The fields of today that may be shown of it.
+    fn shown(&self, sight: &Sight) -> Vec<FieldIndex> {
+        let is_shown = |field: &FieldIndex| match sight.shown(Column::Field(*field)) {
+            Some(shown) => self.meets(shown, &sight.entity),
+            None => true,
+        };
+        (0..sight.entity.fields.len()).map(FieldIndex).filter(is_shown).collect()
+    }
+}
+
+fn members(image: &[u8]) -> Members<'_> {
+    serde_json::from_slice(image).unwrap_or_default()
+}
+
+/// The image with these fields alone, in their order, as they were written.
+fn sift(image: &Bytes, entity: &Entity, fields: &[FieldIndex]) -> Bytes {
+    let members = members(image);
+    let fields = fields.iter().map(|field| &*entity.at(*field).name);
+    let names = ["id", "version"].into_iter().chain(fields).chain(["created_at", "updated_at"]);
+    let mut out = vec![b'{'];
+    for (name, raw) in names.filter_map(|name| Some((name, members.get(name)?))) {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        write_json_of(name, &mut out);
+        out.push(b':');
+        out.extend_from_slice(raw.get().as_bytes());
+    }
+    out.push(b'}');
+    out.into()
+}
+
+/// The fields of today among those that a change names.
+fn fields_of_today(names: &Bytes, entity: &Entity) -> Vec<FieldIndex> {
+    let names: Vec<String> = serde_json::from_slice(names).unwrap_or_default();
+    names.iter().filter_map(|name| entity.field(name).map(|(at, _)| at)).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::glimpse::glimpse;
+use super::glimpse::{glimpse, last_may_be_read};
 use super::log::{self, COLUMNS, cutoff, image_bytes};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
@@ -153,9 +153,7 @@ impl Kept {
         let last = params![entity, wanted.id.as_str(), i64::MAX];
         let last = statement.query_row(last, |row| log::read(row, catalog)).optional()?;
         let last = last.filter(|change| change.op == ChangeOp::Delete);
-        Ok(last.is_some_and(|change| {
-            change.rows(&sight.entity).old.as_ref().is_some_and(|record| sight.sees(record))
-        }))
+        Ok(last.is_some_and(|change| last_may_be_read(&change, sight)))
     }
 
     /// Drops kept entries that left the log and are older than their entity keeps them, at most `chunk` of each entity; what
