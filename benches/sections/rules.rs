@@ -13,7 +13,7 @@ use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::protocol::View;
-use tidewire::rules::{Condition, Facts, Person, Related, Sight, Test};
+use tidewire::rules::{Condition, Facts, Person, Related, Sight, Subject, Test, evaluate};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
     Rule, Term, UserTerm, Value,
@@ -42,6 +42,7 @@ const NEAR: usize = 50;
 
 /// Nanoseconds an event, and how many times less than the loop, that are aimed at.
 const EVENT_AIM: f64 = 500.0;
+const EVALUATION_AIM: f64 = 100.0;
 const RATIO_AIM: f64 = 500.0;
 const DELIVERY_AIM: f64 = 1.3;
 
@@ -58,6 +59,7 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
         rows.push(found(&crowd, events, report)?);
     }
     report.table("rules", rows);
+    evaluations(events / 20, report);
     deliveries(events / 100, report);
     Ok(())
 }
@@ -143,6 +145,38 @@ fn found(crowd: &Crowd, events: u64, report: &mut Report) -> Outcome<Row> {
         ("loop / index", by_loop / by_index),
     ];
     Ok(Row { label: crowd.label.to_owned(), values })
+}
+
+/// `owner == user.id` on a thousand records in turn, one in ten of them the person's own: as the rule stands, by which writes are
+/// judged, and as it is left when it is bound to the person.
+fn evaluations(rounds: u64, report: &mut Report) {
+    const RECORDS: u64 = 1_000;
+    let facts = facts(7, &[]);
+    let sight = bound(&entity(owns()), 7, &[]);
+    let records: Vec<Record> =
+        (0..RECORDS).map(|n| record(vec![Value::Text(format!("u{}", n % 10))])).collect();
+    let rule = owns();
+    let by_rule =
+        |record: &Record| evaluate(&rule, Subject { facts: &facts, record, proposal: None }).grants();
+    let by_predicate = |record: &Record| sight.sees(record);
+    let mut rows = Vec::new();
+    for (label, holds) in [
+        ("the rule on a record", &by_rule as &dyn Fn(&Record) -> bool),
+        ("bound to the person", &by_predicate),
+    ] {
+        let mut times = Vec::new();
+        let mut granted = 0;
+        for _ in 0..rounds {
+            let begin = Instant::now();
+            granted += records.iter().filter(|record| holds(record)).count() as u64;
+            times.push(nanos_each(begin.elapsed(), RECORDS));
+        }
+        let nanos = median(&times);
+        let share = granted as f64 / (rounds * RECORDS) as f64;
+        rows.push(Row { label: label.to_owned(), values: vec![("granted", share), ("ns/record", nanos)] });
+        report.judge(format!("rules: ns a record, {label}"), nanos, Aim::AtMost(EVALUATION_AIM));
+    }
+    report.table("rules: owner == user.id", rows);
 }
 
 /// A thousand outboxes: without a rule, under one sight, and under a sight of their own each.
@@ -255,11 +289,15 @@ fn record(values: Vec<Value>) -> Record {
 }
 
 fn bound(entity: &Arc<Entity>, person: u64, projects: &[u64]) -> Arc<Sight> {
+    let facts = facts(person, projects);
+    Arc::new(Sight::bind(entity, Generation(1), &facts).expect("a few hundred records are a set that binds"))
+}
+
+fn facts(person: u64, projects: &[u64]) -> Facts {
     let records = projects.iter().map(|project| record(vec![Value::Text(format!("p{project}"))])).collect();
     let related = BTreeMap::from([("Membership".into(), Related::Records(records))]);
     let id = Some(format!("u{person}").into());
-    let facts = Facts::new(Arc::new(Person { id, ..Person::default() }), None, related);
-    Arc::new(Sight::bind(entity, Generation(1), &facts).expect("a few hundred records are a set that binds"))
+    Facts::new(Arc::new(Person { id, ..Person::default() }), None, related)
 }
 
 /// An update that leaves the record where it is for everybody, of values that follow no order, in one of so many projects.
