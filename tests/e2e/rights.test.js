@@ -107,6 +107,35 @@ test('a membership that ends takes its rows off the screen without a reload, and
   }
 });
 
+test('a live query of a window follows what enters and leaves it, and what rights take and give', async () => {
+  const { garden, membership } = await people();
+  const page = await open('/_/?as=ben');
+  await page.evaluate(async (project) => {
+    const load = (name) => import(`/static/${name}.js`);
+    const [{ Api }, { ChannelSubscriber }, { RealtimeClient }] = await Promise.all(
+      ['api', 'channels', 'realtime'].map(load),
+    );
+    const connection = new RealtimeClient('/ws?as=ben').connect();
+    const channels = new ChannelSubscriber(connection, { api: new Api('/api', { as: 'ben' }) });
+    window.query = channels.list('Task', { where: { project, title: { contains: 'e' } }, sort: 'title' });
+    window.query.subscribe((rows) => (window.shown = rows.map((one) => one.title).join()));
+  }, garden.id);
+  const shows = (text) =>
+    page.waitForFunction((text) => window.query.state.value === 'live' && window.shown === text, text);
+  await shows('Mend the fence,Plant a tree');
+  const { id } = await server().post('tasks', { title: 'Dig', project: garden.id }, ADA);
+  await server().request('PATCH', `tasks/${id}`, { title: 'Dig a hole' }, ADA);
+  await shows('Dig a hole,Mend the fence,Plant a tree');
+  await server().request('PATCH', `tasks/${id}`, { title: 'Dig' }, ADA);
+  await shows('Mend the fence,Plant a tree');
+  await server().request('DELETE', `memberships/${membership.id}`, undefined, ADA);
+  await shows('');
+  await server().request('PATCH', `tasks/${id}`, { title: 'Dig deeper' }, ADA);
+  await server().post('memberships', { person: 'ben', project: garden.id }, ADA);
+  await shows('Dig deeper,Mend the fence,Plant a tree');
+  noComplaints(page, /status of 404/);
+});
+
 test('what is closed, hidden or forbidden is a sentence or an empty cell, never a blank page', async () => {
   await people();
   const ben = await open('/_/e/tasks?as=ben');
@@ -119,7 +148,7 @@ test('what is closed, hidden or forbidden is a sentence or an empty cell, never 
   await ben.keyboard.press('Enter');
   const reason = row(ben, 'Plant a tree').getByRole('alert');
   await reason.waitFor();
-  assert.match(await reason.innerText(), /rules|may not|not allow/i);
+  assert.match(await reason.innerText(), /you may read this Task, but not update it/);
   assert.equal(await input.inputValue(), '9');
   await shot(ben, 'rights-forbidden');
   await ben.keyboard.press('Escape');
