@@ -17,6 +17,7 @@ use tidewire::store::Scope;
 
 use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, record, sight, taken};
 use crate::support::fixtures::id;
+use crate::support::random::Random;
 
 fn join(groups: &mut Groups, attach: &Attach) {
     let from = groups.position();
@@ -283,6 +284,34 @@ fn more_combinations_than_are_looked_up_lose_nobody() {
     }
     (0..1 << 8).for_each(|connection| groups.forget(ConnectionKey(connection)));
     assert!(groups.is_empty(), "{groups:?}");
+}
+
+/// Hundreds of values each come and go beside one that stays: what is left of them would be held against changes, or take somebody
+/// else for one of them.
+#[test]
+fn keys_that_were_left_lead_to_nobody() {
+    const VALUES: u64 = 4_000;
+    let mut groups = Groups::new(Seq(0), 10);
+    let mut random = Random::new(7);
+    let stays = joined(&mut groups, 0, "entity:Task?0", &world::filtered(equalities(&[1])));
+    let mut next = 1;
+    for _ in 0..6 {
+        let first = next;
+        for connection in first..first + 60 {
+            let values = (0..50).map(|_| text(&format!("p{}", random.below(VALUES)))).collect();
+            let of_projects = Condition::new(Column::Field(FieldIndex(5)), Test::In(values));
+            let channel = format!("entity:Task?{connection}");
+            joined(&mut groups, connection, &channel, &world::filtered(vec![of_projects]));
+            next += 1;
+        }
+        (first..next).for_each(|connection| groups.forget(ConnectionKey(connection)));
+        for n in 0..VALUES {
+            let record = record(&id(7), &json!({"project": format!("p{n}"), "status": "other"}));
+            let counts = groups.count(&batch(vec![change(1, &id(7), None, Some(&record))]));
+            assert_eq!(counts.judged, 0, "p{n}");
+        }
+    }
+    assert_eq!(told(&stays), Vec::<String>::new());
 }
 
 #[test]

@@ -7,22 +7,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use slab::Slab;
 
 use super::channel_manager::{Admission, Attach, Watch};
-use super::encode::write_head;
 use super::event::{Event, existed, is_readable, judge, mask};
 use super::index::{GroupNumber, Index, Sides, Stand};
 use super::outbox::{Appended, Item, Lag, Outbox};
 use super::runs::{Before, RunNumber, Runs};
-use super::tails::Tails;
 use super::watched::Watched;
+use super::writer::{Buffer, Listener, Writer};
 use crate::ids::Seq;
 use crate::protocol::View;
-use crate::protocol::wire::write_text_frame;
 use crate::rules::{Anchor, Mask, Sight, Verdict};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch, Scope};
@@ -127,9 +124,7 @@ struct Work {
     candidates: Vec<GroupNumber>,
     touched: Vec<GroupNumber>,
     runs: Runs<Buffer>,
-    units: Vec<u32>,
-    head: Vec<u8>,
-    tails: Tails,
+    writer: Writer,
     /// Members whose outbox takes nothing from them any more.
     swept: Vec<MemberKey>,
 }
@@ -330,18 +325,17 @@ impl Groups {
             return;
         }
         let mut work = std::mem::take(&mut self.work);
-        number_units(batch, &mut work.units);
-        let Work { touched, units, head, tails, runs, swept, .. } = &mut work;
+        work.writer.begin(batch);
+        let Work { touched, runs, writer, swept, .. } = &mut work;
         for number in touched.drain(..) {
             let group = &mut self.groups[number];
             let Some(run) = group.run.take() else { continue };
-            let buffer = runs.made(run, |events| encode_run(group, batch, events, (units, head, tails)));
+            let buffer = runs.made(run, |events| writer.write(batch, group.listener(), events));
             append(group, &buffer, swept, counts);
             group.prev = buffer.last;
         }
-        counts.encodings = tails.made();
-        tails.clear();
         runs.clear();
+        counts.encodings = writer.end();
         work.swept.drain(..).for_each(|member| self.leave(member));
         self.work = work;
     }
@@ -403,6 +397,10 @@ impl Groups {
 }
 
 impl Group {
+    fn listener(&self) -> Listener<'_> {
+        Listener { text: (self.text, &self.about.channel), sight: &self.about.sight, prev: self.prev }
+    }
+
     /// What the change is for the group, which the index found for it.
     fn judge(&self, change: &Change) -> Option<Event> {
         if !self.is_exact {
@@ -411,7 +409,9 @@ impl Group {
         let seen = (self.sides.old, self.sides.new);
         let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.sight));
         let mask = || if self.hides { mask(change, &self.about.sight, verdict) } else { Mask::default() };
-        (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() })
+        let event = (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() });
+        debug_assert_eq!(event, judge(change, &self.about.scope, &self.about.sight), "the index is exact");
+        event
     }
 }
 
@@ -423,50 +423,6 @@ impl Place {
             && change.rights.contains(&watch.person)
             && self.uses.contains(&change.entity)
     }
-}
-
-/// The number of the unit, within its batch, that each change belongs to.
-fn number_units(batch: &CommitBatch, units: &mut Vec<u32>) {
-    units.clear();
-    let mut unit = 0;
-    for change in &batch.changes {
-        units.push(unit);
-        unit += u32::from(change.unit_last);
-    }
-}
-
-/// The events of one run.
-#[derive(Debug, Clone)]
-struct Buffer {
-    frames: Bytes,
-    /// Seq of the last of them.
-    last: Seq,
-    /// The position before the batch, and the one after it.
-    base: Seq,
-    end: Seq,
-}
-
-/// For any group of the run.
-fn encode_run(
-    group: &Group,
-    batch: &CommitBatch,
-    events: &mut dyn Iterator<Item = (usize, &Event)>,
-    (units, head, tails): (&[u32], &mut Vec<u8>, &mut Tails),
-) -> Buffer {
-    let mut frames = Vec::with_capacity(512);
-    let mut prev = group.prev;
-    let mut events = events.peekable();
-    while let Some((at, event)) = events.next() {
-        let change = &batch.changes[at];
-        let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
-        head.clear();
-        write_head(event.verdict, prev, more, head);
-        let tail = tails.tail(change, event, &group.about.sight, (group.text, &group.about.channel));
-        write_text_frame(&[head, tail], &mut frames);
-        prev = change.seq;
-    }
-    let base = Seq(batch.first().0.saturating_sub(1));
-    Buffer { frames: Bytes::from(frames), last: prev, base, end: batch.last() }
 }
 
 fn append(group: &Group, buffer: &Buffer, swept: &mut Vec<MemberKey>, counts: &mut FannedOut) {

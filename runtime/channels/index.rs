@@ -5,7 +5,6 @@
 //! Knows groups by their numbers only.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -13,6 +12,7 @@ use indexmap::IndexSet;
 use serde_json::Value as Json;
 use slab::Slab;
 
+use super::plain::{Plain, hash, plain, plain_column, plain_element};
 use crate::rules::{Anchor, Key, Keys, Sight, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Scope};
@@ -122,13 +122,10 @@ impl Index {
                 of.anywhere.insert(number);
                 Stand::Anywhere
             }
-            Anchor::Keys(Keys { keys, mut exact }) => {
-                let stands = keys.iter().map(|key| {
-                    let (stand, whole) = of.insert_key(&self.hashes, key, number);
-                    exact &= whole;
-                    stand
-                });
-                Stand::Keyed { keys: stands.collect(), exact }
+            Anchor::Keys(Keys { keys, exact }) => {
+                let stands = keys.iter().map(|key| of.insert_key(&self.hashes, key, number));
+                let (keys, whole): (Vec<(u64, u32)>, Vec<bool>) = stands.unzip();
+                Stand::Keyed { keys: keys.into(), exact: exact && whole.iter().all(|whole| *whole) }
             }
         }
     }
@@ -228,9 +225,12 @@ impl OfEntity {
         self.combinations.iter().find(|(_, of)| is_it(of)).map(|(at, _)| at)
     }
 
-    /// The group stands under no other key of this hash that is not to be taken back, too.
+    /// A table asks about entries of other hashes too. Where the group stands under two keys of one hash, either call takes one of
+    /// them; where a key was named twice, the second call finds nothing.
     fn remove_key(&mut self, (hash, combination): (u64, u32), number: GroupNumber) {
-        let is_it = |posting: &Posting| posting.combination == combination && posting.groups.contains(number);
+        let is_it = |posting: &Posting| {
+            posting.hash == hash && posting.combination == combination && posting.groups.contains(number)
+        };
         if let Ok(mut found) = self.keyed.find_entry(hash, is_it)
             && found.get_mut().groups.remove(number)
         {
@@ -344,72 +344,4 @@ impl Posted {
             }
         }
     }
-}
-
-/// A value as far as equality tells it from others.
-#[derive(Hash)]
-enum Plain<'a> {
-    Null,
-    Bool(bool),
-    Text(&'a str),
-    /// The bits of the number as a double: an int equals the float of its size.
-    Number(u64),
-    /// Equal to nothing.
-    Other,
-}
-
-impl PartialEq<Plain<'_>> for Plain<'_> {
-    fn eq(&self, other: &Plain<'_>) -> bool {
-        match (self, other) {
-            (Plain::Null, Plain::Null) => true,
-            (Plain::Bool(one), Plain::Bool(other)) => one == other,
-            (Plain::Text(one), Plain::Text(other)) => one == other,
-            (Plain::Number(one), Plain::Number(other)) => one == other,
-            (Plain::Null | Plain::Bool(_) | Plain::Text(_) | Plain::Number(_) | Plain::Other, _) => false,
-        }
-    }
-}
-
-fn plain(value: &Value) -> Plain<'_> {
-    match value {
-        Value::Null => Plain::Null,
-        Value::Bool(flag) => Plain::Bool(*flag),
-        Value::Text(text) => Plain::Text(text),
-        // Ints lie within what a double holds exactly.
-        Value::Int(number) => number_of(*number as f64),
-        Value::Float(number) => number_of(*number),
-        Value::Json(_) => Plain::Other,
-    }
-}
-
-/// Zero is one number, whatever its sign.
-fn number_of(number: f64) -> Plain<'static> {
-    Plain::Number(if number == 0.0 { 0 } else { number.to_bits() })
-}
-
-fn plain_column(record: &Record, column: Column) -> Plain<'_> {
-    match column {
-        Column::Id => Plain::Text(record.id.as_str()),
-        Column::Field(at) => record.values.get(at.0).map_or(Plain::Null, plain),
-        Column::Version => number_of(record.version as f64),
-        Column::CreatedAt => number_of(record.created_at.0 as f64),
-        Column::UpdatedAt => number_of(record.updated_at.0 as f64),
-    }
-}
-
-/// Nothing is asked for null, and lists and objects equal nothing.
-fn plain_element(element: &Json) -> Plain<'_> {
-    match element {
-        Json::String(text) => Plain::Text(text),
-        Json::Bool(flag) => Plain::Bool(*flag),
-        Json::Number(number) => number.as_f64().map_or(Plain::Other, number_of),
-        Json::Null | Json::Array(_) | Json::Object(_) => Plain::Other,
-    }
-}
-
-fn hash<'a>(hashes: &RandomState, combination: u32, parts: impl Iterator<Item = Plain<'a>>) -> u64 {
-    let mut hasher = hashes.build_hasher();
-    combination.hash(&mut hasher);
-    parts.for_each(|part| part.hash(&mut hasher));
-    hasher.finish()
 }

@@ -9,11 +9,13 @@ pub mod event;
 pub mod groups;
 mod index;
 pub mod outbox;
+mod plain;
 pub mod rights;
 pub mod ring;
 mod runs;
 mod tails;
 mod watched;
+mod writer;
 
 pub use channel_manager::{Admission, Attach, ChannelManager, Channels, From, Watch};
 pub use event::{Event, judge};

@@ -43,10 +43,12 @@ pub(super) async fn as_if_absent(
     }
     match concealed(&state, &presented, (&plural, operation), problem.code()).await {
         Ok(None) => response,
-        Ok(Some(absent)) | Err(absent) => {
+        Ok(Some(absent)) => {
             tell(problem);
             absent.into_response()
         }
+        // Whether there is anything to conceal cannot be known: an address without an entity is answered alike.
+        Err(trouble) => trouble.into_response(),
     }
 }
 

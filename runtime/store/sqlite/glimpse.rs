@@ -38,8 +38,11 @@ pub(super) fn glimpse(change: Change, sight: &Sight) -> Option<Change> {
         }
         names_json(&sight.entity, &names)
     });
-    let changed = names.or_else(|| change.changed.clone());
-    Some(Change { before, after, changed, decoded, ..change })
+    // Of a change that took the record out of sight nobody is told more than that, as on live channels.
+    let is_lost = past.new.is_some() && new.is_none();
+    let changed = names.or_else(|| change.changed.clone()).filter(|_| !is_lost);
+    let (actor, mid) = if is_lost { (None, None) } else { (change.actor.clone(), change.mid.clone()) };
+    Some(Change { before, after, changed, actor, mid, decoded, ..change })
 }
 
 /// Whether the record that a change removed may be read.

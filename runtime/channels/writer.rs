@@ -1,0 +1,87 @@
+//! `Writer`: the bytes of a run of events, frame after frame, with what is shared within one batch: tails, and which changes are
+//! one unit.
+//!
+//! Knows neither groups nor outboxes.
+
+use bytes::Bytes;
+
+use super::encode::write_head;
+use super::event::Event;
+use super::tails::Tails;
+use crate::ids::Seq;
+use crate::protocol::wire::write_text_frame;
+use crate::rules::Sight;
+use crate::store::CommitBatch;
+
+/// See the module's text. Kept from batch to batch, so that the next one need not ask for memory.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    /// The number of the unit, within the batch, that each change belongs to.
+    units: Vec<u32>,
+    head: Vec<u8>,
+    tails: Tails,
+}
+
+/// Of the groups that have a run, what their bytes depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listener<'a> {
+    /// A channel's number and text.
+    pub(super) text: (u64, &'a str),
+    /// Of any of them.
+    pub(super) sight: &'a Sight,
+    /// Seq of the event before the batch.
+    pub(super) prev: Seq,
+}
+
+/// The events of one run.
+#[derive(Debug, Clone)]
+pub(super) struct Buffer {
+    pub(super) frames: Bytes,
+    /// Seq of the last of them.
+    pub(super) last: Seq,
+    /// The position before the batch, and the one after it.
+    pub(super) base: Seq,
+    pub(super) end: Seq,
+}
+
+impl Writer {
+    pub(super) fn begin(&mut self, batch: &CommitBatch) {
+        self.units.clear();
+        let mut unit = 0;
+        for change in &batch.changes {
+            self.units.push(unit);
+            unit += u32::from(change.unit_last);
+        }
+    }
+
+    /// `events`: places of changes in the batch, and what they are for the listener.
+    pub(super) fn write(
+        &mut self,
+        batch: &CommitBatch,
+        listener: Listener<'_>,
+        events: &mut dyn Iterator<Item = (usize, &Event)>,
+    ) -> Buffer {
+        let Writer { units, head, tails } = self;
+        let mut frames = Vec::with_capacity(512);
+        let mut prev = listener.prev;
+        let mut events = events.peekable();
+        while let Some((at, event)) = events.next() {
+            let change = &batch.changes[at];
+            let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
+            head.clear();
+            write_head(event.verdict, prev, more, head);
+            let tail = tails.tail(change, event, listener.sight, listener.text);
+            write_text_frame(&[head, tail], &mut frames);
+            prev = change.seq;
+        }
+        let base = Seq(batch.first().0.saturating_sub(1));
+        Buffer { frames: Bytes::from(frames), last: prev, base, end: batch.last() }
+    }
+
+    /// Ends the batch: how many tails were made for it.
+    pub(super) fn end(&mut self) -> usize {
+        let made = self.tails.made();
+        self.tails.clear();
+        made
+    }
+}
