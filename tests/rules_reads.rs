@@ -233,7 +233,11 @@ async fn a_history_shows_of_each_change_what_may_be_read_today() {
     studio.commit([set(OWNER, link(BO))]).await.unwrap();
     assert_eq!(past(&ada), Past::default());
     let lost = &past(&bo).changes[1];
-    assert_eq!((&lost.actor, &lost.mid, &lost.changed), (&None, &None, &None), "what took it away, and no more");
+    assert_eq!(
+        (&lost.actor, &lost.mid, &lost.changed),
+        (&None, &None, &None),
+        "what took it away, and no more"
+    );
     let seen = told(past(&bo));
     assert_eq!(seen.iter().map(|change| change.0).collect::<Vec<_>>(), [4, 2, 1]);
     assert_eq!(seen[1].3, None, "after it, it was Ada's");
