@@ -15,6 +15,7 @@ use super::groups::{AttachmentId, ConnectionKey, Groups, Member};
 use super::outbox::{Item, Lag, Note, OnLag, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
+use super::together::together;
 use crate::env::Env;
 use crate::ids::Seq;
 use crate::metrics::Metrics;
@@ -153,7 +154,7 @@ pub struct ChannelManager {
 }
 
 enum Wake {
-    Batch(Arc<CommitBatch>),
+    Batches,
     Command(Command),
     Done,
 }
@@ -182,22 +183,30 @@ impl ChannelManager {
         manager.tell_position();
         let task = tokio::spawn(async move {
             let mut committing = true;
+            let mut waiting = Vec::new();
             loop {
                 let wake = tokio::select! {
-                    batch = batch_queue.recv(), if committing => match batch {
-                        Some(batch) => Wake::Batch(batch),
-                        None => { committing = false; continue; }
+                    count = batch_queue.recv_many(&mut waiting, BATCHES), if committing => match count {
+                        0 => { committing = false; continue; }
+                        _ => Wake::Batches,
                     },
                     command = command_queue.recv() => command.map_or(Wake::Done, Wake::Command),
                 };
                 match wake {
-                    Wake::Batch(batch) => manager.fan_out(batch),
+                    Wake::Batches => manager.fan_out_all(waiting.drain(..)),
                     Wake::Command(command) => manager.obey(command),
                     Wake::Done => break,
                 }
             }
         });
         (channels, batches, task)
+    }
+
+    fn fan_out_all(&mut self, waiting: impl Iterator<Item = Arc<CommitBatch>>) {
+        let mut waiting = waiting.peekable();
+        while let Some(batch) = together(&mut waiting, self.groups.is_settled()) {
+            self.fan_out(batch);
+        }
     }
 
     fn fan_out(&mut self, batch: Arc<CommitBatch>) {

@@ -94,6 +94,8 @@ struct Text {
 #[derive(Debug)]
 pub struct Groups {
     position: Seq,
+    /// The furthest position after which a member was to hear of batches.
+    furthest: Seq,
     /// Most groups of one entity that every change is held against.
     scan_limit: usize,
     groups: Slab<Group>,
@@ -150,6 +152,7 @@ impl Groups {
     pub fn new(position: Seq, scan_limit: usize) -> Groups {
         Groups {
             position,
+            furthest: position,
             scan_limit,
             groups: Slab::new(),
             by_key: HashMap::default(),
@@ -165,6 +168,11 @@ impl Groups {
     /// The last seq that was fanned out.
     pub fn position(&self) -> Seq {
         self.position
+    }
+
+    /// Whether every member hears of all that comes next, from its beginning.
+    pub fn is_settled(&self) -> bool {
+        self.furthest <= self.position
     }
 
     pub fn group_count(&self) -> usize {
@@ -205,6 +213,7 @@ impl Groups {
     pub fn join(&mut self, attach: &Attach, member: Member) {
         let key = (attach.connection, attach.attachment);
         self.leave(key);
+        self.furthest = self.furthest.max(member.from);
         let number = match self.by_key.get(&(attach.channel.clone(), attach.view.clone())) {
             Some(number) => *number,
             None => self.found(attach),

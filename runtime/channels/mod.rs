@@ -14,6 +14,7 @@ pub mod rights;
 pub mod ring;
 mod runs;
 mod tails;
+mod together;
 mod watched;
 mod writer;
 

@@ -142,7 +142,8 @@ pub struct RingPage {
     pub head: Seq,
 }
 
-fn bytes_of(batch: &CommitBatch) -> usize {
+/// What the batch takes of a ring.
+pub(super) fn bytes_of(batch: &CommitBatch) -> usize {
     batch.changes.iter().map(|change| size_of_change(change)).sum()
 }
 

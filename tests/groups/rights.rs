@@ -6,15 +6,13 @@ use serde_json::{Value as Json, json};
 use tidewire::channels::groups::Groups;
 use tidewire::channels::outbox::{Lag, OutboxLimits};
 use tidewire::channels::rights::LastRights;
-use tidewire::channels::{Admission, Attach, ChannelManager, Channels, From, Item, Note, Outbox, Ring};
-use tidewire::env::Env;
-use tidewire::ids::{Seq, Timestamp};
-use tidewire::metrics::Metrics;
+use tidewire::channels::{Admission, Attach, From, Note, Outbox, Ring};
+use tidewire::ids::Seq;
 use tidewire::protocol::Code;
 use tidewire::schema::{EntityName, Generation};
-use tidewire::store::{Change, CommitBatch, LogLimit};
-use tokio::sync::mpsc;
+use tidewire::store::{Change, LogLimit};
 
+use super::managed::Managed;
 use super::world::{Someone, attach, batch, change, outbox, record, sight, taken, watch};
 use super::{join, told};
 use crate::support::fixtures::{epoch, id};
@@ -163,55 +161,7 @@ fn the_ring_answers_for_what_it_holds() {
     assert_eq!((ring.floor(), ring.rights_after(Seq(10), "ada", &uses)), (Seq(11), None));
 }
 
-/// ChannelManager at seq 10, with a ring of four changes and room for one group without an equality.
-struct Managed {
-    channels: Channels,
-    batches: mpsc::Sender<Arc<CommitBatch>>,
-}
-
-impl Managed {
-    fn start() -> Managed {
-        let limit = LogLimit { changes: 4, bytes: 1 << 20 };
-        let ring = Arc::new(Ring::new(epoch(), Seq(10), Generation(1), limit));
-        let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
-        let (channels, batches, _) = ChannelManager::start(ring, Seq(10), 1, Env::system(), metrics);
-        Managed { channels, batches }
-    }
-
-    /// Fans out one change; a batch that is in the queue when a command is sent need not be taken first.
-    async fn fan_out(&self, change: Change) {
-        let seq = change.seq;
-        self.batches.send(Arc::new(batch(vec![change]))).await.unwrap();
-        while self.channels.position() < seq {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// What the outbox holds once the attachment is answered: notes, and the seqs of events.
-    async fn attach(&self, attach: Attach) -> (Vec<Json>, Vec<Note>) {
-        let outbox = attach.outbox.clone();
-        self.channels.attach(attach).await;
-        outbox.ready().await;
-        drained(&outbox)
-    }
-}
-
-fn drained(outbox: &Outbox) -> (Vec<Json>, Vec<Note>) {
-    let (mut events, mut notes) = (Vec::new(), Vec::new());
-    for item in outbox.drain(usize::MAX).items {
-        let frames = match item {
-            Item::Log { frames, .. } => frames,
-            Item::Control { frame, note, .. } => {
-                notes.extend(note);
-                frame
-            }
-        };
-        events.extend(super::world::parse_frames(&frames));
-    }
-    (events, notes)
-}
-
-fn after(seq: u64) -> From {
+pub fn after(seq: u64) -> From {
     From::After { seq: Seq(seq), prev: Seq(seq), lag: Lag(0), unbroken: false }
 }
 
