@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use indexmap::IndexMap;
 use slab::Slab;
 
 use super::channel_manager::{Admission, Attach, Watch};
 use super::event::{Event, existed, is_readable, judge, mask};
+use super::few::Few;
 use super::index::{GroupNumber, Index, Sides, Stand};
 use super::outbox::{Appended, Item, Lag, Outbox};
 use super::runs::{Before, RunNumber, Runs};
@@ -70,6 +70,7 @@ struct Group {
     hides: bool,
     /// What the current batch is for this group; `None` between batches.
     run: Option<RunNumber>,
+    members: Few<MemberKey, Member>,
     about: Box<About>,
 }
 
@@ -81,7 +82,6 @@ struct About {
     scope: Scope,
     sight: Arc<Sight>,
     stand: Stand,
-    members: IndexMap<MemberKey, Member, RandomState>,
 }
 
 #[derive(Debug)]
@@ -224,13 +224,13 @@ impl Groups {
             self.watched.add(&watch.person, attach.connection);
         }
         self.places.entry(attach.connection).or_default().insert(attach.attachment, place);
-        self.groups[number].about.members.insert(key, member);
+        self.groups[number].members.insert(key, member);
     }
 
     pub fn leave(&mut self, member: MemberKey) {
         let Some(place) = self.unplace(member) else { return };
-        self.groups[place.group].about.members.swap_remove(&member);
-        if self.groups[place.group].about.members.is_empty() {
+        self.groups[place.group].members.remove(&member);
+        if self.groups[place.group].members.is_empty() {
             self.dissolve(place.group);
         }
     }
@@ -262,7 +262,7 @@ impl Groups {
         self.find(batch, &mut counts);
         let Groups { groups, work, .. } = self;
         for number in work.touched.drain(..) {
-            counts.deliveries += groups[number].about.members.len();
+            counts.deliveries += groups[number].members.len();
             groups[number].run = None;
         }
         work.runs.clear();
@@ -292,7 +292,7 @@ impl Groups {
     fn void_before(&mut self, seq: Seq) {
         let mut voided = Vec::new();
         for (_, group) in &self.groups {
-            for (key, member) in group.about.members.iter().filter(|(_, member)| member.from < seq) {
+            for (key, member) in group.members.iter().filter(|(_, member)| member.from < seq) {
                 member.outbox.void();
                 voided.push(*key);
             }
@@ -367,13 +367,13 @@ impl Groups {
             is_exact: matches!(stand, Stand::Keyed { exact: true, .. }),
             hides: !attach.sight.fields.is_empty(),
             run: None,
+            members: Few::None,
             about: Box::new(About {
                 channel: channel.clone(),
                 view: view.clone(),
                 scope: attach.scope.clone(),
                 sight: attach.sight.clone(),
                 stand,
-                members: IndexMap::default(),
             }),
         });
         self.by_key.insert((channel, view), number);
@@ -436,7 +436,7 @@ impl Place {
 
 fn append(group: &Group, buffer: &Buffer, swept: &mut Vec<MemberKey>, counts: &mut FannedOut) {
     let &Buffer { ref frames, last, base, end } = buffer;
-    for (key, member) in group.about.members.iter().filter(|(_, member)| end > member.from) {
+    for (key, member) in group.members.iter().filter(|(_, member)| end > member.from) {
         let item = Item::Log { frames: frames.clone(), attachment: key.1, last, base };
         match member.outbox.append_log(member.lag, item) {
             Appended::Queued => counts.deliveries += 1,

@@ -5,14 +5,18 @@
 //! Knows groups by their numbers only.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use indexmap::IndexSet;
 use serde_json::Value as Json;
 use slab::Slab;
+use smallvec::SmallVec;
 
-use super::plain::{Plain, hash, plain, plain_column, plain_element};
+use super::event::existed;
+use super::few::Few;
+use super::key::{KeyBytes, Unequal, push_column, push_element, push_text, push_value};
 use crate::rules::{Anchor, Key, Keys, Sight, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Scope};
@@ -26,6 +30,9 @@ pub(super) type GroupNumber = usize;
 
 type Numbers = IndexSet<GroupNumber, RandomState>;
 
+/// Number of a combination among those of its entity, which has at most `MOST_COMBINATIONS`.
+type CombinationNumber = u8;
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -38,9 +45,9 @@ pub(super) struct Index {
 pub(super) enum Stand {
     Everything,
     Anywhere,
-    /// Hashes of keys, each with the number of its combination; and whether a record that holds one of them is seen.
+    /// Hashes of keys, each with its combination; and whether a record that holds one of them is seen.
     Keyed {
-        keys: Box<[(u64, u32)]>,
+        keys: Box<[(u64, CombinationNumber)]>,
         exact: bool,
     },
 }
@@ -74,21 +81,19 @@ struct Combination {
     keys: usize,
 }
 
-/// The groups under one key.
+/// Where one key stands, and whether that is all of it.
+struct KeyStand {
+    hash: u64,
+    combination: CombinationNumber,
+    is_whole: bool,
+}
+
+/// The groups under one key: mostly one.
 #[derive(Debug)]
 struct Posting {
     hash: u64,
-    combination: u32,
-    /// One for each column of the combination.
-    values: Box<[Value]>,
-    groups: Posted,
-}
-
-/// Mostly one, which needs no memory of its own.
-#[derive(Debug)]
-enum Posted {
-    One(GroupNumber),
-    Many(Box<Numbers>),
+    key: KeyBytes,
+    groups: Few<GroupNumber, ()>,
 }
 
 impl Index {
@@ -123,9 +128,11 @@ impl Index {
                 Stand::Anywhere
             }
             Anchor::Keys(Keys { keys, exact }) => {
-                let stands = keys.iter().map(|key| of.insert_key(&self.hashes, key, number));
-                let (keys, whole): (Vec<(u64, u32)>, Vec<bool>) = stands.unzip();
-                Stand::Keyed { keys: keys.into(), exact: exact && whole.iter().all(|whole| *whole) }
+                let stands: Vec<_> =
+                    keys.iter().map(|key| of.insert_key(&self.hashes, key, number)).collect();
+                let exact = exact && stands.iter().all(|stand| stand.is_whole);
+                let keys = stands.into_iter().map(|stand| (stand.hash, stand.combination)).collect();
+                Stand::Keyed { keys, exact }
             }
         }
     }
@@ -193,8 +200,7 @@ impl OfEntity {
         }
     }
 
-    /// Where the key stands, and whether that is all of it.
-    fn insert_key(&mut self, hashes: &RandomState, key: &Key, number: GroupNumber) -> ((u64, u32), bool) {
+    fn insert_key(&mut self, hashes: &RandomState, key: &Key, number: GroupNumber) -> KeyStand {
         let mut parts = key.parts();
         let mut known = self.combination_of(parts);
         if known.is_none() && parts.len() > 1 && self.combinations.len() >= MOST_COMBINATIONS {
@@ -206,18 +212,22 @@ impl OfEntity {
             self.combinations.insert(Combination { sought, keys: 0 })
         });
         self.combinations[at].keys += 1;
-        let combination = at as u32;
-        let plain = || parts.iter().map(|(_, value)| plain(value));
-        let hash = hash(hashes, combination, plain());
-        match self.keyed.find_mut(hash, |posting| posting.holds(combination, plain())) {
-            Some(posting) => posting.groups.insert(number),
-            None => {
-                let values = parts.iter().map(|(_, value)| value.clone()).collect();
-                let posting = Posting { hash, combination, values, groups: Posted::One(number) };
-                self.keyed.insert_unique(hash, posting, |posting| posting.hash);
+        let combination = at as CombinationNumber;
+        let mut bytes = KeyBytes::from_slice(&[combination]);
+        let pushed = parts.iter().try_for_each(|(_, value)| push_value(&mut bytes, value));
+        let hash = hashes.hash_one(&bytes);
+        if pushed != Err(Unequal) {
+            let table = &mut self.keyed;
+            let same = |posting: &Posting| posting.hash == hash && posting.key == bytes;
+            match table.find_mut(hash, same) {
+                Some(posting) => posting.groups.insert(number, ()),
+                None => {
+                    let posting = Posting { hash, key: bytes, groups: Few::One(number, ()) };
+                    table.insert_unique(hash, posting, |posting| posting.hash);
+                }
             }
         }
-        ((hash, combination), parts.len() == key.parts().len())
+        KeyStand { hash, combination, is_whole: parts.len() == key.parts().len() }
     }
 
     fn combination_of(&self, parts: &[(Sought, Value)]) -> Option<usize> {
@@ -227,16 +237,17 @@ impl OfEntity {
 
     /// A table asks about entries of other hashes too. Where the group stands under two keys of one hash, either call takes one of
     /// them; where a key was named twice, the second call finds nothing.
-    fn remove_key(&mut self, (hash, combination): (u64, u32), number: GroupNumber) {
+    fn remove_key(&mut self, (hash, combination): (u64, CombinationNumber), number: GroupNumber) {
         let is_it = |posting: &Posting| {
-            posting.hash == hash && posting.combination == combination && posting.groups.contains(number)
+            posting.hash == hash && posting.key[0] == combination && posting.groups.contains(&number)
         };
-        if let Ok(mut found) = self.keyed.find_entry(hash, is_it)
-            && found.get_mut().groups.remove(number)
-        {
-            found.remove();
+        if let Ok(mut found) = self.keyed.find_entry(hash, is_it) {
+            found.get_mut().groups.remove(&number);
+            if found.get().groups.is_empty() {
+                found.remove();
+            }
         }
-        let at = combination as usize;
+        let at = usize::from(combination);
         self.combinations[at].keys -= 1;
         if self.combinations[at].keys == 0 {
             self.combinations.remove(at);
@@ -244,104 +255,60 @@ impl OfEntity {
     }
 
     fn look_up(&self, hashes: &RandomState, change: &Change, found: &mut Vec<(GroupNumber, Sides)>) {
+        let mut add = |key: &KeyBytes, sides: Sides| {
+            let hash = hashes.hash_one(key);
+            let posting = self.keyed.find(hash, |posting| posting.hash == hash && posting.key == *key);
+            let groups = posting.into_iter().flat_map(|posting| posting.groups.iter());
+            found.extend(groups.map(|(number, ())| (*number, sides)));
+        };
         for (at, of) in &self.combinations {
-            let combination = at as u32;
+            let first = KeyBytes::from_slice(&[at as CombinationNumber]);
             if of.sought == [Sought::Value(Column::Id)] {
                 // The images need not be decoded.
-                let sides = Sides { old: change.op != ChangeOp::Create, new: change.op != ChangeOp::Delete };
-                let id = || [Plain::Text(change.id.as_str())].into_iter();
-                self.add_to(found, sides, (hash(hashes, combination, id()), combination), id);
+                let (mut key, (old, new)) = (first, existed(change));
+                push_text(&mut key, change.id.as_str());
+                add(&key, Sides { old, new });
                 continue;
             }
             let rows = change.rows(&self.entity);
-            let sides =
-                [(&rows.old, Sides { old: true, new: false }), (&rows.new, Sides { old: false, new: true })];
-            for (record, sides) in sides {
-                let Some(record) = record else { continue };
-                of.each_key(record, |element| {
-                    let parts = || of.values(record, element);
-                    self.add_to(found, sides, (hash(hashes, combination, parts()), combination), parts);
-                });
+            let [old, new] = [&rows.old, &rows.new].map(|record| of.keys(&first, record.as_ref()));
+            if old == new {
+                new.iter().for_each(|key| add(key, Sides { old: true, new: true }));
+            } else {
+                old.iter().for_each(|key| add(key, Sides { old: true, new: false }));
+                new.iter().for_each(|key| add(key, Sides { old: false, new: true }));
             }
-        }
-    }
-
-    fn add_to<'a, I: Iterator<Item = Plain<'a>>>(
-        &self,
-        found: &mut Vec<(GroupNumber, Sides)>,
-        sides: Sides,
-        (hash, combination): (u64, u32),
-        parts: impl Fn() -> I,
-    ) {
-        match self
-            .keyed
-            .find(hash, |posting| posting.holds(combination, parts()))
-            .map(|posting| &posting.groups)
-        {
-            None => {}
-            Some(Posted::One(number)) => found.push((*number, sides)),
-            Some(Posted::Many(numbers)) => found.extend(numbers.iter().map(|number| (*number, sides))),
         }
     }
 }
 
 impl Combination {
-    /// Once for the record, or once for each element of the list that is asked for.
-    fn each_key(&self, record: &Record, mut look: impl FnMut(&Json)) {
+    /// The keys that a record holds: one, or one for each element of the list that is asked for.
+    fn keys(&self, first: &KeyBytes, record: Option<&Record>) -> SmallVec<[KeyBytes; 1]> {
+        let Some(record) = record else { return SmallVec::new() };
         let listed = self.sought.iter().find_map(|sought| match sought {
             Sought::Element(Column::Field(at)) => Some(record.values.get(at.0)),
             Sought::Element(_) | Sought::Value(_) => None,
         });
         match listed {
-            None => look(&Json::Null),
-            Some(Some(Value::Json(json))) => {
-                if let Ok(Json::Array(elements)) = serde_json::from_str::<Json>(json) {
-                    elements.iter().for_each(look);
+            None => self.key(first, record, &Json::Null).into_iter().collect(),
+            Some(Some(Value::Json(json))) => match serde_json::from_str::<Json>(json) {
+                Ok(Json::Array(elements)) => {
+                    elements.iter().filter_map(|element| self.key(first, record, element)).collect()
                 }
-            }
-            Some(_) => {}
+                Ok(_) | Err(_) => SmallVec::new(),
+            },
+            Some(_) => SmallVec::new(),
         }
     }
 
     /// What the record has where the combination asks, with one element of its list.
-    fn values<'a>(&self, record: &'a Record, element: &'a Json) -> impl Iterator<Item = Plain<'a>> {
-        self.sought.iter().map(move |sought| match sought {
-            Sought::Value(column) => plain_column(record, *column),
-            Sought::Element(_) => plain_element(element),
-        })
-    }
-}
-
-impl Posting {
-    fn holds<'a>(&self, combination: u32, parts: impl Iterator<Item = Plain<'a>>) -> bool {
-        self.combination == combination && self.values.iter().map(plain).eq(parts)
-    }
-}
-
-impl Posted {
-    fn contains(&self, number: GroupNumber) -> bool {
-        match self {
-            Posted::One(known) => *known == number,
-            Posted::Many(numbers) => numbers.contains(&number),
-        }
-    }
-
-    fn insert(&mut self, number: GroupNumber) {
-        match self {
-            Posted::One(known) if *known == number => {}
-            Posted::One(known) => *self = Posted::Many(Box::new(Numbers::from_iter([*known, number]))),
-            Posted::Many(numbers) => drop(numbers.insert(number)),
-        }
-    }
-
-    /// True when nothing is left.
-    fn remove(&mut self, number: GroupNumber) -> bool {
-        match self {
-            Posted::One(known) => *known == number,
-            Posted::Many(numbers) => {
-                numbers.swap_remove(&number);
-                numbers.is_empty()
-            }
-        }
+    fn key(&self, first: &KeyBytes, record: &Record, element: &Json) -> Option<KeyBytes> {
+        let mut key = first.clone();
+        let pushed = self.sought.iter().try_for_each(|sought| match sought {
+            Sought::Value(column) => push_column(&mut key, record, *column),
+            Sought::Element(_) => push_element(&mut key, element),
+        });
+        pushed.is_ok().then_some(key)
     }
 }

@@ -6,10 +6,11 @@
 pub mod channel_manager;
 pub mod encode;
 pub mod event;
+mod few;
 pub mod groups;
 mod index;
+mod key;
 pub mod outbox;
-mod plain;
 pub mod rights;
 pub mod ring;
 mod runs;
