@@ -10,11 +10,12 @@ mod world;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use tidewire::channels::groups::{ConnectionKey, Groups, Member};
+use tidewire::channels::group::{ConnectionKey, Member};
+use tidewire::channels::groups::Groups;
 use tidewire::channels::{Attach, AttachmentId, Outbox};
 use tidewire::ids::Seq;
 use tidewire::rules::{Condition, Sight, Test};
-use tidewire::schema::{Column, FieldIndex, Generation, Value};
+use tidewire::schema::{Column, Entity, Field, FieldIndex, FieldKind, Generation, Value};
 use tidewire::store::Scope;
 
 use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, record, sight, taken};
@@ -288,6 +289,45 @@ fn more_combinations_than_are_looked_up_lose_nobody() {
     assert!(groups.is_empty(), "{groups:?}");
 }
 
+/// An entity of more columns than a byte counts, each asked for alone, and as many pairs as are looked up beside them.
+#[test]
+fn every_column_is_found_by_itself_beside_all_combinations() {
+    const FIELDS: usize = 250;
+    let name = |at: usize| format!("f{at}");
+    let kind = || FieldKind::Text { min: None, max: None, pattern: None };
+    let fields = (0..FIELDS).map(|at| Field::new(&name(at), kind())).collect();
+    let entity = Arc::new(Entity::new("Task", "tasks", fields));
+    let asked = (1..=64).map(|at| vec![0, at]).chain((0..FIELDS).map(|at| vec![at]));
+    let mut groups = Groups::new(Seq(0), 10);
+    let mut subscribers = Vec::new();
+    for (connection, fields) in (1..).zip(asked) {
+        let sight = Sight::everything(&entity, Generation(1)).through(equalities(&fields));
+        let outbox = joined(&mut groups, connection, &format!("entity:Task?{connection}"), &Arc::new(sight));
+        subscribers.push((connection, fields, outbox));
+    }
+    let mut seq = 0;
+    let mut holds = |groups: &mut Groups, subscribers: &[(u64, Vec<usize>, Arc<Outbox>)], other: usize| {
+        seq += 1;
+        let mut values = json!({"id": id(7).as_str(), "version": 1});
+        (0..FIELDS).for_each(|at| values[name(at)] = json!(if at == other { "w" } else { "v" }));
+        groups.fan_out(&batch(vec![change(seq, &id(7), None, Some(&values))]));
+        for (_, fields, outbox) in subscribers {
+            let created = vec![format!("entity:created {seq}")];
+            let expected = if fields.contains(&other) { vec![] } else { created };
+            assert_eq!(told(outbox), expected, "{fields:?} without f{other}");
+        }
+    };
+    (0..FIELDS).step_by(31).for_each(|other| holds(&mut groups, &subscribers, other));
+    // Those beyond a byte go first, then those with whom they would have shared a number.
+    while let Some((connection, ..)) = subscribers.pop() {
+        groups.forget(ConnectionKey(connection));
+        if connection.is_multiple_of(20) {
+            holds(&mut groups, &subscribers, 3);
+        }
+    }
+    assert!(groups.is_empty(), "{groups:?}");
+}
+
 /// Hundreds of values each come and go beside one that stays: what is left of them would be held against changes, or take somebody
 /// else for one of them.
 #[test]
@@ -300,7 +340,7 @@ fn keys_that_were_left_lead_to_nobody() {
     for _ in 0..6 {
         let first = next;
         for connection in first..first + 60 {
-            let values = (0..50).map(|_| text(&format!("p{}", random.below(VALUES)))).collect();
+            let values = (0..200).map(|_| text(&format!("p{}", random.below(VALUES)))).collect();
             let of_projects = Condition::new(Column::Field(FieldIndex(5)), Test::In(values));
             let channel = format!("entity:Task?{connection}");
             joined(&mut groups, connection, &channel, &world::filtered(vec![of_projects]));

@@ -1,7 +1,7 @@
 //! The outbox: its bounds, and what a connection is told when it falls behind.
 
 use bytes::Bytes;
-use tidewire::channels::groups::AttachmentId;
+use tidewire::channels::group::AttachmentId;
 use tidewire::channels::outbox::{Appended, Item, Lag, Note, OnLag, Outbox, OutboxLimits};
 use tidewire::ids::Seq;
 

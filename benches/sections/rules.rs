@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use bytes::Bytes;
-use tidewire::channels::groups::{ConnectionKey, Groups, Member};
+use tidewire::channels::group::{ConnectionKey, Member};
+use tidewire::channels::groups::Groups;
 use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};

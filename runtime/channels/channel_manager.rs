@@ -1,80 +1,37 @@
-//! ChannelManager: the one task that owns every group. It takes batches from the EventBus and commands from the
-//! connections, one at a time, so that a subscription is attached between two batches and never inside one.
+//! ChannelManager: the one task that owns every group. It fans out batches from the EventBus and obeys commands of the
+//! connections, one thing at a time, so that a subscription is attached between two batches and never inside one.
 //!
 //! Never waits for a socket: it appends to outboxes.
 
+use std::collections::VecDeque;
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, consume_budget};
 
+use super::attach::{Attach, From};
 use super::encode::{Encoder, Place};
 use super::event::{Event, judge};
-use super::groups::{AttachmentId, ConnectionKey, Groups, Member};
+use super::group::{AttachmentId, ConnectionKey, Member};
+use super::groups::Groups;
 use super::outbox::{Item, Lag, Note, OnLag, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
-use super::together::together;
+use super::together::{joined, take_together};
 use crate::env::Env;
 use crate::ids::Seq;
 use crate::metrics::Metrics;
+use crate::protocol::Code;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
 use crate::protocol::wire::text_frame;
-use crate::protocol::{Code, View};
-use crate::rules::Sight;
-use crate::store::{Change, CommitBatch, Scope};
+use crate::store::{Change, CommitBatch};
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
 const COMMANDS: usize = 1024;
-/// Batches between the EventBus and this task; beyond them the committer waits.
+/// Batches between the EventBus and this task, and as many that it has taken; beyond them the committer waits.
 const BATCHES: usize = 64;
-
-/// Attach a subscription to its group.
-#[derive(Debug)]
-pub struct Attach {
-    pub connection: ConnectionKey,
-    pub attachment: AttachmentId,
-    pub outbox: Arc<Outbox>,
-    /// The channel's exact text.
-    pub channel: Arc<str>,
-    pub scope: Scope,
-    /// What the subscriber sees, under the schema generation that it was made for.
-    pub sight: Arc<Sight>,
-    /// The name of `sight`: equal views of one channel text are equal sights.
-    pub view: View,
-    /// Whose rights `sight` was made of; `None` for nobody, who has none that could change.
-    pub watch: Option<Watch>,
-    pub admission: Admission,
-    pub from: From,
-}
-
-/// Whether room was found for the subscription before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    Sought,
-    /// It was live, and would end through no doing of its own: its person's rights changed, it fell behind, or the schema is
-    /// another one.
-    Granted,
-}
-
-/// A person whose rights are watched for as long as the attachment lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
-    pub person: Arc<str>,
-    /// The sight knows of every change of the person's rights up to here.
-    pub bound_at: Seq,
-}
-
-/// Where an attachment starts.
-#[derive(Debug, Clone)]
-pub enum From {
-    /// At the position of this moment, answered by `subscribed`.
-    Now { request_id: Option<String> },
-    /// After `seq`, which the connection has written; closed by the channel's `pong`. Void when `lag` is not the
-    /// outbox's number any more. `unbroken`: every event up to the closing `pong` says `more`.
-    After { seq: Seq, prev: Seq, lag: Lag, unbroken: bool },
-}
 
 #[derive(Debug)]
 enum Command {
@@ -182,36 +139,37 @@ impl ChannelManager {
         };
         manager.tell_position();
         let task = tokio::spawn(async move {
-            let mut committing = true;
-            let mut waiting = Vec::new();
+            let (mut committing, mut received, mut waiting) = (true, Vec::new(), VecDeque::new());
             loop {
                 let wake = tokio::select! {
-                    count = batch_queue.recv_many(&mut waiting, BATCHES), if committing => match count {
-                        0 => { committing = false; continue; }
-                        _ => Wake::Batches,
-                    },
+                    () = ready(()), if !waiting.is_empty() => Wake::Batches,
+                    count = batch_queue.recv_many(&mut received, BATCHES), if committing && waiting.is_empty() => {
+                        committing = count > 0;
+                        waiting.extend(received.drain(..));
+                        continue;
+                    }
                     command = command_queue.recv() => command.map_or(Wake::Done, Wake::Command),
                 };
                 match wake {
-                    Wake::Batches => manager.fan_out_all(waiting.drain(..)),
+                    Wake::Batches => {
+                        manager.fan_out(&take_together(&mut waiting, manager.groups.is_settled()))
+                    }
                     Wake::Command(command) => manager.obey(command),
                     Wake::Done => break,
                 }
+                // The sockets of this thread have their turn, however much waits here.
+                consume_budget().await;
             }
         });
         (channels, batches, task)
     }
 
-    fn fan_out_all(&mut self, waiting: impl Iterator<Item = Arc<CommitBatch>>) {
-        let mut waiting = waiting.peekable();
-        while let Some(batch) = together(&mut waiting, self.groups.is_settled()) {
-            self.fan_out(batch);
+    fn fan_out(&mut self, batches: &[Arc<CommitBatch>]) {
+        for batch in batches {
+            self.ring.push(batch.clone());
+            self.rights.learn(batch, self.ring.floor());
         }
-    }
-
-    fn fan_out(&mut self, batch: Arc<CommitBatch>) {
-        self.ring.push(batch.clone());
-        self.rights.learn(&batch, self.ring.floor());
+        let Some(batch) = joined(batches) else { return };
         let counts = self.groups.fan_out(&batch);
         let live = &self.metrics.live;
         live.events.inc_by(counts.events as u64);

@@ -10,78 +10,25 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::channel_manager::{Admission, Attach, Watch};
-use super::event::{Event, existed, is_readable, judge, mask};
+use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
+use super::group::{About, AttachmentId, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Sides, Stand};
-use super::outbox::{Appended, Item, Lag, Outbox};
-use super::runs::{Before, RunNumber, Runs};
+use super::outbox::{Appended, Item, Outbox};
+use super::runs::{Before, Runs};
 use super::watched::Watched;
-use super::writer::{Buffer, Listener, Writer};
+use super::writer::{Buffer, Writer};
 use crate::ids::Seq;
 use crate::protocol::View;
-use crate::rules::{Anchor, Mask, Sight, Verdict};
+use crate::rules::Anchor;
 use crate::schema::EntityName;
-use crate::store::{Change, ChangeOp, CommitBatch, Scope};
-
-/// One attempt of one connection to be in a group. Never used twice within a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AttachmentId {
-    /// Place of the subscription in its session.
-    pub slot: u16,
-    pub serial: u32,
-}
-
-/// A connection of this process, for as long as it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ConnectionKey(pub u64);
-
-/// A subscription that hears of every batch that ends after `from`.
-#[derive(Debug, Clone)]
-pub struct Member {
-    pub outbox: Arc<Outbox>,
-    pub lag: Lag,
-    pub from: Seq,
-}
-
-/// One subscription among all.
-pub(super) type MemberKey = (ConnectionKey, AttachmentId);
+use crate::store::{Change, ChangeOp, CommitBatch};
 
 /// Every change of the entity would have to be held against one group more, and there are as many of these as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} groups of the entity have a condition without an equality, the most there may be")]
 pub struct TooManyScanned {
     pub limit: usize,
-}
-
-/// Small, so that the groups that a change concerns are quickly at hand among very many.
-#[derive(Debug)]
-struct Group {
-    /// Number of the channel's text: groups with the same share their tails.
-    text: u64,
-    /// Seq of the group's previous event, or the position at which the group began.
-    prev: Seq,
-    /// The look-up in which the group was last found, and by which records.
-    looked_at: u64,
-    sides: Sides,
-    /// Whether the records by which the group is found are those that it sees.
-    is_exact: bool,
-    /// Whether its sight hides fields of any record.
-    hides: bool,
-    /// What the current batch is for this group; `None` between batches.
-    run: Option<RunNumber>,
-    members: Few<MemberKey, Member>,
-    about: Box<About>,
-}
-
-/// What need not be looked at for every change.
-#[derive(Debug)]
-struct About {
-    channel: Arc<str>,
-    view: View,
-    scope: Scope,
-    sight: Arc<Sight>,
-    stand: Stand,
 }
 
 #[derive(Debug)]
@@ -250,8 +197,8 @@ impl Groups {
         self.find(batch, &mut counts);
         self.deliver(batch, &mut counts);
         self.position = batch.last();
-        if batch.changes.iter().any(|change| change.op == ChangeOp::Schema) {
-            self.void_before(batch.last());
+        if let Some(schema) = batch.changes.iter().rfind(|change| change.op == ChangeOp::Schema) {
+            self.void_before(schema.seq);
         }
         counts
     }
@@ -402,25 +349,6 @@ impl Groups {
             self.watched.remove(&watch.person, connection);
         }
         Some(place)
-    }
-}
-
-impl Group {
-    fn listener(&self) -> Listener<'_> {
-        Listener { text: (self.text, &self.about.channel), sight: &self.about.sight, prev: self.prev }
-    }
-
-    /// What the change is for the group, which the index found for it.
-    fn judge(&self, change: &Change) -> Option<Event> {
-        if !self.is_exact {
-            return judge(change, &self.about.scope, &self.about.sight);
-        }
-        let seen = (self.sides.old, self.sides.new);
-        let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.sight));
-        let mask = || if self.hides { mask(change, &self.about.sight, verdict) } else { Mask::default() };
-        let event = (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() });
-        debug_assert_eq!(event, judge(change, &self.about.scope, &self.about.sight), "the index is exact");
-        event
     }
 }
 

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use super::event::existed;
 use super::few::Few;
-use super::key::{KeyBytes, Unequal, push_column, push_element, push_text, push_value};
+use super::key::{KeyBytes, push_column, push_element, push_text, push_value};
 use crate::rules::{Anchor, Key, Keys, Sight, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Scope};
@@ -30,8 +30,8 @@ pub(super) type GroupNumber = usize;
 
 type Numbers = IndexSet<GroupNumber, RandomState>;
 
-/// Number of a combination among those of its entity, which has at most `MOST_COMBINATIONS`.
-type CombinationNumber = u8;
+/// Number of a combination among those of its entity: `MOST_COMBINATIONS`, and one for each column.
+type CombinationNumber = u16;
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -212,11 +212,11 @@ impl OfEntity {
             self.combinations.insert(Combination { sought, keys: 0 })
         });
         self.combinations[at].keys += 1;
-        let combination = at as CombinationNumber;
-        let mut bytes = KeyBytes::from_slice(&[combination]);
+        let combination = number_of(at);
+        let mut bytes = KeyBytes::from_slice(&combination.to_le_bytes());
         let pushed = parts.iter().try_for_each(|(_, value)| push_value(&mut bytes, value));
         let hash = hashes.hash_one(&bytes);
-        if pushed != Err(Unequal) {
+        if pushed.is_ok() {
             let table = &mut self.keyed;
             let same = |posting: &Posting| posting.hash == hash && posting.key == bytes;
             match table.find_mut(hash, same) {
@@ -239,7 +239,7 @@ impl OfEntity {
     /// them; where a key was named twice, the second call finds nothing.
     fn remove_key(&mut self, (hash, combination): (u64, CombinationNumber), number: GroupNumber) {
         let is_it = |posting: &Posting| {
-            posting.hash == hash && posting.key[0] == combination && posting.groups.contains(&number)
+            posting.hash == hash && posting.is_of(combination) && posting.groups.contains(&number)
         };
         if let Ok(mut found) = self.keyed.find_entry(hash, is_it) {
             found.get_mut().groups.remove(&number);
@@ -262,7 +262,7 @@ impl OfEntity {
             found.extend(groups.map(|(number, ())| (*number, sides)));
         };
         for (at, of) in &self.combinations {
-            let first = KeyBytes::from_slice(&[at as CombinationNumber]);
+            let first = KeyBytes::from_slice(&number_of(at).to_le_bytes());
             if of.sought == [Sought::Value(Column::Id)] {
                 // The images need not be decoded.
                 let (mut key, (old, new)) = (first, existed(change));
@@ -279,6 +279,16 @@ impl OfEntity {
                 new.iter().for_each(|key| add(key, Sides { old: false, new: true }));
             }
         }
+    }
+}
+
+fn number_of(combination: usize) -> CombinationNumber {
+    CombinationNumber::try_from(combination).expect("an entity has a few hundred columns")
+}
+
+impl Posting {
+    fn is_of(&self, combination: CombinationNumber) -> bool {
+        self.key.starts_with(&combination.to_le_bytes())
     }
 }
 

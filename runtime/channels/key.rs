@@ -51,7 +51,7 @@ pub(super) fn push_element(key: &mut KeyBytes, element: &Json) -> Result<(), Une
 /// With its length, so that no text runs into the next value.
 pub(super) fn push_text(key: &mut KeyBytes, text: &str) {
     key.push(b's');
-    key.extend_from_slice(&text.len().to_le_bytes());
+    key.extend_from_slice(&(text.len() as u32).to_le_bytes());
     key.extend_from_slice(text.as_bytes());
 }
 

@@ -3,10 +3,12 @@
 //!
 //! Knows no socket and no frame of a client: `realtime` decides what is attached, and when.
 
+pub mod attach;
 pub mod channel_manager;
 pub mod encode;
 pub mod event;
 mod few;
+pub mod group;
 pub mod groups;
 mod index;
 mod key;
@@ -19,8 +21,9 @@ mod together;
 mod watched;
 mod writer;
 
-pub use channel_manager::{Admission, Attach, ChannelManager, Channels, From, Watch};
+pub use attach::{Admission, Attach, From, Watch};
+pub use channel_manager::{ChannelManager, Channels};
 pub use event::{Event, judge};
-pub use groups::AttachmentId;
+pub use group::AttachmentId;
 pub use outbox::{Item, Note, Outbox};
 pub use ring::Ring;

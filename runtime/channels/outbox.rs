@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-use super::groups::AttachmentId;
+use super::group::AttachmentId;
 use crate::ids::Seq;
 use crate::protocol::Code;
 

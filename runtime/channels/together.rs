@@ -1,7 +1,7 @@
 //! Batches that are fanned out as one: what came while ChannelManager had no turn reaches each outbox in one buffer. So the more
 //! waits, the less of it each commit costs, and nobody falls behind for the number of commits alone. Pure.
 
-use std::iter::Peekable;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ring::bytes_of;
@@ -12,23 +12,28 @@ const MOST_CHANGES: usize = 256;
 /// The same of their bytes.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The next batches as one, which one group commit might have made as well; each by itself where a subscriber may begin between
-/// them (`settled` is false).
-pub(super) fn together(
-    waiting: &mut Peekable<impl Iterator<Item = Arc<CommitBatch>>>,
+/// Takes the next batches that are fanned out as one: only the first where a subscriber may begin after one of them (`settled` is
+/// false).
+pub(super) fn take_together(
+    waiting: &mut VecDeque<Arc<CommitBatch>>,
     settled: bool,
-) -> Option<Arc<CommitBatch>> {
-    let mut batch = waiting.next()?;
-    if !settled {
-        return Some(batch);
+) -> Vec<Arc<CommitBatch>> {
+    let (mut changes, mut bytes) = (0, 0);
+    let fits = |batch: &&Arc<CommitBatch>| {
+        changes += batch.changes.len();
+        bytes += bytes_of(batch);
+        settled && changes <= MOST_CHANGES && bytes <= MOST_BYTES
+    };
+    let count = waiting.iter().take_while(fits).count().max(1);
+    waiting.drain(..count.min(waiting.len())).collect()
+}
+
+/// As one group commit might have made them; nothing of none.
+pub(super) fn joined(batches: &[Arc<CommitBatch>]) -> Option<Arc<CommitBatch>> {
+    let first = batches.first()?;
+    if batches.len() == 1 {
+        return Some(first.clone());
     }
-    let (mut changes, mut bytes) = (batch.changes.len(), bytes_of(&batch));
-    while let Some(next) = waiting.next_if(|next| {
-        changes += next.changes.len();
-        bytes += bytes_of(next);
-        changes <= MOST_CHANGES && bytes <= MOST_BYTES
-    }) {
-        Arc::make_mut(&mut batch).changes.extend(next.changes.iter().cloned());
-    }
-    Some(batch)
+    let changes = batches.iter().flat_map(|batch| &batch.changes).cloned().collect();
+    Some(Arc::new(CommitBatch { epoch: first.epoch.clone(), changes }))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
-use super::groups::ConnectionKey;
+use super::group::ConnectionKey;
 
 /// See the module's text. A connection counts once for each of its members.
 #[derive(Debug, Default)]

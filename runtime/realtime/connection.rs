@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
-use crate::channels::groups::ConnectionKey;
+use crate::channels::group::ConnectionKey;
 use crate::channels::outbox::{Drained, Outbox};
 use crate::channels::{Attach, Channels};
 use crate::env::Env;

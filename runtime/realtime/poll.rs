@@ -16,7 +16,7 @@ use super::read::Standing;
 use super::resume::{Claim, Resume, decide};
 use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::{Encoder, Place};
-use crate::channels::groups::ConnectionKey;
+use crate::channels::group::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
 use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, judge};
 use crate::ids::{Epoch, Position, Seq};

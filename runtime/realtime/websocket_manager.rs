@@ -24,7 +24,7 @@ use super::reader::Reader;
 use super::session::{Session, Surroundings};
 use crate::auth::Identity;
 use crate::channels::Channels;
-use crate::channels::groups::ConnectionKey;
+use crate::channels::group::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
 use crate::env::Env;
 use crate::ids::ConnectionId;

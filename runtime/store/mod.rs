@@ -445,7 +445,7 @@ pub enum ChangeOp {
     Schema,
 }
 
-/// One group commit, in seq order. Holds at least one change.
+/// One group commit, or several in a row that are fanned out as one, in seq order. Holds at least one change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommitBatch {
     pub epoch: Epoch,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire::channels::Outbox;
-use tidewire::channels::groups::{ConnectionKey, Groups};
+use tidewire::channels::group::ConnectionKey;
+use tidewire::channels::groups::Groups;
 use tidewire::ids::{RecordId, Seq};
 use tidewire::store::Change;
 

@@ -95,6 +95,23 @@ async fn who_begins_between_them_hears_of_nothing_before() {
 }
 
 #[tokio::test]
+async fn rights_that_change_among_them_take_all_of_it_back() {
+    let managed = Managed::start();
+    let ben = Attach { watch: watch("ben", 10), ..ada(2, 10) };
+    let (ada, ben) = (ada(1, 10), ben);
+    let outboxes = [&ada, &ben].map(|attach| attach.outbox.clone());
+    for attach in [ada, ben] {
+        managed.attach(attach).await;
+    }
+    let membership = Change { entity: "Membership".into(), rights: vec!["ada".into()], ..create(12, 1) };
+    fan_out(&managed, [create(11, 1), membership, create(13, 1)].map(|change| batch(vec![change]))).await;
+    let lags = outboxes.each_ref().map(|outbox| outbox.lag());
+    let told = outboxes.each_ref().map(|outbox| told(outbox));
+    assert_eq!(lags, [Lag(1), Lag(0)], "Ada's session begins again, and reads");
+    assert_eq!(told, [vec![], vec!["entity:created 11".to_owned(), "entity:created 13".to_owned()]]);
+}
+
+#[tokio::test]
 async fn a_buffer_has_its_bounds() {
     let managed = Managed::start();
     for (first, each, letters, expected) in [

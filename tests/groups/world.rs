@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
-use tidewire::channels::groups::ConnectionKey;
+use tidewire::channels::group::ConnectionKey;
 use tidewire::channels::outbox::{Item, Lag, OutboxLimits};
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};

@@ -1,0 +1,56 @@
+//! What a connection asks of ChannelManager when one of its subscriptions is to hear of batches.
+
+use std::sync::Arc;
+
+use super::group::{AttachmentId, ConnectionKey};
+use super::outbox::{Lag, Outbox};
+use crate::ids::Seq;
+use crate::protocol::View;
+use crate::rules::Sight;
+use crate::store::Scope;
+
+/// Attach a subscription to its group.
+#[derive(Debug)]
+pub struct Attach {
+    pub connection: ConnectionKey,
+    pub attachment: AttachmentId,
+    pub outbox: Arc<Outbox>,
+    /// The channel's exact text.
+    pub channel: Arc<str>,
+    pub scope: Scope,
+    /// What the subscriber sees, under the schema generation that it was made for.
+    pub sight: Arc<Sight>,
+    /// The name of `sight`: equal views of one channel text are equal sights.
+    pub view: View,
+    /// Whose rights `sight` was made of; `None` for nobody, who has none that could change.
+    pub watch: Option<Watch>,
+    pub admission: Admission,
+    pub from: From,
+}
+
+/// Whether room was found for the subscription before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Sought,
+    /// It was live, and would end through no doing of its own: its person's rights changed, it fell behind, or the schema is
+    /// another one.
+    Granted,
+}
+
+/// A person whose rights are watched for as long as the attachment lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    pub person: Arc<str>,
+    /// The sight knows of every change of the person's rights up to here.
+    pub bound_at: Seq,
+}
+
+/// Where an attachment starts.
+#[derive(Debug, Clone)]
+pub enum From {
+    /// At the position of this moment, answered by `subscribed`.
+    Now { request_id: Option<String> },
+    /// After `seq`, which the connection has written; closed by the channel's `pong`. Void when `lag` is not the
+    /// outbox's number any more. `unbroken`: every event up to the closing `pong` says `more`.
+    After { seq: Seq, prev: Seq, lag: Lag, unbroken: bool },
+}

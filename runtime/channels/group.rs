@@ -1,0 +1,87 @@
+//! A group: subscriptions with the same channel text and the same view. What a change is for it.
+
+use std::sync::Arc;
+
+use super::event::{Event, existed, is_readable, judge, mask};
+use super::few::Few;
+use super::index::{Sides, Stand};
+use super::outbox::{Lag, Outbox};
+use super::runs::RunNumber;
+use super::writer::Listener;
+use crate::ids::Seq;
+use crate::protocol::View;
+use crate::rules::{Mask, Sight, Verdict};
+use crate::store::{Change, Scope};
+
+/// One attempt of one connection to be in a group. Never used twice within a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttachmentId {
+    /// Place of the subscription in its session.
+    pub slot: u16,
+    pub serial: u32,
+}
+
+/// A connection of this process, for as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionKey(pub u64);
+
+/// A subscription that hears of every batch that ends after `from`.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub outbox: Arc<Outbox>,
+    pub lag: Lag,
+    pub from: Seq,
+}
+
+/// One subscription among all.
+pub(super) type MemberKey = (ConnectionKey, AttachmentId);
+
+/// What every change and batch looks at is in place, the only member of many groups with it, so that few places in memory are gone
+/// to for each of very many.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Number of the channel's text: groups with the same share their tails.
+    pub(super) text: u64,
+    /// Seq of the group's previous event, or the position at which the group began.
+    pub(super) prev: Seq,
+    /// The look-up in which the group was last found, and by which records.
+    pub(super) looked_at: u64,
+    pub(super) sides: Sides,
+    /// Whether the records by which the group is found are those that it sees.
+    pub(super) is_exact: bool,
+    /// Whether its sight hides fields of any record.
+    pub(super) hides: bool,
+    /// What the current batch is for this group; `None` between batches.
+    pub(super) run: Option<RunNumber>,
+    pub(super) members: Few<MemberKey, Member>,
+    pub(super) about: Box<About>,
+}
+
+/// What need not be looked at for every change.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) channel: Arc<str>,
+    pub(super) view: View,
+    pub(super) scope: Scope,
+    pub(super) sight: Arc<Sight>,
+    pub(super) stand: Stand,
+}
+
+impl Group {
+    pub(super) fn listener(&self) -> Listener<'_> {
+        Listener { text: (self.text, &self.about.channel), sight: &self.about.sight, prev: self.prev }
+    }
+
+    /// What the change is for the group, which the index found for it.
+    pub(super) fn judge(&self, change: &Change) -> Option<Event> {
+        if !self.is_exact {
+            return judge(change, &self.about.scope, &self.about.sight);
+        }
+        let seen = (self.sides.old, self.sides.new);
+        let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.sight));
+        let mask = || if self.hides { mask(change, &self.about.sight, verdict) } else { Mask::default() };
+        let event = (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() });
+        debug_assert_eq!(event, judge(change, &self.about.scope, &self.about.sight), "the index is exact");
+        event
+    }
+}
