@@ -12,14 +12,13 @@ use hashbrown::HashTable;
 use indexmap::IndexSet;
 use serde_json::Value as Json;
 use slab::Slab;
-use smallvec::SmallVec;
 
 use super::event::existed;
 use super::few::Few;
 use super::key::{KeyBytes, push_column, push_element, push_text, push_value};
 use crate::rules::{Anchor, Key, Keys, Sight, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
-use crate::store::{Change, ChangeOp, Scope};
+use crate::store::{Change, ChangeOp, Rows, Scope};
 
 /// Most combinations of columns by which the groups of one entity are found: each costs a hash a change. Beyond, a group stands
 /// under the first of its equalities.
@@ -261,22 +260,29 @@ impl OfEntity {
             let groups = posting.into_iter().flat_map(|posting| posting.groups.iter());
             found.extend(groups.map(|(number, ())| (*number, sides)));
         };
+        let mut key = KeyBytes::new();
         for (at, of) in &self.combinations {
-            let first = KeyBytes::from_slice(&number_of(at).to_le_bytes());
+            key.clear();
+            key.extend_from_slice(&number_of(at).to_le_bytes());
             if of.sought == [Sought::Value(Column::Id)] {
                 // The images need not be decoded.
-                let (mut key, (old, new)) = (first, existed(change));
+                let (old, new) = existed(change);
                 push_text(&mut key, change.id.as_str());
                 add(&key, Sides { old, new });
                 continue;
             }
-            let rows = change.rows(&self.entity);
-            let [old, new] = [&rows.old, &rows.new].map(|record| of.keys(&first, record.as_ref()));
-            if old == new {
-                new.iter().for_each(|key| add(key, Sides { old: true, new: true }));
-            } else {
-                old.iter().for_each(|key| add(key, Sides { old: true, new: false }));
-                new.iter().for_each(|key| add(key, Sides { old: false, new: true }));
+            match change.rows(&self.entity) {
+                Rows { old: Some(old), new: Some(new) } if of.is_untouched(old, new) => {
+                    of.each_key(&mut key, new, |key| add(key, Sides { old: true, new: true }));
+                }
+                Rows { old, new } => {
+                    for (record, sides) in
+                        [(old, Sides { old: true, new: false }), (new, Sides { old: false, new: true })]
+                    {
+                        let Some(record) = record else { continue };
+                        of.each_key(&mut key, record, |key| add(key, sides));
+                    }
+                }
             }
         }
     }
@@ -293,32 +299,42 @@ impl Posting {
 }
 
 impl Combination {
-    /// The keys that a record holds: one, or one for each element of the list that is asked for.
-    fn keys(&self, first: &KeyBytes, record: Option<&Record>) -> SmallVec<[KeyBytes; 1]> {
-        let Some(record) = record else { return SmallVec::new() };
+    /// Whether the record holds the same keys as before.
+    fn is_untouched(&self, old: &Record, new: &Record) -> bool {
+        self.sought.iter().all(|sought| match sought {
+            Sought::Value(Column::Field(at)) | Sought::Element(Column::Field(at)) => {
+                old.values.get(at.0) == new.values.get(at.0)
+            }
+            Sought::Value(column) | Sought::Element(column) => *column == Column::Id,
+        })
+    }
+
+    /// The keys that a record holds: one, or one for each element of the list that is asked for. `key` begins with the combination,
+    /// and is left so.
+    fn each_key(&self, key: &mut KeyBytes, record: &Record, mut look: impl FnMut(&KeyBytes)) {
+        let begin = key.len();
+        let mut of_element = |element: &Json| {
+            let pushed = self.sought.iter().try_for_each(|sought| match sought {
+                Sought::Value(column) => push_column(key, record, *column),
+                Sought::Element(_) => push_element(key, element),
+            });
+            if pushed.is_ok() {
+                look(key);
+            }
+            key.truncate(begin);
+        };
         let listed = self.sought.iter().find_map(|sought| match sought {
             Sought::Element(Column::Field(at)) => Some(record.values.get(at.0)),
             Sought::Element(_) | Sought::Value(_) => None,
         });
         match listed {
-            None => self.key(first, record, &Json::Null).into_iter().collect(),
-            Some(Some(Value::Json(json))) => match serde_json::from_str::<Json>(json) {
-                Ok(Json::Array(elements)) => {
-                    elements.iter().filter_map(|element| self.key(first, record, element)).collect()
+            None => of_element(&Json::Null),
+            Some(Some(Value::Json(json))) => {
+                if let Ok(Json::Array(elements)) = serde_json::from_str::<Json>(json) {
+                    elements.iter().for_each(of_element);
                 }
-                Ok(_) | Err(_) => SmallVec::new(),
-            },
-            Some(_) => SmallVec::new(),
+            }
+            Some(_) => {}
         }
-    }
-
-    /// What the record has where the combination asks, with one element of its list.
-    fn key(&self, first: &KeyBytes, record: &Record, element: &Json) -> Option<KeyBytes> {
-        let mut key = first.clone();
-        let pushed = self.sought.iter().try_for_each(|sought| match sought {
-            Sought::Value(column) => push_column(&mut key, record, *column),
-            Sought::Element(_) => push_element(&mut key, element),
-        });
-        pushed.is_ok().then_some(key)
     }
 }
