@@ -290,7 +290,7 @@ async fn a_poll_is_a_session_while_it_waits_and_its_waking_is_no_lag() {
     let since = format!("{}:{}", start["epoch"].as_str().unwrap(), start["seq"]);
     let waiting = tokio::spawn({
         let api = api.clone();
-        async move { api.get(&format!("/api/changes?channel=entity:Task&since={since}&wait=20")).await }
+        async move { api.get(&format!("/api/changes?channel=entity:Task&since={since}&wait=25")).await }
     });
     app.wait_for_metric("tidewire_sessions{transport=\"poll\"}", 1.0).await;
     app.wait_for_groups(1).await;

@@ -71,7 +71,7 @@ async fn a_long_poll_answers_when_something_happens_and_not_before() {
     let start = api.get("/api/changes?channel=entity:Task").await;
     let waiting = {
         let (api, query) =
-            (app.client(), format!("/api/changes?channel=entity:Task&since={}&wait=20", position(&start)));
+            (app.client(), format!("/api/changes?channel=entity:Task&since={}&wait=25", position(&start)));
         tokio::spawn(async move { (api.get(&query).await, Instant::now()) })
     };
     app.wait_for_groups(1).await;
@@ -154,7 +154,7 @@ async fn a_long_poll_of_a_query_that_nobody_would_wake_is_told_so_at_once() {
     let channels = "channel=entity:Task%3Fpriority%5Bgte%5D=3&channel=entity:Project";
     let start = api.get(&format!("/api/changes?{channels}")).await;
     let asked = Instant::now();
-    let answer = api.get(&format!("/api/changes?{channels}&since={}&wait=20", position(&start))).await;
+    let answer = api.get(&format!("/api/changes?{channels}&since={}&wait=25", position(&start))).await;
     assert!(asked.elapsed() < Duration::from_secs(15), "it waited for what would never come");
     let names: Vec<_> = answer["channels"].as_array().unwrap().iter().map(|one| &one["channel"]).collect();
     assert_eq!(names, ["entity:Project"], "a channel that is refused goes on from nowhere");

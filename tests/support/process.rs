@@ -44,7 +44,7 @@ pub struct Ended {
 /// Runs a command to its end.
 pub async fn ended(command: &mut Command) -> Ended {
     let output = tokio::time::timeout(PATIENCE, command.stdin(Stdio::null()).output());
-    let output = output.await.expect("the binary ends within a minute").expect("the binary starts");
+    let output = output.await.expect("the binary ends within twenty seconds").expect("the binary starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the binary speaks UTF-8");
     Ended {
         code: output.status.code().expect("no signal ended the binary"),
@@ -91,7 +91,7 @@ impl Process {
             panic!("the binary ended without an address");
         };
         let address =
-            tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within a minute");
+            tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
         Process { address, child, output }
     }
 

@@ -11,8 +11,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// Nothing in these stories takes this long unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Nothing in these stories takes this long unless it is broken. Shorter than the polls of 25 s that must be woken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -79,7 +79,7 @@ impl Socket {
 
     /// The next thing to come, pings and pongs of the transport aside.
     pub async fn came(&mut self) -> Came {
-        tokio::time::timeout(PATIENCE, self.came_ever()).await.expect("nothing came for a minute")
+        tokio::time::timeout(PATIENCE, self.came_ever()).await.expect("nothing came for twenty seconds")
     }
 
     /// The same without a limit, for loops that are ended from outside.
