@@ -28,11 +28,19 @@ impl<K: Hash + Eq, V> Few<K, V> {
         }
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
-        match self {
-            Few::One(known, _) if known == key => *self = Few::None,
-            Few::None | Few::One(..) => {}
-            Few::Many(many) => drop(many.swap_remove(key)),
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        match std::mem::replace(self, Few::None) {
+            Few::None => None,
+            Few::One(known, held) if known == *key => Some(held),
+            Few::One(known, held) => {
+                *self = Few::One(known, held);
+                None
+            }
+            Few::Many(mut many) => {
+                let held = many.swap_remove(key);
+                *self = Few::Many(many);
+                held
+            }
         }
     }
 
@@ -78,7 +86,7 @@ mod tests {
         few.insert(1, 'a');
         few.insert(1, 'b');
         assert_eq!((few.len(), few.contains(&1), entries(&few)), (1, true, vec![(1, 'b')]));
-        few.remove(&2);
+        assert_eq!(few.remove(&2), None);
         few.insert(2, 'c');
         few.insert(3, 'd');
         few.insert(2, 'e');
@@ -86,7 +94,7 @@ mod tests {
             (few.len(), few.contains(&4), entries(&few)),
             (3, false, vec![(1, 'b'), (2, 'e'), (3, 'd')])
         );
-        few.remove(&1);
+        assert_eq!((few.remove(&1), few.remove(&1)), (Some('b'), None));
         assert_eq!(entries(&few), [(3, 'd'), (2, 'e')]);
         few.remove(&2);
         few.remove(&3);
@@ -94,7 +102,7 @@ mod tests {
         few.insert(1, 'a');
         assert_eq!(entries(&few), [(1, 'a')]);
         let mut one = Few::One(1, 'a');
-        one.remove(&1);
+        assert_eq!(one.remove(&1), Some('a'));
         assert!(one.is_empty());
     }
 }

@@ -49,7 +49,7 @@ pub struct Groups {
     by_key: HashMap<(Arc<str>, View), GroupNumber, RandomState>,
     texts: HashMap<Arc<str>, Text, RandomState>,
     next_text: u64,
-    places: HashMap<ConnectionKey, HashMap<AttachmentId, Place, RandomState>, RandomState>,
+    places: HashMap<ConnectionKey, Few<AttachmentId, Place>, RandomState>,
     watched: Watched,
     index: Index,
     work: Work,
@@ -184,8 +184,12 @@ impl Groups {
 
     /// Everything of a connection leaves.
     pub fn forget(&mut self, connection: ConnectionKey) {
-        let attachments: Vec<AttachmentId> =
-            self.places.get(&connection).into_iter().flat_map(|places| places.keys().copied()).collect();
+        let attachments: Vec<AttachmentId> = self
+            .places
+            .get(&connection)
+            .into_iter()
+            .flat_map(|places| places.iter().map(|(attachment, _)| *attachment))
+            .collect();
         for attachment in attachments {
             self.leave((connection, attachment));
         }
@@ -225,7 +229,7 @@ impl Groups {
                 if voided.contains(&connection) {
                     continue;
                 }
-                if let Some(place) = places.values().find(|place| place.is_concerned(change)) {
+                if let Some((_, place)) = places.iter().find(|(_, place)| place.is_concerned(change)) {
                     place.outbox.void();
                     voided.push(connection);
                 }

@@ -97,8 +97,9 @@ enum Wake {
 type Reading = futures_util::future::OptionFuture<futures_util::future::BoxFuture<'static, ReadAnswer>>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Runs until the peer or the session ends it. `news` tells of another schema, and of the end.
-    pub(super) async fn run(mut self, news: watch::Receiver<News>) -> Ended {
+    /// Runs until the peer or the session ends it. `news` tells of another schema, and of the end. By reference, since a future keeps
+    /// what it is given twice.
+    pub(super) async fn run(&mut self, news: watch::Receiver<News>) -> Ended {
         let mut reading: Reading = None.into();
         // One future for the whole life: each new one would cost a place in the list of those who wait.
         let mut told = pin!(next(news));
@@ -172,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.session.on(now, Input::Drain { reconnect_in_ms })
             }
         };
-        self.perform(effects, reading).await
+        Box::pin(self.perform(effects, reading)).await
     }
 
     async fn drain_outbox(&mut self, reading: &mut Reading) -> Result<(), Ended> {
@@ -184,17 +185,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             frames.extend(frame);
             if !effects.is_empty() {
                 self.write(std::mem::take(&mut frames)).await?;
-                self.perform(effects, reading).await?;
+                Box::pin(self.perform(effects, reading)).await?;
             }
         }
         self.write(frames).await?;
         if let Some(lag) = lagged {
             let effects = self.session.on(now, Input::Lagged(lag));
-            self.perform(effects, reading).await?;
+            Box::pin(self.perform(effects, reading)).await?;
         }
         if overflowed {
             let effects = self.session.on(now, Input::Overflowed);
-            self.perform(effects, reading).await?;
+            Box::pin(self.perform(effects, reading)).await?;
         }
         Ok(())
     }

@@ -212,7 +212,7 @@ impl WebSocketManager {
         let newcomer = Newcomer { identity, known, key: place.key };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
         let ended = match Box::pin(self.greet(io, read_ahead, newcomer)).await {
-            Ok((connection, news)) => Box::pin(connection.run(news)).await,
+            Ok((mut connection, news)) => Box::pin(connection.run(news)).await,
             Err(ended) => ended,
         };
         drop(place);
@@ -305,7 +305,7 @@ impl WebSocketManager {
         io: S,
         read_ahead: Bytes,
         newcomer: Newcomer,
-    ) -> Result<(Connection<S>, watch::Receiver<News>), Ended>
+    ) -> Result<(Box<Connection<S>>, watch::Receiver<News>), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -359,7 +359,7 @@ impl WebSocketManager {
         socket: WebSocketStream<S>,
         newcomer: Newcomer,
         around: Surroundings,
-    ) -> Connection<S> {
+    ) -> Box<Connection<S>> {
         let Newcomer { identity, known, key } = newcomer;
         let owner = identity.idempotency_owner();
         let config = around.config.clone();
@@ -370,7 +370,7 @@ impl WebSocketManager {
         };
         let outbox = Arc::new(Outbox::new(limits));
         self.outboxes.lock().insert(key, outbox.clone());
-        Connection {
+        Box::new(Connection {
             socket,
             session: Session::new(around, known, Instant::now(), self.offenders.has_offended(&owner)),
             outbox,
@@ -383,7 +383,7 @@ impl WebSocketManager {
             pong_owed: false,
             write_timeout: config.write_timeout,
             drain_spread: config.drain_spread,
-        }
+        })
     }
 
     fn wire_config(&self) -> WebSocketConfig {

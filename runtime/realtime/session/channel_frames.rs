@@ -116,6 +116,8 @@ impl Session {
         }
         let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            // Most have one, and a vector that grows by itself begins with four.
+            self.slots.reserve_exact(1);
             self.slots.push(None);
             self.slots.len() - 1
         });
