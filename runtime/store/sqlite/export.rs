@@ -6,12 +6,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
 use super::evolution;
 use super::open::{self, OpenError};
 use super::people;
-use super::rows::{read_record, unsigned};
+use super::predicate::Writing;
+use super::rows::{Sql, read_record, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::Position;
 use crate::rules::{BindError, Mask, Sight};
@@ -20,8 +21,8 @@ use crate::store::{StoreError, Who};
 
 /// Takes the records of an export, in the order of their ids.
 pub trait Sink {
-    /// Called once, before the first record: the position at which all of them are true, how many there are at most, and
-    /// what is seen of them.
+    /// Called once, before the first record: the position at which all of them are true, how many there are, and what is
+    /// seen of them.
     fn start(&mut self, position: &Position, records: u64, sight: &Sight) -> std::io::Result<()>;
     /// The fields of the mask must not be told.
     fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()>;
@@ -142,18 +143,20 @@ fn hand_on(
     sink: &mut dyn Sink,
 ) -> Result<u64, ExportError> {
     let failed = |error: rusqlite::Error| ExportError::Read(error.to_string());
-    let count = conn.query_row(&table.count, [], |row| row.get(0)).map(unsigned).map_err(failed)?;
+    let mut values = Vec::new();
+    let seen = Writing { table, values: &mut values }.predicate(sight.predicate()).map_err(unseen)?;
+    let values = || params_from_iter(values.iter().map(Sql));
+    let count = format!("SELECT count(*) FROM {} WHERE {seen}", table.name);
+    let count = conn.query_row(&count, values(), |row| row.get(0)).map(unsigned).map_err(failed)?;
     sink.start(position, count, sight).map_err(ExportError::Output)?;
-    let sql = format!(r#"SELECT {} FROM {} ORDER BY "id""#, table.columns, table.name);
+    let sql = format!(r#"SELECT {} FROM {} WHERE {seen} ORDER BY "id""#, table.columns, table.name);
     let mut statement = conn.prepare(&sql).map_err(failed)?;
-    let mut rows = statement.query([]).map_err(failed)?;
+    let mut rows = statement.query(values()).map_err(failed)?;
     let mut records = 0;
     while let Some(row) = rows.next().map_err(failed)? {
         let record = read_record(row, 0, &table.entity).map_err(failed)?;
-        if sight.sees(&record) {
-            sink.record(&record, &sight.mask(&record)).map_err(ExportError::Output)?;
-            records += 1;
-        }
+        sink.record(&record, &sight.mask(&record)).map_err(ExportError::Output)?;
+        records += 1;
     }
     Ok(records)
 }
