@@ -23,6 +23,7 @@
 mod channel_frames;
 mod liveness;
 mod pages;
+mod reading;
 mod reshape;
 mod rights;
 mod subscription;

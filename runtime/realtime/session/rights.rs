@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::pages::RETRY;
+use super::reading::RETRY;
 use super::subscription::{Cause, Following, Part, Phase, Start};
 use super::{Effect, Moment, Read, Reading, Session};
 use crate::channels::encode::StepPlace;
