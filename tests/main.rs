@@ -39,6 +39,7 @@ mod rules_property;
 mod rules_reads;
 mod schema_files;
 mod search;
+mod semantics_document;
 mod server;
 mod session;
 mod slow_reader;
