@@ -40,7 +40,7 @@ impl Socket {
         Socket::try_open(address, path, &[], None).await.expect("the upgrade succeeds")
     }
 
-    /// Opens a path with extra headers, and with a receive buffer of so many bytes.
+    /// Opens a path with extra headers, and with a receive buffer of so many bytes. Fails if the server is gone.
     pub async fn try_open(
         address: SocketAddr,
         path: &str,
@@ -51,7 +51,7 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             tcp.set_recv_buffer_size(bytes).unwrap();
         }
-        let tcp = tcp.connect(address).await.unwrap();
+        let tcp = tcp.connect(address).await.map_err(Error::Io)?;
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
