@@ -14,7 +14,7 @@ use super::arguments::DevArguments;
 use super::config::{color_of_stderr, effective};
 use super::settings::Settings;
 use super::watch::{Files, Watch};
-use super::{USAGE, demo, descriptors, log, migrate};
+use super::{USAGE, demo, descriptors, log, migrate, stream};
 use crate::app::{App, AppError};
 use crate::config::{Config, LogForm};
 use crate::env::Env;
@@ -42,13 +42,15 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     }
     let form = settings.config.log.form;
     log::start(&settings.config.log);
-    match serve(settings, arguments.demo) {
+    let code = match serve(settings, arguments.demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             log::fail(form, &message);
             ExitCode::FAILURE
         }
-    }
+    };
+    log::finish();
+    code
 }
 
 fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
@@ -208,9 +210,6 @@ async fn stop_signal() {
     }
 }
 
-/// Whoever closed our stdout does not want to know.
 fn say(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    stream::stdout().say(text.as_bytes());
 }

@@ -22,6 +22,7 @@ mod progress;
 pub mod rules;
 pub mod schema;
 pub mod settings;
+mod stream;
 mod watch;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.
