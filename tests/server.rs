@@ -1,5 +1,7 @@
 //! The server itself: its caps and time limits, its end, and what it says when it is the one at fault.
 
+mod early_answers;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +12,7 @@ use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::http::guard::Hosts;
+use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, ROUTES, router, server};
 use tidewire::ids::{Seq, Timestamp};
@@ -125,7 +128,7 @@ async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
-    let mut stream = TimedStream::new(ours, Duration::from_secs(10));
+    let mut stream = TimedStream::new(ours, Duration::from_secs(10), Unread::default());
     let written = async {
         stream.write_all(&vec![b'x'; 1 << 20]).await?;
         stream.flush().await

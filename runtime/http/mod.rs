@@ -13,6 +13,7 @@ mod health;
 mod history;
 pub mod identity;
 mod json_body;
+pub mod lingering;
 mod lists;
 mod metrics;
 pub mod openapi;

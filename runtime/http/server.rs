@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::lingering::Unread;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
@@ -122,6 +124,14 @@ fn source_of(error: &hyper::Error) -> Option<&io::Error> {
     None
 }
 
+/// After an answer that did not wait for the request's end nothing more can be asked on this connection.
+fn closing_if(is_left: bool, mut response: Response) -> Response {
+    if is_left && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 struct Server {
     serving: Serving,
     http: http1::Builder,
@@ -157,16 +167,18 @@ impl Server {
         let place = Place { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
         let router = self.serving.router.clone();
+        let unread = Unread::default();
+        let watching = unread.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| Body::new(watching.watch(body)));
             request.extensions_mut().insert(peer.clone());
-            let router = router.clone();
+            let (router, unread) = (router.clone(), watching.clone());
             async move {
                 let answered: Result<_, Infallible> = router.oneshot(request).await;
-                answered
+                answered.map(|response| closing_if(unread.is_left(), response))
             }
         });
-        let stream = TimedStream::new(stream, self.write_timeout);
+        let stream = TimedStream::new(stream, self.write_timeout, unread);
         let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let stop = self.stop.clone();
         self.serving.tasks.spawn(async move {
