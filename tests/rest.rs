@@ -1,5 +1,7 @@
 //! REST: the life of a record, versions, retries, lists, and what a server says to requests that are wrong.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -550,6 +552,53 @@ async fn bad_headers_are_answered_by_what_is_wrong_with_them() {
     let untyped = api.send(api.request("POST", "/api/tasks").body("{}")).await;
     expect(&untyped, 415, "UNSUPPORTED_MEDIA_TYPE", "no Content-Type", "no type");
     assert_eq!(app.rows("tasks").await.len(), 1, "nothing happened");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_body_is_read_as_its_encoding_says_or_refused() {
+    let app = TestApp::over(entities::schema(), |config| config.http.body_bytes = 100_000).await;
+    let api = app.client();
+    let plain = br#"{"title": "packed"}"#.to_vec();
+    let packed = gzip(&plain);
+    let bomb = gzip(&[&br#"{"title": ""#[..], &vec![b'x'; 20_000_000], br#""}"#].concat());
+    assert!(bomb.len() < 100_000, "the bomb itself fits");
+    let in_two_parts = [gzip(&plain[..5]), gzip(&plain[5..])].concat();
+    let cut = packed[..packed.len() - 4].to_vec();
+    for (encoding, body, status, words) in [
+        ("gzip", &packed, 201, "packed"),
+        ("GZIP", &packed, 201, "packed"),
+        ("x-gzip", &packed, 201, "packed"),
+        ("identity, gzip", &packed, 201, "packed"),
+        ("gzip", &in_two_parts, 201, "packed"),
+        ("identity", &plain, 201, "packed"),
+        ("", &plain, 201, "packed"),
+        ("gzip", &bomb, 413, "100000 bytes"),
+        ("gzip", &plain, 400, "not gzip"),
+        ("gzip", &cut, 400, "not gzip"),
+        ("gzip", &Vec::new(), 400, "not gzip"),
+        ("identity", &packed, 400, "not valid JSON"),
+        ("br", &plain, 415, "`br` is not understood"),
+        ("deflate", &plain, 415, "compressed once by gzip"),
+        ("zstd", &plain, 415, "gzip"),
+        ("gzip, gzip", &packed, 415, "gzip"),
+        ("gzip, br", &packed, 415, "`br`"),
+        ("aws-chunked", &plain, 415, "gzip"),
+    ] {
+        let request = api.request("POST", "/api/tasks").header("Content-Type", "application/json");
+        let answer = api.send(request.header("Content-Encoding", encoding).body(body.clone())).await;
+        assert_eq!(answer.status, status, "{encoding}: {}", answer.text);
+        assert!(answer.text.contains(words), "{encoding}: {}", answer.text);
+        if status == 415 {
+            assert_eq!(answer.header("accept-encoding"), "gzip");
+        }
+    }
+    assert_eq!(app.rows("tasks").await.len(), 7, "what was refused is not kept");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod batch;
 mod changes;
 mod closed;
 mod conditions;
+mod content_encoding;
 mod cursor;
 mod edge;
 pub mod guard;

@@ -121,6 +121,9 @@ impl IntoResponse for Problem {
         if self.0.code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if self.0.code == Code::UnsupportedMediaType {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         response.extensions_mut().insert(self);
         response
     }

@@ -68,7 +68,7 @@ codes! {
     QueryTooBroad "QUERY_TOO_BROAD" Never "Add the index that the detail names to the schema file, or narrow the query."
     BadHeader "BAD_HEADER" Never "Correct the header that the detail names, or leave it out."
     BodyTooLarge "BODY_TOO_LARGE" Never "Send a smaller body."
-    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" Never "Send Content-Type: application/json."
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" Never "Send JSON with Content-Type: application/json, plain or compressed by gzip."
     ValidationFailed "VALIDATION_FAILED" Never "Correct the fields named in `errors`."
     UnknownReference "UNKNOWN_REFERENCE" Never "Create the record that the field refers to first."
     VersionConflict "VERSION_CONFLICT" Never "Merge with the record in `current` and send its version in If-Match."
