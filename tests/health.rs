@@ -69,6 +69,37 @@ async fn the_root_leads_to_the_entities_until_there_is_a_public_folder() {
 }
 
 #[tokio::test]
+async fn a_text_of_the_public_folder_says_that_it_is_utf_8() {
+    let app = TestApp::start().await;
+    let public = app.folder.path().join("public");
+    std::fs::create_dir_all(&public).unwrap();
+    for (name, media) in [
+        ("index.html", "text/html; charset=utf-8"),
+        ("page.htm", "text/html; charset=utf-8"),
+        ("style.css", "text/css; charset=utf-8"),
+        ("app.js", "text/javascript; charset=utf-8"),
+        ("app.mjs", "application/javascript; charset=utf-8"),
+        ("read.txt", "text/plain; charset=utf-8"),
+        ("notes.md", "text/markdown; charset=utf-8"),
+        ("rows.csv", "text/csv; charset=utf-8"),
+        // These name their encoding themselves, have only one, or are no texts.
+        ("feed.xml", "text/xml"),
+        ("icon.svg", "image/svg+xml"),
+        ("data.json", "application/json"),
+        ("photo.png", "image/png"),
+        ("module.wasm", "application/wasm"),
+    ] {
+        std::fs::write(public.join(name), "é").unwrap();
+        for method in ["GET", "HEAD"] {
+            let answer = app.client().call(method, &format!("/{name}"), json!(null)).await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, media), "{method} {name}");
+        }
+    }
+    let root = app.client().call("GET", "/", json!(null)).await;
+    assert_eq!(root.header("content-type"), "text/html; charset=utf-8");
+}
+
+#[tokio::test]
 async fn the_schema_is_told_to_whoever_asks() {
     let app = TestApp::start().await;
     let schema = app.client().get("/api/schema").await;

@@ -57,8 +57,24 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
             Redirect::temporary("/static/pages/icon.svg").into_response()
         }
         StatusCode::NOT_FOUND => not_found(),
-        _ => response,
+        _ => in_utf_8(response),
     }
+}
+
+/// Texts of the public folder are UTF-8. Without a word browsers guess, and a page without `<meta charset>` shows garbage. XML and SVG
+/// name their encoding themselves, and JSON has only one.
+fn in_utf_8(mut response: Response) -> Response {
+    let media = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let named = media.filter(|media| is_text(media)).map(|media| format!("{media}; charset=utf-8"));
+    if let Some(Ok(media)) = named.map(HeaderValue::try_from) {
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+    }
+    response
+}
+
+fn is_text(media: &str) -> bool {
+    let is_script = media == "application/javascript";
+    is_script || (media.starts_with("text/") && media != "text/xml" && !media.contains("charset"))
 }
 
 async fn home(headers: HeaderMap) -> Response {
@@ -112,7 +128,7 @@ fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
 fn media_type(path: &str, guessed: &str) -> String {
     if path.ends_with(".ts") {
         "text/plain; charset=utf-8".to_owned()
-    } else if guessed.starts_with("text/") {
+    } else if is_text(guessed) {
         format!("{guessed}; charset=utf-8")
     } else {
         guessed.to_owned()
