@@ -1,6 +1,7 @@
 //! The server itself: its caps and time limits, its end, and what it says when it is the one at fault.
 
 mod early_answers;
+mod pauses;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use http_body_util::LengthLimitError;
 
 use super::AppState;
 use super::content_encoding::{ContentEncoding, DecodeError};
+use super::patient_timer::within;
 use super::problem::Problem;
 use crate::config::HttpConfig;
 use crate::ids::shown;
@@ -28,9 +29,9 @@ impl FromRequest<AppState> for JsonBody {
         let encoding = ContentEncoding::of(request.headers())?;
         must_fit(request.headers(), limits)?;
         let reading = to_bytes(request.into_body(), limits.body_bytes);
-        let bytes = tokio::time::timeout(limits.body_timeout, reading)
+        let bytes = within(limits.body_timeout, reading)
             .await
-            .map_err(|_| late(limits))?
+            .ok_or_else(|| late(limits))?
             .map_err(|error| unreadable(&error, limits))?;
         let bytes = encoding.decode(bytes, limits.body_bytes).map_err(|error| match error {
             DecodeError::TooLarge => too_large(limits),

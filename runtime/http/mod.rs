@@ -19,6 +19,7 @@ mod lists;
 mod metrics;
 pub mod openapi;
 mod pages;
+pub mod patient_timer;
 pub mod problem;
 mod query;
 mod records;

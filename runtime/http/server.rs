@@ -19,7 +19,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::lingering::Unread;
+use super::patient_timer::PatientTimer;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
@@ -143,7 +144,7 @@ struct Server {
 fn http(config: &HttpConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     // The timer also closes connections that rest between two requests for that long.
-    http.timer(TokioTimer::new())
+    http.timer(PatientTimer)
         .header_read_timeout(config.header_timeout)
         // hyper refuses buffers below 8 KiB.
         .max_buf_size(config.header_bytes.max(8 << 10));

@@ -9,9 +9,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
 
 use super::lingering::{Lingering, Unread};
+use super::patient_timer::PatientSleep;
 
 /// A peer that takes less than this within the limit counts as one that takes nothing: a byte now and then must not
 /// hold a place.
@@ -31,7 +32,7 @@ pub struct TimedStream<S> {
 
 #[derive(Debug)]
 struct Stalled {
-    deadline: Pin<Box<Sleep>>,
+    deadline: PatientSleep,
     taken: usize,
 }
 
@@ -53,10 +54,11 @@ impl<S> TimedStream<S> {
         match written {
             Poll::Pending => {
                 let limit = self.limit;
-                let stalled = self
-                    .stalled
-                    .get_or_insert_with(|| Stalled { deadline: Box::pin(sleep(limit)), taken: 0 });
-                ready!(stalled.deadline.as_mut().poll(context));
+                let stalled = self.stalled.get_or_insert_with(|| Stalled {
+                    deadline: PatientSleep::until(Instant::now() + limit),
+                    taken: 0,
+                });
+                ready!(Pin::new(&mut stalled.deadline).poll(context));
                 Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the peer does not take its answer")))
             }
             Poll::Ready(Ok(count)) => {

@@ -120,6 +120,12 @@ impl Process {
         assert!(ended.success(), "{ended}");
     }
 
+    /// Sends a signal by its name, `STOP` for example.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("the process runs").to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
+    }
+
     /// SIGKILL: no goodbye, no flush.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
