@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use tidewire::http::patient_timer::PatientSleep;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::rest_of;
 use crate::support::process::Process;
@@ -64,4 +67,14 @@ async fn requests_that_wait_while_the_process_is_stopped_are_answered() {
     }
     assert_eq!((lost, late), (0, 0), "of {CONNECTIONS} requests and as many bodies each");
     process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_has_passed_waits_for_one_more_look_at_the_sockets() {
+    let mut late = PatientSleep::until(Instant::now() + Duration::from_secs(1));
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert!((&mut late).now_or_never().is_none(), "the runtime has not looked at its sockets yet");
+    let looked = Instant::now();
+    late.await;
+    assert!(looked.elapsed() <= Duration::from_millis(100), "{:?}", looked.elapsed());
 }
