@@ -27,6 +27,7 @@ mod logs;
 mod lookups;
 mod metrics;
 mod new_project;
+mod numbers;
 mod outbox;
 mod permissions;
 mod polling;
