@@ -12,6 +12,7 @@ mod filter;
 mod intake;
 mod mutation;
 mod nameable;
+mod numbers;
 mod people;
 mod suggest;
 mod validate;
@@ -44,7 +45,7 @@ pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_facts};
 pub use people::is_absent;
 pub use suggest::suggestion;
-pub use values::{Fault, value_of_json, value_of_text};
+pub use values::{Fault, number_of_text, value_of_json, value_of_text};
 
 pub(crate) use defaults::value_of as default_value;
 

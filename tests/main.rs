@@ -6,6 +6,7 @@ mod support;
 
 mod bad_requests;
 mod batch;
+mod conditions;
 mod configuration;
 mod crash;
 mod descriptions;
@@ -26,6 +27,7 @@ mod logs;
 mod lookups;
 mod metrics;
 mod new_project;
+mod numbers;
 mod outbox;
 mod permissions;
 mod polling;

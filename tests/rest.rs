@@ -521,7 +521,6 @@ async fn bad_headers_are_answered_by_what_is_wrong_with_them() {
     let long = "k".repeat(129);
     for (method, path, name, value, status, code, words) in [
         ("PATCH", path.as_str(), "If-Match", "1", 400, "BAD_HEADER", "\\\"3\\\""),
-        ("PATCH", &path, "If-Match", "W/\"1\"", 400, "BAD_HEADER", "If-Match"),
         ("PATCH", &path, "If-Match", "\"1\", \"2\"", 400, "BAD_HEADER", "If-Match"),
         ("PATCH", &path, "If-Match", "\"x\"", 400, "BAD_HEADER", "If-Match"),
         ("PATCH", &path, "If-Match", "\"\"", 400, "BAD_HEADER", "If-Match"),

@@ -29,7 +29,7 @@ async fn batch(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    conditions::no_if_match_in_batch(&headers)?;
+    conditions::none_on_batch(&headers)?;
     let batch = Batch::read(body).map_err(|error| Problem::new(Code::BadJson, error.to_string()))?;
     let anonymous = caller.user.is_none();
     match batch {

@@ -69,6 +69,13 @@ impl Problem {
         self
     }
 
+    /// Says otherwise what was wrong.
+    #[must_use]
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Problem {
+        self.0.detail = detail.into();
+        self
+    }
+
     pub fn code(&self) -> Code {
         self.0.code
     }

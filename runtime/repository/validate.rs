@@ -130,7 +130,8 @@ impl Validator<'_> {
             }
             match self.writable(name) {
                 Ok((FieldIndex(at), field)) => {
-                    let value = faults.keep(name, self.checked(field, json));
+                    let exact = data.number_fault(name, &field.kind).map_or(Ok(()), Err);
+                    let value = faults.keep(name, exact.and_then(|()| self.checked(field, json)));
                     given[at] = value.map_or(Given::Faulty, Given::Value);
                 }
                 Err(fault) => faults.add(&shown(name), fault),

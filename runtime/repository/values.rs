@@ -7,15 +7,17 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 
-use super::body::kind_of;
+use super::body::{kind_of, strict_json};
 use super::canonical::write_canonical;
+use super::numbers;
 use super::suggest::suggestion;
 use crate::ids::{RecordId, Timestamp, shown};
+use crate::schema::number::{Fate, fate};
 use crate::schema::{Entity, Field, FieldKind, IdKind, OnDelete, Schema, Value};
 use crate::store::Column;
 
 /// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
-const MAX_INT: i64 = (1 << 53) - 1;
+pub(super) const MAX_INT: i64 = (1 << 53) - 1;
 
 /// Nesting of a `json` field; deeper ones are a burden for every reader.
 const MAX_DEPTH: usize = 32;
@@ -102,10 +104,7 @@ pub(super) fn value_of_column(
 
 fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, Fault> {
     let json = match kind {
-        FieldKind::Int { .. } | FieldKind::Float { .. } => {
-            let wrong = |_| Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
-            text.parse().map(Json::Number).map_err(wrong)?
-        }
+        FieldKind::Int { .. } | FieldKind::Float { .. } => number_of_text(kind, text)?,
         FieldKind::Bool => match text {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),
@@ -125,11 +124,23 @@ fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Valu
     typed(schema, kind, &json)
 }
 
+/// A number as JSON writes it, for an int or a float field: no spaces, no leading plus or zero, no separators.
+pub fn number_of_text(kind: &FieldKind, text: &str) -> Result<Json, Fault> {
+    let wrong = || Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
+    match fate(text).ok_or_else(wrong)? {
+        Fate::Kept => {}
+        Fate::Rounded | Fate::Lost => numbers::fault(kind, text, &[]).map_or(Ok(()), Err)?,
+    }
+    text.parse().map(Json::Number).map_err(|_| wrong())
+}
+
 /// A value that is to be stored, as text: for a json field JSON, otherwise as in a query string; within the field's limits.
 pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
     let value = if field.kind == FieldKind::Json {
-        let json = serde_json::from_str(text)
-            .map_err(|error| Fault::new("wrong_type", format!("must be JSON: {error}")))?;
+        let json = strict_json(text.as_bytes()).map_err(|fault| match fault.code {
+            "bad_json" => Fault::new("wrong_type", format!("must be JSON: {}", fault.message)),
+            _ => fault,
+        })?;
         typed(schema, &field.kind, &json)?
     } else {
         value_from_text(schema, &field.kind, text)?

@@ -12,6 +12,7 @@ mod ecma_pattern;
 mod json_schema;
 pub(crate) mod message;
 pub mod model;
+pub mod number;
 pub mod record_schema;
 mod render;
 pub mod rule;

@@ -4,10 +4,10 @@
 
 use std::io::Write;
 
-use serde_json::{Number, Value as Json};
+use serde_json::Value as Json;
 
 use crate::ids::shown;
-use crate::repository::{FieldError, strict_json};
+use crate::repository::{Fault, FieldError, number_of_text, strict_json};
 use crate::schema::{Field, FieldKind, Value};
 
 pub(super) fn write_cell(value: &Value, out: &mut dyn Write) -> std::io::Result<()> {
@@ -35,7 +35,7 @@ fn write_text(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
 pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
     match &field.kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => {
-            number(cell).ok_or_else(|| wrong(field, "a number", cell))
+            number_of_text(&field.kind, cell).map_err(|fault| told(field, &fault))
         }
         FieldKind::Bool => match cell {
             "true" => Ok(Json::Bool(true)),
@@ -43,7 +43,10 @@ pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
             _ => Err(wrong(field, "true or false", cell)),
         },
         FieldKind::Json => strict_json(cell.as_bytes()).map_err(|fault| {
-            let name = &field.name;
+            if fault.code != "bad_json" {
+                return told(field, &fault);
+            }
+            let (name, fault) = (&field.name, fault.message);
             let message =
                 format!("`{name}` is a json field, and `{}` is not valid JSON: {fault}", shown(cell));
             FieldError { field: name.to_string(), code: "bad_json", message }
@@ -57,12 +60,9 @@ pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
     }
 }
 
-/// A number as JSON writes it: no spaces, no leading plus or zero, no separators.
-fn number(cell: &str) -> Option<Json> {
-    if cell.trim().len() != cell.len() {
-        return None;
-    }
-    cell.parse::<Number>().ok().map(Json::Number)
+fn told(field: &Field, fault: &Fault) -> FieldError {
+    let message = format!("`{}` {}", field.name, fault.message);
+    FieldError { field: field.name.to_string(), code: fault.code, message }
 }
 
 fn wrong(field: &Field, expected: &str, cell: &str) -> FieldError {
