@@ -136,6 +136,7 @@ export class RealtimeClient {
       options: this.#options,
       url: this.#changesUrl(),
       subscriptions: () => this.#channels.values(),
+      connected: () => this.connected.peek(),
       token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
       refused: (subscription, frame) => this.#refused(subscription, frame),
       changed: () => this.#show(),
@@ -318,6 +319,7 @@ export class RealtimeClient {
     if (frame.type === 'connected') this.#greeted(frame.payload);
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
+    else if (frame.type === 'rights:changed') this.#askRefused();
     else if (frame.type === 'drain') this.#floor = Math.max(this.#floor, frame.payload?.reconnectInMs ?? 0);
     else if (frame.channel) this.#route(frame.channel, frame);
     else if (frame.type === 'pong' && frame.payload?.epoch) {
@@ -343,6 +345,11 @@ export class RealtimeClient {
   /** Channels follow by themselves; those that were refused may exist now. @param {any} payload */
   #reshaped(payload) {
     this.generation.value = payload?.generation ?? null;
+    this.#askRefused();
+  }
+
+  /** What was closed to this user may be open now. */
+  #askRefused() {
     for (const subscription of this.#channels.values()) {
       if (subscription.track.phase === 'refused') this.#ask(subscription);
     }
@@ -419,6 +426,7 @@ export class RealtimeClient {
    */
   #refused(subscription, frame) {
     const denied = DENIED.has(frame.payload?.code);
+    subscription.refusal = frame.payload?.code ?? null;
     this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();
     // Whoever drops the rows cannot go on from where they stood.

@@ -116,6 +116,7 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Attach { from: From::After { seq, .. }, .. } => format!("attach after {seq}"),
         Effect::Detach { .. } => "detach".to_owned(),
         Effect::Pong { .. } => "pong".to_owned(),
+        Effect::AwaitRights { .. } => "await rights".to_owned(),
         Effect::Read(Read::Survey { since, .. }) => format!("read survey {}", since.seq),
         Effect::Read(Read::Rows { .. }) => "read rows".to_owned(),
         Effect::Read(Read::Log { after, .. }) => format!("read log {after}"),

@@ -240,6 +240,10 @@ pub struct SchemaChangedPayload {
     pub generation: Generation,
 }
 
+/// Payload of `rights:changed`. Empty: it must not tell which channel is open now.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct RightsChangedPayload {}
+
 /// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already. `truncated`: the client's limit is
 /// reached, and there may be more records.
 pub fn snapshot_json<'r>(

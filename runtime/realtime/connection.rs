@@ -135,6 +135,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         for attachment in self.session.attachments() {
             self.channels.detach(self.key, attachment).await;
         }
+        if self.session.awaits_rights() {
+            self.channels.forget(self.key);
+        }
         ended
     }
 
@@ -224,6 +227,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Effect::Detach { attachment } => self.channels.detach(self.key, attachment).await,
                 Effect::Pong { request_id, lag } => {
                     self.channels.pong(self.outbox.clone(), lag, request_id).await
+                }
+                Effect::AwaitRights { person, known } => {
+                    self.channels.await_rights(self.key, self.outbox.clone(), person, known).await;
                 }
                 Effect::Read(read) => *reading = Some(read_later(self.reader.clone(), read)).into(),
                 Effect::Ping => {

@@ -64,6 +64,21 @@ test('a channel whose entity is gone is refused, and asked for again when the sc
   );
 });
 
+test('a channel that was closed is asked for again when rights change, and no channel that is live is', () => {
+  const { rt, w } = connected();
+  rt.subscribe('entity:Task', () => {});
+  rt.subscribe('entity:Secret', () => {}, { snapshot: true });
+  const [task, secret] = w.socket.take('subscribe');
+  w.socket.say(subscribed(task, { seq: 4, recovered: false }));
+  w.socket.say({ type: 'rights:changed', payload: {} });
+  assert.deepEqual(w.socket.take('subscribe'), [], 'what waits for its answer will have it');
+  const { requestId } = secret;
+  w.socket.say({ type: 'error', channel: 'entity:Secret', requestId, payload: { code: 'UNKNOWN_ENTITY' } });
+  w.socket.say({ type: 'rights:changed', payload: {} });
+  const again = w.socket.take('subscribe').map(({ channel, payload }) => [channel, payload]);
+  assert.deepEqual(again, [['entity:Secret', { snapshot: true }]]);
+});
+
 // Back-off.
 
 test('the delay is full jitter between 250 ms and a doubling, capped spread', () => {

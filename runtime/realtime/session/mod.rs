@@ -118,6 +118,11 @@ pub enum Effect {
         request_id: Option<String>,
         lag: Lag,
     },
+    /// Have ChannelManager tell once that rights of the person changed after `known`, or after this moment.
+    AwaitRights {
+        person: Arc<str>,
+        known: Option<Seq>,
+    },
     /// Start this read; its answer comes back as `Input::Read`. There is never a second one under way.
     Read(Read),
     /// Send a ping of the transport.
@@ -134,6 +139,8 @@ pub struct Session {
     known: At<Facts>,
     /// It may be out of date where it matters: to be read before any subscription is bound.
     facts_wanted: bool,
+    /// A channel was refused, and the peer is to be told when the rights of its person change.
+    awaiting_rights: bool,
     slots: Vec<Option<Subscription>>,
     serial: u32,
     /// Slots that wait for a survey or for rows, first come first served.
@@ -174,6 +181,7 @@ impl Session {
             person: known.value.person.clone(),
             known,
             facts_wanted: false,
+            awaiting_rights: false,
             slots: Vec::new(),
             serial: 0,
             waiting: VecDeque::new(),
@@ -246,6 +254,11 @@ impl Session {
         self.slots.iter().flatten().filter_map(Subscription::attachment).collect()
     }
 
+    /// Whether ChannelManager was asked to tell of rights and has not done so yet.
+    pub fn awaits_rights(&self) -> bool {
+        self.awaiting_rights
+    }
+
     /// What is to be written of an item that was taken from the outbox; learns from it how far the peer has come.
     pub fn on_item(&mut self, now: Moment, item: Item) -> (Option<Bytes>, Vec<Effect>) {
         match item {
@@ -308,6 +321,10 @@ impl Session {
                 OnLag::Replace(bare) => Some(bare),
                 OnLag::Keep | OnLag::Drop => None,
             },
+            Some(Note::RightsChanged) => {
+                self.awaiting_rights = false;
+                Some(frame)
+            }
         };
         if !self.closing {
             self.start_reading(now, &mut effects);
