@@ -14,7 +14,7 @@ use axum::response::Response;
 use axum::routing::get;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::identity::Caller;
+use super::identity::{Author, Caller};
 use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::query::Asked;
@@ -116,7 +116,7 @@ async fn read(
 
 async fn create(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Collection { entity, .. }: Collection,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
@@ -133,7 +133,7 @@ async fn create(
 /// PATCH and PUT.
 async fn change(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Target { entity, id, .. }: Target,
     method: Method,
     headers: HeaderMap,
@@ -151,7 +151,7 @@ async fn change(
 
 async fn delete(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Target { entity, id, .. }: Target,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
