@@ -23,7 +23,9 @@ async fn start(data: &Path, schemas: &Path) -> Process {
     shell.arg(binary.as_std().get_program());
     shell.args(["dev", "--listen", "127.0.0.1:0"]).arg("--schemas").arg(schemas).arg("--data").arg(data);
     // Those that are unset for the binary are to be unset for the shell.
-    binary.as_std().get_envs().for_each(|(name, _)| drop(shell.env_remove(name)));
+    for (name, _) in binary.as_std().get_envs() {
+        shell.env_remove(name);
+    }
     Process::of(shell.current_dir(schemas).stderr(std::process::Stdio::null())).await
 }
 
