@@ -14,6 +14,7 @@ mod differ;
 mod doctor;
 mod evolution;
 mod explain;
+mod failing_disk;
 mod floor_plan;
 mod groups;
 mod guard;

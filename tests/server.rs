@@ -283,6 +283,28 @@ async fn a_store_in_trouble_is_told_with_a_code_and_without_a_secret() {
     assert!(!failed.text.contains("secret"), "{}", failed.text);
 }
 
+/// The store refuses one unit, which is the `User` record, and would take the next.
+#[tokio::test]
+async fn a_write_is_not_done_for_a_user_whose_record_was_not_stored() {
+    let (puppet, api) = over_puppet().await;
+    let task = "/api/tasks/0190a000-0000-7000-8000-00000000000a?as=ann";
+    let one = json!([{"op": "create", "entity": "Task", "data": {"title": "x"}}]);
+    for (method, path, body) in [
+        ("POST", "/api/tasks?as=ann", json!({"title": "x"})),
+        ("PATCH", task, json!({"title": "x"})),
+        ("PUT", task, json!({"title": "x"})),
+        ("DELETE", task, json!(null)),
+        ("POST", "/api/batch?as=ann", json!({"ops": one, "atomic": true})),
+        ("POST", "/api/batch?as=ann", json!({"ops": one, "atomic": false})),
+    ] {
+        puppet.units.lock().clear();
+        puppet.refusals.lock().push(CommitError::StorageFull);
+        let answer = api.call(method, path, body).await;
+        assert_eq!((answer.status, &answer.json["code"]), (507, &json!("STORAGE_FULL")), "{method} {path}");
+        assert_eq!(puppet.units.lock().len(), 1, "{method} {path}: only the record was tried");
+    }
+}
+
 #[tokio::test]
 async fn a_store_in_trouble_tells_nothing_of_what_is_closed() {
     // Without rules everything is closed.

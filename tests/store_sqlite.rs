@@ -146,8 +146,10 @@ async fn damage_is_named_and_never_an_empty_start() {
     std::fs::write(folder.path().join("tidewire.db-wal"), "left over").unwrap();
     assert!(refusal(folder.path(), schema()).contains("tidewire.db-wal is there"));
     std::fs::remove_file(folder.path().join("tidewire.db-wal")).unwrap();
-    std::fs::write(folder.path().join("tidewire.db.new"), "a start that was cut short").unwrap();
+    let draft = folder.path().join(".tidewire-a1b2c3.part");
+    std::fs::write(&draft, "a start that was cut short").unwrap();
     assert_eq!(open(folder.path(), schema(), &defaults()).report.head, Seq(0));
+    assert!(!draft.exists());
 }
 
 #[tokio::test]

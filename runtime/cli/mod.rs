@@ -18,6 +18,7 @@ mod loading;
 mod log;
 pub mod migrate;
 pub mod new;
+mod output;
 mod progress;
 pub mod rules;
 pub mod schema;

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
 
-use super::identity::Caller;
+use super::identity::Author;
 use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::records::{TIDEWIRE_REPLAYED, status_of, with_json, with_position};
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn batch(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {

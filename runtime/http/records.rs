@@ -15,7 +15,7 @@ use axum::routing::get;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::conditions::Condition;
-use super::identity::Caller;
+use super::identity::{Author, Caller};
 use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::query::Asked;
@@ -119,7 +119,7 @@ async fn read(
 
 async fn create(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Collection { entity, .. }: Collection,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
@@ -136,7 +136,7 @@ async fn create(
 /// PATCH and PUT.
 async fn change(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Target { entity, id, .. }: Target,
     method: Method,
     headers: HeaderMap,
@@ -156,7 +156,7 @@ async fn change(
 
 async fn delete(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Target { entity, id, .. }: Target,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -70,7 +70,7 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     Ok(response.into_response())
 }
 
-/// The caller, with a committed `User` record, or what the socket is told before it is closed.
+/// The caller, or what the socket is told before it is closed.
 async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refused> {
     let identity = auth::identify(&presented.credentials()).map_err(|error| Refused {
         code: Code::Unauthenticated,
@@ -78,7 +78,7 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
         close: CloseCode::Unauthenticated,
         why: Refusal::Identity,
     })?;
-    state.repository.ensure_user(&identity).await.map_err(|error| {
+    state.repository.ensure_reader(&identity).await.map_err(|error| {
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
         if code == Code::AccountDisabled {

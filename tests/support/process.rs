@@ -110,6 +110,13 @@ impl Process {
         text
     }
 
+    /// From now on the kernel refuses to let a file of the process grow beyond so many bytes; `None` lifts the limit.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = self.child.id().expect("the process runs").try_into().unwrap();
+        let limit = (bytes.unwrap_or(rlimit::INFINITY), rlimit::INFINITY);
+        rlimit::prlimit(pid, rlimit::Resource::FSIZE, Some(limit), None).expect("the limit can be set");
+    }
+
     /// SIGTERM, and the end of the process, which was in order.
     pub async fn stop(mut self) {
         let pid = self.child.id().expect("the process runs").to_string();

@@ -3,12 +3,13 @@
 //! Knows SQLite by what the store tells about it.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
 use crate::cli::check::count;
 use crate::cli::settings::Settings;
+use crate::draft::DraftFolder;
 use crate::ids::Timestamp;
 use crate::schema;
 use crate::store::sqlite::{self, DatabaseFound};
@@ -121,22 +122,14 @@ fn nearest_existing(folder: &Path) -> PathBuf {
 
 /// Writes where the database is to be, in a folder of its own that is taken away again.
 fn tried_out(folder: &Path, nearest: &Path) -> Vec<Finding> {
-    let scratch = nearest.join(format!(".tidewire-doctor-{}", std::process::id()));
-    if let Err(error) = fs::create_dir(&scratch) {
-        let refused = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
-        let advice = if refused {
-            "make it writable for this user, or choose another folder with --data DIR"
-        } else {
-            "choose another folder with --data DIR"
-        };
-        let text = format!("nothing can be written in {}: {error}", nearest.display());
-        return vec![Finding::error("data", text, advice)];
-    }
-    let tried = sqlite::try_out(&scratch);
-    let removed = fs::remove_dir_all(&scratch);
-    let data = match (removed, folder.exists()) {
+    let scratch = match DraftFolder::within(nearest) {
+        Ok(scratch) => scratch,
+        Err(error) => return vec![unwritable(nearest, &error)],
+    };
+    let (tried, path) = (sqlite::try_out(scratch.path()), scratch.path().to_owned());
+    let data = match (scratch.remove(), folder.exists()) {
         (Err(error), _) => {
-            let text = format!("{} was made and cannot be removed: {error}", scratch.display());
+            let text = format!("{} was made and cannot be removed: {error}", path.display());
             Finding::warning("data", text, "remove it by hand")
         }
         (Ok(()), true) => Finding::ok("data", format!("{} can be written", folder.display())),
@@ -155,6 +148,16 @@ fn tried_out(folder: &Path, nearest: &Path) -> Vec<Finding> {
         Ok(tried) => Finding::ok("sqlite", format!("{}, journal_mode=wal, synchronous=full", tried.version)),
     };
     vec![data, sqlite]
+}
+
+fn unwritable(nearest: &Path, error: &io::Error) -> Finding {
+    let refused = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+    let advice = if refused {
+        "make it writable for this user, or choose another folder with --data DIR"
+    } else {
+        "choose another folder with --data DIR"
+    };
+    Finding::error("data", format!("nothing can be written in {}: {error}", nearest.display()), advice)
 }
 
 fn database(folder: &Path, found: &DatabaseFound) -> Finding {
