@@ -41,6 +41,7 @@ mod schema_files;
 mod search;
 mod server;
 mod session;
+mod slow_line;
 mod slow_reader;
 mod store_conformance;
 mod store_equivalence;

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
@@ -154,6 +155,7 @@ impl Server {
             tracing::debug!(%error, "a connection closed before it was served");
             return;
         }
+        socket_options::show_progress(&stream);
         let place = Place { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
         let router = self.serving.router.clone();
