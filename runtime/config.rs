@@ -140,7 +140,7 @@ impl Default for RealtimeConfig {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
-            send_buffer_bytes: 256 << 10,
+            send_buffer_bytes: 128 << 10,
             outbox_batches: 256,
             outbox_bytes: 1 << 20,
             outbox_controls: 1024,

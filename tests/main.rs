@@ -17,6 +17,7 @@ mod floor_plan;
 mod groups;
 mod guard;
 mod health;
+mod held_back;
 mod history;
 mod http_rights;
 mod import_export;

@@ -33,11 +33,12 @@ use crate::support::fixtures::{self, epoch};
 use crate::support::puppet::Puppet;
 use crate::support::socket::{PATIENCE, Socket};
 
+/// What the kernel holds for the server: twice the default, so that a ping behind it is later than its own time limit.
+const KERNEL: usize = 256 << 10;
+
 /// Between the server and a client that reads as fast as its line brings something.
 #[derive(Clone, Copy)]
 struct Line {
-    /// What the kernel holds for the server.
-    kernel: usize,
     /// What stands in queues behind it: of routers, of the client's kernel, of the client itself.
     queues: usize,
     bytes_per_second: usize,
@@ -66,7 +67,7 @@ struct Server {
 impl Server {
     /// All on the runtime of the test, whose clock is paused.
     fn of(rows: Vec<Listed>) -> Server {
-        let config = RealtimeConfig::default();
+        let config = RealtimeConfig { send_buffer_bytes: KERNEL, ..RealtimeConfig::default() };
         let puppet = Arc::new(Puppet::default());
         *puppet.rows.lock() = rows;
         let kept = LogLimit { changes: config.ring_changes, bytes: config.ring_bytes };
@@ -93,7 +94,7 @@ impl Server {
     }
 
     async fn connect_unread(&self, line: Line) -> Client {
-        let (server_end, far) = duplex(line.kernel);
+        let (server_end, far) = duplex(KERNEL);
         let served = tokio::spawn(self.websockets.clone().serve(server_end, Bytes::new(), nobody()));
         let socket = WebSocketStream::from_raw_socket(slowed(far, line), Role::Client, None).await;
         Client { socket, served }
@@ -194,7 +195,7 @@ async fn a_client_on_a_slow_line_gets_eight_megabytes_and_stays() {
         let server = Server::of(eight_megabytes());
         // The second has so much before it that its pong takes longer than the kernel accounts for.
         for queues in [1 << 10, 400 << 10] {
-            let line = Line { kernel: 256 << 10, queues, bytes_per_second };
+            let line = Line { queues, bytes_per_second };
             let mut client = server.connect(line).await;
             let started = Instant::now();
             client.subscribe().await;
@@ -210,7 +211,7 @@ async fn a_client_on_a_slow_line_gets_eight_megabytes_and_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_ping_behind_what_the_kernel_holds_is_waited_for() {
     let server = Server::of(records(1, 240_000));
-    let line = Line { kernel: 256 << 10, queues: 1 << 10, bytes_per_second: 20_000 };
+    let line = Line { queues: 1 << 10, bytes_per_second: 20_000 };
     let mut client = server.connect(line).await;
     // The kernel takes the whole record at once, just before the ping.
     sleep(Duration::from_millis(24_900)).await;
@@ -222,7 +223,7 @@ async fn a_ping_behind_what_the_kernel_holds_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_megabyte_reaches_a_slow_client() {
     let server = Server::of(records(2, 1_500_000));
-    let line = Line { kernel: 256 << 10, queues: 1 << 10, bytes_per_second: 20_000 };
+    let line = Line { queues: 1 << 10, bytes_per_second: 20_000 };
     let mut client = server.connect(line).await;
     client.subscribe().await;
     assert_eq!(client.snapshot().await, 2);
@@ -232,7 +233,7 @@ async fn a_record_of_a_megabyte_reaches_a_slow_client() {
 async fn a_client_that_takes_a_byte_now_and_then_does_not_stay() {
     let server = Server::of(eight_megabytes());
     for bytes_per_second in [1, 100, 2_000] {
-        let line = Line { kernel: 256 << 10, queues: 1 << 10, bytes_per_second };
+        let line = Line { queues: 1 << 10, bytes_per_second };
         let mut client = server.connect_unread(line).await;
         client.subscribe().await;
         let started = Instant::now();
@@ -249,7 +250,7 @@ async fn a_client_that_takes_a_byte_now_and_then_does_not_stay() {
 async fn a_client_that_reads_nothing_is_closed_whether_or_not_something_is_sent() {
     for (rows, code, within) in [(eight_megabytes(), 4013, 12), (records(1, 1_000), 4008, 40)] {
         let server = Server::of(rows);
-        let (server_end, far) = duplex(256 << 10);
+        let (server_end, far) = duplex(KERNEL);
         let served = tokio::spawn(server.websockets.clone().serve(server_end, Bytes::new(), nobody()));
         let mut deaf = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         let frame = json!({"type": "subscribe", "channel": "entity:Task", "payload": {"snapshot": true}});
