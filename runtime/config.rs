@@ -103,6 +103,8 @@ pub struct RealtimeConfig {
     pub pong_timeout: Duration,
     /// A socket that accepts no byte for this long is closed with 4013.
     pub write_timeout: Duration,
+    /// Bytes that the kernel holds for one socket. A ping waits behind them; on a long line they bound the throughput.
+    pub send_buffer_bytes: usize,
     pub outbox_batches: usize,
     pub outbox_bytes: usize,
     /// Control frames (`subscribed`, `error`, ...) that may wait; one more closes with 4013.
@@ -138,6 +140,7 @@ impl Default for RealtimeConfig {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
+            send_buffer_bytes: 128 << 10,
             outbox_batches: 256,
             outbox_bytes: 1 << 20,
             outbox_controls: 1024,

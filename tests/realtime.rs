@@ -289,6 +289,32 @@ async fn a_planned_stop_tells_every_client_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_planned_stop_spreads_the_return_of_its_clients_over_the_time_that_is_set() {
+    for spread in [60_000, 400] {
+        let app =
+            TestApp::with(|config| config.realtime.drain_spread = std::time::Duration::from_millis(spread))
+                .await;
+        let mut sockets = Vec::new();
+        for _ in 0..40 {
+            sockets.push(Socket::open(app.address).await);
+        }
+        let stopping = app.stop();
+        let mut waits = Vec::new();
+        for socket in &mut sockets {
+            waits.push(number(&socket.expect("drain").await["payload"], "reconnectInMs"));
+            assert_eq!(socket.closed().await, Some(1012));
+        }
+        stopping.await;
+        waits.sort_unstable();
+        assert!(waits.iter().all(|wait| *wait < spread), "{waits:?} of {spread}");
+        // By chance alone that happens once in a hundred thousand years of such tests.
+        assert!(waits[39] - waits[0] > spread / 3, "they come back together: {waits:?} of {spread}");
+        let quarter = waits.iter().filter(|wait| **wait < spread / 4).count();
+        assert!(quarter < 30, "most come back at once: {waits:?} of {spread}");
+    }
+}
+
+#[tokio::test]
 async fn thirty_kinds_of_bad_frames_cost_an_error_and_not_the_connection() {
     let app = TestApp::start().await;
     let mut socket = Socket::open(app.address).await;

@@ -26,6 +26,7 @@ mod records;
 mod schema;
 pub mod server;
 mod shape;
+pub mod socket_options;
 pub mod timed_stream;
 mod ws;
 

@@ -28,6 +28,7 @@ use tower::ServiceExt;
 
 use super::lingering::Unread;
 use super::patient_timer::PatientTimer;
+use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
@@ -165,6 +166,7 @@ impl Server {
             tracing::debug!(%error, "a connection closed before it was served");
             return;
         }
+        socket_options::show_progress(&stream);
         let place = Place { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
         let router = self.serving.router.clone();

@@ -22,6 +22,7 @@ use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
 use super::server::Peer;
+use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::auth::{self, Identity};
 use crate::metrics::Refusal;
@@ -117,6 +118,7 @@ async fn live_socket(
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
     };
+    socket_options::bound_send_buffer(&stream, websockets.around().config.send_buffer_bytes);
     match caller {
         Ok(identity) => websockets.serve(stream, read_ahead, identity).await,
         Err(refused) => Box::pin(websockets.refuse(stream, &refused)).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -118,6 +118,18 @@ impl Socket {
                 return code;
             }
         }
+    }
+
+    /// Reads what there is, frames or not, to the end of the connection; how many bytes.
+    pub async fn rest(&mut self) -> usize {
+        let (mut count, mut bytes) = (0, vec![0; 64 << 10]);
+        let reading = async {
+            while let Ok(more @ 1..) = self.stream.get_mut().read(&mut bytes).await {
+                count += more;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("the connection ends");
+        count
     }
 
     /// Subscribes and takes `subscribed`.

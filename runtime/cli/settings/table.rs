@@ -106,6 +106,7 @@ settings! {
     realtime.ping_interval: Kind::Time(100..=HOUR), "The server pings each socket this often.";
     realtime.pong_timeout: Kind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: Kind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
+    realtime.send_buffer_bytes: Kind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More are faster on a long line (bytes by round-trip time), and let a slow one look dead.";
     realtime.outbox_batches: Kind::Count(1..=100_000), "Batches that may wait for one socket; with one more it reads the log instead.";
     realtime.outbox_bytes: Kind::Size(KIB..=GIB), "Bytes that may wait for one socket; with more it reads the log instead.";
     realtime.outbox_controls: Kind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";

@@ -191,7 +191,7 @@ impl Session {
             lag: Lag::default(),
             catching_up: None,
             swept: Seq::ZERO,
-            liveness: Liveness::new(now, config.ping_interval, config.pong_timeout),
+            liveness: Liveness::new(now, config.ping_interval, config.pong_timeout, config.send_buffer_bytes),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
             encoder: Encoder::default(),
             offended,
@@ -242,6 +242,21 @@ impl Session {
     pub fn next_deadline(&self) -> Instant {
         let deadline = self.liveness.next_deadline();
         self.retry_at.map_or(deadline, |retry| retry.min(deadline))
+    }
+
+    /// `Effect::Ping` was performed: the ping is in the kernel.
+    pub fn ping_left(&mut self, now: Instant) {
+        self.liveness.ping_left(now);
+    }
+
+    /// The peer took bytes for which the server had to wait: it lives.
+    pub fn peer_took(&mut self, now: Instant) {
+        self.liveness.took(now);
+    }
+
+    /// So many bytes were handed to the kernel.
+    pub fn wrote(&mut self, now: Instant, bytes: usize) {
+        self.liveness.wrote(now, bytes);
     }
 
     /// Number of subscriptions.
@@ -341,7 +356,7 @@ impl Session {
 
     /// Whether one more message of the peer, of whatever kind, is within its cap; otherwise the connection ends.
     fn admit(&mut self, now: Moment, effects: &mut Vec<Effect>) -> bool {
-        self.liveness.heard(now.instant);
+        self.liveness.heard();
         let within = self.rate.admit(now.instant);
         if !within {
             let text = format!("more than {} messages a second", self.around.config.messages_per_second);
