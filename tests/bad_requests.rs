@@ -428,6 +428,10 @@ fn headers() -> Vec<Row> {
         "json",
         "",
         "a/b;json",
+        "application/jsonx",
+        "xapplication/json",
+        "application/xjson",
+        "text/application/json",
     ] {
         rows.push(create().typed(media).is(415, "UNSUPPORTED_MEDIA_TYPE", &["a JSON body is expected"]));
     }

@@ -28,6 +28,7 @@ mod live_rights;
 mod logs;
 mod lookups;
 mod metrics;
+mod names;
 mod new_project;
 mod numbers;
 mod outbox;

@@ -11,8 +11,12 @@ use super::AppState;
 use super::problem::Problem;
 use crate::protocol::Code;
 
+/// Answered also to a request without `Host`.
+pub(super) const ROUTES: [&str; 3] = ["/health", "/healthz", "/readyz"];
+
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/health", get(health)).route("/healthz", get(health)).route("/readyz", get(ready))
+    let [health_page, healthz, readyz] = ROUTES;
+    Router::new().route(health_page, get(health)).route(healthz, get(health)).route(readyz, get(ready))
 }
 
 async fn health() -> Response {

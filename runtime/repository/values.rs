@@ -91,6 +91,19 @@ pub(super) fn value_of_column(
     column: Column,
     text: &str,
 ) -> Result<Value, Fault> {
+    let mut fault = match value_in_column(schema, entity, column, text) {
+        Err(fault) if text.contains(' ') => fault,
+        settled => return settled,
+    };
+    // In an address a `+` means a space.
+    let meant = text.replace(' ', "+");
+    if value_in_column(schema, entity, column, &meant).is_ok() {
+        fault.message.push_str("; a `+` is written `%2B` in an address");
+    }
+    Err(fault)
+}
+
+fn value_in_column(schema: &Schema, entity: &Entity, column: Column, text: &str) -> Result<Value, Fault> {
     match column {
         Column::Field(at) => value_from_text(schema, &entity.at(at).kind, text),
         Column::Id => {

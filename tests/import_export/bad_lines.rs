@@ -40,7 +40,7 @@ const JSON_LINES: [Case; 32] = [
     (b"{\"name\": \"a\", \"id\": \"0190a000-0000-7000-8000-000000000001\"}\n\n{\"name\": \"b\", \"id\": \"0190A000000070008000000000000001\"}", "a.jsonl:3: there is already a Sample with this id [taken]"),
 ];
 
-const CSV: [Case; 25] = [
+const CSV: [Case; 33] = [
     (b"", "a.csv:1: the file is empty; its first line names the fields"),
     (
         b"name,cuont\nx,1\n",
@@ -66,8 +66,25 @@ const CSV: [Case; 25] = [
         "`extra` holds the number `0.1234567890123456789`, which would be changed to 0.12345678901234568",
     ),
     (b"name,ratio\nx,NaN\n", "`ratio` must be a number, not `NaN`"),
-    (b"name,active\nx,TRUE\n", "`active` must be true or false, not `TRUE` [wrong_type]"),
-    (b"name,active\nx,\"\"\n", "`active` must be true or false, not ``"),
+    (
+        b"name,active\nx,yes\n",
+        "`active` must be true or false (or TRUE, True, t, 1 and the like), not `yes` [wrong_type]",
+    ),
+    (
+        b"name,active\nx,WAHR\n",
+        "`active` must be true or false (or TRUE, True, t, 1 and the like), not `WAHR`",
+    ),
+    (b"name,active\nx,2\n", "`active` must be true or false"),
+    (b"name,active\nx, true\n", "`active` must be true or false"),
+    (b"name,active\nx,\"\"\n", "`active` must be true or false (or TRUE, True, t, 1 and the like), not ``"),
+    (
+        b"name,count\n\"\"hello\"\",1\n",
+        "a.csv:2: `name` goes on after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\" [bad_quotes]",
+    ),
+    (b"name,count\nx,1\n\"a\"b,1\n", "a.csv:3: `name` goes on after its closing quote"),
+    (b"name,count\n\"a\" ,1\n", "a.csv:2: `name` goes on after its closing quote"),
+    (b"name,\"count\"s\nx,1\n", "a.csv:1: a name in the header goes on after its closing quote"),
+    (b"name\n\"a\"\xFFb\n", "a.csv:2: `name` goes on after its closing quote"),
     (b"name,extra\nx,{a:1}\n", "`extra` is a json field, and `{a:1}` is not valid JSON"),
     (b"name,extra\nx,\"{\"\"a\"\":1,\"\"a\"\":2}\"\n", "the key `a` appears twice"),
     (b"name\n\nna\xEFve\n", "a.csv:3: `name` is not UTF-8; save the file as UTF-8 [not_utf8]"),

@@ -37,11 +37,9 @@ pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
         FieldKind::Int { .. } | FieldKind::Float { .. } => {
             number_of_text(&field.kind, cell).map_err(|fault| told(field, &fault))
         }
-        FieldKind::Bool => match cell {
-            "true" => Ok(Json::Bool(true)),
-            "false" => Ok(Json::Bool(false)),
-            _ => Err(wrong(field, "true or false", cell)),
-        },
+        FieldKind::Bool => bool_of(cell)
+            .map(Json::Bool)
+            .ok_or_else(|| wrong(field, "true or false (or TRUE, True, t, 1 and the like)", cell)),
         FieldKind::Json => strict_json(cell.as_bytes()).map_err(|fault| {
             if fault.code != "bad_json" {
                 return told(field, &fault);
@@ -63,6 +61,16 @@ pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
 fn told(field: &Field, fault: &Fault) -> FieldError {
     let message = format!("`{}` {}", field.name, fault.message);
     FieldError { field: field.name.to_string(), code: fault.code, message }
+}
+
+/// As spreadsheets (`TRUE`), pandas and R (`True`), PostgreSQL (`t`) and SQLite (`1`) write them. Words such as `yes` or `WAHR`
+/// differ from language to language and are refused.
+fn bool_of(cell: &str) -> Option<bool> {
+    match cell.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Some(true),
+        "false" | "f" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 fn wrong(field: &Field, expected: &str, cell: &str) -> FieldError {

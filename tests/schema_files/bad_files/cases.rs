@@ -108,6 +108,7 @@ pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[
     ),
     ("id = { type = \"uuid\" }", "E0126", "every record has a field `id` already"),
     ("updated_at = { type = \"datetime\" }", "E0126", "`updated_at`"),
+    ("expanded = { type = \"json\" }", "E0126", "was = \"expanded\""),
     ("dueDate = { type = \"date\" }", "E0125", "write `due_date`"),
     ("\"Ö\" = { type = \"date\" }", "E0125", "`Ö` is not a field name"),
     ("_f = { type = \"text\" }", "E0125", "an ASCII letter, then"),
@@ -415,6 +416,20 @@ pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
         "E0127",
         3,
         "built-in field of `User`",
+    ),
+    (
+        "a.toml",
+        "entity = \"User\"\n[fields]\nclaims = { type = \"json\" }",
+        "E0126",
+        3,
+        "`user.claims` is what the credentials say",
+    ),
+    (
+        "a.toml",
+        "entity = \"A\"\nplural = \"role\"\n[fields]\nf = { type = \"ref\", entity = \"User\" }",
+        "E0124",
+        2,
+        "the records of a person would be `user.role`",
     ),
     (
         "a.toml",
