@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of records, verbs or defaults. A fault reads on after the field's name: "`title` must be a text, ...".
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde_json::{Number, Value as Json};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -59,7 +60,7 @@ pub(super) fn typed(schema: &Schema, kind: &FieldKind, json: &Json) -> Result<Va
 }
 
 /// Whether a typed value keeps to the field's limits. Null is judged by the caller, who knows what is required.
-pub(super) fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
+fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
     match (kind, value) {
         (FieldKind::Text { min, max, pattern }, Value::Text(text)) => {
             let length = text.chars().count() as u64;
@@ -80,6 +81,21 @@ pub(super) fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault
         (FieldKind::Int { min, max }, Value::Int(number)) => in_range(*number, *min, *max),
         (FieldKind::Float { min, max }, Value::Float(number)) => in_range(*number, *min, *max),
         _ => Ok(()),
+    }
+}
+
+/// Whether a typed value keeps to everything that its field asks of it.
+pub(super) fn fits(field: &Field, value: &Value) -> Result<(), Fault> {
+    within_limits(&field.kind, value)?;
+    match value {
+        // Two values that look the same would both be the only one.
+        Value::Text(text) if field.unique && !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) => {
+            let message = "is unique, so it must be in Unicode's composed form (NFC): write letter and accent as one character";
+            Err(Fault::new("not_composed", message))
+        }
+        Value::Text(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => {
+            Ok(())
+        }
     }
 }
 
@@ -158,14 +174,14 @@ pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value
     } else {
         value_from_text(schema, &field.kind, text)?
     };
-    within_limits(&field.kind, &value)?;
+    fits(field, &value)?;
     Ok(value)
 }
 
 /// The stored form of a value of a body, within the field's limits.
 pub fn value_of_json(schema: &Schema, field: &Field, json: &Json) -> Result<Value, Fault> {
     let value = typed(schema, &field.kind, json)?;
-    within_limits(&field.kind, &value)?;
+    fits(field, &value)?;
     Ok(value)
 }
 

@@ -21,6 +21,7 @@ pub mod text_form;
 mod tree;
 mod typescript;
 pub mod value;
+mod words;
 
 use std::path::Path;
 
@@ -37,6 +38,7 @@ pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
 pub use typescript::{own_name, typescript};
 pub use value::{Record, Value};
+pub use words::{WORDS_VERSION, words};
 
 use diagnostics::{Problem, Report};
 
