@@ -8,6 +8,7 @@ mod bad_requests;
 mod batch;
 mod configuration;
 mod crash;
+mod damage;
 mod descriptions;
 mod differ;
 mod doctor;
