@@ -146,9 +146,9 @@ mod tests {
     }
 
     fn found(folder: &Path, bytes: &[u8]) -> Option<String> {
-        let file = folder.join("other-wal");
-        std::fs::write(&file, bytes).unwrap();
-        lost(&file).unwrap()
+        let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        lost(file.path()).unwrap()
     }
 
     #[test]
