@@ -366,9 +366,10 @@ impl Repository {
             .map_err(|_| RepositoryError::Closed)
     }
 
-    /// Whether the store answers a read.
+    /// Whether the store answers a read, and takes writes as far as is known.
     pub async fn probe(&self) -> Result<(), RepositoryError> {
-        self.head().await.map(drop)
+        self.head().await?;
+        self.store.sound().map_err(|_| RepositoryError::Damaged)
     }
 
     /// Where the log ends.

@@ -52,6 +52,7 @@ export const ERROR_CODES = new Map([
   ['SHUTTING_DOWN', 'later'],
   ['STORAGE_FULL', 'later'],
   ['READ_ONLY', 'later'],
+  ['STORAGE_DAMAGED', 'later'],
   ['STORAGE_ERROR', 'later'],
   ['INTERNAL', 'later'],
 ]);

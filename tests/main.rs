@@ -9,6 +9,7 @@ mod batch;
 mod conditions;
 mod configuration;
 mod crash;
+mod damage;
 mod descriptions;
 mod differ;
 mod doctor;

@@ -1,4 +1,5 @@
-//! `/health`, `/healthz`: the process answers. `/readyz`: the store answers too. Knows nothing of either.
+//! `/health`, `/healthz`: the process answers. `/readyz`: the store answers too, and no damage of it is known. Knows nothing
+//! of either.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -25,6 +26,9 @@ async fn health() -> Response {
 
 async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
     state.repository.probe().await.map_err(|error| {
+        if error.code() == Code::StorageDamaged {
+            return Problem::from(error);
+        }
         let cause = error.cause().unwrap_or_else(|| error.to_string());
         Problem::new(Code::Overloaded, "the store does not answer").because(cause)
     })?;

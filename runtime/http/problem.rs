@@ -207,14 +207,15 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::SchemaChanged
         | Code::Overloaded
         | Code::ShuttingDown
-        | Code::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::ReadOnly
+        | Code::StorageDamaged => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
 
 /// Seconds until the same request may succeed.
 pub(super) fn retry_after(code: Code) -> Option<&'static str> {
-    if code == Code::StorageFull || code == Code::ReadOnly {
+    if matches!(code, Code::StorageFull | Code::ReadOnly | Code::StorageDamaged) {
         return Some("30");
     }
     let status = status(code);

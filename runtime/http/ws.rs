@@ -86,7 +86,12 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
             return Refused { code, message, close: CloseCode::Refused, why: Refusal::Identity };
         }
         let cause = problem.cause().unwrap_or_else(|| problem.detail());
-        tracing::error!(code = problem.code().as_str(), cause, "socket refused");
+        if code == Code::StorageDamaged {
+            // Told by the store when it was found.
+            tracing::debug!(code = code.as_str(), cause, "socket refused");
+        } else {
+            tracing::error!(code = code.as_str(), cause, "socket refused");
+        }
         Refused { code, message, close: CloseCode::Internal, why: Refusal::Failure }
     })?;
     Ok(identity)

@@ -84,6 +84,7 @@ codes! {
     ShuttingDown "SHUTTING_DOWN" Later "Repeat the request when the server is back."
     StorageFull "STORAGE_FULL" Later "The operator must free disk space."
     ReadOnly "READ_ONLY" Later "The operator must make the data folder writable."
+    StorageDamaged "STORAGE_DAMAGED" Later "The operator must repair the database; `tidewire doctor` tells what is damaged and what to do."
     StorageError "STORAGE_ERROR" Later "The write was not acknowledged; the server's log says why."
     Internal "INTERNAL" Later "The server's log names this request by its id."
 }

@@ -109,6 +109,10 @@ impl Refusal {
             }
             StoreError::Rule(error) => Refusal::from(error.clone()),
             StoreError::Closed(entity) => unknown(entity),
+            StoreError::Damaged(_) => Refusal::new(
+                Code::StorageDamaged,
+                "the records could not be read, because the database is damaged",
+            ),
             StoreError::TooBroad { entity, rows, .. } => Refusal::new(
                 Code::QueryTooBroad,
                 format!(

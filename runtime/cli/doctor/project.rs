@@ -12,7 +12,7 @@ use crate::cli::settings::Settings;
 use crate::draft::DraftFolder;
 use crate::ids::Timestamp;
 use crate::schema;
-use crate::store::sqlite::{self, DatabaseFound};
+use crate::store::sqlite::{self, DatabaseFound, OpenError};
 
 const MIB: u64 = 1 << 20;
 
@@ -89,7 +89,11 @@ pub(super) fn data(folder: &Path) -> Data {
     let inspection = match sqlite::inspect(folder) {
         Ok(inspection) => inspection,
         Err(error) => {
-            let advice = "nothing was changed; keep the folder until you know what it holds";
+            let advice = if matches!(error, OpenError::Damaged { .. }) {
+                format!("nothing was changed; {}", rescue(folder, None))
+            } else {
+                "nothing was changed; keep the folder until you know what it holds".to_owned()
+            };
             data.findings.push(Finding::error("database", error.to_string(), advice));
             return data;
         }
@@ -162,13 +166,28 @@ fn unwritable(nearest: &Path, error: &io::Error) -> Finding {
 
 fn database(folder: &Path, found: &DatabaseFound) -> Finding {
     if let Some(first) = found.faults.first() {
-        let text = format!("the database in {} is damaged: {first}", folder.display());
-        return Finding::error("database", text, "stop the server and put a backup in its place");
+        let mut text = format!("the database in {} is damaged: {first}", folder.display());
+        if !found.damaged.is_empty() {
+            text.push_str(&format!("; concerned: {}", found.damaged.join(", ")));
+        }
+        return Finding::error("database", text, rescue(folder, found.backup.as_deref()));
     }
     let size = found.bytes.div_ceil(1024);
     Finding::ok(
         "database",
         format!("sound: {} changes so far, {size} KiB, journal_mode={}", found.changes, found.journal_mode),
+    )
+}
+
+/// What to do about damage, from the best way to the last.
+fn rescue(folder: &Path, backup: Option<&Path>) -> String {
+    let newest = backup.map(|file| format!(" (the newest of a migration is {})", file.display()));
+    format!(
+        "stop the server, copy {0} away, and put a backup in its place{1}. Without one: `tidewire export ENTITY -o FILE` for each \
+         entity that is not concerned, and SQLite's own `sqlite3 {0}/tidewire.db .recover` for the others. docs/operations.md, \
+         \"A damaged database\"",
+        folder.display(),
+        newest.unwrap_or_default()
     )
 }
 

@@ -326,8 +326,8 @@ fn folder(dir: &Path, schema: &Schema) -> Result<(Connection, PathBuf, FolderLoc
     let lock = FolderLock::take(dir)?;
     open::create_if_missing(dir)?;
     let file = dir.join(DATABASE);
-    let conn = open::open_writer(&file, Catalog::of(schema).statements());
-    Ok((conn.map_err(|error| OpenError::of(&file, &error))?, file, lock))
+    let conn = open::open_sound(&file, Catalog::of(schema).statements())?;
+    Ok((conn, file, lock))
 }
 
 impl Page<'_> {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
-use super::{breadth, evolution, idempotency, log, predicate};
+use super::{breadth, damage, evolution, idempotency, log, predicate};
 use crate::config::StoreConfig;
 use crate::draft::{self, Draft};
 use crate::store::migration::Plan;
@@ -43,7 +43,7 @@ pub enum OpenError {
     OldSqlite { found: &'static str },
     #[error(
         "{} is damaged or not a Tidewire database ({detail}): put a backup in its place, or move it away to start \
-         with an empty one",
+         with an empty one; `tidewire doctor` tells what is damaged and what can be rescued",
         file.display()
     )]
     Damaged { file: PathBuf, detail: String },
@@ -100,17 +100,17 @@ impl OpenError {
     /// Sorts an error of SQLite while the database is opened.
     pub(super) fn of(file: &Path, error: &rusqlite::Error) -> OpenError {
         let (file, detail) = (file.to_owned(), error.to_string());
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, detail },
-            _ => OpenError::Storage { file, detail },
+        match damage::is_damage(error) {
+            true => OpenError::Damaged { file, detail },
+            false => OpenError::Storage { file, detail },
         }
     }
 
     /// Sorts an error of SQLite while it copies the database to a file.
     pub(super) fn of_copy((file, copy): (&Path, &Path), error: &rusqlite::Error) -> OpenError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::of(file, error),
-            _ => OpenError::Backup { copy: copy.to_owned(), detail: error.to_string() },
+        match damage::is_damage(error) {
+            true => OpenError::of(file, error),
+            false => OpenError::Backup { copy: copy.to_owned(), detail: error.to_string() },
         }
     }
 }
@@ -223,6 +223,21 @@ pub(super) fn open_writer(file: &Path, statements: usize) -> rusqlite::Result<Co
     )?;
     conn.set_prepared_statement_cache_capacity(statements);
     Ok(conn)
+}
+
+/// The same for a database that a run begins with, after a look at it that takes a bounded time.
+pub(super) fn open_sound(file: &Path, statements: usize) -> Result<Connection, OpenError> {
+    damage::require_whole_log(file)?;
+    let conn = open_writer(file, statements).map_err(|error| OpenError::of(file, &error))?;
+    damage::require_sound(&conn, file)?;
+    Ok(conn)
+}
+
+/// The write-ahead log of a database.
+pub(super) fn log_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
 }
 
 /// The word for `PRAGMA synchronous` as the connection has it.
