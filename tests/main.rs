@@ -16,6 +16,7 @@ mod explain;
 mod floor_plan;
 mod groups;
 mod guard;
+mod hanging;
 mod health;
 mod held_back;
 mod history;
