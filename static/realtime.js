@@ -302,7 +302,9 @@ export class RealtimeClient {
   #wake() {
     if (this.#mode === 'frozen') this.#start();
     else if (this.#mode === 'on') {
-      this.#connection?.probe();
+      /** @param {Subscription} subscription */
+      const loads = ({ track: { phase } }) => phase !== 'live' && phase !== 'refused';
+      this.#connection?.probe({ loading: [...this.#channels.values()].some(loads) });
       this.reconnectNow();
       this.#bridge.soon();
     }

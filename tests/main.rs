@@ -19,6 +19,7 @@ mod failing_disk;
 mod floor_plan;
 mod groups;
 mod guard;
+mod hanging;
 mod health;
 mod held_back;
 mod history;

@@ -277,6 +277,23 @@ async fn a_ping_is_answered_behind_the_events_that_were_there_before_it() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_how_much_it_may_send_and_is_closed_by_no_less() {
+    let app = TestApp::with(|config| {
+        config.realtime.messages_per_second = 1;
+        config.realtime.message_burst = 30;
+    })
+    .await;
+    let mut socket = Socket::open_at(app.address, "/ws").await;
+    let connected = socket.expect("connected").await;
+    let limits = &connected["payload"]["limits"];
+    assert_eq!((&limits["messagesPerSecond"], &limits["messageBurst"]), (&json!(1), &json!(30)), "{limits}");
+    for _ in 0..30 {
+        socket.send(&json!({"type": "ping"})).await;
+        socket.expect("pong").await;
+    }
+}
+
+#[tokio::test]
 async fn a_planned_stop_tells_every_client_when_to_come_back() {
     let app = TestApp::start().await;
     let mut socket = Socket::open(app.address).await;

@@ -224,7 +224,9 @@ pub struct ConnectedPayload<'a> {
 pub struct LimitsPayload {
     pub subscriptions: usize,
     pub frame_bytes: usize,
+    /// Messages that a client may send for long, and at once.
     pub messages_per_second: u32,
+    pub message_burst: u32,
 }
 
 /// Payload of `drain`: come back after this long.

@@ -319,6 +319,22 @@ test('waking up: an open socket must answer within two seconds', async () => {
   assert.equal(rt.connected.value, true);
 });
 
+test('waking up: a page that is still loading over a slow line is not cut, and a dead line is', async () => {
+  const { rt, clock, w } = connected();
+  rt.subscribe('entity:Task', () => {}, { snapshot: true });
+  const [asked] = w.socket.take('subscribe');
+  w.socket.say(subscribed(asked, { seq: 4, recovered: false }, { more: true }));
+  w.env.window.fire('online');
+  // A page of 256 KiB at 20 KB/s.
+  await clock.run(13_000);
+  assert.equal(rt.connected.value, true);
+  w.socket.say({ type: 'snapshot', channel: 'entity:Task', seq: 4, payload: { rows: [] }, more: true });
+  w.env.window.fire('online');
+  await clock.run(20_000);
+  assert.equal(rt.connected.value, false);
+  assert.equal(rt.detail.value.reason, 'no answer after waking up');
+});
+
 test('waking up: a client that waits tries at once, from the first delay', async () => {
   const { rt, clock, w, env } = client();
   rt.connect();

@@ -359,14 +359,14 @@ class Session {
     this.#waits = false;
   }
 
-  pong() {
-    if (this.#hole) return;
+  pong(requestId) {
+    if (this.#hole && requestId === undefined) return;
     const { epoch, seq } = this.server;
-    this.#send({ type: 'pong', payload: this.#prev === null ? {} : { epoch, seq } });
+    this.#send({ type: 'pong', requestId, payload: this.#prev === null || this.#hole ? {} : { epoch, seq } });
   }
 
   #take(frame) {
-    if (frame.type === 'ping') return this.pong();
+    if (frame.type === 'ping') return this.pong(frame.requestId);
     if (frame.type === 'unsubscribe') return void (this.#prev = null);
     if (frame.type !== 'subscribe') return;
     if (this.server.closed) {

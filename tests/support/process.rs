@@ -98,15 +98,11 @@ impl Process {
     /// What is printed up to and including the line that holds these words.
     pub async fn printed(&mut self, words: &str) -> String {
         let mut text = String::new();
-        let reading = async {
-            while !text.lines().last().is_some_and(|line| line.contains(words)) {
-                let line = self.output.next_line().await.unwrap();
-                text += &(line.unwrap_or_else(|| panic!("the binary ended")) + "\n");
-            }
-        };
-        tokio::time::timeout(PATIENCE, reading)
-            .await
-            .unwrap_or_else(|_| panic!("`{words}` was never printed"));
+        while !text.lines().last().is_some_and(|line| line.contains(words)) {
+            let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("`{words}` was never printed, but:\n{text}"));
+            text += &(line.unwrap().unwrap_or_else(|| panic!("the binary ended after:\n{text}")) + "\n");
+        }
         text
     }
 

@@ -99,7 +99,7 @@ settings! {
     realtime.connections: Kind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
     realtime.connections_per_user: Kind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
         flag "max-connections-per-user" "N", variable "TIDEWIRE_MAX_CONNECTIONS_PER_USER";
-    realtime.subscriptions: Kind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`.";
+    realtime.subscriptions: Kind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`. At most `realtime.message_burst`.";
     realtime.frame_bytes: Kind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
     realtime.messages_per_second: Kind::Count(1..=100_000), "Frames that one connection may send in a second for long.";
     realtime.message_burst: Kind::Count(1..=100_000), "Frames that it may send at once; more are `RATE_LIMITED`.";
