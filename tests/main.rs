@@ -11,6 +11,7 @@ mod crash;
 mod descriptions;
 mod differ;
 mod doctor;
+mod documents;
 mod evolution;
 mod explain;
 mod floor_plan;
