@@ -13,6 +13,7 @@ mod damage;
 mod descriptions;
 mod differ;
 mod doctor;
+mod documents;
 mod evolution;
 mod explain;
 mod failing_disk;

@@ -2,7 +2,7 @@
  * The real program with a data folder of its own, and Chromium in front of it.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,6 +71,12 @@ export class Tidewire {
   edit(file, change) {
     const path = join(this.#schemas, file);
     writeFileSync(path, change(readFileSync(path, 'utf8')));
+  }
+
+  /** Puts a page of its own into `public/`, before the first start. */
+  publish(file, text) {
+    mkdirSync(join(this.#folder, 'public'), { recursive: true });
+    writeFileSync(join(this.#folder, 'public', file), text);
   }
 
   /** Writes without a page. */

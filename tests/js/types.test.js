@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
@@ -72,6 +72,13 @@ const update: TaskUpdate = {};
 export const all = [owner, create, update, list('Comment').map((comment) => comment.body.length)];
 `;
   assert.equal(compiled(types(join(ROOT, 'schemas')), program), '');
+});
+
+test('the sample in docs/http.md compiles', () => {
+  const page = readFileSync(join(ROOT, 'docs/http.md'), 'utf8');
+  const samples = [...page.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, sample]) => sample);
+  assert.equal(samples.length, 1);
+  assert.equal(compiled(types(join(ROOT, 'schemas')), `${samples[0]}export { list };\nexport type { TaskCreate };`), '');
 });
 
 test('the declarations refuse what the server refuses', () => {

@@ -11,7 +11,7 @@ use crate::support::socket::Socket;
 const PAGE: &str = include_str!("../../docs/permissions.md");
 
 /// The TOML blocks below a heading, each with the name in its first line.
-pub(super) fn files(heading: &str) -> Vec<(String, String)> {
+pub(crate) fn files(heading: &str) -> Vec<(String, String)> {
     let start = PAGE.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     let body = &PAGE[start + 1 + heading.len()..];
     let end = body.find("\n## ").into_iter().chain(body.find("\n### ")).min().unwrap_or(body.len());

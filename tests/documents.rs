@@ -1,0 +1,183 @@
+//! README and docs: every command works as it is pasted, and every sample is what the server takes or answers.
+//!
+//! A new command is pasted without being named here: beside a running server, and it must succeed. One that cannot be pasted fails until
+//! it is listed below with the reason.
+
+mod page;
+mod samples;
+mod stage;
+
+use serde_json::json;
+
+use page::{Command, commands, pages};
+use stage::{Project, Stage, Told};
+
+/// Commands that no test pastes, and why.
+const NOT_PASTED: [(&str, &str); 15] = [
+    (
+        "cargo run --release",
+        "builds another profile; every other story starts the server that it would build",
+    ),
+    ("cargo run --release -- dev --demo", "the same; permissions::shipped reads what the demo shows to whom"),
+    ("cargo install --path .", "builds another profile and writes into the home folder"),
+    ("cargo bench --bench spine", "takes minutes and needs two idle cores"),
+    ("cargo bench --bench spine -- creates fanout-saturated", "the same"),
+    ("cargo bench --bench spine -- --short", "the same"),
+    ("cargo bench --bench spine -- --help", "builds the benches"),
+    ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
+    ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
+    ("make test", "runs this test"),
+    ("make bench", "takes minutes and needs two idle cores"),
+    ("make faults", "plants faults in the sources that this test is made of"),
+    ("make openapi", "installs schemathesis and takes minutes"),
+    ("make help", "prints the comments of the Makefile"),
+    ("tidewire dev", "serves until it is stopped; every page here is pasted beside one"),
+];
+
+/// Names of commands whose arguments stand elsewhere: their help is asked for.
+const NAMES: [&str; 5] =
+    ["tidewire export", "tidewire import", "tidewire migrate", "tidewire new", "tidewire rules why"];
+
+/// Commands that need the folder for themselves.
+const ALONE: [&str; 2] = ["tidewire import", "tidewire migrate apply"];
+
+fn not_pasted(command: &Command) -> bool {
+    NOT_PASTED.iter().any(|(text, _)| command.bare() == *text)
+}
+
+/// A pattern of a command: brackets, or dots for what is left out.
+fn is_form(command: &Command) -> bool {
+    command.text.starts_with("tidewire ") && (command.text.contains('[') || command.text.contains("..."))
+}
+
+/// What the page says that the reader has.
+fn project(command: &Command) -> Project {
+    match (command.page.as_str(), command.heading.as_str()) {
+        ("docs/permissions.md", "Team") => Project::Team,
+        // An import by nobody in particular needs rules that let nobody in particular create.
+        ("docs/import-export.md", _) => Project::Open,
+        _ => Project::Shipped,
+    }
+}
+
+async fn pasted(stage: &mut Stage, command: &Command) -> Told {
+    let bare = command.bare();
+    let alone = ALONE.iter().any(|start| bare.starts_with(start)) && !bare.contains("--url");
+    if alone { stage.paste_alone(command).await } else { stage.paste(command).await }
+}
+
+/// Pastes the commands in the order of the page; those of one project share a folder.
+async fn paste(commands: Vec<Command>) -> Vec<(Command, Told)> {
+    let mut stages: Vec<(Project, Stage)> = Vec::new();
+    let mut all = Vec::new();
+    for mut command in commands {
+        if NAMES.contains(&command.bare()) {
+            command.text = format!("{} --help", command.bare());
+        }
+        let project = project(&command);
+        if !stages.iter().any(|(known, _)| *known == project) {
+            stages.push((project, Stage::new(project)));
+        }
+        let (_, stage) = stages.iter_mut().find(|(known, _)| *known == project).unwrap();
+        let told = pasted(stage, &command).await;
+        all.push((command, told));
+    }
+    all
+}
+
+#[tokio::test]
+async fn every_command_of_every_page_works_as_it_is_pasted() {
+    let mut wrong = String::new();
+    let mut count = 0;
+    for page in pages() {
+        let mut commands = commands(&page);
+        commands.retain(|command| !not_pasted(command) && !is_form(command));
+        for (command, told) in paste(commands).await {
+            count += 1;
+            let answered = !command.text.starts_with("curl") || (200..300).contains(&told.status);
+            if told.code != 0 || !answered {
+                let Command { page, line, text, .. } = command;
+                wrong += &format!("\n{page}:{line}: {text}\n{told:?}\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these commands do not work as they are written:{wrong}");
+    assert!(count > 40, "{count} commands were found");
+}
+
+#[tokio::test]
+async fn every_flag_of_a_pattern_of_a_command_exists() {
+    let forms: Vec<Command> = pages().iter().flat_map(|page| commands(page)).filter(is_form).collect();
+    assert!(forms.len() >= 3, "{forms:?}");
+    for command in forms {
+        let names = |word: &&str| word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
+        let path: Vec<&str> = command
+            .text
+            .split(' ')
+            .skip(1)
+            .take_while(|word| names(word) && !word.starts_with('-'))
+            .collect();
+        let mut stage = Stage::new(Project::Shipped);
+        let help = Command { text: format!("tidewire {} --help", path.join(" ")), ..command.clone() };
+        let told = stage.paste(&help).await;
+        for word in command.text.split([' ', '[', ']']).filter(|word| word.starts_with("--")) {
+            assert!(
+                told.stdout.contains(word),
+                "{}:{}: {word} is unknown to {}",
+                command.page,
+                command.line,
+                help.text
+            );
+        }
+    }
+}
+
+#[test]
+fn no_reason_is_left_for_a_command_that_is_gone() {
+    let all: Vec<Command> = pages().iter().flat_map(|page| commands(page)).collect();
+    let stands = |text: &str| all.iter().any(|command| command.bare() == text);
+    for text in NOT_PASTED.iter().map(|(text, _)| *text).chain(NAMES) {
+        assert!(stands(text), "no page says `{text}` any longer: take it out of this list");
+    }
+}
+
+#[tokio::test]
+async fn the_lines_of_the_readme_about_the_api_answer_what_they_ask() {
+    let mut commands = commands("README.md");
+    commands.retain(|command| command.text.starts_with("curl"));
+    let told = paste(commands).await;
+    let statuses: Vec<u16> = told.iter().map(|(_, told)| told.status).collect();
+    assert_eq!(statuses, [200, 200, 201, 200, 200, 204, 200, 200, 200], "{told:#?}");
+    let answer = |n: usize| &told[n].1.json;
+    assert_eq!(answer(0)["items"][0]["priority"], 5, "open tasks, the most important first: {}", answer(0));
+    assert!(answer(1)["groups"].as_array().is_some_and(|groups| !groups.is_empty()), "{}", answer(1));
+    assert_eq!((&answer(3)["status"], &answer(3)["version"]), (&json!("done"), &json!(2)));
+    assert_eq!(answer(4)["results"].as_array().unwrap().len(), 2, "{}", answer(4));
+    // Without `view` it would be false at once, for ever.
+    assert_eq!(answer(7)["channels"][0]["recovered"], true, "{}", answer(7));
+    assert_eq!(answer(7)["events"][0]["payload"]["title"], "Wake up", "the poll was held: {}", answer(7));
+    assert!(answer(8)["entities"].as_array().is_some_and(|entities| !entities.is_empty()), "{}", answer(8));
+}
+
+#[tokio::test]
+async fn the_commands_of_the_team_show_what_their_comments_say() {
+    let mut commands = commands("docs/permissions.md");
+    commands.retain(|command| command.heading == "Team" && command.text.starts_with("curl"));
+    let told = paste(commands).await;
+    let statuses: Vec<u16> = told.iter().map(|(_, told)| told.status).collect();
+    assert_eq!(statuses, [200, 201, 201, 200, 201, 200], "{told:#?}");
+    let count = |n: usize| told[n].1.json["items"].as_array().unwrap().len();
+    assert_eq!((count(0), count(3), count(5)), (0, 1, 0), "{told:#?}");
+}
+
+#[tokio::test]
+async fn the_files_that_contributors_are_told_to_write_are_those_of_the_repository() {
+    let mut stage = Stage::new(Project::Shipped);
+    for command in commands("CONTRIBUTING.md") {
+        let Some((_, file)) = command.text.split_once(" > ") else { continue };
+        let told = stage.paste(&command).await;
+        assert_eq!(told.code, 0, "{told:?}");
+        let written = std::fs::read_to_string(stage.path(file)).unwrap();
+        assert!(written == page::text(file), "{}: {file} is another one", command.text);
+    }
+}

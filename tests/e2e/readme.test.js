@@ -1,0 +1,64 @@
+/**
+ * The page of the README and the samples of docs/client.md: put into `public/` as they are printed there, and opened.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { noComplaints } from './stage.js';
+import { browser, openWindow, Tidewire } from './tidewire.js';
+
+/** The blocks of a page in a language. */
+function blocks(page, language) {
+  const text = readFileSync(new URL(`../../${page}`, import.meta.url), 'utf8');
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, 'gm'))].map(([, block]) => block);
+}
+
+test('the page of the README shows the tasks, and a new one at once', async (t) => {
+  const server = new Tidewire('schemas');
+  t.after(() => server.remove());
+  const [html, js] = [blocks('README.md', 'html'), blocks('README.md', 'js')];
+  assert.deepEqual([html.length, js.length], [1, 1]);
+  server.publish('index.html', html[0]);
+  server.publish('app.js', js[0]);
+  await server.start();
+  await server.post('tasks', { title: 'There before' }, 'ada');
+  const chrome = await browser();
+  t.after(() => chrome.close());
+
+  const page = await openWindow(chrome, server.address);
+  await page.getByRole('listitem').filter({ hasText: 'There before' }).waitFor();
+  const { id } = await server.post('tasks', { title: 'Added later' }, 'ada');
+  await page.getByRole('listitem').filter({ hasText: 'Added later' }).waitFor();
+  await server.request('DELETE', `tasks/${id}`, undefined, 'ada');
+  await page.getByRole('listitem').filter({ hasText: 'Added later' }).waitFor({ state: 'detached' });
+
+  await page.getByRole('link', { name: 'Add one as ada' }).click();
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor();
+  assert.equal(new URL(page.url()).searchParams.get('as'), 'ada');
+  noComplaints(page);
+});
+
+test('the samples of docs/client.md run one after the other', async (t) => {
+  const server = new Tidewire('schemas');
+  t.after(() => server.remove());
+  const samples = blocks('docs/client.md', 'js');
+  assert.ok(samples.length >= 2);
+  // What the samples take from the page around them, and what this test looks at.
+  const around = `const id = new URL(location).searchParams.get('id');
+    const draw = (rows) => { document.querySelector('#drawn').textContent = rows.length; };`;
+  const shown = `task.subscribe((record) => { document.querySelector('#task').textContent = record?.title; });
+    document.querySelector('#own').textContent = (await api.create('tasks', { title: 'Through the sample' })).owner;`;
+  const html = '<!doctype html><title>Samples</title><p id="drawn"><p id="task"><p id="own">';
+  server.publish('index.html', `${html}<script type="module" src="/samples.js"></script>`);
+  server.publish('samples.js', [around, ...samples, shown].join('\n'));
+  await server.start();
+  const { id } = await server.post('tasks', { title: 'The one of the record' }, 'ada');
+  const chrome = await browser();
+  t.after(() => chrome.close());
+
+  const page = await openWindow(chrome, `${server.address}/?id=${id}`);
+  await page.getByText('The one of the record').waitFor();
+  await page.locator('#own').filter({ hasText: 'ada' }).waitFor();
+  assert.equal(await page.locator('#drawn').innerText(), '0', 'no row before the server has said one');
+  noComplaints(page);
+});
