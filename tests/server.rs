@@ -1,5 +1,6 @@
 //! The server itself: its caps and time limits, its end, and what it says when it is the one at fault.
 
+mod descriptors;
 mod early_answers;
 mod pauses;
 

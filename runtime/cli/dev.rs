@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::arguments::DevArguments;
 use super::config::{color_of_stderr, effective};
+use super::descriptors::Fit;
 use super::settings::Settings;
 use super::watch::{Files, Watch};
 use super::{USAGE, demo, descriptors, log, migrate, stream};
@@ -58,7 +59,7 @@ fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
     log::warn(config.log.form, &loaded.unsaid().render(color(&config)));
-    let notes = Notes { file, limited: fit_connections(&mut config) };
+    let notes = Notes { file, limited: fit_connections(&mut config)? };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -188,10 +189,16 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it.
-fn fit_connections(config: &mut Config) -> Option<String> {
+/// Raises the descriptor limit as far as it goes, and lowers the caps to what fits into it. Answers with what was lowered.
+fn fit_connections(config: &mut Config) -> Result<Option<String>, String> {
     let limit = rlimit::increase_nofile_limit(descriptors::wanted(config)).unwrap_or(1024);
-    descriptors::fit(config, limit)
+    match descriptors::fit(config, limit) {
+        Fit::Whole => Ok(None),
+        Fit::Lowered(what) => Ok(Some(what)),
+        Fit::TooFew(what) => {
+            Err(format!("error: {what}\nraise the limit: `ulimit -n 1024`, or LimitNOFILE= of systemd"))
+        }
+    }
 }
 
 async fn stop_signal() {

@@ -11,6 +11,8 @@ use super::socket::PATIENCE;
 
 pub struct Process {
     pub address: SocketAddr,
+    /// What was printed before the address.
+    pub greeting: String,
     child: Child,
     /// Read or not, it is kept open, so that the child may go on printing.
     output: tokio::io::Lines<BufReader<ChildStdout>>,
@@ -77,13 +79,29 @@ impl Process {
         Process::of(&mut command).await
     }
 
+    /// Starts it with so many descriptors. What is printed up to the address is kept.
+    pub async fn with_descriptors(data: &Path, limit: u32) -> Process {
+        let mut command = tidewire(Path::new(env!("CARGO_MANIFEST_DIR")));
+        let mut limited = Command::new("bash");
+        limited.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).kill_on_drop(true);
+        limited.arg(command.as_std().get_program()).args(["dev", "--listen", "127.0.0.1:0", "--schemas"]);
+        limited.arg(plain_schemas()).arg("--data").arg(data).stderr(Stdio::null());
+        limited
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("TIDEWIRE_")));
+        command = limited;
+        Process::of(&mut command).await
+    }
+
     /// Starts a command that serves, and waits for its address.
     pub async fn of(command: &mut Command) -> Process {
         let command = command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
         let found = async {
             while let Some(line) = output.next_line().await.unwrap() {
+                greeting += &(line.clone() + "\n");
                 if let Some((_, address)) = line.split_once("listening on http://") {
                     return address.trim().trim_end_matches('/').parse().unwrap();
                 }
@@ -92,7 +110,7 @@ impl Process {
         };
         let address =
             tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
-        Process { address, child, output }
+        Process { address, greeting, child, output }
     }
 
     /// What is printed up to and including the line that holds these words.

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use super::finding::Finding;
-use crate::cli::descriptors;
+use crate::cli::descriptors::{self, Fit};
 use crate::config::Config;
 use crate::ids::Timestamp;
 
@@ -84,15 +84,13 @@ pub(super) fn descriptors(config: &Config) -> Finding {
     let wanted = descriptors::wanted(config);
     let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap_or((1024, 1024));
     let limit = soft.max(hard);
+    let advice = format!(
+        "raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE= of systemd), or lower --max-connections"
+    );
     match descriptors::fit(&mut config.clone(), limit) {
-        None => Finding::ok("descriptors", format!("{limit} may be had, {wanted} are enough")),
-        Some(limited) => Finding::warning(
-            "descriptors",
-            limited,
-            format!(
-                "raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE= of systemd), or lower --max-connections"
-            ),
-        ),
+        Fit::Whole => Finding::ok("descriptors", format!("{limit} may be had, {wanted} are enough")),
+        Fit::Lowered(what) => Finding::warning("descriptors", what, advice),
+        Fit::TooFew(what) => Finding::error("descriptors", what, advice),
     }
 }
 
