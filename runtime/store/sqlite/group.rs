@@ -282,7 +282,8 @@ impl Writer {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
         let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config };
-        let mut work = Work::new(ground, &unit, seq);
+        let work = Work::new(ground, &unit, seq);
+        let mut work = if savepoint { work.judged_at_the_end() } else { work };
         let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
         let wrote = work.wrote;
         match result {
