@@ -178,6 +178,18 @@ pub struct HttpConfig {
     pub shutdown_grace: Duration,
 }
 
+impl HttpConfig {
+    /// Files of the public folder that are sent at once.
+    pub fn files(&self) -> usize {
+        self.connections.max(1)
+    }
+
+    /// Connections beyond the cap that are waited for at once until they have their answer.
+    pub fn refusals(&self) -> usize {
+        self.connections.div_ceil(8).min(64)
+    }
+}
+
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig {

@@ -257,7 +257,7 @@ async fn a_limit_below_the_configured_connections_is_a_warning_with_the_number()
     let told = ended(command.args(["-c", &script]).current_dir(&project)).await;
     assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
     let line = line(&told, "warning", "descriptors");
-    assert!(line.contains("512 descriptors") && line.contains("raise the hard limit to 2000042"), "{line}");
+    assert!(line.contains("512 descriptors") && line.contains("raise the hard limit to 30001"), "{line}");
 }
 
 /// What a proxy does to what passes it.

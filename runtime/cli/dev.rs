@@ -191,8 +191,9 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 
 /// Raises the descriptor limit as far as it goes, and lowers the caps to what fits into it. Answers with what was lowered.
 fn fit_connections(config: &mut Config) -> Result<Option<String>, String> {
-    let limit = rlimit::increase_nofile_limit(descriptors::wanted(config)).unwrap_or(1024);
-    match descriptors::fit(config, limit) {
+    let open = descriptors::open_now();
+    let limit = rlimit::increase_nofile_limit(descriptors::wanted(config, open)).unwrap_or(1024);
+    match descriptors::fit(config, limit, open) {
         Fit::Whole => Ok(None),
         Fit::Lowered(what) => Ok(Some(what)),
         Fit::TooFew(what) => {

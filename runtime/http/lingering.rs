@@ -14,7 +14,9 @@ use std::time::Duration;
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use super::patient_timer::PatientSleep;
 
 /// Most bytes that are read for nothing.
 const MOST_BYTES: usize = 64 << 20;
@@ -28,6 +30,11 @@ const QUIET: Duration = Duration::from_secs(2);
 pub struct Unread(Arc<AtomicBool>);
 
 impl Unread {
+    /// Of a connection that is refused before anything is read.
+    pub fn everything() -> Unread {
+        Unread(Arc::new(AtomicBool::new(true)))
+    }
+
     pub fn is_left(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -73,7 +80,7 @@ impl Body for WatchedBody {
 /// The reading for nothing, after the server closed its direction.
 #[derive(Debug)]
 pub struct Lingering {
-    quiet: Pin<Box<Sleep>>,
+    quiet: PatientSleep,
     end: Instant,
     bytes: usize,
     wanted: bool,
@@ -84,7 +91,7 @@ impl Lingering {
     pub fn start(unread: &Unread) -> Lingering {
         let now = Instant::now();
         Lingering {
-            quiet: Box::pin(sleep_until(now + QUIET)),
+            quiet: PatientSleep::until(now + QUIET),
             end: now + LONGEST,
             bytes: 0,
             wanted: unread.is_left(),
@@ -103,7 +110,7 @@ impl Lingering {
                     }
                 }
                 Poll::Pending if self.wanted => {
-                    ready!(self.quiet.as_mut().poll(context));
+                    ready!(Pin::new(&mut self.quiet).poll(context));
                     return Poll::Ready(());
                 }
                 Poll::Pending => return Poll::Ready(()),
@@ -115,7 +122,7 @@ impl Lingering {
         self.wanted = true;
         self.bytes += count;
         let now = Instant::now();
-        self.quiet.as_mut().reset((now + QUIET).min(self.end));
+        self.quiet.reset((now + QUIET).min(self.end));
         read.is_ok() && count > 0 && self.bytes < MOST_BYTES && now < self.end
     }
 }

@@ -76,6 +76,7 @@ impl AppState {
 
 /// Every route of the server, behind the guard.
 pub fn router(state: AppState) -> Router {
+    let public = pages::PublicFolder::new(&state.config);
     let of_entities = records::routes().merge(history::routes());
     let of_entities = of_entities.route_layer(from_fn_with_state(state.clone(), closed::as_if_absent));
     Router::new()
@@ -87,7 +88,7 @@ pub fn router(state: AppState) -> Router {
         .merge(changes::routes())
         .merge(ws::routes())
         .merge(pages::routes())
-        .fallback(pages::fallback)
+        .fallback(move |request| pages::fallback(public.clone(), request))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), edge::edge))
         .with_state(state)

@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,7 @@ pub async fn serve(
         http: http(&config.http),
         write_timeout: config.http.write_timeout,
         places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+        refusals: Arc::new(Semaphore::new(config.http.refusals())),
         stop: CancellationToken::new(),
     };
     let mut shutdown = pin!(shutdown);
@@ -92,9 +94,8 @@ pub async fn serve(
     server.finish(config.http.shutdown_grace).await;
 }
 
-/// One attempt without waiting: a task for each refused connection would be the load that the cap prevents. Past the
-/// runtime, which does not know yet that a new stream can be written to.
-fn refuse(stream: TcpStream) {
+/// One attempt without waiting. Past the runtime, which does not know yet that a new stream can be written to.
+fn turn_away(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
         let _ = stream.write(TOO_MANY);
     }
@@ -139,6 +140,8 @@ struct Server {
     http: http1::Builder,
     write_timeout: Duration,
     places: Arc<Semaphore>,
+    /// Turns of `refuse`.
+    refusals: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
@@ -159,7 +162,7 @@ impl Server {
             tracing::warn!("connection refused: the cap is reached");
             metrics.http.refused(Refusal::Places);
             metrics.errors.told(Transport::Http, Code::ConnectionLimit);
-            refuse(stream);
+            self.refuse(stream);
             return;
         };
         if let Err(error) = stream.set_nodelay(true) {
@@ -197,6 +200,30 @@ impl Server {
             metrics.http.ended(end);
             if let Err(error) = ended {
                 tracing::debug!(%error, ?end, "a connection ended early");
+            }
+        });
+    }
+
+    /// Answers a connection beyond the cap. A few of them are read from until their clients have the answer (`lingering.rs`); a task for each
+    /// would be the load that the cap prevents.
+    fn refuse(&self, stream: TcpStream) {
+        let Ok(turn) = self.refusals.clone().try_acquire_owned() else {
+            turn_away(stream);
+            return;
+        };
+        let mut stream = TimedStream::new(stream, self.write_timeout, Unread::everything());
+        let stop = self.stop.clone();
+        self.serving.tasks.spawn(async move {
+            let _turn = turn;
+            let told = async {
+                stream.write_all(TOO_MANY).await?;
+                stream.shutdown().await
+            };
+            tokio::select! {
+                told = told => if let Err(error) = told {
+                    tracing::debug!(%error, "a refused connection closed early");
+                },
+                () = stop.cancelled() => {}
             }
         });
     }

@@ -79,6 +79,52 @@ async fn the_refusal_of_a_head_reaches_a_client_that_sends_more_than_fits() {
 }
 
 #[tokio::test]
+async fn a_connection_beyond_the_cap_that_sends_its_whole_body_first_is_told_so() {
+    // As many turns for refusals as rounds: each may still be under way when the next begins.
+    let connections = 8 * 2 * ROUNDS;
+    let app = TestApp::with(|config| {
+        config.realtime.connections = 0;
+        config.http.connections = connections;
+    })
+    .await;
+    let mut places = Vec::new();
+    for _ in 0..connections {
+        places.push(TcpStream::connect(app.address).await.unwrap());
+    }
+    for framing in [Framing::Length, Framing::Chunks] {
+        for round in 0..ROUNDS {
+            let head = "POST /api/tasks HTTP/1.1\r\nContent-Type: application/json";
+            let answer = answer_after_sending(app.address, head, framing).await;
+            assert!(answer.starts_with("HTTP/1.1 503"), "{framing:?} round {round}: {answer:?}");
+            assert!(answer.contains("CONNECTION_LIMIT"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_its_body_is_refused_without_it() {
+    let app = TestApp::start().await;
+    let json = "Content-Type: application/json";
+    for (head, status) in [
+        (format!("POST /api/tasks HTTP/1.1\r\n{json}"), "413"),
+        (format!("POST /api/tasks HTTP/1.1\r\n{json}\r\nAuthorization: Bearer x"), "401"),
+        (format!("POST /api/tasks HTTP/1.1\r\n{json}\r\nOrigin: http://evil.example"), "403"),
+        (format!("POST /api/nothing HTTP/1.1\r\n{json}"), "404"),
+        ("POST /api/tasks HTTP/1.1\r\nContent-Type: text/plain".to_owned(), "415"),
+    ] {
+        let head = format!("{head}\r\nExpect: 100-continue");
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let request = format!("{head}\r\nHost: {}\r\nContent-Length: {LARGE}\r\n\r\n", app.address);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = rest_of(&mut stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {answer:?}");
+        // It may send its body all the same.
+        let answer = answer_after_sending(app.address, &head, Framing::Length).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_whose_requests_are_read_stays_open() {
     let app = TestApp::start().await;
     let mut stream = TcpStream::connect(app.address).await.unwrap();

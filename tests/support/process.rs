@@ -35,6 +35,9 @@ pub fn tidewire(folder: &Path) -> Command {
     command
 }
 
+/// Shell: ten descriptors that the next program gets with those of the terminal.
+pub const TEN_OPEN: &str = "for n in {10..19}; do eval \"exec $n</dev/null\"; done;";
+
 /// What a program that ended left behind.
 #[derive(Debug)]
 pub struct Ended {
@@ -79,13 +82,13 @@ impl Process {
         Process::of(&mut command).await
     }
 
-    /// Starts it with so many descriptors. What is printed up to the address is kept.
-    pub async fn with_descriptors(data: &Path, limit: u32) -> Process {
+    /// Starts it in a folder with so many descriptors, ten of which its parent has left open.
+    pub async fn with_descriptors(folder: &Path, limit: u32) -> Process {
         let mut command = tidewire(Path::new(env!("CARGO_MANIFEST_DIR")));
         let mut limited = Command::new("bash");
-        limited.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).kill_on_drop(true);
+        limited.arg("-c").arg(format!("{TEN_OPEN} ulimit -n {limit}; exec \"$0\" \"$@\"")).kill_on_drop(true);
         limited.arg(command.as_std().get_program()).args(["dev", "--listen", "127.0.0.1:0", "--schemas"]);
-        limited.arg(plain_schemas()).arg("--data").arg(data).stderr(Stdio::null());
+        limited.arg(plain_schemas()).current_dir(folder).stderr(Stdio::null());
         limited
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("TIDEWIRE_")));

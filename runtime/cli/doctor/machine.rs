@@ -81,13 +81,14 @@ fn listening(table: &str, port: u16) -> Option<String> {
 }
 
 pub(super) fn descriptors(config: &Config) -> Finding {
-    let wanted = descriptors::wanted(config);
+    let open = descriptors::open_now();
+    let wanted = descriptors::wanted(config, open);
     let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap_or((1024, 1024));
     let limit = soft.max(hard);
     let advice = format!(
         "raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE= of systemd), or lower --max-connections"
     );
-    match descriptors::fit(&mut config.clone(), limit) {
+    match descriptors::fit(&mut config.clone(), limit, open) {
         Fit::Whole => Finding::ok("descriptors", format!("{limit} may be had, {wanted} are enough")),
         Fit::Lowered(what) => Finding::warning("descriptors", what, advice),
         Fit::TooFew(what) => Finding::error("descriptors", what, advice),

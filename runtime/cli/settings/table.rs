@@ -91,7 +91,7 @@ settings! {
     http.header_timeout: Kind::Time(100..=10 * MINUTE), "A connection that has not sent a whole request head by then is closed.";
     http.body_timeout: Kind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
     http.write_timeout: Kind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
-    http.connections: Kind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`.";
+    http.connections: Kind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
     http.list_default: Kind::Count(1..=10_000), "Records in a list that names no `limit`.";
     http.list_max: Kind::Count(1..=10_000), "Largest `limit` of a list.";
     http.shutdown_grace: Kind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
