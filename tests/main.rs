@@ -4,6 +4,7 @@
 
 mod support;
 
+mod alike;
 mod bad_requests;
 mod batch;
 mod conditions;

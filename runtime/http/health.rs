@@ -16,8 +16,7 @@ use crate::protocol::Code;
 pub(super) const ROUTES: [&str; 3] = ["/health", "/healthz", "/readyz"];
 
 pub(super) fn routes() -> Router<AppState> {
-    let [health_page, healthz, readyz] = ROUTES;
-    Router::new().route(health_page, get(health)).route(healthz, get(health)).route(readyz, get(ready))
+    Router::new().route("/health", get(health)).route("/healthz", get(health)).route("/readyz", get(ready))
 }
 
 async fn health() -> Response {

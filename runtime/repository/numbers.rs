@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::values::{Fault, MAX_INT};
 use crate::ids::shown;
 use crate::schema::FieldKind;
-use crate::schema::number::{Fate, fate, is_integral, is_surely_kept, is_whole, rounded};
+use crate::schema::number::{Fate, fate, is_exactly_a_float, is_integral, is_surely_kept, is_whole, rounded};
 
 /// A number that a 64-bit float changes, and its place in the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub(super) fn fault(kind: &FieldKind, text: &str, place: &[Step]) -> Option<Faul
         FieldKind::Float { .. } => match fate(text)? {
             Fate::Kept => None,
             Fate::Lost => Some(beyond("is a number beyond the range of a float")),
-            Fate::Rounded if is_whole(text) => {
+            Fate::Rounded if is_whole(text) && !is_exactly_a_float(text) => {
                 Some(beyond("is a whole number that a float would change; it has more digits than fit"))
             }
             Fate::Rounded => None,

@@ -48,6 +48,11 @@ pub fn rounded(text: &str) -> Option<String> {
     text.parse().ok().filter(|float: &f64| float.is_finite()).map(|float| float.to_string())
 }
 
+/// Whether some 64-bit float is exactly this whole number, with whatever digits it is shown.
+pub fn is_exactly_a_float(whole: &str) -> bool {
+    whole.parse().is_ok_and(|float: f64| float.is_finite() && format!("{float:.0}") == whole)
+}
+
 /// Whether the text is written as a whole number, with neither a point nor an exponent.
 pub fn is_whole(text: &str) -> bool {
     !text.contains(['.', 'e', 'E'])
@@ -128,6 +133,16 @@ mod tests {
             ("1e-99999999999999999999", Fate::Lost),
         ] {
             assert_eq!(fate(text), Some(fate_of_it), "{text}");
+        }
+        for (text, exact) in [
+            ("1152921504606846976", true),
+            ("-1152921504606846976", true),
+            ("2763315188243837222912", true),
+            ("9007199254740993", false),
+            ("1152921504606847000", false),
+            ("123456789012345678901234567890", false),
+        ] {
+            assert_eq!(is_exactly_a_float(text), exact, "{text}");
         }
         for text in
             ["", "-", "+1", "01", "1.", ".5", "1e", "1e+", "0x1", "1_0", " 1", "1 ", "NaN", "1.2.3", "--1"]

@@ -8,7 +8,7 @@ mod toml;
 use std::ops::Range;
 
 use super::diagnostics::Problem;
-use super::number::{Fate, fate, rounded};
+use super::number::{Fate, fate, is_exactly_a_float, rounded};
 use super::source::{Format, SourceFile};
 
 /// Byte range in the text of one file.
@@ -90,9 +90,14 @@ impl Data {
         if let Data::Int(number) = self { Some(*number) } else { None }
     }
 
-    /// An integer that a 64-bit float does not keep.
-    pub(super) fn is_int_beyond_floats(&self) -> bool {
+    /// An integer that JavaScript would write with other digits.
+    pub(super) fn is_int_not_kept(&self) -> bool {
         self.as_int().is_some_and(|number| fate(&number.to_string()) != Some(Fate::Kept))
+    }
+
+    /// An integer that no 64-bit float is.
+    pub(super) fn is_int_beyond_floats(&self) -> bool {
+        self.as_int().is_some_and(|number| !is_exactly_a_float(&number.to_string()))
     }
 
     /// Of an integer too: `1` is as good as `1.0` where a fraction may stand.

@@ -191,7 +191,7 @@ fn write(node: &Node, out: &mut Vec<u8>) -> Result<(), Refusal> {
     match &node.data {
         Data::Null => out.extend_from_slice(b"null"),
         Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Data::Int(number) if node.data.is_int_beyond_floats() => {
+        Data::Int(number) if node.data.is_int_not_kept() => {
             return Err(Refusal {
                 code: Code::DefaultType,
                 message: format!("a json field keeps what a 64-bit float keeps, found {number}"),
