@@ -79,6 +79,16 @@ impl Project {
         ((number(&format!("SELECT rootpage FROM sqlite_master WHERE name = '{name}'")) - 1) * size, size)
     }
 
+    /// Where a page of records in the middle of a table is.
+    fn leaf(&self, table: &str) -> (u64, u64) {
+        let (_, size) = self.root(table);
+        let conn = Connection::open(self.database()).unwrap();
+        let leaves =
+            "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 3";
+        let page: i64 = conn.query_row(leaves, [table], |row| row.get(0)).unwrap();
+        ((page as u64 - 1) * size, size)
+    }
+
     fn overwrite(&self, (start, length): (u64, u64)) {
         let file = OpenOptions::new().write(true).open(self.database()).unwrap();
         file.write_all_at(&vec![0xA5; usize::try_from(length).unwrap()], start).unwrap();
@@ -133,6 +143,12 @@ struct Case {
 async fn once_damage_is_known_no_write_is_acknowledged_and_the_server_is_not_ready() {
     let cases = [
         Case { name: "records", harm: |p| p.overwrite(p.root("tasks")), method: "GET", path: "/api/tasks" },
+        Case {
+            name: "some records",
+            harm: |p| p.overwrite(p.leaf("tasks")),
+            method: "GET",
+            path: "/api/tasks?limit=500",
+        },
         Case {
             name: "an index",
             harm: |p| p.overwrite(p.root("tasks:status")),
@@ -235,8 +251,9 @@ async fn a_write_that_meets_damage_takes_its_mates_with_it() {
 
 #[tokio::test]
 async fn a_start_over_a_damaged_database_is_refused_and_the_doctor_says_what_to_do() {
-    let cases: [(&str, Harm, &str); 5] = [
+    let cases: [(&str, Harm, &str); 6] = [
         ("records", |p| p.overwrite(p.root("tasks")), "concerned: tasks\n"),
+        ("some records", |p| p.overwrite(p.leaf("tasks")), "concerned: tasks\n"),
         ("the log", |p| p.overwrite(p.root("_changes")), "concerned: _changes\n"),
         ("an index", |p| p.overwrite(p.root("tasks:status")), "concerned: tasks\n"),
         ("the header", |p| p.overwrite((0, 100)), "file is not a database"),

@@ -122,10 +122,20 @@ pub(super) fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// What a check of SQLite says, without its word for nothing.
+/// What a check of SQLite says, without its word for nothing. A check that stumbles over damage itself says so too.
 pub(super) fn faults(conn: &Connection, check: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = conn.prepare(check)?;
-    let rows: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut rows: Vec<String> = Vec::new();
+    for row in statement.query_map([], |row| row.get(0))? {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(error) if is_damage(&error) => {
+                rows.push(error.to_string());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
     // A row may hold several lines, the first a headline.
     let lines = rows.iter().flat_map(|row| row.lines());
     Ok(lines.filter(|line| *line != "ok" && !line.starts_with("***")).map(str::to_owned).collect())
