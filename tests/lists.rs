@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tidewire::schema::{Entity, Field, FieldIndex, FieldKind, IdKind, OnDelete, Schema};
 
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::socket::Socket;
 
 fn text() -> FieldKind {
     FieldKind::Text { min: None, max: None, pattern: None }
@@ -126,6 +127,103 @@ async fn operators_ask_what_they_say_and_null_meets_none_of_them() {
     let (id, made) = (first["id"].as_str().unwrap(), first["created_at"].as_str().unwrap());
     assert_eq!(words(&api, &format!("id[gt]={}", id.to_uppercase())).await.len(), 3);
     assert_eq!(words(&api, &format!("id[starts]={}&created_at={made}", &id[..20])).await[0], "a");
+}
+
+/// `[in]=` of every field, with everything that goes with a list.
+#[tokio::test]
+async fn a_list_of_no_values_finds_no_record() {
+    let app = app().await;
+    let api = app.client();
+    api.create("items", json!({"word": "", "number": 0, "ratio": 0.0, "on": false})).await;
+    api.create("items", json!({"word": ",", "note": "\\"})).await;
+    api.create("items", json!({})).await;
+    for field in [
+        "id",
+        "version",
+        "created_at",
+        "updated_at",
+        "word",
+        "note",
+        "kind",
+        "number",
+        "ratio",
+        "on",
+        "day",
+        "at",
+        "token",
+        "folder",
+    ] {
+        for query in [
+            format!("{field}[in]="),
+            format!("{field}[in]"),
+            format!("{field}[in]=&sort=-{field}"),
+            format!("{field}[in]=&word[null]=true"),
+            format!("{field}[in]=&expand=folder&fields=word"),
+            format!("{field}[in]=&search=a"),
+        ] {
+            let page = api.get(&format!("/api/items?{query}")).await;
+            assert_eq!((&page["items"], &page["next"]), (&json!([]), &Value::Null), "{query}");
+        }
+        let counted = api.get(&format!("/api/items/count?{field}[in]=&group=word")).await;
+        assert_eq!((&counted["count"], &counted["groups"]), (&json!(0), &json!([])), "{field}");
+    }
+    // What is not an empty list is not taken for one.
+    for (query, expected) in [
+        ("word[in]=,", &[""][..]),
+        ("word[in]=,\\,", &["", ","]),
+        ("word[in]=\\,", &[","]),
+        ("word=", &[""]),
+        ("word[ne]=", &[","]),
+        ("word[gt]=", &[","]),
+        ("word[gte]=", &["", ","]),
+        ("word[lt]=", &[]),
+        ("word[contains]=", &["", ","]),
+        ("word[starts]=", &["", ","]),
+        ("note[contains]=", &[","]),
+        ("number[in]=0", &[""]),
+    ] {
+        assert_eq!(words(&api, query).await, expected, "{query}");
+    }
+    let (status, _, detail) = refused(&api, "/api/items?number[in]=,").await;
+    assert_eq!(status, 400, "{detail}");
+    let (status, _, detail) = refused(&api, "/api/items?extra[in]=").await;
+    assert!(status == 400 && detail.contains("`null` only"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_live_query_of_no_values_is_silent_over_socket_and_poll() {
+    let app = app().await;
+    let api = app.client();
+    api.create("items", json!({"word": ""})).await;
+    let mut socket = Socket::open(app.address).await;
+    for (channel, rows) in
+        [("entity:Item?word[in]=", 0), ("entity:Item?word[in]=%2C", 1), ("entity:Item?id[in]=", 0)]
+    {
+        socket.send(&json!({"type": "subscribe", "channel": channel, "payload": {"snapshot": true}})).await;
+        socket.expect("subscribed").await;
+        if rows > 0 {
+            let snapshot = socket.expect("snapshot").await;
+            assert_eq!(snapshot["payload"]["rows"].as_array().unwrap().len(), rows, "{channel}");
+        }
+        socket.expect("pong").await;
+    }
+    let start = api.get("/api/changes?channel=entity:Item?word[in]%3D").await;
+    assert_eq!(start["errors"], json!([]));
+    let view = start["channels"][0]["view"].as_str().unwrap();
+    let empty = api.create("items", json!({"word": ""})).await;
+    let event = socket.frame().await;
+    assert_eq!(event["channel"], "entity:Item?word[in]=%2C");
+    socket.nothing_else().await;
+    let since = format!("{}:{}", start["epoch"].as_str().unwrap(), start["seq"]);
+    let channels = format!(
+        "channel=entity:Item?word[in]%3D&view={view}&channel=entity:Item?word[in]%3D%252C&view={view}"
+    );
+    let polled = api.get(&format!("/api/changes?{channels}&since={since}")).await;
+    assert_eq!(polled["channels"][0]["recovered"], true);
+    assert_eq!(polled["events"], json!([]), "{polled}");
+    api.delete(&format!("/api/items/{}", empty["id"].as_str().unwrap())).await;
+    assert_eq!(socket.frame().await["type"], "entity:deleted");
+    socket.nothing_else().await;
 }
 
 #[tokio::test]

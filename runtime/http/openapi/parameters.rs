@@ -305,7 +305,7 @@ fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
         Compared::Values => joined(query(
             &name,
             meaning(operator),
-            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": escaped(value)}),
+            json!({"type": "array", "maxItems": MOST_VALUES, "items": escaped(value)}),
         )),
     }
 }
@@ -328,7 +328,9 @@ fn meaning(operator: &str) -> &'static str {
         "gte" => "This or greater.",
         "lt" => "Less than this.",
         "lte" => "This or less.",
-        "in" => "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`.",
+        "in" => {
+            "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`. Without a value no record matches; the empty text alone is `,`."
+        }
         "contains" => "Holds this text.",
         "starts" => "Begins with this text.",
         _ => "Whether there is no value.",
