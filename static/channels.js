@@ -92,7 +92,7 @@ export class ChannelSubscriber {
    * @returns {LiveRecord}
    */
   record(entity, id) {
-    const store = this.#store(channelOfRecord(entity, id), () => this.#read(entity, { id }));
+    const store = this.#store(channelOfRecord(entity, id), () => this.#readOne(entity, id));
     return live(store, /** @type {Row | null | undefined} */ (undefined), ([row = null]) => row);
   }
 
@@ -111,13 +111,31 @@ export class ChannelSubscriber {
   }
 
   /**
+   * The channel of a record has the view of the whole entity, and a list has that of its filter.
+   *
+   * @param {string} entity
+   * @param {string} id
+   * @returns {Promise<import('./subscription.js').Reloaded>}
+   */
+  async #readOne(entity, id) {
+    const { epoch, view } = await this.#reader().list(await this.#reader().plural(entity), { limit: 1, fields: 'id' });
+    const found = await this.#read(entity, { id });
+    if (found.epoch !== epoch) throw new Error('the server restarted between two reads');
+    return { ...found, view };
+  }
+
+  #reader() {
+    if (!this.#api) throw new Error('channels were made without an api');
+    return this.#api;
+  }
+
+  /**
    * @param {string} entity
    * @param {import('./query.js').Query} query
    * @returns {Promise<import('./subscription.js').Reloaded>}
    */
   async #read(entity, query) {
-    const api = this.#api;
-    if (!api) throw new Error('channels were made without an api');
+    const api = this.#reader();
     const plural = await api.plural(entity);
     const first = await api.list(plural, { ...query, limit: PAGE });
     const { epoch, view } = first;

@@ -226,6 +226,40 @@ async fn a_live_query_of_no_values_is_silent_over_socket_and_poll() {
     socket.nothing_else().await;
 }
 
+/// A client that reads a list and then follows the channel sends the list's view along; if the two differed it would read for ever.
+#[tokio::test]
+async fn a_question_has_one_view_in_whatever_words_it_is_put() {
+    let app = app().await;
+    let api = app.client();
+    let mut seen: Vec<String> = Vec::new();
+    for questions in [
+        &["word[in]=a,b", "word[in]=b,a", "word[in]=b,a,a,b"][..],
+        &["word=a", "word[eq]=a", "word[in]=a", "word[in]=a,a"],
+        &["word=", "word[in]=,", "word[in]=,,"],
+        &["number[in]=1,2,10", "number[in]=10,2,1"],
+        &["ratio[in]=1,0.5", "ratio[in]=0.50,1.0,1e0"],
+        &["on[in]=true,false", "on[in]=false,true"],
+        &["at[in]=2026-11-21T08:00:00Z", "at=2026-11-21T09:00:00%2B01:00"],
+        &["token[eq]=0190a000-0000-7000-8000-00000000000a", "token[in]=0190A000-0000-7000-8000-00000000000A"],
+        &["word=a&number[gte]=1&number[lt]=3", "number[lt]=3&word[in]=a&number[gte]=1"],
+        &["word[in]=a,b&kind[in]=red,blue", "kind[in]=blue,red&word[in]=b,a"],
+    ] {
+        let mut views = Vec::new();
+        for question in questions {
+            let page = api.get(&format!("/api/items?{question}")).await;
+            views.push(page["view"].as_str().unwrap().to_owned());
+            let channel = encoded(&format!("entity:Item?{question}"));
+            let polled = api.get(&format!("/api/changes?channel={channel}")).await;
+            views.push(polled["channels"][0]["view"].as_str().unwrap().to_owned());
+        }
+        views.sort_unstable();
+        views.dedup();
+        assert_eq!(views.len(), 1, "{questions:?}");
+        assert!(!seen.contains(&views[0]), "{questions:?} is another question than those before");
+        seen.append(&mut views);
+    }
+}
+
 #[tokio::test]
 async fn a_list_of_large_records_comes_in_pages_of_4_mib_and_never_whole() {
     let app = app().await;

@@ -22,6 +22,7 @@ mod health;
 mod held_back;
 mod history;
 mod http_rights;
+mod ids;
 mod import_export;
 mod lists;
 mod live_rights;

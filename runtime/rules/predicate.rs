@@ -117,7 +117,11 @@ impl Predicate {
 
     /// All conditions of a filter.
     pub fn of_filter(conditions: Vec<Condition>, entity: &Entity) -> Predicate {
-        Predicate::all(conditions.into_iter().map(Predicate::Test).collect(), entity)
+        let canonical = |Condition { column, test }: Condition| match test {
+            Test::In(values) => one_of(column, values),
+            test => Predicate::Test(Condition { column, test }),
+        };
+        Predicate::all(conditions.into_iter().map(canonical).collect(), entity)
     }
 
     /// The conjunction, canonical if its terms are.
