@@ -45,7 +45,10 @@ async fn an_address_or_a_filter_finds_a_record_under_every_spelling_of_its_id() 
         let (task, project) = (encoded(task), encoded(&project));
         assert_eq!(api.get(&format!("/api/tasks/{task}")).await["id"], TASK, "{task}");
         let whole = api.get(&format!("/api/tasks/{task}?expand=project&fields=project")).await;
-        assert_eq!((&whole["project"], &whole["expanded"]["project"]["id"]), (&json!(PROJECT), &json!(PROJECT)));
+        assert_eq!(
+            (&whole["project"], &whole["expanded"]["project"]["id"]),
+            (&json!(PROJECT), &json!(PROJECT))
+        );
         for filter in [
             format!("id={task}"),
             format!("id[eq]={task}"),
@@ -112,7 +115,9 @@ async fn a_channel_hears_of_a_record_under_every_spelling_of_its_id() {
         ];
         let mut socket = Socket::open(app.address).await;
         for channel in &channels {
-            socket.send(&json!({"type": "subscribe", "channel": channel, "payload": {"snapshot": true}})).await;
+            socket
+                .send(&json!({"type": "subscribe", "channel": channel, "payload": {"snapshot": true}}))
+                .await;
             assert_eq!(socket.expect("subscribed").await["channel"], **channel, "the text is the identity");
             assert_eq!(ids(&socket.expect("snapshot").await["payload"]["rows"]), [TASK], "{channel}");
             socket.expect("pong").await;
@@ -121,7 +126,8 @@ async fn a_channel_hears_of_a_record_under_every_spelling_of_its_id() {
         let list = list.collect::<Vec<_>>().join("&");
         let start = api.get(&format!("/api/changes?{list}")).await;
         let views = start["channels"].as_array().unwrap().iter();
-        let views: Vec<_> = views.map(|channel| format!("view={}", channel["view"].as_str().unwrap())).collect();
+        let views: Vec<_> =
+            views.map(|channel| format!("view={}", channel["view"].as_str().unwrap())).collect();
         api.patch(&format!("/api/tasks/{TASK}"), json!({"title": task})).await;
         for channel in &channels {
             let event = socket.frame().await;
@@ -130,7 +136,8 @@ async fn a_channel_hears_of_a_record_under_every_spelling_of_its_id() {
         let since = format!("since={}:{}", start["epoch"].as_str().unwrap(), start["seq"]);
         let polled = api.get(&format!("/api/changes?{list}&{}&{since}", views.join("&"))).await;
         let events = polled["events"].as_array().unwrap();
-        let heard: Vec<_> = events.iter().map(|event| json!([event["channel"], event["payload"]["id"]])).collect();
+        let heard: Vec<_> =
+            events.iter().map(|event| json!([event["channel"], event["payload"]["id"]])).collect();
         assert_eq!(heard, channels.map(|channel| json!([channel, TASK])), "{task}");
     }
 }

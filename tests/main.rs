@@ -27,6 +27,7 @@ mod import_export;
 mod lists;
 mod live_rights;
 mod logs;
+mod long_questions;
 mod lookups;
 mod metrics;
 mod new_project;

@@ -32,6 +32,12 @@ const SYSTEM: [(&str, Column); 4] = [
 #[error("{0}")]
 pub struct FilterError(String);
 
+impl FilterError {
+    pub(super) fn new(message: String) -> FilterError {
+        FilterError(message)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Eq,
