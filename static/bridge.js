@@ -28,6 +28,9 @@ import { LONGEST_ADDRESS, Timers } from './env.js';
  * @property {boolean} [hasMore]
  */
 
+/** Channels of one poll at most. */
+const MOST_CHANNELS = 50;
+
 export class Bridge {
   running = false;
   /** Whether the last poll was answered. */
@@ -38,6 +41,8 @@ export class Bridge {
   #run = 0;
   #failures = 0;
   #interval = 0;
+  /** Where the next turn begins, of more channels than fit into one poll. */
+  #turn = 0;
   /** Of the last answer. @type {string | undefined} */
   #epoch;
   /** @type {Set<Subscription>} Their position is lost and nobody can reload them; they wait for the socket. */
@@ -109,10 +114,10 @@ export class Bridge {
       // The socket may have come meanwhile and be sending the rows itself.
       if (rows && subscription.track.phase === 'idle') subscription.replaceRows(rows);
     }
-    const asked = this.#standing().slice(0, 50);
+    const asked = this.#standing();
     const points = asked.flatMap(({ track }) => track.point ?? []);
     const from = points.length > 0 ? points.reduce((a, b) => (b.seq < a.seq ? b : a)) : undefined;
-    asked.push(...this.#closed().slice(0, 50 - asked.length));
+    asked.push(...this.#closed().slice(0, MOST_CHANNELS - asked.length));
     if (asked.length === 0) return undefined;
     const answer = await this.#fetch(asked, from).catch((error) => {
       for (const subscription of asked) this.#isolated(subscription, error);
@@ -129,7 +134,11 @@ export class Bridge {
     const standing = this.#unattached().filter(({ track }) => track.point);
     const epochs = standing.map(({ track }) => track.point?.epoch);
     const chosen = epochs.find((epoch) => epoch !== this.#epoch) ?? this.#epoch;
-    return standing.filter((_, at) => epochs[at] === chosen);
+    const found = standing.filter((_, at) => epochs[at] === chosen);
+    if (found.length <= MOST_CHANNELS) return found;
+    // More than fit into one poll take turns.
+    this.#turn = (this.#turn + MOST_CHANNELS) % found.length;
+    return [...found.slice(this.#turn), ...found.slice(0, this.#turn)].slice(0, MOST_CHANNELS);
   }
 
   /**

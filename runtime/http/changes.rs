@@ -51,7 +51,9 @@ async fn changes_by_body(
 }
 
 async fn poll(state: &AppState, asked: Asked, person: Arc<Person>) -> Result<Response, Problem> {
-    let question = asked.question(person, state.config.realtime.poll_wait.as_secs())?;
+    let limits = &state.config.realtime;
+    let most = (limits.poll_wait.as_secs(), limits.subscriptions.max(MOST_CHANNELS));
+    let question = asked.question(person, most)?;
     let answer = state.websockets.poll(question).await.map_err(problem)?;
     Ok(axum::Json(answer).into_response())
 }
@@ -83,7 +85,8 @@ async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<
     Ok(axum::Json(state.websockets.stats()).into_response())
 }
 
-/// Channels of one poll at most. Those beyond the limit of subscriptions are answered by an error each, which is bounded here.
+/// Channels of one poll at most, where the limit of subscriptions is not higher. Those beyond that limit are answered by an
+/// error each, which is bounded here.
 const MOST_CHANNELS: usize = 500;
 
 /// A poll as it was sent, in an address or in a body.
@@ -145,7 +148,11 @@ impl Asked {
         }
         let wait = match &body["wait"] {
             Json::Null => None,
-            Json::Number(seconds) => Some(seconds.to_string()),
+            // JSON has one kind of number: 2.0 is a whole one.
+            Json::Number(seconds) => match seconds.as_f64().filter(|seconds| seconds.fract() == 0.0) {
+                Some(whole) => Some(format!("{whole:.0}")),
+                None => Some(seconds.to_string()),
+            },
             Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
                 return Err(malformed("`wait` must be a number of seconds".to_owned()));
             }
@@ -153,16 +160,15 @@ impl Asked {
         Ok(Asked { channels, since: text(&body["since"], "since".to_owned())?, wait })
     }
 
-    /// `most`: the longest wait, in seconds.
-    fn question(self, person: Arc<Person>, most: u64) -> Result<PollQuestion, Problem> {
-        match self.channels.len() {
-            0 => return Err(bad("name at least one channel, as in `?channel=entity:Task`".to_owned())),
-            1..=MOST_CHANNELS => {}
-            count => {
-                return Err(bad(format!(
-                    "{count} channels are named: one poll names at most {MOST_CHANNELS}"
-                )));
-            }
+    /// `most`: the longest wait, in seconds, and the most channels.
+    fn question(self, person: Arc<Person>, most: (u64, usize)) -> Result<PollQuestion, Problem> {
+        let (most, most_channels) = most;
+        let count = self.channels.len();
+        if count == 0 {
+            return Err(bad("name at least one channel, as in `?channel=entity:Task`".to_owned()));
+        }
+        if count > most_channels {
+            return Err(bad(format!("{count} channels are named: one poll names at most {most_channels}")));
         }
         let since = self.since.map(|text| {
             text.parse().map_err(|error| Problem::new(Code::BadPosition, format!("`since`: {error}")))

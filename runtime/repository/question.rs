@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::body::{Body, kind_of};
 use super::filter::FilterError;
 use super::numbers::{Inexact, Step};
+use super::values::whole;
 use crate::ids::shown;
 
 /// Parameters that name several things, and so may be arrays.
@@ -91,7 +92,12 @@ impl Reader {
             Json::Bool(flag) => Ok(flag.to_string()),
             Json::Number(number) => {
                 let sent = self.inexact.iter().find(|inexact| inexact.path == path);
-                Ok(sent.map_or_else(|| number.to_string(), |inexact| inexact.text.clone()))
+                Ok(match (sent, whole(number)) {
+                    (Some(inexact), _) => inexact.text.clone(),
+                    // JSON has one kind of number: 3.0 is a whole one.
+                    (None, Some(whole)) => whole.to_string(),
+                    (None, None) => number.to_string(),
+                })
             }
             Json::Array(_) => {
                 fault(parameter, "is an array: ask for one of several values by {\"in\": [\"a\", \"b\"]}")
@@ -126,6 +132,7 @@ mod tests {
                 "due[null]=true&n=-3&on=false&status=open",
             ),
             (r#"{"n": {"gte": 3, "lt": 5.5}}"#, "n[gte]=3&n[lt]=5.5"),
+            (r#"{"limit": 20.0, "n": {"in": [3.0, -0.0, 1e2, 1e300]}}"#, "limit=20&n[in]=3,0,100,1e+300"),
             (r#"{"sort": ["-n", "title"], "limit": 5}"#, "limit=5&sort=-n,title"),
             (r#"{"sort": "-n,title", "fields": [], "expand": "a.b"}"#, "expand=a.b&fields=&sort=-n,title"),
             (
