@@ -25,19 +25,21 @@ pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
         if name.contains('[') {
             return fault(name, "names an operator: write it within, as in {\"priority\": {\"gte\": 3}}");
         }
-        match json {
-            Json::Array(names) if LISTS.contains(&name.as_str()) => {
-                let names: Option<Vec<&str>> = names.iter().map(Json::as_str).collect();
-                let Some(names) = names else { return fault(name, "must be a text, or an array of texts") };
-                found.push((name.clone(), names.join(",")));
-            }
-            Json::Object(operators) if !WORDS.contains(&name.as_str()) => {
-                reader.operators(name, operators, &mut found)?;
-            }
-            Json::Null if !WORDS.contains(&name.as_str()) => {
-                found.push((format!("{name}[null]"), "true".to_owned()));
-            }
-            json => found.push((name.clone(), reader.plain(name, json, &[Step::Key(name.clone())])?)),
+        let is_word = WORDS.contains(&name.as_str());
+        if let Json::Array(names) = json
+            && LISTS.contains(&name.as_str())
+        {
+            let names: Option<Vec<&str>> = names.iter().map(Json::as_str).collect();
+            let Some(names) = names else { return fault(name, "must be a text, or an array of texts") };
+            found.push((name.clone(), names.join(",")));
+        } else if let Json::Object(operators) = json
+            && !is_word
+        {
+            reader.operators(name, operators, &mut found)?;
+        } else if json.is_null() && !is_word {
+            found.push((format!("{name}[null]"), "true".to_owned()));
+        } else {
+            found.push((name.clone(), reader.plain(name, json, &[Step::Key(name.clone())])?));
         }
     }
     Ok(found)
@@ -61,10 +63,10 @@ impl Reader {
         for (operator, operand) in operators {
             let parameter = format!("{name}[{operator}]");
             let path = [Step::Key(name.to_owned()), Step::Key(operator.clone())];
-            let text = match operand {
-                Json::Array(values) if operator == "in" => self.list(&parameter, values, &path)?,
-                _ if operator == "in" => return fault(&parameter, "must be an array"),
-                operand => self.plain(&parameter, operand, &path)?,
+            let text = match (operator.as_str(), operand.as_array()) {
+                ("in", Some(values)) => self.list(&parameter, values, &path)?,
+                ("in", None) => return fault(&parameter, "must be an array"),
+                _ => self.plain(&parameter, operand, &path)?,
             };
             found.push((parameter, text));
         }

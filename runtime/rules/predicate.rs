@@ -117,9 +117,11 @@ impl Predicate {
 
     /// All conditions of a filter.
     pub fn of_filter(conditions: Vec<Condition>, entity: &Entity) -> Predicate {
-        let canonical = |Condition { column, test }: Condition| match test {
-            Test::In(values) => one_of(column, values),
-            test => Predicate::Test(Condition { column, test }),
+        let canonical = |condition: Condition| {
+            let Condition { column, test: Test::In(values) } = condition else {
+                return Predicate::Test(condition);
+            };
+            one_of(column, values)
         };
         Predicate::all(conditions.into_iter().map(canonical).collect(), entity)
     }
