@@ -55,7 +55,7 @@ pub enum IdError {
         "a text id is in Unicode's composed form (NFC): `{0}` is not; write letter and accent as one character"
     )]
     NotComposed(String),
-    #[error("`{0}` is no id: the address that it would give a record answers with the number of records")]
+    #[error("`{0}` is no id: behind the name of a list this word of an address is no record")]
     Taken(&'static str),
     #[error("a mutation id has 1 to 128 visible ASCII characters")]
     MutationId,
@@ -112,8 +112,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Stands in an address where an id would, and so is none.
-const COUNT: &str = "count";
+/// These stand in an address where an id would, and so are none.
+const WORDS: [&str; 3] = ["count", "query", "by"];
 
 /// Id of a record within its entity: a canonical lower-case UUID, or for `User` a text of up to 128 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -131,7 +131,7 @@ impl RecordId {
         Ok(RecordId::from_uuid(uuid))
     }
 
-    /// Every one can be an id but the one word that stands where an id would in an address.
+    /// Every one can be an id but the words that stand where an id would in an address.
     pub fn parse_text(text: &str) -> Result<RecordId, IdError> {
         let length = text.chars().count();
         if length == 0 || length > 128 || text.chars().any(char::is_control) {
@@ -141,8 +141,8 @@ impl RecordId {
         if !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) {
             return Err(IdError::NotComposed(text.to_owned()));
         }
-        if text == COUNT {
-            return Err(IdError::Taken(COUNT));
+        if let Some(word) = WORDS.into_iter().find(|word| *word == text) {
+            return Err(IdError::Taken(word));
         }
         Ok(RecordId(text.into()))
     }

@@ -14,6 +14,7 @@ mod mutation;
 mod nameable;
 mod numbers;
 mod people;
+mod question;
 mod suggest;
 mod validate;
 mod values;
@@ -44,6 +45,7 @@ pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_facts};
 pub use people::is_absent;
+pub use question::parameters;
 pub use suggest::suggestion;
 pub use values::{Fault, number_of_text, value_of_json, value_of_text};
 

@@ -3,7 +3,7 @@
  * Knows no socket.
  */
 import { delay } from './backoff.js';
-import { environment } from './env.js';
+import { environment, LONGEST_ADDRESS } from './env.js';
 import { parameters } from './query.js';
 
 /**
@@ -149,7 +149,7 @@ export class Api {
    * @returns {Promise<Page>}
    */
   list(plural, query = {}) {
-    return this.#request('GET', [plural], { query });
+    return this.#ask([plural], [plural, 'query'], query);
   }
 
   /**
@@ -160,7 +160,7 @@ export class Api {
    * @returns {Promise<Count>}
    */
   count(plural, query = {}) {
-    return this.#request('GET', [plural, 'count'], { query });
+    return this.#ask([plural, 'count'], [plural, 'count'], query);
   }
 
   /**
@@ -287,6 +287,18 @@ export class Api {
     bytes[8] = 0x80 | (bytes[8] & 0x3f);
     const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  }
+
+  /**
+   * A question that is too long for an address goes as a body, and is answered alike.
+   *
+   * @param {string[]} path
+   * @param {string[]} byBody
+   * @param {Query} query
+   */
+  #ask(path, byBody, query) {
+    if (this.#url(path, query).length <= LONGEST_ADDRESS) return this.#request('GET', path, { query });
+    return this.#request('POST', byBody, { data: query });
   }
 
   /**

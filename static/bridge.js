@@ -1,10 +1,10 @@
 /**
- * Polling while there is no socket: `GET /api/changes` for all channels at once. It runs beside the attempts to
+ * Polling while there is no socket: `/api/changes` for all channels at once. It runs beside the attempts to
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
 import { DENIED, ERROR_CODES, LIFTED_BY_RIGHTS } from './codes.js';
-import { Timers } from './env.js';
+import { LONGEST_ADDRESS, Timers } from './env.js';
 
 /**
  * @typedef {import('./subscription.js').Subscription} Subscription
@@ -28,6 +28,9 @@ import { Timers } from './env.js';
  * @property {boolean} [hasMore]
  */
 
+/** Channels of one poll at most. */
+const MOST_CHANNELS = 50;
+
 export class Bridge {
   running = false;
   /** Whether the last poll was answered. */
@@ -38,6 +41,10 @@ export class Bridge {
   #run = 0;
   #failures = 0;
   #interval = 0;
+  /** Where the next turn begins, of more channels than fit into one poll. */
+  #turn = 0;
+  /** Of the last answer. @type {string | undefined} */
+  #epoch;
   /** @type {Set<Subscription>} Their position is lost and nobody can reload them; they wait for the socket. */
   #unable = new Set();
 
@@ -107,16 +114,31 @@ export class Bridge {
       // The socket may have come meanwhile and be sending the rows itself.
       if (rows && subscription.track.phase === 'idle') subscription.replaceRows(rows);
     }
-    const asked = this.#unattached()
-      .filter(({ track }) => track.point)
-      .slice(0, 50);
-    asked.push(...this.#closed().slice(0, 50 - asked.length));
+    const asked = this.#standing();
+    const points = asked.flatMap(({ track }) => track.point ?? []);
+    const from = points.length > 0 ? points.reduce((a, b) => (b.seq < a.seq ? b : a)) : undefined;
+    asked.push(...this.#closed().slice(0, MOST_CHANNELS - asked.length));
     if (asked.length === 0) return undefined;
-    const answer = await this.#fetch(asked).catch((error) => {
+    const answer = await this.#fetch(asked, from).catch((error) => {
       for (const subscription of asked) this.#isolated(subscription, error);
     });
     if (run !== this.#run || !answer) return undefined;
-    return this.#apply(asked, answer);
+    return this.#apply(asked, from, answer);
+  }
+
+  /**
+   * The channels of one epoch: in another one the same number is another change, so one `since` cannot speak for both. Those
+   * of an epoch that is over come first, since the answer brings them into the present one.
+   */
+  #standing() {
+    const standing = this.#unattached().filter(({ track }) => track.point);
+    const epochs = standing.map(({ track }) => track.point?.epoch);
+    const chosen = epochs.find((epoch) => epoch !== this.#epoch) ?? this.#epoch;
+    const found = standing.filter((_, at) => epochs[at] === chosen);
+    if (found.length <= MOST_CHANNELS) return found;
+    // More than fit into one poll take turns.
+    this.#turn = (this.#turn + MOST_CHANNELS) % found.length;
+    return [...found.slice(this.#turn), ...found.slice(0, this.#turn)].slice(0, MOST_CHANNELS);
   }
 
   /**
@@ -159,22 +181,29 @@ export class Bridge {
 
   /**
    * @param {Subscription[]} asked
+   * @param {import('./track.js').Point | undefined} from
    * @returns {Promise<Answer>}
    */
-  async #fetch(asked) {
-    const points = asked.flatMap(({ track }) => track.point ?? []);
-    const url = new URL(this.#host.url);
-    if (points.length > 0) {
-      const oldest = points.reduce((a, b) => (b.seq < a.seq ? b : a));
-      url.searchParams.set('since', `${oldest.epoch}:${oldest.seq}`);
+  async #fetch(asked, from) {
+    let url = new URL(this.#host.url);
+    const since = from && `${from.epoch}:${from.seq}`;
+    const channels = asked.map(({ name, track }) => ({ channel: name, view: track.point?.view ?? '' }));
+    if (since) url.searchParams.set('since', since);
+    for (const { channel, view } of channels) {
+      url.searchParams.append('channel', channel);
+      url.searchParams.append('view', view);
     }
-    for (const { name, track } of asked) {
-      url.searchParams.append('channel', name);
-      url.searchParams.append('view', track.point?.view ?? '');
+    /** @type {RequestInit & {headers: Record<string, string>}} */
+    const init = { headers: {}, cache: 'no-store' };
+    if (url.href.length > LONGEST_ADDRESS) {
+      url = this.#host.url;
+      init.method = 'POST';
+      init.headers['Content-Type'] = 'application/json';
+      init.body = JSON.stringify({ channels, since });
     }
     const token = await this.#host.token();
-    const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
-    const response = await this.#host.env.fetch(url.href, { headers, cache: 'no-store' });
+    if (token) init.headers.Authorization = `Bearer ${token}`;
+    const response = await this.#host.env.fetch(url.href, init);
     if (!response.ok) {
       const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
       const { status } = response;
@@ -188,10 +217,12 @@ export class Bridge {
 
   /**
    * @param {Subscription[]} asked
+   * @param {import('./track.js').Point | undefined} from
    * @param {Answer} answer
    */
-  #apply(asked, answer) {
+  #apply(asked, from, answer) {
     const { epoch, seq } = answer;
+    this.#epoch = epoch;
     let reload = false;
     for (const { channel, view, recovered } of answer.channels) {
       const subscription = asked.find(({ name }) => name === channel);
@@ -204,6 +235,9 @@ export class Bridge {
       }
       // A socket may have taken it over while the poll was under way.
       if (subscription?.track.phase !== 'idle') continue;
+      // Of this answer's history only `from` is known to be a part: what a channel has beyond it may be lost, so it asks itself.
+      const { point } = subscription.track;
+      if (recovered && from && point && from.epoch !== epoch && point.seq > from.seq) continue;
       if (recovered) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
       else if (subscription.reload) {
         subscription.track.forget();
@@ -217,7 +251,8 @@ export class Bridge {
       );
     const { pollInterval, maxPollInterval } = this.#host.options;
     this.#interval = answer.events.length > 0 ? pollInterval : Math.min(maxPollInterval, this.#interval * 1.5);
-    return reload || answer.hasMore === true;
+    const elsewhere = this.#unattached().some(({ track }) => track.point && track.point.epoch !== epoch);
+    return reload || elsewhere || answer.hasMore === true;
   }
 
   /**

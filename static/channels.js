@@ -3,9 +3,9 @@
  * over HTTP; draws nothing.
  */
 import { environment } from './env.js';
-import { channelOf } from './query.js';
+import { channelOf, channelOfRecord } from './query.js';
 import { comparator, Rows } from './rows.js';
-import { signal } from './signal.js';
+import { computed, signal } from './signal.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -59,37 +59,41 @@ export class ChannelSubscriber {
    *
    * @param {string} entity `Task`
    * @param {object} [options]
-   * @param {import('./query.js').Query} [options.where] `{status: 'open', priority: {gte: 3}, owner: {in: [a, b]}}`
+   * @param {import('./query.js').Where} [options.where] `{status: 'open', priority: {gte: 3}, owner: {in: [a, b]}}`
    * @param {{value: any}} [options.into] A signal of the caller's own that gets the rows too: anything with a writable `value`.
-   * @param {string} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
-   * @param {number} [options.limit] Rows shown at most; all are kept up to date.
+   * @param {string | string[]} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
+   * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date.
    * @returns {LiveList}
+   * @throws {TypeError} when the question, the order or the limit says nothing that the server could answer.
    */
   list(entity, { where = {}, into, sort = 'id', limit = Infinity } = {}) {
     const order = comparator(sort);
-    const store = this.#store(channelOf(entity, where), () => this.#read(entity, where));
-    return live(store, /** @type {Row[]} */ ([]), (rows, before) => {
+    if (!(limit === Infinity || (Number.isInteger(limit) && limit > 0)))
+      throw new TypeError(`a list shows a whole number of rows, 1 or more: \`limit\` is ${String(limit)}`);
+    const channel = channelOf(entity, where);
+    // A copy: what the caller does to the question later does not change what the channel shows.
+    const asked = JSON.parse(JSON.stringify(where));
+    const store = this.#store(channel, () => this.#read(entity, asked));
+    /** @type {(rows: Row[], before: Row[]) => Row[]} */
+    const pick = (rows, before) => {
+      // A single row is compared with none, and two by the first field that differs.
+      for (const row of rows) order(row, row);
       const next = [...rows].sort(order).slice(0, limit);
-      const same = next.length === before.length && next.every((row, i) => row === before[i]);
-      if (!same && into) into.value = next;
-      return same ? before : next;
-    });
+      return next.length === before.length && next.every((row, i) => row === before[i]) ? before : next;
+    };
+    return live(store, /** @type {Row[]} */ ([]), pick, into);
   }
 
   /**
-   * One record.
+   * One record. Its id may be in any form that the server takes: the channel has no other record.
    *
    * @param {string} entity
    * @param {string} id
    * @returns {LiveRecord}
    */
   record(entity, id) {
-    const store = this.#store(`entity:${entity}:${encodeURIComponent(id)}`, () => this.#read(entity, { id }));
-    return live(
-      store,
-      /** @type {Row | null | undefined} */ (undefined),
-      (rows) => rows.find((row) => row.id === id) ?? null,
-    );
+    const store = this.#store(channelOfRecord(entity, id), () => this.#readOne(entity, id));
+    return live(store, /** @type {Row | null | undefined} */ (undefined), ([row = null]) => row);
   }
 
   /**
@@ -107,13 +111,31 @@ export class ChannelSubscriber {
   }
 
   /**
+   * The channel of a record has the view of the whole entity, and a list has that of its filter.
+   *
+   * @param {string} entity
+   * @param {string} id
+   * @returns {Promise<import('./subscription.js').Reloaded>}
+   */
+  async #readOne(entity, id) {
+    const { epoch, view } = await this.#reader().list(await this.#reader().plural(entity), { limit: 1, fields: 'id' });
+    const found = await this.#read(entity, { id });
+    if (found.epoch !== epoch) throw new Error('the server restarted between two reads');
+    return { ...found, view };
+  }
+
+  #reader() {
+    if (!this.#api) throw new Error('channels were made without an api');
+    return this.#api;
+  }
+
+  /**
    * @param {string} entity
    * @param {import('./query.js').Query} query
    * @returns {Promise<import('./subscription.js').Reloaded>}
    */
   async #read(entity, query) {
-    const api = this.#api;
-    if (!api) throw new Error('channels were made without an api');
+    const api = this.#reader();
     const plural = await api.plural(entity);
     const first = await api.list(plural, { ...query, limit: PAGE });
     const { epoch, view } = first;
@@ -234,16 +256,30 @@ class Store {
  * @template T
  * @param {Store} store
  * @param {T} empty What is shown while nothing is known.
- * @param {(rows: Row[], before: T) => T} pick
+ * @param {(rows: Row[], before: T) => T} pick A failure is told as the list's error, and the rows stay.
+ * @param {{value: any}} [into]
  * @returns {import('./signal.js').Readable<T> & Live}
  */
-function live(store, empty, pick) {
+function live(store, empty, pick, into) {
   const result = signal(empty);
+  /** Why these rows cannot be shown in the order that was asked for. */
+  const fault = signal(/** @type {{code: string, message: string} | null} */ (null));
   const refresh = () => {
-    result.value = pick(store.shown, result.peek());
+    const before = result.peek();
+    let next = before;
+    try {
+      next = pick(store.shown, before);
+      fault.value = null;
+    } catch (error) {
+      fault.value = { code: 'BAD_QUERY', message: /** @type {Error} */ (error).message };
+    }
+    if (into && next !== before) into.value = next;
+    result.value = next;
   };
-  const close = store.view(refresh);
+  const leave = store.view(refresh);
   if (store.loaded) refresh();
+  const state = computed([fault, store.state], (found, state) => (found ? 'error' : state));
+  const error = computed([fault, store.error], (found, error) => found ?? error);
   return {
     get value() {
       return result.peek();
@@ -251,8 +287,12 @@ function live(store, empty, pick) {
     peek: result.peek,
     subscribe: result.subscribe,
     listen: result.listen,
-    state: store.state,
-    error: store.error,
-    close,
+    state,
+    error,
+    close: () => {
+      leave();
+      state.dispose();
+      error.dispose();
+    },
   };
 }

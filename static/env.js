@@ -16,6 +16,9 @@
  * @property {string | undefined} base What relative addresses are relative to.
  */
 
+/** Characters of an address at most. Servers and proxies differ; so much fits through all of them. */
+export const LONGEST_ADDRESS = 2000;
+
 /**
  * The browser's own, with what the caller gave in its place. Globals are looked up at the call, so that importing a
  * module touches nothing.

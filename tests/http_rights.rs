@@ -164,6 +164,13 @@ async fn a_closed_entity_is_answered_like_an_absent_one_whatever_is_asked() {
         ("GET", "?sort=word&cursor=x".to_owned(), json!(null)),
         ("GET", "/count".to_owned(), json!(null)),
         ("GET", "/count?group=nothing".to_owned(), json!(null)),
+        ("POST", "/count".to_owned(), json!({"word": "x"})),
+        ("POST", "/count".to_owned(), json!({"group": "nothing"})),
+        ("POST", "/query".to_owned(), json!({})),
+        ("POST", "/query".to_owned(), json!({"wrod": "x"})),
+        ("POST", "/query".to_owned(), json!([])),
+        ("POST", "/query".to_owned(), json!(null)),
+        ("POST", "/query?limit=3".to_owned(), json!({})),
         ("GET", format!("/{NONE}"), json!(null)),
         ("GET", "/no-id".to_owned(), json!(null)),
         ("GET", format!("/{NONE}/history"), json!(null)),
@@ -233,6 +240,12 @@ async fn a_letter_box_takes_what_it_does_not_show() {
     );
     for path in ["/api/letters".to_owned(), format!("/api/letters/{}", put.id())] {
         assert_eq!(refusal(&bob, "GET", &path, Value::Null).await.1["code"], "UNKNOWN_ENTITY", "{path}");
+    }
+    for (path, body) in
+        [("query", json!({"bdy": 1})), ("query", json!({})), ("count", json!({})), ("query", json!([]))]
+    {
+        let (status, told) = refusal(&bob, "POST", &format!("/api/letters/{path}"), body).await;
+        assert_eq!((status, &told["code"]), (404, &json!("UNKNOWN_ENTITY")), "a long question is no letter");
     }
     let (_, absent) = refusal(&nobody, "POST", "/api/letters", json!({"body": "x"})).await;
     assert_eq!(absent["code"], "UNKNOWN_ENTITY", "nobody may do nothing here");

@@ -1,25 +1,31 @@
-//! `GET /api/changes`: polls and long polls, and `GET /api/admin/websocket/stats`.
+//! `GET` and `POST /api/changes`: polls and long polls, and `GET /api/admin/websocket/stats`.
 //!
-//! Knows query strings; what a poll answers is decided in `realtime/poll.rs`.
+//! Knows query strings and bodies; what a poll answers is decided in `realtime/poll.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use serde_json::Value as Json;
 
 use super::AppState;
 use super::identity::Caller;
+use super::json_body::JsonBody;
 use super::problem::Problem;
+use super::query::bad;
+use crate::ids::shown;
 use crate::protocol::{Code, Params};
 use crate::realtime::{PollFault, PollQuestion};
 use crate::rules::Person;
 use crate::store::StoreError;
 
 pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/api/changes", get(changes)).route("/api/admin/websocket/stats", get(stats))
+    Router::new()
+        .route("/api/changes", get(changes).post(changes_by_body))
+        .route("/api/admin/websocket/stats", get(stats))
 }
 
 async fn changes(
@@ -27,10 +33,29 @@ async fn changes(
     Caller(caller): Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let most = state.config.realtime.poll_wait.as_secs();
-    let question = question(caller.person(), &Params::parse(query.as_deref())?, most)?;
+    poll(&state, Asked::of_address(&Params::parse(query.as_deref())?)?, caller.person()).await
+}
+
+async fn changes_by_body(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+    RawQuery(query): RawQuery,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    for (name, _) in Params::parse(query.as_deref())?.iter() {
+        if name != "as" {
+            return Err(bad(format!("`{}` stands in the address: write it into the body here", shown(name))));
+        }
+    }
+    poll(&state, Asked::of_body(&body.to_json())?, caller.person()).await
+}
+
+async fn poll(state: &AppState, asked: Asked, person: Arc<Person>) -> Result<Response, Problem> {
+    let limits = &state.config.realtime;
+    let most = (limits.poll_wait.as_secs(), limits.subscriptions.max(MOST_CHANNELS));
+    let question = asked.question(person, most)?;
     let answer = state.websockets.poll(question).await.map_err(problem)?;
-    Ok(Json(answer).into_response())
+    Ok(axum::Json(answer).into_response())
 }
 
 fn problem(fault: PollFault) -> Problem {
@@ -61,42 +86,128 @@ async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<
         let detail = "numbers about the server are for the role `admin`: ask as somebody who has it; in dev, add ?as=NAME:admin";
         return Err(Problem::new(Code::Forbidden, detail));
     }
-    Ok(Json(state.websockets.stats()).into_response())
+    Ok(axum::Json(state.websockets.stats()).into_response())
 }
 
-/// `most`: the longest wait, in seconds.
-fn question(person: Arc<Person>, params: &Params, most: u64) -> Result<PollQuestion, Problem> {
-    let bad = |detail: String| Problem::new(Code::BadQuery, detail);
-    for (name, _) in params.iter() {
-        if !["channel", "view", "since", "wait", "as"].contains(&name) {
-            return Err(bad(format!("`{name}` is no parameter here: use channel, view, since and wait")));
+/// Channels of one poll at most, where the limit of subscriptions is not higher. Those beyond that limit are answered by an
+/// error each, which is bounded here.
+const MOST_CHANNELS: usize = 500;
+
+/// A poll as it was sent, in an address or in a body.
+struct Asked {
+    channels: Vec<(String, Option<String>)>,
+    since: Option<String>,
+    /// As text: what it may be is said in one place.
+    wait: Option<String>,
+}
+
+impl Asked {
+    fn of_address(params: &Params) -> Result<Asked, Problem> {
+        for (name, _) in params.iter() {
+            if !["channel", "view", "since", "wait", "as"].contains(&name) {
+                return Err(bad(format!(
+                    "`{}` is no parameter here: use channel, view, since and wait",
+                    shown(name)
+                )));
+            }
         }
+        let channels: Vec<&str> = params.all("channel").collect();
+        let views: Vec<&str> = params.all("view").collect();
+        if !views.is_empty() && views.len() != channels.len() {
+            let (views, channels) = (views.len(), channels.len());
+            return Err(bad(format!(
+                "{views} times `view` for {channels} times `channel`: give one for each, or none"
+            )));
+        }
+        let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned());
+        let channels = channels.iter().enumerate().map(|(at, text)| ((*text).to_owned(), view_of(at)));
+        let text = |name| params.one(name).map(|text| text.map(str::to_owned));
+        Ok(Asked { channels: channels.collect(), since: text("since")?, wait: text("wait")? })
     }
-    let channels: Vec<&str> = params.all("channel").collect();
-    if channels.is_empty() {
-        return Err(bad("name at least one channel, as in `?channel=entity:Task`".to_owned()));
+
+    /// `{"channels": [{"channel": "entity:Task", "view": "9f0c…"}], "since": "<epoch>:<seq>", "wait": 25}`
+    fn of_body(body: &Json) -> Result<Asked, Problem> {
+        only(body, "", &["channels", "since", "wait"])?;
+        let text = |json: &Json, place: String| match json {
+            Json::Null => Ok(None),
+            Json::String(text) => Ok(Some(text.clone())),
+            Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+                Err(malformed(format!("`{place}` must be a text")))
+            }
+        };
+        let Json::Array(listed) = &body["channels"] else {
+            return Err(malformed(
+                "`channels` must be an array, as in [{\"channel\": \"entity:Task\"}]".to_owned(),
+            ));
+        };
+        let mut channels = Vec::with_capacity(listed.len().min(MOST_CHANNELS));
+        for (at, json) in listed.iter().enumerate() {
+            let place = format!("channels[{at}]");
+            only(json, &format!("{place}."), &["channel", "view"])?;
+            let channel = text(&json["channel"], format!("{place}.channel"))?;
+            let Some(channel) = channel else {
+                return Err(malformed(format!("`{place}` names no `channel`")));
+            };
+            channels.push((channel, text(&json["view"], format!("{place}.view"))?));
+        }
+        let wait = match &body["wait"] {
+            Json::Null => None,
+            // JSON has one kind of number: 2.0 is a whole one.
+            Json::Number(seconds) => match seconds.as_f64().filter(|seconds| seconds.fract() == 0.0) {
+                Some(whole) => Some(format!("{whole:.0}")),
+                None => Some(seconds.to_string()),
+            },
+            Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+                return Err(malformed("`wait` must be a number of seconds".to_owned()));
+            }
+        };
+        Ok(Asked { channels, since: text(&body["since"], "since".to_owned())?, wait })
     }
-    let views: Vec<&str> = params.all("view").collect();
-    if !views.is_empty() && views.len() != channels.len() {
-        let (views, channels) = (views.len(), channels.len());
-        return Err(bad(format!(
-            "{views} times `view` for {channels} times `channel`: give one for each, or none"
-        )));
+
+    /// `most`: the longest wait, in seconds, and the most channels.
+    fn question(self, person: Arc<Person>, most: (u64, usize)) -> Result<PollQuestion, Problem> {
+        let (most, most_channels) = most;
+        let count = self.channels.len();
+        if count == 0 {
+            return Err(bad("name at least one channel, as in `?channel=entity:Task`".to_owned()));
+        }
+        if count > most_channels {
+            return Err(bad(format!("{count} channels are named: one poll names at most {most_channels}")));
+        }
+        let since = self.since.map(|text| {
+            text.parse().map_err(|error| Problem::new(Code::BadPosition, format!("`since`: {error}")))
+        });
+        let wait = self.wait.map(|text| {
+            text.parse()
+                .ok()
+                .filter(|seconds| *seconds <= most)
+                .ok_or_else(|| bad(format!("`wait` is a whole number of seconds, at most {most}")))
+        });
+        let channels = self.channels.into_iter();
+        Ok(PollQuestion {
+            person,
+            // An empty view is none.
+            channels: channels.map(|(text, view)| (text, view.filter(|view| !view.is_empty()))).collect(),
+            since: since.transpose()?,
+            wait: Duration::from_secs(wait.transpose()?.unwrap_or(0)),
+        })
     }
-    let since = params.one("since")?.map(|text| {
-        text.parse().map_err(|error| Problem::new(Code::BadPosition, format!("`since`: {error}")))
-    });
-    let wait = params.one("wait")?.map(|text| {
-        text.parse()
-            .ok()
-            .filter(|seconds| *seconds <= most)
-            .ok_or_else(|| bad(format!("`wait` is a whole number of seconds, at most {most}")))
-    });
-    let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned()).filter(|view| !view.is_empty());
-    Ok(PollQuestion {
-        person,
-        channels: channels.iter().enumerate().map(|(at, text)| ((*text).to_owned(), view_of(at))).collect(),
-        since: since.transpose()?,
-        wait: Duration::from_secs(wait.transpose()?.unwrap_or(0)),
-    })
+}
+
+/// Refuses what is no object, or has other members. `place` stands before their names.
+fn only(json: &Json, place: &str, names: &[&str]) -> Result<(), Problem> {
+    let Json::Object(members) = json else {
+        return Err(malformed(format!("`{}` must be an object", place.trim_end_matches('.'))));
+    };
+    match members.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => {
+            let names = names.join(", ");
+            Err(malformed(format!("`{place}{}` means nothing here: use {names}", shown(name))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn malformed(detail: String) -> Problem {
+    Problem::new(Code::BadJson, detail)
 }

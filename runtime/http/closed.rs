@@ -5,7 +5,7 @@
 //! no refusal: the store hands out nothing of a closed entity.
 
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -30,7 +30,9 @@ pub(super) async fn as_if_absent(
     let plural = path.ok().and_then(|path| {
         path.iter().find(|(name, _)| *name == "plural").map(|(_, plural)| plural.to_owned())
     });
-    let (presented, operation) = (Presented::collect(&parts), operation(&parts.method));
+    let route = parts.extensions.get::<MatchedPath>();
+    let operation = operation(&parts.method, route.map_or("", MatchedPath::as_str));
+    let presented = Presented::collect(&parts);
     let response = next.run(Request::from_parts(parts, body)).await;
     let (Some(problem), Some(plural), Ok(presented)) =
         (response.extensions().get::<Problem>(), plural, presented)
@@ -89,9 +91,10 @@ fn nothing_there(schema: &Schema, plural: &str, facts: &Facts) -> Problem {
     Problem::new(Code::UnknownEntity, detail)
 }
 
-fn operation(method: &Method) -> Operation {
+/// A POST to another address than that of the list asks a long question.
+fn operation(method: &Method, route: &str) -> Operation {
     match *method {
-        Method::POST => Operation::Create,
+        Method::POST if route == "/api/{plural}" => Operation::Create,
         Method::PATCH | Method::PUT => Operation::Update,
         Method::DELETE => Operation::Delete,
         _ => Operation::Read,

@@ -1,4 +1,5 @@
-//! `GET /api/{plural}` and `GET /api/{plural}/count`: pages of records, and how many there are.
+//! `GET /api/{plural}` and `GET /api/{plural}/count`: pages of records, and how many there are. A question that is too long
+//! for an address is sent as JSON: `POST /api/{plural}/query` and `POST /api/{plural}/count`.
 //!
 //! Translates between HTTP and `Repository`; knows no rule about fields and no SQL.
 
@@ -8,10 +9,12 @@ use axum::response::Response;
 
 use super::AppState;
 use super::identity::Caller;
+use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::query::{self, Asked, ListRequest, names};
 use super::records::{Collection, with_json, with_position};
 use super::shape::Shape;
+use crate::auth::Identity;
 use crate::ids::Timestamp;
 use crate::protocol::{Params, View};
 use crate::schema::Value;
@@ -21,11 +24,29 @@ use crate::store::{At, Column, Counted, ListPage, Who};
 pub(super) async fn list(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    Collection { current, entity }: Collection,
+    collection: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(uri.query())?;
-    let names = names(&state, &caller, (&current, &entity), &params).await?;
+    page(&state, &caller, collection, Params::parse(uri.query())?).await
+}
+
+pub(super) async fn query(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+    collection: Collection,
+    uri: Uri,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    page(&state, &caller, collection, query::of_body(uri.query(), body)?).await
+}
+
+async fn page(
+    state: &AppState,
+    caller: &Identity,
+    Collection { current, entity }: Collection,
+    params: Params,
+) -> Result<Response, Problem> {
+    let names = names(state, caller, (&current, &entity), &params).await?;
     let asked =
         Asked { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
     let request = ListRequest::parse(&asked, &params, &state.config.http)?;
@@ -64,11 +85,29 @@ fn view(page: &At<ListPage>) -> View {
 pub(super) async fn count(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    Collection { current, entity }: Collection,
+    collection: Collection,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(uri.query())?;
-    let names = names(&state, &caller, (&current, &entity), &params).await?;
+    counted(&state, &caller, collection, Params::parse(uri.query())?).await
+}
+
+pub(super) async fn count_by_body(
+    State(state): State<AppState>,
+    Caller(caller): Caller,
+    collection: Collection,
+    uri: Uri,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    counted(&state, &caller, collection, query::of_body(uri.query(), body)?).await
+}
+
+async fn counted(
+    state: &AppState,
+    caller: &Identity,
+    Collection { current, entity }: Collection,
+    params: Params,
+) -> Result<Response, Problem> {
+    let names = names(state, caller, (&current, &entity), &params).await?;
     let asked =
         Asked { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
     let count = query::count(&asked, &params)?;

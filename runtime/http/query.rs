@@ -1,4 +1,4 @@
-//! The query strings of lists, counts and single records: conditions, words, `sort`, `limit`, `cursor`, `group`, and what
+//! The query strings of lists, counts and single records, and the same in JSON: conditions, words, `sort`, `limit`, `cursor`, `group`, and what
 //! an answer shows.
 //!
 //! Knows no SQL; what a condition means is the repository's business. Everything that it does not understand is an error.
@@ -12,7 +12,9 @@ use crate::auth::Identity;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Params};
-use crate::repository::{Current, FilterError, Nameable, column, filter, search_words, suggestion};
+use crate::repository::{
+    Body, Current, FilterError, Nameable, column, filter, parameters, search_words, suggestion,
+};
 use crate::schema::{Entity, FieldKind, Value};
 use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};
 
@@ -25,6 +27,18 @@ const CALLER: [&str; 5] = ["as", "token", "ticket", "access_token", "api_key"];
 pub(super) const PAGE_BYTES: usize = 4 << 20;
 /// Fields that a list is sorted by.
 const MOST_SORTED: usize = 10;
+
+/// The parameters of a question that came as a body. Who asks is said in the address, as for every request.
+pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Problem> {
+    if let Some((name, _)) = Params::parse(address)?.iter().find(|(name, _)| !CALLER.contains(name)) {
+        return Err(bad(format!("`{}` stands in the address: write it into the body here", shown(name))));
+    }
+    let params = Params::from_pairs(parameters(body)?);
+    if let Some(name) = CALLER.iter().find(|name| params.has(name)) {
+        return Err(bad(format!("`{name}` stands in the body: write it into the address")));
+    }
+    Ok(params)
+}
 
 /// What is asked about, and by whom.
 pub(super) struct Asked<'a> {

@@ -11,7 +11,7 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::conditions::Condition;
@@ -36,7 +36,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/{plural}", get(lists::list).post(create))
-        .route("/api/{plural}/count", get(lists::count))
+        .route("/api/{plural}/query", post(lists::query))
+        .route("/api/{plural}/count", get(lists::count).post(lists::count_by_body))
         .route("/api/{plural}/{id}", get(read).patch(change).put(change).delete(delete))
 }
 

@@ -33,6 +33,11 @@ impl Params {
         Ok(Params(params))
     }
 
+    /// Parameters that came in another form, decoded.
+    pub fn from_pairs(pairs: Vec<(String, String)>) -> Params {
+        Params(pairs)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }

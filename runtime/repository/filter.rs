@@ -32,6 +32,12 @@ const SYSTEM: [(&str, Column); 4] = [
 #[error("{0}")]
 pub struct FilterError(String);
 
+impl FilterError {
+    pub(super) fn new(message: String) -> FilterError {
+        FilterError(message)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Eq,
@@ -259,8 +265,11 @@ fn nature(entity: &Entity, column: Column) -> Nature {
     }
 }
 
-/// `a,b\,c` is `a` and `b,c`; `\\` is one backslash.
+/// `a,b\,c` is `a` and `b,c`; `\\` is one backslash. Nothing at all is no value, and `,` is the empty text, twice.
 fn list(text: &str) -> Result<Vec<String>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut values = vec![String::new()];
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
@@ -292,7 +301,7 @@ mod tests {
     fn a_list_is_split_at_commas_that_are_not_escaped() {
         let owned = |texts: &[&str]| Ok(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         assert_eq!(list("a,b"), owned(&["a", "b"]));
-        assert_eq!(list(""), owned(&[""]));
+        assert_eq!(list(""), owned(&[]));
         assert_eq!(list(","), owned(&["", ""]));
         assert_eq!(list(r"a\,b,c\\"), owned(&["a,b", r"c\"]));
         for wrong in [r"a\", r"\a", r"\\\"] {

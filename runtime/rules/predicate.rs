@@ -117,7 +117,13 @@ impl Predicate {
 
     /// All conditions of a filter.
     pub fn of_filter(conditions: Vec<Condition>, entity: &Entity) -> Predicate {
-        Predicate::all(conditions.into_iter().map(Predicate::Test).collect(), entity)
+        let canonical = |condition: Condition| {
+            let Condition { column, test: Test::In(values) } = condition else {
+                return Predicate::Test(condition);
+            };
+            one_of(column, values)
+        };
+        Predicate::all(conditions.into_iter().map(canonical).collect(), entity)
     }
 
     /// The conjunction, canonical if its terms are.

@@ -69,6 +69,7 @@ fn parameters(judge: &Judge, document: &Value, path: &str) -> BTreeMap<String, (
 /// The text of a query as the value that it stands for.
 fn read(schema: &Value, text: &str) -> Value {
     match schema["type"].as_str() {
+        Some("array") if text.is_empty() => json!([]),
         Some("array") => text.split(',').map(|item| read(&schema["items"], item)).collect(),
         Some("integer" | "number" | "boolean") => serde_json::from_str(text).unwrap_or(json!(text)),
         _ => json!(text),

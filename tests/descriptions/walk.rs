@@ -40,7 +40,7 @@ fn template(address: &str) -> String {
     let path = address.split('?').next().unwrap();
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
-        ["", "api", _, "count"] => path.to_owned(),
+        ["", "api", _, "count" | "query"] => path.to_owned(),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
@@ -200,6 +200,7 @@ async fn lists(walk: &mut Walk) {
         let found = walk.step(&format!("GET /api/tasks?{query}"), Value::Null, (200, "")).await;
         assert!(!found.json["items"].as_array().unwrap().is_empty(), "{query}");
     }
+    long_questions(walk).await;
     let page =
         walk.step("GET /api/tasks?limit=2&sort=-title,priority&status=open", Value::Null, (200, "")).await;
     let next = page.json["next"].as_str().unwrap().to_owned();
@@ -229,6 +230,31 @@ async fn lists(walk: &mut Walk) {
         "group=status",
     ] {
         walk.step(&format!("GET /api/tasks?{query}"), Value::Null, (400, "BAD_QUERY")).await;
+    }
+}
+
+/// The same questions in a body.
+async fn long_questions(walk: &mut Walk) {
+    for plural in PLURALS {
+        walk.step(&format!("POST /api/{plural}/count"), json!({"version": {"gte": 1}}), (200, "")).await;
+        walk.step(&format!("POST /api/{plural}/query"), json!({"version": {"gte": 1}}), (200, "")).await;
+    }
+    let question = json!({
+        "status": {"in": ["open", "done"]}, "due": null, "priority": {"gte": 2}, "title": "b",
+        "sort": ["-title"], "limit": 1, "fields": ["title"], "expand": ["project"], "search": "b",
+    });
+    let found = walk.step("POST /api/tasks/query?as=ada", question, (200, "")).await;
+    assert_eq!(found.json["items"].as_array().unwrap().len(), 1, "{}", found.text);
+    walk.step("POST /api/tasks/count", json!({"group": "status", "search": "a"}), (200, "")).await;
+    walk.step("POST /api/tasks/query", json!({"cursor": "x"}), (400, "BAD_CURSOR")).await;
+    for path in ["/api/tasks/query", "/api/tasks/count"] {
+        let request = format!("POST {path}");
+        walk.step(&request, json!({"colour": "red"}), (400, "BAD_QUERY")).await;
+        walk.step(&request, json!([]), (400, "BAD_JSON")).await;
+        walk.step(&request, Value::Null, (415, "UNSUPPORTED_MEDIA_TYPE")).await;
+        walk.step(&request, json!({"title": "x".repeat(2 << 20)}), (413, "BODY_TOO_LARGE")).await;
+        let foreign = [("origin", "http://elsewhere.example")];
+        walk.step_with(&request, json!({}), &foreign, (403, "FORBIDDEN_ORIGIN")).await;
     }
 }
 
@@ -377,4 +403,13 @@ async fn changes(walk: &mut Walk) {
     assert_eq!(odd.json["errors"].as_array().unwrap().len(), 2);
     walk.step("GET /api/changes", Value::Null, (400, "BAD_QUERY")).await;
     walk.step("GET /api/changes?channel=entity:Task&since=x", Value::Null, (400, "BAD_POSITION")).await;
+
+    let (path, channels) =
+        ("POST /api/changes", json!([{"channel": "entity:Task"}, {"channel": "odd", "view": "x"}]));
+    let polled = walk.step(path, json!({"channels": channels, "since": since, "wait": 0}), (200, "")).await;
+    assert_eq!(polled.json["errors"].as_array().unwrap().len(), 1, "{}", polled.text);
+    walk.step(path, json!({"channels": channels, "since": "x"}), (400, "BAD_POSITION")).await;
+    walk.step(path, json!({"channels": []}), (400, "BAD_QUERY")).await;
+    walk.step(path, json!({"channels": 3}), (400, "BAD_JSON")).await;
+    walk.step(path, Value::Null, (415, "UNSUPPORTED_MEDIA_TYPE")).await;
 }

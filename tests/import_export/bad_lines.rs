@@ -35,7 +35,7 @@ const JSON_LINES: [Case; 32] = [
     (b"{\"name\": \"a\", \"moment\": \"2026-11-21T08:00:00\"}", "`moment` must be a datetime with an offset"),
     (b"{\"name\": \"a\\u0000b\"}", "`name` holds the character U+0000, which cannot be stored [bad_character]"),
     (b"{\"name\": \"a\", \"code\": \"xy\"}\n{\"name\": \"b\", \"code\": \"xy\"}", "a.jsonl:2: another Sample has this value of `code`, which is unique [not_unique]; another record has it, or an earlier line of this file"),
-    (b"{\"name\": \"a\", \"maker\": \"count\"}", "`maker` must be an id: `count` is no id: the address"),
+    (b"{\"name\": \"a\", \"maker\": \"count\"}", "`maker` must be an id: `count` is no id: behind"),
     (b"{\"name\": \"a\", \"maker\": \"nobody\"}", "`maker` of the Sample refers to a record that does not exist [unknown_reference]; import the record that it refers to first"),
     (b"{\"name\": \"a\", \"id\": \"0190a000-0000-7000-8000-000000000001\"}\n\n{\"name\": \"b\", \"id\": \"0190A000000070008000000000000001\"}", "a.jsonl:3: there is already a Sample with this id [taken]"),
 ];
@@ -148,6 +148,6 @@ fn no_record_is_imported_whose_address_would_be_that_of_the_count() {
     place.write("users.csv", "id,name\nada,Ada\ncount,Count Orlok\n");
     place.run("import", "data", &["User", "users.csv"]).refused(
         1,
-        "users.csv:3: `id` must be an id: `count` is no id: the address that it would give a record answers with the number of records [bad_id]",
+        "users.csv:3: `id` must be an id: `count` is no id: behind the name of a list this word of an address is no record [bad_id]",
     );
 }

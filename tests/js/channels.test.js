@@ -549,16 +549,76 @@ test('records with the names of prototypes are data like any other', async () =>
   assert.deepEqual(ids(list), ['constructor', 'hasOwnProperty']);
 });
 
-test('the order: nulls first, text by code units, equal ones by id', () => {
-  const rows = [row('1', { a: 'b' }), row('2', { a: null }), row('3', { a: 'B' }), row('4', { a: 'b' }), row('5', {})];
+test('the order: nulls first, text by code points, equal ones by id in the direction of the last field', () => {
+  const rows = [
+    row('1', { a: 'b', n: 1 }),
+    row('2', { a: null, n: 2 }),
+    row('3', { a: 'B', n: 3 }),
+    row('4', { a: 'b', n: 1 }),
+    row('5', { a: '\u{1f980}', n: 3 }),
+    row('6', { a: '\uffff', n: 3 }),
+  ];
   const sorted = (sort) =>
     [...rows]
       .sort(comparator(sort))
       .map(({ id }) => id)
       .join('');
-  assert.equal(sorted('a'), '25314');
-  assert.equal(sorted('-a'), '41352');
-  assert.equal(sorted('a,-id'), '52341');
+  for (const [sort, order] of [
+    ['a', '231465'],
+    ['-a', '564132'],
+    ['a,-id', '234165'],
+    ['-n,a', '365214'],
+    ['n,-a', '412563'],
+    [['-n', 'a'], '365214'],
+    ['', '123456'],
+    ['-id', '654321'],
+  ])
+    assert.equal(sorted(sort), order, String(sort));
+});
+
+test('an order that the server would refuse is refused', async () => {
+  const eleven = Array.from({ length: 11 }, (_, i) => `f${i}`);
+  const { channels, fill, say } = open();
+  for (const sort of ['a,', ',', '-', '--a', '+a', 'a b', 'a,a', 'a,-a', 'a.b', eleven.join(), eleven, undefined + ',', ' '])
+    assert.throws(() => channels.list('Task', { sort }), { name: 'TypeError', message: /sorted by/ }, String(sort));
+  for (const limit of [0, -1, 1.5, Number.NaN, '5', null, -Infinity, {}, Symbol('5'), 5n])
+    assert.throws(() => channels.list('Task', { limit }), { name: 'TypeError', message: /`limit`/ });
+  for (const where of [{ at: new Date('no') }, { a: undefined }, { a: {} }])
+    assert.throws(() => channels.list('Task', { where }), { name: 'TypeError', message: /cannot be asked/ });
+  // What the fields are is known with the rows.
+  const lists = ['data', 'secret', 'nope', 'title,data', '__proto__'].map((sort) => channels.list('Task', { sort }));
+  const good = channels.list('Task', { sort: '-title' });
+  await fill([row('a', { title: 'a', data: {}, secret: 1 }), row('b', { title: 'b', data: null })]);
+  for (const list of lists) {
+    assert.deepEqual([list.state.value, list.error.value.code, list.value], ['error', 'BAD_QUERY', []]);
+    assert.match(list.error.value.message, /cannot be sorted by/);
+  }
+  assert.deepEqual([good.state.value, good.error.value, ids(good)], ['live', null, ['b', 'a']]);
+  await say('entity:updated', row('a', { title: 'a', data: 1, secret: 1 }), { seq: 11, prev: 10 });
+  assert.deepEqual([lists[0].state.value, lists[0].error.value, ids(lists[0])], ['live', null, ['b', 'a']]);
+});
+
+test('a question that is changed after it was asked stays what it was', async () => {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+  w.respond = ({ pathname }) =>
+    pathname === '/api/schema'
+      ? reply(200, schema)
+      : reply(200, { items: [], next: null, epoch: 'e1', seq: 5, view: 'v', channels: [], events: [] });
+  const where = { id: { in: ['a'] }, at: { gte: new Date(0) } };
+  channels.list('Task', { where });
+  where.id.in.push('b');
+  where.at.gte.setTime(1);
+  await w.clock.run(3000);
+  const read = w.requests.find(({ url }) => url.pathname === '/api/tasks').url;
+  assert.deepEqual(
+    [...read.searchParams].slice(0, 2),
+    [
+      ['id[in]', 'a'],
+      ['at[gte]', '1970-01-01T00:00:00.000Z'],
+    ],
+  );
 });
 
 // Without a socket.

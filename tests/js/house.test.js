@@ -23,9 +23,9 @@ const bare = (source) =>
     .replace(/^\s+/gm, '');
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
 
-test('all modules together are at most 12 KB gzipped, comments aside', () => {
+test('all modules together are at most 14 KB gzipped, comments aside', () => {
   const size = gzipped(modules.map((name) => bare(read(name))).join('\n'));
-  assert.ok(size <= 12 * 1024, `${size} bytes`);
+  assert.ok(size <= 14 * 1024, `${size} bytes`);
 });
 
 test('the style sheet is at most 8 KB gzipped', () => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+use super::parameters::{MOST_CHANNELS, POSITION};
 use super::{Describer, Part, schema_ref};
 use crate::schema::record_schema::{self, ObjectSchema};
 use crate::schema::{Entity, FieldKind};
@@ -14,7 +15,7 @@ const MOST_OPS: usize = 500;
 const LARGEST_VERSION: i64 = (1 << 53) - 1;
 
 impl Describer<'_> {
-    /// `Task`, `TaskCreate`, `TaskUpdate`, `TaskReplace`, `TaskView`, `TaskPage`, `TaskOp`.
+    /// `Task`, `TaskCreate`, `TaskUpdate`, `TaskReplace`, `TaskView`, `TaskPage`, `TaskQuery`, `TaskCountQuery`, `TaskOp`.
     pub(super) fn entity_bodies(&mut self, entity: &Entity) {
         let of =
             |make: fn(&crate::schema::Schema, &Entity) -> ObjectSchema| Part::from(make(self.schema, entity));
@@ -30,6 +31,8 @@ impl Describer<'_> {
             ("Replace", of(record_schema::replace)),
             ("View", self.view(entity)),
             ("Page", page.into()),
+            ("Query", self.query_body(entity).into()),
+            ("CountQuery", self.count_body(entity).into()),
             ("Op", self.op(entity).into()),
         ];
         for (suffix, schema) in schemas {
@@ -98,10 +101,11 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, Part); 7] = [
+        let schemas: [(&str, Part); 8] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
+            ("Poll", poll().into()),
             ("Changes", changes().into()),
             (
                 "Schema",
@@ -186,6 +190,22 @@ fn history() -> ObjectSchema {
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", json!({"type": ["string", "null"]}));
     position(object)
+}
+
+/// As the parameters of a poll are described.
+fn poll() -> ObjectSchema {
+    let channel = ObjectSchema::new("One channel, and the view under which the client stands.")
+        .with("channel", json!({"type": "string"}))
+        .with_optional("view", json!({"type": ["string", "null"]}));
+    let channels = json!({"type": "array", "minItems": 1, "maxItems": MOST_CHANNELS, "items": channel});
+    let since = json!({
+        "description": "The position up to which the client knows everything; without it the answer says where to begin.",
+        "type": ["string", "null"], "pattern": POSITION,
+    });
+    ObjectSchema::new("What to tell of, and from where.")
+        .with("channels", channels)
+        .with_optional("since", since)
+        .with_optional("wait", json!({"description": "Seconds to wait for the first event.", "type": ["integer", "null"], "minimum": 0, "maximum": 25}))
 }
 
 fn changes() -> ObjectSchema {

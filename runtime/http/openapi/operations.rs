@@ -65,6 +65,9 @@ const WRITTEN: &[Code] = &[
 const SENT: &[Code] =
     &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
 
+/// Codes of every question with a body.
+const ASKED: &[Code] = &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType];
+
 const LIST: &[Code] = &[Code::BadCursor];
 /// Codes of what may step over too much, or show too much.
 const BROAD: &[Code] = &[Code::QueryTooBroad];
@@ -93,10 +96,11 @@ impl Describer<'_> {
         let mut listed = Vec::new();
         for entity in &entities {
             listed.extend(self.of_collection(entity));
+            listed.extend(self.long_questions(entity));
             listed.extend(self.of_record(entity));
         }
         listed.push(self.batch());
-        listed.push(self.changes());
+        listed.extend(self.changes());
         listed.extend(self.about());
         listed
     }
@@ -131,6 +135,34 @@ impl Describer<'_> {
             codes: &[ANY, CALLED, READ, BROAD],
         });
         [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
+    }
+
+    /// The list and the count, asked for in a body.
+    fn long_questions(&mut self, entity: &Entity) -> [Listed; 2] {
+        let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
+        let caller = vec![self.parameter_ref("as")];
+        let query = self.plan(Plan {
+            id: format!("query{name}"),
+            summary: format!(
+                "A page of {}; the same as the list, for questions that no address holds.",
+                entity.plural
+            ),
+            tag: name.to_string(),
+            parameters: caller.clone(),
+            body: Some(self.json_body(self.entity_ref(entity, "Query"))),
+            answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, READ, LIST, BROAD, ASKED],
+        });
+        let count = self.plan(Plan {
+            id: format!("countBy{name}Query"),
+            summary: format!("How many {} there are, for questions that no address holds.", entity.plural),
+            tag: name.to_string(),
+            parameters: caller,
+            body: Some(self.json_body(self.entity_ref(entity, "CountQuery"))),
+            answers: vec![answers::ok(self.shared_ref("Count"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, READ, BROAD, ASKED],
+        });
+        [("post", format!("{path}/query"), query), ("post", format!("{path}/count"), count)]
     }
 
     fn of_record(&mut self, entity: &Entity) -> Vec<Listed> {
@@ -204,7 +236,7 @@ impl Describer<'_> {
         ("post", "/api/batch".to_owned(), operation)
     }
 
-    fn changes(&mut self) -> Listed {
+    fn changes(&mut self) -> [Listed; 2] {
         let operation = self.plan(Plan {
             id: "changes".to_owned(),
             summary: "What happened after a position, in one poll or long poll.".to_owned(),
@@ -214,7 +246,17 @@ impl Describer<'_> {
             answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
             codes: &[ANY, CALLED, &[Code::BadPosition]],
         });
-        ("get", "/api/changes".to_owned(), operation)
+        let by_body = self.plan(Plan {
+            id: "changesByBody".to_owned(),
+            summary: "The same, for more channels than an address holds.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: vec![self.parameter_ref("as")],
+            body: Some(self.json_body(self.shared_ref("Poll"))),
+            answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
+            codes: &[ANY, CALLED, ASKED, &[Code::BadPosition]],
+        });
+        let path = "/api/changes".to_owned();
+        [("get", path.clone(), operation), ("post", path, by_body)]
     }
 
     fn about(&mut self) -> Vec<Listed> {

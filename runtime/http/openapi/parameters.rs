@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::Describer;
-use crate::schema::record_schema::{id, stored_type};
+use crate::schema::record_schema::{ObjectSchema, id, stored_type};
 use crate::schema::{Entity, Field, FieldKind, Schema};
 
 /// Most fields of `sort`.
@@ -15,6 +15,11 @@ const DEEPEST: usize = 3;
 const MOST_PATHS: usize = 10;
 /// More paths than this are described by a pattern instead of a list.
 const MOST_LISTED: usize = 100;
+
+/// Most channels of one poll, as long as no setting says otherwise.
+pub(super) const MOST_CHANNELS: usize = 50;
+/// `<epoch>:<seq>`
+pub(super) const POSITION: &str = "^[0-9a-f]{32}:[0-9]{1,19}$";
 
 /// What `as` means.
 const WHO: &str = "Makes the caller this user; the name is believed. After the last colon stands a role, as in `ada:admin`, which wins over \
@@ -156,17 +161,74 @@ impl Describer<'_> {
     }
 
     pub(super) fn count_parameters(&self, entity: &Entity) -> Vec<Json> {
-        let names: Vec<&str> = comparable(entity).collect();
-        let group = query(
-            "group",
-            "Also counts the records of each value of this field; at most 1,000 values.",
-            json!({"type": "string", "enum": names}),
-        );
-        let mut parameters = vec![group];
+        let mut parameters = vec![group(entity)];
         parameters.extend(self.search(entity));
         parameters.push(self.parameter_ref("as"));
         parameters.extend(self.filters(entity));
         parameters
+    }
+
+    /// The parameters of a list as the members of a body.
+    pub(super) fn query_body(&self, entity: &Entity) -> ObjectSchema {
+        let paged = ["limit", "cursor"].map(|name| {
+            query(
+                name,
+                "As in the address.",
+                match name {
+                    "limit" => self.limit(),
+                    _ => json!({"type": "string"}),
+                },
+            )
+        });
+        let words =
+            [sort(entity)].into_iter().chain(paged).chain(self.read_shape(entity)).chain(self.search(entity));
+        let about = format!("A question to {}: each member is a parameter of the list.", entity.plural);
+        self.question(entity, &about, words.collect())
+    }
+
+    pub(super) fn count_body(&self, entity: &Entity) -> ObjectSchema {
+        let words = [group(entity)].into_iter().chain(self.search(entity));
+        let about =
+            format!("A question to the count of {}: each member is a parameter of it.", entity.plural);
+        self.question(entity, &about, words.collect())
+    }
+
+    /// A column is asked by a value, by null, or by operators.
+    fn question(&self, entity: &Entity, about: &str, words: Vec<Json>) -> ObjectSchema {
+        let mut question = ObjectSchema::new(about);
+        for word in words {
+            let mut schema = word["schema"].clone();
+            schema["description"] = word["description"].clone();
+            question = question.with_optional(word["name"].as_str().unwrap_or_default(), schema);
+        }
+        for Filterable { name, value, kind } in filterable(self.schema, entity) {
+            let mut operators = ObjectSchema::new("By operator.");
+            for (operator, compared) in kind.operators() {
+                let mut operand = match compared {
+                    Compared::Value => value.clone(),
+                    Compared::Values => json!({"type": "array", "maxItems": MOST_VALUES, "items": value}),
+                    Compared::Text => json!({"type": "string"}),
+                    Compared::Flag => json!({"type": "boolean"}),
+                };
+                operand["description"] =
+                    json!(if operator == "in" { "One of these." } else { meaning(operator) });
+                operators = operators.with_optional(operator, operand);
+            }
+            let mut operators = json!(operators);
+            operators["minProperties"] = json!(1);
+            let asked = match kind {
+                Filters::NullOnly => json!({"anyOf": [{"type": "null"}, operators]}),
+                Filters::Texts | Filters::Names | Filters::Numbers | Filters::Flags => {
+                    json!({"anyOf": [value, {"type": "null"}, operators]})
+                }
+            };
+            question = question.with_optional(&name, asked);
+        }
+        question
+    }
+
+    fn limit(&self) -> Json {
+        json!({"type": "integer", "minimum": 1, "maximum": self.limits.list_max, "default": self.limits.list_default})
     }
 
     pub(super) fn read_parameters(&self, entity: &Entity) -> Vec<Json> {
@@ -216,10 +278,17 @@ impl Describer<'_> {
 
     pub(super) fn poll_parameters(&self) -> Vec<Json> {
         let texts = |most: usize| json!({"type": "array", "minItems": 1, "maxItems": most, "items": {"type": "string"}});
-        let since = json!({"type": "string", "pattern": "^[0-9a-f]{32}:[0-9]{1,19}$"});
-        let channel =
-            query("channel", "`entity:Task` or `entity:Task:<id>`; once for each channel.", texts(50));
-        let view = query("view", "The view of each channel, in the same order, or none at all.", texts(50));
+        let since = json!({"type": "string", "pattern": POSITION});
+        let channel = query(
+            "channel",
+            "`entity:Task` or `entity:Task:<id>`; once for each channel.",
+            texts(MOST_CHANNELS),
+        );
+        let view = query(
+            "view",
+            "The view of each channel, in the same order, or none at all.",
+            texts(MOST_CHANNELS),
+        );
         let wait = query(
             "wait",
             "Seconds to wait for the first event.",
@@ -246,7 +315,7 @@ impl Describer<'_> {
 
     pub(super) fn shared_parameters(&mut self) {
         let header = |name: &str, description: &str, schema: Json| json!({"name": name, "in": "header", "description": description, "schema": schema});
-        let limit = json!({"type": "integer", "minimum": 1, "maximum": self.limits.list_max, "default": self.limits.list_default});
+        let limit = self.limit();
         let mid = json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
         let tag = json!({"anyOf": [
             {"type": "string", "pattern": "^(W/)?\"(0|[1-9][0-9]{0,17})(--?(gzip|br|zstd|deflate))?\"$"},
@@ -305,7 +374,7 @@ fn operation(column: &Filterable, operator: &str, compared: Compared) -> Json {
         Compared::Values => joined(query(
             &name,
             meaning(operator),
-            json!({"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": escaped(value)}),
+            json!({"type": "array", "maxItems": MOST_VALUES, "items": escaped(value)}),
         )),
     }
 }
@@ -328,11 +397,22 @@ fn meaning(operator: &str) -> &'static str {
         "gte" => "This or greater.",
         "lt" => "Less than this.",
         "lte" => "This or less.",
-        "in" => "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`.",
+        "in" => {
+            "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`. Without a value no record matches; the empty text alone is `,`."
+        }
         "contains" => "Holds this text.",
         "starts" => "Begins with this text.",
         _ => "Whether there is no value.",
     }
+}
+
+fn group(entity: &Entity) -> Json {
+    let names: Vec<&str> = comparable(entity).collect();
+    query(
+        "group",
+        "Also counts the records of each value of this field; at most 1,000 values.",
+        json!({"type": "string", "enum": names}),
+    )
 }
 
 fn sort(entity: &Entity) -> Json {

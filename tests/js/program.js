@@ -1,0 +1,108 @@
+/**
+ * The real program with a data folder of its own.
+ */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
+const BINARY = process.env.TIDEWIRE_BIN ?? join(ROOT, 'target/debug/tidewire');
+/** How long the program may take to say where it listens. */
+const START = 20_000;
+
+export class Tidewire {
+  #folder = mkdtempSync(join(tmpdir(), 'tidewire-program-'));
+  #schemas = join(this.#folder, 'schemas');
+  #child = null;
+  #source;
+  /** `http://127.0.0.1:port` */
+  address = '';
+
+  /** @param {string | Record<string, string>} schemas Folder of the repository whose files are copied, or files by name. */
+  constructor(schemas) {
+    this.#source = schemas;
+  }
+
+  async start() {
+    // The first start takes any port, the later ones that same one.
+    const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
+    this.#copy();
+    const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
+    const child = spawn(BINARY, ['dev', '--listen', listen, ...folders], { cwd: this.#folder });
+    this.#child = child;
+    this.address = await new Promise((resolve, reject) => {
+      let said = '';
+      const timer = setTimeout(() => reject(new Error(`${BINARY} did not say where it listens:\n${said}`)), START);
+      const hear = (chunk) => {
+        said += chunk;
+        const found = /listening on (http:\/\/[^\s/]+)/.exec(said);
+        if (!found) return;
+        clearTimeout(timer);
+        resolve(found[1]);
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      child.on('error', reject);
+      child.on('exit', (code) => reject(new Error(`${BINARY} ended with ${code}:\n${said}`)));
+    });
+    return this;
+  }
+
+  /** What is there already stays: a test may have edited it. */
+  #copy() {
+    if (typeof this.#source === 'string')
+      return cpSync(join(ROOT, this.#source), this.#schemas, { recursive: true, force: false });
+    if (mkdirSync(this.#schemas, { recursive: true }) === undefined) return;
+    for (const [name, text] of Object.entries(this.#source)) writeFileSync(join(this.#schemas, name), text);
+  }
+
+  /** As a power cut would: no goodbye to anybody. */
+  async kill() {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null) return;
+    const gone = new Promise((resolve) => child.on('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  async remove() {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Saves a schema file, changed. @param {(text: string) => string} change */
+  edit(file, change) {
+    const path = join(this.#schemas, file);
+    writeFileSync(path, change(readFileSync(path, 'utf8')));
+  }
+
+  /** Puts a page of its own into `public/`, before the first start. */
+  publish(file, text) {
+    mkdirSync(join(this.#folder, 'public'), { recursive: true });
+    writeFileSync(join(this.#folder, 'public', file), text);
+  }
+
+  /** Writes without a page. */
+  post(plural, data, as) {
+    return this.request('POST', plural, data, as);
+  }
+
+  /** @param {string} [as] A name, or `name:role`. */
+  async request(method, path, data, as) {
+    const response = await fetch(`${this.address}/api/${path}${as ? `?as=${as}` : ''}`, {
+      method,
+      headers: data ? { 'Content-Type': 'application/json' } : {},
+      body: data && JSON.stringify(data),
+    });
+    if (!response.ok) throw new Error(`${method} ${path} was answered with ${response.status}: ${await response.text()}`);
+    return response.status === 204 ? undefined : response.json();
+  }
+
+  async list(plural) {
+    const response = await fetch(`${this.address}/api/${plural}?limit=1000&sort=-created_at`);
+    return (await response.json()).items;
+  }
+}
