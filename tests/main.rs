@@ -46,4 +46,5 @@ mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;
 mod stress;
+mod values;
 mod write_rules;

@@ -36,7 +36,7 @@ pub use render::Color;
 pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
 pub use typescript::{own_name, typescript};
-pub use value::{Record, Value};
+pub use value::{MOST_NESTED, Record, Value};
 pub use words::{WORDS_VERSION, words};
 
 use diagnostics::{Problem, Report};

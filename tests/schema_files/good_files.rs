@@ -78,7 +78,7 @@ fn every_type_and_constraint_arrives() {
     assert_eq!(default("kind"), text("user.id"));
     assert_eq!(
         default("data"),
-        Some(FieldDefault::Value(Value::Json(r#"{"z":[1,2.5,"x"],"a":true}"#.to_owned())))
+        Some(FieldDefault::Value(Value::Json(r#"{"a":true,"z":[1,2.5,"x"]}"#.to_owned())))
     );
     assert_eq!(default("day"), Some(FieldDefault::Now));
     assert_eq!(default("at"), text("2026-11-21T08:00:00.000Z"));

@@ -9,9 +9,11 @@ use super::reader::Reader;
 use super::{default, kind, names};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::quoted;
-use crate::schema::model::{Field, FieldKind, OnDelete};
+use crate::schema::model::{Field, FieldDefault, FieldKind, OnDelete};
 use crate::schema::rule::{Expr, Rule};
+use crate::schema::text_form;
 use crate::schema::tree::{Entry, Span, Table};
+use crate::schema::value::Value;
 
 /// Where a field names the entity that it refers to.
 pub(super) struct RefSite {
@@ -62,6 +64,7 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     };
     never_set(&field, entry, table, reader);
     unique_json(&field, table, reader);
+    unique_default(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
     // On another type the key has been reported.
@@ -116,6 +119,20 @@ fn unique_json(field: &Field, table: &Table, reader: &mut Reader<'_>) {
     if let (true, FieldKind::Json, Some(entry)) = (field.unique, &field.kind, table.get("unique")) {
         let problem = Problem::new(Code::Unique, entry.key_span.clone(), "a json field cannot be unique");
         reader.add(problem.label("not for json").help("keep what must be unique in a field of its own"));
+    }
+}
+
+/// What a client may not write is no default either.
+fn unique_default(field: &Field, table: &Table, reader: &mut Reader<'_>) {
+    let Some(FieldDefault::Value(Value::Text(text))) = &field.default else { return };
+    let is_text = matches!(field.kind, FieldKind::Text { .. });
+    if let (true, false, Some(entry)) =
+        (field.unique && is_text, text_form::is_composed(text), table.get("default"))
+    {
+        let message = "the default of a unique text is not in Unicode's composed form (NFC)";
+        let problem =
+            Problem::new(Code::DefaultRange, entry.value.span.clone(), message).label("this default");
+        reader.add(problem.help("write letter and accent as one character"));
     }
 }
 
