@@ -39,6 +39,14 @@ pub(super) struct Draft {
     pub(super) rules: Vec<RuleSite>,
     /// Where `was` stands, of the entity and of its fields.
     pub(super) was: Option<Span>,
+    /// Rules of fields that have no type: only what is wrong with them counts.
+    pub(super) loose_rules: Vec<(Rule, Span)>,
+    /// Fields whose type is not certain.
+    pub(super) doubtful: Vec<String>,
+    /// Nothing is known of the fields.
+    pub(super) unread: bool,
+    /// `identity` was reported.
+    pub(super) owner_doubtful: bool,
 }
 
 impl Draft {
@@ -53,6 +61,10 @@ impl Draft {
             lookups: Vec::new(),
             rules: Vec::new(),
             was: None,
+            loose_rules: Vec::new(),
+            doubtful: Vec::new(),
+            unread: false,
+            owner_doubtful: false,
         }
     }
 }
@@ -91,7 +103,7 @@ pub(super) fn name_only(root: &Table, file: usize) -> Option<Draft> {
     let given = root.get("plural").and_then(|entry| entry.value.data.as_text());
     let plural = given.map_or_else(|| default_plural(name), str::to_owned);
     let span = entry.value.span.clone();
-    Some(Draft::new(file, blank(name, &plural), Some(span)))
+    Some(Draft { unread: true, ..Draft::new(file, blank(name, &plural), Some(span)) })
 }
 
 /// A draft with name and plural, `User` with what is built in.
@@ -145,13 +157,17 @@ fn name<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<(&'t str, Span)>
 fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Vec<&'t str> {
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
+        draft.unread = !is_user;
         // A file without a name has been told to begin with one.
         if let (Some(span), false) = (draft.name_span.clone(), is_user) {
             no_fields(span, reader);
         }
         return Vec::new();
     };
-    let Some(table) = reader.table(entry, "[fields]") else { return Vec::new() };
+    let Some(table) = reader.table(entry, "[fields]") else {
+        draft.unread = true;
+        return Vec::new();
+    };
     if table.entries.is_empty() && !is_user {
         no_fields(entry.key_span.clone(), reader);
     }
@@ -171,20 +187,31 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
             reader.add(problem.help("take it out; a file for `User` only adds fields"));
             continue;
         }
-        if let Some(checked) = field::check(entry, reader) {
-            if is_user {
-                fits_first_sight(&checked.field, entry, reader);
+        let checked = match field::check(entry, reader) {
+            Ok(checked) => checked,
+            Err(rule) => {
+                draft.doubtful.push(entry.key.clone());
+                draft.loose_rules.extend(rule);
+                continue;
             }
-            draft.refs.extend(checked.reference);
-            draft.lookups.extend(checked.lookup);
-            let at = FieldIndex(draft.entity.fields.len());
-            let site = |span| RuleSite { place: Place::Field(at), span };
-            draft.rules.extend(checked.rule.map(site));
-            identities.extend(checked.identity.map(|span| (at, span)));
-            draft.entity.fields.push(checked.field);
+        };
+        if is_user {
+            fits_first_sight(&checked.field, entry, reader);
         }
+        if checked.is_doubtful {
+            draft.doubtful.push(entry.key.clone());
+        }
+        draft.refs.extend(checked.reference);
+        draft.lookups.extend(checked.lookup);
+        let at = FieldIndex(draft.entity.fields.len());
+        let site = |span| RuleSite { place: Place::Field(at), span };
+        draft.rules.extend(checked.rule.map(site));
+        identities.extend(checked.identity.map(|span| (at, span)));
+        draft.entity.fields.push(checked.field);
     }
+    let before = reader.count();
     draft.entity.identity = identity(draft, &identities, reader);
+    draft.owner_doubtful = reader.count() > before;
     former_names(table, reader);
     table.entries.iter().map(|entry| entry.key.as_str()).collect()
 }

@@ -39,17 +39,21 @@ pub(super) struct Checked {
     pub(super) rule: Option<Span>,
     /// Where it says that it is the identity.
     pub(super) identity: Option<Span>,
+    /// Something was wrong with the type, so what may be compared with it is not certain.
+    pub(super) is_doubtful: bool,
 }
 
-/// Checks one entry of `[fields]`; `None` if its type is not known, which has then been reported.
-pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
+/// Checks one entry of `[fields]`. If its type is not known, which has then been reported, only its rule is left.
+pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Result<Checked, Option<(Rule, Span)>> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
-    let table = table_of(entry, reader)?;
+    let table = table_of(entry, reader).ok_or(None)?;
     // Before the type, without which the rest is not looked at.
     let [required, unique, readonly, search, identity] =
         ["required", "unique", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
     let (read, rule) = read_rule(table, search, reader);
-    let kind = kind::check(entry, table, reader)?;
+    let before = reader.count();
+    let Some(kind) = kind::check(entry, table, reader) else { return Err(read.zip(rule)) };
+    let is_doubtful = reader.count() > before;
     let lookup = table.get("from").and_then(|from| lookup(entry, from, table, reader));
     let field = Field {
         required,
@@ -70,7 +74,7 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     // On another type the key has been reported.
     let identity = identity && reference.is_some();
     let identity = table.get("identity").filter(|_| identity).map(|entry| entry.key_span.clone());
-    Some(Checked { field, reference, lookup, rule, identity })
+    Ok(Checked { field, reference, lookup, rule, identity, is_doubtful })
 }
 
 /// Who may see the field, and where that stands unless it is nobody.

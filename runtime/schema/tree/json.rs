@@ -89,7 +89,7 @@ fn node(from: &Value<'_>, problems: &mut Vec<Problem>, depth: usize) -> Node {
         Value::StringLit(text) => Data::Text(text.value.to_string()),
         Value::NumberLit(literal) => number(literal.value).unwrap_or_else(|| {
             problems.push(Problem::number_too_large(span.clone()));
-            Data::Int(0)
+            Data::Null
         }),
         Value::BooleanLit(literal) => Data::Bool(literal.value),
         Value::NullKeyword(_) => Data::Null,
