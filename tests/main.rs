@@ -35,6 +35,7 @@ mod repository;
 mod rest;
 mod rights;
 mod rules_canonical;
+mod rules_compared;
 mod rules_property;
 mod rules_reads;
 mod schema_files;
