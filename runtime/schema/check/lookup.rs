@@ -43,10 +43,8 @@ fn is_doubtful(
     site: &LookupSite,
 ) -> bool {
     let own = [&site.field, &site.via];
-    let target = entity.field(&site.via).and_then(|(_, via)| match &via.kind {
-        FieldKind::Ref { entity, .. } => Some(entity),
-        _ => None,
-    });
+    let via = entity.field(&site.via).map(|(_, via)| &via.kind);
+    let target = if let Some(FieldKind::Ref { entity, .. }) = via { Some(entity) } else { None };
     own.into_iter().any(|field| doubts.field(&entity.name, field))
         || target.is_some_and(|target| !entities.contains_key(target) || doubts.field(target, &site.source))
 }

@@ -187,7 +187,7 @@ fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problems> 
 
 fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<Expr, Problems> {
     if items.is_empty() {
-        return Err(refused::misfit(list, "nothing is in an empty list".to_owned())
+        Err(refused::misfit(list, "nothing is in an empty list".to_owned())
             .help("write `false`, or name values"))?;
     }
     if let Some(null) = items.iter().find(|each| each.data == Data::Null) {
@@ -283,10 +283,8 @@ fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), P
 
 /// What is wrong with `NULL` or `True`.
 fn foreign(node: &Node, scope: Scope<'_>) -> Option<Problem> {
-    match &node.data {
-        Data::Name(name) if refused::constant(name).is_some() => value(node, scope).err(),
-        _ => None,
-    }
+    let Data::Name(name) = &node.data else { return None };
+    refused::constant(name).and_then(|_| value(node, scope).err())
 }
 
 /// Both, or everything that is wrong with either.
