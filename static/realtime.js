@@ -392,7 +392,7 @@ export class RealtimeClient {
     }
     if (!DENIED.has(payload.code) && mayRetry(payload))
       return this.#again(subscription, payload.retryAfterMs ?? 250);
-    this.#refused(subscription, frame);
+    this.#refused(subscription, frame, subscription === ended);
   }
 
   // Channels.
@@ -425,9 +425,10 @@ export class RealtimeClient {
   /**
    * @param {Subscription} subscription
    * @param {Frame} frame
+   * @param {boolean} [ended] It was live: what was shown is true no longer, whatever the code.
    */
-  #refused(subscription, frame) {
-    const denied = DENIED.has(frame.payload?.code);
+  #refused(subscription, frame, ended = false) {
+    const denied = ended || DENIED.has(frame.payload?.code);
     subscription.refusal = frame.payload?.code ?? null;
     this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();

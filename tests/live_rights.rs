@@ -577,3 +577,47 @@ async fn a_poll_that_names_a_refused_channel_ends_its_wait_when_that_opens() {
         app.wait_for_groups(0).await;
     }
 }
+
+#[tokio::test]
+async fn a_live_query_that_no_longer_fits_the_schema_ends_and_says_why() {
+    let task = |fields: &str| {
+        format!(
+            "entity = \"Task\"\n[fields]\n{fields}\nproject = {{ type = \"text\" }}\n\
+             wage = {{ type = \"int\" }}\n[access]\nread = \"true\"\ncreate = \"true\"\nupdate = \"true\"\ndelete = \"true\"\n"
+        )
+    };
+    let title = "title = { type = \"text\" }";
+    let other = "level = { type = \"int\" }";
+    for (fields, said) in [
+        (
+            format!("{title}\nstate = {{ type = \"text\", was = \"status\" }}\n{other}"),
+            "it is called `state` now",
+        ),
+        (format!("{title}\nstatus = {{ type = \"text\", hidden = true }}\n{other}"), "status"),
+    ] {
+        let (app, root) = start().await;
+        let first = task(&format!("{title}\nstatus = {{ type = \"text\" }}\n{other}"));
+        app.reshaper.reshape(ruled::schema_with(&[("task.toml", &first)])).await.unwrap();
+        root.create("tasks", json!({"title": "one", "status": "open"})).await;
+        let mut ada = open(&app, "ada").await;
+        let query = "entity:Task?status=open";
+        ada.subscribe(query, json!({"snapshot": true})).await;
+        ada.expect("snapshot").await;
+        ada.expect("pong").await;
+        ada.subscribe("entity:Board", json!({})).await;
+        app.reshaper.reshape(ruled::schema_with(&[("task.toml", &task(&fields))])).await.unwrap();
+        ada.expect("schema:changed").await;
+        let ended = loop {
+            let frame = ada.frame().await;
+            if frame["type"] == "error" {
+                break frame;
+            }
+            assert_eq!(frame["channel"], "entity:Board", "the others go on: {frame}");
+        };
+        assert_eq!((&ended["channel"], &ended["payload"]["code"]), (&json!(query), &json!("BAD_CHANNEL")));
+        assert!(
+            ended.get("requestId").is_none() && ended["payload"]["message"].as_str().unwrap().contains(said),
+            "{ended}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
-use tidewire::protocol::{CloseCode, Code, Retry};
+use tidewire::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 
 const DOCUMENT: &str = include_str!("../docs/protocol.md");
 
@@ -32,6 +32,18 @@ fn the_document_names_every_close_code() {
         let row = format!("| {} | {} |", code.number(), code.reason());
         assert!(DOCUMENT.contains(&row), "docs/protocol.md lacks this row:\n{row}");
     }
+}
+
+#[test]
+fn the_document_names_every_code_that_ends_a_subscription() {
+    let (_, section) = DOCUMENT.split_once("### When a subscription ends").expect("the section is there");
+    let section = section.split("\n\n").take(3).collect::<String>();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let mut named: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    let mut known: Vec<&str> = ENDS_SUBSCRIPTION.iter().map(|code| code.as_str()).collect();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known);
 }
 
 #[test]

@@ -126,3 +126,7 @@ close_codes! {
     Refused 4403 "connection refused"
     TooManyMessagesAgain 4429 "too many messages, repeatedly"
 }
+
+/// Codes of an `error` that ends a subscription which its client has been shown. docs/protocol.md says what a client does then.
+pub const ENDS_SUBSCRIPTION: [Code; 5] =
+    [Code::RuleLimit, Code::QueryLimit, Code::QueryTooBroad, Code::UnknownEntity, Code::BadChannel];

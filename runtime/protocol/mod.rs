@@ -13,6 +13,6 @@ pub mod wire;
 
 pub use channel_name::{ChannelError, ChannelName, Target};
 pub use client_frame::{ClientFrame, ClientMessage, FrameError, Since, SubscribeOptions};
-pub use codes::{CloseCode, Code, Retry};
+pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use query_string::{Params, QueryStringError};
 pub use view::View;

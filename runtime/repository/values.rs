@@ -2,11 +2,7 @@
 //!
 //! Knows nothing of records, verbs or defaults. A fault reads on after the field's name: "`title` must be a text, ...".
 
-use icu_normalizer::ComposingNormalizerBorrowed;
 use serde_json::{Number, Value as Json};
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::body::{kind_of, strict_json};
 use super::canonical::write_canonical;
@@ -14,14 +10,11 @@ use super::numbers;
 use super::suggest::suggestion;
 use crate::ids::{RecordId, Timestamp, shown};
 use crate::schema::number::{Fate, fate};
-use crate::schema::{Entity, Field, FieldKind, IdKind, OnDelete, Schema, Value};
+use crate::schema::{Entity, Field, FieldKind, IdKind, MOST_NESTED, OnDelete, Schema, Value, text_form};
 use crate::store::Column;
 
 /// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
 pub(super) const MAX_INT: i64 = (1 << 53) - 1;
-
-/// Nesting of a `json` field; deeper ones are a burden for every reader.
-const MAX_DEPTH: usize = 32;
 
 /// Why a value does not fit its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,15 +80,13 @@ fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
 /// Whether a typed value keeps to everything that its field asks of it.
 pub(super) fn fits(field: &Field, value: &Value) -> Result<(), Fault> {
     within_limits(&field.kind, value)?;
-    match value {
+    match (&field.kind, value) {
         // Two values that look the same would both be the only one.
-        Value::Text(text) if field.unique && !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) => {
+        (FieldKind::Text { .. }, Value::Text(text)) if field.unique && !text_form::is_composed(text) => {
             let message = "is unique, so it must be in Unicode's composed form (NFC): write letter and accent as one character";
             Err(Fault::new("not_composed", message))
         }
-        Value::Text(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => {
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 
@@ -249,7 +240,7 @@ fn one_of(values: &[std::sync::Arc<str>], text: &str) -> Result<Value, Fault> {
 
 /// Stored compact and with sorted keys, so that the same value is the same text.
 fn json_text(json: &Json) -> Result<Value, Fault> {
-    check_json(json, MAX_DEPTH)?;
+    check_json(json, MOST_NESTED)?;
     let mut text = Vec::new();
     write_canonical(json, &mut text);
     String::from_utf8(text).map(Value::Json).map_err(|_| Fault::new("bad_character", "is not UTF-8"))
@@ -257,7 +248,7 @@ fn json_text(json: &Json) -> Result<Value, Fault> {
 
 fn check_json(json: &Json, depth: usize) -> Result<(), Fault> {
     if depth == 0 {
-        return Err(Fault::new("too_deep", format!("is nested deeper than {MAX_DEPTH} levels")));
+        return Err(Fault::new("too_deep", format!("is nested deeper than {MOST_NESTED} levels")));
     }
     match json {
         Json::String(text) => plain_text(text).map(drop),
@@ -273,13 +264,7 @@ fn check_json(json: &Json, depth: usize) -> Result<(), Fault> {
 fn date(text: &str) -> Result<Value, Fault> {
     let wrong =
         || Fault::new("bad_date", format!("must be a date such as 2026-11-21, not `{}`", shown(text)));
-    // The parser would take a sign in front of the year.
-    let shaped = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    if !shaped || text.starts_with(['-', '0']) && text < "0001-01-01" {
-        return Err(wrong());
-    }
-    Date::parse(text, format_description!("[year]-[month]-[day]")).map_err(|_| wrong())?;
-    Ok(Value::Text(text.to_owned()))
+    text_form::date(text).map(Value::Text).ok_or_else(wrong)
 }
 
 /// Any offset comes in; UTC with milliseconds goes to the store, so that texts sort as times.
@@ -293,13 +278,7 @@ fn moment(text: &str) -> Result<Timestamp, Fault> {
         let like = "must be a datetime with an offset such as 2026-11-21T08:00:00Z";
         Fault::new("bad_datetime", format!("{like}, not `{}`", shown(text)))
     };
-    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?;
-    let utc = time.checked_to_offset(UtcOffset::UTC).ok_or_else(wrong)?;
-    if !(1..=9999).contains(&utc.year()) {
-        return Err(wrong());
-    }
-    let millis = utc.unix_timestamp_nanos().div_euclid(1_000_000);
-    i64::try_from(millis).map(Timestamp).map_err(|_| wrong())
+    text_form::millis(text).map(Timestamp).ok_or_else(wrong)
 }
 
 fn id(kind: IdKind, text: &str) -> Result<Value, Fault> {
@@ -372,7 +351,8 @@ mod tests {
             ("2023-13-01", Err("bad_date")),
             ("2023-1-01", Err("bad_date")),
             ("-023-01-01", Err("bad_date")),
-            ("0000-01-01", Err("bad_date")),
+            ("0000-01-01", text("0000-01-01")),
+            ("0000-02-30", Err("bad_date")),
             ("2023-01-01T00:00:00Z", Err("bad_date")),
             ("", Err("bad_date")),
         ] {
@@ -386,7 +366,8 @@ mod tests {
             ("2026-11-21T08:00:00Z", text("2026-11-21T08:00:00.000Z")),
             ("2026-11-21T08:00:00.9999+02:00", text("2026-11-21T06:00:00.999Z")),
             ("1969-12-31T23:59:59.9999Z", text("1969-12-31T23:59:59.999Z")),
-            ("0001-01-01T00:00:00+01:00", Err("bad_datetime")),
+            ("0001-01-01T00:00:00+01:00", text("0000-12-31T23:00:00.000Z")),
+            ("0000-01-01T00:00:00+01:00", Err("bad_datetime")),
             ("9999-12-31T23:59:59-01:00", Err("bad_datetime")),
             ("2026-11-21T08:00:00", Err("bad_datetime")),
             ("2026-11-21", Err("bad_datetime")),
@@ -397,7 +378,7 @@ mod tests {
 
     #[test]
     fn json_is_kept_in_one_form_and_not_too_deep() {
-        let nested = (0..MAX_DEPTH).fold(json!(1), |inner, _| json!([inner]));
+        let nested = (0..MOST_NESTED).fold(json!(1), |inner, _| json!([inner]));
         let sorted = Value::Json(r#"{"a":[1,2.5],"b":null}"#.to_owned());
         assert_eq!(stored(&FieldKind::Json, json!({"b": null, "a": [1, 2.5]})), Ok(sorted));
         assert_eq!(stored(&FieldKind::Json, nested), Err("too_deep"));

@@ -1,10 +1,12 @@
 //! The checker: sources to a `Schema`, with every problem of every file reported before it gives up.
 //!
 //! Works in passes: each file for itself (`entity.rs`), what concerns several of them (`across.rs`, `lookup.rs`), then the
-//! access rules (`rule.rs`), which may name what stands in any file. Knows no folder and no database.
+//! access rules (`rule.rs`), which may name what stands in any file. Every pass runs, whatever the ones before found; what depends
+//! on a mistake that was reported is left out (`doubt.rs`). Knows no folder and no database.
 
 mod across;
 mod default;
+mod doubt;
 mod entity;
 mod field;
 mod index;
@@ -57,9 +59,10 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema 
     for source in sources {
         let file = report.add_source(source);
         let parsed = tree::parse(source);
-        // A key that is given twice leaves a whole tree behind, with the first value: the rest of it is checked too.
-        let sound = parsed.problems.iter().all(|problem| problem.code == Code::DuplicateKey);
-        parsed.problems.into_iter().for_each(|problem| report.add(file, problem));
+        // A key that is given twice, a number out of range and what is nested too deep leave a whole tree behind, with the first value
+        // or none: the rest of it is checked too.
+        let sound = parsed.problems.iter().all(|problem| problem.code != Code::Syntax);
+        parsed.problems.into_iter().for_each(|problem| report.add_last(file, problem));
         match parsed.root {
             Some(root) if sound => drafts.push(entity::check(&root, &mut reader::Reader::new(file, report))),
             Some(root) => match entity::name_only(&root, file) {
@@ -70,12 +73,9 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema 
         }
     }
     across::check(&drafts, names_known, report);
-    if report.is_empty() {
-        lookup::resolve(&mut drafts, report);
-    }
-    if report.is_empty() {
-        rule::resolve(&mut drafts, report);
-    }
+    let doubts = doubt::Doubts::of(&drafts, names_known);
+    lookup::resolve(&mut drafts, &doubts, report);
+    rule::resolve(&mut drafts, &doubts, report);
     let mut entities: Vec<_> = drafts.into_iter().map(|draft| draft.entity).collect();
     if !entities.iter().any(|entity| &*entity.name == builtin::USER) {
         entities.push(builtin::user());

@@ -159,12 +159,21 @@ pub(super) struct Report {
     files: Vec<File>,
     problems: Vec<(usize, Problem)>,
     omitted: usize,
+    /// Places of which everything was said.
+    settled: Vec<(usize, Range<usize>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct File {
     pub(super) name: String,
     pub(super) text: String,
+}
+
+/// One problem is all that is wrong.
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Vec<Problem> {
+        vec![problem]
+    }
 }
 
 impl Report {
@@ -180,6 +189,9 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, file: usize, mut problem: Problem) {
+        if self.settled.iter().any(|(other, span)| *other == file && *span == problem.span) {
+            return;
+        }
         snap(&mut problem.span, &self.files[file].text);
         if self.problems.len() < MOST_DIAGNOSTICS {
             self.problems.push((file, problem));
@@ -188,12 +200,23 @@ impl Report {
         }
     }
 
+    /// Nothing more is to be said of this place.
+    pub(super) fn add_last(&mut self, file: usize, problem: Problem) {
+        let place = (file, problem.span.clone());
+        self.add(file, problem);
+        self.settled.push(place);
+    }
+
     pub(super) fn text(&self, file: usize) -> &str {
         &self.files[file].text
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.problems.len() + self.omitted
     }
 
     /// Everything found, by file and then by place.

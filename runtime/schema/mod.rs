@@ -37,7 +37,7 @@ pub use render::Color;
 pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
 pub use typescript::{own_name, typescript};
-pub use value::{Record, Value};
+pub use value::{MOST_NESTED, Record, Value};
 pub use words::{WORDS_VERSION, words};
 
 use diagnostics::{Problem, Report};
@@ -89,7 +89,7 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
     if files.is_empty() {
         let folder = warnings.add_file(dir.display().to_string());
         let problem = Problem::new(Code::EmptyFolder, 0..0, "there is no schema file in this folder");
-        warnings.add(folder, problem.help("describe an entity in a file like task.toml (docs/schema.md)"));
+        warnings.add(folder, problem.help("describe an entity in a file like task.toml (docs/schema.md); `tidewire new NAME` makes a folder with one"));
     }
     Ok(Loaded { schema, files, warnings: warnings.finish() })
 }

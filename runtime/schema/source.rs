@@ -88,7 +88,7 @@ fn schema_paths(dir: &Path) -> std::io::Result<Vec<(PathBuf, Format)>> {
 fn no_folder(dir: &Path, error: &std::io::Error) -> Problem {
     let shown = quoted(&dir.display().to_string());
     let (message, help) = if error.kind() == ErrorKind::NotFound {
-        let help = "create it with one file per entity (docs/schema.md), or name another with --schemas DIR";
+        let help = "`tidewire new NAME` makes a folder to begin with; or create this one with one file per entity (docs/schema.md), or name another with --schemas DIR";
         (format!("there is no schema folder {shown}"), help)
     } else if error.kind() == ErrorKind::NotADirectory {
         (format!("{shown} is not a folder"), "--schemas takes the folder that holds the schema files")

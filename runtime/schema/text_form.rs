@@ -1,8 +1,9 @@
 //! The one text form of dates and times: what is stored, compared and sent. Two spellings of the same moment become
-//! the same text, so that text order is time order.
+//! the same text, so that text order is time order. Defaults, bodies, filters, rules and imports all ask here.
 //!
 //! Knows no field and no clock.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
@@ -35,6 +36,11 @@ pub fn millis(text: &str) -> Option<i64> {
     }
     let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
     i64::try_from(millis).ok()
+}
+
+/// Whether each letter and its accents are one character where Unicode has one (NFC): then two texts that look the same are the same.
+pub fn is_composed(text: &str) -> bool {
+    ComposingNormalizerBorrowed::new_nfc().is_normalized(text)
 }
 
 #[cfg(test)]

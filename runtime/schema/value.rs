@@ -93,6 +93,9 @@ impl Record {
     }
 }
 
+/// Nesting of a `json` field; deeper ones are a burden for every reader.
+pub const MOST_NESTED: usize = 32;
+
 /// Appends the JSON form of a string or number.
 pub fn write_json_of<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     serde_json::to_writer(out, value)

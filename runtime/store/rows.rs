@@ -6,12 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Change;
 use crate::ids::Timestamp;
-use crate::schema::{Entity, FieldKind, Record, Value};
+use crate::schema::{Entity, FieldKind, Record, Value, text_form};
 
 /// A record before and after a change; nothing before a create, nothing after a delete.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -77,8 +75,7 @@ fn record(change: &Change, entity: &Entity, members: &Members<'_>) -> Record {
     let raw = |name: &str| members.get(name).map_or("null", |raw| raw.get());
     let time = |name: &str| {
         let text = serde_json::from_str::<&str>(raw(name)).ok();
-        let time = text.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-        Timestamp(time.map_or(0, |time| (time.unix_timestamp_nanos() / 1_000_000) as i64))
+        Timestamp(text.and_then(text_form::millis).unwrap_or(0))
     };
     Record {
         id: change.id.clone(),

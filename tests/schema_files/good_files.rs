@@ -78,7 +78,7 @@ fn every_type_and_constraint_arrives() {
     assert_eq!(default("kind"), text("user.id"));
     assert_eq!(
         default("data"),
-        Some(FieldDefault::Value(Value::Json(r#"{"z":[1,2.5,"x"],"a":true}"#.to_owned())))
+        Some(FieldDefault::Value(Value::Json(r#"{"a":true,"z":[1,2.5,"x"]}"#.to_owned())))
     );
     assert_eq!(default("day"), Some(FieldDefault::Now));
     assert_eq!(default("at"), text("2026-11-21T08:00:00.000Z"));
@@ -167,6 +167,7 @@ fn a_missing_folder_is_an_error_and_an_empty_one_a_warning() {
     let missing = judge(&dir.path().join("nowhere"), Form::Text(Color::Never));
     assert!(!missing.clean && missing.stdout.is_empty());
     assert!(missing.stderr.contains("error[E0101]: there is no schema folder"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("`tidewire new NAME` makes a folder"), "{}", missing.stderr);
     assert!(
         missing.stderr.contains("--schemas DIR")
             && missing.stderr.ends_with("1 error; `tidewire explain E0101` says more\n"),

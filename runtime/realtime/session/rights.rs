@@ -13,7 +13,7 @@ use crate::channels::{AttachmentId, From};
 use crate::ids::Seq;
 use crate::metrics::CatchUp;
 use crate::protocol::reason::RIGHTS;
-use crate::protocol::{CloseCode, Code};
+use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION};
 use crate::realtime::channel::Refusal;
 use crate::rules::Facts;
 use crate::store::{At, Differ, Difference, LogLimit, Step, Steps, StoreError};
@@ -293,6 +293,11 @@ impl Session {
     pub(super) fn end(&mut self, now: Moment, slot: u16, why: &Refusal, effects: &mut Vec<Effect>) {
         self.detach(usize::from(slot), effects);
         let Some(subscription) = self.slots.get_mut(usize::from(slot)).and_then(Option::take) else { return };
+        debug_assert!(
+            subscription.unanswered() || ENDS_SUBSCRIPTION.contains(&why.code),
+            "docs/protocol.md does not say that {} ends a subscription",
+            why.code.as_str()
+        );
         let (request_id, channel) = (subscription.request_id(), &subscription.channel.text);
         self.refuse(now, why.code, &why.message, request_id.as_deref(), Some(channel), effects);
         if why.depends_on_rights() {

@@ -11,7 +11,7 @@ use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{FieldDefault, FieldKind};
 use crate::schema::text_form;
 use crate::schema::tree::{Data, Entry, Node};
-use crate::schema::value::{Value, write_json_of};
+use crate::schema::value::{MOST_NESTED, Value, write_json_of};
 
 /// Why a value cannot be the default of a field.
 struct Refusal {
@@ -84,7 +84,8 @@ fn constant(node: &Node, kind: &FieldKind) -> Result<Value, Refusal> {
             Err(refused("a number that a 64-bit float keeps"))
         }
         (FieldKind::Float { .. }, Data::Int(number)) => Ok(Value::Float(*number as f64)),
-        (FieldKind::Float { .. }, Data::Float(number)) => Ok(Value::Float(*number)),
+        // There is one zero.
+        (FieldKind::Float { .. }, Data::Float(number)) => Ok(Value::Float(*number + 0.0)),
         (FieldKind::Float { .. }, _) => Err(refused("a number")),
         (FieldKind::Bool, Data::Bool(value)) => Ok(Value::Bool(*value)),
         (FieldKind::Bool, _) => Err(refused("true or false")),
@@ -180,14 +181,24 @@ fn between<T: PartialOrd + std::fmt::Display>(
     }
 }
 
-/// Compact JSON with keys in file order.
+/// Compact JSON with sorted keys, within the limits of the values that clients write: the stored form of a json field.
 fn json(node: &Node) -> Result<String, Refusal> {
     let mut out = Vec::new();
-    write(node, &mut out)?;
+    write(node, MOST_NESTED, &mut out)?;
     Ok(String::from_utf8(out).expect("JSON writers produce UTF-8"))
 }
 
-fn write(node: &Node, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn write(node: &Node, depth: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let refused = |message: String| {
+        Err(Refusal {
+            code: Code::DefaultType,
+            message,
+            help: "correct it, or leave `default` out".to_owned(),
+        })
+    };
+    if depth == 0 {
+        return refused(format!("the default is nested deeper than {MOST_NESTED} levels"));
+    }
     match &node.data {
         Data::Null => out.extend_from_slice(b"null"),
         Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
@@ -200,6 +211,9 @@ fn write(node: &Node, out: &mut Vec<u8>) -> Result<(), Refusal> {
         }
         Data::Int(number) => write_json_of(number, out),
         Data::Float(number) => write_json_of(number, out),
+        Data::Text(text) if text.contains('\0') => {
+            return refused("the default holds the character U+0000, which cannot be stored".to_owned());
+        }
         Data::Text(text) => write_json_of(text, out),
         Data::Datetime(text) => {
             return Err(Refusal {
@@ -214,19 +228,24 @@ fn write(node: &Node, out: &mut Vec<u8>) -> Result<(), Refusal> {
                 if at > 0 {
                     out.push(b',');
                 }
-                write(item, out)?;
+                write(item, depth - 1, out)?;
             }
             out.push(b']');
         }
         Data::Table(table) => {
+            let mut entries: Vec<&Entry> = table.entries.iter().collect();
+            entries.sort_unstable_by_key(|entry| &entry.key);
             out.push(b'{');
-            for (at, entry) in table.entries.iter().enumerate() {
+            for (at, entry) in entries.into_iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
+                if entry.key.contains('\0') {
+                    return refused("the default has a key with the character U+0000".to_owned());
+                }
                 write_json_of(&entry.key, out);
                 out.push(b':');
-                write(&entry.value, out)?;
+                write(&entry.value, depth - 1, out)?;
             }
             out.push(b'}');
         }

@@ -42,6 +42,14 @@ pub(super) struct Draft {
     pub(super) was: Option<Span>,
     /// Every field of the file and where its name stands.
     pub(super) names: Vec<(Arc<str>, Span)>,
+    /// Rules of fields that have no type: only what is wrong with them counts.
+    pub(super) loose_rules: Vec<(Rule, Span)>,
+    /// Fields whose type is not certain.
+    pub(super) doubtful: Vec<String>,
+    /// Nothing is known of the fields.
+    pub(super) unread: bool,
+    /// `identity` was reported.
+    pub(super) owner_doubtful: bool,
 }
 
 impl Draft {
@@ -57,6 +65,10 @@ impl Draft {
             rules: Vec::new(),
             was: None,
             names: Vec::new(),
+            loose_rules: Vec::new(),
+            doubtful: Vec::new(),
+            unread: false,
+            owner_doubtful: false,
         }
     }
 }
@@ -95,7 +107,7 @@ pub(super) fn name_only(root: &Table, file: usize) -> Option<Draft> {
     let given = root.get("plural").and_then(|entry| entry.value.data.as_text());
     let plural = given.map_or_else(|| default_plural(name), str::to_owned);
     let span = entry.value.span.clone();
-    Some(Draft::new(file, blank(name, &plural), Some(span)))
+    Some(Draft { unread: true, ..Draft::new(file, blank(name, &plural), Some(span)) })
 }
 
 /// A draft with name and plural, `User` with what is built in.
@@ -149,13 +161,17 @@ fn name<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<(&'t str, Span)>
 fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Vec<&'t str> {
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
+        draft.unread = !is_user;
         // A file without a name has been told to begin with one.
         if let (Some(span), false) = (draft.name_span.clone(), is_user) {
             no_fields(span, reader);
         }
         return Vec::new();
     };
-    let Some(table) = reader.table(entry, "[fields]") else { return Vec::new() };
+    let Some(table) = reader.table(entry, "[fields]") else {
+        draft.unread = true;
+        return Vec::new();
+    };
     if table.entries.is_empty() && !is_user {
         no_fields(entry.key_span.clone(), reader);
     }
@@ -181,20 +197,31 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
                 .for_each(|problem| reader.add(problem));
         }
         draft.names.push((entry.key.as_str().into(), entry.key_span.clone()));
-        if let Some(checked) = field::check(entry, reader) {
-            if is_user {
-                fits_first_sight(&checked.field, entry, reader);
+        let checked = match field::check(entry, reader) {
+            Ok(checked) => checked,
+            Err(rule) => {
+                draft.doubtful.push(entry.key.clone());
+                draft.loose_rules.extend(rule);
+                continue;
             }
-            draft.refs.extend(checked.reference);
-            draft.lookups.extend(checked.lookup);
-            let at = FieldIndex(draft.entity.fields.len());
-            let site = |span| RuleSite { place: Place::Field(at), span };
-            draft.rules.extend(checked.rule.map(site));
-            identities.extend(checked.identity.map(|span| (at, span)));
-            draft.entity.fields.push(checked.field);
+        };
+        if is_user {
+            fits_first_sight(&checked.field, entry, reader);
         }
+        if checked.is_doubtful {
+            draft.doubtful.push(entry.key.clone());
+        }
+        draft.refs.extend(checked.reference);
+        draft.lookups.extend(checked.lookup);
+        let at = FieldIndex(draft.entity.fields.len());
+        let site = |span| RuleSite { place: Place::Field(at), span };
+        draft.rules.extend(checked.rule.map(site));
+        identities.extend(checked.identity.map(|span| (at, span)));
+        draft.entity.fields.push(checked.field);
     }
+    let before = reader.count();
     draft.entity.identity = identity(draft, &identities, reader);
+    draft.owner_doubtful = reader.count() > before;
     former_names(table, reader);
     table.entries.iter().map(|entry| entry.key.as_str()).collect()
 }

@@ -9,9 +9,11 @@ use super::reader::Reader;
 use super::{default, kind, names};
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::quoted;
-use crate::schema::model::{Field, FieldKind, OnDelete};
+use crate::schema::model::{Field, FieldDefault, FieldKind, OnDelete};
 use crate::schema::rule::{Expr, Rule};
+use crate::schema::text_form;
 use crate::schema::tree::{Entry, Span, Table};
+use crate::schema::value::Value;
 
 /// Where a field names the entity that it refers to.
 pub(super) struct RefSite {
@@ -37,17 +39,21 @@ pub(super) struct Checked {
     pub(super) rule: Option<Span>,
     /// Where it says that it is the identity.
     pub(super) identity: Option<Span>,
+    /// Something was wrong with the type, so what may be compared with it is not certain.
+    pub(super) is_doubtful: bool,
 }
 
-/// Checks one entry of `[fields]`; `None` if its type is not known, which has then been reported.
-pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
+/// Checks one entry of `[fields]`. If its type is not known, which has then been reported, only its rule is left.
+pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Result<Checked, Option<(Rule, Span)>> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
-    let table = table_of(entry, reader)?;
+    let table = table_of(entry, reader).ok_or(None)?;
     // Before the type, without which the rest is not looked at.
     let [required, unique, readonly, search, identity] =
         ["required", "unique", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
     let (read, rule) = read_rule(table, search, reader);
-    let kind = kind::check(entry, table, reader)?;
+    let before = reader.count();
+    let Some(kind) = kind::check(entry, table, reader) else { return Err(read.zip(rule)) };
+    let is_doubtful = reader.count() > before;
     let lookup = table.get("from").and_then(|from| lookup(entry, from, table, reader));
     let field = Field {
         required,
@@ -62,12 +68,13 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Option<Checked> {
     };
     never_set(&field, entry, table, reader);
     unique_json(&field, table, reader);
+    unique_default(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
     // On another type the key has been reported.
     let identity = identity && reference.is_some();
     let identity = table.get("identity").filter(|_| identity).map(|entry| entry.key_span.clone());
-    Some(Checked { field, reference, lookup, rule, identity })
+    Ok(Checked { field, reference, lookup, rule, identity, is_doubtful })
 }
 
 /// Who may see the field, and where that stands unless it is nobody.
@@ -116,6 +123,20 @@ fn unique_json(field: &Field, table: &Table, reader: &mut Reader<'_>) {
     if let (true, FieldKind::Json, Some(entry)) = (field.unique, &field.kind, table.get("unique")) {
         let problem = Problem::new(Code::Unique, entry.key_span.clone(), "a json field cannot be unique");
         reader.add(problem.label("not for json").help("keep what must be unique in a field of its own"));
+    }
+}
+
+/// What a client may not write is no default either.
+fn unique_default(field: &Field, table: &Table, reader: &mut Reader<'_>) {
+    let Some(FieldDefault::Value(Value::Text(text))) = &field.default else { return };
+    let is_text = matches!(field.kind, FieldKind::Text { .. });
+    if let (true, false, Some(entry)) =
+        (field.unique && is_text, text_form::is_composed(text), table.get("default"))
+    {
+        let message = "the default of a unique text is not in Unicode's composed form (NFC)";
+        let problem =
+            Problem::new(Code::DefaultRange, entry.value.span.clone(), message).label("this default");
+        reader.add(problem.help("write letter and accent as one character"));
     }
 }
 

@@ -1,10 +1,11 @@
 //! Lookup fields (`from = "task.project"`): the path to the field that they copy, its type, that they do not show what it keeps
 //! back, and that no chain of them ends where it began (SEMANTICS R8).
 //!
-//! Works on drafts without any other problem, so every reference leads to an entity.
+//! Works on drafts whatever else is wrong with them: a path through what is in doubt is left alone.
 
 use std::collections::HashMap;
 
+use super::doubt::Doubts;
 use super::entity::Draft;
 use super::field::LookupSite;
 use crate::schema::builtin;
@@ -13,12 +14,15 @@ use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Entity, EntityName, Field, FieldIndex, FieldKind, Lookup};
 
 /// Gives every lookup its path, or reports why it has none.
-pub(super) fn resolve(drafts: &mut [Draft], report: &mut Report) {
+pub(super) fn resolve(drafts: &mut [Draft], doubts: &Doubts, report: &mut Report) {
     let entities = by_name(drafts);
     let mut found = Vec::new();
     for (at, draft) in drafts.iter().enumerate() {
         for site in &draft.lookups {
             let Some((own, field)) = draft.entity.field(&site.field) else { continue };
+            if is_doubtful(&entities, &draft.entity, doubts, site) {
+                continue;
+            }
             match path(&entities, &draft.entity, field, site) {
                 Ok(lookup) => found.push((at, own, lookup)),
                 Err(problem) => report.add(draft.file, problem),
@@ -28,9 +32,21 @@ pub(super) fn resolve(drafts: &mut [Draft], report: &mut Report) {
     for (at, own, lookup) in found {
         drafts[at].entity.fields[own.0].lookup = Some(lookup);
     }
-    if report.is_empty() {
-        cycles(drafts, report);
-    }
+    cycles(drafts, report);
+}
+
+/// Whether one of the fields of the path, or the copy, may be another than it seems.
+fn is_doubtful(
+    entities: &HashMap<EntityName, Entity>,
+    entity: &Entity,
+    doubts: &Doubts,
+    site: &LookupSite,
+) -> bool {
+    let own = [&site.field, &site.via];
+    let via = entity.field(&site.via).map(|(_, via)| &via.kind);
+    let target = if let Some(FieldKind::Ref { entity, .. }) = via { Some(entity) } else { None };
+    own.into_iter().any(|field| doubts.field(&entity.name, field))
+        || target.is_some_and(|target| !entities.contains_key(target) || doubts.field(target, &site.source))
 }
 
 fn by_name(drafts: &[Draft]) -> HashMap<EntityName, Entity> {
@@ -49,7 +65,11 @@ fn path(
     let Some((via, reference)) = entity.field(&site.via) else {
         let refs = names(entity, |field| matches!(field.kind, FieldKind::Ref { .. }));
         let message = format!("{} has no field {}", quoted(&entity.name), quoted(&site.via));
-        return Err(problem(message).label("unknown ref").help(suggestion(&site.via, &refs, "the refs are")));
+        let help = match refs.is_empty() {
+            true => "the path begins with a field of type ref: add one to this entity".to_owned(),
+            false => suggestion(&site.via, &refs, "the refs are"),
+        };
+        return Err(problem(message).label("unknown ref").help(help));
     };
     let FieldKind::Ref { entity: target, .. } = &reference.kind else {
         let message =

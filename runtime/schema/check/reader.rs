@@ -17,6 +17,11 @@ impl<'r> Reader<'r> {
         Reader { file, report }
     }
 
+    /// Problems so far, of all files.
+    pub(super) fn count(&self) -> usize {
+        self.report.count()
+    }
+
     pub(super) fn add(&mut self, problem: Problem) {
         self.report.add(self.file, problem);
     }

@@ -1,7 +1,7 @@
 //! The rules of all files: their texts to meanings, once every entity is known.
 //!
-//! Works on drafts without any other problem, so every reference leads to an entity. A rule sees all entities: `user.memberships` is
-//! another one.
+//! Works on drafts whatever else is wrong with them: a condition on what is in doubt is left alone. A rule sees all entities:
+//! `user.memberships` is another one.
 
 mod lower;
 mod names;
@@ -10,6 +10,7 @@ mod refused;
 mod terms;
 mod types;
 
+use super::doubt::Doubts;
 use super::entity::Draft;
 use crate::schema::builtin::{self, USER};
 use crate::schema::cel::{self, DEEPEST, FaultKind, MOST_NODES};
@@ -34,7 +35,7 @@ pub(super) enum Place {
 }
 
 /// Gives every rule its meaning, or reports why it has none.
-pub(super) fn resolve(drafts: &mut [Draft], report: &mut Report) {
+pub(super) fn resolve(drafts: &mut [Draft], doubts: &Doubts, report: &mut Report) {
     let mut entities: Vec<Entity> = drafts.iter().map(|draft| draft.entity.clone()).collect();
     if !entities.iter().any(|entity| &*entity.name == USER) {
         entities.push(builtin::user());
@@ -44,16 +45,28 @@ pub(super) fn resolve(drafts: &mut [Draft], report: &mut Report) {
             let is_update = site.place == Place::Entity(Operation::Update);
             let is_read = matches!(site.place, Place::Entity(Operation::Read) | Place::Field(_));
             let own = &entities[at];
-            let scope = Scope { entities: &entities, own, is_read, is_update, element: None };
+            let scope = Scope { entities: &entities, doubts, own, is_read, is_update, element: None };
             let Some(rule) = rule_at(&mut draft.entity, site.place) else { continue };
             let (meaning, problems) = meaning(&rule.source, scope);
             rule.meaning = meaning;
-            if !problems.is_empty() {
-                let places = place::Places::new(report.text(draft.file), site.span.clone(), &rule.source);
-                problems.into_iter().for_each(|problem| report.add(draft.file, places.moved(problem)));
-            }
+            tell(draft.file, (&rule.source, &site.span), problems, report);
+        }
+        for (rule, span) in &draft.loose_rules {
+            let own = &entities[at];
+            let scope =
+                Scope { entities: &entities, doubts, own, is_read: true, is_update: false, element: None };
+            tell(draft.file, (&rule.source, span), meaning(&rule.source, scope).1, report);
         }
     }
+}
+
+/// Reports what is wrong with a rule where it stands in its file.
+fn tell(file: usize, (source, span): (&str, &Span), problems: Vec<Problem>, report: &mut Report) {
+    if problems.is_empty() {
+        return;
+    }
+    let places = place::Places::new(report.text(file), span.clone(), source);
+    problems.into_iter().for_each(|problem| report.add(file, places.moved(problem)));
 }
 
 fn rule_at(entity: &mut Entity, place: Place) -> Option<&mut Rule> {

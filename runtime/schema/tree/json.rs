@@ -95,7 +95,7 @@ fn node(from: &Value<'_>, problems: &mut Vec<Problem>, depth: usize) -> Node {
             Some(data) => data,
             None => {
                 problems.push(Problem::number_too_large(span.clone()));
-                Data::Int(0)
+                Data::Null
             }
         },
         Value::BooleanLit(literal) => Data::Bool(literal.value),

@@ -65,7 +65,7 @@ fn integer(number: &DeInteger<'_>, span: &Span, problems: &mut Vec<Problem>) -> 
     i64::from_str_radix(number.as_str(), number.radix()).map_or_else(
         |_| {
             problems.push(Problem::number_too_large(span.clone()));
-            Data::Int(0)
+            Data::Null
         },
         Data::Int,
     )
@@ -79,7 +79,7 @@ fn float(number: &DeFloat<'_>, span: &Span, problems: &mut Vec<Problem>) -> Data
         }
         _ => {
             problems.push(Problem::number_too_large(span.clone()));
-            Data::Float(0.0)
+            Data::Null
         }
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[
     ("f = { type = \"text\", from = \"a.b.c\" }", "E0153", "name a ref of this entity, a dot"),
     ("f = { type = \"text\", from = \"a.b\" }", "E0153", "`A` has no field `a`"),
     (
-        "f = { type = \"text\", required = true, from = \"a.b\" }",
+        "f = { type = \"text\", required = true, from = \"a.b\" }\na = { type = \"ref\", entity = \"A\" }\nb = { type = \"text\" }",
         "E0153",
         "`required` does not go with `from`",
     ),
@@ -297,7 +297,7 @@ pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
     ),
     (
         "a.toml",
-        "entity = \"A\"\n[fields]\ns = { type = \"text\", hidden = true }\nr = { type = \"ref\", entity = \"A\" }\ng = { type = \"text\", from = \"r.s\", read = \"id == user.id\" }\nh = { type = \"text\", from = \"r.g\" }",
+        "entity = \"A\"\n[fields]\ns = { type = \"text\", hidden = true }\nr = { type = \"ref\", entity = \"A\" }\ng = { type = \"text\", from = \"r.s\", read = \"user != null\" }\nh = { type = \"text\", from = \"r.g\" }",
         "E0179",
         6,
         "`h` would show what `A.g` keeps from some",

@@ -36,10 +36,10 @@ const BAD: &[(&str, &str, &str, u64, &str)] = &[
     ("read", "owner == nil", "E0172", 10, "write `null`"),
     ("read", "owner == undefined", "E0172", 10, "write `null`"),
     ("read", "due == NULL", "E0172", 8, "write `null`"),
-    ("read", "user != NULL", "E0173", 1, "write `user != null`"),
+    ("read", "user != NULL", "E0172", 9, "write `null`"),
     ("read", "user.role == admin", "E0172", 14, "if it is a text, write it in quotes: 'admin'; there are"),
     ("read", "status == open", "E0172", 11, "write it in quotes: 'open'"),
-    ("read", "user.role in [admin, boss]", "E0172", 15, "write it in quotes: 'admin'"),
+    ("read", "user.role in [admin, 'boss']", "E0172", 15, "write it in quotes: 'admin'"),
     ("read", "user.role == titel", "E0172", 14, "did you mean `title`?"),
     ("read", "title.contains(abc)", "E0172", 16, "write it in quotes: 'abc'"),
     ("read", "tags.length > 3", "E0172", 6, "write `size(x)`"),
@@ -242,6 +242,83 @@ fn every_error_of_every_rule_of_every_file_comes_at_once() {
         "schemas/task.toml E0171",
     ];
     assert_eq!(codes, expected);
+}
+
+/// How many errors there are, and their words.
+fn count(sources: &[SourceFile]) -> (usize, String) {
+    check(sources).map_or_else(
+        |told| (told.to_json().as_array().unwrap().len(), told.to_string()),
+        |_| (0, String::new()),
+    )
+}
+
+#[test]
+fn no_other_error_keeps_the_errors_of_rules_from_being_told() {
+    let rules = "[access]\nread = \"nope == nothing || user.nowhere == 'x'\"\nupdate = \"id == 'no id'\"\n";
+    let other = source("z.toml", &format!("entity = \"Z\"\n[fields]\nz = {{ type = \"int\" }}\n{rules}"));
+    for (line, code, _) in crate::schema_files::bad_files::cases::FIELD {
+        let text = format!("entity = \"A\"\n[fields]\n{line}\n");
+        let (alone, _) = count(&[source("a.toml", &text)]);
+        let (both, told) = count(&[source("a.toml", &format!("{text}{rules}")), other.clone()]);
+        assert_eq!(both, alone + 8, "{code}: {text}\n{told}");
+    }
+    let mut unsure = 0;
+    for (name, text, code, ..) in crate::schema_files::bad_files::cases::FILE {
+        let (alone, _) = count(&[source(name, text)]);
+        let (both, told) = count(&[source(name, text), other.clone()]);
+        // Where a file does not tell its plural, nobody knows what `user.nowhere` might be.
+        let known = told.contains("`user` has no `nowhere`");
+        unsure += usize::from(!known);
+        assert_eq!(both, alone + if known { 4 } else { 3 }, "{code}: {text}\n{told}");
+    }
+    let files = crate::schema_files::bad_files::cases::FILE.len();
+    assert!(unsure * 4 < files, "{unsure} of {files}");
+}
+
+#[test]
+fn what_hangs_on_another_error_is_no_error_of_its_own() {
+    const MEMBERS: &str = "entity = \"Member\"\n[fields]\nwho = { type = \"ref\", entity = \"User\" }\nof = { type = \"ref\", entity = \"A\" }\n";
+    let on = |fields: &str, rule: &str| format!("entity = \"A\"\n{fields}\n[access]\nread = \"{rule}\"\n");
+    let whole = "f == 'x' || f > 3 || f in user.members.of || f.contains('a') || size(f) == 2 || user.members.exists(m, m.of == f)";
+    let good = "[fields]\nt = { type = \"text\" }";
+    for (fields, rule, members, errors) in [
+        ("[fields]\nf = { type = \"txet\" }", whole, MEMBERS, 1),
+        ("[fields]\nf = { }", whole, MEMBERS, 1),
+        ("[fields]\nf = 3", whole, MEMBERS, 1),
+        ("[fields]\nf = { type = \"enum\" }", whole, MEMBERS, 1),
+        ("[fields]\nf = { type = \"ref\", entity = \"Nope\" }", whole, MEMBERS, 1),
+        ("fields = 3", whole, MEMBERS, 1),
+        ("", whole, MEMBERS, 1),
+        // A lookup through a broken ref, and of a broken field.
+        ("[fields]\nr = { type = \"reff\" }\nf = { type = \"text\", from = \"r.x\" }", "true", MEMBERS, 1),
+        (
+            "[fields]\nr = { type = \"ref\", entity = \"A\" }\ng = { type = \"nit\" }\nf = { type = \"int\", from = \"r.g\" }",
+            "true",
+            MEMBERS,
+            1,
+        ),
+        // Whose the members are is not certain.
+        (good, "t in user.members.of", &MEMBERS.replace("\"User\"", "\"Usr\""), 1),
+        (
+            good,
+            "user.members.exists(m, m.who == user.id)",
+            &MEMBERS.replace("\"ref\", entity = \"User\"", "\"rf\""),
+            1,
+        ),
+        (good, "id in user.members.of", &format!("{MEMBERS}of = 3\n"), 1),
+        (good, "id in user.members.of", "entity = \"Member\"\n[fields", 1),
+        (good, "id in user.members.of", "[fields]\nwho = { type = \"ref\", entity = \"User\" }\n", 1),
+        // What does not hang on it is told.
+        ("[fields]\nf = { type = \"txet\", read = \"nope\" }", whole, MEMBERS, 2),
+        ("[fields]\nf = { type = \"txet\" }", "f == 3 && nope", MEMBERS, 2),
+        ("[fields]\nf = { type = \"int\", default = \"x\" }", "f == 'x'", MEMBERS, 2),
+        ("[fields]\nf = { type = \"txet\" }", "1 +", MEMBERS, 2),
+        ("[fields]\nf = { type = \"int\" }", "x == y && x in [y, z] && x.contains(y)", MEMBERS, 7),
+        ("[fields]\nf = { type = \"int\" }", "x in user.y || f in ['a', true]", MEMBERS, 4),
+    ] {
+        let (count, told) = count(&[source("a.toml", &on(fields, rule)), source("member.toml", members)]);
+        assert_eq!(count, errors, "{fields}\n{rule}\n{members}\n{told}");
+    }
 }
 
 /// The wrong name stands at the same place of the rule, and elsewhere in the file.

@@ -38,26 +38,31 @@ fn condition(node: &Node, scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr
         | Data::Select(..)
         | Data::Call(..)
         | Data::Binary(..)
-        | Data::Other(_) => test(node, scope).unwrap_or_else(|problem| {
-            problems.push(problem);
+        | Data::Other(_) => test(node, scope).unwrap_or_else(|found| {
+            if !scope.is_in_doubt(node) {
+                problems.extend(found);
+            }
             Expr::Constant(false)
         }),
     }
 }
 
+/// What is wrong with one condition: both sides of a comparison may be.
+type Problems = Vec<Problem>;
+
 /// A condition without others in it.
-fn test(node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+fn test(node: &Node, scope: Scope<'_>) -> Result<Expr, Problems> {
     match &node.data {
         Data::Bool(holds) => Ok(Expr::Constant(*holds)),
         Data::Binary(Binary::In, item, list) => member(item, list, scope),
         Data::Binary(operator, left, right) => compare(node, *operator, left, right, scope),
         Data::Call(of, word, arguments) => call(node, of.as_deref(), word, arguments, scope),
-        Data::Name(_) | Data::Select(..) => holds(node, scope),
-        Data::Other(other) => Err(refused::other(node, *other)),
+        Data::Name(_) | Data::Select(..) => Ok(holds(node, scope)?),
+        Data::Other(other) => Err(refused::other(node, *other))?,
         Data::Null | Data::Int(_) | Data::Float(_) | Data::Text(_) | Data::List(_) => {
-            Err(refused::no_condition(node, "a constant").help("compare it with a field: `status == 'open'`"))
+            Err(refused::no_condition(node, "a constant").help("compare it with a field: `status == 'open'`"))?
         }
-        Data::All(_) | Data::Any(_) | Data::Not(_) => Err(refused::condition_as_value(node)),
+        Data::All(_) | Data::Any(_) | Data::Not(_) => Err(refused::condition_as_value(node))?,
     }
 }
 
@@ -78,14 +83,14 @@ fn compare(
     left: &Node,
     right: &Node,
     scope: Scope<'_>,
-) -> Result<Expr, Problem> {
+) -> Result<Expr, Problems> {
     if let (Data::Null, other) | (other, Data::Null) = (&left.data, &right.data) {
         let term = if *other == right.data { right } else { left };
-        return null_test(whole, operator, term, scope);
+        return Ok(null_test(whole, operator, term, scope)?);
     }
     let comparison = comparison(operator);
     match (is_literal(left), is_literal(right)) {
-        (true, true) => Err(refused::two_constants(whole)),
+        (true, true) => Err(refused::two_constants(whole))?,
         (false, true) => {
             let (term, kind) = value(left, scope)?;
             ordered(comparison, kind, left)?;
@@ -97,13 +102,17 @@ fn compare(
             Ok(Expr::Compare(Term::Value(types::literal(left, kind)?), comparison, term))
         }
         (false, false) => {
-            let ((left_term, one), (right_term, other)) = (value(left, scope)?, value(right, scope)?);
+            // A constant of another language is no name, and what is right beside it the next check says.
+            if let Some(problem) = [left, right].into_iter().find_map(|side| foreign(side, scope)) {
+                return Err(problem.into());
+            }
+            let ((left_term, one), (right_term, other)) = both(value(left, scope), value(right, scope))?;
             fit(one, other, whole)?;
             ordered(comparison, one, left)?;
             ordered(comparison, other, right)?;
             if left_term == right_term {
-                return Err(refused::misfit(whole, "this is compared with itself".to_owned())
-                    .help("within `exists` a field of the person's record begins with its name, as in `m.project == project`"));
+                Err(refused::misfit(whole, "this is compared with itself".to_owned())
+                    .help("within `exists` a field of the person's record begins with its name, as in `m.project == project`"))?;
             }
             Ok(Expr::Compare(left_term, comparison, right_term))
         }
@@ -125,28 +134,27 @@ fn null_test(whole: &Node, operator: Binary, node: &Node, scope: Scope<'_>) -> R
     Ok(if is_null { test } else { Expr::Not(Box::new(test)) })
 }
 
-fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problems> {
     if item.data == Data::Null {
-        return Err(refused::null(item));
+        Err(refused::null(item))?;
     }
     match &list.data {
         Data::List(items) => return one_of(item, list, items, scope),
         Data::Name(_) | Data::Select(..) => {}
-        Data::Null => return Err(refused::null(list)),
+        Data::Null => Err(refused::null(list))?,
         Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => {
-            return Err(
-                refused::misfit(list, "a constant is no list".to_owned()).help("write `x in ['a', 'b']`")
-            );
+            Err(refused::misfit(list, "a constant is no list".to_owned()).help("write `x in ['a', 'b']`"))?;
         }
         Data::Call(..) | Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) | Data::Other(_) => {
             // Of all these only `size` has a value.
-            return Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number")));
+            Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number")))?;
         }
     }
-    match scope.meaning(list)? {
+    let meaning = scope.meaning(list).map_err(|problem| with_faults_of(item, problem, scope))?;
+    match meaning {
         Meaning::Set(_, _, Type::Json) => {
             Err(refused::misfit(list, "a json value is equal to nothing".to_owned())
-                .help("ask inside of `exists`: `user.memberships.exists(m, x in m.field)`"))
+                .help("ask inside of `exists`: `user.memberships.exists(m, x in m.field)`"))?
         }
         Meaning::Set(entity, column, kind) => {
             let item = fitting(item, kind, scope)?;
@@ -161,37 +169,43 @@ fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
                             item,
                             format!("{} is no element of a list", kind.noun()),
                         )
-                        .help("ask for a text, a number or a bool"));
+                        .help("ask for a text, a number or a bool"))?;
                     }
                     (item, _) => item,
                 },
             };
             Ok(Expr::Member(item, term))
         }
-        Meaning::Value(_, kind) => Err(refused::no_list(list, &kind.noun())),
-        Meaning::Person => Err(refused::no_list(list, "a person")),
+        Meaning::Value(_, kind) => Err(refused::no_list(list, &kind.noun()))?,
+        Meaning::Person => Err(refused::no_list(list, "a person"))?,
         Meaning::Records(entity) => {
             Err(refused::misfit(list, format!("which field of {}?", quoted(&entity.name)))
-                .help(format!("name it: `… in user.{}.id`", entity.plural)))
+                .help(format!("name it: `… in user.{}.id`", entity.plural)))?
         }
     }
 }
 
-fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<Expr, Problem> {
+fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<Expr, Problems> {
     if items.is_empty() {
-        return Err(refused::misfit(list, "nothing is in an empty list".to_owned())
-            .help("write `false`, or name values"));
+        Err(refused::misfit(list, "nothing is in an empty list".to_owned())
+            .help("write `false`, or name values"))?;
     }
     if let Some(null) = items.iter().find(|each| each.data == Data::Null) {
-        return Err(refused::null(null));
+        Err(refused::null(null))?;
     }
     if !is_literal(item) {
-        let (term, kind) = value(item, scope)?;
+        let named = items.iter().filter(|each| !is_literal(each));
+        let (term, kind) = value(item, scope).map_err(|problem| {
+            named.fold(vec![problem], |mut found, each| {
+                found.extend(value(each, scope).err());
+                found
+            })
+        })?;
         if kind == Type::Json {
-            return Err(refused::misfit(item, "a json value is equal to nothing".to_owned())
-                .help("of a json field only `x in field`, `size(field)` and `field == null` can be asked"));
+            Err(refused::misfit(item, "a json value is equal to nothing".to_owned())
+                .help("of a json field only `x in field`, `size(field)` and `field == null` can be asked"))?;
         }
-        let items = items.iter().map(|each| fitting(each, kind, scope)).collect::<Result<_, _>>()?;
+        let items = all(items.iter().map(|each| fitting(each, kind, scope)))?;
         return Ok(Expr::OneOf(term, items));
     }
     // The constant takes the stored form of each that it is compared with, and these may differ.
@@ -202,7 +216,7 @@ fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<
             Ok(Expr::Compare(Term::Value(types::literal(item, kind)?), Comparison::Eq, term))
         }
     };
-    let mut terms = items.iter().map(equal).collect::<Result<Vec<_>, Problem>>()?;
+    let mut terms = all(items.iter().map(equal))?;
     Ok(if terms.len() == 1 { terms.remove(0) } else { Expr::Any(terms) })
 }
 
@@ -212,10 +226,10 @@ fn call(
     word: &Word,
     arguments: &[Node],
     scope: Scope<'_>,
-) -> Result<Expr, Problem> {
+) -> Result<Expr, Problems> {
     match (word.text.as_str(), of, arguments) {
-        ("has", None, [inner]) => has(inner, scope),
-        ("has", _, _) => Err(refused::arguments(word, "has(x)")),
+        ("has", None, [inner]) => Ok(has(inner, scope)?),
+        ("has", _, _) => Err(refused::arguments(word, "has(x)"))?,
         ("startsWith", Some(text), [part]) => {
             let (text, part) = part_of(text, part, scope)?;
             Ok(Expr::Starts(text, part))
@@ -224,14 +238,16 @@ fn call(
             let (text, part) = part_of(text, part, scope)?;
             Ok(Expr::Contains(text, part))
         }
-        ("startsWith", _, _) => Err(refused::arguments(word, "text.startsWith('a')")),
-        ("contains", _, _) => Err(refused::arguments(word, "text.contains('a')")),
-        ("exists", _, _) => Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)")),
+        ("startsWith", _, _) => Err(refused::arguments(word, "text.startsWith('a')"))?,
+        ("contains", _, _) => Err(refused::arguments(word, "text.contains('a')"))?,
+        ("exists", _, _) => {
+            Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)"))?
+        }
         ("size", _, _) => {
             value(node, scope)?;
-            Err(refused::no_condition(node, "a number").help("compare it: `size(x) > 0`"))
+            Err(refused::no_condition(node, "a number").help("compare it: `size(x) > 0`"))?
         }
-        _ => Err(refused::function(of.is_some(), word)),
+        _ => Err(refused::function(of.is_some(), word))?,
     }
 }
 
@@ -248,9 +264,9 @@ fn has(inner: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
     })
 }
 
-fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), Problem> {
+fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), Problems> {
     if is_literal(text) && is_literal(part) {
-        return Err(refused::two_constants(text));
+        Err(refused::two_constants(text))?;
     }
     let term = |node: &Node| {
         match is_literal(node) {
@@ -262,7 +278,39 @@ fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), P
         },
     }
     };
-    Ok((term(text)?, term(part)?))
+    both(term(text), term(part))
+}
+
+/// What is wrong with `NULL` or `True`.
+fn foreign(node: &Node, scope: Scope<'_>) -> Option<Problem> {
+    let Data::Name(name) = &node.data else { return None };
+    refused::constant(name).and_then(|_| value(node, scope).err())
+}
+
+/// Both, or everything that is wrong with either.
+fn both<A, B>(one: Result<A, Problem>, other: Result<B, Problem>) -> Result<(A, B), Problems> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => Err(one.err().into_iter().chain(other.err()).collect()),
+    }
+}
+
+/// All, or everything that is wrong with any.
+fn all<T>(each: impl Iterator<Item = Result<T, Problem>>) -> Result<Vec<T>, Problems> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for one in each {
+        match one {
+            Ok(one) => found.push(one),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+/// What is wrong with the list, and with the item that is looked for in it.
+fn with_faults_of(item: &Node, problem: Problem, scope: Scope<'_>) -> Problems {
+    let of_item = if is_literal(item) { None } else { value(item, scope).err() };
+    of_item.into_iter().chain([problem]).collect()
 }
 
 fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr {
@@ -272,7 +320,9 @@ fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems
             Expr::Exists(entity.name.clone(), Box::new(condition(inner, scope, problems)))
         }
         Err(problem) => {
-            problems.push(problem);
+            if !scope.is_in_doubt(of) {
+                problems.push(problem);
+            }
             Expr::Constant(false)
         }
     }

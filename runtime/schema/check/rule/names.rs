@@ -8,6 +8,7 @@ use super::refused;
 use super::types::Type;
 use crate::schema::builtin::USER;
 use crate::schema::cel::{Data, Node, Word};
+use crate::schema::check::doubt::Doubts;
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{Column, Entity, FieldIndex, FieldKind};
@@ -23,6 +24,7 @@ const ROLE: FieldIndex = FieldIndex(1);
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub(super) entities: &'a [Entity],
+    pub(super) doubts: &'a Doubts,
     /// The entity whose records the rule judges.
     pub(super) own: &'a Entity,
     /// Decides what is seen, live events among it.
@@ -62,6 +64,52 @@ impl<'a> Scope<'a> {
                 .help("name one of its fields: `record.id`")),
             (_, []) => self.own_column(first),
             (_, [second, ..]) => Err(self.part_of(first, second)),
+        }
+    }
+
+    /// Whether a name in the condition may be meant rightly and only be broken where it is described.
+    pub(super) fn is_in_doubt(self, node: &Node) -> bool {
+        let each = |nodes: &[Node]| nodes.iter().any(|node| self.is_in_doubt(node));
+        match &node.data {
+            Data::Name(_) | Data::Select(..) => match path(node) {
+                Ok(words) => self.is_path_in_doubt(&words),
+                Err(_) => false,
+            },
+            Data::List(items) | Data::All(items) | Data::Any(items) => each(items),
+            Data::Call(of, _, arguments) => {
+                of.as_deref().is_some_and(|of| self.is_in_doubt(of)) || each(arguments)
+            }
+            Data::Not(inner) => self.is_in_doubt(inner),
+            Data::Binary(_, left, right) => self.is_in_doubt(left) || self.is_in_doubt(right),
+            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) | Data::Other(_) => {
+                false
+            }
+        }
+    }
+
+    fn is_path_in_doubt(self, words: &[Word]) -> bool {
+        let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        let own = |field: &str| self.doubts.field(&self.own.name, field);
+        match (words.as_slice(), self.element) {
+            ([name, rest @ ..], Some((element, entity))) if *name == element => {
+                rest.first().is_some_and(|field| self.doubts.field(&entity.name, field))
+            }
+            (["user", name, rest @ ..], _) => {
+                let is_field =
+                    self.entities.iter().any(|entity| &*entity.name == USER && entity.field(name).is_some());
+                let of_records = || {
+                    let entity = self.entities.iter().find(|entity| *entity.plural == **name);
+                    let field = |entity: &Entity| {
+                        rest.first().is_some_and(|field| self.doubts.field(&entity.name, field))
+                    };
+                    self.doubts.records(name) || entity.is_some_and(field)
+                };
+                self.doubts.field(USER, name)
+                    || !(is_field || matches!(*name, "id" | "claims")) && of_records()
+            }
+            (["change" | "record", field, ..], _) => own(field),
+            ([field, ..], _) => own(field),
+            ([], _) => false,
         }
     }
 
@@ -180,7 +228,9 @@ impl<'a> Scope<'a> {
         if std::ptr::eq(entity, self.own) {
             known.push("user");
         }
-        let message = format!("{} has no field {}", quoted(&entity.name), quoted(&name.text));
+        // A file that does not say which entity it describes was told so.
+        let of = if entity.name.is_empty() { "the entity".to_owned() } else { quoted(&entity.name) };
+        let message = format!("{of} has no field {}", quoted(&name.text));
         if let Some(constant) = refused::constant(&name.text) {
             return unknown(name.span.clone(), message).help(format!("write `{constant}`"));
         }
