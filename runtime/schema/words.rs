@@ -11,7 +11,7 @@ use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralC
 use icu_properties::{CodePointMapData, CodePointSetData};
 
 /// Changes whenever `words` comes to answer otherwise, a newer Unicode included: an index that was made before is made anew.
-pub const WORDS_VERSION: &str = "words 1, icu 2.4";
+pub const WORDS_VERSION: &str = "words 1, icu 2.4.0";
 
 /// Letters that have no decomposition, though people type them without their stroke or as two letters.
 const PLAIN: [(char, &str); 8] =
@@ -145,6 +145,17 @@ mod tests {
                 assert!(!words(text).contains(' '), "{text:?} is one word, not {:?}", words(text));
                 assert_eq!(*seen.entry(words(text)).or_insert(line), line, "{text:?}");
             }
+        }
+    }
+
+    /// Another Unicode folds other characters; the indexes must be made anew then.
+    #[test]
+    fn the_version_names_the_unicode_libraries_that_are_used() {
+        let lock = include_str!("../../Cargo.lock").replace("\r\n", "\n");
+        let (_, icu) = WORDS_VERSION.split_once("icu ").expect("the version names icu");
+        for library in ["icu_normalizer_data", "icu_casemap_data", "icu_properties_data"] {
+            let locked = format!("name = \"{library}\"\nversion = \"{icu}\"");
+            assert!(lock.contains(&locked), "{library} is not {icu}: name its version in WORDS_VERSION");
         }
     }
 
