@@ -178,9 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_folded_once_and_whatever_its_form_and_case() {
+    fn a_character_is_folded_once_and_whatever_its_form_and_case() {
         let (nfc, nfd) = (ComposingNormalizerBorrowed::new_nfc(), DecomposingNormalizerBorrowed::new_nfd());
-        for letter in '\0'..=char::MAX {
+        let categories = CodePointMapData::<GeneralCategory>::new();
+        // Of the ideographs, which are alike, a few.
+        let alike = |letter: char| matches!(letter, '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}');
+        let rare = |category| matches!(category, GeneralCategory::Unassigned | GeneralCategory::PrivateUse);
+        for letter in ('\0'..=char::MAX).filter(|letter| !alike(*letter) || u32::from(*letter) % 64 == 0) {
+            if rare(categories.get(letter)) && u32::from(letter) % 64 != 0 {
+                continue;
+            }
             let text = format!("a{letter}b");
             let folded = words(&text);
             assert_eq!(words(&folded), folded, "{letter:?} is folded again");
