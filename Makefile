@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 CARGO ?= cargo
+# Ends a command that hangs, and says which tests of it do.
+WITHIN = .ci/within
 
 .PHONY: help
 help: ## this list
@@ -19,22 +21,23 @@ lint: node_modules/.installed ## format and lint checks, JS types
 .PHONY: rust-test
 rust-test: ## all Rust tests, one binary
 	$(CARGO) build --bin tidewire
-	$(CARGO) test --lib --test it
+	$(CARGO) test --lib --test it --no-run
+	$(WITHIN) 30m "the Rust tests" $(CARGO) test --lib --test it
 
 .PHONY: js-test
 js-test: node_modules/.installed ## the browser modules and the declarations on node --test
 	$(CARGO) build --bin tidewire
-	npm test --silent
+	$(WITHIN) 15m "the tests of the browser modules" npm test --silent
 
 .PHONY: openapi
 openapi: tools ## bad input for every described operation, made by schemathesis
 	$(CARGO) build --bin tidewire
-	tests/openapi/run
+	$(WITHIN) 30m "the bad input of schemathesis" tests/openapi/run
 
 .PHONY: e2e
 e2e: tools node_modules/.installed ## two windows in a real Chromium
 	$(CARGO) build --bin tidewire
-	npm run --silent e2e
+	$(WITHIN) 20m "the stories in the browser" npm run --silent e2e
 
 .PHONY: bench
 bench: ## creates, fan-out, memory, replay; beside a bare axum echo

@@ -103,6 +103,8 @@ pub struct RealtimeConfig {
     pub pong_timeout: Duration,
     /// A socket that accepts no byte for this long is closed with 4013.
     pub write_timeout: Duration,
+    /// Bytes that the kernel holds for one socket. A ping waits behind them; on a long line they bound the throughput.
+    pub send_buffer_bytes: usize,
     pub outbox_batches: usize,
     pub outbox_bytes: usize,
     /// Control frames (`subscribed`, `error`, ...) that may wait; one more closes with 4013.
@@ -138,6 +140,7 @@ impl Default for RealtimeConfig {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
+            send_buffer_bytes: 128 << 10,
             outbox_batches: 256,
             outbox_bytes: 1 << 20,
             outbox_controls: 1024,
@@ -173,6 +176,18 @@ pub struct HttpConfig {
     pub list_max: usize,
     /// After the signal to stop, requests in flight get this long.
     pub shutdown_grace: Duration,
+}
+
+impl HttpConfig {
+    /// Files of the public folder that are sent at once.
+    pub fn files(&self) -> usize {
+        self.connections.max(1)
+    }
+
+    /// Connections beyond the cap that are waited for at once until they have their answer.
+    pub fn refusals(&self) -> usize {
+        self.connections.div_ceil(8).min(64)
+    }
 }
 
 impl Default for HttpConfig {

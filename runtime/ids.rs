@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -50,6 +51,10 @@ pub enum IdError {
     Uuid(String),
     #[error("a text id has 1 to 128 characters and no control characters")]
     TextId,
+    #[error(
+        "a text id is in Unicode's composed form (NFC): `{0}` is not; write letter and accent as one character"
+    )]
+    NotComposed(String),
     #[error("`{0}` is no id: the address that it would give a record answers with the number of records")]
     Taken(&'static str),
     #[error("a mutation id has 1 to 128 visible ASCII characters")]
@@ -131,6 +136,10 @@ impl RecordId {
         let length = text.chars().count();
         if length == 0 || length > 128 || text.chars().any(char::is_control) {
             return Err(IdError::TextId);
+        }
+        // Two ids that look the same would be two people.
+        if !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) {
+            return Err(IdError::NotComposed(text.to_owned()));
         }
         if text == COUNT {
             return Err(IdError::Taken(COUNT));

@@ -2,6 +2,7 @@
 //! JS client and pages out. ARCHITECTURE.md holds the map; modules are listed here from the lowest floor to the top.
 
 pub mod config;
+pub mod draft;
 pub mod env;
 pub mod ids;
 

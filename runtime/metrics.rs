@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 pub use self::errors::{ErrorMetrics, Transport};
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
 pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
+pub use self::process::LOG_LINES_DROPPED;
 pub use self::store::{Bound, Commit, StoreMetrics};
 
 use self::process::Process;

@@ -12,6 +12,7 @@ mod filter;
 mod intake;
 mod mutation;
 mod nameable;
+mod numbers;
 mod people;
 mod suggest;
 mod validate;
@@ -44,7 +45,7 @@ pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_facts};
 pub use people::is_absent;
 pub use suggest::suggestion;
-pub use values::{Fault, value_of_json, value_of_text};
+pub use values::{Fault, number_of_text, value_of_json, value_of_text};
 
 pub(crate) use defaults::value_of as default_value;
 
@@ -365,9 +366,10 @@ impl Repository {
             .map_err(|_| RepositoryError::Closed)
     }
 
-    /// Whether the store answers a read.
+    /// Whether the store answers a read, and takes writes as far as is known.
     pub async fn probe(&self) -> Result<(), RepositoryError> {
-        self.head().await.map(drop)
+        self.head().await?;
+        self.store.sound().map_err(|_| RepositoryError::Damaged)
     }
 
     /// Where the log ends.

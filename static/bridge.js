@@ -3,7 +3,7 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { DENIED, ERROR_CODES } from './codes.js';
+import { DENIED, ERROR_CODES, LIFTED_BY_RIGHTS } from './codes.js';
 import { Timers } from './env.js';
 
 /**
@@ -14,6 +14,7 @@ import { Timers } from './env.js';
  * @property {{reconnectInterval: number, maxReconnectInterval: number, pollInterval: number, maxPollInterval: number}} options
  * @property {URL} url Of `/api/changes`.
  * @property {() => Iterable<Subscription>} subscriptions
+ * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
  * @property {() => Promise<string | undefined>} token
  * @property {(subscription: Subscription, frame: import('./track.js').Frame) => void} refused
  * @property {() => void} changed `working` is another.
@@ -109,6 +110,7 @@ export class Bridge {
     const asked = this.#unattached()
       .filter(({ track }) => track.point)
       .slice(0, 50);
+    asked.push(...this.#closed().slice(0, 50 - asked.length));
     if (asked.length === 0) return undefined;
     const answer = await this.#fetch(asked).catch((error) => {
       for (const subscription of asked) this.#isolated(subscription, error);
@@ -147,19 +149,29 @@ export class Bridge {
     );
   }
 
+  /** Channels that were closed to this user, and that each poll asks for in case they are open now. */
+  #closed() {
+    if (this.#host.connected()) return [];
+    return [...this.#host.subscriptions()].filter(
+      ({ track, refusal }) => track.phase === 'refused' && LIFTED_BY_RIGHTS.has(refusal ?? ''),
+    );
+  }
+
   /**
    * @param {Subscription[]} asked
    * @returns {Promise<Answer>}
    */
   async #fetch(asked) {
-    const points = asked.map(({ track }) => /** @type {import('./track.js').Point} */ (track.point));
-    const oldest = points.reduce((a, b) => (b.seq < a.seq ? b : a));
+    const points = asked.flatMap(({ track }) => track.point ?? []);
     const url = new URL(this.#host.url);
-    url.searchParams.set('since', `${oldest.epoch}:${oldest.seq}`);
-    asked.forEach(({ name }, i) => {
+    if (points.length > 0) {
+      const oldest = points.reduce((a, b) => (b.seq < a.seq ? b : a));
+      url.searchParams.set('since', `${oldest.epoch}:${oldest.seq}`);
+    }
+    for (const { name, track } of asked) {
       url.searchParams.append('channel', name);
-      url.searchParams.append('view', points[i].view ?? '');
-    });
+      url.searchParams.append('view', track.point?.view ?? '');
+    }
     const token = await this.#host.token();
     const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
     const response = await this.#host.env.fetch(url.href, { headers, cache: 'no-store' });
@@ -183,6 +195,13 @@ export class Bridge {
     let reload = false;
     for (const { channel, view, recovered } of answer.channels) {
       const subscription = asked.find(({ name }) => name === channel);
+      if (subscription?.track.phase === 'refused' && !this.#host.connected()) {
+        // It is open now: its rows are read in the next round.
+        subscription.track.reopen();
+        subscription.show('waiting');
+        reload ||= subscription.reload !== undefined;
+        continue;
+      }
       // A socket may have taken it over while the poll was under way.
       if (subscription?.track.phase !== 'idle') continue;
       if (recovered) this.#catchUp(subscription, { epoch, seq, view }, answer.events);

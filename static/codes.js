@@ -52,13 +52,14 @@ export const ERROR_CODES = new Map([
   ['SHUTTING_DOWN', 'later'],
   ['STORAGE_FULL', 'later'],
   ['READ_ONLY', 'later'],
+  ['STORAGE_DAMAGED', 'later'],
   ['STORAGE_ERROR', 'later'],
   ['INTERNAL', 'later'],
 ]);
 
 /**
  * Refusals of a channel after which nobody says any more what may be seen: what was shown must go, and the channel is not
- * asked for again before the next connection or schema, whatever the table says of a retry.
+ * asked for again before the next connection or schema, or before other rights, whatever the table says of a retry.
  */
 export const DENIED = new Set([
   'FORBIDDEN_CHANNEL',
@@ -69,6 +70,9 @@ export const DENIED = new Set([
   'RULE_LIMIT',
   'QUERY_LIMIT',
 ]);
+
+/** Refusals of a channel that other rights may lift: over a socket `rights:changed` tells when, a poll asks each time. */
+export const LIFTED_BY_RIGHTS = new Set(['UNKNOWN_ENTITY', 'BAD_CHANNEL', 'RULE_LIMIT']);
 
 /**
  * Why the server closes a socket.

@@ -10,6 +10,10 @@ import { Timers } from './env.js';
 const PROOF = 5000;
 /** After waking up, a living server answers within this. */
 const WAKE_DEADLINE = 2000;
+/** The part of the server's burst that is sent at once. Two parts may arrive together; the rest is for pings and pongs. */
+const PART = 1 / 4;
+/** The `requestId` of the ping behind each part. */
+const PACE = 'pace';
 
 export class Connection {
   /** Whether the server has said `connected`. */
@@ -23,6 +27,17 @@ export class Connection {
   /** @type {WebSocket | null} */
   #socket = null;
   #lastFrame = 0;
+  /**
+   * Frames that wait, since the server closes whoever sends too many at once.
+   *
+   * @type {string[]}
+   */
+  #queue = [];
+  /** How many of a part there are, how many of this one may still go, when it began, and how long one takes. */
+  #part = 0;
+  #left = 0;
+  #began = 0;
+  #takes = 0;
 
   /**
    * @param {import('./env.js').Env} env
@@ -57,24 +72,53 @@ export class Connection {
   }
 
   /**
+   * In order and at the pace that the server allows; pings do not wait.
+   *
    * @param {string} type
    * @param {string} [channel]
    * @param {object} [payload]
    * @param {string} [requestId]
    */
   send(type, channel, payload, requestId) {
-    this.#socket?.send(JSON.stringify({ type, channel, payload, requestId, timestamp: this.#env.now() }));
+    const frame = JSON.stringify({ type, channel, payload, requestId, timestamp: this.#env.now() });
+    if (!channel) return this.#socket?.send(frame);
+    this.#queue.push(frame);
+    this.#flush();
   }
 
-  /** The machine or the page woke up: is anybody there? */
-  probe() {
+  #flush() {
+    while (this.#left > 0 && this.#queue.length > 0) {
+      if (this.#left === this.#part) this.#began = this.#env.now();
+      this.#socket?.send(/** @type {string} */ (this.#queue.shift()));
+      this.#left -= 1;
+      if (this.#left === 0) this.send('ping', undefined, undefined, PACE);
+    }
+  }
+
+  /** The server has read the last part: the next one, when its time has come. */
+  #nextPart() {
+    this.#timers.set('part', this.#began + this.#takes - this.#env.now(), () => {
+      this.#left = this.#part;
+      this.#flush();
+    });
+  }
+
+  /**
+   * The machine or the page woke up: is anybody there?
+   *
+   * @param {object} [what]
+   * @param {boolean} [what.loading] On a slow line the answer waits behind the rest of a page of records: 256 KiB.
+   */
+  probe({ loading = false } = {}) {
     if (!this.greeted || this.#timers.has('wake')) return;
     this.send('ping');
-    this.#timers.set('wake', WAKE_DEADLINE, () => this.#lost(0, 'no answer after waking up'));
+    const deadline = loading ? 2 * this.#options.heartbeatTimeout : WAKE_DEADLINE;
+    this.#timers.set('wake', deadline, () => this.#lost(0, 'no answer after waking up'));
   }
 
   close() {
     this.#timers.clear();
+    this.#queue = [];
     const socket = this.#socket;
     this.#socket = null;
     this.greeted = this.trusted = false;
@@ -108,12 +152,16 @@ export class Connection {
     if (typeof frame?.type !== 'string') return;
     this.#lastFrame = this.#env.now();
     this.#timers.clear('wake');
-    if (frame.type === 'connected' && !this.greeted) this.#greet();
+    if (frame.type === 'connected' && !this.greeted) this.#greet(frame.payload?.limits);
     this.#on.frame(frame);
     if (frame.type === 'pong' && !frame.channel) this.#trust();
+    if (frame.type === 'pong' && frame.requestId === PACE) this.#nextPart();
   }
 
-  #greet() {
+  /** @param {{messagesPerSecond?: number, messageBurst?: number}} [limits] */
+  #greet({ messagesPerSecond = 100, messageBurst = messagesPerSecond } = {}) {
+    this.#part = this.#left = Math.max(1, Math.floor(messageBurst * PART));
+    this.#takes = ((this.#part + 1) * 1000) / messagesPerSecond;
     this.greeted = true;
     this.#timers.clear('connect');
     this.#timers.set('proof', PROOF, () => this.#trust());

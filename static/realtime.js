@@ -136,6 +136,7 @@ export class RealtimeClient {
       options: this.#options,
       url: this.#changesUrl(),
       subscriptions: () => this.#channels.values(),
+      connected: () => this.connected.peek(),
       token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
       refused: (subscription, frame) => this.#refused(subscription, frame),
       changed: () => this.#show(),
@@ -301,7 +302,9 @@ export class RealtimeClient {
   #wake() {
     if (this.#mode === 'frozen') this.#start();
     else if (this.#mode === 'on') {
-      this.#connection?.probe();
+      /** @param {Subscription} subscription */
+      const loads = ({ track: { phase } }) => phase !== 'live' && phase !== 'refused';
+      this.#connection?.probe({ loading: [...this.#channels.values()].some(loads) });
       this.reconnectNow();
       this.#bridge.soon();
     }
@@ -318,6 +321,7 @@ export class RealtimeClient {
     if (frame.type === 'connected') this.#greeted(frame.payload);
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
+    else if (frame.type === 'rights:changed') this.#askRefused();
     else if (frame.type === 'drain') this.#floor = Math.max(this.#floor, frame.payload?.reconnectInMs ?? 0);
     else if (frame.channel) this.#route(frame.channel, frame);
     else if (frame.type === 'pong' && frame.payload?.epoch) {
@@ -343,6 +347,11 @@ export class RealtimeClient {
   /** Channels follow by themselves; those that were refused may exist now. @param {any} payload */
   #reshaped(payload) {
     this.generation.value = payload?.generation ?? null;
+    this.#askRefused();
+  }
+
+  /** What was closed to this user may be open now. */
+  #askRefused() {
     for (const subscription of this.#channels.values()) {
       if (subscription.track.phase === 'refused') this.#ask(subscription);
     }
@@ -419,6 +428,7 @@ export class RealtimeClient {
    */
   #refused(subscription, frame) {
     const denied = DENIED.has(frame.payload?.code);
+    subscription.refusal = frame.payload?.code ?? null;
     this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();
     // Whoever drops the rows cannot go on from where they stood.

@@ -28,6 +28,8 @@ export class Subscription {
   state = 'waiting';
   /** Whether the rows that exist already are wanted, or only what happens from now on. */
   snapshot = false;
+  /** Why the server refused it last. @type {string | null} */
+  refusal = null;
   /** Times in a row that it had to be asked again. */
   tries = 0;
 

@@ -77,6 +77,12 @@ export class Track {
     this.#request = null;
   }
 
+  /** What was refused may be asked for again. */
+  reopen() {
+    this.phase = 'idle';
+    this.forget();
+  }
+
   /**
    * @param {Frame} frame of this channel
    * @returns {'deliver' | 'drop' | 'gap'} `drop`: seen before, or sent before what was asked last. `gap`: an event is

@@ -142,11 +142,10 @@ fn syntax() -> Vec<Row> {
         tasks("// a remark\n{\"title\": \"x\"}").bad_json(&["line 1"]),
         tasks("{\"title\": NaN}").bad_json(&["line 1"]),
         tasks("{\"title\": \"x\", \"priority\": 03}").bad_json(&["invalid number"]),
-        tasks("{\"title\": \"x\", \"priority\": 1e999}").bad_json(&["number out of range"]),
+        tasks("{\"title\": \"x\", \"priority\": 1e999}").invalid(&["`priority` must lie within", "`1e999`"]),
         tasks("{\"title\": \"a\nb\"}").bad_json(&["control character"]),
         tasks("{\"title\": \"\\x41\"}").bad_json(&["invalid escape"]),
         tasks("{\"title\": \"\\ud800\"}").bad_json(&["hex escape"]),
-        tasks("\u{feff}{\"title\": \"x\"}").bad_json(&["line 1 column 1"]),
         post("/api/tasks", b"{\"title\": \"\xff\"}".as_slice()).bad_json(&["unicode"]),
         post("/api/tasks", b"\x00".as_slice()).bad_json(&["line 1"]),
         post("/api/tasks", b"\x1f\x8b\x08\x00".as_slice()).bad_json(&["line 1"]),
@@ -375,7 +374,7 @@ fn headers() -> Vec<Row> {
     let update = || patch("/api/tasks/{task}", "{\"title\": \"y\"}");
     let mut rows = vec![
         create().untyped().is(415, "UNSUPPORTED_MEDIA_TYPE", &["no Content-Type"]),
-        create().with("If-Match", "\"1\"").bad_header(&["If-Match", "create"]),
+        create().with("If-Match", "\"1\"").bad_header(&["`if-match`", "create"]),
         create().with("Idempotency-Key", "").bad_header(&["Idempotency-Key", "1 to 128"]),
         create().with("Idempotency-Key", "a b").bad_header(&["visible ASCII"]),
         create().with("Idempotency-Key", "ü").bad_header(&["idempotency-key", "ASCII"]),
@@ -418,8 +417,7 @@ fn headers() -> Vec<Row> {
             &["1048576 bytes"],
         ),
     ];
-    for tag in ["1", "W/\"1\"", "\"1\", \"2\"", "\"x\"", "\"\"", "\"-1\"", "\"99999999999999999999999\"", ""]
-    {
+    for tag in ["1", "W/1", "\"1\", \"2\"", "\"x\"", "\"\"", "\"-1\"", "\"99999999999999999999999\"", ""] {
         rows.push(update().with("If-Match", tag).bad_header(&["If-Match must be one ETag"]));
     }
     for media in [
@@ -430,6 +428,10 @@ fn headers() -> Vec<Row> {
         "json",
         "",
         "a/b;json",
+        "application/jsonx",
+        "xapplication/json",
+        "application/xjson",
+        "text/application/json",
     ] {
         rows.push(create().typed(media).is(415, "UNSUPPORTED_MEDIA_TYPE", &["a JSON body is expected"]));
     }

@@ -192,6 +192,14 @@ const BAD: &[(Bad, &[&str])] = &[
         Bad::Flags(&["--set", "realtime.reconnect_interval=40s"]),
         &["(\"40s\", --set realtime.reconnect_interval) is greater than"],
     ),
+    (
+        Bad::Flags(&["--set", "realtime.subscriptions=300"]),
+        &[
+            "`realtime.subscriptions` (300",
+            "is greater than `realtime.message_burst` (200, default)",
+            "comes back",
+        ],
+    ),
     (Bad::Flags(&["--lisen", "127.0.0.1:1"]), &["--lisen", "--listen"]),
 ];
 

@@ -1,6 +1,7 @@
 //! Schemas that change over records and clients that are in place: one story for each kind of step. What loses nothing is done
 //! under the running server; what loses something, or cannot be done, changes nothing and names its way on.
 
+mod backups;
 mod second_day;
 mod steps;
 mod under_load;

@@ -1,11 +1,11 @@
 //! Groups by predicate: who hears of which change, and as what. Held against a loop over all subscribers that is written by
 //! hand.
 
-mod managed;
+pub mod managed;
 mod oracle;
 mod rights;
 mod together;
-mod world;
+pub mod world;
 
 use std::sync::Arc;
 

@@ -65,25 +65,122 @@ async fn own_names_open_the_door_under_the_own_port_only() {
     assert_eq!(other.json["code"], "FORBIDDEN_HOST");
 }
 
+/// A name of our own with something before it, behind it or cut off: whoever compares ends or beginnings takes it for ours.
+fn lookalikes(own: &str) -> Vec<String> {
+    let (name, port) = own.rsplit_once(':').unwrap();
+    vec![
+        format!("evil-{own}"),
+        format!("evil.{own}"),
+        format!("evil{own}"),
+        format!("{name}.evil.example:{port}"),
+        format!("{name}evil:{port}"),
+        format!("{own}0"),
+        format!("{name}:1{port}"),
+        format!("{}:{port}", &name[1..]),
+        format!("{}:{port}", &name[..name.len() - 1]),
+    ]
+}
+
 #[tokio::test]
-async fn odd_requests_name_no_host() {
+async fn a_host_that_begins_or_ends_like_ours_is_a_strangers() {
+    let allowed = vec!["tide.example:443".to_owned(), "plain.example".to_owned()];
+    let app = TestApp::with(|config| config.allowed_hosts = allowed).await;
+    let (api, port) = (app.client(), app.address.port());
+    for own in [format!("localhost:{port}"), "tide.example:443".to_owned(), "plain.example:8443".to_owned()] {
+        let known = api.call_with("GET", "/api/schema", Value::Null, &[("Host", &own)]).await;
+        assert_eq!(known.status, 200, "{own}");
+        // A name that is allowed without a port is allowed under every port.
+        let any_port = |host: &str| own.starts_with("plain") && host.starts_with("plain.example:");
+        for host in lookalikes(&own).into_iter().filter(|host| !any_port(host)) {
+            let answer = api.call_with("GET", "/api/schema", Value::Null, &[("Host", &host)]).await;
+            assert_eq!((answer.status, &answer.json["code"]), (403, &json!("FORBIDDEN_HOST")), "{host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_begins_or_ends_like_ours_is_a_strangers() {
+    let allowed = vec!["tide.example:443".to_owned(), "plain.example".to_owned()];
+    let app = TestApp::with(|config| config.allowed_hosts = allowed).await;
+    let api = app.client();
+    let own = format!("localhost:{}", app.address.port());
+    for page in [own.as_str(), "tide.example:443", "plain.example:8443"] {
+        let body = json!({"title": page});
+        let origin = format!("http://{page}");
+        let headers = [("Host", own.as_str()), ("Origin", &origin)];
+        assert_eq!(api.call_with("POST", "/api/tasks", body.clone(), &headers).await.status, 201, "{origin}");
+        let any_port = |other: &str| page.starts_with("plain") && other.starts_with("plain.example:");
+        for other in lookalikes(page).into_iter().filter(|other| !any_port(other)) {
+            let origin = format!("http://{other}");
+            let headers = [("Host", own.as_str()), ("Origin", &origin)];
+            for (method, path) in [("POST", "/api/tasks"), ("GET", "/ws"), ("GET", "/api/tasks?as=mallory")] {
+                let answer = api.call_with(method, path, body.clone(), &headers).await;
+                assert_eq!(
+                    (answer.status, &answer.json["code"]),
+                    (403, &json!("FORBIDDEN_ORIGIN")),
+                    "{method} {path} from {origin}"
+                );
+            }
+        }
+    }
+    assert_eq!(app.rows("tasks").await.len(), 3, "one of each page of our own");
+    assert!(app.rows("users").await.is_empty(), "nobody was made a user");
+}
+
+/// The status and the body of the answer to a request that is written byte by byte.
+async fn answered(address: SocketAddr, head: &str) -> (String, String) {
+    let request = format!("{head}Connection: close\r\n\r\n");
+    let answer = tokio::task::spawn_blocking(move || raw(address, &request)).await.unwrap();
+    (answer.split(' ').nth(1).unwrap_or_default().to_owned(), answer)
+}
+
+#[tokio::test]
+async fn health_is_told_to_who_names_no_host() {
     let app = TestApp::start().await;
     let port = app.address.port();
     for head in [
         "GET /health HTTP/1.0\r\n".to_owned(),
-        format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nHost: evil.example\r\n"),
-        format!("GET http://evil.example/health HTTP/1.1\r\nHost: localhost:{port}\r\n"),
+        "GET /healthz HTTP/1.0\r\n".to_owned(),
+        "GET /readyz HTTP/1.0\r\n".to_owned(),
+        "HEAD /healthz HTTP/1.0\r\n".to_owned(),
+        "GET /healthz HTTP/1.0\r\nHost:\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost:\r\n".to_owned(),
+        "GET /healthz?from=balancer HTTP/1.0\r\n".to_owned(),
+        format!("GET http://127.0.0.1:{port}/healthz HTTP/1.0\r\n"),
+        format!("GET http://localhost:{port}/api/schema HTTP/1.0\r\n"),
+        format!("GET http://localhost:{port}/api/schema HTTP/1.1\r\nHost: localhost:{port}\r\n"),
     ] {
-        let request = format!("{head}Connection: close\r\n\r\n");
-        let answer = tokio::task::spawn_blocking({
-            let (address, request) = (app.address, request.clone());
-            move || raw(address, &request)
-        });
-        let answer = answer.await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().to_owned();
-        assert!(["400", "403"].contains(&status.as_str()), "{request} was answered {answer}");
-        assert!(!answer.contains("healthy"), "{request} was answered {answer}");
+        let (status, answer) = answered(app.address, &head).await;
+        assert_eq!(status, "200", "{head} was answered {answer}");
     }
+}
+
+#[tokio::test]
+async fn odd_requests_name_no_host() {
+    let app = TestApp::start().await;
+    let port = app.address.port();
+    let mut heads = vec![
+        format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\nHost: evil.example\r\n"),
+        "GET /health HTTP/1.0\r\nHost: evil.example\r\n".to_owned(),
+        format!("GET http://evil.example/health HTTP/1.1\r\nHost: localhost:{port}\r\n"),
+        format!("GET http://localhost:{port}/health HTTP/1.1\r\nHost: evil.example\r\n"),
+        "GET http://evil.example/health HTTP/1.0\r\n".to_owned(),
+        format!("GET http://evil-localhost:{port}/health HTTP/1.0\r\n"),
+        format!("GET http://me@localhost:{port}/health HTTP/1.0\r\n"),
+        "POST /healthz HTTP/1.0\r\nContent-Length: 0\r\n".to_owned(),
+        "GET //healthz HTTP/1.0\r\n".to_owned(),
+        "GET /healthz/ HTTP/1.0\r\n".to_owned(),
+    ];
+    let others = ROUTES.iter().filter(|(method, path)| *method == "GET" && *path != "/health");
+    heads.extend(others.map(|(method, path)| format!("{method} {path} HTTP/1.0\r\n")));
+    heads.push("GET /metrics HTTP/1.0\r\n".to_owned());
+    for head in heads {
+        let (status, answer) = answered(app.address, &head).await;
+        assert!(["400", "403"].contains(&status.as_str()), "{head} was answered {answer}");
+        assert!(!answer.contains("healthy"), "{head} was answered {answer}");
+    }
+    let (_, answer) = answered(app.address, "GET /api/schema HTTP/1.0\r\n").await;
+    assert!(answer.contains("the request names no Host: send the header; only `/health`"), "{answer}");
 }
 
 #[tokio::test]

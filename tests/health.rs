@@ -1,8 +1,11 @@
 //! What load balancers and people open first: health, pages, modules, the public folder.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::app::TestApp;
+use crate::support::socket::PATIENCE;
 
 #[tokio::test]
 async fn the_server_says_that_it_is_well() {
@@ -66,6 +69,75 @@ async fn the_root_leads_to_the_entities_until_there_is_a_public_folder() {
         assert_eq!(answer.status, 404, "{path}");
         assert!(!answer.text.contains("secret"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_text_of_the_public_folder_says_that_it_is_utf_8() {
+    let app = TestApp::start().await;
+    let public = app.folder.path().join("public");
+    std::fs::create_dir_all(&public).unwrap();
+    for (name, media) in [
+        ("index.html", "text/html; charset=utf-8"),
+        ("page.htm", "text/html; charset=utf-8"),
+        ("style.css", "text/css; charset=utf-8"),
+        ("app.js", "text/javascript; charset=utf-8"),
+        ("app.mjs", "application/javascript; charset=utf-8"),
+        ("read.txt", "text/plain; charset=utf-8"),
+        ("notes.md", "text/markdown; charset=utf-8"),
+        ("rows.csv", "text/csv; charset=utf-8"),
+        // These name their encoding themselves, have only one, or are no texts.
+        ("feed.xml", "text/xml"),
+        ("icon.svg", "image/svg+xml"),
+        ("data.json", "application/json"),
+        ("photo.png", "image/png"),
+        ("module.wasm", "application/wasm"),
+    ] {
+        std::fs::write(public.join(name), "é").unwrap();
+        for method in ["GET", "HEAD"] {
+            let answer = app.client().call(method, &format!("/{name}"), json!(null)).await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, media), "{method} {name}");
+        }
+    }
+    let root = app.client().call("GET", "/", json!(null)).await;
+    assert_eq!(root.header("content-type"), "text/html; charset=utf-8");
+    for (path, media) in [
+        ("/_/", "text/html; charset=utf-8"),
+        ("/_/e/tasks", "text/html; charset=utf-8"),
+        ("/static/codes.js", "text/javascript; charset=utf-8"),
+        ("/nope", "text/html; charset=utf-8"),
+    ] {
+        let answer = app.client().call("GET", path, json!(null)).await;
+        assert_eq!(answer.header("content-type"), media, "{path}");
+    }
+}
+
+/// A slow reader of a file holds a descriptor of the server.
+#[tokio::test]
+async fn no_more_files_are_sent_at_once_than_there_are_connections_for_requests() {
+    let app = TestApp::with(|config| config.http.connections = 2).await;
+    let public = app.folder.path().join("public");
+    std::fs::create_dir_all(&public).unwrap();
+    // More than the kernel holds for a reader that does not read.
+    std::fs::write(public.join("large.bin"), vec![b'x'; 16 << 20]).unwrap();
+    std::fs::write(public.join("small.txt"), "small").unwrap();
+    let ask = format!("GET /large.bin HTTP/1.1\r\nHost: {}\r\n\r\n", app.address);
+    let mut readers = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut beginning = [0; 12];
+        stream.read_exact(&mut beginning).await.unwrap();
+        assert_eq!(&beginning, b"HTTP/1.1 200");
+        readers.push(stream);
+    }
+    let api = app.client();
+    let refused = api.call("GET", "/small.txt", json!(null)).await;
+    assert_eq!((refused.status, &refused.json["code"]), (503, &json!("OVERLOADED")), "{}", refused.text);
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(api.call("GET", "/_/", json!(null)).await.status, 200, "pages of the program are no files");
+    readers.pop();
+    let served = async { while api.call("GET", "/small.txt", json!(null)).await.text != "small" {} };
+    tokio::time::timeout(PATIENCE, served).await.expect("a turn that ended is another's");
 }
 
 #[tokio::test]

@@ -412,6 +412,88 @@ async fn searches_go_with_filters_sorts_and_pages() {
     assert_eq!(counted["count"], 2);
 }
 
+#[tokio::test]
+async fn a_search_finds_a_text_whatever_its_case_accents_and_normal_form() {
+    let app = app().await;
+    let api = app.client();
+    let same = ["κοσμος", "κόσμος", "ΚΌΣΜΟΣ", "κο\u{301}σμος"];
+    for (number, word) in same.iter().enumerate() {
+        api.create("items", json!({"word": word, "note": "хороший Ёж", "number": number})).await;
+    }
+    api.create("items", json!({"word": "हिन्दी", "note": "한국 がく Straße", "number": 9})).await;
+    for asked in same {
+        let query = format!("search={}&sort=number", encoded(asked));
+        assert_eq!(words(&api, &query).await, same, "what was written is shown, as it was written");
+    }
+    for (asked, count) in [
+        ("κοσ", 4),
+        ("ХОРОШИИ еж", 4),
+        ("е\u{308}ж", 4),
+        ("हिन्दी", 1),
+        ("हि", 1),
+        ("हन", 0),
+        ("\u{1112}\u{1161}\u{11ab}", 1),
+        ("かく", 0),
+        ("か\u{3099}く", 1),
+        ("STRASS", 1),
+        ("ＳＴＲＡＳＳＥ", 1),
+    ] {
+        let counted = api.get(&format!("/api/items/count?search={}", encoded(asked))).await;
+        assert_eq!(counted["count"], count, "{asked}");
+    }
+    let one = api.get(&format!("/api/items?search={}&number=9", encoded("हिन्दी"))).await["items"][0].clone();
+    api.patch(&format!("/api/items/{}", one["id"].as_str().unwrap()), json!({"word": "Ünlü"})).await;
+    assert_eq!(words(&api, "search=unlu").await, ["Ünlü"]);
+    assert_eq!(words(&api, &format!("search={}", encoded("हि"))).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn conditions_and_orders_compare_characters_and_no_normal_forms() {
+    let app = app().await;
+    let api = app.client();
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    for word in [composed, decomposed] {
+        api.create("items", json!({"word": word})).await;
+    }
+    for (query, expected) in [
+        (format!("word={}", encoded(composed)), &[composed][..]),
+        (format!("word={}", encoded(decomposed)), &[decomposed]),
+        (format!("word[in]={},x", encoded(composed)), &[composed]),
+        ("word[starts]=cafe".to_owned(), &[decomposed]),
+        (format!("word[contains]={}", encoded("\u{301}")), &[decomposed]),
+        ("sort=word".to_owned(), &[decomposed, composed]),
+        ("search=cafe&sort=word".to_owned(), &[decomposed, composed]),
+    ] {
+        assert_eq!(words(&api, &query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn no_two_ids_or_unique_values_look_the_same() {
+    let name = Field { unique: true, required: true, ..Field::new("name", text()) };
+    let badge = Entity::new("Badge", "badges", vec![name, Field::new("note", text())]);
+    let user =
+        Entity { id_kind: IdKind::Text, ..Entity::new("User", "users", vec![Field::new("name", text())]) };
+    let schema = std::sync::Arc::new(Schema::new([user, badge]));
+    let app = TestApp::over(schema, |_| {}).await;
+    let api = app.client_as("jos\u{e9}");
+    let (composed, decomposed) = (json!("Jos\u{e9}"), json!("Jose\u{301}"));
+    let record = api.create("badges", json!({"name": composed, "note": decomposed})).await;
+    assert_eq!(record["note"], decomposed, "a text is kept as it was given");
+    let own = format!("/api/badges/{}", record["id"].as_str().unwrap());
+    for (method, path) in [("POST", "/api/badges"), ("PATCH", own.as_str())] {
+        let (status, problem) = api.any(method, path, json!({"name": decomposed})).await;
+        assert_eq!((status, &problem["errors"][0]["code"]), (422, &json!("not_composed")), "{problem}");
+    }
+    let (status, problem) = app.client().get_any(&format!("/api/badges?as={}", encoded("jose\u{301}"))).await;
+    assert_eq!(status, 401, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("NFC"), "{problem}");
+    let (status, _) = api.any("POST", "/api/users", json!({"id": "jose\u{301}", "name": "x"})).await;
+    assert_eq!(status, 422);
+    let users = api.get("/api/users").await;
+    assert_eq!(users["items"].as_array().unwrap().len(), 1, "{users}");
+}
+
 /// A server that steps over fifty rows at most, with `rows` items: numbers 0 to 9, all of one kind and one day.
 async fn narrow_app(rows: usize) -> TestApp {
     let app = TestApp::over(schema(), |config| config.store.scan_rows = 50).await;

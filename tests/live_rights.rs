@@ -132,6 +132,7 @@ async fn a_role_in_the_user_record_opens_an_entity_and_fields_and_closes_them_ag
     assert_eq!(ada.expect("error").await["payload"]["code"], "UNKNOWN_ENTITY");
     ada.subscribe(TASKS, json!({})).await;
     root.patch("/api/users/ada", json!({"role": "admin"})).await;
+    ada.expect("rights:changed").await;
     let (told, _) = until_pong(&mut ada).await;
     assert_eq!(told, [("entity:updated".to_owned(), Value::Null, json!("paid"))], "with its wage");
     ada.subscribe("entity:Vault", json!({})).await;
@@ -449,4 +450,130 @@ async fn a_change_of_rights_ends_no_live_query_for_want_of_room() {
     third.send(&json!({"type": "subscribe", "channel": "entity:Task?status[ne]=x", "requestId": "r"})).await;
     assert_eq!(third.expect("error").await["payload"]["code"], "QUERY_LIMIT");
     ada.nothing_else().await;
+}
+
+/// Subscribes to a channel that is refused; the words of the refusal without the entity's name.
+async fn refused(socket: &mut Socket, entity: &str, payload: &Value) -> String {
+    let channel = format!("entity:{entity}");
+    socket
+        .send(&json!({"type": "subscribe", "channel": channel, "payload": payload, "requestId": "r"}))
+        .await;
+    let mut error = socket.expect("error").await;
+    error["timestamp"] = Value::Null;
+    error.to_string().replace(entity, "X")
+}
+
+#[tokio::test]
+async fn whoever_was_refused_is_told_when_their_rights_change_and_then_let_in() {
+    let (app, root) = start().await;
+    let boss = app.client_as("boss:admin");
+    boss.create("vaults", json!({"title": "gold"})).await;
+    for payload in [json!({}), json!({"snapshot": true})] {
+        let (mut ada, mut bob) = (open(&app, "ada").await, open(&app, "bob").await);
+        refused(&mut ada, "Vault", &payload).await;
+        refused(&mut ada, "Vault?title=gold", &payload).await;
+        refused(&mut bob, "Vault", &payload).await;
+        root.patch("/api/users/ada", json!({"role": "admin"})).await;
+        let told = ada.expect("rights:changed").await;
+        assert_eq!(
+            (&told["payload"], told.get("channel")),
+            (&json!({}), None),
+            "nothing of what is open now"
+        );
+        let subscribed = ada.subscribe("entity:Vault", payload.clone()).await;
+        assert_eq!(subscribed["type"], "subscribed", "{subscribed}");
+        if payload["snapshot"] == true {
+            assert_eq!(ada.expect("snapshot").await["payload"]["rows"][0]["title"], "gold");
+            ada.expect("pong").await;
+        }
+        // Told once, and no longer: what is subscribed now is told of its own rights.
+        root.patch("/api/users/ada", json!({"role": "member"})).await;
+        let (told, _) = until_pong(&mut ada).await;
+        assert!(told.iter().all(|(kind, _, _)| kind == "entity:deleted"), "{told:?}");
+        ada.nothing_else().await;
+        bob.nothing_else().await;
+    }
+}
+
+#[tokio::test]
+async fn a_filter_by_a_hidden_field_and_a_rule_of_another_schema_open_like_a_closed_entity() {
+    let (app, root) = start().await;
+    let mut ada = open(&app, "ada").await;
+    refused(&mut ada, "Task?wage=9", &json!({})).await;
+    root.patch("/api/users/ada", json!({"role": "admin"})).await;
+    ada.expect("rights:changed").await;
+    assert_eq!(ada.subscribe("entity:Task?wage=9", json!({})).await["type"], "subscribed");
+    let mut bob = open(&app, "bob").await;
+    refused(&mut bob, "Vault", &json!({})).await;
+    let for_all = "entity = \"Vault\"\n[fields]\ntitle = { type = \"text\" }\n[access]\nread = \"true\"\n";
+    app.reshaper.reshape(ruled::schema_with(&[("vault.toml", for_all)])).await.unwrap();
+    bob.expect("schema:changed").await;
+    assert_eq!(bob.subscribe("entity:Vault", json!({})).await["type"], "subscribed");
+}
+
+#[tokio::test]
+async fn what_is_told_of_rights_does_not_tell_whether_a_closed_entity_exists() {
+    let (app, root) = start().await;
+    let (mut closed, mut absent) = (open(&app, "ada").await, open(&app, "ada").await);
+    for round in 0..2 {
+        let words =
+            (refused(&mut closed, "Vault", &json!({})).await, refused(&mut absent, "Nope", &json!({})).await);
+        assert_eq!(words.0, words.1);
+        closed.nothing_else().await;
+        absent.nothing_else().await;
+        // A right to something else.
+        join(&root, "ada", ["p1", "p2"][round]).await;
+        let told = (closed.expect("rights:changed").await, absent.expect("rights:changed").await);
+        assert_eq!(told.0["payload"], told.1["payload"]);
+        closed.nothing_else().await;
+        absent.nothing_else().await;
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_names_a_refused_channel_ends_its_wait_when_that_opens() {
+    let (app, root) = start().await;
+    for person in ["ada", "bob"] {
+        drop(open(&app, person).await);
+    }
+    let member_of = |n: usize| {
+        let data = json!({"person": "bob", "project": n.to_string()});
+        json!({"op": "create", "entity": "Membership", "data": data})
+    };
+    let ops: Vec<Value> = (0..1001).map(member_of).collect();
+    for ops in ops.chunks(500) {
+        let (status, answer) = root.any("POST", "/api/batch", json!({"atomic": true, "ops": ops})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let one_too_many = root.get("/api/memberships?person=bob&limit=1").await["items"][0].clone();
+    for (person, closed, code) in
+        [("ada", "entity:Vault", "UNKNOWN_ENTITY"), ("bob", "entity:Task", "RULE_LIMIT")]
+    {
+        let poll = app.client_as(person);
+        let start = poll.get(&format!("/api/changes?channel=entity:Board&channel={closed}")).await;
+        assert_eq!(
+            (&start["errors"][0]["channel"], &start["errors"][0]["code"]),
+            (&json!(closed), &json!(code))
+        );
+        let query = format!(
+            "/api/changes?channel=entity:Board&view={}&channel={closed}&view=&since={}:{}&wait=25",
+            start["channels"][0]["view"].as_str().unwrap(),
+            start["epoch"].as_str().unwrap(),
+            start["seq"],
+        );
+        let waiting = tokio::spawn(async move { poll.get(&query).await });
+        app.wait_for_groups(1).await;
+        if person == "ada" {
+            root.patch("/api/users/ada", json!({"role": "admin"})).await;
+        } else {
+            root.delete(&path("memberships", &one_too_many)).await;
+        }
+        // Long before the wait is over.
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(15), waiting).await;
+        let answer = answer.expect("the change ends the wait").unwrap();
+        let opened = &answer["channels"][1];
+        assert_eq!((&opened["channel"], &opened["recovered"]), (&json!(closed), &json!(false)));
+        assert_eq!(answer["errors"], json!([]));
+        app.wait_for_groups(0).await;
+    }
 }

@@ -1,5 +1,7 @@
 //! The log of the real binary: one JSON object a line, one line a failure, every request by its id, and no secret.
 
+mod unwritable;
+
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
@@ -31,9 +33,9 @@ impl Logged {
         Client::new(self.process.address)
     }
 
-    /// Ends the binary; its log as text and as lines. A line is written before its answer, so none is missing.
+    /// Ends the binary in order, which writes what is still queued; its log as text and as lines.
     async fn end(self) -> (String, Vec<Value>) {
-        self.process.kill().await;
+        self.process.stop().await;
         let text = std::fs::read_to_string(Path::new(self.folder.path()).join("log")).unwrap();
         let object = |line: &str| -> Value {
             let object: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));

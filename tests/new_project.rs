@@ -109,3 +109,54 @@ fn the_page_is_the_one_of_the_readme() {
         assert!(readme.contains(part), "README.md shows another page than\n{part}");
     }
 }
+
+/// Runs `new` in a folder where no file may grow beyond 512 bytes, with these words of the shell before it.
+async fn limited(folder: &std::path::Path, before: &str) -> std::process::Output {
+    let line = format!("ulimit -c 0; {before} ulimit -f 1; exec \"$@\"");
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", &line, "sh", env!("CARGO_BIN_EXE_tidewire"), "new", "p"]);
+    shell.current_dir(folder).output().await.unwrap()
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Into a folder that is made, into one that is there, and through a link to one: what fails or is killed leaves no part of
+/// a project, and the same command then makes all of it.
+#[tokio::test]
+async fn a_project_that_could_not_be_written_whole_is_not_there() {
+    use std::os::unix::process::ExitStatusExt;
+    for there in ["nothing", "folder", "link"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p");
+        match there {
+            "folder" => std::fs::create_dir(&path).unwrap(),
+            "link" => {
+                std::fs::create_dir(folder.path().join("elsewhere")).unwrap();
+                std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+            }
+            _ => {}
+        }
+        let before = names(folder.path());
+        let full = limited(folder.path(), "trap '' XFSZ;").await;
+        let told = String::from_utf8_lossy(&full.stderr).into_owned();
+        assert_eq!(full.status.code(), Some(1), "{there}: {told}");
+        assert!(told.contains("nothing was made"), "{there}: {told}");
+        assert_eq!(names(folder.path()), before, "{there}");
+
+        let killed = limited(folder.path(), "").await;
+        assert!(killed.status.signal().is_some(), "{there}: {killed:?}");
+        let parts = if path.exists() { names(&path) } else { names(folder.path()) };
+        assert!(parts.iter().all(|name| name.ends_with(".part")), "{there}: {parts:?}");
+
+        let made = ended(tidewire(folder.path()).args(["new", "p"])).await;
+        assert_eq!(made.code, 0, "{there}: {}", made.stderr);
+        assert_eq!(names(&path), [".gitignore", "public", "schemas", "tidewire.toml"], "{there}");
+        assert!(names(folder.path()).iter().all(|name| !name.starts_with('.')), "{there}");
+        assert_eq!(ended(tidewire(&path).arg("check")).await.code, 0, "{there}");
+    }
+}

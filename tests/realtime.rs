@@ -277,6 +277,23 @@ async fn a_ping_is_answered_behind_the_events_that_were_there_before_it() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_how_much_it_may_send_and_is_closed_by_no_less() {
+    let app = TestApp::with(|config| {
+        config.realtime.messages_per_second = 1;
+        config.realtime.message_burst = 30;
+    })
+    .await;
+    let mut socket = Socket::open_at(app.address, "/ws").await;
+    let connected = socket.expect("connected").await;
+    let limits = &connected["payload"]["limits"];
+    assert_eq!((&limits["messagesPerSecond"], &limits["messageBurst"]), (&json!(1), &json!(30)), "{limits}");
+    for _ in 0..30 {
+        socket.send(&json!({"type": "ping"})).await;
+        socket.expect("pong").await;
+    }
+}
+
+#[tokio::test]
 async fn a_planned_stop_tells_every_client_when_to_come_back() {
     let app = TestApp::start().await;
     let mut socket = Socket::open(app.address).await;
@@ -286,6 +303,32 @@ async fn a_planned_stop_tells_every_client_when_to_come_back() {
     assert!(drain["payload"]["reconnectInMs"].as_u64().is_some(), "{drain}");
     assert_eq!(socket.closed().await, Some(1012));
     stopping.await;
+}
+
+#[tokio::test]
+async fn a_planned_stop_spreads_the_return_of_its_clients_over_the_time_that_is_set() {
+    for spread in [60_000, 400] {
+        let app =
+            TestApp::with(|config| config.realtime.drain_spread = std::time::Duration::from_millis(spread))
+                .await;
+        let mut sockets = Vec::new();
+        for _ in 0..40 {
+            sockets.push(Socket::open(app.address).await);
+        }
+        let stopping = app.stop();
+        let mut waits = Vec::new();
+        for socket in &mut sockets {
+            waits.push(number(&socket.expect("drain").await["payload"], "reconnectInMs"));
+            assert_eq!(socket.closed().await, Some(1012));
+        }
+        stopping.await;
+        waits.sort_unstable();
+        assert!(waits.iter().all(|wait| *wait < spread), "{waits:?} of {spread}");
+        // By chance alone that happens once in a hundred thousand years of such tests.
+        assert!(waits[39] - waits[0] > spread / 3, "they come back together: {waits:?} of {spread}");
+        let quarter = waits.iter().filter(|wait| **wait < spread / 4).count();
+        assert!(quarter < 30, "most come back at once: {waits:?} of {spread}");
+    }
 }
 
 #[tokio::test]

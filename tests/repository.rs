@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 use tidewire::auth::Identity;
-use tidewire::protocol::Code;
+use tidewire::protocol::{Code, Retry};
 use tidewire::repository::{Body, Current, Mutation, Repository, RepositoryError};
 use tidewire::schema::{FieldIndex, Generation, Schema, Value};
 use tidewire::store::{CommitError, Op, Outcome, Query, Stored, Unit};
@@ -180,6 +180,31 @@ async fn a_user_is_committed_once_and_anew_when_it_is_gone() {
     assert_eq!(puppet.units.lock().len(), 2);
     puppet.refusals.lock().push(CommitError::IdTaken { op: 0 });
     repository.ensure_user(&caller(Some("ann"))).await.expect("somebody else was quicker");
+}
+
+/// Each refusal that is the server's trouble, and whether a read goes on behind it. A refusal of the record itself is told.
+#[tokio::test]
+async fn a_read_goes_on_without_a_user_record_that_cannot_be_stored() {
+    let trouble = [
+        CommitError::StorageFull,
+        CommitError::ReadOnly,
+        CommitError::Storage("the disk is gone".to_owned()),
+        CommitError::Overloaded,
+        CommitError::Closed,
+    ];
+    let (puppet, repository) = over_puppet();
+    for refusal in trouble {
+        puppet.refusals.lock().extend([refusal.clone(), refusal.clone()]);
+        let written = repository.ensure_user(&caller(Some("ann"))).await.unwrap_err();
+        assert_eq!(written.code().retry(), Retry::Later, "{refusal}");
+        repository.ensure_reader(&caller(Some("ann"))).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+    let before = puppet.units.lock().len();
+    repository.ensure_reader(&caller(Some("ann"))).await.unwrap();
+    assert_eq!(puppet.units.lock().len(), before + 1, "every sight tries again");
+    puppet.refusals.lock().push(CommitError::NotUnique { op: 0, field: "name".into() });
+    let refused = repository.ensure_reader(&caller(Some("ann"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotUnique);
 }
 
 #[tokio::test]

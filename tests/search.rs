@@ -229,3 +229,36 @@ async fn a_running_server_builds_the_index_of_a_new_schema() {
     close(opened).await;
     check_tables(folder.path(), "notes");
 }
+
+/// Puts in the place of an index of `notes` one that an earlier program made: its DDL, and the words that it had kept.
+fn age(folder: &Path, words: &str, mark: &str) {
+    let conn = Connection::open(folder.join("tidewire.db")).unwrap();
+    let statements = format!(
+        r#"DROP TABLE "_search:notes:words"; DROP TABLE "_search:notes:numbers";
+           CREATE VIRTUAL TABLE "_search:notes:words" USING fts5({words});
+           CREATE TABLE "_search:notes:numbers" ("_number" INTEGER PRIMARY KEY, "_record" TEXT NOT NULL UNIQUE{mark}) STRICT;
+           INSERT INTO "_search:notes:numbers" ("_record") SELECT "id" FROM "notes""#
+    );
+    conn.execute_batch(&statements).unwrap();
+}
+
+#[tokio::test]
+async fn an_index_that_an_earlier_program_made_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let reopen = || open(folder.path(), notes(&["body"]), &StoreConfig::default());
+    let opened = reopen();
+    opened.store.commit(unit([note(1, "κόσμος", "red")])).await.unwrap();
+    close(opened).await;
+    let common = r#""body_", content = '', contentless_delete = 1, prefix = '1 2', tokenize = "#;
+    for (words, mark) in [
+        (format!("{common}'unicode61 remove_diacritics 2'"), ""),
+        (format!("{common}'ascii'"), ""),
+        (format!("{common}'ascii'"), " /* words 0 */"),
+    ] {
+        age(folder.path(), &words, mark);
+        let opened = reopen();
+        assert_eq!(found(&*opened.store, "Note", &["κοσμος"]), [id(1)].into(), "{words}{mark}");
+        close(opened).await;
+        check_tables(folder.path(), "notes");
+    }
+}

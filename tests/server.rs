@@ -1,5 +1,9 @@
 //! The server itself: its caps and time limits, its end, and what it says when it is the one at fault.
 
+mod descriptors;
+mod early_answers;
+mod pauses;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +14,7 @@ use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::http::guard::Hosts;
+use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, ROUTES, router, server};
 use tidewire::ids::{Seq, Timestamp};
@@ -125,7 +130,7 @@ async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
-    let mut stream = TimedStream::new(ours, Duration::from_secs(10));
+    let mut stream = TimedStream::new(ours, Duration::from_secs(10), Unread::default());
     let written = async {
         stream.write_all(&vec![b'x'; 1 << 20]).await?;
         stream.flush().await
@@ -277,6 +282,28 @@ async fn a_store_in_trouble_is_told_with_a_code_and_without_a_secret() {
     let failed = api.call("GET", "/api/tasks", json!(null)).await;
     assert_eq!((failed.status, &failed.json["code"]), (500, &json!("INTERNAL")));
     assert!(!failed.text.contains("secret"), "{}", failed.text);
+}
+
+/// The store refuses one unit, which is the `User` record, and would take the next.
+#[tokio::test]
+async fn a_write_is_not_done_for_a_user_whose_record_was_not_stored() {
+    let (puppet, api) = over_puppet().await;
+    let task = "/api/tasks/0190a000-0000-7000-8000-00000000000a?as=ann";
+    let one = json!([{"op": "create", "entity": "Task", "data": {"title": "x"}}]);
+    for (method, path, body) in [
+        ("POST", "/api/tasks?as=ann", json!({"title": "x"})),
+        ("PATCH", task, json!({"title": "x"})),
+        ("PUT", task, json!({"title": "x"})),
+        ("DELETE", task, json!(null)),
+        ("POST", "/api/batch?as=ann", json!({"ops": one, "atomic": true})),
+        ("POST", "/api/batch?as=ann", json!({"ops": one, "atomic": false})),
+    ] {
+        puppet.units.lock().clear();
+        puppet.refusals.lock().push(CommitError::StorageFull);
+        let answer = api.call(method, path, body).await;
+        assert_eq!((answer.status, &answer.json["code"]), (507, &json!("STORAGE_FULL")), "{method} {path}");
+        assert_eq!(puppet.units.lock().len(), 1, "{method} {path}: only the record was tried");
+    }
 }
 
 #[tokio::test]

@@ -74,6 +74,12 @@ impl Peer {
         self.session.on_item(self.now, item)
     }
 
+    /// A tick that sends a ping, which leaves at once.
+    fn pinged(&mut self) {
+        assert_eq!(heard(&self.on(Input::Tick))[0], "ping");
+        self.session.ping_left(self.now.instant);
+    }
+
     /// A live subscription to entity:Task at `at`.
     fn live(&mut self, at: u64) -> AttachmentId {
         let effects = self.subscribe("entity:Task", &json!({}));
@@ -116,6 +122,7 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Attach { from: From::After { seq, .. }, .. } => format!("attach after {seq}"),
         Effect::Detach { .. } => "detach".to_owned(),
         Effect::Pong { .. } => "pong".to_owned(),
+        Effect::AwaitRights { .. } => "await rights".to_owned(),
         Effect::Read(Read::Survey { since, .. }) => format!("read survey {}", since.seq),
         Effect::Read(Read::Rows { .. }) => "read rows".to_owned(),
         Effect::Read(Read::Log { after, .. }) => format!("read log {after}"),
@@ -464,12 +471,74 @@ fn a_peer_that_is_silent_is_pinged_and_then_closed() {
     let start = peer.now.instant;
     assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(25));
     peer.now.instant = start + Duration::from_secs(25);
-    assert_eq!(heard(&peer.on(Input::Tick)), ["ping", "pong"]);
+    peer.pinged();
     assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(35));
     peer.now.instant = start + Duration::from_secs(34);
     assert_eq!(heard(&peer.on(Input::Heard)), Heard::new());
     assert_eq!(heard(&peer.on(Input::Tick)), Heard::new());
-    peer.now.instant = start + Duration::from_secs(34 + 35);
+    peer.now.instant = start + Duration::from_secs(50);
+    peer.pinged();
+    peer.now.instant = start + Duration::from_secs(60);
+    assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"]);
+}
+
+#[test]
+fn the_time_of_a_pong_begins_when_its_ping_has_left() {
+    let mut peer = Peer::new();
+    let start = peer.now.instant;
+    peer.now.instant = start + Duration::from_secs(25);
+    assert_eq!(heard(&peer.on(Input::Tick)), ["ping", "pong"]);
+    // The ping waits behind a page that the peer takes slowly.
+    peer.session.ping_left(start + Duration::from_secs(33));
+    assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(43));
+    peer.now.instant = start + Duration::from_secs(42);
+    assert_eq!(heard(&peer.on(Input::Tick)), Heard::new());
+    peer.now.instant = start + Duration::from_secs(43);
+    assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"]);
+}
+
+#[test]
+fn what_the_kernel_may_hold_before_a_ping_is_added_to_its_time_at_twenty_kilobytes_a_second() {
+    // The last is more than the kernel holds: 128 KiB.
+    for (written, millis) in [(0, 10_000), (100_000, 15_000), (131_072, 16_553), (10_000_000, 16_553)] {
+        let mut peer = Peer::new();
+        peer.now.instant += Duration::from_secs(25);
+        peer.session.wrote(peer.now.instant, written);
+        peer.pinged();
+        let dead_at = peer.now.instant + Duration::from_millis(millis);
+        peer.now.instant = dead_at - Duration::from_millis(1);
+        assert_eq!(heard(&peer.on(Input::Tick)), Heard::new(), "{written} bytes");
+        peer.now.instant = dead_at + Duration::from_millis(1);
+        assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"], "{written} bytes");
+    }
+}
+
+#[test]
+fn bytes_that_were_waited_for_are_a_sign_of_life() {
+    let mut peer = Peer::new();
+    let start = peer.now.instant;
+    peer.now.instant = start + Duration::from_secs(25);
+    peer.pinged();
+    peer.now.instant = start + Duration::from_secs(34);
+    peer.session.peer_took(peer.now.instant);
+    peer.now.instant = start + Duration::from_secs(36);
+    assert_eq!(heard(&peer.on(Input::Tick)), Heard::new());
+    peer.now.instant = start + Duration::from_secs(50);
+    peer.pinged();
+    // What stands in queues before the peer is given a whole interval.
+    assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(34 + 25 + 10));
+    peer.now.instant = peer.session.next_deadline();
+    assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"], "the next ping finds nobody");
+}
+
+#[test]
+fn a_server_that_was_stopped_itself_asks_again_before_it_closes_but_only_once() {
+    let mut peer = Peer::new();
+    peer.now.instant += Duration::from_secs(25);
+    peer.pinged();
+    peer.now.instant += Duration::from_secs(600);
+    peer.pinged();
+    peer.now.instant += Duration::from_secs(600);
     assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"]);
 }
 

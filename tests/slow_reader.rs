@@ -1,10 +1,12 @@
 //! A reader that does not read costs nobody else anything, and loses nothing itself.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::support::app::TestApp;
 use crate::support::follower::Follower;
-use crate::support::socket::{Came, Socket};
+use crate::support::socket::{Came, PATIENCE, Socket};
 
 /// Larger than what the kernel holds back for a stalled socket, by `RECORDS` of them.
 const LARGE: usize = 60_000;
@@ -91,6 +93,86 @@ async fn a_socket_that_accepts_nothing_is_closed_and_its_place_is_free_again() {
         api.create("tasks", json!({"title": "x", "tags": [large]})).await;
     }
     app.wait_for_groups(0).await;
+}
+
+#[tokio::test]
+async fn every_question_of_a_reader_that_falls_behind_is_answered_once() {
+    let app = TestApp::with(|config| {
+        config.realtime.outbox_batches = 1;
+        config.realtime.message_burst = 100_000;
+        config.realtime.write_timeout = std::time::Duration::from_secs(60);
+    })
+    .await;
+    let api = app.client();
+    let mut socket = Socket::try_open(app.address, "/ws", &[], Some(4096)).await.unwrap();
+    let mut view = Follower::new("entity:Task");
+    socket.send(&view.subscribe()).await;
+    take_until_live(&mut socket, &mut view).await;
+    let large = "x".repeat(LARGE);
+    let mut asked = 0;
+    for round in 0..60 {
+        // The questions come while the connection begins to stall: some answers wait behind batches that are dropped.
+        let writing = async {
+            for _ in 0..5 {
+                api.create("tasks", json!({"title": format!("{round}"), "tags": [large]})).await;
+            }
+        };
+        let asking = async {
+            for _ in 0..100 {
+                asked += 1;
+                socket.send(&json!({"type": "ping", "requestId": format!("p{asked}")})).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(writing, asking);
+        // A bare sign of life may overtake one with a position; every question has one answer all the same.
+        let mut open: BTreeSet<String> = (asked - 99..=asked).map(|n| format!("p{n}")).collect();
+        while !open.is_empty() {
+            match tokio::time::timeout(PATIENCE, socket.came_ever()).await {
+                Ok(Came::Frame(frame)) => {
+                    match frame["requestId"].as_str().filter(|id| id.starts_with('p')) {
+                        Some(id) => assert!(open.remove(id), "{id} is answered twice"),
+                        None => view.take(&frame),
+                    }
+                }
+                Ok(Came::Closed(code)) => panic!("closed with {code:?}"),
+                Err(_) => panic!("never answered: {open:?}"),
+            }
+        }
+    }
+    assert!(app.lags() > 0, "the story is about a connection that fell behind");
+    assert_eq!(view.broken, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_reader_whose_answers_do_not_fit_is_closed_and_never_left_without_one() {
+    let app = TestApp::with(|config| config.realtime.outbox_controls = 2).await;
+    let mut closed = 0;
+    // How many answers wait at once is left to chance, so it is tried until it happened.
+    while closed < 3 {
+        let mut socket = Socket::open(app.address).await;
+        for n in 0..150 {
+            socket.send(&json!({"type": "ping", "requestId": format!("{n}")})).await;
+        }
+        let mut answered = 0;
+        while answered < 150 {
+            match socket.came().await {
+                Came::Frame(frame) => {
+                    assert_eq!(
+                        frame["requestId"],
+                        format!("{answered}"),
+                        "an answer is missing before {frame}"
+                    );
+                    answered += 1;
+                }
+                Came::Closed(code) => {
+                    assert_eq!(code, Some(4013));
+                    closed += 1;
+                    break;
+                }
+            }
+        }
+    }
 }
 
 async fn take(socket: &mut Socket, follower: &mut Follower) {

@@ -146,8 +146,10 @@ async fn damage_is_named_and_never_an_empty_start() {
     std::fs::write(folder.path().join("tidewire.db-wal"), "left over").unwrap();
     assert!(refusal(folder.path(), schema()).contains("tidewire.db-wal is there"));
     std::fs::remove_file(folder.path().join("tidewire.db-wal")).unwrap();
-    std::fs::write(folder.path().join("tidewire.db.new"), "a start that was cut short").unwrap();
+    let draft = folder.path().join(".tidewire-a1b2c3.part");
+    std::fs::write(&draft, "a start that was cut short").unwrap();
     assert_eq!(open(folder.path(), schema(), &defaults()).report.head, Seq(0));
+    assert!(!draft.exists());
 }
 
 #[tokio::test]
@@ -220,7 +222,7 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
         second.report.changes,
         ["quote", "code", "done", "score", "owner"].map(|name| format!("Note.{name}: add the field"))
     );
-    assert_eq!(second.report.added_indexes, ["notes!code", "notes:owner", "notes:title,done"]);
+    assert_eq!(second.report.added_indexes, ["notes:code", "notes:owner", "notes:title,done"]);
     let json =
         String::from_utf8(second.store.get("Note", &id(1)).unwrap().value.unwrap().json.to_vec()).unwrap();
     let values = r#""version":1,"quote":"it's","title":"a","code":null,"done":true,"score":2.0,"owner":null"#;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, consume_budget};
 
-use super::attach::{Attach, From};
+use super::attach::{Attach, From, Watch};
 use super::encode::{Encoder, Place};
 use super::event::{Event, judge};
 use super::group::{AttachmentId, ConnectionKey, Member};
@@ -20,11 +20,12 @@ use super::outbox::{Item, Lag, Note, OnLag, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
 use super::together::{joined, take_together};
+use super::waiters::Waiters;
 use crate::env::Env;
 use crate::ids::Seq;
 use crate::metrics::Metrics;
 use crate::protocol::Code;
-use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload};
+use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload, RightsChangedPayload};
 use crate::protocol::wire::text_frame;
 use crate::store::{Change, CommitBatch};
 
@@ -39,6 +40,7 @@ enum Command {
     Detach { connection: ConnectionKey, attachment: AttachmentId },
     Forget { connection: ConnectionKey },
     Pong(Box<PongCommand>),
+    AwaitRights(Box<AwaitRights>),
 }
 
 #[derive(Debug)]
@@ -46,6 +48,14 @@ struct PongCommand {
     outbox: Arc<Outbox>,
     lag: Lag,
     request_id: Option<String>,
+}
+
+#[derive(Debug)]
+struct AwaitRights {
+    connection: ConnectionKey,
+    outbox: Arc<Outbox>,
+    person: Arc<str>,
+    known: Option<Seq>,
 }
 
 /// The handle by which connections reach ChannelManager.
@@ -84,6 +94,17 @@ impl Channels {
         self.send(Command::Pong(Box::new(PongCommand { outbox, lag, request_id }))).await;
     }
 
+    /// Tells the connection once, by `Note::RightsChanged`, that rights of the person changed after `known`, or after this moment.
+    pub async fn await_rights(
+        &self,
+        connection: ConnectionKey,
+        outbox: Arc<Outbox>,
+        person: Arc<str>,
+        known: Option<Seq>,
+    ) {
+        self.send(Command::AwaitRights(Box::new(AwaitRights { connection, outbox, person, known }))).await;
+    }
+
     /// Detaches everything of a connection that is gone, without waiting: for those who are dropped in mid-air.
     pub fn forget(&self, connection: ConnectionKey) {
         let command = Command::Forget { connection };
@@ -104,6 +125,7 @@ impl Channels {
 pub struct ChannelManager {
     groups: Groups,
     rights: LastRights,
+    waiters: Waiters,
     ring: Arc<Ring>,
     env: Env,
     encoder: Encoder,
@@ -132,6 +154,7 @@ impl ChannelManager {
         let mut manager = ChannelManager {
             groups: Groups::new(head, scan_groups),
             rights: LastRights::new(head),
+            waiters: Waiters::default(),
             ring,
             env,
             encoder: Encoder::default(),
@@ -171,6 +194,9 @@ impl ChannelManager {
         }
         let Some(batch) = joined(batches) else { return };
         let counts = self.groups.fan_out(&batch);
+        for outbox in self.waiters.take_concerned(&batch) {
+            self.tell_rights(&outbox);
+        }
         let live = &self.metrics.live;
         live.events.inc_by(counts.events as u64);
         live.deliveries.inc_by(counts.deliveries as u64);
@@ -195,10 +221,29 @@ impl ChannelManager {
         match command {
             Command::Attach(attach) => self.attach(*attach),
             Command::Detach { connection, attachment } => self.groups.leave((connection, attachment)),
-            Command::Forget { connection } => self.groups.forget(connection),
+            Command::Forget { connection } => {
+                self.groups.forget(connection);
+                self.waiters.remove(connection);
+            }
             Command::Pong(pong) => self.pong(&pong),
+            Command::AwaitRights(wait) => self.await_rights(*wait),
         }
         self.tell_groups();
+    }
+
+    fn await_rights(&mut self, wait: AwaitRights) {
+        let AwaitRights { connection, outbox, person, known } = wait;
+        let bound_at = known.unwrap_or(self.groups.position());
+        if known.is_some() && self.rights.any_changed_after(bound_at, &person) != Some(false) {
+            return self.tell_rights(&outbox);
+        }
+        self.waiters.add(connection, Watch { person, bound_at }, outbox);
+    }
+
+    fn tell_rights(&self, outbox: &Outbox) {
+        let frame = self.control("rights:changed", None, None, RightsChangedPayload {});
+        // It names no position, so it stays true when batches are dropped.
+        outbox.append_control(frame, Some(Note::RightsChanged), OnLag::Keep);
     }
 
     fn attach(&mut self, attach: Attach) {

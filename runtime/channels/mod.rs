@@ -18,6 +18,7 @@ pub mod ring;
 mod runs;
 mod tails;
 mod together;
+mod waiters;
 mod watched;
 mod writer;
 

@@ -55,6 +55,8 @@ pub enum Note {
     Refused { attachment: AttachmentId, code: Code },
     /// The client was told that every live channel has reached `at`.
     Reached { at: Seq, lag: Lag },
+    /// The rights of the person changed, and the client is told so.
+    RightsChanged,
 }
 
 /// How often the outbox was emptied. An attachment made under an older number is void.

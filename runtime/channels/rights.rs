@@ -49,6 +49,15 @@ impl LastRights {
         Some(entities.iter().any(|entity| of_person.get(entity).is_some_and(|last| *last > seq)))
     }
 
+    /// Whether any rights of the person changed after `seq`; `None` where that is not known.
+    pub fn any_changed_after(&self, seq: Seq, person: &str) -> Option<bool> {
+        if seq < self.floor {
+            return None;
+        }
+        let of_person = self.by_person.get(person);
+        Some(of_person.is_some_and(|of_person| of_person.values().any(|last| *last > seq)))
+    }
+
     /// How many entries are held.
     pub fn size(&self) -> usize {
         self.entries.len()

@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::arguments::DevArguments;
 use super::config::{color_of_stderr, effective};
+use super::descriptors::Fit;
 use super::settings::Settings;
 use super::watch::{Files, Watch};
-use super::{USAGE, demo, descriptors, log, migrate};
+use super::{USAGE, demo, descriptors, log, migrate, stream};
 use crate::app::{App, AppError};
 use crate::config::{Config, LogForm};
 use crate::env::Env;
@@ -42,13 +43,15 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     }
     let form = settings.config.log.form;
     log::start(&settings.config.log);
-    match serve(settings, arguments.demo) {
+    let code = match serve(settings, arguments.demo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             log::fail(form, &message);
             ExitCode::FAILURE
         }
-    }
+    };
+    log::finish();
+    code
 }
 
 fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
@@ -56,7 +59,7 @@ fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
     let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
     log::warn(config.log.form, &loaded.warnings.render(color(&config)));
     log::warn(config.log.form, &loaded.unsaid().render(color(&config)));
-    let notes = Notes { file, limited: fit_connections(&mut config) };
+    let notes = Notes { file, limited: fit_connections(&mut config)? };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -186,10 +189,17 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Raises the descriptor limit as far as it goes, and lowers the caps of connections to what fits into it.
-fn fit_connections(config: &mut Config) -> Option<String> {
-    let limit = rlimit::increase_nofile_limit(descriptors::wanted(config)).unwrap_or(1024);
-    descriptors::fit(config, limit)
+/// Raises the descriptor limit as far as it goes, and lowers the caps to what fits into it. Answers with what was lowered.
+fn fit_connections(config: &mut Config) -> Result<Option<String>, String> {
+    let open = descriptors::open_now();
+    let limit = rlimit::increase_nofile_limit(descriptors::wanted(config, open)).unwrap_or(1024);
+    match descriptors::fit(config, limit, open) {
+        Fit::Whole => Ok(None),
+        Fit::Lowered(what) => Ok(Some(what)),
+        Fit::TooFew(what) => {
+            Err(format!("error: {what}\nraise the limit: `ulimit -n 1024`, or LimitNOFILE= of systemd"))
+        }
+    }
 }
 
 async fn stop_signal() {
@@ -208,9 +218,6 @@ async fn stop_signal() {
     }
 }
 
-/// Whoever closed our stdout does not want to know.
 fn say(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    stream::stdout().say(text.as_bytes());
 }

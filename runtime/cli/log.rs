@@ -1,18 +1,22 @@
 //! The log on stderr: its form, its filter, and panics as lines of it. In JSON form nothing else goes to stderr, so that
-//! whoever collects it can parse every line.
+//! whoever collects it can parse every line. Nothing here waits for whoever reads stderr, and nothing fails with it.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 
+use super::stream;
 use crate::config::{LogConfig, LogForm};
 
 /// Starts the log of this process. Called once.
 pub(super) fn start(config: &LogConfig) {
     // The filter was understood when the settings were read.
     let filter = EnvFilter::new(&config.filter);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stream::stderr)
+        .log_internal_errors(false);
     match config.form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogForm::Json => log.json().with_span_list(false).init(),
@@ -43,7 +47,11 @@ pub(super) fn fail(form: LogForm, text: &str) {
     }
 }
 
-/// Whoever closed our stderr does not want to know.
 fn to_terminal(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    stream::stderr().say(text.as_bytes());
+}
+
+/// Writes what is still queued, before the process ends. Takes a second at most for each stream.
+pub(super) fn finish() {
+    stream::finish();
 }

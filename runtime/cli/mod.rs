@@ -18,10 +18,12 @@ mod loading;
 mod log;
 pub mod migrate;
 pub mod new;
+mod output;
 mod progress;
 pub mod rules;
 pub mod schema;
 pub mod settings;
+mod stream;
 mod watch;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.

@@ -1,15 +1,16 @@
 //! `tidewire new NAME`: a folder to begin with: a schema file, the page of the README, every setting as a comment.
 //!
-//! Writes only into a folder that is missing or empty.
+//! Writes only into a folder that is missing or empty, and all of it or nothing.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::USAGE;
 use super::arguments::NewArguments;
 use super::settings;
+use crate::draft::{self, DraftFolder, folder_of, sync_folder};
 use crate::schema::message::quoted;
 
 /// The data folder holds what people write, not what the project is.
@@ -47,7 +48,7 @@ fn make(name: &str) -> Result<(), Refusal> {
         )));
     }
     let folder = Path::new(name);
-    require_empty(folder)?;
+    let is_there = require_empty(folder)?;
     let settings = settings::template();
     let files = [
         ("schemas/task.toml", include_str!("template/task.toml")),
@@ -56,11 +57,34 @@ fn make(name: &str) -> Result<(), Refusal> {
         (settings::DEFAULT_FILE, &settings),
         (".gitignore", GITIGNORE),
     ];
+    let failed = |path: &str, error: &io::Error| {
+        let advice = "nothing was made; choose another folder to work in, or make room";
+        Refusal::Failed(format!("{name}/{path} cannot be written ({error}): {advice}"))
+    };
+    let draft = DraftFolder::within(if is_there { folder } else { folder_of(folder) })
+        .map_err(|error| failed("", &error))?;
     for (path, text) in files {
-        write_new(&folder.join(path), text)
-            .map_err(|error| Refusal::Failed(format!("{name}/{path} cannot be written: {error}")))?;
+        write_new(&draft.path().join(path), text).map_err(|error| failed(path, &error))?;
     }
-    Ok(())
+    let published = if is_there { move_into(&draft, folder) } else { draft.publish(folder) };
+    published.map_err(|error| failed("", &error))
+}
+
+/// Moves everything out of the draft into the folder in which it stands: all of it or nothing.
+fn move_into(draft: &DraftFolder, folder: &Path) -> io::Result<()> {
+    let mut moved = Vec::new();
+    for entry in fs::read_dir(draft.path())? {
+        let entry = entry?;
+        let name = folder.join(entry.file_name());
+        if let Err(error) = fs::rename(entry.path(), &name) {
+            for (from, name) in moved {
+                let _ = fs::rename(name, from);
+            }
+            return Err(error);
+        }
+        moved.push((entry.path(), name));
+    }
+    sync_folder(folder)
 }
 
 /// A plain name: no path, nothing hidden, nothing that a command could take for a flag.
@@ -71,15 +95,17 @@ fn is_name(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
-fn require_empty(folder: &Path) -> Result<(), Refusal> {
+/// Whether there is a folder, which is empty.
+fn require_empty(folder: &Path) -> Result<bool, Refusal> {
     let shown = quoted(&folder.display().to_string());
+    draft::clear(folder);
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
             let advice = "choose another name, or empty it";
             Err(Refusal::Failed(format!("the folder {shown} is there and not empty: {advice}")))
         }
-        Ok(false) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(false) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             Err(Refusal::Failed(format!("{shown} is there and not a folder: choose another name")))
         }
@@ -91,7 +117,9 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn done(name: &str) -> String {

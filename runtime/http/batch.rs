@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
 
-use super::identity::Caller;
+use super::identity::Author;
 use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::records::{TIDEWIRE_REPLAYED, status_of, with_json, with_position};
@@ -25,11 +25,11 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn batch(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    conditions::no_if_match_in_batch(&headers)?;
+    conditions::none_on_batch(&headers)?;
     let batch = Batch::read(body).map_err(|error| Problem::new(Code::BadJson, error.to_string()))?;
     let anonymous = caller.user.is_none();
     match batch {

@@ -40,6 +40,10 @@ fn problem(fault: PollFault) -> Problem {
     };
     match error {
         StoreError::Overloaded => Problem::new(Code::Overloaded, "too many reads are waiting"),
+        StoreError::Damaged(cause) => {
+            let detail = "the records could not be read, because the database is damaged";
+            Problem::new(Code::StorageDamaged, detail).because(cause)
+        }
         StoreError::StaleGeneration => Problem::new(Code::SchemaChanged, error.to_string()),
         StoreError::UnknownEntity(_)
         | StoreError::Closed(_)

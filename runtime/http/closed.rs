@@ -54,7 +54,9 @@ pub(super) async fn as_if_absent(
 
 /// A failure that its caller is not told of is one all the same.
 fn tell(problem: &Problem) {
-    if let Some(cause) = problem.cause().filter(|_| problem.status().is_server_error()) {
+    // Damage was told by the store when it was found.
+    let is_news = problem.status().is_server_error() && problem.code() != Code::StorageDamaged;
+    if let Some(cause) = problem.cause().filter(|_| is_news) {
         tracing::error!(code = problem.code().as_str(), cause, "a request to a closed entity failed");
     }
 }

@@ -1,41 +1,133 @@
-//! The headers that decide whether and how often a write happens: `If-Match` and `Idempotency-Key`.
+//! The headers that decide whether and how often a write happens: conditions (RFC 9110) and `Idempotency-Key`.
+//!
+//! A condition that is not understood refuses the request: ignored, it would let the write through that it forbids.
 
 use axum::http::{HeaderMap, HeaderName, header};
 
 use super::problem::Problem;
 use crate::ids::{MutationId, shown};
 use crate::protocol::Code;
+use crate::repository::RepositoryError;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The version in `If-Match: "3"`. `*` asks only that the record exists, which every update does anyway.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(text) = single(headers, &header::IF_MATCH)? else { return Ok(None) };
+/// What a proxy that compresses answers appends to a strong ETag, behind one dash or two.
+const ENCODINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
+
+/// What a PATCH, PUT or DELETE asks of the record before it may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// None, or only that the record exists, which these methods ask anyway.
+    Exists,
+    /// The record is at this version.
+    Version(u64),
+    /// There is no record.
+    Absent,
+}
+
+impl Condition {
+    pub(super) fn of_change(headers: &HeaderMap) -> Result<Condition, Problem> {
+        for name in conditions(headers) {
+            if name != header::IF_MATCH && name != header::IF_NONE_MATCH {
+                let detail = format!(
+                    "`{name}` is not supported on writes: a record is known by its version; send the ETag in If-Match"
+                );
+                return Err(bad(detail));
+            }
+        }
+        let version = single(headers, &header::IF_MATCH)?.map(version).transpose()?.flatten();
+        match single(headers, &header::IF_NONE_MATCH)? {
+            Some("*") => Ok(Condition::Absent),
+            Some(text) => Err(bad(format!(
+                "If-None-Match on a write must be *, not `{}`: name the version that you have seen in If-Match",
+                shown(text)
+            ))),
+            None => Ok(version.map_or(Condition::Exists, Condition::Version)),
+        }
+    }
+
+    /// The version that the record must have. No record is ever at version 0.
+    pub(super) fn version(self) -> Option<u64> {
+        match self {
+            Condition::Exists => None,
+            Condition::Version(version) => Some(version),
+            Condition::Absent => Some(0),
+        }
+    }
+
+    /// The problem of a write under this condition.
+    pub(super) fn refused(self, error: RepositoryError) -> Problem {
+        match (self, &error) {
+            (Condition::Absent, RepositoryError::VersionConflict { entity, current }) => {
+                let detail = format!(
+                    "the {entity} exists, at version {}, and the request asks by `If-None-Match: *` that it does not",
+                    current.version
+                );
+                Problem::from(error).with_detail(detail)
+            }
+            _ => error.into(),
+        }
+    }
+}
+
+/// The version in `If-Match: "3"`; `*` names none.
+fn version(text: &str) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let digits = quoted.filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
-    match digits.and_then(|text| text.parse().ok()) {
+    match version_of_tag(text) {
         Some(version) => Ok(Some(version)),
         None => Err(bad(format!("If-Match must be one ETag such as \"3\", or *, not `{}`", shown(text)))),
     }
 }
 
-/// A create has no version to match.
-pub(super) fn no_if_match(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key(header::IF_MATCH) {
-        return Err(bad("If-Match means nothing on a create: there is no version yet".to_owned()));
+/// The version that our ETag names, also when a proxy that compresses made it weak (nginx, HAProxy) or appended the
+/// encoding (Apache, Caddy). A version names one state of a record, however its JSON was packed.
+fn version_of_tag(text: &str) -> Option<u64> {
+    let tag = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?;
+    let digits = match tag.split_once('-') {
+        Some((digits, encoding)) => {
+            let encoding = encoding.strip_prefix('-').unwrap_or(encoding);
+            ENCODINGS.contains(&encoding).then_some(digits)?
+        }
+        None => tag,
+    };
+    let plain = digits == "0" || (digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'));
+    if plain { digits.parse().ok() } else { None }
+}
+
+/// A create never replaces a record, and there is no version yet.
+pub(super) fn none_on_create(headers: &HeaderMap) -> Result<(), Problem> {
+    match conditions(headers).next() {
+        Some(name) => Err(bad(format!(
+            "`{name}` means nothing on a create: there is no version yet, and a taken id is refused anyway"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Each operation of a batch names its own version.
-pub(super) fn no_if_match_in_batch(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key(header::IF_MATCH) {
-        return Err(bad("If-Match means nothing on a batch: give the operations their `version`".to_owned()));
+pub(super) fn none_on_batch(headers: &HeaderMap) -> Result<(), Problem> {
+    match conditions(headers).next() {
+        Some(name) => {
+            Err(bad(format!("`{name}` means nothing on a batch: give the operations their `version`")))
+        }
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// A read answers in full and may ignore a condition that would spare it the answer, such as `If-None-Match`. One that
+/// forbids the answer is refused.
+pub(super) fn none_on_read(headers: &HeaderMap) -> Result<(), Problem> {
+    match [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(bad(format!("`{name}` means nothing on a read: compare the ETag of the answer"))),
+        None => Ok(()),
+    }
+}
+
+/// Every header that is a condition, known or not: all of their names begin with `If-`, but for WebDAV's `If`.
+fn conditions(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
+    headers.keys().filter(|name| name.as_str() == "if" || name.as_str().starts_with("if-"))
 }
 
 /// The client's name for this mutation.

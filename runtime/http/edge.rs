@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::AppState;
 use super::problem::Problem;
 use crate::metrics::Transport;
+use crate::protocol::Code;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -86,7 +87,18 @@ impl Seen<'_> {
     fn log_failure(&self, problem: &Problem) {
         let (method, route, status, duration_ms) = self.fields();
         let code = problem.code().as_str();
-        if self.status.is_server_error() {
+        if problem.code() == Code::StorageDamaged {
+            // The store told it when it was found; a line for each request that meets it would hide everything else.
+            tracing::debug!(
+                method,
+                route,
+                status,
+                code,
+                cause = problem.cause(),
+                duration_ms,
+                "request failed"
+            );
+        } else if self.status.is_server_error() {
             let cause = problem.cause().unwrap_or_else(|| problem.detail());
             tracing::error!(method, route, status, code, cause, duration_ms, "request failed");
         } else {

@@ -2,13 +2,14 @@
 //!
 //! A page of a stranger reaches a server on loopback in two ways: by a name of its own that it lets point here (DNS
 //! rebinding, seen in `Host`), and by requests across origins (seen in `Origin` and `Sec-Fetch-Site`). Pure: knows
-//! headers, no connection and no route beyond `/ws` and `/api`.
+//! headers, no connection and no route beyond `/ws`, `/api` and the health checks.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 
+use super::health;
 use super::problem::Problem;
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
@@ -31,7 +32,9 @@ impl Hosts {
 
     /// Refuses requests under a foreign name, and requests from foreign pages that would change something.
     pub fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-        let host = host_of(uri, headers)?;
+        let Some(host) = host_of(uri, headers)? else {
+            return if needs_no_host(method, uri) { Ok(()) } else { Err(no_host()) };
+        };
         if !self.knows(&host) {
             let detail = format!("this server does not answer to the host `{}`", shown(host.as_str()));
             return Err(Problem::new(Code::ForbiddenHost, detail));
@@ -85,12 +88,23 @@ fn acts(method: &Method, uri: &Uri) -> bool {
     !safe || uri.path() == "/ws" || (names_user && uri.path().starts_with("/api"))
 }
 
-/// The one host that the request names. A request line with a whole URI outranks the header (RFC 9112), so both must agree.
-fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
+/// Load balancers check health with HTTP/1.0, which has no `Host`. Every browser sends one, so no page gets in this way.
+fn needs_no_host(method: &Method, uri: &Uri) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && health::ROUTES.contains(&uri.path())
+}
+
+fn no_host() -> Problem {
+    let routes = health::ROUTES.map(|route| format!("`{route}`")).join(", ");
+    let detail = format!("the request names no Host: send the header; only {routes} are answered without it");
+    Problem::new(Code::ForbiddenHost, detail)
+}
+
+/// The one host that the request names, if it names any. A request line with a whole URI outranks the header (RFC 9112), so
+/// both must agree.
+fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, Problem> {
     let refused = |detail: String| Problem::new(Code::ForbiddenHost, detail);
-    let Some(named) = single(headers, &header::HOST)? else {
-        return Err(refused("the request names no Host".to_owned()));
-    };
+    let header = single(headers, &header::HOST)?.filter(|named| !named.is_empty());
+    let Some(named) = header.or(uri.authority().map(Authority::as_str)) else { return Ok(None) };
     let wrong = || refused(format!("`{}` is not a host name", shown(named)));
     let host: Authority = named.parse().map_err(|_| wrong())?;
     // `user@name` would pass for `name`, and a port that is not a number for none.
@@ -100,7 +114,7 @@ fn host_of(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
     }
     match uri.authority() {
         Some(target) if target != &host => Err(refused("the request names two different hosts".to_owned())),
-        _ => Ok(host),
+        _ => Ok(Some(host)),
     }
 }
 
@@ -156,6 +170,19 @@ mod tests {
             ("localhost:80", Err(Code::ForbiddenHost)),
             ("localhost:", Err(Code::ForbiddenHost)),
             ("localhost.evil.example:8080", Err(Code::ForbiddenHost)),
+            ("evil-localhost:8080", Err(Code::ForbiddenHost)),
+            ("evil.localhost:8080", Err(Code::ForbiddenHost)),
+            ("evillocalhost", Err(Code::ForbiddenHost)),
+            ("localhostevil:8080", Err(Code::ForbiddenHost)),
+            ("localhost:18080", Err(Code::ForbiddenHost)),
+            ("localhost:80800", Err(Code::ForbiddenHost)),
+            ("evil-tide.example:443", Err(Code::ForbiddenHost)),
+            ("sub.tide.example:443", Err(Code::ForbiddenHost)),
+            ("tide.example.evil:443", Err(Code::ForbiddenHost)),
+            ("tide.example:4433", Err(Code::ForbiddenHost)),
+            ("ide.example:443", Err(Code::ForbiddenHost)),
+            ("evil-127.0.0.1:8080", Err(Code::ForbiddenHost)),
+            ("1127.0.0.1:8080", Err(Code::ForbiddenHost)),
             ("evil.example:8080", Err(Code::ForbiddenHost)),
             ("127.0.0.1.nip.example:8080", Err(Code::ForbiddenHost)),
             ("10.0.0.1:8080", Err(Code::ForbiddenHost)),
@@ -171,6 +198,10 @@ mod tests {
         assert_eq!(verdict(Method::GET, "/", &twice), Err(Code::BadHeader));
         let absolute = verdict(Method::GET, "http://evil.example/", &[(header::HOST, "localhost:8080")]);
         assert_eq!(absolute, Err(Code::ForbiddenHost));
+        let alone = |uri| verdict(Method::GET, uri, &[]);
+        assert_eq!(alone("http://localhost:8080/api/tasks"), Ok(()));
+        assert_eq!(alone("http://evil.example/healthz"), Err(Code::ForbiddenHost));
+        assert_eq!(alone("http://me@localhost:8080/"), Err(Code::ForbiddenHost));
     }
 
     #[test]
@@ -184,6 +215,15 @@ mod tests {
             ("http://localhost", Err(Code::ForbiddenOrigin)),
             ("http://evil.example", Err(Code::ForbiddenOrigin)),
             ("http://localhost:8080.evil.example", Err(Code::ForbiddenOrigin)),
+            ("http://evil-localhost:8080", Err(Code::ForbiddenOrigin)),
+            ("http://evil.localhost:8080", Err(Code::ForbiddenOrigin)),
+            ("http://localhostevil:8080", Err(Code::ForbiddenOrigin)),
+            ("http://localhost:18080", Err(Code::ForbiddenOrigin)),
+            ("http://localhost:80", Err(Code::ForbiddenOrigin)),
+            ("https://evil-tide.example:443", Err(Code::ForbiddenOrigin)),
+            ("https://sub.tide.example:443", Err(Code::ForbiddenOrigin)),
+            ("https://tide.example.evil:443", Err(Code::ForbiddenOrigin)),
+            ("https://tide.example:4433", Err(Code::ForbiddenOrigin)),
             ("file://", Err(Code::ForbiddenOrigin)),
             ("null", Err(Code::ForbiddenOrigin)),
             ("", Err(Code::ForbiddenOrigin)),

@@ -1,4 +1,5 @@
-//! `/health`, `/healthz`: the process answers. `/readyz`: the store answers too. Knows nothing of either.
+//! `/health`, `/healthz`: the process answers. `/readyz`: the store answers too, and no damage of it is known. Knows nothing
+//! of either.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -11,6 +12,9 @@ use super::AppState;
 use super::problem::Problem;
 use crate::protocol::Code;
 
+/// Answered also to a request without `Host`.
+pub(super) const ROUTES: [&str; 3] = ["/health", "/healthz", "/readyz"];
+
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/health", get(health)).route("/healthz", get(health)).route("/readyz", get(ready))
 }
@@ -21,6 +25,9 @@ async fn health() -> Response {
 
 async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
     state.repository.probe().await.map_err(|error| {
+        if error.code() == Code::StorageDamaged {
+            return Problem::from(error);
+        }
         let cause = error.cause().unwrap_or_else(|| error.to_string());
         Problem::new(Code::Overloaded, "the store does not answer").because(cause)
     })?;

@@ -1,4 +1,5 @@
-//! `Caller`: who sends this request. Collects credentials from every place where they may be and has `auth` judge them.
+//! `Caller` and `Author`: who sends this request. Collects credentials from every place where they may be and has `auth`
+//! judge them.
 //!
 //! Knows no rule about credentials. `/ws` collects with `Presented` and adds its sub-protocol.
 
@@ -14,19 +15,37 @@ use super::server::Peer;
 use crate::auth::{self, Credentials, Identity};
 use crate::protocol::Params;
 
-/// Extractor: the caller whose credentials were accepted, with a committed `User` record (SEMANTICS R11).
+/// Extractor of requests that read: the caller whose credentials were accepted. The `User` record is committed at first
+/// sight (SEMANTICS R11), unless the server cannot store anything now.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Identity);
+
+/// Extractor of requests that write: the caller whose credentials were accepted, with a committed `User` record.
+#[derive(Debug, Clone)]
+pub struct Author(pub Identity);
 
 impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
-        let presented = Presented::collect(parts)?;
-        let identity = auth::identify(&presented.credentials())?;
-        state.repository.ensure_user(&identity).await?;
+        let identity = identify(parts)?;
+        state.repository.ensure_reader(&identity).await?;
         Ok(Caller(identity))
     }
+}
+
+impl FromRequestParts<AppState> for Author {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Author, Problem> {
+        let identity = identify(parts)?;
+        state.repository.ensure_user(&identity).await?;
+        Ok(Author(identity))
+    }
+}
+
+fn identify(parts: &Parts) -> Result<Identity, Problem> {
+    Ok(auth::identify(&Presented::collect(parts)?.credentials())?)
 }
 
 /// What the request brought along.

@@ -1,4 +1,4 @@
-//! `JsonBody`: the request's body as one JSON object, within its limits of type, size and time.
+//! `JsonBody`: the request's body as one JSON object, within its limits of type, size and time, decoded if it was compressed.
 //!
 //! Knows no entity. Asking for `application/json` also keeps plain HTML forms of strangers out.
 
@@ -8,6 +8,8 @@ use axum::http::{HeaderMap, header};
 use http_body_util::LengthLimitError;
 
 use super::AppState;
+use super::content_encoding::{ContentEncoding, DecodeError};
+use super::patient_timer::within;
 use super::problem::Problem;
 use crate::config::HttpConfig;
 use crate::ids::shown;
@@ -24,12 +26,19 @@ impl FromRequest<AppState> for JsonBody {
     async fn from_request(request: Request, state: &AppState) -> Result<JsonBody, Problem> {
         let limits = &state.config.http;
         must_be_json(request.headers())?;
+        let encoding = ContentEncoding::of(request.headers())?;
         must_fit(request.headers(), limits)?;
         let reading = to_bytes(request.into_body(), limits.body_bytes);
-        let bytes = tokio::time::timeout(limits.body_timeout, reading)
+        let bytes = within(limits.body_timeout, reading)
             .await
-            .map_err(|_| late(limits))?
+            .ok_or_else(|| late(limits))?
             .map_err(|error| unreadable(&error, limits))?;
+        let bytes = encoding.decode(bytes, limits.body_bytes).map_err(|error| match error {
+            DecodeError::TooLarge => too_large(limits),
+            DecodeError::NotGzip => {
+                Problem::new(Code::BadJson, "the body is not gzip, as Content-Encoding says")
+            }
+        })?;
         Body::parse(&bytes).map(JsonBody).map_err(|error| Problem::new(Code::BadJson, error.to_string()))
     }
 }

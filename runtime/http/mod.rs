@@ -6,6 +6,7 @@ mod batch;
 mod changes;
 mod closed;
 mod conditions;
+mod content_encoding;
 mod cursor;
 mod edge;
 pub mod guard;
@@ -13,16 +14,19 @@ mod health;
 mod history;
 pub mod identity;
 mod json_body;
+pub mod lingering;
 mod lists;
 mod metrics;
 pub mod openapi;
 mod pages;
+pub mod patient_timer;
 pub mod problem;
 mod query;
 mod records;
 mod schema;
 pub mod server;
 mod shape;
+pub mod socket_options;
 pub mod timed_stream;
 mod ws;
 
@@ -72,6 +76,7 @@ impl AppState {
 
 /// Every route of the server, behind the guard.
 pub fn router(state: AppState) -> Router {
+    let public = pages::PublicFolder::new(&state.config);
     let of_entities = records::routes().merge(history::routes());
     let of_entities = of_entities.route_layer(from_fn_with_state(state.clone(), closed::as_if_absent));
     Router::new()
@@ -83,7 +88,7 @@ pub fn router(state: AppState) -> Router {
         .merge(changes::routes())
         .merge(ws::routes())
         .merge(pages::routes())
-        .fallback(pages::fallback)
+        .fallback(move |request| pages::fallback(public.clone(), request))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), edge::edge))
         .with_state(state)

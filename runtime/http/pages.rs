@@ -4,20 +4,27 @@
 //! Pages are files of `static/`, compiled in; they hold no data and no inline script, and read the API themselves.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use rust_embed::{EmbeddedFile, RustEmbed};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
 use super::AppState;
 use super::problem::Problem;
+use crate::config::Config;
 use crate::protocol::Code;
 
 /// In debug builds read from the folder at each request, in release builds part of the program.
@@ -38,8 +45,39 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/static/{*path}", get(asset))
 }
 
+/// The user's own folder. Each file that is sent holds a descriptor for as long as its reader takes, so they are bounded.
+#[derive(Debug, Clone)]
+pub(super) struct PublicFolder {
+    files: ServeDir,
+    turns: Arc<Semaphore>,
+}
+
+/// How long a file waits for its turn.
+const FILE_WAIT: Duration = Duration::from_secs(1);
+
+impl PublicFolder {
+    pub(super) fn new(config: &Config) -> PublicFolder {
+        let turns = Arc::new(Semaphore::new(config.http.files()));
+        PublicFolder { files: ServeDir::new(&config.public), turns }
+    }
+
+    async fn serve(self, request: Request) -> Response {
+        let Ok(Ok(turn)) = timeout(FILE_WAIT, self.turns.acquire_owned()).await else {
+            return Problem::new(Code::Overloaded, "too many files are being sent").into_response();
+        };
+        let served: Result<_, Infallible> = self.files.oneshot(request).await;
+        // The turn ends with the body, which holds the file.
+        served.into_response().map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _ = &turn;
+                frame
+            }))
+        })
+    }
+}
+
 /// Everything that no route claims: problem+json below `/api`, otherwise the public folder.
-pub(super) async fn fallback(State(state): State<AppState>, request: Request) -> Response {
+pub(super) async fn fallback(public: PublicFolder, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     if path == "/api" || path.starts_with("/api/") {
         return Problem::new(Code::NotFound, "there is nothing at this address").into_response();
@@ -48,8 +86,7 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
     if is_hidden(&percent_decode_str(&path).decode_utf8_lossy()) {
         return not_found();
     }
-    let served: Result<_, Infallible> = ServeDir::new(&state.config.public).oneshot(request).await;
-    let response = served.into_response();
+    let response = public.serve(request).await;
     match response.status() {
         StatusCode::NOT_FOUND if path == "/" => Redirect::temporary("/_/").into_response(),
         // Browsers ask for it on every page, and a page without an icon of its own gets ours.
@@ -57,8 +94,24 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
             Redirect::temporary("/static/pages/icon.svg").into_response()
         }
         StatusCode::NOT_FOUND => not_found(),
-        _ => response,
+        _ => in_utf_8(response),
     }
+}
+
+/// Texts of the public folder are UTF-8. Without a word browsers guess, and a page without `<meta charset>` shows garbage. XML and SVG
+/// name their encoding themselves, and JSON has only one.
+fn in_utf_8(mut response: Response) -> Response {
+    let media = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let named = media.filter(|media| is_text(media)).map(|media| format!("{media}; charset=utf-8"));
+    if let Some(Ok(media)) = named.map(HeaderValue::try_from) {
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+    }
+    response
+}
+
+fn is_text(media: &str) -> bool {
+    let is_script = media == "application/javascript";
+    is_script || (media.starts_with("text/") && media != "text/xml" && !media.contains("charset"))
 }
 
 async fn home(headers: HeaderMap) -> Response {
@@ -112,7 +165,7 @@ fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
 fn media_type(path: &str, guessed: &str) -> String {
     if path.ends_with(".ts") {
         "text/plain; charset=utf-8".to_owned()
-    } else if guessed.starts_with("text/") {
+    } else if is_text(guessed) {
         format!("{guessed}; charset=utf-8")
     } else {
         guessed.to_owned()

@@ -69,6 +69,13 @@ impl Problem {
         self
     }
 
+    /// Says otherwise what was wrong.
+    #[must_use]
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Problem {
+        self.0.detail = detail.into();
+        self
+    }
+
     pub fn code(&self) -> Code {
         self.0.code
     }
@@ -120,6 +127,9 @@ impl IntoResponse for Problem {
         }
         if self.0.code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.0.code == Code::UnsupportedMediaType {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response.extensions_mut().insert(self);
         response
@@ -197,14 +207,15 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::SchemaChanged
         | Code::Overloaded
         | Code::ShuttingDown
-        | Code::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::ReadOnly
+        | Code::StorageDamaged => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
 
 /// Seconds until the same request may succeed.
 pub(super) fn retry_after(code: Code) -> Option<&'static str> {
-    if code == Code::StorageFull || code == Code::ReadOnly {
+    if matches!(code, Code::StorageFull | Code::ReadOnly | Code::StorageDamaged) {
         return Some("30");
     }
     let status = status(code);

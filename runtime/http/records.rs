@@ -14,7 +14,8 @@ use axum::response::Response;
 use axum::routing::get;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::identity::Caller;
+use super::conditions::Condition;
+use super::identity::{Author, Caller};
 use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::query::Asked;
@@ -95,8 +96,10 @@ async fn read(
     State(state): State<AppState>,
     Caller(caller): Caller,
     Target { current, entity, id }: Target,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
+    conditions::none_on_read(&headers)?;
     let (params, who) = (Params::parse(uri.query())?, Who::Person(caller.person()));
     let names = query::names(&state, &caller, (&current, &entity), &params).await?;
     let asked = Asked { current: &current, entity: &entity, names: &names, who: who.clone() };
@@ -116,12 +119,12 @@ async fn read(
 
 async fn create(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Collection { entity, .. }: Collection,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    conditions::no_if_match(&headers)?;
+    conditions::none_on_create(&headers)?;
     let mid = conditions::idempotency_key(&headers)?;
     let written = state.repository.write(&caller, Mutation::create(&entity.name, body), mid).await?;
     let location = location(&entity, &written.id);
@@ -133,32 +136,35 @@ async fn create(
 /// PATCH and PUT.
 async fn change(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Target { entity, id, .. }: Target,
     method: Method,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let version = conditions::if_match(&headers)?;
+    let condition = Condition::of_change(&headers)?;
     let mid = conditions::idempotency_key(&headers)?;
     let mutation = match method {
         Method::PUT => Mutation::replace(&entity.name, &id, body),
         _ => Mutation::update(&entity.name, &id, body),
     };
-    let written = state.repository.write(&caller, mutation.if_version(version), mid).await?;
+    let mutation = mutation.if_version(condition.version());
+    let written = state.repository.write(&caller, mutation, mid).await;
+    let written = written.map_err(|error| condition.refused(error))?;
     Ok(answer(written, caller.user.is_none()))
 }
 
 async fn delete(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    Author(caller): Author,
     Target { entity, id, .. }: Target,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let version = conditions::if_match(&headers)?;
+    let condition = Condition::of_change(&headers)?;
     let mid = conditions::idempotency_key(&headers)?;
-    let mutation = Mutation::delete(&entity.name, &id).if_version(version);
-    let written = state.repository.write(&caller, mutation, mid).await?;
+    let mutation = Mutation::delete(&entity.name, &id).if_version(condition.version());
+    let written = state.repository.write(&caller, mutation, mid).await;
+    let written = written.map_err(|error| condition.refused(error))?;
     Ok(answer(written, caller.user.is_none()))
 }
 

@@ -14,17 +14,22 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::lingering::Unread;
+use super::patient_timer::PatientTimer;
+use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
@@ -72,6 +77,7 @@ pub async fn serve(
         http: http(&config.http),
         write_timeout: config.http.write_timeout,
         places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+        refusals: Arc::new(Semaphore::new(config.http.refusals())),
         stop: CancellationToken::new(),
     };
     let mut shutdown = pin!(shutdown);
@@ -88,9 +94,8 @@ pub async fn serve(
     server.finish(config.http.shutdown_grace).await;
 }
 
-/// One attempt without waiting: a task for each refused connection would be the load that the cap prevents. Past the
-/// runtime, which does not know yet that a new stream can be written to.
-fn refuse(stream: TcpStream) {
+/// One attempt without waiting. Past the runtime, which does not know yet that a new stream can be written to.
+fn turn_away(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
         let _ = stream.write(TOO_MANY);
     }
@@ -122,18 +127,28 @@ fn source_of(error: &hyper::Error) -> Option<&io::Error> {
     None
 }
 
+/// After an answer that did not wait for the request's end nothing more can be asked on this connection.
+fn closing_if(is_left: bool, mut response: Response) -> Response {
+    if is_left && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 struct Server {
     serving: Serving,
     http: http1::Builder,
     write_timeout: Duration,
     places: Arc<Semaphore>,
+    /// Turns of `refuse`.
+    refusals: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 fn http(config: &HttpConfig) -> http1::Builder {
     let mut http = http1::Builder::new();
     // The timer also closes connections that rest between two requests for that long.
-    http.timer(TokioTimer::new())
+    http.timer(PatientTimer)
         .header_read_timeout(config.header_timeout)
         // hyper refuses buffers below 8 KiB.
         .max_buf_size(config.header_bytes.max(8 << 10));
@@ -147,26 +162,29 @@ impl Server {
             tracing::warn!("connection refused: the cap is reached");
             metrics.http.refused(Refusal::Places);
             metrics.errors.told(Transport::Http, Code::ConnectionLimit);
-            refuse(stream);
+            self.refuse(stream);
             return;
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection closed before it was served");
             return;
         }
+        socket_options::show_progress(&stream);
         let place = Place { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
         let router = self.serving.router.clone();
+        let unread = Unread::default();
+        let watching = unread.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| Body::new(watching.watch(body)));
             request.extensions_mut().insert(peer.clone());
-            let router = router.clone();
+            let (router, unread) = (router.clone(), watching.clone());
             async move {
                 let answered: Result<_, Infallible> = router.oneshot(request).await;
-                answered
+                answered.map(|response| closing_if(unread.is_left(), response))
             }
         });
-        let stream = TimedStream::new(stream, self.write_timeout);
+        let stream = TimedStream::new(stream, self.write_timeout, unread);
         let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let stop = self.stop.clone();
         self.serving.tasks.spawn(async move {
@@ -182,6 +200,30 @@ impl Server {
             metrics.http.ended(end);
             if let Err(error) = ended {
                 tracing::debug!(%error, ?end, "a connection ended early");
+            }
+        });
+    }
+
+    /// Answers a connection beyond the cap. A few of them are read from until their clients have the answer (`lingering.rs`); a task for each
+    /// would be the load that the cap prevents.
+    fn refuse(&self, stream: TcpStream) {
+        let Ok(turn) = self.refusals.clone().try_acquire_owned() else {
+            turn_away(stream);
+            return;
+        };
+        let mut stream = TimedStream::new(stream, self.write_timeout, Unread::everything());
+        let stop = self.stop.clone();
+        self.serving.tasks.spawn(async move {
+            let _turn = turn;
+            let told = async {
+                stream.write_all(TOO_MANY).await?;
+                stream.shutdown().await
+            };
+            tokio::select! {
+                told = told => if let Err(error) = told {
+                    tracing::debug!(%error, "a refused connection closed early");
+                },
+                () = stop.cancelled() => {}
             }
         });
     }

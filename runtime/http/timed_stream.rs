@@ -1,4 +1,5 @@
-//! `TimedStream`: a stream whose writes fail when the peer takes too little for too long.
+//! `TimedStream`: a stream whose writes fail when the peer takes too little for too long, and that lingers when it is closed
+//! (`lingering.rs`).
 //!
 //! hyper waits for ever for a peer that asks and does not read, and the connection keeps its place meanwhile. Knows no HTTP.
 
@@ -8,7 +9,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::Instant;
+
+use super::lingering::{Lingering, Unread};
+use super::patient_timer::PatientSleep;
 
 /// A peer that takes less than this within the limit counts as one that takes nothing: a byte now and then must not
 /// hold a place.
@@ -21,17 +25,21 @@ pub struct TimedStream<S> {
     limit: Duration,
     /// While bytes wait that the kernel did not take.
     stalled: Option<Stalled>,
+    unread: Unread,
+    /// Once the stream was closed in our direction.
+    lingering: Option<Lingering>,
 }
 
 #[derive(Debug)]
 struct Stalled {
-    deadline: Pin<Box<Sleep>>,
+    deadline: PatientSleep,
     taken: usize,
 }
 
 impl<S> TimedStream<S> {
-    pub fn new(stream: S, limit: Duration) -> TimedStream<S> {
-        TimedStream { stream, limit, stalled: None }
+    /// `unread` tells at the end whether the peer still sends.
+    pub fn new(stream: S, limit: Duration, unread: Unread) -> TimedStream<S> {
+        TimedStream { stream, limit, stalled: None, unread, lingering: None }
     }
 
     pub fn into_inner(self) -> S {
@@ -46,10 +54,11 @@ impl<S> TimedStream<S> {
         match written {
             Poll::Pending => {
                 let limit = self.limit;
-                let stalled = self
-                    .stalled
-                    .get_or_insert_with(|| Stalled { deadline: Box::pin(sleep(limit)), taken: 0 });
-                ready!(stalled.deadline.as_mut().poll(context));
+                let stalled = self.stalled.get_or_insert_with(|| Stalled {
+                    deadline: PatientSleep::until(Instant::now() + limit),
+                    taken: 0,
+                });
+                ready!(Pin::new(&mut stalled.deadline).poll(context));
                 Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the peer does not take its answer")))
             }
             Poll::Ready(Ok(count)) => {
@@ -76,7 +85,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -106,6 +115,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let TimedStream { stream, unread, lingering, .. } = &mut *self;
+        if lingering.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+        }
+        let lingering = lingering.get_or_insert_with(|| Lingering::start(unread));
+        lingering.poll(stream, context).map(Ok)
     }
 }

@@ -22,6 +22,7 @@ use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
 use super::server::Peer;
+use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::auth::{self, Identity};
 use crate::metrics::Refusal;
@@ -70,7 +71,7 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     Ok(response.into_response())
 }
 
-/// The caller, with a committed `User` record, or what the socket is told before it is closed.
+/// The caller, or what the socket is told before it is closed.
 async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refused> {
     let identity = auth::identify(&presented.credentials()).map_err(|error| Refused {
         code: Code::Unauthenticated,
@@ -78,14 +79,19 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
         close: CloseCode::Unauthenticated,
         why: Refusal::Identity,
     })?;
-    state.repository.ensure_user(&identity).await.map_err(|error| {
+    state.repository.ensure_reader(&identity).await.map_err(|error| {
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
         if code == Code::AccountDisabled {
             return Refused { code, message, close: CloseCode::Refused, why: Refusal::Identity };
         }
         let cause = problem.cause().unwrap_or_else(|| problem.detail());
-        tracing::error!(code = problem.code().as_str(), cause, "socket refused");
+        if code == Code::StorageDamaged {
+            // Told by the store when it was found.
+            tracing::debug!(code = code.as_str(), cause, "socket refused");
+        } else {
+            tracing::error!(code = code.as_str(), cause, "socket refused");
+        }
         Refused { code, message, close: CloseCode::Internal, why: Refusal::Failure }
     })?;
     Ok(identity)
@@ -117,6 +123,7 @@ async fn live_socket(
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
     };
+    socket_options::bound_send_buffer(&stream, websockets.around().config.send_buffer_bytes);
     match caller {
         Ok(identity) => websockets.serve(stream, read_ahead, identity).await,
         Err(refused) => Box::pin(websockets.refuse(stream, &refused)).await,

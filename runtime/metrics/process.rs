@@ -15,6 +15,10 @@ use crate::ids::Timestamp;
 /// What `/proc` counts processor time in (`USER_HZ`); Linux tells programs 100 on every architecture.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Lines of the log that were dropped or could not be written. The log belongs to the process, not to one `App`, so this is the one
+/// number that servers in one process share.
+pub static LOG_LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Debug)]
 pub(super) struct Process {
     cpu: Counter<f64, AtomicU64>,
@@ -22,6 +26,7 @@ pub(super) struct Process {
     threads: Gauge,
     open_fds: Gauge,
     max_fds: Gauge,
+    log_lines_dropped: Counter,
 }
 
 impl Process {
@@ -34,16 +39,24 @@ impl Process {
         registry.register("process_start_time_seconds", "When the server was opened, since 1970", start);
         let cpu = Counter::default();
         registry.register("process_cpu_seconds", "Processor time used", cpu.clone());
+        let log_lines_dropped = Counter::default();
+        registry.register(
+            "tidewire_log_lines_dropped",
+            "Log lines that nobody took in time or that could not be written",
+            log_lines_dropped.clone(),
+        );
         Process {
             cpu,
             memory: gauge(registry, "process_resident_memory_bytes", "Memory that is resident"),
             threads: gauge(registry, "process_threads", "Threads"),
             open_fds: gauge(registry, "process_open_fds", "Descriptors that are open"),
             max_fds: gauge(registry, "process_max_fds", "Descriptors that may be open"),
+            log_lines_dropped,
         }
     }
 
     pub(super) fn read(&self) {
+        self.log_lines_dropped.inner().store(LOG_LINES_DROPPED.load(Ordering::Relaxed), Ordering::Relaxed);
         if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
             self.cpu.inner().store(seconds.to_bits(), Ordering::Relaxed);
         }

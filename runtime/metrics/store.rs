@@ -33,6 +33,7 @@ pub struct StoreMetrics {
     queue: Gauge,
     overloads: [Counter; 2],
     replayed: Counter,
+    damaged: Gauge,
 }
 
 /// One group commit.
@@ -75,6 +76,7 @@ impl StoreMetrics {
                 "tidewire_replayed_writes",
                 "Writes answered by their mutation id, again",
             ),
+            damaged: gauge(registry, "tidewire_storage_damaged", "1 since damage of the database was found"),
         }
     }
 
@@ -87,6 +89,10 @@ impl StoreMetrics {
 
     pub fn failed(&self) {
         self.failed.inc();
+    }
+
+    pub fn damaged(&self) {
+        self.damaged.set(1);
     }
 
     /// Operations in the queue, until they leave it.

@@ -54,7 +54,8 @@ pub struct FrameError {
 
 impl ClientFrame {
     pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
-        let value: Value = serde_json::from_str(text)
+        // Some programs write a byte order mark before every text.
+        let value: Value = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
             .map_err(|error| plain(Code::BadFrame, format!("the frame is not JSON: {error}")))?;
         let Value::Object(object) = value else {
             return Err(plain(Code::BadFrame, format!("the frame is {}, not a JSON object", kind(&value))));

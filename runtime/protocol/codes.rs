@@ -68,7 +68,7 @@ codes! {
     QueryTooBroad "QUERY_TOO_BROAD" Never "Add the index that the detail names to the schema file, or narrow the query."
     BadHeader "BAD_HEADER" Never "Correct the header that the detail names, or leave it out."
     BodyTooLarge "BODY_TOO_LARGE" Never "Send a smaller body."
-    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" Never "Send Content-Type: application/json."
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" Never "Send JSON with Content-Type: application/json, plain or compressed by gzip."
     ValidationFailed "VALIDATION_FAILED" Never "Correct the fields named in `errors`."
     UnknownReference "UNKNOWN_REFERENCE" Never "Create the record that the field refers to first."
     VersionConflict "VERSION_CONFLICT" Never "Merge with the record in `current` and send its version in If-Match."
@@ -84,6 +84,7 @@ codes! {
     ShuttingDown "SHUTTING_DOWN" Later "Repeat the request when the server is back."
     StorageFull "STORAGE_FULL" Later "The operator must free disk space."
     ReadOnly "READ_ONLY" Later "The operator must make the data folder writable."
+    StorageDamaged "STORAGE_DAMAGED" Later "The operator must repair the database; `tidewire doctor` tells what is damaged and what to do."
     StorageError "STORAGE_ERROR" Later "The write was not acknowledged; the server's log says why."
     Internal "INTERNAL" Later "The server's log names this request by its id."
 }

@@ -224,7 +224,9 @@ pub struct ConnectedPayload<'a> {
 pub struct LimitsPayload {
     pub subscriptions: usize,
     pub frame_bytes: usize,
+    /// Messages that a client may send for long, and at once.
     pub messages_per_second: u32,
+    pub message_burst: u32,
 }
 
 /// Payload of `drain`: come back after this long.
@@ -239,6 +241,10 @@ pub struct DrainPayload {
 pub struct SchemaChangedPayload {
     pub generation: Generation,
 }
+
+/// Payload of `rights:changed`. Empty: it must not tell which channel is open now.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct RightsChangedPayload {}
 
 /// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already. `truncated`: the client's limit is
 /// reached, and there may be more records.

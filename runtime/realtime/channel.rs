@@ -90,6 +90,12 @@ impl Refusal {
         Refusal { code, message: message.into() }
     }
 
+    /// Whether the same question may be answered otherwise when the caller has other rights. It says so of a channel that does
+    /// not exist as well: nothing may tell the two apart.
+    pub fn depends_on_rights(&self) -> bool {
+        matches!(self.code, Code::UnknownEntity | Code::BadChannel | Code::RuleLimit)
+    }
+
     /// Of a subscription that ChannelManager does not take.
     pub fn of_attachment(code: Code) -> Refusal {
         Refusal::new(code, "too many live queries of this entity compare no field for equality")
@@ -103,6 +109,10 @@ impl Refusal {
             }
             StoreError::Rule(error) => Refusal::from(error.clone()),
             StoreError::Closed(entity) => unknown(entity),
+            StoreError::Damaged(_) => Refusal::new(
+                Code::StorageDamaged,
+                "the records could not be read, because the database is damaged",
+            ),
             StoreError::TooBroad { entity, rows, .. } => Refusal::new(
                 Code::QueryTooBroad,
                 format!(

@@ -135,6 +135,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         for attachment in self.session.attachments() {
             self.channels.detach(self.key, attachment).await;
         }
+        if self.session.awaits_rights() {
+            self.channels.forget(self.key);
+        }
         ended
     }
 
@@ -225,10 +228,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Effect::Pong { request_id, lag } => {
                     self.channels.pong(self.outbox.clone(), lag, request_id).await
                 }
+                Effect::AwaitRights { person, known } => {
+                    self.channels.await_rights(self.key, self.outbox.clone(), person, known).await;
+                }
                 Effect::Read(read) => *reading = Some(read_later(self.reader.clone(), read)).into(),
                 Effect::Ping => {
                     let ping = self.socket.send(Message::Ping(Bytes::new()));
                     in_time(self.write_timeout, ping).await?;
+                    self.session.ping_left(Instant::now());
                 }
                 Effect::Close(code) => {
                     if code == CloseCode::TooManyMessages {
@@ -252,16 +259,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             in_time(self.write_timeout, self.socket.flush()).await?;
         }
         // A peer that takes a byte now and then may not hold its place for ever.
-        let deadline = Instant::now() + self.write_timeout * PATIENCE;
+        let patience = self.write_timeout * PATIENCE;
+        let (mut deadline, mut taken) = (Instant::now() + patience, 0);
         let mut queue: VecDeque<Bytes> = frames.into();
         while !queue.is_empty() {
-            let writing = poll_fn(|context| poll_write_front(self.socket.get_mut(), context, &queue));
+            let mut waited = false;
+            let writing = poll_fn(|context| {
+                let polled = poll_write_front(self.socket.get_mut(), context, &queue);
+                waited |= polled.is_pending();
+                polled
+            });
             let limit = deadline.min(Instant::now() + self.write_timeout);
             let written = match timeout_at(limit, writing).await {
                 Ok(Ok(0) | Err(_)) => return Err(Ended::ByPeer),
                 Ok(Ok(written)) => written,
                 Err(_) => return Err(Ended::ByServer(CloseCode::TooSlow)),
             };
+            let now = Instant::now();
+            if waited {
+                self.session.peer_took(now);
+            }
+            self.session.wrote(now, written);
+            taken += written;
+            if taken >= WRITE_BYTES {
+                (deadline, taken) = (now + patience, 0);
+            }
             advance(&mut queue, written);
         }
         Ok(())
@@ -278,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// How many write timeouts one buffer may take, however little each write moved.
+/// How many write timeouts `WRITE_BYTES` of a buffer may take, however little each write moved.
 const PATIENCE: u32 = 6;
 
 /// How long a peer may take over the closing handshake.

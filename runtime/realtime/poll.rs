@@ -18,7 +18,7 @@ use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::{Encoder, Place};
 use crate::channels::group::ConnectionKey;
 use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, judge};
+use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Watch, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
@@ -147,7 +147,8 @@ impl WebSocketManager {
         let Some(since) = question.since.as_ref().filter(|_| !polled.is_empty()) else {
             return Ok(Progress::Done(answer));
         };
-        Ok(match self.collect(polled, since.seq, deadline, &mut answer).await? {
+        let wait = Wait { deadline, refused: self.refused(question, &facts, &answer) };
+        Ok(match self.collect(polled, since.seq, &wait, &mut answer).await? {
             Progress::Done(()) => Progress::Done(answer),
             Progress::RightsChanged => Progress::RightsChanged,
         })
@@ -220,11 +221,17 @@ impl WebSocketManager {
         }))
     }
 
+    /// Who is to be told of other rights, because they may open a channel that is refused now.
+    fn refused(&self, question: &PollQuestion, facts: &At<Facts>, answer: &PollAnswer) -> Option<Watch> {
+        let person = question.person.id.clone().filter(|_| !answer.errors.is_empty())?;
+        Some(Watch { person, bound_at: facts.seq })
+    }
+
     async fn collect(
         &self,
         mut polled: Vec<Polled>,
         since: Seq,
-        deadline: Instant,
+        wait: &Wait,
         answer: &mut PollAnswer,
     ) -> Result<Progress<()>, StoreError> {
         let head = answer.seq;
@@ -234,7 +241,7 @@ impl WebSocketManager {
                 return Ok(Progress::RightsChanged);
             };
             at = page.to;
-            let waited = Instant::now() >= deadline;
+            let waited = Instant::now() >= wait.deadline;
             if page.broken {
                 answer.channels.iter_mut().for_each(|channel| channel.recovered = false);
                 answer.seq = self.reader().head()?.seq;
@@ -249,8 +256,9 @@ impl WebSocketManager {
             if page.has_more {
                 continue;
             }
-            match self.wait_for_event(&polled, at, deadline).await {
+            match self.wait_for_event(&polled, at, wait).await {
                 Woken::News => {}
+                Woken::RightsChanged => return Ok(Progress::RightsChanged),
                 // Answer with what is true now.
                 Woken::Stopped => return Ok(Progress::Done(())),
                 Woken::Refused(refused) => {
@@ -300,7 +308,7 @@ impl WebSocketManager {
     }
 
     /// Waits until one of the channels has an event after `at`, its person's rights change, a channel is refused, or the deadline.
-    async fn wait_for_event(&self, polled: &[Polled], at: Seq, deadline: Instant) -> Woken {
+    async fn wait_for_event(&self, polled: &[Polled], at: Seq, wait: &Wait) -> Woken {
         let watching = Watching {
             channels: self.channels().clone(),
             connection: self.new_key(),
@@ -324,9 +332,13 @@ impl WebSocketManager {
             };
             self.channels().attach(attach).await;
         }
+        if let Some(Watch { person, bound_at }) = wait.refused.clone() {
+            let (connection, outbox) = (watching.connection, watching.outbox.clone());
+            self.channels().await_rights(connection, outbox, person, Some(bound_at)).await;
+        }
         tokio::select! {
             woken = watching.woken() => woken,
-            () = tokio::time::sleep_until(deadline) => Woken::News,
+            () = tokio::time::sleep_until(wait.deadline) => Woken::News,
             () = self.drained() => Woken::Stopped,
         }
     }
@@ -350,8 +362,17 @@ fn event(
     RawValue::from_string(json).map(Some).map_err(|error| StoreError::Storage(error.to_string()))
 }
 
+/// How long a poll waits, and for what beside events.
+struct Wait {
+    deadline: Instant,
+    /// Some channel is refused: a change of these rights ends the wait, since it may open it.
+    refused: Option<Watch>,
+}
+
 /// Why a long poll goes on.
 enum Woken {
+    /// A channel that was refused may be open now.
+    RightsChanged,
     /// There may be something to read, or the time is up.
     News,
     /// The server stops.
@@ -377,6 +398,13 @@ impl Watching {
             let refused: Vec<(usize, Code)> = drained.items.iter().filter_map(refusal).collect();
             if !refused.is_empty() {
                 return Woken::Refused(refused);
+            }
+            if drained
+                .items
+                .iter()
+                .any(|item| matches!(item, Item::Control { note: Some(Note::RightsChanged), .. }))
+            {
+                return Woken::RightsChanged;
             }
             if drained.lagged.is_some() || drained.items.iter().any(super::session::is_behind) {
                 return Woken::News;

@@ -333,6 +333,7 @@ impl WebSocketManager {
                 subscriptions: config.subscriptions,
                 frame_bytes: config.frame_bytes,
                 messages_per_second: config.messages_per_second,
+                message_burst: config.message_burst,
             },
         };
         let timestamp = self.env.now();

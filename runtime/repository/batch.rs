@@ -2,10 +2,13 @@
 //!
 //! Knows no entity: whether names and values fit the schema is `validate`'s business.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 
 use super::body::{Body, kind_of};
 use super::mutation::{Mutation, Verb};
+use super::numbers::{Inexact, Path, Step};
 use super::suggest::suggestion;
 use super::values::whole;
 use crate::ids::{MutationId, shown};
@@ -32,7 +35,8 @@ pub struct BatchError(String);
 
 impl Batch {
     pub fn read(body: Body) -> Result<Batch, BatchError> {
-        let mut members = body.into_members();
+        let (mut members, inexact) = body.into_parts();
+        let mut data = of_data(inexact)?;
         only(&members, &BATCH_KEYS, "a batch", "")?;
         let atomic = match members.remove("atomic") {
             None => true,
@@ -48,7 +52,10 @@ impl Batch {
             let count = ops.len();
             return Err(BatchError(format!("`ops` has {count} operations; a batch has 1 to {MAX_OPS}")));
         }
-        let ops = ops.into_iter().enumerate().map(|(at, json)| read_op(at, json));
+        let ops = ops.into_iter().enumerate().map(|(at, json)| {
+            let inexact = data.remove(&at).unwrap_or_default();
+            read_op(at, json, inexact)
+        });
         if !atomic {
             return ops.collect::<Result<_, _>>().map(Batch::Each);
         }
@@ -62,7 +69,29 @@ impl Batch {
     }
 }
 
-fn read_op(at: usize, json: Json) -> Result<(Mutation, Option<MutationId>), BatchError> {
+/// The numbers within the `data` of each operation, by its index. A number in another place decides what is done.
+fn of_data(inexact: Vec<Inexact>) -> Result<BTreeMap<usize, Vec<Inexact>>, BatchError> {
+    let mut data: BTreeMap<usize, Vec<Inexact>> = BTreeMap::new();
+    for Inexact { mut path, text } in inexact {
+        match path.as_slice() {
+            [Step::Key(ops), Step::Index(at), Step::Key(part), _, ..] if ops == "ops" && part == "data" => {
+                let of_op = data.entry(*at).or_default();
+                of_op.push(Inexact { path: path.split_off(3), text });
+            }
+            _ => {
+                let (place, text) = (Path(&path).to_string(), shown(&text));
+                return Err(BatchError(format!("`{}` cannot be the number `{text}`", shown(&place))));
+            }
+        }
+    }
+    Ok(data)
+}
+
+fn read_op(
+    at: usize,
+    json: Json,
+    inexact: Vec<Inexact>,
+) -> Result<(Mutation, Option<MutationId>), BatchError> {
     let place = format!("ops[{at}]");
     let Json::Object(members) = json else { return Err(wrong(&place, "an object", &json)) };
     let mut op = Members { place, members };
@@ -72,7 +101,7 @@ fn read_op(at: usize, json: Json) -> Result<(Mutation, Option<MutationId>), Batc
     let id = op.text("id")?;
     let if_version = op.version()?;
     let mid = op.mid()?;
-    let data = op.data()?;
+    let data = op.data(inexact)?;
     let mutation = Mutation { verb, entity, id, data, if_version };
     fits(&op, &mutation)?;
     Ok((with_id_in_data(&op, mutation)?, mid))
@@ -104,14 +133,14 @@ fn with_id_in_data(op: &Members, mut mutation: Mutation) -> Result<Mutation, Bat
         return Ok(mutation);
     }
     let Some(id) = mutation.id.take() else { return Ok(mutation) };
-    let mut members = mutation.data.take().unwrap_or_default().into_members();
+    let (mut members, inexact) = mutation.data.take().unwrap_or_default().into_parts();
     let id = Json::String(id);
     if members.get("id").is_some_and(|other| *other != id) {
         let place = &op.place;
         return Err(BatchError(format!("`{place}.id` and `{place}.data.id` differ; give the id once")));
     }
     members.insert("id".to_owned(), id);
-    Ok(Mutation { data: Some(Body::from_members(members)), ..mutation })
+    Ok(Mutation { data: Some(Body::from_part(members, inexact)), ..mutation })
 }
 
 /// The members of one operation, and where it stands.
@@ -158,10 +187,10 @@ impl Members {
         text.parse().map(Some).map_err(|error| BatchError(format!("`{}`: {error}", self.at("mid"))))
     }
 
-    fn data(&mut self) -> Result<Option<Body>, BatchError> {
+    fn data(&mut self, inexact: Vec<Inexact>) -> Result<Option<Body>, BatchError> {
         match self.members.remove("data") {
             None | Some(Json::Null) => Ok(None),
-            Some(Json::Object(members)) => Ok(Some(Body::from_members(members))),
+            Some(Json::Object(members)) => Ok(Some(Body::from_part(members, inexact))),
             Some(other) => Err(wrong(&self.at("data"), "an object", &other)),
         }
     }

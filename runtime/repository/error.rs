@@ -107,6 +107,10 @@ pub enum RepositoryError {
     StorageFull,
     #[error("the database cannot be written now; nothing was changed")]
     ReadOnly,
+    #[error("the database is damaged, so writes are refused; nothing was changed")]
+    Damaged,
+    #[error("the records could not be read, because the database is damaged")]
+    Unreadable(String),
     #[error("the change could not be stored")]
     Storage(String),
     #[error("the records could not be read")]
@@ -140,6 +144,7 @@ impl RepositoryError {
             RepositoryError::Closed => Code::ShuttingDown,
             RepositoryError::StorageFull => Code::StorageFull,
             RepositoryError::ReadOnly => Code::ReadOnly,
+            RepositoryError::Damaged | RepositoryError::Unreadable(_) => Code::StorageDamaged,
             RepositoryError::Storage(_) => Code::StorageError,
             RepositoryError::Read(_) => Code::Internal,
         }
@@ -191,7 +196,10 @@ impl RepositoryError {
         if let RepositoryError::InBatch { error, .. } = self {
             return error.cause();
         }
-        if let RepositoryError::Storage(cause) | RepositoryError::Read(cause) = self {
+        if let RepositoryError::Storage(cause)
+        | RepositoryError::Read(cause)
+        | RepositoryError::Unreadable(cause) = self
+        {
             return Some(cause.clone());
         }
         if let RepositoryError::Rule(error) = self {
@@ -318,6 +326,7 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
         CommitError::Closed => RepositoryError::Closed,
         CommitError::StorageFull => RepositoryError::StorageFull,
         CommitError::ReadOnly => RepositoryError::ReadOnly,
+        CommitError::Damaged => RepositoryError::Damaged,
         CommitError::Storage(cause) => RepositoryError::Storage(cause),
     }
 }
@@ -394,6 +403,7 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
             RepositoryError::TooBroad { entity, rows, remedy }
         }
         StoreError::TooManyGroups { entity } => RepositoryError::TooManyGroups { entity },
+        StoreError::Damaged(cause) => RepositoryError::Unreadable(cause),
         StoreError::Storage(cause) => RepositoryError::Read(cause),
     }
 }

@@ -8,7 +8,7 @@ use super::nameable::Nameable;
 use super::suggest::suggestion;
 use super::values::{plain_text, value_of_column};
 use crate::ids::shown;
-use crate::schema::{Entity, FieldKind, Schema, Value};
+use crate::schema::{Entity, FieldKind, Schema, Value, words};
 use crate::store::{Column, Condition, Test};
 
 /// Conditions of one request.
@@ -153,15 +153,15 @@ pub fn search_words(entity: &Entity, text: &str) -> Result<Vec<String>, FilterEr
         return fault(format!("`search` has more than {MOST_CHARACTERS} characters"));
     }
     plain_text(text).map_err(|fault| FilterError(format!("`search` {}", fault.message)))?;
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)) {
-        if !words.iter().any(|known| known == word) {
-            words.push(word.to_owned());
+    let mut found: Vec<String> = Vec::new();
+    for word in text.split_whitespace().map(words) {
+        if !word.is_empty() && !found.contains(&word) {
+            found.push(word);
         }
     }
-    match words.len() {
+    match found.len() {
         0 => fault("`search` holds no word: it needs a letter or a digit".to_owned()),
-        1..=MOST_WORDS => Ok(words),
+        1..=MOST_WORDS => Ok(found),
         _ => fault(format!("`search` has more than {MOST_WORDS} words")),
     }
 }

@@ -14,6 +14,7 @@ use super::nameable::{Nameable, depends_on_facts};
 use super::{Repository, Writer};
 use crate::auth::Identity;
 use crate::ids::{RecordId, shown};
+use crate::protocol::Retry;
 use crate::rules::{Asker, Facts, Person, is_closed, may_ever};
 use crate::schema::{Entity, Expr, Operation, Schema};
 
@@ -33,17 +34,41 @@ impl Repository {
     /// Commits the caller's `User` record when there is none (SEMANTICS R11), and refuses one that is disabled. It looks every
     /// time rather than remember: one short read, and a user who was deleted comes back with the next request.
     pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
-        let Some(name) = &caller.user else { return Ok(()) };
-        let id = RecordId::stored(name);
-        if let Some(record) = self.store.get(USER, &id).map_err(error::of_read)?.value {
-            let account: Account = serde_json::from_slice(&record.json)
-                .map_err(|error| RepositoryError::Read(format!("the User record of {name}: {error}")))?;
-            return match account.disabled {
-                Some(true) => Err(RepositoryError::AccountDisabled(name.to_string())),
-                Some(false) | None => Ok(()),
-            };
+        match self.unrecorded(caller)? {
+            Some(name) => self.create_user(caller, name).await,
+            None => Ok(()),
         }
-        let body = Body::from_pairs([("id", name.as_ref().into()), ("name", name.as_ref().into())]);
+    }
+
+    /// The same for a caller who only reads. While the server cannot store the record, it answers the read without one: rules
+    /// that ask for the record find none, which denies. The next request tries to store it again.
+    pub async fn ensure_reader(&self, caller: &Identity) -> Result<(), RepositoryError> {
+        let Some(name) = self.unrecorded(caller)? else { return Ok(()) };
+        match self.create_user(caller, name).await {
+            Err(error) if error.code().retry() == Retry::Later => {
+                tracing::debug!(%error, "a User record could not be stored; the read goes on without it");
+                Ok(())
+            }
+            settled => settled,
+        }
+    }
+
+    /// The caller's name where the database has no `User` record of it. Fails for a disabled account, and where the record
+    /// cannot be read: then the server cannot know whether the account is disabled.
+    fn unrecorded<'a>(&self, caller: &'a Identity) -> Result<Option<&'a str>, RepositoryError> {
+        let Some(name) = caller.user.as_deref() else { return Ok(None) };
+        let found = self.store.get(USER, &RecordId::stored(name)).map_err(error::of_read)?;
+        let Some(record) = found.value else { return Ok(Some(name)) };
+        let account: Account = serde_json::from_slice(&record.json)
+            .map_err(|error| RepositoryError::Read(format!("the User record of {name}: {error}")))?;
+        match account.disabled {
+            Some(true) => Err(RepositoryError::AccountDisabled(name.to_owned())),
+            Some(false) | None => Ok(None),
+        }
+    }
+
+    async fn create_user(&self, caller: &Identity, name: &str) -> Result<(), RepositoryError> {
+        let body = Body::from_pairs([("id", name.into()), ("name", name.into())]);
         match self.write_unjudged(caller, Mutation::create(USER, body)).await {
             // Two first requests of one person met.
             Ok(_) | Err(RepositoryError::IdTaken { .. }) => Ok(()),

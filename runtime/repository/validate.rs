@@ -11,7 +11,7 @@ use super::error::{FieldError, RepositoryError};
 use super::mutation::{Mutation, Verb};
 use super::nameable::Nameable;
 use super::suggest::suggestion;
-use super::values::{Fault, typed, within_limits};
+use super::values::{Fault, fits, typed};
 use super::{body, defaults};
 use crate::auth::Identity;
 use crate::ids::{IdError, RecordId, Timestamp, shown};
@@ -130,7 +130,8 @@ impl Validator<'_> {
             }
             match self.writable(name) {
                 Ok((FieldIndex(at), field)) => {
-                    let value = faults.keep(name, self.checked(field, json));
+                    let exact = data.number_fault(name, &field.kind).map_or(Ok(()), Err);
+                    let value = faults.keep(name, exact.and_then(|()| self.checked(field, json)));
                     given[at] = value.map_or(Given::Faulty, Given::Value);
                 }
                 Err(fault) => faults.add(&shown(name), fault),
@@ -172,7 +173,7 @@ impl Validator<'_> {
         if value.is_null() && field.required {
             return Err(Fault::new("required", "is required and cannot be null"));
         }
-        within_limits(&field.kind, &value)?;
+        fits(field, &value)?;
         Ok(value)
     }
 

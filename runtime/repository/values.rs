@@ -2,20 +2,23 @@
 //!
 //! Knows nothing of records, verbs or defaults. A fault reads on after the field's name: "`title` must be a text, ...".
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde_json::{Number, Value as Json};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 
-use super::body::kind_of;
+use super::body::{kind_of, strict_json};
 use super::canonical::write_canonical;
+use super::numbers;
 use super::suggest::suggestion;
 use crate::ids::{RecordId, Timestamp, shown};
+use crate::schema::number::{Fate, fate};
 use crate::schema::{Entity, Field, FieldKind, IdKind, OnDelete, Schema, Value};
 use crate::store::Column;
 
 /// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
-const MAX_INT: i64 = (1 << 53) - 1;
+pub(super) const MAX_INT: i64 = (1 << 53) - 1;
 
 /// Nesting of a `json` field; deeper ones are a burden for every reader.
 const MAX_DEPTH: usize = 32;
@@ -57,7 +60,7 @@ pub(super) fn typed(schema: &Schema, kind: &FieldKind, json: &Json) -> Result<Va
 }
 
 /// Whether a typed value keeps to the field's limits. Null is judged by the caller, who knows what is required.
-pub(super) fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
+fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
     match (kind, value) {
         (FieldKind::Text { min, max, pattern }, Value::Text(text)) => {
             let length = text.chars().count() as u64;
@@ -81,6 +84,21 @@ pub(super) fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault
     }
 }
 
+/// Whether a typed value keeps to everything that its field asks of it.
+pub(super) fn fits(field: &Field, value: &Value) -> Result<(), Fault> {
+    within_limits(&field.kind, value)?;
+    match value {
+        // Two values that look the same would both be the only one.
+        Value::Text(text) if field.unique && !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) => {
+            let message = "is unique, so it must be in Unicode's composed form (NFC): write letter and accent as one character";
+            Err(Fault::new("not_composed", message))
+        }
+        Value::Text(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => {
+            Ok(())
+        }
+    }
+}
+
 /// A value from a query string, for a condition on a column: typed, without the field's limits, since a value outside
 /// them simply matches nothing.
 pub(super) fn value_of_column(
@@ -89,6 +107,19 @@ pub(super) fn value_of_column(
     column: Column,
     text: &str,
 ) -> Result<Value, Fault> {
+    let mut fault = match value_in_column(schema, entity, column, text) {
+        Err(fault) if text.contains(' ') => fault,
+        settled => return settled,
+    };
+    // In an address a `+` means a space.
+    let meant = text.replace(' ', "+");
+    if value_in_column(schema, entity, column, &meant).is_ok() {
+        fault.message.push_str("; a `+` is written `%2B` in an address");
+    }
+    Err(fault)
+}
+
+fn value_in_column(schema: &Schema, entity: &Entity, column: Column, text: &str) -> Result<Value, Fault> {
     match column {
         Column::Field(at) => value_from_text(schema, &entity.at(at).kind, text),
         Column::Id => {
@@ -102,10 +133,7 @@ pub(super) fn value_of_column(
 
 fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, Fault> {
     let json = match kind {
-        FieldKind::Int { .. } | FieldKind::Float { .. } => {
-            let wrong = |_| Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
-            text.parse().map(Json::Number).map_err(wrong)?
-        }
+        FieldKind::Int { .. } | FieldKind::Float { .. } => number_of_text(kind, text)?,
         FieldKind::Bool => match text {
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),
@@ -125,23 +153,35 @@ fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Valu
     typed(schema, kind, &json)
 }
 
+/// A number as JSON writes it, for an int or a float field: no spaces, no leading plus or zero, no separators.
+pub fn number_of_text(kind: &FieldKind, text: &str) -> Result<Json, Fault> {
+    let wrong = || Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
+    match fate(text).ok_or_else(wrong)? {
+        Fate::Kept => {}
+        Fate::Rounded | Fate::Lost => numbers::fault(kind, text, &[]).map_or(Ok(()), Err)?,
+    }
+    text.parse().map(Json::Number).map_err(|_| wrong())
+}
+
 /// A value that is to be stored, as text: for a json field JSON, otherwise as in a query string; within the field's limits.
 pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
     let value = if field.kind == FieldKind::Json {
-        let json = serde_json::from_str(text)
-            .map_err(|error| Fault::new("wrong_type", format!("must be JSON: {error}")))?;
+        let json = strict_json(text.as_bytes()).map_err(|fault| match fault.code {
+            "bad_json" => Fault::new("wrong_type", format!("must be JSON: {}", fault.message)),
+            _ => fault,
+        })?;
         typed(schema, &field.kind, &json)?
     } else {
         value_from_text(schema, &field.kind, text)?
     };
-    within_limits(&field.kind, &value)?;
+    fits(field, &value)?;
     Ok(value)
 }
 
 /// The stored form of a value of a body, within the field's limits.
 pub fn value_of_json(schema: &Schema, field: &Field, json: &Json) -> Result<Value, Fault> {
     let value = typed(schema, &field.kind, json)?;
-    within_limits(&field.kind, &value)?;
+    fits(field, &value)?;
     Ok(value)
 }
 

@@ -27,7 +27,9 @@ pub(super) mod words {
     pub(in crate::schema) use super::kind::{
         KEYS_OF_TYPES, LARGEST_INT, LONGEST_VALUE, MOST_VALUES, SMALLEST_INT, TYPES,
     };
-    pub(in crate::schema) use super::names::{API_WORDS, JS_WORDS, LONGEST, QUERY_WORDS, RECORD_FIELDS};
+    pub(in crate::schema) use super::names::{
+        ANSWER_WORDS, API_WORDS, JS_WORDS, LONGEST, QUERY_WORDS, RECORD_FIELDS, USER_WORDS,
+    };
     #[cfg(test)]
     pub(in crate::schema) use super::{entity::KEYS as ENTITY_KEYS, kind::COMMON_KEYS};
 }

@@ -144,6 +144,13 @@ impl Problem {
             .label("out of range")
             .help("integers lie within ±9007199254740991, floats are finite")
     }
+
+    /// `kept`: the nearest number that is.
+    pub(super) fn number_not_kept(span: Range<usize>, kept: &str) -> Problem {
+        Problem::new(Code::Bound, span, "this number has more digits than a 64-bit float keeps")
+            .label("would be changed")
+            .help(format!("write {kept}, or a string"))
+    }
 }
 
 /// Collects problems while files are read and checked.

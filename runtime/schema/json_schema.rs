@@ -88,14 +88,16 @@ fn snake() -> String {
 }
 
 fn field_name() -> Json {
-    let reserved = [words::RECORD_FIELDS, words::QUERY_WORDS, words::JS_WORDS].concat();
+    let reserved = [words::RECORD_FIELDS, words::ANSWER_WORDS, words::QUERY_WORDS, words::JS_WORDS].concat();
     json!({"type": "string", "pattern": snake(), "not": {"enum": reserved}})
 }
 
 /// What a file may not do with the built-in entity. Its records are made when somebody is first seen, so no field may
 /// wait for a value.
 fn user() -> Json {
-    let built_in: Vec<String> = builtin::user().fields.iter().map(|field| field.name.to_string()).collect();
+    let mut built_in: Vec<String> =
+        builtin::user().fields.iter().map(|field| field.name.to_string()).collect();
+    built_in.extend(words::USER_WORDS.iter().map(|word| (*word).to_owned()));
     json!({
         "properties": {
             "plural": false,

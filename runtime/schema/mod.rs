@@ -12,6 +12,7 @@ mod ecma_pattern;
 mod json_schema;
 pub(crate) mod message;
 pub mod model;
+pub mod number;
 pub mod record_schema;
 mod render;
 pub mod rule;
@@ -20,6 +21,7 @@ pub mod text_form;
 mod tree;
 mod typescript;
 pub mod value;
+mod words;
 
 use std::path::Path;
 
@@ -36,6 +38,7 @@ pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
 pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
 pub use typescript::{own_name, typescript};
 pub use value::{Record, Value};
+pub use words::{WORDS_VERSION, words};
 
 use diagnostics::{Problem, Report};
 

@@ -220,7 +220,10 @@ fn described(field: &Field, mut json: Json) -> Json {
         say(&mut json, &format!("Id of a {entity}."));
     }
     if field.kind == FieldKind::Json {
-        say(&mut json, "Any JSON of at most 32 levels.");
+        say(
+            &mut json,
+            "Any JSON of at most 32 levels, with numbers that a 64-bit float keeps digit for digit.",
+        );
     }
     if field.unique {
         say(&mut json, "Unique.");

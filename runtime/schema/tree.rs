@@ -8,6 +8,7 @@ mod toml;
 use std::ops::Range;
 
 use super::diagnostics::Problem;
+use super::number::{Fate, fate, is_exactly_a_float, rounded};
 use super::source::{Format, SourceFile};
 
 /// Byte range in the text of one file.
@@ -64,6 +65,16 @@ pub(super) fn parse(source: &SourceFile) -> Parsed {
     }
 }
 
+/// The problem of a number that is read back as another one: a default must be what the file says.
+fn not_kept(text: &str, span: &Span) -> Option<Problem> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    match fate(text) {
+        Some(Fate::Rounded) => Some(Problem::number_not_kept(span.clone(), &rounded(text)?)),
+        Some(Fate::Lost) => Some(Problem::number_too_large(span.clone())),
+        Some(Fate::Kept) | None => None,
+    }
+}
+
 impl Table {
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
@@ -77,6 +88,16 @@ impl Data {
 
     pub(super) fn as_int(&self) -> Option<i64> {
         if let Data::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// An integer that JavaScript would write with other digits.
+    pub(super) fn is_int_not_kept(&self) -> bool {
+        self.as_int().is_some_and(|number| fate(&number.to_string()) != Some(Fate::Kept))
+    }
+
+    /// An integer that no 64-bit float is.
+    pub(super) fn is_int_beyond_floats(&self) -> bool {
+        self.as_int().is_some_and(|number| !is_exactly_a_float(&number.to_string()))
     }
 
     /// Of an integer too: `1` is as good as `1.0` where a fraction may stand.

@@ -81,6 +81,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The head without reading a value, for answers that need only a position.
     fn head(&self) -> Result<At<()>, StoreError>;
+
+    /// Fails once damage is known, by which writes are refused; reads go on as far as they find none.
+    fn sound(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A value and the position of the read transaction that it comes from.
@@ -253,6 +258,9 @@ pub enum CommitError {
     StorageFull,
     #[error("the database cannot be written")]
     ReadOnly,
+    /// Damage of the database is known, or was found by this unit.
+    #[error("the database is damaged")]
+    Damaged,
     /// For the log only, never for a client.
     #[error("storage: {0}")]
     Storage(String),
@@ -278,6 +286,7 @@ impl CommitError {
             | CommitError::Closed
             | CommitError::StorageFull
             | CommitError::ReadOnly
+            | CommitError::Damaged
             | CommitError::Storage(_) => None,
         }
     }
@@ -307,6 +316,9 @@ pub enum StoreError {
     /// Made for another schema generation: ask again under the present one.
     #[error("the schema changed meanwhile")]
     StaleGeneration,
+    /// What was to be read is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
     #[error("storage: {0}")]
     Storage(String),
 }

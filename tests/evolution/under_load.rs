@@ -36,7 +36,10 @@ struct World {
     app: TestApp,
     writes: AtomicU64,
     written: Notify,
+    /// The writers are to end.
     done: CancellationToken,
+    /// They have ended: what is there now stays.
+    quiet: CancellationToken,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,8 +52,9 @@ async fn everybody_ends_with_a_fresh_read_however_often_the_schema_changes() {
         config.realtime.message_burst = 1_000_000;
     })
     .await;
-    let (writes, written, done) = (AtomicU64::new(0), Notify::new(), CancellationToken::new());
-    let world = Arc::new(World { app, writes, written, done });
+    let (writes, written) = (AtomicU64::new(0), Notify::new());
+    let (done, quiet) = (CancellationToken::new(), CancellationToken::new());
+    let world = Arc::new(World { app, writes, written, done, quiet });
     let windows: Vec<_> =
         (0..WINDOWS).map(|n| tokio::spawn(window(world.clone(), Random::new(900 + n)))).collect();
     let writers: Vec<_> = (0..WRITERS).map(|n| tokio::spawn(writer(world.clone(), Random::new(n)))).collect();
@@ -66,6 +70,7 @@ async fn everybody_ends_with_a_fresh_read_however_often_the_schema_changes() {
     for writer in writers {
         writer.await.unwrap();
     }
+    world.quiet.cancel();
     let fresh = world.app.rows("tasks").await;
     assert!(fresh.values().all(|row| fits(CHANGES + 1, row)));
     let (mut resyncs, mut events) = (0, 0);
@@ -103,7 +108,7 @@ async fn writer(world: Arc<World>, mut random: Random) {
     }
 }
 
-/// Follows the tasks through cuts until the writers are done and everything has come.
+/// Follows the tasks through cuts until the writers have ended and everything has come.
 async fn window(world: Arc<World>, mut random: Random) -> Follower {
     let mut follower = Follower::new("entity:Task");
     follower.fits = Some(fits);
@@ -112,7 +117,7 @@ async fn window(world: Arc<World>, mut random: Random) -> Follower {
         // A connection is told of changes only, so on a new one nothing is known.
         follower.generation = 0;
         socket.send(&follower.subscribe()).await;
-        if world.done.is_cancelled() {
+        if world.quiet.is_cancelled() {
             to_the_end(&world.app, &mut socket, &mut follower).await;
             return follower;
         }
@@ -122,7 +127,7 @@ async fn window(world: Arc<World>, mut random: Random) -> Follower {
                     Came::Frame(frame) => follower.take(&frame),
                     Came::Closed(code) => panic!("the server closed with {code:?}"),
                 },
-                () = world.done.cancelled() => break,
+                () = world.quiet.cancelled() => break,
             }
         }
         socket.cut();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Attach, ChannelManager, Channels, Item, Note, Outbox, Ring};
 use tidewire::env::Env;
 use tidewire::ids::{Seq, Timestamp};
@@ -36,6 +37,13 @@ impl Managed {
         while self.channels.position() < seq {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Every command that was sent has been obeyed.
+    pub async fn settled(&self) {
+        let probe = Arc::new(Outbox::new(OutboxLimits { batches: 1, bytes: 1, controls: 1 }));
+        self.channels.pong(probe.clone(), probe.lag(), None).await;
+        probe.ready().await;
     }
 
     /// What the outbox holds once the attachment is answered: notes, and the seqs of events.

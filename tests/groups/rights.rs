@@ -12,7 +12,7 @@ use tidewire::protocol::Code;
 use tidewire::schema::{EntityName, Generation};
 use tidewire::store::{Change, LogLimit};
 
-use super::managed::Managed;
+use super::managed::{Managed, drained};
 use super::world::{Someone, attach, batch, change, outbox, record, sight, taken, watch};
 use super::{join, told};
 use crate::support::fixtures::{epoch, id};
@@ -190,6 +190,39 @@ async fn an_attachment_under_rights_that_may_have_changed_is_sent_back() {
         assert_eq!(attached, taken, "{person} bound at {bound_at}: {notes:?}");
         assert!(taken || notes == [Note::Behind { attachment }], "{person} bound at {bound_at}: {notes:?}");
         managed.channels.forget(super::ConnectionKey(1));
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_rights_between_a_refusal_and_the_wait_for_rights_is_told() {
+    for (person, known, told_at_once, told_of_twelve) in [
+        ("ada", Some(10), true, false),
+        ("ada", Some(11), false, true),
+        ("ada", None, false, true),
+        // The refusal knows of the change that ChannelManager has yet to hear of.
+        ("ada", Some(12), false, false),
+        ("bob", Some(10), false, false),
+        // Before the ring's floor nothing is known.
+        ("bob", Some(9), true, false),
+    ] {
+        let managed = Managed::start();
+        managed.fan_out(rights(11, "Membership", "ada")).await;
+        let told = |outbox: &Outbox| {
+            let (frames, notes) = drained(outbox);
+            assert_eq!(frames.len(), notes.len());
+            assert!(frames.iter().all(|frame| frame["type"] == "rights:changed"), "{frames:?}");
+            !notes.is_empty()
+        };
+        let (outbox, case) = (outbox(), format!("{person} {known:?}"));
+        let key = super::ConnectionKey(1);
+        managed.channels.await_rights(key, outbox.clone(), person.into(), known.map(Seq)).await;
+        managed.settled().await;
+        assert_eq!(told(&outbox), told_at_once, "{case}");
+        managed.fan_out(rights(12, "User", "ada")).await;
+        assert_eq!(told(&outbox), told_of_twelve, "{case}");
+        managed.fan_out(rights(13, "User", "ada")).await;
+        let waits_still = person == "ada" && !told_at_once && !told_of_twelve;
+        assert_eq!(told(&outbox), waits_still, "{case}: once, and no more");
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Place, id, many};
 /// What is wrong with a file: its text, and what is said of it.
 type Case = (&'static [u8], &'static str);
 
-const JSON_LINES: [Case; 27] = [
+const JSON_LINES: [Case; 32] = [
     (b"{", "a.jsonl:1: the line is not a JSON object: EOF while parsing an object, at column 1 [bad_json]"),
     (b"\n\n[1]", "a.jsonl:3: the line is an array; one JSON object a line is expected [bad_json]"),
     (b"\"text\"", "a.jsonl:1: the line is a text"),
@@ -23,7 +23,12 @@ const JSON_LINES: [Case; 27] = [
     (b"{\"name\": \"a\", \"id\": 7}", "`id` must be a text, not a number [bad_id]"),
     (b"{\"name\": \"a\", \"count\": 1.5}", "`count` must be an int, not 1.5 [wrong_type]"),
     (b"{\"name\": \"a\", \"count\": 1000001}", "`count` is 1000001; the largest allowed is 1000000 [too_large]"),
-    (b"{\"name\": \"a\", \"ratio\": 1e999}", "number out of range"),
+    (b"{\"name\": \"a\", \"ratio\": 1e999}", "`ratio` is a number beyond the range of a float: `1e999` [out_of_range]"),
+    (b"{\"name\": \"a\", \"ratio\": 9007199254740993}", "`ratio` is a whole number that a float would change"),
+    (b"{\"name\": \"a\", \"count\": 12345678901234567890123}", "`count` must lie within ±9007199254740991, not be `12345678901234567890123` [out_of_range]"),
+    (b"{\"name\": \"a\", \"count\": 3.0000000000000000001}", "`count` must be an int, not `3.0000000000000000001` [wrong_type]"),
+    (b"{\"name\": \"a\", \"extra\": {\"x\": [1, 12345678901234567890]}}", "`extra` holds the number `12345678901234567890` at `x[1]`, which would be changed to 12345678901234567000"),
+    (b"{\"name\": \"a\", \"extra\": 1e-400}", "`extra` holds the number `1e-400`, which is beyond the range of a float"),
     (b"{\"name\": \"a\", \"active\": \"yes\"}", "`active` must be true or false, not a text [wrong_type]"),
     (b"{\"name\": \"a\", \"kind\": \"gren\"}", "`kind` must be one of red, green, =blue, not `gren`; did you mean `green`? [not_one_of]"),
     (b"{\"name\": \"a\", \"day\": \"2023-02-29\"}", "`day` must be a date such as 2026-11-21, not `2023-02-29` [bad_date]"),
@@ -35,7 +40,7 @@ const JSON_LINES: [Case; 27] = [
     (b"{\"name\": \"a\", \"id\": \"0190a000-0000-7000-8000-000000000001\"}\n\n{\"name\": \"b\", \"id\": \"0190A000000070008000000000000001\"}", "a.jsonl:3: there is already a Sample with this id [taken]"),
 ];
 
-const CSV: [Case; 22] = [
+const CSV: [Case; 33] = [
     (b"", "a.csv:1: the file is empty; its first line names the fields"),
     (
         b"name,cuont\nx,1\n",
@@ -51,9 +56,35 @@ const CSV: [Case; 22] = [
     (b"name,count\nx, 1\n", "a.csv:2: `count` must be a number, not ` 1`"),
     (b"name,count\nx,1.5\n", "`count` must be an int, not 1.5"),
     (b"name,count\nx,\"1,000\"\n", "`count` must be a number, not `1,000`"),
+    (
+        b"name,count\nx,123456789012345678901\n",
+        "`count` must lie within ±9007199254740991, not be `123456789012345678901`",
+    ),
+    (b"name,ratio\nx,1e400\n", "`ratio` is a number beyond the range of a float: `1e400` [out_of_range]"),
+    (
+        b"name,extra\nx,0.1234567890123456789\n",
+        "`extra` holds the number `0.1234567890123456789`, which would be changed to 0.12345678901234568",
+    ),
     (b"name,ratio\nx,NaN\n", "`ratio` must be a number, not `NaN`"),
-    (b"name,active\nx,TRUE\n", "`active` must be true or false, not `TRUE` [wrong_type]"),
-    (b"name,active\nx,\"\"\n", "`active` must be true or false, not ``"),
+    (
+        b"name,active\nx,yes\n",
+        "`active` must be true or false (or TRUE, True, t, 1 and the like), not `yes` [wrong_type]",
+    ),
+    (
+        b"name,active\nx,WAHR\n",
+        "`active` must be true or false (or TRUE, True, t, 1 and the like), not `WAHR`",
+    ),
+    (b"name,active\nx,2\n", "`active` must be true or false"),
+    (b"name,active\nx, true\n", "`active` must be true or false"),
+    (b"name,active\nx,\"\"\n", "`active` must be true or false (or TRUE, True, t, 1 and the like), not ``"),
+    (
+        b"name,count\n\"\"hello\"\",1\n",
+        "a.csv:2: `name` goes on after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\" [bad_quotes]",
+    ),
+    (b"name,count\nx,1\n\"a\"b,1\n", "a.csv:3: `name` goes on after its closing quote"),
+    (b"name,count\n\"a\" ,1\n", "a.csv:2: `name` goes on after its closing quote"),
+    (b"name,\"count\"s\nx,1\n", "a.csv:1: a name in the header goes on after its closing quote"),
+    (b"name\n\"a\"\xFFb\n", "a.csv:2: `name` goes on after its closing quote"),
     (b"name,extra\nx,{a:1}\n", "`extra` is a json field, and `{a:1}` is not valid JSON"),
     (b"name,extra\nx,\"{\"\"a\"\":1,\"\"a\"\":2}\"\n", "the key `a` appears twice"),
     (b"name\n\nna\xEFve\n", "a.csv:3: `name` is not UTF-8; save the file as UTF-8 [not_utf8]"),

@@ -91,6 +91,37 @@ fn an_empty_cell_is_null_and_a_quoted_one_the_empty_text() {
     );
 }
 
+#[test]
+fn bools_are_read_as_programs_write_them() {
+    let place = Place::new();
+    let words = [("true", true), ("TRUE", true), ("True", true), ("t", true), ("T", true), ("1", true)];
+    let others = [
+        ("false", false),
+        ("FALSE", false),
+        ("False", false),
+        ("f", false),
+        ("0", false),
+        ("\"TRUE\"", true),
+    ];
+    let all: Vec<(&str, bool)> = words.into_iter().chain(others).collect();
+    let rows: String = all.iter().zip(1..).map(|((word, _), n)| format!("{},x,{word}\n", id(n))).collect();
+    place.write("a.csv", format!("id,name,active\n{rows}"));
+    place.import("data", &["a.csv"]).ok();
+    let records = place.records("data");
+    for ((word, expected), n) in all.into_iter().zip(1..) {
+        assert_eq!(records[&id(n)]["active"], expected, "{word}");
+    }
+}
+
+#[test]
+fn every_line_may_begin_with_a_byte_order_mark() {
+    let place = Place::new();
+    // As two files that were put together.
+    place.write("a.jsonl", "\u{feff}{\"name\": \"a\"}\n{\"name\": \"b\"}\n\u{feff}{\"name\": \"c\"}\n");
+    place.import("data", &["a.jsonl"]).ok();
+    assert_eq!(place.records("data").len(), 3);
+}
+
 fn text() -> impl Strategy<Value = String> {
     let any = vec(any::<char>().prop_filter("U+0000 cannot be stored", |c| *c != '\0'), 0..12);
     prop_oneof![

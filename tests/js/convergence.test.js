@@ -31,6 +31,7 @@ const TROUBLE = [
   [5, (server) => (server.up = true)],
   [2, (server) => ((server.sockets = false), server.cutAll())],
   [3, (server) => (server.sockets = true)],
+  [2, (server) => server.open()],
 ];
 
 async function story(seed, totals) {
@@ -38,6 +39,8 @@ async function story(seed, totals) {
   const dice = { int: (n) => Math.floor(random() * n), chance: (p) => random() < p };
   const w = world({ random });
   const server = new Server(w, dice);
+  // To every fourth reader the entity is closed at first, and opens while the list is there.
+  server.closed = seed % 4 === 0;
   const bag = TROUBLE.flatMap(([weight, act]) => Array(weight).fill(act));
 
   const rt = new RealtimeClient('/ws', { env: w.env });
@@ -55,6 +58,8 @@ async function story(seed, totals) {
   // The storm is over; one more change shows a gap that nothing else would.
   server.up = server.sockets = true;
   await w.clock.run(60_000);
+  if (server.closed) assert.deepEqual([list.state.value, list.value], ['denied', []], `seed ${seed}: it is closed`);
+  server.open();
   server.commit([{ set: 'last', v: 1 }]);
   await w.clock.run(60_000);
 
@@ -102,6 +107,30 @@ test(`${SEEDS.length} stories converge without flicker`, async () => {
   // A story that nothing happens in proves nothing.
   for (const name of Object.keys(totals)) {
     assert.ok(totals[name] > 20, `${name} took place ${totals[name]} times`);
+  }
+});
+
+test('a list that was closed to its reader fills by itself when they are given the right to read', async () => {
+  for (const sockets of [true, false]) {
+    const w = world();
+    const server = new Server(w, { int: () => 0, chance: () => false });
+    Object.assign(server, { closed: true, sockets });
+    const rt = new RealtimeClient('/ws', { env: w.env });
+    const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+    const list = channels.list('Task');
+    const shown = [];
+    list.state.listen((state) => state === 'live' && shown.push(list.value.map(({ id }) => id)));
+    rt.connect();
+    await w.clock.run(10_000);
+    assert.deepEqual([rt.status.value, list.state.value, list.value], [sockets ? 'connected' : 'polling', 'denied', []]);
+    server.open();
+    await w.clock.run(sockets ? 100 : 40_000);
+    assert.deepEqual(shown[0], ['twin-1', 'twin-2']);
+    // From here on it is followed as any other.
+    server.commit([{ set: 'twin-3', v: 1 }]);
+    await w.clock.run(sockets ? 100 : 40_000);
+    assert.deepEqual([list.value.length, rt.status.value], [3, sockets ? 'connected' : 'polling']);
+    rt.disconnect();
   }
 });
 

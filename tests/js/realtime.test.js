@@ -64,6 +64,21 @@ test('a channel whose entity is gone is refused, and asked for again when the sc
   );
 });
 
+test('a channel that was closed is asked for again when rights change, and no channel that is live is', () => {
+  const { rt, w } = connected();
+  rt.subscribe('entity:Task', () => {});
+  rt.subscribe('entity:Secret', () => {}, { snapshot: true });
+  const [task, secret] = w.socket.take('subscribe');
+  w.socket.say(subscribed(task, { seq: 4, recovered: false }));
+  w.socket.say({ type: 'rights:changed', payload: {} });
+  assert.deepEqual(w.socket.take('subscribe'), [], 'what waits for its answer will have it');
+  const { requestId } = secret;
+  w.socket.say({ type: 'error', channel: 'entity:Secret', requestId, payload: { code: 'UNKNOWN_ENTITY' } });
+  w.socket.say({ type: 'rights:changed', payload: {} });
+  const again = w.socket.take('subscribe').map(({ channel, payload }) => [channel, payload]);
+  assert.deepEqual(again, [['entity:Secret', { snapshot: true }]]);
+});
+
 // Back-off.
 
 test('the delay is full jitter between 250 ms and a doubling, capped spread', () => {
@@ -302,6 +317,22 @@ test('waking up: an open socket must answer within two seconds', async () => {
   w.socket.say({ type: 'pong', payload: {} });
   await clock.run(3000);
   assert.equal(rt.connected.value, true);
+});
+
+test('waking up: a page that is still loading over a slow line is not cut, and a dead line is', async () => {
+  const { rt, clock, w } = connected();
+  rt.subscribe('entity:Task', () => {}, { snapshot: true });
+  const [asked] = w.socket.take('subscribe');
+  w.socket.say(subscribed(asked, { seq: 4, recovered: false }, { more: true }));
+  w.env.window.fire('online');
+  // A page of 256 KiB at 20 KB/s.
+  await clock.run(13_000);
+  assert.equal(rt.connected.value, true);
+  w.socket.say({ type: 'snapshot', channel: 'entity:Task', seq: 4, payload: { rows: [] }, more: true });
+  w.env.window.fire('online');
+  await clock.run(20_000);
+  assert.equal(rt.connected.value, false);
+  assert.equal(rt.detail.value.reason, 'no answer after waking up');
 });
 
 test('waking up: a client that waits tries at once, from the first delay', async () => {

@@ -13,6 +13,8 @@ export class Server {
   log = [];
   /** What the reader may see: rows of these teams and of none; the field `secret` or not. */
   sight = { teams: [0, 1], secret: true };
+  /** The reader may not know of the entity; `open` ends that. */
+  closed = false;
   /** The states that the reader's rows have ever had, as texts. */
   states = new Set();
   /** Rows that every reader must see at any time, and of which each unit changes both. */
@@ -79,6 +81,15 @@ export class Server {
     this.log.push({ seq: ++this.seq, unit: this.#unit++, id: '', before: null, row: null, sight: this.sight, last: true });
     this.states.add(JSON.stringify(this.shown()));
     for (const session of this.#sessions) session.rebind(before);
+  }
+
+  /** The reader is given the right to read: a rights entry like any other. */
+  open() {
+    if (!this.closed) return;
+    this.closed = false;
+    this.log.push({ seq: ++this.seq, unit: this.#unit++, id: '', before: null, row: null, sight: this.sight, last: true });
+    this.states.add(JSON.stringify(this.shown()));
+    for (const session of this.#sessions) session.tellRights();
   }
 
   /** What the reader may see, in the order of ids. */
@@ -235,11 +246,16 @@ export class Server {
     if (url.pathname === '/api/schema')
       return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
     if (url.pathname === '/api/tasks') {
+      if (this.closed) return reply(404, { code: 'UNKNOWN_ENTITY', detail: 'there is no such entity' });
       const { rows, next, seq } = this.page(url.searchParams.get('cursor') ?? '');
       return reply(200, { items: rows, next, epoch: this.epoch, seq, view: this.view });
     }
     this.stats.polls++;
-    const [epoch, seq] = url.searchParams.get('since').split(':');
+    if (this.closed) {
+      const errors = url.searchParams.getAll('channel').map((channel) => ({ channel, code: 'UNKNOWN_ENTITY' }));
+      return reply(200, { epoch: this.epoch, seq: this.seq, channels: [], events: [], errors, hasMore: false });
+    }
+    const [epoch, seq] = url.searchParams.get('since')?.split(':') ?? [];
     const recovered = this.recovers({ epoch, seq: Number(seq), view: url.searchParams.get('view') });
     return reply(200, {
       epoch: this.epoch,
@@ -262,6 +278,8 @@ function see(row, { teams, secret }) {
 /** One socket's server end: what is sent arrives later, in order, unless the socket is cut before. */
 class Session {
   dropNext = false;
+  /** A channel was refused, and other rights have not been told of since. */
+  #waits = false;
   #queue = [];
   /** The last few events, to repeat one of them. */
   #sent = [];
@@ -336,16 +354,26 @@ class Session {
     this.#close();
   }
 
-  pong() {
-    if (this.#hole) return;
+  tellRights() {
+    if (this.#waits) this.#send({ type: 'rights:changed', payload: {} });
+    this.#waits = false;
+  }
+
+  pong(requestId) {
+    if (this.#hole && requestId === undefined) return;
     const { epoch, seq } = this.server;
-    this.#send({ type: 'pong', payload: this.#prev === null ? {} : { epoch, seq } });
+    this.#send({ type: 'pong', requestId, payload: this.#prev === null || this.#hole ? {} : { epoch, seq } });
   }
 
   #take(frame) {
-    if (frame.type === 'ping') return this.pong();
+    if (frame.type === 'ping') return this.pong(frame.requestId);
     if (frame.type === 'unsubscribe') return void (this.#prev = null);
     if (frame.type !== 'subscribe') return;
+    if (this.server.closed) {
+      this.#waits = true;
+      const payload = { code: 'UNKNOWN_ENTITY', retry: false };
+      return this.#send({ type: 'error', channel: CHANNEL, requestId: frame.requestId, payload });
+    }
     const { epoch, seq, view } = this.server;
     const { since } = frame.payload ?? {};
     const answer = { type: 'subscribed', channel: CHANNEL, requestId: frame.requestId };

@@ -36,6 +36,8 @@ IN_WORDS = (
     "`search` holds no word",
     "`search` has more than",
     "Idempotency-Key belongs to an atomic batch",
+    "a json field keeps what a 64-bit float keeps",  # which whole numbers those are
+    "a whole number that a float would change",
     "give the id once",  # an op's `id` and `data.id`
 )
 

@@ -239,9 +239,6 @@ async fn person(
 
 /// `None` while the account is closed or the server is gone.
 async fn connect(address: SocketAddr, name: &str) -> Option<Socket> {
-    if tokio::net::TcpStream::connect(address).await.is_err() {
-        return None;
-    }
     let mut socket = Socket::try_open(address, &format!("/ws?as={name}"), &[], None).await.ok()?;
     match socket.came().await {
         Came::Frame(frame) if frame["type"] == "connected" => Some(socket),

@@ -106,6 +106,27 @@ fn all_errors_of_all_files_come_at_once_in_the_order_of_the_files() {
 }
 
 #[test]
+fn a_field_of_user_does_not_hide_the_records_of_a_person() {
+    let user = |field: &str| {
+        source("user.toml", &format!("entity = \"User\"\n[fields]\n{field} = {{ type = \"json\" }}\n"))
+    };
+    let of_person = "entity = \"Membership\"\n[fields]\nwho = { type = \"ref\", entity = \"User\" }\n";
+    let of_nobody = "entity = \"Membership\"\n[fields]\nwho = { type = \"text\" }\n";
+    let errors = errors(&[source("membership.toml", of_person), user("memberships")]);
+    let shown = errors.to_string();
+    assert_eq!(errors.codes().collect::<Vec<_>>(), [Code::ReservedField], "{shown}");
+    for words in ["schemas/user.toml:3:1", "schemas/membership.toml:1:10", "`user.memberships`"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    for (membership, field) in
+        [(of_person, "membership"), (of_person, "membershipss"), (of_nobody, "memberships")]
+    {
+        let files = [source("membership.toml", membership), user(field)];
+        tidewire::schema::check(&files).unwrap_or_else(|errors| panic!("{field}: {errors}"));
+    }
+}
+
+#[test]
 fn an_unreadable_name_elsewhere_makes_no_reference_unknown() {
     let errors = errors(&[
         source("a.toml", "entity = \"A\"\n[fields]\ng = { type = \"ref\", entity = \"B\" }\n"),

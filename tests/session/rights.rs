@@ -52,6 +52,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
         | Effect::Attach { .. }
         | Effect::Detach { .. }
         | Effect::Pong { .. }
+        | Effect::AwaitRights { .. }
         | Effect::Ping
         | Effect::Close(_) => None,
     });
@@ -139,6 +140,7 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
         | Effect::Write(_)
         | Effect::Detach { .. }
         | Effect::Pong { .. }
+        | Effect::AwaitRights { .. }
         | Effect::Read(_)
         | Effect::Ping
         | Effect::Close(_) => None,
@@ -404,19 +406,34 @@ fn a_difference_that_cannot_be_told_goes_another_way() {
     let lookup = || BindError::SetTooLarge { entity: "Membership".into() };
     let table: [(&str, ReadAnswer, &[&str], usize); 9] = [
         ("many", differ(36, two_projects(), Steps::Many), &["read rows"], 1),
-        ("failed", differ(36, ruled::too_many(), Steps::Failed(lookup())), &["send error RULE_LIMIT"], 0),
-        ("unbound", differ(36, ruled::too_many(), Steps::Few(vec![])), &["send error RULE_LIMIT"], 0),
+        (
+            "failed",
+            differ(36, ruled::too_many(), Steps::Failed(lookup())),
+            &["send error RULE_LIMIT", "await rights"],
+            0,
+        ),
+        (
+            "unbound",
+            differ(36, ruled::too_many(), Steps::Few(vec![])),
+            &["send error RULE_LIMIT", "await rights"],
+            0,
+        ),
         (
             "disabled",
             differ(36, ruled::disabled(), Steps::Few(vec![step(1, Verdict::Lost)])),
             &["send error ACCOUNT_DISABLED", "close 4403"],
             1,
         ),
-        ("a rule", ReadAnswer::Differ(Err(StoreError::Rule(lookup()))), &["send error RULE_LIMIT"], 0),
+        (
+            "a rule",
+            ReadAnswer::Differ(Err(StoreError::Rule(lookup()))),
+            &["send error RULE_LIMIT", "await rights"],
+            0,
+        ),
         (
             "closed",
             ReadAnswer::Differ(Err(StoreError::Closed("Task".into()))),
-            &["send error UNKNOWN_ENTITY"],
+            &["send error UNKNOWN_ENTITY", "await rights"],
             0,
         ),
         ("busy", ReadAnswer::Differ(Err(StoreError::Overloaded)), &[], 1),
@@ -447,7 +464,7 @@ fn a_suspended_channel_leaves_the_others_alone() {
     peer.attached(board, 20, 0);
     differing_beside(&mut peer);
     let effects = peer.on(Input::Read(differ(36, ruled::too_many(), Steps::Many)));
-    assert_eq!(heard(&effects), ["send error RULE_LIMIT", "read log 20"]);
+    assert_eq!(heard(&effects), ["send error RULE_LIMIT", "await rights", "read log 20"]);
     assert_eq!(sent(&effects)[0]["channel"], LIVE);
     let effects = peer.on(Input::Read(log(&effects, 36, 5, vec![])));
     assert_eq!(heard(&effects), ["attach after 36"]);
@@ -533,7 +550,7 @@ fn a_closed_entity_is_unknown_in_the_words_of_an_unknown_one() {
     for payload in [json!({}), json!({"snapshot": true}), since(3)] {
         assert_eq!(heard(&peer.subscribe("entity:Vault?nothing=1", &payload)), ["read facts"]);
         let effects = peer.on(Input::Read(facts(40, ruled::facts("member", &[]))));
-        assert_eq!(heard(&effects), ["send error UNKNOWN_ENTITY"]);
+        assert_eq!(heard(&effects)[0], "send error UNKNOWN_ENTITY");
         assert_eq!(words(&sent(&effects)[0], "Vault"), words(&sent(&absent)[0], "Safe"));
     }
     assert_eq!(heard(&peer.subscribe("entity:Vault", &json!({}))), ["read facts"]);
@@ -547,7 +564,7 @@ fn a_filter_by_a_field_that_is_never_shown_is_one_by_an_unknown_field() {
     let mut ask = |channel: &str| {
         assert_eq!(heard(&peer.subscribe(channel, &json!({}))), ["read facts"], "{channel}");
         let effects = peer.on(Input::Read(facts(40, ruled::facts("member", &["p1"]))));
-        assert_eq!(heard(&effects), ["send error BAD_CHANNEL"], "{channel}");
+        assert_eq!(heard(&effects)[0], "send error BAD_CHANNEL", "{channel}");
         sent(&effects)[0]["payload"]["message"].as_str().unwrap().to_owned()
     };
     assert_eq!(ask("entity:Task?wage=7"), ask("entity:Task?gain=7").replace("gain", "wage"));
@@ -600,7 +617,7 @@ fn too_many_records_refuse_a_channel_and_no_other() {
     let mut peer = ada();
     assert_eq!(heard(&behind_of(&mut peer)), ["read facts"]);
     let effects = peer.on(Input::Read(facts(31, ruled::too_many())));
-    assert_eq!(heard(&effects), ["send error RULE_LIMIT"]);
+    assert_eq!(heard(&effects), ["send error RULE_LIMIT", "await rights"]);
     assert_eq!((&sent(&effects)[0]["requestId"], &sent(&effects)[0]["channel"]), (&json!("r"), &json!(LIVE)));
     assert_eq!(heard(&peer.subscribe("entity:Board", &json!({}))), ["attach now"]);
 }

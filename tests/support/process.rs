@@ -11,6 +11,8 @@ use super::socket::PATIENCE;
 
 pub struct Process {
     pub address: SocketAddr,
+    /// What was printed before the address.
+    pub greeting: String,
     child: Child,
     /// Read or not, it is kept open, so that the child may go on printing.
     output: tokio::io::Lines<BufReader<ChildStdout>>,
@@ -32,6 +34,9 @@ pub fn tidewire(folder: &Path) -> Command {
     }
     command
 }
+
+/// Shell: ten descriptors that the next program gets with those of the terminal.
+pub const TEN_OPEN: &str = "for n in {10..19}; do eval \"exec $n</dev/null\"; done;";
 
 /// What a program that ended left behind.
 #[derive(Debug)]
@@ -77,13 +82,29 @@ impl Process {
         Process::of(&mut command).await
     }
 
+    /// Starts it in a folder with so many descriptors, ten of which its parent has left open.
+    pub async fn with_descriptors(folder: &Path, limit: u32) -> Process {
+        let mut command = tidewire(Path::new(env!("CARGO_MANIFEST_DIR")));
+        let mut limited = Command::new("bash");
+        limited.arg("-c").arg(format!("{TEN_OPEN} ulimit -n {limit}; exec \"$0\" \"$@\"")).kill_on_drop(true);
+        limited.arg(command.as_std().get_program()).args(["dev", "--listen", "127.0.0.1:0", "--schemas"]);
+        limited.arg(plain_schemas()).current_dir(folder).stderr(Stdio::null());
+        limited
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("TIDEWIRE_")));
+        command = limited;
+        Process::of(&mut command).await
+    }
+
     /// Starts a command that serves, and waits for its address.
     pub async fn of(command: &mut Command) -> Process {
         let command = command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
         let found = async {
             while let Some(line) = output.next_line().await.unwrap() {
+                greeting += &(line.clone() + "\n");
                 if let Some((_, address)) = line.split_once("listening on http://") {
                     return address.trim().trim_end_matches('/').parse().unwrap();
                 }
@@ -92,22 +113,25 @@ impl Process {
         };
         let address =
             tokio::time::timeout(PATIENCE, found).await.expect("the binary listens within twenty seconds");
-        Process { address, child, output }
+        Process { address, greeting, child, output }
     }
 
     /// What is printed up to and including the line that holds these words.
     pub async fn printed(&mut self, words: &str) -> String {
         let mut text = String::new();
-        let reading = async {
-            while !text.lines().last().is_some_and(|line| line.contains(words)) {
-                let line = self.output.next_line().await.unwrap();
-                text += &(line.unwrap_or_else(|| panic!("the binary ended")) + "\n");
-            }
-        };
-        tokio::time::timeout(PATIENCE, reading)
-            .await
-            .unwrap_or_else(|_| panic!("`{words}` was never printed"));
+        while !text.lines().last().is_some_and(|line| line.contains(words)) {
+            let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("`{words}` was never printed, but:\n{text}"));
+            text += &(line.unwrap().unwrap_or_else(|| panic!("the binary ended after:\n{text}")) + "\n");
+        }
         text
+    }
+
+    /// From now on the kernel refuses to let a file of the process grow beyond so many bytes; `None` lifts the limit.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let pid = self.child.id().expect("the process runs").try_into().unwrap();
+        let limit = (bytes.unwrap_or(rlimit::INFINITY), rlimit::INFINITY);
+        rlimit::prlimit(pid, rlimit::Resource::FSIZE, Some(limit), None).expect("the limit can be set");
     }
 
     /// SIGTERM, and the end of the process, which was in order.
@@ -118,6 +142,12 @@ impl Process {
         let ended =
             tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the process ends").unwrap();
         assert!(ended.success(), "{ended}");
+    }
+
+    /// Sends a signal by its name, `STOP` for example.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("the process runs").to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap().success());
     }
 
     /// SIGKILL: no goodbye, no flush.

@@ -14,8 +14,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
-    At, CommitError, Count, Counted, ListPage, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome, Past,
-    Query, Scope, Store, StoreError, Stored, Survey, Unit,
+    At, CommitError, Count, Counted, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome,
+    Past, Query, Scope, Store, StoreError, Stored, Survey, Unit,
 };
 
 use super::entities;
@@ -28,6 +28,8 @@ pub struct Puppet {
     pub units: Mutex<Vec<Unit>>,
     /// Ids of the records that there are.
     pub users: Mutex<Vec<String>>,
+    /// What a list of any entity holds, by id; without any, lists fail.
+    pub rows: Mutex<Vec<Listed>>,
     pub panics: AtomicBool,
 }
 
@@ -98,8 +100,21 @@ impl Store for Puppet {
         Ok(at(known.then(|| Stored { version: 1, json: Bytes::from_static(b"{}") })))
     }
 
-    fn list(&self, _: &Query) -> Result<At<ListPage>, StoreError> {
-        Err(StoreError::Storage("secret detail".to_owned()))
+    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
+        let rows = self.rows.lock();
+        if rows.is_empty() {
+            return Err(StoreError::Storage("secret detail".to_owned()));
+        }
+        let begin = query.after.as_ref().map_or(0, |(_, id)| rows.partition_point(|row| row.id <= *id));
+        let mut bytes = 0;
+        let fits = |row: &&Listed| {
+            let fits = bytes < query.bytes;
+            bytes += row.stored.json.len();
+            fits
+        };
+        let page: Vec<_> = rows[begin..].iter().take(query.limit).take_while(fits).cloned().collect();
+        let more = begin + page.len() < rows.len();
+        Ok(at(ListPage { rows: page, more, sight: None }))
     }
 
     fn count(&self, _: &Count) -> Result<At<Counted>, StoreError> {

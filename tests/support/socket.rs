@@ -1,11 +1,12 @@
 //! A plain WebSocket client: sends frames, receives frames, waits no longer than it must.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -17,7 +18,14 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     next_request: u32,
+    /// The last frames that came and the last that was sent, for whoever waits in vain.
+    came: VecDeque<String>,
+    sent: String,
 }
+
+/// So many frames are shown, each so far.
+const SHOWN: usize = 10;
+const SHOWN_BYTES: usize = 300;
 
 /// What came: a frame, or the end with its close code.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +48,7 @@ impl Socket {
         Socket::try_open(address, path, &[], None).await.expect("the upgrade succeeds")
     }
 
-    /// Opens a path with extra headers, and with a receive buffer of so many bytes.
+    /// Opens a path with extra headers, and with a receive buffer of so many bytes. Fails if the server is gone.
     pub async fn try_open(
         address: SocketAddr,
         path: &str,
@@ -51,13 +59,13 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             tcp.set_recv_buffer_size(bytes).unwrap();
         }
-        let tcp = tcp.connect(address).await.unwrap();
+        let tcp = tcp.connect(address).await.map_err(Error::Io)?;
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let (stream, _) = tokio_tungstenite::client_async(request, tcp).await?;
-        Ok(Socket { stream, next_request: 0 })
+        Ok(Socket { stream, next_request: 0, came: VecDeque::new(), sent: String::new() })
     }
 
     pub async fn send(&mut self, frame: &Value) {
@@ -65,6 +73,7 @@ impl Socket {
     }
 
     pub async fn send_text(&mut self, text: &str) {
+        self.sent = start_of(text);
         self.send_message(Message::text(text)).await;
     }
 
@@ -79,7 +88,10 @@ impl Socket {
 
     /// The next thing to come, pings and pongs of the transport aside.
     pub async fn came(&mut self) -> Came {
-        tokio::time::timeout(PATIENCE, self.came_ever()).await.expect("nothing came for twenty seconds")
+        match tokio::time::timeout(PATIENCE, self.came_ever()).await {
+            Ok(came) => came,
+            Err(_) => panic!("nothing came for twenty seconds; {}", self.history()),
+        }
     }
 
     /// The same without a limit, for loops that are ended from outside.
@@ -87,6 +99,8 @@ impl Socket {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => {
+                    self.came.truncate(SHOWN - 1);
+                    self.came.push_front(start_of(&text));
                     return Came::Frame(serde_json::from_str(&text).expect("the server sends JSON"));
                 }
                 Some(Ok(Message::Close(frame))) => return Came::Closed(frame.map(|frame| frame.code.into())),
@@ -114,15 +128,23 @@ impl Socket {
     pub async fn frame(&mut self) -> Value {
         match self.came().await {
             Came::Frame(frame) => frame,
-            Came::Closed(code) => panic!("the socket closed with {code:?} where a frame was due"),
+            Came::Closed(code) => {
+                panic!("the socket closed with {code:?} where a frame was due; {}", self.history())
+            }
         }
     }
 
     /// The next frame, which is of this type.
     pub async fn expect(&mut self, kind: &str) -> Value {
         let frame = self.frame().await;
-        assert_eq!(frame["type"], kind, "{frame}");
+        assert_eq!(frame["type"], kind, "{frame}; {}", self.history());
         frame
+    }
+
+    /// What this socket has seen last, in words.
+    pub fn history(&self) -> String {
+        let came: Vec<&str> = self.came.iter().rev().map(String::as_str).collect();
+        format!("the last frame sent: {}\nthe last frames that came:\n{}", self.sent, came.join("\n"))
     }
 
     /// The close code, whatever frames come before it.
@@ -132,6 +154,18 @@ impl Socket {
                 return code;
             }
         }
+    }
+
+    /// Reads what there is, frames or not, to the end of the connection; how many bytes.
+    pub async fn rest(&mut self) -> usize {
+        let (mut count, mut bytes) = (0, vec![0; 64 << 10]);
+        let reading = async {
+            while let Ok(more @ 1..) = self.stream.get_mut().read(&mut bytes).await {
+                count += more;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("the connection ends");
+        count
     }
 
     /// Subscribes and takes `subscribed`.
@@ -159,5 +193,12 @@ impl Socket {
         let tcp = self.stream.into_inner();
         // A reset instead of an orderly end.
         let _ = tcp.set_zero_linger();
+    }
+}
+
+fn start_of(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_BYTES) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
     }
 }

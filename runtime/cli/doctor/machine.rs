@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use super::finding::Finding;
-use crate::cli::descriptors;
+use crate::cli::descriptors::{self, Fit};
 use crate::config::Config;
 use crate::ids::Timestamp;
 
@@ -81,18 +81,17 @@ fn listening(table: &str, port: u16) -> Option<String> {
 }
 
 pub(super) fn descriptors(config: &Config) -> Finding {
-    let wanted = descriptors::wanted(config);
+    let open = descriptors::open_now();
+    let wanted = descriptors::wanted(config, open);
     let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap_or((1024, 1024));
     let limit = soft.max(hard);
-    match descriptors::fit(&mut config.clone(), limit) {
-        None => Finding::ok("descriptors", format!("{limit} may be had, {wanted} are enough")),
-        Some(limited) => Finding::warning(
-            "descriptors",
-            limited,
-            format!(
-                "raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE= of systemd), or lower --max-connections"
-            ),
-        ),
+    let advice = format!(
+        "raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE= of systemd), or lower --max-connections"
+    );
+    match descriptors::fit(&mut config.clone(), limit, open) {
+        Fit::Whole => Finding::ok("descriptors", format!("{limit} may be had, {wanted} are enough")),
+        Fit::Lowered(what) => Finding::warning("descriptors", what, advice),
+        Fit::TooFew(what) => Finding::error("descriptors", what, advice),
     }
 }
 

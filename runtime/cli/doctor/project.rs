@@ -3,15 +3,16 @@
 //! Knows SQLite by what the store tells about it.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
 use crate::cli::check::count;
 use crate::cli::settings::Settings;
+use crate::draft::DraftFolder;
 use crate::ids::Timestamp;
 use crate::schema;
-use crate::store::sqlite::{self, DatabaseFound};
+use crate::store::sqlite::{self, DatabaseFound, OpenError};
 
 const MIB: u64 = 1 << 20;
 
@@ -88,7 +89,11 @@ pub(super) fn data(folder: &Path) -> Data {
     let inspection = match sqlite::inspect(folder) {
         Ok(inspection) => inspection,
         Err(error) => {
-            let advice = "nothing was changed; keep the folder until you know what it holds";
+            let advice = if matches!(error, OpenError::Damaged { .. }) {
+                format!("nothing was changed; {}", rescue(folder, None))
+            } else {
+                "nothing was changed; keep the folder until you know what it holds".to_owned()
+            };
             data.findings.push(Finding::error("database", error.to_string(), advice));
             return data;
         }
@@ -121,22 +126,14 @@ fn nearest_existing(folder: &Path) -> PathBuf {
 
 /// Writes where the database is to be, in a folder of its own that is taken away again.
 fn tried_out(folder: &Path, nearest: &Path) -> Vec<Finding> {
-    let scratch = nearest.join(format!(".tidewire-doctor-{}", std::process::id()));
-    if let Err(error) = fs::create_dir(&scratch) {
-        let refused = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
-        let advice = if refused {
-            "make it writable for this user, or choose another folder with --data DIR"
-        } else {
-            "choose another folder with --data DIR"
-        };
-        let text = format!("nothing can be written in {}: {error}", nearest.display());
-        return vec![Finding::error("data", text, advice)];
-    }
-    let tried = sqlite::try_out(&scratch);
-    let removed = fs::remove_dir_all(&scratch);
-    let data = match (removed, folder.exists()) {
+    let scratch = match DraftFolder::within(nearest) {
+        Ok(scratch) => scratch,
+        Err(error) => return vec![unwritable(nearest, &error)],
+    };
+    let (tried, path) = (sqlite::try_out(scratch.path()), scratch.path().to_owned());
+    let data = match (scratch.remove(), folder.exists()) {
         (Err(error), _) => {
-            let text = format!("{} was made and cannot be removed: {error}", scratch.display());
+            let text = format!("{} was made and cannot be removed: {error}", path.display());
             Finding::warning("data", text, "remove it by hand")
         }
         (Ok(()), true) => Finding::ok("data", format!("{} can be written", folder.display())),
@@ -157,15 +154,40 @@ fn tried_out(folder: &Path, nearest: &Path) -> Vec<Finding> {
     vec![data, sqlite]
 }
 
+fn unwritable(nearest: &Path, error: &io::Error) -> Finding {
+    let refused = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+    let advice = if refused {
+        "make it writable for this user, or choose another folder with --data DIR"
+    } else {
+        "choose another folder with --data DIR"
+    };
+    Finding::error("data", format!("nothing can be written in {}: {error}", nearest.display()), advice)
+}
+
 fn database(folder: &Path, found: &DatabaseFound) -> Finding {
     if let Some(first) = found.faults.first() {
-        let text = format!("the database in {} is damaged: {first}", folder.display());
-        return Finding::error("database", text, "stop the server and put a backup in its place");
+        let mut text = format!("the database in {} is damaged: {first}", folder.display());
+        if !found.damaged.is_empty() {
+            text.push_str(&format!("; concerned: {}", found.damaged.join(", ")));
+        }
+        return Finding::error("database", text, rescue(folder, found.backup.as_deref()));
     }
     let size = found.bytes.div_ceil(1024);
     Finding::ok(
         "database",
         format!("sound: {} changes so far, {size} KiB, journal_mode={}", found.changes, found.journal_mode),
+    )
+}
+
+/// What to do about damage, from the best way to the last.
+fn rescue(folder: &Path, backup: Option<&Path>) -> String {
+    let newest = backup.map(|file| format!(" (the newest of a migration is {})", file.display()));
+    format!(
+        "stop the server, copy {0} away, and put a backup in its place{1}. Without one: `tidewire export ENTITY -o FILE` for each \
+         entity that is not concerned, and SQLite's own `sqlite3 {0}/tidewire.db .recover` for the others. docs/operations.md, \
+         \"A damaged database\"",
+        folder.display(),
+        newest.unwrap_or_default()
     )
 }
 

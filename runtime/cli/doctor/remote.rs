@@ -28,6 +28,9 @@ pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
 /// The Date header counts whole seconds, and the answer was on its way.
 const CLOCKS_AGREE_SECONDS: i64 = 5;
 
+/// Channels of one poll, as the server takes them.
+const MOST_CHANNELS: usize = 50;
+
 const NGINX_UPGRADE: &str = "let the proxy pass the upgrade; nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
      proxy_set_header Connection \"upgrade\";";
 const NGINX_BUFFERING: &str = "let the proxy pass what comes at once; nginx: proxy_buffering off; and the two headers of an upgrade \
@@ -245,10 +248,9 @@ impl Visit<'_> {
     }
 
     async fn long_poll(&mut self, wait: u64) {
-        let Some((channel, since)) = self.position().await else { return };
+        let Some(place) = self.place().await else { return };
         let (started, slack) = (Instant::now(), Duration::from_secs(wait) + AT_ONCE);
-        let answer =
-            self.get(&format!("/api/changes?channel={channel}&since={since}&wait={wait}"), slack).await;
+        let answer = self.get(&format!("{place}&wait={wait}"), slack).await;
         let elapsed = started.elapsed();
         let finding = match answer {
             Err(error) if error.is_timeout() => {
@@ -258,35 +260,30 @@ impl Visit<'_> {
             Err(error) => {
                 Finding::error("long poll", format!("it broke off: {}", deepest(&error)), NGINX_TIMEOUT)
             }
-            Ok(answer) if answer.status() != StatusCode::OK => {
-                let text = format!("it was answered {} after {} ms", answer.status(), elapsed.as_millis());
-                Finding::error("long poll", text, NGINX_TIMEOUT)
-            }
             Ok(answer) => {
-                let json: Value = answer.json().await.unwrap_or_default();
-                let quiet = json["events"].as_array().is_some_and(Vec::is_empty);
-                if quiet && elapsed + Duration::from_millis(200) < Duration::from_secs(wait) {
-                    let text =
-                        format!("it was answered with nothing after {} ms of {wait} s", elapsed.as_millis());
-                    Finding::warning("long poll", text, NGINX_TIMEOUT)
-                } else {
-                    Finding::ok(
-                        "long poll",
-                        format!("it was held for {} ms and answered", elapsed.as_millis()),
-                    )
-                }
+                let (status, json) = (answer.status(), answer.json().await.unwrap_or_default());
+                polled(status, &json, elapsed, Duration::from_secs(wait))
             }
         };
         self.findings.push(finding);
     }
 
-    /// A channel of this server and its position now.
-    async fn position(&mut self) -> Option<(String, String)> {
+    /// The poll of a channel of this server from its position now. As any client does it sends the view that it was told:
+    /// without one the server may answer at once.
+    async fn place(&mut self) -> Option<String> {
         let schema = self.json("/api/schema").await?;
-        let entity = schema["entities"][0]["name"].as_str()?;
-        let channel = format!("entity:{entity}");
-        let now = self.json(&format!("/api/changes?channel={channel}")).await?;
-        Some((channel, format!("{}:{}", now["epoch"].as_str()?, now["seq"].as_u64()?)))
+        let names = schema["entities"].as_array()?.iter().filter_map(|entity| entity["name"].as_str());
+        let channels: Vec<String> =
+            names.take(MOST_CHANNELS).map(|name| format!("channel=entity:{name}")).collect();
+        let now = self.json(&format!("/api/changes?{}", channels.join("&"))).await?;
+        let Some(open) = now["channels"].get(0) else {
+            let text = "not tried: no entity is open to a caller without a name";
+            self.findings.push(Finding::ok("long poll", text));
+            return None;
+        };
+        let (channel, view) = (open["channel"].as_str()?, open["view"].as_str()?);
+        let (epoch, seq) = (now["epoch"].as_str()?, now["seq"].as_u64()?);
+        Some(format!("/api/changes?channel={channel}&view={view}&since={epoch}:{seq}"))
     }
 
     async fn json(&mut self, path: &str) -> Option<Value> {
@@ -298,6 +295,33 @@ impl Visit<'_> {
         self.findings.push(Finding::error("long poll", why, "does the proxy pass every path?"));
         None
     }
+}
+
+/// What the answer to a long poll tells of what stands in between.
+fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -> Finding {
+    let after = elapsed.as_millis();
+    if let (false, Some(code)) = (status == StatusCode::OK, json["code"].as_str()) {
+        let (code, detail) = (quoted(code), quoted(json["detail"].as_str().unwrap_or_default()));
+        let advice = "`tidewire explain CODE` says more; a shorter --wait may do";
+        return Finding::error("long poll", format!("the server refuses it: {code}, {detail}"), advice);
+    }
+    if status != StatusCode::OK {
+        return Finding::error(
+            "long poll",
+            format!("it was answered {status} after {after} ms"),
+            NGINX_TIMEOUT,
+        );
+    }
+    let held = elapsed + Duration::from_millis(200) >= wait;
+    let quiet = json["events"].as_array().is_some_and(Vec::is_empty);
+    // The server itself answers at once where it cannot go on from the position, or has more to say.
+    let waits = json["channels"][0]["recovered"] == true && json["hasMore"] != true;
+    if quiet && waits && !held {
+        let text = format!("it was answered with nothing after {after} ms of {} s", wait.as_secs());
+        return Finding::warning("long poll", text, NGINX_TIMEOUT);
+    }
+    let answered = if held { "it was held and" } else { "the server had something to say:" };
+    Finding::ok("long poll", format!("{answered} answered after {after} ms"))
 }
 
 fn unreachable(shown: &str, error: &reqwest::Error) -> Finding {

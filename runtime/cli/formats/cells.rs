@@ -4,10 +4,10 @@
 
 use std::io::Write;
 
-use serde_json::{Number, Value as Json};
+use serde_json::Value as Json;
 
 use crate::ids::shown;
-use crate::repository::{FieldError, strict_json};
+use crate::repository::{Fault, FieldError, number_of_text, strict_json};
 use crate::schema::{Field, FieldKind, Value};
 
 pub(super) fn write_cell(value: &Value, out: &mut dyn Write) -> std::io::Result<()> {
@@ -35,15 +35,16 @@ fn write_text(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
 pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
     match &field.kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => {
-            number(cell).ok_or_else(|| wrong(field, "a number", cell))
+            number_of_text(&field.kind, cell).map_err(|fault| told(field, &fault))
         }
-        FieldKind::Bool => match cell {
-            "true" => Ok(Json::Bool(true)),
-            "false" => Ok(Json::Bool(false)),
-            _ => Err(wrong(field, "true or false", cell)),
-        },
+        FieldKind::Bool => bool_of(cell)
+            .map(Json::Bool)
+            .ok_or_else(|| wrong(field, "true or false (or TRUE, True, t, 1 and the like)", cell)),
         FieldKind::Json => strict_json(cell.as_bytes()).map_err(|fault| {
-            let name = &field.name;
+            if fault.code != "bad_json" {
+                return told(field, &fault);
+            }
+            let (name, fault) = (&field.name, fault.message);
             let message =
                 format!("`{name}` is a json field, and `{}` is not valid JSON: {fault}", shown(cell));
             FieldError { field: name.to_string(), code: "bad_json", message }
@@ -57,12 +58,19 @@ pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
     }
 }
 
-/// A number as JSON writes it: no spaces, no leading plus or zero, no separators.
-fn number(cell: &str) -> Option<Json> {
-    if cell.trim().len() != cell.len() {
-        return None;
+fn told(field: &Field, fault: &Fault) -> FieldError {
+    let message = format!("`{}` {}", field.name, fault.message);
+    FieldError { field: field.name.to_string(), code: fault.code, message }
+}
+
+/// As spreadsheets (`TRUE`), pandas and R (`True`), PostgreSQL (`t`) and SQLite (`1`) write them. Words such as `yes` or `WAHR`
+/// differ from language to language and are refused.
+fn bool_of(cell: &str) -> Option<bool> {
+    match cell.to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Some(true),
+        "false" | "f" | "0" => Some(false),
+        _ => None,
     }
-    cell.parse::<Number>().ok().map(Json::Number)
 }
 
 fn wrong(field: &Field, expected: &str, cell: &str) -> FieldError {

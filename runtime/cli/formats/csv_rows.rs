@@ -6,7 +6,7 @@ use csv::ByteRecord;
 use serde_json::Value as Json;
 
 use super::cells::read_cell;
-use super::empty_cells::{EmptyCells, QUOTED_EMPTY};
+use super::empty_cells::{AFTER_QUOTE, EmptyCells, QUOTED_EMPTY};
 use super::{FileFault, Row, RowReader, is_kept_by_the_server, whole_row};
 use crate::ids::shown;
 use crate::repository::{Body, FieldError, suggestion};
@@ -105,6 +105,10 @@ impl Column<'_> {
         if cell.is_empty() {
             return Ok(field.map(|_| (name, Json::Null)));
         }
+        if cell.contains(&AFTER_QUOTE) {
+            let message = format!("`{name}` {}", goes_on());
+            return Err(FieldError { field: name.to_owned(), code: "bad_quotes", message });
+        }
         let cell = if cell == QUOTED_EMPTY { &b""[..] } else { cell };
         let text = std::str::from_utf8(cell).map_err(|_| FieldError {
             field: name.to_owned(),
@@ -116,10 +120,18 @@ impl Column<'_> {
     }
 }
 
+fn goes_on() -> &'static str {
+    "goes on after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\""
+}
+
 /// What each column is, or every fault of the header.
 fn columns<'a>(entity: &'a Entity, header: &ByteRecord) -> Result<Vec<Column<'a>>, Vec<String>> {
     let (mut columns, mut faults, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for cell in header {
+        if cell.contains(&AFTER_QUOTE) {
+            faults.push(format!("a name in the header {}", goes_on()));
+            continue;
+        }
         let Ok(name) = std::str::from_utf8(cell) else {
             faults.push("the header is not UTF-8; save the file as UTF-8".to_owned());
             continue;

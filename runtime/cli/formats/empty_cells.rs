@@ -1,8 +1,10 @@
-//! `EmptyCells`: a CSV stream in which a quoted empty cell can be told from an empty one.
+//! `EmptyCells`: a CSV stream in which a quoted empty cell can be told from an empty one, and a cell that goes on behind its
+//! closing quote from one that does not.
 //!
-//! The `csv` crate reads both as nothing. So this stands in front of it and puts a mark between the two quotes: the byte
-//! 0xFF, which no UTF-8 text holds. A 0xFF of the file itself becomes a 0xFE, which none holds either, and is refused as
-//! not UTF-8. On the way it counts lines, and bounds a record's length.
+//! The `csv` crate reads the former both as nothing and takes the latter without its quotes. So this stands in front of it and
+//! puts marks in: between the two quotes the byte 0xFF, behind a closing quote 0xFD, which no UTF-8 text holds. Such bytes of the
+//! file itself become 0xFE, which none holds either, and are refused as not UTF-8. On the way it counts lines, and bounds a record's
+//! length.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
@@ -11,6 +13,9 @@ use super::LONGEST;
 
 /// What a quoted empty cell holds behind this.
 pub(super) const QUOTED_EMPTY: &[u8] = &[0xFF];
+
+/// Stands in a cell where text follows its closing quote.
+pub(super) const AFTER_QUOTE: u8 = 0xFD;
 
 pub(super) struct EmptyCells<R> {
     input: R,
@@ -73,7 +78,7 @@ impl<R: BufRead> EmptyCells<R> {
                 }
             }
             for byte in &chunk[..count] {
-                self.take(if *byte == QUOTED_EMPTY[0] { 0xFE } else { *byte });
+                self.take(if [QUOTED_EMPTY[0], AFTER_QUOTE].contains(byte) { 0xFE } else { *byte });
             }
             if self.lines.length > LONGEST {
                 let line = self.lines.starts.back().copied().unwrap_or(self.lines.now);
@@ -100,7 +105,11 @@ impl<R: BufRead> EmptyCells<R> {
             Place::Quoted { .. } => Place::Quoted { empty: false },
             Place::Quote { empty } => {
                 self.close_quote(empty);
-                outside(byte)
+                let place = outside(byte);
+                if place == Place::Bare {
+                    self.ready.push_back(AFTER_QUOTE);
+                }
+                place
             }
             Place::CellStart if byte == b'"' => {
                 self.lines.opened = self.lines.now;
@@ -172,6 +181,9 @@ mod tests {
             (b"a\"\"", b"a\"\""),
             (b"\"\n\",\"\"", b"\"\n\",\"\xFF\""),
             (b"\xFF,\"\xFF\"", b"\xFE,\"\xFE\""),
+            (b"\xFD", b"\xFE"),
+            (b"\"a\"b,\"c\" \n", b"\"a\"\xFDb,\"c\"\xFD \n"),
+            (b"\"\"a\"\",1", b"\"\xFF\"\xFDa\"\",1"),
         ] {
             assert_eq!(through(given), expected, "{:?}", String::from_utf8_lossy(given));
         }

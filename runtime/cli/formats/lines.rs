@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
 use super::{FileFault, LONGEST, Row, RowReader, is_kept_by_the_server, unreadable, whole_row};
-use crate::repository::{Body, BodyError, FieldError};
+use crate::repository::{Body, BodyError, Fault, FieldError};
 use crate::schema::Entity;
 
 pub(super) struct JsonLines<'a> {
@@ -48,7 +48,12 @@ impl<'a> JsonLines<'a> {
             body.remove(&key);
             self.passed_over.insert(key);
         }
-        Ok(body)
+        // Judged here, because what goes on to a server is the parsed body.
+        let changed = body.number_faults(self.entity);
+        if changed.is_empty() {
+            return Ok(body);
+        }
+        Err(changed.into_iter().map(|(field, fault)| field_error(field, &fault)).collect())
     }
 }
 
@@ -65,6 +70,10 @@ impl RowReader for JsonLines<'_> {
     fn passed_over(&self) -> Vec<String> {
         self.passed_over.iter().cloned().collect()
     }
+}
+
+fn field_error(field: &str, fault: &Fault) -> FieldError {
+    FieldError { field: field.to_owned(), code: fault.code, message: format!("`{field}` {}", fault.message) }
 }
 
 fn told(fault: &BodyError) -> String {

@@ -7,12 +7,17 @@ use crate::cli::faults::{Fault, Place};
 use crate::schema::message::quoted;
 
 /// The first must not be greater than the second, because ...
-const ORDER: [(&str, &str, &str); 5] = [
+const ORDER: [(&str, &str, &str); 6] = [
     ("http.list_default", "http.list_max", "a list without `limit` would be longer than a list may be"),
     (
         "realtime.reconnect_interval",
         "realtime.max_reconnect_interval",
         "clients wait longer after each failure, up to the second",
+    ),
+    (
+        "realtime.subscriptions",
+        "realtime.message_burst",
+        "a client that comes back subscribes to everything at once, and would be closed for too many messages",
     ),
     ("http.body_bytes", "store.group_bytes", "a body that is let in must fit into one unit"),
     (

@@ -91,7 +91,7 @@ settings! {
     http.header_timeout: Kind::Time(100..=10 * MINUTE), "A connection that has not sent a whole request head by then is closed.";
     http.body_timeout: Kind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
     http.write_timeout: Kind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
-    http.connections: Kind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`.";
+    http.connections: Kind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
     http.list_default: Kind::Count(1..=10_000), "Records in a list that names no `limit`.";
     http.list_max: Kind::Count(1..=10_000), "Largest `limit` of a list.";
     http.shutdown_grace: Kind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
@@ -99,13 +99,14 @@ settings! {
     realtime.connections: Kind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
     realtime.connections_per_user: Kind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
         flag "max-connections-per-user" "N", variable "TIDEWIRE_MAX_CONNECTIONS_PER_USER";
-    realtime.subscriptions: Kind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`.";
+    realtime.subscriptions: Kind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`. At most `realtime.message_burst`.";
     realtime.frame_bytes: Kind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
     realtime.messages_per_second: Kind::Count(1..=100_000), "Frames that one connection may send in a second for long.";
     realtime.message_burst: Kind::Count(1..=100_000), "Frames that it may send at once; more are `RATE_LIMITED`.";
     realtime.ping_interval: Kind::Time(100..=HOUR), "The server pings each socket this often.";
     realtime.pong_timeout: Kind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: Kind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
+    realtime.send_buffer_bytes: Kind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More are faster on a long line (bytes by round-trip time), and let a slow one look dead.";
     realtime.outbox_batches: Kind::Count(1..=100_000), "Batches that may wait for one socket; with one more it reads the log instead.";
     realtime.outbox_bytes: Kind::Size(KIB..=GIB), "Bytes that may wait for one socket; with more it reads the log instead.";
     realtime.outbox_controls: Kind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";

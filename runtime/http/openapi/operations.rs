@@ -36,7 +36,7 @@ type About = (&'static str, &'static str, &'static str, Answer);
 /// Codes of every request, whatever it asks.
 const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
 
-/// Codes of every request that has a caller: `?as=` may make a user.
+/// Codes of every request that has a caller.
 const CALLED: &[Code] = &[
     Code::BadQuery,
     Code::Unauthenticated,
@@ -45,15 +45,21 @@ const CALLED: &[Code] = &[
     Code::SchemaChanged,
     Code::Overloaded,
     Code::ShuttingDown,
-    Code::ReadOnly,
-    Code::StorageFull,
-    Code::StorageError,
+    Code::StorageDamaged,
 ];
 
 /// Codes of whatever reads records: a rule may ask too much of one person, and an entity may be closed to another.
 const READ: &[Code] = &[Code::RuleLimit, Code::UnknownEntity];
 /// Codes of every write.
-const WRITTEN: &[Code] = &[Code::IdempotencyMismatch, Code::UnitTooLarge, Code::Forbidden, Code::RuleLimit];
+const WRITTEN: &[Code] = &[
+    Code::IdempotencyMismatch,
+    Code::UnitTooLarge,
+    Code::Forbidden,
+    Code::RuleLimit,
+    Code::ReadOnly,
+    Code::StorageFull,
+    Code::StorageError,
+];
 
 /// Codes of every request with a body.
 const SENT: &[Code] =
@@ -68,7 +74,7 @@ const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique
 const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
 
 /// Codes of a request that asks the store whether it is there.
-const READY: &[Code] = &[Code::Overloaded];
+const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
 
 /// What makes up an operation beside its method and address.
 struct Plan<'p> {

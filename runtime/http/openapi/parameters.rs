@@ -249,7 +249,7 @@ impl Describer<'_> {
         let limit = json!({"type": "integer", "minimum": 1, "maximum": self.limits.list_max, "default": self.limits.list_default});
         let mid = json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
         let tag = json!({"anyOf": [
-            {"type": "string", "pattern": "^\"[0-9]{1,18}\"$"},
+            {"type": "string", "pattern": "^(W/)?\"(0|[1-9][0-9]{0,17})(--?(gzip|br|zstd|deflate))?\"$"},
             {"type": "string", "enum": ["*"]},
         ]});
         let parameters = [

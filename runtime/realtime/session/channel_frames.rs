@@ -33,8 +33,12 @@ impl Session {
             }
             None => match self.open(channel, options.limit) {
                 Ok(slot) => self.start(now, slot, options, request_id, effects),
-                Err(Refusal { code, message }) => {
-                    self.refuse(now, code, &message, request_id.as_deref(), Some(channel), effects);
+                Err(refusal) => {
+                    let Refusal { code, message } = &refusal;
+                    self.refuse(now, *code, message, request_id.as_deref(), Some(channel), effects);
+                    if refusal.depends_on_rights() {
+                        self.await_rights(None, effects);
+                    }
                 }
             },
         }

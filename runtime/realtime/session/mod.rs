@@ -118,6 +118,11 @@ pub enum Effect {
         request_id: Option<String>,
         lag: Lag,
     },
+    /// Have ChannelManager tell once that rights of the person changed after `known`, or after this moment.
+    AwaitRights {
+        person: Arc<str>,
+        known: Option<Seq>,
+    },
     /// Start this read; its answer comes back as `Input::Read`. There is never a second one under way.
     Read(Read),
     /// Send a ping of the transport.
@@ -134,6 +139,8 @@ pub struct Session {
     known: At<Facts>,
     /// It may be out of date where it matters: to be read before any subscription is bound.
     facts_wanted: bool,
+    /// A channel was refused, and the peer is to be told when the rights of its person change.
+    awaiting_rights: bool,
     slots: Vec<Option<Subscription>>,
     serial: u32,
     /// Slots that wait for a survey or for rows, first come first served.
@@ -174,6 +181,7 @@ impl Session {
             person: known.value.person.clone(),
             known,
             facts_wanted: false,
+            awaiting_rights: false,
             slots: Vec::new(),
             serial: 0,
             waiting: VecDeque::new(),
@@ -183,7 +191,7 @@ impl Session {
             lag: Lag::default(),
             catching_up: None,
             swept: Seq::ZERO,
-            liveness: Liveness::new(now, config.ping_interval, config.pong_timeout),
+            liveness: Liveness::new(now, config.ping_interval, config.pong_timeout, config.send_buffer_bytes),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
             encoder: Encoder::default(),
             offended,
@@ -236,6 +244,21 @@ impl Session {
         self.retry_at.map_or(deadline, |retry| retry.min(deadline))
     }
 
+    /// `Effect::Ping` was performed: the ping is in the kernel.
+    pub fn ping_left(&mut self, now: Instant) {
+        self.liveness.ping_left(now);
+    }
+
+    /// The peer took bytes for which the server had to wait: it lives.
+    pub fn peer_took(&mut self, now: Instant) {
+        self.liveness.took(now);
+    }
+
+    /// So many bytes were handed to the kernel.
+    pub fn wrote(&mut self, now: Instant, bytes: usize) {
+        self.liveness.wrote(now, bytes);
+    }
+
     /// Number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.slots.iter().flatten().count()
@@ -244,6 +267,11 @@ impl Session {
     /// What is attached at this moment, to be detached when the connection ends.
     pub fn attachments(&self) -> Vec<AttachmentId> {
         self.slots.iter().flatten().filter_map(Subscription::attachment).collect()
+    }
+
+    /// Whether ChannelManager was asked to tell of rights and has not done so yet.
+    pub fn awaits_rights(&self) -> bool {
+        self.awaiting_rights
     }
 
     /// What is to be written of an item that was taken from the outbox; learns from it how far the peer has come.
@@ -308,6 +336,10 @@ impl Session {
                 OnLag::Replace(bare) => Some(bare),
                 OnLag::Keep | OnLag::Drop => None,
             },
+            Some(Note::RightsChanged) => {
+                self.awaiting_rights = false;
+                Some(frame)
+            }
         };
         if !self.closing {
             self.start_reading(now, &mut effects);
@@ -324,7 +356,7 @@ impl Session {
 
     /// Whether one more message of the peer, of whatever kind, is within its cap; otherwise the connection ends.
     fn admit(&mut self, now: Moment, effects: &mut Vec<Effect>) -> bool {
-        self.liveness.heard(now.instant);
+        self.liveness.heard();
         let within = self.rate.admit(now.instant);
         if !within {
             let text = format!("more than {} messages a second", self.around.config.messages_per_second);

@@ -347,6 +347,7 @@ impl Session {
             | StoreError::UnknownEntity(_)
             | StoreError::HiddenColumn(..)
             | StoreError::TooManyGroups { .. }
+            | StoreError::Damaged(_)
             | StoreError::Storage(_) => {
                 self.waiting.push_back((slot, serial));
                 self.on_failed_log(now, error, effects);
@@ -365,6 +366,7 @@ impl Session {
             | StoreError::Rule(_)
             | StoreError::TooBroad { .. }
             | StoreError::TooManyGroups { .. }
+            | StoreError::Damaged(_)
             | StoreError::Storage(_) => self.close(CloseCode::Internal, effects),
         }
     }

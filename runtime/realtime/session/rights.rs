@@ -295,8 +295,19 @@ impl Session {
         let Some(subscription) = self.slots.get_mut(usize::from(slot)).and_then(Option::take) else { return };
         let (request_id, channel) = (subscription.request_id(), &subscription.channel.text);
         self.refuse(now, why.code, &why.message, request_id.as_deref(), Some(channel), effects);
+        if why.depends_on_rights() {
+            self.await_rights(Some(self.known.seq), effects);
+        }
         for frame in subscription.postponed {
             self.on_frame(now, frame, effects);
         }
+    }
+
+    /// A channel was refused: other rights may open it, so the peer is told of them. `known`: the refusal knows of every change
+    /// up to here; without it, it was judged by no rights.
+    pub(super) fn await_rights(&mut self, known: Option<Seq>, effects: &mut Vec<Effect>) {
+        let Some(person) = self.person.id.clone().filter(|_| !self.awaiting_rights) else { return };
+        self.awaiting_rights = true;
+        effects.push(Effect::AwaitRights { person, known });
     }
 }

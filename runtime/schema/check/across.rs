@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use super::MOST_ENTITIES;
 use super::entity::Draft;
-use crate::schema::builtin::{USER, USER_PLURAL};
+use super::names::USER_WORDS;
+use crate::schema::builtin::{self, USER, USER_PLURAL};
 use crate::schema::diagnostics::{Code, Problem, Report};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::tree::Span;
@@ -18,6 +19,7 @@ pub(super) fn check(drafts: &[Draft], names_known: bool, report: &mut Report) {
     duplicate_names(drafts, report);
     duplicate_plurals(drafts, report);
     former_names(drafts, report);
+    names_under_user(drafts, report);
     if names_known && drafts.iter().all(|draft| draft.name_span.is_some()) {
         unknown_references(drafts, report);
     }
@@ -102,6 +104,34 @@ fn former_names(drafts: &[Draft], report: &mut Report) {
             report.add(draft.file, problem.help("take one of them out"));
         } else {
             seen.insert(was, (draft.file, span));
+        }
+    }
+}
+
+/// In a rule `user.memberships` cannot be both a field of `User` and the memberships of a person.
+fn names_under_user(drafts: &[Draft], report: &mut Report) {
+    let built_in = builtin::user();
+    let of_user = built_in.fields.iter().map(|field| &*field.name).chain(["id"]);
+    let taken: Vec<&str> = of_user.chain(USER_WORDS.iter().copied()).collect();
+    for draft in drafts.iter().filter(|draft| draft.entity.identity.is_some()) {
+        if taken.contains(&&*draft.entity.plural) {
+            let name = format!("`user.{}`", draft.entity.plural);
+            let message = format!("{name} means something else in rules");
+            let problem = Problem::new(Code::ReservedPlural, draft.plural_span.clone(), message);
+            let help = format!("the records of a person would be {name}: give another plural");
+            report.add(draft.file, problem.label("reserved").help(help));
+        }
+    }
+    for user in drafts.iter().filter(|draft| &*draft.entity.name == USER) {
+        for (name, span) in &user.names {
+            let of_person = |draft: &&Draft| draft.entity.identity.is_some() && draft.entity.plural == *name;
+            let Some(other) = drafts.iter().find(of_person) else { continue };
+            let (field, entity) = (quoted(name), quoted(&other.entity.name));
+            let message = format!("`User` has a field {field}, and the plural of {entity} is {field} too");
+            let problem = Problem::new(Code::ReservedField, span.clone(), message).label("this field");
+            let problem = problem.also_in(other.file, other.plural_span.clone(), "this plural");
+            let help = format!("rules name both as `user.{name}`: give the field or the plural another name");
+            report.add(user.file, problem.help(help));
         }
     }
 }

@@ -80,6 +80,9 @@ fn constant(node: &Node, kind: &FieldKind) -> Result<Value, Refusal> {
         (FieldKind::Text { .. }, _) => Err(refused("a string without U+0000")),
         (FieldKind::Int { .. }, Data::Int(number @ SMALLEST_INT..=LARGEST_INT)) => Ok(Value::Int(*number)),
         (FieldKind::Int { .. }, _) => Err(refused("an integer within ±9007199254740991")),
+        (FieldKind::Float { .. }, data) if data.is_int_beyond_floats() => {
+            Err(refused("a number that a 64-bit float keeps"))
+        }
         (FieldKind::Float { .. }, Data::Int(number)) => Ok(Value::Float(*number as f64)),
         (FieldKind::Float { .. }, Data::Float(number)) => Ok(Value::Float(*number)),
         (FieldKind::Float { .. }, _) => Err(refused("a number")),
@@ -188,6 +191,13 @@ fn write(node: &Node, out: &mut Vec<u8>) -> Result<(), Refusal> {
     match &node.data {
         Data::Null => out.extend_from_slice(b"null"),
         Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Data::Int(number) if node.data.is_int_not_kept() => {
+            return Err(Refusal {
+                code: Code::DefaultType,
+                message: format!("a json field keeps what a 64-bit float keeps, found {number}"),
+                help: "put it in double quotes".to_owned(),
+            });
+        }
         Data::Int(number) => write_json_of(number, out),
         Data::Float(number) => write_json_of(number, out),
         Data::Text(text) => write_json_of(text, out),

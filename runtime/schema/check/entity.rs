@@ -3,6 +3,7 @@
 //! Knows no other file: `across.rs` looks at names that must differ and references that must lead somewhere.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::field::{self, LookupSite, RefSite};
@@ -39,6 +40,8 @@ pub(super) struct Draft {
     pub(super) rules: Vec<RuleSite>,
     /// Where `was` stands, of the entity and of its fields.
     pub(super) was: Option<Span>,
+    /// Every field of the file and where its name stands.
+    pub(super) names: Vec<(Arc<str>, Span)>,
 }
 
 impl Draft {
@@ -53,6 +56,7 @@ impl Draft {
             lookups: Vec::new(),
             rules: Vec::new(),
             was: None,
+            names: Vec::new(),
         }
     }
 }
@@ -171,6 +175,12 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
             reader.add(problem.help("take it out; a file for `User` only adds fields"));
             continue;
         }
+        if is_user {
+            names::field_of_user(&entry.key, &entry.key_span)
+                .into_iter()
+                .for_each(|problem| reader.add(problem));
+        }
+        draft.names.push((entry.key.as_str().into(), entry.key_span.clone()));
         if let Some(checked) = field::check(entry, reader) {
             if is_user {
                 fits_first_sight(&checked.field, entry, reader);

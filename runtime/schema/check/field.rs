@@ -135,7 +135,7 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut Reader<'_>) -> Option<Ar
         reader.add(names::was_itself(name, &was.value.span));
         return None;
     }
-    match names::field(name, &was.value.span) {
+    match names::former_field(name, &was.value.span) {
         Some(problem) => reader.add(problem),
         None => return Some(name.into()),
     }

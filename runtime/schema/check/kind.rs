@@ -152,6 +152,9 @@ fn int_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<i64>, Option<i6
 
 fn float_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<f64>, Option<f64>) {
     bounds(table, reader, |entry, reader| {
+        if entry.value.data.is_int_beyond_floats() {
+            return out_of_range(entry, "a 64-bit float changes an integer of so many digits", reader);
+        }
         let number = entry.value.data.as_float();
         number.or_else(|| reader.wrong_kind(entry, "a number", &format!("{} = 0.5", entry.key)))
     })

@@ -16,6 +16,12 @@ pub(in crate::schema) const API_WORDS: &[&str] =
 /// What every record has beside its fields.
 pub(in crate::schema) const RECORD_FIELDS: &[&str] = &["id", "version", "created_at", "updated_at"];
 
+/// What an answer puts into a record beside its fields, where the request asks for it.
+pub(in crate::schema) const ANSWER_WORDS: &[&str] = &["expanded"];
+
+/// What rules find under `user` beside the fields of `User` and the records of a person.
+pub(in crate::schema) const USER_WORDS: &[&str] = &["claims"];
+
 /// Parameters of requests: a list could not be filtered by a field of that name.
 pub(in crate::schema) const QUERY_WORDS: &[&str] = &[
     "sort",
@@ -69,6 +75,29 @@ pub(super) fn plural(plural: &str, span: &Span) -> Option<Problem> {
 }
 
 pub(super) fn field(name: &str, span: &Span) -> Option<Problem> {
+    if ANSWER_WORDS.contains(&name) {
+        let message = format!("the API puts a member {} into records itself, for `?expand=`", quoted(name));
+        let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");
+        let help = format!(
+            "choose another name; where records have values in it: new_name = {{ …, was = \"{name}\" }}"
+        );
+        return Some(problem.help(help));
+    }
+    former_field(name, span)
+}
+
+/// A field of `User`, which rules name as `user.…`.
+pub(super) fn field_of_user(name: &str, span: &Span) -> Option<Problem> {
+    if !USER_WORDS.contains(&name) {
+        return None;
+    }
+    let message = format!("{} cannot be a field of `User`", quoted(name));
+    let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");
+    Some(problem.help(format!("in rules `user.{name}` is what the credentials say: choose another name")))
+}
+
+/// A name that a field had before. The words of answers were not always reserved.
+pub(super) fn former_field(name: &str, span: &Span) -> Option<Problem> {
     if RECORD_FIELDS.contains(&name) {
         let message = format!("every record has a field {} already", quoted(name));
         let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");

@@ -8,7 +8,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::super::diagnostics::{Code, Problem};
 use super::super::message::quoted;
-use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table};
+use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -87,10 +87,17 @@ fn node(from: &Value<'_>, problems: &mut Vec<Problem>, depth: usize) -> Node {
     }
     let data = match from {
         Value::StringLit(text) => Data::Text(text.value.to_string()),
-        Value::NumberLit(literal) => number(literal.value).unwrap_or_else(|| {
-            problems.push(Problem::number_too_large(span.clone()));
-            Data::Int(0)
-        }),
+        Value::NumberLit(literal) => match number(literal.value) {
+            Some(Data::Float(value)) => {
+                problems.extend(not_kept(literal.value, &span));
+                Data::Float(value)
+            }
+            Some(data) => data,
+            None => {
+                problems.push(Problem::number_too_large(span.clone()));
+                Data::Int(0)
+            }
+        },
         Value::BooleanLit(literal) => Data::Bool(literal.value),
         Value::NullKeyword(_) => Data::Null,
         Value::Array(list) => {

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
 use super::super::diagnostics::{Code, Problem};
-use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table};
+use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
 
 /// The parser goes on after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
@@ -73,7 +73,10 @@ fn integer(number: &DeInteger<'_>, span: &Span, problems: &mut Vec<Problem>) -> 
 
 fn float(number: &DeFloat<'_>, span: &Span, problems: &mut Vec<Problem>) -> Data {
     match number.as_str().parse::<f64>() {
-        Ok(value) if value.is_finite() => Data::Float(value),
+        Ok(value) if value.is_finite() => {
+            problems.extend(not_kept(number.as_str(), span));
+            Data::Float(value)
+        }
         _ => {
             problems.push(Problem::number_too_large(span.clone()));
             Data::Float(0.0)

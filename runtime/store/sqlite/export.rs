@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params_from_iter};
 
+use super::damage::is_damage;
 use super::evolution;
 use super::open::{self, OpenError};
 use super::people;
@@ -56,6 +57,11 @@ pub enum ExportError {
     Closed(EntityName),
     #[error("{0}")]
     Rule(BindError),
+    #[error(
+        "the records cannot be read, because the database is damaged ({0}): `tidewire doctor` tells what is damaged and what can \
+         be rescued"
+    )]
+    Damaged(String),
     #[error("the records cannot be read: {0}")]
     Read(String),
     #[error("the output cannot be written: {0}")]
@@ -102,6 +108,7 @@ fn unseen(error: StoreError) -> ExportError {
     match error {
         StoreError::Closed(entity) => ExportError::Closed(entity),
         StoreError::Rule(error) => ExportError::Rule(error),
+        StoreError::Damaged(cause) => ExportError::Damaged(cause),
         error @ (StoreError::Overloaded
         | StoreError::UnknownEntity(_)
         | StoreError::HiddenColumn(..)
@@ -142,7 +149,10 @@ fn hand_on(
     (position, sight): (&Position, &Sight),
     sink: &mut dyn Sink,
 ) -> Result<u64, ExportError> {
-    let failed = |error: rusqlite::Error| ExportError::Read(error.to_string());
+    let failed = |error: rusqlite::Error| match is_damage(&error) {
+        true => ExportError::Damaged(error.to_string()),
+        false => ExportError::Read(error.to_string()),
+    };
     let mut values = Vec::new();
     let seen = Writing { table, values: &mut values }.predicate(sight.predicate()).map_err(unseen)?;
     let values = || params_from_iter(values.iter().map(Sql));

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
+use super::damage::{Damage, is_damage};
 use super::evolution::{self, Target};
 use super::lookups::Reach;
 use super::open::{FolderLock, OpenError, open_writer};
@@ -45,6 +46,7 @@ pub(super) struct Setting {
     pub(super) env: Env,
     /// Held as long as anything may write, on whatever thread that is.
     pub(super) lock: Arc<FolderLock>,
+    pub(super) damage: Damage,
 }
 
 /// The writing connection and the counters that belong to it.
@@ -101,7 +103,13 @@ impl Writer {
     /// units with it, and nothing of them is announced.
     pub(super) fn run(&mut self, jobs: VecDeque<Job>) -> Done {
         let mut done = Done { answers: Vec::new(), batches: Vec::new(), rest: jobs, failure: None };
+        if self.setting.damage.is_known() {
+            done.answers = done.rest.drain(..).map(|job| (job.answer, Err(CommitError::Damaged))).collect();
+            done.failure = Some("the database is damaged".to_owned());
+            return done;
+        }
         if let Err(error) = self.group(&mut done) {
+            self.setting.damage.note(&error);
             // Closing the connection rolls back whatever is left of the transaction.
             self.conn = None;
             let answers = std::mem::take(&mut done.answers).into_iter().map(|(answer, _)| answer);
@@ -119,11 +127,20 @@ impl Writer {
     pub(super) fn evolve(&mut self, schema: &Schema) -> Reshaped {
         let mut done =
             Done { answers: Vec::new(), batches: Vec::new(), rest: VecDeque::new(), failure: None };
+        if self.setting.damage.is_known() {
+            let detail = "damage was found since the start".to_owned();
+            let answer = Err(OpenError::Damaged { file: self.setting.file.clone(), detail });
+            return Reshaped { answer, batches: Vec::new(), setting: self.setting.clone() };
+        }
         if let Err(error) = self.ready(&mut done) {
+            self.setting.damage.note(&error);
             let answer = Err(OpenError::of(&self.setting.file, &error));
             return Reshaped { answer, batches: done.batches, setting: self.setting.clone() };
         }
         let answer = self.reshape(schema, &mut done.batches);
+        if let Err(OpenError::Damaged { detail, .. }) = &answer {
+            self.setting.damage.found(detail);
+        }
         if let Err(OpenError::Storage { .. } | OpenError::Damaged { .. }) = answer {
             // Closing the connection rolls back whatever is left of the transaction.
             self.conn = None;
@@ -158,6 +175,7 @@ impl Writer {
             shape: setting.shape.clone(),
             env: setting.env.clone(),
             lock: setting.lock.clone(),
+            damage: setting.damage.clone(),
         });
         let epoch = setting.epoch.clone();
         batches.extend(changed.marker.map(|marker| CommitBatch { epoch, changes: vec![Arc::new(marker)] }));
@@ -264,7 +282,8 @@ impl Writer {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
         let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config };
-        let mut work = Work::new(ground, &unit, seq);
+        let work = Work::new(ground, &unit, seq);
+        let mut work = if savepoint { work.judged_at_the_end() } else { work };
         let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
         let wrote = work.wrote;
         match result {
@@ -322,7 +341,8 @@ fn undo(
         conn.prepare_cached("RELEASE unit")?.execute([])?;
     }
     match fault {
-        Fault::Sql(error) if gone || (wrote && !savepoint) => Err(error),
+        // Once damage is known nothing more is acknowledged, its mates included.
+        Fault::Sql(error) if gone || (wrote && !savepoint) || is_damage(&error) => Err(error),
         Fault::Sql(error) => Ok(Err(refusal(&error))),
         Fault::Refused(error) => {
             debug_assert!(savepoint || !wrote, "a unit without savepoint is judged before it writes");
@@ -333,6 +353,9 @@ fn undo(
 
 /// What a writer is told about an error of SQLite.
 fn refusal(error: &rusqlite::Error) -> CommitError {
+    if is_damage(error) {
+        return CommitError::Damaged;
+    }
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => CommitError::StorageFull,
         Some(rusqlite::ErrorCode::ReadOnly) => CommitError::ReadOnly,
@@ -373,6 +396,7 @@ mod tests {
             shape,
             env,
             lock,
+            damage: Damage::default(),
         };
         Writer::over(Arc::new(setting), conn, start.head, start.floor)
     }

@@ -243,7 +243,7 @@ impl SqliteImport {
         };
         let ground = Ground { conn: &self.conn, catalog: &self.catalog, config: &self.config };
         let mut page = Page {
-            work: Work::new(ground, &unit, self.seq),
+            work: Work::new(ground, &unit, self.seq).judged_at_the_end(),
             catalog: &self.catalog,
             conn: &self.conn,
             waiting: (forward == Forward::Waits).then_some(&mut self.waiting),
@@ -326,8 +326,8 @@ fn folder(dir: &Path, schema: &Schema) -> Result<(Connection, PathBuf, FolderLoc
     let lock = FolderLock::take(dir)?;
     open::create_if_missing(dir)?;
     let file = dir.join(DATABASE);
-    let conn = open::open_writer(&file, Catalog::of(schema).statements());
-    Ok((conn.map_err(|error| OpenError::of(&file, &error))?, file, lock))
+    let conn = open::open_sound(&file, Catalog::of(schema).statements())?;
+    Ok((conn, file, lock))
 }
 
 impl Page<'_> {
@@ -352,7 +352,9 @@ impl Page<'_> {
         let mut op = op.clone();
         let held = self.hold_back(line, &mut op)?;
         self.conn.prepare_cached("SAVEPOINT line")?.execute([])?;
-        match self.work.op(0, op) {
+        // Each line is judged by itself, so that what is wrong can be told with its number.
+        let applied = self.work.op(0, op);
+        match applied.and_then(|result| self.work.judge().map(|()| result)) {
             Ok(result) => {
                 self.conn.prepare_cached("RELEASE line")?.execute([])?;
                 self.wait(held)?;

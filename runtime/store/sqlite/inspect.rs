@@ -4,17 +4,18 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
-use super::evolution;
-use super::open::{self, DATABASE, LOCK, OpenError};
+use super::open::{self, BACKUPS, DATABASE, LOCK, OpenError};
 use super::rows::unsigned;
+use super::tables::quoted;
+use super::{damage, evolution, wal};
 use crate::ids::Timestamp;
 
-/// Faults that `quick_check` names before it gives up.
+/// Faults that a check names before it gives up.
 const MOST_FAULTS: usize = 5;
 
 /// What a data folder holds.
@@ -35,8 +36,12 @@ pub struct DatabaseFound {
     pub changes: u64,
     /// Time of the newest change, if any is left in the log.
     pub newest: Option<Timestamp>,
-    /// What `quick_check` found; empty when the file is sound.
+    /// What a whole check found; empty when the file is sound.
     pub faults: Vec<String>,
+    /// Tables that the faults are in, as far as they can be told.
+    pub damaged: Vec<String>,
+    /// The newest copy that was made before a migration.
+    pub backup: Option<PathBuf>,
 }
 
 /// How SQLite works on a file system.
@@ -83,17 +88,35 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
     let failed = |error| OpenError::of(file, &error);
     let conn = read_only(folder, file, in_use).map_err(failed)?;
     evolution::require_known_format(&conn, file)?;
+    let mut faults = whole_check(&conn).map_err(failed)?;
+    // A server that runs is writing to its log.
+    faults.extend(wal::lost(&open::log_of(file)).ok().flatten().filter(|_| !in_use));
+    let damaged = if faults.is_empty() { Vec::new() } else { damaged_tables(&conn) };
+    let is_sound = faults.is_empty();
     let facts = || -> rusqlite::Result<DatabaseFound> {
         let newest = r#"SELECT max("at") FROM (SELECT "at" FROM "_changes" ORDER BY "seq" DESC LIMIT 100)"#;
+        // Of a damaged database as much as can be read.
+        let newest = match conn.query_row(newest, [], |row| row.get::<_, Option<i64>>(0)) {
+            Err(error) if is_sound => return Err(error),
+            newest => newest.ok().flatten().map(Timestamp),
+        };
         Ok(DatabaseFound {
             bytes: std::fs::metadata(file).map_or(0, |about| about.len()),
             journal_mode: if is_wal(file) { "wal".to_owned() } else { journal_mode(&conn)? },
             changes: conn.query_row(r#"SELECT "seq" FROM "_meta""#, [], |row| row.get(0)).map(unsigned)?,
-            newest: conn.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp),
-            faults: quick_check(&conn)?,
+            newest,
+            faults,
+            damaged,
+            backup: newest_backup(folder),
         })
     };
     facts().map_err(failed)
+}
+
+/// The last in the order of their names, which begin with their times.
+fn newest_backup(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder.join(BACKUPS)).ok()?.flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|ending| ending == "db")).max()
 }
 
 /// A file that nobody uses and whose write-ahead log is empty is read as if it could not change: otherwise even a reader
@@ -127,11 +150,15 @@ fn journal_mode(conn: &Connection) -> rusqlite::Result<String> {
     conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))
 }
 
-fn quick_check(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = conn.prepare(&format!("PRAGMA quick_check({MOST_FAULTS})"))?;
-    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    // A row may hold several lines, the first a headline.
-    let lines =
-        lines.iter().flat_map(|row| row.lines()).filter(|line| *line != "ok" && !line.starts_with("***"));
-    Ok(lines.map(str::to_owned).collect())
+/// Every page, and every index against its table. Takes a minute for each few gigabytes.
+fn whole_check(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    damage::faults(conn, &format!("PRAGMA integrity_check({MOST_FAULTS})"))
+}
+
+fn damaged_tables(conn: &Connection) -> Vec<String> {
+    let is_damaged = |table: &String| {
+        let check = format!("PRAGMA integrity_check({})", quoted(table));
+        damage::faults(conn, &check).map_or(true, |faults| !faults.is_empty())
+    };
+    damage::tables(conn).unwrap_or_default().into_iter().filter(is_damaged).collect()
 }

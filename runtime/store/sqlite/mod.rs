@@ -7,6 +7,7 @@ mod breadth;
 mod cascade;
 mod committer;
 mod counts;
+mod damage;
 mod differ;
 mod evolution;
 mod expansion;
@@ -32,6 +33,8 @@ mod rights;
 mod rows;
 mod search;
 mod tables;
+mod unit_end;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +51,7 @@ pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
 
 use self::committer::Queue;
+use self::damage::Damage;
 use self::evolution::Target;
 use self::group::{Setting, Writer};
 use self::open::{DATABASE, FolderLock};
@@ -73,6 +77,7 @@ pub struct SqliteStore {
     queue: Queue,
     reader: Reader,
     metrics: StoreMetrics,
+    damage: Damage,
     /// Taken by the first `close`, which awaits it outside the lock.
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -94,7 +99,7 @@ pub struct OpenReport {
     pub created_tables: Vec<String>,
     /// What was done to tables that were there before: `Task.due: add the field`.
     pub changes: Vec<String>,
-    /// On tables that were there before: `tasks:status,due`, or `tasks!code` for a unique field.
+    /// On tables that were there before: `tasks:status,due`.
     pub added_indexes: Vec<String>,
     pub epoch: Epoch,
     /// Head of the log, with the schema marker if there is a new one. The first batch follows it.
@@ -129,7 +134,7 @@ impl SqliteStore {
         let file = dir.join(DATABASE);
         let catalog = Arc::new(Catalog::of(schema));
         let failed = |error| OpenError::of(&file, &error);
-        let mut conn = open::open_writer(&file, catalog.statements()).map_err(failed)?;
+        let mut conn = open::open_sound(&file, catalog.statements())?;
         let allow = Allow::default();
         let target = Target { file: &file, schema, allow: &allow, env: &env };
         let start = evolution::bring_up(&mut conn, target)?;
@@ -144,6 +149,7 @@ impl SqliteStore {
             synchronous,
         };
         let shape = Shape::shared(catalog.clone(), start.generation);
+        let damage = Damage::counted(metrics.clone());
         let setting = Arc::new(Setting {
             file,
             catalog,
@@ -153,12 +159,14 @@ impl SqliteStore {
             shape: shape.clone(),
             env,
             lock,
+            damage: damage.clone(),
         });
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish, metrics.clone());
         let reader = Reader::new(pool, config, shape, start.epoch, start.ended);
-        let store = Arc::new(SqliteStore { queue, reader, metrics, committer: Mutex::new(Some(committer)) });
+        let store =
+            Arc::new(SqliteStore { queue, reader, metrics, damage, committer: Mutex::new(Some(committer)) });
         Ok(Opened { store, batches, generation: start.generation, report })
     }
 
@@ -184,8 +192,10 @@ impl SqliteStore {
 
 impl SqliteStore {
     fn counted<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
-        if matches!(read, Err(StoreError::Overloaded)) {
-            self.metrics.overloaded(Bound::Readers);
+        match &read {
+            Err(StoreError::Overloaded) => self.metrics.overloaded(Bound::Readers),
+            Err(StoreError::Damaged(cause)) => self.damage.found(cause),
+            Ok(_) | Err(_) => {}
         }
         read
     }
@@ -232,7 +242,7 @@ pub fn migrate(dir: &Path, schema: &Schema, allow: &Allow, env: &Env) -> Result<
     let _lock = FolderLock::take(dir)?;
     open::create_if_missing(dir)?;
     let file = dir.join(DATABASE);
-    let mut conn = open::open_writer(&file, 16).map_err(|error| OpenError::of(&file, &error))?;
+    let mut conn = open::open_sound(&file, 16)?;
     let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow, env })?;
     Ok(Migrated { was: start.was, generation: start.generation, plan: start.plan, backup: start.backup })
 }
@@ -296,6 +306,13 @@ impl Store for SqliteStore {
 
     fn head(&self) -> Result<At<()>, StoreError> {
         self.counted(self.reader.head())
+    }
+
+    fn sound(&self) -> Result<(), StoreError> {
+        match self.damage.is_known() {
+            true => Err(StoreError::Damaged("found since the start".to_owned())),
+            false => Ok(()),
+        }
     }
 }
 

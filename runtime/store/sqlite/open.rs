@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
-use super::{breadth, evolution, idempotency, log, predicate};
+use super::{breadth, damage, evolution, idempotency, log, predicate};
 use crate::config::StoreConfig;
+use crate::draft::{self, Draft};
 use crate::store::migration::Plan;
 
 pub(super) const DATABASE: &str = "tidewire.db";
 pub(super) const LOCK: &str = "tidewire.lock";
+/// The folder of copies of the database.
+pub(super) const BACKUPS: &str = "backups";
 
 /// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
 /// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes.
@@ -40,7 +43,7 @@ pub enum OpenError {
     OldSqlite { found: &'static str },
     #[error(
         "{} is damaged or not a Tidewire database ({detail}): put a backup in its place, or move it away to start \
-         with an empty one",
+         with an empty one; `tidewire doctor` tells what is damaged and what can be rescued",
         file.display()
     )]
     Damaged { file: PathBuf, detail: String },
@@ -63,6 +66,12 @@ pub enum OpenError {
         file.display()
     )]
     NotYet { file: PathBuf, what: String },
+    #[error(
+        "the backup {} cannot be written ({detail}), so nothing was changed: make room on that disk, about as much as the \
+         database takes",
+        copy.display()
+    )]
+    Backup { copy: PathBuf, detail: String },
     #[error("{} cannot be opened: {detail}", file.display())]
     Storage { file: PathBuf, detail: String },
 }
@@ -91,9 +100,17 @@ impl OpenError {
     /// Sorts an error of SQLite while the database is opened.
     pub(super) fn of(file: &Path, error: &rusqlite::Error) -> OpenError {
         let (file, detail) = (file.to_owned(), error.to_string());
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged { file, detail },
-            _ => OpenError::Storage { file, detail },
+        match damage::is_damage(error) {
+            true => OpenError::Damaged { file, detail },
+            false => OpenError::Storage { file, detail },
+        }
+    }
+
+    /// Sorts an error of SQLite while it copies the database to a file.
+    pub(super) fn of_copy((file, copy): (&Path, &Path), error: &rusqlite::Error) -> OpenError {
+        match damage::is_damage(error) {
+            true => OpenError::of(file, error),
+            false => OpenError::Backup { copy: copy.to_owned(), detail: error.to_string() },
         }
     }
 }
@@ -124,6 +141,9 @@ impl FolderLock {
             }
             Err(fs4::TryLockError::Error(error)) => return Err(unusable(error)),
         }
+        // First of all, since they may be what fills the disk.
+        draft::clear(folder);
+        draft::clear(&folder.join(BACKUPS));
         write_pid(&mut file).map_err(unusable)?;
         Ok(FolderLock { _file: file })
     }
@@ -148,7 +168,7 @@ pub(super) fn require_sqlite() -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes an empty database when there is none. It is built under another name and renamed when it is whole, so that a
+/// Makes an empty database when there is none. It gets its name when it is whole, so that a
 /// database file that is empty or without the internal tables is always damage, never a start that was cut short.
 pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     let file = folder.join(DATABASE);
@@ -157,13 +177,9 @@ pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
     }
     refuse_lost_file(folder)?;
     let unusable = |error| OpenError::Folder { folder: folder.to_owned(), error };
-    let draft = folder.join(format!("{DATABASE}.new"));
-    if draft.exists() {
-        std::fs::remove_file(&draft).map_err(unusable)?;
-    }
-    write_draft(&draft).map_err(|error| OpenError::of(&draft, &error))?;
-    std::fs::rename(&draft, &file).map_err(unusable)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)
+    let draft = Draft::of(&file).map_err(unusable)?;
+    write_draft(draft.path()).map_err(|error| OpenError::of(&file, &error))?;
+    draft.publish().map_err(unusable)
 }
 
 /// A write-ahead log without its database is never a folder without one.
@@ -207,6 +223,21 @@ pub(super) fn open_writer(file: &Path, statements: usize) -> rusqlite::Result<Co
     )?;
     conn.set_prepared_statement_cache_capacity(statements);
     Ok(conn)
+}
+
+/// The same for a database that a run begins with, after a look at it that takes a bounded time.
+pub(super) fn open_sound(file: &Path, statements: usize) -> Result<Connection, OpenError> {
+    damage::require_whole_log(file)?;
+    let conn = open_writer(file, statements).map_err(|error| OpenError::of(file, &error))?;
+    damage::require_sound(&conn, file)?;
+    Ok(conn)
+}
+
+/// The write-ahead log of a database.
+pub(super) fn log_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
 }
 
 /// The word for `PRAGMA synchronous` as the connection has it.

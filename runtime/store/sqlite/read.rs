@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::breadth::{self, Asked};
 use super::counts::Counts;
+use super::damage::is_damage;
 use super::differ;
 use super::expansion::{self, Following};
 use super::history::Wanted;
@@ -208,7 +209,7 @@ impl Reader {
         for listing in listing::list(table, query, &asked, self.scan_rows)? {
             page.read(conn, (table, sight), listing, query).map_err(|error| {
                 let advice = || breadth::advice_on_list(&table.entity, query, &asked);
-                self.told(&error, table, self.scan_rows, advice)
+                self.told(error, table, self.scan_rows, advice)
             })?;
             if page.more {
                 break;
@@ -238,7 +239,7 @@ impl Reader {
                 Some(column) => read_groups(conn, table, &listing, column),
             };
             let counted = counted.map_err(|error| {
-                self.told(&error, table, most, || breadth::advice_on_count(&table.entity, count, &asked))
+                self.told(error, table, most, || breadth::advice_on_count(&table.entity, count, &asked))
             })?;
             if counted.groups.len() > MOST_GROUPS {
                 return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
@@ -250,15 +251,15 @@ impl Reader {
     /// What stopped the statement, if it was the bound on rows.
     fn told(
         &self,
-        error: &rusqlite::Error,
+        error: rusqlite::Error,
         table: &Table,
         rows: u64,
         advice: impl FnOnce() -> Advice,
     ) -> StoreError {
-        if breadth::stopped(error) {
+        if breadth::stopped(&error) {
             return StoreError::TooBroad { entity: table.entity.name.clone(), rows, advice: advice() };
         }
-        StoreError::Storage(error.to_string())
+        StoreError::from(error)
     }
 
     pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
@@ -515,7 +516,10 @@ fn read_groups(
 /// Texts of SQLite are for the log.
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
-        StoreError::Storage(error.to_string())
+        match is_damage(&error) {
+            true => StoreError::Damaged(error.to_string()),
+            false => StoreError::Storage(error.to_string()),
+        }
     }
 }
 

@@ -1,16 +1,19 @@
 //! The full-text index of an entity: what it is made of, how it is kept in step with the records, how it is asked.
 //!
 //! Records have no row numbers and FTS5 knows nothing else, so a table gives each record one. The index holds words and no
-//! texts. It is written by the statements of `apply.rs`, in the transaction of the records. Knows no order and no filter.
+//! texts, folded by `schema::words`. It is written by the statements of `apply.rs`, in the transaction of the records. Knows no
+//! order and no filter.
 
 use std::collections::{HashMap, HashSet};
 
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
 use super::rows::Sql;
 use super::tables::{Table, quoted};
 use crate::ids::RecordId;
-use crate::schema::{Entity, FieldIndex, Record, Schema, Value};
+use crate::schema::{Entity, FieldIndex, Record, Schema, Value, WORDS_VERSION, words};
 
 /// The two tables of one entity and the statements over them.
 pub(super) struct Search {
@@ -59,17 +62,19 @@ impl Search {
             fields.iter().map(|at| quoted(&format!("{}_", entity.at(*at).name))).collect();
         let set: Vec<String> = (2..).zip(&columns).map(|(at, column)| format!("{column} = ?{at}")).collect();
         let columns = columns.join(", ");
-        let sources: Vec<String> = fields.iter().map(|at| quoted(&entity.at(*at).name)).collect();
+        let source = |at: &FieldIndex| format!("words_of({})", quoted(&entity.at(*at).name));
+        let sources: Vec<String> = fields.iter().map(source).collect();
         let number = format!(r#"SELECT "_number" FROM {numbers} WHERE "_record" = ?1"#);
         let places = vec!["?"; fields.len()].join(", ");
         Some(Search {
+            // The words are folded and parted by spaces already, so the tokenizer has nothing to decide.
             // With short beginnings indexed, FTS5 hands their records out one by one, and `scanned` can stop it. Otherwise
             // it would first merge the lists of all words that begin so.
             create_words: format!(
-                r#"CREATE VIRTUAL TABLE {words} USING fts5({columns}, content = '', contentless_delete = 1, prefix = '1 2', tokenize = 'unicode61 remove_diacritics 2')"#
+                r#"CREATE VIRTUAL TABLE {words} USING fts5({columns}, content = '', contentless_delete = 1, prefix = '1 2', tokenize = 'ascii')"#
             ),
             create_numbers: format!(
-                r#"CREATE TABLE {numbers} ("_number" INTEGER PRIMARY KEY, "_record" TEXT NOT NULL UNIQUE) STRICT"#
+                r#"CREATE TABLE {numbers} ("_number" INTEGER PRIMARY KEY, "_record" TEXT NOT NULL UNIQUE /* {WORDS_VERSION} */) STRICT"#
             ),
             fill: [
                 format!(r#"INSERT INTO {numbers} ("_record") SELECT "id" FROM {table}"#),
@@ -92,18 +97,23 @@ impl Search {
         })
     }
 
-    /// FTS5's expression for words that must all begin a word of the record. Each word is a string in FTS5's quotes, so
-    /// nothing in it is syntax.
-    pub(super) fn expression(&self, words: &[String]) -> String {
-        let quoted = words.iter().map(|word| format!("\"{}\" *", word.replace('"', "\"\"")));
+    /// FTS5's expression for words that must all begin a word of the record. What is left of a word when it is folded is a string
+    /// in FTS5's quotes, and holds no quote.
+    pub(super) fn expression(&self, asked: &[String]) -> String {
+        let quoted = asked.iter().map(|word| format!("\"{}\" *", words(word)));
         quoted.collect::<Vec<_>>().join(" AND ")
     }
 
-    fn values<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = &'a Value> {
-        self.fields.iter().map(|at| &record.values[at.0])
+    fn values(&self, record: &Record) -> impl Iterator<Item = Value> {
+        let folded = |at: &FieldIndex| match &record.values[at.0] {
+            Value::Text(text) => Value::Text(words(text)),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => Value::Null,
+        };
+        self.fields.iter().map(folded)
     }
 
     fn create(&self, conn: &Connection) -> rusqlite::Result<()> {
+        prepare(conn)?;
         [&self.create_numbers, &self.create_words, &self.fill[0], &self.fill[1]]
             .into_iter()
             .try_for_each(|statement| conn.execute_batch(statement))
@@ -117,7 +127,7 @@ pub(super) fn settle(conn: &Connection, schema: &Schema, rewritten: &HashSet<&st
     let mut present = present(conn)?;
     for entity in schema.entities() {
         let Some(search) = Search::of(entity) else { continue };
-        let fits = present.get(&*entity.plural) == Some(&search.create_words);
+        let fits = present.get(&*entity.plural).is_some_and(|made| made.is_of(&search));
         if fits && !rewritten.contains(&*entity.plural) {
             present.remove(&*entity.plural);
             continue;
@@ -130,20 +140,51 @@ pub(super) fn settle(conn: &Connection, schema: &Schema, rewritten: &HashSet<&st
     present.keys().try_for_each(|plural| drop_index(conn, plural))
 }
 
-/// The DDL of the full-text tables that are there, by plural.
-fn present(conn: &Connection) -> rusqlite::Result<HashMap<String, String>> {
-    let mut statement =
-        conn.prepare(r#"SELECT "name", "sql" FROM sqlite_master WHERE "name" GLOB '_search:*:words'"#)?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+/// The DDL of the two tables of an index that is there.
+#[derive(Debug, Default)]
+struct Made {
+    words: String,
+    numbers: String,
+}
+
+impl Made {
+    fn is_of(&self, search: &Search) -> bool {
+        self.words == search.create_words && self.numbers == search.create_numbers
+    }
+}
+
+/// The indexes that are there, by plural.
+fn present(conn: &Connection) -> rusqlite::Result<HashMap<String, Made>> {
+    let mut statement = conn.prepare(
+        r#"SELECT "words"."name", "words"."sql", "numbers"."sql" FROM sqlite_master AS "words"
+           LEFT JOIN sqlite_master AS "numbers" ON "numbers"."name" = replace("words"."name", ':words', ':numbers')
+           WHERE "words"."name" GLOB '_search:*:words'"#,
+    )?;
+    let rows = statement.query_map([], |row| {
+        let made = Made { words: row.get(1)?, numbers: row.get::<_, Option<String>>(2)?.unwrap_or_default() };
+        Ok((row.get::<_, String>(0)?, made))
+    })?;
     let plural = |name: &str| {
         name.strip_prefix("_search:").and_then(|rest| rest.strip_suffix(":words")).unwrap_or(name).to_owned()
     };
-    rows.map(|row| row.map(|(name, sql)| (plural(&name), sql))).collect()
+    rows.map(|row| row.map(|(name, made)| (plural(&name), made))).collect()
+}
+
+/// Makes `words_of` known to the connection that is about to fill an index.
+fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    conn.create_scalar_function("words_of", 1, flags, |context| {
+        Ok(match context.get_raw(0) {
+            ValueRef::Text(text) => Some(words(&String::from_utf8_lossy(text))),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+        })
+    })
 }
 
 fn drop_index(conn: &Connection, plural: &str) -> rusqlite::Result<()> {
     conn.execute_batch(&format!(
-        "DROP TABLE {}; DROP TABLE {}",
+        "DROP TABLE {}; DROP TABLE IF EXISTS {}",
         quoted(&words_name(plural)),
         quoted(&numbers_name(plural))
     ))
@@ -154,8 +195,8 @@ pub(super) fn add(conn: &Connection, table: &Table, record: &Record) -> rusqlite
     let Some(search) = &table.search else { return Ok(()) };
     conn.prepare_cached(&search.number)?.execute([record.id.as_str()])?;
     let number = Value::Int(conn.last_insert_rowid());
-    let values = std::iter::once(&number).chain(search.values(record));
-    conn.prepare_cached(&search.insert)?.execute(params_from_iter(values.map(Sql)))?;
+    let values: Vec<Value> = std::iter::once(number).chain(search.values(record)).collect();
+    conn.prepare_cached(&search.insert)?.execute(params_from_iter(values.iter().map(Sql)))?;
     Ok(())
 }
 
@@ -171,8 +212,8 @@ pub(super) fn change(
         return Ok(());
     }
     let id = Value::Text(record.id.as_str().to_owned());
-    let values = std::iter::once(&id).chain(search.values(record));
-    conn.prepare_cached(&search.update)?.execute(params_from_iter(values.map(Sql)))?;
+    let values: Vec<Value> = std::iter::once(id).chain(search.values(record)).collect();
+    conn.prepare_cached(&search.update)?.execute(params_from_iter(values.iter().map(Sql)))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::stored_schema::{StoredEntity, StoredSchema};
 use crate::env::Env;
@@ -71,8 +71,11 @@ pub(in crate::store::sqlite) fn read_meta(conn: &Connection, file: &Path) -> Res
         };
         Ok((meta, row.get::<_, u32>(3)?))
     });
-    let (meta, format) =
-        row.map_err(|error| OpenError::Damaged { file: file.to_owned(), detail: error.to_string() })?;
+    let (meta, format) = row.map_err(|error| match error.sqlite_error_code() {
+        // The disk is in the way, not what stands on it.
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => OpenError::of(file, &error),
+        _ => OpenError::Damaged { file: file.to_owned(), detail: error.to_string() },
+    })?;
     if format > FORMAT {
         let program = program(conn).unwrap_or_else(|| "a newer Tidewire".to_owned());
         return Err(OpenError::NewerFormat { file: file.to_owned(), found: format, known: FORMAT, program });

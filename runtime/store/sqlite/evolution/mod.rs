@@ -20,9 +20,10 @@ use self::books::{Meta, begin_epoch, count, create_later, program, read_schema, 
 use self::difference::{Move, difference};
 use self::judge::Judge;
 use self::stored_schema::StoredSchema;
-use super::open::{FORMAT, OpenError};
+use super::open::{BACKUPS, FORMAT, OpenError};
 use super::search;
 use super::tables::{Index, indexes, quoted};
+use crate::draft::{Draft, folder_of, sync_folder};
 use crate::env::Env;
 use crate::ids::{Epoch, Seq};
 use crate::schema::{Entity, Generation, Schema};
@@ -175,14 +176,18 @@ fn backup_before_loss(
     if plan.loses() == 0 {
         return Ok(None);
     }
-    let folder = target.file.with_file_name("backups");
+    let folder = target.file.with_file_name(BACKUPS);
     let unusable = |error| OpenError::Folder { folder: folder.clone(), error };
     std::fs::create_dir_all(&folder).map_err(unusable)?;
     let stamp: String = target.env.now().rfc3339().chars().filter(char::is_ascii_alphanumeric).collect();
     let file = folder.join(format!("tidewire-{stamp}-generation-{}.db", generation.0));
-    let text = file.to_string_lossy();
-    conn.execute("VACUUM INTO ?1", [&text]).map_err(|error| OpenError::of(&file, &error))?;
-    std::fs::File::open(&file).and_then(|copy| copy.sync_all()).map_err(unusable)?;
+    let draft = Draft::of(&file).map_err(unusable)?;
+    std::fs::metadata(target.file).and_then(|own| draft.become_like(&own)).map_err(unusable)?;
+    let text = draft.path().to_string_lossy().into_owned();
+    conn.execute("VACUUM INTO ?1", [&text])
+        .map_err(|error| OpenError::of_copy((target.file, &file), &error))?;
+    draft.publish().map_err(unusable)?;
+    sync_folder(folder_of(&folder)).map_err(unusable)?;
     Ok(Some(file))
 }
 

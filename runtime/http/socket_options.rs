@@ -1,0 +1,34 @@
+//! What the kernel may hold of a connection. The less it holds, the sooner the server sees that a slow peer moves on.
+//!
+//! Knows no HTTP. A system that does not have an option goes without it: the connection is served all the same.
+
+use std::io;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// Bytes that the kernel takes beyond those that are on their way to the peer. At 20 KB/s these are three seconds: far
+/// less than any time limit, and enough that a fast peer never waits for the next write.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 64 << 10;
+
+/// For every connection. Without it the kernel takes up to 4 MB at once, and then nothing for a long time.
+pub fn show_progress(stream: &TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    tell(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES));
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stream;
+}
+
+/// For a WebSocket: what the kernel holds at all, with what is on its way. A ping waits behind it.
+pub fn bound_send_buffer(stream: &TcpStream, bytes: usize) {
+    // Linux doubles the number, to make room for its own accounts; the bytes of frames may fill nearly all of it.
+    let asked = if cfg!(target_os = "linux") { bytes / 2 } else { bytes };
+    tell(SockRef::from(stream).set_send_buffer_size(asked));
+}
+
+fn tell(set: io::Result<()>) {
+    if let Err(error) = set {
+        tracing::debug!(%error, "the kernel refused an option of a connection");
+    }
+}

@@ -1,0 +1,184 @@
+//! Damage of the database file: how it is told from other errors, who knows of it, and what is looked at before a start.
+//!
+//! Knows nothing of entities. What to do about damage stands in docs/operations.md.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, ffi};
+
+use super::open::{OpenError, log_of};
+use super::tables::quoted;
+use super::wal;
+use crate::metrics::StoreMetrics;
+
+/// How long a start looks. Enough for a gigabyte that the system has in memory; a slow disk reads some tens of megabytes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Errors of the disk below that say that the file is not what it was: it is shorter than it says, its checksums fail.
+const OF_THE_FILE: [i32; 3] =
+    [ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS, ffi::SQLITE_IOERR_DATA];
+
+/// Whether an error of SQLite says that the file is damaged.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => true,
+        Some(_) => error.sqlite_error().is_some_and(|error| OF_THE_FILE.contains(&error.extended_code)),
+        None => false,
+    }
+}
+
+/// Whether damage was found since the start. Whoever finds it tells; the writer and `/readyz` ask. It is not forgotten: nobody
+/// knows what else is damaged, and a repair needs the file for itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Damage {
+    is_known: Arc<AtomicBool>,
+    metrics: StoreMetrics,
+}
+
+impl Damage {
+    pub(super) fn counted(metrics: StoreMetrics) -> Damage {
+        Damage { is_known: Arc::default(), metrics }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire)
+    }
+
+    /// Notes an error, if it is one of damage.
+    pub(super) fn note(&self, error: &rusqlite::Error) {
+        if is_damage(error) {
+            self.found(&error.to_string());
+        }
+    }
+
+    /// Logged and counted the first time only.
+    pub(super) fn found(&self, cause: &str) {
+        if !self.is_known.swap(true, Ordering::AcqRel) {
+            self.metrics.damaged();
+            tracing::error!(
+                cause,
+                "the database is damaged: writes are refused from now on; `tidewire doctor` tells what is damaged and what to do"
+            );
+        }
+    }
+}
+
+/// Looks at a database before it is written to: its write-ahead log before the connection reads it.
+pub(super) fn require_whole_log(file: &Path) -> Result<(), OpenError> {
+    match wal::lost(&log_of(file)) {
+        Ok(Some(detail)) => Err(OpenError::Damaged { file: file.to_owned(), detail }),
+        // One that cannot be read is SQLite's to complain about.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// Looks at a database before it is written to: whether the file is as long as it says, then table by table for a bounded time.
+/// What it did not come to is not vouched for.
+pub(super) fn require_sound(conn: &Connection, file: &Path) -> Result<(), OpenError> {
+    let damaged = |detail: String| OpenError::Damaged { file: file.to_owned(), detail };
+    let found = shortened(conn, file).and_then(|short| match short {
+        Some(detail) => Ok(Some(detail)),
+        None => within(LOOK, conn, first_fault),
+    });
+    match found {
+        Ok(None) => Ok(()),
+        Ok(Some(detail)) => Err(damaged(detail)),
+        Err(error) => Err(OpenError::of(file, &error)),
+    }
+}
+
+/// Pages may be in the write-ahead log alone, so the length says something only without one.
+fn shortened(conn: &Connection, file: &Path) -> rusqlite::Result<Option<String>> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+    if length(&log_of(file)) > 0 {
+        return Ok(None);
+    }
+    let number = |pragma: &str| conn.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
+    let (pages, there) = (u64::try_from(pages).unwrap_or(u64::MAX), length(file));
+    Ok((there < pages).then(|| format!("it was cut off: it has {there} bytes of {pages}")))
+}
+
+/// The first fault that `quick_check` finds. The log comes last: it is the largest, and the records matter more.
+fn first_fault(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    for table in tables(conn)? {
+        if let Some(fault) =
+            faults(conn, &format!("PRAGMA quick_check({})", quoted(&table)))?.into_iter().next()
+        {
+            return Ok(Some(format!("`{table}`: {fault}")));
+        }
+    }
+    Ok(None)
+}
+
+/// Every table, that of the log last.
+pub(super) fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql =
+        r#"SELECT "name" FROM sqlite_master WHERE "type" = 'table' ORDER BY "name" = '_changes', rowid"#;
+    conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// What a check of SQLite says, without its word for nothing. A check that stumbles over damage itself says so too.
+pub(super) fn faults(conn: &Connection, check: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = conn.prepare(check)?;
+    let mut rows: Vec<String> = Vec::new();
+    for row in statement.query_map([], |row| row.get(0))? {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(error) if is_damage(&error) => {
+                rows.push(error.to_string());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // A row may hold several lines, the first a headline.
+    let lines = rows.iter().flat_map(|row| row.lines());
+    Ok(lines.filter(|line| *line != "ok" && !line.starts_with("***")).map(str::to_owned).collect())
+}
+
+/// Does something with a connection, which is interrupted after a while: then nothing was found.
+fn within<T>(
+    time: Duration,
+    conn: &Connection,
+    look: impl FnOnce(&Connection) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<Option<T>> {
+    let (done, waiting) = mpsc::channel::<()>();
+    let interrupt = conn.get_interrupt_handle();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if waiting.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Timeout) {
+                interrupt.interrupt();
+            }
+        });
+        let found = look(conn);
+        drop(done);
+        match found {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(None),
+            found => found,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_ends_when_its_time_is_over() {
+        let conn = Connection::open_in_memory().unwrap();
+        let endless =
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let found = within(Duration::from_millis(1), &conn, |conn| {
+            conn.query_row(endless, [], |row| row.get::<_, i64>(0)).map(Some)
+        });
+        assert_eq!(found.unwrap(), None);
+        let quick =
+            within(LOOK, &conn, |conn| conn.query_row("SELECT 5", [], |row| row.get::<_, i64>(0)).map(Some));
+        assert_eq!(quick.unwrap(), Some(5));
+    }
+}

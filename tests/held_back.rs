@@ -1,0 +1,162 @@
+//! Full queues between a commit and those who hear of it: what waits, what is told to wait, and that nothing is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tidewire::channels::group::ConnectionKey;
+use tidewire::channels::outbox::OutboxLimits;
+use tidewire::channels::{Attach, Outbox};
+use tidewire::config::StoreConfig;
+use tidewire::event_bus::EventBus;
+use tidewire::ids::{Seq, Timestamp};
+use tidewire::metrics::Metrics;
+use tidewire::store::sqlite::Opened;
+use tidewire::store::{ChangeOp, CommitBatch, Store};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::task::unconstrained;
+use tokio::time::timeout;
+
+use crate::groups::managed::{Managed, drained};
+use crate::groups::world;
+use crate::support::fixtures::{change, epoch};
+use crate::support::studio;
+
+/// On a paused clock this passes at once where nothing can happen any more, and never earlier.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+fn batch(seq: u64) -> Arc<CommitBatch> {
+    let changes = vec![change(seq, "Task", u128::from(seq), ChangeOp::Create)];
+    Arc::new(CommitBatch { epoch: epoch(), changes })
+}
+
+/// A connection of somebody who sees every task.
+fn everybody(connection: u64) -> Attach {
+    world::attach(connection, "entity:Task", &world::filtered(Vec::new()), &world::outbox())
+}
+
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(&[], Timestamp(0)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_waits_until_those_before_it_are_taken_to_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { store, mut batches, .. } =
+        studio::open(folder.path(), studio::schema(), &StoreConfig::default());
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for n in 1..=200 {
+                store.commit(studio::unit([studio::project(n)])).await.unwrap();
+            }
+        }
+    });
+    let mut writing = std::pin::pin!(writing);
+    assert!(timeout(FOR_EVER, &mut writing).await.is_err(), "nobody has taken a single batch");
+    let committed = store.head().unwrap().seq.0;
+    assert!((1..=65).contains(&committed), "{committed} are committed and not told");
+    // What is taken lets as much through, and not one batch is missing.
+    for seq in 1..=200 {
+        let taken = timeout(FOR_EVER, batches.recv()).await.expect("the committer goes on").unwrap();
+        assert_eq!((taken.first(), taken.last()), (Seq(seq), Seq(seq)));
+    }
+    writing.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_bus_waits_for_the_one_that_must_hear_everything() {
+    let (commits, committed) = mpsc::channel(4);
+    let (awaited, mut hears) = mpsc::channel(2);
+    let (_bus, _) = EventBus::start(committed, awaited, metrics());
+    let mut accepted = 0;
+    while let Ok(sent) = timeout(FOR_EVER, commits.send(batch(accepted + 1))).await {
+        sent.unwrap();
+        accepted += 1;
+        assert!(accepted <= 7, "4 before it, 2 behind it, and one in its hands");
+    }
+    for seq in 1..=accepted {
+        let heard = timeout(FOR_EVER, hears.recv()).await.expect("nothing is dropped").unwrap();
+        assert_eq!(heard.last(), Seq(seq));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_listener_holds_nobody_back_and_is_told_what_it_missed() {
+    let (commits, committed) = mpsc::channel(4);
+    let (awaited, mut hears) = mpsc::channel(2);
+    let (bus, _) = EventBus::start(committed, awaited, metrics());
+    let mut idle = bus.listen();
+    for seq in 1..=300 {
+        timeout(FOR_EVER, commits.send(batch(seq)))
+            .await
+            .expect("the idle listener is not waited for")
+            .unwrap();
+        assert_eq!(hears.recv().await.unwrap().last(), Seq(seq));
+    }
+    drop(commits);
+    // The bus has ended, and with it the last batch was handed on.
+    assert!(hears.recv().await.is_none());
+    assert_eq!(idle.recv().await.unwrap_err(), RecvError::Lagged(300 - 256));
+    assert_eq!(idle.recv().await.unwrap().last(), Seq(45));
+}
+
+#[tokio::test]
+async fn channel_manager_has_places_for_sixty_four_batches() {
+    let managed = Managed::start();
+    // Without an await in between, ChannelManager has no turn.
+    let mut queued = 0;
+    while managed.batches.try_send(batch(11 + queued)).is_ok() {
+        queued += 1;
+        assert!(queued <= 64, "the queue has no bound");
+    }
+    assert_eq!(queued, 64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channel_manager_takes_no_batches_before_it_has_fanned_out_those_that_it_has() {
+    const CHANGES: u64 = 100;
+    let managed = Managed::start();
+    let limits = OutboxLimits { batches: usize::MAX, bytes: usize::MAX, controls: 16 };
+    let outbox = Arc::new(Outbox::new(limits));
+    managed.attach(Attach { outbox, ..everybody(1) }).await;
+    // Large ones, made before: they come faster than they can be fanned out.
+    let made = |nth| {
+        let seqs = 11 + nth * CHANGES..11 + (nth + 1) * CHANGES;
+        let changes = seqs.map(|seq| change(seq, "Task", u128::from(seq), ChangeOp::Create)).collect();
+        Arc::new(CommitBatch { epoch: epoch(), changes })
+    };
+    let batches: Vec<Arc<CommitBatch>> = (0..400).map(made).collect();
+    for (sent, batch) in (1..).zip(batches) {
+        managed.batches.send(batch).await.unwrap();
+        let waiting = sent - (managed.channels.position().0 - 10) / CHANGES;
+        assert!(waiting <= 128, "{waiting} wait, which is more than 64 in the queue and 64 taken");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_gone_is_forgotten_however_many_commands_wait() {
+    let managed = Managed::start();
+    let gone = everybody(1);
+    let outbox = gone.outbox.clone();
+    managed.attach(gone).await;
+    let asking = everybody(2).outbox;
+    let mut waiting = 0;
+    while unconstrained(managed.channels.pong(asking.clone(), asking.lag(), None)).now_or_never().is_some() {
+        waiting += 1;
+        assert!(waiting <= 1024, "the queue of commands has no bound");
+    }
+    assert_eq!(waiting, 1024);
+    managed.channels.forget(ConnectionKey(1));
+    while managed.channels.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // Behind everything that waited, the last one included.
+    let here = everybody(3);
+    let hears = here.outbox.clone();
+    managed.attach(here).await;
+    managed.fan_out((*change(11, "Task", 11, ChangeOp::Create)).clone()).await;
+    assert_eq!(drained(&hears).0.len(), 1);
+    assert_eq!(drained(&outbox), (vec![], vec![]), "it is told of nothing any more");
+}
