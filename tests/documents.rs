@@ -4,7 +4,9 @@
 //! it is listed below with the reason.
 
 mod page;
+mod promises;
 mod samples;
+mod session;
 mod stage;
 
 use serde_json::json;

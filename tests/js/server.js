@@ -382,7 +382,7 @@ class Session {
     this.#generation++;
     if (since && this.server.recovers(since)) {
       this.server.stats.resumes++;
-      this.#send({ ...answer, payload: { epoch, seq: since.seq, view, recovered: true } });
+      this.#send({ ...answer, payload: { epoch, seq, view, recovered: true } });
       for (const event of this.server.events(since.seq)) this.#send(event);
       this.#close();
     } else {

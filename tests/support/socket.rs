@@ -110,6 +110,20 @@ impl Socket {
         }
     }
 
+    /// The next frame, as it was sent. None: the socket was closed.
+    pub async fn text(&mut self) -> Option<String> {
+        let next = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Text(text))) => return Some(text.to_string()),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(_)) => {}
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("nothing came for twenty seconds")
+    }
+
     /// The next frame.
     pub async fn frame(&mut self) -> Value {
         match self.came().await {
