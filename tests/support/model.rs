@@ -94,15 +94,8 @@ impl MemoryStore {
 
     fn commit_now(&self, unit: Unit) -> Result<Outcome, CommitError> {
         let mut state = self.state.lock().unwrap();
-        let mut draft = Draft {
-            store: self,
-            state: state.clone(),
-            unit: &unit,
-            entries: Vec::new(),
-            bytes: 0,
-            written: Vec::new(),
-            removed: Vec::new(),
-        };
+        let mut draft =
+            Draft { store: self, state: state.clone(), unit: &unit, entries: Vec::new(), bytes: 0 };
         let outcome = draft.run()?;
         let (mut next, entries) = (draft.state, draft.entries);
         if !entries.is_empty() {
@@ -294,10 +287,6 @@ struct Draft<'a> {
     state: State,
     unit: &'a Unit,
     entries: Vec<Arc<Change>>,
-    /// Records that got values, by the operations that gave them.
-    written: Vec<(usize, Key)>,
-    /// Records that went, by the operations that took them.
-    removed: Vec<(usize, Key)>,
     bytes: usize,
 }
 
@@ -320,8 +309,6 @@ impl Draft<'_> {
         for (at, op) in self.unit.ops.iter().enumerate() {
             results.push(self.op(at, op)?);
         }
-        self.judge_values()?;
-        self.judge_references()?;
         if let Some(last) = self.entries.last_mut() {
             Arc::make_mut(last).unit_last = true;
         }
@@ -412,17 +399,12 @@ impl Draft<'_> {
         };
         self.check_references(at, entity, &record)?;
         self.state.records.insert(key.clone(), record);
-        let before = self.state.records.clone();
         self.settle_lookups(&[]);
         let record = self.state.records[&key].clone();
         let after = stored(&record, entity);
         self.reserve(after.json.len())?;
-        self.written.push((at, key.clone()));
+        self.check_unique(at, entity, &record)?;
         self.log(entity, id, ChangeOp::Create, None, Some(after.json.clone()), None);
-        // Records that refer to one that was deleted in this unit and is here again look everything up in the new one.
-        let others = self.others(&before, std::slice::from_ref(&key));
-        self.count(at, 1 + others.len())?;
-        self.rewrite_all(at, &before, others)?;
         Ok(OpResult { id: id.clone(), status: OpStatus::Created, record: Some(after) })
     }
 
@@ -440,13 +422,6 @@ impl Draft<'_> {
             self.state.records.get_mut(&key).unwrap().values = values;
         }
         self.settle_lookups(going);
-        let others = self.others(&before, &first);
-        self.count(at, first.len() + others.len() + going.len())?;
-        self.rewrite_all(at, &before, first.into_iter().chain(others).collect())
-    }
-
-    /// Records beside the first whose lookups are other ones than before.
-    fn others(&self, before: &BTreeMap<Key, Record>, first: &[Key]) -> Vec<Key> {
         let mut others: Vec<(usize, Key)> = Vec::new();
         for (key, record) in self.state.records.iter().filter(|(key, _)| !first.contains(key)) {
             let entity = self.store.schema.entity(&key.0).unwrap();
@@ -456,22 +431,12 @@ impl Draft<'_> {
             }
         }
         others.sort();
-        others.into_iter().map(|(_, key)| key).collect()
-    }
-
-    /// The record that the operation names does not count, be it changed or going.
-    fn count(&self, at: usize, records: usize) -> Result<(), CommitError> {
+        // The record that the operation names does not count, be it changed or going.
         let limit = self.store.config.cascade_records;
-        if records - 1 > limit { Err(CommitError::CascadeTooLarge { op: at, limit }) } else { Ok(()) }
-    }
-
-    fn rewrite_all(
-        &mut self,
-        at: usize,
-        before: &BTreeMap<Key, Record>,
-        keys: Vec<Key>,
-    ) -> Result<(), CommitError> {
-        for key in keys {
+        if first.len() + others.len() + going.len() - 1 > limit {
+            return Err(CommitError::CascadeTooLarge { op: at, limit });
+        }
+        for key in first.into_iter().chain(others.into_iter().map(|(_, key)| key)) {
             let entity = self.store.schema.entity(&key.0).unwrap().clone();
             let values = self.state.records[&key].values.clone();
             self.rewrite(at, &entity, before[&key].clone(), values)?;
@@ -491,10 +456,6 @@ impl Draft<'_> {
                     let mut source = None;
                     if let Value::Text(id) = &record.values[lookup.via.0] {
                         source = self.state.records.get(&(target.clone(), RecordId::stored(id)));
-                        // Gone within this unit: it comes back, or the unit fails.
-                        if source.is_none() {
-                            continue;
-                        }
                     }
                     let value = source.map_or(Value::Null, |source| source.values[lookup.field.0].clone());
                     if value != record.values[at] {
@@ -536,7 +497,7 @@ impl Draft<'_> {
         let new = Record { version: old.version + 1, updated_at: self.unit.at, values, ..old };
         let after = stored(&new, entity);
         self.reserve(before.len() + after.json.len())?;
-        self.written.push((at, (entity.name.clone(), new.id.clone())));
+        self.check_unique(at, entity, &new)?;
         let names = Some(Bytes::from(format!("[{}]", names.join(","))));
         let id = new.id.clone();
         self.state.records.insert((entity.name.clone(), id.clone()), new);
@@ -560,7 +521,9 @@ impl Draft<'_> {
                 let staying: Vec<Key> =
                     self.children(&child, field, &parent.1).filter(|key| !entered.contains(key)).collect();
                 match on_delete {
-                    OnDelete::Cascade | OnDelete::Restrict => {}
+                    OnDelete::Cascade => {}
+                    OnDelete::Restrict if staying.is_empty() => {}
+                    OnDelete::Restrict => return Err(CommitError::Restricted { op: at, entity: child }),
                     OnDelete::SetNull => {
                         for key in staying {
                             if !cleared.iter().any(|(known, _)| *known == key) {
@@ -577,7 +540,7 @@ impl Draft<'_> {
             }
         }
         self.change(at, cleared, &going)?;
-        going.into_iter().try_for_each(|key| self.remove(at, key))
+        going.into_iter().try_for_each(|key| self.remove(key))
     }
 
     fn collect(&self, key: &Key, going: &mut Vec<Key>, entered: &mut BTreeSet<Key>) {
@@ -594,12 +557,11 @@ impl Draft<'_> {
         going.push(key.clone());
     }
 
-    fn remove(&mut self, at: usize, key: Key) -> Result<(), CommitError> {
+    fn remove(&mut self, key: Key) -> Result<(), CommitError> {
         let entity = self.store.schema.entity(&key.0).unwrap().clone();
         let record = self.state.records.remove(&key).unwrap();
         let before = stored(&record, &entity).json;
         self.reserve(before.len())?;
-        self.removed.push((at, key.clone()));
         self.log(&entity, &key.1, ChangeOp::Delete, Some(before), None, None);
         self.state.graves.insert(key, (record.version, self.state.seq));
         Ok(())
@@ -657,39 +619,14 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// At the end of a unit no two records have the same unique value.
-    fn judge_values(&self) -> Result<(), CommitError> {
-        for (_, key) in &self.written {
-            let Some(record) = self.state.records.get(key) else { continue };
-            let entity = self.store.schema.entity(&key.0).unwrap();
-            for (place, field) in entity.fields.iter().enumerate().filter(|(_, field)| field.unique) {
-                let value = &record.values[place];
-                let double = self.state.records.iter().find(|(other, record)| {
-                    other.0 == key.0 && *other != key && record.values[place] == *value
-                });
-                if let (false, Some((other, _))) = (value.is_null(), double) {
-                    let last = |key: &Key| {
-                        let writes = self.written.iter().filter(|(_, written)| written == key);
-                        writes.map(|(at, _)| *at).max()
-                    };
-                    let op = last(key).max(last(other)).unwrap();
-                    return Err(CommitError::NotUnique { op, field: field.name.clone() });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// At the end of a unit no record refers to one that is gone and must not.
-    fn judge_references(&self) -> Result<(), CommitError> {
-        for (op, key) in &self.removed {
-            if self.state.records.contains_key(key) {
-                continue;
-            }
-            for (child, field, on_delete) in self.referrers(&key.0) {
-                if on_delete == OnDelete::Restrict && self.children(&child, field, &key.1).next().is_some() {
-                    return Err(CommitError::Restricted { op: *op, entity: child });
-                }
+    fn check_unique(&self, at: usize, entity: &Entity, record: &Record) -> Result<(), CommitError> {
+        for (place, field) in entity.fields.iter().enumerate().filter(|(_, field)| field.unique) {
+            let value = &record.values[place];
+            let taken = |(key, other): (&Key, &Record)| {
+                key.0 == entity.name && key.1 != record.id && other.values[place] == *value
+            };
+            if !value.is_null() && self.state.records.iter().any(taken) {
+                return Err(CommitError::NotUnique { op: at, field: field.name.clone() });
             }
         }
         Ok(())

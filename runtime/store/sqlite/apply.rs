@@ -14,9 +14,8 @@ use super::images::{Images, fields_json, names_json};
 use super::lookups::{self, Reach};
 use super::permission::Permission;
 use super::propagation::{self, Drafts, Key};
-use super::rows::{bind_record, bind_values, read_record, settle, signed};
+use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
-use super::unit_end::{self, UnitEnd};
 use super::{Fault, log, rights, search};
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
@@ -73,8 +72,6 @@ pub(super) struct Work<'a> {
     bytes: usize,
     /// A row was written: only a rollback brings the transaction back to before the unit.
     pub(super) wrote: bool,
-    /// `None`: every constraint is judged before a row is written, because nothing could take the row back.
-    end: Option<UnitEnd>,
 }
 
 impl<'a> Work<'a> {
@@ -90,20 +87,7 @@ impl<'a> Work<'a> {
             entries: Vec::with_capacity(unit.ops.len()),
             bytes: 0,
             wrote: false,
-            end: None,
         }
-    }
-
-    /// Within a savepoint constraints are judged at the end of the unit.
-    pub(super) fn judged_at_the_end(mut self) -> Work<'a> {
-        self.end = Some(UnitEnd::default());
-        self
-    }
-
-    /// Judges what the operations so far left behind.
-    pub(super) fn judge(&mut self) -> Result<(), Fault> {
-        let Some(end) = &mut self.end else { return Ok(()) };
-        end.judge(self.ground).map_err(|fault| self.permission.discreet(fault))
     }
 
     /// Applies every op, then writes the log entries, then stores the answer to the mutation id.
@@ -124,7 +108,6 @@ impl<'a> Work<'a> {
             }
             results.push(self.op(at, op)?);
         }
-        self.judge()?;
         self.write_log()?;
         let seq = self.head();
         if let Some(key) = idempotency {
@@ -208,7 +191,6 @@ impl<'a> Work<'a> {
         refuse(at, table, &unknown)?;
         let after = record.to_json(&table.entity);
         self.reserve(after.len())?;
-        self.claim(at, table, &record, |_| true)?;
         let mut insert = self.ground.conn.prepare_cached(&table.insert)?;
         bind_record(&mut insert, &record)?;
         let inserted = insert.raw_execute();
@@ -217,32 +199,9 @@ impl<'a> Work<'a> {
         search::add(self.ground.conn, table, &record)?;
         let id = record.id.clone();
         let images = Images { after: Some(after), ..Images::default() };
-        let comes_back = self.end.as_ref().is_some_and(|end| end.has_lost(table, &id));
-        let values = if comes_back { record.values.clone() } else { Vec::new() };
         self.log(table, ChangeOp::Create, images, Rows { old: None, new: Some(record) });
-        let entry = self.entries.len() - 1;
-        self.refresh_followers(at, table, &id, values)?;
-        let record = self.shown(table, entry)?;
+        let record = self.shown(table, self.entries.len() - 1)?;
         Ok(OpResult { id, status: OpStatus::Created, record })
-    }
-
-    /// Records that refer to one that the unit deleted and made again copy from the new one.
-    fn refresh_followers(
-        &mut self,
-        at: usize,
-        table: &Table,
-        id: &RecordId,
-        values: Vec<Value>,
-    ) -> Result<(), Fault> {
-        if values.is_empty() {
-            return Ok(());
-        }
-        let fields =
-            values.into_iter().enumerate().map(|(field, value)| (FieldIndex(field), value)).collect();
-        let written = Drafts::from([((table.entity.name.clone(), id.clone()), fields)]);
-        let mut drafts = propagation::follow(self.ground, at, written, &IndexSet::new())?;
-        drafts.shift_remove_index(0);
-        self.carry_out(at, drafts)
     }
 
     fn update(&mut self, at: usize, table: &'a Table, id: RecordId, edit: Edit) -> Result<OpResult, Fault> {
@@ -313,7 +272,7 @@ impl<'a> Work<'a> {
         let record = self.current(at, table, &id, if_version)?;
         self.permission.require((at, Operation::Delete), &table.entity, &record, None)?;
         if table.referrers.is_empty() {
-            self.remove(at, table, record)?;
+            self.remove(table, record)?;
         } else {
             self.cascade(at, table, record)?;
         }
@@ -324,7 +283,8 @@ impl<'a> Work<'a> {
     /// refer to, and the records by which people have their rights last, so that whoever loses a right with
     /// them still sees what else happens (SEMANTICS R12).
     fn cascade(&mut self, at: usize, table: &'a Table, root: Record) -> Result<(), Fault> {
-        let Cascade { cleared, mut going } = cascade::plan(self.ground, at, &table.entity.name, &root.id)?;
+        let plan = cascade::plan(self.ground, at, &table.entity.name, &root.id);
+        let Cascade { cleared, mut going } = plan.map_err(|fault| self.permission.discreet(fault))?;
         let drafts = propagation::follow(self.ground, at, cleared, &going)?;
         let gives_rights = |key: &Key| self.ground.catalog.rights.holds(&key.0);
         let (late_drafts, drafts): (Drafts, Drafts) =
@@ -333,20 +293,20 @@ impl<'a> Work<'a> {
         let (late, early): (Vec<Key>, Vec<Key>) = going.into_iter().partition(gives_rights);
         let mut root = Some(root);
         self.carry_out(at, drafts)?;
-        self.remove_all(at, &early)?;
+        self.remove_all(&early)?;
         if !root_is_last && let Some(root) = root.take() {
-            self.remove(at, table, root)?;
+            self.remove(table, root)?;
         }
         self.carry_out(at, late_drafts)?;
-        self.remove_all(at, &late)?;
-        root.map_or(Ok(()), |root| self.remove(at, table, root))
+        self.remove_all(&late)?;
+        root.map_or(Ok(()), |root| self.remove(table, root))
     }
 
-    fn remove_all(&mut self, at: usize, keys: &[Key]) -> Result<(), Fault> {
+    fn remove_all(&mut self, keys: &[Key]) -> Result<(), Fault> {
         for (entity, id) in keys {
             let table = self.table(entity)?;
             if let Some(record) = self.read(table, id)? {
-                self.remove(at, table, record)?;
+                self.remove(table, record)?;
             }
         }
         Ok(())
@@ -361,7 +321,6 @@ impl<'a> Work<'a> {
         let new = Record { id, version: old.version + 1, created_at, updated_at: self.at, values };
         let after = new.to_json(&table.entity);
         self.reserve(before.len() + after.len())?;
-        self.claim(at, table, &new, |field| changed.contains(&field))?;
         let updated = self.update_row(table, &new, &changed);
         self.written(at, table, &new, updated)?;
         search::change(self.ground.conn, table, &new, &changed)?;
@@ -387,12 +346,9 @@ impl<'a> Work<'a> {
         update.raw_execute()
     }
 
-    fn remove(&mut self, at: usize, table: &'a Table, record: Record) -> Result<(), Fault> {
+    fn remove(&mut self, table: &'a Table, record: Record) -> Result<(), Fault> {
         let before = record.to_json(&table.entity);
         self.reserve(before.len())?;
-        if let Some(end) = &mut self.end {
-            end.removed(at, table, &record.id);
-        }
         self.ground.conn.prepare_cached(&table.delete)?.execute([record.id.as_str()])?;
         self.wrote = true;
         search::remove(self.ground.conn, table, &record.id)?;
@@ -464,28 +420,7 @@ impl<'a> Work<'a> {
         Ok(unknown)
     }
 
-    /// Judges the unique values among the fields that are about to be written: now, or at the end of the unit.
-    fn claim(
-        &mut self,
-        at: usize,
-        table: &Table,
-        record: &Record,
-        fields: impl Fn(FieldIndex) -> bool,
-    ) -> Result<(), Fault> {
-        if let Some(end) = &mut self.end {
-            end.wrote(at, table, record, fields);
-            return Ok(());
-        }
-        for (field, _) in table.unique.iter().filter(|(field, _)| fields(*field)) {
-            if unit_end::other_with(self.ground, table, record, *field)?.is_some() {
-                let field = table.entity.at(*field).name.clone();
-                return Err(CommitError::NotUnique { op: at, field }.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Judges the result of the statement that writes a row: an id that is taken is told in the schema's words.
+    /// Judges the result of the statement that writes a row: what a constraint refused is told in the schema's words.
     fn written(
         &mut self,
         at: usize,
@@ -502,6 +437,14 @@ impl<'a> Work<'a> {
         }
         if record.version == 1 && self.exists(table, &record.id)? {
             return Err(CommitError::IdTaken { op: at }.into());
+        }
+        for (field, taken) in &table.unique {
+            let value = &record.values[field.0];
+            let mut taken = self.ground.conn.prepare_cached(taken)?;
+            if taken.exists(rusqlite::params![Sql(value), record.id.as_str()])? {
+                let field = table.entity.at(*field).name.clone();
+                return Err(CommitError::NotUnique { op: at, field }.into());
+            }
         }
         Err(error.into())
     }

@@ -1,6 +1,7 @@
-//! What a delete takes with it, found before anything is written: which records go, and which lose a reference.
+//! What a delete takes with it, found before anything is written: which records go, which lose a reference, and
+//! whether one of them forbids it.
 //!
-//! Reads only; `apply.rs` carries it out. Whether a record forbids the delete is judged at the end of the unit (`unit_end.rs`).
+//! Reads only; `apply.rs` carries it out.
 
 use std::collections::HashSet;
 
@@ -26,7 +27,7 @@ pub(super) struct Cascade {
     pub(super) going: IndexSet<Key>,
 }
 
-/// Everything that a delete of the record changes.
+/// A record that goes by one path does not forbid the delete by another.
 pub(super) fn plan(
     ground: Ground<'_>,
     op: usize,
@@ -84,8 +85,8 @@ impl<'a> Plan<'a> {
         for key in going {
             for referrer in self.referrers(key) {
                 match referrer.on_delete {
-                    // What forbids the delete is judged at the end of the unit.
-                    OnDelete::Cascade | OnDelete::Restrict => {}
+                    OnDelete::Cascade => {}
+                    OnDelete::Restrict => self.check_restrict(referrer, key, going)?,
                     OnDelete::SetNull => {
                         let most = going.len() + self.limit + 1;
                         for child in self.ids(referrer, key, most)? {
@@ -99,6 +100,14 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(cleared)
+    }
+
+    /// At most all the records that go can be in the way of finding one that stays.
+    fn check_restrict(&self, referrer: &Referrer, key: &Key, going: &IndexSet<Key>) -> Result<(), Fault> {
+        if self.ids(referrer, key, going.len() + 1)?.iter().all(|child| going.contains(child)) {
+            return Ok(());
+        }
+        Err(CommitError::Restricted { op: self.op, entity: referrer.entity.clone() }.into())
     }
 
     fn check_limit(&self, records: usize) -> Result<(), Fault> {

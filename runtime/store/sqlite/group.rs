@@ -282,8 +282,7 @@ impl Writer {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
         let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config };
-        let work = Work::new(ground, &unit, seq);
-        let mut work = if savepoint { work.judged_at_the_end() } else { work };
+        let mut work = Work::new(ground, &unit, seq);
         let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
         let wrote = work.wrote;
         match result {

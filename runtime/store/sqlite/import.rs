@@ -243,7 +243,7 @@ impl SqliteImport {
         };
         let ground = Ground { conn: &self.conn, catalog: &self.catalog, config: &self.config };
         let mut page = Page {
-            work: Work::new(ground, &unit, self.seq).judged_at_the_end(),
+            work: Work::new(ground, &unit, self.seq),
             catalog: &self.catalog,
             conn: &self.conn,
             waiting: (forward == Forward::Waits).then_some(&mut self.waiting),
@@ -352,9 +352,7 @@ impl Page<'_> {
         let mut op = op.clone();
         let held = self.hold_back(line, &mut op)?;
         self.conn.prepare_cached("SAVEPOINT line")?.execute([])?;
-        // Each line is judged by itself, so that what is wrong can be told with its number.
-        let applied = self.work.op(0, op);
-        match applied.and_then(|result| self.work.judge().map(|()| result)) {
+        match self.work.op(0, op) {
             Ok(result) => {
                 self.conn.prepare_cached("RELEASE line")?.execute([])?;
                 self.wait(held)?;

@@ -33,7 +33,6 @@ mod rights;
 mod rows;
 mod search;
 mod tables;
-mod unit_end;
 mod wal;
 
 use std::path::{Path, PathBuf};
@@ -99,7 +98,7 @@ pub struct OpenReport {
     pub created_tables: Vec<String>,
     /// What was done to tables that were there before: `Task.due: add the field`.
     pub changes: Vec<String>,
-    /// On tables that were there before: `tasks:status,due`.
+    /// On tables that were there before: `tasks:status,due`, or `tasks!code` for a unique field.
     pub added_indexes: Vec<String>,
     pub epoch: Epoch,
     /// Head of the log, with the schema marker if there is a new one. The first batch follows it.

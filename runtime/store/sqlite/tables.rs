@@ -56,7 +56,7 @@ pub(super) struct Table {
     pub(super) delete: String,
     /// → how many records there are. Without a condition: SQLite answers that from page headers.
     pub(super) count: String,
-    /// For each unique field: value, `id` → the id of another record that has the value.
+    /// For each unique field: value, `id` → a row if another record has the value.
     pub(super) unique: Vec<(FieldIndex, String)>,
     pub(super) references: Vec<(FieldIndex, EntityName)>,
     /// Who refers to this entity, in the order of the schema.
@@ -141,9 +141,8 @@ impl Table {
         let set_all: String = (4..).zip(&fields).map(|(at, field)| format!(", {field} = ?{at}")).collect();
         let set_version = format!(r#"UPDATE {name} SET "version" = ?2, "updated_at" = ?3"#);
         let one = |field: &String| format!(r#"{set_version}, {field} = ?4 WHERE "id" = ?1"#);
-        let taken = |at: FieldIndex| {
-            format!(r#"SELECT "id" FROM {name} WHERE {} = ?1 AND "id" <> ?2 LIMIT 1"#, fields[at.0])
-        };
+        let taken =
+            |at: FieldIndex| format!(r#"SELECT 1 FROM {name} WHERE {} = ?1 AND "id" <> ?2"#, fields[at.0]);
         Table {
             insert: format!("INSERT INTO {name} ({columns}) VALUES ({places})"),
             select: format!(r#"SELECT {columns} FROM {name} WHERE "id" = ?1"#),
@@ -269,8 +268,9 @@ pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
         }
     };
     for field in &entity.fields {
-        // Not `UNIQUE`: within a unit two records may have a value for a moment, and the unit is judged at its end.
-        if field.unique || matches!(field.kind, FieldKind::Ref { .. }) {
+        if field.unique {
+            add(unique_index(entity, field));
+        } else if matches!(field.kind, FieldKind::Ref { .. }) {
             add(plain_index(entity, &[field]));
         }
     }
@@ -278,6 +278,17 @@ pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
         add(plain_index(entity, &fields.iter().map(|at| entity.at(*at)).collect::<Vec<_>>()));
     }
     wanted
+}
+
+fn unique_index(entity: &Entity, field: &Field) -> Index {
+    let name = format!("{}!{}", entity.plural, field.name);
+    let create = format!(
+        "CREATE UNIQUE INDEX {} ON {} ({})",
+        quoted(&name),
+        quoted(&entity.plural),
+        quoted(&field.name)
+    );
+    Index { name, create }
 }
 
 fn plain_index(entity: &Entity, fields: &[&Field]) -> Index {
