@@ -52,4 +52,5 @@ mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;
 mod stress;
+mod unit_end;
 mod write_rules;

@@ -222,7 +222,7 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
         second.report.changes,
         ["quote", "code", "done", "score", "owner"].map(|name| format!("Note.{name}: add the field"))
     );
-    assert_eq!(second.report.added_indexes, ["notes!code", "notes:owner", "notes:title,done"]);
+    assert_eq!(second.report.added_indexes, ["notes:code", "notes:owner", "notes:title,done"]);
     let json =
         String::from_utf8(second.store.get("Note", &id(1)).unwrap().value.unwrap().json.to_vec()).unwrap();
     let values = r#""version":1,"quote":"it's","title":"a","code":null,"done":true,"score":2.0,"owner":null"#;

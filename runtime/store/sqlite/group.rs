@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
+use super::end_checks::Judged;
 use super::evolution::{self, Target};
 use super::lookups::Reach;
 use super::open::{FolderLock, OpenError, open_writer};
@@ -264,7 +265,8 @@ impl Writer {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
         let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config };
-        let mut work = Work::new(ground, &unit, seq);
+        let judged = if unit.ops.len() > 1 { Judged::Together } else { Judged::Each };
+        let mut work = Work::new(ground, &unit, seq, judged);
         let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
         let wrote = work.wrote;
         match result {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Ground, Work};
+use super::end_checks::Judged;
 use super::evolution::{self, Start, Target};
 use super::open::{self, DATABASE, FolderLock, OpenError};
 use super::rows::{signed, unsigned};
@@ -243,7 +244,7 @@ impl SqliteImport {
         };
         let ground = Ground { conn: &self.conn, catalog: &self.catalog, config: &self.config };
         let mut page = Page {
-            work: Work::new(ground, &unit, self.seq),
+            work: Work::new(ground, &unit, self.seq, Judged::Each),
             catalog: &self.catalog,
             conn: &self.conn,
             waiting: (forward == Forward::Waits).then_some(&mut self.waiting),

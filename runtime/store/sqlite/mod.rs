@@ -8,6 +8,7 @@ mod cascade;
 mod committer;
 mod counts;
 mod differ;
+mod end_checks;
 mod evolution;
 mod expansion;
 mod export;
@@ -94,7 +95,7 @@ pub struct OpenReport {
     pub created_tables: Vec<String>,
     /// What was done to tables that were there before: `Task.due: add the field`.
     pub changes: Vec<String>,
-    /// On tables that were there before: `tasks:status,due`, or `tasks!code` for a unique field.
+    /// On tables that were there before: `tasks:status,due`.
     pub added_indexes: Vec<String>,
     pub epoch: Epoch,
     /// Head of the log, with the schema marker if there is a new one. The first batch follows it.
