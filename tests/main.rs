@@ -6,6 +6,7 @@ mod support;
 
 mod bad_requests;
 mod batch;
+mod clocks;
 mod conditions;
 mod configuration;
 mod crash;

@@ -9,6 +9,7 @@ use indexmap::IndexSet;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::cascade::{self, Cascade};
+use super::clock::{self, Times};
 use super::end_checks::{self, EndChecks, Judged};
 use super::idempotency::{self, Recall};
 use super::images::{Images, fields_json, names_json};
@@ -32,6 +33,7 @@ pub(super) struct Ground<'a> {
     pub(super) conn: &'a Connection,
     pub(super) catalog: &'a Catalog,
     pub(super) config: &'a StoreConfig,
+    pub(super) times: Times,
 }
 
 /// A unit that was applied: its answer, without the epoch, and its log entries.
@@ -43,6 +45,8 @@ pub(super) struct Applied {
     pub(super) bytes: usize,
     /// An answer to a mutation id was stored.
     pub(super) remembered: bool,
+    /// The time in the newest id that the server made for it.
+    pub(super) newest_id: Option<Timestamp>,
 }
 
 /// How much a unit held before one of its operations.
@@ -71,6 +75,7 @@ pub(super) struct Work<'a> {
     start: Seq,
     entries: Vec<Change>,
     bytes: usize,
+    newest_id: Option<Timestamp>,
     judged: Judged,
     end_checks: EndChecks<'a>,
     /// A row was written: only a rollback brings the transaction back to before the unit.
@@ -89,6 +94,7 @@ impl<'a> Work<'a> {
             start,
             entries: Vec::with_capacity(unit.ops.len()),
             bytes: 0,
+            newest_id: None,
             judged,
             end_checks: EndChecks::default(),
             wrote: false,
@@ -120,7 +126,13 @@ impl<'a> Work<'a> {
             self.wrote = true;
             let done =
                 entities.iter().zip(&results).map(|(entity, result)| (&**entity, &result.id, result.status));
-            idempotency::store(self.ground.conn, self.ground.config, key, (seq, self.at), done)?;
+            idempotency::store(
+                self.ground.conn,
+                self.ground.config,
+                key,
+                (seq, self.ground.times.stamp),
+                done,
+            )?;
         }
         Ok(self.applied(seq, results, idempotency.is_some()))
     }
@@ -135,15 +147,17 @@ impl<'a> Work<'a> {
         self.bytes = mark.bytes;
     }
 
-    /// Writes the log entries of a unit whose operations were applied one by one; answers with the seq of the last.
-    pub(super) fn close(&mut self) -> rusqlite::Result<Seq> {
+    /// Writes the log entries of a unit whose operations were applied one by one; answers with the seq of the last, and
+    /// with the time in the newest id that the server made.
+    pub(super) fn close(&mut self) -> rusqlite::Result<(Seq, Option<Timestamp>)> {
         self.write_log()?;
-        Ok(self.head())
+        Ok((self.head(), self.newest_id))
     }
 
     fn applied(&mut self, seq: Seq, results: Vec<OpResult>, remembered: bool) -> Applied {
         let entries = std::mem::take(&mut self.entries);
-        Applied { seq, results, replayed: false, entries, bytes: self.bytes, remembered }
+        let newest_id = self.newest_id;
+        Applied { seq, results, replayed: false, entries, bytes: self.bytes, remembered, newest_id }
     }
 
     /// The answer of long ago with the records of today, as of this transaction, as the writer sees them today.
@@ -207,6 +221,9 @@ impl<'a> Work<'a> {
         self.inserted(at, table, &record, inserted)?;
         search::add(self.ground.conn, table, &record)?;
         let id = record.id.clone();
+        if fresh_id {
+            self.newest_id = self.newest_id.max(clock::time_of(&id));
+        }
         let images = Images { after: Some(after), ..Images::default() };
         self.log(table, ChangeOp::Create, images, Rows { old: None, new: Some(record) });
         let record = self.shown(table, self.entries.len() - 1)?;

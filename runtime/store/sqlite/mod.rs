@@ -5,6 +5,7 @@
 mod apply;
 mod breadth;
 mod cascade;
+mod clock;
 mod committer;
 mod counts;
 mod differ;
@@ -48,6 +49,7 @@ pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImp
 pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
 
+use self::clock::Clock;
 use self::committer::Queue;
 use self::evolution::Target;
 use self::group::{Setting, Writer};
@@ -134,6 +136,7 @@ impl SqliteStore {
         let allow = Allow::default();
         let target = Target { file: &file, schema, allow: &allow, env: &env };
         let start = evolution::bring_up(&mut conn, target)?;
+        env.ids_after(Clock::load(&conn, env.elapsed()).map_err(failed)?.newest_id());
         let synchronous = open::synchronous(&conn).map_err(failed)?;
         let pool = open::open_readers(&file, config)?;
         let report = OpenReport {
