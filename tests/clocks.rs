@@ -143,12 +143,12 @@ async fn two_seconds_of_a_wrong_clock_forget_nothing() {
         clock.jump(wrong);
         let meanwhile = remembered(&client, "meanwhile").await;
         clock.pass(SECOND);
-        note(&client, "wrong").await;
+        remembered(&client, "wrong").await;
         clock.pass(SECOND);
         clock.jump(-wrong);
-        note(&client, "right").await;
+        remembered(&client, "right").await;
         clock.pass(HOUR);
-        note(&client, "later").await;
+        remembered(&client, "later").await;
         assert!(is_remembered(&client, &before, "before").await, "{wrong}");
         assert!(is_remembered(&client, &meanwhile, "meanwhile").await, "{wrong}");
         assert_eq!(app.floor(), 0, "{wrong}");
@@ -167,7 +167,7 @@ async fn a_restart_under_a_wrong_clock_forgets_nothing() {
     note(&app.client(), "wrong again").await;
     clock.jump(-YEAR);
     let app = again(app, &clock).await;
-    note(&app.client(), "right").await;
+    remembered(&app.client(), "right").await;
     assert!(is_remembered(&app.client(), &before, "before").await);
     assert_eq!(app.floor(), 0);
 }
@@ -185,10 +185,10 @@ async fn a_clock_that_stays_where_it_is_is_believed_after_an_hour() {
     let new = remembered(&client, "new").await;
     let head = app.head();
     clock.pass(HOUR - SECOND);
-    note(&client, "soon").await;
+    remembered(&client, "soon").await;
     assert_eq!(app.floor(), 0);
     clock.pass(SECOND);
-    note(&client, "now").await;
+    remembered(&client, "now").await;
     note(&client, "and the rest").await;
     assert!(app.floor() > 0 && app.floor() < head, "{}", app.floor());
     assert!(!is_remembered(&client, &old, "old").await);

@@ -213,7 +213,10 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
             field("owner", refers("User", OnDelete::SetNull)),
         ],
     );
-    grown.indexes = vec![vec![FieldIndex(1), FieldIndex(3)]];
+    grown.indexes = vec![vec![
+        tidewire::schema::Column::Field(FieldIndex(1)),
+        tidewire::schema::Column::Field(FieldIndex(3)),
+    ]];
     let schema = || Schema::new([grown.clone(), entity("User", "users", vec![])]);
     let second = open(folder.path(), schema(), &defaults());
     assert_eq!((second.generation, second.report.head), (Generation(2), Seq(2)));

@@ -6,7 +6,7 @@ use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::ids::{Epoch, RecordId, Timestamp};
 use tidewire::schema::{
-    Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
+    Column, Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
 };
 use tidewire::store::sqlite::{Opened, SqliteStore};
 use tidewire::store::{
@@ -56,7 +56,7 @@ pub(crate) const REVIEWER: FieldIndex = FieldIndex(8);
 /// Every kind of column, every kind of reference, a table that refers to itself, a diamond.
 pub(crate) fn schema() -> Schema {
     let task = Entity {
-        indexes: vec![vec![PRIORITY, TITLE]],
+        indexes: vec![vec![Column::Field(PRIORITY), Column::Field(TITLE)]],
         ..entity(
             "Task",
             "tasks",

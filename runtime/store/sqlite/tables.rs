@@ -13,7 +13,7 @@ use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
 use crate::ids::RecordId;
 use crate::rules::{Needs, Rights};
-use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Operation, Schema};
+use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, OnDelete, Operation, Schema};
 use crate::store::Column;
 
 /// The tables of one schema, by entity.
@@ -64,6 +64,8 @@ pub(super) struct Table {
     pub(super) references: Vec<(FieldIndex, EntityName)>,
     /// Who refers to this entity, in the order of the schema.
     pub(super) referrers: Vec<Referrer>,
+    /// The quoted name of the index over `created_at`.
+    pub(super) newest: String,
     /// Where some field is searched.
     pub(super) search: Option<Search>,
     /// In the order in which they are computed.
@@ -82,6 +84,9 @@ pub(super) struct Referrer {
     /// The referred id, most → ids of the records that refer to it, ascending.
     pub(super) ids: String,
 }
+
+/// The column of the index that every table has.
+const NEWEST: &str = "created_at";
 
 /// A secondary index, named after what it covers, so that the name alone tells whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +174,7 @@ impl Table {
             unique: unique_fields(entity).map(|at| (at, others(at))).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),
+            newest: quoted(&plain_index(entity, &[NEWEST]).name),
             search: Search::of(entity),
             lookups: Vec::new(),
             followers: Vec::new(),
@@ -267,7 +273,7 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
     }
 }
 
-/// Every index that the entity's table should have: one for each unique field, each reference and each `[[index]]`. None is
+/// Every index that the entity's table should have: one for each unique field, each reference, `created_at` and each `[[index]]`. None is
 /// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
     let mut wanted: Vec<Index> = Vec::new();
@@ -278,17 +284,18 @@ pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
     };
     for field in &entity.fields {
         if field.unique || matches!(field.kind, FieldKind::Ref { .. }) {
-            add(plain_index(entity, &[field]));
+            add(plain_index(entity, &[&field.name]));
         }
     }
+    // Newest first is asked of every entity. No statement but an insert and a delete touches it.
+    add(plain_index(entity, &[NEWEST]));
     for fields in &entity.indexes {
-        add(plain_index(entity, &fields.iter().map(|at| entity.at(*at)).collect::<Vec<_>>()));
+        add(plain_index(entity, &fields.iter().map(|at| entity.name_of(*at)).collect::<Vec<_>>()));
     }
     wanted
 }
 
-fn plain_index(entity: &Entity, fields: &[&Field]) -> Index {
-    let names: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
+fn plain_index(entity: &Entity, names: &[&str]) -> Index {
     let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let name = format!("{}:{}", entity.plural, names.join(","));
     let create =
