@@ -4,29 +4,45 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::ids::Timestamp;
 
 /// Where time, ids and randomness come from. `Env::system()` in the product.
 #[derive(Clone)]
-pub struct Env(Arc<dyn Source>);
+pub struct Env(Arc<Inner>);
 
-/// What an environment must supply. `random_u64` is uniform; `uuid_v7` grows within one process.
+struct Inner {
+    source: Box<dyn Source>,
+    /// The newest id, or the last that could have been made before. Held for a comparison.
+    newest: Mutex<Uuid>,
+}
+
+/// What an environment must supply. `random_u64` is uniform; `uuid_v7` need not grow, as the wall clock does not.
 pub trait Source: Send + Sync {
     fn now(&self) -> Timestamp;
+    /// Time since some moment of this process, which nobody sets.
+    fn elapsed(&self) -> Duration;
     fn uuid_v7(&self) -> Uuid;
     fn random_u64(&self) -> u64;
 }
 
-struct System;
+struct System {
+    started: Instant,
+}
 
 impl Source for System {
     fn now(&self) -> Timestamp {
         let since_1970 =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     fn uuid_v7(&self) -> Uuid {
@@ -42,28 +58,126 @@ impl Source for System {
 
 impl Env {
     pub fn system() -> Env {
-        Env(Arc::new(System))
+        Env::new(System { started: Instant::now() })
     }
 
     pub fn new(source: impl Source + 'static) -> Env {
-        Env(Arc::new(source))
+        Env(Arc::new(Inner { source: Box::new(source), newest: Mutex::new(Uuid::nil()) }))
     }
 
     pub fn now(&self) -> Timestamp {
-        self.0.now()
+        self.0.source.now()
     }
 
+    /// Time since some moment of this process. Only its differences mean something.
+    pub fn elapsed(&self) -> Duration {
+        self.0.source.elapsed()
+    }
+
+    /// Sorts after every id that this environment made before, wherever the wall clock goes.
     pub fn uuid_v7(&self) -> Uuid {
-        self.0.uuid_v7()
+        let next = self.0.source.uuid_v7();
+        let mut newest = self.0.newest.lock();
+        *newest = if next > *newest { next } else { successor(*newest, self.random_u64()) };
+        *newest
+    }
+
+    /// From now on ids sort after all that were made up to this time, by whatever process.
+    pub fn ids_after(&self, time: Timestamp) {
+        let millis = u64::try_from(time.0).unwrap_or(0).min(LAST_MILLIS);
+        let last = compose(millis, LAST_COUNTER);
+        let mut newest = self.0.newest.lock();
+        *newest = last.max(*newest);
     }
 
     pub fn random_u64(&self) -> u64 {
-        self.0.random_u64()
+        self.0.source.random_u64()
     }
 }
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Env")
+    }
+}
+
+/// The time in an id has 48 bits, and 74 bits tell apart the ids of one millisecond.
+const LAST_MILLIS: u64 = (1 << 48) - 2;
+const LAST_COUNTER: u128 = (1 << 74) - 1;
+
+/// A later id for a clock that shows no later time. The step is random, so that nobody can guess the next id from one.
+fn successor(id: Uuid, random: u64) -> Uuid {
+    let bits = id.as_u128();
+    let millis = u64::try_from(bits >> 80).expect("a UUID has 48 bits above its lower 80");
+    let counter = ((bits >> 64) & 0xfff) << 62 | (bits & ((1 << 62) - 1));
+    let next = counter + 1 + u128::from(random >> 24);
+    if next <= LAST_COUNTER { compose(millis, next) } else { compose(millis + 1, u128::from(random)) }
+}
+
+fn compose(millis: u64, counter: u128) -> Uuid {
+    let (high, low) = (counter >> 62, counter & ((1 << 62) - 1));
+    Uuid::from_u128(u128::from(millis) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    /// Its ids have the time that it is told, and are otherwise the same.
+    #[derive(Default)]
+    struct Told(Arc<AtomicI64>);
+
+    impl Source for Told {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn uuid_v7(&self) -> Uuid {
+            compose(self.now().0.unsigned_abs(), 5)
+        }
+
+        fn random_u64(&self) -> u64 {
+            u64::MAX
+        }
+    }
+
+    #[test]
+    fn ids_grow_wherever_the_clock_goes() {
+        let told = Told::default();
+        let clock = told.0.clone();
+        let env = Env::new(told);
+        let mut last = Uuid::nil();
+        let mut grows = |env: &Env| {
+            let next = env.uuid_v7();
+            assert!(next > last && next.get_version_num() == 7, "{next} follows {last}");
+            assert_eq!(next.get_variant(), uuid::Variant::RFC4122);
+            last = next;
+        };
+        for millis in [1_000, 1_000, 1_001, 7, 7, 1_002, 0, 5_000, 4_999] {
+            clock.store(millis, Ordering::Relaxed);
+            (0..100).for_each(|_| grows(&env));
+        }
+        for after in [9_000, 3_000, 9_000] {
+            env.ids_after(Timestamp(after));
+            (0..100).for_each(|_| grows(&env));
+        }
+        clock.store(20_000, Ordering::Relaxed);
+        grows(&env);
+        assert_eq!(last, compose(20_000, 5), "the clock is right again");
+    }
+
+    #[test]
+    fn a_millisecond_that_is_full_gives_way_to_the_next() {
+        let full = compose(41, LAST_COUNTER);
+        assert_eq!(successor(full, 3), compose(42, 3));
+        assert_eq!(successor(compose(41, LAST_COUNTER - 1), 3), full);
+        let carry = compose(41, (1 << 62) - 1);
+        assert_eq!(successor(carry, 0), compose(41, 1 << 62));
     }
 }

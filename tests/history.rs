@@ -156,7 +156,10 @@ async fn a_version_goes_on_as_long_as_the_history(studio: Studio) {
 }
 
 async fn a_history_ages_by_its_own_rule(studio: Studio) {
-    let at = |minutes: i64, ops: Vec<Op>| Unit { at: Timestamp(NOON.0 + minutes * 60_000), ..unit(ops) };
+    let at = |minutes: i64, ops: Vec<Op>| {
+        studio.clock.passed(Duration::from_secs(60 * minutes.unsigned_abs()));
+        Unit { at: Timestamp(NOON.0 + minutes * 60_000), ..unit(ops) }
+    };
     let store = &studio.store;
     store.commit(at(0, vec![make("Task", 1, []), make("Comment", 2, []), make("Org", 3, [])])).await.unwrap();
     store.commit(at(10, vec![update("Comment", 2, [(BODY, words("b"))])])).await.unwrap();

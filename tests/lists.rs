@@ -45,7 +45,9 @@ fn schema() -> std::sync::Arc<Schema> {
         Field::new("extra", FieldKind::Json),
         Field::new("folder", refers("Folder")),
     ];
-    let indexes = vec![vec![FieldIndex(3), FieldIndex(0)], vec![FieldIndex(2)]];
+    let index =
+        |fields: &[usize]| fields.iter().map(|at| tidewire::schema::Column::Field(FieldIndex(*at))).collect();
+    let indexes = vec![index(&[3, 0]), index(&[2])];
     let item = Entity { indexes, ..Entity::new("Item", "items", fields) };
     Schema::new([user, Entity::new("Folder", "folders", folder), item]).into()
 }
@@ -669,7 +671,7 @@ async fn a_query_without_its_index_is_refused_and_told_which() {
         ("items?word[contains]=nothing", "no further index would help"),
         ("items?extra[null]=false", "no further index would help"),
         ("items?extra[null]=true&word[contains]=nothing", "no further index would help"),
-        ("items?sort=updated_at", "no further index would help"),
+        ("items?sort=updated_at", "[[index]] fields = [\"updated_at\"]"),
         ("items?search=same", "use more or longer words"),
         ("items/count?day=2027-01-01", "[[index]] fields = [\"day\"]"),
         ("items/count?group=day", "[[index]] fields = [\"day\"]"),

@@ -288,7 +288,7 @@ async fn a_few_records_among_many_cost_a_few_rows() {
         }
         for refused in [listed.map(drop).unwrap_err(), counted.map(drop).unwrap_err()] {
             let StoreError::TooBroad { advice, rows, .. } = refused else { panic!("{refused:?}") };
-            assert_eq!((advice, rows), (Advice::Index(vec![STATE]), 50), "{read:?}");
+            assert_eq!((advice, rows), (Advice::Index(vec![Column::Field(STATE)]), 50), "{read:?}");
         }
     }
 }
@@ -300,7 +300,7 @@ async fn an_advised_index_begins_with_what_the_rule_asks() {
     let filter = condition(TITLE, Test::Eq(words("x")));
     let refused = listed(&studio, &Query { filter, ..all(person(ADA)) }).unwrap_err();
     let StoreError::TooBroad { advice, .. } = refused else { panic!("{refused:?}") };
-    assert_eq!(advice, Advice::Index(vec![STATE, TITLE]));
+    assert_eq!(advice, Advice::Index(vec![Column::Field(STATE), Column::Field(TITLE)]));
 }
 
 #[tokio::test]

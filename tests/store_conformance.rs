@@ -644,7 +644,10 @@ async fn the_log_is_trimmed_by_count(studio: Studio) {
 }
 
 async fn the_log_is_trimmed_by_age_in_chunks(studio: Studio) {
-    let at = |seconds: i64, op| Unit { at: Timestamp(NOON.0 + seconds * 1_000), ..unit([op]) };
+    let at = |seconds: i64, op| {
+        studio.clock.passed(Duration::from_secs(seconds.unsigned_abs()));
+        Unit { at: Timestamp(NOON.0 + seconds * 1_000), ..unit([op]) }
+    };
     for n in 1..=3 {
         studio.store.commit(at(n, project(n as u128))).await.unwrap();
     }

@@ -213,7 +213,10 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
             field("owner", refers("User", OnDelete::SetNull)),
         ],
     );
-    grown.indexes = vec![vec![FieldIndex(1), FieldIndex(3)]];
+    grown.indexes = vec![vec![
+        tidewire::schema::Column::Field(FieldIndex(1)),
+        tidewire::schema::Column::Field(FieldIndex(3)),
+    ]];
     let schema = || Schema::new([grown.clone(), entity("User", "users", vec![])]);
     let second = open(folder.path(), schema(), &defaults());
     assert_eq!((second.generation, second.report.head), (Generation(2), Seq(2)));
@@ -222,7 +225,7 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
         second.report.changes,
         ["quote", "code", "done", "score", "owner"].map(|name| format!("Note.{name}: add the field"))
     );
-    assert_eq!(second.report.added_indexes, ["notes!code", "notes:owner", "notes:title,done"]);
+    assert_eq!(second.report.added_indexes, ["notes:code", "notes:owner", "notes:title,done"]);
     let json =
         String::from_utf8(second.store.get("Note", &id(1)).unwrap().value.unwrap().json.to_vec()).unwrap();
     let values = r#""version":1,"quote":"it's","title":"a","code":null,"done":true,"score":2.0,"owner":null"#;

@@ -497,5 +497,5 @@ async fn a_database_from_before_rules_is_raised() {
     assert_eq!(opened.store.rights_changed("ada", &["User".into()]).unwrap(), seq);
     opened.store.close().await;
     let format: u32 = raw().query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 3);
+    assert_eq!(format, 4);
 }

@@ -12,7 +12,7 @@ use super::nameable::Nameable;
 use crate::ids::shown;
 use crate::protocol::{Code, Retry};
 use crate::rules::BindError;
-use crate::schema::{Entity, EntityName, FieldIndex, IdKind, Operation};
+use crate::schema::{Entity, EntityName, IdKind, Operation};
 use crate::store::{Advice, Column, CommitError, Hidden, MOST_GROUPS, StoreError, Stored};
 
 /// One fault of one field.
@@ -376,9 +376,8 @@ pub(super) fn of_list(
                 }
             })
         }
-        (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(fields) }, Some(entity)) => {
-            let name_of = |at: &FieldIndex| Some(entity.fields.get(at.0)?.name.clone());
-            let remedy = Remedy::Index(fields.iter().filter_map(name_of).collect());
+        (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(columns) }, Some(entity)) => {
+            let remedy = Remedy::Index(columns.iter().map(|at| entity.name_of(*at).into()).collect());
             RepositoryError::TooBroad { entity: name, rows, remedy }
         }
         (failure, _) => of_read(failure),

@@ -40,7 +40,7 @@ pub fn canonical(schema: &Schema) -> String {
 }
 
 fn entity_json(schema: &Schema, entity: &Entity) -> Json {
-    let names = |index: &Vec<_>| index.iter().map(|at| &*entity.at(*at).name).collect::<Vec<_>>();
+    let names = |index: &Vec<_>| index.iter().map(|column| entity.name_of(*column)).collect::<Vec<_>>();
     let mut json = json!({
         "name": entity.name,
         "plural": entity.plural,

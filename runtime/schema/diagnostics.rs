@@ -85,6 +85,7 @@ codes! {
     LookupShows "E0179" "a lookup that shows what the field that it copies keeps from some"
     EmptyFolder "W0101" "the folder holds no schema file"
     Unsaid "W0102" "an entity without access rules"
+    Unindexed "W0103" "a read rule that no index serves"
 }
 
 /// One thing that is wrong in one file, as the checker finds it.

@@ -20,6 +20,7 @@ mod source;
 pub mod text_form;
 mod tree;
 mod typescript;
+mod unindexed;
 pub mod value;
 mod words;
 
@@ -91,5 +92,35 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
         let problem = Problem::new(Code::EmptyFolder, 0..0, "there is no schema file in this folder");
         warnings.add(folder, problem.help("describe an entity in a file like task.toml (docs/schema.md); `tidewire new NAME` makes a folder with one"));
     }
+    rules_without_an_index(&files, &schema, &mut warnings);
     Ok(Loaded { schema, files, warnings: warnings.finish() })
+}
+
+/// A warning for each column by which a read rule gives a user few records, and which no index leads to.
+fn rules_without_an_index(files: &[SourceFile], schema: &Schema, warnings: &mut Report) {
+    // Each file describes one entity, and the schema has them in the order of the files.
+    for (source, entity) in files.iter().zip(schema.entities()) {
+        let missing = unindexed::missing(entity);
+        if missing.is_empty() {
+            continue;
+        }
+        let file = warnings.add_source(source);
+        let root = tree::parse(source).root;
+        let access = root.as_ref().and_then(|root| root.get("access"));
+        let rule = access.and_then(|access| access.value.data.as_table()?.get("read"));
+        let span = rule.map_or(0..0, |rule| rule.value.span.clone());
+        for column in missing {
+            let name = entity.name_of(column);
+            let message =
+                format!("no index leads to the records that a user may read by {}", message::quoted(name));
+            let problem = Problem::new(Code::Unindexed, span.clone(), message);
+            let help = format!(
+                "lists of more than 100,000 records would be refused: add [[index]] with fields = [\"{name}\", \"created_at\"]"
+            );
+            warnings.add(
+                file,
+                problem.label(format!("leaves few records by {}", message::quoted(name))).help(help),
+            );
+        }
+    }
 }

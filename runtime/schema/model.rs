@@ -83,7 +83,9 @@ pub struct Entity {
     pub label: Option<FieldIndex>,
     pub id_kind: IdKind,
     pub fields: Vec<Field>,
-    pub indexes: Vec<Vec<FieldIndex>>,
+    /// Over fields, `created_at` and `updated_at`. Every table also has those over each reference, each unique field and
+    /// `created_at`.
+    pub indexes: Vec<Vec<Column>>,
     pub access: Access,
     /// How long its changes are kept for the history of a record, beyond the log's retention.
     pub history: Option<History>,
@@ -130,6 +132,17 @@ impl Entity {
 
     pub fn at(&self, index: FieldIndex) -> &Field {
         &self.fields[index.0]
+    }
+
+    /// On the wire and in files.
+    pub fn name_of(&self, column: Column) -> &str {
+        match column {
+            Column::Id => "id",
+            Column::Version => "version",
+            Column::CreatedAt => "created_at",
+            Column::UpdatedAt => "updated_at",
+            Column::Field(at) => &self.at(at).name,
+        }
     }
 }
 

@@ -117,8 +117,8 @@ pub struct Counted {
 /// Why a read would step over more rows than it may, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advice {
-    /// An index over these fields, in this order.
-    Index(Vec<FieldIndex>),
+    /// An index over these columns, in this order.
+    Index(Vec<Column>),
     /// Only words that fewer records hold: the hits of a search are counted before any condition.
     Words,
     /// No index would help: only conditions that leave fewer rows.

@@ -98,7 +98,7 @@ pub(super) fn schema(rules: &[Rules]) -> Schema {
             field("note", text()),
         ];
         let mut thing = Entity {
-            indexes: vec![vec![FieldIndex(7), FieldIndex(2)]],
+            indexes: vec![vec![Column::Field(FieldIndex(7)), Column::Field(FieldIndex(2))]],
             ..entity(&format!("Thing{number}"), &format!("things{number}"), fields)
         };
         thing.access.read = rule(&rules.read);

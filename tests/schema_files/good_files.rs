@@ -86,7 +86,8 @@ fn every_type_and_constraint_arrives() {
     assert_eq!((default("by"), default("via")), (Some(FieldDefault::UserId), Some(FieldDefault::UserId)));
     let kind = &thing.field("next").expect("a field").1.kind;
     assert_eq!(*kind, FieldKind::Ref { entity: "Thing".into(), on_delete: OnDelete::SetNull });
-    assert_eq!(thing.indexes, [vec![FieldIndex(4), FieldIndex(6)], vec![FieldIndex(6)]]);
+    let at = |field| tidewire::schema::Column::Field(FieldIndex(field));
+    assert_eq!(thing.indexes, [vec![at(4), at(6)], vec![at(6)]]);
     assert_eq!(thing.access.update.as_ref().map(|rule| &*rule.source), Some("by == user.id"));
     assert_eq!(thing.access.delete, None);
 }
@@ -122,7 +123,8 @@ fn user_is_there_without_a_file_and_grows_by_one() {
     );
     let user = schema.entity("User").expect("User is built in");
     assert_eq!(names(user), ["name", "role", "disabled", "team"]);
-    assert_eq!(user.indexes, [vec![FieldIndex(1), FieldIndex(3)]]);
+    let at = |field| tidewire::schema::Column::Field(FieldIndex(field));
+    assert_eq!(user.indexes, [vec![at(1), at(3)]]);
     assert_eq!(
         (user.id_kind, user.access.read.as_ref().map(|rule| &*rule.source)),
         (IdKind::Text, Some("true"))

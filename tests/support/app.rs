@@ -67,6 +67,25 @@ impl TestApp {
         schema: Arc<Schema>,
         change: impl FnOnce(&mut Config),
     ) -> TestApp {
+        TestApp::started(data, schema, Env::system(), change).await
+    }
+
+    /// Starts in the folder of an app that has stopped, or in a new one, with clocks of its own.
+    pub async fn timed(
+        data: tempfile::TempDir,
+        schema: Arc<Schema>,
+        env: Env,
+        change: impl FnOnce(&mut Config),
+    ) -> TestApp {
+        TestApp::started(data, opened(schema), env, change).await
+    }
+
+    async fn started(
+        data: tempfile::TempDir,
+        schema: Arc<Schema>,
+        env: Env,
+        change: impl FnOnce(&mut Config),
+    ) -> TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut config = Config {
@@ -76,7 +95,7 @@ impl TestApp {
             ..Config::default()
         };
         change(&mut config);
-        let app = App::open(config, schema, Env::system()).expect("the folder can be opened");
+        let app = App::open(config, schema, env).expect("the folder can be opened");
         let reshaper = app.reshaper();
         let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -110,6 +129,11 @@ impl TestApp {
     /// The head of the log.
     pub fn head(&self) -> u64 {
         self.websockets.reader().head().unwrap().seq.0
+    }
+
+    /// The floor of the log: 0 while everything can be replayed.
+    pub fn floor(&self) -> u64 {
+        self.websockets.reader().head().unwrap().floor.0
     }
 
     /// Every record of an entity by its id, as REST lists them.

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod bad_filters;
 pub(crate) mod chain;
+pub(crate) mod clock;
 pub(crate) mod club;
 pub mod entities;
 pub mod exposition;

@@ -94,8 +94,15 @@ impl MemoryStore {
 
     fn commit_now(&self, unit: Unit) -> Result<Outcome, CommitError> {
         let mut state = self.state.lock().unwrap();
-        let mut draft =
-            Draft { store: self, state: state.clone(), unit: &unit, entries: Vec::new(), bytes: 0 };
+        let mut draft = Draft {
+            store: self,
+            state: state.clone(),
+            unit: &unit,
+            entries: Vec::new(),
+            bytes: 0,
+            setters: BTreeMap::new(),
+            blocked: Vec::new(),
+        };
         let outcome = draft.run()?;
         let (mut next, entries) = (draft.state, draft.entries);
         if !entries.is_empty() {
@@ -281,6 +288,9 @@ impl Store for MemoryStore {
     }
 }
 
+/// Operation, deleted record, entity and field that referred to it.
+type Blocked = (usize, Key, EntityName, usize);
+
 /// One unit on a copy of the state, which is kept only if all goes well.
 struct Draft<'a> {
     store: &'a MemoryStore,
@@ -288,6 +298,9 @@ struct Draft<'a> {
     unit: &'a Unit,
     entries: Vec<Arc<Change>>,
     bytes: usize,
+    /// Which operation last set a field of a record that is there.
+    setters: BTreeMap<(Key, usize), usize>,
+    blocked: Vec<Blocked>,
 }
 
 impl Draft<'_> {
@@ -309,6 +322,7 @@ impl Draft<'_> {
         for (at, op) in self.unit.ops.iter().enumerate() {
             results.push(self.op(at, op)?);
         }
+        self.judge_the_end()?;
         if let Some(last) = self.entries.last_mut() {
             Arc::make_mut(last).unit_last = true;
         }
@@ -364,7 +378,7 @@ impl Draft<'_> {
                     return Ok(OpResult { id: id.clone(), status: OpStatus::Unchanged, record });
                 }
                 let key = (entity.name.clone(), id.clone());
-                self.check_references(at, &entity, &Record { values: values.clone(), ..old })?;
+                self.check_references(at, &entity, id, &values, Some(&old.values))?;
                 self.change(at, vec![(key.clone(), values)], &[])?;
                 let record = Some(stored(&self.state.records[&key], &entity));
                 Ok(OpResult { id: id.clone(), status: OpStatus::Updated, record })
@@ -390,22 +404,81 @@ impl Draft<'_> {
         }
         let version = self.state.graves.get(&key).map_or(0, |grave| grave.0) + 1;
         let time = self.unit.at;
-        let record = Record {
-            id: id.clone(),
-            version,
-            created_at: time,
-            updated_at: time,
-            values: values.iter().map(settled).collect(),
+        let own = |(at, value): (usize, &Value)| match entity.fields[at].lookup {
+            Some(_) => Value::Null,
+            None => settled(value),
         };
-        self.check_references(at, entity, &record)?;
+        let values: Vec<Value> = values.iter().enumerate().map(own).collect();
+        self.check_references(at, entity, id, &values, None)?;
+        let record = Record { id: id.clone(), version, created_at: time, updated_at: time, values };
+        self.check_blocked(|(_, gone, ..)| *gone == key)?;
+        self.blocked.retain(|(_, gone, ..)| *gone != key);
+        let before = self.state.records.clone();
         self.state.records.insert(key.clone(), record);
-        self.settle_lookups(&[]);
+        self.settle_lookups(&before, &[]);
         let record = self.state.records[&key].clone();
         let after = stored(&record, entity);
         self.reserve(after.json.len())?;
-        self.check_unique(at, entity, &record)?;
+        self.set(at, entity, &record, (0..record.values.len()).collect())?;
         self.log(entity, id, ChangeOp::Create, None, Some(after.json.clone()), None);
         Ok(OpResult { id: id.clone(), status: OpStatus::Created, record: Some(after) })
+    }
+
+    /// Judges values at once in a unit of one operation; notes otherwise who set them.
+    fn set(
+        &mut self,
+        at: usize,
+        entity: &Entity,
+        record: &Record,
+        fields: Vec<usize>,
+    ) -> Result<(), CommitError> {
+        for place in fields {
+            if self.unit.ops.len() > 1 {
+                self.setters.insert(((entity.name.clone(), record.id.clone()), place), at);
+            } else if let [_, ..] = self.others_with(entity, record, place)[..] {
+                let field = entity.fields[place].name.clone();
+                return Err(CommitError::NotUnique { op: at, field });
+            }
+        }
+        Ok(())
+    }
+
+    /// The other records that have the value of a unique field.
+    fn others_with(&self, entity: &Entity, record: &Record, place: usize) -> Vec<Key> {
+        let value = &record.values[place];
+        if !entity.fields[place].unique || value.is_null() {
+            return Vec::new();
+        }
+        let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
+        let same = of_entity.filter(|(key, other)| key.1 != record.id && other.values[place] == *value);
+        same.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The first operation is at fault that left a value which another record had already, or a reference to nothing.
+    fn judge_the_end(&self) -> Result<(), CommitError> {
+        for op in 0..self.unit.ops.len() {
+            for ((key, place), _) in self.setters.iter().filter(|(_, setter)| **setter == op) {
+                let entity = self.store.schema.entity(&key.0).unwrap();
+                let setter = |other: Key| self.setters.get(&(other, *place)).copied();
+                let others = self.others_with(entity, &self.state.records[key], *place);
+                if others.into_iter().any(|other| setter(other).is_none_or(|other| other < op)) {
+                    let field = entity.fields[*place].name.clone();
+                    return Err(CommitError::NotUnique { op, field });
+                }
+            }
+            self.check_blocked(|(at, ..)| *at == op)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses some of the deletes if a record refers to what they deleted.
+    fn check_blocked(&self, asked: impl Fn(&Blocked) -> bool) -> Result<(), CommitError> {
+        for (op, gone, child, field) in self.blocked.iter().filter(|one| asked(one)) {
+            if self.children(child, *field, &gone.1).next().is_some() {
+                return Err(CommitError::Restricted { op: *op, entity: child.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Gives records new values and everything that looks them up its own, then logs: first these records, then the others
@@ -421,7 +494,7 @@ impl Draft<'_> {
         for (key, values) in written {
             self.state.records.get_mut(&key).unwrap().values = values;
         }
-        self.settle_lookups(going);
+        self.settle_lookups(&before, going);
         let mut others: Vec<(usize, Key)> = Vec::new();
         for (key, record) in self.state.records.iter().filter(|(key, _)| !first.contains(key)) {
             let entity = self.store.schema.entity(&key.0).unwrap();
@@ -444,8 +517,9 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Looks everything up again, until nothing changes any more.
-    fn settle_lookups(&mut self, going: &[Key]) {
+    /// Looks everything up again, until nothing changes any more. A record that goes on referring to one that is gone keeps
+    /// what it copied from it.
+    fn settle_lookups(&mut self, before: &BTreeMap<Key, Record>, going: &[Key]) {
         loop {
             let mut found: Vec<(Key, usize, Value)> = Vec::new();
             for (key, record) in self.state.records.iter().filter(|(key, _)| !going.contains(key)) {
@@ -456,6 +530,11 @@ impl Draft<'_> {
                     let mut source = None;
                     if let Value::Text(id) = &record.values[lookup.via.0] {
                         source = self.state.records.get(&(target.clone(), RecordId::stored(id)));
+                    }
+                    let via = |record: &Record| record.values[lookup.via.0].clone();
+                    let went_on = before.get(key).is_some_and(|before| via(before) == via(record));
+                    if source.is_none() && !via(record).is_null() && went_on {
+                        continue;
                     }
                     let value = source.map_or(Value::Null, |source| source.values[lookup.field.0].clone());
                     if value != record.values[at] {
@@ -497,7 +576,7 @@ impl Draft<'_> {
         let new = Record { version: old.version + 1, updated_at: self.unit.at, values, ..old };
         let after = stored(&new, entity);
         self.reserve(before.len() + after.json.len())?;
-        self.check_unique(at, entity, &new)?;
+        self.set(at, entity, &new, changed)?;
         let names = Some(Bytes::from(format!("[{}]", names.join(","))));
         let id = new.id.clone();
         self.state.records.insert((entity.name.clone(), id.clone()), new);
@@ -516,6 +595,7 @@ impl Draft<'_> {
             return Err(too_large);
         }
         let mut cleared: Vec<(Key, Vec<Value>)> = Vec::new();
+        let mut blocked = Vec::new();
         for parent in &going {
             for (child, field, on_delete) in self.referrers(&parent.0) {
                 let staying: Vec<Key> =
@@ -523,7 +603,7 @@ impl Draft<'_> {
                 match on_delete {
                     OnDelete::Cascade => {}
                     OnDelete::Restrict if staying.is_empty() => {}
-                    OnDelete::Restrict => return Err(CommitError::Restricted { op: at, entity: child }),
+                    OnDelete::Restrict => blocked.push((at, parent.clone(), child, field)),
                     OnDelete::SetNull => {
                         for key in staying {
                             if !cleared.iter().any(|(known, _)| *known == key) {
@@ -539,6 +619,12 @@ impl Draft<'_> {
                 }
             }
         }
+        if self.unit.ops.len() == 1
+            && let Some((_, _, child, _)) = blocked.first()
+        {
+            return Err(CommitError::Restricted { op: at, entity: child.clone() });
+        }
+        self.blocked.extend(blocked);
         self.change(at, cleared, &going)?;
         going.into_iter().try_for_each(|key| self.remove(key))
     }
@@ -560,6 +646,7 @@ impl Draft<'_> {
     fn remove(&mut self, key: Key) -> Result<(), CommitError> {
         let entity = self.store.schema.entity(&key.0).unwrap().clone();
         let record = self.state.records.remove(&key).unwrap();
+        self.setters.retain(|(setter, _), _| *setter != key);
         let before = stored(&record, &entity).json;
         self.reserve(before.len())?;
         self.log(&entity, &key.1, ChangeOp::Delete, Some(before), None, None);
@@ -606,27 +693,25 @@ impl Draft<'_> {
         }
     }
 
-    fn check_references(&self, at: usize, entity: &Entity, record: &Record) -> Result<(), CommitError> {
-        for (field, value) in entity.fields.iter().zip(&record.values).filter(|(at, _)| at.lookup.is_none()) {
-            if let (FieldKind::Ref { entity: target, .. }, Value::Text(id)) = (&field.kind, value) {
-                let key = (target.clone(), RecordId::stored(id));
-                let itself = *target == entity.name && key.1 == record.id;
+    /// Those that an operation sets.
+    fn check_references(
+        &self,
+        at: usize,
+        entity: &Entity,
+        id: &RecordId,
+        values: &[Value],
+        old: Option<&[Value]>,
+    ) -> Result<(), CommitError> {
+        for (place, field) in entity.fields.iter().enumerate().filter(|(_, at)| at.lookup.is_none()) {
+            if old.is_some_and(|old| old[place] == values[place]) {
+                continue;
+            }
+            if let (FieldKind::Ref { entity: target, .. }, Value::Text(to)) = (&field.kind, &values[place]) {
+                let key = (target.clone(), RecordId::stored(to));
+                let itself = *target == entity.name && key.1 == *id;
                 if !itself && !self.state.records.contains_key(&key) {
                     return Err(CommitError::UnknownReference { op: at, field: field.name.clone() });
                 }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_unique(&self, at: usize, entity: &Entity, record: &Record) -> Result<(), CommitError> {
-        for (place, field) in entity.fields.iter().enumerate().filter(|(_, field)| field.unique) {
-            let value = &record.values[place];
-            let taken = |(key, other): (&Key, &Record)| {
-                key.0 == entity.name && key.1 != record.id && other.values[place] == *value
-            };
-            if !value.is_null() && self.state.records.iter().any(taken) {
-                return Err(CommitError::NotUnique { op: at, field: field.name.clone() });
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::ids::{Epoch, RecordId, Timestamp};
 use tidewire::schema::{
-    Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
+    Column, Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
 };
 use tidewire::store::sqlite::{Opened, SqliteStore};
 use tidewire::store::{
@@ -14,6 +14,7 @@ use tidewire::store::{
 };
 use tokio::sync::mpsc;
 
+use super::clock::HandClock;
 use super::model::{self, MemoryStore};
 
 pub(crate) fn field(name: &str, kind: FieldKind) -> Field {
@@ -55,7 +56,7 @@ pub(crate) const REVIEWER: FieldIndex = FieldIndex(8);
 /// Every kind of column, every kind of reference, a table that refers to itself, a diamond.
 pub(crate) fn schema() -> Schema {
     let task = Entity {
-        indexes: vec![vec![PRIORITY, TITLE]],
+        indexes: vec![vec![Column::Field(PRIORITY), Column::Field(TITLE)]],
         ..entity(
             "Task",
             "tasks",
@@ -85,6 +86,7 @@ pub(crate) struct Studio {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) batches: Batches,
     pub(crate) generation: Generation,
+    pub(crate) clock: HandClock,
     /// Of a store on a disk.
     pub(crate) folder: Option<tempfile::TempDir>,
 }
@@ -110,8 +112,10 @@ impl Studio {
 
     pub(crate) fn sqlite_over(schema: Schema, config: &StoreConfig) -> Studio {
         let folder = tempfile::tempdir().unwrap();
-        let opened = open(folder.path(), schema, config);
+        let clock = HandClock::at(NOON);
+        let opened = open_at(folder.path(), schema, config, clock.env());
         Studio {
+            clock,
             store: opened.store,
             batches: Batches::Bounded(opened.batches),
             generation: opened.generation,
@@ -127,7 +131,7 @@ impl Studio {
         let epoch = Epoch::from_uuid(uuid::Uuid::from_u128(1));
         let (store, batches) = MemoryStore::open(&Arc::new(schema), config, epoch);
         let (batches, generation) = (Batches::Unbounded(batches), model::GENERATION);
-        Studio { store, batches, generation, folder: None }
+        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None }
     }
 
     pub(crate) async fn commit(&self, ops: impl IntoIterator<Item = Op>) -> Result<Outcome, CommitError> {
@@ -168,7 +172,11 @@ pub(crate) fn changes(page: At<LogPage>) -> Vec<Arc<Change>> {
 }
 
 pub(crate) fn open(folder: &std::path::Path, schema: Schema, config: &StoreConfig) -> Opened {
-    SqliteStore::open(folder, &Arc::new(schema), config, Env::system()).unwrap()
+    open_at(folder, schema, config, Env::system())
+}
+
+pub(crate) fn open_at(folder: &std::path::Path, schema: Schema, config: &StoreConfig, env: Env) -> Opened {
+    SqliteStore::open(folder, &Arc::new(schema), config, env).unwrap()
 }
 
 pub(crate) const NOON: Timestamp = Timestamp(1_800_000_000_000);

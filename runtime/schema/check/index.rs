@@ -7,7 +7,7 @@ use super::names::RECORD_FIELDS;
 use super::reader::Reader;
 use crate::schema::diagnostics::{Code, Problem};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Entity, FieldIndex, FieldKind};
+use crate::schema::model::{Column, Entity, FieldKind};
 use crate::schema::tree::{Data, Entry, Node, Span};
 
 const EXAMPLE: &str = "fields = [\"status\", \"due\"]";
@@ -18,7 +18,7 @@ pub(super) fn check(
     entity: &Entity,
     known: &[&str],
     reader: &mut Reader<'_>,
-) -> Vec<Vec<FieldIndex>> {
+) -> Vec<Vec<Column>> {
     let Some(items) = reader.list(entry, "[[index]]") else { return Vec::new() };
     if let Some(over) = items.get(MOST_INDEXES) {
         let message = format!("{} indexes, and an entity has at most {MOST_INDEXES}", items.len());
@@ -27,7 +27,7 @@ pub(super) fn check(
             problem.help("each index slows every write: keep those that lists are filtered and sorted by"),
         );
     }
-    let mut indexes: Vec<(Vec<FieldIndex>, Span)> = Vec::new();
+    let mut indexes: Vec<(Vec<Column>, Span)> = Vec::new();
     for item in items {
         let Some((fields, span)) = one(item, entity, known, reader) else { continue };
         if let Some((_, first)) = indexes.iter().find(|(other, _)| *other == fields) {
@@ -42,12 +42,7 @@ pub(super) fn check(
 }
 
 /// One index, and where its fields stand; `None` if anything is wrong with it.
-fn one(
-    item: &Node,
-    entity: &Entity,
-    known: &[&str],
-    reader: &mut Reader<'_>,
-) -> Option<(Vec<FieldIndex>, Span)> {
+fn one(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<(Vec<Column>, Span)> {
     let Data::Table(table) = &item.data else {
         let message = format!("an index must be a table, found {}", item.data.noun());
         let problem = Problem::new(Code::WrongKind, item.span.clone(), message).label("expected a table");
@@ -66,12 +61,12 @@ fn one(
         reader.add(problem.label("empty").help(format!("name at least one: {EXAMPLE}")));
         return None;
     }
-    let mut fields: Vec<FieldIndex> = Vec::with_capacity(items.len());
+    let mut fields: Vec<Column> = Vec::with_capacity(items.len());
     let mut sound = true;
     for item in items {
         match member(item, entity, known, reader) {
             Some(at) if fields.contains(&at) => {
-                let message = format!("{} is twice in this index", quoted(&entity.at(at).name));
+                let message = format!("{} is twice in this index", quoted(entity.name_of(at)));
                 let problem =
                     Problem::new(Code::IndexRepeated, item.span.clone(), message).label("second time");
                 reader.add(problem.help("take one out"));
@@ -81,10 +76,16 @@ fn one(
             None => sound = false,
         }
     }
+    if fields == [Column::CreatedAt] {
+        let message = "every entity has an index over `created_at`";
+        let problem = Problem::new(Code::IndexRepeated, entry.value.span.clone(), message);
+        reader.add(problem.label("built in").help("take this index out"));
+        return None;
+    }
     sound.then(|| (fields, entry.value.span.clone()))
 }
 
-fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<FieldIndex> {
+fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<Column> {
     let problem = |code, message: String| Problem::new(code, item.span.clone(), message);
     let Data::Text(name) = &item.data else {
         let message = format!("a field of an index is named by a string, found {}", item.data.noun());
@@ -98,11 +99,13 @@ fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>)
             reader.add(problem(Code::IndexJson, message).label("not for json").help(help));
             None
         }
-        Some((at, _)) => Some(at),
+        Some((at, _)) => Some(Column::Field(at)),
+        None if name == "created_at" => Some(Column::CreatedAt),
+        None if name == "updated_at" => Some(Column::UpdatedAt),
         None if known.contains(&name.as_str()) => None,
         None if RECORD_FIELDS.contains(&name.as_str()) => {
             let message = format!("{} cannot be in an index", quoted(name));
-            let help = "an index names fields of the file only";
+            let help = "an index names fields of the file, `created_at` and `updated_at`";
             reader.add(problem(Code::IndexUnknown, message).label("not a field of the file").help(help));
             None
         }

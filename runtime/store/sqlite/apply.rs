@@ -9,12 +9,14 @@ use indexmap::IndexSet;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::cascade::{self, Cascade};
+use super::clock::{self, Times};
+use super::end_checks::{self, EndChecks, Judged};
 use super::idempotency::{self, Recall};
 use super::images::{Images, fields_json, names_json};
 use super::lookups::{self, Reach};
 use super::permission::Permission;
 use super::propagation::{self, Drafts, Key};
-use super::rows::{Sql, bind_record, bind_values, read_record, settle, signed};
+use super::rows::{bind_record, bind_values, read_record, settle, signed};
 use super::tables::{Catalog, Table};
 use super::{Fault, log, rights, search};
 use crate::config::StoreConfig;
@@ -31,6 +33,7 @@ pub(super) struct Ground<'a> {
     pub(super) conn: &'a Connection,
     pub(super) catalog: &'a Catalog,
     pub(super) config: &'a StoreConfig,
+    pub(super) times: Times,
 }
 
 /// A unit that was applied: its answer, without the epoch, and its log entries.
@@ -42,6 +45,8 @@ pub(super) struct Applied {
     pub(super) bytes: usize,
     /// An answer to a mutation id was stored.
     pub(super) remembered: bool,
+    /// The time in the newest id that the server made for it.
+    pub(super) newest_id: Option<Timestamp>,
 }
 
 /// How much a unit held before one of its operations.
@@ -70,12 +75,15 @@ pub(super) struct Work<'a> {
     start: Seq,
     entries: Vec<Change>,
     bytes: usize,
+    newest_id: Option<Timestamp>,
+    judged: Judged,
+    end_checks: EndChecks<'a>,
     /// A row was written: only a rollback brings the transaction back to before the unit.
     pub(super) wrote: bool,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(ground: Ground<'a>, unit: &Unit, start: Seq) -> Work<'a> {
+    pub(super) fn new(ground: Ground<'a>, unit: &Unit, start: Seq, judged: Judged) -> Work<'a> {
         Work {
             ground,
             permission: Permission::new(ground, &unit.asker),
@@ -86,6 +94,9 @@ impl<'a> Work<'a> {
             start,
             entries: Vec::with_capacity(unit.ops.len()),
             bytes: 0,
+            newest_id: None,
+            judged,
+            end_checks: EndChecks::default(),
             wrote: false,
         }
     }
@@ -108,13 +119,20 @@ impl<'a> Work<'a> {
             }
             results.push(self.op(at, op)?);
         }
+        self.end_checks.judge(self.ground).map_err(|fault| self.permission.discreet(fault))?;
         self.write_log()?;
         let seq = self.head();
         if let Some(key) = idempotency {
             self.wrote = true;
             let done =
                 entities.iter().zip(&results).map(|(entity, result)| (&**entity, &result.id, result.status));
-            idempotency::store(self.ground.conn, self.ground.config, key, (seq, self.at), done)?;
+            idempotency::store(
+                self.ground.conn,
+                self.ground.config,
+                key,
+                (seq, self.ground.times.stamp),
+                done,
+            )?;
         }
         Ok(self.applied(seq, results, idempotency.is_some()))
     }
@@ -129,15 +147,17 @@ impl<'a> Work<'a> {
         self.bytes = mark.bytes;
     }
 
-    /// Writes the log entries of a unit whose operations were applied one by one; answers with the seq of the last.
-    pub(super) fn close(&mut self) -> rusqlite::Result<Seq> {
+    /// Writes the log entries of a unit whose operations were applied one by one; answers with the seq of the last, and
+    /// with the time in the newest id that the server made.
+    pub(super) fn close(&mut self) -> rusqlite::Result<(Seq, Option<Timestamp>)> {
         self.write_log()?;
-        Ok(self.head())
+        Ok((self.head(), self.newest_id))
     }
 
     fn applied(&mut self, seq: Seq, results: Vec<OpResult>, remembered: bool) -> Applied {
         let entries = std::mem::take(&mut self.entries);
-        Applied { seq, results, replayed: false, entries, bytes: self.bytes, remembered }
+        let newest_id = self.newest_id;
+        Applied { seq, results, replayed: false, entries, bytes: self.bytes, remembered, newest_id }
     }
 
     /// The answer of long ago with the records of today, as of this transaction, as the writer sees them today.
@@ -189,15 +209,21 @@ impl<'a> Work<'a> {
             return Err(CommitError::IdTaken { op: at }.into());
         }
         refuse(at, table, &unknown)?;
+        let again = self.end_checks.returns(self.ground, &table.entity.name, &record.id);
+        again.map_err(|fault| self.permission.discreet(fault))?;
         let after = record.to_json(&table.entity);
         self.reserve(after.len())?;
+        self.wrote_unique(at, table, &record, |_| true)?;
         let mut insert = self.ground.conn.prepare_cached(&table.insert)?;
         bind_record(&mut insert, &record)?;
         let inserted = insert.raw_execute();
         drop(insert);
-        self.written(at, table, &record, inserted)?;
+        self.inserted(at, table, &record, inserted)?;
         search::add(self.ground.conn, table, &record)?;
         let id = record.id.clone();
+        if fresh_id {
+            self.newest_id = self.newest_id.max(clock::time_of(&id));
+        }
         let images = Images { after: Some(after), ..Images::default() };
         self.log(table, ChangeOp::Create, images, Rows { old: None, new: Some(record) });
         let record = self.shown(table, self.entries.len() - 1)?;
@@ -284,7 +310,11 @@ impl<'a> Work<'a> {
     /// them still sees what else happens (SEMANTICS R12).
     fn cascade(&mut self, at: usize, table: &'a Table, root: Record) -> Result<(), Fault> {
         let plan = cascade::plan(self.ground, at, &table.entity.name, &root.id);
-        let Cascade { cleared, mut going } = plan.map_err(|fault| self.permission.discreet(fault))?;
+        let Cascade { cleared, mut going, blocked } = plan?;
+        match (self.judged, blocked.first()) {
+            (Judged::Each, Some((_, one))) => return Err(self.permission.discreet(one.error().into())),
+            (Judged::Each | Judged::Together, _) => self.end_checks.blocked(blocked),
+        }
         let drafts = propagation::follow(self.ground, at, cleared, &going)?;
         let gives_rights = |key: &Key| self.ground.catalog.rights.holds(&key.0);
         let (late_drafts, drafts): (Drafts, Drafts) =
@@ -321,8 +351,9 @@ impl<'a> Work<'a> {
         let new = Record { id, version: old.version + 1, created_at, updated_at: self.at, values };
         let after = new.to_json(&table.entity);
         self.reserve(before.len() + after.len())?;
-        let updated = self.update_row(table, &new, &changed);
-        self.written(at, table, &new, updated)?;
+        self.wrote_unique(at, table, &new, |field| changed.contains(&field))?;
+        self.update_row(table, &new, &changed)?;
+        self.wrote = true;
         search::change(self.ground.conn, table, &new, &changed)?;
         let images = Images {
             before: Some(before),
@@ -333,7 +364,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn update_row(&self, table: &Table, new: &Record, changed: &[FieldIndex]) -> rusqlite::Result<usize> {
+    fn update_row(&self, table: &Table, new: &Record, changed: &[FieldIndex]) -> rusqlite::Result<()> {
         let (sql, values) = match changed {
             [one] => (&table.update_one[one.0], &new.values[one.0..=one.0]),
             _ => (&table.update_all, &new.values[..]),
@@ -343,7 +374,7 @@ impl<'a> Work<'a> {
         update.raw_bind_parameter(2, signed(new.version))?;
         update.raw_bind_parameter(3, new.updated_at.0)?;
         bind_values(&mut update, 4, values)?;
-        update.raw_execute()
+        update.raw_execute().map(|_| ())
     }
 
     fn remove(&mut self, table: &'a Table, record: Record) -> Result<(), Fault> {
@@ -351,6 +382,7 @@ impl<'a> Work<'a> {
         self.reserve(before.len())?;
         self.ground.conn.prepare_cached(&table.delete)?.execute([record.id.as_str()])?;
         self.wrote = true;
+        self.end_checks.removed(table, &record.id);
         search::remove(self.ground.conn, table, &record.id)?;
         let images = Images { before: Some(before), ..Images::default() };
         log::bury(self.ground.conn, &table.entity.name, &record.id, record.version, self.head().next())?;
@@ -420,8 +452,25 @@ impl<'a> Work<'a> {
         Ok(unknown)
     }
 
-    /// Judges the result of the statement that writes a row: what a constraint refused is told in the schema's words.
-    fn written(
+    /// Judges unique values before they are written, or notes that they are to be judged at the unit's end.
+    fn wrote_unique(
+        &mut self,
+        at: usize,
+        table: &Table,
+        record: &Record,
+        is_written: impl Fn(FieldIndex) -> bool,
+    ) -> Result<(), Fault> {
+        for unique in table.unique.iter().filter(|(field, _)| is_written(*field)) {
+            match self.judged {
+                Judged::Each => end_checks::require_unique(self.ground, at, (table, unique), record)?,
+                Judged::Together => self.end_checks.wrote(at, (table, unique.0), record),
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges the result of the statement that inserts a row: an id that is taken is told in the schema's words.
+    fn inserted(
         &mut self,
         at: usize,
         table: &Table,
@@ -432,19 +481,9 @@ impl<'a> Work<'a> {
             self.wrote = true;
             return Ok(());
         };
-        if error.sqlite_error_code() != Some(ErrorCode::ConstraintViolation) {
-            return Err(error.into());
-        }
-        if record.version == 1 && self.exists(table, &record.id)? {
+        let refused = error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation);
+        if refused && self.exists(table, &record.id)? {
             return Err(CommitError::IdTaken { op: at }.into());
-        }
-        for (field, taken) in &table.unique {
-            let value = &record.values[field.0];
-            let mut taken = self.ground.conn.prepare_cached(taken)?;
-            if taken.exists(rusqlite::params![Sql(value), record.id.as_str()])? {
-                let field = table.entity.at(*field).name.clone();
-                return Err(CommitError::NotUnique { op: at, field }.into());
-            }
         }
         Err(error.into())
     }

@@ -15,6 +15,9 @@ use crate::store::{Advice, Column, Condition, Count, Query, Test};
 /// A count that an index serves alone, without a look at the records, may step over so many times more entries.
 const SERVED: u64 = 10;
 
+/// The first look at the newest records goes past so many for each that is asked for.
+const LOOK: u64 = 20;
+
 /// What a read asks of the records that it shows.
 pub(super) struct Asked<'a> {
     /// All of it.
@@ -53,10 +56,10 @@ impl<'a> Asked<'a> {
         Asked { predicate, conditions, alternatives: other, plain }
     }
 
-    /// The fields with a condition of this kind.
-    fn fields(&self, kind: fn(&Test) -> bool) -> impl Iterator<Item = FieldIndex> {
+    /// The columns with a condition of this kind that an index may hold.
+    fn columns(&self, kind: fn(&Test) -> bool) -> impl Iterator<Item = Column> {
         let of_kind = self.conditions.iter().filter(move |condition| kind(&condition.test));
-        of_kind.filter_map(|condition| field(condition.column))
+        of_kind.filter_map(|condition| indexable(condition.column))
     }
 }
 
@@ -120,19 +123,42 @@ pub(super) fn in_order(entity: &Entity, query: &Query, asked: &Asked<'_>) -> boo
         && asked
             .conditions
             .iter()
-            .all(|condition| is_one(&condition.test) && field(condition.column).is_some());
+            .all(|condition| is_one(&condition.test) && indexable(condition.column).is_some());
     let mut directions = query.sort.iter().map(|(_, direction)| direction);
     let first = directions.next();
     let straight = directions.all(|direction| Some(direction) == first);
     let columns = || query.sort.iter().map(|(column, _)| *column).take_while(|column| *column != Column::Id);
-    let order: Option<Vec<FieldIndex>> = columns().map(field).collect();
+    let order: Option<Vec<Column>> = columns().map(indexable).collect();
     let Some(order) = order.filter(|_| plain && straight && query.search.is_empty()) else { return false };
-    let ordered = distinct(asked.fields(is_equality).chain(order));
+    let ordered = distinct(asked.columns(is_equality).chain(order));
     ordered.is_empty() || indexes(entity).any(|index| index == ordered)
 }
 
+/// Where a list begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Where SQLite thinks best, which knows nothing of how many rows there are.
+    Planned,
+    /// At the end of the index over `created_at`, where a page is near for everybody who sees many of the records.
+    Newest,
+}
+
+/// The ways in which to try a list, one after the other until one is not stopped, each with the rows that it may step over.
+/// In order of creation only a look tells whether the conditions leave many rows, so that the index over `created_at` leads to
+/// a page soon, or few, so that those are found by other indexes and sorted.
+pub(super) fn ways(entity: &Entity, query: &Query, asked: &Asked<'_>, scan_rows: u64) -> Vec<(Way, u64)> {
+    let by_creation =
+        matches!(query.sort[..], [(Column::CreatedAt, _)] | [(Column::CreatedAt, _), (Column::Id, _)]);
+    let straight = query.sort.iter().all(|(_, direction)| *direction == query.sort[0].1);
+    if !by_creation || !straight || !query.search.is_empty() || in_order(entity, query, asked) {
+        return vec![(Way::Planned, scan_rows)];
+    }
+    let look = (query.limit as u64).saturating_mul(LOOK).min(scan_rows);
+    vec![(Way::Newest, look), (Way::Planned, scan_rows), (Way::Newest, scan_rows)]
+}
+
 pub(super) fn advice_on_list(entity: &Entity, query: &Query, asked: &Asked<'_>) -> Advice {
-    let sorted = query.sort.iter().map_while(|(column, _)| field(*column)).collect();
+    let sorted = query.sort.iter().map_while(|(column, _)| indexable(*column)).collect();
     advice(entity, asked, &query.search, sorted)
 }
 
@@ -140,15 +166,15 @@ pub(super) fn advice_on_count(entity: &Entity, count: &Count, asked: &Asked<'_>)
     if served(entity, count, asked) {
         return Advice::Narrow;
     }
-    let grouped = count.group.and_then(field).into_iter().collect();
+    let grouped = count.group.and_then(indexable).into_iter().collect();
     advice(entity, asked, &count.search, grouped)
 }
 
 /// An index first holds the fields that have one value each, those of the rule before those of the filter, then those that
 /// decide the order, or else the one that is kept within a range. For an order it must hold nothing further, since the id is to come next. One that is there
 /// already did not help.
-fn advice(entity: &Entity, asked: &Asked<'_>, search: &[String], order: Vec<FieldIndex>) -> Advice {
-    let equal = || asked.fields(is_equality).filter(|at| entity.at(*at).kind != FieldKind::Json);
+fn advice(entity: &Entity, asked: &Asked<'_>, search: &[String], order: Vec<Column>) -> Advice {
+    let equal = || asked.columns(is_equality).filter(|at| !is_json(entity, *at));
     let ordered = distinct(equal().chain(order.iter().copied()));
     if !search.is_empty() {
         return Advice::Words;
@@ -156,28 +182,28 @@ fn advice(entity: &Entity, asked: &Asked<'_>, search: &[String], order: Vec<Fiel
     if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
         return Advice::Index(ordered);
     }
-    let ranged = distinct(equal().chain(asked.fields(is_range).take(1)));
+    let ranged = distinct(equal().chain(asked.columns(is_range).take(1)));
     if !ranged.is_empty() && !indexes(entity).any(|index| index.starts_with(&ranged)) {
         return Advice::Index(ranged);
     }
     let missing = asked.alternatives.iter().find_map(|term| unserved(entity, term));
-    missing.filter(|_| ranged.is_empty()).map_or(Advice::Narrow, |field| Advice::Index(vec![field]))
+    missing.filter(|_| ranged.is_empty()).map_or(Advice::Narrow, |column| Advice::Index(vec![column]))
 }
 
 /// A field that has one value in this alternative, and no index that begins with any such.
-fn unserved(entity: &Entity, term: &Predicate) -> Option<FieldIndex> {
+fn unserved(entity: &Entity, term: &Predicate) -> Option<Column> {
     let (mut conditions, mut alternatives) = (Vec::new(), Vec::new());
     conjuncts(term, &mut conditions, &mut alternatives);
     let equal = conditions.iter().filter(|condition| is_equality(&condition.test));
-    let equal: Vec<FieldIndex> = equal.filter_map(|condition| field(condition.column)).collect();
-    let is_served = |at: &FieldIndex| indexes(entity).any(|index| index.first() == Some(at));
-    let first = equal.iter().find(|at| entity.at(**at).kind != FieldKind::Json).copied();
+    let equal: Vec<Column> = equal.filter_map(|condition| indexable(condition.column)).collect();
+    let is_served = |at: &Column| indexes(entity).any(|index| index.first() == Some(at));
+    let first = equal.iter().find(|at| !is_json(entity, **at)).copied();
     first.filter(|_| !equal.iter().any(is_served))
 }
 
-fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {
+fn distinct(columns: impl Iterator<Item = Column>) -> Vec<Column> {
     let mut distinct = Vec::new();
-    for at in fields {
+    for at in columns {
         if !distinct.contains(&at) {
             distinct.push(at);
         }
@@ -187,15 +213,16 @@ fn distinct(fields: impl Iterator<Item = FieldIndex>) -> Vec<FieldIndex> {
 
 /// Whether the entries of one index are all that the count needs to look at.
 fn served(entity: &Entity, count: &Count, asked: &Asked<'_>) -> bool {
-    let mut equal = distinct(asked.fields(is_equality));
-    let mut rest = distinct(asked.fields(is_range).chain(count.group.and_then(field)));
+    let mut equal = distinct(asked.columns(is_equality));
+    let mut rest = distinct(asked.columns(is_range).chain(count.group.and_then(indexable)));
     rest.retain(|at| !equal.contains(at));
     equal.sort_unstable();
     let ranged = asked.plain
         && asked.conditions.iter().all(|condition| {
-            field(condition.column).is_some() && (is_equality(&condition.test) || is_range(&condition.test))
+            indexable(condition.column).is_some()
+                && (is_equality(&condition.test) || is_range(&condition.test))
         });
-    let fits = |index: Vec<FieldIndex>| {
+    let fits = |index: Vec<Column>| {
         let (head, tail) = index.split_at(equal.len().min(index.len()));
         let mut head = head.to_vec();
         head.sort_unstable();
@@ -204,20 +231,26 @@ fn served(entity: &Entity, count: &Count, asked: &Asked<'_>) -> bool {
     ranged && count.search.is_empty() && rest.len() + equal.len() > 0 && indexes(entity).any(fits)
 }
 
-/// The fields of every index that the table has.
-fn indexes(entity: &Entity) -> impl Iterator<Item = Vec<FieldIndex>> {
+/// The columns of every index that the table has.
+fn indexes(entity: &Entity) -> impl Iterator<Item = Vec<Column>> {
     let single = entity.fields.iter().enumerate().filter(|(_, field)| {
         let refers = matches!(field.kind, FieldKind::Ref { .. });
         field.unique || refers
     });
-    entity.indexes.iter().cloned().chain(single.map(|(at, _)| vec![FieldIndex(at)]))
+    let single = single.map(|(at, _)| Column::Field(FieldIndex(at))).chain([Column::CreatedAt]);
+    entity.indexes.iter().cloned().chain(single.map(|column| vec![column]))
 }
 
-fn field(column: Column) -> Option<FieldIndex> {
+/// A column that an index may hold; every index ends with the id.
+fn indexable(column: Column) -> Option<Column> {
     match column {
-        Column::Field(at) => Some(at),
-        Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt => None,
+        Column::Field(_) | Column::CreatedAt | Column::UpdatedAt => Some(column),
+        Column::Id | Column::Version => None,
     }
+}
+
+fn is_json(entity: &Entity, column: Column) -> bool {
+    matches!(column, Column::Field(at) if entity.at(at).kind == FieldKind::Json)
 }
 
 fn is_equality(test: &Test) -> bool {

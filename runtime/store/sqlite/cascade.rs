@@ -1,5 +1,5 @@
 //! What a delete takes with it, found before anything is written: which records go, which lose a reference, and
-//! whether one of them forbids it.
+//! which of those that stay forbid it.
 //!
 //! Reads only; `apply.rs` carries it out.
 
@@ -10,6 +10,7 @@ use rusqlite::params;
 
 use super::Fault;
 use super::apply::Ground;
+use super::end_checks::Blocked;
 use super::propagation::{Drafts, Key};
 use super::rows::signed;
 use super::tables::{Referrer, Table};
@@ -18,26 +19,28 @@ use crate::schema::{EntityName, OnDelete, Value};
 use crate::store::CommitError;
 
 /// Every consequence of deleting one record.
-pub(super) struct Cascade {
+pub(super) struct Cascade<'a> {
     /// Records whose references with `on_delete = "set_null"` lead to records that go, each with these emptied. They come
     /// first in the log.
     pub(super) cleared: Drafts,
     /// The record itself, last, and what refers to it with `on_delete = "cascade"`. Records that refer go before those
     /// that they refer to.
     pub(super) going: IndexSet<Key>,
+    /// The records among them to which one that stays refers with `on_delete = "restrict"`.
+    pub(super) blocked: Vec<(Key, Blocked<'a>)>,
 }
 
 /// A record that goes by one path does not forbid the delete by another.
-pub(super) fn plan(
-    ground: Ground<'_>,
+pub(super) fn plan<'a>(
+    ground: Ground<'a>,
     op: usize,
     entity: &EntityName,
     id: &RecordId,
-) -> Result<Cascade, Fault> {
+) -> Result<Cascade<'a>, Fault> {
     let plan = Plan { ground, op, limit: ground.config.cascade_records };
     let going = plan.going((entity.clone(), id.clone()))?;
-    let cleared = plan.cleared(&going)?;
-    Ok(Cascade { cleared, going })
+    let (cleared, blocked) = plan.consequences(&going)?;
+    Ok(Cascade { cleared, going, blocked })
 }
 
 struct Plan<'a> {
@@ -80,13 +83,18 @@ impl<'a> Plan<'a> {
         Ok(children.into_iter())
     }
 
-    fn cleared(&self, going: &IndexSet<Key>) -> Result<Drafts, Fault> {
-        let mut cleared = Drafts::new();
+    /// For the records that stay.
+    fn consequences(&self, going: &IndexSet<Key>) -> Result<(Drafts, Vec<(Key, Blocked<'a>)>), Fault> {
+        let (mut cleared, mut blocked) = (Drafts::new(), Vec::new());
         for key in going {
             for referrer in self.referrers(key) {
                 match referrer.on_delete {
                     OnDelete::Cascade => {}
-                    OnDelete::Restrict => self.check_restrict(referrer, key, going)?,
+                    OnDelete::Restrict => {
+                        if self.is_blocked(referrer, key, going)? {
+                            blocked.push((key.clone(), Blocked { op: self.op, referrer }));
+                        }
+                    }
                     OnDelete::SetNull => {
                         let most = going.len() + self.limit + 1;
                         for child in self.ids(referrer, key, most)? {
@@ -99,15 +107,12 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        Ok(cleared)
+        Ok((cleared, blocked))
     }
 
     /// At most all the records that go can be in the way of finding one that stays.
-    fn check_restrict(&self, referrer: &Referrer, key: &Key, going: &IndexSet<Key>) -> Result<(), Fault> {
-        if self.ids(referrer, key, going.len() + 1)?.iter().all(|child| going.contains(child)) {
-            return Ok(());
-        }
-        Err(CommitError::Restricted { op: self.op, entity: referrer.entity.clone() }.into())
+    fn is_blocked(&self, referrer: &Referrer, key: &Key, going: &IndexSet<Key>) -> rusqlite::Result<bool> {
+        Ok(!self.ids(referrer, key, going.len() + 1)?.iter().all(|child| going.contains(child)))
     }
 
     fn check_limit(&self, records: usize) -> Result<(), Fault> {

@@ -11,7 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
+use super::clock::{Clock, Reading, Times};
 use super::damage::{Damage, is_damage};
+use super::end_checks::Judged;
 use super::evolution::{self, Target};
 use super::lookups::Reach;
 use super::open::{FolderLock, OpenError, open_writer};
@@ -56,6 +58,8 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     seq: Seq,
     floor: Seq,
+    /// `None` until the first group reads it from the database.
+    clock: Option<Clock>,
     /// Seq of the last change that was handed on for announcing.
     announced: Seq,
 }
@@ -85,18 +89,18 @@ struct Growth {
     ops: usize,
     bytes: usize,
     remembered: bool,
-    newest: Timestamp,
+    newest_id: Option<Timestamp>,
 }
 
 impl Writer {
     /// A writer that opens its connection when it is first needed.
     pub(super) fn new(setting: Arc<Setting>, announced: Seq) -> Writer {
-        Writer { setting, conn: None, seq: announced, floor: Seq::ZERO, announced }
+        Writer { setting, conn: None, seq: announced, floor: Seq::ZERO, clock: None, announced }
     }
 
     /// A writer over a connection that is open already; `head` and `floor` were read through it.
     pub(super) fn over(setting: Arc<Setting>, conn: Connection, head: Seq, floor: Seq) -> Writer {
-        Writer { setting, conn: Some(conn), seq: head, floor, announced: head }
+        Writer { setting, conn: Some(conn), seq: head, floor, clock: None, announced: head }
     }
 
     /// Commits what fits of `jobs`. A unit that is refused fails alone; a transaction that fails takes all of its
@@ -193,9 +197,21 @@ impl Writer {
     fn group(&mut self, done: &mut Done) -> rusqlite::Result<()> {
         self.ready(done)?;
         let conn = self.conn.as_ref().expect("`ready` opened the connection or failed");
+        let now = Reading {
+            // One time for the group. Its units were stamped when they were queued, the last of them just now.
+            wall: done.rest.iter().map(|job| job.unit.at).max().unwrap_or_else(|| self.setting.env.now()),
+            elapsed: self.setting.env.elapsed(),
+        };
+        let mut clock = match self.clock.take() {
+            Some(clock) => clock,
+            None => Clock::load(conn, now.elapsed)?,
+        };
+        let times = clock.look(now);
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let growth = self.units(conn, done)?;
-        let floor = self.close_books(conn, &growth)?;
+        let growth = self.units(conn, times, done)?;
+        clock.made(growth.newest_id);
+        let floor = self.close_books(conn, (times, &clock, now), &growth)?;
+        self.clock = Some(clock);
         conn.prepare_cached("COMMIT")?.execute([])?;
         (self.seq, self.floor) = (growth.seq, floor);
         if !growth.changes.is_empty() {
@@ -227,7 +243,7 @@ impl Writer {
         Ok(())
     }
 
-    fn units(&self, conn: &Connection, done: &mut Done) -> rusqlite::Result<Growth> {
+    fn units(&self, conn: &Connection, times: Times, done: &mut Done) -> rusqlite::Result<Growth> {
         let StoreConfig { group_ops, group_bytes, .. } = self.setting.config;
         let mut growth = Growth {
             seq: self.seq,
@@ -235,13 +251,12 @@ impl Writer {
             ops: 0,
             bytes: 0,
             remembered: false,
-            newest: Timestamp(i64::MIN),
+            newest_id: None,
         };
         while growth.ops < group_ops && growth.bytes < group_bytes {
             let Some(Job { unit, answer }) = done.rest.pop_front() else { break };
-            growth.newest = growth.newest.max(unit.at);
             growth.ops += unit.ops.len();
-            let result = self.unit(conn, unit, growth.seq);
+            let result = self.unit((conn, times), unit, growth.seq);
             // Noted before it is looked at: an answer that is not in the list would never be given.
             done.answers.push((answer, Err(CommitError::Closed)));
             let result = result?.map(|applied| self.grow(&mut growth, applied));
@@ -257,6 +272,7 @@ impl Writer {
         growth.ops += applied.entries.len().saturating_sub(applied.results.len());
         growth.bytes += applied.bytes;
         growth.remembered |= applied.remembered;
+        growth.newest_id = growth.newest_id.max(applied.newest_id);
         growth.changes.extend(applied.entries.into_iter().map(Arc::new));
         Outcome {
             seq: applied.seq,
@@ -270,7 +286,7 @@ impl Writer {
     /// transaction is as it was before it.
     fn unit(
         &self,
-        conn: &Connection,
+        (conn, times): (&Connection, Times),
         mut unit: Unit,
         seq: Seq,
     ) -> rusqlite::Result<Result<Applied, CommitError>> {
@@ -281,8 +297,9 @@ impl Writer {
         if savepoint {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
-        let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config };
-        let mut work = Work::new(ground, &unit, seq);
+        let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config, times };
+        let judged = if unit.ops.len() > 1 { Judged::Together } else { Judged::Each };
+        let mut work = Work::new(ground, &unit, seq, judged);
         let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
         let wrote = work.wrote;
         match result {
@@ -313,16 +330,22 @@ impl Writer {
     }
 
     /// What a commit owes beside its units: the counter, and the trimming. Answers with the new floor.
-    fn close_books(&self, conn: &Connection, growth: &Growth) -> rusqlite::Result<Seq> {
+    fn close_books(
+        &self,
+        conn: &Connection,
+        (times, clock, now): (Times, &Clock, Reading),
+        growth: &Growth,
+    ) -> rusqlite::Result<Seq> {
         if growth.remembered {
-            idempotency::trim(conn, &self.setting.config, growth.newest)?;
+            idempotency::trim(conn, &self.setting.config, times.forget)?;
         }
         if growth.changes.is_empty() {
             return Ok(self.floor);
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
+        clock.save(conn, now.elapsed)?;
         let bounds = (&self.setting.config, &self.setting.catalog.kept);
-        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), growth.newest)
+        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), times.forget)
     }
 }
 

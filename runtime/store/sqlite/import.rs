@@ -10,6 +10,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::{Ground, Work};
+use super::clock::{Clock, Reading, Times};
+use super::end_checks::Judged;
 use super::evolution::{self, Start, Target};
 use super::open::{self, DATABASE, FolderLock, OpenError};
 use super::rows::{signed, unsigned};
@@ -83,6 +85,9 @@ pub struct SqliteImport {
     epoch: Epoch,
     generation: Generation,
     at: Timestamp,
+    env: Env,
+    clock: Clock,
+    times: Times,
     seq: Seq,
     floor: Seq,
     waiting: Vec<Waiting>,
@@ -153,7 +158,7 @@ impl SqliteImport {
         let start = evolution::bring_up(&mut conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        Ok(SqliteImport::begun((conn, file, lock), &start, (schema, config), env.now()))
+        SqliteImport::begun((conn, file, lock), &start, (schema, config), env)
     }
 
     /// Opens the database for an import that is never committed. What `open` would change is part of the transaction, so
@@ -174,7 +179,7 @@ impl SqliteImport {
         let target = Target { file: &file, schema, allow: &Allow::default(), env };
         let start = evolution::rehearse(&conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
-        let import = SqliteImport::begun((conn, file, lock), &start, (schema, config), env.now());
+        let import = SqliteImport::begun((conn, file, lock), &start, (schema, config), env)?;
         Ok(SqliteImport { _scratch: scratch, ..import })
     }
 
@@ -182,22 +187,29 @@ impl SqliteImport {
         (conn, file, lock): (Connection, PathBuf, FolderLock),
         start: &Start,
         (schema, config): (&Schema, &StoreConfig),
-        at: Timestamp,
-    ) -> SqliteImport {
-        SqliteImport {
+        env: &Env,
+    ) -> Result<SqliteImport, OpenError> {
+        let now = Reading { wall: env.now(), elapsed: env.elapsed() };
+        let mut clock = Clock::load(&conn, now.elapsed).map_err(|error| OpenError::of(&file, &error))?;
+        env.ids_after(clock.newest_id());
+        let times = clock.look(now);
+        Ok(SqliteImport {
             conn,
             file,
             catalog: Catalog::of(schema),
             config: config.clone(),
             epoch: start.epoch.clone(),
             generation: start.generation,
-            at,
+            at: now.wall,
+            env: env.clone(),
+            clock,
+            times,
             seq: start.head,
             floor: start.floor,
             waiting: Vec::new(),
             _lock: lock,
             _scratch: None,
-        }
+        })
     }
 
     /// When every record of this import is written.
@@ -241,21 +253,24 @@ impl SqliteImport {
             generation: self.generation,
             at: self.at,
         };
-        let ground = Ground { conn: &self.conn, catalog: &self.catalog, config: &self.config };
+        let (conn, catalog, config, times) = (&self.conn, &self.catalog, &self.config, self.times);
+        let ground = Ground { conn, catalog, config, times };
         let mut page = Page {
-            work: Work::new(ground, &unit, self.seq),
+            work: Work::new(ground, &unit, self.seq, Judged::Each),
             catalog: &self.catalog,
             conn: &self.conn,
             waiting: (forward == Forward::Waits).then_some(&mut self.waiting),
             half: self.config.group_bytes / 2,
         };
         let answer = feed(&mut page)?;
-        let seq = page.work.close()?;
+        let (seq, newest_id) = page.work.close()?;
         let grown = usize::try_from(seq.0 - self.seq.0).unwrap_or(usize::MAX);
         if grown > 0 {
             self.conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(seq.0)])?;
+            self.clock.made(newest_id);
+            self.clock.save(&self.conn, self.env.elapsed())?;
             let bounds = (&self.config, &self.catalog.kept);
-            self.floor = log::trim(&self.conn, bounds, (self.floor, seq), grown, self.at)?;
+            self.floor = log::trim(&self.conn, bounds, (self.floor, seq), grown, self.times.forget)?;
             self.seq = seq;
         }
         Ok(answer)

@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of connections, and of who asks no more than what they ask for in the end: rule and filter in one.
 
-use super::breadth::{self, Asked};
+use super::breadth::{self, Asked, Way};
 use super::predicate::{Writing, name};
 use super::tables::Table;
 use crate::rules::Predicate;
@@ -26,17 +26,22 @@ pub(super) fn list(
     table: &Table,
     query: &Query,
     asked: &Asked<'_>,
-    scan_rows: u64,
+    (way, most): (Way, u64),
 ) -> Result<Vec<Listing>, StoreError> {
     if asked.predicate.is_false() {
         return Ok(Vec::new());
     }
     let order = order(query);
-    let columns = if breadth::in_order(&table.entity, query, asked) { &table.columns } else { r#""id""# };
+    let in_order = way == Way::Newest || breadth::in_order(&table.entity, query, asked);
+    let columns = if in_order { &table.columns } else { r#""id""# };
+    let source = match way {
+        Way::Planned => table.name.clone(),
+        Way::Newest => format!("{} INDEXED BY {}", table.name, table.newest),
+    };
     stretches(query, &order)?
         .into_iter()
         .map(|stretch| {
-            let mut listing = Listing::start(table, columns, &query.search, scan_rows)?;
+            let mut listing = Listing::start((table, &source), columns, &query.search, most)?;
             listing.predicate(table, asked.predicate)?;
             for condition in &stretch.conditions {
                 listing.condition(table, condition)?;
@@ -57,7 +62,7 @@ pub(super) fn count(
 ) -> Result<Listing, StoreError> {
     let group = count.group.map(|column| name(table, column)).transpose()?;
     let columns = group.as_ref().map_or_else(|| "count(*)".to_owned(), |group| format!("{group}, count(*)"));
-    let mut listing = Listing::start(table, &columns, &count.search, scan_rows)?;
+    let mut listing = Listing::start((table, &table.name), &columns, &count.search, scan_rows)?;
     listing.predicate(table, asked.predicate)?;
     if let Some(group) = group {
         listing.sql += &format!(" GROUP BY {group} ORDER BY 2 DESC, 1 LIMIT {}", MOST_GROUPS + 1);
@@ -129,12 +134,17 @@ impl Listing {
     /// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
     /// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
     /// know how few records hold a word.
-    fn start(table: &Table, columns: &str, search: &[String], scan_rows: u64) -> Result<Listing, StoreError> {
+    fn start(
+        (table, source): (&Table, &str),
+        columns: &str,
+        search: &[String],
+        scan_rows: u64,
+    ) -> Result<Listing, StoreError> {
         let mut listing = Listing { sql: format!("SELECT {columns} FROM "), values: Vec::new() };
         let rows = listing.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));
         let run = listing.bind(Value::Int(breadth::run()));
         if search.is_empty() {
-            listing.sql += &format!("{} WHERE scanned({rows}, {run})", table.name);
+            listing.sql += &format!("{source} WHERE scanned({rows}, {run})");
             return Ok(listing);
         }
         let Some(found) = &table.search else {
@@ -225,10 +235,7 @@ mod tests {
         let rank = Field::new("rank", FieldKind::Int { min: None, max: None });
         let (status, due) = (Field::new("status", text()), Field::new("due", FieldKind::Date));
         let fields = vec![status, due, rank, refers("owner", "User"), refers("project", "Project")];
-        let mut task = Entity {
-            indexes: vec![vec![FieldIndex(0), FieldIndex(1)]],
-            ..Entity::new("Task", "tasks", fields)
-        };
+        let mut task = Entity { indexes: vec![vec![STATUS, DUE]], ..Entity::new("Task", "tasks", fields) };
         task.access.read = Some(Rule { source: "".into(), meaning });
         let schema = Schema::new([task]);
         let conn = Connection::open_in_memory().unwrap();
@@ -245,7 +252,7 @@ mod tests {
         let table = catalog.table("Task").unwrap();
         let sight = Sight::bind(&table.entity, Generation(1), &Facts::nobody()).unwrap();
         let sight = sight.through(query.filter.clone());
-        list(table, query, &Asked::of(&sight, &query.filter), 100).unwrap()
+        list(table, query, &Asked::of(&sight, &query.filter), (Way::Planned, 100)).unwrap()
     }
 
     /// How SQLite means to run each statement of a list.
@@ -305,6 +312,24 @@ mod tests {
             ..Query::all("Task", Generation(1), 10)
         };
         assert_eq!(plans(&conn, &catalog, &by_id), ["SEARCH tasks USING PRIMARY KEY (id>?)"]);
+    }
+
+    #[test]
+    fn newest_first_walks_an_index_and_nothing_is_sorted() {
+        let (conn, catalog) = database();
+        let index = "tasks:created_at";
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let query =
+                Query { sort: vec![(Column::CreatedAt, direction)], ..Query::all("Task", Generation(1), 10) };
+            assert_eq!(plans(&conn, &catalog, &query), [format!("SCAN tasks USING INDEX {index}")]);
+            let after = Some((vec![Value::Int(5)], crate::ids::RecordId::stored("a")));
+            let sign = if direction == Direction::Ascending { '>' } else { '<' };
+            let later = [
+                format!("SEARCH tasks USING INDEX {index} (created_at=? AND id{sign}?)"),
+                format!("SEARCH tasks USING INDEX {index} (created_at{sign}?)"),
+            ];
+            assert_eq!(plans(&conn, &catalog, &Query { after, ..query }), later);
+        }
     }
 
     #[test]

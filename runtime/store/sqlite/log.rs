@@ -150,7 +150,7 @@ pub(super) fn buried_version(conn: &Connection, entity: &str, id: &RecordId) -> 
 }
 
 /// Trims what retention no longer covers, of the log and of the histories below it; answers with the new floor. `grown`: entries
-/// that this commit added. `now` is the time of the newest unit, so that no second clock judges the log.
+/// that this commit added. `now` is `Times::forget`.
 pub(super) fn trim(
     conn: &Connection,
     (config, kept): (&StoreConfig, &Kept),

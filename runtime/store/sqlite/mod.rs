@@ -5,10 +5,12 @@
 mod apply;
 mod breadth;
 mod cascade;
+mod clock;
 mod committer;
 mod counts;
 mod damage;
 mod differ;
+mod end_checks;
 mod evolution;
 mod expansion;
 mod export;
@@ -49,6 +51,7 @@ pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImp
 pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
 pub use self::open::OpenError;
 
+use self::clock::Clock;
 use self::committer::Queue;
 use self::damage::Damage;
 use self::evolution::Target;
@@ -98,7 +101,7 @@ pub struct OpenReport {
     pub created_tables: Vec<String>,
     /// What was done to tables that were there before: `Task.due: add the field`.
     pub changes: Vec<String>,
-    /// On tables that were there before: `tasks:status,due`, or `tasks!code` for a unique field.
+    /// On tables that were there before: `tasks:status,due`.
     pub added_indexes: Vec<String>,
     pub epoch: Epoch,
     /// Head of the log, with the schema marker if there is a new one. The first batch follows it.
@@ -137,6 +140,7 @@ impl SqliteStore {
         let allow = Allow::default();
         let target = Target { file: &file, schema, allow: &allow, env: &env };
         let start = evolution::bring_up(&mut conn, target)?;
+        env.ids_after(Clock::load(&conn, env.elapsed()).map_err(failed)?.newest_id());
         let synchronous = open::synchronous(&conn).map_err(failed)?;
         let pool = open::open_readers(&file, config)?;
         let report = OpenReport {

@@ -21,8 +21,9 @@ pub(super) const LOCK: &str = "tidewire.lock";
 pub(super) const BACKUPS: &str = "backups";
 
 /// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
-/// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes.
-pub(super) const FORMAT: u32 = 3;
+/// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes; 3 left unique values to SQLite's
+/// indexes, which its programs would miss now.
+pub(super) const FORMAT: u32 = 4;
 
 /// 3.51.3: before it, a write and a checkpoint on two connections could corrupt a database in WAL mode.
 const OLDEST_SQLITE: i32 = 3_051_003;

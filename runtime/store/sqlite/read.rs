@@ -205,17 +205,17 @@ impl Reader {
         sight: &Sight,
     ) -> Result<Rows, StoreError> {
         let asked = Asked::of(sight, &query.filter);
-        let mut page = Rows::default();
-        for listing in listing::list(table, query, &asked, self.scan_rows)? {
-            page.read(conn, (table, sight), listing, query).map_err(|error| {
-                let advice = || breadth::advice_on_list(&table.entity, query, &asked);
-                self.told(error, table, self.scan_rows, advice)
-            })?;
-            if page.more {
-                break;
+        let mut refused = None;
+        for way in breadth::ways(&table.entity, query, &asked, self.scan_rows) {
+            let listings = listing::list(table, query, &asked, way)?;
+            match Rows::of(conn, (table, sight), listings, query) {
+                Err(error) if breadth::stopped(&error) => refused = Some(error),
+                read => return Ok(read?),
             }
         }
-        Ok(page)
+        let refused = refused.expect("there is always a way, and it was stopped");
+        let advice = || breadth::advice_on_list(&table.entity, query, &asked);
+        Err(self.told(refused, table, self.scan_rows, advice))
     }
 
     pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
@@ -452,6 +452,22 @@ struct Rows {
 }
 
 impl Rows {
+    fn of(
+        conn: &Connection,
+        (table, sight): (&Table, &Sight),
+        listings: Vec<Listing>,
+        query: &Query,
+    ) -> rusqlite::Result<Rows> {
+        let mut page = Rows::default();
+        for listing in listings {
+            page.read(conn, (table, sight), listing, query)?;
+            if page.more {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
     /// Appends what the statement yields until the page is full. SQLite takes a row out of the database column by column
     /// when it is asked for it, so the row that tells that more follow costs no memory.
     fn read(

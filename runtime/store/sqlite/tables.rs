@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rusqlite::{Connection, params};
+
 use super::history::Kept;
 use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
+use crate::ids::RecordId;
 use crate::rules::{Needs, Rights};
-use crate::schema::{Entity, EntityName, Field, FieldIndex, FieldKind, OnDelete, Operation, Schema};
+use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, OnDelete, Operation, Schema};
 use crate::store::Column;
 
 /// The tables of one schema, by entity.
@@ -56,11 +59,13 @@ pub(super) struct Table {
     pub(super) delete: String,
     /// → how many records there are. Without a condition: SQLite answers that from page headers.
     pub(super) count: String,
-    /// For each unique field: value, `id` → a row if another record has the value.
+    /// For each unique field: value, `id` → ids of the other records that have the value.
     pub(super) unique: Vec<(FieldIndex, String)>,
     pub(super) references: Vec<(FieldIndex, EntityName)>,
     /// Who refers to this entity, in the order of the schema.
     pub(super) referrers: Vec<Referrer>,
+    /// The quoted name of the index over `created_at`.
+    pub(super) newest: String,
     /// Where some field is searched.
     pub(super) search: Option<Search>,
     /// In the order in which they are computed.
@@ -79,6 +84,9 @@ pub(super) struct Referrer {
     /// The referred id, most → ids of the records that refer to it, ascending.
     pub(super) ids: String,
 }
+
+/// The column of the index that every table has.
+const NEWEST: &str = "created_at";
 
 /// A secondary index, named after what it covers, so that the name alone tells whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,8 +149,8 @@ impl Table {
         let set_all: String = (4..).zip(&fields).map(|(at, field)| format!(", {field} = ?{at}")).collect();
         let set_version = format!(r#"UPDATE {name} SET "version" = ?2, "updated_at" = ?3"#);
         let one = |field: &String| format!(r#"{set_version}, {field} = ?4 WHERE "id" = ?1"#);
-        let taken =
-            |at: FieldIndex| format!(r#"SELECT 1 FROM {name} WHERE {} = ?1 AND "id" <> ?2"#, fields[at.0]);
+        let others =
+            |at: FieldIndex| format!(r#"SELECT "id" FROM {name} WHERE {} = ?1 AND "id" <> ?2"#, fields[at.0]);
         Table {
             insert: format!("INSERT INTO {name} ({columns}) VALUES ({places})"),
             select: format!(r#"SELECT {columns} FROM {name} WHERE "id" = ?1"#),
@@ -163,9 +171,10 @@ impl Table {
             update_one: fields.iter().map(one).collect(),
             delete: format!(r#"DELETE FROM {name} WHERE "id" = ?1"#),
             count: format!("SELECT count(*) FROM {name}"),
-            unique: unique_fields(entity).map(|at| (at, taken(at))).collect(),
+            unique: unique_fields(entity).map(|at| (at, others(at))).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),
+            newest: quoted(&plain_index(entity, &[NEWEST]).name),
             search: Search::of(entity),
             lookups: Vec::new(),
             followers: Vec::new(),
@@ -197,6 +206,11 @@ impl Referrer {
             on_delete,
             ids: format!(r#"SELECT "id" FROM {table} WHERE {column} = ?1 ORDER BY "id" LIMIT ?2"#),
         }
+    }
+
+    /// Whether a record refers to that one.
+    pub(super) fn leads_to(&self, conn: &Connection, id: &RecordId) -> rusqlite::Result<bool> {
+        conn.prepare_cached(&self.ids)?.exists(params![id.as_str(), 1])
     }
 }
 
@@ -259,7 +273,8 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
     }
 }
 
-/// Every index that the entity's table should have: one for each unique field, each reference and each `[[index]]`.
+/// Every index that the entity's table should have: one for each unique field, each reference, `created_at` and each `[[index]]`. None is
+/// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
     let mut wanted: Vec<Index> = Vec::new();
     let mut add = |index: Index| {
@@ -268,31 +283,19 @@ pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
         }
     };
     for field in &entity.fields {
-        if field.unique {
-            add(unique_index(entity, field));
-        } else if matches!(field.kind, FieldKind::Ref { .. }) {
-            add(plain_index(entity, &[field]));
+        if field.unique || matches!(field.kind, FieldKind::Ref { .. }) {
+            add(plain_index(entity, &[&field.name]));
         }
     }
+    // Newest first is asked of every entity. No statement but an insert and a delete touches it.
+    add(plain_index(entity, &[NEWEST]));
     for fields in &entity.indexes {
-        add(plain_index(entity, &fields.iter().map(|at| entity.at(*at)).collect::<Vec<_>>()));
+        add(plain_index(entity, &fields.iter().map(|at| entity.name_of(*at)).collect::<Vec<_>>()));
     }
     wanted
 }
 
-fn unique_index(entity: &Entity, field: &Field) -> Index {
-    let name = format!("{}!{}", entity.plural, field.name);
-    let create = format!(
-        "CREATE UNIQUE INDEX {} ON {} ({})",
-        quoted(&name),
-        quoted(&entity.plural),
-        quoted(&field.name)
-    );
-    Index { name, create }
-}
-
-fn plain_index(entity: &Entity, fields: &[&Field]) -> Index {
-    let names: Vec<&str> = fields.iter().map(|field| &*field.name).collect();
+fn plain_index(entity: &Entity, names: &[&str]) -> Index {
     let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let name = format!("{}:{}", entity.plural, names.join(","));
     let create =

@@ -356,7 +356,7 @@ pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
         "entity = \"A\"\n[fields]\nf = { type = \"int\" }\n[[index]]\nfields = [\"id\"]",
         "E0160",
         5,
-        "fields of the file only",
+        "`created_at` and `updated_at`",
     ),
     (
         "a.toml",

@@ -16,7 +16,7 @@ use crate::store::sqlite::history::Kept;
 use crate::store::sqlite::open::{FORMAT, OpenError};
 use crate::store::sqlite::rows::{signed, unsigned};
 use crate::store::sqlite::tables::quoted;
-use crate::store::sqlite::{log, lookups, rights};
+use crate::store::sqlite::{clock, log, lookups, rights};
 use crate::store::{Change, ChangeOp};
 
 /// The schema's text is not in `_meta`: that row is rewritten by every commit and stays short.
@@ -46,6 +46,7 @@ pub(in crate::store::sqlite) struct Meta {
 /// Makes the tables that a database of an earlier format lacks.
 pub(super) fn create_later(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(CREATE_LATER)?;
+    clock::create_columns(conn)?;
     conn.execute_batch(rights::CREATE)
 }
 

@@ -82,7 +82,11 @@ impl StoredEntity {
             fields: (0..entity.fields.len())
                 .map(|at| StoredField::of(schema, entity, FieldIndex(at)))
                 .collect(),
-            indexes: entity.indexes.iter().map(|fields| fields.iter().map(name).collect()).collect(),
+            indexes: entity
+                .indexes
+                .iter()
+                .map(|columns| columns.iter().map(|at| entity.name_of(*at).to_owned()).collect())
+                .collect(),
             access: [&access.read, &access.create, &access.update, &access.delete]
                 .map(|rule| rule.as_ref().map(|rule| rule.source.to_string())),
             history: entity.history.map(|history| match history {

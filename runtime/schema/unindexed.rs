@@ -1,0 +1,93 @@
+//! Read rules that leave each user few records and that no index serves: their lists look through all records, and are
+//! refused once there are too many.
+//!
+//! Knows no database: `store` decides how a list is read.
+
+use indexmap::IndexSet;
+
+use super::model::{Column, Entity, FieldKind};
+use super::rule::{Comparison, Expr, Term, UserTerm};
+
+/// What a condition means for the way to the records that meet it.
+enum Way {
+    /// An index leads to them.
+    Served,
+    /// They have one of a user's values in these columns, and no index begins with one.
+    Unserved(Vec<Column>),
+    /// Nothing tells how many they are.
+    Open,
+}
+
+/// The columns over which an index is missing, in the order of the rule.
+pub(super) fn missing(entity: &Entity) -> Vec<Column> {
+    let rule = entity.access.read.as_ref();
+    match rule.map(|rule| way(entity, &rule.meaning)) {
+        Some(Way::Unserved(columns)) => columns.into_iter().collect::<IndexSet<_>>().into_iter().collect(),
+        Some(Way::Served | Way::Open) | None => Vec::new(),
+    }
+}
+
+fn way(entity: &Entity, expr: &Expr) -> Way {
+    match expr {
+        Expr::All(terms) => terms.iter().map(|term| way(entity, term)).fold(Way::Open, narrower),
+        Expr::Any(terms) => terms.iter().map(|term| way(entity, term)).fold(Way::Open, both),
+        Expr::Compare(left, Comparison::Eq, right) => match (left, right) {
+            (Term::Record(column), Term::User(user)) | (Term::User(user), Term::Record(column))
+                if *user != UserTerm::Itself =>
+            {
+                through(entity, *column)
+            }
+            _ => Way::Open,
+        },
+        Expr::Related(Term::Record(column), _) | Expr::Member(Term::Record(column), Term::User(_)) => {
+            through(entity, *column)
+        }
+        Expr::Constant(_)
+        | Expr::Not(_)
+        | Expr::Holds(_)
+        | Expr::Compare(..)
+        | Expr::IsNull(_)
+        | Expr::OneOf(..)
+        | Expr::Member(..)
+        | Expr::Related(..)
+        | Expr::Exists(..)
+        | Expr::Starts(..)
+        | Expr::Contains(..)
+        | Expr::Named(_) => Way::Open,
+    }
+}
+
+/// Of conditions that must all hold, one that is served is enough.
+fn narrower(one: Way, other: Way) -> Way {
+    match (one, other) {
+        (Way::Served, _) | (_, Way::Served) => Way::Served,
+        (Way::Unserved(columns), _) | (_, Way::Unserved(columns)) => Way::Unserved(columns),
+        (Way::Open, Way::Open) => Way::Open,
+    }
+}
+
+/// Of conditions of which one must hold, each needs an index.
+fn both(one: Way, other: Way) -> Way {
+    match (one, other) {
+        (Way::Unserved(mut columns), Way::Unserved(others)) => {
+            columns.extend(others);
+            Way::Unserved(columns)
+        }
+        (Way::Unserved(columns), _) | (_, Way::Unserved(columns)) => Way::Unserved(columns),
+        (Way::Served, _) | (_, Way::Served) => Way::Served,
+        (Way::Open, Way::Open) => Way::Open,
+    }
+}
+
+fn through(entity: &Entity, column: Column) -> Way {
+    let served = match column {
+        Column::Id | Column::CreatedAt => true,
+        Column::Version | Column::UpdatedAt => false,
+        Column::Field(at) => entity.at(at).unique || matches!(entity.at(at).kind, FieldKind::Ref { .. }),
+    };
+    if served || entity.indexes.iter().any(|index| index.first() == Some(&column)) {
+        Way::Served
+    } else {
+        Way::Unserved(vec![column])
+    }
+}
