@@ -135,7 +135,7 @@ impl FolderLock {
             .truncate(false)
             .open(path)
             .map_err(unusable)?;
-        match fs4::FileExt::try_lock(&file) {
+        match lock(&file) {
             Ok(()) => {}
             Err(fs4::TryLockError::WouldBlock) => {
                 return Err(OpenError::InUse { folder: folder.to_owned(), pid: read_pid(&mut file) });
@@ -148,6 +148,20 @@ impl FolderLock {
         write_pid(&mut file).map_err(unusable)?;
         Ok(FolderLock { _file: file })
     }
+}
+
+/// A lock outlives its holder for a moment: a program that the holder's process was just starting has a copy of every open file until
+/// it runs. So somebody who holds the lock is asked again for half a second.
+fn lock(file: &File) -> Result<(), fs4::TryLockError> {
+    const TRIES: u32 = 25;
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 1..TRIES {
+        match fs4::FileExt::try_lock(file) {
+            Err(fs4::TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            decided => return decided,
+        }
+    }
+    fs4::FileExt::try_lock(file)
 }
 
 pub(super) fn read_pid(file: &mut File) -> Option<u32> {
