@@ -43,7 +43,7 @@ pub use error::{FieldError, Remedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
-pub use nameable::{Nameable, depends_on_facts};
+pub use nameable::{Nameable, depends_on_principal};
 pub use people::is_absent;
 pub use question::parameters;
 pub use suggest::suggestion;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq};
-use tidewire::rules::{BindError, Condition, Sight, Test, Verdict};
+use tidewire::rules::{BindError, Condition, ReadScope, Test, Verdict};
 use tidewire::schema::{Column, FieldIndex, Generation, Schema, Value};
 use tidewire::store::{Differ, Difference, LogLimit, Op, Scope, Steps, StoreError};
 
@@ -20,7 +20,7 @@ use crate::support::studio::{ALL, Studio, create, delete, id, link, update, word
 /// A subscriber to tasks as they stand after what was committed last.
 struct Subscriber {
     name: &'static str,
-    old: Arc<Sight>,
+    old: Arc<ReadScope>,
     filter: Vec<Condition>,
     since: Seq,
     scope: Scope,
@@ -28,10 +28,11 @@ struct Subscriber {
 
 impl Subscriber {
     fn of(studio: &Studio, schema: &Schema, name: &'static str, filter: Vec<Condition>) -> Subscriber {
-        let facts = studio.store.facts(&person(name)).unwrap();
-        let sight = Sight::bind(schema.entity("Task").unwrap(), studio.generation, &facts.value).unwrap();
-        let (old, scope) = (Arc::new(sight.through(filter.clone())), Scope::Entity("Task".into()));
-        Subscriber { name, old, filter, since: facts.seq, scope }
+        let principal = studio.store.principal(&person(name)).unwrap();
+        let read_scope =
+            ReadScope::bind(schema.entity("Task").unwrap(), studio.generation, &principal.value).unwrap();
+        let (old, scope) = (Arc::new(read_scope.through(filter.clone())), Scope::Entity("Task".into()));
+        Subscriber { name, old, filter, since: principal.seq, scope }
     }
 
     fn differ(&self, limit: LogLimit) -> Differ {
@@ -223,7 +224,7 @@ async fn a_disabled_account_and_a_closed_entity_lose_everything_that_was_seen() 
     };
     studio.commit([disable, task(4, 1, None)]).await.unwrap();
     assert_eq!(ada.steps(&studio), [(1, Verdict::Lost, None), (3, Verdict::Lost, None)]);
-    assert!(ada.asked(&studio).facts.is_disabled());
+    assert!(ada.asked(&studio).principal.is_disabled());
 }
 
 #[tokio::test]
@@ -233,7 +234,7 @@ async fn facts_come_with_the_answer_for_every_subscription_of_the_person() {
     studio.commit([member(51, "ada", 2, "viewer")]).await.unwrap();
     let answer = studio.store.differ(&ada.differ(ALL)).unwrap();
     assert_eq!(answer.seq.0, studio.head());
-    assert_eq!(answer.value.facts, studio.store.facts(&person("ada")).unwrap().value);
+    assert_eq!(answer.value.principal, studio.store.principal(&person("ada")).unwrap().value);
 }
 
 #[tokio::test]

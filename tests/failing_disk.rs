@@ -68,7 +68,7 @@ async fn a_disk_that_takes_nothing_does_not_keep_a_new_user_from_reading() {
     }
     assert_eq!(root.get_any("/api/users/cy").await.0, 404);
 
-    // At the next sight the record is stored, and the open socket goes on.
+    // At the next read scope the record is stored, and the open socket goes on.
     process.limit_files(None);
     cy.get("/api/boards").await;
     assert_eq!(root.get("/api/users/cy").await["name"], "cy");

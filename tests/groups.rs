@@ -14,11 +14,11 @@ use tidewire::channels::group::{ConnectionKey, Member};
 use tidewire::channels::groups::Groups;
 use tidewire::channels::{Attach, AttachmentId, Outbox};
 use tidewire::ids::Seq;
-use tidewire::rules::{Condition, Sight, Test};
+use tidewire::rules::{Condition, ReadScope, Test};
 use tidewire::schema::{Column, Entity, Field, FieldIndex, FieldKind, Generation, Value};
 use tidewire::store::Scope;
 
-use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, record, sight, taken};
+use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, read_scope, record, taken};
 use crate::support::fixtures::id;
 use crate::support::random::Random;
 
@@ -27,9 +27,9 @@ fn join(groups: &mut Groups, attach: &Attach) {
     groups.join(attach, Member { outbox: attach.outbox.clone(), lag: FIRST_LAG, from });
 }
 
-fn joined(groups: &mut Groups, connection: u64, channel: &str, sight: &Arc<Sight>) -> Arc<Outbox> {
+fn joined(groups: &mut Groups, connection: u64, channel: &str, read_scope: &Arc<ReadScope>) -> Arc<Outbox> {
     let outbox = outbox();
-    join(groups, &attach(connection, channel, sight, &outbox));
+    join(groups, &attach(connection, channel, read_scope, &outbox));
     outbox
 }
 
@@ -49,8 +49,9 @@ fn told(outbox: &Outbox) -> Vec<String> {
 #[test]
 fn a_record_enters_leaves_and_is_lost() {
     let mut groups = Groups::new(Seq(0), 10);
-    let mine = joined(&mut groups, 1, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
-    let open = joined(&mut groups, 2, "entity:Task?status=open", &sight(1, 1, &Someone::named("ada", &[])));
+    let mine = joined(&mut groups, 1, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));
+    let open =
+        joined(&mut groups, 2, "entity:Task?status=open", &read_scope(1, 1, &Someone::named("ada", &[])));
     let [other, ours, done] = [
         json!({"owner": "bob", "status": "open"}),
         json!({"owner": "ada", "status": "open"}),
@@ -97,7 +98,7 @@ fn a_record_enters_leaves_and_is_lost() {
 #[test]
 fn a_lost_record_tells_nothing_but_its_id() {
     let mut groups = Groups::new(Seq(0), 10);
-    let mine = joined(&mut groups, 1, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
+    let mine = joined(&mut groups, 1, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));
     let (ours, other) = (record(&id(7), &json!({})), record(&id(7), &json!({"owner": "bob"})));
     groups.fan_out(&batch(vec![change(1, &id(7), Some(&ours), Some(&other))]));
     let event = json!({
@@ -110,8 +111,8 @@ fn a_lost_record_tells_nothing_but_its_id() {
 #[test]
 fn hidden_fields_are_in_neither_the_record_nor_the_list_of_changes() {
     let mut groups = Groups::new(Seq(0), 10);
-    let ada = joined(&mut groups, 1, "entity:Task", &sight(0, 0, &Someone::named("ada", &[])));
-    let bob = joined(&mut groups, 2, "entity:Task", &sight(0, 0, &Someone::named("bob", &[])));
+    let ada = joined(&mut groups, 1, "entity:Task", &read_scope(0, 0, &Someone::named("ada", &[])));
+    let bob = joined(&mut groups, 2, "entity:Task", &read_scope(0, 0, &Someone::named("bob", &[])));
     let old = record(&id(7), &json!({"secret": "s1"}));
     let new = record(&id(7), &json!({"secret": "s2", "version": 2}));
     let counts = groups.fan_out(&batch(vec![change(1, &id(7), Some(&old), Some(&new))]));
@@ -129,7 +130,7 @@ fn a_thousand_sets_share_one_tail() {
     let outboxes: Vec<Arc<Outbox>> = (0..1000)
         .map(|n: u64| {
             let who = Someone::named(&format!("u{n}"), &["p1", &format!("other {n}")]);
-            joined(&mut groups, n, "entity:Task", &sight(2, 0, &who))
+            joined(&mut groups, n, "entity:Task", &read_scope(2, 0, &who))
         })
         .collect();
     assert_eq!(groups.group_count(), 1000);
@@ -145,20 +146,20 @@ fn equal_sights_are_one_group_and_other_channel_texts_another() {
     let mut groups = Groups::new(Seq(0), 10);
     let (ada, bob) = (Someone::named("ada", &["p1"]), Someone::named("bob", &["p1"]));
     // Neither rule nor filter tells them apart, but the field that only owners see does.
-    joined(&mut groups, 1, "entity:Task", &sight(0, 0, &ada));
-    joined(&mut groups, 2, "entity:Task", &sight(0, 0, &ada));
+    joined(&mut groups, 1, "entity:Task", &read_scope(0, 0, &ada));
+    joined(&mut groups, 2, "entity:Task", &read_scope(0, 0, &ada));
     assert_eq!(groups.group_count(), 1);
-    joined(&mut groups, 3, "entity:Task", &sight(0, 0, &bob));
+    joined(&mut groups, 3, "entity:Task", &read_scope(0, 0, &bob));
     assert_eq!(groups.group_count(), 2);
-    joined(&mut groups, 4, "entity:Task?status=open", &sight(0, 1, &ada));
+    joined(&mut groups, 4, "entity:Task?status=open", &read_scope(0, 1, &ada));
     assert_eq!(groups.group_count(), 3);
 }
 
 #[test]
 fn each_group_has_its_own_prev_and_more() {
     let mut groups = Groups::new(Seq(0), 10);
-    let mine = joined(&mut groups, 1, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
-    let all = joined(&mut groups, 2, "entity:Task", &sight(0, 0, &Someone::named("ada", &[])));
+    let mine = joined(&mut groups, 1, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));
+    let all = joined(&mut groups, 2, "entity:Task", &read_scope(0, 0, &Someone::named("ada", &[])));
     let (ours, other) = (record(&id(7), &json!({})), record(&id(8), &json!({"owner": "bob"})));
     let mut first = change(1, &id(7), None, Some(&ours));
     first.unit_last = false;
@@ -182,8 +183,8 @@ fn each_group_has_its_own_prev_and_more() {
 fn a_record_channel_is_silent_until_its_record_comes_into_sight() {
     let mut groups = Groups::new(Seq(0), 10);
     let outbox = outbox();
-    let sight = sight(1, 0, &Someone::named("ada", &[]));
-    let mut one = attach(1, "entity:Task:7", &sight, &outbox);
+    let read_scope = read_scope(1, 0, &Someone::named("ada", &[]));
+    let mut one = attach(1, "entity:Task:7", &read_scope, &outbox);
     one.scope = Scope::Record("Task".into(), id(7));
     join(&mut groups, &one);
     let (ours, other) = (json!({}), json!({"owner": "bob"}));
@@ -202,17 +203,17 @@ fn groups_without_an_equality_are_capped_for_each_entity() {
     let broad = |n: usize| format!("entity:Task?a={n}");
     let ada = Someone::named("ada", &[]);
     for n in 0..2 {
-        joined(&mut groups, n as u64, &broad(n), &sight(4, 0, &ada));
+        joined(&mut groups, n as u64, &broad(n), &read_scope(4, 0, &ada));
     }
     assert_eq!(groups.scanned_count(), 2);
     let outbox = outbox();
-    let third = attach(9, &broad(2), &sight(4, 0, &ada), &outbox);
+    let third = attach(9, &broad(2), &read_scope(4, 0, &ada), &outbox);
     assert_eq!(groups.admit(&third).unwrap_err().limit, 2);
-    let known = attach(9, &broad(1), &sight(4, 0, &ada), &outbox);
+    let known = attach(9, &broad(1), &read_scope(4, 0, &ada), &outbox);
     assert_eq!(groups.admit(&known), Ok(()), "a group that is there costs nothing more");
-    let narrow = attach(9, &broad(2), &sight(4, 1, &ada), &outbox);
+    let narrow = attach(9, &broad(2), &read_scope(4, 1, &ada), &outbox);
     assert_eq!(groups.admit(&narrow), Ok(()), "its filter has an equality");
-    let mut record = attach(9, "entity:Task:7", &sight(4, 0, &ada), &outbox);
+    let mut record = attach(9, "entity:Task:7", &read_scope(4, 0, &ada), &outbox);
     record.scope = Scope::Record("Task".into(), id(7));
     assert_eq!(groups.admit(&record), Ok(()), "one record is an equality");
     groups.forget(ConnectionKey(0));
@@ -301,8 +302,9 @@ fn every_column_is_found_by_itself_beside_all_combinations() {
     let mut groups = Groups::new(Seq(0), 10);
     let mut subscribers = Vec::new();
     for (connection, fields) in (1..).zip(asked) {
-        let sight = Sight::everything(&entity, Generation(1)).through(equalities(&fields));
-        let outbox = joined(&mut groups, connection, &format!("entity:Task?{connection}"), &Arc::new(sight));
+        let read_scope = ReadScope::everything(&entity, Generation(1)).through(equalities(&fields));
+        let outbox =
+            joined(&mut groups, connection, &format!("entity:Task?{connection}"), &Arc::new(read_scope));
         subscribers.push((connection, fields, outbox));
     }
     let mut seq = 0;
@@ -363,9 +365,9 @@ fn members_that_leave_leave_nothing_behind() {
     let mut keys = Vec::new();
     for n in 0..200_u64 {
         let (rule, filter) = (n as usize % world::RULES, n as usize % world::FILTERS);
-        let sight = sight(rule, filter, &who[n as usize % 2]);
+        let read_scope = read_scope(rule, filter, &who[n as usize % 2]);
         let outbox = outbox();
-        let mut one = attach(n % 20, &format!("entity:Task?{filter}"), &sight, &outbox);
+        let mut one = attach(n % 20, &format!("entity:Task?{filter}"), &read_scope, &outbox);
         one.attachment = AttachmentId { slot: 0, serial: n as u32 };
         one.watch = world::watch("ada", 0);
         if n % 7 == 0 {
@@ -388,7 +390,7 @@ fn members_that_leave_leave_nothing_behind() {
 #[test]
 fn a_member_whose_outbox_is_gone_is_forgotten_with_the_next_event() {
     let mut groups = Groups::new(Seq(0), 10);
-    let all = sight(0, 0, &Someone::nobody());
+    let all = read_scope(0, 0, &Someone::nobody());
     joined(&mut groups, 1, "entity:Task", &all).close();
     groups.fan_out(&batch(vec![change(1, &id(7), None, Some(&record(&id(7), &json!({}))))]));
     assert!(groups.is_empty());
@@ -397,8 +399,8 @@ fn a_member_whose_outbox_is_gone_is_forgotten_with_the_next_event() {
 #[test]
 fn a_change_of_another_generation_is_nobodys() {
     let mut groups = Groups::new(Seq(0), 10);
-    let all = joined(&mut groups, 1, "entity:Task", &sight(0, 0, &Someone::nobody()));
-    let mine = joined(&mut groups, 2, "entity:Task", &sight(1, 0, &Someone::named("ada", &[])));
+    let all = joined(&mut groups, 1, "entity:Task", &read_scope(0, 0, &Someone::nobody()));
+    let mine = joined(&mut groups, 2, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));
     let mut later = change(1, &id(7), None, Some(&record(&id(7), &json!({}))));
     later.generation = Generation(2);
     assert_eq!(groups.fan_out(&batch(vec![later])).events, 0);

@@ -67,7 +67,7 @@ async fn a_membership_that_is_granted_and_revoked_is_seen_by_whom_it_concerns_an
     let (mut ada, mut bob) = (open(&app, "ada").await, open(&app, "bob").await);
     let of_bob = join(&root, "bob", "p2").await;
     let first = task(&root, "p1", "first").await;
-    // Ada begins behind it, so that it comes into sight and is no news.
+    // Ada begins behind it, so that it comes into read scope and is no news.
     app.wait_for_metric("tidewire_fan_out_position", app.head() as f64).await;
     let view = ada.subscribe(TASKS, json!({})).await["payload"]["view"].clone();
     bob.subscribe(TASKS, json!({})).await;

@@ -201,7 +201,7 @@ async fn a_read_goes_on_without_a_user_record_that_cannot_be_stored() {
     }
     let before = puppet.units.lock().len();
     repository.ensure_reader(&caller(Some("ann"))).await.unwrap();
-    assert_eq!(puppet.units.lock().len(), before + 1, "every sight tries again");
+    assert_eq!(puppet.units.lock().len(), before + 1, "every read_scope tries again");
     puppet.refusals.lock().push(CommitError::NotUnique { op: 0, field: "name".into() });
     let refused = repository.ensure_reader(&caller(Some("ann"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotUnique);

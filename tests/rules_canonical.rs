@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, json};
-use tidewire::rules::{Facts, Person, Predicate, bind};
+use tidewire::rules::{Person, Predicate, Principal, bind};
 use tidewire::schema::{Column, Comparison, Entity, Expr, FieldIndex, FieldKind, Term, UserTerm, Value};
 
 use crate::support::studio::{entity, field, text};
@@ -20,14 +20,14 @@ fn task() -> Entity {
     entity("Task", "tasks", vec![field("title", text()), count, score, field("tags", FieldKind::Json)])
 }
 
-fn facts() -> Facts {
+fn principal() -> Principal {
     let claims = json!({"one": 1, "whole": 1.0, "zero": -0.0, "list": ["a", "b"], "back": ["b", "a", "a"]});
     let claims: Map<_, _> = claims.as_object().unwrap().clone();
-    Facts::unread(Arc::new(Person { id: Some("ada".into()), role: None, claims }))
+    Principal::unread(Arc::new(Person { id: Some("ada".into()), role: None, claims }))
 }
 
 fn bound(rule: &Expr) -> Predicate {
-    bind(rule, &task(), &facts()).unwrap()
+    bind(rule, &task(), &principal()).unwrap()
 }
 
 fn column(at: usize) -> Term {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::RecordId;
-use tidewire::rules::{Facts, Person, Related, Sight, Subject, evaluate};
+use tidewire::rules::{Person, Principal, ReadScope, Related, Subject, evaluate};
 use tidewire::schema::{
     Column, Comparison, Entity, Expr, FieldIndex, FieldKind, Operation, Record, RelatedSet, Rule, Schema,
     Term, UserTerm, Value,
@@ -197,7 +197,7 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn facts(&self) -> Facts {
+    fn principal(&self) -> Principal {
         let list = json!([null, json(self.right), ["x"]]);
         let claims = [("left", json(self.left)), ("right", json(self.right)), ("list", list)];
         let claims: Map<String, Json> =
@@ -205,24 +205,29 @@ impl Pair<'_> {
         let person = Person { id: Some(id(1).as_str().into()), role: None, claims };
         let own = Record { id: id(2), ..self.record.clone() };
         let related = BTreeMap::from([("Member".into(), Related::Records(vec![own]))]);
-        Facts::new(Arc::new(person), None, related)
+        Principal::new(Arc::new(person), None, related)
     }
 
     /// Whether the person sees the record under the rule: evaluated, bound, and by a list.
     fn seen(&self, rule: &Expr) -> [bool; 3] {
-        let facts = self.facts();
-        let subject = Subject { facts: &facts, record: &self.record, proposal: None };
+        let principal = self.principal();
+        let subject = Subject { principal: &principal, record: &self.record, proposal: None };
         let mut entity = (**self.entity).clone();
         entity.access.read = Some(Rule { source: "compared".into(), meaning: rule.clone() });
         let entity = Arc::new(entity);
         let evaluated = evaluate(entity.access.rule(Operation::Read), subject).grants();
-        let sight = Sight::bind(&entity, self.studio.generation, &facts).unwrap();
-        [evaluated, sight.sees(&self.record), self.is_listed(sight)]
+        let read_scope = ReadScope::bind(&entity, self.studio.generation, &principal).unwrap();
+        [evaluated, read_scope.sees(&self.record), self.is_listed(read_scope)]
     }
 
-    fn is_listed(&self, sight: Sight) -> bool {
+    fn is_listed(&self, read_scope: ReadScope) -> bool {
         let all = Query::all("Pair", self.studio.generation, 1_000);
-        let page = self.studio.store.list(&Query { who: Who::Sight(Arc::new(sight)), ..all }).unwrap().value;
+        let page = self
+            .studio
+            .store
+            .list(&Query { who: Who::ReadScope(Arc::new(read_scope)), ..all })
+            .unwrap()
+            .value;
         page.rows.iter().any(|row| row.id == self.record.id)
     }
 
@@ -243,8 +248,8 @@ impl Pair<'_> {
             _ => return None,
         };
         let condition = Condition::new(Column::Field(FieldIndex(self.columns.left)), test);
-        let sight = Sight::everything(self.entity, self.studio.generation).through(vec![condition]);
-        Some([sight.sees(&self.record), self.is_listed(sight)])
+        let read_scope = ReadScope::everything(self.entity, self.studio.generation).through(vec![condition]);
+        Some([read_scope.sees(&self.record), self.is_listed(read_scope)])
     }
 
     /// The right value as the only one of a list or set that could be equal.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::RecordId;
-use tidewire::rules::{Facts, Sight, Subject, bind, evaluate};
+use tidewire::rules::{Principal, ReadScope, Subject, bind, evaluate};
 use tidewire::schema::{Entity, Expr, Operation, Record, Schema};
 use tidewire::store::{Hidden, Op, Query, StoreError, Who};
 
@@ -37,12 +37,12 @@ proptest! {
             let ops = ops(&world, rules.len());
             studio.commit(ops.iter().cloned()).await.unwrap();
             for person in world.persons() {
-                let facts = studio.store.facts(&person).unwrap().value;
-                let asker = asker(&schema, &ops, person.id.as_deref(), &facts);
+                let principal = studio.store.principal(&person).unwrap().value;
+                let asker = asker(&schema, &ops, person.id.as_deref(), &principal);
                 let who = Who::Person(person);
                 for (number, rules) in rules.iter().enumerate() {
                     let entity = schema.entity(&format!("Thing{number}")).unwrap();
-                    Trial { studio: &studio, schema: &schema, entity, rules, who: &who, facts: &facts, asker: &asker }
+                    Trial { studio: &studio, schema: &schema, entity, rules, who: &who, principal: &principal, asker: &asker }
                         .run(&ops);
                 }
             }
@@ -57,7 +57,7 @@ struct Trial<'a> {
     entity: &'a std::sync::Arc<Entity>,
     rules: &'a Rules,
     who: &'a Who,
-    facts: &'a Facts,
+    principal: &'a Principal,
     asker: &'a Asker,
 }
 
@@ -66,11 +66,11 @@ impl Trial<'_> {
         let records = records(self.entity, ops);
         let granted = self.those(&records, |row| self.oracle(row).grants(&self.rules.read));
         let evaluated = records.iter().filter(|record| {
-            let subject = Subject { facts: self.facts, record, proposal: None };
+            let subject = Subject { principal: self.principal, record, proposal: None };
             evaluate(self.entity.access.rule(Operation::Read), subject).grants()
         });
         assert_eq!(ids(evaluated), granted, "evaluated: {}", self.tell());
-        let predicate = bind(&self.rules.read, self.entity, self.facts).unwrap();
+        let predicate = bind(&self.rules.read, self.entity, self.principal).unwrap();
         let matched = ids(records.iter().filter(|record| predicate.matches(record)));
         assert_eq!(matched, granted, "bound to {}: {}", predicate.text(self.entity), self.tell());
         assert_eq!(self.listed(&[]), Ok(granted.clone()), "SQL: {}", self.tell());
@@ -101,7 +101,7 @@ impl Trial<'_> {
             }
             listed => assert_eq!(listed, Ok(expected.clone()), "filtered: {}", self.tell()),
         }
-        let bound = Sight::bind(self.entity, self.studio.generation, self.facts).unwrap();
+        let bound = ReadScope::bind(self.entity, self.studio.generation, self.principal).unwrap();
         let through = bound.through(self.rules.filter.clone());
         let seen = ids(records.iter().filter(|record| through.sees(record)));
         assert_eq!(seen, expected, "through {}: {}", through.predicate().text(self.entity), self.tell());
@@ -138,7 +138,7 @@ impl Trial<'_> {
     }
 
     fn tell(&self) -> String {
-        let mut told = format!("{:#?}\nfor {:?}", self.rules, self.facts);
+        let mut told = format!("{:#?}\nfor {:?}", self.rules, self.principal);
         write!(told, "\nread: {}", one_line(&self.rules.read)).unwrap();
         told
     }
@@ -187,7 +187,7 @@ fn row(entity: &Entity, record: &Record) -> Row {
 }
 
 /// From what was written, not from what the store found.
-fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, facts: &Facts) -> Asker {
+fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, principal: &Principal) -> Asker {
     let rows = |name: &str| -> Vec<Row> {
         let entity = schema.entity(name).unwrap();
         records(entity, ops).iter().map(|record| row(entity, record)).collect()
@@ -196,8 +196,8 @@ fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, facts: &Facts) -> As
     let related = rows("Membership").into_iter().chain(rows("Team")).filter(|row| is(row, "user"));
     Asker {
         id: person.map(str::to_owned),
-        role: facts.person.role.as_deref().map(str::to_owned),
-        claims: facts.person.claims.clone(),
+        role: principal.person.role.as_deref().map(str::to_owned),
+        claims: principal.person.claims.clone(),
         user: rows("User").into_iter().find(|row| is(row, "id")),
         related: related.collect(),
     }

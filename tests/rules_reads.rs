@@ -314,13 +314,13 @@ async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() 
         studio.commit([update("User", ADA, [(FieldIndex(2), Value::Bool(disabled))])]).await.unwrap();
     }
     let ada = Arc::new(Person { id: Some(id(ADA).as_str().into()), ..Person::default() });
-    let facts = reader.facts(ada).await.unwrap();
+    let principal = reader.principal(ada).await.unwrap();
     let channel = Channel::resolve(&Arc::new(schema(owned())), Generation(1), "entity:Task").unwrap();
-    let mut bound = channel.open(&facts.value, facts.seq).unwrap();
-    let since = Position { epoch: facts.epoch, seq: Seq(3) };
+    let mut bound = channel.open(&principal.value, principal.seq).unwrap();
+    let since = Position { epoch: principal.epoch, seq: Seq(3) };
     let standing = bound.standing(Some(since.seq));
     let survey = reader.survey(channel.scope.clone(), since, standing).await.unwrap();
-    assert_eq!((survey.read.seq, facts.seq), (Seq(3), Seq(5)), "the ring is behind the facts");
+    assert_eq!((survey.read.seq, principal.seq), (Seq(3), Seq(5)), "the ring is behind the principal");
     assert_eq!(bound.check(&survey), Checkup::Same);
     let claim = Claim { since: Seq(3), view: Some(bound.view.as_str()) };
     assert_eq!(decide(claim, &bound, &survey, 10), Resume::Restart(RIGHTS));

@@ -14,7 +14,7 @@ use tidewire::metrics::Metrics;
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::read::{Checked, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
-use tidewire::rules::Facts;
+use tidewire::rules::Principal;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
 use tokio::time::{Duration, Instant};
@@ -46,11 +46,11 @@ impl Peer {
             config: Arc::new(config),
             metrics: Arc::new(Metrics::new(&[], Timestamp(0))),
         };
-        let known = at(1, 0, Facts::nobody());
+        let known = at(1, 0, Principal::nobody());
         Peer::of(around, known)
     }
 
-    fn of(around: Surroundings, known: At<Facts>) -> Peer {
+    fn of(around: Surroundings, known: At<Principal>) -> Peer {
         let instant = Instant::now();
         let session = Session::new(around, known, instant, false);
         Peer { session, now: Moment { instant, wall: Timestamp(1) } }
@@ -126,7 +126,7 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Read(Read::Survey { since, .. }) => format!("read survey {}", since.seq),
         Effect::Read(Read::Rows { .. }) => "read rows".to_owned(),
         Effect::Read(Read::Log { after, .. }) => format!("read log {after}"),
-        Effect::Read(Read::Facts(_)) => "read facts".to_owned(),
+        Effect::Read(Read::Principal(_)) => "read principal".to_owned(),
         Effect::Read(Read::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
@@ -169,7 +169,7 @@ fn page(seq: u64, count: u128, more: bool) -> ReadAnswer {
         stored: Stored { version: 1, json: Bytes::from(format!("{{\"id\":\"{}\"}}", id(n))) },
     };
     let rows = (1..=count).map(row).collect();
-    ReadAnswer::Rows(Ok(checked(at(seq, 0, ListPage { rows, more, sight: None }))))
+    ReadAnswer::Rows(Ok(checked(at(seq, 0, ListPage { rows, more, read_scope: None }))))
 }
 
 fn log(head: u64, to: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {
@@ -344,7 +344,7 @@ fn a_lagging_connection_goes_on_from_what_it_wrote() {
     let attachment = peer.live(5);
     assert!(peer.log_item(attachment, 8, 7).is_some());
     let effects = peer.on(Input::Lagged(Lag(1)));
-    assert_eq!(heard(&effects), ["detach", "read survey 8"], "the void member leaves even a quiet group");
+    assert_eq!(heard(&effects), ["detach", "read survey 8"], "the invalid member leaves even a quiet group");
     assert_eq!(peer.log_item(attachment, 9, 8), None, "an item of the old attachment is not written");
     let effects = peer.on(Input::Read(survey(20, true, 3)));
     assert_eq!(heard(&effects), ["read log 8"], "nothing is said to the client");

@@ -14,7 +14,7 @@ use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::protocol::View;
-use tidewire::rules::{Condition, Facts, Person, Related, Sight, Subject, Test, evaluate};
+use tidewire::rules::{Condition, Person, Principal, ReadScope, Related, Subject, Test, evaluate};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
     Rule, Term, UserTerm, Value,
@@ -50,7 +50,7 @@ const DELIVERY_AIM: f64 = 1.3;
 /// Who subscribes to what.
 struct Crowd {
     label: &'static str,
-    sights: Vec<(Arc<str>, Arc<Sight>)>,
+    read_scopes: Vec<(Arc<str>, Arc<ReadScope>)>,
 }
 
 pub(crate) fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
@@ -68,39 +68,42 @@ pub(crate) fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
 /// 10,000 persons, each of whom sees their own records.
 fn owners() -> Crowd {
     let entity = entity(owns());
-    let sights = (0..PERSONS).map(|n| (text("entity:Task"), bound(&entity, n, &[]))).collect();
-    Crowd { label: "10,000 x owner == user.id", sights }
+    let read_scopes = (0..PERSONS).map(|n| (text("entity:Task"), bound(&entity, n, &[]))).collect();
+    Crowd { label: "10,000 x owner == user.id", read_scopes }
 }
 
 /// 10,000 persons, each of whom sees five of 500 projects.
 fn members() -> Crowd {
     let entity = entity(belongs());
     let projects = |n: u64| (0..PROJECTS_EACH).map(|nth| (n * 7 + nth * 101) % PROJECTS).collect::<Vec<_>>();
-    let sights = (0..PERSONS).map(|n| (text("entity:Task"), bound(&entity, n, &projects(n)))).collect();
-    Crowd { label: "10,000 x 5 of 500 projects", sights }
+    let read_scopes = (0..PERSONS).map(|n| (text("entity:Task"), bound(&entity, n, &projects(n)))).collect();
+    Crowd { label: "10,000 x 5 of 500 projects", read_scopes }
 }
 
 /// 100,000 live queries, each of one status and one priority.
 fn queries() -> Crowd {
     let entity = entity(Expr::Constant(true));
-    let mut sights = Vec::new();
+    let mut read_scopes = Vec::new();
     for priority in 0..PRIORITIES {
         for status in STATUSES {
             let is = |field, value| Condition::new(Column::Field(field), Test::Eq(value));
             let filter =
                 vec![is(STATUS, Value::Text(status.to_owned())), is(PRIORITY, Value::Int(priority as i64))];
-            let sight = Sight::everything(&entity, Generation(1)).through(filter);
-            sights.push((text(&format!("entity:Task?status={status}&priority={priority}")), Arc::new(sight)));
+            let read_scope = ReadScope::everything(&entity, Generation(1)).through(filter);
+            read_scopes.push((
+                text(&format!("entity:Task?status={status}&priority={priority}")),
+                Arc::new(read_scope),
+            ));
         }
     }
-    Crowd { label: "100,000 x status and priority", sights }
+    Crowd { label: "100,000 x status and priority", read_scopes }
 }
 
 /// The events of `events` changes by the index; the first of them also by a loop.
 fn found(crowd: &Crowd, events: u64, report: &mut Report) -> Outcome<Row> {
     let mut groups = Groups::new(Seq(0), 1_000);
-    for (nth, (channel, sight)) in crowd.sights.iter().enumerate() {
-        join(&mut groups, nth as u64, channel, sight, &outbox());
+    for (nth, (channel, read_scope)) in crowd.read_scopes.iter().enumerate() {
+        join(&mut groups, nth as u64, channel, read_scope, &outbox());
     }
     // What the first look-ups allocate is there for those that follow.
     for seq in 0..1_000 {
@@ -122,7 +125,11 @@ fn found(crowd: &Crowd, events: u64, report: &mut Report) -> Outcome<Row> {
     let (mut times, mut by_hand) = (Vec::new(), 0);
     for batch in (1..=NEAR as u64).map(|seq| change(seq, PROJECTS)) {
         let (change, begin) = (&batch.changes[0], Instant::now());
-        by_hand += crowd.sights.iter().filter(|(_, sight)| judge(change, &scope, sight).is_some()).count();
+        by_hand += crowd
+            .read_scopes
+            .iter()
+            .filter(|(_, read_scope)| judge(change, &scope, read_scope).is_some())
+            .count();
         times.push(nanos_each(begin.elapsed(), 1));
     }
     let by_loop = median(&times);
@@ -152,14 +159,14 @@ fn found(crowd: &Crowd, events: u64, report: &mut Report) -> Outcome<Row> {
 /// judged, and as it is left when it is bound to the person.
 fn evaluations(rounds: u64, report: &mut Report) {
     const RECORDS: u64 = 1_000;
-    let facts = facts(7, &[]);
-    let sight = bound(&entity(owns()), 7, &[]);
+    let principal = principal(7, &[]);
+    let read_scope = bound(&entity(owns()), 7, &[]);
     let records: Vec<Record> =
         (0..RECORDS).map(|n| record(vec![Value::Text(format!("u{}", n % 10))])).collect();
     let rule = owns();
     let by_rule =
-        |record: &Record| evaluate(&rule, Subject { facts: &facts, record, proposal: None }).grants();
-    let by_predicate = |record: &Record| sight.sees(record);
+        |record: &Record| evaluate(&rule, Subject { principal: &principal, record, proposal: None }).grants();
+    let by_predicate = |record: &Record| read_scope.sees(record);
     let mut rows = Vec::new();
     for (label, holds) in [
         ("the rule on a record", &by_rule as &dyn Fn(&Record) -> bool),
@@ -180,22 +187,22 @@ fn evaluations(rounds: u64, report: &mut Report) {
     report.table("rules: owner == user.id", rows);
 }
 
-/// A thousand outboxes: without a rule, under one sight, and under a sight of their own each.
+/// A thousand outboxes: without a rule, under one read scope, and under a read scope of their own each.
 fn deliveries(events: u64, report: &mut Report) {
     let own = entity(belongs());
-    let everything = Arc::new(Sight::everything(&own, Generation(1)));
+    let everything = Arc::new(ReadScope::everything(&own, Generation(1)));
     let all: Vec<u64> = (0..PROJECTS_EACH).collect();
     let shared = bound(&own, 0, &all);
     let mut each = Vec::new();
-    for (label, sight_of) in [
-        ("no rule", &(|_| everything.clone()) as &dyn Fn(u64) -> Arc<Sight>),
-        ("one sight under a rule", &|_| shared.clone()),
-        ("a sight each under a rule", &|n| bound(&own, n, &all)),
+    for (label, read_scope_of) in [
+        ("no rule", &(|_| everything.clone()) as &dyn Fn(u64) -> Arc<ReadScope>),
+        ("one read_scope under a rule", &|_| shared.clone()),
+        ("a read_scope each under a rule", &|n| bound(&own, n, &all)),
     ] {
         let mut groups = Groups::new(Seq(0), 1_000);
         let outboxes: Vec<Arc<Outbox>> = (0..1_000).map(|_| outbox()).collect();
         for (n, outbox) in (0..).zip(&outboxes) {
-            join(&mut groups, n, &text("entity:Task"), &differing(&sight_of(n), n, label), outbox);
+            join(&mut groups, n, &text("entity:Task"), &differing(&read_scope_of(n), n, label), outbox);
         }
         let mut times = Vec::new();
         for batch in (1..=events).map(|seq| change(seq, PROJECTS_EACH)) {
@@ -223,12 +230,12 @@ fn deliveries(events: u64, report: &mut Report) {
 }
 
 /// Persons who all see every record, each by a filter of their own.
-fn differing(sight: &Arc<Sight>, n: u64, label: &str) -> Arc<Sight> {
-    if label != "a sight each under a rule" {
-        return sight.clone();
+fn differing(read_scope: &Arc<ReadScope>, n: u64, label: &str) -> Arc<ReadScope> {
+    if label != "a read_scope each under a rule" {
+        return read_scope.clone();
     }
     let below = Condition::new(Column::Field(PRIORITY), Test::Lt(Value::Int((PRIORITIES + n) as i64)));
-    Arc::new(Sight::clone(sight).through(vec![below]))
+    Arc::new(ReadScope::clone(read_scope).through(vec![below]))
 }
 
 fn nanos_each(took: Duration, count: u64) -> f64 {
@@ -243,16 +250,16 @@ fn outbox() -> Arc<Outbox> {
     Arc::new(Outbox::new(OutboxLimits { batches: 1 << 20, bytes: 1 << 30, controls: 16 }))
 }
 
-fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, sight: &Arc<Sight>, outbox: &Arc<Outbox>) {
-    let (predicate, projection) = sight.text();
+fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadScope>, outbox: &Arc<Outbox>) {
+    let (predicate, projection) = read_scope.text();
     let attach = Attach {
         connection: ConnectionKey(n),
         attachment: AttachmentId { slot: 0, serial: 1 },
         outbox: outbox.clone(),
         channel: channel.clone(),
-        scope: Scope::Entity(sight.entity.name.clone()),
-        sight: sight.clone(),
-        view: View::new(&predicate, &projection, sight.generation),
+        scope: Scope::Entity(read_scope.entity.name.clone()),
+        read_scope: read_scope.clone(),
+        view: View::new(&predicate, &projection, read_scope.generation),
         watch: None,
         admission: Admission::Sought,
         from: From::Now { request_id: None },
@@ -289,16 +296,19 @@ fn record(values: Vec<Value>) -> Record {
     Record { id, version: 1, created_at: Timestamp(0), updated_at: Timestamp(0), values }
 }
 
-fn bound(entity: &Arc<Entity>, person: u64, projects: &[u64]) -> Arc<Sight> {
-    let facts = facts(person, projects);
-    Arc::new(Sight::bind(entity, Generation(1), &facts).expect("a few hundred records are a set that binds"))
+fn bound(entity: &Arc<Entity>, person: u64, projects: &[u64]) -> Arc<ReadScope> {
+    let principal = principal(person, projects);
+    Arc::new(
+        ReadScope::bind(entity, Generation(1), &principal)
+            .expect("a few hundred records are a set that binds"),
+    )
 }
 
-fn facts(person: u64, projects: &[u64]) -> Facts {
+fn principal(person: u64, projects: &[u64]) -> Principal {
     let records = projects.iter().map(|project| record(vec![Value::Text(format!("p{project}"))])).collect();
     let related = BTreeMap::from([("Membership".into(), Related::Records(records))]);
     let id = Some(format!("u{person}").into());
-    Facts::new(Arc::new(Person { id, ..Person::default() }), None, related)
+    Principal::new(Arc::new(Person { id, ..Person::default() }), None, related)
 }
 
 /// An update that leaves the record where it is for everybody, of values that follow no order, in one of so many projects.

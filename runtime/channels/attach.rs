@@ -6,7 +6,7 @@ use super::group::{AttachmentId, ConnectionKey};
 use super::outbox::{Lag, Outbox};
 use crate::ids::Seq;
 use crate::protocol::View;
-use crate::rules::Sight;
+use crate::rules::ReadScope;
 use crate::store::Scope;
 
 /// Attach a subscription to its group.
@@ -19,10 +19,10 @@ pub struct Attach {
     pub channel: Arc<str>,
     pub scope: Scope,
     /// What the subscriber sees, under the schema generation that it was made for.
-    pub sight: Arc<Sight>,
-    /// The name of `sight`: equal views of one channel text are equal sights.
+    pub read_scope: Arc<ReadScope>,
+    /// The name of `read_scope`: equal views of one channel text are equal read scopes.
     pub view: View,
-    /// Whose rights `sight` was made of; `None` for nobody, who has none that could change.
+    /// Whose rights `read_scope` was made of; `None` for nobody, who has none that could change.
     pub watch: Option<Watch>,
     pub admission: Admission,
     pub from: From,
@@ -41,7 +41,7 @@ pub enum Admission {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     pub person: Arc<str>,
-    /// The sight knows of every change of the person's rights up to here.
+    /// The read scope knows of every change of the person's rights up to here.
     pub bound_at: Seq,
 }
 

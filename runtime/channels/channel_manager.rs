@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, consume_budget};
 
 use super::attach::{Attach, From, Watch};
+use super::coalesce::{joined, take_coalesced};
 use super::encode::{Encoder, Place};
 use super::event::{Event, judge};
 use super::group::{AttachmentId, ConnectionKey, Member};
@@ -19,7 +20,6 @@ use super::groups::Groups;
 use super::outbox::{Item, Lag, Note, OnLag, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
-use super::together::{joined, take_together};
 use super::waiters::Waiters;
 use crate::env::Env;
 use crate::ids::Seq;
@@ -175,7 +175,7 @@ impl ChannelManager {
                 };
                 match wake {
                     Wake::Batches => {
-                        manager.fan_out(&take_together(&mut waiting, manager.groups.is_settled()))
+                        manager.fan_out(&take_coalesced(&mut waiting, manager.groups.is_settled()))
                     }
                     Wake::Command(command) => manager.obey(command),
                     Wake::Done => break,
@@ -202,7 +202,7 @@ impl ChannelManager {
         live.deliveries.inc_by(counts.deliveries as u64);
         live.encodings.inc_by(counts.encodings as u64);
         live.lags.inc_by(counts.lags as u64);
-        live.rights_voided.inc_by(counts.voided as u64);
+        live.rights_voided.inc_by(counts.invalidated as u64);
         self.tell_position();
         self.tell_groups();
     }
@@ -247,9 +247,9 @@ impl ChannelManager {
     }
 
     fn attach(&mut self, attach: Attach) {
-        if attach.sight.generation < self.ring.generation() {
+        if attach.read_scope.generation < self.ring.generation() {
             // The connection is about to learn of the new schema, and starts anew.
-            attach.outbox.void();
+            attach.outbox.invalidate();
             return;
         }
         if let Some(note) = self.objection(&attach) {
@@ -276,7 +276,7 @@ impl ChannelManager {
         }
     }
 
-    /// Why the attachment cannot be taken: the rights behind its sight may have changed since it was bound, or there is
+    /// Why the attachment cannot be taken: the rights behind its read scope may have changed since it was bound, or there is
     /// no room for its group.
     fn objection(&mut self, attach: &Attach) -> Option<Note> {
         let attachment = attach.attachment;
@@ -287,7 +287,8 @@ impl ChannelManager {
             return None;
         }
         if let Some(watch) = &attach.watch
-            && self.rights.changed_after(watch.bound_at, &watch.person, &attach.sight.uses) != Some(false)
+            && self.rights.changed_after(watch.bound_at, &watch.person, &attach.read_scope.uses)
+                != Some(false)
         {
             return Some(Note::Behind { attachment });
         }
@@ -346,13 +347,13 @@ impl ChannelManager {
             .changes
             .iter()
             .filter(|change| change.seq > seq)
-            .filter_map(|change| Some((&**change, judge(change, &attach.scope, &attach.sight)?)))
+            .filter_map(|change| Some((&**change, judge(change, &attach.scope, &attach.read_scope)?)))
             .collect();
         for (nth, (change, event)) in missed.iter().enumerate() {
             let more = unbroken
                 || missed.get(nth + 1).is_some_and(|(next, _)| same_unit(batch, change.seq, next.seq));
             let place = Place { channel: &attach.channel, prev, more };
-            self.encoder.write_frame(change, event, &attach.sight, place, &mut frames);
+            self.encoder.write_frame(change, event, &attach.read_scope, place, &mut frames);
             prev = change.seq;
         }
         if !frames.is_empty() {

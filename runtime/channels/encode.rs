@@ -1,4 +1,4 @@
-//! From a change of the log, and what it is for a sight, to the frame of one channel's event. A tail that several groups
+//! From a change of the log, and what it is for a read scope, to the frame of one channel's event. A tail that several groups
 //! share is made once.
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use crate::protocol::server_frame::{
     EventCause, EventHead, EventKind, EventPlace, EventTail, write_event_head, write_event_tail,
 };
 use crate::protocol::wire::write_text_frame;
-use crate::rules::{Mask, Sight, Verdict};
+use crate::rules::{Mask, ReadScope, Verdict};
 use crate::schema::value::write_json_of;
 use crate::store::{Change, Step};
 
@@ -46,11 +46,11 @@ impl Encoder {
         &mut self,
         change: &Change,
         event: &Event,
-        sight: &Sight,
+        read_scope: &ReadScope,
         place: Place<'_>,
         out: &mut Vec<u8>,
     ) {
-        self.encode(change, event, sight, place);
+        self.encode(change, event, read_scope, place);
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
     }
@@ -60,11 +60,11 @@ impl Encoder {
         &mut self,
         change: &Change,
         event: &Event,
-        sight: &Sight,
+        read_scope: &ReadScope,
         place: Place<'_>,
         out: &mut Vec<u8>,
     ) {
-        self.encode(change, event, sight, place);
+        self.encode(change, event, read_scope, place);
         write_text_frame(&[&self.head, &self.tail], out);
     }
 
@@ -95,11 +95,11 @@ impl Encoder {
         write_text_frame(&[&self.head, &self.tail], out);
     }
 
-    fn encode(&mut self, change: &Change, event: &Event, sight: &Sight, place: Place<'_>) {
+    fn encode(&mut self, change: &Change, event: &Event, read_scope: &ReadScope, place: Place<'_>) {
         self.head.clear();
         self.tail.clear();
         write_head(event.verdict, place.prev, place.more, &mut self.head);
-        write_tail(change, event, sight, place.channel, &mut self.tail);
+        write_tail(change, event, read_scope, place.channel, &mut self.tail);
     }
 }
 
@@ -110,16 +110,22 @@ pub(super) fn write_head(verdict: Verdict, prev: Seq, more: bool, out: &mut Vec<
     }
 }
 
-/// The part that groups of one channel text share as far as they show the same of the record: it depends on the sight by
+/// The part that groups of one channel text share as far as they show the same of the record: it depends on the read scope by
 /// the verdict and the mask alone.
-pub(super) fn write_tail(change: &Change, event: &Event, sight: &Sight, channel: &str, out: &mut Vec<u8>) {
+pub(super) fn write_tail(
+    change: &Change,
+    event: &Event,
+    read_scope: &ReadScope,
+    channel: &str,
+    out: &mut Vec<u8>,
+) {
     let shown = matches!(event.verdict, Verdict::Created | Verdict::Entered | Verdict::Updated);
     let payload = match &change.after {
-        Some(after) if shown => record_of(change, after, &event.mask, sight),
+        Some(after) if shown => record_of(change, after, &event.mask, read_scope),
         Some(_) | None => Bytes::from(only_id(&change.id)),
     };
     let changed = match (&change.changed, event.verdict) {
-        (Some(changed), Verdict::Updated) => Some(changed_of(changed, &event.mask, sight)),
+        (Some(changed), Verdict::Updated) => Some(changed_of(changed, &event.mask, read_scope)),
         _ => None,
     };
     // Whoever may not read the record any more is told of nobody and nothing but that it is gone.
@@ -136,24 +142,24 @@ pub(super) fn write_tail(change: &Change, event: &Event, sight: &Sight, channel:
     write_event_tail(&tail, out);
 }
 
-/// The bytes of the log, where they show what the sight shows.
-fn record_of(change: &Change, after: &Bytes, mask: &Mask, sight: &Sight) -> Bytes {
-    if mask.hides_nothing() && change.generation == sight.generation {
+/// The bytes of the log, where they show what the read scope shows.
+fn record_of(change: &Change, after: &Bytes, mask: &Mask, read_scope: &ReadScope) -> Bytes {
+    if mask.hides_nothing() && change.generation == read_scope.generation {
         return after.clone();
     }
-    match &change.rows(&sight.entity).new {
-        Some(record) => record.to_json_without(&sight.entity, mask.hidden()),
+    match &change.rows(&read_scope.entity).new {
+        Some(record) => record.to_json_without(&read_scope.entity, mask.hidden()),
         None => Bytes::from(only_id(&change.id)),
     }
 }
 
 /// Without the names of hidden fields. An empty list is still told: the version moved.
-fn changed_of(changed: &Bytes, mask: &Mask, sight: &Sight) -> Bytes {
+fn changed_of(changed: &Bytes, mask: &Mask, read_scope: &ReadScope) -> Bytes {
     if mask.hides_nothing() {
         return changed.clone();
     }
     let names: Vec<&str> = serde_json::from_slice(changed).unwrap_or_default();
-    let hidden = |name: &str| mask.hidden().iter().any(|field| *sight.entity.at(*field).name == *name);
+    let hidden = |name: &str| mask.hidden().iter().any(|field| *read_scope.entity.at(*field).name == *name);
     let shown: Vec<&str> = names.into_iter().filter(|name| !hidden(name)).collect();
     let mut out = Vec::with_capacity(changed.len());
     write_json_of(&shown, &mut out);

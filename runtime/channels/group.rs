@@ -10,7 +10,7 @@ use super::runs::RunNumber;
 use super::writer::Listener;
 use crate::ids::Seq;
 use crate::protocol::View;
-use crate::rules::{Mask, Sight, Verdict};
+use crate::rules::{Mask, ReadScope, Verdict};
 use crate::store::{Change, Scope};
 
 /// One attempt of one connection to be in a group. Never used twice within a connection.
@@ -49,7 +49,7 @@ pub(super) struct Group {
     pub(super) sides: Sides,
     /// Whether the records by which the group is found are those that it sees.
     pub(super) is_exact: bool,
-    /// Whether its sight hides fields of any record.
+    /// Whether its read scope hides fields of any record.
     pub(super) hides: bool,
     /// What the current batch is for this group; `None` between batches.
     pub(super) run: Option<RunNumber>,
@@ -63,25 +63,34 @@ pub(super) struct About {
     pub(super) channel: Arc<str>,
     pub(super) view: View,
     pub(super) scope: Scope,
-    pub(super) sight: Arc<Sight>,
+    pub(super) read_scope: Arc<ReadScope>,
     pub(super) stand: Stand,
 }
 
 impl Group {
     pub(super) fn listener(&self) -> Listener<'_> {
-        Listener { text: (self.text, &self.about.channel), sight: &self.about.sight, prev: self.prev }
+        Listener {
+            text: (self.text, &self.about.channel),
+            read_scope: &self.about.read_scope,
+            prev: self.prev,
+        }
     }
 
     /// What the change is for the group, which the index found for it.
     pub(super) fn judge(&self, change: &Change) -> Option<Event> {
         if !self.is_exact {
-            return judge(change, &self.about.scope, &self.about.sight);
+            return judge(change, &self.about.scope, &self.about.read_scope);
         }
         let seen = (self.sides.old, self.sides.new);
-        let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.sight));
-        let mask = || if self.hides { mask(change, &self.about.sight, verdict) } else { Mask::default() };
+        let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.read_scope));
+        let mask =
+            || if self.hides { mask(change, &self.about.read_scope, verdict) } else { Mask::default() };
         let event = (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() });
-        debug_assert_eq!(event, judge(change, &self.about.scope, &self.about.sight), "the index is exact");
+        debug_assert_eq!(
+            event,
+            judge(change, &self.about.scope, &self.about.read_scope),
+            "the index is exact"
+        );
         event
     }
 }

@@ -1,7 +1,7 @@
 //! Groups: all subscriptions with the same channel text and the same view share one encoding and one `prev`. Pure: from a
 //! batch to the buffers of the groups that it concerns.
 //!
-//! The order of `fan_out` is load-bearing: a person whose rights change within the batch is voided before anything of it
+//! The order of `fan_out` is load-bearing: a person whose rights change within the batch is invalidated before anything of it
 //! is appended, since what follows is judged by rights that may be gone.
 
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ struct Place {
     group: GroupNumber,
     outbox: Arc<Outbox>,
     watch: Option<Watch>,
-    /// Not those of the group's sight: nobody may see the same as somebody, and uses nothing.
+    /// Not those of the group's read scope: nobody may see the same as somebody, and uses nothing.
     uses: Arc<[EntityName]>,
 }
 
@@ -91,8 +91,8 @@ pub struct FannedOut {
     pub deliveries: usize,
     /// Outboxes that were emptied.
     pub lags: usize,
-    /// Connections that were voided because rights of their person changed.
-    pub voided: usize,
+    /// Connections that were invalidated because rights of their person changed.
+    pub invalidated: usize,
 }
 
 impl Groups {
@@ -149,7 +149,7 @@ impl Groups {
         }
         let limit = self.scan_limit;
         let known = self.by_key.contains_key(&(attach.channel.clone(), attach.view.clone()));
-        let scans = || matches!(Index::anchor_of(&attach.scope, &attach.sight), Anchor::Anywhere);
+        let scans = || matches!(Index::anchor_of(&attach.scope, &attach.read_scope), Anchor::Anywhere);
         if !known && self.index.scanned(attach.scope.entity()) >= limit && scans() {
             return Err(TooManyScanned { limit });
         }
@@ -166,7 +166,7 @@ impl Groups {
             None => self.found(attach),
         };
         let (outbox, watch) = (member.outbox.clone(), attach.watch.clone());
-        let place = Place { group: number, outbox, watch, uses: attach.sight.uses.clone() };
+        let place = Place { group: number, outbox, watch, uses: attach.read_scope.uses.clone() };
         if let Some(watch) = &place.watch {
             self.watched.add(&watch.person, attach.connection);
         }
@@ -197,7 +197,7 @@ impl Groups {
 
     /// Appends one buffer per group to the outboxes of its members, and advances the position.
     pub fn fan_out(&mut self, batch: &CommitBatch) -> FannedOut {
-        let mut counts = FannedOut { voided: self.void_concerned(batch), ..FannedOut::default() };
+        let mut counts = FannedOut { invalidated: self.invalidate_concerned(batch), ..FannedOut::default() };
         self.find(batch, &mut counts);
         self.deliver(batch, &mut counts);
         self.position = batch.last();
@@ -221,34 +221,34 @@ impl Groups {
     }
 
     /// Voids the connections of everybody whose rights change within the batch, if they see anything by these rights.
-    fn void_concerned(&mut self, batch: &CommitBatch) -> usize {
-        let mut voided = Vec::new();
+    fn invalidate_concerned(&mut self, batch: &CommitBatch) -> usize {
+        let mut invalidated = Vec::new();
         for change in batch.changes.iter().filter(|change| !change.rights.is_empty()) {
             for connection in change.rights.iter().flat_map(|person| self.watched.connections_of(person)) {
                 let Some(places) = self.places.get(&connection) else { continue };
-                if voided.contains(&connection) {
+                if invalidated.contains(&connection) {
                     continue;
                 }
                 if let Some((_, place)) = places.iter().find(|(_, place)| place.is_concerned(change)) {
-                    place.outbox.void();
-                    voided.push(connection);
+                    place.outbox.invalidate();
+                    invalidated.push(connection);
                 }
             }
         }
-        voided.iter().for_each(|connection| self.forget(*connection));
-        voided.len()
+        invalidated.iter().for_each(|connection| self.forget(*connection));
+        invalidated.len()
     }
 
     /// The records have another shape from `seq` on: whoever was attached before it starts anew.
     fn void_before(&mut self, seq: Seq) {
-        let mut voided = Vec::new();
+        let mut invalidated = Vec::new();
         for (_, group) in &self.groups {
             for (key, member) in group.members.iter().filter(|(_, member)| member.from < seq) {
-                member.outbox.void();
-                voided.push(*key);
+                member.outbox.invalidate();
+                invalidated.push(*key);
             }
         }
-        voided.into_iter().for_each(|member| self.leave(member));
+        invalidated.into_iter().for_each(|member| self.leave(member));
     }
 
     /// Marks in each group what the batch is for it; `work.touched` names the groups.
@@ -309,21 +309,21 @@ impl Groups {
         text.groups += 1;
         let entry = self.groups.vacant_entry();
         let number = entry.key();
-        let stand = self.index.insert(number, &attach.scope, &attach.sight);
+        let stand = self.index.insert(number, &attach.scope, &attach.read_scope);
         entry.insert(Group {
             text: text.number,
             prev: self.position,
             looked_at: 0,
             sides: Sides::default(),
             is_exact: matches!(stand, Stand::Keyed { exact: true, .. }),
-            hides: !attach.sight.fields.is_empty(),
+            hides: !attach.read_scope.fields.is_empty(),
             run: None,
             members: Few::None,
             about: Box::new(About {
                 channel: channel.clone(),
                 view: view.clone(),
                 scope: attach.scope.clone(),
-                sight: attach.sight.clone(),
+                read_scope: attach.read_scope.clone(),
                 stand,
             }),
         });
@@ -332,8 +332,8 @@ impl Groups {
     }
 
     fn dissolve(&mut self, number: GroupNumber) {
-        let About { channel, view, sight, stand, .. } = *self.groups.remove(number).about;
-        self.index.remove(number, &sight, &stand);
+        let About { channel, view, read_scope, stand, .. } = *self.groups.remove(number).about;
+        self.index.remove(number, &read_scope, &stand);
         if let Some(text) = self.texts.get_mut(&channel) {
             text.groups -= 1;
             if text.groups == 0 {
@@ -357,7 +357,7 @@ impl Groups {
 }
 
 impl Place {
-    /// A sight that was bound at the change or later knows of it.
+    /// A read scope that was bound at the change or later knows of it.
     fn is_concerned(&self, change: &Change) -> bool {
         let Some(watch) = &self.watch else { return false };
         watch.bound_at < change.seq

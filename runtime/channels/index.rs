@@ -16,7 +16,7 @@ use slab::Slab;
 use super::event::existed;
 use super::few::Few;
 use super::key::{KeyBytes, push_column, push_element, push_text, push_value};
-use crate::rules::{Anchor, Key, Keys, Sight, Sought, anchor};
+use crate::rules::{Anchor, Key, Keys, ReadScope, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Rows, Scope};
 
@@ -58,7 +58,7 @@ pub(super) struct Sides {
     pub(super) new: bool,
 }
 
-/// The groups of one entity under one schema generation: sights of another one judge none of its changes.
+/// The groups of one entity under one schema generation: read scopes of another one judge none of its changes.
 #[derive(Debug)]
 struct OfEntity {
     generation: Generation,
@@ -96,9 +96,9 @@ struct Posting {
 }
 
 impl Index {
-    /// Where the groups of a sight stand.
-    pub(super) fn anchor_of(scope: &Scope, sight: &Sight) -> Anchor {
-        match (anchor(sight.predicate()), scope) {
+    /// Where the groups of a read scope stand.
+    pub(super) fn anchor_of(scope: &Scope, read_scope: &ReadScope) -> Anchor {
+        match (anchor(read_scope.predicate()), scope) {
             (Anchor::Keys(Keys { keys, exact }), _) if keys.is_empty() => Anchor::Keys(Keys { keys, exact }),
             (anchor, Scope::Record(_, id)) => {
                 let id = Value::Text(id.as_str().to_owned());
@@ -109,15 +109,16 @@ impl Index {
         }
     }
 
-    pub(super) fn insert(&mut self, number: GroupNumber, scope: &Scope, sight: &Sight) -> Stand {
-        let generations = self.entities.entry(sight.entity.name.clone()).or_default();
-        let at = generations.iter().position(|of| of.generation == sight.generation).unwrap_or_else(|| {
-            generations.push(OfEntity::new(sight));
-            generations.len() - 1
-        });
+    pub(super) fn insert(&mut self, number: GroupNumber, scope: &Scope, read_scope: &ReadScope) -> Stand {
+        let generations = self.entities.entry(read_scope.entity.name.clone()).or_default();
+        let at =
+            generations.iter().position(|of| of.generation == read_scope.generation).unwrap_or_else(|| {
+                generations.push(OfEntity::new(read_scope));
+                generations.len() - 1
+            });
         let of = &mut generations[at];
         of.groups += 1;
-        match Index::anchor_of(scope, sight) {
+        match Index::anchor_of(scope, read_scope) {
             Anchor::Everything => {
                 of.everything.insert(number);
                 Stand::Everything
@@ -137,9 +138,11 @@ impl Index {
     }
 
     /// Takes back what `insert` did.
-    pub(super) fn remove(&mut self, number: GroupNumber, sight: &Sight, stand: &Stand) {
-        let Some(generations) = self.entities.get_mut(&sight.entity.name) else { return };
-        let Some(at) = generations.iter().position(|of| of.generation == sight.generation) else { return };
+    pub(super) fn remove(&mut self, number: GroupNumber, read_scope: &ReadScope, stand: &Stand) {
+        let Some(generations) = self.entities.get_mut(&read_scope.entity.name) else { return };
+        let Some(at) = generations.iter().position(|of| of.generation == read_scope.generation) else {
+            return;
+        };
         let of = &mut generations[at];
         of.groups -= 1;
         match stand {
@@ -151,7 +154,7 @@ impl Index {
             generations.swap_remove(at);
         }
         if generations.is_empty() {
-            self.entities.remove(&sight.entity.name);
+            self.entities.remove(&read_scope.entity.name);
         }
     }
 
@@ -187,10 +190,10 @@ impl Index {
 }
 
 impl OfEntity {
-    fn new(sight: &Sight) -> OfEntity {
+    fn new(read_scope: &ReadScope) -> OfEntity {
         OfEntity {
-            generation: sight.generation,
-            entity: sight.entity.clone(),
+            generation: read_scope.generation,
+            entity: read_scope.entity.clone(),
             groups: 0,
             everything: Numbers::default(),
             anywhere: Numbers::default(),

@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod channel_manager;
+mod coalesce;
 pub mod encode;
 pub mod event;
 mod few;
@@ -17,7 +18,6 @@ pub mod rights;
 pub mod ring;
 mod runs;
 mod tails;
-mod together;
 mod waiters;
 mod watched;
 mod writer;

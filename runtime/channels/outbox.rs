@@ -2,7 +2,7 @@
 //!
 //! ChannelManager appends and never waits. When batches or bytes exceed their bound, the outbox drops the batches, and
 //! nothing else that could tell the client of a position it has not reached, and its lag number grows: every
-//! attachment made under an older number is void, and the connection reads the log from where it stands. Control
+//! attachment made under an older number is invalid, and the connection reads the log from where it stands. Control
 //! frames keep their order; too many of them mean that the peer asks without reading, and close it (4013).
 
 use std::collections::VecDeque;
@@ -49,7 +49,7 @@ pub enum Note {
     /// The attachment is live after `at`.
     Attached { attachment: AttachmentId, at: Seq, lag: Lag },
     /// The ring does not reach back to where the attachment would start, or the rights of its person may have changed
-    /// since its sight was bound: read on and attach again.
+    /// since its read scope was bound: read on and attach again.
     Behind { attachment: AttachmentId },
     /// The attachment is not taken: its subscription ends, and the peer is told `code` for its channel.
     Refused { attachment: AttachmentId, code: Code },
@@ -59,7 +59,7 @@ pub enum Note {
     RightsChanged,
 }
 
-/// How often the outbox was emptied. An attachment made under an older number is void.
+/// How often the outbox was emptied. An attachment made under an older number is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Lag(pub u32);
 
@@ -117,7 +117,7 @@ struct Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     Queued,
-    /// It did not fit: the outbox was emptied, and the attachment is void.
+    /// It did not fit: the outbox was emptied, and the attachment is invalid.
     FellBehind,
     /// The attachment belongs to an older lag number, or the connection is gone: forget it.
     Void,
@@ -167,7 +167,7 @@ impl Outbox {
     }
 
     /// Voids every attachment, as if the outbox had run over: what they were made for is no more.
-    pub fn void(&self) {
+    pub fn invalidate(&self) {
         self.queue.lock().fall_behind();
         self.reader.wake();
     }

@@ -1,5 +1,5 @@
 //! Runs: what one batch is for a group, its events in their order after the group's `prev`. Groups of one channel text whose
-//! runs are the same have the same bytes, so these are made once, however many sights there are.
+//! runs are the same have the same bytes, so these are made once, however many read scopes there are.
 //!
 //! A run is kept as its last event and the run before that, so that each event of a group is one look-up.
 

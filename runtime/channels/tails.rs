@@ -1,5 +1,5 @@
 //! Tails: what the groups of one channel text share of their events within one batch. A thousand groups with a thousand
-//! sights that show the same of a record share one tail.
+//! read scopes that show the same of a record share one tail.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use super::encode::write_tail;
 use super::event::Event;
 use crate::ids::Seq;
-use crate::rules::{Mask, Sight, Verdict};
+use crate::rules::{Mask, ReadScope, Verdict};
 use crate::store::Change;
 
 /// See the module's text. Holds the tails of one batch, one behind the other.
@@ -39,14 +39,20 @@ enum Kind {
 
 impl Tails {
     /// The tail of an event, made if no group has asked for it yet. `text`: a channel's number and text.
-    pub(super) fn tail(&mut self, change: &Change, event: &Event, sight: &Sight, text: (u64, &str)) -> &[u8] {
+    pub(super) fn tail(
+        &mut self,
+        change: &Change,
+        event: &Event,
+        read_scope: &ReadScope,
+        text: (u64, &str),
+    ) -> &[u8] {
         let made = self.made.entry((change.seq, text.0, kind_of(event.verdict))).or_default();
         let known = made.iter().find(|(mask, _)| *mask == event.mask);
         let range = match known {
             Some((_, range)) => range.clone(),
             None => {
                 let start = self.bytes.len();
-                write_tail(change, event, sight, text.1, &mut self.bytes);
+                write_tail(change, event, read_scope, text.1, &mut self.bytes);
                 let range = start..self.bytes.len();
                 made.push((event.mask.clone(), range.clone()));
                 self.count += 1;

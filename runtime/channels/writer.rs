@@ -10,7 +10,7 @@ use super::event::Event;
 use super::tails::Tails;
 use crate::ids::Seq;
 use crate::protocol::wire::write_text_frame;
-use crate::rules::Sight;
+use crate::rules::ReadScope;
 use crate::store::CommitBatch;
 
 /// See the module's text. Kept from batch to batch, so that the next one need not ask for memory.
@@ -28,7 +28,7 @@ pub(super) struct Listener<'a> {
     /// A channel's number and text.
     pub(super) text: (u64, &'a str),
     /// Of any of them.
-    pub(super) sight: &'a Sight,
+    pub(super) read_scope: &'a ReadScope,
     /// Seq of the event before the batch.
     pub(super) prev: Seq,
 }
@@ -70,7 +70,7 @@ impl Writer {
             let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
             head.clear();
             write_head(event.verdict, prev, more, head);
-            let tail = tails.tail(change, event, listener.sight, listener.text);
+            let tail = tails.tail(change, event, listener.read_scope, listener.text);
             write_text_frame(&[head, tail], &mut frames);
             prev = change.seq;
         }

@@ -12,7 +12,7 @@ use super::output::{Output, unwritable};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::ids::Position;
-use crate::rules::{Mask, Sight};
+use crate::rules::{Mask, ReadScope};
 use crate::schema::message::quoted;
 use crate::schema::{Entity, Record};
 use crate::store::Who;
@@ -74,9 +74,9 @@ struct FileSink {
 }
 
 impl Sink for FileSink {
-    fn start(&mut self, _: &Position, records: u64, sight: &Sight) -> std::io::Result<()> {
+    fn start(&mut self, _: &Position, records: u64, read_scope: &ReadScope) -> std::io::Result<()> {
         self.progress = Some(Progress::records(records));
-        self.writer = Some(formats::writer(self.format, sight, &mut self.output)?);
+        self.writer = Some(formats::writer(self.format, read_scope, &mut self.output)?);
         Ok(())
     }
 

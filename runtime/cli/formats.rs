@@ -14,7 +14,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::repository::{Body, FieldError};
-use crate::rules::{Mask, Sight};
+use crate::rules::{Mask, ReadScope};
 use crate::schema::{Entity, Record};
 
 /// Longest line, or record of a CSV file, in bytes: no record is larger, since no unit of the log is.
@@ -48,12 +48,12 @@ pub(super) trait RecordWriter {
 /// A writer for what is seen of one entity, with the header written.
 pub(super) fn writer(
     format: Format,
-    sight: &Sight,
+    read_scope: &ReadScope,
     out: &mut dyn Write,
 ) -> std::io::Result<Box<dyn RecordWriter>> {
     match format {
-        Format::Jsonl => Ok(Box::new(writer::Lines(sight.entity.clone()))),
-        Format::Csv => Ok(Box::new(writer::Rows::begin(sight, out)?)),
+        Format::Jsonl => Ok(Box::new(writer::Lines(read_scope.entity.clone()))),
+        Format::Csv => Ok(Box::new(writer::Rows::begin(read_scope, out)?)),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::auth;
 use crate::ids::shown;
 use crate::protocol::Code;
 use crate::repository::{is_absent, suggestion};
-use crate::rules::{Facts, is_closed};
+use crate::rules::{Principal, is_closed};
 use crate::schema::{Operation, Schema};
 
 pub(super) async fn as_if_absent(
@@ -72,17 +72,17 @@ async fn concealed(
 ) -> Result<Option<Problem>, Problem> {
     let schema = state.schema();
     let person = auth::identify(&presented.credentials())?.person();
-    let facts = state.repository.facts(&person).await?;
+    let principal = state.repository.principal(&person).await?;
     // Trouble of the store may come before anybody looked for the entity.
-    let hidden = schema.by_plural(plural).is_none_or(|entity| is_absent(entity, operation, &facts));
+    let hidden = schema.by_plural(plural).is_none_or(|entity| is_absent(entity, operation, &principal));
     let absent = hidden || code == Code::UnknownEntity;
-    Ok(absent.then(|| nothing_there(&schema, plural, &facts)))
+    Ok(absent.then(|| nothing_there(&schema, plural, &principal)))
 }
 
 /// Names no entity that is closed to the caller.
-fn nothing_there(schema: &Schema, plural: &str, facts: &Facts) -> Problem {
+fn nothing_there(schema: &Schema, plural: &str, principal: &Principal) -> Problem {
     let mut detail = format!("there is no entity at /api/{}", shown(plural));
-    let open = || schema.entities().filter(|entity| !is_closed(entity, facts));
+    let open = || schema.entities().filter(|entity| !is_closed(entity, principal));
     let named = open().find(|entity| entity.name.eq_ignore_ascii_case(plural));
     let nearest = || suggestion(plural, open().map(|entity| &*entity.plural));
     if let Some(meant) = named.map(|entity| &*entity.plural).or_else(nearest) {

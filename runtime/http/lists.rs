@@ -78,8 +78,8 @@ fn page_json(page: &At<ListPage>, shape: &Shape, next: Option<&str>) -> Result<V
 
 /// What a channel with the same filter shows. A channel has no search, and so no channel shows what was found by one.
 fn view(page: &At<ListPage>) -> View {
-    let sight = page.value.sight.as_deref();
-    sight.map_or_else(|| View::everything(page.generation), View::of)
+    let read_scope = page.value.read_scope.as_deref();
+    read_scope.map_or_else(|| View::everything(page.generation), View::of)
 }
 
 pub(super) async fn count(

@@ -140,7 +140,7 @@ impl LiveMetrics {
             groups: gauge(
                 r,
                 "tidewire_groups",
-                "Channels that somebody is subscribed to, once for each sight",
+                "Channels that somebody is subscribed to, once for each read_scope",
             ),
             scan_groups: gauge(
                 r,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::rules::Sight;
+use crate::rules::ReadScope;
 use crate::schema::Generation;
 
 /// Hash of bound predicate, projection and schema generation (SEMANTICS P5): 24 hex digits.
@@ -28,10 +28,10 @@ impl View {
         View(hex.into())
     }
 
-    /// What this sight shows: equal for equal sights of one entity.
-    pub fn of(sight: &Sight) -> View {
-        let (predicate, projection) = sight.text();
-        View::new(&predicate, &projection, sight.generation)
+    /// What this read scope shows: equal for equal read scopes of one entity.
+    pub fn of(read_scope: &ReadScope) -> View {
+        let (predicate, projection) = read_scope.text();
+        View::new(&predicate, &projection, read_scope.generation)
     }
 
     /// All records with all fields: what everybody sees as long as rules are not interpreted.

@@ -9,7 +9,7 @@ use crate::channels::Watch;
 use crate::ids::{RecordId, Seq};
 use crate::protocol::{ChannelName, Code, Target, View};
 use crate::repository::{Nameable, filter};
-use crate::rules::{BindError, Condition, Facts, Person, Sight, is_closed};
+use crate::rules::{BindError, Condition, Person, Principal, ReadScope, is_closed};
 use crate::schema::{Column, Entity, Generation, IdKind, Schema};
 use crate::store::{Scope, StoreError};
 
@@ -33,10 +33,10 @@ pub struct Channel {
 /// What a person sees through a channel.
 #[derive(Debug, Clone)]
 pub struct Bound {
-    pub sight: Arc<Sight>,
+    pub read_scope: Arc<ReadScope>,
     pub view: View,
     pub person: Arc<Person>,
-    /// No change of the person's rights up to here is unknown to the sight.
+    /// No change of the person's rights up to here is unknown to the read scope.
     pub at: Seq,
 }
 
@@ -44,16 +44,16 @@ pub struct Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checkup {
     Same,
-    /// They changed at this seq, unknown to the sight: nothing of what was read may be shown.
+    /// They changed at this seq, unknown to the read scope: nothing of what was read may be shown.
     Changed(Seq),
-    /// The read was not made for this sight.
+    /// The read was not made for this read scope.
     NotAsked,
 }
 
 impl Bound {
-    /// Whether the sight knew of all rights when this was read; then it is known to be right up to there.
+    /// Whether the read scope knew of all rights when this was read; then it is known to be right up to there.
     pub fn check<T>(&mut self, checked: &Checked<T>) -> Checkup {
-        match checked.rights.changed(&self.sight.uses) {
+        match checked.rights.changed(&self.read_scope.uses) {
             None => Checkup::NotAsked,
             Some(changed) if changed > self.at => Checkup::Changed(changed),
             Some(_) => {
@@ -64,11 +64,11 @@ impl Bound {
     }
 
     /// What a read is checked for before anything of it is shown. Whoever resumes at `since` must not have had other rights at any
-    /// time between there and where the sight was bound.
+    /// time between there and where the read scope was bound.
     pub fn standing(&self, since: Option<Seq>) -> Standing {
         let after = since.map_or(self.at, |since| since.min(self.at));
         let until = if since.is_some() { self.at } else { Seq::ZERO };
-        Standing { until, ..Standing::of(&self.person, &self.sight.uses, after) }
+        Standing { until, ..Standing::of(&self.person, &self.read_scope.uses, after) }
     }
 
     /// Nobody's rights change.
@@ -170,15 +170,15 @@ impl Channel {
 
     /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
     /// never see is none, in the very words of those that do not exist.
-    pub fn open(&self, facts: &Facts, at: Seq) -> Result<Bound, Refusal> {
-        if is_closed(&self.entity, facts) {
+    pub fn open(&self, principal: &Principal, at: Seq) -> Result<Bound, Refusal> {
+        if is_closed(&self.entity, principal) {
             return Err(unknown(&self.entity.name));
         }
         if let Some(refusal) = &self.bad_id {
             return Err(refusal.clone());
         }
-        let whole = Sight::bind(&self.entity, self.generation, facts)?;
-        let names = Nameable::of(facts.clone());
+        let whole = ReadScope::bind(&self.entity, self.generation, principal)?;
+        let names = Nameable::of(principal.clone());
         match filter(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
             Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
             // The log does not keep when the record was written that a change replaced, so nobody could tell what left.
@@ -188,19 +188,24 @@ impl Channel {
                     "`updated_at` changes with every write, so no live query filters by it: list with it, or keep the time that counts in a field",
                 ))
             }
-            Ok(_) => Ok(self.through(whole, facts, at)),
+            Ok(_) => Ok(self.through(whole, principal, at)),
         }
     }
 
     /// The same for somebody who is subscribed already: what is closed now has no records.
-    pub fn rebind(&self, facts: &Facts, at: Seq) -> Result<Bound, BindError> {
-        Ok(self.through(Sight::bind(&self.entity, self.generation, facts)?, facts, at))
+    pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Bound, BindError> {
+        Ok(self.through(ReadScope::bind(&self.entity, self.generation, principal)?, principal, at))
     }
 
-    fn through(&self, whole: Sight, facts: &Facts, at: Seq) -> Bound {
+    fn through(&self, whole: ReadScope, principal: &Principal, at: Seq) -> Bound {
         let filter = self.filter();
-        let sight = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
-        Bound { view: View::of(&sight), sight: Arc::new(sight), person: facts.person.clone(), at }
+        let read_scope = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
+        Bound {
+            view: View::of(&read_scope),
+            read_scope: Arc::new(read_scope),
+            person: principal.person.clone(),
+            at,
+        }
     }
 }
 

@@ -208,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match effect {
                 Effect::Send(json) => self.write(vec![text_frame(&json)]).await?,
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, scope, sight, view, watch, admission, from } => {
+                Effect::Attach { attachment, channel, scope, read_scope, view, watch, admission, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
                     let attach = Attach {
                         connection,
@@ -216,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         outbox,
                         channel,
                         scope,
-                        sight,
+                        read_scope,
                         view,
                         watch,
                         admission,

@@ -22,7 +22,7 @@ use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Not
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
 use crate::protocol::{Code, View};
-use crate::rules::{Facts, Person};
+use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
 
 /// How often a poll is asked anew because the rights of its person changed meanwhile.
@@ -128,8 +128,8 @@ impl WebSocketManager {
         question: &PollQuestion,
         deadline: Instant,
     ) -> Result<Progress<PollAnswer>, PollFault> {
-        let facts = self.reader().facts(question.person.clone()).await?;
-        if facts.value.is_disabled() {
+        let principal = self.reader().principal(question.person.clone()).await?;
+        if principal.value.is_disabled() {
             return Err(PollFault::Disabled);
         }
         let head = self.reader().head()?;
@@ -141,13 +141,13 @@ impl WebSocketManager {
             errors: Vec::new(),
             has_more: false,
         };
-        let Progress::Done(polled) = self.judge(question, &facts, &mut answer).await? else {
+        let Progress::Done(polled) = self.judge(question, &principal, &mut answer).await? else {
             return Ok(Progress::RightsChanged);
         };
         let Some(since) = question.since.as_ref().filter(|_| !polled.is_empty()) else {
             return Ok(Progress::Done(answer));
         };
-        let wait = Wait { deadline, refused: self.refused(question, &facts, &answer) };
+        let wait = Wait { deadline, refused: self.refused(question, &principal, &answer) };
         Ok(match self.collect(polled, since.seq, &wait, &mut answer).await? {
             Progress::Done(()) => Progress::Done(answer),
             Progress::RightsChanged => Progress::RightsChanged,
@@ -158,12 +158,12 @@ impl WebSocketManager {
     async fn judge(
         &self,
         question: &PollQuestion,
-        facts: &At<Facts>,
+        principal: &At<Principal>,
         answer: &mut PollAnswer,
     ) -> Result<Progress<Vec<Polled>>, StoreError> {
         let mut polled = Vec::new();
         for (nth, (text, theirs)) in question.channels.iter().enumerate() {
-            let (channel, mut bound) = match self.open(question, nth, facts)? {
+            let (channel, mut bound) = match self.open(question, nth, principal)? {
                 Ok(found) => found,
                 Err(Refusal { code, message }) => {
                     self.metrics().errors.told(Transport::Poll, code);
@@ -201,7 +201,7 @@ impl WebSocketManager {
         &self,
         question: &PollQuestion,
         nth: usize,
-        facts: &At<Facts>,
+        principal: &At<Principal>,
     ) -> Result<Result<(Channel, Bound), Refusal>, StoreError> {
         let around = self.around();
         let (text, _) = &question.channels[nth];
@@ -212,19 +212,24 @@ impl WebSocketManager {
             let text = format!("one poll names at most {} channels", around.config.subscriptions);
             return Ok(Err(Refusal::new(Code::SubscriptionLimit, text)));
         }
-        if !facts.value.is_nobody() && facts.generation != around.generation {
+        if !principal.value.is_nobody() && principal.generation != around.generation {
             return Err(StoreError::StaleGeneration);
         }
         Ok(Channel::resolve(&around.schema, around.generation, text).and_then(|channel| {
-            let bound = channel.open(&facts.value, facts.seq)?;
+            let bound = channel.open(&principal.value, principal.seq)?;
             Ok((channel, bound))
         }))
     }
 
     /// Who is to be told of other rights, because they may open a channel that is refused now.
-    fn refused(&self, question: &PollQuestion, facts: &At<Facts>, answer: &PollAnswer) -> Option<Watch> {
+    fn refused(
+        &self,
+        question: &PollQuestion,
+        principal: &At<Principal>,
+        answer: &PollAnswer,
+    ) -> Option<Watch> {
         let person = question.person.id.clone().filter(|_| !answer.errors.is_empty())?;
-        Some(Watch { person, bound_at: facts.seq })
+        Some(Watch { person, bound_at: principal.seq })
     }
 
     async fn collect(
@@ -277,7 +282,7 @@ impl WebSocketManager {
         let mut standing = Standing::default();
         for Polled { bound, .. } in polled.iter() {
             standing.person.clone_from(&bound.person.id);
-            standing.add(&bound.sight.uses, bound.at);
+            standing.add(&bound.read_scope.uses, bound.at);
         }
         let checked = self.reader().log(at, head, standing).await?;
         if !polled.iter_mut().all(|one| one.bound.check(&checked) == Checkup::Same) {
@@ -322,7 +327,7 @@ impl WebSocketManager {
                 attachment,
                 channel: channel.text.clone(),
                 scope: channel.scope.clone(),
-                sight: bound.sight.clone(),
+                read_scope: bound.read_scope.clone(),
                 view: bound.view.clone(),
                 watch: bound.watch(),
                 // Every poll is a resume of its own.
@@ -351,12 +356,12 @@ fn event(
     rest: &[Arc<Change>],
     encoder: &mut Encoder,
 ) -> Result<Option<Box<RawValue>>, StoreError> {
-    let (scope, sight) = (&one.channel.scope, &one.bound.sight);
-    let Some(event) = judge(change, scope, sight) else { return Ok(None) };
-    let more = super::resume::more_of_unit(change, rest, scope, sight);
+    let (scope, read_scope) = (&one.channel.scope, &one.bound.read_scope);
+    let Some(event) = judge(change, scope, read_scope) else { return Ok(None) };
+    let more = super::resume::more_of_unit(change, rest, scope, read_scope);
     let place = Place { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
-    encoder.write_json(change, &event, sight, place, &mut json);
+    encoder.write_json(change, &event, read_scope, place, &mut json);
     one.prev = change.seq;
     let json = String::from_utf8(json).map_err(|error| StoreError::Storage(error.to_string()))?;
     RawValue::from_string(json).map(Some).map_err(|error| StoreError::Storage(error.to_string()))

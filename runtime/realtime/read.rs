@@ -4,17 +4,30 @@
 use std::sync::Arc;
 
 use crate::ids::{Position, RecordId, Seq};
-use crate::rules::{Facts, Person, Sight};
+use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::EntityName;
 use crate::store::{At, Differ, Difference, ListPage, LogPage, Scope, StoreError, Survey};
 
 /// What a session reads.
 #[derive(Debug, Clone)]
 pub enum Read {
-    Survey { scope: Scope, since: Position, standing: Standing },
-    Rows { scope: Scope, sight: Arc<Sight>, after: Option<RecordId>, limit: usize, standing: Standing },
-    Log { after: Seq, standing: Standing },
-    Facts(Arc<Person>),
+    Survey {
+        scope: Scope,
+        since: Position,
+        standing: Standing,
+    },
+    Rows {
+        scope: Scope,
+        read_scope: Arc<ReadScope>,
+        after: Option<RecordId>,
+        limit: usize,
+        standing: Standing,
+    },
+    Log {
+        after: Seq,
+        standing: Standing,
+    },
+    Principal(Arc<Person>),
     Differ(Differ),
 }
 
@@ -23,7 +36,7 @@ pub enum ReadAnswer {
     Survey(Result<Checked<Survey>, StoreError>),
     Rows(Result<Checked<ListPage>, StoreError>),
     Log(Result<Checked<LogPage>, StoreError>),
-    Facts(Result<At<Facts>, StoreError>),
+    Principal(Result<At<Principal>, StoreError>),
     Differ(Result<At<Difference>, StoreError>),
 }
 
@@ -32,7 +45,7 @@ pub enum ReadAnswer {
 pub struct Standing {
     /// `None` is nobody, whose rights do not change.
     pub person: Option<Arc<str>>,
-    /// For each `Sight::uses`: after which seq a change matters.
+    /// For each `ReadScope::uses`: after which seq a change matters.
     pub uses: Vec<(Arc<[EntityName]>, Seq)>,
     /// The answer must know of every change up to here, however early the position is that is read at.
     pub until: Seq,
@@ -45,7 +58,7 @@ pub struct Checked<T> {
     pub rights: RightsNow,
 }
 
-/// For each `Sight::uses` that was asked the last change of rights that matters, 0 if there was none.
+/// For each `ReadScope::uses` that was asked the last change of rights that matters, 0 if there was none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RightsNow(pub Vec<(Arc<[EntityName]>, Seq)>);
 

@@ -9,7 +9,7 @@ use super::read::{Checked, Read, ReadAnswer, RightsNow, Standing};
 use crate::channels::Ring;
 use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
-use crate::rules::{Facts, Person, Sight};
+use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::EntityName;
 use crate::store::{
     At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey, Who,
@@ -41,14 +41,14 @@ impl Reader {
             Read::Survey { scope, since, standing } => {
                 ReadAnswer::Survey(logged(self.survey(scope, since, standing).await))
             }
-            Read::Rows { scope, sight, after, limit, standing } => {
-                let read = self.rows(scope, sight, after, limit).await;
+            Read::Rows { scope, read_scope, after, limit, standing } => {
+                let read = self.rows(scope, read_scope, after, limit).await;
                 ReadAnswer::Rows(logged(self.checked(read, standing).await))
             }
             Read::Log { after, standing } => {
                 ReadAnswer::Log(logged(self.log(after, Seq::ZERO, standing).await))
             }
-            Read::Facts(person) => ReadAnswer::Facts(logged(self.facts(person).await)),
+            Read::Principal(person) => ReadAnswer::Principal(logged(self.principal(person).await)),
             Read::Differ(differ) => {
                 ReadAnswer::Differ(logged(self.blocking(move |store| store.differ(&differ)).await))
             }
@@ -61,11 +61,11 @@ impl Reader {
     }
 
     /// What rules may ask of a person, as it is now.
-    pub async fn facts(&self, person: Arc<Person>) -> Result<At<Facts>, StoreError> {
+    pub async fn principal(&self, person: Arc<Person>) -> Result<At<Principal>, StoreError> {
         if person.id.is_none() {
-            return Ok(self.head()?.map(|()| Facts::unread(person)));
+            return Ok(self.head()?.map(|()| Principal::unread(person)));
         }
-        self.blocking(move |store| store.facts(&person)).await
+        self.blocking(move |store| store.principal(&person)).await
     }
 
     /// The log after `after`, read at a position that is no earlier than `at_least`.
@@ -126,7 +126,7 @@ impl Reader {
             return self.checked(Ok(read), standing).await;
         };
         let changed = |(uses, after): &(Arc<[EntityName]>, Seq)| {
-            // The sight was bound further on than the ring has come, and knows of everything that the ring may hold.
+            // The read scope was bound further on than the ring has come, and knows of everything that the ring may hold.
             if *after >= read.seq {
                 return Some((uses.clone(), Seq::ZERO));
             }
@@ -148,12 +148,12 @@ impl Reader {
     async fn rows(
         &self,
         scope: Scope,
-        sight: Arc<Sight>,
+        read_scope: Arc<ReadScope>,
         after: Option<RecordId>,
         limit: usize,
     ) -> Result<At<ListPage>, StoreError> {
-        let (bytes, generation) = (self.log_limit.bytes, sight.generation);
-        let who = Who::Sight(sight);
+        let (bytes, generation) = (self.log_limit.bytes, read_scope.generation);
+        let who = Who::ReadScope(read_scope);
         self.blocking(move |store| match &scope {
             Scope::Record(entity, id) => {
                 let found = store.find(entity, id, &who)?;
@@ -164,7 +164,7 @@ impl Reader {
                     expanded: Vec::new(),
                 };
                 let rows = found.value.map(listed).into_iter().collect();
-                let value = ListPage { rows, more: false, sight: None };
+                let value = ListPage { rows, more: false, read_scope: None };
                 Ok(At {
                     epoch: found.epoch,
                     seq: found.seq,
@@ -192,12 +192,12 @@ impl Reader {
         if since.epoch != *self.ring.epoch() {
             return None;
         }
-        let mut facts = Survey { known: true, ..Survey::default() };
+        let mut principal = Survey { known: true, ..Survey::default() };
         let head = self.ring.each_after(since.seq, |change| {
-            facts.schema_changed |= change.op == ChangeOp::Schema;
-            facts.backlog += u64::from(scope.contains(change));
+            principal.schema_changed |= change.op == ChangeOp::Schema;
+            principal.backlog += u64::from(scope.contains(change));
         })?;
-        (facts.backlog <= self.replay_limit).then(|| self.at(head, facts))
+        (principal.backlog <= self.replay_limit).then(|| self.at(head, principal))
     }
 
     /// The ring holds no floor of the store; what it answers lies above it.

@@ -7,7 +7,7 @@ use super::read::Checked;
 use crate::channels::judge;
 use crate::ids::Seq;
 use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, RIGHTS, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
-use crate::rules::{Sight, depends_on_person};
+use crate::rules::{ReadScope, depends_on_person};
 use crate::store::{Change, Scope, Survey};
 
 /// The answer to a resume.
@@ -27,10 +27,10 @@ pub struct Claim<'a> {
     pub view: Option<&'a str>,
 }
 
-/// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the sight.
+/// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the read scope.
 pub fn decide(claim: Claim<'_>, bound: &Bound, survey: &Checked<Survey>, replay_limit: u64) -> Resume {
-    let (facts, at, sight) = (&survey.read.value, &survey.read, &bound.sight);
-    if !facts.known || claim.since > at.seq {
+    let (principal, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
+    if !principal.known || claim.since > at.seq {
         return Resume::Restart(UNKNOWN_POSITION);
     }
     if claim.since < at.floor {
@@ -38,30 +38,30 @@ pub fn decide(claim: Claim<'_>, bound: &Bound, survey: &Checked<Survey>, replay_
     }
     let same = match claim.view {
         Some(theirs) => theirs == bound.view.as_str(),
-        None => !depends_on_person(&sight.entity),
+        None => !depends_on_person(&read_scope.entity),
     };
     if !same {
         return Resume::Restart(VIEW_CHANGED);
     }
-    if facts.schema_changed {
+    if principal.schema_changed {
         return Resume::Restart(SCHEMA_CHANGED);
     }
-    if survey.rights.changed(&sight.uses).is_none_or(|changed| changed > claim.since) {
+    if survey.rights.changed(&read_scope.uses).is_none_or(|changed| changed > claim.since) {
         return Resume::Restart(RIGHTS);
     }
     // A snapshot of a part may be far smaller than the whole entity, so only that of everything is weighed against it.
-    let rows = if sight.predicate().is_true() { facts.rows } else { 0 };
-    if facts.backlog > replay_limit.max(rows) {
+    let rows = if read_scope.predicate().is_true() { principal.rows } else { 0 };
+    if principal.backlog > replay_limit.max(rows) {
         return Resume::Restart(BACKLOG);
     }
     Resume::Recovered
 }
 
 /// Whether the subscriber has another event in the unit of `change`, which `rest` follows in the log.
-pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope, sight: &Sight) -> bool {
+pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope, read_scope: &ReadScope) -> bool {
     if change.unit_last {
         return false;
     }
     let end = rest.iter().position(|other| other.unit_last).map_or(rest.len(), |last| last + 1);
-    rest[..end].iter().any(|other| judge(other, scope, sight).is_some())
+    rest[..end].iter().any(|other| judge(other, scope, read_scope).is_some())
 }

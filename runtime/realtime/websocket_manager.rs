@@ -32,7 +32,7 @@ use crate::metrics::{Metrics, Moment, Refusal, Transport};
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
 use crate::protocol::wire::text_frame;
 use crate::protocol::{CloseCode, Code};
-use crate::rules::Facts;
+use crate::rules::Principal;
 use crate::schema::{Generation, Schema};
 use crate::store::At;
 
@@ -96,7 +96,7 @@ struct Place {
 /// Whoever was admitted and is about to be greeted.
 struct Newcomer {
     identity: Identity,
-    known: At<Facts>,
+    known: At<Principal>,
     key: ConnectionKey,
 }
 
@@ -282,8 +282,8 @@ impl WebSocketManager {
     }
 
     /// What rules may ask of whoever comes, or why they may not come.
-    async fn look_up(&self, identity: &Identity) -> Result<At<Facts>, Refused> {
-        let known = self.reader.facts(identity.person()).await.map_err(|error| {
+    async fn look_up(&self, identity: &Identity) -> Result<At<Principal>, Refused> {
+        let known = self.reader.principal(identity.person()).await.map_err(|error| {
             tracing::error!(%error, "socket refused");
             let message = "who you are could not be looked up; connect again later".to_owned();
             Refused { code: Code::StorageError, message, close: CloseCode::Internal, why: Refusal::Failure }

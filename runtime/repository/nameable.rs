@@ -3,7 +3,7 @@
 //!
 //! Knows no query string. What is shown with some records is the store's business, which judges by the record.
 
-use crate::rules::{Facts, bind};
+use crate::rules::{Principal, bind};
 use crate::schema::{Entity, Expr, Field, FieldIndex};
 
 /// What whoever asks may name.
@@ -15,7 +15,7 @@ enum Names {
     Everything,
     /// Without the fields that are hidden from everybody.
     Usual,
-    Of(Box<Facts>),
+    Of(Box<Principal>),
 }
 
 impl Nameable {
@@ -24,13 +24,13 @@ impl Nameable {
         Nameable(Names::Everything)
     }
 
-    /// Of somebody about whom nothing was read: right wherever `depends_on_facts` is false.
+    /// Of somebody about whom nothing was read: right wherever `depends_on_principal` is false.
     pub fn usual() -> Nameable {
         Nameable(Names::Usual)
     }
 
-    pub fn of(facts: Facts) -> Nameable {
-        Nameable(Names::Of(Box::new(facts)))
+    pub fn of(principal: Principal) -> Nameable {
+        Nameable(Names::Of(Box::new(principal)))
     }
 
     pub fn has(&self, entity: &Entity, at: FieldIndex) -> bool {
@@ -39,7 +39,9 @@ impl Nameable {
             Names::Everything => true,
             Names::Usual => read.meaning != Expr::Constant(false),
             // A rule that cannot be bound is refused where the records are read.
-            Names::Of(facts) => bind(&read.meaning, entity, facts).map_or(true, |shown| !shown.is_false()),
+            Names::Of(principal) => {
+                bind(&read.meaning, entity, principal).map_or(true, |shown| !shown.is_false())
+            }
         }
     }
 
@@ -55,7 +57,7 @@ impl Nameable {
 }
 
 /// Whether it takes facts to know which fields of the entity somebody may name.
-pub fn depends_on_facts(entity: &Entity) -> bool {
+pub fn depends_on_principal(entity: &Entity) -> bool {
     let rules = entity.fields.iter().filter_map(|field| field.read.as_ref());
     rules.into_iter().any(|rule| !matches!(rule.meaning, Expr::Constant(_)))
 }

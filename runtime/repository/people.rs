@@ -10,12 +10,12 @@ use serde::Deserialize;
 use super::body::Body;
 use super::error::{self, RepositoryError};
 use super::mutation::{Mutation, Verb};
-use super::nameable::{Nameable, depends_on_facts};
+use super::nameable::{Nameable, depends_on_principal};
 use super::{Repository, Writer};
 use crate::auth::Identity;
 use crate::ids::{RecordId, shown};
 use crate::protocol::Retry;
-use crate::rules::{Asker, Facts, Person, is_closed, may_ever};
+use crate::rules::{Asker, Person, Principal, is_closed, may_ever};
 use crate::schema::{Entity, Expr, Operation, Schema};
 
 /// The name of the built-in entity of people.
@@ -77,15 +77,15 @@ impl Repository {
     }
 
     /// What rules may ask of a person, as of now: for words and doors, never for records.
-    pub async fn facts(&self, person: &Arc<Person>) -> Result<Facts, RepositoryError> {
+    pub async fn principal(&self, person: &Arc<Person>) -> Result<Principal, RepositoryError> {
         let person = person.clone();
-        self.blocking(move |store| store.facts(&person)).await.map(|at| at.value)
+        self.blocking(move |store| store.principal(&person)).await.map(|at| at.value)
     }
 
     /// Whether the caller's role is `admin`, by the credentials or by the `User` record.
     pub async fn is_admin(&self, caller: &Identity) -> Result<bool, RepositoryError> {
-        let facts = self.facts(&caller.person()).await?;
-        Ok(facts.role() == &crate::schema::Value::Text(ADMIN.to_owned()))
+        let principal = self.principal(&caller.person()).await?;
+        Ok(principal.role() == &crate::schema::Value::Text(ADMIN.to_owned()))
     }
 
     /// What a person may name in a query about these entities.
@@ -94,8 +94,8 @@ impl Repository {
         person: &Arc<Person>,
         entities: &[&Entity],
     ) -> Result<Nameable, RepositoryError> {
-        match entities.iter().any(|entity| depends_on_facts(entity)) {
-            true => self.facts(person).await.map(Nameable::of),
+        match entities.iter().any(|entity| depends_on_principal(entity)) {
+            true => self.principal(person).await.map(Nameable::of),
             false => Ok(Nameable::usual()),
         }
     }
@@ -129,11 +129,11 @@ impl Repository {
         if !names_ruled(schema, mutations) {
             return Ok(Vec::new());
         }
-        let facts = self.facts(person).await?;
+        let principal = self.principal(person).await?;
         let mut absent = Vec::new();
         for (place, mutation) in mutations.iter().enumerate() {
             let entity = schema.entity(&mutation.entity);
-            if entity.is_some_and(|entity| is_absent(entity, operation(mutation.verb), &facts)) {
+            if entity.is_some_and(|entity| is_absent(entity, operation(mutation.verb), &principal)) {
                 absent.push((place, RepositoryError::UnknownEntity(shown(&mutation.entity))));
             }
         }
@@ -148,8 +148,9 @@ fn names_ruled(schema: &Schema, mutations: &[Mutation]) -> bool {
 }
 
 /// Whether an entity is as if it did not exist for whoever wants to do this with it.
-pub fn is_absent(entity: &Entity, operation: Operation, facts: &Facts) -> bool {
-    is_closed(entity, facts) && !(operation == Operation::Create && may_ever(entity, operation, facts))
+pub fn is_absent(entity: &Entity, operation: Operation, principal: &Principal) -> bool {
+    is_closed(entity, principal)
+        && !(operation == Operation::Create && may_ever(entity, operation, principal))
 }
 
 fn operation(verb: Verb) -> Operation {

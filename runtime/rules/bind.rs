@@ -4,7 +4,7 @@
 
 use super::condition::{Condition, Test};
 use super::evaluate::user_value;
-use super::person::{Facts, MOST_RELATED, Related};
+use super::person::{MOST_RELATED, Principal, Related};
 use super::predicate::{Operand, Predicate, compare, contains, member, plain, size, starts};
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Entity, EntityName, Expr, FieldKind, Record, Term, UserTerm, Value};
@@ -38,11 +38,11 @@ impl BindError {
 }
 
 /// The condition on a record of `entity` under which the rule grants. Proposals are asked of nobody here: a read rule knows none.
-pub fn bind(rule: &Expr, entity: &Entity, facts: &Facts) -> Result<Predicate, BindError> {
-    if facts.is_disabled() {
+pub fn bind(rule: &Expr, entity: &Entity, principal: &Principal) -> Result<Predicate, BindError> {
+    if principal.is_disabled() {
         return Ok(Predicate::Constant(false));
     }
-    let predicate = Binder { entity, facts, element: None }.bind(rule, Sense::Plain)?;
+    let predicate = Binder { entity, principal, element: None }.bind(rule, Sense::Plain)?;
     if predicate.tests() > MOST_TESTS { Err(BindError::TooManyTests) } else { Ok(predicate) }
 }
 
@@ -56,7 +56,7 @@ enum Sense {
 #[derive(Clone, Copy)]
 struct Binder<'a> {
     entity: &'a Entity,
-    facts: &'a Facts,
+    principal: &'a Principal,
     element: Option<&'a Record>,
 }
 
@@ -125,8 +125,8 @@ impl Binder<'_> {
         sense: Sense,
         term: impl FnMut(&Record) -> Result<Predicate, BindError>,
     ) -> Result<Predicate, BindError> {
-        match self.facts.related(entity) {
-            _ if self.facts.is_nobody() => Ok(known(Truth::Unknown, sense)),
+        match self.principal.related(entity) {
+            _ if self.principal.is_nobody() => Ok(known(Truth::Unknown, sense)),
             Related::TooMany => Err(BindError::SetTooLarge { entity: entity.clone() }),
             Related::Records(records) => self.some(records.iter().map(term), sense),
         }
@@ -134,7 +134,7 @@ impl Binder<'_> {
 
     fn is_null(self, term: &Term, sense: Sense) -> Predicate {
         if *term == Term::User(UserTerm::Itself) {
-            return known(Truth::from(self.facts.is_nobody()), sense);
+            return known(Truth::from(self.principal.is_nobody()), sense);
         }
         let wanted = sense == Sense::Plain;
         match self.operand(term) {
@@ -275,7 +275,7 @@ impl Binder<'_> {
         match term {
             Term::Record(column) => Operand::Column(*column),
             Term::Value(value) => Operand::Value(value.clone()),
-            Term::User(user) => Operand::Value(user_value(self.facts, user).into_owned()),
+            Term::User(user) => Operand::Value(user_value(self.principal, user).into_owned()),
             Term::Element(column) => {
                 Operand::Value(self.element.map_or(Value::Null, |record| record.value(*column)))
             }

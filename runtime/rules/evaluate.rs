@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::person::{Facts, Related};
+use super::person::{Principal, Related};
 use super::predicate::{compare, contains, member, size, starts, value_of_json};
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Expr, FieldIndex, Record, Term, UserTerm, Value};
@@ -11,7 +11,7 @@ use crate::schema::{Column, Comparison, Expr, FieldIndex, Record, Term, UserTerm
 /// What a rule is evaluated on.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    pub facts: &'a Facts,
+    pub principal: &'a Principal,
     /// What bare names mean: the stored record; in a create the proposed one.
     pub record: &'a Record,
     /// In an update.
@@ -29,7 +29,7 @@ pub struct Proposal<'a> {
 
 /// Whether the rule holds. For a disabled person nothing does.
 pub fn evaluate(rule: &Expr, subject: Subject<'_>) -> Truth {
-    if subject.facts.is_disabled() {
+    if subject.principal.is_disabled() {
         return Truth::False;
     }
     Scope { subject, element: None }.truth(rule)
@@ -90,8 +90,8 @@ impl<'a> Scope<'a> {
     /// Whether any of the person's records meets the test. A missing person has no sets: that is unknown, and so is a set that is
     /// too large to be read.
     fn related(self, entity: &str, test: impl FnMut(&Record) -> Truth) -> Truth {
-        match self.subject.facts.related(entity) {
-            _ if self.subject.facts.is_nobody() => Truth::Unknown,
+        match self.subject.principal.related(entity) {
+            _ if self.subject.principal.is_nobody() => Truth::Unknown,
             Related::TooMany => Truth::Unknown,
             Related::Records(records) => Truth::any(records.iter().map(test)),
         }
@@ -99,7 +99,7 @@ impl<'a> Scope<'a> {
 
     fn is_null(self, term: &Term) -> bool {
         match term {
-            Term::User(UserTerm::Itself) => self.subject.facts.is_nobody(),
+            Term::User(UserTerm::Itself) => self.subject.principal.is_nobody(),
             Term::Record(_)
             | Term::Change(_)
             | Term::Element(_)
@@ -114,14 +114,14 @@ impl<'a> Scope<'a> {
     where
         Self: 'a,
     {
-        let Subject { facts, record, proposal } = self.subject;
+        let Subject { principal, record, proposal } = self.subject;
         match term {
             Term::Record(column) => column_of(Some(record), *column),
             Term::Element(column) => column_of(self.element, *column),
             Term::Change(field) => field_of(proposal.map(|change| change.values), *field),
             Term::Value(value) => Cow::Owned(value.clone()),
             Term::Size(inner) => Cow::Owned(size(&self.value(inner))),
-            Term::User(user) => user_value(facts, user),
+            Term::User(user) => user_value(principal, user),
         }
     }
 }
@@ -139,18 +139,18 @@ fn field_of(values: Option<&[Value]>, field: FieldIndex) -> Cow<'_, Value> {
 }
 
 /// Null where the person has none. `Itself` is no value: it is only asked whether there is one.
-pub(super) fn user_value<'a>(facts: &'a Facts, term: &UserTerm) -> Cow<'a, Value> {
+pub(super) fn user_value<'a>(principal: &'a Principal, term: &UserTerm) -> Cow<'a, Value> {
     match term {
         UserTerm::Itself => Cow::Owned(Value::Null),
-        UserTerm::Id => Cow::Borrowed(facts.id()),
-        UserTerm::Role => Cow::Borrowed(facts.role()),
-        UserTerm::Field(field) => field_of(facts.record().map(|record| &record.values[..]), *field),
+        UserTerm::Id => Cow::Borrowed(principal.id()),
+        UserTerm::Role => Cow::Borrowed(principal.role()),
+        UserTerm::Field(field) => field_of(principal.record().map(|record| &record.values[..]), *field),
         UserTerm::Claim(path) => {
             let (first, rest) = match path.split_first() {
                 Some(split) => split,
                 None => return Cow::Owned(Value::Null),
             };
-            let mut found = facts.person.claims.get(&**first);
+            let mut found = principal.person.claims.get(&**first);
             for name in rest {
                 found = found.and_then(|json| json.get(&**name));
             }

@@ -72,7 +72,7 @@ impl<'a> Explainer<'a> {
 
     fn exists(self, entity: &str, condition: &Expr) -> (Vec<(String, String)>, Vec<Part>) {
         let names = self.names.within(entity);
-        let records = match self.scope.subject.facts.related(entity) {
+        let records = match self.scope.subject.principal.related(entity) {
             Related::Records(records) if !records.is_empty() => records,
             Related::Records(_) | Related::TooMany => {
                 let shown = self.set(entity, |record| value_text(&record.value(crate::schema::Column::Id)));
@@ -92,9 +92,9 @@ impl<'a> Explainer<'a> {
         for term in terms {
             let value = match term {
                 Term::Value(_) => continue,
-                Term::User(UserTerm::Itself) => match self.scope.subject.facts.is_nobody() {
+                Term::User(UserTerm::Itself) => match self.scope.subject.principal.is_nobody() {
                     true => "null".to_owned(),
-                    false => value_text(self.scope.subject.facts.id()),
+                    false => value_text(self.scope.subject.principal.id()),
                 },
                 Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Size(_) => {
                     value_text(&self.scope.value(term))
@@ -110,9 +110,9 @@ impl<'a> Explainer<'a> {
 
     /// The values of one set in brackets, or why there are none.
     fn set(self, entity: &str, shown: impl Fn(&Record) -> String) -> String {
-        let facts = self.scope.subject.facts;
-        match facts.related(entity) {
-            _ if facts.is_nobody() => "unknown: nobody asks".to_owned(),
+        let principal = self.scope.subject.principal;
+        match principal.related(entity) {
+            _ if principal.is_nobody() => "unknown: nobody asks".to_owned(),
             Related::TooMany => "unknown: too many records".to_owned(),
             Related::Records(records) => {
                 let mut values: Vec<String> = records.iter().take(MOST_SHOWN).map(shown).collect();

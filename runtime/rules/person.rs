@@ -35,9 +35,9 @@ pub struct Person {
 }
 
 /// What rules may ask of a person: the credentials and what one read transaction found. Rules that ask of nothing else than
-/// `Facts` give the same answer as long as no rights entry of the person follows in the log.
+/// `Principal` give the same answer as long as no rights entry of the person follows in the log.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
+pub struct Principal {
     pub person: Arc<Person>,
     /// `user.id` as a value; null for nobody.
     id: Value,
@@ -55,9 +55,13 @@ pub enum Related {
     TooMany,
 }
 
-impl Facts {
+impl Principal {
     /// `record`: the person's `User` record, if there is one and any rule asks for it.
-    pub fn new(person: Arc<Person>, record: Option<Record>, related: BTreeMap<EntityName, Related>) -> Facts {
+    pub fn new(
+        person: Arc<Person>,
+        record: Option<Record>,
+        related: BTreeMap<EntityName, Related>,
+    ) -> Principal {
         let text =
             |text: &Option<Arc<str>>| text.as_ref().map_or(Value::Null, |text| Value::Text(text.to_string()));
         let of_record = || record.as_ref().and_then(|record| record.values.get(ROLE)).cloned();
@@ -65,16 +69,16 @@ impl Facts {
             Some(role) => Value::Text(role.to_string()),
             None => of_record().unwrap_or(Value::Null),
         };
-        Facts { id: text(&person.id), role, record, related, person }
+        Principal { id: text(&person.id), role, record, related, person }
     }
 
     /// Of somebody about whom the database was not asked, or knows nothing.
-    pub fn unread(person: Arc<Person>) -> Facts {
-        Facts::new(person, None, BTreeMap::new())
+    pub fn unread(person: Arc<Person>) -> Principal {
+        Principal::new(person, None, BTreeMap::new())
     }
 
-    pub fn nobody() -> Facts {
-        Facts::unread(Arc::default())
+    pub fn nobody() -> Principal {
+        Principal::unread(Arc::default())
     }
 
     pub fn is_nobody(&self) -> bool {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
-use crate::rules::{Asker, BindError, Facts, Person, Sight, Verdict};
+use crate::rules::{Asker, BindError, Person, Principal, ReadScope, Verdict};
 use crate::schema::{EntityName, FieldIndex, Generation, Operation, Value};
 
 pub use crate::rules::{Condition, Test};
@@ -46,13 +46,13 @@ pub trait Store: Send + Sync + 'static {
     fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError>;
 
     /// What rules may ask of a person: everything that the read rules of the schema need.
-    fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError>;
+    fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError>;
 
-    /// Seq of the last change of a person's rights through these entities; 0 if there was none. A sight that was bound at
+    /// Seq of the last change of a person's rights through these entities; 0 if there was none. A read scope that was bound at
     /// an earlier seq must be bound anew; asked after a read, it tells whether what was read may be shown.
     fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError>;
 
-    /// What changes for a subscriber who stands at `Differ::since` under an old sight and has the rights of now (SEMANTICS R3).
+    /// What changes for a subscriber who stands at `Differ::since` under an old read scope and has the rights of now (SEMANTICS R3).
     fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError>;
 
     /// Records of one entity, filtered, sorted and cut. No row behind the end of the page is read whole.
@@ -340,7 +340,7 @@ pub enum Who {
     /// Bound inside the read's own transaction.
     Person(Arc<Person>),
     /// Bound before, filter and all: the caller asks `rights_changed` after the read, and only then shows what was read.
-    Sight(Arc<Sight>),
+    ReadScope(Arc<ReadScope>),
 }
 
 /// A subscriber whose rights changed, or may have.
@@ -349,7 +349,7 @@ pub struct Differ {
     pub person: Arc<Person>,
     pub scope: Scope,
     /// What the peer saw up to `since`.
-    pub old: Arc<Sight>,
+    pub old: Arc<ReadScope>,
     /// The filter of the channel, bound to nobody.
     pub filter: Vec<Condition>,
     /// The peer knows everything up to here.
@@ -361,8 +361,8 @@ pub struct Differ {
 /// The answer to `Differ`, true at its position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// For the new sight of this and every other subscription of the person.
-    pub facts: Facts,
+    /// For the new read scope of this and every other subscription of the person.
+    pub principal: Principal,
     pub steps: Steps,
 }
 
@@ -385,7 +385,7 @@ pub struct Step {
     pub record: Option<Stored>,
 }
 
-/// Facts about a resume. All false or zero where `known` is false.
+/// Principal about a resume. All false or zero where `known` is false.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Survey {
     /// The epoch is one of this database's and `since` is not beyond its end (SEMANTICS P7).

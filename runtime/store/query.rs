@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Stored, Who};
 use crate::ids::RecordId;
-use crate::rules::{Condition, Sight};
+use crate::rules::{Condition, ReadScope};
 use crate::schema::{Column, EntityName, FieldIndex, Generation, Value};
 
 /// `Store::count` answers with no more groups than this.
@@ -74,7 +74,7 @@ pub struct ListPage {
     pub more: bool,
     /// That by which the rows were read for a person: who subscribes with the same sees the same. The words of a search are no
     /// part of it.
-    pub sight: Option<Arc<Sight>>,
+    pub read_scope: Option<Arc<ReadScope>>,
 }
 
 /// One row of a list, with the values of the sort columns, from which the caller makes a cursor.

@@ -1,4 +1,4 @@
-//! Random sights against random changes: each subscriber is told exactly what a loop over all of them comes to.
+//! Random read scopes against random changes: each subscriber is told exactly what a loop over all of them comes to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tidewire::store::Change;
 
 use super::join;
 use super::world::{
-    FILTERS, RULES, Someone, attach, batch, change, may_read, meets, outbox, record, shows_secret, sight,
-    taken,
+    FILTERS, RULES, Someone, attach, batch, change, may_read, meets, outbox, read_scope, record,
+    shows_secret, taken,
 };
 use crate::support::fixtures::id;
 use crate::support::random::Random;
@@ -86,7 +86,7 @@ fn subscribe(random: &mut Random, groups: &mut Groups, nth: u64) -> Subscriber {
     let filter = random.below(FILTERS as u64) as usize;
     let channel = format!("entity:Task?filter={filter}");
     let outbox = outbox();
-    join(groups, &attach(nth, &channel, &sight(rule, filter, &who), &outbox));
+    join(groups, &attach(nth, &channel, &read_scope(rule, filter, &who), &outbox));
     Subscriber { rule, filter, who, channel, outbox, knows: groups.position().0, heard: 0 }
 }
 

@@ -1,4 +1,4 @@
-//! Changes of rights: who is voided before the batch, and which attachments are sent back.
+//! Changes of rights: who is invalidated before the batch, and which attachments are sent back.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tidewire::schema::{EntityName, Generation};
 use tidewire::store::{Change, LogLimit};
 
 use super::managed::{Managed, drained};
-use super::world::{Someone, attach, batch, change, outbox, record, sight, taken, watch};
+use super::world::{Someone, attach, batch, change, outbox, read_scope, record, taken, watch};
 use super::{join, told};
 use crate::support::fixtures::{epoch, id};
 
@@ -32,8 +32,8 @@ fn create(seq: u64) -> Change {
 
 /// Someone who sees `p1` by membership, on a connection of their own.
 fn member(connection: u64, person: &str, bound_at: u64) -> Attach {
-    let sight = sight(2, 0, &Someone::named(person, &["p1"]));
-    Attach { watch: watch(person, bound_at), ..attach(connection, "entity:Task", &sight, &outbox()) }
+    let read_scope = read_scope(2, 0, &Someone::named(person, &["p1"]));
+    Attach { watch: watch(person, bound_at), ..attach(connection, "entity:Task", &read_scope, &outbox()) }
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_person_is_voided_before_anything_of_the_batch_that_changes_their_rights() {
     join(&mut groups, &bob);
     // Also what stands before the change of rights: the session reads it under the rights of then.
     let counts = groups.fan_out(&batch(vec![create(1), rights(2, "Membership", "ada"), create(3)]));
-    assert_eq!((counts.voided, counts.deliveries), (1, 1));
+    assert_eq!((counts.invalidated, counts.deliveries), (1, 1));
     assert_eq!((ada.outbox.lag(), bob.outbox.lag()), (Lag(1), Lag(0)));
     assert_eq!(taken(&ada.outbox), Vec::<Json>::new(), "nothing of the batch");
     assert_eq!(
@@ -58,14 +58,14 @@ fn a_person_is_voided_before_anything_of_the_batch_that_changes_their_rights() {
 
 #[test]
 fn only_who_sees_by_the_entity_whose_record_changed_is_voided() {
-    for (entity, person, bound_at, voided) in [
+    for (entity, person, bound_at, invalidated) in [
         ("Membership", "ada", 0, true),
         ("User", "ada", 0, true),
         ("Membership", "ada", 4, true),
         // Nothing that ada sees uses it.
         ("Project", "ada", 0, false),
         ("Membership", "bob", 0, false),
-        // The sight was bound at the change, or after it.
+        // The read scope was bound at the change, or after it.
         ("Membership", "ada", 5, false),
         ("Membership", "ada", 9, false),
     ] {
@@ -73,16 +73,16 @@ fn only_who_sees_by_the_entity_whose_record_changed_is_voided() {
         let ada = member(1, "ada", bound_at);
         join(&mut groups, &ada);
         let counts = groups.fan_out(&batch(vec![rights(5, entity, person)]));
-        assert_eq!(counts.voided == 1, voided, "{entity} of {person}, bound at {bound_at}");
-        assert_eq!(ada.outbox.lag() == Lag(1), voided);
+        assert_eq!(counts.invalidated == 1, invalidated, "{entity} of {person}, bound at {bound_at}");
+        assert_eq!(ada.outbox.lag() == Lag(1), invalidated);
     }
 }
 
 #[test]
 fn who_sees_the_same_as_nobody_is_voided_all_the_same() {
     let mut groups = Groups::new(Seq(0), 10);
-    let nobody = attach(1, "entity:Task", &sight(4, 0, &Someone::nobody()), &outbox());
-    let somebody = sight(4, 0, &Someone::named("ada", &[]));
+    let nobody = attach(1, "entity:Task", &read_scope(4, 0, &Someone::nobody()), &outbox());
+    let somebody = read_scope(4, 0, &Someone::named("ada", &[]));
     let ada = Attach { watch: watch("ada", 0), ..attach(2, "entity:Task", &somebody, &outbox()) };
     // The field that owners see makes them two groups; without it they are one.
     let ada = Attach { view: nobody.view.clone(), ..ada };
@@ -100,13 +100,13 @@ fn a_connection_is_voided_whole_and_once() {
     let mut other = Attach {
         channel: "entity:Task?a=1".into(),
         outbox: ada.outbox.clone(),
-        ..attach(1, "", &sight(0, 0, &Someone::nobody()), &outbox())
+        ..attach(1, "", &read_scope(0, 0, &Someone::nobody()), &outbox())
     };
     other.attachment.slot = 1;
     join(&mut groups, &ada);
     join(&mut groups, &other);
     let both = batch(vec![rights(1, "Membership", "ada"), rights(2, "User", "ada"), create(3)]);
-    assert_eq!(groups.fan_out(&both).voided, 1);
+    assert_eq!(groups.fan_out(&both).invalidated, 1);
     assert_eq!(ada.outbox.lag(), Lag(1));
     assert!(groups.is_empty(), "its attachments are void, one like the other");
 }
@@ -230,7 +230,7 @@ async fn a_change_of_rights_between_a_refusal_and_the_wait_for_rights_is_told() 
 async fn nobody_is_attached_whatever_became_of_anybodys_rights() {
     let managed = Managed::start();
     managed.fan_out(rights(11, "Membership", "ada")).await;
-    let attach = attach(1, "entity:Task", &sight(4, 0, &Someone::nobody()), &outbox());
+    let attach = attach(1, "entity:Task", &read_scope(4, 0, &Someone::nobody()), &outbox());
     let (frames, notes) = managed.attach(attach).await;
     assert_eq!(frames[0]["type"], "subscribed");
     assert!(matches!(notes[..], [Note::Attached { at: Seq(11), .. }]), "{notes:?}");
@@ -245,7 +245,7 @@ async fn a_sight_from_ahead_of_the_fan_out_hears_of_what_comes_after_it() {
     assert_eq!((&frames[0]["type"], &frames[0]["payload"]["seq"]), (&json!("subscribed"), &json!(12)));
     assert!(matches!(notes[..], [Note::Attached { at: Seq(12), .. }]), "{notes:?}");
     managed.fan_out(create(11)).await;
-    // The sight knows of this one.
+    // The read scope knows of this one.
     managed.fan_out(rights(12, "Membership", "ada")).await;
     managed.fan_out(create(13)).await;
     assert_eq!((told(&outbox), outbox.lag()), (vec!["entity:created 13".to_owned()], Lag(0)));
@@ -276,7 +276,7 @@ async fn what_was_missed_is_judged_by_the_sight() {
 async fn one_live_query_too_many_without_an_equality_is_refused_and_counted() {
     let managed = Managed::start();
     let broad =
-        |n: u64| attach(n, &format!("entity:Task?a={n}"), &sight(4, 0, &Someone::nobody()), &outbox());
+        |n: u64| attach(n, &format!("entity:Task?a={n}"), &read_scope(4, 0, &Someone::nobody()), &outbox());
     let (_, notes) = managed.attach(broad(1)).await;
     assert!(matches!(notes[..], [Note::Attached { .. }]), "{notes:?}");
     let second = broad(2);

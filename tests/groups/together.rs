@@ -7,14 +7,14 @@ use serde_json::{Value as Json, json};
 use tidewire::channels::outbox::Lag;
 use tidewire::channels::{Attach, Note, Outbox};
 use tidewire::ids::Seq;
-use tidewire::rules::Sight;
+use tidewire::rules::ReadScope;
 use tidewire::schema::Generation;
 use tidewire::store::{Change, ChangeOp, CommitBatch};
 
 use super::managed::{Managed, drained};
 use super::rights::after;
 use super::told;
-use super::world::{Someone, attach, batch, change, entity, outbox, record, sight, watch};
+use super::world::{Someone, attach, batch, change, entity, outbox, read_scope, record, watch};
 use crate::support::fixtures::id;
 
 /// A new task of `p1`, with so many letters in its title.
@@ -25,8 +25,8 @@ fn create(seq: u64, letters: usize) -> Change {
 
 /// Ada, of `p1`, on a connection of her own.
 fn ada(connection: u64, bound_at: u64) -> Attach {
-    let sight = sight(2, 0, &Someone::named("ada", &["p1"]));
-    Attach { watch: watch("ada", bound_at), ..attach(connection, "entity:Task", &sight, &outbox()) }
+    let read_scope = read_scope(2, 0, &Someone::named("ada", &["p1"]));
+    Attach { watch: watch("ada", bound_at), ..attach(connection, "entity:Task", &read_scope, &outbox()) }
 }
 
 /// Lets all of them wait before ChannelManager has its turn.
@@ -145,7 +145,7 @@ async fn another_schema_among_them_voids_who_was_there_before() {
     assert_eq!(drained(&outbox).0, Vec::<Json>::new(), "what came before it is read from the log");
     assert_eq!(outbox.lag(), Lag(1));
     // Who knows the new one begins after it.
-    let everything = Arc::new(Sight::everything(&entity(4), Generation(2)));
+    let everything = Arc::new(ReadScope::everything(&entity(4), Generation(2)));
     let newer = attach(2, "entity:Task", &everything, &self::outbox());
     let newer = Attach { from: after(12), ..newer };
     let (frames, _) = managed.attach(newer).await;

@@ -10,7 +10,7 @@ use tidewire::channels::outbox::{Item, Lag, OutboxLimits};
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::protocol::View;
-use tidewire::rules::{Condition, Facts, Person, Related, Sight, Test};
+use tidewire::rules::{Condition, Person, Principal, ReadScope, Related, Test};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
     Rule, Term, UserTerm, Value,
@@ -173,7 +173,7 @@ pub fn shows_secret(record: &Json, who: &Someone) -> bool {
     who.id.is_some() && record["owner"].as_str() == who.id.as_deref()
 }
 
-pub fn sight(nth: usize, filter: usize, who: &Someone) -> Arc<Sight> {
+pub fn read_scope(nth: usize, filter: usize, who: &Someone) -> Arc<ReadScope> {
     let membership = |project: &String| Record {
         id: id(1),
         version: 1,
@@ -184,19 +184,19 @@ pub fn sight(nth: usize, filter: usize, who: &Someone) -> Arc<Sight> {
     let records = who.projects.iter().map(membership).collect();
     let person = Person { id: who.id.as_deref().map(Into::into), ..Person::default() };
     let related = BTreeMap::from([("Membership".into(), Related::Records(records))]);
-    let facts = Facts::new(Arc::new(person), None, related);
-    let sight = Sight::bind(&entity(nth), Generation(1), &facts).unwrap();
-    Arc::new(sight.through(conditions(filter)))
+    let principal = Principal::new(Arc::new(person), None, related);
+    let read_scope = ReadScope::bind(&entity(nth), Generation(1), &principal).unwrap();
+    Arc::new(read_scope.through(conditions(filter)))
 }
 
 /// Everything through a filter.
-pub fn filtered(conditions: Vec<Condition>) -> Arc<Sight> {
-    Arc::new(Sight::everything(&entity(0), Generation(1)).through(conditions))
+pub fn filtered(conditions: Vec<Condition>) -> Arc<ReadScope> {
+    Arc::new(ReadScope::everything(&entity(0), Generation(1)).through(conditions))
 }
 
-pub fn view_of(sight: &Sight) -> View {
-    let (predicate, projection) = sight.text();
-    View::new(&predicate, &projection, sight.generation)
+pub fn view_of(read_scope: &ReadScope) -> View {
+    let (predicate, projection) = read_scope.text();
+    View::new(&predicate, &projection, read_scope.generation)
 }
 
 pub fn outbox() -> Arc<Outbox> {
@@ -204,15 +204,15 @@ pub fn outbox() -> Arc<Outbox> {
 }
 
 /// An attachment to all records of `Task` that is the first of its connection.
-pub fn attach(connection: u64, channel: &str, sight: &Arc<Sight>, outbox: &Arc<Outbox>) -> Attach {
+pub fn attach(connection: u64, channel: &str, read_scope: &Arc<ReadScope>, outbox: &Arc<Outbox>) -> Attach {
     Attach {
         connection: ConnectionKey(connection),
         attachment: AttachmentId { slot: 0, serial: 1 },
         outbox: outbox.clone(),
         channel: channel.into(),
         scope: Scope::Entity("Task".into()),
-        sight: sight.clone(),
-        view: view_of(sight),
+        read_scope: read_scope.clone(),
+        view: view_of(read_scope),
         watch: None,
         admission: Admission::Sought,
         from: From::Now { request_id: None },

@@ -59,7 +59,7 @@ async fn the_example_of_the_page_runs() {
 async fn cases_ask_as_the_server_does() {
     let cases = r#"
 [[case]]
-about  = "a lookup brings it into sight"
+about  = "a lookup brings it into read_scope"
 who    = "ada"
 may    = "read"
 record = "Note.below"

@@ -13,7 +13,7 @@ use tidewire::metrics::Metrics;
 use tidewire::protocol::Code;
 use tidewire::realtime::read::{Checked, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Read, ReadAnswer, Surroundings};
-use tidewire::rules::{BindError, Facts, Verdict};
+use tidewire::rules::{BindError, Principal, Verdict};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
     At, Change, ChangeOp, Difference, ListPage, Listed, LogPage, Step, Steps, StoreError, Stored, Survey,
@@ -27,7 +27,7 @@ const LIVE: &str = "entity:Task";
 
 /// Ada, member of p1 at 10, over the schema with rules.
 fn ada() -> Peer {
-    knowing(at(10, 0, ruled::facts("member", &["p1"])), RealtimeConfig::default())
+    knowing(at(10, 0, ruled::principal("member", &["p1"])), RealtimeConfig::default())
 }
 
 fn around(schema: Arc<Schema>, generation: u64, config: RealtimeConfig) -> Surroundings {
@@ -36,7 +36,7 @@ fn around(schema: Arc<Schema>, generation: u64, config: RealtimeConfig) -> Surro
     Surroundings { schema, generation: Generation(generation), epoch: epoch(), config, metrics }
 }
 
-fn knowing(known: At<Facts>, config: RealtimeConfig) -> Peer {
+fn knowing(known: At<Principal>, config: RealtimeConfig) -> Peer {
     Peer::of(around(ruled::schema(), 1, config), known)
 }
 
@@ -46,7 +46,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
         Effect::Read(
             Read::Survey { standing, .. } | Read::Rows { standing, .. } | Read::Log { standing, .. },
         ) => Some(standing.clone()),
-        Effect::Read(Read::Facts(_) | Read::Differ(_)) => None,
+        Effect::Read(Read::Principal(_) | Read::Differ(_)) => None,
         Effect::Send(_)
         | Effect::Write(_)
         | Effect::Attach { .. }
@@ -62,14 +62,18 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
 }
 
 fn survey(asked: &[Effect], seq: u64, rights: u64) -> ReadAnswer {
-    let facts = Survey { known: true, ..Survey::default() };
-    ReadAnswer::Survey(Ok(checked(asked, at(seq, 0, facts), rights)))
+    let principal = Survey { known: true, ..Survey::default() };
+    ReadAnswer::Survey(Ok(checked(asked, at(seq, 0, principal), rights)))
 }
 
 fn rows(asked: &[Effect], seq: u64, rights: u64, more: bool) -> ReadAnswer {
     let stored = Stored { version: 1, json: Bytes::from_static(b"{\"id\":\"x\"}") };
     let row = Listed { id: id(1), sort_values: vec![], expanded: vec![], stored };
-    ReadAnswer::Rows(Ok(checked(asked, at(seq, 0, ListPage { rows: vec![row], more, sight: None }), rights)))
+    ReadAnswer::Rows(Ok(checked(
+        asked,
+        at(seq, 0, ListPage { rows: vec![row], more, read_scope: None }),
+        rights,
+    )))
 }
 
 fn log(asked: &[Effect], head: u64, rights: u64, changes: Vec<Arc<Change>>) -> ReadAnswer {
@@ -77,16 +81,16 @@ fn log(asked: &[Effect], head: u64, rights: u64, changes: Vec<Arc<Change>>) -> R
     ReadAnswer::Log(Ok(checked(asked, at(head, 0, page), rights)))
 }
 
-fn facts(seq: u64, facts: Facts) -> ReadAnswer {
-    ReadAnswer::Facts(Ok(at(seq, 0, facts)))
+fn principal(seq: u64, principal: Principal) -> ReadAnswer {
+    ReadAnswer::Principal(Ok(at(seq, 0, principal)))
 }
 
-fn differ(seq: u64, facts: Facts, steps: Steps) -> ReadAnswer {
-    ReadAnswer::Differ(Ok(at(seq, 0, Difference { facts, steps })))
+fn differ(seq: u64, principal: Principal, steps: Steps) -> ReadAnswer {
+    ReadAnswer::Differ(Ok(at(seq, 0, Difference { principal, steps })))
 }
 
-fn two_projects() -> Facts {
-    ruled::facts("member", &["p1", "p2"])
+fn two_projects() -> Principal {
+    ruled::principal("member", &["p1", "p2"])
 }
 
 fn step(n: u128, verdict: Verdict) -> Step {
@@ -131,7 +135,7 @@ fn frames(effects: &[Effect]) -> Vec<Value> {
     events
 }
 
-/// The seq up to which the attached sight is known to be right, and its view.
+/// The seq up to which the attached read scope is known to be right, and its view.
 fn watch_of(effects: &[Effect]) -> (u64, String) {
     let found = effects.iter().find_map(|effect| match effect {
         Effect::Attach { watch: Some(watch), view, .. } => Some((watch.bound_at.0, view.to_string())),
@@ -157,7 +161,7 @@ fn behind(peer: &mut Peer, attachment: AttachmentId) -> Vec<Effect> {
 }
 
 /// The view under which Ada sees the channel now.
-fn view_of(channel: &str, known: Facts) -> String {
+fn view_of(channel: &str, known: Principal) -> String {
     let mut peer = knowing(at(10, 0, known), RealtimeConfig::default());
     watch_of(&peer.subscribe(channel, &json!({}))).1
 }
@@ -168,7 +172,7 @@ fn since_with_view(seq: u64, view: &str) -> Value {
 
 /// A resume that goes on from `seq`: what was asked last.
 fn following(peer: &mut Peer, seq: u64) -> Vec<Effect> {
-    let view = view_of(LIVE, ruled::facts("member", &["p1"]));
+    let view = view_of(LIVE, ruled::principal("member", &["p1"]));
     let asked = peer.subscribe(LIVE, &since_with_view(seq, &view));
     let effects = peer.on(Input::Read(survey(&asked, 20, 5)));
     assert_eq!(heard(&effects), ["send subscribed".to_owned(), format!("read log {seq}")]);
@@ -198,7 +202,7 @@ fn nothing_that_was_read_is_shown_once_rights_changed_and_each_phase_goes_on_in_
             "surveying for a resume",
             |peer| peer.subscribe(LIVE, &since(12)),
             |asked| survey(asked, 35, 30),
-            &["read facts"],
+            &["read principal"],
         ),
         (
             "surveying after a lag",
@@ -213,7 +217,7 @@ fn nothing_that_was_read_is_shown_once_rights_changed_and_each_phase_goes_on_in_
             "the first page of a snapshot",
             |peer| peer.subscribe(LIVE, &json!({"snapshot": true})),
             |asked| rows(asked, 35, 30, true),
-            &["read facts"],
+            &["read principal"],
         ),
         (
             "a later page of a snapshot",
@@ -222,7 +226,7 @@ fn nothing_that_was_read_is_shown_once_rights_changed_and_each_phase_goes_on_in_
                 peer.on(Input::Read(rows(&asked, 20, 0, true)))
             },
             |asked| rows(asked, 35, 30, true),
-            &["read facts"],
+            &["read principal"],
         ),
         (
             "the tail of a snapshot",
@@ -232,7 +236,7 @@ fn nothing_that_was_read_is_shown_once_rights_changed_and_each_phase_goes_on_in_
                 peer.on(Input::Read(rows(&asked, 22, 0, false)))
             },
             |asked| log(asked, 35, 30, vec![moved(25, 1, None, Some("p1"))]),
-            &["read facts"],
+            &["read principal"],
         ),
         (
             "following the log",
@@ -298,8 +302,8 @@ fn a_plain_subscribe_that_may_be_out_of_date_is_bound_anew_before_it_is_answered
     assert_eq!(heard(&effects), ["attach now"]);
     let (bound_at, old) = watch_of(&effects);
     assert_eq!(bound_at, 10);
-    assert_eq!(heard(&behind(&mut peer, attachment_of(&effects))), ["read facts"]);
-    let effects = peer.on(Input::Read(facts(31, two_projects())));
+    assert_eq!(heard(&behind(&mut peer, attachment_of(&effects))), ["read principal"]);
+    let effects = peer.on(Input::Read(principal(31, two_projects())));
     assert_eq!(heard(&effects), ["attach now"]);
     let (bound_at, new) = watch_of(&effects);
     assert_eq!((bound_at, new != old), (31, true));
@@ -308,11 +312,11 @@ fn a_plain_subscribe_that_may_be_out_of_date_is_bound_anew_before_it_is_answered
 #[test]
 fn a_resume_across_a_change_of_rights_is_answered_by_a_snapshot_under_the_new_ones() {
     let mut peer = ada();
-    let view = view_of(LIVE, ruled::facts("member", &["p1"]));
+    let view = view_of(LIVE, ruled::principal("member", &["p1"]));
     let asked = peer.subscribe(LIVE, &since_with_view(12, &view));
-    assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read facts"]);
+    assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read principal"]);
     // The rights came back to what they were, so the view is the same: they changed all the same.
-    let asked = peer.on(Input::Read(facts(36, ruled::facts("member", &["p1"]))));
+    let asked = peer.on(Input::Read(principal(36, ruled::principal("member", &["p1"]))));
     assert_eq!(heard(&asked), ["read survey 12"]);
     let asked = peer.on(Input::Read(survey(&asked, 36, 30)));
     assert_eq!(heard(&asked), ["read rows"]);
@@ -324,9 +328,9 @@ fn a_resume_across_a_change_of_rights_is_answered_by_a_snapshot_under_the_new_on
 
 #[test]
 fn a_resume_whose_rights_did_not_change_goes_on_and_only_with_its_view() {
-    let view = view_of(LIVE, ruled::facts("member", &["p1"]));
+    let view = view_of(LIVE, ruled::principal("member", &["p1"]));
     let other = view_of(LIVE, two_projects());
-    let everybody = view_of("entity:Board", ruled::facts("member", &[]));
+    let everybody = view_of("entity:Board", ruled::principal("member", &[]));
     let table = [
         (LIVE, since_with_view(12, &view), "read log 12"),
         (LIVE, since_with_view(12, &other), "read rows"),
@@ -345,10 +349,10 @@ fn a_resume_whose_rights_did_not_change_goes_on_and_only_with_its_view() {
 #[test]
 fn a_part_of_an_entity_is_not_weighed_against_the_whole() {
     let mut peer = ada();
-    let view = view_of(LIVE, ruled::facts("member", &["p1"]));
+    let view = view_of(LIVE, ruled::principal("member", &["p1"]));
     let asked = peer.subscribe(LIVE, &since_with_view(12, &view));
-    let facts = Survey { known: true, schema_changed: false, backlog: 10_001, rows: 1_000_000 };
-    let answer = ReadAnswer::Survey(Ok(checked(&asked, at(20_000, 0, facts), 5)));
+    let principal = Survey { known: true, schema_changed: false, backlog: 10_001, rows: 1_000_000 };
+    let answer = ReadAnswer::Survey(Ok(checked(&asked, at(20_000, 0, principal), 5)));
     assert_eq!(heard(&peer.on(Input::Read(answer))), ["read rows"]);
 }
 
@@ -361,7 +365,7 @@ fn half_a_snapshot_is_started_again_by_a_resync_that_names_the_rights() {
     // The rows that the peer has are no state at any position, whether the next are being read or wait for their turn.
     let answer = &sent(&peer.subscribe(LIVE, &json!({})))[0];
     assert_eq!((&answer["payload"]["recovered"], &answer["more"]), (&json!(false), &json!(true)), "{answer}");
-    let asked = peer.on(Input::Read(facts(36, two_projects())));
+    let asked = peer.on(Input::Read(principal(36, two_projects())));
     assert_eq!(heard(&asked), ["read rows"]);
     let effects = peer.on(Input::Read(rows(&asked, 37, 30, false)));
     assert_eq!(heard(&effects), ["send resync", "send snapshot", "attach after 37"]);
@@ -373,7 +377,7 @@ fn facts_that_are_newer_than_the_change_are_not_read_again() {
     let mut peer = ada();
     let asked = peer.subscribe(LIVE, &json!({"snapshot": true}));
     peer.on(Input::Read(rows(&asked, 35, 30, true)));
-    let asked = peer.on(Input::Read(facts(36, two_projects())));
+    let asked = peer.on(Input::Read(principal(36, two_projects())));
     peer.on(Input::Read(rows(&asked, 36, 30, false)));
     assert_eq!(heard(&peer.subscribe("entity:Board", &json!({}))), ["attach now"]);
 }
@@ -541,20 +545,20 @@ fn a_page_that_was_not_read_for_a_channel_is_not_shown_to_it() {
 #[test]
 fn a_closed_entity_is_unknown_in_the_words_of_an_unknown_one() {
     let words = |error: &Value, name: &str| error["payload"]["message"].as_str().unwrap().replace(name, "X");
-    let mut nobody = knowing(at(10, 0, Facts::nobody()), RealtimeConfig::default());
+    let mut nobody = knowing(at(10, 0, Principal::nobody()), RealtimeConfig::default());
     let closed = nobody.subscribe("entity:Vault", &json!({}));
     let absent = nobody.subscribe("entity:Safe", &json!({}));
     assert_eq!(heard(&closed), ["send error UNKNOWN_ENTITY"], "nobody's rights do not change");
     assert_eq!(words(&sent(&closed)[0], "Vault"), words(&sent(&absent)[0], "Safe"));
     let mut peer = ada();
     for payload in [json!({}), json!({"snapshot": true}), since(3)] {
-        assert_eq!(heard(&peer.subscribe("entity:Vault?nothing=1", &payload)), ["read facts"]);
-        let effects = peer.on(Input::Read(facts(40, ruled::facts("member", &[]))));
+        assert_eq!(heard(&peer.subscribe("entity:Vault?nothing=1", &payload)), ["read principal"]);
+        let effects = peer.on(Input::Read(principal(40, ruled::principal("member", &[]))));
         assert_eq!(heard(&effects)[0], "send error UNKNOWN_ENTITY");
         assert_eq!(words(&sent(&effects)[0], "Vault"), words(&sent(&absent)[0], "Safe"));
     }
-    assert_eq!(heard(&peer.subscribe("entity:Vault", &json!({}))), ["read facts"]);
-    let effects = peer.on(Input::Read(facts(41, ruled::facts("admin", &[]))));
+    assert_eq!(heard(&peer.subscribe("entity:Vault", &json!({}))), ["read principal"]);
+    let effects = peer.on(Input::Read(principal(41, ruled::principal("admin", &[]))));
     assert_eq!(heard(&effects), ["attach now"], "whoever was let in a moment ago is let in");
 }
 
@@ -562,22 +566,22 @@ fn a_closed_entity_is_unknown_in_the_words_of_an_unknown_one() {
 fn a_filter_by_a_field_that_is_never_shown_is_one_by_an_unknown_field() {
     let mut peer = ada();
     let mut ask = |channel: &str| {
-        assert_eq!(heard(&peer.subscribe(channel, &json!({}))), ["read facts"], "{channel}");
-        let effects = peer.on(Input::Read(facts(40, ruled::facts("member", &["p1"]))));
+        assert_eq!(heard(&peer.subscribe(channel, &json!({}))), ["read principal"], "{channel}");
+        let effects = peer.on(Input::Read(principal(40, ruled::principal("member", &["p1"]))));
         assert_eq!(heard(&effects)[0], "send error BAD_CHANNEL", "{channel}");
         sent(&effects)[0]["payload"]["message"].as_str().unwrap().to_owned()
     };
     assert_eq!(ask("entity:Task?wage=7"), ask("entity:Task?gain=7").replace("gain", "wage"));
     assert!(!ask("entity:Task?wages=7").contains("`wage`"), "nor is it what was meant");
-    let mut admin = knowing(at(10, 0, ruled::facts("admin", &["p1"])), RealtimeConfig::default());
+    let mut admin = knowing(at(10, 0, ruled::principal("admin", &["p1"])), RealtimeConfig::default());
     assert_eq!(heard(&admin.subscribe("entity:Task?wage=7", &json!({}))), ["attach now"]);
 }
 
 #[test]
 fn a_live_query_hears_of_what_enters_and_leaves_its_filter() {
     let channel = "entity:Task?project=p1&status=open";
-    let view = view_of(channel, ruled::facts("member", &["p1", "p2"]));
-    let known = at(10, 0, ruled::facts("member", &["p1", "p2"]));
+    let view = view_of(channel, ruled::principal("member", &["p1", "p2"]));
+    let known = at(10, 0, ruled::principal("member", &["p1", "p2"]));
     let mut peer = knowing(known, RealtimeConfig::default());
     let asked = peer.subscribe(channel, &since_with_view(12, &view));
     let asked = peer.on(Input::Read(survey(&asked, 20, 5)));
@@ -607,16 +611,16 @@ fn a_live_query_hears_of_what_enters_and_leaves_its_filter() {
 fn a_disabled_account_is_told_so_and_closed_wherever_it_is_found_out() {
     let mut peer = ada();
     let effects = peer.subscribe(LIVE, &json!({}));
-    assert_eq!(heard(&behind(&mut peer, attachment_of(&effects))), ["read facts"]);
-    let effects = peer.on(Input::Read(facts(31, ruled::disabled())));
+    assert_eq!(heard(&behind(&mut peer, attachment_of(&effects))), ["read principal"]);
+    let effects = peer.on(Input::Read(principal(31, ruled::disabled())));
     assert_eq!(heard(&effects), ["send error ACCOUNT_DISABLED", "close 4403"]);
 }
 
 #[test]
 fn too_many_records_refuse_a_channel_and_no_other() {
     let mut peer = ada();
-    assert_eq!(heard(&behind_of(&mut peer)), ["read facts"]);
-    let effects = peer.on(Input::Read(facts(31, ruled::too_many())));
+    assert_eq!(heard(&behind_of(&mut peer)), ["read principal"]);
+    let effects = peer.on(Input::Read(principal(31, ruled::too_many())));
     assert_eq!(heard(&effects), ["send error RULE_LIMIT", "await rights"]);
     assert_eq!((&sent(&effects)[0]["requestId"], &sent(&effects)[0]["channel"]), (&json!("r"), &json!(LIVE)));
     assert_eq!(heard(&peer.subscribe("entity:Board", &json!({}))), ["attach now"]);
@@ -644,16 +648,16 @@ fn another_schema_has_the_facts_read_anew_before_anything_is_bound() {
     live(&mut peer, 20);
     let reshaped = around(ruled::schema(), 2, RealtimeConfig::default());
     let effects = peer.on(Input::Reshaped(reshaped));
-    assert_eq!(heard(&effects), ["send schema:changed", "detach", "read facts"]);
-    let old = ReadAnswer::Facts(Ok(at(30, 0, two_projects())));
+    assert_eq!(heard(&effects), ["send schema:changed", "detach", "read principal"]);
+    let old = ReadAnswer::Principal(Ok(at(30, 0, two_projects())));
     assert_eq!(heard(&peer.on(Input::Read(old))), Heard::new(), "of the schema before");
     peer.now.instant = peer.session.next_deadline();
-    assert_eq!(heard(&peer.on(Input::Tick)), ["read facts"]);
+    assert_eq!(heard(&peer.on(Input::Tick)), ["read principal"]);
     let new = At { generation: Generation(2), ..at(31, 0, two_projects()) };
-    let effects = peer.on(Input::Read(ReadAnswer::Facts(Ok(new))));
+    let effects = peer.on(Input::Read(ReadAnswer::Principal(Ok(new))));
     assert_eq!(heard(&effects), ["read rows"]);
-    let Some(Effect::Read(Read::Rows { sight, .. })) = effects.last() else { panic!("{effects:?}") };
-    assert_eq!(sight.generation, Generation(2));
+    let Some(Effect::Read(Read::Rows { read_scope, .. })) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(read_scope.generation, Generation(2));
 }
 
 #[test]
@@ -677,8 +681,8 @@ fn a_session_of_a_person_survives_every_input_in_every_phase() {
                 Box::new(|peer| drop(peer.say(&json!({"type": "unsubscribe", "channel": LIVE})))),
             ),
             ("lagged", Box::new(|peer| drop(peer.on(Input::Lagged(Lag(2)))))),
-            ("facts", Box::new(|peer| drop(peer.on(Input::Read(facts(50, two_projects())))))),
-            ("no facts", Box::new(|peer| drop(peer.on(Input::Read(facts(50, ruled::too_many())))))),
+            ("principal", Box::new(|peer| drop(peer.on(Input::Read(principal(50, two_projects())))))),
+            ("no principal", Box::new(|peer| drop(peer.on(Input::Read(principal(50, ruled::too_many())))))),
             (
                 "difference",
                 Box::new(|peer| {

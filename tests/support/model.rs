@@ -126,8 +126,11 @@ impl Store for MemoryStore {
         self.get(entity, id)
     }
 
-    fn facts(&self, person: &Arc<tidewire::rules::Person>) -> Result<At<tidewire::rules::Facts>, StoreError> {
-        Ok(self.head()?.map(|()| tidewire::rules::Facts::unread(person.clone())))
+    fn principal(
+        &self,
+        person: &Arc<tidewire::rules::Person>,
+    ) -> Result<At<tidewire::rules::Principal>, StoreError> {
+        Ok(self.head()?.map(|()| tidewire::rules::Principal::unread(person.clone())))
     }
 
     fn rights_changed(&self, _: &str, _: &[tidewire::schema::EntityName]) -> Result<Seq, StoreError> {
@@ -192,7 +195,7 @@ impl Store for MemoryStore {
                 .map(|expand| self.related(&state, entity, record, expand))
                 .collect(),
         });
-        Ok(self.at(&state, ListPage { rows: listed.collect(), more, sight: None }))
+        Ok(self.at(&state, ListPage { rows: listed.collect(), more, read_scope: None }))
     }
 
     fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {

@@ -68,8 +68,11 @@ impl Store for Puppet {
         self.get(entity, id)
     }
 
-    fn facts(&self, person: &Arc<tidewire::rules::Person>) -> Result<At<tidewire::rules::Facts>, StoreError> {
-        Ok(self.head()?.map(|()| tidewire::rules::Facts::unread(person.clone())))
+    fn principal(
+        &self,
+        person: &Arc<tidewire::rules::Person>,
+    ) -> Result<At<tidewire::rules::Principal>, StoreError> {
+        Ok(self.head()?.map(|()| tidewire::rules::Principal::unread(person.clone())))
     }
 
     fn rights_changed(&self, _: &str, _: &[tidewire::schema::EntityName]) -> Result<Seq, StoreError> {
@@ -114,7 +117,7 @@ impl Store for Puppet {
         };
         let page: Vec<_> = rows[begin..].iter().take(query.limit).take_while(fits).cloned().collect();
         let more = begin + page.len() < rows.len();
-        Ok(at(ListPage { rows: page, more, sight: None }))
+        Ok(at(ListPage { rows: page, more, read_scope: None }))
     }
 
     fn count(&self, _: &Count) -> Result<At<Counted>, StoreError> {

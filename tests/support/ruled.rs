@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use tidewire::ids::{RecordId, Timestamp};
-use tidewire::rules::{Facts, Person, Related};
+use tidewire::rules::{Person, Principal, Related};
 use tidewire::schema::{Record, Schema, Value};
 
 use super::fixtures::id;
@@ -73,21 +73,21 @@ pub fn user(role: &str, disabled: bool) -> Record {
 }
 
 /// What is known of Ada: her role and her projects.
-pub fn facts(role: &str, projects: &[&str]) -> Facts {
+pub fn principal(role: &str, projects: &[&str]) -> Principal {
     let text = |text: &str| Value::Text(text.to_owned());
     let membership =
         |(n, project): (usize, &&str)| record(id(900 + n as u128), vec![text("ada"), text(project)]);
     let memberships = projects.iter().enumerate().map(membership).collect();
     let related = BTreeMap::from([("Membership".into(), Related::Records(memberships))]);
-    Facts::new(ada(), Some(user(role, false)), related)
+    Principal::new(ada(), Some(user(role, false)), related)
 }
 
 /// More belongs to Ada than a rule may ask for.
-pub fn too_many() -> Facts {
+pub fn too_many() -> Principal {
     let related = BTreeMap::from([("Membership".into(), Related::TooMany)]);
-    Facts::new(ada(), Some(user("member", false)), related)
+    Principal::new(ada(), Some(user("member", false)), related)
 }
 
-pub fn disabled() -> Facts {
-    Facts::new(ada(), Some(user("member", true)), BTreeMap::new())
+pub fn disabled() -> Principal {
+    Principal::new(ada(), Some(user("member", true)), BTreeMap::new())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::RecordWriter;
 use super::cells::write_cell;
-use crate::rules::{Mask, Predicate, Sight};
+use crate::rules::{Mask, Predicate, ReadScope};
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
 
 /// JSON lines: each the record as the API answers it.
@@ -23,11 +23,12 @@ pub(super) struct Rows(Vec<FieldIndex>);
 
 impl Rows {
     /// Writes the header.
-    pub(super) fn begin(sight: &Sight, out: &mut dyn Write) -> std::io::Result<Rows> {
-        let is_shown = |at: &FieldIndex| sight.shown(Column::Field(*at)) != Some(&Predicate::Constant(false));
+    pub(super) fn begin(read_scope: &ReadScope, out: &mut dyn Write) -> std::io::Result<Rows> {
+        let is_shown =
+            |at: &FieldIndex| read_scope.shown(Column::Field(*at)) != Some(&Predicate::Constant(false));
         let columns: Vec<FieldIndex> =
-            (0..sight.entity.fields.len()).map(FieldIndex).filter(is_shown).collect();
-        let fields = columns.iter().map(|at| &*sight.entity.at(*at).name);
+            (0..read_scope.entity.fields.len()).map(FieldIndex).filter(is_shown).collect();
+        let fields = columns.iter().map(|at| &*read_scope.entity.at(*at).name);
         let names: Vec<&str> =
             ["id", "version"].into_iter().chain(fields).chain(["created_at", "updated_at"]).collect();
         writeln!(out, "{}", names.join(","))?;

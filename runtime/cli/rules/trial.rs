@@ -11,7 +11,7 @@ use super::file::{self, Reader, members};
 use super::scene::Scene;
 use super::told;
 use super::verdict::{Question, Reason, judge};
-use super::world::facts;
+use super::world::principal;
 use crate::cli::arguments::RulesTestArguments;
 use crate::cli::check::count;
 use crate::cli::config::{color_of_stderr, effective};
@@ -152,11 +152,11 @@ fn summary(case: &Case) -> String {
 /// What came out otherwise than expected, with the rules that said so; empty when nothing did.
 fn one_person(scene: &Scene<'_>, case: &Case, who: &str) -> Result<String, String> {
     let person = &scene.persons[who];
-    let facts = facts(scene, scene.schema, person)?;
+    let principal = principal(scene, scene.schema, person)?;
     let mut wrong = String::new();
     let ask = |operation: Operation, record: &Record, proposal: Option<Proposal<'_>>| {
         let (schema, entity) = (scene.schema, &case.entity);
-        judge(&Question { schema, entity, facts: &facts, operation, record, proposal }, scene)
+        judge(&Question { schema, entity, principal: &principal, operation, record, proposal }, scene)
     };
     for expected in &case.expected {
         let verdict = match (&case.record, expected.operation) {

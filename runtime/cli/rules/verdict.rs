@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::world::World;
-use crate::rules::{BindError, Facts, Mask, Part, Proposal, Sight, Subject, evaluate, explain};
+use crate::rules::{BindError, Mask, Part, Principal, Proposal, ReadScope, Subject, evaluate, explain};
 use crate::schema::{
     Entity, FieldIndex, FieldKind, Generation, IdKind, Operation, Record, Rule, Schema, Value,
 };
@@ -13,7 +13,7 @@ use crate::schema::{
 pub(super) struct Question<'a> {
     pub(super) schema: &'a Schema,
     pub(super) entity: &'a Arc<Entity>,
-    pub(super) facts: &'a Facts,
+    pub(super) principal: &'a Principal,
     pub(super) operation: Operation,
     pub(super) record: &'a Record,
     /// In an update.
@@ -65,8 +65,8 @@ pub(super) fn judge(question: &Question<'_>, world: &dyn World) -> Result<Verdic
 }
 
 fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<Asked>) -> Result<Reason, String> {
-    let Question { entity, facts, operation, record, .. } = question;
-    if facts.is_disabled() {
+    let Question { entity, principal, operation, record, .. } = question;
+    if principal.is_disabled() {
         return Ok(Reason::Disabled);
     }
     if entity.access.is_unsaid() {
@@ -74,16 +74,16 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<Asked>) ->
     }
     let mut mask = Mask::default();
     if *operation != Operation::Create {
-        let sight = match Sight::bind(entity, Generation(0), facts) {
-            Ok(sight) => sight,
+        let read_scope = match ReadScope::bind(entity, Generation(0), principal) {
+            Ok(read_scope) => read_scope,
             Err(error) => return Ok(Reason::Failed(error)),
         };
-        let bound = Some(sight.rule.text(entity));
+        let bound = Some(read_scope.rule.text(entity));
         asked.push(Asked { bound, ..question.ask(Operation::Read) });
-        if !sight.sees(record) {
+        if !read_scope.sees(record) {
             return Ok(if *operation == Operation::Read { Reason::Denied } else { Reason::Hidden });
         }
-        mask = sight.mask(record);
+        mask = read_scope.mask(record);
     }
     if *operation != Operation::Read {
         asked.push(question.ask(*operation));
@@ -99,7 +99,7 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<Asked>) ->
 
 impl Question<'_> {
     fn subject(&self) -> Subject<'_> {
-        Subject { facts: self.facts, record: self.record, proposal: self.proposal }
+        Subject { principal: self.principal, record: self.record, proposal: self.proposal }
     }
 
     fn ask(&self, operation: Operation) -> Asked {
@@ -132,11 +132,12 @@ impl Question<'_> {
             };
             let Some(target) = self.schema.entity(entity) else { continue };
             let Some(record) = world.record(entity, id)? else { return Ok(Some(at)) };
-            if target.id_kind == IdKind::Text && self.facts.person.id.as_deref() == Some(id) {
+            if target.id_kind == IdKind::Text && self.principal.person.id.as_deref() == Some(id) {
                 // Everybody may refer to themselves.
                 continue;
             }
-            let seen = Sight::bind(target, Generation(0), self.facts).is_ok_and(|sight| sight.sees(&record));
+            let seen = ReadScope::bind(target, Generation(0), self.principal)
+                .is_ok_and(|read_scope| read_scope.sees(&record));
             if !seen {
                 return Ok(Some(at));
             }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::told;
 use super::verdict::{Question, judge};
-use super::world::{World, copy_lookups, facts};
+use super::world::{World, copy_lookups, principal};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RecordId, shown};
 use crate::repository::{default_value, value_of_text};
-use crate::rules::{Facts, Person, Proposal};
+use crate::rules::{Person, Principal, Proposal};
 use crate::schema::message::quoted;
 use crate::schema::{Entity, Field, FieldIndex, Generation, Operation, Record, Schema, Value};
 use crate::store::sqlite::Glance;
@@ -70,7 +70,7 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let at = glance.position.seq;
     let ahead = (!glance.is_current).then(|| not_in_force(glance.generation, config));
     let world = Folder(glance);
-    let facts = facts(&world, &schema, &person).map_err(Refused::failed)?;
+    let principal = principal(&world, &schema, &person).map_err(Refused::failed)?;
     let record = match &arguments.id {
         Some(id) => stored(&world, &entity, id)?,
         None => proposed(&world, &schema, &entity, &changes, &person)?,
@@ -78,12 +78,18 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let named: Vec<FieldIndex> = changes.iter().map(|(at, _)| *at).collect();
     let values = after(&world, &schema, &entity, &record, &changes)?;
     let proposal = (operation == Operation::Update).then_some(Proposal { values: &values, named: &named });
-    let question =
-        Question { schema: &schema, entity: &entity, facts: &facts, operation, record: &record, proposal };
+    let question = Question {
+        schema: &schema,
+        entity: &entity,
+        principal: &principal,
+        operation,
+        record: &record,
+        proposal,
+    };
     let verdict = judge(&question, &world).map_err(Refused::failed)?;
     let allowed = verdict.reason.grants();
     let subject = arguments.id.as_ref().map_or(entity.name.to_string(), |id| format!("{} {id}", entity.name));
-    let role = match facts.role() {
+    let role = match principal.role() {
         Value::Text(role) => format!(" (role {})", quoted(role)),
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => String::new(),
     };
@@ -91,7 +97,7 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let (may, word) = (told::may(allowed), operation.word());
     let mut text = format!("{who}{role} {may} {word} {subject}, as of change {at}\n");
     ahead.iter().for_each(|line| text += line);
-    text += &without_record(&person, &facts);
+    text += &without_record(&person, &principal);
     text.push('\n');
     text += &told::verdict(&verdict, &entity, "  ");
     if operation == Operation::Create && allowed {
@@ -111,8 +117,8 @@ fn not_in_force(generation: Generation, config: &Config) -> String {
 }
 
 /// Somebody who never asked has no record, and a name that was mistyped neither.
-fn without_record(person: &Person, facts: &Facts) -> String {
-    match (&person.id, facts.record()) {
+fn without_record(person: &Person, principal: &Principal) -> String {
+    match (&person.id, principal.record()) {
         (Some(id), None) => format!(
             "hint: there is no User record {}, so this is the answer for a person without one\n",
             quoted(id)

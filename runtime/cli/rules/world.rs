@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::rules::{Facts, MOST_RELATED, Person, Related};
+use crate::rules::{MOST_RELATED, Person, Principal, Related};
 use crate::schema::{Entity, EntityName, Field, FieldIndex, Record, Schema, Value};
 
 /// The name of the built-in entity of people.
@@ -24,8 +24,12 @@ pub(super) trait World {
 }
 
 /// What rules may ask of the person, all entities that belong to people included.
-pub(super) fn facts(world: &dyn World, schema: &Schema, person: &Arc<Person>) -> Result<Facts, String> {
-    let Some(id) = &person.id else { return Ok(Facts::unread(person.clone())) };
+pub(super) fn principal(
+    world: &dyn World,
+    schema: &Schema,
+    person: &Arc<Person>,
+) -> Result<Principal, String> {
+    let Some(id) = &person.id else { return Ok(Principal::unread(person.clone())) };
     let mut related: BTreeMap<EntityName, Related> = BTreeMap::new();
     for entity in schema.entities() {
         let Some(identity) = entity.identity else { continue };
@@ -33,7 +37,7 @@ pub(super) fn facts(world: &dyn World, schema: &Schema, person: &Arc<Person>) ->
         let records = if records.len() > MOST_RELATED { Related::TooMany } else { Related::Records(records) };
         related.insert(entity.name.clone(), records);
     }
-    Ok(Facts::new(person.clone(), world.record(USER, id)?, related))
+    Ok(Principal::new(person.clone(), world.record(USER, id)?, related))
 }
 
 /// Gives every lookup among the values what its source holds (SEMANTICS R8).

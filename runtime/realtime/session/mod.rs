@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A subscription is bound to what its person may see. Every read tells whether the rights of the person changed since; then
-//! nothing of what was read is shown (SEMANTICS R3), and by what the peer has been shown under the old sight the subscription
+//! nothing of what was read is shown (SEMANTICS R3), and by what the peer has been shown under the old read scope the subscription
 //! goes on:
 //!
 //! ```text
@@ -47,7 +47,7 @@ use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Counted, Metrics, Transport};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
-use crate::rules::{Facts, Person, Sight};
+use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::{Generation, Schema};
 use crate::store::{At, Scope};
 
@@ -104,7 +104,7 @@ pub enum Effect {
         attachment: AttachmentId,
         channel: Arc<str>,
         scope: Scope,
-        sight: Arc<Sight>,
+        read_scope: Arc<ReadScope>,
         view: View,
         watch: Option<Watch>,
         admission: Admission,
@@ -136,9 +136,9 @@ pub struct Session {
     around: Surroundings,
     person: Arc<Person>,
     /// What is known of the person; each subscription may have been bound to it, or to an earlier state of it.
-    known: At<Facts>,
+    known: At<Principal>,
     /// It may be out of date where it matters: to be read before any subscription is bound.
-    facts_wanted: bool,
+    principal_wanted: bool,
     /// A channel was refused, and the peer is to be told when the rights of its person change.
     awaiting_rights: bool,
     slots: Vec<Option<Subscription>>,
@@ -166,7 +166,7 @@ pub struct Session {
 enum Reading {
     Slot(u16, u32),
     /// For the whole session.
-    Facts,
+    Principal,
     /// The log after this seq, for those who stood there or further when the read began.
     Log(Seq),
 }
@@ -174,13 +174,13 @@ enum Reading {
 impl Session {
     /// `known`: the facts about whoever is at the other end; nobody's are never read again. `offended`: the peer was closed for
     /// too many messages a short while ago.
-    pub fn new(around: Surroundings, known: At<Facts>, now: Instant, offended: bool) -> Session {
+    pub fn new(around: Surroundings, known: At<Principal>, now: Instant, offended: bool) -> Session {
         let config = around.config.clone();
         Session {
             around,
             person: known.value.person.clone(),
             known,
-            facts_wanted: false,
+            principal_wanted: false,
             awaiting_rights: false,
             slots: Vec::new(),
             serial: 0,
@@ -424,10 +424,10 @@ impl Session {
         self.lag = lag;
         for (slot, subscription) in self.slots.iter_mut().enumerate() {
             let Some(subscription) = subscription else { continue };
-            if let Some(attachment) = subscription.voided(lag) {
+            if let Some(attachment) = subscription.invalidated(lag) {
                 metrics.live.voided.inc();
                 self.catching_up.get_or_insert_with(|| metrics.live.catching_up());
-                // A quiet group would otherwise keep the void member until its next event.
+                // A quiet group would otherwise keep the invalid member until its next event.
                 effects.push(Effect::Detach { attachment });
             }
             if subscription.fall_behind(lag, old, swept, &self.around.epoch) {

@@ -37,7 +37,9 @@ impl Session {
                 self.on_difference(now, reading, difference, effects);
             }
             (Reading::Log(after), ReadAnswer::Log(Ok(page))) => self.on_log(after, &page, effects),
-            (Reading::Facts, ReadAnswer::Facts(facts)) => self.on_facts(now, facts, effects),
+            (Reading::Principal, ReadAnswer::Principal(principal)) => {
+                self.on_principal(now, principal, effects)
+            }
             (
                 Reading::Slot(slot, serial),
                 ReadAnswer::Survey(Err(error))
@@ -46,13 +48,16 @@ impl Session {
             ) => self.on_failed_start(now, slot, serial, &error, effects),
             (Reading::Log(_), ReadAnswer::Log(Err(error))) => self.on_failed_log(now, &error, effects),
             // A transport that answers another question than was asked is broken.
-            (Reading::Slot(..), ReadAnswer::Log(_) | ReadAnswer::Facts(_))
+            (Reading::Slot(..), ReadAnswer::Log(_) | ReadAnswer::Principal(_))
             | (
                 Reading::Log(_),
-                ReadAnswer::Survey(_) | ReadAnswer::Rows(_) | ReadAnswer::Facts(_) | ReadAnswer::Differ(_),
+                ReadAnswer::Survey(_)
+                | ReadAnswer::Rows(_)
+                | ReadAnswer::Principal(_)
+                | ReadAnswer::Differ(_),
             )
             | (
-                Reading::Facts,
+                Reading::Principal,
                 ReadAnswer::Survey(_) | ReadAnswer::Rows(_) | ReadAnswer::Log(_) | ReadAnswer::Differ(_),
             ) => self.close(CloseCode::Internal, effects),
         }
@@ -70,7 +75,7 @@ impl Session {
             | ReadAnswer::Differ(Err(error)) => {
                 matches!(error, StoreError::StaleGeneration | StoreError::UnknownEntity(_))
             }
-            ReadAnswer::Log(_) | ReadAnswer::Facts(_) => false,
+            ReadAnswer::Log(_) | ReadAnswer::Principal(_) => false,
         }
     }
 
@@ -99,7 +104,7 @@ impl Session {
             Checkup::NotAsked => return self.close(CloseCode::Internal, effects),
         }
         let Some(bound) = &subscription.bound else { return };
-        // Whoever fell behind was shown what they have by this very server, under this very sight.
+        // Whoever fell behind was shown what they have by this very server, under this very read scope.
         let view = if cause == Cause::Lagged { Some(bound.view.as_str()) } else { theirs.as_deref() };
         match decide(Claim { since: since.seq, view }, bound, survey, limit) {
             Resume::Recovered => {
@@ -236,7 +241,7 @@ impl Session {
     }
 
     /// A page of the log after `after`. Who fell behind `after` while it was read has no part in it, nor has anybody whose rights
-    /// changed unknown to their sight.
+    /// changed unknown to their read scope.
     fn on_log(&mut self, after: Seq, page: &Checked<LogPage>, effects: &mut Vec<Effect>) {
         let read = &page.read;
         let (changes, to) = match &read.value {
@@ -371,7 +376,7 @@ impl Session {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the facts of one frame")]
+    #[expect(clippy::too_many_arguments, reason = "the principal of one frame")]
     fn tell_position(
         &self,
         now: Moment,
@@ -420,10 +425,11 @@ fn write_event(
     if following.at >= change.seq {
         return;
     }
-    let Some(event) = judge(change, &subscription.channel.scope, &bound.sight) else { return };
-    let more = following.unbroken() || more_of_unit(change, rest, &subscription.channel.scope, &bound.sight);
+    let Some(event) = judge(change, &subscription.channel.scope, &bound.read_scope) else { return };
+    let more =
+        following.unbroken() || more_of_unit(change, rest, &subscription.channel.scope, &bound.read_scope);
     let place = Place { channel: &subscription.channel.text, prev: following.prev, more };
-    encoder.write_frame(change, &event, &bound.sight, place, frames);
+    encoder.write_frame(change, &event, &bound.read_scope, place, frames);
     following.prev = change.seq;
     subscription.sent = change.seq;
 }

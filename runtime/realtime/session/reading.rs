@@ -18,11 +18,11 @@ impl Session {
         if self.reading.is_some() || self.retry_at.is_some_and(|retry| retry > now.instant) {
             return;
         }
-        if !self.waiting.is_empty() && !self.facts_fit() {
-            self.want_facts();
+        if !self.waiting.is_empty() && !self.principal_fits() {
+            self.want_principal();
         }
-        if std::mem::take(&mut self.facts_wanted) {
-            self.begin(Reading::Facts, Read::Facts(self.person.clone()), effects);
+        if std::mem::take(&mut self.principal_wanted) {
+            self.begin(Reading::Principal, Read::Principal(self.person.clone()), effects);
             return;
         }
         let log = self.next_log_read().filter(|_| !self.read_log_last || self.waiting.is_empty());
@@ -56,7 +56,7 @@ impl Session {
         let after = followers().map(|(_, following)| following.at).min()?;
         let mut standing = Standing { person: self.person.id.clone(), ..Standing::default() };
         for bound in followers().filter_map(|(subscription, _)| subscription.bound.as_ref()) {
-            standing.add(&bound.sight.uses, bound.at);
+            standing.add(&bound.read_scope.uses, bound.at);
         }
         Some((after, Read::Log { after, standing }))
     }
@@ -107,7 +107,7 @@ impl Session {
                 let left = subscription.limit.map_or(page, |limit| limit.saturating_sub(*written));
                 let (after, limit) = (after.clone(), left.min(page));
                 let standing = bound.standing(None);
-                Some(Read::Rows { scope, sight: bound.sight, after, limit, standing })
+                Some(Read::Rows { scope, read_scope: bound.read_scope, after, limit, standing })
             }
             Phase::Differing { since } => {
                 let since = *since;

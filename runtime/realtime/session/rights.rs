@@ -15,7 +15,7 @@ use crate::metrics::CatchUp;
 use crate::protocol::reason::RIGHTS;
 use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION};
 use crate::realtime::channel::Refusal;
-use crate::rules::Facts;
+use crate::rules::Principal;
 use crate::store::{At, Differ, Difference, LogLimit, Step, Steps, StoreError};
 
 /// A difference may hold as many bytes as so many pages of a snapshot.
@@ -23,24 +23,24 @@ const PAGES_OF_A_DIFFERENCE: usize = 16;
 
 impl Session {
     /// The facts, if they are of the schema that the session knows: a field's place in another one is another field.
-    fn facts(&self) -> Option<&Facts> {
+    fn principal(&self) -> Option<&Principal> {
         let fit = self.known.value.is_nobody() || self.known.generation == self.around.generation;
         fit.then_some(&self.known.value)
     }
 
-    pub(super) fn facts_fit(&self) -> bool {
-        self.facts().is_some()
+    pub(super) fn principal_fits(&self) -> bool {
+        self.principal().is_some()
     }
 
     /// Has the facts read before anything else; those of nobody never change.
-    pub(super) fn want_facts(&mut self) {
-        self.facts_wanted = !self.known.value.is_nobody();
+    pub(super) fn want_principal(&mut self) {
+        self.principal_wanted = !self.known.value.is_nobody();
     }
 
-    /// A change of rights at `seq` was found. Facts that are newer tell of it already.
-    pub(super) fn want_facts_of(&mut self, seq: Seq) {
+    /// A change of rights at `seq` was found. Principal that are newer tell of it already.
+    pub(super) fn want_principal_of(&mut self, seq: Seq) {
         if self.known.seq < seq {
-            self.want_facts();
+            self.want_principal();
         }
     }
 
@@ -58,16 +58,16 @@ impl Session {
             Ok(true) => self.waiting.push_back((slot, serial)),
             Err(refusal) if self.known.value.is_nobody() => self.end(now, slot, &refusal, effects),
             Ok(false) | Err(_) => {
-                self.want_facts();
+                self.want_principal();
                 self.waiting.push_back((slot, serial));
             }
         }
     }
 
-    /// Binds what was shown nothing yet under its sight, or must be shown everything anew. False where the facts are of another
+    /// Binds what was shown nothing yet under its read scope, or must be shown everything anew. False where the principal is of another
     /// schema.
     pub(super) fn bind(&mut self, slot: u16) -> Result<bool, Refusal> {
-        let Some(facts) = self.facts().cloned() else { return Ok(false) };
+        let Some(principal) = self.principal().cloned() else { return Ok(false) };
         let at = self.known.seq;
         let Some(Some(subscription)) = self.slots.get_mut(usize::from(slot)) else { return Ok(false) };
         let known = subscription.bound.as_ref().map(|bound| bound.at);
@@ -75,9 +75,9 @@ impl Session {
             return Ok(true);
         }
         let bound = if subscription.unanswered() || known.is_none() {
-            subscription.channel.open(&facts, at)?
+            subscription.channel.open(&principal, at)?
         } else {
-            subscription.channel.rebind(&facts, at)?
+            subscription.channel.rebind(&principal, at)?
         };
         if known.is_none_or(|known| known < at) {
             subscription.bound = Some(bound);
@@ -120,7 +120,7 @@ impl Session {
             attachment,
             channel: subscription.channel.text.clone(),
             scope: subscription.channel.scope.clone(),
-            sight: bound.sight.clone(),
+            read_scope: bound.read_scope.clone(),
             view: bound.view.clone(),
             watch: bound.watch(),
             admission: subscription.admission,
@@ -139,7 +139,7 @@ impl Session {
                 subscription.phase = Phase::Queued(Start::Join { request_id });
                 let serial = subscription.serial;
                 self.waiting.push_back((attachment.slot, serial));
-                self.want_facts();
+                self.want_principal();
             }
             Phase::Queued(_)
             | Phase::Surveying { .. }
@@ -150,33 +150,33 @@ impl Session {
         }
     }
 
-    pub(super) fn on_facts(
+    pub(super) fn on_principal(
         &mut self,
         now: Moment,
-        facts: Result<At<Facts>, StoreError>,
+        principal: Result<At<Principal>, StoreError>,
         effects: &mut Vec<Effect>,
     ) {
-        match facts {
-            Ok(facts) => self.learn(now, facts, effects),
+        match principal {
+            Ok(principal) => self.learn(now, principal, effects),
             Err(error) => {
-                self.want_facts();
+                self.want_principal();
                 self.on_failed_log(now, &error, effects);
             }
         }
     }
 
     /// Whether the connection lives on.
-    fn learn(&mut self, now: Moment, facts: At<Facts>, effects: &mut Vec<Effect>) {
-        if facts.value.is_disabled() {
+    fn learn(&mut self, now: Moment, principal: At<Principal>, effects: &mut Vec<Effect>) {
+        if principal.value.is_disabled() {
             let text = "this account is disabled";
             self.refuse(now, Code::AccountDisabled, text, None, None, effects);
             self.close(CloseCode::Refused, effects);
             return;
         }
-        if facts.seq >= self.known.seq || !self.facts_fit() {
-            self.known = facts;
+        if principal.seq >= self.known.seq || !self.principal_fits() {
+            self.known = principal;
         }
-        if !self.facts_fit() {
+        if !self.principal_fits() {
             // The session is about to learn of the schema that the store has.
             self.retry_at = Some(now.instant + RETRY);
         }
@@ -208,7 +208,7 @@ impl Session {
         subscription.phase = Phase::Queued(start);
         self.waiting.push_front((slot, serial));
         if anew {
-            self.want_facts_of(seq);
+            self.want_principal_of(seq);
         }
     }
 
@@ -218,7 +218,7 @@ impl Session {
         Some(Read::Differ(Differ {
             person: self.person.clone(),
             scope: subscription.channel.scope.clone(),
-            old: subscription.bound.as_ref()?.sight.clone(),
+            old: subscription.bound.as_ref()?.read_scope.clone(),
             filter: subscription.channel.filter().to_vec(),
             since,
             limit: LogLimit {
@@ -236,8 +236,8 @@ impl Session {
         difference: At<Difference>,
         effects: &mut Vec<Effect>,
     ) {
-        let (at, Difference { facts, steps }) = (difference.seq, difference.value.clone());
-        self.learn(now, difference.map(|_| facts.clone()), effects);
+        let (at, Difference { principal, steps }) = (difference.seq, difference.value.clone());
+        self.learn(now, difference.map(|_| principal.clone()), effects);
         let Reading::Slot(slot, serial) = reading else { return };
         if self.closing {
             return;
@@ -249,7 +249,7 @@ impl Session {
             Steps::Few(steps) => Some(steps),
             Steps::Many => None,
         };
-        match subscription.channel.rebind(&facts, at) {
+        match subscription.channel.rebind(&principal, at) {
             Ok(bound) => subscription.bound = Some(bound),
             Err(error) => return self.suspend(now, slot, &Refusal::from(error), effects),
         }

@@ -230,8 +230,8 @@ impl Subscription {
         }
     }
 
-    /// The attachment that is void now that the outbox was emptied.
-    pub(super) fn voided(&self, now: Lag) -> Option<AttachmentId> {
+    /// The attachment that is invalid now that the outbox was emptied.
+    pub(super) fn invalidated(&self, now: Lag) -> Option<AttachmentId> {
         match &self.phase {
             Phase::Live { attachment, lag } | Phase::Attaching { attachment, lag, .. } if *lag < now => {
                 Some(*attachment)

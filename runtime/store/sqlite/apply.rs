@@ -202,7 +202,7 @@ impl<'a> Work<'a> {
         give_back(withheld, &mut values);
         let taken = !fresh_id && self.exists(table, &id)?;
         let buried =
-            if fresh_id { 0 } else { log::buried_version(self.ground.conn, &table.entity.name, &id)? };
+            if fresh_id { 0 } else { log::tombstone_version(self.ground.conn, &table.entity.name, &id)? };
         let record = Record { id, version: 1 + buried, created_at: self.at, updated_at: self.at, values };
         self.permission.require((at, Operation::Create), &table.entity, &record, None)?;
         if taken {

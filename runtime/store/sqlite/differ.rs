@@ -1,4 +1,4 @@
-//! What changes for a subscriber whose rights changed (SEMANTICS R3): what they saw at a position under an old sight, held
+//! What changes for a subscriber whose rights changed (SEMANTICS R3): what they saw at a position under an old read scope, held
 //! against what they see now under a new one, as one step for each record. All in the read transaction of the caller.
 //!
 //! Knows no channel and no frame. A record that nobody touched is fetched only if it differs.
@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::breadth;
 use super::images::shown;
 use super::log::{self, COLUMNS};
 use super::people;
 use super::predicate::Writing;
 use super::rows::{Sql, read_record, signed};
+use super::scan_limit;
 use super::tables::{Catalog, Table};
 use crate::ids::RecordId;
-use crate::rules::{Condition, Operand, Predicate, Sight, Test, Verdict};
+use crate::rules::{Condition, Operand, Predicate, ReadScope, Test, Verdict};
 use crate::schema::{Column, FieldIndex, Generation, Record, Value};
 use crate::store::{At, ChangeOp, Differ, Difference, LogLimit, Scope, Step, Steps, StoreError};
 
@@ -36,25 +36,26 @@ pub(super) fn differ(ground: &Ground<'_>, at: &At<()>, asked: &Differ) -> Result
     }
     let entity = asked.scope.entity();
     let table = ground.catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_string()))?;
-    let facts = people::facts(ground.conn, ground.catalog, &asked.person, &ground.catalog.read_needs)?;
+    let principal =
+        people::principal(ground.conn, ground.catalog, &asked.person, &ground.catalog.read_needs)?;
     // An entity that is closed now, and one of a person whose account is, binds to a rule that shows nothing.
-    let steps = match Sight::bind(&table.entity, ground.generation, &facts) {
+    let steps = match ReadScope::bind(&table.entity, ground.generation, &principal) {
         Err(error) => Steps::Failed(error),
         Ok(_) if asked.since < at.floor => Steps::Many,
-        Ok(sight) => {
-            let new = sight.through(asked.filter.clone());
+        Ok(read_scope) => {
+            let new = read_scope.through(asked.filter.clone());
             let found = BTreeMap::new();
             let search = Search { ground, table, asked, new, found, bytes: 0 };
             search.run()?.map_or(Steps::Many, Steps::Few)
         }
     };
-    Ok(Difference { facts, steps })
+    Ok(Difference { principal, steps })
 }
 
 /// A record that was changed after the position.
 #[derive(Default)]
 struct Touched {
-    /// As it was at the position, under the old sight.
+    /// As it was at the position, under the old read scope.
     was_visible: bool,
     /// It was created after the position.
     created: bool,
@@ -67,7 +68,7 @@ struct Search<'a> {
     ground: &'a Ground<'a>,
     table: &'a Table,
     asked: &'a Differ,
-    new: Sight,
+    new: ReadScope,
     /// By id, for the order of the answer.
     found: BTreeMap<RecordId, Step>,
     bytes: usize,
@@ -144,7 +145,7 @@ impl Search<'_> {
         if self.new.rule.matches(record) { Verdict::Left } else { Verdict::Lost }
     }
 
-    /// Records that are as they were, and differ by the sights alone.
+    /// Records that are as they were, and differ by the read scopes alone.
     fn moved(
         &mut self,
         moved: Moved,
@@ -159,7 +160,7 @@ impl Search<'_> {
                 Ok(Some(row)) => row,
                 Ok(None) => return Ok(Ok(())),
                 // More rows would be stepped over than a read may, to find out.
-                Err(error) if breadth::stopped(&error) => return Ok(Err(TooMany)),
+                Err(error) if scan_limit::stopped(&error) => return Ok(Err(TooMany)),
                 Err(error) => return Err(error.into()),
             };
             let record = read_record(row, 0, &self.table.entity)?;
@@ -190,7 +191,7 @@ impl Search<'_> {
         if self.found.len() > changes || self.bytes > bytes { Err(TooMany) } else { Ok(()) }
     }
 
-    /// One for each way in which the sights differ; none if they do not. `touched` records may be in the way of those that
+    /// One for each way in which the read scopes differ; none if they do not. `touched` records may be in the way of those that
     /// are looked for.
     fn statements(&self, touched: usize) -> Result<Vec<(Moved, String, Vec<Value>)>, StoreError> {
         let (old, new) = (&*self.asked.old, &self.new);
@@ -249,7 +250,7 @@ impl Search<'_> {
         let most = self.asked.limit.changes.saturating_mul(2).saturating_add(touched).saturating_add(1);
         let most = writing.bind(Value::Int(signed(most as u64)));
         let rows = self.ground.scan_rows;
-        let run = writing.bind(Value::Int(breadth::run()));
+        let run = writing.bind(Value::Int(scan_limit::run()));
         let Table { columns, name, .. } = self.table;
         let sql = format!(
             "SELECT {columns} FROM {name} WHERE scanned({rows}, {run}){one} AND ({wanted}) AND {other} LIMIT {most}"
@@ -274,14 +275,14 @@ enum Other<'a> {
     Apart(&'a Predicate, &'a Predicate),
 }
 
-fn shown_with(sight: &Sight, field: FieldIndex) -> &Predicate {
+fn shown_with(read_scope: &ReadScope, field: FieldIndex) -> &Predicate {
     const ALWAYS: &Predicate = &Predicate::Constant(true);
-    sight.shown(Column::Field(field)).unwrap_or(ALWAYS)
+    read_scope.shown(Column::Field(field)).unwrap_or(ALWAYS)
 }
 
 /// What `wanted` shows and `other` does not, to be asked together with "not `other`": what they have in common word for word
 /// is left out, so that one project more is looked up by that project's index entry alone.
-fn beyond(wanted: &Sight, other: &Sight) -> Predicate {
+fn beyond(wanted: &ReadScope, other: &ReadScope) -> Predicate {
     if wanted.filter != other.filter {
         return wanted.predicate().clone();
     }

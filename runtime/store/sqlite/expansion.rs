@@ -13,7 +13,7 @@ use super::people::Known;
 use super::predicate::Writing;
 use super::rows::{Sql, read_record};
 use super::tables::{Catalog, Table};
-use crate::rules::{Needs, Sight};
+use crate::rules::{Needs, ReadScope};
 use crate::schema::{Column, Entity, FieldIndex, FieldKind, Generation, Record, Value};
 use crate::store::{Expand, Related, StoreError};
 
@@ -42,15 +42,16 @@ impl Following<'_> {
     /// nor one to a record that may not be read leads anywhere.
     pub(super) fn from(
         &self,
-        sight: &Sight,
+        read_scope: &ReadScope,
         records: &[Record],
         wanted: &[Expand],
     ) -> Result<Vec<Expanded>, StoreError> {
         let mut expanded = vec![Vec::with_capacity(wanted.len()); records.len()];
         for Expand { field, then } in wanted {
-            let ids: Vec<Option<&str>> = records.iter().map(|record| id_in(sight, record, *field)).collect();
+            let ids: Vec<Option<&str>> =
+                records.iter().map(|record| id_in(read_scope, record, *field)).collect();
             let distinct: BTreeSet<&str> = ids.iter().copied().flatten().collect();
-            let related = match target(self.catalog, &sight.entity, *field) {
+            let related = match target(self.catalog, &read_scope.entity, *field) {
                 Some(target) if !distinct.is_empty() => self.related(target, &distinct, then)?,
                 _ => HashMap::new(),
             };
@@ -68,23 +69,23 @@ impl Following<'_> {
         ids: &BTreeSet<&str>,
         then: &[Expand],
     ) -> Result<HashMap<String, Arc<Related>>, StoreError> {
-        let sight = match self.known.sight(table, self.generation) {
+        let read_scope = match self.known.read_scope(table, self.generation) {
             Err(StoreError::Closed(_)) => return Ok(HashMap::new()),
-            sight => sight?,
+            read_scope => read_scope?,
         };
         let ids = serde_json::to_string(ids).expect("texts have a JSON form");
         let (mut sql, mut values) = (table.select_many.clone(), vec![Value::Text(ids)]);
-        if !sight.predicate().is_true() {
+        if !read_scope.predicate().is_true() {
             sql += " AND ";
-            sql += &Writing { table, values: &mut values }.predicate(sight.predicate())?;
+            sql += &Writing { table, values: &mut values }.predicate(read_scope.predicate())?;
         }
         let mut statement = self.conn.prepare_cached(&sql)?;
         let values = params_from_iter(values.iter().map(Sql));
         let records = statement.query_map(values, |row| read_record(row, 0, &table.entity))?;
         let records = records.collect::<rusqlite::Result<Vec<Record>>>()?;
-        let expanded = self.from(&sight, &records, then)?;
+        let expanded = self.from(&read_scope, &records, then)?;
         let related = records.into_iter().zip(expanded).map(|(record, expanded)| {
-            let stored = shown(&record, &sight);
+            let stored = shown(&record, &read_scope);
             (record.id.as_str().to_owned(), Arc::new(Related { stored, expanded }))
         });
         Ok(related.collect())
@@ -106,8 +107,8 @@ fn target<'a>(catalog: &'a Catalog, entity: &Entity, field: FieldIndex) -> Optio
     }
 }
 
-fn id_in<'a>(sight: &Sight, record: &'a Record, field: FieldIndex) -> Option<&'a str> {
-    let shown = sight.shown(Column::Field(field));
+fn id_in<'a>(read_scope: &ReadScope, record: &'a Record, field: FieldIndex) -> Option<&'a str> {
+    let shown = read_scope.shown(Column::Field(field));
     match &record.values[field.0] {
         Value::Text(id) if shown.is_none_or(|shown| shown.matches(record)) => Some(id),
         Value::Text(_) | Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => {

@@ -1,7 +1,7 @@
 //! Reading one entity, whole or as one person sees it, at one position, beside whoever writes: no lock is taken, no epoch
 //! begun, nothing changed.
 //!
-//! Knows no file format and no rule; a `Sink` takes the records, and a `Sight` says which they are.
+//! Knows no file format and no rule; a `Sink` takes the records, and a `ReadScope` says which they are.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::predicate::Writing;
 use super::rows::{Sql, read_record, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::Position;
-use crate::rules::{BindError, Mask, Sight};
+use crate::rules::{BindError, Mask, ReadScope};
 use crate::schema::{EntityName, Generation, Record, Schema};
 use crate::store::{StoreError, Who};
 
@@ -24,7 +24,7 @@ use crate::store::{StoreError, Who};
 pub trait Sink {
     /// Called once, before the first record: the position at which all of them are true, how many there are, and what is
     /// seen of them.
-    fn start(&mut self, position: &Position, records: u64, sight: &Sight) -> std::io::Result<()>;
+    fn start(&mut self, position: &Position, records: u64, read_scope: &ReadScope) -> std::io::Result<()>;
     /// The fields of the mask must not be told.
     fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()>;
 }
@@ -88,11 +88,11 @@ pub fn export(
     }
     let generation = match who {
         Who::System => Generation(0),
-        Who::Person(_) | Who::Sight(_) => in_force(&transaction, &file, schema)?,
+        Who::Person(_) | Who::ReadScope(_) => in_force(&transaction, &file, schema)?,
     };
-    let sight = people::sight(&transaction, &catalog, generation, entity, who).map_err(unseen)?;
+    let read_scope = people::read_scope(&transaction, &catalog, generation, entity, who).map_err(unseen)?;
     let is_known = people::is_known(&transaction, &catalog, who).map_err(failed)?;
-    let records = hand_on(&transaction, table, (&position, &sight), sink)?;
+    let records = hand_on(&transaction, table, (&position, &read_scope), sink)?;
     Ok(Exported { position, records, is_known })
 }
 
@@ -146,7 +146,7 @@ pub(super) fn missing(conn: &Connection, table: &Table) -> rusqlite::Result<Opti
 fn hand_on(
     conn: &Connection,
     table: &Table,
-    (position, sight): (&Position, &Sight),
+    (position, read_scope): (&Position, &ReadScope),
     sink: &mut dyn Sink,
 ) -> Result<u64, ExportError> {
     let failed = |error: rusqlite::Error| match is_damage(&error) {
@@ -154,18 +154,18 @@ fn hand_on(
         false => ExportError::Read(error.to_string()),
     };
     let mut values = Vec::new();
-    let seen = Writing { table, values: &mut values }.predicate(sight.predicate()).map_err(unseen)?;
+    let seen = Writing { table, values: &mut values }.predicate(read_scope.predicate()).map_err(unseen)?;
     let values = || params_from_iter(values.iter().map(Sql));
     let count = format!("SELECT count(*) FROM {} WHERE {seen}", table.name);
     let count = conn.query_row(&count, values(), |row| row.get(0)).map(unsigned).map_err(failed)?;
-    sink.start(position, count, sight).map_err(ExportError::Output)?;
+    sink.start(position, count, read_scope).map_err(ExportError::Output)?;
     let sql = format!(r#"SELECT {} FROM {} WHERE {seen} ORDER BY "id""#, table.columns, table.name);
     let mut statement = conn.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query(values()).map_err(failed)?;
     let mut records = 0;
     while let Some(row) = rows.next().map_err(failed)? {
         let record = read_record(row, 0, &table.entity).map_err(failed)?;
-        sink.record(&record, &sight.mask(&record)).map_err(ExportError::Output)?;
+        sink.record(&record, &read_scope.mask(&record)).map_err(ExportError::Output)?;
         records += 1;
     }
     Ok(records)

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::glimpse::{glimpse, last_may_be_read};
+use super::history_view::{glimpse, last_may_be_read};
 use super::log::{self, COLUMNS, cutoff, image_bytes};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
 use crate::ids::{RecordId, Seq, Timestamp};
-use crate::rules::Sight;
+use crate::rules::ReadScope;
 use crate::schema::{EntityName, History, Record, Schema};
 use crate::store::{ChangeOp, LogLimit, Past};
 
@@ -31,13 +31,13 @@ pub(super) struct Kept {
     /// Floor, new floor: drops log entries that leave the log and are not kept.
     pub(super) trim_log: String,
     /// Floor, new floor: the same for what is remembered of deleted records.
-    pub(super) trim_graves: String,
+    pub(super) trim_tombstones: String,
     /// Entity, id, seq before which to begin → entries, newest first.
     page: String,
     /// Entity, floor, most → seq and time of kept entries, oldest first.
     oldest: String,
     /// Entity, seq: drops what is remembered of deletes up to there.
-    forget_graves: String,
+    forget_tombstones: String,
     /// Entity, seq: drops kept entries up to there.
     forget: String,
 }
@@ -45,7 +45,7 @@ pub(super) struct Kept {
 /// A page of a record's history.
 pub(super) struct Wanted<'a> {
     /// Of whoever asks; `None` for the server itself.
-    pub(super) sight: Option<&'a Sight>,
+    pub(super) read_scope: Option<&'a ReadScope>,
     pub(super) id: &'a RecordId,
     /// The record as it is now, where there is one and somebody asks.
     pub(super) there: Option<Record>,
@@ -67,7 +67,7 @@ impl Kept {
             trim_log: format!(
                 r#"DELETE FROM "_changes" WHERE "seq" > ?1 AND "seq" <= ?2 AND NOT ({condition})"#
             ),
-            trim_graves: format!(
+            trim_tombstones: format!(
                 r#"DELETE FROM "_graves" WHERE "seq" > ?1 AND "seq" <= ?2 AND NOT ({condition})"#
             ),
             page: format!(
@@ -75,7 +75,7 @@ impl Kept {
                     WHERE {condition} AND "entity" = ?1 AND "id" = ?2 AND "seq" < ?3 ORDER BY "seq" DESC"#
             ),
             oldest: format!(r#"SELECT "seq", "at" {aged} ORDER BY "seq" LIMIT ?3"#),
-            forget_graves: format!(
+            forget_tombstones: format!(
                 r#"DELETE FROM "_graves" WHERE "entity" = ?1 AND "seq" <= ?2
                     AND "id" IN (SELECT "id" {aged} AND "op" = 'delete')"#
             ),
@@ -94,7 +94,7 @@ impl Kept {
         settle_index(conn, BY_RECORD, r#""entity", "id""#, by_record)?;
         settle_index(conn, BY_AGE, r#""entity""#, aging.then_some(&self.ages_condition))?;
         conn.execute(&self.trim_log, [0, signed(floor.0)])?;
-        conn.execute(&self.trim_graves, [0, signed(floor.0)])?;
+        conn.execute(&self.trim_tombstones, [0, signed(floor.0)])?;
         Ok(())
     }
 
@@ -123,8 +123,8 @@ impl Kept {
         let (mut past, mut bytes) = (Past::default(), 0);
         while let Some(row) = rows.next()? {
             let change = log::read(row, catalog)?;
-            let seen = match wanted.sight {
-                Some(sight) => glimpse(change, sight),
+            let seen = match wanted.read_scope {
+                Some(read_scope) => glimpse(change, read_scope),
                 None => Some(change),
             };
             let Some(change) = seen else { continue };
@@ -145,15 +145,15 @@ impl Kept {
         entity: &str,
         wanted: &Wanted<'_>,
     ) -> rusqlite::Result<bool> {
-        let Some(sight) = wanted.sight else { return Ok(true) };
+        let Some(read_scope) = wanted.read_scope else { return Ok(true) };
         if let Some(record) = &wanted.there {
-            return Ok(sight.sees(record));
+            return Ok(read_scope.sees(record));
         }
         let mut statement = conn.prepare_cached(&self.page)?;
         let last = params![entity, wanted.id.as_str(), i64::MAX];
         let last = statement.query_row(last, |row| log::read(row, catalog)).optional()?;
         let last = last.filter(|change| change.op == ChangeOp::Delete);
-        Ok(last.is_some_and(|change| last_may_be_read(&change, sight)))
+        Ok(last.is_some_and(|change| last_may_be_read(&change, read_scope)))
     }
 
     /// Drops kept entries that left the log and are older than their entity keeps them, at most `chunk` of each entity; what
@@ -170,7 +170,7 @@ impl Kept {
             let History::For(age) = history else { continue };
             let oldest = cutoff(now, *age);
             let Some(last) = self.outdated(conn, (entity, floor), oldest, chunk)? else { continue };
-            for statement in [&self.forget_graves, &self.forget] {
+            for statement in [&self.forget_tombstones, &self.forget] {
                 conn.prepare_cached(statement)?.execute(params![&**entity, signed(last.0)])?;
             }
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::rules::Sight;
+use crate::rules::ReadScope;
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, FieldIndex, Record};
 use crate::store::Stored;
@@ -20,9 +20,9 @@ pub(super) fn stored(record: &Record, entity: &Entity) -> Stored {
 }
 
 /// What is shown of a record that is seen.
-pub(super) fn shown(record: &Record, sight: &Sight) -> Stored {
-    let mask = sight.mask(record);
-    Stored { version: record.version, json: record.to_json_without(&sight.entity, mask.hidden()) }
+pub(super) fn shown(record: &Record, read_scope: &ReadScope) -> Stored {
+    let mask = read_scope.mask(record);
+    Stored { version: record.version, json: record.to_json_without(&read_scope.entity, mask.hidden()) }
 }
 
 /// `{"status":"open",…}` with the record's values of these fields.

@@ -3,8 +3,8 @@
 //!
 //! Knows nothing of connections, and of who asks no more than what they ask for in the end: rule and filter in one.
 
-use super::breadth::{self, Asked, Way};
 use super::predicate::{Writing, name};
+use super::scan_limit::{self, Asked, Way};
 use super::tables::Table;
 use crate::rules::Predicate;
 use crate::schema::Value;
@@ -32,7 +32,7 @@ pub(super) fn list(
         return Ok(Vec::new());
     }
     let order = order(query);
-    let in_order = way == Way::Newest || breadth::in_order(&table.entity, query, asked);
+    let in_order = way == Way::Newest || scan_limit::in_order(&table.entity, query, asked);
     let columns = if in_order { &table.columns } else { r#""id""# };
     let source = match way {
         Way::Planned => table.name.clone(),
@@ -142,7 +142,7 @@ impl Listing {
     ) -> Result<Listing, StoreError> {
         let mut listing = Listing { sql: format!("SELECT {columns} FROM "), values: Vec::new() };
         let rows = listing.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));
-        let run = listing.bind(Value::Int(breadth::run()));
+        let run = listing.bind(Value::Int(scan_limit::run()));
         if search.is_empty() {
             listing.sql += &format!("{source} WHERE scanned({rows}, {run})");
             return Ok(listing);
@@ -208,7 +208,7 @@ mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
-    use crate::rules::{Facts, Sight};
+    use crate::rules::{Principal, ReadScope};
     use crate::schema::{Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation};
     use crate::schema::{OnDelete, Rule, Schema, Term};
     use crate::store::sqlite::rows::Sql;
@@ -239,7 +239,7 @@ mod tests {
         task.access.read = Some(Rule { source: "".into(), meaning });
         let schema = Schema::new([task]);
         let conn = Connection::open_in_memory().unwrap();
-        breadth::prepare(&conn).unwrap();
+        scan_limit::prepare(&conn).unwrap();
         let task = schema.entity("Task").unwrap();
         conn.execute_batch(&create_table(task)).unwrap();
         indexes(task).iter().for_each(|index| conn.execute_batch(&index.create).unwrap());
@@ -250,9 +250,9 @@ mod tests {
     /// As anybody asks.
     fn statements(catalog: &Catalog, query: &Query) -> Vec<Listing> {
         let table = catalog.table("Task").unwrap();
-        let sight = Sight::bind(&table.entity, Generation(1), &Facts::nobody()).unwrap();
-        let sight = sight.through(query.filter.clone());
-        list(table, query, &Asked::of(&sight, &query.filter), (Way::Planned, 100)).unwrap()
+        let read_scope = ReadScope::bind(&table.entity, Generation(1), &Principal::nobody()).unwrap();
+        let read_scope = read_scope.through(query.filter.clone());
+        list(table, query, &Asked::of(&read_scope, &query.filter), (Way::Planned, 100)).unwrap()
     }
 
     /// How SQLite means to run each statement of a list.

@@ -142,7 +142,7 @@ pub(super) fn bury(
 }
 
 /// The last version of a deleted record, 0 when the log knows of none.
-pub(super) fn buried_version(conn: &Connection, entity: &str, id: &RecordId) -> rusqlite::Result<u64> {
+pub(super) fn tombstone_version(conn: &Connection, entity: &str, id: &RecordId) -> rusqlite::Result<u64> {
     let mut statement =
         conn.prepare_cached(r#"SELECT "version" FROM "_graves" WHERE "entity" = ?1 AND "id" = ?2"#)?;
     let mut rows = statement.query(params![entity, id.as_str()])?;
@@ -181,7 +181,7 @@ fn trim_log(
     if new <= floor.0 {
         return Ok(floor);
     }
-    for leaving in [&kept.trim_log, &kept.trim_graves] {
+    for leaving in [&kept.trim_log, &kept.trim_tombstones] {
         conn.prepare_cached(leaving)?.execute([signed(floor.0), signed(new)])?;
     }
     conn.prepare_cached(r#"UPDATE "_meta" SET "floor" = ?1"#)?.execute([signed(new)])?;

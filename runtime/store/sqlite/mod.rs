@@ -3,7 +3,6 @@
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
 mod apply;
-mod breadth;
 mod cascade;
 mod clock;
 mod committer;
@@ -15,9 +14,9 @@ mod evolution;
 mod expansion;
 mod export;
 mod glance;
-mod glimpse;
 mod group;
 mod history;
+mod history_view;
 mod idempotency;
 mod images;
 mod import;
@@ -33,6 +32,7 @@ mod propagation;
 mod read;
 mod rights;
 mod rows;
+mod scan_limit;
 mod search;
 mod tables;
 mod wal;
@@ -63,7 +63,7 @@ use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::{Bound, StoreMetrics};
-use crate::rules::{Facts, Person};
+use crate::rules::{Person, Principal};
 use crate::schema::{EntityName, Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing, StepKind};
 use crate::store::{
@@ -268,8 +268,8 @@ impl Store for SqliteStore {
         self.counted(self.reader.find(entity, id, who))
     }
 
-    fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError> {
-        self.counted(self.reader.facts(person))
+    fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError> {
+        self.counted(self.reader.principal(person))
     }
 
     fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError> {

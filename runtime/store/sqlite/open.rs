@@ -10,7 +10,7 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{breadth, damage, evolution, idempotency, log, predicate};
+use super::{damage, evolution, idempotency, log, predicate, scan_limit};
 use crate::config::StoreConfig;
 use crate::draft::{self, Draft};
 use crate::store::migration::Plan;
@@ -291,7 +291,7 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
     conn.set_prepared_statement_cache_capacity(128);
-    breadth::prepare(conn)?;
+    scan_limit::prepare(conn)?;
     predicate::prepare(conn)
 }
 

@@ -1,4 +1,4 @@
-//! What rules ask of a person, read in the transaction of whoever asks, and the sight that comes of it.
+//! What rules ask of a person, read in the transaction of whoever asks, and the read scope that comes of it.
 //!
 //! Knows neither which rows are then read nor what a write is judged by.
 
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{read_record, signed};
 use super::tables::{Catalog, Table};
-use crate::rules::{Facts, MOST_RELATED, Needs, Person, Related, Sight, is_closed};
+use crate::rules::{MOST_RELATED, Needs, Person, Principal, ReadScope, Related, is_closed};
 use crate::schema::{Generation, Record};
 use crate::store::{StoreError, Who};
 
@@ -17,13 +17,13 @@ use crate::store::{StoreError, Who};
 const USER: &str = "User";
 
 /// What rules with these needs may ask of the person. Of nobody there is nothing to read.
-pub(super) fn facts(
+pub(super) fn principal(
     conn: &Connection,
     catalog: &Catalog,
     person: &Arc<Person>,
     needs: &Needs,
-) -> rusqlite::Result<Facts> {
-    let Some(id) = &person.id else { return Ok(Facts::unread(person.clone())) };
+) -> rusqlite::Result<Principal> {
+    let Some(id) = &person.id else { return Ok(Principal::unread(person.clone())) };
     let record = catalog.table(USER).map(|table| user(conn, table, id)).transpose()?.flatten();
     let mut related = BTreeMap::new();
     for entity in needs.related() {
@@ -31,19 +31,19 @@ pub(super) fn facts(
         let Some(select) = &table.select_of_person else { continue };
         related.insert(entity.clone(), of_person(conn, (table, select), id)?);
     }
-    Ok(Facts::new(person.clone(), record, related))
+    Ok(Principal::new(person.clone(), record, related))
 }
 
 /// What is seen of the entity on whose behalf it is read, in this transaction.
-pub(super) fn sight(
+pub(super) fn read_scope(
     conn: &Connection,
     catalog: &Catalog,
     generation: Generation,
     entity: &str,
     who: &Who,
-) -> Result<Arc<Sight>, StoreError> {
+) -> Result<Arc<ReadScope>, StoreError> {
     let table = catalog.table(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))?;
-    Known::read(conn, catalog, who, &table.read_needs)?.sight(table, generation)
+    Known::read(conn, catalog, who, &table.read_needs)?.read_scope(table, generation)
 }
 
 /// Whether there is a `User` record of whoever asks. Whoever owns the folder needs none.
@@ -55,11 +55,11 @@ pub(super) fn is_known(conn: &Connection, catalog: &Catalog, who: &Who) -> rusql
     }
 }
 
-/// Who asks, and what one transaction knows of them: enough for the sights of several entities.
+/// Who asks, and what one transaction knows of them: enough for the read scopes of several entities.
 pub(super) enum Known {
     System,
-    Person(Facts),
-    Sight(Arc<Sight>),
+    Person(Principal),
+    ReadScope(Arc<ReadScope>),
 }
 
 impl Known {
@@ -72,27 +72,33 @@ impl Known {
     ) -> rusqlite::Result<Known> {
         Ok(match who {
             Who::System => Known::System,
-            Who::Person(person) => Known::Person(facts(conn, catalog, person, needs)?),
-            Who::Sight(sight) => Known::Sight(sight.clone()),
+            Who::Person(person) => Known::Person(principal(conn, catalog, person, needs)?),
+            Who::ReadScope(read_scope) => Known::ReadScope(read_scope.clone()),
         })
     }
 
-    pub(super) fn sight(&self, table: &Table, generation: Generation) -> Result<Arc<Sight>, StoreError> {
+    pub(super) fn read_scope(
+        &self,
+        table: &Table,
+        generation: Generation,
+    ) -> Result<Arc<ReadScope>, StoreError> {
         match self {
-            Known::System => Ok(Arc::new(Sight::everything(&table.entity, generation))),
-            Known::Person(facts) if is_closed(&table.entity, facts) => {
+            Known::System => Ok(Arc::new(ReadScope::everything(&table.entity, generation))),
+            Known::Person(principal) if is_closed(&table.entity, principal) => {
                 Err(StoreError::Closed(table.entity.name.clone()))
             }
-            Known::Person(facts) => {
-                let sight = Sight::bind(&table.entity, generation, facts);
-                sight.map(Arc::new).map_err(StoreError::Rule)
+            Known::Person(principal) => {
+                let read_scope = ReadScope::bind(&table.entity, generation, principal);
+                read_scope.map(Arc::new).map_err(StoreError::Rule)
             }
-            Known::Sight(sight) if sight.generation != generation => Err(StoreError::StaleGeneration),
-            Known::Sight(sight) if sight.entity.name != table.entity.name => {
-                let (of, asked) = (&sight.entity.name, &table.entity.name);
-                Err(StoreError::Storage(format!("{asked} was asked for with a sight of {of}")))
+            Known::ReadScope(read_scope) if read_scope.generation != generation => {
+                Err(StoreError::StaleGeneration)
             }
-            Known::Sight(sight) => Ok(sight.clone()),
+            Known::ReadScope(read_scope) if read_scope.entity.name != table.entity.name => {
+                let (of, asked) = (&read_scope.entity.name, &table.entity.name);
+                Err(StoreError::Storage(format!("{asked} was asked for with a read_scope of {of}")))
+            }
+            Known::ReadScope(read_scope) => Ok(read_scope.clone()),
         }
     }
 }
@@ -159,8 +165,8 @@ mod tests {
         Arc::new(Person { id: Some(id.into()), ..Person::default() })
     }
 
-    fn projects(facts: &Facts) -> Vec<Value> {
-        match facts.related("Membership") {
+    fn projects(principal: &Principal) -> Vec<Value> {
+        match principal.related("Membership") {
             Related::Records(records) => records.iter().map(|record| record.values[1].clone()).collect(),
             Related::TooMany => panic!("too many"),
         }
@@ -170,14 +176,14 @@ mod tests {
     fn the_user_and_what_belongs_to_them_is_read_and_nothing_else() {
         let (conn, catalog) = database();
         let needs = &catalog.table("Task").unwrap().read_needs;
-        let ada = facts(&conn, &catalog, &person("ada"), needs).unwrap();
+        let ada = principal(&conn, &catalog, &person("ada"), needs).unwrap();
         assert_eq!(ada.role(), &Value::Text("editor".to_owned()));
         assert_eq!(projects(&ada), [Value::Text("p1".to_owned()), Value::Text("p2".to_owned())]);
-        assert!(facts(&conn, &catalog, &person("bo"), needs).unwrap().is_disabled());
-        let unknown = facts(&conn, &catalog, &person("cy"), needs).unwrap();
+        assert!(principal(&conn, &catalog, &person("bo"), needs).unwrap().is_disabled());
+        let unknown = principal(&conn, &catalog, &person("cy"), needs).unwrap();
         assert_eq!((unknown.record(), projects(&unknown)), (None, vec![]));
-        assert!(facts(&conn, &catalog, &Arc::default(), needs).unwrap().is_nobody());
-        let plain = facts(&conn, &catalog, &person("ada"), &Needs::default()).unwrap();
+        assert!(principal(&conn, &catalog, &Arc::default(), needs).unwrap().is_nobody());
+        let plain = principal(&conn, &catalog, &person("ada"), &Needs::default()).unwrap();
         assert_eq!((plain.record().is_some(), projects(&plain)), (true, vec![]));
     }
 
@@ -189,11 +195,11 @@ mod tests {
         for number in 0..MOST_RELATED - 2 {
             insert.execute([format!("n{number}")]).unwrap();
         }
-        assert_eq!(projects(&facts(&conn, &catalog, &who, needs).unwrap()).len(), MOST_RELATED);
+        assert_eq!(projects(&principal(&conn, &catalog, &who, needs).unwrap()).len(), MOST_RELATED);
         insert.execute(["one more"]).unwrap();
-        let facts = facts(&conn, &catalog, &who, needs).unwrap();
-        assert_eq!(facts.related("Membership"), &Related::TooMany);
-        let refused = sight(&conn, &catalog, Generation(1), "Task", &Who::Person(who)).unwrap_err();
+        let principal = principal(&conn, &catalog, &who, needs).unwrap();
+        assert_eq!(principal.related("Membership"), &Related::TooMany);
+        let refused = read_scope(&conn, &catalog, Generation(1), "Task", &Who::Person(who)).unwrap_err();
         assert!(matches!(refused, StoreError::Rule(_)), "{refused:?}");
     }
 
@@ -210,17 +216,17 @@ mod tests {
     #[test]
     fn a_sight_is_bound_refused_or_taken_as_it_is() {
         let (conn, catalog) = database();
-        let of = |who: &Who| sight(&conn, &catalog, Generation(1), "Task", who);
+        let of = |who: &Who| read_scope(&conn, &catalog, Generation(1), "Task", who);
         assert!(of(&Who::System).unwrap().predicate().is_true());
         let ada = of(&Who::Person(person("ada"))).unwrap();
         assert_eq!(ada.rule.text(&ada.entity), r#"project in ["p1", "p2"]"#);
-        assert_eq!(of(&Who::Sight(ada.clone())).unwrap(), ada);
+        assert_eq!(of(&Who::ReadScope(ada.clone())).unwrap(), ada);
         for closed in [person("bo"), Arc::default()] {
             assert_eq!(of(&Who::Person(closed)), Err(StoreError::Closed("Task".into())));
         }
-        let later = sight(&conn, &catalog, Generation(2), "Task", &Who::Sight(ada));
+        let later = read_scope(&conn, &catalog, Generation(2), "Task", &Who::ReadScope(ada));
         assert_eq!(later, Err(StoreError::StaleGeneration));
-        let unknown = sight(&conn, &catalog, Generation(1), "Nothing", &Who::System);
+        let unknown = read_scope(&conn, &catalog, Generation(1), "Nothing", &Who::System);
         assert_eq!(unknown, Err(StoreError::UnknownEntity("Nothing".to_owned())));
     }
 }

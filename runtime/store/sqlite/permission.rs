@@ -14,7 +14,9 @@ use super::people;
 use super::rows::read_record;
 use super::tables::Table;
 use super::{Fault, images};
-use crate::rules::{Asker, BindError, Facts, Needs, Person, Proposal, Related, Subject, evaluate, is_closed};
+use crate::rules::{
+    Asker, BindError, Needs, Person, Principal, Proposal, Related, Subject, evaluate, is_closed,
+};
 use crate::schema::{Entity, EntityName, FieldIndex, Operation, Record, Value};
 use crate::store::{CommitError, OTHER_ENTITIES, Rows, Stored};
 
@@ -29,7 +31,7 @@ pub(super) struct Permission<'a> {
     /// What the rules ask by which the unit is judged.
     needs: Needs,
     /// Read once, and again after the unit wrote a record that belongs to the person.
-    facts: OnceCell<Facts>,
+    principal: OnceCell<Principal>,
 }
 
 impl<'a> Permission<'a> {
@@ -38,7 +40,7 @@ impl<'a> Permission<'a> {
             Asker::System => None,
             Asker::Person(person) => Some(person.clone()),
         };
-        Permission { ground, person, needs: Needs::default(), facts: OnceCell::new() }
+        Permission { ground, person, needs: Needs::default(), principal: OnceCell::new() }
     }
 
     /// Names the entities of the unit, before anything is asked.
@@ -65,15 +67,15 @@ impl<'a> Permission<'a> {
             None => false,
         };
         if rows.old.iter().chain(&rows.new).any(own) {
-            self.facts.take();
+            self.principal.take();
         }
     }
 
     /// Whether the writer may read the record.
     pub(super) fn sees(&self, op: usize, table: &Table, record: &Record) -> Result<bool, Fault> {
-        let Some(facts) = self.facts()? else { return Ok(true) };
-        bindable(facts, &table.read_needs).map_err(|error| CommitError::Rule { op, error })?;
-        Ok(readable(facts, &table.entity, record))
+        let Some(principal) = self.principal()? else { return Ok(true) };
+        bindable(principal, &table.read_needs).map_err(|error| CommitError::Rule { op, error })?;
+        Ok(readable(principal, &table.entity, record))
     }
 
     /// Whether a reference may lead to the record `id`: there must be one, and the writer may read it. Nobody is unknown to
@@ -97,8 +99,8 @@ impl<'a> Permission<'a> {
         record: &Record,
         proposal: Option<Proposal<'_>>,
     ) -> Result<(), Fault> {
-        let Some(facts) = self.facts()? else { return Ok(()) };
-        let subject = Subject { facts, record, proposal };
+        let Some(principal) = self.principal()? else { return Ok(()) };
+        let subject = Subject { principal, record, proposal };
         if evaluate(entity.access.rule(operation), subject).grants() {
             return Ok(());
         }
@@ -107,7 +109,7 @@ impl<'a> Permission<'a> {
 
     /// The fields of a record that are not shown to the writer.
     pub(super) fn hidden(&self, entity: &Entity, record: &Record) -> rusqlite::Result<Vec<FieldIndex>> {
-        Ok(self.facts()?.map_or_else(Vec::new, |facts| hidden(facts, entity, record)))
+        Ok(self.principal()?.map_or_else(Vec::new, |principal| hidden(principal, entity, record)))
     }
 
     /// The record as the writer sees it; `None` if they do not. `whole` is its JSON. Asked after a write, so it refuses
@@ -118,13 +120,13 @@ impl<'a> Permission<'a> {
         record: &Record,
         whole: impl FnOnce() -> Bytes,
     ) -> rusqlite::Result<Option<Stored>> {
-        let Some(facts) = self.facts()? else {
+        let Some(principal) = self.principal()? else {
             return Ok(Some(Stored { version: record.version, json: whole() }));
         };
-        if bindable(facts, &table.read_needs).is_err() || !readable(facts, &table.entity, record) {
+        if bindable(principal, &table.read_needs).is_err() || !readable(principal, &table.entity, record) {
             return Ok(None);
         }
-        let hidden = hidden(facts, &table.entity, record);
+        let hidden = hidden(principal, &table.entity, record);
         let json = if hidden.is_empty() { whole() } else { record.to_json_without(&table.entity, &hidden) };
         Ok(Some(Stored { version: record.version, json }))
     }
@@ -137,41 +139,41 @@ impl<'a> Permission<'a> {
     /// Names no entity that is as if absent for the writer.
     pub(super) fn discreet(&self, fault: Fault) -> Fault {
         let Fault::Refused(CommitError::Restricted { op, entity }) = fault else { return fault };
-        let facts = match self.facts() {
-            Ok(Some(facts)) => facts,
+        let principal = match self.principal() {
+            Ok(Some(principal)) => principal,
             Ok(None) => return CommitError::Restricted { op, entity }.into(),
             Err(error) => return error.into(),
         };
         let table = self.ground.catalog.table(&entity);
-        let named = table.is_some_and(|table| !is_closed(&table.entity, facts));
+        let named = table.is_some_and(|table| !is_closed(&table.entity, principal));
         CommitError::Restricted { op, entity: if named { entity } else { OTHER_ENTITIES.into() } }.into()
     }
 
-    fn facts(&self) -> rusqlite::Result<Option<&Facts>> {
+    fn principal(&self) -> rusqlite::Result<Option<&Principal>> {
         let Some(person) = &self.person else { return Ok(None) };
-        if let Some(facts) = self.facts.get() {
-            return Ok(Some(facts));
+        if let Some(principal) = self.principal.get() {
+            return Ok(Some(principal));
         }
-        let facts = people::facts(self.ground.conn, self.ground.catalog, person, &self.needs)?;
-        Ok(Some(self.facts.get_or_init(|| facts)))
+        let principal = people::principal(self.ground.conn, self.ground.catalog, person, &self.needs)?;
+        Ok(Some(self.principal.get_or_init(|| principal)))
     }
 }
 
 /// Binding a rule fails where it asks for a set that is too large, and the person is told so rather than that there is
 /// nothing.
-fn bindable(facts: &Facts, needs: &Needs) -> Result<(), BindError> {
-    match needs.related().find(|entity| *facts.related(entity) == Related::TooMany) {
+fn bindable(principal: &Principal, needs: &Needs) -> Result<(), BindError> {
+    match needs.related().find(|entity| *principal.related(entity) == Related::TooMany) {
         Some(entity) => Err(BindError::SetTooLarge { entity: entity.clone() }),
         None => Ok(()),
     }
 }
 
-fn readable(facts: &Facts, entity: &Entity, record: &Record) -> bool {
-    evaluate(entity.access.rule(Operation::Read), Subject { facts, record, proposal: None }).grants()
+fn readable(principal: &Principal, entity: &Entity, record: &Record) -> bool {
+    evaluate(entity.access.rule(Operation::Read), Subject { principal, record, proposal: None }).grants()
 }
 
-fn hidden(facts: &Facts, entity: &Entity, record: &Record) -> Vec<FieldIndex> {
-    let subject = Subject { facts, record, proposal: None };
+fn hidden(principal: &Principal, entity: &Entity, record: &Record) -> Vec<FieldIndex> {
+    let subject = Subject { principal, record, proposal: None };
     let ruled = entity.fields.iter().enumerate().filter_map(|(at, field)| Some((at, field.read.as_ref()?)));
     let hidden = ruled.filter(|(_, rule)| !evaluate(&rule.meaning, subject).grants());
     hidden.map(|(at, _)| FieldIndex(at)).collect()

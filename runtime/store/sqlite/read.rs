@@ -12,7 +12,6 @@ use parking_lot::RwLock;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::breadth::{self, Asked};
 use super::counts::Counts;
 use super::damage::is_damage;
 use super::differ;
@@ -24,10 +23,11 @@ use super::log;
 use super::people::{self, Known};
 use super::predicate::Writing;
 use super::rows::{Sql, read_column, read_record, signed, unsigned};
+use super::scan_limit::{self, Asked};
 use super::tables::{Catalog, Table};
 use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
-use crate::rules::{Facts, Person, Sight};
+use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::{EntityName, Generation, Record, Value};
 use crate::store::{
     Advice, At, Column, Condition, Count, Counted, Differ, Difference, Hidden, ListPage, Listed, LogLimit,
@@ -77,8 +77,8 @@ impl Shape {
         if generation == self.generation { self.table(entity) } else { Err(StoreError::StaleGeneration) }
     }
 
-    fn sight(&self, conn: &Connection, entity: &str, who: &Who) -> Result<Arc<Sight>, StoreError> {
-        people::sight(conn, &self.catalog, self.generation, entity, who)
+    fn read_scope(&self, conn: &Connection, entity: &str, who: &Who) -> Result<Arc<ReadScope>, StoreError> {
+        people::read_scope(conn, &self.catalog, self.generation, entity, who)
     }
 
     fn table(&self, entity: &str) -> Result<&Table, StoreError> {
@@ -119,8 +119,8 @@ impl Reader {
         {
             let shape = self.shape.read();
             let table = shape.table(entity)?;
-            let sight = people::sight(&conn, &shape.catalog, shape.generation, entity, who)?;
-            if sight.predicate().is_true() && sight.fields.is_empty() {
+            let read_scope = people::read_scope(&conn, &shape.catalog, shape.generation, entity, who)?;
+            if read_scope.predicate().is_true() && read_scope.fields.is_empty() {
                 return self.get_at(&conn, table, id);
             }
         }
@@ -130,9 +130,9 @@ impl Reader {
 
     fn find_seen(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError> {
         self.in_one_transaction(|conn, _, shape| {
-            let sight = shape.sight(conn, entity, who)?;
-            let record = select_seen(conn, shape.table(entity)?, &sight, id)?;
-            Ok(record.map(|record| shown(&record, &sight)))
+            let read_scope = shape.read_scope(conn, entity, who)?;
+            let record = select_seen(conn, shape.table(entity)?, &read_scope, id)?;
+            Ok(record.map(|record| shown(&record, &read_scope)))
         })
     }
 
@@ -151,9 +151,9 @@ impl Reader {
         Ok(select.query_row([id.as_str()], read)?)
     }
 
-    pub(super) fn facts(&self, person: &Arc<Person>) -> Result<At<Facts>, StoreError> {
+    pub(super) fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError> {
         self.in_one_transaction(|conn, _, shape| {
-            Ok(people::facts(conn, &shape.catalog, person, &shape.catalog.read_needs)?)
+            Ok(people::principal(conn, &shape.catalog, person, &shape.catalog.read_needs)?)
         })
     }
 
@@ -179,21 +179,21 @@ impl Reader {
             let mut needs = table.read_needs.clone();
             expansion::needs(&shape.catalog, &table.entity, &query.expand, &mut needs);
             let known = Known::read(conn, &shape.catalog, &query.who, &needs)?;
-            let sight = known.sight(table, shape.generation)?;
+            let read_scope = known.read_scope(table, shape.generation)?;
             let sorted = query.sort.iter().map(|(column, _)| *column);
-            may_be_asked(&sight, &query.filter, sorted)?;
+            may_be_asked(&read_scope, &query.filter, sorted)?;
             for expand in &query.expand {
-                never_hidden(&sight, Column::Field(expand.field))?;
+                never_hidden(&read_scope, Column::Field(expand.field))?;
             }
-            let sight = through(sight, &query.filter);
-            let page = self.page(conn, table, query, &sight)?;
+            let read_scope = through(read_scope, &query.filter);
+            let page = self.page(conn, table, query, &read_scope)?;
             let (catalog, generation) = (&*shape.catalog, shape.generation);
-            let told = (query.who != Who::System).then(|| sight.clone());
+            let told = (query.who != Who::System).then(|| read_scope.clone());
             let following = Following { conn, catalog, generation, known: &known };
-            let expanded = following.from(&sight, &page.records, &query.expand)?;
+            let expanded = following.from(&read_scope, &page.records, &query.expand)?;
             let rows = page.records.into_iter().zip(page.images).zip(expanded);
             let listed = |((record, stored), expanded)| listed(query, record, stored, expanded);
-            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more, sight: told })
+            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more, read_scope: told })
         })
     }
 
@@ -202,44 +202,44 @@ impl Reader {
         conn: &Connection,
         table: &Table,
         query: &Query,
-        sight: &Sight,
+        read_scope: &ReadScope,
     ) -> Result<Rows, StoreError> {
-        let asked = Asked::of(sight, &query.filter);
+        let asked = Asked::of(read_scope, &query.filter);
         let mut refused = None;
-        for way in breadth::ways(&table.entity, query, &asked, self.scan_rows) {
+        for way in scan_limit::ways(&table.entity, query, &asked, self.scan_rows) {
             let listings = listing::list(table, query, &asked, way)?;
-            match Rows::of(conn, (table, sight), listings, query) {
-                Err(error) if breadth::stopped(&error) => refused = Some(error),
+            match Rows::of(conn, (table, read_scope), listings, query) {
+                Err(error) if scan_limit::stopped(&error) => refused = Some(error),
                 read => return Ok(read?),
             }
         }
         let refused = refused.expect("there is always a way, and it was stopped");
-        let advice = || breadth::advice_on_list(&table.entity, query, &asked);
+        let advice = || scan_limit::advice_on_list(&table.entity, query, &asked);
         Err(self.told(refused, table, self.scan_rows, advice))
     }
 
     pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
         self.in_one_transaction(|conn, at, shape| {
             let table = shape.table_at(count.generation, &count.entity)?;
-            let sight = shape.sight(conn, &count.entity, &count.who)?;
-            may_be_asked(&sight, &count.filter, count.group.into_iter())?;
-            let sight = through(sight, &count.filter);
+            let read_scope = shape.read_scope(conn, &count.entity, &count.who)?;
+            may_be_asked(&read_scope, &count.filter, count.group.into_iter())?;
+            let read_scope = through(read_scope, &count.filter);
             let groups = Vec::new();
-            if sight.predicate().is_false() {
+            if read_scope.predicate().is_false() {
                 return Ok(Counted { count: 0, groups });
             }
-            if sight.predicate().is_true() && count.search.is_empty() && count.group.is_none() {
+            if read_scope.predicate().is_true() && count.search.is_empty() && count.group.is_none() {
                 return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups });
             }
-            let asked = Asked::of(&sight, &count.filter);
-            let most = breadth::bound(&table.entity, count, &asked, self.scan_rows);
+            let asked = Asked::of(&read_scope, &count.filter);
+            let most = scan_limit::bound(&table.entity, count, &asked, self.scan_rows);
             let listing = listing::count(table, count, &asked, most)?;
             let counted = match count.group {
                 None => read_count(conn, &listing).map(|count| Counted { count, groups }),
                 Some(column) => read_groups(conn, table, &listing, column),
             };
             let counted = counted.map_err(|error| {
-                self.told(error, table, most, || breadth::advice_on_count(&table.entity, count, &asked))
+                self.told(error, table, most, || scan_limit::advice_on_count(&table.entity, count, &asked))
             })?;
             if counted.groups.len() > MOST_GROUPS {
                 return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
@@ -256,7 +256,7 @@ impl Reader {
         rows: u64,
         advice: impl FnOnce() -> Advice,
     ) -> StoreError {
-        if breadth::stopped(&error) {
+        if scan_limit::stopped(&error) {
             return StoreError::TooBroad { entity: table.entity.name.clone(), rows, advice: advice() };
         }
         StoreError::from(error)
@@ -283,10 +283,11 @@ impl Reader {
     ) -> Result<At<Option<Past>>, StoreError> {
         self.in_one_transaction(|conn, _, shape| {
             let table = shape.table(entity)?;
-            let sight = shape.sight(conn, entity, who)?;
+            let read_scope = shape.read_scope(conn, entity, who)?;
             let everything = *who == Who::System;
             let there = if everything { None } else { select(conn, table, id)? };
-            let wanted = Wanted { sight: (!everything).then_some(&*sight), id, there, before, limit };
+            let wanted =
+                Wanted { read_scope: (!everything).then_some(&*read_scope), id, there, before, limit };
             Ok(shape.catalog.kept.page(conn, &shape.catalog, entity, &wanted)?)
         })
     }
@@ -359,27 +360,31 @@ impl Reader {
 /// Of a field that is not shown nobody may ask anything. Conditions on one that is shown with some records ask in addition for
 /// those, but an order or groups would tell of the others.
 fn may_be_asked(
-    sight: &Sight,
+    read_scope: &ReadScope,
     filter: &[Condition],
     mut ordered: impl Iterator<Item = Column>,
 ) -> Result<(), StoreError> {
-    filter.iter().try_for_each(|condition| never_hidden(sight, condition.column))?;
-    ordered.try_for_each(|column| match sight.shown(column) {
+    filter.iter().try_for_each(|condition| never_hidden(read_scope, condition.column))?;
+    ordered.try_for_each(|column| match read_scope.shown(column) {
         None => Ok(()),
         Some(shown) if shown.is_false() => Err(StoreError::HiddenColumn(column, Hidden::Always)),
         Some(_) => Err(StoreError::HiddenColumn(column, Hidden::Sometimes)),
     })
 }
 
-fn never_hidden(sight: &Sight, column: Column) -> Result<(), StoreError> {
-    match sight.shown(column) {
+fn never_hidden(read_scope: &ReadScope, column: Column) -> Result<(), StoreError> {
+    match read_scope.shown(column) {
         Some(shown) if shown.is_false() => Err(StoreError::HiddenColumn(column, Hidden::Always)),
         Some(_) | None => Ok(()),
     }
 }
 
-fn through(sight: Arc<Sight>, filter: &[Condition]) -> Arc<Sight> {
-    if filter.is_empty() { sight } else { Arc::new(Sight::clone(&sight).through(filter.to_vec())) }
+fn through(read_scope: Arc<ReadScope>, filter: &[Condition]) -> Arc<ReadScope> {
+    if filter.is_empty() {
+        read_scope
+    } else {
+        Arc::new(ReadScope::clone(&read_scope).through(filter.to_vec()))
+    }
 }
 
 fn select(conn: &Connection, table: &Table, id: &RecordId) -> rusqlite::Result<Option<Record>> {
@@ -391,14 +396,14 @@ fn select(conn: &Connection, table: &Table, id: &RecordId) -> rusqlite::Result<O
 fn select_seen(
     conn: &Connection,
     table: &Table,
-    sight: &Sight,
+    read_scope: &ReadScope,
     id: &RecordId,
 ) -> Result<Option<Record>, StoreError> {
-    if sight.predicate().is_true() {
+    if read_scope.predicate().is_true() {
         return Ok(select(conn, table, id)?);
     }
     let mut values = vec![Value::Text(id.as_str().to_owned())];
-    let seen = Writing { table, values: &mut values }.predicate(sight.predicate())?;
+    let seen = Writing { table, values: &mut values }.predicate(read_scope.predicate())?;
     let mut select = conn.prepare_cached(&format!("{} AND {seen}", table.select))?;
     let values = params_from_iter(values.iter().map(Sql));
     Ok(select.query_row(values, |row| read_record(row, 0, &table.entity)).optional()?)
@@ -454,13 +459,13 @@ struct Rows {
 impl Rows {
     fn of(
         conn: &Connection,
-        (table, sight): (&Table, &Sight),
+        (table, read_scope): (&Table, &ReadScope),
         listings: Vec<Listing>,
         query: &Query,
     ) -> rusqlite::Result<Rows> {
         let mut page = Rows::default();
         for listing in listings {
-            page.read(conn, (table, sight), listing, query)?;
+            page.read(conn, (table, read_scope), listing, query)?;
             if page.more {
                 break;
             }
@@ -473,7 +478,7 @@ impl Rows {
     fn read(
         &mut self,
         conn: &Connection,
-        (table, sight): (&Table, &Sight),
+        (table, read_scope): (&Table, &ReadScope),
         mut listing: Listing,
         query: &Query,
     ) -> rusqlite::Result<()> {
@@ -495,7 +500,7 @@ impl Rows {
                     select.query_row([row.get_ref(0)?.as_str()?], |row| read_record(row, 0, &table.entity))?
                 }
             };
-            let image = shown(&record, sight);
+            let image = shown(&record, read_scope);
             self.bytes += image.json.len();
             self.records.push(record);
             self.images.push(image);

@@ -11,10 +11,10 @@ use super::rows::signed;
 use super::tables::Catalog;
 use crate::store::{Change, ChangeOp};
 
-/// One row for each person and entity, never trimmed. A row keeps the name that the entity had: a sight that was bound under a
+/// One row for each person and entity, never trimmed. A row keeps the name that the entity had: a read scope that was bound under a
 /// former schema asks by that name, and still finds what came between its binding and the schema marker. What is newer
 /// than the marker is written under the names of the new schema, and nobody resumes across a marker, so a row of a former
-/// schema is too old to void anything else, even if another entity has taken the name.
+/// schema is too old to invalidate anything else, even if another entity has taken the name.
 pub(super) const CREATE: &str = r#"
 CREATE TABLE IF NOT EXISTS "_rights" (
     "person" TEXT NOT NULL, "entity" TEXT NOT NULL, "seq" INTEGER NOT NULL, PRIMARY KEY ("person", "entity")

@@ -63,7 +63,7 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
             Move::RenameField { at } => rename_column(conn, &at.table, &at.column, &at.field().name)?,
             Move::AddField { at } => add_column(judge, at)?,
             Move::Drop { name, table } => drop_entity(conn, name, table)?,
-            Move::Rename { entity, was } => rename_graves(conn, was, &entity.name)?,
+            Move::Rename { entity, was } => rename_tombstones(conn, was, &entity.name)?,
             Move::Create { .. }
             | Move::Relocate { .. }
             | Move::Ids { .. }
@@ -163,7 +163,7 @@ fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<(
 
 /// The versions of deleted records go on under the new name. The log's entries, which are the
 /// history of its records, follow all at once.
-fn rename_graves(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
+fn rename_tombstones(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
     let update = r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#;
     conn.execute(update, params![was, name]).map(|_| ())
 }

@@ -14,7 +14,7 @@ const MOST_BYTES: usize = 256 << 10;
 
 /// Takes the next batches that are fanned out as one: only the first where a subscriber may begin after one of them (`settled` is
 /// false).
-pub(super) fn take_together(
+pub(super) fn take_coalesced(
     waiting: &mut VecDeque<Arc<CommitBatch>>,
     settled: bool,
 ) -> Vec<Arc<CommitBatch>> {

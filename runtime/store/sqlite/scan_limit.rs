@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use crate::rules::{Predicate, Sight};
+use crate::rules::{Predicate, ReadScope};
 use crate::schema::{Entity, FieldIndex, FieldKind};
 use crate::store::{Advice, Column, Condition, Count, Query, Test};
 
@@ -31,12 +31,12 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn of(sight: &'a Sight, filter: &'a [Condition]) -> Asked<'a> {
-        let predicate = sight.predicate();
+    pub(super) fn of(read_scope: &'a ReadScope, filter: &'a [Condition]) -> Asked<'a> {
+        let predicate = read_scope.predicate();
         let (mut conditions, mut alternatives, mut other) = (Vec::new(), Vec::new(), Vec::new());
-        conjuncts(&sight.rule, &mut conditions, &mut alternatives);
+        conjuncts(&read_scope.rule, &mut conditions, &mut alternatives);
         conditions.extend(filter);
-        conjuncts(&sight.filter, &mut conditions, &mut alternatives);
+        conjuncts(&read_scope.filter, &mut conditions, &mut alternatives);
         let plain = match predicate {
             Predicate::All(terms) => terms.iter().all(|term| matches!(term, Predicate::Test(_))),
             Predicate::Constant(true) | Predicate::Test(_) => true,

@@ -9,34 +9,35 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::images::names_json;
-use crate::rules::{Predicate, Sight};
+use crate::rules::{Predicate, ReadScope};
 use crate::schema::value::write_json_of;
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
 use crate::store::{Change, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.
-pub(super) fn glimpse(change: Change, sight: &Sight) -> Option<Change> {
-    let past = Images::of(&change, sight);
-    let seen = [&past.old, &past.new].map(|image| image.as_ref().filter(|image| image.may_be_read(sight)));
+pub(super) fn glimpse(change: Change, read_scope: &ReadScope) -> Option<Change> {
+    let past = Images::of(&change, read_scope);
+    let seen =
+        [&past.old, &past.new].map(|image| image.as_ref().filter(|image| image.may_be_read(read_scope)));
     let [old, new] = seen;
     if old.is_none() && new.is_none() {
         return None;
     }
     let own = |image: Option<&Image<'_>>| image.map(|image| image.record.clone());
     let decoded = Decoded::known(Rows { old: own(old), new: own(new) });
-    let is_whole = sight.fields.is_empty() && change.generation == sight.generation;
+    let is_whole = read_scope.fields.is_empty() && change.generation == read_scope.generation;
     let sifted = |json: &Option<Bytes>, image: Option<&Image<'_>>| {
         let (json, image) = (json.as_ref()?, image?);
-        Some(if is_whole { json.clone() } else { sift(json, &sight.entity, &image.shown(sight)) })
+        Some(if is_whole { json.clone() } else { sift(json, &read_scope.entity, &image.shown(read_scope)) })
     };
     let (before, after) = (sifted(&change.before, old), sifted(&change.after, new));
     let names = change.changed.as_ref().filter(|_| !is_whole).map(|names| {
-        let mut names = fields_of_today(names, &sight.entity);
+        let mut names = fields_of_today(names, &read_scope.entity);
         for image in [old, new].into_iter().flatten() {
-            let shown = image.shown(sight);
+            let shown = image.shown(read_scope);
             names.retain(|field| shown.contains(field));
         }
-        names_json(&sight.entity, &names)
+        names_json(&read_scope.entity, &names)
     });
     // Of a change that took the record out of sight nobody is told more than that, as on live channels.
     let is_lost = past.new.is_some() && new.is_none();
@@ -46,8 +47,8 @@ pub(super) fn glimpse(change: Change, sight: &Sight) -> Option<Change> {
 }
 
 /// Whether the record that a change removed may be read.
-pub(super) fn last_may_be_read(change: &Change, sight: &Sight) -> bool {
-    Images::of(change, sight).old.is_some_and(|image| image.may_be_read(sight))
+pub(super) fn last_may_be_read(change: &Change, read_scope: &ReadScope) -> bool {
+    Images::of(change, read_scope).old.is_some_and(|image| image.may_be_read(read_scope))
 }
 
 /// The record before a change and after it.
@@ -66,9 +67,9 @@ struct Image<'a> {
 type Members<'a> = HashMap<&'a str, &'a RawValue>;
 
 impl<'a> Images<'a> {
-    fn of(change: &'a Change, sight: &Sight) -> Images<'a> {
-        let rows = change.rows(&sight.entity);
-        let is_earlier = change.generation != sight.generation;
+    fn of(change: &'a Change, read_scope: &ReadScope) -> Images<'a> {
+        let rows = change.rows(&read_scope.entity);
+        let is_earlier = change.generation != read_scope.generation;
         let after = || change.after.as_deref().map(members).unwrap_or_default();
         let both = || {
             let mut both = after();
@@ -83,8 +84,8 @@ impl<'a> Images<'a> {
 }
 
 impl Image<'_> {
-    fn may_be_read(&self, sight: &Sight) -> bool {
-        self.meets(sight.predicate(), &sight.entity)
+    fn may_be_read(&self, read_scope: &ReadScope) -> bool {
+        self.meets(read_scope.predicate(), &read_scope.entity)
     }
 
     fn meets(&self, predicate: &Predicate, entity: &Entity) -> bool {
@@ -99,12 +100,12 @@ impl Image<'_> {
     }
 
     /// The fields of today that may be shown of it.
-    fn shown(&self, sight: &Sight) -> Vec<FieldIndex> {
-        let is_shown = |field: &FieldIndex| match sight.shown(Column::Field(*field)) {
-            Some(shown) => self.meets(shown, &sight.entity),
+    fn shown(&self, read_scope: &ReadScope) -> Vec<FieldIndex> {
+        let is_shown = |field: &FieldIndex| match read_scope.shown(Column::Field(*field)) {
+            Some(shown) => self.meets(shown, &read_scope.entity),
             None => true,
         };
-        (0..sight.entity.fields.len()).map(FieldIndex).filter(is_shown).collect()
+        (0..read_scope.entity.fields.len()).map(FieldIndex).filter(is_shown).collect()
     }
 }
 

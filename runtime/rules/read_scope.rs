@@ -1,4 +1,4 @@
-//! `Sight`: what one person sees of one entity, through one filter: which records, and which of their fields.
+//! `ReadScope`: what one person sees of one entity, through one filter: which records, and which of their fields.
 //!
 //! Lists, snapshots, replays, rebinds and live events ask the same value.
 
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::bind::{BindError, bind};
 use super::condition::Condition;
-use super::person::Facts;
+use super::person::Principal;
 use super::predicate::Predicate;
 use super::uses::Needs;
 use crate::schema::{Column, Entity, EntityName, Expr, FieldIndex, Generation, Operation, Record};
 
 /// See the module's text. Two are equal when they show the same.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sight {
+pub struct ReadScope {
     pub entity: Arc<Entity>,
     pub generation: Generation,
     /// The read rule.
@@ -23,7 +23,7 @@ pub struct Sight {
     pub filter: Predicate,
     /// Fields that are not shown with every record, and the records with which they are.
     pub fields: Vec<(FieldIndex, Predicate)>,
-    /// Entities whose records decided what is seen: as long as the person's records there stay, so does the sight. Empty for nobody.
+    /// Entities whose records decided what is seen: as long as the person's records there stay, so does the read scope. Empty for nobody.
     pub uses: Arc<[EntityName]>,
     /// Both the rule and the filter.
     seen: Predicate,
@@ -33,7 +33,7 @@ pub struct Sight {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Mask(Vec<FieldIndex>);
 
-/// What a change is for whoever has this sight.
+/// What a change is for whoever has this read scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Nothing,
@@ -50,29 +50,33 @@ pub enum Verdict {
     Deleted,
 }
 
-impl Sight {
+impl ReadScope {
     /// What the person sees of the entity, without a filter.
-    pub fn bind(entity: &Arc<Entity>, generation: Generation, facts: &Facts) -> Result<Sight, BindError> {
-        let rule = bind(entity.access.rule(Operation::Read), entity, facts)?;
+    pub fn bind(
+        entity: &Arc<Entity>,
+        generation: Generation,
+        principal: &Principal,
+    ) -> Result<ReadScope, BindError> {
+        let rule = bind(entity.access.rule(Operation::Read), entity, principal)?;
         let mut fields = Vec::new();
         for (at, field) in entity.fields.iter().enumerate() {
             if let Some(read) = &field.read {
-                let shown = bind(&read.meaning, entity, facts)?;
+                let shown = bind(&read.meaning, entity, principal)?;
                 if !shown.is_true() {
                     fields.push((FieldIndex(at), shown));
                 }
             }
         }
-        let uses = if facts.is_nobody() { Arc::default() } else { Needs::of_read(entity).entities() };
+        let uses = if principal.is_nobody() { Arc::default() } else { Needs::of_read(entity).entities() };
         let (filter, seen) = (Predicate::Constant(true), rule.clone());
-        Ok(Sight { entity: entity.clone(), generation, rule, filter, fields, uses, seen })
+        Ok(ReadScope { entity: entity.clone(), generation, rule, filter, fields, uses, seen })
     }
 
-    /// The sight of whoever owns the data: everything.
-    pub fn everything(entity: &Arc<Entity>, generation: Generation) -> Sight {
+    /// The read scope of whoever owns the data: everything.
+    pub fn everything(entity: &Arc<Entity>, generation: Generation) -> ReadScope {
         let all = Predicate::Constant(true);
         let (rule, filter, seen) = (all.clone(), all.clone(), all);
-        Sight {
+        ReadScope {
             entity: entity.clone(),
             generation,
             rule,
@@ -86,13 +90,13 @@ impl Sight {
     /// Through a filter. A condition on a field that is not shown with every record asks in addition that it is shown, or the
     /// answer would tell of the value.
     #[must_use]
-    pub fn through(self, conditions: Vec<Condition>) -> Sight {
+    pub fn through(self, conditions: Vec<Condition>) -> ReadScope {
         let shown: Vec<Predicate> =
             conditions.iter().filter_map(|condition| self.shown(condition.column)).cloned().collect();
         let asked = Predicate::of_filter(conditions, &self.entity);
         let filter = Predicate::all(shown.into_iter().chain([asked, self.filter]).collect(), &self.entity);
         let seen = Predicate::all(vec![self.rule.clone(), filter.clone()], &self.entity);
-        Sight { filter, seen, ..self }
+        ReadScope { filter, seen, ..self }
     }
 
     /// The records with which a column is shown; `None` if it always is.
@@ -116,7 +120,7 @@ impl Sight {
         Mask(hidden.map(|(field, _)| *field).collect())
     }
 
-    /// Everything that decides what is seen, as text: equal exactly for equal sights of one entity and generation.
+    /// Everything that decides what is seen, as text: equal exactly for equal read scopes of one entity and generation.
     pub fn text(&self) -> (String, String) {
         let predicate = format!("{}\n{}", self.rule.text(&self.entity), self.filter.text(&self.entity));
         let fields = self
@@ -159,20 +163,20 @@ impl Mask {
 
 /// Whether the entity is as if absent for this person (SEMANTICS R6): its read rule is false whatever records there are and
 /// whatever belongs to the person.
-pub fn is_closed(entity: &Entity, facts: &Facts) -> bool {
-    !may_ever(entity, Operation::Read, facts)
+pub fn is_closed(entity: &Entity, principal: &Principal) -> bool {
+    !may_ever(entity, Operation::Read, principal)
 }
 
 /// Whether there may be a record with which the person may do this.
-pub fn may_ever(entity: &Entity, operation: Operation, facts: &Facts) -> bool {
+pub fn may_ever(entity: &Entity, operation: Operation, principal: &Principal) -> bool {
     let rule = entity.access.rule(operation);
-    !facts.is_disabled() && could_hold(rule, true, entity, facts) != Some(false)
+    !principal.is_disabled() && could_hold(rule, true, entity, principal) != Some(false)
 }
 
 /// What the rule comes to (`wanted`) without its record and the person's sets; `None` if it depends on them.
-fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, facts: &Facts) -> Option<bool> {
+fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, principal: &Principal) -> Option<bool> {
     let each = |terms: &[Expr]| -> Vec<Option<bool>> {
-        terms.iter().map(|term| could_hold(term, wanted, entity, facts)).collect()
+        terms.iter().map(|term| could_hold(term, wanted, entity, principal)).collect()
     };
     // One of these decides; otherwise all must be known.
     let joined = |terms: &[Expr], decides: bool| {
@@ -181,13 +185,13 @@ fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, facts: &Facts) -> Opti
         if is_decided || !each.contains(&None) { Some(is_decided == decides) } else { None }
     };
     match (rule, wanted) {
-        (Expr::Not(inner), _) => could_hold(inner, !wanted, entity, facts),
+        (Expr::Not(inner), _) => could_hold(inner, !wanted, entity, principal),
         (Expr::All(terms), true) | (Expr::Any(terms), false) => joined(terms, false),
         (Expr::Any(terms), true) | (Expr::All(terms), false) => joined(terms, true),
-        (Expr::Related(..) | Expr::Exists(..), _) if !facts.is_nobody() => None,
+        (Expr::Related(..) | Expr::Exists(..), _) if !principal.is_nobody() => None,
         (leaf, _) => {
             let leaf = if wanted { leaf.clone() } else { Expr::Not(Box::new(leaf.clone())) };
-            match bind(&leaf, entity, facts) {
+            match bind(&leaf, entity, principal) {
                 Ok(Predicate::Constant(holds)) => Some(holds),
                 Ok(_) | Err(_) => None,
             }
