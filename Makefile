@@ -39,6 +39,11 @@ e2e: tools node_modules/.installed ## two windows in a real Chromium
 	$(CARGO) build --bin tidewire
 	$(WITHIN) 20m "the stories in the browser" npm run --silent e2e
 
+.PHONY: screenshots
+screenshots: tools node_modules/.installed ## makes docs/two-windows.gif, the moving picture of the README
+	$(CARGO) build --bin tidewire
+	$(WITHIN) 10m "the picture" node tests/e2e/picture.js
+
 .PHONY: bench
 bench: ## creates, fan-out, memory, replay; beside a bare axum echo
 	$(CARGO) build --release
