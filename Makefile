@@ -44,7 +44,7 @@ e2e: tools node_modules/.installed ## two windows in a real Chromium
 	$(WITHIN) 20m "the stories in the browser" npm run --silent e2e
 
 .PHONY: screenshots
-screenshots: tools node_modules/.installed ## makes docs/two-windows.gif, the moving picture of the README
+screenshots: tools node_modules/.installed ## makes pictures/two-windows.gif, the moving picture of the README
 	$(CARGO) build --bin tidewire
 	$(WITHIN) 10m "the picture" node tests/e2e/picture.js
 

@@ -3,6 +3,7 @@
 //! A new command is pasted without being named here: beside a running server, and it must succeed. One that cannot be pasted fails until
 //! it is listed below with the reason.
 
+mod layout;
 mod page;
 mod promises;
 mod samples;

@@ -29,6 +29,7 @@ const ROUTES: [(&str, &str); 14] = [
     ("GET", "/ws"),
     ("GET", "/"),
     ("GET", "/_/"),
+    ("GET", "/_/llms.txt"),
     ("GET", "/static/signal.js"),
     ("GET", "/health"),
 ];

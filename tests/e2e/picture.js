@@ -11,7 +11,7 @@ import { cell, row } from './stage.js';
 import { browser, openWindow, Tidewire } from './tidewire.js';
 
 const { GIFEncoder, quantize, applyPalette } = gifenc;
-const FILE = join(ROOT, 'docs/two-windows.gif');
+const FILE = join(ROOT, 'pictures/two-windows.gif');
 /** The README shows it, and nobody should wait for it. */
 const LARGEST = 300_000;
 const WINDOW = { width: 610, height: 580 };
