@@ -16,7 +16,7 @@ use page::{Command, commands, pages};
 use stage::{Project, Stage, Told};
 
 /// Commands that no test pastes, and why.
-const NOT_PASTED: [(&str, &str); 14] = [
+const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo install --path .", "builds another profile and writes into the home folder"),
     ("cargo bench --bench spine", "takes minutes and needs two idle cores"),
     ("cargo bench --bench spine -- creates fanout-saturated", "the same"),
