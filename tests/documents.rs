@@ -25,6 +25,8 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
     ("make test", "runs this test"),
+    ("make check", "the same"),
+    ("make screenshots", "writes the picture of the README into the tree"),
     ("make bench", "takes minutes and needs two idle cores"),
     ("make faults", "plants faults in the sources that this test is made of"),
     ("make openapi", "installs schemathesis and takes minutes"),
