@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 12] = [
     &["rules"],
     &["protocol"],
     &["metrics"],
-    &["store"],
+    &["store", "outbox"],
     &["event_bus", "auth"],
     &["repository", "channels"],
     &["realtime"],
