@@ -17,7 +17,7 @@ use super::encode::{Encoder, Place};
 use super::event::{Event, judge};
 use super::group::{AttachmentId, ConnectionKey, Member};
 use super::groups::Groups;
-use super::note::{Cause, Events, Note, Outbox};
+use super::note::{Events, InvalidationCause, Note, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
 use super::waiters::Waiters;
@@ -250,7 +250,7 @@ impl ChannelManager {
     fn attach(&mut self, attach: Attach) {
         if attach.read_scope.generation < self.ring.generation() {
             // The connection is about to learn of the new schema, and starts anew.
-            attach.outbox.invalidate(Cause::Schema);
+            attach.outbox.invalidate(InvalidationCause::Schema);
             return;
         }
         if let Some(note) = self.objection(&attach) {

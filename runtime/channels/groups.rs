@@ -14,7 +14,7 @@ use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, AttachmentId, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Sides, Stand};
-use super::note::{Cause, Events, Outbox};
+use super::note::{Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
 use super::writer::{Buffer, Writer};
@@ -233,7 +233,7 @@ impl Groups {
             }
         }
         for (connection, (outbox, at)) in &concerned {
-            outbox.invalidate(Cause::Rights { at: *at });
+            outbox.invalidate(InvalidationCause::Rights { at: *at });
             self.forget(*connection);
         }
         concerned.len()
@@ -244,7 +244,7 @@ impl Groups {
         let mut invalidated = Vec::new();
         for (_, group) in &self.groups {
             for (key, member) in group.members.iter().filter(|(_, member)| member.from < seq) {
-                member.outbox.invalidate(Cause::Schema);
+                member.outbox.invalidate(InvalidationCause::Schema);
                 invalidated.push(*key);
             }
         }

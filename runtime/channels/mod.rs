@@ -26,5 +26,5 @@ pub use attach::{Admission, Attach, From, Watch};
 pub use channel_manager::{ChannelManager, Channels};
 pub use event::{Event, judge};
 pub use group::AttachmentId;
-pub use note::{Cause, Drained, Events, Item, Note, Outbox};
+pub use note::{Drained, Events, InvalidationCause, Item, Note, Outbox};
 pub use ring::Ring;

@@ -19,7 +19,7 @@ pub struct Notes;
 impl Meaning for Notes {
     type Batch = Events;
     type Note = Note;
-    type Cause = Cause;
+    type Cause = InvalidationCause;
 }
 
 /// What the connection must know of the events of one group and one batch.
@@ -50,7 +50,7 @@ pub enum Note {
 
 /// Why every attachment of a connection is invalid. What asks for more comes later, and counts where several come together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Cause {
+pub enum InvalidationCause {
     /// The outbox ran over: the log has what was dropped.
     #[default]
     Lag,

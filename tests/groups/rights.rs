@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use tidewire::channels::groups::Groups;
 use tidewire::channels::rights::LastRights;
-use tidewire::channels::{Admission, Attach, Cause, From, Note, Outbox, Ring};
+use tidewire::channels::{Admission, Attach, From, InvalidationCause, Note, Outbox, Ring};
 use tidewire::ids::Seq;
 use tidewire::outbox::{Invalidated, Lag, OutboxLimits};
 use tidewire::protocol::Code;
@@ -300,6 +300,6 @@ fn a_wait_without_a_queue_is_woken_by_a_change_of_rights() {
     assert_eq!(groups.fan_out(&batch(vec![rights(1, "Membership", "ada")])).lags, 0);
     assert_eq!(
         waiting.drain(usize::MAX).invalidated,
-        Some(Invalidated { lag: Lag(1), cause: Cause::Rights { at: Seq(1) } })
+        Some(Invalidated { lag: Lag(1), cause: InvalidationCause::Rights { at: Seq(1) } })
     );
 }
