@@ -1,13 +1,13 @@
 //! The outbox: its bounds, and what a connection is told when it falls behind.
 
 use bytes::Bytes;
-use tidewire::outbox::{Appended, Invalidated, Item, Lag, Meaning, OnLag, Outbox, OutboxLimits};
+use tidewire::outbox::{Appended, Invalidated, Item, Lag, OnLag, Outbox, OutboxLimits, Vocabulary};
 
 /// Batches have numbers, notes are words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Words;
 
-impl Meaning for Words {
+impl Vocabulary for Words {
     type Batch = u64;
     type Note = &'static str;
     type Cause = Cause;

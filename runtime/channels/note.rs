@@ -2,21 +2,21 @@
 
 use super::group::AttachmentId;
 use crate::ids::Seq;
-use crate::outbox::{self, Lag, Meaning};
+use crate::outbox::{self, Lag, Vocabulary};
 use crate::protocol::Code;
 
 /// The queue in front of a connection.
-pub type Outbox = outbox::Outbox<Notes>;
+pub type Outbox = outbox::Outbox<ChannelNotes>;
 /// What waits in it.
-pub type Item = outbox::Item<Notes>;
+pub type Item = outbox::Item<ChannelNotes>;
 /// What is taken from it.
-pub type Drained = outbox::Drained<Notes>;
+pub type Drained = outbox::Drained<ChannelNotes>;
 
 /// See the module's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notes;
+pub struct ChannelNotes;
 
-impl Meaning for Notes {
+impl Vocabulary for ChannelNotes {
     type Batch = Events;
     type Note = Note;
     type Cause = InvalidationCause;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 /// What the two ends of an outbox tell each other. The outbox carries it and understands none of it.
-pub trait Meaning: Debug + Clone + Eq + 'static {
+pub trait Vocabulary: Debug + Clone + Eq + 'static {
     /// What comes with a batch of events.
     type Batch: Debug + Clone + Eq + Send;
     /// What comes with a control frame.
@@ -16,7 +16,7 @@ pub trait Meaning: Debug + Clone + Eq + 'static {
 
 /// What waits for the connection, in the bytes of its transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item<M: Meaning> {
+pub enum Item<M: Vocabulary> {
     /// Events, which are dropped when the outbox is emptied: the connection gets them elsewhere.
     Batch { frames: Bytes, of: M::Batch },
     /// A frame that answers the client, or none, and what the connection must know of it.
@@ -33,7 +33,7 @@ pub enum OnLag {
     Replace(Bytes),
 }
 
-impl<M: Meaning> Item<M> {
+impl<M: Vocabulary> Item<M> {
     /// The item as it is after the batches in front of it were dropped, if anything is left of it.
     pub(super) fn without_batches(self) -> Option<Item<M>> {
         let (frame, note) = match self {

@@ -5,7 +5,7 @@
 //! older number is invalid, and the connection gets what it missed elsewhere. Control frames keep their order; too many of
 //! them mean that the peer asks without reading, and close it (4013).
 //!
-//! Knows no seq, no channel and no frame: what comes with an item is a `Meaning` of those at its two ends.
+//! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends.
 
 mod item;
 
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-pub use item::{Item, Meaning, OnLag};
+pub use item::{Item, OnLag, Vocabulary};
 
 /// How often the outbox was emptied. An attachment made under an older number is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -41,7 +41,7 @@ pub struct Invalidated<C> {
 
 /// What a drain yields.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Drained<M: Meaning> {
+pub struct Drained<M: Vocabulary> {
     pub items: Vec<Item<M>>,
     /// The outbox was emptied since the last drain.
     pub invalidated: Option<Invalidated<M::Cause>>,
@@ -61,7 +61,7 @@ pub struct Depth {
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Outbox<M: Meaning> {
+pub struct Outbox<M: Vocabulary> {
     limits: OutboxLimits,
     /// Held for one append or one drain; never across an await.
     queue: Mutex<Queue<M>>,
@@ -70,7 +70,7 @@ pub struct Outbox<M: Meaning> {
 }
 
 #[derive(Debug)]
-struct Queue<M: Meaning> {
+struct Queue<M: Vocabulary> {
     items: VecDeque<Item<M>>,
     batches: usize,
     bytes: usize,
@@ -92,7 +92,7 @@ pub enum Appended {
     Void,
 }
 
-impl<M: Meaning> Outbox<M> {
+impl<M: Vocabulary> Outbox<M> {
     pub fn new(limits: OutboxLimits) -> Outbox<M> {
         Outbox { limits, queue: Mutex::new(Queue::default()), reader: AtomicWaker::new() }
     }
@@ -198,7 +198,7 @@ impl<M: Meaning> Outbox<M> {
     }
 }
 
-impl<M: Meaning> Default for Queue<M> {
+impl<M: Vocabulary> Default for Queue<M> {
     fn default() -> Queue<M> {
         Queue {
             items: VecDeque::new(),
@@ -213,7 +213,7 @@ impl<M: Meaning> Default for Queue<M> {
     }
 }
 
-impl<M: Meaning> Queue<M> {
+impl<M: Vocabulary> Queue<M> {
     /// Counts an item off, and tells its bytes.
     fn release(&mut self, item: &Item<M>) -> usize {
         match item {
