@@ -18,9 +18,11 @@ use tidewire::schema::{
 use tidewire::store::{
     At, Change, ChangeOp, Column, CommitBatch, CommitError, Condition, Count, Counted, Direction, Expand,
     Idempotency, ListPage, Listed, LogLimit, LogPage, MOST_GROUPS, Op, OpResult, OpStatus, Outcome, Past,
-    Query, Related, Scope, Store, StoreError, Stored, Survey, Test, Unit,
+    Query, Related, Scope, StoreError, Stored, Survey, Test, Unit,
 };
 use tokio::sync::mpsc;
+
+use super::at_once::{AtOnce, answers_at_once};
 
 pub(crate) struct MemoryStore {
     schema: Arc<Schema>,
@@ -116,7 +118,9 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+answers_at_once!(MemoryStore);
+
+impl AtOnce for MemoryStore {
     fn find(
         &self,
         entity: &str,
