@@ -132,7 +132,9 @@ pub(crate) use answers_at_once;
 pub(crate) trait Now: Future + Sized {
     fn now(self) -> Self::Output {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let (mut future, mut context) = (pin!(self), Context::from_waker(&waker));
+        // A runtime's task that blocks would never get back its turns, of which every poll takes one.
+        let mut future = pin!(tokio::task::unconstrained(self));
+        let mut context = Context::from_waker(&waker);
         loop {
             match future.as_mut().poll(&mut context) {
                 Poll::Ready(answer) => return answer,
