@@ -109,6 +109,8 @@ impl Drop for Lent<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn pool(connections: usize, wait: u64) -> Arc<Pool> {
@@ -116,14 +118,14 @@ mod tests {
         Pool::new(connections.collect(), Duration::from_millis(wait))
     }
 
+    type Reading = std::pin::Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
+
     /// A read that lasts until the sender is used or dropped. It runs when this returns.
-    async fn lasting(
-        pool: &Arc<Pool>,
-    ) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), StoreError>>) {
+    async fn lasting(pool: &Arc<Pool>) -> (std::sync::mpsc::Sender<()>, Reading) {
         let (release, released) = std::sync::mpsc::channel();
         let (begun, begins) = tokio::sync::oneshot::channel();
         let pool = pool.clone();
-        let reading = tokio::spawn(async move {
+        let mut reading: Reading = Box::pin(async move {
             let wait = move |_: &mut Connection| {
                 begun.send(()).unwrap();
                 let _ = released.recv();
@@ -131,6 +133,7 @@ mod tests {
             };
             pool.lasting(wait).await
         });
+        assert_eq!((&mut reading).now_or_never(), None);
         begins.await.unwrap();
         (release, reading)
     }
@@ -142,7 +145,7 @@ mod tests {
         assert_eq!(pool.short(|_| Ok(1)).await, Ok(1));
         assert_eq!(pool.lasting(|_| Ok(2)).await, Err(StoreError::Overloaded));
         drop(release);
-        assert_eq!(reading.await.unwrap(), Ok(()));
+        assert_eq!(reading.await, Ok(()));
         assert_eq!(pool.lasting(|_| Ok(2)).await, Ok(2));
     }
 
@@ -152,7 +155,7 @@ mod tests {
         let (release, reading) = lasting(&pool).await;
         assert_eq!(pool.short(|_| Ok(1)).await, Err(StoreError::Overloaded));
         drop(release);
-        reading.await.unwrap().unwrap();
+        reading.await.unwrap();
         assert_eq!(pool.short(|_| Ok(1)).await, Ok(1));
     }
 
@@ -160,8 +163,7 @@ mod tests {
     async fn a_read_that_nobody_waits_for_holds_its_connection_to_its_end() {
         let pool = pool(1, 10_000);
         let (release, reading) = lasting(&pool).await;
-        reading.abort();
-        reading.await.unwrap_err();
+        drop(reading);
         assert_eq!(pool.turns.available_permits(), 0);
         drop(release);
         assert_eq!(pool.short(|_| Ok(1)).await, Ok(1));

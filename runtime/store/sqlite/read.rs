@@ -575,6 +575,8 @@ impl From<rusqlite::Error> for StoreError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::config::StoreConfig;
     use crate::env::Env;
@@ -594,7 +596,7 @@ mod tests {
         let (store, id) = (opened.store.clone(), RecordId::stored("n"));
         let (begun, begins) = std::sync::mpsc::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let lasting = tokio::spawn(async move {
+        let mut lasting = Box::pin(async move {
             let read = move |reader: &Reader, conn: &mut Connection| {
                 reader.in_one_transaction(conn, |_, at, shape| {
                     begun.send(()).unwrap();
@@ -604,12 +606,13 @@ mod tests {
             };
             store.lasting(read).await
         });
+        assert!((&mut lasting).now_or_never().is_none());
         tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
         let evolved = opened.store.evolve(note("b")).await.unwrap();
         assert_eq!(opened.store.get("Note", &id).await.unwrap().generation, evolved.generation);
         assert_eq!(opened.store.head().await.unwrap().generation, evolved.generation);
         release.send(()).unwrap();
-        let seen = lasting.await.unwrap().unwrap().value;
+        let seen = lasting.await.unwrap().value;
         assert_eq!(seen, (Generation(1), Generation(1)), "it goes on with what it began with");
     }
 }
