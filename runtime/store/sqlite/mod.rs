@@ -2,14 +2,11 @@
 //!
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
-mod apply;
-mod cascade;
 mod clock;
 mod committer;
 mod counts;
 mod damage;
 mod differ;
-mod end_checks;
 mod evolution;
 mod expansion;
 mod export;
@@ -18,7 +15,6 @@ mod group;
 mod history;
 mod history_view;
 mod idempotency;
-mod images;
 mod import;
 mod inspect;
 mod listing;
@@ -26,10 +22,8 @@ mod log;
 mod lookups;
 mod open;
 mod people;
-mod permission;
 mod pool;
 mod predicate;
-mod propagation;
 mod read;
 mod rights;
 mod rows;
@@ -37,6 +31,7 @@ mod scan_limit;
 mod search;
 mod source;
 mod tables;
+mod transaction;
 mod wal;
 
 use std::path::{Path, PathBuf};
@@ -355,24 +350,5 @@ impl Store for SqliteStore {
             true => Err(StoreError::Damaged("found since the start".to_owned())),
             false => Ok(()),
         }
-    }
-}
-
-/// Why something inside a transaction did not happen.
-enum Fault {
-    /// The unit is refused; the answer says why.
-    Refused(CommitError),
-    Sql(rusqlite::Error),
-}
-
-impl From<CommitError> for Fault {
-    fn from(error: CommitError) -> Fault {
-        Fault::Refused(error)
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::Sql(error)
     }
 }
