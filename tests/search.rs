@@ -187,9 +187,7 @@ async fn the_index_of_an_entity_goes_with_it_and_no_plural_is_in_its_way() {
 #[tokio::test]
 async fn values_that_a_migration_writes_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let migrate = |schema: &Schema, allow: &Allow| {
-        tidewire::store::sqlite::migrate(folder.path(), schema, allow, &tidewire::env::Env::system()).unwrap()
-    };
+    let migrate = |schema: &Schema, allow: &Allow| migrate(folder.path(), schema, allow).unwrap();
     let both = |first: &str, second: &str, required: bool| {
         let body = || searched(Field { required, ..field("body", text()) });
         Schema::new([entity("First", first, vec![body()]), entity("Second", second, vec![body()])])

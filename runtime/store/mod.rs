@@ -3,8 +3,15 @@
 //!
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
+mod backend;
+pub mod choice;
+mod export;
+mod glance;
+pub mod import;
+pub mod inspection;
 mod log;
 pub mod migration;
+mod opening;
 mod query;
 mod rows;
 pub mod sqlite;
@@ -20,7 +27,11 @@ use crate::schema::{EntityName, FieldIndex, Generation, Operation, Value};
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
+pub use backend::{About, Backend, LiveStore, Looked};
+pub use export::{ExportError, Exported, Sink};
+pub use glance::{Glance, GlanceRecords};
 pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
+pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use query::{Advice, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query, Related};
 pub use rows::{Decoded, Rows};
 
