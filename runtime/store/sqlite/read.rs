@@ -551,15 +551,20 @@ mod tests {
     use crate::env::Env;
     use crate::schema::{Entity, Field, FieldKind, Schema};
     use crate::store::Store;
-    use crate::store::sqlite::SqliteStore;
+    use crate::store::sqlite::{DatabaseFile, SqliteStore};
 
     #[tokio::test]
     async fn a_read_that_finds_no_connection_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let config =
             StoreConfig { readers: 1, read_wait: Duration::from_millis(1), ..StoreConfig::default() };
-        let opened =
-            SqliteStore::open(folder.path(), &Arc::new(Schema::default()), &config, Env::system()).unwrap();
+        let opened = SqliteStore::open(
+            DatabaseFile::within(folder.path()),
+            &Schema::default(),
+            &config,
+            Env::system(),
+        )
+        .unwrap();
         let taken = opened.store.reader.connection().unwrap();
         assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
         drop(taken);
@@ -574,7 +579,9 @@ mod tests {
             Arc::new(Schema::new([Entity::new("Note", "notes", vec![field])]))
         };
         let config = StoreConfig::default();
-        let opened = SqliteStore::open(folder.path(), &note("a"), &config, Env::system()).unwrap();
+        let opened =
+            SqliteStore::open(DatabaseFile::within(folder.path()), &note("a"), &config, Env::system())
+                .unwrap();
         let (store, id) = (opened.store.clone(), RecordId::stored("n"));
         let (begun, begins) = std::sync::mpsc::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
