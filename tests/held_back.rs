@@ -11,7 +11,6 @@ use tidewire::config::StoreConfig;
 use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::store::sqlite::Opened;
 use tidewire::store::{ChangeOp, CommitBatch, Store};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;

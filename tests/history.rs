@@ -12,7 +12,6 @@ use tidewire::env::Env;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::schema::{Entity, History, Schema, Value};
 use tidewire::store::migration::Allow;
-use tidewire::store::sqlite::Opened;
 use tidewire::store::{LogLimit, LogPage, Op, Past, Store, StoreError, Unit};
 
 use crate::support::app::{Client, TestApp};

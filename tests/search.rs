@@ -124,7 +124,7 @@ fn tables(folder: &Path) -> usize {
     conn.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap() as usize
 }
 
-async fn close(opened: tidewire::store::sqlite::Opened) {
+async fn close(opened: Opened) {
     opened.store.close().await;
 }
 

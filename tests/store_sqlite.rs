@@ -10,7 +10,7 @@ use tidewire::env::Env;
 use tidewire::ids::{Epoch, Position, Seq};
 use tidewire::schema::{Field, FieldDefault, FieldIndex, FieldKind, Generation, OnDelete, Schema, Value};
 use tidewire::store::OpenError;
-use tidewire::store::sqlite::{DatabaseFile, Opened, SqliteStore};
+use tidewire::store::sqlite::{DatabaseFile, SqliteStore};
 use tidewire::store::{ChangeOp, CommitError, LogLimit, Op, Scope, Store, Survey, Unit};
 
 use crate::support::studio::*;

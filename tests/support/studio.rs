@@ -9,7 +9,7 @@ use tidewire::schema::{
     Column, Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
 };
 use tidewire::store::migration::Allow;
-use tidewire::store::sqlite::{DatabaseFile, Opened, SqliteBackend, SqliteStore};
+use tidewire::store::sqlite::{DatabaseFile, SqliteBackend, SqliteStore};
 use tidewire::store::{
     At, Backend, Change, CommitBatch, CommitError, Idempotency, LogLimit, LogPage, Migrated, Op, OpenError,
     Outcome, Store, Unit,
@@ -172,6 +172,9 @@ pub(crate) fn changes(page: At<LogPage>) -> Vec<Arc<Change>> {
         LogPage::BelowFloor => panic!("below the floor {}", page.floor),
     }
 }
+
+/// An opened store over a database file.
+pub(crate) type Opened = tidewire::store::Opened<SqliteStore>;
 
 pub(crate) fn open(folder: &std::path::Path, schema: Schema, config: &StoreConfig) -> Opened {
     open_at(folder, schema, config, Env::system())

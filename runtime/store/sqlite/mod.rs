@@ -67,7 +67,7 @@ use crate::schema::{EntityName, Schema};
 use crate::store::migration::{Allow, StepKind};
 use crate::store::{
     At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage, LiveStore, LogLimit, LogPage,
-    OpenError, OpenReport, Outcome, Past, Query, Scope, Store, StoreError, Stored, Survey, Unit, Who,
+    OpenError, OpenReport, Opened, Outcome, Past, Query, Scope, Store, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -83,9 +83,6 @@ pub struct SqliteStore {
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// An opened store over a database file.
-pub type Opened = crate::store::Opened<SqliteStore>;
-
 impl SqliteStore {
     /// Opens the database, creating it and its folder when missing, and starts the committer; blocks meanwhile. Needs a
     /// tokio runtime around it.
@@ -94,7 +91,7 @@ impl SqliteStore {
         schema: &Schema,
         config: &StoreConfig,
         env: Env,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Opened<SqliteStore>, OpenError> {
         SqliteStore::open_counted(file, schema, config, env, StoreMetrics::default())
     }
 
@@ -105,7 +102,7 @@ impl SqliteStore {
         config: &StoreConfig,
         env: Env,
         metrics: StoreMetrics,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Opened<SqliteStore>, OpenError> {
         open::require_sqlite()?;
         let lock = Arc::new(DatabaseLock::take(&file)?);
         open::create_if_missing(&file)?;
