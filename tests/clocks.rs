@@ -14,6 +14,7 @@ use tidewire::store::import::{Forward, ImportJob};
 use tidewire::store::sqlite::{DatabaseFile, SqliteImport};
 
 use crate::support::app::{Client, TestApp};
+use crate::support::at_once::Now;
 use crate::support::clock::HandClock;
 use crate::support::process::{Process, plain_schemas};
 use crate::support::studio::{NOON, create, id, open_at, schema, unit, words};
@@ -217,8 +218,8 @@ async fn an_import_under_a_wrong_clock_forgets_nothing() {
     import.close();
     clock.jump(-YEAR);
     let opened = open_at(folder.path(), schema(), &config, clock.env());
-    assert_eq!(opened.store.head().unwrap().floor.0, 0);
-    assert!(opened.store.get("Project", &id(1)).unwrap().value.is_some());
+    assert_eq!(opened.store.head().now().unwrap().floor.0, 0);
+    assert!(opened.store.get("Project", &id(1)).now().unwrap().value.is_some());
     opened.store.close().await;
 }
 

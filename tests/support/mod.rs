@@ -1,6 +1,7 @@
 //! What several stories need.
 
 pub mod app;
+pub(crate) mod at_once;
 pub mod bad_filters;
 pub(crate) mod chain;
 pub(crate) mod clock;
@@ -10,6 +11,7 @@ pub mod exposition;
 pub mod fixtures;
 pub mod follower;
 pub(crate) mod model;
+pub(crate) mod oracle;
 pub mod process;
 pub mod puppet;
 pub mod random;
