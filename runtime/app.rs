@@ -3,7 +3,6 @@
 //! Knows every floor below and decides nothing. It never binds, reads the environment or catches signals.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -23,15 +22,14 @@ use crate::realtime::reader::Reader;
 use crate::realtime::session::Surroundings;
 use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
-use crate::store::sqlite::{Evolved, OpenError, OpenReport, SqliteStore};
-use crate::store::{LogLimit, Store};
+use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
 
 /// A server that is ready to run.
 pub struct App {
     config: Arc<Config>,
     env: Env,
     metrics: Arc<Metrics>,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
     websockets: Arc<WebSocketManager>,
     event_bus: EventBus,
@@ -44,7 +42,8 @@ pub struct App {
 /// What opening found, for whoever started the server.
 #[derive(Debug, Clone)]
 pub struct Found {
-    pub data: PathBuf,
+    /// What the operator calls the database: `data/tidewire.db`.
+    pub database: String,
     pub generation: Generation,
     pub report: OpenReport,
 }
@@ -64,14 +63,8 @@ impl App {
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
-        let opened = SqliteStore::open_counted(
-            &config.data,
-            &schema,
-            &config.store,
-            env.clone(),
-            metrics.store.clone(),
-        )
-        .map_err(AppError::Store)?;
+        let backend = choice::backend(&config);
+        let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
 
@@ -97,7 +90,7 @@ impl App {
         let websockets = WebSocketManager::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
-        let found = Found { data: config.data.clone(), generation, report };
+        let found = Found { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
             config,
@@ -181,7 +174,7 @@ impl App {
 /// Changes the schema of a running server. Cheap to clone.
 #[derive(Clone)]
 pub struct Reshaper {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
     websockets: Arc<WebSocketManager>,
 }

@@ -16,7 +16,7 @@ use tidewire::env::Env;
 use tidewire::realtime::WebSocketManager;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
-use tidewire::store::sqlite::{Evolved, OpenError};
+use tidewire::store::{Evolved, OpenError};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
