@@ -18,7 +18,7 @@ use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, router, server};
 use crate::metrics::Metrics;
-use crate::realtime::WebSocketManager;
+use crate::realtime::{Sessions, WebSocketManager};
 use crate::realtime::reader::Reader;
 use crate::realtime::session::Surroundings;
 use crate::repository::{Current, Repository};
@@ -33,7 +33,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     store: Arc<SqliteStore>,
     repository: Arc<Repository>,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
     event_bus: EventBus,
     found: Found,
     bus_task: JoinHandle<()>,
@@ -94,7 +94,7 @@ impl App {
             metrics: metrics.clone(),
         };
         let reader = Reader::new(store.clone(), ring, live);
-        let websockets = WebSocketManager::new(around, channels, reader, env.clone());
+        let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, &config.store, env.clone()));
         let found = Found { data: config.data.clone(), generation, report };
@@ -105,7 +105,7 @@ impl App {
             metrics,
             store,
             repository,
-            websockets,
+            sessions,
             event_bus,
             found,
             bus_task,
@@ -122,8 +122,8 @@ impl App {
         &self.repository
     }
 
-    pub fn websockets(&self) -> &Arc<WebSocketManager> {
-        &self.websockets
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     pub fn event_bus(&self) -> &EventBus {
@@ -132,9 +132,9 @@ impl App {
 
     /// The way to another schema while the server runs.
     pub fn reshaper(&self) -> Reshaper {
-        let (store, repository, websockets) =
-            (self.store.clone(), self.repository.clone(), self.websockets.clone());
-        Reshaper { store, repository, websockets }
+        let (store, repository, sessions) =
+            (self.store.clone(), self.repository.clone(), self.sessions.clone());
+        Reshaper { store, repository, sessions }
     }
 
     /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
@@ -144,7 +144,8 @@ impl App {
         let tasks = TaskTracker::new();
         let state = AppState {
             repository: self.repository,
-            websockets: self.websockets.clone(),
+            sessions: self.sessions.clone(),
+            websockets: WebSocketManager::new(self.sessions.clone()),
             config: self.config.clone(),
             hosts,
             env: self.env,
@@ -160,7 +161,7 @@ impl App {
                 _ = &mut bus_task => broken = Some("the event bus"),
                 _ = &mut channels_task => broken = Some("ChannelManager"),
             }
-            self.websockets.drain();
+            self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
         server::serve(listener, serving, &self.config, stop).await;
@@ -183,7 +184,7 @@ impl App {
 pub struct Reshaper {
     store: Arc<SqliteStore>,
     repository: Arc<Repository>,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
 }
 
 impl Reshaper {
@@ -200,7 +201,7 @@ impl Reshaper {
             return Ok(evolved);
         }
         self.repository.adopt(Current { schema: schema.clone(), generation: evolved.generation });
-        self.websockets.adopt(schema, evolved.generation);
+        self.sessions.lifecycle().adopt(schema, evolved.generation);
         Ok(evolved)
     }
 }

@@ -10,10 +10,10 @@ use tidewire::channels::outbox::{Lag, OnLag};
 use tidewire::channels::{AttachmentId, From, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
-use tidewire::metrics::Metrics;
+use tidewire::metrics::{Metrics, Via};
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::read::{Checked, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
+use tidewire::realtime::session::{Effect, Input, Moment, Opening, Read, ReadAnswer, Session, Surroundings};
 use tidewire::rules::Principal;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
@@ -52,7 +52,7 @@ impl Peer {
 
     fn of(around: Surroundings, known: At<Principal>) -> Peer {
         let instant = Instant::now();
-        let session = Session::new(around, known, instant, false);
+        let session = Session::new(around, known, Opening { at: instant, via: Via::Ws, offended: false });
         Peer { session, now: Moment { instant, wall: Timestamp(1) } }
     }
 

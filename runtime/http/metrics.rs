@@ -52,8 +52,8 @@ async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
 
 /// Numbers are wanted most when the store is in trouble, so that the log's ends are 0 then instead of a failure.
 fn text(state: &AppState) -> String {
-    let mut now = state.websockets.moment();
-    if let Ok(head) = state.websockets.reader().head() {
+    let mut now = state.sessions.moment();
+    if let Ok(head) = state.sessions.reader().head() {
         now = Moment { log_head: head.seq.0, log_floor: head.floor.0, ..now };
     }
     state.metrics.text(&now)
