@@ -33,7 +33,7 @@ struct Judgement {
 #[derive(Debug)]
 pub(crate) struct Report {
     full: bool,
-    principal: Vec<(&'static str, String)>,
+    facts: Vec<(&'static str, String)>,
     tables: Vec<(&'static str, Vec<Row>)>,
     judgements: Vec<Judgement>,
     warnings: Vec<String>,
@@ -46,15 +46,15 @@ impl Report {
         if !full {
             say("A short run: it shows that the bench works; its figures mean nothing.");
         }
-        let (principal, tables, judgements, warnings) = Default::default();
-        Report { full, principal, tables, judgements, warnings, failed: false }
+        let (facts, tables, judgements, warnings) = Default::default();
+        Report { full, facts, tables, judgements, warnings, failed: false }
     }
 
     /// A circumstance of the run; said once, whoever repeats it.
     pub(crate) fn fact(&mut self, name: &'static str, text: String) {
-        if !self.principal.iter().any(|(known, _)| *known == name) {
+        if !self.facts.iter().any(|(known, _)| *known == name) {
             say(&format!("{name}: {text}"));
-            self.principal.push((name, text));
+            self.facts.push((name, text));
         }
     }
 
@@ -116,15 +116,15 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let principal: Map<String, Value> =
-            self.principal.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+        let facts: Map<String, Value> =
+            self.facts.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
         let tables: Map<String, Value> = self
             .tables
             .iter()
             .map(|(name, rows)| ((*name).to_owned(), rows.iter().map(row).collect()))
             .collect();
         let aims: Vec<Value> = self.judgements.iter().map(judgement).collect();
-        json!({ "full": self.full, "principal": principal, "tables": tables, "aims": aims, "warnings": self.warnings })
+        json!({ "full": self.full, "facts": facts, "tables": tables, "aims": aims, "warnings": self.warnings })
     }
 }
 

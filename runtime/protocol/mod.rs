@@ -1,6 +1,6 @@
 //! What goes over the wire: frames, channel names, query strings, encoding, the one table of codes.
 //!
-//! Knows entities by name only; knows no connection, no store and no HTTP.
+//! Knows entities by name only, and of the rules only the read scope that a `View` names; knows no connection, no store and no HTTP.
 
 pub mod channel_name;
 pub mod client_frame;

@@ -192,12 +192,12 @@ impl Reader {
         if since.epoch != *self.ring.epoch() {
             return None;
         }
-        let mut principal = Survey { known: true, ..Survey::default() };
+        let mut facts = Survey { known: true, ..Survey::default() };
         let head = self.ring.each_after(since.seq, |change| {
-            principal.schema_changed |= change.op == ChangeOp::Schema;
-            principal.backlog += u64::from(scope.contains(change));
+            facts.schema_changed |= change.op == ChangeOp::Schema;
+            facts.backlog += u64::from(scope.contains(change));
         })?;
-        (principal.backlog <= self.replay_limit).then(|| self.at(head, principal))
+        (facts.backlog <= self.replay_limit).then(|| self.at(head, facts))
     }
 
     /// The ring holds no floor of the store; what it answers lies above it.

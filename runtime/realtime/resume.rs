@@ -29,8 +29,8 @@ pub struct Claim<'a> {
 
 /// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the read scope.
 pub fn decide(claim: Claim<'_>, bound: &Bound, survey: &Checked<Survey>, replay_limit: u64) -> Resume {
-    let (principal, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
-    if !principal.known || claim.since > at.seq {
+    let (facts, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
+    if !facts.known || claim.since > at.seq {
         return Resume::Restart(UNKNOWN_POSITION);
     }
     if claim.since < at.floor {
@@ -43,15 +43,15 @@ pub fn decide(claim: Claim<'_>, bound: &Bound, survey: &Checked<Survey>, replay_
     if !same {
         return Resume::Restart(VIEW_CHANGED);
     }
-    if principal.schema_changed {
+    if facts.schema_changed {
         return Resume::Restart(SCHEMA_CHANGED);
     }
     if survey.rights.changed(&read_scope.uses).is_none_or(|changed| changed > claim.since) {
         return Resume::Restart(RIGHTS);
     }
     // A snapshot of a part may be far smaller than the whole entity, so only that of everything is weighed against it.
-    let rows = if read_scope.predicate().is_true() { principal.rows } else { 0 };
-    if principal.backlog > replay_limit.max(rows) {
+    let rows = if read_scope.predicate().is_true() { facts.rows } else { 0 };
+    if facts.backlog > replay_limit.max(rows) {
         return Resume::Restart(BACKLOG);
     }
     Resume::Recovered

@@ -93,7 +93,7 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
     faults.extend(wal::lost(&open::log_of(file)).ok().flatten().filter(|_| !in_use));
     let damaged = if faults.is_empty() { Vec::new() } else { damaged_tables(&conn) };
     let is_sound = faults.is_empty();
-    let principal = || -> rusqlite::Result<DatabaseFound> {
+    let found = || -> rusqlite::Result<DatabaseFound> {
         let newest = r#"SELECT max("at") FROM (SELECT "at" FROM "_changes" ORDER BY "seq" DESC LIMIT 100)"#;
         // Of a damaged database as much as can be read.
         let newest = match conn.query_row(newest, [], |row| row.get::<_, Option<i64>>(0)) {
@@ -110,7 +110,7 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
             backup: newest_backup(folder),
         })
     };
-    principal().map_err(failed)
+    found().map_err(failed)
 }
 
 /// The last in the order of their names, which begin with their times.
