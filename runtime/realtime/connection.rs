@@ -17,7 +17,7 @@ use super::lifecycle::News;
 use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session};
-use super::transport::{Ended, Heard, Transport};
+use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
 use crate::channels::outbox::{Drained, Outbox};
 use crate::channels::{Attach, Channels};
@@ -60,7 +60,7 @@ async fn next(mut news: watch::Receiver<News>) -> watch::Receiver<News> {
 
 /// Everything that can wake the task.
 enum Wake {
-    Peer(Heard),
+    Peer(Arrival),
     Outbox,
     Read(ReadAnswer),
     Tick,
@@ -90,7 +90,7 @@ impl<T: Transport> Connection<T> {
                 }
                 () = self.outbox.ready() => Wake::Outbox,
                 Some(answer) = &mut reading => Wake::Read(answer),
-                heard = self.transport.next() => Wake::Peer(heard),
+                arrival = self.transport.next() => Wake::Peer(arrival),
                 () = &mut tick => Wake::Tick,
             };
             match &wake {
@@ -118,14 +118,14 @@ impl<T: Transport> Connection<T> {
         let now = self.now();
         let effects = match wake {
             Wake::Outbox => return self.drain_outbox(reading).await,
-            Wake::Peer(heard) => match heard {
-                Heard::Text(text) => self.session.on(now, Input::Text(&text)),
-                Heard::Binary => self.session.on(now, Input::Binary),
-                Heard::Oversized => self.session.on(now, Input::Oversized),
-                Heard::Life => self.session.on(now, Input::Heard),
-                Heard::Closed => return Err(close(&mut *self.transport, Ended::ByPeer).await),
-                Heard::Gone => return Err(Ended::ByPeer),
-                Heard::Broken(code) => return Err(close(&mut *self.transport, Ended::ByServer(code)).await),
+            Wake::Peer(arrival) => match arrival {
+                Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
+                Arrival::Binary => self.session.on(now, Input::Binary),
+                Arrival::Oversized => self.session.on(now, Input::Oversized),
+                Arrival::Life => self.session.on(now, Input::Heard),
+                Arrival::Closed => return Err(close(&mut *self.transport, Ended::ByPeer).await),
+                Arrival::Gone => return Err(Ended::ByPeer),
+                Arrival::Broken(code) => return Err(close(&mut *self.transport, Ended::ByServer(code)).await),
             },
             Wake::Read(answer) => self.session.on(now, Input::Read(answer)),
             Wake::Tick => self.session.on(now, Input::Tick),

@@ -120,12 +120,7 @@ pub struct Polls {
 }
 
 impl Polls {
-    pub fn new(
-        lifecycle: Arc<Lifecycle>,
-        places: Arc<Places>,
-        channels: Channels,
-        reader: Reader,
-    ) -> Polls {
+    pub fn new(lifecycle: Arc<Lifecycle>, places: Arc<Places>, channels: Channels, reader: Reader) -> Polls {
         let metrics = lifecycle.around().metrics;
         Polls { lifecycle, places, channels, reader, metrics }
     }
@@ -201,7 +196,8 @@ impl Polls {
                         return Ok(Progress::RightsChanged);
                     }
                     let claim = Claim { since: since.seq, view: theirs.as_deref() };
-                    decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit) == Resume::Recovered
+                    decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit)
+                        == Resume::Recovered
                 }
             };
             answer.channels.push(PolledChannel {

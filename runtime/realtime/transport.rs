@@ -27,10 +27,10 @@ pub trait Transport: Send {
     fn frame(&self, json: &Bytes) -> Bytes;
 
     /// Waits for the next thing that is heard of the peer.
-    fn next(&mut self) -> impl Future<Output = Heard> + Send;
+    fn next(&mut self) -> impl Future<Output = Arrival> + Send;
 
     /// Hands over some of the bytes, and takes them off the front of `frames`. None at all: the peer is gone.
-    fn write(&mut self, frames: &mut VecDeque<Bytes>) -> impl Future<Output = io::Result<Progress>> + Send;
+    fn write(&mut self, frames: &mut VecDeque<Bytes>) -> impl Future<Output = io::Result<Taken>> + Send;
 
     /// Asks the peer for a sign of life.
     fn ping(&mut self) -> impl Future<Output = io::Result<()>> + Send;
@@ -42,7 +42,7 @@ pub trait Transport: Send {
 
 /// What is heard of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Arrival {
     Text(String),
     /// A message that is no text, which the protocol does not have.
     Binary,
@@ -60,7 +60,7 @@ pub enum Heard {
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct Taken {
     pub bytes: usize,
     /// The line was full at first: the peer took something meanwhile.
     pub waited: bool,

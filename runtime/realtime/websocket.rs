@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCl
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::transport::{Ended, Heard, Progress, Transport};
+use super::transport::{Arrival, Ended, Taken, Transport};
 use crate::metrics::Via;
 use crate::protocol::CloseCode;
 use crate::protocol::wire::text_frame;
@@ -62,19 +62,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         text_frame(json)
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> Arrival {
         let received = self.socket.next().await;
         self.pong_owed |= matches!(received, Some(Ok(Message::Ping(_))));
         match received {
-            Some(Ok(Message::Text(text))) => Heard::Text(text.as_str().to_owned()),
-            Some(Ok(Message::Binary(_))) => Heard::Binary,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Heard::Life,
-            None | Some(Ok(Message::Close(_))) => Heard::Closed,
-            Some(Err(error)) => heard_of(&error),
+            Some(Ok(Message::Text(text))) => Arrival::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(_))) => Arrival::Binary,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Arrival::Life,
+            None | Some(Ok(Message::Close(_))) => Arrival::Closed,
+            Some(Err(error)) => broken_off(&error),
         }
     }
 
-    async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<Progress> {
+    async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<Taken> {
         if self.pong_owed {
             self.socket.flush().await.map_err(io::Error::other)?;
             self.pong_owed = false;
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         })
         .await?;
         advance(frames, bytes);
-        Ok(Progress { bytes, waited })
+        Ok(Taken { bytes, waited })
     }
 
     async fn ping(&mut self) -> io::Result<()> {
@@ -113,12 +113,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
     }
 }
 
-fn heard_of(error: &Error) -> Heard {
+fn broken_off(error: &Error) -> Arrival {
     match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Heard::Oversized,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Heard::Gone,
-        Error::Protocol(_) => Heard::Broken(CloseCode::ProtocolError),
-        Error::Utf8(_) => Heard::Broken(CloseCode::NotUtf8),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Arrival::Oversized,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Arrival::Gone,
+        Error::Protocol(_) => Arrival::Broken(CloseCode::ProtocolError),
+        Error::Utf8(_) => Arrival::Broken(CloseCode::NotUtf8),
         Error::Capacity(CapacityError::TooManyHeaders)
         | Error::ConnectionClosed
         | Error::AlreadyClosed
@@ -128,7 +128,7 @@ fn heard_of(error: &Error) -> Heard {
         | Error::AttackAttempt
         | Error::Url(_)
         | Error::Http(_)
-        | Error::HttpFormat(_) => Heard::Gone,
+        | Error::HttpFormat(_) => Arrival::Gone,
     }
 }
 
