@@ -13,7 +13,9 @@ use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::read::{Checked, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Moment, Opening, Read, ReadAnswer, Session, Surroundings};
+use tidewire::realtime::session::{
+    Effect, Input, Moment, Read, ReadAnswer, Session, SessionStart, Surroundings,
+};
 use tidewire::rules::Principal;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
@@ -52,7 +54,8 @@ impl Peer {
 
     fn of(around: Surroundings, known: At<Principal>) -> Peer {
         let instant = Instant::now();
-        let session = Session::new(around, known, Opening { at: instant, via: Via::Ws, offended: false });
+        let session =
+            Session::new(around, known, SessionStart { at: instant, via: Via::Ws, offended: false });
         Peer { session, now: Moment { instant, wall: Timestamp(1) } }
     }
 

@@ -16,7 +16,7 @@ use super::offenders::Offenders;
 use super::places::{Place, Places};
 use super::polls::Polls;
 use super::reader::Reader;
-use super::session::{Opening, Session, Surroundings};
+use super::session::{Session, SessionStart, Surroundings};
 use super::transport::{Ended, Transport};
 use crate::auth::Identity;
 use crate::channels::Channels;
@@ -221,14 +221,14 @@ impl Sessions {
             controls: config.outbox_controls,
         }));
         place.measure(outbox.clone());
-        let opening = Opening {
+        let start = SessionStart {
             at: Instant::now(),
             via: transport.via(),
             offended: self.offenders.has_offended(&owner),
         };
         Box::new(Connection {
             transport,
-            session: Session::new(around, known, opening),
+            session: Session::new(around, known, start),
             outbox,
             key: place.key(),
             channels: self.channels.clone(),

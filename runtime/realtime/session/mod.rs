@@ -70,7 +70,7 @@ pub struct Moment {
 
 /// How a session begins.
 #[derive(Debug, Clone, Copy)]
-pub struct Opening {
+pub struct SessionStart {
     pub at: Instant,
     /// The transport, as errors are counted.
     pub via: Via,
@@ -184,9 +184,9 @@ enum Reading {
 
 impl Session {
     /// `known`: the principal at the other end; nobody's is never read again.
-    pub fn new(around: Surroundings, known: At<Principal>, opening: Opening) -> Session {
+    pub fn new(around: Surroundings, known: At<Principal>, start: SessionStart) -> Session {
         let config = around.config.clone();
-        let Opening { at: now, via, offended } = opening;
+        let SessionStart { at: now, via, offended } = start;
         Session {
             around,
             person: known.value.person.clone(),
