@@ -1,22 +1,22 @@
 //! The leak finder: random rules over random records and persons. The rule as it is evaluated, the rule bound to a person, the list
 //! that SQLite answers and an oracle that shares nothing with them agree on every record, and so do filters and hidden fields.
 
-mod oracle;
 mod world;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::RecordId;
 use tidewire::rules::{Principal, ReadScope, Subject, bind, evaluate};
-use tidewire::schema::{Entity, Expr, Operation, Record, Schema};
+use tidewire::schema::{Column, Entity, Expr, FieldIndex, Operation, Record, Schema, Value};
 use tidewire::store::{Hidden, Op, Query, StoreError, Who};
 
-use self::oracle::{Asker, Oracle, Row};
 use self::world::{BODY, Rules, USERS, World, projects, rules, schema, worlds};
+use crate::support::oracle::{Asker, Oracle};
 use crate::support::studio::{NOON, Studio, create, project};
 
 /// Ids of records that are no users and no projects begin here.
@@ -42,7 +42,7 @@ proptest! {
                 let who = Who::Person(person);
                 for (number, rules) in rules.iter().enumerate() {
                     let entity = schema.entity(&format!("Thing{number}")).unwrap();
-                    Trial { studio: &studio, schema: &schema, entity, rules, who: &who, principal: &principal, asker: &asker }
+                    Trial { studio: &studio, entity, rules, who: &who, principal: &principal, asker: &asker }
                         .run(&ops);
                 }
             }
@@ -53,8 +53,7 @@ proptest! {
 /// One entity and one person.
 struct Trial<'a> {
     studio: &'a Studio,
-    schema: &'a Schema,
-    entity: &'a std::sync::Arc<Entity>,
+    entity: &'a Arc<Entity>,
     rules: &'a Rules,
     who: &'a Who,
     principal: &'a Principal,
@@ -64,7 +63,7 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn run(&self, ops: &[Op]) {
         let records = records(self.entity, ops);
-        let granted = self.those(&records, |row| self.oracle(row).grants(&self.rules.read));
+        let granted = self.those(&records, |record| self.oracle(record).grants(&self.rules.read));
         let evaluated = records.iter().filter(|record| {
             let subject = Subject { principal: self.principal, record, proposal: None };
             evaluate(self.entity.access.rule(Operation::Read), subject).grants()
@@ -73,7 +72,7 @@ impl Trial<'_> {
         let predicate = bind(&self.rules.read, self.entity, self.principal).unwrap();
         let matched = ids(records.iter().filter(|record| predicate.matches(record)));
         assert_eq!(matched, granted, "bound to {}: {}", predicate.text(self.entity), self.tell());
-        assert_eq!(self.listed(&[]), Ok(granted.clone()), "SQL: {}", self.tell());
+        assert_eq!(self.listed(&records, &[]), Ok(granted.clone()), "SQL: {}", self.tell());
         for record in &records {
             let found = self.studio.store.find(&self.entity.name, &record.id, self.who);
             let found = found.map(|at| at.value.is_some()).unwrap_or(false);
@@ -89,13 +88,13 @@ impl Trial<'_> {
             .filter
             .iter()
             .any(|condition| condition.column == tidewire::store::Column::Field(BODY));
-        let expected = self.those(records, |row| {
-            let oracle = self.oracle(row);
+        let expected = self.those(records, |record| {
+            let oracle = self.oracle(record);
             oracle.grants(&self.rules.read)
                 && self.rules.filter.iter().all(|condition| oracle.meets(condition))
                 && (!asks_body || oracle.grants(&self.rules.body))
         });
-        match self.listed(&self.rules.filter) {
+        match self.listed(records, &self.rules.filter) {
             Err(StoreError::HiddenColumn(_, Hidden::Always)) => {
                 assert!(asks_body && expected.is_empty(), "refused: {}", self.tell());
             }
@@ -108,7 +107,11 @@ impl Trial<'_> {
     }
 
     /// The ids, after a look at what is shown of each record. An entity that is as if absent shows none.
-    fn listed(&self, filter: &[tidewire::store::Condition]) -> Result<BTreeSet<RecordId>, StoreError> {
+    fn listed(
+        &self,
+        records: &[Record],
+        filter: &[tidewire::store::Condition],
+    ) -> Result<BTreeSet<RecordId>, StoreError> {
         let all = Query::all(self.entity.name.clone(), self.studio.generation, 1_000);
         let query = Query { who: self.who.clone(), filter: filter.to_vec(), ..all };
         let page = match self.studio.store.list(&query) {
@@ -118,10 +121,9 @@ impl Trial<'_> {
         for listed in &page.rows {
             let shown: Map<String, Json> = serde_json::from_slice(&listed.stored.json).unwrap();
             let whole = self.studio.json(&self.entity.name, &listed.id).unwrap();
-            let whole: Map<String, Json> = serde_json::from_str(&whole).unwrap();
-            let row = Row { entity: self.entity.name.to_string(), values: whole.clone() };
-            let mut expected = whole;
-            if !self.oracle(&row).grants(&self.rules.body) {
+            let mut expected: Map<String, Json> = serde_json::from_str(&whole).unwrap();
+            let record = records.iter().find(|record| record.id == listed.id).unwrap();
+            if !self.oracle(record).grants(&self.rules.body) {
                 expected.remove("body");
             }
             assert_eq!(shown, expected, "shown: {}", self.tell());
@@ -129,12 +131,12 @@ impl Trial<'_> {
         Ok(page.rows.into_iter().map(|listed| listed.id).collect())
     }
 
-    fn those(&self, records: &[Record], test: impl Fn(&Row) -> bool) -> BTreeSet<RecordId> {
-        ids(records.iter().filter(|record| test(&row(self.entity, record))))
+    fn those(&self, records: &[Record], test: impl Fn(&Record) -> bool) -> BTreeSet<RecordId> {
+        ids(records.iter().filter(|record| test(record)))
     }
 
-    fn oracle<'a>(&'a self, row: &'a Row) -> Oracle<'a> {
-        Oracle { schema: self.schema, asker: self.asker, row, element: None }
+    fn oracle<'a>(&'a self, record: &'a Record) -> Oracle<'a> {
+        Oracle::of(self.asker, record)
     }
 
     fn tell(&self) -> String {
@@ -181,24 +183,23 @@ fn records(entity: &Entity, ops: &[Op]) -> Vec<Record> {
     of_entity.map(record).collect()
 }
 
-fn row(entity: &Entity, record: &Record) -> Row {
-    let values = serde_json::from_slice(&record.to_json(entity)).unwrap();
-    Row { entity: entity.name.to_string(), values }
-}
-
 /// From what was written, not from what the store found.
 fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, principal: &Principal) -> Asker {
-    let rows = |name: &str| -> Vec<Row> {
+    let rows = |name: &str| {
         let entity = schema.entity(name).unwrap();
-        records(entity, ops).iter().map(|record| row(entity, record)).collect()
+        records(entity, ops).into_iter().map(|record| (entity.name.clone(), Arc::new(record)))
     };
-    let is = |row: &Row, column: &str| person.is_some_and(|id| row.values[column] == id);
-    let related = rows("Membership").into_iter().chain(rows("Team")).filter(|row| is(row, "user"));
+    let is = |column: Column, record: &Record| {
+        person.is_some_and(|id| record.value(column) == Value::Text(id.to_owned()))
+    };
+    let owner = Column::Field(FieldIndex(0));
+    let related = rows("Membership").chain(rows("Team")).filter(|(_, record)| is(owner, record));
     Asker {
         id: person.map(str::to_owned),
         role: principal.person.role.as_deref().map(str::to_owned),
         claims: principal.person.claims.clone(),
-        user: rows("User").into_iter().find(|row| is(row, "id")),
+        user: rows("User").map(|(_, record)| record).find(|record| is(Column::Id, record)),
         related: related.collect(),
+        ..Asker::default()
     }
 }

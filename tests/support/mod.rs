@@ -10,6 +10,7 @@ pub mod exposition;
 pub mod fixtures;
 pub mod follower;
 pub(crate) mod model;
+pub(crate) mod oracle;
 pub mod process;
 pub mod puppet;
 pub mod random;

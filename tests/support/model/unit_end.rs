@@ -1,0 +1,74 @@
+//! What the model judges when a unit ends: unique values, and deletes that other records forbid.
+
+use tidewire::schema::{Entity, EntityName, FieldIndex, Record};
+use tidewire::store::CommitError;
+
+use super::Key;
+use super::unit::Draft;
+
+/// A delete of a record to which another still referred.
+pub(super) struct Blocked {
+    pub(super) op: usize,
+    pub(super) gone: Key,
+    /// Of what referred to it.
+    pub(super) child: EntityName,
+    pub(super) field: usize,
+}
+
+impl Draft<'_> {
+    /// Judges values at once in a unit of one operation; notes otherwise who set them.
+    pub(super) fn set(
+        &mut self,
+        at: usize,
+        entity: &Entity,
+        record: &Record,
+        fields: Vec<FieldIndex>,
+    ) -> Result<(), CommitError> {
+        for FieldIndex(place) in fields {
+            if self.unit.ops.len() > 1 {
+                self.setters.insert(((entity.name.clone(), record.id.clone()), place), at);
+            } else if !self.others_with(entity, record, place).is_empty() {
+                return Err(CommitError::NotUnique { op: at, field: entity.fields[place].name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The other records that have the value of a unique field.
+    fn others_with(&self, entity: &Entity, record: &Record, place: usize) -> Vec<Key> {
+        let value = &record.values[place];
+        if !entity.fields[place].unique || value.is_null() {
+            return Vec::new();
+        }
+        let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
+        let same = of_entity.filter(|(key, other)| key.1 != record.id && other.values[place] == *value);
+        same.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// The first operation is at fault that left a value which another record had already, or a reference to nothing.
+    pub(super) fn judge_the_end(&self) -> Result<(), CommitError> {
+        for op in 0..self.unit.ops.len() {
+            for ((key, place), _) in self.setters.iter().filter(|(_, setter)| **setter == op) {
+                let entity = self.store.schema.entity(&key.0).unwrap();
+                let setter = |other: Key| self.setters.get(&(other, *place)).copied();
+                let others = self.others_with(entity, &self.state.records[key], *place);
+                if others.into_iter().any(|other| setter(other).is_none_or(|other| other < op)) {
+                    let field = entity.fields[*place].name.clone();
+                    return Err(CommitError::NotUnique { op, field });
+                }
+            }
+            self.check_blocked(|blocked| blocked.op == op)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses some of the deletes if a record refers to what they deleted.
+    pub(super) fn check_blocked(&self, asked: impl Fn(&Blocked) -> bool) -> Result<(), CommitError> {
+        for Blocked { op, gone, child, field } in self.blocked.iter().filter(|one| asked(one)) {
+            if !self.children(child, *field, &gone.1).is_empty() {
+                return Err(self.restricted(*op, child));
+            }
+        }
+        Ok(())
+    }
+}
