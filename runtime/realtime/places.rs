@@ -1,4 +1,4 @@
-//! `Places`: who is connected, within the caps, and how much waits for each. A place is given back when it is dropped.
+//! `ConnectionPlaces`: who is connected, within the caps, and how much waits for each. A place is given back when it is dropped.
 //!
 //! Knows no transport and no session.
 
@@ -14,7 +14,7 @@ use crate::config::RealtimeConfig;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct ConnectionPlaces {
     keys: AtomicU64,
     /// Who is here. Held for a count, never across an await.
     present: Mutex<Present>,
@@ -30,8 +30,8 @@ struct Present {
 
 /// A place among the connections.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct ConnectionPlace {
+    places: Arc<ConnectionPlaces>,
     user: Option<Arc<str>>,
     key: ConnectionKey,
 }
@@ -52,12 +52,12 @@ pub struct Attendance {
     pub users: usize,
 }
 
-impl Places {
+impl ConnectionPlaces {
     pub fn admit(
         self: &Arc<Self>,
         user: Option<&Arc<str>>,
         config: &RealtimeConfig,
-    ) -> Result<Place, NoPlace> {
+    ) -> Result<ConnectionPlace, NoPlace> {
         let mut present = self.present.lock();
         let of_user = user.and_then(|user| present.by_user.get(user)).copied().unwrap_or(0);
         if present.connections >= config.connections {
@@ -71,7 +71,7 @@ impl Places {
             present.by_user.insert(user.clone(), of_user + 1);
         }
         drop(present);
-        Ok(Place { places: self.clone(), user: user.cloned(), key: self.new_key() })
+        Ok(ConnectionPlace { places: self.clone(), user: user.cloned(), key: self.new_key() })
     }
 
     /// A key for a new outbox of this process.
@@ -90,7 +90,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl ConnectionPlace {
     pub fn key(&self) -> ConnectionKey {
         self.key
     }
@@ -101,7 +101,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.places.outboxes.lock().remove(&self.key);
         let mut present = self.places.present.lock();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::channel::{Bound, Channel, Checkup, Refusal};
 use super::lifecycle::Lifecycle;
-use super::places::Places;
+use super::places::ConnectionPlaces;
 use super::read::Standing;
 use super::reader::Reader;
 use super::resume::{Claim, Resume, decide};
@@ -113,14 +113,14 @@ enum Progress<T> {
 #[derive(Clone)]
 pub struct Polls {
     lifecycle: Arc<Lifecycle>,
-    places: Arc<Places>,
+    places: Arc<ConnectionPlaces>,
     channels: Channels,
     reader: Reader,
     metrics: Arc<Metrics>,
 }
 
 impl Polls {
-    pub fn new(lifecycle: Arc<Lifecycle>, places: Arc<Places>, channels: Channels, reader: Reader) -> Polls {
+    pub fn new(lifecycle: Arc<Lifecycle>, places: Arc<ConnectionPlaces>, channels: Channels, reader: Reader) -> Polls {
         let metrics = lifecycle.around().metrics;
         Polls { lifecycle, places, channels, reader, metrics }
     }

@@ -13,7 +13,7 @@ use super::connection::{Connection, close, tell};
 use super::greeting::{Greeting, Refused};
 use super::lifecycle::{Lifecycle, News};
 use super::offenders::Offenders;
-use super::places::{Place, Places};
+use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
 use super::reader::Reader;
 use super::session::{Session, SessionStart, Surroundings};
@@ -31,7 +31,7 @@ use crate::store::At;
 /// See the module's text.
 pub struct Sessions {
     lifecycle: Arc<Lifecycle>,
-    places: Arc<Places>,
+    places: Arc<ConnectionPlaces>,
     offenders: Arc<Offenders>,
     polls: Polls,
     channels: Channels,
@@ -63,7 +63,7 @@ type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 impl Sessions {
     pub fn new(around: Surroundings, channels: Channels, reader: Reader, env: Env) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
-        let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(Places::default()));
+        let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
             lifecycle,
@@ -190,7 +190,7 @@ impl Sessions {
         mut transport: Box<T>,
         identity: Identity,
         known: At<Principal>,
-        place: &Place,
+        place: &ConnectionPlace,
     ) -> Result<Begun<T>, Ended> {
         // What is told from here on comes after what the connection starts with.
         let (around, news) = self.lifecycle.follow();
@@ -211,7 +211,7 @@ impl Sessions {
         identity: &Identity,
         known: At<Principal>,
         around: Surroundings,
-        place: &Place,
+        place: &ConnectionPlace,
     ) -> Box<Connection<T>> {
         let owner = identity.idempotency_owner();
         let config = around.config.clone();
