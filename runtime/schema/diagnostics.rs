@@ -13,19 +13,19 @@ macro_rules! codes {
     ($($variant:ident $text:literal $meaning:literal)*) => {
         /// A stable code; docs/schema.md explains each.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($variant),* }
+        pub enum DiagnosticCode { $($variant),* }
 
-        impl Code {
-            pub const ALL: &[Code] = &[$(Code::$variant),*];
+        impl DiagnosticCode {
+            pub const ALL: &[DiagnosticCode] = &[$(DiagnosticCode::$variant),*];
 
             /// `E0101`; warnings begin with `W`.
             pub fn as_str(self) -> &'static str {
-                match self { $(Code::$variant => $text),* }
+                match self { $(DiagnosticCode::$variant => $text),* }
             }
 
             /// What it stands for, in a few words.
             pub fn meaning(self) -> &'static str {
-                match self { $(Code::$variant => $meaning),* }
+                match self { $(DiagnosticCode::$variant => $meaning),* }
             }
         }
     };
@@ -90,8 +90,8 @@ codes! {
 
 /// One thing that is wrong in one file, as the checker finds it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Problem {
-    pub(super) code: Code,
+pub(super) struct Diagnostic {
+    pub(super) code: DiagnosticCode,
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) label: String,
@@ -108,47 +108,47 @@ pub(super) struct Also {
     pub(super) label: String,
 }
 
-impl Problem {
-    pub(super) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Problem {
+impl Diagnostic {
+    pub(super) fn new(code: DiagnosticCode, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         let (message, label, help) = (message.into(), String::new(), String::new());
-        Problem { code, span, message, label, also: None, help }
+        Diagnostic { code, span, message, label, also: None, help }
     }
 
     /// The words at the caret.
-    pub(super) fn label(self, label: impl Into<String>) -> Problem {
-        Problem { label: label.into(), ..self }
+    pub(super) fn label(self, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { label: label.into(), ..self }
     }
 
     /// What to do.
-    pub(super) fn help(self, help: impl Into<String>) -> Problem {
-        Problem { help: help.into(), ..self }
+    pub(super) fn help(self, help: impl Into<String>) -> Diagnostic {
+        Diagnostic { help: help.into(), ..self }
     }
 
     /// A second place in the same file.
-    pub(super) fn also(self, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some(Box::new(Also { file: None, span, label: label.into() })), ..self }
+    pub(super) fn also(self, span: Range<usize>, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { also: Some(Box::new(Also { file: None, span, label: label.into() })), ..self }
     }
 
     /// A second place in any file.
-    pub(super) fn also_in(self, file: usize, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some(Box::new(Also { file: Some(file), span, label: label.into() })), ..self }
+    pub(super) fn also_in(self, file: usize, span: Range<usize>, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { also: Some(Box::new(Also { file: Some(file), span, label: label.into() })), ..self }
     }
 
-    pub(super) fn too_deep(span: Range<usize>, deepest: usize) -> Problem {
-        Problem::new(Code::TooMany, span, format!("nested deeper than {deepest} levels"))
+    pub(super) fn too_deep(span: Range<usize>, deepest: usize) -> Diagnostic {
+        Diagnostic::new(DiagnosticCode::TooMany, span, format!("nested deeper than {deepest} levels"))
             .label("too deep")
             .help("a schema file needs four levels; flatten the value")
     }
 
-    pub(super) fn number_too_large(span: Range<usize>) -> Problem {
-        Problem::new(Code::Bound, span, "this number is too large, or not a number")
+    pub(super) fn number_too_large(span: Range<usize>) -> Diagnostic {
+        Diagnostic::new(DiagnosticCode::Bound, span, "this number is too large, or not a number")
             .label("out of range")
             .help("integers lie within ±9007199254740991, floats are finite")
     }
 
     /// `kept`: the nearest number that is.
-    pub(super) fn number_not_kept(span: Range<usize>, kept: &str) -> Problem {
-        Problem::new(Code::Bound, span, "this number has more digits than a 64-bit float keeps")
+    pub(super) fn number_not_kept(span: Range<usize>, kept: &str) -> Diagnostic {
+        Diagnostic::new(DiagnosticCode::Bound, span, "this number has more digits than a 64-bit float keeps")
             .label("would be changed")
             .help(format!("write {kept}, or a string"))
     }
@@ -156,9 +156,9 @@ impl Problem {
 
 /// Collects problems while files are read and checked.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct DiagnosticSink {
     files: Vec<File>,
-    problems: Vec<(usize, Problem)>,
+    problems: Vec<(usize, Diagnostic)>,
     omitted: usize,
     /// Places of which everything was said.
     settled: Vec<(usize, Range<usize>)>,
@@ -171,13 +171,13 @@ pub(super) struct File {
 }
 
 /// One problem is all that is wrong.
-impl From<Problem> for Vec<Problem> {
-    fn from(problem: Problem) -> Vec<Problem> {
+impl From<Diagnostic> for Vec<Diagnostic> {
+    fn from(problem: Diagnostic) -> Vec<Diagnostic> {
         vec![problem]
     }
 }
 
-impl Report {
+impl DiagnosticSink {
     /// A file without a text, for problems with the file itself.
     pub(super) fn add_file(&mut self, name: String) -> usize {
         self.files.push(File { name, text: String::new() });
@@ -189,7 +189,7 @@ impl Report {
         self.files.len() - 1
     }
 
-    pub(super) fn add(&mut self, file: usize, mut problem: Problem) {
+    pub(super) fn add(&mut self, file: usize, mut problem: Diagnostic) {
         if self.settled.iter().any(|(other, span)| *other == file && *span == problem.span) {
             return;
         }
@@ -202,7 +202,7 @@ impl Report {
     }
 
     /// Nothing more is to be said of this place.
-    pub(super) fn add_last(&mut self, file: usize, problem: Problem) {
+    pub(super) fn add_last(&mut self, file: usize, problem: Diagnostic) {
         let place = (file, problem.span.clone());
         self.add(file, problem);
         self.settled.push(place);
@@ -240,7 +240,7 @@ fn snap(span: &mut Range<usize>, text: &str) {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Diagnostics {
     pub(super) files: Vec<File>,
-    pub(super) problems: Vec<(usize, Problem)>,
+    pub(super) problems: Vec<(usize, Diagnostic)>,
     pub(super) omitted: usize,
 }
 
@@ -255,7 +255,7 @@ impl Diagnostics {
     }
 
     /// The codes, in the order of files and places.
-    pub fn codes(&self) -> impl Iterator<Item = Code> {
+    pub fn codes(&self) -> impl Iterator<Item = DiagnosticCode> {
         self.problems.iter().map(|(_, problem)| problem.code)
     }
 }
