@@ -120,7 +120,12 @@ pub struct Polls {
 }
 
 impl Polls {
-    pub fn new(lifecycle: Arc<Lifecycle>, places: Arc<ConnectionPlaces>, channels: Channels, reader: Reader) -> Polls {
+    pub fn new(
+        lifecycle: Arc<Lifecycle>,
+        places: Arc<ConnectionPlaces>,
+        channels: Channels,
+        reader: Reader,
+    ) -> Polls {
         let metrics = lifecycle.around().metrics;
         Polls { lifecycle, places, channels, reader, metrics }
     }
