@@ -11,6 +11,7 @@ use tidewire::rules::{BindError, Condition, ReadScope, Test, Verdict};
 use tidewire::schema::{Column, FieldIndex, Generation, Schema, Value};
 use tidewire::store::{Differ, Difference, LogLimit, Op, Scope, Steps, StoreError};
 
+use crate::support::at_once::Now;
 use crate::support::club::{
     MISSING, OWNER, PROJECT, STATUS, TITLE, club, club_over, member, mine, person, rule, schema, task,
 };
@@ -28,7 +29,7 @@ struct Subscriber {
 
 impl Subscriber {
     fn of(studio: &Studio, schema: &Schema, name: &'static str, filter: Vec<Condition>) -> Subscriber {
-        let principal = studio.store.principal(&person(name)).unwrap();
+        let principal = studio.store.principal(&person(name)).now().unwrap();
         let read_scope =
             ReadScope::bind(schema.entity("Task").unwrap(), studio.generation, &principal.value).unwrap();
         let (old, scope) = (Arc::new(read_scope.through(filter.clone())), Scope::Entity("Task".into()));
@@ -47,7 +48,7 @@ impl Subscriber {
     }
 
     fn asked(&self, studio: &Studio) -> Difference {
-        studio.store.differ(&self.differ(ALL)).unwrap().value
+        studio.store.differ(&self.differ(ALL)).now().unwrap().value
     }
 
     /// The steps in short: number, verdict, and whether the record comes with it and holds the secret.
@@ -232,9 +233,9 @@ async fn facts_come_with_the_answer_for_every_subscription_of_the_person() {
     let (studio, schema) = (club().await, schema());
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
     studio.commit([member(51, "ada", 2, "viewer")]).await.unwrap();
-    let answer = studio.store.differ(&ada.differ(ALL)).unwrap();
+    let answer = studio.store.differ(&ada.differ(ALL)).now().unwrap();
     assert_eq!(answer.seq.0, studio.head());
-    assert_eq!(answer.value.principal, studio.store.principal(&person("ada")).unwrap().value);
+    assert_eq!(answer.value.principal, studio.store.principal(&person("ada")).now().unwrap().value);
 }
 
 #[tokio::test]
@@ -243,7 +244,8 @@ async fn a_difference_that_is_too_large_or_cannot_be_known_is_told() {
     studio.commit((1..=6).map(|n| task(n, 2, None))).await.unwrap();
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
     studio.commit([member(51, "ada", 2, "viewer"), set(1, TITLE, words("touched"))]).await.unwrap();
-    let steps = |changes, bytes| studio.store.differ(&ada.differ(LogLimit { changes, bytes })).unwrap().value;
+    let steps =
+        |changes, bytes| studio.store.differ(&ada.differ(LogLimit { changes, bytes })).now().unwrap().value;
     assert!(matches!(steps(6, usize::MAX).steps, Steps::Few(steps) if steps.len() == 6));
     assert_eq!(steps(5, usize::MAX).steps, Steps::Many);
     assert_eq!(steps(0, usize::MAX).steps, Steps::Many);
@@ -252,9 +254,12 @@ async fn a_difference_that_is_too_large_or_cannot_be_known_is_told() {
     let mut stale = (*ada.old).clone();
     stale.generation = Generation(9);
     let other = Differ { old: Arc::new(stale), ..ada.differ(ALL) };
-    assert_eq!(studio.store.differ(&other).unwrap_err(), StoreError::StaleGeneration);
+    assert_eq!(studio.store.differ(&other).now().unwrap_err(), StoreError::StaleGeneration);
     let other = Differ { scope: Scope::Entity("Nothing".into()), ..ada.differ(ALL) };
-    assert_eq!(studio.store.differ(&other).unwrap_err(), StoreError::UnknownEntity("Nothing".to_owned()));
+    assert_eq!(
+        studio.store.differ(&other).now().unwrap_err(),
+        StoreError::UnknownEntity("Nothing".to_owned())
+    );
 
     studio.commit((0..1_000).map(|n| member(1_000 + n, "ada", 1, "viewer"))).await.unwrap();
     let error = BindError::SetTooLarge { entity: "Membership".into() };

@@ -136,9 +136,8 @@ const TUPLES: &[&str] = &[
 ];
 
 /// What may be named only in certain places, and where.
-const RESERVED: [(&str, &[&str]); 9] = [
+const RESERVED: [(&str, &[&str]); 8] = [
     ("rusqlite", &["store/sqlite"]),
-    ("r2d2", &["store/sqlite"]),
     ("axum", &["http", "app.rs"]),
     ("hyper", &["http", "app.rs"]),
     ("prometheus_client", &["metrics"]),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use r2d2_sqlite::rusqlite::Connection;
+use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::env::Env;
@@ -17,6 +17,7 @@ use tidewire::store::sqlite::migrate;
 use tidewire::store::{LogLimit, LogPage, Op, Past, Store, StoreError, Unit};
 
 use crate::support::app::{Client, TestApp};
+use crate::support::at_once::Now;
 use crate::support::chain::*;
 use crate::support::studio::{
     ALL, NOON, Studio, create, delete, entity, field, id, link, open, text, unit, update, words,
@@ -49,7 +50,13 @@ stories! {
 }
 
 fn past(studio: &Studio, entity: &str, n: u128) -> Past {
-    studio.store.history(entity, &id(n), &tidewire::store::Who::System, None, ALL).unwrap().value.unwrap()
+    studio
+        .store
+        .history(entity, &id(n), &tidewire::store::Who::System, None, ALL)
+        .now()
+        .unwrap()
+        .value
+        .unwrap()
 }
 
 /// `update@3 at 7`: op, version and seq of each change, newest first.
@@ -80,7 +87,7 @@ async fn a_history_is_every_change_newest_first(studio: Studio) {
     assert_eq!(past(&studio, "Task", 2).changes, of_two, "the entries are those of the log");
     assert_eq!(told(&past(&studio, "Task", 9)), Vec::<String>::new());
     assert_eq!(
-        studio.store.history("Task", &id(1), &tidewire::store::Who::System, None, ALL).unwrap().seq,
+        studio.store.history("Task", &id(1), &tidewire::store::Who::System, None, ALL).now().unwrap().seq,
         Seq(7)
     );
 }
@@ -98,6 +105,7 @@ async fn a_page_of_history_is_bounded(studio: Studio) {
             let page = studio
                 .store
                 .history("Task", &id(1), &tidewire::store::Who::System, before, limit)
+                .now()
                 .unwrap()
                 .value
                 .unwrap();
@@ -114,6 +122,7 @@ async fn a_page_of_history_is_bounded(studio: Studio) {
     let page = studio
         .store
         .history("Task", &id(1), &tidewire::store::Who::System, None, small)
+        .now()
         .unwrap()
         .value
         .unwrap();
@@ -121,6 +130,7 @@ async fn a_page_of_history_is_bounded(studio: Studio) {
     let first = studio
         .store
         .history("Task", &id(1), &tidewire::store::Who::System, Some(Seq(1)), ALL)
+        .now()
         .unwrap()
         .value
         .unwrap();
@@ -135,10 +145,10 @@ async fn a_history_outlives_its_record_and_the_log(studio: Studio) {
     for n in 10..20 {
         studio.commit([make("Project", n, [])]).await.unwrap();
     }
-    let head = studio.store.head().unwrap();
+    let head = studio.store.head().now().unwrap();
     assert_eq!((head.seq, head.floor), (Seq(14), Seq(12)));
     assert_eq!(told(&past(&studio, "Task", 2)), ["delete@2 at 4", "update@2 at 3", "create@1 at 2"]);
-    let log = studio.store.log(Seq(3), ALL).unwrap().value;
+    let log = studio.store.log(Seq(3), ALL).now().unwrap().value;
     assert_eq!(log, LogPage::BelowFloor, "resumes go by the floor, whatever is kept below it");
     assert_eq!(studio.log(12).len(), 2);
 }
@@ -166,7 +176,7 @@ async fn a_history_ages_by_its_own_rule(studio: Studio) {
     store.commit(at(20, vec![delete("Comment", 2)])).await.unwrap();
     let everything = ["delete@2 at 5", "update@2 at 4", "create@1 at 2"];
     store.commit(at(60, vec![make("Org", 4, [])])).await.unwrap();
-    assert_eq!(store.head().unwrap().floor, Seq(5), "the log keeps a minute");
+    assert_eq!(store.head().now().unwrap().floor, Seq(5), "the log keeps a minute");
     assert_eq!(told(&past(&studio, "Comment", 2)), everything, "comments are kept for an hour");
     store.commit(at(71, vec![make("Org", 5, [])])).await.unwrap();
     assert_eq!(told(&past(&studio, "Comment", 2)), everything[..1]);
@@ -180,12 +190,12 @@ async fn a_history_ages_by_its_own_rule(studio: Studio) {
 async fn only_entities_with_history_have_one(studio: Studio) {
     studio.commit([make("Org", 1, [])]).await.unwrap();
     assert_eq!(
-        studio.store.history("Org", &id(1), &tidewire::store::Who::System, None, ALL).unwrap().value,
+        studio.store.history("Org", &id(1), &tidewire::store::Who::System, None, ALL).now().unwrap().value,
         None
     );
     let unknown = StoreError::UnknownEntity("Planet".into());
     assert_eq!(
-        studio.store.history("Planet", &id(1), &tidewire::store::Who::System, None, ALL).unwrap_err(),
+        studio.store.history("Planet", &id(1), &tidewire::store::Who::System, None, ALL).now().unwrap_err(),
         unknown
     );
 }
@@ -216,8 +226,12 @@ async fn the_table_of_changes_stays_as_small_as_log_and_history_together() {
         store.commit(Unit { at: Timestamp(NOON.0 + n * 60_000), ..unit([write]) }).await.unwrap();
     }
     // An hour of comments at one in two minutes, and at most ten entries of the log.
-    let past =
-        store.history("Comment", &id(1), &tidewire::store::Who::System, None, ALL).unwrap().value.unwrap();
+    let past = store
+        .history("Comment", &id(1), &tidewire::store::Who::System, None, ALL)
+        .now()
+        .unwrap()
+        .value
+        .unwrap();
     let kept = past.changes.len() as u64;
     assert!((30..=32).contains(&kept), "{kept}");
     let rows = rows(folder.path());
@@ -251,6 +265,7 @@ async fn a_database_from_before_histories_is_taken_as_it_is() {
         opened
             .store
             .history("Note", &id(n), &tidewire::store::Who::System, None, ALL)
+            .now()
             .unwrap()
             .value
             .map(|past| told(&past))
@@ -304,6 +319,7 @@ async fn a_renamed_entity_keeps_its_history() {
         second
             .store
             .history(entity, &id(n), &tidewire::store::Who::System, None, ALL)
+            .now()
             .unwrap()
             .value
             .map(|past| told(&past))

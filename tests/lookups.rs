@@ -12,6 +12,7 @@ use tidewire::schema::{Entity, Field, FieldIndex, Lookup, Schema, Value};
 use tidewire::store::{Change, CommitError, LogLimit, Op, OpStatus, Store, Unit};
 
 use crate::support::app::TestApp;
+use crate::support::at_once::Now;
 use crate::support::chain::*;
 use crate::support::socket::Socket;
 use crate::support::studio::{
@@ -363,7 +364,7 @@ async fn a_lookup_that_is_new_to_the_schema_is_filled_at_the_next_start() {
     };
     let start = async |schema: Schema| {
         let opened = open(folder.path(), schema, &defaults());
-        let json = opened.store.get("Comment", &id(4)).unwrap().value;
+        let json = opened.store.get("Comment", &id(4)).now().unwrap().value;
         let shown = json.map(|stored| serde_json::from_slice::<Json>(&stored.json).unwrap()["extra"].clone());
         (shown, opened)
     };
@@ -393,7 +394,7 @@ async fn a_lookup_that_is_new_to_the_schema_is_filled_at_the_next_start() {
         assert_eq!(shown, Some(expected));
         assert!(opened.generation > generation, "nobody resumes across it");
         generation = opened.generation;
-        let version = opened.store.get("Comment", &id(4)).unwrap().value.unwrap().version;
+        let version = opened.store.get("Comment", &id(4)).now().unwrap().value.unwrap().version;
         assert_eq!(version, 1, "no version, no entry");
         opened.store.close().await;
     }
@@ -425,7 +426,7 @@ async fn a_start_brings_every_lookup_into_step_with_a_new_schema() {
     opened.store.close().await;
     let opened = open(folder.path(), schema(), &defaults());
     in_step(folder.path());
-    let json = opened.store.get("Comment", &id(7)).unwrap().value.unwrap().json;
+    let json = opened.store.get("Comment", &id(7)).now().unwrap().value.unwrap().json;
     let json: Json = serde_json::from_slice(&json).unwrap();
     assert_eq!((&json["parent_title"], &json["reply_body"]), (&json!("a"), &json!("c")));
 }
@@ -441,7 +442,7 @@ async fn a_lookup_that_comes_under_a_running_server_is_filled_and_followed() {
     let grown = with_comments(&[Field { lookup, ..field("extra", text()) }]);
     let generation = opened.store.evolve(Arc::new(grown)).await.unwrap().generation;
     let shown = || {
-        let json = opened.store.get("Comment", &id(4)).unwrap().value.unwrap().json;
+        let json = opened.store.get("Comment", &id(4)).now().unwrap().value.unwrap().json;
         serde_json::from_slice::<Json>(&json).unwrap()["extra"].clone()
     };
     assert_eq!(shown(), json!("write"));
@@ -540,7 +541,7 @@ proptest! {
             assert_eq!(logs[0], logs[1]);
             for (entity, n) in ["Task", "Comment", "Org"].into_iter().flat_map(|entity| IDS.map(move |n| (entity, n))) {
                 let limit = LogLimit { changes: 3, bytes: usize::MAX };
-                let of = |studio: &Studio| studio.store.history(entity, &id(n), &tidewire::store::Who::System, None, limit).unwrap().value;
+                let of = |studio: &Studio| studio.store.history(entity, &id(n), &tidewire::store::Who::System, None, limit).now().unwrap().value;
                 assert_eq!(of(&sqlite), of(&memory), "{entity} {n}");
             }
             the_log_tells_all(&sqlite);

@@ -19,6 +19,7 @@ use tidewire::store::{
     Advice, Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who,
 };
 
+use crate::support::at_once::Now;
 use crate::support::studio::{
     ALL, Studio, create, delete, entity, field, id, link, refers, text, update, words,
 };
@@ -106,7 +107,7 @@ fn condition(field: FieldIndex, test: Test) -> Vec<Condition> {
 }
 
 fn listed(studio: &Studio, query: &Query) -> Result<Vec<u128>, StoreError> {
-    let page = studio.store.list(query)?.value;
+    let page = studio.store.list(query).now()?.value;
     Ok(page.rows.iter().map(|row| uuid::Uuid::parse_str(row.id.as_str()).unwrap().as_u128()).collect())
 }
 
@@ -123,22 +124,22 @@ async fn everybody_sees_what_is_theirs_and_counts_only_that() {
     for (who, expected) in
         [(person(ADA), vec![11, 13]), (person(BO), vec![12]), (Who::System, vec![11, 12, 13])]
     {
-        let counted = studio.store.count(&count(who.clone())).unwrap().value.count;
+        let counted = studio.store.count(&count(who.clone())).now().unwrap().value.count;
         assert_eq!(counted, expected.len() as u64, "{who:?}");
         for n in 11..14 {
-            let found = studio.store.find("Task", &id(n), &who).unwrap().value.is_some();
+            let found = studio.store.find("Task", &id(n), &who).now().unwrap().value.is_some();
             assert_eq!(found, expected.contains(&n), "{n} {who:?}");
         }
         assert_eq!(listed(&studio, &all(who)).unwrap(), expected);
     }
     for who in [anybody(), person(3)] {
         let closed = StoreError::Closed("Task".into());
-        assert_eq!(studio.store.find("Task", &id(11), &who).unwrap_err(), closed, "{who:?}");
-        assert_eq!(studio.store.count(&count(who.clone())).unwrap_err(), closed);
-        assert_eq!(studio.store.history("Task", &id(11), &who, None, ALL).unwrap_err(), closed);
+        assert_eq!(studio.store.find("Task", &id(11), &who).now().unwrap_err(), closed, "{who:?}");
+        assert_eq!(studio.store.count(&count(who.clone())).now().unwrap_err(), closed);
+        assert_eq!(studio.store.history("Task", &id(11), &who, None, ALL).now().unwrap_err(), closed);
         assert_eq!(listed(&studio, &all(who)).unwrap_err(), closed);
     }
-    let closed = studio.store.find("Secret", &id(1), &person(ADA)).unwrap_err();
+    let closed = studio.store.find("Secret", &id(1), &person(ADA)).now().unwrap_err();
     assert_eq!(closed, StoreError::Closed("Secret".into()));
 }
 
@@ -147,7 +148,7 @@ async fn a_hidden_field_is_neither_shown_nor_asked() {
     let studio = studio(owned()).await;
     studio.commit([task(11, ADA, None, "open"), task(12, ADA, None, "done")]).await.unwrap();
     let shown = |n: u128, who: &Who| {
-        let found = studio.store.find("Task", &id(n), who).unwrap().value.unwrap().json;
+        let found = studio.store.find("Task", &id(n), who).now().unwrap().value.unwrap().json;
         String::from_utf8(found.to_vec()).unwrap()
     };
     let ada = person(ADA);
@@ -171,8 +172,8 @@ async fn a_hidden_field_is_neither_shown_nor_asked() {
     }
     for (column, hidden) in [(salary, Hidden::Always), (note, Hidden::Sometimes)] {
         let grouped = Count { group: Some(column), ..count(ada.clone()) };
-        assert_eq!(studio.store.count(&grouped), Err(StoreError::HiddenColumn(column, hidden)));
-        assert!(studio.store.count(&Count { group: Some(column), ..count(Who::System) }).is_ok());
+        assert_eq!(studio.store.count(&grouped).now(), Err(StoreError::HiddenColumn(column, hidden)));
+        assert!(studio.store.count(&Count { group: Some(column), ..count(Who::System) }).now().is_ok());
     }
 }
 
@@ -184,7 +185,7 @@ async fn a_reference_leads_only_to_what_may_be_read() {
     studio.commit([task(13, ADA, Some(11), "open"), task(14, ADA, Some(12), "open")]).await.unwrap();
     let expand = vec![Expand { field: PARENT, then: vec![Expand { field: OWNER, then: vec![] }] }];
     let parents = |who: Who| {
-        let page = studio.store.list(&Query { expand: expand.clone(), ..all(who) }).unwrap().value;
+        let page = studio.store.list(&Query { expand: expand.clone(), ..all(who) }).now().unwrap().value;
         page.rows.into_iter().map(|row| row.expanded[0].clone()).collect::<Vec<_>>()
     };
     let of_ada = parents(person(ADA));
@@ -215,7 +216,8 @@ async fn a_history_shows_of_each_change_what_may_be_read_today() {
     studio.commit([set(OWNER, link(ADA))]).await.unwrap();
     let both = [(SALARY, Value::Int(1)), (NOTE, words("m")), (STATE, words("done"))];
     studio.commit([update("Task", 11, both)]).await.unwrap();
-    let past = |who: &Who| studio.store.history("Task", &id(11), who, None, ALL).unwrap().value.unwrap();
+    let past =
+        |who: &Who| studio.store.history("Task", &id(11), who, None, ALL).now().unwrap().value.unwrap();
     let (ada, bo) = (person(ADA), person(BO));
 
     let seen = told(past(&ada));
@@ -251,7 +253,7 @@ async fn a_history_shows_of_each_change_what_may_be_read_today() {
     assert!(before.contains("title") && !before.contains("salary") && !before.contains("note"), "{before}");
 
     let one = LogLimit { changes: 1, bytes: usize::MAX };
-    let page = |before| studio.store.history("Task", &id(11), &bo, before, one).unwrap().value.unwrap();
+    let page = |before| studio.store.history("Task", &id(11), &bo, before, one).now().unwrap().value.unwrap();
     let mut versions = Vec::new();
     let mut at = None;
     loop {
@@ -280,7 +282,8 @@ async fn a_few_records_among_many_cost_a_few_rows() {
         let mut ops: Vec<Op> = many(100).collect();
         ops.extend((1..=10).map(|n| task(5_000 + n, ADA, None, "rare")));
         studio.commit(ops).await.unwrap();
-        let (listed, counted) = (listed(&studio, &all(person(ADA))), studio.store.count(&count(person(ADA))));
+        let (listed, counted) =
+            (listed(&studio, &all(person(ADA))), studio.store.count(&count(person(ADA))).now());
         if served {
             assert_eq!(listed.unwrap().len(), 10, "{read:?}");
             assert_eq!(counted.unwrap().value.count, 10);
@@ -307,7 +310,7 @@ async fn an_advised_index_begins_with_what_the_rule_asks() {
 async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() {
     let studio = studio(owned()).await;
     let config = RealtimeConfig::default();
-    let ring = Ring::new(studio.store.head().unwrap().epoch, Seq(3), Generation(1), ALL);
+    let ring = Ring::new(studio.store.head().now().unwrap().epoch, Seq(3), Generation(1), ALL);
     let reader = Reader::new(studio.store.clone(), Arc::new(ring), &config);
     // Committed and not yet fanned out: they come and go, so that the view is what it was.
     for disabled in [true, false] {

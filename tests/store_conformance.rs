@@ -10,6 +10,7 @@ use tidewire::store::{
     OpStatus, Query, Scope, StoreError, Test, Unit,
 };
 
+use crate::support::at_once::Now;
 use crate::support::studio::*;
 
 macro_rules! stories {
@@ -455,7 +456,7 @@ async fn lists_filter_sort_and_page(studio: Studio) {
     ] {
         assert_eq!(paged(&studio, &only(&[(title, test.clone())])), expected, "{test:?}: null meets nothing");
     }
-    let listed = studio.store.list(&sorted(&[(priority, up), (Column::Id, up)])).unwrap();
+    let listed = studio.store.list(&sorted(&[(priority, up), (Column::Id, up)])).now().unwrap();
     let rows = &listed.value.rows;
     assert_eq!((listed.seq, &rows[2].sort_values), (Seq(7), &vec![Value::Int(1), link(2)]));
     assert_eq!(rows[2].stored.json, studio.json("Task", &id(2)).unwrap());
@@ -480,12 +481,12 @@ async fn a_page_of_a_list_ends_with_the_record_that_reaches_its_bytes(studio: St
             (3, usize::MAX, (3, true)),
             (2, 3 * one, (2, true)),
         ] {
-            let page = studio.store.list(&Query { limit, bytes, ..query.clone() }).unwrap().value;
+            let page = studio.store.list(&Query { limit, bytes, ..query.clone() }).now().unwrap().value;
             assert_eq!((page.rows.len(), page.more), expected, "{limit} records, {bytes} bytes");
         }
-        let first = studio.store.list(&query).unwrap().value.rows.pop().unwrap();
+        let first = studio.store.list(&query).now().unwrap().value.rows.pop().unwrap();
         let after = Some((first.sort_values, first.id));
-        let page = studio.store.list(&Query { after, bytes: 1, ..query }).unwrap().value;
+        let page = studio.store.list(&Query { after, bytes: 1, ..query }).now().unwrap().value;
         assert_eq!((page.rows.len(), page.more), (1, false), "the last record ends the list");
     }
 }
@@ -549,17 +550,18 @@ async fn counts_agree_with_lists(studio: Studio) {
         search: vec![],
         group: None,
     });
-    let counted = studio.store.count(&all()).unwrap();
+    let counted = studio.store.count(&all()).now().unwrap();
     assert_eq!((counted.value.count, counted.value.groups, counted.seq), (6, vec![], Seq(6)));
     let some = Count { filter: vec![Condition::new(title, Test::Gt(words("a")))], ..all() };
-    assert_eq!(studio.store.count(&some).unwrap().value.count, 3);
-    let groups = |count: Count| studio.store.count(&Count { group: Some(title), ..count }).unwrap().value;
+    assert_eq!(studio.store.count(&some).now().unwrap().value.count, 3);
+    let groups =
+        |count: Count| studio.store.count(&Count { group: Some(title), ..count }).now().unwrap().value;
     let expected = [(Value::Null, 2), (words("b"), 2), (words("a"), 1), (words("c"), 1)];
     assert_eq!((groups(all()).count, groups(all()).groups), (6, expected.to_vec()));
     assert_eq!(groups(some).groups, [(words("b"), 2), (words("c"), 1)]);
     let found = Count { search: vec!["B".to_owned()], ..all() };
     assert_eq!(groups(found).groups, [(words("b"), 2)]);
-    assert!(studio.store.count(&Count { entity: "Planet".into(), ..all() }).is_err());
+    assert!(studio.store.count(&Count { entity: "Planet".into(), ..all() }).now().is_err());
 }
 
 async fn references_are_followed_as_of_the_list(studio: Studio) {
@@ -571,7 +573,7 @@ async fn references_are_followed_as_of_the_list(studio: Studio) {
     let of = |field, then| Expand { field, then };
     let up = of(PARENT, vec![of(PARENT, vec![of(OWNER, vec![])]), of(PROJECT, vec![])]);
     let query = Query { expand: vec![of(PROJECT, vec![]), up], ..Query::all("Task", Generation(1), 10) };
-    let rows = studio.store.list(&query).unwrap().value.rows;
+    let rows = studio.store.list(&query).now().unwrap().value.rows;
     let json = |entity: &str, n| studio.json(entity, &id(n)).unwrap();
     assert_eq!(
         (rows[0].expanded[0].as_ref().unwrap().stored.json.clone(), rows[0].expanded[1].is_none()),
@@ -591,11 +593,11 @@ async fn references_are_followed_as_of_the_list(studio: Studio) {
 fn paged(studio: &Studio, query: &Query) -> Vec<u128> {
     let number = |id: &RecordId| id.as_str().parse::<uuid::Uuid>().unwrap().as_u128();
     let whole: Vec<u128> =
-        studio.store.list(query).unwrap().value.rows.iter().map(|listed| number(&listed.id)).collect();
+        studio.store.list(query).now().unwrap().value.rows.iter().map(|listed| number(&listed.id)).collect();
     for limit in 1..=whole.len() {
         let (mut read, mut page) = (Vec::new(), Query { limit, ..query.clone() });
         while let Some(last) = {
-            let listed = studio.store.list(&page).unwrap().value.rows;
+            let listed = studio.store.list(&page).now().unwrap().value.rows;
             read.extend(listed.iter().map(|listed| number(&listed.id)));
             listed.into_iter().next_back()
         } {
@@ -611,7 +613,7 @@ async fn pages_of_the_log_hold_whole_units(studio: Studio) {
     studio.commit([project(4)]).await.unwrap();
     studio.commit([project(5), project(6)]).await.unwrap();
     let page = |after, changes, bytes| {
-        let at = studio.store.log(Seq(after), LogLimit { changes, bytes }).unwrap();
+        let at = studio.store.log(Seq(after), LogLimit { changes, bytes }).now().unwrap();
         let LogPage::Changes { to, changes } = &at.value else { panic!("nothing was trimmed") };
         assert_eq!(changes.last().map_or(Seq(after), |change| change.seq), *to);
         (to.0, changes.len(), at.seq.0)
@@ -631,15 +633,15 @@ async fn the_log_is_trimmed_by_count(studio: Studio) {
     for n in 1..=3 {
         studio.commit([project(n)]).await.unwrap();
     }
-    assert_eq!(studio.store.head().unwrap().floor, Seq(0));
+    assert_eq!(studio.store.head().now().unwrap().floor, Seq(0));
     studio.commit([delete("Project", 1)]).await.unwrap();
     studio.commit([update("Project", 2, [])]).await.unwrap();
-    assert_eq!(studio.store.head().unwrap().floor, Seq(1));
-    assert_eq!(studio.store.log(Seq(0), ALL).unwrap().value, LogPage::BelowFloor);
+    assert_eq!(studio.store.head().now().unwrap().floor, Seq(1));
+    assert_eq!(studio.store.log(Seq(0), ALL).now().unwrap().value, LogPage::BelowFloor);
     assert_eq!(studio.log(1).len(), 3);
     // The grave is as old as its log entry.
     studio.commit([project(5), project(6), project(7), project(8)]).await.unwrap();
-    assert_eq!(studio.store.get("Project", &id(2)).unwrap().floor, Seq(5));
+    assert_eq!(studio.store.get("Project", &id(2)).now().unwrap().floor, Seq(5));
     assert_eq!(studio.commit([project(1)]).await.unwrap().results[0].record.as_ref().unwrap().version, 1);
 }
 
@@ -652,14 +654,14 @@ async fn the_log_is_trimmed_by_age_in_chunks(studio: Studio) {
         studio.store.commit(at(n, project(n as u128))).await.unwrap();
     }
     studio.store.commit(at(61, project(4))).await.unwrap();
-    assert_eq!(studio.store.head().unwrap().floor, Seq(0));
+    assert_eq!(studio.store.head().now().unwrap().floor, Seq(0));
     studio.store.commit(at(90, project(5))).await.unwrap();
-    assert_eq!(studio.store.head().unwrap().floor, Seq(2));
+    assert_eq!(studio.store.head().now().unwrap().floor, Seq(2));
     studio.store.commit(at(90, project(6))).await.unwrap();
-    assert_eq!(studio.store.head().unwrap().floor, Seq(3));
+    assert_eq!(studio.store.head().now().unwrap().floor, Seq(3));
     studio.store.commit(at(1_000, project(7))).await.unwrap();
     studio.store.commit(at(1_000, project(8))).await.unwrap();
-    assert_eq!((studio.store.head().unwrap().floor, studio.head()), (Seq(6), 8));
+    assert_eq!((studio.store.head().now().unwrap().floor, studio.head()), (Seq(6), 8));
     assert_eq!(studio.log(6).len(), 2);
 }
 
@@ -668,7 +670,7 @@ async fn a_survey_knows_what_a_resume_needs(studio: Studio) {
     studio.commit([update("Project", 1, [(FieldIndex(0), words("x"))])]).await.unwrap();
     let epoch = studio.commit([user(1)]).await.unwrap().epoch;
     let survey = |scope: &Scope, epoch: &Epoch, seq| {
-        let at = studio.store.survey(scope, &Position { epoch: epoch.clone(), seq: Seq(seq) }).unwrap();
+        let at = studio.store.survey(scope, &Position { epoch: epoch.clone(), seq: Seq(seq) }).now().unwrap();
         assert_eq!((at.seq, at.floor, at.generation), (Seq(4), Seq(0), studio.generation));
         (at.value.known, at.value.schema_changed, at.value.backlog, at.value.rows)
     };
@@ -686,11 +688,11 @@ async fn a_survey_knows_what_a_resume_needs(studio: Studio) {
 
 async fn unknown_entities_are_named(studio: Studio) {
     let unknown = StoreError::UnknownEntity("Planet".into());
-    let epoch = studio.store.head().unwrap().epoch;
+    let epoch = studio.store.head().now().unwrap().epoch;
     let scope = Scope::Entity("Planet".into());
     let query = Query::all("Planet", Generation(1), 1);
-    assert_eq!(studio.store.get("Planet", &id(1)).unwrap_err(), unknown);
-    assert_eq!(studio.store.list(&query).unwrap_err(), unknown);
-    assert_eq!(studio.store.survey(&scope, &Position { epoch, seq: Seq(0) }).unwrap_err(), unknown);
-    assert_eq!(studio.store.get("Project", &id(1)).unwrap().value, None);
+    assert_eq!(studio.store.get("Planet", &id(1)).now().unwrap_err(), unknown);
+    assert_eq!(studio.store.list(&query).now().unwrap_err(), unknown);
+    assert_eq!(studio.store.survey(&scope, &Position { epoch, seq: Seq(0) }).now().unwrap_err(), unknown);
+    assert_eq!(studio.store.get("Project", &id(1)).now().unwrap().value, None);
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use r2d2_sqlite::rusqlite;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::env::Env;
@@ -12,6 +11,7 @@ use tidewire::schema::{FieldIndex, Lookup, Operation, Schema, Value};
 use tidewire::store::sqlite::{Applied, Forward, ImportJob, Page, SqliteImport};
 use tidewire::store::{CommitError, Idempotency, OTHER_ENTITIES, Op, OpStatus, Store, Unit};
 
+use crate::support::at_once::Now;
 use crate::support::club::{
     MISSING, OF_NOTE, OF_PROJECT, OF_ROLE, OWNER, PROJECT, SECRET, STATUS, TITLE, ask, asked, club,
     club_over, comment, editor, member, mine, rule, schema, shown, task, user_record,
@@ -412,19 +412,19 @@ async fn a_change_of_rights_names_whose_before_and_after() {
 async fn the_last_change_of_a_persons_rights_is_remembered_by_entity() {
     let studio = club().await;
     let entities = ["User".into(), "Membership".into()];
-    let last = |studio: &Studio, name: &str| studio.store.rights_changed(name, &entities).unwrap().0;
+    let last = |studio: &Studio, name: &str| studio.store.rights_changed(name, &entities).now().unwrap().0;
     let made = last(&studio, "cy");
     assert!(made > 0 && made < last(&studio, "ada"));
     studio.commit([task(21, 1, Some("ada")), member(51, "cy", 1, "viewer")]).await.unwrap();
     assert_eq!(last(&studio, "cy"), studio.head());
-    assert_eq!(studio.store.rights_changed("cy", &entities[..1]).unwrap().0, made);
+    assert_eq!(studio.store.rights_changed("cy", &entities[..1]).now().unwrap().0, made);
     // A refused unit leaves no trace, a mate in its group or not.
     let refused = studio.commit([delete("Membership", 51), delete("Task", MISSING)]).await;
     assert!(refused.is_err());
     assert_eq!(last(&studio, "cy"), studio.head());
     studio.commit([delete("Project", 1)]).await.unwrap();
     assert!(["ada", "bo", "cy"].iter().all(|name| last(&studio, name) + 3 > studio.head()));
-    assert_eq!(studio.store.rights_changed("nobody", &entities).unwrap().0, 0);
+    assert_eq!(studio.store.rights_changed("nobody", &entities).now().unwrap().0, 0);
 }
 
 #[tokio::test]
@@ -479,8 +479,8 @@ async fn an_import_notes_whose_rights_it_changes() {
     import.commit("job", &ImportJob::default()).unwrap();
     import.close();
     let store = open(folder.path(), (*schema).clone(), &config).store;
-    assert_eq!(store.rights_changed("ada", &["User".into()]).unwrap().0, 1);
-    assert_eq!(store.rights_changed("ada", &["Membership".into()]).unwrap().0, 3);
+    assert_eq!(store.rights_changed("ada", &["User".into()]).now().unwrap().0, 1);
+    assert_eq!(store.rights_changed("ada", &["Membership".into()]).now().unwrap().0, 3);
 }
 
 /// A database of format 2 has no table of rights entries; it gets one, and the program of then no longer opens it.
@@ -494,7 +494,7 @@ async fn a_database_from_before_rules_is_raised() {
     let opened = open(folder.path(), schema(), &config);
     let unit = Unit { generation: opened.generation, ..unit([user_record("ada", Value::Null)]) };
     let seq = opened.store.commit(unit).await.unwrap().seq;
-    assert_eq!(opened.store.rights_changed("ada", &["User".into()]).unwrap(), seq);
+    assert_eq!(opened.store.rights_changed("ada", &["User".into()]).now().unwrap(), seq);
     opened.store.close().await;
     let format: u32 = raw().query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
     assert_eq!(format, 4);

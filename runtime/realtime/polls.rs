@@ -153,7 +153,7 @@ impl Polls {
         if principal.value.is_disabled() {
             return Err(PollFault::Disabled);
         }
-        let head = self.reader.head()?;
+        let head = self.reader.head().await?;
         let mut answer = PollAnswer {
             epoch: head.epoch,
             seq: head.seq,
@@ -271,7 +271,7 @@ impl Polls {
             let waited = Instant::now() >= wait.deadline;
             if page.broken {
                 answer.channels.iter_mut().for_each(|channel| channel.recovered = false);
-                answer.seq = self.reader.head()?.seq;
+                answer.seq = self.reader.head().await?.seq;
                 return Ok(Progress::Done(()));
             }
             answer.seq = at;

@@ -1,6 +1,7 @@
 //! What several stories need.
 
 pub mod app;
+pub(crate) mod at_once;
 pub mod bad_filters;
 pub(crate) mod chain;
 pub(crate) mod clock;

@@ -14,6 +14,7 @@ use tidewire::store::{
 };
 use tokio::sync::mpsc;
 
+use super::at_once::Now;
 use super::clock::HandClock;
 use super::model::{self, MemoryStore};
 
@@ -139,17 +140,17 @@ impl Studio {
     }
 
     pub(crate) fn json(&self, entity: &str, id: &RecordId) -> Option<String> {
-        let found = self.store.get(entity, id).unwrap().value;
+        let found = self.store.get(entity, id).now().unwrap().value;
         found.map(|stored| String::from_utf8(stored.json.to_vec()).unwrap())
     }
 
     pub(crate) fn head(&self) -> u64 {
-        self.store.head().unwrap().seq.0
+        self.store.head().now().unwrap().seq.0
     }
 
     /// The log after `after`, whole.
     pub(crate) fn log(&self, after: u64) -> Vec<Arc<Change>> {
-        changes(self.store.log(tidewire::ids::Seq(after), ALL).unwrap())
+        changes(self.store.log(tidewire::ids::Seq(after), ALL).now().unwrap())
     }
 
     /// `create Task:3` and so on, of the log after `after`.
