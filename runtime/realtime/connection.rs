@@ -19,8 +19,7 @@ use super::reader::Reader;
 use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
-use crate::channels::outbox::{Drained, Outbox};
-use crate::channels::{Attach, Channels};
+use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
 use crate::protocol::CloseCode;
 
@@ -140,7 +139,7 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
-        let Drained { items, lagged, overflowed } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed } = self.outbox.drain(WRITE_BYTES);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -152,8 +151,8 @@ impl<T: Transport> Connection<T> {
             }
         }
         self.write(frames).await?;
-        if let Some(lag) = lagged {
-            let effects = self.session.on(now, Input::Lagged(lag));
+        if let Some(invalidated) = invalidated {
+            let effects = self.session.on(now, Input::Lagged(invalidated.lag));
             Box::pin(self.perform(effects, reading)).await?;
         }
         if overflowed {

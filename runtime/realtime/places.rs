@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::channels::Outbox;
 use crate::channels::group::ConnectionKey;
-use crate::channels::outbox::{Depth, Outbox};
 use crate::config::RealtimeConfig;
+use crate::outbox::Depth;
 
 /// See the module's text.
 #[derive(Debug, Default)]

@@ -19,10 +19,10 @@ use super::reader::Reader;
 use super::resume::{Claim, Resume, decide};
 use crate::channels::encode::{Encoder, Place};
 use crate::channels::group::ConnectionKey;
-use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Watch, judge};
+use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Outbox, Watch, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
+use crate::outbox::OutboxLimits;
 use crate::protocol::{Code, View};
 use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
@@ -433,7 +433,7 @@ impl Watching {
             {
                 return Woken::RightsChanged;
             }
-            if drained.lagged.is_some() || drained.items.iter().any(super::session::is_behind) {
+            if drained.invalidated.is_some() || drained.items.iter().any(super::session::is_behind) {
                 return Woken::News;
             }
         }
@@ -446,7 +446,7 @@ fn refusal(item: &Item) -> Option<(usize, Code)> {
         Item::Control { note: Some(Note::Refused { attachment, code }), .. } => {
             Some((usize::from(attachment.slot), *code))
         }
-        Item::Control { .. } | Item::Log { .. } => None,
+        Item::Control { .. } | Item::Batch { .. } => None,
     }
 }
 
