@@ -17,9 +17,9 @@ use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, router, server};
 use crate::metrics::Metrics;
-use crate::realtime::WebSocketManager;
 use crate::realtime::reader::Reader;
 use crate::realtime::session::Surroundings;
+use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
 use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
@@ -31,7 +31,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
     event_bus: EventBus,
     found: Found,
     bus_task: JoinHandle<()>,
@@ -87,7 +87,7 @@ impl App {
             metrics: metrics.clone(),
         };
         let reader = Reader::new(store.clone(), ring, live);
-        let websockets = WebSocketManager::new(around, channels, reader, env.clone());
+        let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
         let found = Found { database: backend.about().database, generation, report };
@@ -98,7 +98,7 @@ impl App {
             metrics,
             store,
             repository,
-            websockets,
+            sessions,
             event_bus,
             found,
             bus_task,
@@ -115,8 +115,8 @@ impl App {
         &self.repository
     }
 
-    pub fn websockets(&self) -> &Arc<WebSocketManager> {
-        &self.websockets
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     pub fn event_bus(&self) -> &EventBus {
@@ -125,9 +125,9 @@ impl App {
 
     /// The way to another schema while the server runs.
     pub fn reshaper(&self) -> Reshaper {
-        let (store, repository, websockets) =
-            (self.store.clone(), self.repository.clone(), self.websockets.clone());
-        Reshaper { store, repository, websockets }
+        let (store, repository, sessions) =
+            (self.store.clone(), self.repository.clone(), self.sessions.clone());
+        Reshaper { store, repository, sessions }
     }
 
     /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
@@ -137,7 +137,8 @@ impl App {
         let tasks = TaskTracker::new();
         let state = AppState {
             repository: self.repository,
-            websockets: self.websockets.clone(),
+            sessions: self.sessions.clone(),
+            websockets: WebSocketManager::new(self.sessions.clone()),
             config: self.config.clone(),
             hosts,
             env: self.env,
@@ -153,7 +154,7 @@ impl App {
                 _ = &mut bus_task => broken = Some("the event bus"),
                 _ = &mut channels_task => broken = Some("ChannelManager"),
             }
-            self.websockets.drain();
+            self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
         server::serve(listener, serving, &self.config, stop).await;
@@ -176,7 +177,7 @@ impl App {
 pub struct Reshaper {
     store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
 }
 
 impl Reshaper {
@@ -193,7 +194,7 @@ impl Reshaper {
             return Ok(evolved);
         }
         self.repository.adopt(Current { schema: schema.clone(), generation: evolved.generation });
-        self.websockets.adopt(schema, evolved.generation);
+        self.sessions.lifecycle().adopt(schema, evolved.generation);
         Ok(evolved)
     }
 }
