@@ -79,7 +79,7 @@ impl<M> Source for SqliteSource<'_, M> {
 }
 
 impl<'a> SqliteSource<'a> {
-    pub(super) fn new(conn: &'a Connection, catalog: &'a Catalog) -> SqliteSource<'a> {
+    pub(super) fn reading(conn: &'a Connection, catalog: &'a Catalog) -> SqliteSource<'a> {
         SqliteSource { conn, catalog, mode: OnlyReads }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Writing<'a> {
 type Answer<T> = Ready<rusqlite::Result<T>>;
 
 impl<'a> SqliteTransaction<'a> {
-    pub(super) fn new(
+    pub(super) fn writing(
         conn: &'a Connection,
         catalog: &'a Catalog,
         config: &'a StoreConfig,
