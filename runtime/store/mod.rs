@@ -4,10 +4,15 @@
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
 mod log;
+mod lookups;
 pub mod migration;
+pub mod principal;
 mod query;
+pub mod relations;
 mod rows;
+pub mod source;
 pub mod sqlite;
+pub mod unit;
 
 use std::sync::Arc;
 

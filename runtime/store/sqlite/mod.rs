@@ -35,6 +35,7 @@ mod rights;
 mod rows;
 mod scan_limit;
 mod search;
+mod source;
 mod tables;
 mod wal;
 
