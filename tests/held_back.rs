@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tidewire::channels::group::ConnectionKey;
-use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Attach, Outbox};
 use tidewire::config::StoreConfig;
 use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
+use tidewire::outbox::OutboxLimits;
 use tidewire::store::sqlite::Opened;
 use tidewire::store::{ChangeOp, CommitBatch, Store};
 use tokio::sync::broadcast::error::RecvError;
