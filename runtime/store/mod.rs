@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
+mod images;
 mod log;
 mod lookups;
 pub mod migration;
