@@ -10,7 +10,7 @@ use super::guard::Hosts;
 use crate::config::Config;
 use crate::env::Env;
 use crate::metrics::Metrics;
-use crate::realtime::WebSocketManager;
+use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 
@@ -18,7 +18,8 @@ use crate::schema::{Generation, Schema};
 #[derive(Clone)]
 pub struct AppState {
     pub repository: Arc<Repository>,
-    pub websockets: Arc<WebSocketManager>,
+    pub sessions: Arc<Sessions>,
+    pub websockets: WebSocketManager,
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,
