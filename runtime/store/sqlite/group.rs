@@ -376,6 +376,7 @@ mod tests {
     use super::*;
     use crate::ids::RecordId;
     use crate::schema::{Entity, Field, FieldKind, IdKind, Schema, Value};
+    use crate::store::Op;
     use crate::store::sqlite::open;
 
     fn schema() -> Schema {
