@@ -8,7 +8,8 @@ use tidewire::env::Env;
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::{Asker, BindError};
 use tidewire::schema::{FieldIndex, Lookup, Operation, Schema, Value};
-use tidewire::store::sqlite::{Applied, Forward, ImportJob, Page, SqliteImport};
+use tidewire::store::import::{Applied, Forward, ImportJob};
+use tidewire::store::sqlite::{DatabaseFile, Page, SqliteImport};
 use tidewire::store::{CommitError, Idempotency, OTHER_ENTITIES, Op, OpStatus, Store, Unit};
 
 use crate::support::at_once::Now;
@@ -468,7 +469,8 @@ async fn a_lookup_that_follows_into_a_record_of_rights_is_a_change_of_rights() {
 async fn an_import_notes_whose_rights_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let (schema, config) = (Arc::new(schema()), StoreConfig::default());
-    let mut import = SqliteImport::open(folder.path(), &schema, &config, &Env::system()).unwrap();
+    let mut import =
+        SqliteImport::open(&DatabaseFile::within(folder.path()), &schema, &config, &Env::system()).unwrap();
     let ops =
         [user_record("ada", Value::Null), create("Project", 1, vec![words("p")]), member(11, "ada", 1, "x")];
     let feed = |page: &mut Page<'_>| {
