@@ -60,10 +60,10 @@ async fn a_healthy_project_is_healthy_and_left_as_it_was() {
     for (topic, words) in [
         ("settings", "tidewire.toml is read"),
         ("schemas", "schemas: 2 entities from 1 file"),
-        ("data", "data can be made and written"),
+        ("data", "data can be created and written"),
         ("sqlite", "journal_mode=wal, synchronous=full"),
         ("database", "there is none yet"),
-        ("port", "any free one will be taken"),
+        ("port", "any free port will be used"),
         ("clock", "it says 20"),
     ] {
         assert!(line(&told, "ok", topic).contains(words), "{topic}: {}", told.stdout);
@@ -181,7 +181,7 @@ async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
             |_| {},
             &["--data", "tidewire.toml"],
             "data",
-            "tidewire.toml is there and not a folder",
+            "tidewire.toml exists and is not a folder",
             "--data DIR",
         ),
         (|_| {}, &["--data", "tidewire.toml/data"], "data", "not a folder", "--data DIR"),

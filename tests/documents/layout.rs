@@ -12,7 +12,7 @@ const LINE: usize = 120;
 const SENTENCE: usize = 30;
 
 /// Pages that still have long lines and long sentences, and how many of each.
-const LEFT: [(&str, usize, usize); 1] = [("docs/configuration.md", 7, 1)];
+const LEFT: [(&str, usize, usize); 0] = [];
 /// Pages whose lines and sentences are not counted yet.
 const NOT_COUNTED: [&str; 2] = ["ARCHITECTURE.md", "docs/decisions.md"];
 

@@ -126,7 +126,7 @@ fn the_first_hundred_errors_are_told_in_the_order_of_the_lines() {
     place.write("a.jsonl", text);
     let said = place
         .import("data", &["a.jsonl"])
-        .refused(1, "nothing was imported: 100 errors in a.jsonl; the rest of the file was not looked at");
+        .refused(1, "nothing was imported: 100 errors in a.jsonl; the rest of the file was not checked");
     let told: Vec<_> = said.stderr.lines().filter(|line| line.starts_with("a.jsonl:")).collect();
     assert_eq!(told.len(), 100);
     assert!(told[99].starts_with("a.jsonl:100: "), "{}", told[99]);

@@ -108,7 +108,7 @@ fn a_record_that_a_killed_run_refused_fails_the_run_that_ends_the_import() {
     let ended = place
         .import("data", &[&["a.jsonl"], &arguments[..]].concat())
         .refused(1, "1 record was refused by an earlier run");
-    let counts = format!("{LINES} created, 0 updated, 0 left as they are, 1 refused");
+    let counts = format!("{LINES} created, 0 updated, 0 unchanged, 1 refused");
     assert!(ended.stderr.contains(&counts), "{}", ended.stderr);
     all_there_once(&place);
 }
