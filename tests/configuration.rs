@@ -307,7 +307,7 @@ fn the_page_says_what_became_of_every_variable_of_the_systems_before() {
 
 #[test]
 fn the_page_names_only_settings_that_exist() {
-    let (_, after) = PAGE.split_once("## What two settings must be").unwrap();
+    let (_, after) = PAGE.split_once("## Settings that depend").unwrap();
     for (at, section) in ["`http.", "`realtime.", "`store.", "`log."].iter().enumerate() {
         for part in after.split(section).skip(1) {
             let name = format!("{}{}", &section[1..], part.split(['`', ' ']).next().unwrap());
