@@ -15,7 +15,10 @@ use crate::metrics::{MEDIA_TYPE, Moment, Routes};
 pub const ROUTES: Routes = &[
     ("/_", &["GET"]),
     ("/_/", &["GET"]),
+    ("/_/docs/{*path}", &["GET"]),
     ("/_/e/{plural}", &["GET"]),
+    ("/_/llms-full.txt", &["GET"]),
+    ("/_/llms.txt", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
     ("/api/batch", &["POST"]),
     ("/api/changes", &["GET", "POST"]),
