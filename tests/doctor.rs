@@ -395,7 +395,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
         assert_eq!(told.code, code, "{proxy:?}: {}", told.stdout);
         let line = line(&told, verdict, topic);
         assert!(line.contains(words) && line.contains(advice), "{proxy:?}: {line}");
-        assert!(told.stdout.contains("only the URL is looked at"), "{proxy:?}: {}", told.stdout);
+        assert!(told.stdout.contains("only the URL is checked"), "{proxy:?}: {}", told.stdout);
     }
 }
 

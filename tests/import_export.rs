@@ -294,7 +294,7 @@ async fn a_file_is_imported_once_unless_it_is_asked_for_again() {
     place.write("a.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["a.jsonl"]).ok();
     let again = place.import("data", &["a.jsonl"]).ok();
-    assert!(again.stdout.contains("nothing is done now; --again imports it once more"), "{}", again.stdout);
+    assert!(again.stdout.contains("nothing was done now; --again imports it again"), "{}", again.stdout);
     place.write("copy.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["copy.jsonl"]).ok();
     assert_eq!(place.records("data").len(), 1, "the content counts, not the name");

@@ -46,7 +46,7 @@ const CSV: [Case; 33] = [
         b"name,cuont\nx,1\n",
         "a.csv:1: the header names `cuont`, which is not a field of Sample; did you mean `count`?",
     ),
-    (b"name,wholly_strange\n", "`wholly_strange`, which is not a field of Sample; take the column out"),
+    (b"name,wholly_strange\n", "`wholly_strange`, which is not a field of Sample; remove the column"),
     (b"name,name\n", "a.csv:1: the header names `name` twice"),
     (b"name;count\nx;1\n", "which is not a field of Sample; columns are separated by commas here"),
     (b"n\xE4me\n", "a.csv:1: the header is not UTF-8"),

@@ -36,7 +36,7 @@ async fn a_small_file_is_one_batch_that_live_clients_see_at_once() {
     place.write("a.jsonl", lines(records));
     let said = send(&place, &server, &["a.jsonl"]).await.ok();
     assert!(said.stdout.contains("imported a.jsonl: 2 created"), "{}", said.stdout);
-    assert!(said.stderr.contains("note: moment, version: kept by the server"), "{}", said.stderr);
+    assert!(said.stderr.contains("note: moment, version: set by the server"), "{}", said.stderr);
     let mut mids = Vec::new();
     for more in [true, false] {
         let mut frame = socket.frame().await;
