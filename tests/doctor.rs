@@ -128,7 +128,7 @@ async fn no_proxy_is_blamed_for_what_rules_make_of_a_long_poll() {
     write("Closed", "user != null");
     // A poll without a view is answered at once where what is seen depends on who asks.
     for (name, words) in
-        [(None, "not tried: no entity is open"), (Some("Mine"), "it was held and answered after ")]
+        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it was held and answered after ")]
     {
         if let Some(name) = name {
             write(name, "owner == null || owner == user.id");
