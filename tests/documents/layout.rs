@@ -62,9 +62,7 @@ fn long_sentences(page: &str) -> Vec<String> {
 #[test]
 fn lines_and_sentences_are_short_and_become_no_longer() {
     let mut wrong = String::new();
-    let pages = pages();
-    let pages = pages.iter().map(String::as_str).chain(["CHANGELOG.md"]);
-    for page in pages {
+    for page in pages().iter().map(String::as_str).chain(["CHANGELOG.md"]) {
         let text = text(page);
         let (lines, sentences) = (long_lines(&text), long_sentences(&text));
         let (_, may_lines, may_sentences) =
