@@ -63,7 +63,7 @@ impl App {
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
-        let backend = choice::backend(&config);
+        let backend = choice::backend(&config).map_err(AppError::Store)?;
         let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
