@@ -18,10 +18,10 @@ use crate::store::unit::{Answered, AnsweredOp, Inserted, Prefetch, Transaction};
 use crate::store::{Change, Idempotency};
 
 /// A connection within a transaction that writes.
-pub(super) type SqliteTransaction<'a> = SqliteSource<'a, Writing<'a>>;
+pub(super) type SqliteTransaction<'a> = SqliteSource<'a, WriteMode<'a>>;
 
 /// What writing needs beside the connection.
-pub(super) struct Writing<'a> {
+pub(super) struct WriteMode<'a> {
     config: &'a StoreConfig,
     /// Of answers to mutation ids.
     stamp: Timestamp,
@@ -38,7 +38,7 @@ impl<'a> SqliteTransaction<'a> {
         config: &'a StoreConfig,
         stamp: Timestamp,
     ) -> SqliteTransaction<'a> {
-        SqliteSource { conn, catalog, mode: Writing { config, stamp, wrote: false } }
+        SqliteSource { conn, catalog, mode: WriteMode { config, stamp, wrote: false } }
     }
 
     /// Whether something was written since this was last asked.
@@ -83,7 +83,7 @@ impl Transaction for SqliteTransaction<'_> {
 
     fn remember(&mut self, key: &Idempotency, seq: Seq, done: &[AnsweredOp]) -> Answer<()> {
         self.mode.wrote = true;
-        let Writing { config, stamp, .. } = self.mode;
+        let WriteMode { config, stamp, .. } = self.mode;
         at_once(idempotency::store(self.conn, config, key, idempotency::AnsweredAt { seq, stamp }, done))
     }
 }
