@@ -11,6 +11,7 @@ use tidewire::auth::Identity;
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::RealtimeConfig;
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
 use tidewire::protocol::CloseCode;
@@ -101,8 +102,9 @@ impl Server {
         let kept = LogLimit { changes: config.ring_changes, bytes: config.ring_bytes };
         let ring = Arc::new(Ring::new(epoch(), Seq(1), Generation(1), kept));
         let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
-        let (channels, batches, _) =
-            ChannelManager::start(ring.clone(), Seq(1), 1, Env::system(), metrics.clone());
+        let (batches, tail) = mpsc::channel(1);
+        let (_, feed) = EventBus::new(tail, Seq(1), metrics.clone());
+        let (channels, _) = ChannelManager::start(ring.clone(), feed, 1, Env::system(), metrics.clone());
         let reader = Reader::new(puppet, ring, &config);
         let (schema, config) = (fixtures::schema(), Arc::new(config));
         let around = Surroundings { schema, generation: Generation(1), epoch: epoch(), config, metrics };
