@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::event_bus::{EventBus, OutOfOrder};
 use crate::http::guard::Hosts;
-use crate::http::{AppState, ROUTES, router, server};
+use crate::http::{AppState, ROUTES, Services, router, server};
 use crate::metrics::Metrics;
-use crate::realtime::reader::Reader;
+use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
@@ -67,7 +67,7 @@ impl App {
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
-        let backend = choice::backend(&config);
+        let backend = choice::backend(&config).map_err(AppError::Store)?;
         let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
@@ -89,7 +89,7 @@ impl App {
             config: Arc::new(live.clone()),
             metrics: metrics.clone(),
         };
-        let reader = Reader::new(store.clone(), ring, live);
+        let reader = LiveReader::new(store.clone(), ring, live);
         let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
@@ -138,7 +138,7 @@ impl App {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));
         let tasks = TaskTracker::new();
-        let state = AppState {
+        let state = AppState::new(Services {
             repository: self.repository,
             sessions: self.sessions.clone(),
             websockets: WebSocketManager::new(self.sessions.clone()),
@@ -148,7 +148,7 @@ impl App {
             metrics: self.metrics.clone(),
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),
-        };
+        });
         let mut channels_task = self.channels_task;
         let mut broken = None;
         let stop = async {

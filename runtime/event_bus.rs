@@ -24,9 +24,9 @@ mod batches;
 mod feed;
 mod listener;
 mod order;
+mod shared;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::task::TaskTracker;
@@ -39,6 +39,7 @@ pub use batches::{Batches, Delivery, Missed};
 pub use feed::CommitFeed;
 pub use listener::{Listener, Listening, RecordEvent};
 pub use order::OutOfOrder;
+use shared::Shared;
 
 /// Batches that a listener may be behind before it must read the log.
 const LISTENER_BATCHES: usize = 256;
@@ -53,14 +54,6 @@ pub struct EventBus {
     tasks: TaskTracker,
 }
 
-/// What listeners and the feed share.
-#[derive(Debug)]
-struct Shared {
-    /// Seq of the last change that was handed out.
-    position: AtomicU64,
-    metrics: Arc<Metrics>,
-}
-
 impl EventBus {
     /// `tail`: what is committed to a log that ends at `head`. The bus ends with it.
     pub fn new(
@@ -69,7 +62,7 @@ impl EventBus {
         metrics: Arc<Metrics>,
     ) -> (EventBus, CommitFeed) {
         let (sender, _) = broadcast::channel(LISTENER_BATCHES);
-        let shared = Arc::new(Shared { position: AtomicU64::new(head.0), metrics });
+        let shared = Arc::new(Shared::new(head, metrics));
         let bus = EventBus { others: sender.downgrade(), shared: shared.clone(), tasks: TaskTracker::new() };
         (bus, CommitFeed::new(tail, head, sender, shared))
     }
@@ -81,27 +74,12 @@ impl EventBus {
 
     /// Functions to be called with the events of some entities.
     pub fn listener(&self) -> Listener {
-        Listener::new(self.clone())
+        Listener::new(self.listen(), self.tasks.clone())
     }
 
     /// Completes when the bus has ended and every started listener has been called with all that came.
     pub async fn finished(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-}
-
-impl Shared {
-    fn position(&self) -> Seq {
-        Seq(self.position.load(Ordering::SeqCst))
-    }
-
-    fn advance(&self, to: Seq) {
-        self.position.store(to.0, Ordering::SeqCst);
-    }
-
-    /// How many batches the slowest listener has yet to take.
-    fn count_backlog(&self, others: &broadcast::Sender<Arc<CommitBatch>>) {
-        self.metrics.live.backlog.set(i64::try_from(others.len()).unwrap_or(i64::MAX));
     }
 }

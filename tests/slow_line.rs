@@ -17,7 +17,7 @@ use tidewire::http::socket_options::bound_send_buffer;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::realtime::transport::Ended;
-use tidewire::realtime::{Reader, Sessions, Surroundings, WebSocketManager};
+use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
 use tidewire::schema::Generation;
 use tidewire::store::{CommitBatch, Listed, LogLimit, Stored};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
@@ -77,7 +77,7 @@ impl Server {
         let (batches, tail) = mpsc::channel(1);
         let (_, feed) = EventBus::new(tail, Seq(1), metrics.clone());
         let (channels, _) = ChannelManager::start(ring.clone(), feed, 1, Env::system(), metrics.clone());
-        let reader = Reader::new(puppet, ring, &config);
+        let reader = LiveReader::new(puppet, ring, &config);
         let around = Surroundings {
             schema: fixtures::schema(),
             generation: Generation(1),

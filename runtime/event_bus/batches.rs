@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::ids::Seq;
 use crate::store::CommitBatch;
 

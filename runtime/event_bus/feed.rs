@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::Shared;
 use super::order::{OutOfOrder, Succession, succession};
+use super::shared::Shared;
 use crate::ids::Seq;
 use crate::store::CommitBatch;
 

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
 
-use super::EventBus;
 use super::batches::{Batches, Delivery, Missed};
 use crate::ids::{RecordId, Seq};
 use crate::protocol::server_frame::EventKind;
@@ -73,17 +73,18 @@ struct Handler {
 /// See the module's text. Does nothing before `start`.
 #[must_use = "a listener hears nothing before `start`"]
 pub struct Listener {
-    bus: EventBus,
+    batches: Batches,
+    tasks: TaskTracker,
     handlers: Vec<Handler>,
     on_missed: Call<Missed>,
 }
 
 impl Listener {
-    pub(super) fn new(bus: EventBus) -> Listener {
+    pub(super) fn new(batches: Batches, tasks: TaskTracker) -> Listener {
         let log = |missed: &Missed| {
             tracing::warn!(after = missed.after.0, until = missed.until.0, "a listener was too slow");
         };
-        Listener { bus, handlers: Vec::new(), on_missed: Box::new(log) }
+        Listener { batches, tasks, handlers: Vec::new(), on_missed: Box::new(log) }
     }
 
     pub fn on_created(self, entity: &str, call: impl FnMut(&RecordEvent) + Send + 'static) -> Listener {
@@ -104,11 +105,11 @@ impl Listener {
         self
     }
 
-    /// Calls the functions with what happens from now on, until the bus ends. Needs a tokio runtime around it.
+    /// Calls the functions with what has happened since `EventBus::listener`, until the bus ends. Needs a tokio runtime around
+    /// it.
     pub fn start(self) -> Listening {
-        let batches = self.bus.listen();
-        let tasks = self.bus.tasks.clone();
-        Listening { task: tokio::spawn(tasks.track_future(self.run(batches))).abort_handle() }
+        let tasks = self.tasks.clone();
+        Listening { task: tokio::spawn(tasks.track_future(self.run())).abort_handle() }
     }
 
     fn on(mut self, kind: EventKind, entity: &str, call: Call<RecordEvent>) -> Listener {
@@ -116,8 +117,8 @@ impl Listener {
         self
     }
 
-    async fn run(mut self, mut batches: Batches) {
-        while let Some(heard) = batches.next().await {
+    async fn run(mut self) {
+        while let Some(heard) = self.batches.next().await {
             match heard {
                 Delivery::Batch(batch) => self.tell(&batch),
                 Delivery::Missed(missed) => guarded(&mut self.on_missed, &missed, missed.until),
