@@ -307,7 +307,7 @@ pub enum EveryFlag {}
 #[derive(Debug)]
 pub enum SchemaFlags {}
 
-/// `--schemas` and `--data`.
+/// `--schemas`, `--data` and `--database`.
 #[derive(Debug)]
 pub enum FolderFlags {}
 
@@ -325,7 +325,7 @@ impl Offer for SchemaFlags {
 
 impl Offer for FolderFlags {
     fn offers(setting: &Setting) -> bool {
-        matches!(setting.name, "schemas" | "data")
+        matches!(setting.name, "schemas" | "data" | "database")
     }
 }
 

@@ -86,7 +86,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
-    let project = Project::of(&config);
+    let project = Project::of(&config).map_err(|error| format!("error: {error}"))?;
     let files = Files::new(project.clone(), &loaded, color(&config));
     let app =
         App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {

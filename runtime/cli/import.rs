@@ -61,7 +61,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
     let env = Env::system();
     let mode = if arguments.dry_run { ImportMode::Rehearse } else { ImportMode::Write };
     let mut store = choice::backend(config)
-        .import(&schema, mode, &env)
+        .and_then(|backend| backend.import(&schema, mode, &env))
         .map_err(|error| Refused::failed(in_use(error)))?;
     let intake = Intake::new(schema.clone(), entity.clone(), store.at(), env);
     let earlier = store.job(&job).map_err(|error| broken(&error, arguments))?;

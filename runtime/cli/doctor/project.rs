@@ -48,7 +48,8 @@ pub(super) struct Data {
 
 /// Whether the working directory has anything of a project.
 pub(super) fn is_here(settings: &Settings) -> bool {
-    settings.file.is_some() || settings.config.schemas.exists() || settings.config.data.exists()
+    let config = &settings.config;
+    settings.file.is_some() || config.schemas.exists() || config.data.exists() || config.database.is_some()
 }
 
 pub(super) fn schemas(folder: &Path) -> Finding {
@@ -77,10 +78,16 @@ pub(super) fn schemas(folder: &Path) -> Finding {
 }
 
 pub(super) fn data(config: &Config) -> Data {
-    let backend = choice::backend(config);
+    let mut data = Data { findings: Vec::new(), server: None, newest: None };
+    let backend = match choice::backend(config) {
+        Ok(backend) => backend,
+        Err(error) => {
+            data.findings.push(Finding::error("database", error.to_string(), "nothing was changed"));
+            return data;
+        }
+    };
     let folder = backend.about().folder;
     let nearest = folder.as_deref().map(nearest_existing);
-    let mut data = Data { findings: Vec::new(), server: None, newest: None };
     if let Some(nearest) = nearest.as_deref().filter(|nearest| !nearest.is_dir()) {
         let text = format!("{} exists and is not a folder", nearest.display());
         data.findings.push(Finding::error(
