@@ -142,7 +142,7 @@ impl<'s> Scene<'s> {
     fn person(&mut self, member: &Member<'_>, reader: &mut Reader) {
         let Word { text: name, span } = &member.key;
         if name == NOBODY {
-            let help = "take it out, or choose another name";
+            let help = "remove it, or choose another name";
             return reader.fault(span, format!("`{NOBODY}` is the anonymous caller"), help);
         }
         let id = match RecordId::parse_text(name) {

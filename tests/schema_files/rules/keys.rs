@@ -41,8 +41,8 @@ fn wrong_keys_of_fields_are_told() {
         ("f = { type = \"text\", read = true }", "E0111", "`read` must be a string"),
         ("f = { type = \"text\", hidden = \"true\" }", "E0111", "`hidden` must be true or false"),
         ("f = { type = \"text\", search = true, hidden = true }", "E0178", "searched"),
-        ("f = { type = \"text\", search = true, read = \"true\" }", "E0178", "take `search` out"),
-        ("f = { type = \"text\", hidden = true, read = \"true\" }", "E0178", "take one of the two out"),
+        ("f = { type = \"text\", search = true, read = \"true\" }", "E0178", "remove `search`"),
+        ("f = { type = \"text\", hidden = true, read = \"true\" }", "E0178", "remove one of the two"),
         ("f = { type = \"text\", identity = true }", "E0113", "it goes with `ref`"),
         (
             "f = { type = \"ref\", entity = \"Note\", identity = true }",
@@ -187,8 +187,8 @@ fn entities_without_a_rule_are_named_in_a_warning() {
     assert_eq!(
         told,
         [
-            ("W0102", Some(1), "everybody may do everything with `Alpha`"),
-            ("W0102", Some(2), "everybody may do everything with `Gamma`"),
+            ("W0102", Some(1), "everyone may do everything with `Alpha`"),
+            ("W0102", Some(2), "everyone may do everything with `Gamma`"),
         ]
     );
     let opened = loaded.schema.opened();
