@@ -429,7 +429,7 @@ pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
         "entity = \"A\"\nplural = \"role\"\n[fields]\nf = { type = \"ref\", entity = \"User\" }",
         "E0124",
         2,
-        "the records of a person would be `user.role`",
+        "the records of a user would be `user.role`",
     ),
     (
         "a.toml",

@@ -102,7 +102,7 @@ fn a_file_of_user_has_a_rule_of_reading_and_rules_of_its_own_fields() {
         (
             "[fields]\nx = { type = \"ref\", entity = \"User\", identity = true }",
             "E0175",
-            "a `User` is a person",
+            "a `User` record belongs to no other user",
         ),
     ] {
         let head = if more.starts_with('[') { "" } else { "[access]\n" };
