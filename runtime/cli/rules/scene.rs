@@ -14,7 +14,7 @@ use crate::rules::Person;
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value};
 
-/// Whoever asks without a name; every file knows it.
+/// The anonymous caller; every file knows it.
 pub(super) const NOBODY: &str = "nobody";
 
 /// Ids of records count from here: letters that no value of a file has by chance, since `named` looks for them in texts.
