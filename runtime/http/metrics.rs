@@ -7,15 +7,18 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::AppState;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::metrics::{MEDIA_TYPE, Moment, Routes};
 
 /// Every route of the router with its methods; tests/metrics.rs holds the table to the sources.
 pub const ROUTES: Routes = &[
     ("/_", &["GET"]),
     ("/_/", &["GET"]),
+    ("/_/docs/{*path}", &["GET"]),
     ("/_/e/{plural}", &["GET"]),
+    ("/_/llms-full.txt", &["GET"]),
+    ("/_/llms.txt", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
     ("/api/batch", &["POST"]),
     ("/api/changes", &["GET", "POST"]),

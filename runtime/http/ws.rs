@@ -16,11 +16,11 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tracing::Instrument;
 
-use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
 use super::server::Peer;
 use super::socket_options;
+use super::state::AppState;
 use super::timed_stream::TimedStream;
 use crate::auth::{self, Identity};
 use crate::metrics::Refusal;

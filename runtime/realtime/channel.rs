@@ -158,7 +158,7 @@ impl Channel {
             }
         }
         let names = Nameable::everything();
-        let filter = filter(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
+        let filter = filter(schema, &entity, &names, pairs(&asked)).unwrap_or_default();
         let (text, schema) = (name.text, schema.clone());
         Ok(Channel { text, scope, entity, schema, generation, asked, filter, bad_id })
     }
@@ -179,7 +179,7 @@ impl Channel {
         }
         let whole = ReadScope::bind(&self.entity, self.generation, principal)?;
         let names = Nameable::of(principal.clone());
-        match filter(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
+        match filter(&self.schema, &self.entity, &names, pairs(&self.asked)) {
             Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
             // The log does not keep when the record was written that a change replaced, so nobody could tell what left.
             Ok(filter) if filter.iter().any(|condition| condition.column == Column::UpdatedAt) => {

@@ -7,6 +7,7 @@ mod backend;
 pub mod choice;
 mod export;
 mod glance;
+mod images;
 pub mod import;
 pub mod inspection;
 mod log;
