@@ -17,7 +17,7 @@ use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, router, server};
 use crate::metrics::Metrics;
-use crate::realtime::reader::Reader;
+use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
@@ -86,7 +86,7 @@ impl App {
             config: Arc::new(live.clone()),
             metrics: metrics.clone(),
         };
-        let reader = Reader::new(store.clone(), ring, live);
+        let reader = LiveReader::new(store.clone(), ring, live);
         let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));

@@ -157,15 +157,15 @@ fn status_text(project: &Project, standing: &Standing, plan: &Plan) -> String {
         standing.records.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
     let fit = match (plan.steps.len(), standing.is_current) {
         (0, true) => "fit".to_owned(),
-        (0, false) => "fit; the next start notes what concerns later writes only".to_owned(),
+        (0, false) => "fit; the next start stores limits that concern later writes only".to_owned(),
         (steps, _) => {
             let (noun, needs) = if steps == 1 { ("step", "needs") } else { ("steps", "need") };
-            let word = if plan.is_ready() { "" } else { &format!(", which {needs} your word") };
+            let word = if plan.is_ready() { "" } else { &format!(", which {needs} your permission") };
             format!("{steps} {noun} away{word}: tidewire migrate plan")
         }
     };
     format!(
-        "{}\n  format      {}, opened last by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
+        "{}\n  format      {}, last opened by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
          records     {}\n  schemas     {}: {fit}\n",
         project.backend.about().place,
         standing.format,

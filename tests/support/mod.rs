@@ -10,6 +10,7 @@ pub mod entities;
 pub mod exposition;
 pub mod fixtures;
 pub mod follower;
+pub mod live;
 pub(crate) mod model;
 pub(crate) mod oracle;
 pub mod process;

@@ -164,7 +164,7 @@ impl Loading {
                     || "`tidewire config` lists the settings and their variables; unset it".to_owned(),
                     |near| format!("did you mean {}?", quoted(near)),
                 );
-                let message = format!("{} is no setting and is not used", quoted(&name));
+                let message = format!("{} is not a setting and is not used", quoted(&name));
                 self.warnings.add(Fault::new(Place::Outside, message, help));
                 continue;
             };
