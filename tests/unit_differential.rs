@@ -12,6 +12,7 @@ use tidewire::rules::Asker;
 use tidewire::schema::{Entity, FieldIndex, Schema, Value};
 use tidewire::store::{Change, CommitError, Op, Outcome, Store, Unit};
 
+use crate::support::at_once::Now;
 use crate::support::club::{
     self, OF_ROLE, OWNER, PROJECT, SECRET, STATUS, TITLE, member, person, user_record,
 };
@@ -184,6 +185,12 @@ proptest! {
             let log = sqlite.log(0);
             assert_eq!(log, overlay.log(0));
             assert_eq!(records(&sqlite, &log), records(&overlay, &log));
+            for person in PEOPLE {
+                for entity in ["User", "Membership"].map(|entity| [entity.into()]) {
+                    let [real, other] = [&sqlite, &overlay].map(|studio| studio.store.rights_changed(person, &entity).now().unwrap());
+                    assert_eq!(real, other, "{person} {entity:?}");
+                }
+            }
             for (studio, changes) in [(&mut sqlite, &mut announced), (&mut overlay, &mut held)] {
                 while changes.len() < log.len() {
                     let batch = studio.batches.next().await;
