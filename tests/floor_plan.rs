@@ -118,7 +118,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
         "tokio::spawn",
         &[
             "store/sqlite/committer.rs",
-            "event_bus.rs",
+            "event_bus/listener.rs",
             "channels/channel_manager.rs",
             "http/ws.rs",
             "http/server.rs",
