@@ -259,6 +259,23 @@ fn reserved_names_stay_where_they_belong() {
     }
 }
 
+/// The database program is named by its own folder, by the place that chooses it, and where that folder is declared. Texts of
+/// messages and comments may name it.
+#[test]
+fn only_the_choice_of_a_database_knows_which_there_are() {
+    let places = ["store/sqlite/", "store/choice.rs"];
+    for (file, text) in
+        sources().iter().filter(|(file, _)| !places.iter().any(|place| file.starts_with(place)))
+    {
+        let tokens = tokens::tokens(text);
+        let named =
+            tokens.iter().filter(|token| token.is_name() && token.text.to_lowercase().contains("sqlite"));
+        let lines: Vec<usize> = named.map(|token| token.line).collect();
+        let declared = usize::from(file == "store/mod.rs");
+        assert!(lines.len() <= declared, "{file} names SQLite in the lines {lines:?}");
+    }
+}
+
 #[test]
 fn every_file_opens_by_saying_what_it_is() {
     for (file, text) in sources() {

@@ -83,8 +83,8 @@ pub enum RepositoryError {
     NotUnique { entity: EntityName, field: Arc<str> },
     #[error("`{field}` of the {entity} refers to a record that does not exist")]
     UnknownReference { entity: EntityName, field: Arc<str> },
-    #[error("the {entity} cannot be deleted: records of {by} still refer to it")]
-    Restricted { entity: EntityName, by: EntityName },
+    #[error("the {entity} cannot be deleted: records of {} still refer to it", by.as_deref().unwrap_or("other entities"))]
+    Restricted { entity: EntityName, by: Option<EntityName> },
     #[error("the change of the {entity} would change or delete more than {limit} other records with it")]
     CascadeTooLarge { entity: EntityName, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
@@ -391,7 +391,7 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         StoreError::StaleGeneration => RepositoryError::SchemaChanged,
         StoreError::Closed(entity) => RepositoryError::UnknownEntity(entity.to_string()),
         StoreError::Rule(error) => RepositoryError::Rule(error),
-        // A column that the schema has no more; whoever asks again is told so.
+        // A column that the schema no longer has. The next request gets the right error.
         StoreError::HiddenColumn(..) => RepositoryError::SchemaChanged,
         StoreError::TooBroad { entity, rows, advice } => {
             let remedy = match advice {
