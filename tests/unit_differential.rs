@@ -10,7 +10,7 @@ use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::Asker;
 use tidewire::schema::{Entity, FieldIndex, Schema, Value};
-use tidewire::store::{Change, CommitError, Op, Outcome, Store, Unit};
+use tidewire::store::{Change, CommitError, Op, Outcome, Unit};
 
 use crate::support::at_once::Now;
 use crate::support::club::{
