@@ -25,7 +25,7 @@ pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[
     ("f = { type = \"text\", read = \"g == f\" }", "E0172", "there are: `f`"),
     ("f = { type = \"text\", read = \"f == 3\" }", "E0173", "a number does not fit a text"),
     ("f = { type = \"text\", read = \"f + f == f\" }", "E0174", "no arithmetic"),
-    ("f = { type = \"text\", read = \"change.f == f\" }", "E0176", "`update` only"),
+    ("f = { type = \"text\", read = \"change.f == f\" }", "E0176", "only possible in the rule `update`"),
     ("f = { type = \"text\", search = \"yes\" }", "E0111", "`search` must be true or false"),
     ("f = { type = \"int\", search = true }", "E0113", "it is for `text`"),
     ("f = { type = \"text\", was = 3 }", "E0111", "`was` must be a string"),
