@@ -53,7 +53,7 @@ pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[
     ("f = { type = \"int\", max = 9007199254740992 }", "E0132", "±9007199254740991"),
     ("f = { type = \"int\", max = 99999999999999999999 }", "E0132", "too large"),
     ("f = { type = \"int\", min = \"1\" }", "E0111", "`min` must be an integer, found a string"),
-    ("f = { type = \"float\", max = 9007199254740993 }", "E0132", "changes an integer of so many digits"),
+    ("f = { type = \"float\", max = 9007199254740993 }", "E0132", "cannot hold an integer of so many digits"),
     ("f = { type = \"float\", max = 0.1234567890123456789 }", "E0132", "write 0.12345678901234568"),
     ("f = { type = \"float\", default = 1e-400 }", "E0132", "too large, or not a number"),
     ("f = { type = \"json\", default = [0.1234567890123456789] }", "E0132", "write 0.12345678901234568"),
