@@ -29,8 +29,8 @@ const KNOTS: &[&str] = &["channels", "store"];
 
 /// Type names that still have several meanings. Only ever shorter.
 const DOUBLED: &[&str] = &[
-    "About", "Answer", "Counted", "Delivery", "Image", "Images", "Index", "Made", "Members", "Place",
-    "Queue", "Rows", "Search", "Setting", "Step", "Text", "Work", "Writer",
+    "About", "Answer", "Counted", "Image", "Images", "Index", "Made", "Members", "Place", "Queue", "Rows",
+    "Search", "Setting", "Step", "Text", "Work", "Writer",
 ];
 
 /// Folders, and functions of a file, that still take tuples. Only ever shorter.
