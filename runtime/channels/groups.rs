@@ -13,7 +13,7 @@ use slab::Slab;
 use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, AttachmentId, ConnectionKey, Group, Member, MemberKey};
-use super::index::{GroupNumber, Index, Sides, Stand};
+use super::index::{GroupNumber, Index, Stand};
 use super::note::{Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
@@ -21,7 +21,7 @@ use super::writer::{Buffer, Writer};
 use crate::ids::Seq;
 use crate::outbox::Appended;
 use crate::protocol::View;
-use crate::rules::Anchor;
+use crate::rules::{Anchor, Sides};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch};
 

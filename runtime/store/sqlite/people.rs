@@ -97,7 +97,7 @@ mod tests {
     use rusqlite::params;
 
     use super::*;
-    use crate::rules::{MOST_RELATED, Related};
+    use crate::rules::{MOST_RELATED, RelatedRecords};
     use crate::schema::{Column, Entity, Expr, Field, FieldIndex, FieldKind, OnDelete};
     use crate::schema::{RelatedSet, Rule, Schema, Term, Value};
     use crate::store::sqlite::tables::{create_table, indexes};
@@ -146,8 +146,10 @@ mod tests {
 
     fn projects(principal: &Principal) -> Vec<Value> {
         match principal.related("Membership") {
-            Related::Records(records) => records.iter().map(|record| record.values[1].clone()).collect(),
-            Related::TooMany => panic!("too many"),
+            RelatedRecords::Records(records) => {
+                records.iter().map(|record| record.values[1].clone()).collect()
+            }
+            RelatedRecords::TooMany => panic!("too many"),
         }
     }
 
@@ -177,7 +179,7 @@ mod tests {
         assert_eq!(projects(&principal(&conn, &catalog, &who, needs).unwrap()).len(), MOST_RELATED);
         insert.execute(["one more"]).unwrap();
         let principal = principal(&conn, &catalog, &who, needs).unwrap();
-        assert_eq!(principal.related("Membership"), &Related::TooMany);
+        assert_eq!(principal.related("Membership"), &RelatedRecords::TooMany);
         let refused = read_scope(&conn, &catalog, Generation(1), "Task", &Who::Person(who)).unwrap_err();
         assert!(matches!(refused, StoreError::Rule(_)), "{refused:?}");
     }
