@@ -11,14 +11,15 @@ use rusqlite::OptionalExtension;
 
 use super::Fault;
 use super::apply::Ground;
-use super::people;
 use super::rows::read_record;
+use super::source::{SqliteSource, ready};
 use super::tables::Table;
 use crate::rules::{
     Asker, BindError, Needs, Person, Principal, Proposal, Related, Subject, evaluate, is_closed,
 };
 use crate::schema::{Entity, EntityName, FieldIndex, Operation, Record, Value};
 use crate::store::images;
+use crate::store::principal::principal;
 use crate::store::{CommitError, OTHER_ENTITIES, Rows, Stored};
 
 /// The built-in entity of persons.
@@ -155,7 +156,10 @@ impl<'a> Permission<'a> {
         if let Some(principal) = self.principal.get() {
             return Ok(Some(principal));
         }
-        let principal = people::principal(self.ground.conn, self.ground.catalog, person, &self.needs)?;
+        let (conn, catalog) = (self.ground.conn, self.ground.catalog);
+        let source = SqliteSource { conn, catalog };
+        let principal = principal(&source, &catalog.relations, person, &self.needs);
+        let principal = ready(principal)?;
         Ok(Some(self.principal.get_or_init(|| principal)))
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct SqliteSource<'a> {
     pub(super) catalog: &'a Catalog,
 }
 
-type Answer<T> = Ready<rusqlite::Result<T>>;
+pub(super) type Answer<T> = Ready<rusqlite::Result<T>>;
 
 #[expect(refining_impl_trait, reason = "who has the struct itself may know that the futures are ready")]
 impl Source for SqliteSource<'_> {

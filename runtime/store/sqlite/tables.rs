@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use super::counts::Counts;
 use super::history::Kept;
 use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
 use crate::ids::RecordId;
 use crate::rules::{Needs, Rights};
 use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, OnDelete, Operation, Schema};
-use crate::store::Column;
 use crate::store::relations::{Relation, Relations};
 
 /// The tables of one schema, by entity.
@@ -23,6 +23,7 @@ pub(super) struct Catalog {
     tables: Vec<Table>,
     pub(super) relations: Arc<Relations>,
     pub(super) kept: Kept,
+    pub(super) counts: Counts,
     /// What the read rules of all entities ask of a person.
     pub(super) read_needs: Needs,
     /// Which changes are changes of somebody's rights.
@@ -43,8 +44,6 @@ pub(super) struct Table {
     /// `id` → seq, floor, generation, all columns: the position and the record in one statement, which is one read
     /// transaction.
     pub(super) select_at: String,
-    /// JSON array of ids → all columns.
-    pub(super) select_many: String,
     /// Id of a person, most → all columns of the records that belong to them, where `Entity::identity` says whose a record is.
     pub(super) select_of_person: Option<String>,
     /// What the read rules of the entity ask of a person.
@@ -134,7 +133,8 @@ impl Catalog {
         let mut read_needs = Needs::default();
         tables.iter().for_each(|table| read_needs.add(&table.read_needs));
         tables.iter_mut().for_each(|table| table.write_needs = write_needs(schema, &table.entity));
-        Catalog { tables, relations, kept: Kept::of(schema), read_needs, rights: Rights::of(schema) }
+        let (kept, counts) = (Kept::of(schema), Counts::default());
+        Catalog { tables, relations, kept, counts, read_needs, rights: Rights::of(schema) }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -184,9 +184,6 @@ impl Table {
                 r#"SELECT "_meta"."seq", "_meta"."floor", "_meta"."generation", {} FROM "_meta" LEFT JOIN {name} ON {name}."id" = ?1"#,
                 columns.split(", ").map(|column| format!("{name}.{column}")).collect::<Vec<_>>().join(", ")
             ),
-            select_many: format!(
-                r#"SELECT {columns} FROM {name} WHERE "id" IN (SELECT json_each.value FROM json_each(?1))"#
-            ),
             select_of_person: entity.identity.map(|person| {
                 format!("SELECT {columns} FROM {name} WHERE {} = ?1 LIMIT ?2", fields[person.0])
             }),
@@ -234,17 +231,6 @@ impl Table {
     fn select_of(&self, fields: &[FieldIndex]) -> String {
         let columns: Vec<String> = fields.iter().map(|field| quoted(&self.entity.at(*field).name)).collect();
         format!(r#"SELECT {} FROM {} WHERE "id" = ?1"#, columns.join(", "), self.name)
-    }
-
-    /// The quoted name of a column; `None` for a field that the entity does not have.
-    pub(super) fn column(&self, column: Column) -> Option<String> {
-        Some(match column {
-            Column::Id => quoted("id"),
-            Column::Version => quoted("version"),
-            Column::CreatedAt => quoted("created_at"),
-            Column::UpdatedAt => quoted("updated_at"),
-            Column::Field(at) => quoted(&self.entity.fields.get(at.0)?.name),
-        })
     }
 }
 
