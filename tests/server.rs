@@ -13,17 +13,19 @@ use serde_json::{Value, json};
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
-use tidewire::http::{AppState, ROUTES, router, server};
+use tidewire::http::{AppState, ROUTES, Services, router, server};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::realtime::{Reader, Sessions, Surroundings, WebSocketManager};
+use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::support::app::{Client, TestApp};
@@ -235,8 +237,9 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         tidewire::store::LogLimit { changes: live.ring_changes, bytes: live.ring_bytes },
     ));
     let metrics = Arc::new(Metrics::new(ROUTES, Timestamp(0)));
-    let (channels, _, _) =
-        ChannelManager::start(ring.clone(), Seq(1), live.scan_groups, Env::system(), metrics.clone());
+    let (_, feed) = EventBus::new(mpsc::channel(1).1, Seq(1), metrics.clone());
+    let (channels, _) =
+        ChannelManager::start(ring.clone(), feed, live.scan_groups, Env::system(), metrics.clone());
     let around = Surroundings {
         schema: schema.clone(),
         generation: Generation(1),
@@ -244,12 +247,12 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         config: Arc::new(live.clone()),
         metrics: metrics.clone(),
     };
-    let reader = Reader::new(puppet.clone(), ring, live);
+    let reader = LiveReader::new(puppet.clone(), ring, live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
     let sessions = Sessions::new(around, channels, reader, Env::system());
-    let state = AppState {
+    let state = AppState::new(Services {
         repository: Arc::new(puppet.repository_over(schema)),
         sessions: sessions.clone(),
         websockets: WebSocketManager::new(sessions),
@@ -259,7 +262,7 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         metrics: metrics.clone(),
         tasks: tasks.clone(),
         live: tokio::runtime::Handle::current(),
-    };
+    });
     let serving = server::Serving { router: router(state), tasks, metrics };
     tokio::spawn(async move { server::serve(listener, serving, &config, std::future::pending()).await });
     (puppet, Client::new(address))

@@ -163,7 +163,7 @@ async fn a_delete_that_is_forbidden_at_the_end_is_refused_by_its_operation(studi
     studio.commit([seat(1, "a", 1), seat(2, "b", 2), seat(3, "c", 3), ticket(7, 3)]).await.unwrap();
     studio.commit([next(1, 2), next(2, 1)]).await.unwrap();
     let head = studio.head();
-    let restricted = |op, entity: &str| Err(CommitError::Restricted { op, entity: entity.into() });
+    let restricted = |op, entity: &str| Err(CommitError::Restricted { op, entity: Some(entity.into()) });
     let some = [seat(9, "z", 9), delete("Seat", 1), delete("Seat", 3), delete("Seat", 2)];
     assert_eq!(studio.commit(some).await, restricted(2, "Ticket"));
     assert_eq!(studio.commit([delete("Seat", 1), seat(9, "z", 9)]).await, restricted(0, "Seat"));
@@ -177,7 +177,7 @@ async fn a_delete_that_is_forbidden_at_the_end_is_refused_by_its_operation(studi
 /// A delete and a create would otherwise do what an update may be forbidden to do.
 async fn nobody_slips_another_record_under_a_reference(studio: Studio) {
     studio.commit([seat(1, "a", 1), ticket(7, 1)]).await.unwrap();
-    let restricted = Err(CommitError::Restricted { op: 0, entity: "Ticket".into() });
+    let restricted = Err(CommitError::Restricted { op: 0, entity: Some("Ticket".into()) });
     assert_eq!(studio.commit([delete("Seat", 1), seat(1, "mine", 1)]).await, restricted);
     assert_eq!(
         studio.commit([delete("Seat", 1), seat(1, "mine", 1), delete("Ticket", 7)]).await,
@@ -225,7 +225,7 @@ async fn a_unit_that_fails_at_its_end_leaves_its_group_alone() {
     let outcomes = join_all(units.into_iter().map(|unit| studio.store.commit(unit))).await;
     let seqs: Vec<Result<u64, CommitError>> =
         outcomes.into_iter().map(|outcome| outcome.map(|outcome| outcome.seq.0)).collect();
-    let restricted = CommitError::Restricted { op: 0, entity: "Ticket".into() };
+    let restricted = CommitError::Restricted { op: 0, entity: Some("Ticket".into()) };
     assert_eq!(seqs, [Ok(5), Err(not_unique(0, "code")), Ok(8), Err(restricted), Ok(9)]);
     assert_eq!((studio.json("Seat", &id(8)), studio.json("Seat", &id(9))), (None, None));
     // Its mutation id is free, and its values are.

@@ -35,16 +35,16 @@ use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Via};
 use crate::protocol::Code;
 
-/// Who is at the other end; an extension of every request. Whoever keeps a clone keeps the connection's place under
+/// Who is at the other end; an extension of every request. A clone keeps the connection's place under
 /// the cap, as an upgraded socket must.
 #[derive(Debug, Clone)]
 pub struct Peer {
     pub address: IpAddr,
-    _place: Arc<Place>,
+    _place: Arc<ConnectionSlot>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
 }
@@ -170,7 +170,7 @@ impl Server {
             return;
         }
         socket_options::show_progress(&stream);
-        let place = Place { _permit: permit, _counted: metrics.http.connection() };
+        let place = ConnectionSlot { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
         let router = self.serving.router.clone();
         let unread = Unread::default();

@@ -47,7 +47,7 @@ pub use rows::{Decoded, Rows};
 ///
 /// - A unit commits whole or not at all; a failing unit never fails its batch-mates.
 /// - A lookup holds what its source holds, at every position (SEMANTICS R8): whatever changes the source changes, in
-///   the same unit, every record that copies it, each with a log entry of its own. Nothing that an `Op` says of a lookup counts.
+///   the same unit, every record that copies it, each with a log entry of its own. Lookup values in an `Op` are ignored.
 /// - Seqs are dense and in commit order. After the commit, first every writer of the batch has its answer, then the
 ///   batch goes out on the channel given at opening, once, in seq order.
 /// - Every read is one read transaction: `At` holds the position at which the value is true, which is always the end
@@ -241,9 +241,6 @@ pub struct Stored {
     pub json: Bytes,
 }
 
-/// Stands for the name of an entity that is closed to whoever asks.
-pub const OTHER_ENTITIES: &str = "other entities";
-
 /// Why a unit was not committed. `op` is the index of the operation at fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CommitError {
@@ -264,9 +261,9 @@ pub enum CommitError {
     NotUnique { op: usize, field: Arc<str> },
     #[error("operation {op}: `{field}` refers to a record that does not exist")]
     UnknownReference { op: usize, field: Arc<str> },
-    /// `entity` is `OTHER_ENTITIES` where its name would tell the writer of records that are as if absent.
-    #[error("operation {op}: records of {entity} still refer to it")]
-    Restricted { op: usize, entity: EntityName },
+    /// Without `entity` where its name would tell the writer of records that are as if absent.
+    #[error("operation {op}: records of {} still refer to it", entity.as_deref().unwrap_or("other entities"))]
+    Restricted { op: usize, entity: Option<EntityName> },
     #[error("operation {op}: more than {limit} other records would change or go with it")]
     CascadeTooLarge { op: usize, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]

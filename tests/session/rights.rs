@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidewire::channels::{AttachmentId, Item, Note};
+use tidewire::channels::{AttachmentId, InvalidationCause, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::outbox::{Lag, OnLag};
+use tidewire::outbox::{Invalidated, Lag, OnLag};
 use tidewire::protocol::Code;
-use tidewire::realtime::read::{Checked, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Read, ReadAnswer, Surroundings};
+use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
+use tidewire::realtime::session::{Effect, Input, Surroundings};
 use tidewire::rules::{BindError, Principal, Verdict};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
     At, Change, ChangeOp, Difference, ListPage, Listed, LogPage, Step, Steps, StoreError, Stored, Survey,
 };
 
-use super::{Apply, Heard, Peer, at, attachment_of, heard, sent, since};
+use super::{Apply, Heard, Peer, at, attachment_of, heard, lagged, sent, since};
 use crate::support::fixtures::{change, epoch, id, inside_unit};
 use crate::support::ruled;
 
@@ -41,12 +41,14 @@ fn knowing(known: At<Principal>, config: RealtimeConfig) -> Peer {
 }
 
 /// What the last read asked for, answered with the last change of rights.
-fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
+fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
     let standing = effects.iter().rev().find_map(|effect| match effect {
         Effect::Read(
-            Read::Survey { standing, .. } | Read::Rows { standing, .. } | Read::Log { standing, .. },
-        ) => Some(standing.clone()),
-        Effect::Read(Read::Principal(_) | Read::Differ(_)) => None,
+            ReadRequest::Survey { rights, .. }
+            | ReadRequest::Rows { rights, .. }
+            | ReadRequest::Log { rights, .. },
+        ) => Some(rights.clone()),
+        Effect::Read(ReadRequest::Principal(_) | ReadRequest::Differ(_)) => None,
         Effect::Send(_)
         | Effect::Write(_)
         | Effect::Attach { .. }
@@ -58,7 +60,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
     });
     let uses = standing.unwrap_or_else(|| panic!("no read among {effects:?}")).uses;
     assert!(!uses.is_empty(), "a person's read says whose rights matter");
-    Checked { read, rights: RightsNow(uses.into_iter().map(|(uses, _)| (uses, Seq(rights))).collect()) }
+    CheckedRead { read, rights: RightsNow(uses.into_iter().map(|(uses, _)| (uses, Seq(rights))).collect()) }
 }
 
 fn survey(asked: &[Effect], seq: u64, rights: u64) -> ReadAnswer {
@@ -188,7 +190,7 @@ fn live(peer: &mut Peer, seq: u64) -> AttachmentId {
 /// A live subscription whose rights changed at 30, asking for the difference since 20.
 fn differing(peer: &mut Peer) {
     live(peer, 20);
-    let asked = peer.on(Input::Lagged(Lag(1)));
+    let asked = peer.on(lagged(1));
     assert_eq!(heard(&asked), ["detach", "read survey 20"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read differ 20"]);
 }
@@ -208,7 +210,7 @@ fn nothing_that_was_read_is_shown_once_rights_changed_and_each_phase_goes_on_in_
             "surveying after a lag",
             |peer| {
                 live(peer, 20);
-                peer.on(Input::Lagged(Lag(1)))
+                peer.on(lagged(1))
             },
             |asked| survey(asked, 35, 30),
             &["read differ 20"],
@@ -405,6 +407,66 @@ fn a_difference_is_written_and_closed_under_the_new_view() {
     assert_eq!(heard(&effects), ["pong"], "live again");
 }
 
+/// Rights of Ada changed at 30: what was attached is attached no more.
+fn other_rights(nth: u32) -> Input<'static> {
+    Input::Invalidated(Invalidated { lag: Lag(nth), cause: InvalidationCause::Rights { at: Seq(30) } })
+}
+
+/// A live channel that her memberships do not concern.
+fn board(peer: &mut Peer, seq: u64) -> AttachmentId {
+    let attachment = attachment_of(&peer.subscribe("entity:Board", &json!({})));
+    peer.attached(attachment, seq, 0);
+    attachment
+}
+
+#[test]
+fn a_change_of_rights_has_the_person_read_once_and_then_what_differs() {
+    let mut peer = ada();
+    live(&mut peer, 20);
+    let attachment = board(&mut peer, 20);
+    assert!(peer.log_item(attachment, 26, 25).is_some());
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "detach", "read principal"]);
+    assert_eq!(heard(&peer.on(Input::Read(principal(36, two_projects())))), ["read differ 25"]);
+    let effects = peer.on(Input::Read(differ(37, two_projects(), Steps::Few(vec![]))));
+    assert_eq!(heard(&effects), ["attach after 37", "attach after 26"], "the board missed nothing by it");
+    assert_eq!(watch_of(&effects[1..]).0, 10, "ChannelManager asks whether its rights changed since");
+    let Some(Effect::Attach { from, .. }) = effects.last() else { panic!("{effects:?}") };
+    assert!(format!("{from:?}").contains("prev: Seq(26)"), "what the peer knows: {from:?}");
+}
+
+#[test]
+fn a_channel_that_sees_the_same_by_other_rights_reads_the_difference_if_its_own_changed_in_between() {
+    let mut peer = ada();
+    live(&mut peer, 20);
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "read principal"]);
+    // The right was taken away and given back.
+    let same = ruled::principal("member", &["p1"]);
+    let effects = peer.on(Input::Read(principal(36, same)));
+    assert_eq!(heard(&effects), ["attach after 20"]);
+    let asked = behind(&mut peer, attachment_of(&effects));
+    assert_eq!(heard(&asked), ["read log 20"]);
+    let page = vec![moved(25, 1, None, Some("p1"))];
+    let effects = peer.on(Input::Read(log(&asked, 36, 35, page)));
+    assert_eq!(heard(&effects), ["read differ 20"], "nothing of what was written in between is shown");
+}
+
+#[test]
+fn a_person_who_is_known_as_of_now_is_not_read_for_a_change_of_rights() {
+    let mut peer = knowing(at(30, 0, two_projects()), RealtimeConfig::default());
+    let attachment = live(&mut peer, 31);
+    assert!(peer.log_item(attachment, 33, 32).is_some());
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "attach after 33"]);
+}
+
+#[test]
+fn an_account_that_a_change_of_rights_disables_is_closed_before_anything_is_read_for_it() {
+    let mut peer = ada();
+    live(&mut peer, 20);
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "read principal"]);
+    let effects = peer.on(Input::Read(principal(31, ruled::disabled())));
+    assert_eq!(heard(&effects), ["send error ACCOUNT_DISABLED", "close 4403"]);
+}
+
 #[test]
 fn a_difference_that_cannot_be_told_goes_another_way() {
     let lookup = || BindError::SetTooLarge { entity: "Membership".into() };
@@ -478,7 +540,7 @@ fn a_suspended_channel_leaves_the_others_alone() {
 /// The same beside a channel that uses nothing but the account.
 fn differing_beside(peer: &mut Peer) {
     live(peer, 20);
-    let asked = peer.on(Input::Lagged(Lag(1)));
+    let asked = peer.on(lagged(1));
     assert_eq!(heard(&asked), ["detach", "detach", "read survey 20"]);
     let asked = peer.on(Input::Read(survey(&asked, 35, 5)));
     assert_eq!(heard(&asked), ["read log 20"]);
@@ -486,14 +548,14 @@ fn differing_beside(peer: &mut Peer) {
     let asked = peer.on(Input::Read(log_part(&asked, 35, 20)));
     assert_eq!(heard(&asked), ["read survey 20"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read log 20"]);
-    let asked = vec![Effect::Read(Read::Log { after: Seq(20), standing: standing_of_board() })];
+    let asked = vec![Effect::Read(ReadRequest::Log { after: Seq(20), rights: standing_of_board() })];
     let effects = peer.on(Input::Read(log_part(&asked, 35, 20)));
     assert_eq!(heard(&effects), ["read differ 20"]);
 }
 
-fn standing_of_board() -> tidewire::realtime::read::Standing {
+fn standing_of_board() -> tidewire::realtime::read::RightsCheck {
     let uses: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into()]);
-    tidewire::realtime::read::Standing::of(&ruled::ada(), &uses, Seq(10))
+    tidewire::realtime::read::RightsCheck::of(&ruled::ada(), &uses, Seq(10))
 }
 
 /// A page that does not come to the head.
@@ -512,13 +574,13 @@ fn a_shared_reading_is_shown_to_those_whose_rights_did_not_change() {
     let board: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into()]);
     let rights = RightsNow(vec![(tasks.clone(), Seq(5))]);
     let read = at(20, 0, page);
-    let asked = peer.on(Input::Read(ReadAnswer::Log(Ok(Checked { read, rights }))));
+    let asked = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&asked), ["read survey 12"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 20, 5)))), ["send subscribed", "read log 12"]);
     let changes = vec![moved(25, 1, None, Some("p1")), change(26, "Board", 2, ChangeOp::Create)];
     let read = at(35, 0, LogPage::Changes { changes, to: Seq(35) });
     let rights = RightsNow(vec![(tasks, Seq(30)), (board, Seq(5))]);
-    let effects = peer.on(Input::Read(ReadAnswer::Log(Ok(Checked { read, rights }))));
+    let effects = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&effects), ["write", "attach after 35", "read differ 12"]);
     let events = frames(&effects);
     assert_eq!((events.len(), &events[0]["seq"]), (1, &json!(26)));
@@ -530,10 +592,10 @@ fn a_page_that_was_not_read_for_a_channel_is_not_shown_to_it() {
     let asked = following(&mut peer, 12);
     let attaching = attachment_of(&peer.on(Input::Read(log(&asked, 20, 5, vec![]))));
     peer.subscribe("entity:Board", &since(12));
-    let asked = vec![Effect::Read(Read::Survey {
+    let asked = vec![Effect::Read(ReadRequest::Survey {
         scope: tidewire::store::Scope::Entity("Board".into()),
         since: tidewire::ids::Position { epoch: epoch(), seq: Seq(12) },
-        standing: standing_of_board(),
+        rights: standing_of_board(),
     })];
     let asked = peer.on(Input::Read(survey(&asked, 20, 5)));
     assert_eq!(heard(&asked), ["send subscribed", "read log 12"]);
@@ -656,7 +718,9 @@ fn another_schema_has_the_facts_read_anew_before_anything_is_bound() {
     let new = At { generation: Generation(2), ..at(31, 0, two_projects()) };
     let effects = peer.on(Input::Read(ReadAnswer::Principal(Ok(new))));
     assert_eq!(heard(&effects), ["read rows"]);
-    let Some(Effect::Read(Read::Rows { read_scope, .. })) = effects.last() else { panic!("{effects:?}") };
+    let Some(Effect::Read(ReadRequest::Rows { read_scope, .. })) = effects.last() else {
+        panic!("{effects:?}")
+    };
     assert_eq!(read_scope.generation, Generation(2));
 }
 
@@ -680,7 +744,8 @@ fn a_session_of_a_person_survives_every_input_in_every_phase() {
                 "unsubscribe",
                 Box::new(|peer| drop(peer.say(&json!({"type": "unsubscribe", "channel": LIVE})))),
             ),
-            ("lagged", Box::new(|peer| drop(peer.on(Input::Lagged(Lag(2)))))),
+            ("lagged", Box::new(|peer| drop(peer.on(lagged(2))))),
+            ("other rights", Box::new(|peer| drop(peer.on(other_rights(2))))),
             ("principal", Box::new(|peer| drop(peer.on(Input::Read(principal(50, two_projects())))))),
             ("no principal", Box::new(|peer| drop(peer.on(Input::Read(principal(50, ruled::too_many())))))),
             (

@@ -40,7 +40,7 @@ pub(super) fn export(
     let of = catalog.relations.get(entity);
     let of = of.ok_or_else(|| ExportError::Read(format!("no entity {entity}")))?;
     let table = catalog.of_relation(of);
-    let source = SqliteSource { conn: &transaction, catalog: &catalog };
+    let source = SqliteSource::reading(&transaction, &catalog);
     if let Some(what) = missing(&transaction, table).map_err(failed)? {
         return Err(ExportError::Open(OpenError::NotYet { database: file.display().to_string(), what }));
     }

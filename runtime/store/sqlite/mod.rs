@@ -2,15 +2,12 @@
 //!
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
-mod apply;
 mod backend;
-mod cascade;
 mod clock;
 mod committer;
 mod counts;
 mod damage;
 mod dialect;
-mod end_checks;
 mod evolution;
 mod export;
 mod glance;
@@ -24,9 +21,7 @@ mod location;
 mod log;
 mod lookups;
 mod open;
-mod permission;
 mod pool;
-mod propagation;
 mod read;
 mod rights;
 mod rows;
@@ -35,6 +30,7 @@ mod search;
 mod snapshot;
 mod source;
 mod tables;
+mod transaction;
 mod wal;
 
 use std::sync::Arc;
@@ -291,24 +287,5 @@ impl LiveStore for SqliteStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(SqliteStore::close(self))
-    }
-}
-
-/// Why something inside a transaction did not happen.
-enum Fault {
-    /// The unit is refused; the answer says why.
-    Refused(CommitError),
-    Sql(rusqlite::Error),
-}
-
-impl From<CommitError> for Fault {
-    fn from(error: CommitError) -> Fault {
-        Fault::Refused(error)
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::Sql(error)
     }
 }

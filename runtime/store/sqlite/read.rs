@@ -85,14 +85,14 @@ impl Reader {
     /// person are no short read.
     pub(super) fn binds_in_short(&self, entity: &str, who: &Who) -> bool {
         let shape = self.shape.read();
-        let asks = |table: &Table| table.read_needs.related().next().is_some();
+        let asks = |of: &Relation| of.read_needs.related().next().is_some();
         !matches!(who, Who::Person(person) if person.id.is_some())
-            || !shape.catalog.table(entity).is_some_and(asks)
+            || !shape.catalog.relations.get(entity).is_some_and(asks)
     }
 
     /// The same for what all entities of the schema ask.
     pub(super) fn gathers_in_short(&self, person: &Person) -> bool {
-        person.id.is_none() || self.shape.read().catalog.read_needs.related().next().is_none()
+        person.id.is_none() || self.shape.read().catalog.relations.read_needs.related().next().is_none()
     }
 
     pub(super) fn get(
@@ -116,7 +116,7 @@ impl Reader {
         if !matches!(who, Who::Person(person) if person.id.is_some()) {
             let shape = self.shape.read();
             let table = shape.table(entity)?;
-            let source = SqliteSource { conn, catalog: &shape.catalog };
+            let source = SqliteSource::reading(conn, &shape.catalog);
             let (relations, of) = (&shape.catalog.relations, shape.relation(entity)?);
             let read_scope = ready(asker::read_scope(&source, relations, of, shape.generation, who))?;
             if read_scope.predicate().is_true() && read_scope.fields.is_empty() {
@@ -248,7 +248,7 @@ impl Reader {
             let at = self.read_head(&transaction)?;
             (transaction, at, shape.clone())
         };
-        let snapshot = &SqliteSource { conn: &transaction, catalog: &shape.catalog };
+        let snapshot = &SqliteSource::reading(&transaction, &shape.catalog);
         let relations = &shape.catalog.relations;
         let value = read(&SnapshotReads { snapshot, relations, at: &at, scan_rows: self.scan_rows })?;
         Ok(at.map(|()| value))

@@ -190,7 +190,7 @@ mod tests {
         person: &Arc<Person>,
         needs: &Needs,
     ) -> rusqlite::Result<Principal> {
-        let source = SqliteSource { conn, catalog };
+        let source = SqliteSource::reading(conn, catalog);
         ready(gathering::principal(&source, &catalog.relations, person, needs))
     }
 
@@ -200,7 +200,7 @@ mod tests {
         generation: Generation,
         who: &Who,
     ) -> Result<Arc<ReadScope>, StoreError> {
-        let (source, relations) = (SqliteSource { conn, catalog }, &catalog.relations);
+        let (source, relations) = (SqliteSource::reading(conn, catalog), &catalog.relations);
         let of = relations.get("Task").unwrap();
         ready(asker::read_scope(&source, relations, of, generation, who))
     }
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn the_user_and_what_belongs_to_them_is_read_and_nothing_else() {
         let (conn, catalog) = database();
-        let needs = &catalog.table("Task").unwrap().read_needs;
+        let needs = &catalog.relations.get("Task").unwrap().read_needs;
         let ada = principal(&conn, &catalog, &person("ada"), needs).unwrap();
         assert_eq!(ada.role(), &Value::Text("editor".to_owned()));
         assert_eq!(projects(&ada), [Value::Text("p1".to_owned()), Value::Text("p2".to_owned())]);
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn more_records_than_a_rule_may_ask_for_are_not_read_whole() {
         let (conn, catalog) = database();
-        let (needs, who) = (&catalog.table("Task").unwrap().read_needs, person("ada"));
+        let (needs, who) = (&catalog.relations.get("Task").unwrap().read_needs, person("ada"));
         let mut insert = conn.prepare("INSERT INTO memberships VALUES (?1, 1, 0, 0, 'ada', ?1)").unwrap();
         for number in 0..MOST_RELATED - 2 {
             insert.execute([format!("n{number}")]).unwrap();
