@@ -174,7 +174,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::rules::{MOST_RELATED, Related};
+    use crate::rules::{MOST_RELATED, RelatedRecords};
     use crate::rules::{Needs, Person, Principal, ReadScope};
     use crate::schema::Generation;
     use crate::schema::{Column, Entity, Expr, Field, FieldIndex, FieldKind, OnDelete};
@@ -249,7 +249,9 @@ mod tests {
 
     fn projects(principal: &Principal) -> Vec<Value> {
         match principal.related("Membership") {
-            RelatedRecords::Records(records) => records.iter().map(|record| record.values[1].clone()).collect(),
+            RelatedRecords::Records(records) => {
+                records.iter().map(|record| record.values[1].clone()).collect()
+            }
             RelatedRecords::TooMany => panic!("too many"),
         }
     }
