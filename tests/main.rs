@@ -68,6 +68,7 @@ mod store_equivalence;
 mod store_sqlite;
 mod stress;
 mod transports;
+mod unit_differential;
 mod unit_end;
 mod values;
 mod write_rules;

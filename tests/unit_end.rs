@@ -50,6 +50,10 @@ macro_rules! stories {
             use super::*;
             $(#[tokio::test] async fn $story() { super::$story(Studio::sqlite_over(schema(), &StoreConfig::default())).await })*
         }
+        mod on_overlay {
+            use super::*;
+            $(#[tokio::test] async fn $story() { super::$story(Studio::overlay_over(schema(), &StoreConfig::default())).await })*
+        }
         mod on_memory {
             use super::*;
             $(#[tokio::test] async fn $story() { super::$story(Studio::memory_over(schema(), &StoreConfig::default())).await })*

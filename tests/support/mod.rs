@@ -14,6 +14,7 @@ pub mod follower;
 pub mod live;
 pub(crate) mod model;
 pub(crate) mod oracle;
+pub(crate) mod overlay;
 pub mod process;
 pub mod puppet;
 pub mod random;
