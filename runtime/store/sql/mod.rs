@@ -8,6 +8,8 @@ mod statement;
 mod stretches;
 mod terms;
 
+#[cfg(test)]
+pub(in crate::store) use dialect::tests::PostgresTexts;
 pub(in crate::store) use dialect::{Dialect, ItemKind, TextKind};
 pub(in crate::store) use statement::Statement;
 pub(in crate::store) use stretches::{Stretch, order, stretches};

@@ -46,9 +46,6 @@ pub use self::backend::SqliteBackend;
 pub use self::import::{Page, SqliteImport};
 pub use self::location::DatabaseFile;
 
-#[cfg(test)]
-pub(in crate::store) use self::dialect::SqliteDialect;
-
 use self::clock::Clock;
 use self::committer::Queue;
 use self::damage::Damage;
