@@ -33,12 +33,19 @@ const MOST_ROUNDS: usize = 8;
 #[derive(Debug, Clone)]
 pub struct PollQuestion {
     pub person: Arc<Person>,
-    /// Channel texts, each with the view under which the client stands.
-    pub channels: Vec<(String, Option<String>)>,
+    pub channels: Vec<AskedChannel>,
     /// `None`: tell me where you are.
     pub since: Option<Position>,
     /// How long to wait for the first event.
     pub wait: Duration,
+}
+
+/// A channel that a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedChannel {
+    pub text: String,
+    /// The view under which the client stands.
+    pub view: Option<String>,
 }
 
 /// `{epoch, seq, channels, events, errors, hasMore}`
@@ -182,7 +189,7 @@ impl Polls {
         answer: &mut PollAnswer,
     ) -> Result<PollStep<Vec<Polled>>, StoreError> {
         let mut polled = Vec::new();
-        for (nth, (text, theirs)) in question.channels.iter().enumerate() {
+        for (nth, AskedChannel { text, view }) in question.channels.iter().enumerate() {
             let (channel, mut bound) = match self.open(question, nth, principal)? {
                 Ok(found) => found,
                 Err(ChannelRefusal { code, message }) => {
@@ -199,7 +206,7 @@ impl Polls {
                     if bound.check(&survey) != Checkup::Same {
                         return Ok(PollStep::RightsChanged);
                     }
-                    let claim = Claim { since: since.seq, view: theirs.as_deref() };
+                    let claim = Claim { since: since.seq, view: view.as_deref() };
                     decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit)
                         == Resume::Recovered
                 }
@@ -225,8 +232,8 @@ impl Polls {
         principal: &At<Principal>,
     ) -> Result<Result<(Channel, Binding), ChannelRefusal>, StoreError> {
         let around = self.lifecycle.around();
-        let (text, _) = &question.channels[nth];
-        if question.channels[..nth].iter().any(|(earlier, _)| earlier == text) {
+        let text = &question.channels[nth].text;
+        if question.channels[..nth].iter().any(|earlier| earlier.text == *text) {
             return Ok(Err(ChannelRefusal::new(Code::BadChannel, "the channel is named twice")));
         }
         if nth >= around.config.subscriptions {
