@@ -11,6 +11,7 @@ use tidewire::schema::{Column, FieldIndex, Schema};
 use tidewire::store::{Direction, Query};
 
 use crate::support::app::{Client, TestApp};
+use crate::support::at_once::Now;
 use crate::support::clock::HandClock;
 use crate::support::studio::{NOON, Studio, open, project, schema as plain};
 
@@ -166,7 +167,7 @@ async fn every_way_to_the_newest_has_the_same_order() {
         sort: vec![(Column::CreatedAt, Direction::Descending)],
         ..Query::all("Project", studio.generation, 10)
     };
-    let rows = studio.store.list(&query).unwrap().value.rows;
+    let rows = studio.store.list(&query).now().unwrap().value.rows;
     let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
     let mut expected = ids.clone();
     expected.sort();
@@ -174,7 +175,7 @@ async fn every_way_to_the_newest_has_the_same_order() {
     assert_eq!((&ids, ids.len()), (&expected, 10), "equal times are in the order of their ids");
     let code = Column::Field(FieldIndex(0));
     let filter = vec![tidewire::store::Condition::new(code, tidewire::store::Test::Null(true))];
-    let filtered = studio.store.list(&Query { filter, ..query }).unwrap().value.rows;
+    let filtered = studio.store.list(&Query { filter, ..query }).now().unwrap().value.rows;
     assert_eq!(filtered.into_iter().map(|row| row.id).collect::<Vec<_>>(), ids);
 }
 

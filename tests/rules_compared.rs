@@ -16,6 +16,7 @@ use tidewire::schema::{
 };
 use tidewire::store::{Condition, Query, Test, Who};
 
+use crate::support::at_once::Now;
 use crate::support::studio::{NOON, Studio, create, entity, field, id, text};
 
 /// Left and right, and what is asked of them.
@@ -226,6 +227,7 @@ impl Pair<'_> {
             .studio
             .store
             .list(&Query { who: Who::ReadScope(Arc::new(read_scope)), ..all })
+            .now()
             .unwrap()
             .value;
         page.rows.iter().any(|row| row.id == self.record.id)

@@ -12,14 +12,15 @@ use tidewire::schema::{Entity, Field, FieldIndex, Schema, Value};
 use tidewire::store::migration::Allow;
 use tidewire::store::{Op, Query, Store, Unit};
 
+use crate::support::at_once::Now;
 use crate::support::random::Random;
 use crate::support::studio::*;
 
 /// Ids of the records that hold every word, by the store.
 fn found(store: &dyn Store, entity: &str, words: &[&str]) -> BTreeSet<RecordId> {
     let search = words.iter().map(|word| (*word).to_owned()).collect();
-    let query = Query { search, ..Query::all(entity, store.head().unwrap().generation, 1_000) };
-    store.list(&query).unwrap().value.rows.into_iter().map(|listed| listed.id).collect()
+    let query = Query { search, ..Query::all(entity, store.head().now().unwrap().generation, 1_000) };
+    store.list(&query).now().unwrap().value.rows.into_iter().map(|listed| listed.id).collect()
 }
 
 /// The same by hand, for titles of plain words: it reads the records' JSON and splits at spaces.
@@ -28,7 +29,12 @@ fn found_by_hand(store: &dyn Store, words: &[&str]) -> BTreeSet<RecordId> {
         let title = title.to_lowercase().replace('é', "e");
         words.iter().all(|word| title.split(' ').any(|other| other.starts_with(word)))
     };
-    let rows = store.list(&Query::all("Task", store.head().unwrap().generation, 1_000)).unwrap().value.rows;
+    let rows = store
+        .list(&Query::all("Task", store.head().now().unwrap().generation, 1_000))
+        .now()
+        .unwrap()
+        .value
+        .rows;
     let title = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["title"].clone();
     let rows = rows.into_iter().filter(|row| title(&row.stored.json).as_str().is_some_and(holds));
     rows.map(|row| row.id).collect()

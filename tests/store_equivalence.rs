@@ -13,6 +13,7 @@ use tidewire::store::{
     Scope, Test, Unit,
 };
 
+use crate::support::at_once::Now;
 use crate::support::studio::*;
 
 /// Few enough ids that they meet all the time.
@@ -168,14 +169,14 @@ fn told(outcome: Result<Outcome, CommitError>) -> impl PartialEq + std::fmt::Deb
 }
 
 fn same_log(sqlite: &Studio, memory: &Studio) {
-    let head = memory.store.head().unwrap();
-    let real = sqlite.store.head().unwrap();
+    let head = memory.store.head().now().unwrap();
+    let real = sqlite.store.head().now().unwrap();
     // A group is trimmed once, its units in the model one by one: SQLite's floor may lag, and never leads.
     assert!(real.floor <= head.floor, "{} {}", real.floor, head.floor);
     assert_eq!(real.seq, head.seq);
     assert_eq!(sqlite.log(head.floor.0), memory.log(head.floor.0));
     if real.floor > Seq::ZERO {
-        assert_eq!(sqlite.store.log(Seq(real.floor.0 - 1), ALL).unwrap().value, LogPage::BelowFloor);
+        assert_eq!(sqlite.store.log(Seq(real.floor.0 - 1), ALL).now().unwrap().value, LogPage::BelowFloor);
     }
 }
 
@@ -183,7 +184,7 @@ fn same_lists(sqlite: &Studio, memory: &Studio, query: &Query) {
     let mut page = query.clone();
     for _ in 0..10 {
         let (real, model) =
-            (sqlite.store.list(&page).unwrap().value, memory.store.list(&page).unwrap().value);
+            (sqlite.store.list(&page).now().unwrap().value, memory.store.list(&page).now().unwrap().value);
         assert_eq!(real, model, "{page:?}");
         let Some(last) = real.rows.into_iter().next_back() else { return };
         page.after = Some((last.sort_values, last.id));
@@ -194,10 +195,10 @@ fn same_lists(sqlite: &Studio, memory: &Studio, query: &Query) {
 fn same_surveys(sqlite: &Studio, memory: &Studio) {
     for scope in [Scope::Entity("Task".into()), Scope::Record("Task".into(), id(2))] {
         let [real, model] = [sqlite, memory].map(|studio| {
-            let head = studio.store.head().unwrap();
+            let head = studio.store.head().now().unwrap();
             let since =
-                tidewire::ids::Position { epoch: head.epoch, seq: memory.store.head().unwrap().floor };
-            studio.store.survey(&scope, &since).unwrap().value
+                tidewire::ids::Position { epoch: head.epoch, seq: memory.store.head().now().unwrap().floor };
+            studio.store.survey(&scope, &since).now().unwrap().value
         });
         assert_eq!(real, model, "{scope:?}");
     }
@@ -237,13 +238,13 @@ proptest! {
                 while published.len() < sqlite.head() as usize {
                     published.extend(sqlite.batches.next().await.changes.iter().cloned());
                 }
-                let floor = sqlite.store.head().unwrap().floor.0;
+                let floor = sqlite.store.head().now().unwrap().floor.0;
                 let announced = published[floor as usize..].iter().map(without_rights);
                 assert_eq!(announced.collect::<Vec<_>>(), sqlite.log(floor));
             }
             queries.iter().for_each(|query| same_lists(&sqlite, &memory, query));
             for count in &counts {
-                let (real, model) = (sqlite.store.count(count).unwrap(), memory.store.count(count).unwrap());
+                let (real, model) = (sqlite.store.count(count).now().unwrap(), memory.store.count(count).now().unwrap());
                 assert_eq!(real.value, model.value, "{count:?}");
             }
         });

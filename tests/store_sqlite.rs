@@ -1,6 +1,8 @@
 //! What only a store on a disk owes: the folder, reopening, epochs, evolution of the schema, group commits, and what
 //! happens when something breaks.
 
+mod rights;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use tidewire::schema::{Field, FieldDefault, FieldIndex, FieldKind, Generation, O
 use tidewire::store::sqlite::{OpenError, Opened, SqliteStore};
 use tidewire::store::{ChangeOp, CommitError, LogLimit, Op, Scope, Store, Survey, Unit};
 
+use crate::support::at_once::Now;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {
@@ -35,7 +38,7 @@ async fn run(folder: &Path, schema: Schema, ops: impl IntoIterator<Item = Op>) -
 
 fn survey(opened: &Opened, epoch: &Epoch, seq: u64) -> Survey {
     let since = Position { epoch: epoch.clone(), seq: Seq(seq) };
-    opened.store.survey(&Scope::Entity("Project".into()), &since).unwrap().value
+    opened.store.survey(&Scope::Entity("Project".into()), &since).now().unwrap().value
 }
 
 #[tokio::test]
@@ -48,7 +51,7 @@ async fn a_reopened_store_goes_on_where_it_ended() {
     );
     assert_eq!(first.report.created_tables, ["users", "projects", "tasks", "invoices"]);
     assert!(first.report.changes.is_empty() && first.report.added_indexes.is_empty());
-    let record = first.store.get("Project", &id(1)).unwrap().value;
+    let record = first.store.get("Project", &id(1)).now().unwrap().value;
     first.store.commit(named("m", 1, [project(2)])).await.unwrap();
     first.store.close().await;
     drop(first.store);
@@ -58,12 +61,12 @@ async fn a_reopened_store_goes_on_where_it_ended() {
     let second = open(folder.path(), schema(), &defaults());
     assert_eq!((second.report.head, second.generation), (Seq(3), Generation(1)));
     assert_eq!(second.report.created_tables, Vec::<String>::new());
-    assert_eq!(second.store.get("Project", &id(1)).unwrap().value, record);
+    assert_eq!(second.store.get("Project", &id(1)).now().unwrap().value, record);
     assert!(second.store.commit(named("m", 1, [project(2)])).await.unwrap().replayed);
     let next = second.store.commit(unit([project(3)])).await.unwrap();
     assert_eq!((next.seq, &next.epoch), (Seq(4), &second.report.epoch));
     assert_ne!(first.report.epoch, second.report.epoch);
-    assert_eq!(changes(second.store.log(Seq(0), ALL).unwrap()).len(), 4);
+    assert_eq!(changes(second.store.log(Seq(0), ALL).now().unwrap()).len(), 4);
 }
 
 #[tokio::test]
@@ -88,7 +91,7 @@ async fn a_copied_back_folder_does_not_take_later_positions_for_its_own() {
     std::fs::copy(folder.path().join("tidewire.db"), backup.path().join("tidewire.db")).unwrap();
     let lost = run(folder.path(), schema(), [project(2)]).await;
     let restored = run(backup.path(), schema(), [project(3)]).await;
-    assert_eq!(restored.store.head().unwrap().seq, lost.store.head().unwrap().seq);
+    assert_eq!(restored.store.head().now().unwrap().seq, lost.store.head().now().unwrap().seq);
     assert!(!survey(&restored, &lost.report.epoch, 2).known);
     assert!(survey(&restored, &first.report.epoch, 1).known);
 }
@@ -157,7 +160,7 @@ async fn a_database_of_a_newer_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), schema(), [project(1)]).await.store.close().await;
     let file = folder.path().join("tidewire.db");
-    let conn = r2d2_sqlite::rusqlite::Connection::open(&file).unwrap();
+    let conn = rusqlite::Connection::open(&file).unwrap();
     conn.execute_batch(
         r#"UPDATE "_meta" SET "format" = 7; UPDATE "_program" SET "version" = 'Tidewire 9.1.0'"#,
     )
@@ -227,19 +230,22 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
     );
     assert_eq!(second.report.added_indexes, ["notes:code", "notes:owner", "notes:title,done"]);
     let json =
-        String::from_utf8(second.store.get("Note", &id(1)).unwrap().value.unwrap().json.to_vec()).unwrap();
+        String::from_utf8(second.store.get("Note", &id(1)).now().unwrap().value.unwrap().json.to_vec())
+            .unwrap();
     let values = r#""version":1,"quote":"it's","title":"a","code":null,"done":true,"score":2.0,"owner":null"#;
     assert!(json.contains(values), "{json}");
 
-    let marker = &changes(second.store.log(Seq(1), ALL).unwrap())[0];
+    let marker = &changes(second.store.log(Seq(1), ALL).now().unwrap())[0];
     assert_eq!((marker.op, marker.seq, marker.generation), (ChangeOp::Schema, Seq(2), Generation(2)));
     assert_eq!((&*marker.entity, marker.id.as_str(), marker.unit_last), ("", "", true));
     let since = |epoch: &Epoch, seq| Position { epoch: epoch.clone(), seq: Seq(seq) };
     let scope = Scope::Entity("Note".into());
-    let survey = second.store.survey(&scope, &since(&first.report.epoch, 1)).unwrap().value;
+    let survey = second.store.survey(&scope, &since(&first.report.epoch, 1)).now().unwrap().value;
     assert_eq!(survey, Survey { known: true, schema_changed: true, backlog: 0, rows: 1 });
-    assert!(!second.store.survey(&scope, &since(&first.report.epoch, 2)).unwrap().value.known);
-    assert!(!second.store.survey(&scope, &since(&second.report.epoch, 2)).unwrap().value.schema_changed);
+    assert!(!second.store.survey(&scope, &since(&first.report.epoch, 2)).now().unwrap().value.known);
+    assert!(
+        !second.store.survey(&scope, &since(&second.report.epoch, 2)).now().unwrap().value.schema_changed
+    );
     second.store.close().await;
 
     let third = open(folder.path(), schema(), &defaults());
@@ -270,7 +276,7 @@ async fn what_only_concerns_later_writes_is_a_new_generation() {
     let opened =
         run(folder.path(), Schema::new([looser]), [create("Note", 2, vec![words("a"), words("x")])]).await;
     assert_eq!((opened.generation, opened.report.head), (Generation(2), Seq(2)));
-    let json = opened.store.get("Note", &id(1)).unwrap().value.unwrap().json;
+    let json = opened.store.get("Note", &id(1)).now().unwrap().value.unwrap().json;
     assert!(String::from_utf8(json.to_vec()).unwrap().contains(r#""status":"a","title":"x""#));
 }
 
@@ -364,7 +370,7 @@ async fn tables_without_records_take_any_shape() {
     ]);
     let opened = run(folder.path(), new, [create("B", 1, vec![words("b")])]).await;
     assert!(opened.report.created_tables.is_empty());
-    assert_eq!(opened.store.head().unwrap().seq, Seq(4));
+    assert_eq!(opened.store.head().now().unwrap().seq, Seq(4));
     let a = Unit { generation: opened.generation, ..unit([create("A", 1, vec![Value::Bool(true)])]) };
     assert_eq!(opened.store.commit(a).await.unwrap().results[0].record.as_ref().unwrap().version, 2);
 }
@@ -415,7 +421,7 @@ async fn many_writers_get_dense_seqs_and_batches_in_order() {
         count += 1;
     }
     assert!(count < 640, "nothing was grouped: {count} batches");
-    assert_eq!(published, changes(store.log(Seq(0), ALL).unwrap()));
+    assert_eq!(published, changes(store.log(Seq(0), ALL).now().unwrap()));
 }
 
 #[tokio::test]
@@ -473,8 +479,8 @@ async fn a_refused_unit_leaves_its_batch_mates_alone() {
     assert_eq!(seqs, [Ok(1), taken, Ok(3), missing, Ok(4), not_unique, unknown, Ok(5)]);
     let batch = batches.recv().await.unwrap();
     assert_eq!((batch.first(), batch.last(), batch.changes.len()), (Seq(1), Seq(5), 5));
-    assert_eq!(batch.changes, changes(store.log(Seq(0), ALL).unwrap()));
-    assert_eq!(store.get("Project", &id(2)).unwrap().value, None);
+    assert_eq!(batch.changes, changes(store.log(Seq(0), ALL).now().unwrap()));
+    assert_eq!(store.get("Project", &id(2)).now().unwrap().value, None);
 }
 
 #[tokio::test]
@@ -523,7 +529,7 @@ async fn a_long_chain_of_records_goes_in_one_delete() {
     opened.store.commit(unit(chain)).await.unwrap();
     let gone = opened.store.commit(unit([delete("Task", 1)])).await.unwrap();
     assert_eq!(gone.seq, Seq(18_000));
-    let page = opened.store.log(Seq(9_000), LogLimit { changes: 1, bytes: 1 }).unwrap();
+    let page = opened.store.log(Seq(9_000), LogLimit { changes: 1, bytes: 1 }).now().unwrap();
     let deleted = changes(page);
     assert_eq!((deleted.len(), &deleted[0].id, &deleted[8_999].id), (9_000, &id(9_000), &id(1)));
 }

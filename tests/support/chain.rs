@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use r2d2_sqlite::rusqlite::Connection;
+use rusqlite::Connection;
 use serde_json::Value as Json;
 use tidewire::ids::RecordId;
 use tidewire::schema::{Entity, Field, FieldIndex, History, Lookup, OnDelete, Schema, Value};

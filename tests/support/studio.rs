@@ -14,6 +14,7 @@ use tidewire::store::{
 };
 use tokio::sync::mpsc;
 
+use super::at_once::Now;
 use super::clock::HandClock;
 use super::model::{self, MemoryStore};
 
@@ -89,6 +90,7 @@ pub(crate) struct Studio {
     pub(crate) clock: HandClock,
     /// Of a store on a disk.
     pub(crate) folder: Option<tempfile::TempDir>,
+    sqlite: Option<Arc<SqliteStore>>,
 }
 
 pub(crate) enum Batches {
@@ -111,16 +113,31 @@ impl Studio {
     }
 
     pub(crate) fn sqlite_over(schema: Schema, config: &StoreConfig) -> Studio {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = HandClock::at(NOON);
+        Studio::sqlite_in(tempfile::tempdir().unwrap(), HandClock::at(NOON), (schema, config))
+    }
+
+    fn sqlite_in(
+        folder: tempfile::TempDir,
+        clock: HandClock,
+        (schema, config): (Schema, &StoreConfig),
+    ) -> Studio {
         let opened = open_at(folder.path(), schema, config, clock.env());
         Studio {
             clock,
-            store: opened.store,
+            store: opened.store.clone(),
             batches: Batches::Bounded(opened.batches),
             generation: opened.generation,
             folder: Some(folder),
+            sqlite: Some(opened.store),
         }
+    }
+
+    /// A store on a disk stops, and another opens its folder.
+    pub(crate) async fn restarted(self, schema: Schema, config: &StoreConfig) -> Studio {
+        let Studio { store, sqlite, folder, clock, .. } = self;
+        sqlite.unwrap().close().await;
+        drop(store);
+        Studio::sqlite_in(folder.unwrap(), clock, (schema, config))
     }
 
     pub(crate) fn memory(config: &StoreConfig) -> Studio {
@@ -131,7 +148,7 @@ impl Studio {
         let epoch = Epoch::from_uuid(uuid::Uuid::from_u128(1));
         let (store, batches) = MemoryStore::open(&Arc::new(schema), config, epoch);
         let (batches, generation) = (Batches::Unbounded(batches), model::GENERATION);
-        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None }
+        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None, sqlite: None }
     }
 
     pub(crate) async fn commit(&self, ops: impl IntoIterator<Item = Op>) -> Result<Outcome, CommitError> {
@@ -139,17 +156,17 @@ impl Studio {
     }
 
     pub(crate) fn json(&self, entity: &str, id: &RecordId) -> Option<String> {
-        let found = self.store.get(entity, id).unwrap().value;
+        let found = self.store.get(entity, id).now().unwrap().value;
         found.map(|stored| String::from_utf8(stored.json.to_vec()).unwrap())
     }
 
     pub(crate) fn head(&self) -> u64 {
-        self.store.head().unwrap().seq.0
+        self.store.head().now().unwrap().seq.0
     }
 
     /// The log after `after`, whole.
     pub(crate) fn log(&self, after: u64) -> Vec<Arc<Change>> {
-        changes(self.store.log(tidewire::ids::Seq(after), ALL).unwrap())
+        changes(self.store.log(tidewire::ids::Seq(after), ALL).now().unwrap())
     }
 
     /// `create Task:3` and so on, of the log after `after`.
