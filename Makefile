@@ -10,13 +10,17 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: test
-test: tools lint rust-test js-test openapi e2e ## everything: installs what is missing, format, lints, Rust, JS, types, bad input, browser
+test: tools lint rust-test js-test openapi e2e some-faults ## everything: what `make check` does, bad input, the browser, two planted faults
+
+.PHONY: check
+check: lint rust-test js-test ## format, lints, Rust and JS tests: needs no browser and no Debian package
 
 .PHONY: lint
-lint: node_modules/.installed ## format and lint checks, JS types
+lint: rust-tools node_modules/.installed ## format and lint checks, JS types, licences and sources of the dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	npm run --silent types
+	.ci/deny
 
 .PHONY: rust-test
 rust-test: ## all Rust tests, one binary
@@ -39,6 +43,11 @@ e2e: tools node_modules/.installed ## two windows in a real Chromium
 	$(CARGO) build --bin tidewire
 	$(WITHIN) 20m "the stories in the browser" npm run --silent e2e
 
+.PHONY: screenshots
+screenshots: tools node_modules/.installed ## makes pictures/two-windows.gif, the moving picture of the README
+	$(CARGO) build --bin tidewire
+	$(WITHIN) 10m "the picture" node tests/e2e/picture.js
+
 .PHONY: bench
 bench: ## creates, fan-out, memory, replay; beside a bare axum echo
 	$(CARGO) build --release
@@ -47,6 +56,14 @@ bench: ## creates, fan-out, memory, replay; beside a bare axum echo
 .PHONY: faults
 faults: ## plants every fault of tests/faults and shows that its test turns red
 	tests/faults/run
+
+.PHONY: some-faults
+some-faults: ## plants two of the faults, which ones depends on the commit
+	$(WITHIN) 15m "the planted faults" tests/faults/run --some 2
+
+.PHONY: rust-tools
+rust-tools:
+	@.ci/install rust
 
 .PHONY: tools
 tools: ## installs what the tests need and this machine lacks

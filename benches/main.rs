@@ -14,6 +14,7 @@ mod options;
 mod probe;
 mod procfs;
 mod report;
+mod rounds;
 mod sections;
 mod server;
 mod stats;

@@ -9,12 +9,16 @@ cargo bench --bench spine [-- [--short] [SECTION ...]]
 
 Sections (all of them when none is named):
   creates           POST /api/tasks at 1, 16, 64 and 128 clients, beside the echo
-  reads             GET by id and lists of 20 at 64 clients, beside the echo
+  reads             GET by id at 64 clients, beside the echo
+  lists             lists of 20 at 64 clients, beside the echo
+  updates           PATCH at 64 clients, beside the echo
+  idle-create       one create at a time on a server that is idle, 20 a second, beside the echo
   fanout-single     1,000 subscribers, single creates at a low fixed rate
   fanout-saturated  1,000 subscribers, 8 publishers without pause
   idle              memory of 5,000 subscribed connections
   storm             5,000 connections come back at once and resume
   replay            one client resumes from 100,000 changes ago
+  growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
@@ -30,25 +34,33 @@ docs/performance.md says what each figure means.";
 pub(crate) enum Section {
     Creates,
     Reads,
+    Lists,
+    Updates,
+    IdleCreate,
     FanoutSingle,
     FanoutSaturated,
     Idle,
     Storm,
     Replay,
+    Growth,
     FanoutRules,
     Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 9] = [
+    pub(crate) const ALL: [Section; 13] = [
         Section::Creates,
         Section::Reads,
+        Section::Lists,
+        Section::Updates,
+        Section::IdleCreate,
         Section::FanoutSingle,
         Section::FanoutSaturated,
         Section::Idle,
         Section::Storm,
         Section::Replay,
+        Section::Growth,
         Section::FanoutRules,
         Section::Rules,
     ];
@@ -58,11 +70,15 @@ impl Section {
         match self {
             Section::Creates => "creates",
             Section::Reads => "reads",
+            Section::Lists => "lists",
+            Section::Updates => "updates",
+            Section::IdleCreate => "idle-create",
             Section::FanoutSingle => "fanout-single",
             Section::FanoutSaturated => "fanout-saturated",
             Section::Idle => "idle",
             Section::Storm => "storm",
             Section::Replay => "replay",
+            Section::Growth => "growth",
             Section::FanoutRules => "fanout-rules",
             Section::Rules => "rules",
         }
@@ -82,15 +98,17 @@ pub(crate) struct Scale {
     /// Records that exist before reads are measured.
     pub(crate) records: u64,
     pub(crate) subscribers: usize,
-    /// Creates of `fanout-single`, at `SINGLE_RATE` a second.
+    /// Creates of `fanout-single` and `idle-create`, at `SINGLE_RATE` a second.
     pub(crate) single_creates: u64,
     /// Connections of `idle` and `storm`.
     pub(crate) connections: usize,
     /// Changes that `replay` reads.
     pub(crate) changes: u64,
+    /// Records of the large side of `growth`; the small one has 1,000.
+    pub(crate) grown: u64,
 }
 
-/// Creates a second in `fanout-single`: slow enough that each burst is over before the next.
+/// Creates a second in `fanout-single` and `idle-create`: slow enough that each is over before the next.
 pub(crate) const SINGLE_RATE: u32 = 20;
 
 const FULL: Scale = Scale {
@@ -103,6 +121,7 @@ const FULL: Scale = Scale {
     single_creates: 200,
     connections: 5_000,
     changes: 100_000,
+    grown: 1_000_000,
 };
 
 const SHORT: Scale = Scale {
@@ -115,6 +134,7 @@ const SHORT: Scale = Scale {
     single_creates: 20,
     connections: 300,
     changes: 3_000,
+    grown: 5_000,
 };
 
 /// What a person asked for.

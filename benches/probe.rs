@@ -1,4 +1,4 @@
-//! What one measured stretch of time cost: wall time, the server's processor time, the driver's own.
+//! What one measured stretch of time cost: wall time, the server's processor time and context switches, the driver's own time.
 //! Knows nothing of the work done in it.
 
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::server::Server;
 pub(crate) struct Probe {
     start: Instant,
     server: Duration,
+    switches: u64,
     driver: Duration,
 }
 
@@ -23,18 +24,22 @@ pub(crate) struct Cost {
     pub(crate) wall: Duration,
     pub(crate) server: Duration,
     pub(crate) driver: Duration,
+    /// Context switches of the server's threads.
+    pub(crate) switches: u64,
 }
 
 impl Probe {
     pub(crate) fn start(server: &Server) -> Outcome<Probe> {
         let driver = procfs::cpu_time(std::process::id())?;
-        Ok(Probe { server: server.cpu()?, driver, start: Instant::now() })
+        let (server, switches) = (server.cpu()?, server.context_switches()?);
+        Ok(Probe { server, switches, driver, start: Instant::now() })
     }
 
     pub(crate) fn stop(&self, server: &Server) -> Outcome<Cost> {
         let wall = self.start.elapsed();
         let driver = procfs::cpu_time(std::process::id())?.saturating_sub(self.driver);
-        Ok(Cost { wall, server: server.cpu()?.saturating_sub(self.server), driver })
+        let switches = server.context_switches()?.saturating_sub(self.switches);
+        Ok(Cost { wall, server: server.cpu()?.saturating_sub(self.server), driver, switches })
     }
 }
 
@@ -46,6 +51,11 @@ impl Cost {
     /// Microseconds of the server's processor time for each of `count` things.
     pub(crate) fn server_micros_each(&self, count: u64) -> f64 {
         self.server.as_secs_f64() * 1e6 / (count.max(1)) as f64
+    }
+
+    /// Context switches of the server for each of `count` things.
+    pub(crate) fn switches_each(&self, count: u64) -> f64 {
+        self.switches as f64 / (count.max(1)) as f64
     }
 
     /// How busy the server's core was, in percent.

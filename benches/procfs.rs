@@ -23,6 +23,21 @@ pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
     Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
+/// How often threads of the process were taken off their core, by waiting or by force, so far. Threads that ended do not count.
+pub(crate) fn context_switches(pid: u32) -> Outcome<u64> {
+    let folder = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&folder).map_err(|source| BenchError::io(format!("read {folder}"), source))?;
+    // A thread may end between the listing and the reading.
+    let texts = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
+    Ok(texts.map(|text| switches_of(&text)).sum())
+}
+
+/// The two counts of one thread's `status`.
+fn switches_of(status: &str) -> u64 {
+    let counts = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
+    counts.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
+}
+
 /// Resident memory of the process in KiB.
 pub(crate) fn resident_kib(pid: u32) -> Outcome<u64> {
     let path = format!("/proc/{pid}/status");

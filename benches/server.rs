@@ -38,6 +38,16 @@ impl Server {
     /// The same with other schema files.
     pub(crate) async fn over(lab: &Lab, schemas: &Path) -> Outcome<Server> {
         let home = home(lab)?;
+        let data = home.path().join("data");
+        Server::in_home(lab, home, schemas, &data).await
+    }
+
+    /// The same over data that is there.
+    pub(crate) async fn with_data(lab: &Lab, schemas: &Path, data: &Path) -> Outcome<Server> {
+        Server::in_home(lab, home(lab)?, schemas, data).await
+    }
+
+    async fn in_home(lab: &Lab, home: TempDir, schemas: &Path, data: &Path) -> Outcome<Server> {
         let mut command = pinned(lab, &lab.tidewire);
         // Settings of the person's own environment would make the figures somebody else's.
         for (name, _) in
@@ -46,7 +56,7 @@ impl Server {
             command.env_remove(name);
         }
         command.args(["dev", "--listen", "127.0.0.1:0", "--schemas"]).arg(schemas);
-        command.arg("--data").arg(home.path().join("data")).args(LIMIT_FLAGS);
+        command.arg("--data").arg(data).args(LIMIT_FLAGS);
         Server::start(command, home).await
     }
 
@@ -120,6 +130,10 @@ impl Server {
 
     pub(crate) fn cpu(&self) -> Outcome<Duration> {
         procfs::cpu_time(self.child.id())
+    }
+
+    pub(crate) fn context_switches(&self) -> Outcome<u64> {
+        procfs::context_switches(self.child.id())
     }
 
     pub(crate) fn resident_kib(&self) -> Outcome<u64> {

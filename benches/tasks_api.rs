@@ -15,16 +15,25 @@ pub(crate) fn create(addr: SocketAddr, path: &str) -> Vec<u8> {
 
 /// `POST path` with a body of JSON.
 pub(crate) fn post(addr: SocketAddr, path: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    with_body("POST", addr, path, body)
+}
+
+/// `PATCH path` with a body of JSON.
+pub(crate) fn patch(addr: SocketAddr, path: &str, body: &str) -> Vec<u8> {
+    with_body("PATCH", addr, path, body)
 }
 
 /// `GET path`.
 pub(crate) fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json\r\n\r\n").into_bytes()
+}
+
+fn with_body(method: &str, addr: SocketAddr, path: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// The upgrade of `/ws`, of a person or of nobody. The key is constant: it proves nothing to a server that is being measured.

@@ -96,7 +96,7 @@ impl App {
         let reader = Reader::new(store.clone(), ring, live);
         let websockets = WebSocketManager::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
-        let repository = Arc::new(Repository::new(store, current, &config.store, env.clone()));
+        let repository = Arc::new(Repository::new(store, current, env.clone()));
         let found = Found { data: config.data.clone(), generation, report };
         let store = opened.store;
         Ok(App {

@@ -59,7 +59,8 @@ pub struct StoreConfig {
     pub idempotency_age: Duration,
     /// Answers kept for one user (anonymous: one address); the oldest leave first.
     pub idempotency_per_user: u64,
-    /// Connections that read; a read that finds none for `read_wait` is refused with `OVERLOADED`.
+    /// Reads at once, each on a connection of its own; reads that may last leave one to the short ones. A read that waits
+    /// longer than `read_wait` for its turn is refused with `OVERLOADED`.
     pub readers: u32,
     pub read_wait: Duration,
     /// A list or count that would step over more rows is refused with `QUERY_TOO_BROAD`.

@@ -14,6 +14,7 @@ pub mod protocol;
 
 pub mod metrics;
 
+pub mod outbox;
 pub mod store;
 
 pub mod auth;

@@ -24,13 +24,11 @@ use std::sync::Arc;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::RwLock;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::Identity;
-use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
-use crate::rules::{Asker, Needs};
+use crate::rules::Asker;
 use crate::schema::{Entity, Generation, Schema, Value};
 use crate::store::{
     At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op,
@@ -60,9 +58,6 @@ pub struct Repository {
     /// Read at the start of every request and replaced as a whole; the lock is held for one clone.
     current: RwLock<Current>,
     env: Env,
-    /// Lists occupy fewer than half of the store's readers, so that reads of one record find a free one.
-    lists: Semaphore,
-    list_wait: std::time::Duration,
 }
 
 /// The schema that requests are validated against, and its place in the log.
@@ -86,15 +81,8 @@ pub struct Written {
 }
 
 impl Repository {
-    pub fn new(store: Arc<dyn Store>, current: Current, config: &StoreConfig, env: Env) -> Repository {
-        let lists = usize::try_from(config.readers / 2).unwrap_or(1).saturating_sub(1).max(1);
-        Repository {
-            store,
-            current: RwLock::new(current),
-            env,
-            lists: Semaphore::new(lists),
-            list_wait: config.read_wait,
-        }
+    pub fn new(store: Arc<dyn Store>, current: Current, env: Env) -> Repository {
+        Repository { store, current: RwLock::new(current), env }
     }
 
     pub fn current(&self) -> Current {
@@ -259,8 +247,7 @@ impl Repository {
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 
-    /// One record as somebody sees it. Read in place where no more than the person's own record is asked, which the store
-    /// promises to be short; otherwise on a blocking thread.
+    /// One record as somebody sees it.
     pub async fn get(
         &self,
         entity: &Arc<Entity>,
@@ -268,16 +255,11 @@ impl Repository {
         who: &Who,
     ) -> Result<At<Stored>, RepositoryError> {
         let id = validate::address(entity, id)?;
-        let at = if Needs::of_read(entity).related().next().is_none() {
-            self.store.find(&entity.name, &id, who).map_err(error::of_read)?
-        } else {
-            let (name, id, who) = (entity.name.clone(), id.clone(), who.clone());
-            self.blocking(move |store| store.find(&name, &id, &who)).await?
-        };
+        let at = self.store.find(&entity.name, &id, who).await.map_err(error::of_read)?;
         present(entity, &id, at)
     }
 
-    /// One record with what its references lead to, read on a blocking thread.
+    /// One record with what its references lead to.
     pub async fn find(
         &self,
         (entity, generation): (&Entity, Generation),
@@ -292,47 +274,25 @@ impl Repository {
         present(entity, &id, at.map(|mut page| page.rows.pop()))
     }
 
-    /// A page of records, read on a blocking thread. Refused with `Overloaded` when no turn comes in time.
+    /// A page of records.
     pub async fn list(&self, query: Query) -> Result<At<ListPage>, RepositoryError> {
-        let (entity, columns) =
-            (query.entity.clone(), query.sort.iter().map(|(column, _)| *column).collect());
+        let columns = query.sort.iter().map(|(column, _)| *column).collect();
         let ordered = Ordered { parameter: "sort", done: "sorted", columns };
-        self.in_turn((&entity, ordered), move |store| store.list(&query)).await
+        self.store.list(&query).await.map_err(|failure| self.of_list(failure, &query.entity, &ordered))
     }
 
-    /// How many records there are, read like a list.
+    /// How many records there are.
     pub async fn count(&self, count: Count) -> Result<At<Counted>, RepositoryError> {
-        let (entity, columns) = (count.entity.clone(), count.group.into_iter().collect());
+        let columns = count.group.into_iter().collect();
         let ordered = Ordered { parameter: "group", done: "grouped", columns };
-        self.in_turn((&entity, ordered), move |store| store.count(&count)).await
+        self.store.count(&count).await.map_err(|failure| self.of_list(failure, &count.entity, &ordered))
     }
 
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        (entity, ordered): (&str, Ordered),
-        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, RepositoryError> {
-        let _turn = self.turn().await?;
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || read(&*store))
-            .await
-            .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(|failure| error::of_list(failure, self.current().schema.entity(entity), &ordered))
+    fn of_list(&self, failure: StoreError, entity: &str, ordered: &Ordered) -> RepositoryError {
+        error::of_list(failure, self.current().schema.entity(entity), ordered)
     }
 
-    /// A short read, which waits for no turn.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, RepositoryError> {
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || read(&*store))
-            .await
-            .map_err(|panic| RepositoryError::Read(panic.to_string()))?
-            .map_err(error::of_read)
-    }
-
-    /// Changes of one record before `before`, newest first, as somebody may see them, read on a blocking thread. A record that
+    /// Changes of one record before `before`, newest first, as somebody may see them. A record that
     /// is gone keeps its history; one that never was, that is hidden, or whose history ran out, is not found.
     pub async fn history(
         &self,
@@ -342,30 +302,19 @@ impl Repository {
         limit: LogLimit,
     ) -> Result<At<Past>, RepositoryError> {
         let id = validate::address(entity, id)?;
-        let _turn = self.turn().await?;
-        let (name, address) = (entity.name.clone(), id.clone());
-        let (found, known) = self
-            .blocking(move |store| {
-                let found = store.history(&name, &address, &who, before, limit)?;
-                let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty());
-                let known = told || before.is_some() || store.find(&name, &address, &who)?.value.is_some();
-                Ok((found, known))
-            })
-            .await?;
+        let found =
+            self.store.history(&entity.name, &id, &who, before, limit).await.map_err(error::of_read)?;
+        let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty()) || before.is_some();
+        let known = told || {
+            let there = self.store.find(&entity.name, &id, &who).await.map_err(error::of_read)?;
+            there.value.is_some()
+        };
         let At { epoch, seq, floor, generation, value } = found;
         let value = value.ok_or_else(|| RepositoryError::NoHistory(entity.name.clone()))?;
         match known {
             true => Ok(At { epoch, seq, floor, generation, value }),
             false => Err(RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() }),
         }
-    }
-
-    /// A turn among the reads that may be long.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, RepositoryError> {
-        tokio::time::timeout(self.list_wait, self.lists.acquire())
-            .await
-            .map_err(|_| RepositoryError::Overloaded)?
-            .map_err(|_| RepositoryError::Closed)
     }
 
     /// Whether the store answers a read, and takes writes as far as is known.
@@ -376,7 +325,7 @@ impl Repository {
 
     /// Where the log ends.
     pub async fn head(&self) -> Result<At<()>, RepositoryError> {
-        self.blocking(|store| store.head()).await
+        self.store.head().await.map_err(error::of_read)
     }
 }
 

@@ -13,6 +13,7 @@ use tidewire::store::Store;
 use tidewire::store::sqlite::{Forward, ImportJob, SqliteImport};
 
 use crate::support::app::{Client, TestApp};
+use crate::support::at_once::Now;
 use crate::support::clock::HandClock;
 use crate::support::process::{Process, plain_schemas};
 use crate::support::studio::{NOON, create, id, open_at, schema, unit, words};
@@ -215,8 +216,8 @@ async fn an_import_under_a_wrong_clock_forgets_nothing() {
     import.close();
     clock.jump(-YEAR);
     let opened = open_at(folder.path(), schema(), &config, clock.env());
-    assert_eq!(opened.store.head().unwrap().floor.0, 0);
-    assert!(opened.store.get("Project", &id(1)).unwrap().value.is_some());
+    assert_eq!(opened.store.head().now().unwrap().floor.0, 0);
+    assert!(opened.store.get("Project", &id(1)).now().unwrap().value.is_some());
     opened.store.close().await;
 }
 

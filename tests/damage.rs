@@ -83,7 +83,8 @@ impl Project {
     fn leaf(&self, table: &str) -> (u64, u64) {
         let (_, size) = self.root(table);
         let conn = Connection::open(self.database()).unwrap();
-        let leaves = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path LIMIT 1 Ofits_first_sightET 3";
+        let leaves =
+            "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 3";
         let page: i64 = conn.query_row(leaves, [table], |row| row.get(0)).unwrap();
         ((page as u64 - 1) * size, size)
     }

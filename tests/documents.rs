@@ -3,6 +3,7 @@
 //! A new command is pasted without being named here: beside a running server, and it must succeed. One that cannot be pasted fails until
 //! it is listed below with the reason.
 
+mod layout;
 mod page;
 mod promises;
 mod samples;
@@ -15,12 +16,7 @@ use page::{Command, commands, pages};
 use stage::{Project, Stage, Told};
 
 /// Commands that no test pastes, and why.
-const NOT_PASTED: [(&str, &str); 15] = [
-    (
-        "cargo run --release",
-        "builds another profile; every other story starts the server that it would build",
-    ),
-    ("cargo run --release -- dev --demo", "the same; permissions::shipped reads what the demo shows to whom"),
+const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo install --path .", "builds another profile and writes into the home folder"),
     ("cargo bench --bench spine", "takes minutes and needs two idle cores"),
     ("cargo bench --bench spine -- creates fanout-saturated", "the same"),
@@ -29,11 +25,14 @@ const NOT_PASTED: [(&str, &str); 15] = [
     ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
     ("make test", "runs this test"),
+    ("make check", "the same"),
+    ("make screenshots", "writes the picture of the README into the tree"),
     ("make bench", "takes minutes and needs two idle cores"),
     ("make faults", "plants faults in the sources that this test is made of"),
     ("make openapi", "installs schemathesis and takes minutes"),
     ("make help", "prints the comments of the Makefile"),
     ("tidewire dev", "serves until it is stopped; every page here is pasted beside one"),
+    ("tidewire dev --demo", "the same; permissions::shipped reads what the demo shows to whom"),
 ];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.

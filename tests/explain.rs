@@ -60,7 +60,8 @@ fn every_page_says_what_it_means_shows_it_and_says_what_to_do() {
 #[test]
 fn titles_of_schema_and_close_codes_are_those_of_the_tables() {
     let pages = pages();
-    let schema = tidewire::schema::Code::ALL.iter().map(|code| (code.as_str().to_owned(), code.meaning()));
+    let schema =
+        tidewire::schema::DiagnosticCode::ALL.iter().map(|code| (code.as_str().to_owned(), code.meaning()));
     let close =
         tidewire::protocol::CloseCode::ALL.iter().map(|code| (code.number().to_string(), code.reason()));
     for (code, title) in schema.chain(close) {

@@ -16,7 +16,7 @@ fn raw(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 15] = [
     ("GET", "/api/tasks"),
     ("POST", "/api/tasks"),
     ("GET", "/api/tasks/0190a000-0000-7000-8000-00000000000a"),
@@ -29,6 +29,7 @@ const ROUTES: [(&str, &str); 14] = [
     ("GET", "/ws"),
     ("GET", "/"),
     ("GET", "/_/"),
+    ("GET", "/_/llms.txt"),
     ("GET", "/static/signal.js"),
     ("GET", "/health"),
 ];

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tidewire::channels::group::ConnectionKey;
-use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Attach, Outbox};
 use tidewire::config::StoreConfig;
 use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
+use tidewire::outbox::OutboxLimits;
 use tidewire::store::sqlite::Opened;
 use tidewire::store::{ChangeOp, CommitBatch, Store};
 use tokio::sync::broadcast::error::RecvError;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::groups::managed::{Managed, drained};
 use crate::groups::world;
+use crate::support::at_once::Now;
 use crate::support::fixtures::{change, epoch};
 use crate::support::studio;
 
@@ -55,7 +56,7 @@ async fn a_commit_waits_until_those_before_it_are_taken_to_be_told() {
     });
     let mut writing = std::pin::pin!(writing);
     assert!(timeout(FOR_EVER, &mut writing).await.is_err(), "nobody has taken a single batch");
-    let committed = store.head().unwrap().seq.0;
+    let committed = store.head().now().unwrap().seq.0;
     assert!((1..=65).contains(&committed), "{committed} are committed and not told");
     // What is taken lets as much through, and not one batch is missing.
     for seq in 1..=200 {

@@ -11,19 +11,17 @@ use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::env::Env;
-use tidewire::ids::{Seq, Timestamp};
+use tidewire::ids::Timestamp;
 use tidewire::schema::{Entity, History, Schema, Value};
 use tidewire::store::migration::Allow;
 use tidewire::store::sqlite::Opened;
 use tidewire::store::sqlite::migrate;
-use tidewire::store::{LogLimit, LogPage, Op, Past, Store, StoreError, Unit};
+use tidewire::store::{Past, Store, Unit};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::at_once::Now;
 use crate::support::chain::*;
-use crate::support::studio::{
-    ALL, NOON, Studio, create, delete, entity, field, id, link, open, text, unit, update, words,
-};
+use crate::support::studio::{ALL, NOON, create, delete, entity, field, id, open, text, unit, update, words};
 
 fn defaults() -> StoreConfig {
     StoreConfig::default()

@@ -11,15 +11,13 @@ use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::Timestamp;
 use tidewire::schema::{Entity, Field, FieldIndex, Lookup, Schema, Value};
-use tidewire::store::{Change, CommitError, LogLimit, Op, OpStatus, Store, Unit};
+use tidewire::store::{Change, CommitError, LogLimit, Op, Store, Unit};
 
 use crate::support::app::TestApp;
 use crate::support::at_once::Now;
 use crate::support::chain::*;
 use crate::support::socket::Socket;
-use crate::support::studio::{
-    Studio, at_version, create, delete, field, id, link, named, open, text, unit, update, words,
-};
+use crate::support::studio::{Studio, create, delete, field, id, link, open, text, unit, update, words};
 
 fn defaults() -> StoreConfig {
     StoreConfig::default()

@@ -22,6 +22,7 @@ mod failing_disk;
 mod floor_plan;
 mod groups;
 mod guard;
+mod handbook;
 mod hanging;
 mod health;
 mod held_back;

@@ -100,16 +100,6 @@ async fn bad_names_and_folders_that_are_not_empty_are_refused_and_left_alone() {
     );
 }
 
-#[test]
-fn the_page_is_the_one_of_the_readme() {
-    let readme = include_str!("../README.md");
-    for part in
-        [include_str!("../runtime/cli/template/index.html"), include_str!("../runtime/cli/template/app.js")]
-    {
-        assert!(readme.contains(part), "README.md shows another page than\n{part}");
-    }
-}
-
 /// Runs `new` in a folder where no file may grow beyond 512 bytes, with these words of the shell before it.
 async fn limited(folder: &std::path::Path, before: &str) -> std::process::Output {
     let line = format!("ulimit -c 0; {before} ulimit -f 1; exec \"$@\"");

@@ -1,79 +1,115 @@
 //! The outbox: its bounds, and what a connection is told when it falls behind.
 
 use bytes::Bytes;
-use tidewire::channels::group::AttachmentId;
-use tidewire::channels::outbox::{Appended, Item, Lag, Note, OnLag, Outbox, OutboxLimits};
-use tidewire::ids::Seq;
+use tidewire::outbox::{Appended, Invalidated, Item, Lag, OnLag, Outbox, OutboxLimits, Vocabulary};
 
-const ONE: AttachmentId = AttachmentId { slot: 0, serial: 1 };
+/// Batches have numbers, notes are words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Words;
 
-fn outbox(batches: usize, bytes: usize) -> Outbox {
+impl Vocabulary for Words {
+    type Batch = u64;
+    type Note = &'static str;
+    type Cause = Cause;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Cause {
+    #[default]
+    RanOver,
+    Rights(u64),
+    Schema,
+}
+
+fn outbox(batches: usize, bytes: usize) -> Outbox<Words> {
     Outbox::new(OutboxLimits { batches, bytes, controls: 4 })
 }
 
-fn log(seq: u64, size: usize) -> Item {
-    Item::Log { frames: Bytes::from(vec![b'x'; size]), attachment: ONE, last: Seq(seq), base: Seq(seq - 1) }
+fn append(outbox: &Outbox<Words>, lag: u32, number: u64, size: usize) -> Appended {
+    outbox.append_batch(Lag(lag), Bytes::from(vec![b'x'; size]), number)
+}
+
+fn log(number: u64, size: usize) -> Item<Words> {
+    Item::Batch { frames: Bytes::from(vec![b'x'; size]), of: number }
+}
+
+/// It ran over, for the nth time.
+fn ran_over(nth: u32) -> Option<Invalidated<Cause>> {
+    Some(Invalidated { lag: Lag(nth), cause: Cause::RanOver })
 }
 
 #[test]
 fn what_is_appended_is_drained_in_order() {
     let outbox = outbox(8, 1000);
-    outbox.append_log(Lag(0), log(1, 10));
+    append(&outbox, 0, 1, 10);
     outbox.append_control(Bytes::from_static(b"c"), None, OnLag::Keep);
-    outbox.append_log(Lag(0), log(2, 10));
+    append(&outbox, 0, 2, 10);
     let drained = outbox.drain(usize::MAX);
     assert_eq!(drained.items.len(), 3);
     assert_eq!(drained.items[0], log(1, 10));
     assert_eq!(drained.items[2], log(2, 10));
-    assert_eq!((drained.lagged, drained.overflowed), (None, false));
+    assert_eq!((drained.invalidated, drained.overflowed), (None, false));
 }
 
 #[test]
 fn an_empty_outbox_takes_one_buffer_of_any_size() {
     let outbox = outbox(8, 100);
-    assert_eq!(outbox.append_log(Lag(0), log(1, 5000)), Appended::Queued);
-    assert_eq!(outbox.append_log(Lag(0), log(2, 1)), Appended::FellBehind);
-    assert_eq!(outbox.drain(usize::MAX).lagged, Some(Lag(1)));
+    assert_eq!(append(&outbox, 0, 1, 5000), Appended::Queued);
+    assert_eq!(append(&outbox, 0, 2, 1), Appended::FellBehind);
+    assert_eq!(outbox.drain(usize::MAX).invalidated, ran_over(1));
 }
 
 #[test]
 fn a_full_outbox_forgets_its_batches_and_voids_every_attachment() {
     let outbox = outbox(2, 1000);
-    assert_eq!(outbox.append_log(Lag(0), log(1, 1)), Appended::Queued);
-    assert_eq!(outbox.append_log(Lag(0), log(2, 1)), Appended::Queued);
-    assert_eq!(outbox.append_log(Lag(0), log(3, 1)), Appended::FellBehind);
-    assert_eq!(outbox.append_log(Lag(0), log(4, 1)), Appended::Void, "the attachment stays void");
+    assert_eq!(append(&outbox, 0, 1, 1), Appended::Queued);
+    assert_eq!(append(&outbox, 0, 2, 1), Appended::Queued);
+    assert_eq!(append(&outbox, 0, 3, 1), Appended::FellBehind);
+    assert_eq!(append(&outbox, 0, 4, 1), Appended::Void, "the attachment stays void");
     let drained = outbox.drain(usize::MAX);
     assert_eq!(drained.items, vec![]);
-    assert_eq!(drained.lagged, Some(Lag(1)));
-    assert_eq!(outbox.append_log(Lag(1), log(4, 1)), Appended::Queued, "a new attachment counts");
-    assert_eq!(outbox.drain(usize::MAX).lagged, None, "said once");
+    assert_eq!(drained.invalidated, ran_over(1));
+    assert_eq!(append(&outbox, 1, 4, 1), Appended::Queued, "a new attachment counts");
+    assert_eq!(outbox.drain(usize::MAX).invalidated, None, "said once");
 }
 
 #[test]
 fn positions_that_were_not_reached_are_withheld_when_batches_are_dropped() {
     let outbox = outbox(1, 1000);
-    let attached = Note::Attached { attachment: ONE, at: Seq(1), lag: Lag(0) };
-    outbox.append_log(Lag(0), log(1, 1));
-    outbox.append_control(Bytes::from_static(b"closing pong"), Some(attached), OnLag::Drop);
-    let reached = Note::Reached { at: Seq(1), lag: Lag(0) };
+    append(&outbox, 0, 1, 1);
+    outbox.append_control(Bytes::from_static(b"closing pong"), Some("attached at 1"), OnLag::Drop);
     outbox.append_control(
         Bytes::from_static(b"pong 1"),
-        Some(reached),
+        Some("reached 1"),
         OnLag::Replace(Bytes::from_static(b"pong")),
     );
     outbox.append_control(Bytes::from_static(b"error"), None, OnLag::Keep);
-    outbox.append_log(Lag(0), log(2, 1));
+    append(&outbox, 0, 2, 1);
     let frames: Vec<_> = outbox
         .drain(usize::MAX)
         .items
         .into_iter()
         .map(|item| match item {
             Item::Control { frame, note, .. } => (frame, note),
-            Item::Log { .. } => panic!("a batch survived"),
+            Item::Batch { .. } => panic!("a batch survived"),
         })
         .collect();
     assert_eq!(frames, vec![(Bytes::from_static(b"pong"), None), (Bytes::from_static(b"error"), None)]);
+}
+
+#[test]
+fn an_invalidation_says_its_cause_and_of_several_the_greatest() {
+    let outbox = outbox(0, 0);
+    let told = |causes: &[Cause]| {
+        causes.iter().for_each(|cause| outbox.invalidate(*cause));
+        outbox.drain(usize::MAX).invalidated.map(|invalidated| invalidated.cause)
+    };
+    assert_eq!(told(&[]), None);
+    assert_eq!(told(&[Cause::Rights(3)]), Some(Cause::Rights(3)));
+    assert_eq!(told(&[Cause::Rights(5), Cause::Rights(4), Cause::RanOver]), Some(Cause::Rights(5)));
+    assert_eq!(told(&[Cause::Schema, Cause::Rights(9)]), Some(Cause::Schema));
+    assert_eq!(append(&outbox, 6, 1, 1), Appended::FellBehind, "each of the six counts");
+    assert_eq!(told(&[]), Some(Cause::RanOver), "what was told before counts no longer");
 }
 
 #[test]
@@ -91,7 +127,7 @@ fn too_many_control_frames_are_said_and_not_kept() {
 fn a_drain_takes_about_what_it_is_asked_for_and_comes_back_for_the_rest() {
     let outbox = outbox(100, 100_000);
     for seq in 1..=10 {
-        outbox.append_log(Lag(0), log(seq, 100));
+        append(&outbox, 0, seq, 100);
     }
     assert_eq!(outbox.drain(250).items.len(), 3);
     assert_eq!(outbox.drain(usize::MAX).items.len(), 7);
@@ -100,9 +136,9 @@ fn a_drain_takes_about_what_it_is_asked_for_and_comes_back_for_the_rest() {
 #[tokio::test]
 async fn a_waiter_is_woken_once_for_what_is_there() {
     let outbox = outbox(8, 1000);
-    outbox.append_log(Lag(0), log(1, 10));
+    append(&outbox, 0, 1, 10);
     outbox.ready().await;
     assert_eq!(outbox.drain(usize::MAX).items.len(), 1);
     outbox.close();
-    assert_eq!(outbox.append_log(Lag(0), log(2, 1)), Appended::Void, "a closed outbox takes nothing");
+    assert_eq!(append(&outbox, 0, 2, 1), Appended::Void, "a closed outbox takes nothing");
 }

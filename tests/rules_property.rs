@@ -16,6 +16,7 @@ use tidewire::schema::{Column, Entity, Expr, FieldIndex, Operation, Record, Sche
 use tidewire::store::{Hidden, Op, Query, StoreError, Who};
 
 use self::world::{BODY, Rules, USERS, World, projects, rules, schema, worlds};
+use crate::support::at_once::Now;
 use crate::support::oracle::{Asker, Oracle};
 use crate::support::studio::{NOON, Studio, create, project};
 
@@ -37,7 +38,7 @@ proptest! {
             let ops = ops(&world, rules.len());
             studio.commit(ops.iter().cloned()).await.unwrap();
             for person in world.persons() {
-                let principal = studio.store.principal(&person).unwrap().value;
+                let principal = studio.store.principal(&person).now().unwrap().value;
                 let asker = asker(&schema, &ops, person.id.as_deref(), &principal);
                 let who = Who::Person(person);
                 for (number, rules) in rules.iter().enumerate() {
@@ -74,7 +75,7 @@ impl Trial<'_> {
         assert_eq!(matched, granted, "bound to {}: {}", predicate.text(self.entity), self.tell());
         assert_eq!(self.listed(&records, &[]), Ok(granted.clone()), "SQL: {}", self.tell());
         for record in &records {
-            let found = self.studio.store.find(&self.entity.name, &record.id, self.who);
+            let found = self.studio.store.find(&self.entity.name, &record.id, self.who).now();
             let found = found.map(|at| at.value.is_some()).unwrap_or(false);
             assert_eq!(found, granted.contains(&record.id), "found: {}", self.tell());
         }
@@ -114,7 +115,7 @@ impl Trial<'_> {
     ) -> Result<BTreeSet<RecordId>, StoreError> {
         let all = Query::all(self.entity.name.clone(), self.studio.generation, 1_000);
         let query = Query { who: self.who.clone(), filter: filter.to_vec(), ..all };
-        let page = match self.studio.store.list(&query) {
+        let page = match self.studio.store.list(&query).now() {
             Err(StoreError::Closed(_)) => return Ok(BTreeSet::new()),
             page => page?.value,
         };

@@ -4,27 +4,20 @@
 use std::sync::Arc;
 
 use tidewire::channels::Ring;
-use tidewire::config::{RealtimeConfig, StoreConfig};
+use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Position, Seq};
 use tidewire::protocol::reason::RIGHTS;
 use tidewire::realtime::Reader;
 use tidewire::realtime::channel::{Channel, Checkup};
 use tidewire::realtime::resume::{Claim, Resume, decide};
 use tidewire::rules::Person;
-use tidewire::schema::{
-    Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, History, OnDelete, Rule,
-    Schema, Term, UserTerm, Value,
-};
-use tidewire::store::{
-    Advice, Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who,
-};
+use tidewire::schema::{Column, Expr, FieldIndex, Generation, Term, UserTerm, Value};
+use tidewire::store::{Advice, Op, Query, StoreError, Test};
 
 use crate::support::at_once::Now;
 use crate::support::fixture::SqliteFixture;
 use crate::support::owned::*;
-use crate::support::studio::{
-    ALL, Studio, create, delete, entity, field, id, link, refers, text, update, words,
-};
+use crate::support::studio::{ALL, id, update, words};
 
 #[tokio::test]
 async fn a_few_records_among_many_cost_a_few_rows() {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidewire::channels::outbox::{Lag, OnLag};
-use tidewire::channels::{AttachmentId, From, Item, Note};
+use tidewire::channels::{AttachmentId, Events, From, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
+use tidewire::outbox::{Lag, OnLag};
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::read::{Checked, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
@@ -90,7 +90,8 @@ impl Peer {
 
     fn log_item(&mut self, attachment: AttachmentId, last: u64, base: u64) -> Option<Bytes> {
         let frames = Bytes::from(format!("log {last}"));
-        self.session.on_item(self.now, Item::Log { frames, attachment, last: Seq(last), base: Seq(base) }).0
+        let of = Events { attachment, last: Seq(last), base: Seq(base) };
+        self.session.on_item(self.now, Item::Batch { frames, of }).0
     }
 }
 

@@ -10,6 +10,7 @@ mod lookups;
 mod mutations;
 mod reads;
 mod references;
+mod restarts;
 mod rights;
 mod searches;
 mod unit_ends;
@@ -79,6 +80,8 @@ macro_rules! conformance {
                 answers_age;
             }
             reads {
+                a_search_finds_only_what_may_be_read;
+                a_bound_read_scope_is_taken_for_what_it_says;
                 everybody_sees_what_is_theirs_and_counts_only_that;
                 a_hidden_field_is_neither_shown_nor_asked;
                 a_reference_leads_only_to_what_may_be_read;
@@ -91,7 +94,11 @@ macro_rules! conformance {
                 a_restricted_grandchild_keeps_all;
                 a_delete_has_a_limit;
             }
+            restarts {
+                a_store_goes_on_where_it_ended;
+            }
             rights {
+                a_principal_is_what_rules_may_ask_of_a_person;
                 a_change_of_rights_names_whose_before_and_after;
                 the_last_change_of_a_persons_rights_is_remembered_by_entity;
                 a_lookup_that_follows_into_a_record_of_rights_is_a_change_of_rights;

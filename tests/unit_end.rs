@@ -7,16 +7,14 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::schema::{Field, FieldIndex, FieldKind, Lookup, OnDelete, Schema, Value};
+use tidewire::schema::Value;
 use tidewire::store::{CommitError, Op, Outcome, Store, Unit};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::follower::Follower;
-use crate::support::socket::Socket;
 use crate::support::seats::*;
-use crate::support::studio::{
-    Studio, create, delete, entity, field, id, link, named, open, refers, text, unique, unit, update, words,
-};
+use crate::support::socket::Socket;
+use crate::support::studio::{Studio, create, delete, id, link, named, open, unit, update};
 
 /// Red if a failed unit takes its mates with it, or leaves something behind.
 #[tokio::test]

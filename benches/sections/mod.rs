@@ -3,7 +3,9 @@
 mod creates;
 mod fanout;
 mod fanout_rules;
+mod growth;
 mod idle;
+mod idle_create;
 mod reads;
 mod replay;
 mod rules;
@@ -44,16 +46,22 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
     if section == Section::FanoutRules {
         return fanout_rules::run(lab, report).await;
     }
+    if section == Section::Growth {
+        return growth::run(lab, report).await;
+    }
     let mut server = tidewire(lab, report).await?;
     let result = match section {
         Section::Creates => creates::run(lab, &server, report).await,
-        Section::Reads => reads::run(lab, &server, report).await,
+        Section::Reads => reads::by_id(lab, &server, report).await,
+        Section::Lists => reads::lists(lab, &server, report).await,
+        Section::Updates => reads::updates(lab, &server, report).await,
+        Section::IdleCreate => idle_create::run(lab, &server, report).await,
         Section::FanoutSingle => fanout::single(lab, &server, report).await,
         Section::FanoutSaturated => fanout::saturated(lab, &server, report).await,
         Section::Idle => idle::run(lab, &server, report).await,
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
-        Section::Rules | Section::FanoutRules => Ok(()),
+        Section::Rules | Section::FanoutRules | Section::Growth => Ok(()),
     };
     let Err(error) = result else { return Ok(()) };
     // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.

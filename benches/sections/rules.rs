@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use bytes::Bytes;
 use tidewire::channels::group::{ConnectionKey, Member};
 use tidewire::channels::groups::Groups;
-use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
+use tidewire::outbox::OutboxLimits;
 use tidewire::protocol::View;
 use tidewire::rules::{Condition, Person, Principal, ReadScope, Related, Subject, Test, evaluate};
 use tidewire::schema::{

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::group::{AttachmentId, ConnectionKey};
-use super::outbox::{Lag, Outbox};
+use super::note::Outbox;
 use crate::ids::Seq;
+use crate::outbox::Lag;
 use crate::protocol::View;
 use crate::rules::ReadScope;
 use crate::store::Scope;

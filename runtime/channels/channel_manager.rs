@@ -17,13 +17,14 @@ use super::encode::{Encoder, Place};
 use super::event::{Event, judge};
 use super::group::{AttachmentId, ConnectionKey, Member};
 use super::groups::Groups;
-use super::outbox::{Item, Lag, Note, OnLag, Outbox};
+use super::note::{Events, InvalidationCause, Note, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
 use super::waiters::Waiters;
 use crate::env::Env;
 use crate::ids::Seq;
 use crate::metrics::Metrics;
+use crate::outbox::{Lag, OnLag};
 use crate::protocol::Code;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload, RightsChangedPayload};
 use crate::protocol::wire::text_frame;
@@ -249,7 +250,7 @@ impl ChannelManager {
     fn attach(&mut self, attach: Attach) {
         if attach.read_scope.generation < self.ring.generation() {
             // The connection is about to learn of the new schema, and starts anew.
-            attach.outbox.invalidate();
+            attach.outbox.invalidate(InvalidationCause::Schema);
             return;
         }
         if let Some(note) = self.objection(&attach) {
@@ -358,8 +359,8 @@ impl ChannelManager {
         }
         if !frames.is_empty() {
             let frames = Bytes::from(frames);
-            let item = Item::Log { frames, attachment: attach.attachment, last: prev, base: Seq::ZERO };
-            attach.outbox.append_log(lag, item);
+            let events = Events { attachment: attach.attachment, last: prev, base: Seq::ZERO };
+            attach.outbox.append_batch(lag, frames, events);
         }
         prev
     }

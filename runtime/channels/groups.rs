@@ -14,11 +14,12 @@ use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, AttachmentId, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Sides, Stand};
-use super::outbox::{Appended, Item, Outbox};
+use super::note::{Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
 use super::writer::{Buffer, Writer};
 use crate::ids::Seq;
+use crate::outbox::Appended;
 use crate::protocol::View;
 use crate::rules::Anchor;
 use crate::schema::EntityName;
@@ -202,7 +203,7 @@ impl Groups {
         self.deliver(batch, &mut counts);
         self.position = batch.last();
         if let Some(schema) = batch.changes.iter().rfind(|change| change.op == ChangeOp::Schema) {
-            self.void_before(schema.seq);
+            self.invalidate_before(schema.seq);
         }
         counts
     }
@@ -220,31 +221,30 @@ impl Groups {
         counts
     }
 
-    /// Voids the connections of everybody whose rights change within the batch, if they see anything by these rights.
+    /// Invalidates the connections of everybody whose rights change within the batch, if they see anything by these rights.
     fn invalidate_concerned(&mut self, batch: &CommitBatch) -> usize {
-        let mut invalidated = Vec::new();
+        let mut concerned: HashMap<ConnectionKey, (Arc<Outbox>, Seq)> = HashMap::new();
         for change in batch.changes.iter().filter(|change| !change.rights.is_empty()) {
             for connection in change.rights.iter().flat_map(|person| self.watched.connections_of(person)) {
                 let Some(places) = self.places.get(&connection) else { continue };
-                if invalidated.contains(&connection) {
-                    continue;
-                }
                 if let Some((_, place)) = places.iter().find(|(_, place)| place.is_concerned(change)) {
-                    place.outbox.invalidate();
-                    invalidated.push(connection);
+                    concerned.insert(connection, (place.outbox.clone(), change.seq));
                 }
             }
         }
-        invalidated.iter().for_each(|connection| self.forget(*connection));
-        invalidated.len()
+        for (connection, (outbox, at)) in &concerned {
+            outbox.invalidate(InvalidationCause::Rights { at: *at });
+            self.forget(*connection);
+        }
+        concerned.len()
     }
 
     /// The records have another shape from `seq` on: whoever was attached before it starts anew.
-    fn void_before(&mut self, seq: Seq) {
+    fn invalidate_before(&mut self, seq: Seq) {
         let mut invalidated = Vec::new();
         for (_, group) in &self.groups {
             for (key, member) in group.members.iter().filter(|(_, member)| member.from < seq) {
-                member.outbox.invalidate();
+                member.outbox.invalidate(InvalidationCause::Schema);
                 invalidated.push(*key);
             }
         }
@@ -369,8 +369,8 @@ impl Place {
 fn append(group: &Group, buffer: &Buffer, swept: &mut Vec<MemberKey>, counts: &mut FannedOut) {
     let &Buffer { ref frames, last, base, end } = buffer;
     for (key, member) in group.members.iter().filter(|(_, member)| end > member.from) {
-        let item = Item::Log { frames: frames.clone(), attachment: key.1, last, base };
-        match member.outbox.append_log(member.lag, item) {
+        let events = Events { attachment: key.1, last, base };
+        match member.outbox.append_batch(member.lag, frames.clone(), events) {
             Appended::Queued => counts.deliveries += 1,
             Appended::FellBehind => {
                 // A poll that waits for its first event is no reader that fell behind.

@@ -1,5 +1,5 @@
-//! Subscriptions: which connection hears of which change. ChannelManager owns every group; an outbox stands in front
-//! of each connection; the ring keeps recent batches.
+//! Subscriptions: which connection hears of which change. ChannelManager owns every group; the ring keeps
+//! recent batches.
 //!
 //! Knows no socket and no frame of a client: `realtime` decides what is attached, and when.
 
@@ -13,7 +13,7 @@ pub mod group;
 pub mod groups;
 mod index;
 mod key;
-pub mod outbox;
+pub mod note;
 pub mod rights;
 pub mod ring;
 mod runs;
@@ -26,5 +26,5 @@ pub use attach::{Admission, Attach, From, Watch};
 pub use channel_manager::{ChannelManager, Channels};
 pub use event::{Event, judge};
 pub use group::AttachmentId;
-pub use outbox::{Item, Note, Outbox};
+pub use note::{Drained, Events, InvalidationCause, Item, Note, Outbox};
 pub use ring::Ring;

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::attach::Watch;
 use super::group::ConnectionKey;
-use super::outbox::Outbox;
+use super::note::Outbox;
 use super::watched::Watched;
 use crate::store::CommitBatch;
 

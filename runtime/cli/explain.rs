@@ -38,7 +38,7 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
 
 /// Every code by the kind of place where one meets it.
 pub fn codes() -> [(&'static str, Vec<String>); 3] {
-    let schema = schema::Code::ALL.iter().map(|code| code.as_str().to_owned());
+    let schema = schema::DiagnosticCode::ALL.iter().map(|code| code.as_str().to_owned());
     let errors = Code::ALL.iter().map(|code| code.as_str().to_owned());
     let closes = CloseCode::ALL.iter().map(|code| code.number().to_string());
     [

@@ -39,22 +39,20 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/metrics", get(metrics))
 }
 
-/// On a blocking thread: it reads the log's ends and `/proc`, and looks at every outbox.
+/// On a blocking thread: it reads `/proc` and looks at every outbox. Numbers are wanted most when the store is in trouble, so
+/// that the log's ends are 0 then instead of a failure.
 async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
-    let text = tokio::task::spawn_blocking(move || text(&state)).await;
+    let head = state.websockets.reader().head().await;
+    let (log_head, log_floor) = head.map_or((0, 0), |head| (head.seq.0, head.floor.0));
+    let text = tokio::task::spawn_blocking(move || {
+        let now = state.websockets.moment();
+        state.metrics.text(&Moment { log_head, log_floor, ..now })
+    })
+    .await;
     let text = text.map_err(|failed| Problem::internal(failed.to_string()))?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((headers, text).into_response())
-}
-
-/// Numbers are wanted most when the store is in trouble, so that the log's ends are 0 then instead of a failure.
-fn text(state: &AppState) -> String {
-    let mut now = state.websockets.moment();
-    if let Ok(head) = state.websockets.reader().head() {
-        now = Moment { log_head: head.seq.0, log_floor: head.floor.0, ..now };
-    }
-    state.metrics.text(&now)
 }

@@ -10,6 +10,7 @@ mod content_encoding;
 mod cursor;
 mod edge;
 pub mod guard;
+mod handbook;
 mod health;
 mod history;
 pub mod identity;
@@ -88,6 +89,7 @@ pub fn router(state: AppState) -> Router {
         .merge(changes::routes())
         .merge(ws::routes())
         .merge(pages::routes())
+        .merge(handbook::routes())
         .fallback(move |request| pages::fallback(public.clone(), request))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), edge::edge))

@@ -24,8 +24,7 @@ use super::offenders::Offenders;
 use super::reader::Reader;
 use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
 use crate::channels::group::ConnectionKey;
-use crate::channels::outbox::{Drained, Outbox};
-use crate::channels::{Attach, Channels};
+use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
 use crate::protocol::CloseCode;
 use crate::protocol::wire::text_frame;
@@ -180,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut Reading) -> Result<(), Ended> {
-        let Drained { items, lagged, overflowed } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed } = self.outbox.drain(WRITE_BYTES);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -192,8 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.write(frames).await?;
-        if let Some(lag) = lagged {
-            let effects = self.session.on(now, Input::Lagged(lag));
+        if let Some(invalidated) = invalidated {
+            let effects = self.session.on(now, Input::Lagged(invalidated.lag));
             Box::pin(self.perform(effects, reading)).await?;
         }
         if overflowed {

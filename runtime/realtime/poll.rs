@@ -17,10 +17,10 @@ use super::resume::{Claim, Resume, decide};
 use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::{Encoder, Place};
 use crate::channels::group::ConnectionKey;
-use crate::channels::outbox::{Outbox, OutboxLimits};
-use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Watch, judge};
+use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Outbox, Watch, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Transport};
+use crate::outbox::OutboxLimits;
 use crate::protocol::{Code, View};
 use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
@@ -132,7 +132,7 @@ impl WebSocketManager {
         if principal.value.is_disabled() {
             return Err(PollFault::Disabled);
         }
-        let head = self.reader().head()?;
+        let head = self.reader().head().await?;
         let mut answer = PollAnswer {
             epoch: head.epoch,
             seq: head.seq,
@@ -249,7 +249,7 @@ impl WebSocketManager {
             let waited = Instant::now() >= wait.deadline;
             if page.broken {
                 answer.channels.iter_mut().for_each(|channel| channel.recovered = false);
-                answer.seq = self.reader().head()?.seq;
+                answer.seq = self.reader().head().await?.seq;
                 return Ok(Progress::Done(()));
             }
             answer.seq = at;
@@ -411,7 +411,7 @@ impl Watching {
             {
                 return Woken::RightsChanged;
             }
-            if drained.lagged.is_some() || drained.items.iter().any(super::session::is_behind) {
+            if drained.invalidated.is_some() || drained.items.iter().any(super::session::is_behind) {
                 return Woken::News;
             }
         }
@@ -424,7 +424,7 @@ fn refusal(item: &Item) -> Option<(usize, Code)> {
         Item::Control { note: Some(Note::Refused { attachment, code }), .. } => {
             Some((usize::from(attachment.slot), *code))
         }
-        Item::Control { .. } | Item::Log { .. } => None,
+        Item::Control { .. } | Item::Batch { .. } => None,
     }
 }
 

@@ -1,9 +1,8 @@
-//! Reads for sessions and polls: from the ring where it reaches back far enough, otherwise from the store on a
-//! blocking thread.
+//! Reads for sessions and polls: from the ring where it reaches back far enough, otherwise from the store,
+//! which decides where they run and how many at once.
 
 use std::sync::Arc;
-
-use tokio::sync::Semaphore;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::read::{Checked, Read, ReadAnswer, RightsNow, Standing};
 use crate::channels::Ring;
@@ -12,11 +11,9 @@ use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::EntityName;
 use crate::store::{
-    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, Scope, Store, StoreError, Stored, Survey, Who,
+    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store, StoreError, Stored,
+    Survey, Who,
 };
-
-/// Blocking reads of all connections together that may be under way.
-const CONCURRENT: usize = 4;
 
 /// See the module's text. Cheap to clone.
 #[derive(Clone)]
@@ -25,14 +22,14 @@ pub struct Reader {
     ring: Arc<Ring>,
     log_limit: LogLimit,
     replay_limit: u64,
-    slots: Arc<Semaphore>,
+    under_way: Arc<AtomicUsize>,
 }
 
 impl Reader {
     pub fn new(store: Arc<dyn Store>, ring: Arc<Ring>, config: &RealtimeConfig) -> Reader {
         let log_limit = LogLimit { changes: config.page_rows, bytes: config.page_bytes };
         let replay_limit = config.replay_limit;
-        Reader { store, ring, log_limit, replay_limit, slots: Arc::new(Semaphore::new(CONCURRENT)) }
+        Reader { store, ring, log_limit, replay_limit, under_way: Arc::default() }
     }
 
     /// A session's read. A failure that is the store's is logged here: the session tells its peer no cause.
@@ -49,23 +46,21 @@ impl Reader {
                 ReadAnswer::Log(logged(self.log(after, Seq::ZERO, standing).await))
             }
             Read::Principal(person) => ReadAnswer::Principal(logged(self.principal(person).await)),
-            Read::Differ(differ) => {
-                ReadAnswer::Differ(logged(self.blocking(move |store| store.differ(&differ)).await))
-            }
+            Read::Differ(differ) => ReadAnswer::Differ(logged(self.asking(self.store.differ(&differ)).await)),
         }
     }
 
-    /// Blocking reads that are under way.
+    /// Reads of the store that are under way.
     pub fn under_way(&self) -> usize {
-        CONCURRENT.saturating_sub(self.slots.available_permits())
+        self.under_way.load(Ordering::Relaxed)
     }
 
     /// What rules may ask of a person, as it is now.
     pub async fn principal(&self, person: Arc<Person>) -> Result<At<Principal>, StoreError> {
         if person.id.is_none() {
-            return Ok(self.head()?.map(|()| Principal::unread(person)));
+            return Ok(self.head().await?.map(|()| Principal::unread(person)));
         }
-        self.blocking(move |store| store.principal(&person)).await
+        self.asking(self.store.principal(&person)).await
     }
 
     /// The log after `after`, read at a position that is no earlier than `at_least`.
@@ -80,8 +75,7 @@ impl Reader {
             let read = self.at(page.head, LogPage::Changes { changes: page.changes, to: page.to });
             return self.checked_by_ring(read, standing).await;
         }
-        let limit = self.log_limit;
-        let read = self.blocking(move |store| store.log(after, limit)).await;
+        let read = self.asking(self.store.log(after, self.log_limit)).await;
         self.checked(read, standing).await
     }
 
@@ -94,7 +88,7 @@ impl Reader {
         if let Some(survey) = self.survey_ring(&scope, &since) {
             return self.checked_by_ring(survey, standing).await;
         }
-        let read = self.blocking(move |store| store.survey(&scope, &since)).await;
+        let read = self.asking(self.store.survey(&scope, &since)).await;
         self.checked(read, standing).await
     }
 
@@ -108,14 +102,12 @@ impl Reader {
         let Some(person) = standing.person.filter(|_| !standing.uses.is_empty()) else {
             return Ok(Checked { read, rights: RightsNow::default() });
         };
-        let asked = standing.uses;
-        let changed = self.blocking(move |store| {
-            let changed = |(uses, _): &(Arc<[EntityName]>, Seq)| {
-                Ok((uses.clone(), store.rights_changed(&person, uses)?))
-            };
-            asked.iter().map(changed).collect()
-        });
-        Ok(Checked { read, rights: RightsNow(changed.await?) })
+        let mut changed = Vec::with_capacity(standing.uses.len());
+        for (uses, _) in standing.uses {
+            let last = self.asking(self.store.rights_changed(&person, &uses)).await?;
+            changed.push((uses, last));
+        }
+        Ok(Checked { read, rights: RightsNow(changed) })
     }
 
     /// The same for what the ring answered: it holds every entry up to the position that it answered at, so where it reaches
@@ -154,37 +146,27 @@ impl Reader {
     ) -> Result<At<ListPage>, StoreError> {
         let (bytes, generation) = (self.log_limit.bytes, read_scope.generation);
         let who = Who::ReadScope(read_scope);
-        self.blocking(move |store| match &scope {
+        match scope {
             Scope::Record(entity, id) => {
-                let found = store.find(entity, id, &who)?;
-                let listed = |stored: Stored| Listed {
-                    id: id.clone(),
-                    sort_values: Vec::new(),
-                    stored,
-                    expanded: Vec::new(),
-                };
-                let rows = found.value.map(listed).into_iter().collect();
-                let value = ListPage { rows, more: false, read_scope: None };
-                Ok(At {
-                    epoch: found.epoch,
-                    seq: found.seq,
-                    floor: found.floor,
-                    generation: found.generation,
-                    value,
-                })
+                let found = self.asking(self.store.find(&entity, &id, &who)).await?;
+                let listed =
+                    |stored: Stored| Listed { id, sort_values: Vec::new(), stored, expanded: Vec::new() };
+                Ok(found.map(|record| {
+                    let rows = record.map(listed).into_iter().collect();
+                    ListPage { rows, more: false, read_scope: None }
+                }))
             }
             Scope::Entity(entity) => {
                 let after = after.map(|id| (Vec::new(), id));
-                let query = Query { who, after, bytes, ..Query::all(entity.clone(), generation, limit) };
-                store.list(&query)
+                let query = Query { who, after, bytes, ..Query::all(entity, generation, limit) };
+                self.asking(self.store.list(&query)).await
             }
-        })
-        .await
+        }
     }
 
     /// The head of the log.
-    pub fn head(&self) -> Result<At<()>, StoreError> {
-        self.store.head()
+    pub async fn head(&self) -> Result<At<()>, StoreError> {
+        self.store.head().await
     }
 
     /// The ring's facts about a resume, when it reaches back to `since` and the rows need not be counted.
@@ -206,17 +188,26 @@ impl Reader {
         At { epoch, seq, floor: Seq::ZERO, generation, value }
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let permit = self.slots.clone().acquire_owned().await.map_err(|_| StoreError::Overloaded)?;
-        let store = self.store.clone();
-        let answer = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            read(&*store)
-        });
-        answer.await.unwrap_or_else(|failed| Err(StoreError::Storage(failed.to_string())))
+    /// Counted until it is answered or nobody waits for it any longer.
+    async fn asking<T>(&self, read: ReadFuture<'_, T>) -> Result<T, StoreError> {
+        let _under_way = UnderWay::of(&self.under_way);
+        read.await
+    }
+}
+
+/// One read under way.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn of(count: &'a AtomicUsize) -> UnderWay<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

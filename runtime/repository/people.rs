@@ -34,7 +34,7 @@ impl Repository {
     /// Commits the caller's `User` record when there is none (SEMANTICS R11), and refuses one that is disabled. It looks every
     /// time rather than remember: one short read, and a user who was deleted comes back with the next request.
     pub async fn ensure_user(&self, caller: &Identity) -> Result<(), RepositoryError> {
-        match self.unrecorded(caller)? {
+        match self.unrecorded(caller).await? {
             Some(name) => self.create_user(caller, name).await,
             None => Ok(()),
         }
@@ -43,7 +43,7 @@ impl Repository {
     /// The same for a caller who only reads. While the server cannot store the record, it answers the read without one: rules
     /// that ask for the record find none, which denies. The next request tries to store it again.
     pub async fn ensure_reader(&self, caller: &Identity) -> Result<(), RepositoryError> {
-        let Some(name) = self.unrecorded(caller)? else { return Ok(()) };
+        let Some(name) = self.unrecorded(caller).await? else { return Ok(()) };
         match self.create_user(caller, name).await {
             Err(error) if error.code().retry() == Retry::Later => {
                 tracing::debug!(%error, "a User record could not be stored; the read goes on without it");
@@ -55,9 +55,9 @@ impl Repository {
 
     /// The caller's name where the database has no `User` record of it. Fails for a disabled account, and where the record
     /// cannot be read: then the server cannot know whether the account is disabled.
-    fn unrecorded<'a>(&self, caller: &'a Identity) -> Result<Option<&'a str>, RepositoryError> {
+    async fn unrecorded<'a>(&self, caller: &'a Identity) -> Result<Option<&'a str>, RepositoryError> {
         let Some(name) = caller.user.as_deref() else { return Ok(None) };
-        let found = self.store.get(USER, &RecordId::stored(name)).map_err(error::of_read)?;
+        let found = self.store.get(USER, &RecordId::stored(name)).await.map_err(error::of_read)?;
         let Some(record) = found.value else { return Ok(Some(name)) };
         let account: Account = serde_json::from_slice(&record.json)
             .map_err(|error| RepositoryError::Read(format!("the User record of {name}: {error}")))?;
@@ -78,8 +78,8 @@ impl Repository {
 
     /// What rules may ask of a person, as of now: for words and doors, never for records.
     pub async fn principal(&self, person: &Arc<Person>) -> Result<Principal, RepositoryError> {
-        let person = person.clone();
-        self.blocking(move |store| store.principal(&person)).await.map(|at| at.value)
+        let principal = self.store.principal(person).await.map_err(error::of_read)?;
+        Ok(principal.value)
     }
 
     /// Whether the caller's role is `admin`, by the credentials or by the `User` record.

@@ -2,11 +2,13 @@
 //!
 //! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` where it stands.
 
+use super::compare::{compare, contains, member, plain, size, starts, value_of_json};
 use super::condition::{Condition, Test};
 use super::evaluate::user_value;
 use super::person::{MOST_RELATED, Principal, Related};
-use super::predicate::{Operand, Predicate, compare, contains, member, plain, size, starts};
+use super::predicate::{Operand, Predicate};
 use super::truth::Truth;
+use super::value_class::ValueClass;
 use crate::schema::{Column, Comparison, Entity, EntityName, Expr, FieldKind, Record, Term, UserTerm, Value};
 
 /// Tests of one predicate. SQLite binds at most 32,766 values in a statement.
@@ -91,8 +93,8 @@ impl Binder<'_> {
             Expr::Exists(entity, condition) => self.over(entity, sense, |record| {
                 Binder { element: Some(record), ..self }.bind(condition, sense)
             })?,
-            Expr::Starts(text, prefix) => self.part(Part::Start, text, prefix, sense),
-            Expr::Contains(text, part) => self.part(Part::Any, text, part, sense),
+            Expr::Starts(text, prefix) => self.part(TextTest::Starts, text, prefix, sense),
+            Expr::Contains(text, part) => self.part(TextTest::Contains, text, part, sense),
             Expr::Named(_) => known(Truth::False, sense),
         })
     }
@@ -160,7 +162,7 @@ impl Binder<'_> {
             }
             (left, Operand::Value(value)) => self.test(left, comparison, value),
             (left, right)
-                if self.nature(&left) != self.nature(&right) || self.nature(&left) == Nature::Json =>
+                if self.class(&left) != self.class(&right) || self.class(&left) == ValueClass::Json =>
             {
                 Predicate::Constant(false)
             }
@@ -169,7 +171,7 @@ impl Binder<'_> {
     }
 
     fn test(self, left: Operand, comparison: Comparison, value: Value) -> Predicate {
-        if nature_of_value(&value) != Some(self.nature(&left)) {
+        if ValueClass::of(&value) != Some(self.class(&left)) {
             return Predicate::Constant(false);
         }
         let value = plain(value);
@@ -203,10 +205,10 @@ impl Binder<'_> {
         match (item, list) {
             (Operand::Value(item), Operand::Value(list)) => known(member(&item, &list), sense),
             (item, Operand::Value(list)) => self.member_of_known(&item, &list, sense),
-            (Operand::Value(item), Operand::Column(_)) if nature_of_value(&item).is_none() => {
+            (Operand::Value(item), Operand::Column(_)) if ValueClass::of(&item).is_none() => {
                 Predicate::Constant(false)
             }
-            (item @ Operand::Column(_), Operand::Column(_)) if self.nature(&item) == Nature::Json => {
+            (item @ Operand::Column(_), Operand::Column(_)) if self.class(&item) == ValueClass::Json => {
                 Predicate::Constant(false)
             }
             (Operand::Value(item), Operand::Column(column)) => {
@@ -217,15 +219,15 @@ impl Binder<'_> {
         }
     }
 
-    /// The list is known: its elements one by one. Those of another nature are not equal, which is no doubt.
+    /// The list is known: its elements one by one. Those of another class are not equal, which is no doubt.
     fn member_of_known(self, item: &Operand, list: &Value, sense: Sense) -> Predicate {
         let Value::Json(json) = list else { return Predicate::Constant(false) };
         let Ok(serde_json::Value::Array(elements)) = serde_json::from_str(json) else {
             return Predicate::Constant(false);
         };
-        let nature = self.nature(item);
-        let values = elements.iter().map(super::predicate::value_of_json);
-        let values = values.filter(|value| nature_of_value(value) == Some(nature));
+        let class = self.class(item);
+        let values = elements.iter().map(value_of_json);
+        let values = values.filter(|value| ValueClass::of(value) == Some(class));
         let terms: Vec<Predicate> = values
             .map(|value| self.compare(item.clone(), Comparison::Eq, Operand::Value(value), sense))
             .collect();
@@ -248,22 +250,24 @@ impl Binder<'_> {
         }
     }
 
-    fn part(self, part: Part, text: &Term, other: &Term, sense: Sense) -> Predicate {
+    fn part(self, test: TextTest, text: &Term, other: &Term, sense: Sense) -> Predicate {
         match (self.operand(text), self.operand(other)) {
-            (Operand::Value(text), Operand::Value(other)) => known(part.of(&text, &other), sense),
+            (Operand::Value(text), Operand::Value(other)) => known(test.of(&text, &other), sense),
             (Operand::Column(column), Operand::Value(Value::Text(other)))
-                if self.nature(&Operand::Column(column)) == Nature::Text =>
+                if self.class(&Operand::Column(column)) == ValueClass::Text =>
             {
-                let test = match part {
-                    Part::Start => Test::Starts(other),
-                    Part::Any => Test::Contains(other),
+                let test = match test {
+                    TextTest::Starts => Test::Starts(other),
+                    TextTest::Contains => Test::Contains(other),
                 };
                 turned(Predicate::Test(Condition::new(column, test)), sense)
             }
-            (text, other) if self.nature(&text) == Nature::Text && self.nature(&other) == Nature::Text => {
-                let leaf = match part {
-                    Part::Start => Predicate::Starts(text, other),
-                    Part::Any => Predicate::Contains(text, other),
+            (text, other)
+                if self.class(&text) == ValueClass::Text && self.class(&other) == ValueClass::Text =>
+            {
+                let leaf = match test {
+                    TextTest::Starts => Predicate::Starts(text, other),
+                    TextTest::Contains => Predicate::Contains(text, other),
                 };
                 turned(leaf, sense)
             }
@@ -289,23 +293,11 @@ impl Binder<'_> {
         }
     }
 
-    fn nature(self, operand: &Operand) -> Nature {
+    fn class(self, operand: &Operand) -> ValueClass {
         match operand {
-            Operand::Value(value) => nature_of_value(value).unwrap_or(Nature::Json),
-            Operand::Size(_) => Nature::Number,
-            Operand::Column(Column::Id) => Nature::Text,
-            Operand::Column(Column::Version | Column::CreatedAt | Column::UpdatedAt) => Nature::Number,
-            Operand::Column(Column::Field(field)) => match self.entity.at(*field).kind {
-                FieldKind::Int { .. } | FieldKind::Float { .. } => Nature::Number,
-                FieldKind::Bool => Nature::Bool,
-                FieldKind::Json => Nature::Json,
-                FieldKind::Text { .. }
-                | FieldKind::Enum { .. }
-                | FieldKind::Date
-                | FieldKind::Datetime
-                | FieldKind::Uuid
-                | FieldKind::Ref { .. } => Nature::Text,
-            },
+            Operand::Value(value) => ValueClass::of(value).unwrap_or(ValueClass::Json),
+            Operand::Size(_) => ValueClass::Number,
+            Operand::Column(column) => ValueClass::of_column(*column, self.entity),
         }
     }
 }
@@ -319,37 +311,19 @@ impl Sense {
     }
 }
 
+/// What is asked of two texts.
 #[derive(Clone, Copy)]
-enum Part {
-    Start,
-    Any,
+enum TextTest {
+    Starts,
+    Contains,
 }
 
-impl Part {
+impl TextTest {
     fn of(self, text: &Value, other: &Value) -> Truth {
         match self {
-            Part::Start => starts(text, other),
-            Part::Any => contains(text, other),
+            TextTest::Starts => starts(text, other),
+            TextTest::Contains => contains(text, other),
         }
-    }
-}
-
-/// What can be compared with each other.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Nature {
-    Text,
-    Number,
-    Bool,
-    Json,
-}
-
-/// `None` for what is equal to nothing.
-fn nature_of_value(value: &Value) -> Option<Nature> {
-    match value {
-        Value::Text(_) => Some(Nature::Text),
-        Value::Int(_) | Value::Float(_) => Some(Nature::Number),
-        Value::Bool(_) => Some(Nature::Bool),
-        Value::Null | Value::Json(_) => None,
     }
 }
 

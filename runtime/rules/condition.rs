@@ -1,6 +1,6 @@
 //! `Condition`: a test of one column of one record against constants. What a client's filter is made of.
 
-use super::predicate::compare;
+use super::compare::compare;
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Record, Value};
 

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::compare::{compare, contains, member, size, starts, value_of_json};
 use super::person::{Principal, Related};
-use super::predicate::{compare, contains, member, size, starts, value_of_json};
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Expr, FieldIndex, Record, Term, UserTerm, Value};
 
@@ -32,17 +32,17 @@ pub fn evaluate(rule: &Expr, subject: Subject<'_>) -> Truth {
     if subject.principal.is_disabled() {
         return Truth::False;
     }
-    Scope { subject, element: None }.truth(rule)
+    Evaluator { subject, element: None }.truth(rule)
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
+pub(super) struct Evaluator<'a> {
     pub(super) subject: Subject<'a>,
     /// The record that `exists` looks at.
     pub(super) element: Option<&'a Record>,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> Evaluator<'a> {
     pub(super) fn truth(self, expr: &Expr) -> Truth {
         match expr {
             Expr::Constant(holds) => Truth::from(*holds),
@@ -65,7 +65,7 @@ impl<'a> Scope<'a> {
                 self.related(&set.entity, |record| compare(&item, Comparison::Eq, &record.value(set.column)))
             }
             Expr::Exists(entity, condition) => {
-                self.related(entity, |record| Scope { element: Some(record), ..self }.truth(condition))
+                self.related(entity, |record| Evaluator { element: Some(record), ..self }.truth(condition))
             }
             Expr::Starts(text, prefix) => starts(&self.value(text), &self.value(prefix)),
             Expr::Contains(text, part) => contains(&self.value(text), &self.value(part)),

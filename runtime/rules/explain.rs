@@ -2,10 +2,10 @@
 //!
 //! Decides nothing: every truth is the evaluator's.
 
-use super::evaluate::{Scope, Subject};
+use super::evaluate::{Evaluator, Subject};
 use super::person::Related;
 use super::predicate::value_text;
-use super::source::{ELEMENT, Names};
+use super::printer::{ELEMENT, RulePrinter};
 use super::truth::Truth;
 use crate::schema::{Entity, Expr, Record, Schema, Term, UserTerm};
 
@@ -14,29 +14,29 @@ const MOST_SHOWN: usize = 10;
 
 /// A rule or a part of one, on one record and for one person.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct Explanation {
     /// CEL; or which record of a set is looked at.
     pub text: String,
     pub truth: Truth,
     /// The names in it and their values, as JSON. Of a part without parts of its own.
     pub values: Vec<(String, String)>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<Explanation>,
 }
 
 /// The whole rule of `entity`. Unlike `evaluate`, it does not look at whether the person is disabled.
-pub fn explain(rule: &Expr, schema: &Schema, entity: &Entity, subject: Subject<'_>) -> Part {
-    let names = Names { schema, entity, element: None };
-    Explainer { names, scope: Scope { subject, element: None } }.part(rule)
+pub fn explain(rule: &Expr, schema: &Schema, entity: &Entity, subject: Subject<'_>) -> Explanation {
+    let printer = RulePrinter { schema, entity, element: None };
+    Explainer { printer, evaluator: Evaluator { subject, element: None } }.part(rule)
 }
 
 #[derive(Clone, Copy)]
 struct Explainer<'a> {
-    names: Names<'a>,
-    scope: Scope<'a>,
+    printer: RulePrinter<'a>,
+    evaluator: Evaluator<'a>,
 }
 
 impl<'a> Explainer<'a> {
-    fn part(self, expr: &Expr) -> Part {
+    fn part(self, expr: &Expr) -> Explanation {
         let (values, parts) = match expr {
             Expr::Constant(_) => (Vec::new(), Vec::new()),
             Expr::Not(inner) => self.negated(inner),
@@ -51,9 +51,9 @@ impl<'a> Explainer<'a> {
             Expr::OneOf(item, list) => (self.values([item].into_iter().chain(list)), Vec::new()),
             Expr::Related(item, set) => {
                 let mut values = self.values([item]);
-                let of = self.names.schema.entity(&set.entity);
-                let column = of.map_or("id", |entity| super::predicate::name(set.column, entity));
-                let name = format!("{}.{column}", self.names.set(&set.entity));
+                let of = self.printer.schema.entity(&set.entity);
+                let column = of.map_or("id", |entity| entity.name_of(set.column));
+                let name = format!("{}.{column}", self.printer.set(&set.entity));
                 let shown = self.set(&set.entity, |record| value_text(&record.value(set.column)));
                 values.push((name, shown));
                 (values, Vec::new())
@@ -61,28 +61,28 @@ impl<'a> Explainer<'a> {
             Expr::Exists(entity, condition) => self.exists(entity, condition),
             Expr::Named(_) => (Vec::new(), Vec::new()),
         };
-        Part { text: self.names.expr(expr), truth: self.scope.truth(expr), values, parts }
+        Explanation { text: self.printer.expr(expr), truth: self.evaluator.truth(expr), values, parts }
     }
 
     /// A negated test is one line, anything larger has a part of its own.
-    fn negated(self, inner: &Expr) -> (Vec<(String, String)>, Vec<Part>) {
+    fn negated(self, inner: &Expr) -> (Vec<(String, String)>, Vec<Explanation>) {
         let part = self.part(inner);
         if part.parts.is_empty() { (part.values, Vec::new()) } else { (Vec::new(), vec![part]) }
     }
 
-    fn exists(self, entity: &str, condition: &Expr) -> (Vec<(String, String)>, Vec<Part>) {
-        let names = self.names.within(entity);
-        let records = match self.scope.subject.principal.related(entity) {
+    fn exists(self, entity: &str, condition: &Expr) -> (Vec<(String, String)>, Vec<Explanation>) {
+        let printer = self.printer.within(entity);
+        let records = match self.evaluator.subject.principal.related(entity) {
             Related::Records(records) if !records.is_empty() => records,
             Related::Records(_) | Related::TooMany => {
                 let shown = self.set(entity, |record| value_text(&record.value(crate::schema::Column::Id)));
-                return (vec![(self.names.set(entity), shown)], Vec::new());
+                return (vec![(self.printer.set(entity), shown)], Vec::new());
             }
         };
         let each = records.iter().take(MOST_SHOWN).map(|record| {
-            let scope = Scope { element: Some(record), ..self.scope };
-            let part = Explainer { names, scope }.part(condition);
-            Part { text: format!("{ELEMENT} = {entity} {}: {}", record.id, part.text), ..part }
+            let evaluator = Evaluator { element: Some(record), ..self.evaluator };
+            let part = Explainer { printer, evaluator }.part(condition);
+            Explanation { text: format!("{ELEMENT} = {entity} {}: {}", record.id, part.text), ..part }
         });
         (Vec::new(), each.collect())
     }
@@ -92,15 +92,15 @@ impl<'a> Explainer<'a> {
         for term in terms {
             let value = match term {
                 Term::Value(_) => continue,
-                Term::User(UserTerm::Itself) => match self.scope.subject.principal.is_nobody() {
+                Term::User(UserTerm::Itself) => match self.evaluator.subject.principal.is_nobody() {
                     true => "null".to_owned(),
-                    false => value_text(self.scope.subject.principal.id()),
+                    false => value_text(self.evaluator.subject.principal.id()),
                 },
                 Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Size(_) => {
-                    value_text(&self.scope.value(term))
+                    value_text(&self.evaluator.value(term))
                 }
             };
-            let named = (self.names.term(term), value);
+            let named = (self.printer.term(term), value);
             if !values.contains(&named) {
                 values.push(named);
             }
@@ -110,7 +110,7 @@ impl<'a> Explainer<'a> {
 
     /// The values of one set in brackets, or why there are none.
     fn set(self, entity: &str, shown: impl Fn(&Record) -> String) -> String {
-        let principal = self.scope.subject.principal;
+        let principal = self.evaluator.subject.principal;
         match principal.related(entity) {
             _ if principal.is_nobody() => "unknown: nobody asks".to_owned(),
             Related::TooMany => "unknown: too many records".to_owned(),

@@ -5,23 +5,27 @@
 
 mod anchor;
 mod bind;
+mod compare;
 mod condition;
 mod evaluate;
 mod explain;
 mod person;
 mod predicate;
+mod printer;
 mod read_scope;
-mod source;
 mod truth;
 mod uses;
+mod value_class;
 
 pub use anchor::{Anchor, Key, Keys, Sought, anchor};
 pub use bind::{BindError, MOST_TESTS, bind};
+pub use compare::{member, size};
 pub use condition::{Condition, Test};
 pub use evaluate::{Proposal, Subject, evaluate};
-pub use explain::{Part, explain};
+pub use explain::{Explanation, explain};
 pub use person::{Asker, MOST_RELATED, Person, Principal, Related};
-pub use predicate::{Operand, Predicate, member, size};
+pub use predicate::{Operand, Predicate};
 pub use read_scope::{Mask, ReadScope, Verdict, is_closed, may_ever};
 pub use truth::Truth;
 pub use uses::{Needs, Rights, RightsEntity, depends_on_person};
+pub use value_class::ValueClass;

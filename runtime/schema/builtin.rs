@@ -2,10 +2,11 @@
 //!
 //! Knows nothing of how a user comes to be known.
 
-use super::model::{Entity, Field, FieldDefault, FieldIndex, FieldKind, IdKind};
+use super::column::FieldIndex;
+pub(super) use super::model::USER;
+use super::model::{Entity, Field, FieldDefault, FieldKind, IdKind};
 use super::value::Value;
 
-pub(super) const USER: &str = "User";
 pub(super) const USER_PLURAL: &str = "users";
 
 /// `User` without added fields: its id is the name under which the user is known to whoever vouches for it.

@@ -11,12 +11,14 @@ mod parser;
 mod syntax;
 
 pub(super) use bounds::{DEEPEST, MOST_NODES};
-pub(super) use syntax::{Binary, Data, Fault, FaultKind, Node, Other, Word};
+pub(super) use syntax::{
+    Binary, Identifier, SyntaxData, SyntaxError, SyntaxErrorKind, SyntaxNode, Unsupported,
+};
 
 /// Reads a rule. The text must not be longer than a rule may be; all other bounds are checked here.
 ///
 /// Reports one fault: what follows the first syntax error would be a guess.
-pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+pub(super) fn parse(text: &str) -> Result<SyntaxNode, SyntaxError> {
     let tokens = lexer::tokens(text)?;
     foreign::refuse(text, &tokens)?;
     bounds::of_tokens(&tokens)?;

@@ -7,6 +7,7 @@
 mod across;
 mod default;
 mod doubt;
+mod draft;
 mod entity;
 mod field;
 mod index;
@@ -15,16 +16,20 @@ mod lookup;
 mod names;
 mod reader;
 mod rule;
+mod rule_text;
 
-use super::diagnostics::{Code, Diagnostics, Report};
+use super::diagnostics::{DiagnosticCode, DiagnosticSink, Diagnostics};
 use super::model::Schema;
 use super::source::SourceFile;
 use super::{builtin, tree};
-use entity::Draft;
+pub use across::MOST_ENTITIES;
+use draft::EntityDraft;
+pub use entity::MOST_FIELDS;
+pub use index::MOST_INDEXES;
 
 /// The words of schema files, for whoever describes them to editors.
 pub(super) mod words {
-    pub(in crate::schema) use super::entity::{LONGEST_RULE, OPERATIONS};
+    pub(in crate::schema) use super::entity::OPERATIONS;
     pub(in crate::schema) use super::field::NOT_FOR_LOOKUPS;
     pub(in crate::schema) use super::kind::{
         KEYS_OF_TYPES, LARGEST_INT, LONGEST_VALUE, MOST_VALUES, SMALLEST_INT, TYPES,
@@ -32,39 +37,35 @@ pub(super) mod words {
     pub(in crate::schema) use super::names::{
         ANSWER_WORDS, API_WORDS, JS_WORDS, LONGEST, QUERY_WORDS, RECORD_FIELDS, USER_WORDS,
     };
+    pub(in crate::schema) use super::rule_text::LONGEST_RULE;
     #[cfg(test)]
     pub(in crate::schema) use super::{entity::KEYS as ENTITY_KEYS, kind::COMMON_KEYS};
 }
 
-/// Most entities beside `User`.
-pub const MOST_ENTITIES: usize = 200;
-/// Most fields of one entity, the built-in ones of `User` included.
-pub const MOST_FIELDS: usize = 200;
-/// Most indexes of one entity.
-pub const MOST_INDEXES: usize = 64;
-
 /// Checks the texts of all schema files together. The schema has the entities in the order of the sources; `User` comes
 /// last unless a source adds fields to it.
 pub fn check(sources: &[SourceFile]) -> Result<Schema, Diagnostics> {
-    let mut report = Report::default();
+    let mut report = DiagnosticSink::default();
     let schema = check_into(sources, &mut report);
     if report.is_empty() { Ok(schema) } else { Err(report.finish()) }
 }
 
 /// As `check`, into a report that may hold problems already. The schema counts only if the report stays empty.
-pub(super) fn check_into(sources: &[SourceFile], report: &mut Report) -> Schema {
+pub(super) fn check_into(sources: &[SourceFile], report: &mut DiagnosticSink) -> Schema {
     // Of a file that could not be read, nobody knows which entity it describes.
     let mut names_known = report.is_empty();
-    let mut drafts: Vec<Draft> = Vec::with_capacity(sources.len());
+    let mut drafts: Vec<EntityDraft> = Vec::with_capacity(sources.len());
     for source in sources {
         let file = report.add_source(source);
         let parsed = tree::parse(source);
         // A key that is given twice, a number out of range and what is nested too deep leave a whole tree behind, with the first value
         // or none: the rest of it is checked too.
-        let sound = parsed.problems.iter().all(|problem| problem.code != Code::Syntax);
+        let sound = parsed.problems.iter().all(|problem| problem.code != DiagnosticCode::Syntax);
         parsed.problems.into_iter().for_each(|problem| report.add_last(file, problem));
         match parsed.root {
-            Some(root) if sound => drafts.push(entity::check(&root, &mut reader::Reader::new(file, report))),
+            Some(root) if sound => {
+                drafts.push(entity::check(&root, &mut reader::TableReader::new(file, report)))
+            }
             Some(root) => match entity::name_only(&root, file) {
                 Some(draft) => drafts.push(draft),
                 None => names_known = false,

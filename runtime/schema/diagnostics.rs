@@ -13,19 +13,19 @@ macro_rules! codes {
     ($($variant:ident $text:literal $meaning:literal)*) => {
         /// A stable code; docs/schema.md explains each.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($variant),* }
+        pub enum DiagnosticCode { $($variant),* }
 
-        impl Code {
-            pub const ALL: &[Code] = &[$(Code::$variant),*];
+        impl DiagnosticCode {
+            pub const ALL: &[DiagnosticCode] = &[$(DiagnosticCode::$variant),*];
 
             /// `E0101`; warnings begin with `W`.
             pub fn as_str(self) -> &'static str {
-                match self { $(Code::$variant => $text),* }
+                match self { $(DiagnosticCode::$variant => $text),* }
             }
 
             /// What it stands for, in a few words.
             pub fn meaning(self) -> &'static str {
-                match self { $(Code::$variant => $meaning),* }
+                match self { $(DiagnosticCode::$variant => $meaning),* }
             }
         }
     };
@@ -36,62 +36,62 @@ codes! {
     Unreadable "E0102" "a file cannot be read"
     TooLarge "E0103" "a file is larger than 1 MiB"
     NotUtf8 "E0104" "a file is not UTF-8"
-    Syntax "E0105" "not TOML, or not strict JSON"
+    Syntax "E0105" "the file is not TOML, or not strict JSON"
     DuplicateKey "E0106" "a key is given twice"
-    TooMany "E0107" "over a limit: entities, fields, indexes, values, depth"
-    UnknownKey "E0110" "an unknown key"
-    WrongKind "E0111" "a key with a value of the wrong kind"
-    MissingKey "E0112" "a key that must be there is missing"
-    KeyNotForType "E0113" "a key that does not belong to the field's type"
-    NotYet "E0114" "a type or key that is not supported yet"
-    EntityName "E0120" "a bad entity name"
+    TooMany "E0107" "too many entities, fields, indexes or values, or nested too deep"
+    UnknownKey "E0110" "unknown key"
+    WrongKind "E0111" "a key has a value of the wrong kind"
+    MissingKey "E0112" "a required key is missing"
+    KeyNotForType "E0113" "the key does not fit the field's type"
+    NotYet "E0114" "this type or key is not supported yet"
+    EntityName "E0120" "the entity name is not allowed"
     DuplicateEntity "E0121" "two files describe the same entity"
-    Plural "E0122" "a bad plural"
+    Plural "E0122" "the plural is not allowed"
     DuplicatePlural "E0123" "two entities have the same plural"
-    ReservedPlural "E0124" "a plural that the API uses itself"
-    FieldName "E0125" "a bad field name"
-    ReservedField "E0126" "a field name that every record has already"
-    BuiltIn "E0127" "a change of the built-in `User`"
-    UnknownType "E0130" "an unknown type"
+    ReservedPlural "E0124" "the API uses this plural itself"
+    FieldName "E0125" "the field name is not allowed"
+    ReservedField "E0126" "every record already has a field of this name"
+    BuiltIn "E0127" "the built-in `User` cannot be changed like this"
+    UnknownType "E0130" "unknown type"
     MinOverMax "E0131" "`min` is greater than `max`"
-    Bound "E0132" "a bound out of range"
-    Pattern "E0133" "a pattern that is not a regular expression"
-    EnumValues "E0134" "bad enum values"
-    Unique "E0135" "`unique` where it cannot be"
-    NeverSet "E0136" "required and readonly without a default"
-    DefaultType "E0140" "a default of the wrong type"
-    DefaultRange "E0141" "a default against the field's own constraints"
-    DefaultSource "E0142" "`user.id` or `now` where it cannot be"
-    UnknownEntity "E0150" "a reference to an unknown entity"
-    OnDelete "E0151" "a bad `on_delete`"
+    Bound "E0132" "a bound is out of range"
+    Pattern "E0133" "the pattern is not a regular expression"
+    EnumValues "E0134" "the list of enum values is wrong"
+    Unique "E0135" "`unique` is not possible here"
+    NeverSet "E0136" "a required and readonly field needs a default"
+    DefaultType "E0140" "the default has the wrong type"
+    DefaultRange "E0141" "the default breaks the field's own constraints"
+    DefaultSource "E0142" "`user.id` or `now` is not possible here"
+    UnknownEntity "E0150" "the field refers to an unknown entity"
+    OnDelete "E0151" "the value of `on_delete` is wrong"
     SetNullRequired "E0152" "`set_null` on a required field"
-    Lookup "E0153" "a `from` that leads nowhere, or a key that does not go with it"
-    LookupCycle "E0154" "lookups that lead back to where they began"
-    Was "E0155" "a `was` that names no former name"
-    IndexUnknown "E0160" "an index over an unknown field"
-    IndexJson "E0161" "an index over a json field"
-    IndexRepeated "E0162" "an empty or repeated index, or a field twice in one"
-    Label "E0163" "a bad label"
-    History "E0164" "a bad `history`"
-    AccessRule "E0170" "an access rule that is empty or too long"
-    RuleSyntax "E0171" "a rule that is no expression"
-    RuleName "E0172" "a rule that names what there is not"
-    RuleType "E0173" "a rule that compares what does not fit"
-    RuleUnsupported "E0174" "a part of CEL that rules do not have"
-    RuleRelation "E0175" "`identity`, or records of a person, without the one ref to `User`"
-    RuleChange "E0176" "`change` where nothing is changed"
-    RuleBudget "E0177" "a rule nested too deep, or of too many parts"
-    FieldRule "E0178" "a field's `read` or `hidden` where it cannot be"
-    LookupShows "E0179" "a lookup that shows what the field that it copies keeps from some"
-    EmptyFolder "W0101" "the folder holds no schema file"
-    Unsaid "W0102" "an entity without access rules"
-    Unindexed "W0103" "a read rule that no index serves"
+    Lookup "E0153" "`from` leads to no field, or another key does not go with it"
+    LookupCycle "E0154" "lookups copy from each other in a circle"
+    Was "E0155" "`was` does not name a former name"
+    IndexUnknown "E0160" "the index uses an unknown field"
+    IndexJson "E0161" "a json field cannot be in an index"
+    IndexRepeated "E0162" "the index is empty, repeated, or names a field twice"
+    Label "E0163" "`label` does not name a usable field"
+    History "E0164" "the value of `history` is wrong"
+    AccessRule "E0170" "the rule is empty or too long"
+    RuleSyntax "E0171" "the rule is not a valid expression"
+    RuleName "E0172" "the rule uses an unknown name"
+    RuleType "E0173" "the rule compares values that do not fit"
+    RuleUnsupported "E0174" "the rule uses a part of CEL that is not supported"
+    RuleRelation "E0175" "`identity`, or records of a user, without exactly one ref to `User`"
+    RuleChange "E0176" "`change` is only possible in an update rule"
+    RuleBudget "E0177" "the rule is nested too deep or has too many parts"
+    FieldRule "E0178" "`read` or `hidden` is not possible here"
+    LookupShows "E0179" "the lookup shows a value that its source hides"
+    EmptyFolder "W0101" "the folder has no schema file"
+    Unsaid "W0102" "the entity has no access rules"
+    Unindexed "W0103" "no index serves the read rule"
 }
 
 /// One thing that is wrong in one file, as the checker finds it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Problem {
-    pub(super) code: Code,
+pub(super) struct Diagnostic {
+    pub(super) code: DiagnosticCode,
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) label: String,
@@ -108,47 +108,47 @@ pub(super) struct Also {
     pub(super) label: String,
 }
 
-impl Problem {
-    pub(super) fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Problem {
+impl Diagnostic {
+    pub(super) fn new(code: DiagnosticCode, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         let (message, label, help) = (message.into(), String::new(), String::new());
-        Problem { code, span, message, label, also: None, help }
+        Diagnostic { code, span, message, label, also: None, help }
     }
 
     /// The words at the caret.
-    pub(super) fn label(self, label: impl Into<String>) -> Problem {
-        Problem { label: label.into(), ..self }
+    pub(super) fn label(self, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { label: label.into(), ..self }
     }
 
     /// What to do.
-    pub(super) fn help(self, help: impl Into<String>) -> Problem {
-        Problem { help: help.into(), ..self }
+    pub(super) fn help(self, help: impl Into<String>) -> Diagnostic {
+        Diagnostic { help: help.into(), ..self }
     }
 
     /// A second place in the same file.
-    pub(super) fn also(self, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some(Box::new(Also { file: None, span, label: label.into() })), ..self }
+    pub(super) fn also(self, span: Range<usize>, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { also: Some(Box::new(Also { file: None, span, label: label.into() })), ..self }
     }
 
     /// A second place in any file.
-    pub(super) fn also_in(self, file: usize, span: Range<usize>, label: impl Into<String>) -> Problem {
-        Problem { also: Some(Box::new(Also { file: Some(file), span, label: label.into() })), ..self }
+    pub(super) fn also_in(self, file: usize, span: Range<usize>, label: impl Into<String>) -> Diagnostic {
+        Diagnostic { also: Some(Box::new(Also { file: Some(file), span, label: label.into() })), ..self }
     }
 
-    pub(super) fn too_deep(span: Range<usize>, deepest: usize) -> Problem {
-        Problem::new(Code::TooMany, span, format!("nested deeper than {deepest} levels"))
+    pub(super) fn too_deep(span: Range<usize>, deepest: usize) -> Diagnostic {
+        Diagnostic::new(DiagnosticCode::TooMany, span, format!("nested deeper than {deepest} levels"))
             .label("too deep")
             .help("a schema file needs four levels; flatten the value")
     }
 
-    pub(super) fn number_too_large(span: Range<usize>) -> Problem {
-        Problem::new(Code::Bound, span, "this number is too large, or not a number")
+    pub(super) fn number_too_large(span: Range<usize>) -> Diagnostic {
+        Diagnostic::new(DiagnosticCode::Bound, span, "this number is too large, or not a number")
             .label("out of range")
             .help("integers lie within ±9007199254740991, floats are finite")
     }
 
     /// `kept`: the nearest number that is.
-    pub(super) fn number_not_kept(span: Range<usize>, kept: &str) -> Problem {
-        Problem::new(Code::Bound, span, "this number has more digits than a 64-bit float keeps")
+    pub(super) fn number_not_kept(span: Range<usize>, kept: &str) -> Diagnostic {
+        Diagnostic::new(DiagnosticCode::Bound, span, "this number has more digits than a 64-bit float keeps")
             .label("would be changed")
             .help(format!("write {kept}, or a string"))
     }
@@ -156,9 +156,9 @@ impl Problem {
 
 /// Collects problems while files are read and checked.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct DiagnosticSink {
     files: Vec<File>,
-    problems: Vec<(usize, Problem)>,
+    problems: Vec<(usize, Diagnostic)>,
     omitted: usize,
     /// Places of which everything was said.
     settled: Vec<(usize, Range<usize>)>,
@@ -171,13 +171,13 @@ pub(super) struct File {
 }
 
 /// One problem is all that is wrong.
-impl From<Problem> for Vec<Problem> {
-    fn from(problem: Problem) -> Vec<Problem> {
+impl From<Diagnostic> for Vec<Diagnostic> {
+    fn from(problem: Diagnostic) -> Vec<Diagnostic> {
         vec![problem]
     }
 }
 
-impl Report {
+impl DiagnosticSink {
     /// A file without a text, for problems with the file itself.
     pub(super) fn add_file(&mut self, name: String) -> usize {
         self.files.push(File { name, text: String::new() });
@@ -189,7 +189,7 @@ impl Report {
         self.files.len() - 1
     }
 
-    pub(super) fn add(&mut self, file: usize, mut problem: Problem) {
+    pub(super) fn add(&mut self, file: usize, mut problem: Diagnostic) {
         if self.settled.iter().any(|(other, span)| *other == file && *span == problem.span) {
             return;
         }
@@ -202,7 +202,7 @@ impl Report {
     }
 
     /// Nothing more is to be said of this place.
-    pub(super) fn add_last(&mut self, file: usize, problem: Problem) {
+    pub(super) fn add_last(&mut self, file: usize, problem: Diagnostic) {
         let place = (file, problem.span.clone());
         self.add(file, problem);
         self.settled.push(place);
@@ -240,7 +240,7 @@ fn snap(span: &mut Range<usize>, text: &str) {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Diagnostics {
     pub(super) files: Vec<File>,
-    pub(super) problems: Vec<(usize, Problem)>,
+    pub(super) problems: Vec<(usize, Diagnostic)>,
     pub(super) omitted: usize,
 }
 
@@ -255,7 +255,7 @@ impl Diagnostics {
     }
 
     /// The codes, in the order of files and places.
-    pub fn codes(&self) -> impl Iterator<Item = Code> {
+    pub fn codes(&self) -> impl Iterator<Item = DiagnosticCode> {
         self.problems.iter().map(|(_, problem)| problem.code)
     }
 }

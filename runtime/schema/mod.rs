@@ -5,14 +5,17 @@
 mod builtin;
 mod cel;
 mod check;
+mod column;
 pub mod convert;
 mod describe;
 mod diagnostics;
 mod ecma_pattern;
+mod folder;
 mod json_schema;
 pub(crate) mod message;
 pub mod model;
 pub mod number;
+mod record;
 pub mod record_schema;
 mod render;
 pub mod rule;
@@ -27,21 +30,24 @@ mod words;
 use std::path::Path;
 
 pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, check};
+pub use column::{Column, EntityName, FieldIndex};
 pub use describe::{canonical, describe};
-pub use diagnostics::{Code, Diagnostics, MOST_DIAGNOSTICS};
+pub use diagnostics::{DiagnosticCode, Diagnostics, MOST_DIAGNOSTICS};
+pub use folder::{LARGEST_FILE, MOST_FILES};
 pub use json_schema::json_schema;
 pub use model::{
-    Access, Column, Entity, EntityName, Field, FieldDefault, FieldIndex, FieldKind, Generation, History,
-    IdKind, Lookup, OnDelete, Operation, Pattern, Schema,
+    Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Lookup, OnDelete, Operation,
+    Pattern, Schema,
 };
+pub use record::Record;
 pub use render::Color;
 pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
-pub use source::{Format, LARGEST_FILE, MOST_FILES, SourceFile};
+pub use source::{Format, SourceFile};
 pub use typescript::{own_name, typescript};
-pub use value::{MOST_NESTED, Record, Value};
+pub use value::{MOST_NESTED, Value};
 pub use words::{WORDS_VERSION, words};
 
-use diagnostics::{Problem, Report};
+use diagnostics::{Diagnostic, DiagnosticSink};
 
 /// A folder of schema files without errors.
 #[derive(Debug)]
@@ -55,7 +61,7 @@ pub struct Loaded {
 impl Loaded {
     /// A warning for each file without a rule: what `Schema::opened` opens to everybody.
     pub fn unsaid(&self) -> Diagnostics {
-        let mut warnings = Report::default();
+        let mut warnings = DiagnosticSink::default();
         // Each file describes one entity, and the schema has them in the order of the files.
         for (source, entity) in self.files.iter().zip(self.schema.entities()) {
             if !entity.access.is_unsaid() {
@@ -65,8 +71,11 @@ impl Loaded {
             let root = tree::parse(source).root;
             let name = root.as_ref().and_then(|root| root.get("entity"));
             let message = format!("everybody may do everything with {}", message::quoted(&entity.name));
-            let problem =
-                Problem::new(Code::Unsaid, name.map_or(0..0, |name| name.value.span.clone()), message);
+            let problem = Diagnostic::new(
+                DiagnosticCode::Unsaid,
+                name.map_or(0..0, |name| name.value.span.clone()),
+                message,
+            );
             let problem = problem.label("no [access] in this file");
             warnings.add(
                 file,
@@ -80,16 +89,17 @@ impl Loaded {
 /// Reads and checks every schema file of a folder: `*.toml` and `*.json` directly in it, at most `MOST_FILES` files of
 /// at most `LARGEST_FILE` bytes. An empty folder gives a schema with `User` alone and a warning.
 pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
-    let mut report = Report::default();
-    let files = source::read_folder(dir, &mut report);
+    let mut report = DiagnosticSink::default();
+    let files = folder::read_folder(dir, &mut report);
     let schema = check::check_into(&files, &mut report);
     if !report.is_empty() {
         return Err(report.finish());
     }
-    let mut warnings = Report::default();
+    let mut warnings = DiagnosticSink::default();
     if files.is_empty() {
         let folder = warnings.add_file(dir.display().to_string());
-        let problem = Problem::new(Code::EmptyFolder, 0..0, "there is no schema file in this folder");
+        let problem =
+            Diagnostic::new(DiagnosticCode::EmptyFolder, 0..0, "there is no schema file in this folder");
         warnings.add(folder, problem.help("describe an entity in a file like task.toml (docs/schema.md); `tidewire new NAME` makes a folder with one"));
     }
     rules_without_an_index(&files, &schema, &mut warnings);
@@ -97,7 +107,7 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
 }
 
 /// A warning for each column by which a read rule gives a user few records, and which no index leads to.
-fn rules_without_an_index(files: &[SourceFile], schema: &Schema, warnings: &mut Report) {
+fn rules_without_an_index(files: &[SourceFile], schema: &Schema, warnings: &mut DiagnosticSink) {
     // Each file describes one entity, and the schema has them in the order of the files.
     for (source, entity) in files.iter().zip(schema.entities()) {
         let missing = unindexed::missing(entity);
@@ -113,7 +123,7 @@ fn rules_without_an_index(files: &[SourceFile], schema: &Schema, warnings: &mut 
             let name = entity.name_of(column);
             let message =
                 format!("no index leads to the records that a user may read by {}", message::quoted(name));
-            let problem = Problem::new(Code::Unindexed, span.clone(), message);
+            let problem = Diagnostic::new(DiagnosticCode::Unindexed, span.clone(), message);
             let help = format!(
                 "lists of more than 100,000 records would be refused: add [[index]] with fields = [\"{name}\", \"created_at\"]"
             );

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::builtin::USER;
+use super::column::{Column, EntityName, FieldIndex};
 use super::rule::{Expr, Rule};
 use super::value::Value;
+
+/// The built-in entity that every schema has.
+pub(super) const USER: &str = "User";
 
 /// Identity of a schema in the log: grows by one with each change of the schema that reached the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
-
-/// The name of an entity, shared: `Task`.
-pub type EntityName = Arc<str>;
 
 /// Every entity by name, in the order of the files' names, the built-in `User` among them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -145,10 +145,6 @@ impl Entity {
         }
     }
 }
-
-/// Place of a field in `Entity::fields` and of its value in `Record::values`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FieldIndex(pub usize);
 
 /// `Uuid` for every entity from a file, `Text` for the built-in `User`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -353,15 +349,4 @@ impl Operation {
             Operation::Delete => "delete",
         }
     }
-}
-
-/// A field, or one of the columns that every entity has. In conditions, cursors and sort values an id is `Value::Text`, a
-/// version `Value::Int`, a time `Value::Int` in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Column {
-    Id,
-    Version,
-    CreatedAt,
-    UpdatedAt,
-    Field(FieldIndex),
 }

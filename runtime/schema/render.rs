@@ -9,7 +9,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::diagnostics::{Diagnostics, File, Problem};
+use super::diagnostics::{Diagnostic, Diagnostics, File};
 use super::message::plain;
 
 /// Whether text for a terminal has colours.
@@ -50,7 +50,7 @@ impl Diagnostics {
         self.problems.iter().map(|(file, problem)| one_json(&self.files[*file], problem)).collect()
     }
 
-    fn group<'a>(&'a self, file: usize, problem: &'a Problem) -> Group<'a> {
+    fn group<'a>(&'a self, file: usize, problem: &'a Diagnostic) -> Group<'a> {
         let level = if is_warning(problem) { Level::WARNING } else { Level::ERROR };
         let group = Group::with_title(level.primary_title(&*problem.message).id(problem.code.as_str()));
         let main = &self.files[file];
@@ -82,7 +82,7 @@ impl Diagnostics {
     }
 }
 
-fn is_warning(problem: &Problem) -> bool {
+fn is_warning(problem: &Diagnostic) -> bool {
     problem.code.as_str().starts_with('W')
 }
 
@@ -111,7 +111,7 @@ impl<'a> Excerpt<'a> {
             .line_start(self.first_line)
     }
 
-    fn mark(&self, problem: &'a Problem) -> annotate_snippets::Annotation<'a> {
+    fn mark(&self, problem: &'a Diagnostic) -> annotate_snippets::Annotation<'a> {
         let mark = AnnotationKind::Primary.span(self.place(&problem.span));
         if problem.label.is_empty() { mark } else { mark.label(&*problem.label) }
     }
@@ -127,7 +127,7 @@ impl<'a> Excerpt<'a> {
     }
 }
 
-fn one_json(file: &File, problem: &Problem) -> Value {
+fn one_json(file: &File, problem: &Diagnostic) -> Value {
     let (line, column) = line_and_column(&file.text, problem.span.start);
     let (end_line, end_column) = line_and_column(&file.text, problem.span.end);
     json!({

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::model::{Column, EntityName, FieldIndex};
+use super::column::{Column, EntityName, FieldIndex};
 use super::value::Value;
 
 /// A rule of a schema file. Two rules are equal when their sources are.

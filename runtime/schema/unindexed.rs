@@ -5,11 +5,12 @@
 
 use indexmap::IndexSet;
 
-use super::model::{Column, Entity, FieldKind};
+use super::column::Column;
+use super::model::{Entity, FieldKind};
 use super::rule::{Comparison, Expr, Term, UserTerm};
 
 /// What a condition means for the way to the records that meet it.
-enum Way {
+enum AccessPath {
     /// An index leads to them.
     Served,
     /// They have one of a user's values in these columns, and no index begins with one.
@@ -22,22 +23,24 @@ enum Way {
 pub(super) fn missing(entity: &Entity) -> Vec<Column> {
     let rule = entity.access.read.as_ref();
     match rule.map(|rule| way(entity, &rule.meaning)) {
-        Some(Way::Unserved(columns)) => columns.into_iter().collect::<IndexSet<_>>().into_iter().collect(),
-        Some(Way::Served | Way::Open) | None => Vec::new(),
+        Some(AccessPath::Unserved(columns)) => {
+            columns.into_iter().collect::<IndexSet<_>>().into_iter().collect()
+        }
+        Some(AccessPath::Served | AccessPath::Open) | None => Vec::new(),
     }
 }
 
-fn way(entity: &Entity, expr: &Expr) -> Way {
+fn way(entity: &Entity, expr: &Expr) -> AccessPath {
     match expr {
-        Expr::All(terms) => terms.iter().map(|term| way(entity, term)).fold(Way::Open, narrower),
-        Expr::Any(terms) => terms.iter().map(|term| way(entity, term)).fold(Way::Open, both),
+        Expr::All(terms) => terms.iter().map(|term| way(entity, term)).fold(AccessPath::Open, narrower),
+        Expr::Any(terms) => terms.iter().map(|term| way(entity, term)).fold(AccessPath::Open, both),
         Expr::Compare(left, Comparison::Eq, right) => match (left, right) {
             (Term::Record(column), Term::User(user)) | (Term::User(user), Term::Record(column))
                 if *user != UserTerm::Itself =>
             {
                 through(entity, *column)
             }
-            _ => Way::Open,
+            _ => AccessPath::Open,
         },
         Expr::Related(Term::Record(column), _) | Expr::Member(Term::Record(column), Term::User(_)) => {
             through(entity, *column)
@@ -53,41 +56,45 @@ fn way(entity: &Entity, expr: &Expr) -> Way {
         | Expr::Exists(..)
         | Expr::Starts(..)
         | Expr::Contains(..)
-        | Expr::Named(_) => Way::Open,
+        | Expr::Named(_) => AccessPath::Open,
     }
 }
 
 /// Of conditions that must all hold, one that is served is enough.
-fn narrower(one: Way, other: Way) -> Way {
+fn narrower(one: AccessPath, other: AccessPath) -> AccessPath {
     match (one, other) {
-        (Way::Served, _) | (_, Way::Served) => Way::Served,
-        (Way::Unserved(columns), _) | (_, Way::Unserved(columns)) => Way::Unserved(columns),
-        (Way::Open, Way::Open) => Way::Open,
+        (AccessPath::Served, _) | (_, AccessPath::Served) => AccessPath::Served,
+        (AccessPath::Unserved(columns), _) | (_, AccessPath::Unserved(columns)) => {
+            AccessPath::Unserved(columns)
+        }
+        (AccessPath::Open, AccessPath::Open) => AccessPath::Open,
     }
 }
 
 /// Of conditions of which one must hold, each needs an index.
-fn both(one: Way, other: Way) -> Way {
+fn both(one: AccessPath, other: AccessPath) -> AccessPath {
     match (one, other) {
-        (Way::Unserved(mut columns), Way::Unserved(others)) => {
+        (AccessPath::Unserved(mut columns), AccessPath::Unserved(others)) => {
             columns.extend(others);
-            Way::Unserved(columns)
+            AccessPath::Unserved(columns)
         }
-        (Way::Unserved(columns), _) | (_, Way::Unserved(columns)) => Way::Unserved(columns),
-        (Way::Served, _) | (_, Way::Served) => Way::Served,
-        (Way::Open, Way::Open) => Way::Open,
+        (AccessPath::Unserved(columns), _) | (_, AccessPath::Unserved(columns)) => {
+            AccessPath::Unserved(columns)
+        }
+        (AccessPath::Served, _) | (_, AccessPath::Served) => AccessPath::Served,
+        (AccessPath::Open, AccessPath::Open) => AccessPath::Open,
     }
 }
 
-fn through(entity: &Entity, column: Column) -> Way {
+fn through(entity: &Entity, column: Column) -> AccessPath {
     let served = match column {
         Column::Id | Column::CreatedAt => true,
         Column::Version | Column::UpdatedAt => false,
         Column::Field(at) => entity.at(at).unique || matches!(entity.at(at).kind, FieldKind::Ref { .. }),
     };
     if served || entity.indexes.iter().any(|index| index.first() == Some(&column)) {
-        Way::Served
+        AccessPath::Served
     } else {
-        Way::Unserved(vec![column])
+        AccessPath::Unserved(vec![column])
     }
 }

@@ -4,10 +4,15 @@
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
 mod log;
+mod lookups;
 pub mod migration;
+pub mod principal;
 mod query;
+pub mod relations;
 mod rows;
+pub mod source;
 pub mod sqlite;
+pub mod unit;
 
 use std::sync::Arc;
 
@@ -33,60 +38,69 @@ pub use rows::{Decoded, Rows};
 ///   batch goes out on the channel given at opening, once, in seq order.
 /// - Every read is one read transaction: `At` holds the position at which the value is true, which is always the end
 ///   of a committed batch.
-/// - `commit` may be awaited anywhere; the reads block and belong on a blocking thread, `get` excepted, which is
-///   short enough to run in place.
+/// - `commit` and every read may be awaited anywhere. Where a read runs is the backend's decision: it holds up no async
+///   worker for longer than a short bounded read takes. It bounds the reads at once by one limit of its own; a read that
+///   waits too long for its turn fails with `Overloaded`. A read whose future is dropped gives its place back.
 pub trait Store: Send + Sync + 'static {
     /// Queues the unit and waits for the commit that holds it.
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>>;
 
     /// One record, whoever asks: for the server itself.
-    fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError>;
+    fn get<'a>(&'a self, entity: &'a str, id: &'a RecordId) -> ReadFuture<'a, At<Option<Stored>>>;
 
     /// One record as somebody sees it; `None` where it is missing or hidden.
-    fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError>;
+    fn find<'a>(
+        &'a self,
+        entity: &'a str,
+        id: &'a RecordId,
+        who: &'a Who,
+    ) -> ReadFuture<'a, At<Option<Stored>>>;
 
     /// What rules may ask of a person: everything that the read rules of the schema need.
-    fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError>;
+    fn principal<'a>(&'a self, person: &'a Arc<Person>) -> ReadFuture<'a, At<Principal>>;
 
     /// Seq of the last change of a person's rights through these entities; 0 if there was none. A read scope that was bound at
     /// an earlier seq must be bound anew; asked after a read, it tells whether what was read may be shown.
-    fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError>;
+    fn rights_changed<'a>(&'a self, person: &'a str, entities: &'a [EntityName]) -> ReadFuture<'a, Seq>;
 
     /// What changes for a subscriber who stands at `Differ::since` under an old read scope and has the rights of now (SEMANTICS R3).
-    fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError>;
+    fn differ<'a>(&'a self, differ: &'a Differ) -> ReadFuture<'a, At<Difference>>;
 
     /// Records of one entity, filtered, sorted and cut. No row behind the end of the page is read whole.
-    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError>;
+    fn list<'a>(&'a self, query: &'a Query) -> ReadFuture<'a, At<ListPage>>;
 
     /// How many records there are, all or those that meet conditions.
-    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError>;
+    fn count<'a>(&'a self, count: &'a Count) -> ReadFuture<'a, At<Counted>>;
 
     /// The log after `after`, at most about `limit`, never splitting a unit.
-    fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
+    fn log(&self, after: Seq, limit: LogLimit) -> ReadFuture<'_, At<LogPage>>;
 
     /// The changes of one record before `before`, newest first, deletes and what came before them included: at least those
     /// that its entity's `history` covers, and of these what `who` may see of each. At most about `limit`. `None` for an entity
     /// without `history`.
-    fn history(
-        &self,
-        entity: &str,
-        id: &RecordId,
-        who: &Who,
+    fn history<'a>(
+        &'a self,
+        entity: &'a str,
+        id: &'a RecordId,
+        who: &'a Who,
         before: Option<Seq>,
         limit: LogLimit,
-    ) -> Result<At<Option<Past>>, StoreError>;
+    ) -> ReadFuture<'a, At<Option<Past>>>;
 
     /// What a resume of `scope` from `since` must know, in one read transaction.
-    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
+    fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>>;
 
     /// The head without reading a value, for answers that need only a position.
-    fn head(&self) -> Result<At<()>, StoreError>;
+    fn head(&self) -> ReadFuture<'_, At<()>>;
 
     /// Fails once damage is known, by which writes are refused; reads go on as far as they find none.
     fn sound(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
+
+/// The future of a read.
+pub type ReadFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A value and the position of the read transaction that it comes from.
 #[derive(Debug, Clone, PartialEq)]

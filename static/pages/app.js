@@ -1,12 +1,12 @@
 /**
- * What both pages have: the client under the name in the address, and the bar with the status badge and who one is.
+ * What both pages share: the client, for the user named in the address, and the bar with the connection status and the user.
  */
 import { Api } from '/static/api.js';
 import { ChannelSubscriber } from '/static/channels.js';
 import { RealtimeClient } from '/static/realtime.js';
 import { element, find, say } from './dom.js';
 
-/** Never by colour alone: a shape and a word. */
+/** A shape and a word for each status, because colour alone is not enough. */
 const BADGES = {
   connected: ['●', 'Live'],
   polling: ['◐', 'Syncing'],
@@ -34,8 +34,8 @@ export function start(...crumbs) {
 }
 
 /**
- * A page shows the fields that the entity had when it was opened. With other ones it starts again, at once if nobody is
- * typing, and otherwise when they say so.
+ * A page shows the fields that the entity had when it was opened. When the fields change, the page reloads: at once if
+ * nothing was typed, otherwise when the user asks for it.
  *
  * @param {RealtimeClient} rt
  */
@@ -48,13 +48,13 @@ function followSchema(rt) {
     if (!isBusy()) return location.reload();
     if (document.querySelector('.reshaped')) return;
     const again = element('button', { type: 'button', click: () => location.reload() }, 'Show the new fields');
-    const text = element('span', {}, 'The schema has changed. What you type here is for the old fields. ');
+    const text = element('span', {}, 'The schema has changed. This page still shows the old fields. ');
     find('main').prepend(element('p', { class: 'reshaped', role: 'status' }, text, again));
   });
 }
 
 /**
- * The server wants nothing to do with this user any more: a sentence, for the badge alone says too little.
+ * The server refuses this user. The page says why in a sentence, because the badge has room for one word only.
  *
  * @param {RealtimeClient} rt
  */
@@ -82,7 +82,7 @@ function whoAmI(rt, channels, as) {
   const draw = () => {
     const { userId, everConnected } = rt.detail.value;
     if (!everConnected) return;
-    if (userId === null) return void text.replaceChildren('You are nobody');
+    if (userId === null) return void text.replaceChildren('You are anonymous');
     const given = as?.startsWith(`${userId}:`) ? as.slice(userId.length + 1) : null;
     const role = given ?? record?.value?.role;
     text.replaceChildren('You are ', element('strong', {}, userId), role ? `, ${role}` : '');
@@ -98,7 +98,7 @@ function whoAmI(rt, channels, as) {
   return text;
 }
 
-/** Whether somebody would lose what they typed. */
+/** Whether a reload would lose what the user has typed. */
 function isBusy() {
   /** @type {NodeListOf<HTMLInputElement | HTMLTextAreaElement>} */
   const fields = document.querySelectorAll('main input:not([type=checkbox]), main textarea');
@@ -111,7 +111,7 @@ function badge(rt) {
   const icon = element('span', { 'aria-hidden': 'true', class: 'icon' });
   const word = element('span');
   const status = element('span', { role: 'status', class: 'badge' }, icon, word);
-  const again = element('button', { type: 'button', click: () => (rt.reconnectNow(), rt.connect()) }, 'Try now');
+  const again = element('button', { type: 'button', click: () => (rt.reconnectNow(), rt.connect()) }, 'Retry now');
   const draw = () => {
     const [shape, text] = BADGES[rt.status.value];
     icon.textContent = shape;
@@ -131,10 +131,10 @@ function badge(rt) {
 function explain({ status, detail }) {
   const { attempt, reason, nextRetryAt } = detail.value;
   if (status.value === 'connected') return 'Changes arrive at once.';
-  const why = reason && `Why: ${reason}. `;
-  const when = nextRetryAt ? `Attempt ${attempt + 1} at ${new Date(nextRetryAt).toLocaleTimeString()}.` : '';
-  if (status.value === 'polling') return `No socket: changes are fetched every few seconds. ${why}${when}`;
-  return `What you see may be old. ${why}${when}`;
+  const why = reason && `Reason: ${reason}. `;
+  const when = nextRetryAt ? `Attempt ${attempt + 1} is at ${new Date(nextRetryAt).toLocaleTimeString()}.` : '';
+  if (status.value === 'polling') return `There is no WebSocket connection, so changes are fetched every few seconds. ${why}${when}`;
+  return `This page may be out of date. ${why}${when}`;
 }
 
 /**
@@ -149,7 +149,7 @@ function nameForm(as, me) {
     title: 'A name, or name:role',
     autocomplete: 'off',
     size: 10,
-    placeholder: 'nobody',
+    placeholder: 'anonymous',
   });
   // A plain form: it loads this page again with ?as=, and everything starts under that name.
   return element(
@@ -161,7 +161,7 @@ function nameForm(as, me) {
       submit: () => void (input.disabled = input.value === ''),
     },
     me,
-    element('label', {}, 'Go on as ', input),
+    element('label', {}, 'Switch user ', input),
     element('button', {}, 'Go'),
   );
 }

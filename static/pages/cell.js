@@ -3,7 +3,7 @@
  */
 import { ApiError } from '/static/api.js';
 import { element, say, words } from './dom.js';
-import { editor, view } from './fields.js';
+import { editor, labelOf, view } from './fields.js';
 
 /** How often a save is repeated when only other fields of the record changed under it. */
 const REBASES = 5;
@@ -35,7 +35,7 @@ export class CellEditor {
     this.#row = row;
     this.#base = row[field.name];
     this.#context = context;
-    this.#editor = editor(field, this.#base, context.refs, { 'aria-label': field.name });
+    this.#editor = editor(field, this.#base, context.refs, { 'aria-label': labelOf(field.name) });
     const button = (/** @type {string} */ text, /** @type {() => void} */ click) =>
       element('button', { type: 'button', click }, text);
     td.replaceChildren(
@@ -62,7 +62,7 @@ export class CellEditor {
   /** The record changed elsewhere, or (null) is gone. @param {import('./fields.js').Row | null} row */
   update(row) {
     if (!row) {
-      this.#tell('This record was deleted, or you may no longer see it. Copy what you need; it cannot be saved.');
+      this.#tell('This record was deleted, or you no longer have access to it. Copy your text: it cannot be saved.');
       return;
     }
     const { name } = this.#field;
@@ -75,7 +75,7 @@ export class CellEditor {
   #showRemote(value) {
     // The user sees it now, so saving over it is a decision.
     this.#base = value;
-    const take = element('button', { type: 'button', click: () => this.#close(true) }, 'Take it');
+    const take = element('button', { type: 'button', click: () => this.#close(true) }, 'Use this value');
     this.#tell('Changed elsewhere to ', element('strong', {}, view(this.#field, value, this.#context.refs)), ' ', take);
   }
 

@@ -3,7 +3,7 @@
  */
 import { start } from './app.js';
 import { element, find, say, words } from './dom.js';
-import { nameOf } from './fields.js';
+import { labelOf, nameOf } from './fields.js';
 import { addForm } from './form.js';
 import { LiveTable } from './table.js';
 
@@ -13,15 +13,16 @@ const SHOWN = 1000;
 const QUIET = 5000;
 
 const plural = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
-const { api, channels } = start(plural);
-document.title = `${plural} · Tidewire`;
-find('h1').textContent = plural;
+const title = labelOf(plural);
+const { api, channels } = start(title);
+document.title = `${title} · Tidewire`;
+find('h1').textContent = title;
 
 try {
   const schema = await api.schema();
   const entity = schema.entities.find((each) => each.plural === plural);
   if (entity) show(entity, schema.entities);
-  else say(find('#problem'), `There is no entity with the address ${plural}, or you may not see it.`);
+  else say(find('#problem'), `There is no entity at the address ${plural}, or you have no access to it.`);
 } catch (error) {
   say(find('#problem'), words(error));
 }
@@ -75,7 +76,7 @@ function show(entity, entities) {
     find('#count').textContent = loading || denied ? '' : rows;
     const { value: error } = list.error;
     const closed = error?.code === 'UNKNOWN_ENTITY';
-    say(find('#problem'), closed ? `Nothing of ${plural} is open to you.` : error && words(error));
+    say(find('#problem'), closed ? `You have no access to ${plural}.` : error && words(error));
   };
   for (const source of [list, list.state, list.error]) source.listen(describe);
   describe();
@@ -140,7 +141,7 @@ function confirmation() {
   };
 }
 
-/** Tells a screen reader what happened, all of some seconds in one sentence. */
+/** Tells a screen reader what changed: one sentence for everything within a few seconds. */
 function announcer() {
   const news = find('#news');
   const sum = { added: 0, changed: 0, removed: 0 };

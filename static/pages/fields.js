@@ -19,6 +19,8 @@ import { element } from './dom.js';
  * @property {() => any} read The value; throws an Error with words for the user.
  */
 
+/** How long a button says that it has copied, in milliseconds. */
+const COPIED = 1500;
 /** Above this many records, a reference is typed rather than chosen. */
 const CHOICES = 500;
 
@@ -29,6 +31,12 @@ const CHOICES = 500;
 export function nameOf(entity, row) {
   const name = entity.label ? row[entity.label] : null;
   return name === null || name === undefined || name === '' ? short(row.id) : String(name);
+}
+
+/** The name of a field or an entity as a heading: `created_at` is "Created". @param {string} name */
+export function labelOf(name) {
+  const text = name.replace(/(?<=.)_at$/, '').replaceAll('_', ' ');
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** @param {string} id */
@@ -52,9 +60,11 @@ export function view(field, value, refs) {
     case 'ref':
       return element('span', { title: value }, refs.name(field.entity ?? '', value));
     case 'datetime':
-      return element('time', { datetime: value, title: value }, new Date(value).toLocaleString());
+      return element('time', { datetime: value, title: value }, moment(new Date(value), new Date()));
+    case 'date':
+      return element('time', { datetime: value, title: value }, day(new Date(`${value}T00:00`), new Date()));
     case 'uuid':
-      return element('span', { title: value }, short(String(value)));
+      return copyButton(String(value), `Copy ${value}`, short(String(value)));
     case 'json':
       return element('code', {}, JSON.stringify(value));
     default:
@@ -156,6 +166,54 @@ function parsed(text) {
   } catch (error) {
     throw new Error(`This is not JSON: ${/** @type {Error} */ (error).message}.`);
   }
+}
+
+/**
+ * The time for today, otherwise the day.
+ *
+ * @param {Date} date
+ * @param {Date} now
+ */
+export function moment(date, now) {
+  if (date.toDateString() !== now.toDateString()) return day(date, now);
+  return date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
+}
+
+/**
+ * The day, with its year unless that is the current one.
+ *
+ * @param {Date} date
+ * @param {Date} now
+ */
+export function day(date, now) {
+  const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+  return date.toLocaleDateString(undefined, { day: 'numeric', month: 'short', year });
+}
+
+/**
+ * A button that copies an id.
+ *
+ * @param {string} id
+ * @param {string} label for screen readers
+ * @param {string} text
+ */
+export function copyButton(id, label, text) {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(id);
+      button.textContent = 'Copied';
+      setTimeout(() => (button.textContent = text), COPIED);
+    } catch {
+      // Browsers offer the clipboard only to pages of this machine and over HTTPS. Elsewhere the id is shown, to be selected.
+      button.replaceWith(element('code', {}, id));
+    }
+  };
+  const button = element(
+    'button',
+    { type: 'button', class: 'quiet copy', tabindex: -1, title: id, 'aria-label': label, click: copy },
+    text,
+  );
+  return button;
 }
 
 /** What a datetime-local input shows, in the user's own zone. @param {string} iso */

@@ -2,7 +2,7 @@
  * The form that adds a record: one input a field, errors under their fields in the server's words.
  */
 import { element, say, words } from './dom.js';
-import { editor } from './fields.js';
+import { editor, labelOf } from './fields.js';
 
 /**
  * @typedef {import('./fields.js').Field} Field
@@ -34,7 +34,7 @@ export function addForm(form, { entity, refs, add }) {
     for (const { field, read, complain } of inputs) {
       try {
         const value = read();
-        // What is left empty gets its default.
+        // The server fills an empty field with its default.
         if (value !== null && value !== '') data.push([field.name, value]);
       } catch (error) {
         wrong = true;
@@ -45,7 +45,7 @@ export function addForm(form, { entity, refs, add }) {
     button.disabled = true;
     try {
       const { version } = await add(Object.fromEntries(data));
-      if (version === undefined) say(problem, 'It was added, but you may not see it.');
+      if (version === undefined) say(problem, 'The record was added, but you have no access to it.');
       for (const { reset } of inputs) reset();
       inputs[0]?.focus();
     } catch (error) {
@@ -89,7 +89,7 @@ function input(field, refs) {
   const label = element(
     'div',
     { class: 'field' },
-    element('label', { for: id }, field.name.replaceAll('_', ' '), field.required ? ' *' : ''),
+    element('label', { for: id }, labelOf(field.name), field.required ? ' *' : ''),
     current.input,
     error,
   );

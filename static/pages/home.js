@@ -43,7 +43,7 @@ function card(entity, place) {
 }
 
 /**
- * Reads the newest records again whenever something happened; once for all that happens during one reading.
+ * Reads the newest records again after every change. Changes during one read cause only one more read.
  *
  * @param {import('../api.js').Entity} entity
  * @param {HTMLElement} rows
@@ -69,10 +69,10 @@ function follow(entity, rows, note, href) {
         );
         say(note, items.length === 0 ? 'None yet.' : null);
       } catch (error) {
-        // Rows that one may no longer see must go; what could not be read just now may stay.
+        // Rows that the user can no longer see must go. After any other error the old rows may stay.
         const { status, code } = /** @type {import('../api.js').ApiError} */ (error);
         if (status === 403 || status === 404) rows.replaceChildren();
-        say(note, code === 'UNKNOWN_ENTITY' ? 'Closed to you.' : words(error));
+        say(note, code === 'UNKNOWN_ENTITY' ? 'You have no access.' : words(error));
       }
     }
     reading = false;

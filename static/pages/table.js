@@ -3,7 +3,7 @@
  */
 import { CellEditor, same } from './cell.js';
 import { element } from './dom.js';
-import { nameOf, view } from './fields.js';
+import { copyButton, labelOf, nameOf, view } from './fields.js';
 
 /**
  * @typedef {import('./fields.js').Field} Field
@@ -36,8 +36,8 @@ export class LiveTable {
   constructor(table, context) {
     this.#context = context;
     this.#columns = [...context.entity.fields, UPDATED];
-    const heads = this.#columns.map(({ name }) => element('th', { scope: 'col' }, name.replaceAll('_', ' ')));
-    const actions = element('th', { scope: 'col' }, element('span', { class: 'hidden' }, 'Delete'));
+    const heads = this.#columns.map(({ name }) => element('th', { scope: 'col' }, labelOf(name)));
+    const actions = element('th', { scope: 'col' }, element('span', { class: 'hidden' }, 'Actions'));
     table.append(element('thead', {}, element('tr', {}, ...heads, actions)), this.#body);
     table.addEventListener('keydown', (event) => this.#key(event));
     table.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
@@ -198,7 +198,8 @@ class RowView {
       { type: 'button', class: 'quiet', tabindex: -1, 'aria-label': `Delete ${name}`, click: remove },
       'Delete',
     );
-    this.tr.append(element('td', { role: 'gridcell', tabindex: -1, activate: remove }, button));
+    const copy = copyButton(row.id, `Copy the id of ${name}`, 'Copy id');
+    this.tr.append(element('td', { role: 'gridcell', tabindex: -1, activate: remove }, copy, button));
     columns.forEach((_, at) => this.#draw(at));
   }
 
@@ -219,10 +220,10 @@ class RowView {
       if (this.#draw(at) && !own && field !== UPDATED) mark(this.tr.cells[at]);
     });
     for (const editing of this.#editors.values()) editing.update(row);
-    this.tr.cells[this.#columns.length].firstElementChild?.setAttribute(
-      'aria-label',
-      `Delete ${nameOf(this.#context.entity, row)}`,
-    );
+    const name = nameOf(this.#context.entity, row);
+    const [copy, remove] = this.tr.cells[this.#columns.length].children;
+    copy?.setAttribute('aria-label', `Copy the id of ${name}`);
+    remove?.setAttribute('aria-label', `Delete ${name}`);
     return !own;
   }
 

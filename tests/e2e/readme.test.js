@@ -1,5 +1,5 @@
 /**
- * The page of the README and the samples of docs/client.md: put into `public/` as they are printed there, and opened.
+ * The app of the README, the page of `tidewire new` and the samples of docs/client.md, opened as they are printed.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -13,13 +13,34 @@ function blocks(page, language) {
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([^]*?)^\`\`\`$`, 'gm'))].map(([, block]) => block);
 }
 
-test('the page of the README shows the tasks, and a new one at once', async (t) => {
-  const server = new Tidewire('schemas');
+test('the app of the README shows what is to do, and every change at once', async (t) => {
+  const server = new Tidewire({ 'task.toml': blocks('README.md', 'toml')[0] });
   t.after(() => server.remove());
   const [html, js] = [blocks('README.md', 'html'), blocks('README.md', 'js')];
   assert.deepEqual([html.length, js.length], [1, 1]);
   server.publish('index.html', html[0]);
   server.publish('app.js', js[0]);
+  await server.start();
+  await server.post('tasks', { title: 'There before' }, 'ada');
+  const chrome = await browser();
+  t.after(() => chrome.close());
+
+  const page = await openWindow(chrome, server.address);
+  await page.getByText('There before').waitFor();
+  const { id } = await server.post('tasks', { title: 'Added later' }, 'ada');
+  await page.getByText('Added later').waitFor();
+  await assert.rejects(server.request('PATCH', `tasks/${id}`, { done: true }, 'ben'), /403/);
+  await server.request('PATCH', `tasks/${id}`, { done: true }, 'ada');
+  await page.getByText('Added later').waitFor({ state: 'detached' });
+  assert.equal(await page.locator('body').innerText(), 'There before');
+  noComplaints(page);
+});
+
+test('the page that `tidewire new` writes shows the tasks, and a new one at once', async (t) => {
+  const template = (name) => readFileSync(new URL(`../../runtime/cli/template/${name}`, import.meta.url), 'utf8');
+  const server = new Tidewire({ 'task.toml': template('task.toml') });
+  t.after(() => server.remove());
+  for (const name of ['index.html', 'app.js']) server.publish(name, template(name));
   await server.start();
   await server.post('tasks', { title: 'There before' }, 'ada');
   const chrome = await browser();

@@ -181,7 +181,7 @@ test('an account that is disabled: the window is emptied, says why, and does not
   await shot(ben, 'rights-disabled');
   // Enabled again, and asked for.
   await server().request('PATCH', 'users/ben', { disabled: false }, ADA);
-  await ben.getByRole('button', { name: 'Try now' }).click();
+  await ben.getByRole('button', { name: 'Retry now' }).click();
   await row(ben, 'Plant a tree').waitFor();
   assert.ok(await stood(ben));
 });

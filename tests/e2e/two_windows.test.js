@@ -11,7 +11,7 @@ const { open, chrome, windows, server } = stage('tests/fixtures/plain');
 
 test('create, edit and delete in one window are seen in the other', async () => {
   const [one, two] = [await open('/_/e/tasks'), await open('/_/e/tasks?as=ada')];
-  await two.getByRole('textbox', { name: 'Go on as' }).and(two.locator('[value="ada"]')).waitFor();
+  await two.getByRole('textbox', { name: 'Switch user' }).and(two.locator('[value="ada"]')).waitFor();
 
   await measured(two, 'Buy oat milk', () => add(one, { 'title *': 'Buy oat milk' }));
   await cell(two, 'Buy oat milk', 0).dblclick();
@@ -276,6 +276,22 @@ test('the pages, light and dark', async () => {
       noComplaints(page);
     }
   }
+});
+
+test('labels begin with a capital, dates are short, and an id can be copied', async () => {
+  const { id } = await server().post('tasks', { title: 'Sweep the yard', due: '2031-10-01' });
+  const page = await open('/_/e/tasks', { locale: 'en-GB', permissions: ['clipboard-read', 'clipboard-write'] });
+  await row(page, 'Sweep the yard').waitFor();
+  assert.equal(await page.getByRole('heading', { level: 1 }).innerText(), 'Tasks');
+  const heads = await page.getByRole('columnheader').allInnerTexts();
+  assert.deepEqual([heads[0], heads.at(-2), heads.at(-1)], ['Title', 'Updated', 'Actions']);
+  const due = await cell(page, 'Sweep the yard', heads.indexOf('Due')).innerText();
+  assert.equal(due, '1 Oct 2031');
+  assert.match(await cell(page, 'Sweep the yard', heads.length - 2).innerText(), /^\d\d:\d\d$/, 'today: the time');
+  await page.getByRole('button', { name: 'Copy the id of Sweep the yard' }).click();
+  await row(page, 'Sweep the yard').getByText('Copied').waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), id);
+  noComplaints(page);
 });
 
 test('a field that is added to the schema file appears in the open window, and nobody loses what they type', async () => {

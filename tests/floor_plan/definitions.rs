@@ -3,7 +3,8 @@
 
 use super::tokens::{Token, tokens};
 
-/// The names of the structs, enums, unions, traits and type aliases of a file. An associated type is no name of its own.
+/// The names of the structs, enums, unions, traits and type aliases of a file. Neither an associated type is a name of
+/// its own, nor an alias that only says what another type of its name is made of: `type Queue = queue::Queue<Job>`.
 pub(super) fn types_of(text: &str) -> Vec<String> {
     let tokens = tokens(text);
     let mut found = Vec::new();
@@ -26,7 +27,11 @@ pub(super) fn types_of(text: &str) -> Vec<String> {
                 found.push(next.to_owned());
             }
             "type" if begins_item(&tokens, at) && !next.is_empty() && bodies.last() != Some(&true) => {
-                found.push(next.to_owned());
+                let target =
+                    tokens[at + 2..].iter().take_while(|token| token.text != "<" && token.text != ";");
+                if target.last().is_none_or(|last| last.text != next) {
+                    found.push(next.to_owned());
+                }
             }
             _ => {}
         }
@@ -96,6 +101,7 @@ fn is_tuple(from: &[Token<'_>]) -> bool {
 fn types_are_found_wherever_they_are_defined() {
     let text = "pub struct A<T>(T);\n#[x] enum B {}\npub(crate) trait C { type No; fn d() { struct D; } }\n\
                 impl C for A { type No = u8; fn f(x: impl C) -> impl C { type E = u8; } }\nunion F {} type G = u8;\n\
+                type No = c::No<A>;\
                 fn h() where A: Sized { let union = 1; } // struct No\n#[cfg(test)] mod tests { struct No; }";
     assert_eq!(types_of(text), ["A", "B", "C", "D", "E", "F", "G"]);
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use tidewire::channels::outbox::OutboxLimits;
 use tidewire::channels::{Attach, ChannelManager, Channels, Item, Note, Outbox, Ring};
 use tidewire::env::Env;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
+use tidewire::outbox::OutboxLimits;
 use tidewire::schema::Generation;
 use tidewire::store::{Change, CommitBatch, LogLimit};
 use tokio::sync::mpsc;
@@ -59,7 +59,7 @@ pub fn drained(outbox: &Outbox) -> (Vec<Json>, Vec<Note>) {
     let (mut events, mut notes) = (Vec::new(), Vec::new());
     for item in outbox.drain(usize::MAX).items {
         let frames = match item {
-            Item::Log { frames, .. } => frames,
+            Item::Batch { frames, .. } => frames,
             Item::Control { frame, note, .. } => {
                 notes.extend(note);
                 frame

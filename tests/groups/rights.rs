@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire::channels::groups::Groups;
-use tidewire::channels::outbox::{Lag, OutboxLimits};
 use tidewire::channels::rights::LastRights;
-use tidewire::channels::{Admission, Attach, From, Note, Outbox, Ring};
+use tidewire::channels::{Admission, Attach, From, InvalidationCause, Note, Outbox, Ring};
 use tidewire::ids::Seq;
+use tidewire::outbox::{Invalidated, Lag, OutboxLimits};
 use tidewire::protocol::Code;
 use tidewire::schema::{EntityName, Generation};
 use tidewire::store::{Change, LogLimit};
@@ -298,5 +298,8 @@ fn a_wait_without_a_queue_is_woken_by_a_change_of_rights() {
     let waiting = Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: 9 }));
     join(&mut groups, &Attach { outbox: waiting.clone(), ..member(1, "ada", 0) });
     assert_eq!(groups.fan_out(&batch(vec![rights(1, "Membership", "ada")])).lags, 0);
-    assert_eq!(waiting.drain(usize::MAX).lagged, Some(Lag(1)));
+    assert_eq!(
+        waiting.drain(usize::MAX).invalidated,
+        Some(Invalidated { lag: Lag(1), cause: InvalidationCause::Rights { at: Seq(1) } })
+    );
 }

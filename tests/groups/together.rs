@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use tidewire::channels::outbox::Lag;
 use tidewire::channels::{Attach, Note, Outbox};
 use tidewire::ids::Seq;
+use tidewire::outbox::Lag;
 use tidewire::rules::ReadScope;
 use tidewire::schema::Generation;
 use tidewire::store::{Change, ChangeOp, CommitBatch};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tidewire::channels::group::ConnectionKey;
-use tidewire::channels::outbox::{Item, Lag, OutboxLimits};
-use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, Watch};
+use tidewire::channels::{Admission, Attach, AttachmentId, From, Item, Outbox, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};
+use tidewire::outbox::{Lag, OutboxLimits};
 use tidewire::protocol::View;
 use tidewire::rules::{Condition, Person, Principal, ReadScope, Related, Test};
 use tidewire::schema::{
@@ -285,7 +285,7 @@ pub fn record(record: &RecordId, values: &Json) -> Json {
 pub fn taken(outbox: &Outbox) -> Vec<Json> {
     let mut events = Vec::new();
     for item in outbox.drain(usize::MAX).items {
-        if let Item::Log { frames, .. } = item {
+        if let Item::Batch { frames, .. } = item {
             events.extend(parse_frames(&frames));
         }
     }

@@ -6,7 +6,7 @@ pub(super) mod cases;
 use std::collections::HashSet;
 
 use serde_json::Value;
-use tidewire::schema::{Code, Color};
+use tidewire::schema::{Color, DiagnosticCode};
 
 use super::{errors, source};
 use cases::{FIELD, FILE};
@@ -47,7 +47,7 @@ fn limits_are_told_with_their_number() {
     assert_only_error("a.toml", &fields, "E0107", 203, "201 fields, and an entity has at most 200");
     let two = format!("{head}f = {{ type = \"int\" }}\n");
     let indexes = format!("{two}{}", many(65, |_| "[[index]]\nfields = [\"f\"]\n".to_owned()));
-    assert!(errors(&[source("a.toml", &indexes)]).codes().any(|code| code == Code::TooMany));
+    assert!(errors(&[source("a.toml", &indexes)]).codes().any(|code| code == DiagnosticCode::TooMany));
     let values =
         format!("{head}f = {{ type = \"enum\", values = [{}] }}", many(1001, |at| format!("\"v{at}\",")));
     assert_only_error("a.toml", &values, "E0107", 3, "1 to 1000 values, not 1001");
@@ -56,7 +56,7 @@ fn limits_are_told_with_their_number() {
     let deep = format!("{head}f = {{ type = \"json\", default = {}1{} }}", "[".repeat(40), "]".repeat(40));
     assert_only_error("a.toml", &deep, "E0107", 3, "nested deeper than 32 levels");
     let long = format!("entity = \"{}\"\n[fields]\nf = {{ type = \"int\" }}", "A".repeat(65));
-    assert!(errors(&[source("a.toml", &long)]).codes().any(|code| code == Code::EntityName));
+    assert!(errors(&[source("a.toml", &long)]).codes().any(|code| code == DiagnosticCode::EntityName));
     let entities: Vec<_> = (0..201)
         .map(|at| {
             source(
@@ -114,7 +114,7 @@ fn a_field_of_user_does_not_hide_the_records_of_a_person() {
     let of_nobody = "entity = \"Membership\"\n[fields]\nwho = { type = \"text\" }\n";
     let errors = errors(&[source("membership.toml", of_person), user("memberships")]);
     let shown = errors.to_string();
-    assert_eq!(errors.codes().collect::<Vec<_>>(), [Code::ReservedField], "{shown}");
+    assert_eq!(errors.codes().collect::<Vec<_>>(), [DiagnosticCode::ReservedField], "{shown}");
     for words in ["schemas/user.toml:3:1", "schemas/membership.toml:1:10", "`user.memberships`"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
@@ -132,7 +132,7 @@ fn an_unreadable_name_elsewhere_makes_no_reference_unknown() {
         source("a.toml", "entity = \"A\"\n[fields]\ng = { type = \"ref\", entity = \"B\" }\n"),
         source("b.json", "{\"entity\": \"B\","),
     ]);
-    assert_eq!(errors.codes().collect::<Vec<_>>(), [Code::Syntax], "{errors}");
+    assert_eq!(errors.codes().collect::<Vec<_>>(), [DiagnosticCode::Syntax], "{errors}");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn columns_count_characters() {
 fn a_key_that_is_given_twice_does_not_hide_the_other_faults_of_its_file() {
     let json = "{\"entity\": \"A\", \"plural\": \"batch\", \"foo\": 1, \"fields\": {\"f\": {\"type\": \"txt\", \"type\": \"int\"}}}";
     let found = errors(&[source("a.json", json)]);
-    let codes: HashSet<&str> = found.codes().map(Code::as_str).collect();
+    let codes: HashSet<&str> = found.codes().map(DiagnosticCode::as_str).collect();
     assert!(codes.contains("E0106") && codes.contains("E0130") && codes.len() >= 4, "{codes:?}");
 }
 
@@ -190,7 +190,7 @@ fn a_key_that_is_given_twice_does_not_hide_the_other_faults_of_its_file() {
 fn every_code_is_documented_and_every_error_of_a_text_is_shown_by_a_case() {
     let manual = include_str!("../../docs/schema.md");
     let mut texts = HashSet::new();
-    for code in Code::ALL {
+    for code in DiagnosticCode::ALL {
         assert!(texts.insert(code.as_str()), "{} stands for two things", code.as_str());
         assert!(
             manual.contains(&format!("| {} | {} |", code.as_str(), code.meaning())),
@@ -203,7 +203,8 @@ fn every_code_is_documented_and_every_error_of_a_text_is_shown_by_a_case() {
     // Files themselves, limits and two-file cases have tests of their own.
     let elsewhere =
         ["E0101", "E0102", "E0103", "E0104", "E0107", "E0121", "E0170", "E0177", "W0101", "W0102", "W0103"];
-    for code in Code::ALL.iter().map(|code| code.as_str()).filter(|code| !elsewhere.contains(code)) {
+    for code in DiagnosticCode::ALL.iter().map(|code| code.as_str()).filter(|code| !elsewhere.contains(code))
+    {
         assert!(shown.contains(code), "no case shows {code}");
     }
 }
@@ -228,5 +229,9 @@ fn a_cycle_of_lookups_is_told_at_each_of_them() {
         )
     };
     let errors = errors(&[source("a.toml", &text("A", "B")), source("b.toml", &text("B", "A"))]);
-    assert_eq!(errors.codes().collect::<Vec<_>>(), [Code::LookupCycle, Code::LookupCycle], "{errors}");
+    assert_eq!(
+        errors.codes().collect::<Vec<_>>(),
+        [DiagnosticCode::LookupCycle, DiagnosticCode::LookupCycle],
+        "{errors}"
+    );
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidewire::channels::outbox::{Lag, OnLag};
 use tidewire::channels::{AttachmentId, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
+use tidewire::outbox::{Lag, OnLag};
 use tidewire::protocol::Code;
 use tidewire::realtime::read::{Checked, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Read, ReadAnswer, Surroundings};

@@ -6,20 +6,19 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::ids::{RecordId, Seq};
-use tidewire::rules::{BindError, Condition, ReadScope, Test, Verdict};
+use tidewire::ids::RecordId;
+use tidewire::rules::{BindError, Condition, Test, Verdict};
 use tidewire::schema::{Column, FieldIndex, Generation, Schema, Value};
-use tidewire::store::{Differ, Difference, LogLimit, Op, Scope, Steps, StoreError};
+use tidewire::store::{Differ, LogLimit, Op, Scope, Steps, StoreError};
 
 use crate::support::at_once::Now;
 use crate::support::club::{
     MISSING, OWNER, PROJECT, STATUS, TITLE, club, club_over, member, mine, person, rule, schema, task,
 };
+use crate::support::fixture::Fixture;
 use crate::support::random::Random;
-use crate::support::subscriber::{HIDDEN, Subscriber, WHOLE};
 use crate::support::studio::{ALL, Studio, create, delete, id, link, update, words};
-
-use super::Fixture;
+use crate::support::subscriber::{HIDDEN, Subscriber, WHOLE};
 
 fn on(field: FieldIndex, test: Test) -> Condition {
     Condition::new(Column::Field(field), test)
@@ -227,7 +226,9 @@ pub(super) async fn below_the_floor_nothing_is_known_of_the_position<F: Fixture>
 }
 
 /// The log does not hold when a record had been updated before, so whether it was seen then cannot be told.
-pub(super) async fn a_filter_by_the_time_of_the_last_update_asks_for_a_snapshot_once_something_was_updated<F: Fixture>() {
+pub(super) async fn a_filter_by_the_time_of_the_last_update_asks_for_a_snapshot_once_something_was_updated<
+    F: Fixture,
+>() {
     let (studio, schema) = (club::<F>().await, schema());
     studio.commit([task(1, 1, None)]).await.unwrap();
     let recent = || vec![Condition::new(Column::UpdatedAt, Test::Gt(Value::Int(0)))];

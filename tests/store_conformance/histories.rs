@@ -1,23 +1,15 @@
 //! The history of records: every change of an entity with `history`, beyond the log's retention, until its own age takes it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
-use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::env::Env;
 use tidewire::ids::{Seq, Timestamp};
-use tidewire::schema::{Entity, History, Schema, Value};
-use tidewire::store::migration::Allow;
-use tidewire::store::sqlite::Opened;
-use tidewire::store::sqlite::migrate;
-use tidewire::store::{LogLimit, LogPage, Op, Past, Store, StoreError, Unit};
+use tidewire::store::{LogLimit, LogPage, Op, Past, StoreError, Unit};
 
-use super::Fixture;
 use crate::support::at_once::Now;
 use crate::support::chain::*;
+use crate::support::fixture::Fixture;
 use crate::support::studio::{ALL, NOON, Studio, delete, id, link, unit, update, words};
 
 fn defaults() -> StoreConfig {

@@ -1,17 +1,12 @@
 //! Lists: filters, order, pages, counts by group, references that are followed.
 
-use std::time::Duration;
-
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Generation, Value};
-use tidewire::store::{
-    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
-    OpStatus, Query, Scope, StoreError, Test, Unit,
-};
+use tidewire::ids::{RecordId, Seq};
+use tidewire::schema::{Generation, Value};
+use tidewire::store::{Column, Condition, Count, Direction, Expand, Query, Test};
 
-use super::Fixture;
 use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {

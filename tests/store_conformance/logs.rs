@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Generation, Value};
-use tidewire::store::{
-    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
-    OpStatus, Query, Scope, StoreError, Test, Unit,
-};
+use tidewire::ids::{Epoch, Position, Seq, Timestamp};
+use tidewire::schema::{FieldIndex, Generation};
+use tidewire::store::{LogLimit, LogPage, Query, Scope, StoreError, Unit};
 
-use super::Fixture;
 use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {
@@ -58,7 +55,10 @@ pub(super) async fn the_log_is_trimmed_by_count<F: Fixture>() {
 }
 
 pub(super) async fn the_log_is_trimmed_by_age_in_chunks<F: Fixture>() {
-    let studio = F::open(schema(), &StoreConfig { retention_age: Duration::from_secs(60), trim_chunk: 2, ..defaults() });
+    let studio = F::open(
+        schema(),
+        &StoreConfig { retention_age: Duration::from_secs(60), trim_chunk: 2, ..defaults() },
+    );
     let at = |seconds: i64, op| {
         studio.clock.passed(Duration::from_secs(seconds.unsigned_abs()));
         Unit { at: Timestamp(NOON.0 + seconds * 1_000), ..unit([op]) }

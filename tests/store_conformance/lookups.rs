@@ -1,18 +1,13 @@
 //! Lookup fields: copied on every write and in step at every position, with a log entry for each record that follows.
 
-use std::sync::Arc;
-
-use futures_util::future::join_all;
-use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::ids::Timestamp;
-use tidewire::schema::{Entity, Field, FieldIndex, Lookup, Schema, Value};
-use tidewire::store::{Change, CommitError, LogLimit, Op, OpStatus, Store, Unit};
+use tidewire::schema::{FieldIndex, Value};
+use tidewire::store::{Change, CommitError, OpStatus};
 
-use super::Fixture;
 use crate::support::chain::*;
-use crate::support::studio::{Studio, at_version, delete, id, link, named, unit, update, words};
+use crate::support::fixture::Fixture;
+use crate::support::studio::{Studio, at_version, delete, id, link, named, update, words};
 
 fn defaults() -> StoreConfig {
     StoreConfig::default()

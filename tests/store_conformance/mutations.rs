@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Generation, Value};
-use tidewire::store::{
-    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
-    OpStatus, Query, Scope, StoreError, Test, Unit,
-};
+use tidewire::ids::{RecordId, Seq, Timestamp};
+use tidewire::schema::FieldIndex;
+use tidewire::store::{CommitError, Idempotency, OpStatus, Unit};
 
-use super::Fixture;
-use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {

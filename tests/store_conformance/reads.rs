@@ -2,28 +2,15 @@
 
 use std::sync::Arc;
 
-use tidewire::channels::Ring;
-use tidewire::config::{RealtimeConfig, StoreConfig};
-use tidewire::ids::{Position, Seq};
-use tidewire::protocol::reason::RIGHTS;
-use tidewire::realtime::Reader;
-use tidewire::realtime::channel::{Channel, Checkup};
-use tidewire::realtime::resume::{Claim, Resume, decide};
-use tidewire::rules::Person;
-use tidewire::schema::{
-    Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, History, OnDelete, Rule,
-    Schema, Term, UserTerm, Value,
-};
-use tidewire::store::{
-    Advice, Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who,
-};
+use tidewire::config::StoreConfig;
+use tidewire::rules::ReadScope;
+use tidewire::schema::{Column, FieldIndex, Generation, Schema, Value};
+use tidewire::store::{Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who};
 
 use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::owned::*;
-use crate::support::studio::{
-    ALL, Studio, create, delete, entity, field, id, link, refers, text, update, words,
-};
-use super::Fixture;
+use crate::support::studio::{ALL, delete, id, link, searched, update, words};
 
 pub(super) async fn everybody_sees_what_is_theirs_and_counts_only_that<F: Fixture>() {
     let studio = studio::<F>(owned()).await;
@@ -170,4 +157,67 @@ pub(super) async fn a_history_shows_of_each_change_what_may_be_read_today<F: Fix
         }
     }
     assert_eq!(versions, [4, 4, 2, 1], "the delete, and what was before it, without gaps between pages");
+}
+
+/// Red if the words of a search are looked for in records that may not be read.
+pub(super) async fn a_search_finds_only_what_may_be_read<F: Fixture>() {
+    let schema = Schema::new(schema(owned()).entities().map(|entity| {
+        let mut entity = (**entity).clone();
+        entity.fields[0] = searched(entity.fields[0].clone());
+        entity
+    }));
+    let studio = furnished(F::open(schema, &StoreConfig::default())).await;
+    let titled = |n, owner, title: &str| {
+        let Op::Create { entity, id, mut values, fresh_id } = task(n, owner, None, "open") else { panic!() };
+        values[TITLE.0] = words(title);
+        Op::Create { entity, id, values, fresh_id }
+    };
+    let tasks = [titled(11, ADA, "high tide"), titled(12, BO, "low tide"), titled(13, ADA, "wire")];
+    studio.commit(tasks).await.unwrap();
+    let search = || vec!["tid".to_owned()];
+    for (who, expected) in [(person(ADA), vec![11]), (person(BO), vec![12]), (Who::System, vec![11, 12])] {
+        assert_eq!(listed(&studio, &Query { search: search(), ..all(who.clone()) }).unwrap(), expected);
+        let counted = studio.store.count(&Count { search: search(), ..count(who) }).now().unwrap().value;
+        assert_eq!(counted.count, expected.len() as u64);
+    }
+    studio.commit([update("Task", 12, [(OWNER, link(ADA))])]).await.unwrap();
+    assert_eq!(listed(&studio, &Query { search: search(), ..all(person(ADA)) }).unwrap(), [11, 12]);
+    assert_eq!(listed(&studio, &Query { search: search(), ..all(person(BO)) }).unwrap(), Vec::<u128>::new());
+}
+
+/// A read scope that was bound before shows what it says, whatever the person's rights are by now.
+pub(super) async fn a_bound_read_scope_is_taken_for_what_it_says<F: Fixture>() {
+    let studio = studio::<F>(owned()).await;
+    let tasks = [task(11, ADA, None, "open"), task(12, BO, None, "open"), task(13, ADA, None, "done")];
+    studio.commit(tasks).await.unwrap();
+    let Who::Person(ada) = person(ADA) else { panic!() };
+    let principal = studio.store.principal(&ada).now().unwrap().value;
+    let schema = schema(owned());
+    let bound = ReadScope::bind(schema.entity("Task").unwrap(), studio.generation, &principal).unwrap();
+    let open = condition(STATE, Test::Eq(words("open")));
+    let (whole, open) = (Arc::new(bound.clone()), Arc::new(bound.through(open)));
+    let by = |scope: &Arc<ReadScope>| Who::ReadScope(scope.clone());
+    assert_eq!(listed(&studio, &all(by(&whole))).unwrap(), [11, 13]);
+    assert_eq!(listed(&studio, &all(by(&open))).unwrap(), [11]);
+    assert_eq!(studio.store.count(&count(by(&open))).now().unwrap().value.count, 1);
+    let found = |n, scope| studio.store.find("Task", &id(n), &by(scope)).now().unwrap().value;
+    assert_eq!(found(11, &open), studio.store.find("Task", &id(11), &person(ADA)).now().unwrap().value);
+    assert_eq!((found(12, &open), found(13, &open)), (None, None));
+    studio.commit([update("User", ADA, [(FieldIndex(2), Value::Bool(true))])]).await.unwrap();
+    assert_eq!(
+        listed(&studio, &all(by(&whole))).unwrap(),
+        [11, 13],
+        "the caller asks whether rights changed"
+    );
+    let mut stale = (*whole).clone();
+    stale.generation = Generation(9);
+    let stale = listed(&studio, &all(by(&Arc::new(stale))));
+    assert_eq!(stale, Err(StoreError::StaleGeneration));
+    let other = studio.store.find("User", &id(ADA), &by(&whole)).now();
+    assert!(matches!(other, Err(StoreError::Storage(_))), "{other:?}");
+    if F::NAMES_READ_SCOPES {
+        let filter = condition(STATE, Test::Eq(words("open")));
+        let page = studio.store.list(&Query { filter, ..all(person(BO)) }).now().unwrap().value;
+        assert_eq!(listed(&studio, &all(by(&page.read_scope.unwrap()))).unwrap(), [12]);
+    }
 }

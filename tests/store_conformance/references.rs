@@ -1,17 +1,11 @@
 //! References: where they may lead, and what a delete does to the records that refer to what goes.
 
-use std::time::Duration;
-
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Generation, Value};
-use tidewire::store::{
-    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
-    OpStatus, Query, Scope, StoreError, Test, Unit,
-};
+use tidewire::ids::Seq;
+use tidewire::schema::Value;
+use tidewire::store::CommitError;
 
-use super::Fixture;
-use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {

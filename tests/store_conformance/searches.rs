@@ -1,18 +1,11 @@
 //! Searches: words by their beginnings, whatever their case and accents.
 
-use std::time::Duration;
-
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
-use tidewire::schema::{FieldIndex, Generation, Value};
-use tidewire::store::{
-    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
-    OpStatus, Query, Scope, StoreError, Test, Unit,
-};
+use tidewire::schema::{Generation, Value};
+use tidewire::store::{CommitError, Query};
 
-use super::Fixture;
 use super::lists::paged;
-use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {

@@ -1,15 +1,13 @@
 //! What is judged at the end of a unit: unique values, and deletes that other records forbid.
 
-use futures_util::future::join_all;
-use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::schema::{Field, FieldIndex, FieldKind, Lookup, OnDelete, Schema, Value};
-use tidewire::store::{CommitError, Op, Outcome, Store, Unit};
+use tidewire::schema::Value;
+use tidewire::store::CommitError;
 
-use super::Fixture;
+use crate::support::fixture::Fixture;
 use crate::support::seats::*;
-use crate::support::studio::{create, delete, id, link, update, words};
+use crate::support::studio::{delete, id, link, update, words};
 
 pub(super) async fn two_records_exchange_their_unique_values<F: Fixture>() {
     let studio = F::open(schema(), &StoreConfig::default());

@@ -1,17 +1,11 @@
 //! Creates, updates and deletes, one unit each or several in one, and the bounds of a unit.
 
-use std::time::Duration;
-
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
+use tidewire::ids::{Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Generation, Value};
-use tidewire::store::{
-    ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, Idempotency, LogLimit, LogPage, Op,
-    OpStatus, Query, Scope, StoreError, Test, Unit,
-};
+use tidewire::store::{ChangeOp, CommitError, Op, OpStatus, Unit};
 
-use super::Fixture;
-use crate::support::at_once::Now;
+use crate::support::fixture::Fixture;
 use crate::support::studio::*;
 
 fn defaults() -> StoreConfig {

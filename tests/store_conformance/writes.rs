@@ -3,23 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use tidewire::config::StoreConfig;
-use tidewire::env::Env;
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::{Asker, BindError};
-use tidewire::schema::{FieldIndex, Lookup, Operation, Schema, Value};
-use tidewire::store::sqlite::{Applied, Forward, ImportJob, Page, SqliteImport};
-use tidewire::store::{CommitError, Idempotency, OTHER_ENTITIES, Op, OpStatus, Store, Unit};
+use tidewire::schema::{FieldIndex, Operation, Schema, Value};
+use tidewire::store::{CommitError, Idempotency, OTHER_ENTITIES, Op, OpStatus, Unit};
 
-use crate::support::at_once::Now;
 use crate::support::club::{
-    MISSING, OF_NOTE, OF_PROJECT, OF_ROLE, OWNER, PROJECT, SECRET, STATUS, TITLE, ask, asked, club,
-    club_over, comment, editor, member, mine, rule, schema, shown, task, titled, user_record,
+    MISSING, OWNER, PROJECT, SECRET, STATUS, ask, asked, club, club_over, comment, member, mine, rule,
+    schema, shown, task, titled,
 };
-use crate::support::studio::{
-    Studio, at_version, create, delete, id, link, named, open, unit, update, words,
-};
-use super::Fixture;
+use crate::support::fixture::Fixture;
+use crate::support::studio::{Studio, at_version, create, delete, id, link, named, update, words};
 
 fn forbidden(op: usize, operation: Operation) -> CommitError {
     CommitError::Forbidden { op, operation }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use r2d2_sqlite::rusqlite;
 use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::schema::Value;

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::at_once::Now;
 use super::exposition::Exposition;
 use super::process::plain_schemas;
 use super::socket::PATIENCE;
@@ -128,12 +129,12 @@ impl TestApp {
 
     /// The head of the log.
     pub fn head(&self) -> u64 {
-        self.websockets.reader().head().unwrap().seq.0
+        self.websockets.reader().head().now().unwrap().seq.0
     }
 
     /// The floor of the log: 0 while everything can be replayed.
     pub fn floor(&self) -> u64 {
-        self.websockets.reader().head().unwrap().floor.0
+        self.websockets.reader().head().now().unwrap().floor.0
     }
 
     /// Every record of an entity by its id, as REST lists them.

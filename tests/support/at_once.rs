@@ -1,6 +1,155 @@
-pub(crate) trait Now: Sized {
-    fn now(self) -> Self {
-        self
+//! Reads that are answered at once, and reads that are waited for where nothing can be awaited.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use futures_util::future::BoxFuture;
+use tidewire::ids::{Position, RecordId, Seq};
+use tidewire::rules::{Person, Principal};
+use tidewire::schema::EntityName;
+use tidewire::store::{
+    At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome, Past, Query,
+    ReadFuture, Scope, StoreError, Stored, Survey, Unit, Who,
+};
+
+/// `trait Store` of a store that never waits. `answers_at_once!` makes a `Store` of it.
+pub(crate) trait AtOnce: Send + Sync + 'static {
+    fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>>;
+    fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError>;
+    fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError>;
+    fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError>;
+    fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError>;
+    fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError>;
+    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError>;
+    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError>;
+    fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError>;
+    fn history(
+        &self,
+        entity: &str,
+        id: &RecordId,
+        who: &Who,
+        before: Option<Seq>,
+        limit: LogLimit,
+    ) -> Result<At<Option<Past>>, StoreError>;
+    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
+    fn head(&self) -> Result<At<()>, StoreError>;
+}
+
+pub(crate) fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> ReadFuture<'a, T> {
+    Box::pin(std::future::ready(answer))
+}
+
+macro_rules! answers_at_once {
+    ($store:ty) => {
+        const _: () = {
+            use std::sync::Arc;
+
+            use futures_util::future::BoxFuture;
+            use tidewire::ids::{Position, RecordId, Seq};
+            use tidewire::rules::{Person, Principal};
+            use tidewire::schema::EntityName;
+            use tidewire::store::*;
+
+            use $crate::support::at_once::{AtOnce, ready};
+
+            impl Store for $store {
+                fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
+                    AtOnce::commit(self, unit)
+                }
+
+                fn get<'a>(
+                    &'a self,
+                    entity: &'a str,
+                    id: &'a RecordId,
+                ) -> ReadFuture<'a, At<Option<Stored>>> {
+                    ready(AtOnce::get(self, entity, id))
+                }
+
+                fn find<'a>(
+                    &'a self,
+                    entity: &'a str,
+                    id: &'a RecordId,
+                    who: &'a Who,
+                ) -> ReadFuture<'a, At<Option<Stored>>> {
+                    ready(AtOnce::find(self, entity, id, who))
+                }
+
+                fn principal<'a>(&'a self, person: &'a Arc<Person>) -> ReadFuture<'a, At<Principal>> {
+                    ready(AtOnce::principal(self, person))
+                }
+
+                fn rights_changed<'a>(
+                    &'a self,
+                    person: &'a str,
+                    entities: &'a [EntityName],
+                ) -> ReadFuture<'a, Seq> {
+                    ready(AtOnce::rights_changed(self, person, entities))
+                }
+
+                fn differ<'a>(&'a self, differ: &'a Differ) -> ReadFuture<'a, At<Difference>> {
+                    ready(AtOnce::differ(self, differ))
+                }
+
+                fn list<'a>(&'a self, query: &'a Query) -> ReadFuture<'a, At<ListPage>> {
+                    ready(AtOnce::list(self, query))
+                }
+
+                fn count<'a>(&'a self, count: &'a Count) -> ReadFuture<'a, At<Counted>> {
+                    ready(AtOnce::count(self, count))
+                }
+
+                fn log(&self, after: Seq, limit: LogLimit) -> ReadFuture<'_, At<LogPage>> {
+                    ready(AtOnce::log(self, after, limit))
+                }
+
+                fn history<'a>(
+                    &'a self,
+                    entity: &'a str,
+                    id: &'a RecordId,
+                    who: &'a Who,
+                    before: Option<Seq>,
+                    limit: LogLimit,
+                ) -> ReadFuture<'a, At<Option<Past>>> {
+                    ready(AtOnce::history(self, entity, id, who, before, limit))
+                }
+
+                fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
+                    ready(AtOnce::survey(self, scope, since))
+                }
+
+                fn head(&self) -> ReadFuture<'_, At<()>> {
+                    ready(AtOnce::head(self))
+                }
+            }
+        };
+    };
+}
+pub(crate) use answers_at_once;
+
+/// The answer of a read, waited for in place, where a test cannot await. What the read needs runs on threads of its own.
+pub(crate) trait Now: Future + Sized {
+    fn now(self) -> Self::Output {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        // A runtime's task that blocks would never get back its turns, of which every poll takes one.
+        let mut future = pin!(tokio::task::unconstrained(self));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(answer) => return answer,
+                Poll::Pending => thread::park(),
+            }
+        }
     }
 }
-impl<T, E> Now for Result<T, E> {}
+
+impl<F: Future> Now for F {}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -9,6 +9,9 @@ use super::studio::Studio;
 
 /// One backend. The clock of a store that was opened stands at noon, and its log is empty.
 pub(crate) trait Fixture {
+    /// The model leaves the read scope of a list to the product, whose own form it is.
+    const NAMES_READ_SCOPES: bool = true;
+
     fn open(schema: Schema, config: &StoreConfig) -> Studio;
 
     /// The store stops and starts again over what it left behind; `None` if it leaves nothing.
@@ -30,6 +33,8 @@ impl Fixture for SqliteFixture {
 }
 
 impl Fixture for MemoryFixture {
+    const NAMES_READ_SCOPES: bool = false;
+
     fn open(schema: Schema, config: &StoreConfig) -> Studio {
         Studio::memory_over(schema, config)
     }

@@ -65,9 +65,12 @@ pub(crate) fn schema(read: Expr) -> Schema {
     Schema::new([user, task, closed])
 }
 
-/// Everybody is there: Ada, Bo, and one whose account is disabled.
 pub(crate) async fn studio<F: Fixture>(read: Expr) -> Studio {
-    let studio = F::open(schema(read), &StoreConfig { scan_rows: 50, ..StoreConfig::default() });
+    furnished(F::open(schema(read), &StoreConfig { scan_rows: 50, ..StoreConfig::default() })).await
+}
+
+/// Everybody is there: Ada, Bo, and one whose account is disabled.
+pub(crate) async fn furnished(studio: Studio) -> Studio {
     let user = |n, disabled| create("User", n, vec![Value::Null, Value::Null, Value::Bool(disabled)]);
     studio.commit([user(ADA, false), user(BO, false), user(3, true)]).await.unwrap();
     studio

@@ -8,16 +8,16 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
     At, CommitError, Count, Counted, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome,
-    Past, Query, Scope, Store, StoreError, Stored, Survey, Unit,
+    Past, Query, Scope, StoreError, Stored, Survey, Unit,
 };
 
+use super::at_once::{AtOnce, answers_at_once};
 use super::entities;
 use super::fixtures::epoch;
 
@@ -40,7 +40,7 @@ impl Puppet {
 
     pub fn repository_over(self: &Arc<Self>, schema: Arc<Schema>) -> Repository {
         let current = Current { schema, generation: Generation(1) };
-        Repository::new(self.clone(), current, &StoreConfig::default(), Env::system())
+        Repository::new(self.clone(), current, Env::system())
     }
 }
 
@@ -58,7 +58,9 @@ fn result_of(op: &Op) -> OpResult {
     OpResult { id: id.clone(), status, record }
 }
 
-impl Store for Puppet {
+answers_at_once!(Puppet);
+
+impl AtOnce for Puppet {
     fn find(
         &self,
         entity: &str,

@@ -25,7 +25,12 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn of(studio: &Studio, schema: &Schema, name: &'static str, filter: Vec<Condition>) -> Subscriber {
+    pub(crate) fn of(
+        studio: &Studio,
+        schema: &Schema,
+        name: &'static str,
+        filter: Vec<Condition>,
+    ) -> Subscriber {
         let principal = studio.store.principal(&person(name)).now().unwrap();
         let read_scope =
             ReadScope::bind(schema.entity("Task").unwrap(), studio.generation, &principal.value).unwrap();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::verdict::{Asked, Reason, Verdict};
-use crate::rules::{Part, Truth};
+use crate::rules::{Explanation, Truth};
 use crate::schema::{Entity, Field, FieldIndex, Operation};
 
 /// The rules that were asked, each with its parts, then what follows.
@@ -46,7 +46,7 @@ fn rule(asked: &Asked, indent: &str, text: &mut String) {
     }
 }
 
-fn parts(part: &Part, indent: &str, depth: usize, text: &mut String) {
+fn parts(part: &Explanation, indent: &str, depth: usize, text: &mut String) {
     let truth = match part.truth {
         Truth::True => "true",
         Truth::False => "false",

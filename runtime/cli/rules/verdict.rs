@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::world::World;
-use crate::rules::{BindError, Mask, Part, Principal, Proposal, ReadScope, Subject, evaluate, explain};
+use crate::rules::{
+    BindError, Explanation, Mask, Principal, Proposal, ReadScope, Subject, evaluate, explain,
+};
 use crate::schema::{
     Entity, FieldIndex, FieldKind, Generation, IdKind, Operation, Record, Rule, Schema, Value,
 };
@@ -47,7 +49,7 @@ pub(super) struct Asked {
     pub(super) operation: Operation,
     /// As the file has it; `None` where it has none.
     pub(super) rule: Option<Rule>,
-    pub(super) part: Part,
+    pub(super) part: Explanation,
     /// The condition on a record that remains for this person; of the rule for reading.
     pub(super) bound: Option<String>,
 }

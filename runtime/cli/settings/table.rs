@@ -132,8 +132,8 @@ settings! {
     store.trim_chunk: Kind::Count(1..=1_000_000), "Changes that leave the log in one commit at most.";
     store.idempotency_age: Kind::Time(SECOND..=3_650 * DAY), "How long the answer to an `Idempotency-Key` is kept.";
     store.idempotency_per_user: Kind::Count(1..=100_000_000), "Answers kept for one user, or for one anonymous address.";
-    store.readers: Kind::Count(1..=256), "Connections that read the database.";
-    store.read_wait: Kind::Time(1..=10 * MINUTE), "A read that finds no free connection for this long is `OVERLOADED`.";
+    store.readers: Kind::Count(1..=256), "Reads of the database at once, each on a connection of its own: requests, sockets and polls together. Lists and other reads that may last leave one free.";
+    store.read_wait: Kind::Time(1..=10 * MINUTE), "A read that waits longer for its turn is `OVERLOADED`.";
 }
 
 #[cfg(test)]

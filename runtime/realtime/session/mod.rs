@@ -40,11 +40,11 @@ use super::channel::Refusal;
 use super::rate::RateCap;
 pub use super::read::{Read, ReadAnswer};
 use crate::channels::encode::Encoder;
-use crate::channels::outbox::{Lag, OnLag};
-use crate::channels::{Admission, AttachmentId, From, Item, Note, Watch};
+use crate::channels::{Admission, AttachmentId, Events, From, Item, Note, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Counted, Metrics, Transport};
+use crate::outbox::{Lag, OnLag};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
 use crate::rules::{Person, Principal, ReadScope};
@@ -277,7 +277,7 @@ impl Session {
     /// What is to be written of an item that was taken from the outbox; learns from it how far the peer has come.
     pub fn on_item(&mut self, now: Moment, item: Item) -> (Option<Bytes>, Vec<Effect>) {
         match item {
-            Item::Log { frames, attachment, last, base } => {
+            Item::Batch { frames, of: Events { attachment, last, base } } => {
                 (self.on_log_item(attachment, last, base).then_some(frames), Vec::new())
             }
             Item::Control { frame, note, on_lag } => self.on_control_item(now, frame, note, on_lag),

@@ -1,9 +1,9 @@
 //! One subscription of a session: its phase, and how far its peer has come.
 
-use crate::channels::outbox::Lag;
 use crate::channels::{Admission, AttachmentId};
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::metrics::Counted;
+use crate::outbox::Lag;
 use crate::protocol::ClientFrame;
 use crate::realtime::channel::{Bound, Channel, Checkup};
 use crate::realtime::read::Checked;

@@ -2,18 +2,18 @@
 //!
 //! A token of a text or number keeps its place only; `literal.rs` reads the value.
 
-use super::syntax::{Binary, Fault};
+use super::syntax::{Binary, SyntaxError};
 use crate::schema::message::quoted;
 use crate::schema::tree::Span;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     pub(super) span: Span,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Name,
     /// A word that CEL keeps for itself, `package` for example.
     Reserved,
@@ -60,7 +60,7 @@ pub(super) enum Bracket {
     Curly,
 }
 
-impl Kind {
+impl TokenKind {
     /// Whether a value can begin with this token. `-` and `[` are left out: they also stand between values.
     pub(super) fn begins_value(self) -> bool {
         matches!(self, Self::Name | Self::Literal(_) | Self::Not | Self::Open(Bracket::Round))
@@ -92,34 +92,34 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Longer signs first, so that `<=` is not read as `<`.
-const SIGNS: &[(&str, Kind)] = &[
-    ("==", Kind::Infix(Infix::Binary(Binary::Equal))),
-    ("!=", Kind::Infix(Infix::Binary(Binary::NotEqual))),
-    ("<=", Kind::Infix(Infix::Binary(Binary::LessOrEqual))),
-    (">=", Kind::Infix(Infix::Binary(Binary::GreaterOrEqual))),
-    ("&&", Kind::Infix(Infix::And)),
-    ("||", Kind::Infix(Infix::Or)),
-    ("<", Kind::Infix(Infix::Binary(Binary::Less))),
-    (">", Kind::Infix(Infix::Binary(Binary::Greater))),
-    ("!", Kind::Not),
-    ("-", Kind::Minus),
-    ("+", Kind::Infix(Infix::Plus)),
-    ("*", Kind::Infix(Infix::Times)),
-    ("/", Kind::Infix(Infix::Times)),
-    ("%", Kind::Infix(Infix::Times)),
-    ("?", Kind::Infix(Infix::Question)),
-    (":", Kind::Colon),
-    (",", Kind::Comma),
-    (".", Kind::Dot),
-    ("(", Kind::Open(Bracket::Round)),
-    (")", Kind::Close(Bracket::Round)),
-    ("[", Kind::Open(Bracket::Square)),
-    ("]", Kind::Close(Bracket::Square)),
-    ("{", Kind::Open(Bracket::Curly)),
-    ("}", Kind::Close(Bracket::Curly)),
+const SIGNS: &[(&str, TokenKind)] = &[
+    ("==", TokenKind::Infix(Infix::Binary(Binary::Equal))),
+    ("!=", TokenKind::Infix(Infix::Binary(Binary::NotEqual))),
+    ("<=", TokenKind::Infix(Infix::Binary(Binary::LessOrEqual))),
+    (">=", TokenKind::Infix(Infix::Binary(Binary::GreaterOrEqual))),
+    ("&&", TokenKind::Infix(Infix::And)),
+    ("||", TokenKind::Infix(Infix::Or)),
+    ("<", TokenKind::Infix(Infix::Binary(Binary::Less))),
+    (">", TokenKind::Infix(Infix::Binary(Binary::Greater))),
+    ("!", TokenKind::Not),
+    ("-", TokenKind::Minus),
+    ("+", TokenKind::Infix(Infix::Plus)),
+    ("*", TokenKind::Infix(Infix::Times)),
+    ("/", TokenKind::Infix(Infix::Times)),
+    ("%", TokenKind::Infix(Infix::Times)),
+    ("?", TokenKind::Infix(Infix::Question)),
+    (":", TokenKind::Colon),
+    (",", TokenKind::Comma),
+    (".", TokenKind::Dot),
+    ("(", TokenKind::Open(Bracket::Round)),
+    (")", TokenKind::Close(Bracket::Round)),
+    ("[", TokenKind::Open(Bracket::Square)),
+    ("]", TokenKind::Close(Bracket::Square)),
+    ("{", TokenKind::Open(Bracket::Curly)),
+    ("}", TokenKind::Close(Bracket::Curly)),
 ];
 
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
     let mut lexer = Lexer { text, at: 0 };
     let mut tokens = Vec::new();
     while let Some(token) = lexer.token()? {
@@ -139,16 +139,16 @@ impl<'a> Lexer<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn token(&mut self) -> Result<Option<Token>, Fault> {
+    fn token(&mut self) -> Result<Option<Token>, SyntaxError> {
         self.skip_blanks();
         let (start, rest) = (self.at, self.rest());
         let Some(first) = rest.chars().next() else { return Ok(None) };
         let kind = if let Some(opening) = Opening::of(rest) {
-            Kind::Literal(self.quoted_text(opening)?)
+            TokenKind::Literal(self.quoted_text(opening)?)
         } else if is_letter(first) {
             self.word()
         } else if first.is_ascii_digit() || rest.strip_prefix('.').is_some_and(begins_with_digit) {
-            Kind::Literal(self.number()?)
+            TokenKind::Literal(self.number()?)
         } else if let Some((sign, kind)) = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)) {
             self.at += sign.len();
             *kind
@@ -173,20 +173,20 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn word(&mut self) -> Kind {
+    fn word(&mut self) -> TokenKind {
         let start = self.at;
         self.skip(|letter| is_letter(letter) || letter.is_ascii_digit());
         match self.text.get(start..self.at).unwrap_or_default() {
-            "null" => Kind::Literal(Literal::Null),
-            "true" => Kind::Literal(Literal::True),
-            "false" => Kind::Literal(Literal::False),
-            "in" => Kind::Infix(Infix::Binary(Binary::In)),
-            word if RESERVED.contains(&word) => Kind::Reserved,
-            _ => Kind::Name,
+            "null" => TokenKind::Literal(Literal::Null),
+            "true" => TokenKind::Literal(Literal::True),
+            "false" => TokenKind::Literal(Literal::False),
+            "in" => TokenKind::Infix(Infix::Binary(Binary::In)),
+            word if RESERVED.contains(&word) => TokenKind::Reserved,
+            _ => TokenKind::Name,
         }
     }
 
-    fn number(&mut self) -> Result<Literal, Fault> {
+    fn number(&mut self) -> Result<Literal, SyntaxError> {
         let start = self.at;
         let rest = self.rest();
         let mut kind = match rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X")) {
@@ -206,7 +206,7 @@ impl<'a> Lexer<'a> {
         self.skip(|letter| is_letter(letter) || letter.is_ascii_digit());
         if self.at > end || !has_digits {
             let number = quoted(self.text.get(start..self.at).unwrap_or_default());
-            return Err(Fault::syntax(start..self.at, format!("{number} is not a number")));
+            return Err(SyntaxError::syntax(start..self.at, format!("{number} is not a number")));
         }
         Ok(kind)
     }
@@ -236,7 +236,7 @@ impl<'a> Lexer<'a> {
         self.at += rest.find(|letter| !wanted(letter)).unwrap_or(rest.len());
     }
 
-    fn quoted_text(&mut self, opening: Opening<'_>) -> Result<Literal, Fault> {
+    fn quoted_text(&mut self, opening: Opening<'_>) -> Result<Literal, SyntaxError> {
         let start = self.at;
         self.at += opening.length;
         loop {
@@ -252,10 +252,10 @@ impl<'a> Lexer<'a> {
                 Some(_) => false,
             };
             if ends {
-                return Err(Fault::syntax(start..self.at, "the closing quote of this text is missing"));
+                return Err(SyntaxError::syntax(start..self.at, "the closing quote of this text is missing"));
             }
             if rest.starts_with('\\') && !opening.is_raw && letters.next().is_none() {
-                return Err(Fault::syntax(
+                return Err(SyntaxError::syntax(
                     start..self.text.len(),
                     "the closing quote of this text is missing",
                 ));
@@ -264,7 +264,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn unreadable(&self, letter: char) -> Fault {
+    fn unreadable(&self, letter: char) -> SyntaxError {
         let span = self.at..self.at + letter.len_utf8();
         let before = self.text.get(..self.at).unwrap_or_default();
         let message = match letter {
@@ -275,7 +275,7 @@ impl<'a> Lexer<'a> {
             '|' => "rules have no `|`: write `||`".to_owned(),
             _ => format!("{} cannot stand here", quoted(letter.encode_utf8(&mut [0; 4]))),
         };
-        Fault::syntax(span, message)
+        SyntaxError::syntax(span, message)
     }
 }
 

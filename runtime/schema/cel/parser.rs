@@ -2,12 +2,12 @@
 //!
 //! Its recursion is bounded by the number of tokens, which `bounds.rs` limits.
 
-use super::lexer::{Bracket, Infix, Kind, Literal, Token};
+use super::lexer::{Bracket, Infix, Literal, Token, TokenKind};
 use super::literal;
-use super::syntax::{Binary, Data, Fault, Node, Other, Word};
+use super::syntax::{Binary, Identifier, SyntaxData, SyntaxError, SyntaxNode, Unsupported};
 use crate::schema::message::quoted;
 
-pub(super) fn parse(text: &str, tokens: &[Token]) -> Result<Node, Fault> {
+pub(super) fn parse(text: &str, tokens: &[Token]) -> Result<SyntaxNode, SyntaxError> {
     let mut parser = Parser { text, tokens };
     let node = parser.expression(Power::CONDITIONAL)?;
     match parser.tokens.first() {
@@ -34,30 +34,30 @@ impl Power {
 }
 
 /// The operator that a token is between two operands.
-fn infix(kind: Kind) -> Option<(Operator, Power)> {
+fn infix(kind: TokenKind) -> Option<(InfixOperator, Power)> {
     Some(match kind {
-        Kind::Infix(Infix::Question) => (Operator::Question, Power::CONDITIONAL),
-        Kind::Infix(Infix::Or) => (Operator::Chain(Data::Any), Power::OR),
-        Kind::Infix(Infix::And) => (Operator::Chain(Data::All), Power::AND),
-        Kind::Infix(Infix::Binary(binary)) => (Operator::Binary(binary), Power::RELATION),
-        Kind::Infix(Infix::Plus) | Kind::Minus => (Operator::Arithmetic, Power::SUM),
-        Kind::Infix(Infix::Times) => (Operator::Arithmetic, Power::PRODUCT),
-        Kind::Name
-        | Kind::Reserved
-        | Kind::Literal(_)
-        | Kind::Not
-        | Kind::Colon
-        | Kind::Comma
-        | Kind::Dot
-        | Kind::Open(_)
-        | Kind::Close(_) => return None,
+        TokenKind::Infix(Infix::Question) => (InfixOperator::Question, Power::CONDITIONAL),
+        TokenKind::Infix(Infix::Or) => (InfixOperator::Chain(SyntaxData::Any), Power::OR),
+        TokenKind::Infix(Infix::And) => (InfixOperator::Chain(SyntaxData::All), Power::AND),
+        TokenKind::Infix(Infix::Binary(binary)) => (InfixOperator::Binary(binary), Power::RELATION),
+        TokenKind::Infix(Infix::Plus) | TokenKind::Minus => (InfixOperator::Arithmetic, Power::SUM),
+        TokenKind::Infix(Infix::Times) => (InfixOperator::Arithmetic, Power::PRODUCT),
+        TokenKind::Name
+        | TokenKind::Reserved
+        | TokenKind::Literal(_)
+        | TokenKind::Not
+        | TokenKind::Colon
+        | TokenKind::Comma
+        | TokenKind::Dot
+        | TokenKind::Open(_)
+        | TokenKind::Close(_) => return None,
     })
 }
 
-enum Operator {
+enum InfixOperator {
     Question,
     /// `a && b && c` is one node with three operands.
-    Chain(fn(Vec<Node>) -> Data),
+    Chain(fn(Vec<SyntaxNode>) -> SyntaxData),
     Binary(Binary),
     Arithmetic,
 }
@@ -70,22 +70,25 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     /// A part whose operators hold at least as strongly as `weakest`.
-    fn expression(&mut self, weakest: Power) -> Result<Node, Fault> {
+    fn expression(&mut self, weakest: Power) -> Result<SyntaxNode, SyntaxError> {
         let mut left = self.unary()?;
         while let Some(kind) = self.peek() {
             let Some((operator, power)) = infix(kind).filter(|(_, power)| *power >= weakest) else { break };
             self.take();
             left = match operator {
-                Operator::Question => self.conditional(left)?,
-                Operator::Chain(data) => self.chain(left, kind, power, data)?,
-                Operator::Binary(binary) => {
+                InfixOperator::Question => self.conditional(left)?,
+                InfixOperator::Chain(data) => self.chain(left, kind, power, data)?,
+                InfixOperator::Binary(binary) => {
                     let right = self.expression(power.next())?;
                     let span = left.span.start..right.span.end;
-                    Node { span, data: Data::Binary(binary, Box::new(left), Box::new(right)) }
+                    SyntaxNode { span, data: SyntaxData::Binary(binary, Box::new(left), Box::new(right)) }
                 }
-                Operator::Arithmetic => {
+                InfixOperator::Arithmetic => {
                     let right = self.expression(power.next())?;
-                    Node { span: left.span.start..right.span.end, data: Data::Other(Other::Arithmetic) }
+                    SyntaxNode {
+                        span: left.span.start..right.span.end,
+                        data: SyntaxData::Unsupported(Unsupported::Arithmetic),
+                    }
                 }
             };
         }
@@ -94,11 +97,11 @@ impl<'a> Parser<'a> {
 
     fn chain(
         &mut self,
-        first: Node,
-        kind: Kind,
+        first: SyntaxNode,
+        kind: TokenKind,
         power: Power,
-        data: fn(Vec<Node>) -> Data,
-    ) -> Result<Node, Fault> {
+        data: fn(Vec<SyntaxNode>) -> SyntaxData,
+    ) -> Result<SyntaxNode, SyntaxError> {
         let mut span = first.span.clone();
         let mut operands = vec![first];
         loop {
@@ -109,21 +112,21 @@ impl<'a> Parser<'a> {
                 break;
             }
         }
-        Ok(Node { span, data: data(operands) })
+        Ok(SyntaxNode { span, data: data(operands) })
     }
 
-    fn conditional(&mut self, condition: Node) -> Result<Node, Fault> {
+    fn conditional(&mut self, condition: SyntaxNode) -> Result<SyntaxNode, SyntaxError> {
         self.expression(Power::OR)?;
-        self.expect(Kind::Colon, ":")?;
+        self.expect(TokenKind::Colon, ":")?;
         let otherwise = self.expression(Power::CONDITIONAL)?;
         let span = condition.span.start..otherwise.span.end;
-        Ok(Node { span, data: Data::Other(Other::Conditional) })
+        Ok(SyntaxNode { span, data: SyntaxData::Unsupported(Unsupported::Conditional) })
     }
 
     /// Signs before a value. Two negations are none, as in CEL.
-    fn unary(&mut self) -> Result<Node, Fault> {
+    fn unary(&mut self) -> Result<SyntaxNode, SyntaxError> {
         let first = self.tokens;
-        let Some(sign) = self.peek().filter(|kind| matches!(kind, Kind::Not | Kind::Minus)) else {
+        let Some(sign) = self.peek().filter(|kind| matches!(kind, TokenKind::Not | TokenKind::Minus)) else {
             return self.member();
         };
         let mut last = 0..0;
@@ -134,7 +137,7 @@ impl<'a> Parser<'a> {
         let mut count = first.len() - self.tokens.len();
         let inner = match self.peek() {
             // The last sign belongs to the number: the smallest integer has no positive counterpart.
-            Some(Kind::Literal(Literal::Int | Literal::Float)) if sign == Kind::Minus => {
+            Some(TokenKind::Literal(Literal::Int | Literal::Float)) if sign == TokenKind::Minus => {
                 count -= 1;
                 let number = self.number(Some(last.start))?;
                 self.what_hangs_on(number)?
@@ -146,105 +149,114 @@ impl<'a> Parser<'a> {
         }
         let start = first.first().map_or(last.start, |first| first.span.start);
         let span = start..inner.span.end;
-        let data =
-            if sign == Kind::Not { Data::Not(Box::new(inner)) } else { Data::Other(Other::Arithmetic) };
-        Ok(Node { span, data })
+        let data = if sign == TokenKind::Not {
+            SyntaxData::Not(Box::new(inner))
+        } else {
+            SyntaxData::Unsupported(Unsupported::Arithmetic)
+        };
+        Ok(SyntaxNode { span, data })
     }
 
-    fn member(&mut self) -> Result<Node, Fault> {
+    fn member(&mut self) -> Result<SyntaxNode, SyntaxError> {
         let value = self.primary()?;
         self.what_hangs_on(value)
     }
 
     /// Takes `.name`, `.name(…)`, `[…]` and `{…}` after a value.
-    fn what_hangs_on(&mut self, mut of: Node) -> Result<Node, Fault> {
+    fn what_hangs_on(&mut self, mut of: SyntaxNode) -> Result<SyntaxNode, SyntaxError> {
         loop {
-            if self.took(Kind::Dot) {
+            if self.took(TokenKind::Dot) {
                 let word = self.word()?;
-                of = match self.took(Kind::Open(Bracket::Round)) {
+                of = match self.took(TokenKind::Open(Bracket::Round)) {
                     false => {
                         let span = of.span.start..word.span.end;
-                        Node { span, data: Data::Select(Box::new(of), word) }
+                        SyntaxNode { span, data: SyntaxData::Select(Box::new(of), word) }
                     }
                     true => {
                         let (arguments, end) = self.items(Bracket::Round)?;
                         let span = of.span.start..end;
-                        Node { span, data: Data::Call(Some(Box::new(of)), word, arguments) }
+                        SyntaxNode { span, data: SyntaxData::Call(Some(Box::new(of)), word, arguments) }
                     }
                 };
-            } else if self.took(Kind::Open(Bracket::Square)) {
+            } else if self.took(TokenKind::Open(Bracket::Square)) {
                 self.expression(Power::CONDITIONAL)?;
                 let end = self.close(Bracket::Square)?;
-                of = Node { span: of.span.start..end, data: Data::Other(Other::Index) };
-            } else if self.peek() == Some(Kind::Open(Bracket::Curly)) && is_path(&of) {
+                of = SyntaxNode {
+                    span: of.span.start..end,
+                    data: SyntaxData::Unsupported(Unsupported::Index),
+                };
+            } else if self.peek() == Some(TokenKind::Open(Bracket::Curly)) && is_path(&of) {
                 self.take();
                 let end = self.entries()?;
-                of = Node { span: of.span.start..end, data: Data::Other(Other::Struct) };
+                of = SyntaxNode {
+                    span: of.span.start..end,
+                    data: SyntaxData::Unsupported(Unsupported::Struct),
+                };
             } else {
                 return Ok(of);
             }
         }
     }
 
-    fn primary(&mut self) -> Result<Node, Fault> {
+    fn primary(&mut self) -> Result<SyntaxNode, SyntaxError> {
         let Some(token) = self.tokens.first() else { return Err(self.no_value()) };
         let start = token.span.start;
         let data = match token.kind {
-            Kind::Literal(Literal::Int | Literal::Float) => return self.number(None),
-            Kind::Literal(Literal::Null) => Data::Null,
-            Kind::Literal(Literal::True) => Data::Bool(true),
-            Kind::Literal(Literal::False) => Data::Bool(false),
-            Kind::Literal(Literal::Unsigned) => Data::Other(Other::Unsigned),
-            Kind::Literal(Literal::Bytes) => Data::Other(Other::Bytes),
-            Kind::Literal(Literal::Text) => match literal::text(self.source(token)) {
-                Some(text) => Data::Text(text),
+            TokenKind::Literal(Literal::Int | Literal::Float) => return self.number(None),
+            TokenKind::Literal(Literal::Null) => SyntaxData::Null,
+            TokenKind::Literal(Literal::True) => SyntaxData::Bool(true),
+            TokenKind::Literal(Literal::False) => SyntaxData::Bool(false),
+            TokenKind::Literal(Literal::Unsigned) => SyntaxData::Unsupported(Unsupported::Unsigned),
+            TokenKind::Literal(Literal::Bytes) => SyntaxData::Unsupported(Unsupported::Bytes),
+            TokenKind::Literal(Literal::Text) => match literal::text(self.source(token)) {
+                Some(text) => SyntaxData::Text(text),
                 None => {
                     return Err(self.fault(|found| format!("{found} has an escape that CEL does not have")));
                 }
             },
-            Kind::Name => return self.name(),
-            Kind::Reserved => return Err(self.reserved()),
-            Kind::Open(bracket) => return self.bracketed(bracket, start),
-            Kind::Infix(_)
-            | Kind::Minus
-            | Kind::Not
-            | Kind::Colon
-            | Kind::Comma
-            | Kind::Dot
-            | Kind::Close(_) => {
+            TokenKind::Name => return self.name(),
+            TokenKind::Reserved => return Err(self.reserved()),
+            TokenKind::Open(bracket) => return self.bracketed(bracket, start),
+            TokenKind::Infix(_)
+            | TokenKind::Minus
+            | TokenKind::Not
+            | TokenKind::Colon
+            | TokenKind::Comma
+            | TokenKind::Dot
+            | TokenKind::Close(_) => {
                 return Err(self.no_value());
             }
         };
         self.take();
-        Ok(Node { span: token.span.clone(), data })
+        Ok(SyntaxNode { span: token.span.clone(), data })
     }
 
     /// With the place of the minus before it, if there is one.
-    fn number(&mut self, minus: Option<usize>) -> Result<Node, Fault> {
+    fn number(&mut self, minus: Option<usize>) -> Result<SyntaxNode, SyntaxError> {
         let Some(token) = self.tokens.first() else { return Err(self.no_value()) };
         let digits = self.source(token);
-        let data = match token.kind == Kind::Literal(Literal::Float) {
-            true => literal::float(digits, minus.is_some()).map(Data::Float),
-            false => literal::int(digits, minus.is_some()).map(Data::Int),
+        let data = match token.kind == TokenKind::Literal(Literal::Float) {
+            true => literal::float(digits, minus.is_some()).map(SyntaxData::Float),
+            false => literal::int(digits, minus.is_some()).map(SyntaxData::Int),
         };
         let Some(data) = data else {
             return Err(self.fault(|found| format!("the number {found} is out of range or incomplete")));
         };
         self.take();
-        Ok(Node { span: minus.unwrap_or(token.span.start)..token.span.end, data })
+        Ok(SyntaxNode { span: minus.unwrap_or(token.span.start)..token.span.end, data })
     }
 
-    fn name(&mut self) -> Result<Node, Fault> {
+    fn name(&mut self) -> Result<SyntaxNode, SyntaxError> {
         let word = self.word()?;
         let start = word.span.start;
-        if self.took(Kind::Open(Bracket::Round)) {
+        if self.took(TokenKind::Open(Bracket::Round)) {
             let (arguments, end) = self.items(Bracket::Round)?;
-            return Ok(Node { span: start..end, data: Data::Call(None, word, arguments) });
+            return Ok(SyntaxNode { span: start..end, data: SyntaxData::Call(None, word, arguments) });
         }
-        Ok(Node { span: word.span, data: Data::Name(word.text) })
+        Ok(SyntaxNode { span: word.span, data: SyntaxData::Name(word.text) })
     }
 
-    fn bracketed(&mut self, bracket: Bracket, start: usize) -> Result<Node, Fault> {
+    fn bracketed(&mut self, bracket: Bracket, start: usize) -> Result<SyntaxNode, SyntaxError> {
         self.take();
         Ok(match bracket {
             Bracket::Round => {
@@ -254,21 +266,23 @@ impl<'a> Parser<'a> {
             }
             Bracket::Square => {
                 let (items, end) = self.items(Bracket::Square)?;
-                Node { span: start..end, data: Data::List(items) }
+                SyntaxNode { span: start..end, data: SyntaxData::List(items) }
             }
-            Bracket::Curly => Node { span: start..self.entries()?, data: Data::Other(Other::Map) },
+            Bracket::Curly => {
+                SyntaxNode { span: start..self.entries()?, data: SyntaxData::Unsupported(Unsupported::Map) }
+            }
         })
     }
 
     /// Values between commas up to the closing bracket, and where that ends. A list may end with a comma.
-    fn items(&mut self, bracket: Bracket) -> Result<(Vec<Node>, usize), Fault> {
+    fn items(&mut self, bracket: Bracket) -> Result<(Vec<SyntaxNode>, usize), SyntaxError> {
         let mut items = Vec::new();
-        while self.peek() != Some(Kind::Close(bracket)) {
+        while self.peek() != Some(TokenKind::Close(bracket)) {
             items.push(self.expression(Power::CONDITIONAL)?);
-            if !self.took(Kind::Comma) {
+            if !self.took(TokenKind::Comma) {
                 break;
             }
-            if bracket == Bracket::Round && self.peek() == Some(Kind::Close(bracket)) {
+            if bracket == Bracket::Round && self.peek() == Some(TokenKind::Close(bracket)) {
                 return Err(self.no_value());
             }
         }
@@ -276,39 +290,39 @@ impl<'a> Parser<'a> {
     }
 
     /// `key: value` between commas up to the closing bracket, and where that ends. Rules have no maps, so nothing is kept.
-    fn entries(&mut self) -> Result<usize, Fault> {
-        while self.peek() != Some(Kind::Close(Bracket::Curly)) {
+    fn entries(&mut self) -> Result<usize, SyntaxError> {
+        while self.peek() != Some(TokenKind::Close(Bracket::Curly)) {
             self.expression(Power::OR)?;
-            self.expect(Kind::Colon, ":")?;
+            self.expect(TokenKind::Colon, ":")?;
             self.expression(Power::CONDITIONAL)?;
-            if !self.took(Kind::Comma) {
+            if !self.took(TokenKind::Comma) {
                 break;
             }
         }
         self.close(Bracket::Curly)
     }
 
-    fn word(&mut self) -> Result<Word, Fault> {
+    fn word(&mut self) -> Result<Identifier, SyntaxError> {
         match self.tokens.first() {
-            Some(token) if matches!(token.kind, Kind::Name | Kind::Reserved) => {
+            Some(token) if matches!(token.kind, TokenKind::Name | TokenKind::Reserved) => {
                 self.take();
-                Ok(Word { text: self.source(token).to_owned(), span: token.span.clone() })
+                Ok(Identifier { text: self.source(token).to_owned(), span: token.span.clone() })
             }
             _ => Err(self.fault(|found| format!("a name is missing before {found}"))),
         }
     }
 
     /// Takes the closing bracket and says where it ends.
-    fn close(&mut self, bracket: Bracket) -> Result<usize, Fault> {
+    fn close(&mut self, bracket: Bracket) -> Result<usize, SyntaxError> {
         let sign = match bracket {
             Bracket::Round => ")",
             Bracket::Square => "]",
             Bracket::Curly => "}",
         };
-        self.expect(Kind::Close(bracket), sign)
+        self.expect(TokenKind::Close(bracket), sign)
     }
 
-    fn expect(&mut self, kind: Kind, sign: &str) -> Result<usize, Fault> {
+    fn expect(&mut self, kind: TokenKind, sign: &str) -> Result<usize, SyntaxError> {
         match self.tokens.first().filter(|token| token.kind == kind) {
             Some(token) => {
                 self.take();
@@ -318,11 +332,11 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn peek(&self) -> Option<Kind> {
+    fn peek(&self) -> Option<TokenKind> {
         self.tokens.first().map(|token| token.kind)
     }
 
-    fn took(&mut self, kind: Kind) -> bool {
+    fn took(&mut self, kind: TokenKind) -> bool {
         let is_next = self.peek() == Some(kind);
         if is_next {
             self.take();
@@ -338,31 +352,31 @@ impl<'a> Parser<'a> {
         self.text.get(token.span.clone()).unwrap_or_default()
     }
 
-    fn reserved(&self) -> Fault {
+    fn reserved(&self) -> SyntaxError {
         let word = self.tokens.first().map(|token| self.source(token)).unwrap_or_default();
         self.fault(|found| {
             format!("{found} is a word that CEL keeps for itself: name the field as `record.{word}`")
         })
     }
 
-    fn no_value(&self) -> Fault {
+    fn no_value(&self) -> SyntaxError {
         self.fault(|found| format!("a value is missing before {found}"))
     }
 
     /// A fault at the next token, with the token in backquotes.
-    fn fault(&self, message: impl FnOnce(&str) -> String) -> Fault {
+    fn fault(&self, message: impl FnOnce(&str) -> String) -> SyntaxError {
         match self.tokens.first() {
-            Some(token) => Fault::syntax(token.span.clone(), message(&quoted(self.source(token)))),
-            None => Fault::syntax(self.text.len()..self.text.len(), message("the end")),
+            Some(token) => SyntaxError::syntax(token.span.clone(), message(&quoted(self.source(token)))),
+            None => SyntaxError::syntax(self.text.len()..self.text.len(), message("the end")),
         }
     }
 }
 
 /// Whether a brace after it opens a structure: `A{…}`, `a.B{…}`.
-fn is_path(node: &Node) -> bool {
+fn is_path(node: &SyntaxNode) -> bool {
     let mut node = node;
-    while let Data::Select(of, _) = &node.data {
+    while let SyntaxData::Select(of, _) = &node.data {
         node = of;
     }
-    matches!(node.data, Data::Name(_))
+    matches!(node.data, SyntaxData::Name(_))
 }

@@ -4,38 +4,38 @@ use crate::schema::tree::Span;
 
 /// A part of a rule.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::schema) struct Node {
+pub(in crate::schema) struct SyntaxNode {
     /// Byte positions in the rule, without brackets around the part.
     pub(in crate::schema) span: Span,
-    pub(in crate::schema) data: Data,
+    pub(in crate::schema) data: SyntaxData,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::schema) enum Data {
+pub(in crate::schema) enum SyntaxData {
     Null,
     Bool(bool),
     Int(i64),
     Float(f64),
     Text(String),
-    List(Vec<Node>),
+    List(Vec<SyntaxNode>),
     Name(String),
     /// `of.name`
-    Select(Box<Node>, Word),
+    Select(Box<SyntaxNode>, Identifier),
     /// `of.name(arguments)` or `name(arguments)`
-    Call(Option<Box<Node>>, Word, Vec<Node>),
-    Not(Box<Node>),
+    Call(Option<Box<SyntaxNode>>, Identifier, Vec<SyntaxNode>),
+    Not(Box<SyntaxNode>),
     /// At least two.
-    All(Vec<Node>),
+    All(Vec<SyntaxNode>),
     /// At least two.
-    Any(Vec<Node>),
-    Binary(Binary, Box<Node>, Box<Node>),
+    Any(Vec<SyntaxNode>),
+    Binary(Binary, Box<SyntaxNode>, Box<SyntaxNode>),
     /// A part of CEL that rules leave out.
-    Other(Other),
+    Unsupported(Unsupported),
 }
 
 /// A name after a dot or before an argument list.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::schema) struct Word {
+pub(in crate::schema) struct Identifier {
     pub(in crate::schema) text: String,
     pub(in crate::schema) span: Span,
 }
@@ -53,7 +53,7 @@ pub(in crate::schema) enum Binary {
 
 /// Each is refused by its own error text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::schema) enum Other {
+pub(in crate::schema) enum Unsupported {
     Arithmetic,
     Conditional,
     Index,
@@ -65,21 +65,21 @@ pub(in crate::schema) enum Other {
 
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::schema) struct Fault {
+pub(in crate::schema) struct SyntaxError {
     pub(in crate::schema) span: Span,
-    pub(in crate::schema) kind: FaultKind,
+    pub(in crate::schema) kind: SyntaxErrorKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::schema) enum FaultKind {
+pub(in crate::schema) enum SyntaxErrorKind {
     /// What is wrong, to stand after "this is no rule: ".
     Syntax(String),
     TooDeep,
     TooManyNodes,
 }
 
-impl Fault {
+impl SyntaxError {
     pub(super) fn syntax(span: Span, message: impl Into<String>) -> Self {
-        Self { span, kind: FaultKind::Syntax(message.into()) }
+        Self { span, kind: SyntaxErrorKind::Syntax(message.into()) }
     }
 }

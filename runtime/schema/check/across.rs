@@ -4,17 +4,19 @@
 
 use std::collections::HashMap;
 
-use super::MOST_ENTITIES;
-use super::entity::Draft;
+use super::draft::EntityDraft;
 use super::names::USER_WORDS;
 use crate::schema::builtin::{self, USER, USER_PLURAL};
-use crate::schema::diagnostics::{Code, Problem, Report};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::tree::Span;
 
+/// Most entities beside `User`.
+pub const MOST_ENTITIES: usize = 200;
+
 /// Checks all drafts together. `names_known` is false when the entity of some file could not be made out, and then no
 /// reference is called unknown.
-pub(super) fn check(drafts: &[Draft], names_known: bool, report: &mut Report) {
+pub(super) fn check(drafts: &[EntityDraft], names_known: bool, report: &mut DiagnosticSink) {
     too_many(drafts, report);
     duplicate_names(drafts, report);
     duplicate_plurals(drafts, report);
@@ -25,27 +27,28 @@ pub(super) fn check(drafts: &[Draft], names_known: bool, report: &mut Report) {
     }
 }
 
-fn named(drafts: &[Draft]) -> impl Iterator<Item = (&Draft, &Span)> {
+fn named(drafts: &[EntityDraft]) -> impl Iterator<Item = (&EntityDraft, &Span)> {
     drafts.iter().filter_map(|draft| Some((draft, draft.name_span.as_ref()?)))
 }
 
-fn too_many(drafts: &[Draft], report: &mut Report) {
+fn too_many(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     let own: Vec<_> = named(drafts).filter(|(draft, _)| &*draft.entity.name != USER).collect();
     if let Some((over, span)) = own.get(MOST_ENTITIES) {
         let message = format!("{} entities, and a schema has at most {MOST_ENTITIES}", own.len());
-        let problem = Problem::new(Code::TooMany, (*span).clone(), message).label("one too many");
+        let problem =
+            Diagnostic::new(DiagnosticCode::TooMany, (*span).clone(), message).label("one too many");
         report.add(over.file, problem.help("take some out of the folder"));
     }
 }
 
-fn duplicate_names(drafts: &[Draft], report: &mut Report) {
+fn duplicate_names(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     let mut seen: HashMap<&str, (usize, &Span)> = HashMap::new();
     for (draft, span) in named(drafts) {
         let name = &*draft.entity.name;
         if let Some((file, first)) = seen.get(name) {
             let message = format!("two files describe the entity {}", quoted(name));
-            let problem =
-                Problem::new(Code::DuplicateEntity, span.clone(), message).label("described again here");
+            let problem = Diagnostic::new(DiagnosticCode::DuplicateEntity, span.clone(), message)
+                .label("described again here");
             let problem = problem.also_in(*file, (*first).clone(), "described here first");
             report.add(draft.file, problem.help("give one of them another name, or merge the two files"));
         } else {
@@ -54,15 +57,15 @@ fn duplicate_names(drafts: &[Draft], report: &mut Report) {
     }
 }
 
-fn duplicate_plurals(drafts: &[Draft], report: &mut Report) {
-    let mut seen: HashMap<&str, &Draft> = HashMap::new();
+fn duplicate_plurals(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
+    let mut seen: HashMap<&str, &EntityDraft> = HashMap::new();
     let has_user_file = named(drafts).any(|(draft, _)| &*draft.entity.name == USER);
     for (draft, _) in named(drafts).filter(|(draft, _)| !draft.entity.plural.is_empty()) {
         let plural = &*draft.entity.plural;
         let problem = |first: &str| {
             let (this, plural) = (quoted(&draft.entity.name), quoted(plural));
-            Problem::new(
-                Code::DuplicatePlural,
+            Diagnostic::new(
+                DiagnosticCode::DuplicatePlural,
                 draft.plural_span.clone(),
                 format!("{this} and {first} have the plural {plural}"),
             )
@@ -88,11 +91,11 @@ fn duplicate_plurals(drafts: &[Draft], report: &mut Report) {
 }
 
 /// A former name that is still an entity's, or that two entities claim, would give one table to two.
-fn former_names(drafts: &[Draft], report: &mut Report) {
+fn former_names(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     let mut seen: HashMap<&str, (usize, &Span)> = HashMap::new();
     for draft in drafts {
         let (Some(was), Some(span)) = (&draft.entity.was, &draft.was) else { continue };
-        let problem = |message: String| Problem::new(Code::Was, span.clone(), message);
+        let problem = |message: String| Diagnostic::new(DiagnosticCode::Was, span.clone(), message);
         let present = named(drafts).find(|(other, _)| other.entity.name == *was);
         if let Some((present, name)) = present {
             let problem = problem(format!("the entity {} is still there", quoted(was))).label("was its name");
@@ -109,7 +112,7 @@ fn former_names(drafts: &[Draft], report: &mut Report) {
 }
 
 /// In a rule `user.memberships` cannot be both a field of `User` and the memberships of a person.
-fn names_under_user(drafts: &[Draft], report: &mut Report) {
+fn names_under_user(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     let built_in = builtin::user();
     let of_user = built_in.fields.iter().map(|field| &*field.name).chain(["id"]);
     let taken: Vec<&str> = of_user.chain(USER_WORDS.iter().copied()).collect();
@@ -117,18 +120,20 @@ fn names_under_user(drafts: &[Draft], report: &mut Report) {
         if taken.contains(&&*draft.entity.plural) {
             let name = format!("`user.{}`", draft.entity.plural);
             let message = format!("{name} means something else in rules");
-            let problem = Problem::new(Code::ReservedPlural, draft.plural_span.clone(), message);
+            let problem = Diagnostic::new(DiagnosticCode::ReservedPlural, draft.plural_span.clone(), message);
             let help = format!("the records of a person would be {name}: give another plural");
             report.add(draft.file, problem.label("reserved").help(help));
         }
     }
     for user in drafts.iter().filter(|draft| &*draft.entity.name == USER) {
         for (name, span) in &user.names {
-            let of_person = |draft: &&Draft| draft.entity.identity.is_some() && draft.entity.plural == *name;
+            let of_person =
+                |draft: &&EntityDraft| draft.entity.identity.is_some() && draft.entity.plural == *name;
             let Some(other) = drafts.iter().find(of_person) else { continue };
             let (field, entity) = (quoted(name), quoted(&other.entity.name));
             let message = format!("`User` has a field {field}, and the plural of {entity} is {field} too");
-            let problem = Problem::new(Code::ReservedField, span.clone(), message).label("this field");
+            let problem =
+                Diagnostic::new(DiagnosticCode::ReservedField, span.clone(), message).label("this field");
             let problem = problem.also_in(other.file, other.plural_span.clone(), "this plural");
             let help = format!("rules name both as `user.{name}`: give the field or the plural another name");
             report.add(user.file, problem.help(help));
@@ -136,7 +141,7 @@ fn names_under_user(drafts: &[Draft], report: &mut Report) {
     }
 }
 
-fn unknown_references(drafts: &[Draft], report: &mut Report) {
+fn unknown_references(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     let mut known: Vec<&str> = named(drafts).map(|(draft, _)| &*draft.entity.name).collect();
     if !known.contains(&USER) {
         known.push(USER);
@@ -144,8 +149,8 @@ fn unknown_references(drafts: &[Draft], report: &mut Report) {
     for draft in drafts {
         for site in draft.refs.iter().filter(|site| !known.contains(&site.entity.as_str())) {
             let message = format!("there is no entity {} to refer to", quoted(&site.entity));
-            let problem =
-                Problem::new(Code::UnknownEntity, site.span.clone(), message).label("unknown entity");
+            let problem = Diagnostic::new(DiagnosticCode::UnknownEntity, site.span.clone(), message)
+                .label("unknown entity");
             report.add(draft.file, problem.help(suggestion(&site.entity, &known, "the entities are")));
         }
     }

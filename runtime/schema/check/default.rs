@@ -3,10 +3,10 @@
 //! Knows no other field.
 
 use super::kind::{LARGEST_INT, SMALLEST_INT};
-use super::reader::Reader;
+use super::reader::TableReader;
 use crate::ids::RecordId;
 use crate::schema::builtin::USER;
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{FieldDefault, FieldKind};
 use crate::schema::text_form;
@@ -14,14 +14,14 @@ use crate::schema::tree::{Data, Entry, Node};
 use crate::schema::value::{MOST_NESTED, Value, write_json_of};
 
 /// Why a value cannot be the default of a field.
-struct Refusal {
-    code: Code,
+struct BadDefault {
+    code: DiagnosticCode,
     message: String,
     help: String,
 }
 
 /// Checks `default = …` of a field of the kind `kind`.
-pub(super) fn check(entry: &Entry, kind: &FieldKind, reader: &mut Reader<'_>) -> Option<FieldDefault> {
+pub(super) fn check(entry: &Entry, kind: &FieldKind, reader: &mut TableReader<'_>) -> Option<FieldDefault> {
     let data = &entry.value.data;
     if *data == Data::Null {
         return reader.wrong_kind(entry, "a value", "");
@@ -34,28 +34,28 @@ pub(super) fn check(entry: &Entry, kind: &FieldKind, reader: &mut Reader<'_>) ->
     };
     checked
         .map_err(|refusal| {
-            let problem = Problem::new(refusal.code, entry.value.span.clone(), refusal.message);
+            let problem = Diagnostic::new(refusal.code, entry.value.span.clone(), refusal.message);
             reader.add(problem.label("this default").help(refusal.help));
         })
         .ok()
 }
 
 /// `user.id` and `now`, where they are not constants: `None` for a constant.
-fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, Refusal>> {
+fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, BadDefault>> {
     let Data::Text(word) = data else { return None };
     match (word.as_str(), kind) {
         ("user.id", FieldKind::Text { .. }) => Some(Ok(FieldDefault::UserId)),
         ("user.id", FieldKind::Ref { entity, .. }) if &**entity == USER => Some(Ok(FieldDefault::UserId)),
         ("user.id", FieldKind::Enum { .. } | FieldKind::Json) => None,
-        ("user.id", _) => Some(Err(Refusal {
-            code: Code::DefaultSource,
+        ("user.id", _) => Some(Err(BadDefault {
+            code: DiagnosticCode::DefaultSource,
             message: "only a text field or a ref to User can default to `user.id`".to_owned(),
             help: "use type = \"ref\", entity = \"User\"".to_owned(),
         })),
         ("now", FieldKind::Date | FieldKind::Datetime) => Some(Ok(FieldDefault::Now)),
         ("now", FieldKind::Int { .. } | FieldKind::Float { .. } | FieldKind::Bool | FieldKind::Uuid) => {
-            Some(Err(Refusal {
-                code: Code::DefaultSource,
+            Some(Err(BadDefault {
+                code: DiagnosticCode::DefaultSource,
                 message: "only a date or datetime field can default to `now`".to_owned(),
                 help: "use type = \"datetime\"".to_owned(),
             }))
@@ -64,9 +64,9 @@ fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, Refusal>
     }
 }
 
-fn constant(node: &Node, kind: &FieldKind) -> Result<Value, Refusal> {
-    let refused = |expected: &str| Refusal {
-        code: Code::DefaultType,
+fn constant(node: &Node, kind: &FieldKind) -> Result<Value, BadDefault> {
+    let refused = |expected: &str| BadDefault {
+        code: DiagnosticCode::DefaultType,
         message: format!(
             "the default of {} {} field must be {expected}, found {}",
             article(kind),
@@ -129,8 +129,9 @@ fn found(data: &Data) -> String {
 }
 
 /// Whether a value of the right type keeps the field's own constraints.
-fn within(value: &Value, kind: &FieldKind) -> Result<(), Refusal> {
-    let against = |message: String, help: String| Err(Refusal { code: Code::DefaultRange, message, help });
+fn within(value: &Value, kind: &FieldKind) -> Result<(), BadDefault> {
+    let against =
+        |message: String, help: String| Err(BadDefault { code: DiagnosticCode::DefaultRange, message, help });
     let bound = "change the default or the bound".to_owned();
     match (kind, value) {
         (FieldKind::Text { min, max, pattern }, Value::Text(text)) => {
@@ -170,9 +171,13 @@ fn between<T: PartialOrd + std::fmt::Display>(
     number: T,
     min: Option<T>,
     max: Option<T>,
-) -> Result<(), Refusal> {
+) -> Result<(), BadDefault> {
     let refusal = |message: String| {
-        Err(Refusal { code: Code::DefaultRange, message, help: "change the default or the bound".to_owned() })
+        Err(BadDefault {
+            code: DiagnosticCode::DefaultRange,
+            message,
+            help: "change the default or the bound".to_owned(),
+        })
     };
     match (min, max) {
         (Some(min), _) if number < min => refusal(format!("the default {number} is below `min`, {min}")),
@@ -182,16 +187,16 @@ fn between<T: PartialOrd + std::fmt::Display>(
 }
 
 /// Compact JSON with sorted keys, within the limits of the values that clients write: the stored form of a json field.
-fn json(node: &Node) -> Result<String, Refusal> {
+fn json(node: &Node) -> Result<String, BadDefault> {
     let mut out = Vec::new();
     write(node, MOST_NESTED, &mut out)?;
     Ok(String::from_utf8(out).expect("JSON writers produce UTF-8"))
 }
 
-fn write(node: &Node, depth: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn write(node: &Node, depth: usize, out: &mut Vec<u8>) -> Result<(), BadDefault> {
     let refused = |message: String| {
-        Err(Refusal {
-            code: Code::DefaultType,
+        Err(BadDefault {
+            code: DiagnosticCode::DefaultType,
             message,
             help: "correct it, or leave `default` out".to_owned(),
         })
@@ -203,8 +208,8 @@ fn write(node: &Node, depth: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
         Data::Null => out.extend_from_slice(b"null"),
         Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         Data::Int(number) if node.data.is_int_not_kept() => {
-            return Err(Refusal {
-                code: Code::DefaultType,
+            return Err(BadDefault {
+                code: DiagnosticCode::DefaultType,
                 message: format!("a json field keeps what a 64-bit float keeps, found {number}"),
                 help: "put it in double quotes".to_owned(),
             });
@@ -216,8 +221,8 @@ fn write(node: &Node, depth: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
         }
         Data::Text(text) => write_json_of(text, out),
         Data::Datetime(text) => {
-            return Err(Refusal {
-                code: Code::DefaultType,
+            return Err(BadDefault {
+                code: DiagnosticCode::DefaultType,
                 message: format!("JSON has no dates, found {}", quoted(text)),
                 help: "put it in double quotes".to_owned(),
             });

@@ -3,7 +3,7 @@
 //!
 //! Knows no rule; `rule.rs` and `lookup.rs` ask here.
 
-use super::entity::Draft;
+use super::draft::EntityDraft;
 use crate::schema::builtin::USER;
 use crate::schema::model::FieldKind;
 
@@ -25,7 +25,7 @@ struct Doubt {
 }
 
 impl Doubts {
-    pub(super) fn of(drafts: &[Draft], names_known: bool) -> Doubts {
+    pub(super) fn of(drafts: &[EntityDraft], names_known: bool) -> Doubts {
         let is_known = |name: &str| name == USER || drafts.iter().any(|draft| &*draft.entity.name == name);
         let entities = drafts.iter().map(|draft| {
             let mut fields = draft.doubtful.clone();

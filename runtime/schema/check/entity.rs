@@ -3,18 +3,17 @@
 //! Knows no other file: `across.rs` looks at names that must differ and references that must lead somewhere.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::field::{self, LookupSite, RefSite};
-use super::reader::Reader;
-use super::rule::{Place, RuleSite};
-use super::{MOST_FIELDS, index, names};
+use super::draft::{EntityDraft, RulePlace, RuleSite};
+use super::reader::TableReader;
+use super::rule_text::rule_text;
+use super::{field, index, names};
 use crate::schema::builtin::{self, USER};
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::column::{EntityName, FieldIndex};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Entity, EntityName, Field, FieldIndex, FieldKind, History, Operation};
-use crate::schema::rule::{Expr, Rule};
+use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, Table};
 
 pub(in crate::schema) const KEYS: &[&str] =
@@ -24,57 +23,11 @@ const EDITOR_KEY: &str = "$schema";
 const KEYS_LATER: &[&str] = &["hidden", "presence"];
 pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "create", "update", "delete"];
 
-/// Longest access rule in bytes.
-pub(in crate::schema) const LONGEST_RULE: usize = 4 << 10;
-
-/// What one file describes. Whole only if nothing was reported of the file.
-pub(super) struct Draft {
-    pub(super) file: usize,
-    pub(super) entity: Entity,
-    /// Where the entity's name stands; `None` if the file names no entity.
-    pub(super) name_span: Option<Span>,
-    /// Where the plural stands, or the name that it was made of.
-    pub(super) plural_span: Span,
-    pub(super) refs: Vec<RefSite>,
-    pub(super) lookups: Vec<LookupSite>,
-    pub(super) rules: Vec<RuleSite>,
-    /// Where `was` stands, of the entity and of its fields.
-    pub(super) was: Option<Span>,
-    /// Every field of the file and where its name stands.
-    pub(super) names: Vec<(Arc<str>, Span)>,
-    /// Rules of fields that have no type: only what is wrong with them counts.
-    pub(super) loose_rules: Vec<(Rule, Span)>,
-    /// Fields whose type is not certain.
-    pub(super) doubtful: Vec<String>,
-    /// Nothing is known of the fields.
-    pub(super) unread: bool,
-    /// `identity` was reported.
-    pub(super) owner_doubtful: bool,
-}
-
-impl Draft {
-    fn new(file: usize, entity: Entity, name_span: Option<Span>) -> Draft {
-        let plural_span = name_span.clone().unwrap_or(0..0);
-        Draft {
-            file,
-            entity,
-            name_span,
-            plural_span,
-            refs: Vec::new(),
-            lookups: Vec::new(),
-            rules: Vec::new(),
-            was: None,
-            names: Vec::new(),
-            loose_rules: Vec::new(),
-            doubtful: Vec::new(),
-            unread: false,
-            owner_doubtful: false,
-        }
-    }
-}
+/// Most fields of one entity, the built-in ones of `User` included.
+pub const MOST_FIELDS: usize = 200;
 
 /// Checks the tree of one file.
-pub(super) fn check(root: &Table, reader: &mut Reader<'_>) -> Draft {
+pub(super) fn check(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
     reader.unknown_keys(root, KEYS, KEYS_LATER, "of an entity");
     if let Some(entry) = root.get(EDITOR_KEY) {
         reader.text(entry, "\"$schema\" = \"../tidewire.schema.json\"");
@@ -101,27 +54,28 @@ pub(super) fn check(root: &Table, reader: &mut Reader<'_>) -> Draft {
 }
 
 /// The name in a file whose syntax is broken elsewhere, so that references to it are not called unknown.
-pub(super) fn name_only(root: &Table, file: usize) -> Option<Draft> {
+pub(super) fn name_only(root: &Table, file: usize) -> Option<EntityDraft> {
     let entry = root.get("entity")?;
     let name = entry.value.data.as_text()?;
     let given = root.get("plural").and_then(|entry| entry.value.data.as_text());
     let plural = given.map_or_else(|| default_plural(name), str::to_owned);
     let span = entry.value.span.clone();
-    Some(Draft { unread: true, ..Draft::new(file, blank(name, &plural), Some(span)) })
+    Some(EntityDraft { unread: true, ..EntityDraft::new(file, blank(name, &plural), Some(span)) })
 }
 
 /// A draft with name and plural, `User` with what is built in.
-fn named(root: &Table, reader: &mut Reader<'_>) -> Draft {
+fn named(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
     let file = reader.file;
     let Some((name, span)) = name(root, reader) else {
-        return Draft::new(file, blank("", ""), None);
+        return EntityDraft::new(file, blank("", ""), None);
     };
-    let mut draft = Draft::new(file, blank(name, ""), Some(span));
+    let mut draft = EntityDraft::new(file, blank(name, ""), Some(span));
     if name == USER {
         draft.entity = builtin::user();
         for entry in ["plural", "label"].iter().filter_map(|key| root.get(key)) {
             let message = format!("{} of the built-in `User` cannot be changed", quoted(&entry.key));
-            let problem = Problem::new(Code::BuiltIn, entry.key_span.clone(), message).label("built in");
+            let problem =
+                Diagnostic::new(DiagnosticCode::BuiltIn, entry.key_span.clone(), message).label("built in");
             reader.add(problem.help("a file for `User` only adds fields: take this line out"));
         }
         return draft;
@@ -131,7 +85,7 @@ fn named(root: &Table, reader: &mut Reader<'_>) -> Draft {
 }
 
 /// The plural, and in `span` where it stands if it stands anywhere. One made of a bad name is not looked at.
-fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut Reader<'_>) -> String {
+fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut TableReader<'_>) -> String {
     let plural = match root.get("plural") {
         Some(entry) => {
             let Some(plural) = reader.text(entry, "plural = \"tasks\"") else { return String::new() };
@@ -145,10 +99,13 @@ fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut Reader<'_>) ->
     plural
 }
 
-fn name<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<(&'t str, Span)> {
+fn name<'t>(root: &'t Table, reader: &mut TableReader<'_>) -> Option<(&'t str, Span)> {
     let Some(entry) = root.get("entity") else {
-        let problem =
-            Problem::new(Code::MissingKey, 0..0, "this file does not say which entity it describes");
+        let problem = Diagnostic::new(
+            DiagnosticCode::MissingKey,
+            0..0,
+            "this file does not say which entity it describes",
+        );
         reader.add(problem.help("begin it with a line like: entity = \"Task\""));
         return None;
     };
@@ -158,7 +115,7 @@ fn name<'t>(root: &'t Table, reader: &mut Reader<'_>) -> Option<(&'t str, Span)>
 }
 
 /// Adds the fields of the file to the draft; answers with every name that stands there, those of bad fields too.
-fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Vec<&'t str> {
+fn fields<'t>(root: &'t Table, draft: &mut EntityDraft, reader: &mut TableReader<'_>) -> Vec<&'t str> {
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
         draft.unread = !is_user;
@@ -179,7 +136,8 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
     if let Some(over) = table.entries.get(MOST_FIELDS - own) {
         let message =
             format!("{} fields, and an entity has at most {MOST_FIELDS}", table.entries.len() + own);
-        let problem = Problem::new(Code::TooMany, over.key_span.clone(), message).label("one too many");
+        let problem =
+            Diagnostic::new(DiagnosticCode::TooMany, over.key_span.clone(), message).label("one too many");
         reader.add(problem.help("move some into another entity with a `ref`, or into one `json` field"));
     }
     let mut identities = Vec::new();
@@ -187,7 +145,8 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
         let built_in = draft.entity.fields[..own].iter().any(|field| *field.name == *entry.key);
         if built_in {
             let message = format!("{} is a built-in field of `User`", quoted(&entry.key));
-            let problem = Problem::new(Code::BuiltIn, entry.key_span.clone(), message).label("built in");
+            let problem =
+                Diagnostic::new(DiagnosticCode::BuiltIn, entry.key_span.clone(), message).label("built in");
             reader.add(problem.help("take it out; a file for `User` only adds fields"));
             continue;
         }
@@ -214,7 +173,7 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
         draft.refs.extend(checked.reference);
         draft.lookups.extend(checked.lookup);
         let at = FieldIndex(draft.entity.fields.len());
-        let site = |span| RuleSite { place: Place::Field(at), span };
+        let site = |span| RuleSite { place: RulePlace::Field(at), span };
         draft.rules.extend(checked.rule.map(site));
         identities.extend(checked.identity.map(|span| (at, span)));
         draft.entity.fields.push(checked.field);
@@ -227,10 +186,15 @@ fn fields<'t>(root: &'t Table, draft: &mut Draft, reader: &mut Reader<'_>) -> Ve
 }
 
 /// The ref to `User` that says whose a record is: the one that is marked, or the only one.
-fn identity(draft: &Draft, marked: &[(FieldIndex, Span)], reader: &mut Reader<'_>) -> Option<FieldIndex> {
+fn identity(
+    draft: &EntityDraft,
+    marked: &[(FieldIndex, Span)],
+    reader: &mut TableReader<'_>,
+) -> Option<FieldIndex> {
     let entity = &draft.entity;
     let refs: Vec<FieldIndex> = entity.refs_to_user().collect();
-    let problem = |span: &Span, message: String| Problem::new(Code::RuleRelation, span.clone(), message);
+    let problem =
+        |span: &Span, message: String| Diagnostic::new(DiagnosticCode::RuleRelation, span.clone(), message);
     for (at, span) in marked {
         let field = entity.at(*at);
         if &*entity.name == USER {
@@ -255,12 +219,12 @@ fn identity(draft: &Draft, marked: &[(FieldIndex, Span)], reader: &mut Reader<'_
 }
 
 /// A former name that is still a field's own, or that two fields claim, would give one value to two.
-fn former_names(table: &Table, reader: &mut Reader<'_>) {
+fn former_names(table: &Table, reader: &mut TableReader<'_>) {
     let mut seen: HashMap<&str, &Span> = HashMap::new();
     for entry in &table.entries {
         let Some(was) = entry.value.data.as_table().and_then(|field| field.get("was")) else { continue };
         let Some(name) = was.value.data.as_text().filter(|name| *name != entry.key) else { continue };
-        let problem = |message: String| Problem::new(Code::Was, was.value.span.clone(), message);
+        let problem = |message: String| Diagnostic::new(DiagnosticCode::Was, was.value.span.clone(), message);
         if let Some(present) = table.get(name) {
             let problem = problem(format!("the field {} is still there", quoted(name))).label("was its name");
             reader
@@ -272,28 +236,29 @@ fn former_names(table: &Table, reader: &mut Reader<'_>) {
     }
 }
 
-fn no_fields(span: Span, reader: &mut Reader<'_>) {
-    let problem = Problem::new(Code::MissingKey, span, "this entity has no fields").label("no [fields]");
+fn no_fields(span: Span, reader: &mut TableReader<'_>) {
+    let problem =
+        Diagnostic::new(DiagnosticCode::MissingKey, span, "this entity has no fields").label("no [fields]");
     reader.add(problem.help("add a table [fields] with lines like: title = { type = \"text\" }"));
 }
 
 /// A User record is made by the server the first time somebody is seen: nobody is there to supply a value.
-fn fits_first_sight(field: &Field, entry: &Entry, reader: &mut Reader<'_>) {
+fn fits_first_sight(field: &Field, entry: &Entry, reader: &mut TableReader<'_>) {
     if field.required && field.default.is_none() {
         let message = format!("{} of `User` is required and has no default", quoted(&entry.key));
-        let problem =
-            Problem::new(Code::NeverSet, entry.key_span.clone(), message).label("nobody can supply it");
+        let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
+            .label("nobody can supply it");
         reader
             .add(problem.help("a User is recorded when first seen: add a default, or leave `required` out"));
     }
 }
 
-fn label(entry: &Entry, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<FieldIndex> {
+fn label(entry: &Entry, entity: &Entity, known: &[&str], reader: &mut TableReader<'_>) -> Option<FieldIndex> {
     if &*entity.name == USER {
         return entity.label;
     }
     let name = reader.text(entry, "label = \"title\"")?;
-    let problem = |message: String| Problem::new(Code::Label, entry.value.span.clone(), message);
+    let problem = |message: String| Diagnostic::new(DiagnosticCode::Label, entry.value.span.clone(), message);
     match entity.field(name) {
         Some((at, field)) if names_a_record(&field.kind) => return Some(at),
         Some((_, field)) => {
@@ -328,7 +293,7 @@ fn names_a_record(kind: &FieldKind) -> bool {
 }
 
 /// The texts of the rules. What they mean is seen when every entity is known.
-fn access(entry: &Entry, draft: &mut Draft, reader: &mut Reader<'_>) {
+fn access(entry: &Entry, draft: &mut EntityDraft, reader: &mut TableReader<'_>) {
     let Some(table) = reader.table(entry, "[access]") else { return };
     reader.unknown_keys(table, OPERATIONS, &[], "in [access]");
     for operation in Operation::ALL {
@@ -336,7 +301,7 @@ fn access(entry: &Entry, draft: &mut Draft, reader: &mut Reader<'_>) {
         let Some(rule) = rule_text(entry, &format!("{} = \"false\"", entry.key), reader) else {
             continue;
         };
-        draft.rules.push(RuleSite { place: Place::Entity(operation), span: entry.value.span.clone() });
+        draft.rules.push(RuleSite { place: RulePlace::Entity(operation), span: entry.value.span.clone() });
         let access = &mut draft.entity.access;
         *match operation {
             Operation::Read => &mut access.read,
@@ -347,28 +312,15 @@ fn access(entry: &Entry, draft: &mut Draft, reader: &mut Reader<'_>) {
     }
 }
 
-/// A rule that nobody meets until its text has been read.
-pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut Reader<'_>) -> Option<Rule> {
-    let text = reader.text(entry, example)?;
-    let wrong = match text.len() {
-        _ if text.trim().is_empty() => "is empty".to_owned(),
-        bytes if bytes > LONGEST_RULE => format!("is longer than {LONGEST_RULE} bytes"),
-        _ => return Some(Rule { source: text.into(), meaning: Expr::Constant(false) }),
-    };
-    let message = format!("the rule {} {wrong}", quoted(&entry.key));
-    let problem = Problem::new(Code::AccessRule, entry.value.span.clone(), message).label("this rule");
-    reader.add(problem.help("a rule is one expression; without the key nobody may"));
-    None
-}
-
 /// `90d` or `12h`, at least an hour, at most a hundred years; or `forever`.
-fn history(entry: &Entry, reader: &mut Reader<'_>) -> Option<History> {
+fn history(entry: &Entry, reader: &mut TableReader<'_>) -> Option<History> {
     let text = reader.text(entry, "history = \"90d\"")?;
     let history =
         if text == "forever" { Some(History::Forever) } else { days_or_hours(text).map(History::For) };
     if history.is_none() {
         let message = format!("{} is not a time for which changes are kept", quoted(text));
-        let problem = Problem::new(Code::History, entry.value.span.clone(), message).label("how long?");
+        let problem =
+            Diagnostic::new(DiagnosticCode::History, entry.value.span.clone(), message).label("how long?");
         reader
             .add(problem.help("write days or hours, as in \"90d\" or \"12h\", up to 36500d; or \"forever\""));
     }
@@ -386,11 +338,12 @@ fn days_or_hours(text: &str) -> Option<Duration> {
 }
 
 /// The entity's former name.
-fn was(entry: &Entry, draft: &Draft, reader: &mut Reader<'_>) -> Option<EntityName> {
+fn was(entry: &Entry, draft: &EntityDraft, reader: &mut TableReader<'_>) -> Option<EntityName> {
     let name = reader.text(entry, "was = \"OldName\"")?;
     let span = &entry.value.span;
     if &*draft.entity.name == USER {
-        let problem = Problem::new(Code::BuiltIn, entry.key_span.clone(), "`User` never had another name");
+        let problem =
+            Diagnostic::new(DiagnosticCode::BuiltIn, entry.key_span.clone(), "`User` never had another name");
         reader.add(problem.label("built in").help("take it out"));
         return None;
     }

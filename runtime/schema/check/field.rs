@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use super::entity::rule_text;
-use super::reader::Reader;
+use super::draft::{LookupSite, RefSite};
+use super::reader::TableReader;
+use super::rule_text::rule_text;
 use super::{default, kind, names};
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
 use crate::schema::model::{Field, FieldDefault, FieldKind, OnDelete};
 use crate::schema::rule::{Expr, Rule};
@@ -15,23 +16,8 @@ use crate::schema::text_form;
 use crate::schema::tree::{Entry, Span, Table};
 use crate::schema::value::Value;
 
-/// Where a field names the entity that it refers to.
-pub(super) struct RefSite {
-    pub(super) entity: String,
-    pub(super) span: Span,
-}
-
-/// Where a lookup says from where it has its value: the parts of `task.project`.
-pub(super) struct LookupSite {
-    /// The lookup's own name.
-    pub(super) field: String,
-    pub(super) via: String,
-    pub(super) source: String,
-    pub(super) span: Span,
-}
-
 /// A field as far as it could be made out.
-pub(super) struct Checked {
+pub(super) struct CheckedField {
     pub(super) field: Field,
     pub(super) reference: Option<RefSite>,
     pub(super) lookup: Option<LookupSite>,
@@ -44,7 +30,10 @@ pub(super) struct Checked {
 }
 
 /// Checks one entry of `[fields]`. If its type is not known, which has then been reported, only its rule is left.
-pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Result<Checked, Option<(Rule, Span)>> {
+pub(super) fn check(
+    entry: &Entry,
+    reader: &mut TableReader<'_>,
+) -> Result<CheckedField, Option<(Rule, Span)>> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader).ok_or(None)?;
     // Before the type, without which the rest is not looked at.
@@ -74,18 +63,19 @@ pub(super) fn check(entry: &Entry, reader: &mut Reader<'_>) -> Result<Checked, O
     // On another type the key has been reported.
     let identity = identity && reference.is_some();
     let identity = table.get("identity").filter(|_| identity).map(|entry| entry.key_span.clone());
-    Ok(Checked { field, reference, lookup, rule, identity, is_doubtful })
+    Ok(CheckedField { field, reference, lookup, rule, identity, is_doubtful })
 }
 
 /// Who may see the field, and where that stands unless it is nobody.
-fn read_rule(table: &Table, search: bool, reader: &mut Reader<'_>) -> (Option<Rule>, Option<Span>) {
+fn read_rule(table: &Table, search: bool, reader: &mut TableReader<'_>) -> (Option<Rule>, Option<Span>) {
     let hidden = reader.flag(table, "hidden");
     let read = table.get("read").and_then(|entry| {
         let rule = rule_text(entry, "read = \"owner == user.id\"", reader)?;
         Some((rule, entry.value.span.clone()))
     });
-    let problem =
-        |entry: &Entry, message: &str| Problem::new(Code::FieldRule, entry.key_span.clone(), message);
+    let problem = |entry: &Entry, message: &str| {
+        Diagnostic::new(DiagnosticCode::FieldRule, entry.key_span.clone(), message)
+    };
     if let (true, Some(hides), Some(entry)) = (hidden, table.get("hidden"), table.get("read")) {
         let problem = problem(entry, "a hidden field has a rule of who may see it").label("who, if nobody?");
         reader.add(problem.also(hides.key_span.clone(), "nobody sees it").help("take one of the two out"));
@@ -103,54 +93,55 @@ fn read_rule(table: &Table, search: bool, reader: &mut Reader<'_>) -> (Option<Ru
     }
 }
 
-fn table_of<'t>(entry: &'t Entry, reader: &mut Reader<'_>) -> Option<&'t Table> {
+fn table_of<'t>(entry: &'t Entry, reader: &mut TableReader<'_>) -> Option<&'t Table> {
     // `title = "text"` is what many try first.
     let word = entry.value.data.as_text().unwrap_or("text");
     reader.table(entry, &format!("{} = {{ type = \"{word}\" }}", entry.key))
 }
 
-fn never_set(field: &Field, entry: &Entry, table: &Table, reader: &mut Reader<'_>) {
+fn never_set(field: &Field, entry: &Entry, table: &Table, reader: &mut TableReader<'_>) {
     let lookup = table.get("from").is_some();
     if field.required && field.readonly && !lookup && table.get("default").is_none() {
         let message = format!("{} is required and readonly and has no default", quoted(&entry.key));
-        let problem =
-            Problem::new(Code::NeverSet, entry.key_span.clone(), message).label("nobody can set it");
+        let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
+            .label("nobody can set it");
         reader.add(problem.help("add a default, or leave `required` or `readonly` out"));
     }
 }
 
-fn unique_json(field: &Field, table: &Table, reader: &mut Reader<'_>) {
+fn unique_json(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
     if let (true, FieldKind::Json, Some(entry)) = (field.unique, &field.kind, table.get("unique")) {
-        let problem = Problem::new(Code::Unique, entry.key_span.clone(), "a json field cannot be unique");
+        let problem =
+            Diagnostic::new(DiagnosticCode::Unique, entry.key_span.clone(), "a json field cannot be unique");
         reader.add(problem.label("not for json").help("keep what must be unique in a field of its own"));
     }
 }
 
 /// What a client may not write is no default either.
-fn unique_default(field: &Field, table: &Table, reader: &mut Reader<'_>) {
+fn unique_default(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
     let Some(FieldDefault::Value(Value::Text(text))) = &field.default else { return };
     let is_text = matches!(field.kind, FieldKind::Text { .. });
     if let (true, false, Some(entry)) =
         (field.unique && is_text, text_form::is_composed(text), table.get("default"))
     {
         let message = "the default of a unique text is not in Unicode's composed form (NFC)";
-        let problem =
-            Problem::new(Code::DefaultRange, entry.value.span.clone(), message).label("this default");
+        let problem = Diagnostic::new(DiagnosticCode::DefaultRange, entry.value.span.clone(), message)
+            .label("this default");
         reader.add(problem.help("write letter and accent as one character"));
     }
 }
 
-fn set_null_required(field: &Field, table: &Table, reader: &mut Reader<'_>) {
+fn set_null_required(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
     let sets_null = matches!(field.kind, FieldKind::Ref { on_delete: OnDelete::SetNull, .. });
     if let (true, true, Some(entry)) = (sets_null, field.required, table.get("on_delete")) {
         let message = format!("{} is required and cannot be set to null", quoted(&field.name));
-        let problem = Problem::new(Code::SetNullRequired, entry.value.span.clone(), message);
+        let problem = Diagnostic::new(DiagnosticCode::SetNullRequired, entry.value.span.clone(), message);
         let problem = problem.label("sets it to null");
         reader.add(problem.help("leave `required` out, or use on_delete = \"restrict\" or \"cascade\""));
     }
 }
 
-fn former_name(field: &Entry, was: &Entry, reader: &mut Reader<'_>) -> Option<Arc<str>> {
+fn former_name(field: &Entry, was: &Entry, reader: &mut TableReader<'_>) -> Option<Arc<str>> {
     let name = reader.text(was, "was = \"old_name\"")?;
     if name == field.key {
         reader.add(names::was_itself(name, &was.value.span));
@@ -167,12 +158,13 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut Reader<'_>) -> Option<Ar
 pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] =
     &["required", "unique", "readonly", "default", "min", "max", "pattern", "on_delete"];
 
-fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut Reader<'_>) -> Option<LookupSite> {
+fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Option<LookupSite> {
     const EXAMPLE: &str = "from = \"task.project\"";
     let text = reader.text(from, EXAMPLE)?;
     for entry in NOT_FOR_LOOKUPS.iter().filter_map(|key| table.get(key)) {
         let message = format!("{} does not go with `from`", quoted(&entry.key));
-        let problem = Problem::new(Code::Lookup, entry.key_span.clone(), message).label("not for a lookup");
+        let problem = Diagnostic::new(DiagnosticCode::Lookup, entry.key_span.clone(), message)
+            .label("not for a lookup");
         reader.add(problem.help("take it out: the server copies the value of the field that `from` names"));
     }
     match text.split_once('.') {
@@ -186,7 +178,8 @@ fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut Reader<'_>) -
         }
         _ => {
             let message = format!("{} does not say from which field of which record", quoted(text));
-            let problem = Problem::new(Code::Lookup, from.value.span.clone(), message).label("no such path");
+            let problem = Diagnostic::new(DiagnosticCode::Lookup, from.value.span.clone(), message)
+                .label("no such path");
             reader.add(problem.help("name a ref of this entity, a dot, and a field of the entity that it refers to: from = \"task.project\""));
             None
         }

@@ -2,13 +2,16 @@
 //!
 //! Knows the entity's fields, no database.
 
-use super::MOST_INDEXES;
 use super::names::RECORD_FIELDS;
-use super::reader::Reader;
-use crate::schema::diagnostics::{Code, Problem};
+use super::reader::TableReader;
+use crate::schema::column::Column;
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Column, Entity, FieldKind};
+use crate::schema::model::{Entity, FieldKind};
 use crate::schema::tree::{Data, Entry, Node, Span};
+
+/// Most indexes of one entity.
+pub const MOST_INDEXES: usize = 64;
 
 const EXAMPLE: &str = "fields = [\"status\", \"due\"]";
 
@@ -17,12 +20,13 @@ pub(super) fn check(
     entry: &Entry,
     entity: &Entity,
     known: &[&str],
-    reader: &mut Reader<'_>,
+    reader: &mut TableReader<'_>,
 ) -> Vec<Vec<Column>> {
     let Some(items) = reader.list(entry, "[[index]]") else { return Vec::new() };
     if let Some(over) = items.get(MOST_INDEXES) {
         let message = format!("{} indexes, and an entity has at most {MOST_INDEXES}", items.len());
-        let problem = Problem::new(Code::TooMany, over.span.clone(), message).label("one too many");
+        let problem =
+            Diagnostic::new(DiagnosticCode::TooMany, over.span.clone(), message).label("one too many");
         reader.add(
             problem.help("each index slows every write: keep those that lists are filtered and sorted by"),
         );
@@ -32,7 +36,8 @@ pub(super) fn check(
         let Some((fields, span)) = one(item, entity, known, reader) else { continue };
         if let Some((_, first)) = indexes.iter().find(|(other, _)| *other == fields) {
             let problem =
-                Problem::new(Code::IndexRepeated, span, "the same index is given twice").label("second time");
+                Diagnostic::new(DiagnosticCode::IndexRepeated, span, "the same index is given twice")
+                    .label("second time");
             reader.add(problem.also(first.clone(), "first time").help("take one out"));
             continue;
         }
@@ -42,22 +47,33 @@ pub(super) fn check(
 }
 
 /// One index, and where its fields stand; `None` if anything is wrong with it.
-fn one(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<(Vec<Column>, Span)> {
+fn one(
+    item: &Node,
+    entity: &Entity,
+    known: &[&str],
+    reader: &mut TableReader<'_>,
+) -> Option<(Vec<Column>, Span)> {
     let Data::Table(table) = &item.data else {
         let message = format!("an index must be a table, found {}", item.data.noun());
-        let problem = Problem::new(Code::WrongKind, item.span.clone(), message).label("expected a table");
+        let problem =
+            Diagnostic::new(DiagnosticCode::WrongKind, item.span.clone(), message).label("expected a table");
         reader.add(problem.help(format!("write [[index]] and below it {EXAMPLE}")));
         return None;
     };
     reader.unknown_keys(table, &["fields"], &[], "of an index");
     let Some(entry) = table.get("fields") else {
-        let problem = Problem::new(Code::MissingKey, item.span.clone(), "this index has no `fields`");
+        let problem =
+            Diagnostic::new(DiagnosticCode::MissingKey, item.span.clone(), "this index has no `fields`");
         reader.add(problem.label("no `fields`").help(format!("add them: {EXAMPLE}")));
         return None;
     };
     let items = reader.list(entry, EXAMPLE)?;
     if items.is_empty() {
-        let problem = Problem::new(Code::IndexRepeated, entry.value.span.clone(), "this index has no fields");
+        let problem = Diagnostic::new(
+            DiagnosticCode::IndexRepeated,
+            entry.value.span.clone(),
+            "this index has no fields",
+        );
         reader.add(problem.label("empty").help(format!("name at least one: {EXAMPLE}")));
         return None;
     }
@@ -67,8 +83,8 @@ fn one(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) ->
         match member(item, entity, known, reader) {
             Some(at) if fields.contains(&at) => {
                 let message = format!("{} is twice in this index", quoted(entity.name_of(at)));
-                let problem =
-                    Problem::new(Code::IndexRepeated, item.span.clone(), message).label("second time");
+                let problem = Diagnostic::new(DiagnosticCode::IndexRepeated, item.span.clone(), message)
+                    .label("second time");
                 reader.add(problem.help("take one out"));
                 sound = false;
             }
@@ -78,25 +94,25 @@ fn one(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) ->
     }
     if fields == [Column::CreatedAt] {
         let message = "every entity has an index over `created_at`";
-        let problem = Problem::new(Code::IndexRepeated, entry.value.span.clone(), message);
+        let problem = Diagnostic::new(DiagnosticCode::IndexRepeated, entry.value.span.clone(), message);
         reader.add(problem.label("built in").help("take this index out"));
         return None;
     }
     sound.then(|| (fields, entry.value.span.clone()))
 }
 
-fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>) -> Option<Column> {
-    let problem = |code, message: String| Problem::new(code, item.span.clone(), message);
+fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut TableReader<'_>) -> Option<Column> {
+    let problem = |code, message: String| Diagnostic::new(code, item.span.clone(), message);
     let Data::Text(name) = &item.data else {
         let message = format!("a field of an index is named by a string, found {}", item.data.noun());
-        reader.add(problem(Code::WrongKind, message).label("expected a string").help(EXAMPLE));
+        reader.add(problem(DiagnosticCode::WrongKind, message).label("expected a string").help(EXAMPLE));
         return None;
     };
     match entity.field(name) {
         Some((_, field)) if field.kind == FieldKind::Json => {
             let message = format!("{} is a json field and cannot be in an index", quoted(name));
             let help = "keep what lists are filtered by in a field of its own";
-            reader.add(problem(Code::IndexJson, message).label("not for json").help(help));
+            reader.add(problem(DiagnosticCode::IndexJson, message).label("not for json").help(help));
             None
         }
         Some((at, _)) => Some(Column::Field(at)),
@@ -106,13 +122,15 @@ fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut Reader<'_>)
         None if RECORD_FIELDS.contains(&name.as_str()) => {
             let message = format!("{} cannot be in an index", quoted(name));
             let help = "an index names fields of the file, `created_at` and `updated_at`";
-            reader.add(problem(Code::IndexUnknown, message).label("not a field of the file").help(help));
+            reader.add(
+                problem(DiagnosticCode::IndexUnknown, message).label("not a field of the file").help(help),
+            );
             None
         }
         None => {
             let message = format!("there is no field {} to be in an index", quoted(name));
             let help = suggestion(name, known, "the fields are");
-            reader.add(problem(Code::IndexUnknown, message).label("unknown field").help(help));
+            reader.add(problem(DiagnosticCode::IndexUnknown, message).label("unknown field").help(help));
             None
         }
     }

@@ -4,8 +4,8 @@
 
 use regex::RegexBuilder;
 
-use super::reader::Reader;
-use crate::schema::diagnostics::{Code, Problem};
+use super::reader::TableReader;
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{FieldKind, OnDelete, Pattern};
 use crate::schema::tree::{Entry, Node, Table};
@@ -40,7 +40,7 @@ const PATTERN_BYTES: usize = 1 << 20;
 
 /// The kind of the field `field`, whose table is `table`. Where a constraint is wrong it is reported and left out;
 /// `None` if the type itself is.
-pub(super) fn check(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> Option<FieldKind> {
+pub(super) fn check(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Option<FieldKind> {
     let word = type_word(field, table, reader);
     keys(table, word, reader);
     Some(match word? {
@@ -67,10 +67,11 @@ pub(super) fn check(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> Op
     })
 }
 
-fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut Reader<'_>) -> Option<&'t str> {
+fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut TableReader<'_>) -> Option<&'t str> {
     let Some(entry) = table.get("type") else {
         let message = format!("the field {} has no type", quoted(&field.key));
-        let problem = Problem::new(Code::MissingKey, field.key_span.clone(), message).label("no `type`");
+        let problem =
+            Diagnostic::new(DiagnosticCode::MissingKey, field.key_span.clone(), message).label("no `type`");
         reader.add(
             problem.help(format!(
                 "add one, like type = \"text\"; the types are: {}",
@@ -85,11 +86,15 @@ fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut Reader<'_>) -> Op
     }
     let span = entry.value.span.clone();
     reader.add(if TYPES_LATER.contains(&word) {
-        Problem::new(Code::NotYet, span, format!("the type {} is not supported yet", quoted(word)))
-            .label("not yet")
-            .help("keep a URL in a text field for now")
+        Diagnostic::new(
+            DiagnosticCode::NotYet,
+            span,
+            format!("the type {} is not supported yet", quoted(word)),
+        )
+        .label("not yet")
+        .help("keep a URL in a text field for now")
     } else {
-        Problem::new(Code::UnknownType, span, format!("unknown type {}", quoted(word)))
+        Diagnostic::new(DiagnosticCode::UnknownType, span, format!("unknown type {}", quoted(word)))
             .label("no such type")
             .help(suggestion(word, TYPES, "the types are"))
     });
@@ -97,7 +102,7 @@ fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut Reader<'_>) -> Op
 }
 
 /// Reports keys that nobody knows, and those that belong to another type than `word`.
-fn keys(table: &Table, word: Option<&str>, reader: &mut Reader<'_>) {
+fn keys(table: &Table, word: Option<&str>, reader: &mut TableReader<'_>) {
     let known: Vec<&str> =
         COMMON_KEYS.iter().copied().chain(KEYS_OF_TYPES.iter().map(|(key, _)| *key)).collect();
     reader.unknown_keys(table, &known, &[], "of a field");
@@ -105,7 +110,7 @@ fn keys(table: &Table, word: Option<&str>, reader: &mut Reader<'_>) {
     for (key, types) in KEYS_OF_TYPES {
         if let (Some(entry), false) = (table.get(key), types.contains(&word)) {
             let message = format!("{} does not belong to a field of type {word}", quoted(key));
-            let problem = Problem::new(Code::KeyNotForType, entry.key_span.clone(), message);
+            let problem = Diagnostic::new(DiagnosticCode::KeyNotForType, entry.key_span.clone(), message);
             let help = format!("take it out; it goes with {}", list(types.iter().copied()));
             reader.add(problem.label(format!("not for {word}")).help(help));
         }
@@ -115,8 +120,8 @@ fn keys(table: &Table, word: Option<&str>, reader: &mut Reader<'_>) {
 /// Both bounds, read by `read`; reported and dropped when they leave nothing between them.
 fn bounds<T: PartialOrd>(
     table: &Table,
-    reader: &mut Reader<'_>,
-    read: impl Fn(&Entry, &mut Reader<'_>) -> Option<T>,
+    reader: &mut TableReader<'_>,
+    read: impl Fn(&Entry, &mut TableReader<'_>) -> Option<T>,
 ) -> (Option<T>, Option<T>) {
     let min = table.get("min").and_then(|entry| read(entry, reader));
     let max = table.get("max").and_then(|entry| read(entry, reader));
@@ -124,8 +129,11 @@ fn bounds<T: PartialOrd>(
         (&min, &max, table.get("min"), table.get("max"))
         && low > high
     {
-        let problem =
-            Problem::new(Code::MinOverMax, min_entry.value.span.clone(), "`min` is greater than `max`");
+        let problem = Diagnostic::new(
+            DiagnosticCode::MinOverMax,
+            min_entry.value.span.clone(),
+            "`min` is greater than `max`",
+        );
         let problem =
             problem.label("no value can be this large").also(max_entry.value.span.clone(), "and this small");
         reader.add(problem.help("exchange the two, or leave one out"));
@@ -134,7 +142,7 @@ fn bounds<T: PartialOrd>(
     (min, max)
 }
 
-fn text_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<u64>, Option<u64>) {
+fn text_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<u64>, Option<u64>) {
     bounds(table, reader, |entry, reader| match entry.value.data.as_int() {
         Some(count @ 0..=LARGEST_INT) => u64::try_from(count).ok(),
         Some(_) => out_of_range(entry, "for text it counts characters: 0 or more", reader),
@@ -142,7 +150,7 @@ fn text_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<u64>, Option<u
     })
 }
 
-fn int_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<i64>, Option<i64>) {
+fn int_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<i64>, Option<i64>) {
     bounds(table, reader, |entry, reader| match entry.value.data.as_int() {
         Some(number @ SMALLEST_INT..=LARGEST_INT) => Some(number),
         Some(_) => out_of_range(entry, "integers lie within ±9007199254740991, as in JavaScript", reader),
@@ -150,7 +158,7 @@ fn int_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<i64>, Option<i6
     })
 }
 
-fn float_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<f64>, Option<f64>) {
+fn float_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<f64>, Option<f64>) {
     bounds(table, reader, |entry, reader| {
         if entry.value.data.is_int_beyond_floats() {
             return out_of_range(entry, "a 64-bit float changes an integer of so many digits", reader);
@@ -160,13 +168,17 @@ fn float_bounds(table: &Table, reader: &mut Reader<'_>) -> (Option<f64>, Option<
     })
 }
 
-fn out_of_range<T>(entry: &Entry, help: &str, reader: &mut Reader<'_>) -> Option<T> {
+fn out_of_range<T>(entry: &Entry, help: &str, reader: &mut TableReader<'_>) -> Option<T> {
     let message = format!("{} is out of range", quoted(&entry.key));
-    reader.add(Problem::new(Code::Bound, entry.value.span.clone(), message).label("out of range").help(help));
+    reader.add(
+        Diagnostic::new(DiagnosticCode::Bound, entry.value.span.clone(), message)
+            .label("out of range")
+            .help(help),
+    );
     None
 }
 
-fn pattern(table: &Table, reader: &mut Reader<'_>) -> Option<Pattern> {
+fn pattern(table: &Table, reader: &mut TableReader<'_>) -> Option<Pattern> {
     let entry = table.get("pattern")?;
     let source = reader.text(entry, "pattern = \"^[a-z]+$\"")?;
     match RegexBuilder::new(source).size_limit(PATTERN_BYTES).build() {
@@ -176,8 +188,8 @@ fn pattern(table: &Table, reader: &mut Reader<'_>) -> Option<Pattern> {
             let reason =
                 text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
             let message = format!("the pattern is not a regular expression: {reason}");
-            let problem =
-                Problem::new(Code::Pattern, entry.value.span.clone(), message).label("this pattern");
+            let problem = Diagnostic::new(DiagnosticCode::Pattern, entry.value.span.clone(), message)
+                .label("this pattern");
             reader.add(
                 problem.help("the syntax is that of Rust's `regex`: no look-around and no back-references"),
             );
@@ -186,19 +198,22 @@ fn pattern(table: &Table, reader: &mut Reader<'_>) -> Option<Pattern> {
     }
 }
 
-fn values(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> Vec<std::sync::Arc<str>> {
+fn values(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Vec<std::sync::Arc<str>> {
     const EXAMPLE: &str = "values = [\"open\", \"done\"]";
     let Some(entry) = table.get("values") else {
         let message = format!("the enum {} has no values", quoted(&field.key));
-        let problem = Problem::new(Code::MissingKey, field.key_span.clone(), message).label("no `values`");
+        let problem =
+            Diagnostic::new(DiagnosticCode::MissingKey, field.key_span.clone(), message).label("no `values`");
         reader.add(problem.help(format!("add them: {EXAMPLE}")));
         return Vec::new();
     };
     let Some(items) = reader.list(entry, EXAMPLE) else { return Vec::new() };
     if items.is_empty() || items.len() > MOST_VALUES {
-        let code = if items.is_empty() { Code::EnumValues } else { Code::TooMany };
+        let code = if items.is_empty() { DiagnosticCode::EnumValues } else { DiagnosticCode::TooMany };
         let message = format!("an enum has 1 to {MOST_VALUES} values, not {}", items.len());
-        reader.add(Problem::new(code, entry.value.span.clone(), message).label("these values").help(EXAMPLE));
+        reader.add(
+            Diagnostic::new(code, entry.value.span.clone(), message).label("these values").help(EXAMPLE),
+        );
         return Vec::new();
     }
     let mut seen = std::collections::HashMap::new();
@@ -209,7 +224,8 @@ fn values(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> Vec<std::syn
             None => values.push(value.into()),
             Some(first) => {
                 let message = format!("the value {} is given twice", quoted(value));
-                let problem = Problem::new(Code::EnumValues, item.span.clone(), message).label("second time");
+                let problem = Diagnostic::new(DiagnosticCode::EnumValues, item.span.clone(), message)
+                    .label("second time");
                 reader.add(problem.also(first.clone(), "first time").help("take one out"));
             }
         }
@@ -217,7 +233,7 @@ fn values(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> Vec<std::syn
     values
 }
 
-fn enum_value<'t>(item: &'t Node, reader: &mut Reader<'_>) -> Option<&'t str> {
+fn enum_value<'t>(item: &'t Node, reader: &mut TableReader<'_>) -> Option<&'t str> {
     let wrong = match item.data.as_text() {
         None => format!("an enum value is a string, not {}", item.data.noun()),
         Some("") => "an enum value cannot be empty".to_owned(),
@@ -229,20 +245,20 @@ fn enum_value<'t>(item: &'t Node, reader: &mut Reader<'_>) -> Option<&'t str> {
         }
         Some(text) => return Some(text),
     };
-    let problem = Problem::new(Code::EnumValues, item.span.clone(), wrong).label("this value");
+    let problem = Diagnostic::new(DiagnosticCode::EnumValues, item.span.clone(), wrong).label("this value");
     reader.add(
         problem.help("values are short names in double quotes; an absent field needs no value of its own"),
     );
     None
 }
 
-fn reference(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> FieldKind {
+fn reference(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> FieldKind {
     let entity = match table.get("entity") {
         Some(entry) => reader.text(entry, "entity = \"Project\"").unwrap_or_default(),
         None => {
             let message = format!("the ref {} does not say to which entity", quoted(&field.key));
-            let problem =
-                Problem::new(Code::MissingKey, field.key_span.clone(), message).label("no `entity`");
+            let problem = Diagnostic::new(DiagnosticCode::MissingKey, field.key_span.clone(), message)
+                .label("no `entity`");
             reader.add(problem.help("add it: entity = \"Project\""));
             ""
         }
@@ -253,13 +269,14 @@ fn reference(field: &Entry, table: &Table, reader: &mut Reader<'_>) -> FieldKind
     }
 }
 
-fn on_delete(table: &Table, reader: &mut Reader<'_>) -> Option<OnDelete> {
+fn on_delete(table: &Table, reader: &mut TableReader<'_>) -> Option<OnDelete> {
     let entry = table.get("on_delete")?;
     let word = reader.text(entry, "on_delete = \"cascade\"")?;
     OnDelete::ALL.iter().copied().find(|choice| choice.word() == word).or_else(|| {
         let words = OnDelete::ALL.map(OnDelete::word);
         let message = format!("unknown on_delete {}", quoted(word));
-        let problem = Problem::new(Code::OnDelete, entry.value.span.clone(), message).label("no such choice");
+        let problem = Diagnostic::new(DiagnosticCode::OnDelete, entry.value.span.clone(), message)
+            .label("no such choice");
         reader.add(problem.help(suggestion(word, &words, "the choices are")));
         None
     })

@@ -6,15 +6,15 @@
 use std::collections::HashMap;
 
 use super::doubt::Doubts;
-use super::entity::Draft;
-use super::field::LookupSite;
+use super::draft::{EntityDraft, LookupSite};
 use crate::schema::builtin;
-use crate::schema::diagnostics::{Code, Problem, Report};
+use crate::schema::column::{EntityName, FieldIndex};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Entity, EntityName, Field, FieldIndex, FieldKind, Lookup};
+use crate::schema::model::{Entity, Field, FieldKind, Lookup};
 
 /// Gives every lookup its path, or reports why it has none.
-pub(super) fn resolve(drafts: &mut [Draft], doubts: &Doubts, report: &mut Report) {
+pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut DiagnosticSink) {
     let entities = by_name(drafts);
     let mut found = Vec::new();
     for (at, draft) in drafts.iter().enumerate() {
@@ -49,7 +49,7 @@ fn is_doubtful(
         || target.is_some_and(|target| !entities.contains_key(target) || doubts.field(target, &site.source))
 }
 
-fn by_name(drafts: &[Draft]) -> HashMap<EntityName, Entity> {
+fn by_name(drafts: &[EntityDraft]) -> HashMap<EntityName, Entity> {
     let built_in = [builtin::user()].into_iter();
     let described = drafts.iter().map(|draft| draft.entity.clone());
     built_in.chain(described).map(|entity| (entity.name.clone(), entity)).collect()
@@ -60,8 +60,8 @@ fn path(
     entity: &Entity,
     field: &Field,
     site: &LookupSite,
-) -> Result<Lookup, Problem> {
-    let problem = |message: String| Problem::new(Code::Lookup, site.span.clone(), message);
+) -> Result<Lookup, Diagnostic> {
+    let problem = |message: String| Diagnostic::new(DiagnosticCode::Lookup, site.span.clone(), message);
     let Some((via, reference)) = entity.field(&site.via) else {
         let refs = names(entity, |field| matches!(field.kind, FieldKind::Ref { .. }));
         let message = format!("{} has no field {}", quoted(&entity.name), quoted(&site.via));
@@ -94,7 +94,9 @@ fn path(
                 format!("{} would show what {} keeps from some", quoted(&field.name), quoted(&original));
             let help =
                 "give this field its own rule of who may see it (`read = \"...\"`), or `hidden = true`";
-            Err(Problem::new(Code::LookupShows, site.span.clone(), message).label("copies it").help(help))
+            Err(Diagnostic::new(DiagnosticCode::LookupShows, site.span.clone(), message)
+                .label("copies it")
+                .help(help))
         }
         Ok(()) => Ok(Lookup { via, field: source }),
         Err(help) => {
@@ -126,50 +128,55 @@ fn same_type(own: &FieldKind, copied: &FieldKind) -> Result<(), String> {
     }
 }
 
-/// A field of an entity, by places.
-type Node = (usize, FieldIndex);
+/// A field of a draft, by places.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct DraftField {
+    draft: usize,
+    field: FieldIndex,
+}
 
 /// A lookup depends on the ref that it goes through and on the field that it copies. Following both from each lookup, it
 /// must never come back to itself: a change would then go round for ever.
-fn cycles(drafts: &[Draft], report: &mut Report) {
+fn cycles(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     for (at, draft) in drafts.iter().enumerate() {
         for site in &draft.lookups {
             let Some((own, _)) = draft.entity.field(&site.field) else { continue };
-            if leads_back(drafts, (at, own)) {
+            if leads_back(drafts, DraftField { draft: at, field: own }) {
                 let message = format!(
                     "the lookup {} leads back to itself",
                     quoted(&format!("{}.{}", draft.entity.name, site.field))
                 );
-                let problem = Problem::new(Code::LookupCycle, site.span.clone(), message).label("goes round");
+                let problem = Diagnostic::new(DiagnosticCode::LookupCycle, site.span.clone(), message)
+                    .label("goes round");
                 report.add(draft.file, problem.help("copy from a field that is not a lookup of this one"));
             }
         }
     }
 }
 
-fn leads_back(drafts: &[Draft], start: Node) -> bool {
+fn leads_back(drafts: &[EntityDraft], start: DraftField) -> bool {
     let mut seen = vec![start];
     let mut ahead = dependencies(drafts, start);
-    while let Some(node) = ahead.pop() {
-        if node == start {
+    while let Some(field) = ahead.pop() {
+        if field == start {
             return true;
         }
-        if !seen.contains(&node) {
-            seen.push(node);
-            ahead.extend(dependencies(drafts, node));
+        if !seen.contains(&field) {
+            seen.push(field);
+            ahead.extend(dependencies(drafts, field));
         }
     }
     false
 }
 
-fn dependencies(drafts: &[Draft], (at, field): Node) -> Vec<Node> {
-    let entity = &drafts[at].entity;
-    let Some(lookup) = entity.at(field).lookup else { return Vec::new() };
-    let mut nodes = vec![(at, lookup.via)];
+fn dependencies(drafts: &[EntityDraft], of: DraftField) -> Vec<DraftField> {
+    let entity = &drafts[of.draft].entity;
+    let Some(lookup) = entity.at(of.field).lookup else { return Vec::new() };
+    let mut fields = vec![DraftField { field: lookup.via, ..of }];
     if let FieldKind::Ref { entity: target, .. } = &entity.at(lookup.via).kind {
         // The built-in `User` without a file has no lookups, so nothing leads on from it.
         let target = drafts.iter().position(|draft| draft.entity.name == *target);
-        nodes.extend(target.map(|target| (target, lookup.field)));
+        fields.extend(target.map(|draft| DraftField { draft, field: lookup.field }));
     }
-    nodes
+    fields
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows no tree: text in, problem or nothing out.
 
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
 use crate::schema::tree::Span;
 
@@ -41,13 +41,16 @@ pub(in crate::schema) const QUERY_WORDS: &[&str] = &[
 /// Names that every JavaScript object has already.
 pub(in crate::schema) const JS_WORDS: &[&str] = &["__proto__", "constructor", "prototype"];
 
-pub(super) fn entity(name: &str, span: &Span) -> Option<Problem> {
+pub(super) fn entity(name: &str, span: &Span) -> Option<Diagnostic> {
     let starts_well = name.starts_with(|letter: char| letter.is_ascii_uppercase());
     if starts_well && name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
-    let problem =
-        Problem::new(Code::EntityName, span.clone(), format!("{} is not an entity name", quoted(name)));
+    let problem = Diagnostic::new(
+        DiagnosticCode::EntityName,
+        span.clone(),
+        format!("{} is not an entity name", quoted(name)),
+    );
     let better = pascal_case(name);
     let help = match !name.is_ascii() || better.is_empty() || better.len() > LONGEST {
         true => format!("PascalCase: a capital, then ASCII letters and digits, at most {LONGEST}"),
@@ -56,10 +59,10 @@ pub(super) fn entity(name: &str, span: &Span) -> Option<Problem> {
     Some(problem.label("not PascalCase").help(help))
 }
 
-pub(super) fn plural(plural: &str, span: &Span) -> Option<Problem> {
+pub(super) fn plural(plural: &str, span: &Span) -> Option<Diagnostic> {
     if !is_snake_case(plural) {
         let message = format!("{} is not a plural", quoted(plural));
-        let problem = Problem::new(Code::Plural, span.clone(), message).label("not snake_case");
+        let problem = Diagnostic::new(DiagnosticCode::Plural, span.clone(), message).label("not snake_case");
         return Some(problem.help(snake_help(plural)));
     }
     if API_WORDS.contains(&plural) || plural.starts_with("sqlite_") {
@@ -69,15 +72,19 @@ pub(super) fn plural(plural: &str, span: &Span) -> Option<Problem> {
             "give another one: plural = \"{}_records\"",
             plural.trim_start_matches("sqlite_").trim_end_matches('s')
         );
-        return Some(Problem::new(Code::ReservedPlural, span.clone(), message).label("reserved").help(help));
+        return Some(
+            Diagnostic::new(DiagnosticCode::ReservedPlural, span.clone(), message)
+                .label("reserved")
+                .help(help),
+        );
     }
     None
 }
 
-pub(super) fn field(name: &str, span: &Span) -> Option<Problem> {
+pub(super) fn field(name: &str, span: &Span) -> Option<Diagnostic> {
     if ANSWER_WORDS.contains(&name) {
         let message = format!("the API puts a member {} into records itself, for `?expand=`", quoted(name));
-        let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");
+        let problem = Diagnostic::new(DiagnosticCode::ReservedField, span.clone(), message).label("reserved");
         let help = format!(
             "choose another name; where records have values in it: new_name = {{ …, was = \"{name}\" }}"
         );
@@ -87,45 +94,49 @@ pub(super) fn field(name: &str, span: &Span) -> Option<Problem> {
 }
 
 /// A field of `User`, which rules name as `user.…`.
-pub(super) fn field_of_user(name: &str, span: &Span) -> Option<Problem> {
+pub(super) fn field_of_user(name: &str, span: &Span) -> Option<Diagnostic> {
     if !USER_WORDS.contains(&name) {
         return None;
     }
     let message = format!("{} cannot be a field of `User`", quoted(name));
-    let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");
+    let problem = Diagnostic::new(DiagnosticCode::ReservedField, span.clone(), message).label("reserved");
     Some(problem.help(format!("in rules `user.{name}` is what the credentials say: choose another name")))
 }
 
 /// A name that a field had before. The words of answers were not always reserved.
-pub(super) fn former_field(name: &str, span: &Span) -> Option<Problem> {
+pub(super) fn former_field(name: &str, span: &Span) -> Option<Diagnostic> {
     if RECORD_FIELDS.contains(&name) {
         let message = format!("every record has a field {} already", quoted(name));
-        let problem = Problem::new(Code::ReservedField, span.clone(), message).label("reserved");
+        let problem = Diagnostic::new(DiagnosticCode::ReservedField, span.clone(), message).label("reserved");
         return Some(problem.help("take it out, or choose another name"));
     }
     if QUERY_WORDS.contains(&name) {
         let message = format!("{} cannot be the name of a field", quoted(name));
-        let problem =
-            Problem::new(Code::FieldName, span.clone(), message).label("a parameter of the API's requests");
+        let problem = Diagnostic::new(DiagnosticCode::FieldName, span.clone(), message)
+            .label("a parameter of the API's requests");
         return Some(problem.help("choose another name"));
     }
     if JS_WORDS.contains(&name) {
         let message = format!("{} cannot be the name of a field", quoted(name));
-        let problem =
-            Problem::new(Code::FieldName, span.clone(), message).label("means something to JavaScript");
+        let problem = Diagnostic::new(DiagnosticCode::FieldName, span.clone(), message)
+            .label("means something to JavaScript");
         return Some(problem.help("choose another name"));
     }
     if is_snake_case(name) {
         return None;
     }
     let message = format!("{} is not a field name", quoted(name));
-    Some(Problem::new(Code::FieldName, span.clone(), message).label("not snake_case").help(snake_help(name)))
+    Some(
+        Diagnostic::new(DiagnosticCode::FieldName, span.clone(), message)
+            .label("not snake_case")
+            .help(snake_help(name)),
+    )
 }
 
 /// A field or an entity that was renamed into itself.
-pub(super) fn was_itself(name: &str, span: &Span) -> Problem {
+pub(super) fn was_itself(name: &str, span: &Span) -> Diagnostic {
     let message = format!("{} was always called that", quoted(name));
-    Problem::new(Code::Was, span.clone(), message)
+    Diagnostic::new(DiagnosticCode::Was, span.clone(), message)
         .label("its present name")
         .help("take `was` out, or name the former name")
 }

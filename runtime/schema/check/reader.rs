@@ -2,19 +2,19 @@
 //!
 //! Knows no particular key.
 
-use crate::schema::diagnostics::{Code, Problem, Report};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::tree::{Data, Entry, Node, Table};
 
 /// A report, and the file to which what is read belongs.
-pub(super) struct Reader<'r> {
+pub(super) struct TableReader<'r> {
     pub(super) file: usize,
-    report: &'r mut Report,
+    report: &'r mut DiagnosticSink,
 }
 
-impl<'r> Reader<'r> {
-    pub(super) fn new(file: usize, report: &'r mut Report) -> Reader<'r> {
-        Reader { file, report }
+impl<'r> TableReader<'r> {
+    pub(super) fn new(file: usize, report: &'r mut DiagnosticSink) -> TableReader<'r> {
+        TableReader { file, report }
     }
 
     /// Problems so far, of all files.
@@ -22,7 +22,7 @@ impl<'r> Reader<'r> {
         self.report.count()
     }
 
-    pub(super) fn add(&mut self, problem: Problem) {
+    pub(super) fn add(&mut self, problem: Diagnostic) {
         self.report.add(self.file, problem);
     }
 
@@ -55,7 +55,11 @@ impl<'r> Reader<'r> {
             false => format!("write {}", quoted(example)),
         };
         let label = format!("expected {expected}");
-        self.add(Problem::new(Code::WrongKind, entry.value.span.clone(), message).label(label).help(help));
+        self.add(
+            Diagnostic::new(DiagnosticCode::WrongKind, entry.value.span.clone(), message)
+                .label(label)
+                .help(help),
+        );
         None
     }
 
@@ -67,8 +71,8 @@ impl<'r> Reader<'r> {
                 continue;
             }
             let problem = if later.contains(&key) {
-                Problem::new(
-                    Code::NotYet,
+                Diagnostic::new(
+                    DiagnosticCode::NotYet,
                     entry.key_span.clone(),
                     format!("{} is not supported yet", quoted(key)),
                 )
@@ -76,7 +80,7 @@ impl<'r> Reader<'r> {
                 .help("take it out; a later version will accept it")
             } else {
                 let message = format!("unknown key {} {whose}", quoted(key));
-                Problem::new(Code::UnknownKey, entry.key_span.clone(), message)
+                Diagnostic::new(DiagnosticCode::UnknownKey, entry.key_span.clone(), message)
                     .label("not known here")
                     .help(suggestion(key, known, "the keys are"))
             };

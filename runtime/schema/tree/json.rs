@@ -6,9 +6,9 @@ use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::{Range, Ranged};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::super::diagnostics::{Code, Problem};
+use super::super::diagnostics::{Diagnostic, DiagnosticCode};
 use super::super::message::quoted;
-use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
+use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -45,19 +45,19 @@ pub(super) fn parse(text: &str) -> Parsed {
 fn broken(at: Span, reason: &str) -> Parsed {
     let mut letters = reason.chars();
     let reason: String = letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect();
-    let problem = Problem::new(Code::Syntax, at, format!("this is not JSON: {reason}"))
+    let problem = Diagnostic::new(DiagnosticCode::Syntax, at, format!("this is not JSON: {reason}"))
         .label("here")
         .help("schema files are strict JSON: double quotes, no comments, no trailing commas");
     Parsed { root: None, problems: vec![problem] }
 }
 
-fn not_an_object(at: Span) -> Problem {
-    Problem::new(Code::Syntax, at, "a schema file holds one JSON object")
+fn not_an_object(at: Span) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::Syntax, at, "a schema file holds one JSON object")
         .label("expected `{`")
         .help("write {\"entity\": \"Task\", \"fields\": {\"title\": {\"type\": \"text\"}}}")
 }
 
-fn table(from: &Object<'_>, problems: &mut Vec<Problem>, depth: usize) -> Table {
+fn table(from: &Object<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Table {
     let mut entries: Vec<Entry> = Vec::with_capacity(from.properties.len());
     let mut seen = std::collections::HashMap::new();
     for property in &from.properties {
@@ -67,7 +67,7 @@ fn table(from: &Object<'_>, problems: &mut Vec<Problem>, depth: usize) -> Table 
         if let Some(first) = seen.insert(key.clone(), key_span.clone()) {
             let message = format!("the key {} is given twice", quoted(&key));
             problems.push(
-                Problem::new(Code::DuplicateKey, key_span, message)
+                Diagnostic::new(DiagnosticCode::DuplicateKey, key_span, message)
                     .label("second time")
                     .also(first, "first time")
                     .help("keep one of the two"),
@@ -79,10 +79,10 @@ fn table(from: &Object<'_>, problems: &mut Vec<Problem>, depth: usize) -> Table 
     Table { entries }
 }
 
-fn node(from: &Value<'_>, problems: &mut Vec<Problem>, depth: usize) -> Node {
+fn node(from: &Value<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Node {
     let span = span(from.range());
     if depth > DEEPEST {
-        problems.push(Problem::too_deep(span.clone(), DEEPEST));
+        problems.push(Diagnostic::too_deep(span.clone(), DEEPEST));
         return Node { span, data: Data::Null };
     }
     let data = match from {
@@ -94,7 +94,7 @@ fn node(from: &Value<'_>, problems: &mut Vec<Problem>, depth: usize) -> Node {
             }
             Some(data) => data,
             None => {
-                problems.push(Problem::number_too_large(span.clone()));
+                problems.push(Diagnostic::number_too_large(span.clone()));
                 Data::Null
             }
         },

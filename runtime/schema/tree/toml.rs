@@ -5,8 +5,8 @@
 use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
-use super::super::diagnostics::{Code, Problem};
-use super::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
+use super::super::diagnostics::{Diagnostic, DiagnosticCode};
+use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
 
 /// The parser goes on after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
@@ -14,25 +14,25 @@ const MOST_SYNTAX_ERRORS: usize = 10;
 pub(super) fn parse(text: &str) -> Parsed {
     let (root, errors) = DeTable::parse_recoverable(text);
     let told = errors.iter().take(MOST_SYNTAX_ERRORS);
-    let mut problems: Vec<Problem> = told.map(|error| syntax_problem(error, text)).collect();
+    let mut problems: Vec<Diagnostic> = told.map(|error| syntax_problem(error, text)).collect();
     let root = table(root.get_ref(), &mut problems, 0);
     Parsed { root: Some(root), problems }
 }
 
-fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
+fn syntax_problem(error: &toml::de::Error, text: &str) -> Diagnostic {
     let span = error.span().unwrap_or(text.len()..text.len());
     if error.message().contains("duplicate key") {
-        return Problem::new(Code::DuplicateKey, span, "this key was given before")
+        return Diagnostic::new(DiagnosticCode::DuplicateKey, span, "this key was given before")
             .label("second time")
             .help("keep one of the two");
     }
     let message = format!("this is not TOML: {}", error.message());
-    Problem::new(Code::Syntax, span, message)
+    Diagnostic::new(DiagnosticCode::Syntax, span, message)
         .label("here")
         .help("write `key = value`; strings stand in double quotes, lists in [ ]")
 }
 
-fn table(from: &DeTable<'_>, problems: &mut Vec<Problem>, depth: usize) -> Table {
+fn table(from: &DeTable<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Table {
     let entries = from.iter().map(|(key, value)| Entry {
         key: key.get_ref().to_string(),
         key_span: key.span(),
@@ -41,10 +41,10 @@ fn table(from: &DeTable<'_>, problems: &mut Vec<Problem>, depth: usize) -> Table
     Table { entries: entries.collect() }
 }
 
-fn node(from: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>, depth: usize) -> Node {
+fn node(from: &Spanned<DeValue<'_>>, problems: &mut Vec<Diagnostic>, depth: usize) -> Node {
     let span = from.span();
     if depth > DEEPEST {
-        problems.push(Problem::too_deep(span.clone(), DEEPEST));
+        problems.push(Diagnostic::too_deep(span.clone(), DEEPEST));
         return Node { span, data: Data::Null };
     }
     let data = match from.get_ref() {
@@ -61,24 +61,24 @@ fn node(from: &Spanned<DeValue<'_>>, problems: &mut Vec<Problem>, depth: usize) 
     Node { span, data }
 }
 
-fn integer(number: &DeInteger<'_>, span: &Span, problems: &mut Vec<Problem>) -> Data {
+fn integer(number: &DeInteger<'_>, span: &Span, problems: &mut Vec<Diagnostic>) -> Data {
     i64::from_str_radix(number.as_str(), number.radix()).map_or_else(
         |_| {
-            problems.push(Problem::number_too_large(span.clone()));
+            problems.push(Diagnostic::number_too_large(span.clone()));
             Data::Null
         },
         Data::Int,
     )
 }
 
-fn float(number: &DeFloat<'_>, span: &Span, problems: &mut Vec<Problem>) -> Data {
+fn float(number: &DeFloat<'_>, span: &Span, problems: &mut Vec<Diagnostic>) -> Data {
     match number.as_str().parse::<f64>() {
         Ok(value) if value.is_finite() => {
             problems.extend(not_kept(number.as_str(), span));
             Data::Float(value)
         }
         _ => {
-            problems.push(Problem::number_too_large(span.clone()));
+            problems.push(Diagnostic::number_too_large(span.clone()));
             Data::Null
         }
     }

@@ -11,6 +11,7 @@ use super::rows::read_value;
 use super::tables::{Table, quoted};
 use crate::ids::RecordId;
 use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, Schema, Value};
+use crate::store::relations::Relations;
 
 /// A lookup of a table.
 pub(super) struct Copied {
@@ -52,18 +53,18 @@ pub(super) enum Reach {
 type Ranks = HashMap<(EntityName, FieldIndex), usize>;
 
 /// Enters every lookup of the schema into the table that it belongs to and into the one that it copies from.
-pub(super) fn enter(schema: &Schema, tables: &mut HashMap<EntityName, Table>) {
+pub(super) fn enter(schema: &Schema, relations: &Relations, tables: &mut [Table]) {
     for (rank, entity, field) in in_order(schema) {
         let Some(copied) = Copied::of(schema, entity, field, rank) else { continue };
-        let Some(table) = tables.get_mut(&entity.name) else { continue };
+        let Some(table) = relations.get(&entity.name).map(|at| &mut tables[at.place]) else { continue };
         let follower = Follower::of(entity, &copied, table.lookups.len());
         let target = copied.target.clone();
         table.lookups.push(copied);
-        if let Some(target) = tables.get_mut(&target) {
-            target.followers.push(follower);
+        if let Some(target) = relations.get(&target) {
+            tables[target.place].followers.push(follower);
         }
     }
-    tables.values_mut().for_each(|table| table.reach = reach(table));
+    tables.iter_mut().for_each(|table| table.reach = reach(table));
 }
 
 /// Fills the lookups of a new record. References were checked; one that leads to the record itself finds it here.

@@ -1,4 +1,4 @@
-//! SQLite: the embedded store. `rusqlite` and `r2d2` are used nowhere else.
+//! SQLite: the embedded store. `rusqlite` is used nowhere else.
 //!
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
@@ -27,6 +27,7 @@ mod lookups;
 mod open;
 mod people;
 mod permission;
+mod pool;
 mod predicate;
 mod propagation;
 mod read;
@@ -34,14 +35,17 @@ mod rights;
 mod rows;
 mod scan_limit;
 mod search;
+mod source;
 mod tables;
 mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use rusqlite::Connection;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -57,6 +61,7 @@ use self::damage::Damage;
 use self::evolution::Target;
 use self::group::{Setting, Writer};
 use self::open::{DATABASE, FolderLock};
+use self::pool::Pool;
 use self::read::{Reader, Shape};
 use self::tables::Catalog;
 use crate::config::StoreConfig;
@@ -68,7 +73,7 @@ use crate::schema::{EntityName, Generation, Schema};
 use crate::store::migration::{Allow, Plan, Standing, StepKind};
 use crate::store::{
     At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
-    Past, Query, Scope, Store, StoreError, Stored, Survey, Unit, Who,
+    Past, Query, ReadFuture, Scope, Store, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -77,7 +82,8 @@ const BATCHES: usize = 64;
 /// `trait Store` over a database file in a data folder.
 pub struct SqliteStore {
     queue: Queue,
-    reader: Reader,
+    pool: Arc<Pool>,
+    reader: Arc<Reader>,
     metrics: StoreMetrics,
     damage: Damage,
     /// Taken by the first `close`, which awaits it outside the lock.
@@ -142,7 +148,7 @@ impl SqliteStore {
         let start = evolution::bring_up(&mut conn, target)?;
         env.ids_after(Clock::load(&conn, env.elapsed()).map_err(failed)?.newest_id());
         let synchronous = open::synchronous(&conn).map_err(failed)?;
-        let pool = open::open_readers(&file, config)?;
+        let pool = Pool::new(open::open_readers(&file, config)?, config.read_wait);
         let report = OpenReport {
             changes: changes(&start),
             created_tables: start.created_tables,
@@ -167,9 +173,9 @@ impl SqliteStore {
         let writer = Writer::over(setting.clone(), conn, start.head, start.floor);
         let (publish, batches) = mpsc::channel(BATCHES);
         let (queue, committer) = committer::start(setting, writer, start.head, publish, metrics.clone());
-        let reader = Reader::new(pool, config, shape, start.epoch, start.ended);
-        let store =
-            Arc::new(SqliteStore { queue, reader, metrics, damage, committer: Mutex::new(Some(committer)) });
+        let reader = Arc::new(Reader::new(config, shape, start.epoch, start.ended));
+        let committer = Mutex::new(Some(committer));
+        let store = Arc::new(SqliteStore { queue, pool, reader, metrics, damage, committer });
         Ok(Opened { store, batches, generation: start.generation, report })
     }
 
@@ -194,6 +200,21 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
+    async fn short<T>(
+        &self,
+        read: impl FnOnce(&Reader, &mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.counted(self.pool.short(|conn| read(&self.reader, conn)).await)
+    }
+
+    async fn lasting<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader, &mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = self.reader.clone();
+        self.counted(self.pool.lasting(move |conn| read(&reader, conn)).await)
+    }
+
     fn counted<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
         match &read {
             Err(StoreError::Overloaded) => self.metrics.overloaded(Bound::Readers),
@@ -260,55 +281,73 @@ impl Store for SqliteStore {
         Box::pin(self.queue.commit(unit))
     }
 
-    fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
-        self.counted(self.reader.get(entity, id))
+    fn get<'a>(&'a self, entity: &'a str, id: &'a RecordId) -> ReadFuture<'a, At<Option<Stored>>> {
+        self.short(|reader, conn| reader.get(conn, entity, id)).boxed()
     }
 
-    fn find(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError> {
-        self.counted(self.reader.find(entity, id, who))
+    fn find<'a>(
+        &'a self,
+        entity: &'a str,
+        id: &'a RecordId,
+        who: &'a Who,
+    ) -> ReadFuture<'a, At<Option<Stored>>> {
+        if self.reader.binds_in_short(entity, who) {
+            return self.short(|reader, conn| reader.find(conn, entity, id, who)).boxed();
+        }
+        let (entity, id, who) = (entity.to_owned(), id.clone(), who.clone());
+        self.lasting(move |reader, conn| reader.find(conn, &entity, &id, &who)).boxed()
     }
 
-    fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError> {
-        self.counted(self.reader.principal(person))
+    fn principal<'a>(&'a self, person: &'a Arc<Person>) -> ReadFuture<'a, At<Principal>> {
+        if self.reader.gathers_in_short(person) {
+            return self.short(|reader, conn| reader.principal(conn, person)).boxed();
+        }
+        let person = person.clone();
+        self.lasting(move |reader, conn| reader.principal(conn, &person)).boxed()
     }
 
-    fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError> {
-        self.counted(self.reader.rights_changed(person, entities))
+    fn rights_changed<'a>(&'a self, person: &'a str, entities: &'a [EntityName]) -> ReadFuture<'a, Seq> {
+        self.short(|reader, conn| reader.rights_changed(conn, person, entities)).boxed()
     }
 
-    fn differ(&self, differ: &Differ) -> Result<At<Difference>, StoreError> {
-        self.counted(self.reader.differ(differ))
+    fn differ<'a>(&'a self, differ: &'a Differ) -> ReadFuture<'a, At<Difference>> {
+        let differ = differ.clone();
+        self.lasting(move |reader, conn| reader.differ(conn, &differ)).boxed()
     }
 
-    fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
-        self.counted(self.reader.list(query))
+    fn list<'a>(&'a self, query: &'a Query) -> ReadFuture<'a, At<ListPage>> {
+        let query = query.clone();
+        self.lasting(move |reader, conn| reader.list(conn, &query)).boxed()
     }
 
-    fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
-        self.counted(self.reader.count(count))
+    fn count<'a>(&'a self, count: &'a Count) -> ReadFuture<'a, At<Counted>> {
+        let count = count.clone();
+        self.lasting(move |reader, conn| reader.count(conn, &count)).boxed()
     }
 
-    fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
-        self.counted(self.reader.log(after, limit))
+    fn log(&self, after: Seq, limit: LogLimit) -> ReadFuture<'_, At<LogPage>> {
+        self.lasting(move |reader, conn| reader.log(conn, after, limit)).boxed()
     }
 
-    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        self.counted(self.reader.survey(scope, since))
-    }
-
-    fn history(
-        &self,
-        entity: &str,
-        id: &RecordId,
-        who: &Who,
+    fn history<'a>(
+        &'a self,
+        entity: &'a str,
+        id: &'a RecordId,
+        who: &'a Who,
         before: Option<Seq>,
         limit: LogLimit,
-    ) -> Result<At<Option<Past>>, StoreError> {
-        self.counted(self.reader.history(entity, id, who, before, limit))
+    ) -> ReadFuture<'a, At<Option<Past>>> {
+        let (entity, id, who) = (entity.to_owned(), id.clone(), who.clone());
+        self.lasting(move |reader, conn| reader.history(conn, &entity, &id, &who, before, limit)).boxed()
     }
 
-    fn head(&self) -> Result<At<()>, StoreError> {
-        self.counted(self.reader.head())
+    fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
+        let (scope, since) = (scope.clone(), since.clone());
+        self.lasting(move |reader, conn| reader.survey(conn, &scope, &since)).boxed()
+    }
+
+    fn head(&self) -> ReadFuture<'_, At<()>> {
+        self.short(|reader, conn| reader.head(conn)).boxed()
     }
 
     fn sound(&self) -> Result<(), StoreError> {

@@ -7,7 +7,6 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{damage, evolution, idempotency, log, predicate, scan_limit};
@@ -295,19 +294,8 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     predicate::prepare(conn)
 }
 
-/// Connections that can only read, all open when this returns, however long a busy machine takes over them; how long a
-/// read waits for one is the reader's business. A connection is not tested when it is taken: it is a file handle, not a socket.
-pub(super) fn open_readers(
-    file: &Path,
-    config: &StoreConfig,
-) -> Result<r2d2::Pool<SqliteConnectionManager>, OpenError> {
-    let manager =
-        SqliteConnectionManager::file(file).with_flags(READ_ONLY).with_init(|conn| prepare_reader(conn));
-    r2d2::Pool::builder()
-        .max_size(config.readers.max(1))
-        .test_on_check_out(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .build(manager)
-        .map_err(|error| OpenError::Storage { file: file.to_owned(), detail: error.to_string() })
+/// Connections that can only read.
+pub(super) fn open_readers(file: &Path, config: &StoreConfig) -> Result<Vec<Connection>, OpenError> {
+    let readers = (0..config.readers.max(1)).map(|_| open_reader(file));
+    readers.collect::<Result<_, _>>().map_err(|error| OpenError::of(file, &error))
 }

@@ -2,19 +2,16 @@
 //!
 //! Knows neither which rows are then read nor what a write is judged by.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
-use super::rows::{read_record, signed};
+use super::source::{SqliteSource, ready};
 use super::tables::{Catalog, Table};
-use crate::rules::{MOST_RELATED, Needs, Person, Principal, ReadScope, Related, is_closed};
-use crate::schema::{Generation, Record};
+use crate::rules::{Needs, Person, Principal, ReadScope, is_closed};
+use crate::schema::Generation;
+use crate::store::principal::{self, USER};
 use crate::store::{StoreError, Who};
-
-/// The built-in entity of persons. Its record is always read, since an account may be disabled.
-const USER: &str = "User";
 
 /// What rules with these needs may ask of the person. Of nobody there is nothing to read.
 pub(super) fn principal(
@@ -23,15 +20,7 @@ pub(super) fn principal(
     person: &Arc<Person>,
     needs: &Needs,
 ) -> rusqlite::Result<Principal> {
-    let Some(id) = &person.id else { return Ok(Principal::unread(person.clone())) };
-    let record = catalog.table(USER).map(|table| user(conn, table, id)).transpose()?.flatten();
-    let mut related = BTreeMap::new();
-    for entity in needs.related() {
-        let Some(table) = catalog.table(entity) else { continue };
-        let Some(select) = &table.select_of_person else { continue };
-        related.insert(entity.clone(), of_person(conn, (table, select), id)?);
-    }
-    Ok(Principal::new(person.clone(), record, related))
+    ready(principal::principal(&SqliteSource { conn, catalog }, &catalog.relations, person, needs))
 }
 
 /// What is seen of the entity on whose behalf it is read, in this transaction.
@@ -103,22 +92,12 @@ impl Known {
     }
 }
 
-fn user(conn: &Connection, table: &Table, id: &str) -> rusqlite::Result<Option<Record>> {
-    let mut select = conn.prepare_cached(&table.select)?;
-    select.query_row([id], |row| read_record(row, 0, &table.entity)).optional()
-}
-
-fn of_person(conn: &Connection, (table, select): (&Table, &String), id: &str) -> rusqlite::Result<Related> {
-    let mut select = conn.prepare_cached(select)?;
-    let one_too_many = signed(MOST_RELATED as u64 + 1);
-    let records = select.query_map(params![id, one_too_many], |row| read_record(row, 0, &table.entity))?;
-    let records = records.collect::<rusqlite::Result<Vec<Record>>>()?;
-    Ok(if records.len() > MOST_RELATED { Related::TooMany } else { Related::Records(records) })
-}
-
 #[cfg(test)]
 mod tests {
+    use rusqlite::params;
+
     use super::*;
+    use crate::rules::{MOST_RELATED, Related};
     use crate::schema::{Column, Entity, Expr, Field, FieldIndex, FieldKind, OnDelete};
     use crate::schema::{RelatedSet, Rule, Schema, Term, Value};
     use crate::store::sqlite::tables::{create_table, indexes};

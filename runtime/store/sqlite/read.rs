@@ -6,10 +6,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::RwLock;
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::counts::Counts;
@@ -41,9 +39,6 @@ const COUNTED: u64 = 1_000_000;
 const RIGHTS: &str = r#"SELECT max("seq") FROM "_rights" WHERE "person" = ?1 AND "entity" IN (SELECT json_each.value FROM json_each(?2))"#;
 
 pub(super) struct Reader {
-    pool: r2d2::Pool<SqliteConnectionManager>,
-    /// How long a read waits for a connection.
-    wait: Duration,
     /// How many rows a list or a count may step over.
     scan_rows: u64,
     /// Held for reading while a read begins (or is a single short statement), for writing while a change is committed.
@@ -86,50 +81,70 @@ impl Shape {
     }
 }
 
-type Connected = r2d2::PooledConnection<SqliteConnectionManager>;
-
 impl Reader {
     pub(super) fn new(
-        pool: r2d2::Pool<SqliteConnectionManager>,
         config: &StoreConfig,
         shape: SharedShape,
         epoch: Epoch,
         ended: HashMap<Epoch, Seq>,
     ) -> Reader {
-        Reader { pool, wait: config.read_wait, scan_rows: config.scan_rows, shape, epoch, ended }
+        Reader { scan_rows: config.scan_rows, shape, epoch, ended }
     }
 
-    pub(super) fn get(&self, entity: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {
-        let conn = self.connection()?;
+    /// Whether the read scope of the entity asks for no more than the person's own record. Up to a thousand records of a
+    /// person are no short read.
+    pub(super) fn binds_in_short(&self, entity: &str, who: &Who) -> bool {
         let shape = self.shape.read();
-        self.get_at(&conn, shape.table(entity)?, id)
+        let asks = |table: &Table| table.read_needs.related().next().is_some();
+        !matches!(who, Who::Person(person) if person.id.is_some())
+            || !shape.catalog.table(entity).is_some_and(asks)
+    }
+
+    /// The same for what all entities of the schema ask.
+    pub(super) fn gathers_in_short(&self, person: &Person) -> bool {
+        person.id.is_none() || self.shape.read().catalog.read_needs.related().next().is_none()
+    }
+
+    pub(super) fn get(
+        &self,
+        conn: &mut Connection,
+        entity: &str,
+        id: &RecordId,
+    ) -> Result<At<Option<Stored>>, StoreError> {
+        let shape = self.shape.read();
+        self.get_at(conn, shape.table(entity)?, id)
     }
 
     /// A single statement where nobody asks, or anybody, and everything is shown; otherwise whoever asks is looked up first.
     pub(super) fn find(
         &self,
+        conn: &mut Connection,
         entity: &str,
         id: &RecordId,
         who: &Who,
     ) -> Result<At<Option<Stored>>, StoreError> {
         if matches!(who, Who::Person(person) if person.id.is_some()) {
-            return self.find_seen(entity, id, who);
+            return self.find_seen(conn, entity, id, who);
         }
-        let conn = self.connection()?;
         {
             let shape = self.shape.read();
             let table = shape.table(entity)?;
-            let read_scope = people::read_scope(&conn, &shape.catalog, shape.generation, entity, who)?;
+            let read_scope = people::read_scope(conn, &shape.catalog, shape.generation, entity, who)?;
             if read_scope.predicate().is_true() && read_scope.fields.is_empty() {
-                return self.get_at(&conn, table, id);
+                return self.get_at(conn, table, id);
             }
         }
-        drop(conn);
-        self.find_seen(entity, id, who)
+        self.find_seen(conn, entity, id, who)
     }
 
-    fn find_seen(&self, entity: &str, id: &RecordId, who: &Who) -> Result<At<Option<Stored>>, StoreError> {
-        self.in_one_transaction(|conn, _, shape| {
+    fn find_seen(
+        &self,
+        conn: &mut Connection,
+        entity: &str,
+        id: &RecordId,
+        who: &Who,
+    ) -> Result<At<Option<Stored>>, StoreError> {
+        self.in_one_transaction(conn, |conn, _, shape| {
             let read_scope = shape.read_scope(conn, entity, who)?;
             let record = select_seen(conn, shape.table(entity)?, &read_scope, id)?;
             Ok(record.map(|record| shown(&record, &read_scope)))
@@ -151,30 +166,38 @@ impl Reader {
         Ok(select.query_row([id.as_str()], read)?)
     }
 
-    pub(super) fn principal(&self, person: &Arc<Person>) -> Result<At<Principal>, StoreError> {
-        self.in_one_transaction(|conn, _, shape| {
+    pub(super) fn principal(
+        &self,
+        conn: &mut Connection,
+        person: &Arc<Person>,
+    ) -> Result<At<Principal>, StoreError> {
+        self.in_one_transaction(conn, |conn, _, shape| {
             Ok(people::principal(conn, &shape.catalog, person, &shape.catalog.read_needs)?)
         })
     }
 
-    pub(super) fn rights_changed(&self, person: &str, entities: &[EntityName]) -> Result<Seq, StoreError> {
+    pub(super) fn rights_changed(
+        &self,
+        conn: &mut Connection,
+        person: &str,
+        entities: &[EntityName],
+    ) -> Result<Seq, StoreError> {
         let entities: Vec<&str> = entities.iter().map(|entity| &**entity).collect();
         let entities = serde_json::to_string(&entities).expect("texts have a JSON form");
-        let conn = self.connection()?;
         let last: Option<i64> =
             conn.prepare_cached(RIGHTS)?.query_row(params![person, entities], |row| row.get(0))?;
         Ok(Seq(last.map_or(0, unsigned)))
     }
 
-    pub(super) fn differ(&self, asked: &Differ) -> Result<At<Difference>, StoreError> {
-        self.in_one_transaction(|conn, at, shape| {
+    pub(super) fn differ(&self, conn: &mut Connection, asked: &Differ) -> Result<At<Difference>, StoreError> {
+        self.in_one_transaction(conn, |conn, at, shape| {
             let (catalog, generation, scan_rows) = (&*shape.catalog, shape.generation, self.scan_rows);
             differ::differ(&differ::Ground { conn, catalog, generation, scan_rows }, at, asked)
         })
     }
 
-    pub(super) fn list(&self, query: &Query) -> Result<At<ListPage>, StoreError> {
-        self.in_one_transaction(|conn, _, shape| {
+    pub(super) fn list(&self, conn: &mut Connection, query: &Query) -> Result<At<ListPage>, StoreError> {
+        self.in_one_transaction(conn, |conn, _, shape| {
             let table = shape.table_at(query.generation, &query.entity)?;
             let mut needs = table.read_needs.clone();
             expansion::needs(&shape.catalog, &table.entity, &query.expand, &mut needs);
@@ -218,8 +241,8 @@ impl Reader {
         Err(self.told(refused, table, self.scan_rows, advice))
     }
 
-    pub(super) fn count(&self, count: &Count) -> Result<At<Counted>, StoreError> {
-        self.in_one_transaction(|conn, at, shape| {
+    pub(super) fn count(&self, conn: &mut Connection, count: &Count) -> Result<At<Counted>, StoreError> {
+        self.in_one_transaction(conn, |conn, at, shape| {
             let table = shape.table_at(count.generation, &count.entity)?;
             let read_scope = shape.read_scope(conn, &count.entity, &count.who)?;
             may_be_asked(&read_scope, &count.filter, count.group.into_iter())?;
@@ -262,8 +285,13 @@ impl Reader {
         StoreError::from(error)
     }
 
-    pub(super) fn log(&self, after: Seq, limit: LogLimit) -> Result<At<LogPage>, StoreError> {
-        self.in_one_transaction(|conn, at, shape| {
+    pub(super) fn log(
+        &self,
+        conn: &mut Connection,
+        after: Seq,
+        limit: LogLimit,
+    ) -> Result<At<LogPage>, StoreError> {
+        self.in_one_transaction(conn, |conn, at, shape| {
             if after < at.floor {
                 return Ok(LogPage::BelowFloor);
             }
@@ -275,13 +303,14 @@ impl Reader {
 
     pub(super) fn history(
         &self,
+        conn: &mut Connection,
         entity: &str,
         id: &RecordId,
         who: &Who,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
-        self.in_one_transaction(|conn, _, shape| {
+        self.in_one_transaction(conn, |conn, _, shape| {
             let table = shape.table(entity)?;
             let read_scope = shape.read_scope(conn, entity, who)?;
             let everything = *who == Who::System;
@@ -292,8 +321,13 @@ impl Reader {
         })
     }
 
-    pub(super) fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        self.in_one_transaction(|conn, at, shape| {
+    pub(super) fn survey(
+        &self,
+        conn: &mut Connection,
+        scope: &Scope,
+        since: &Position,
+    ) -> Result<At<Survey>, StoreError> {
+        self.in_one_transaction(conn, |conn, at, shape| {
             let table = shape.table(scope.entity())?;
             if !self.is_known(since, at.seq) {
                 return Ok(Survey::default());
@@ -307,11 +341,10 @@ impl Reader {
         })
     }
 
-    pub(super) fn head(&self) -> Result<At<()>, StoreError> {
-        let conn = self.connection()?;
+    pub(super) fn head(&self, conn: &mut Connection) -> Result<At<()>, StoreError> {
         // So that the generation that it reads is the one that other reads are made for.
         let _shape = self.shape.read();
-        Ok(self.read_head(&conn)?)
+        Ok(self.read_head(conn)?)
     }
 
     /// SEMANTICS P7.
@@ -324,9 +357,9 @@ impl Reader {
     /// value. The transaction ends by rollback, which for a reader is as good as a commit.
     fn in_one_transaction<T>(
         &self,
+        conn: &mut Connection,
         read: impl FnOnce(&Connection, &At<()>, &Shape) -> Result<T, StoreError>,
     ) -> Result<At<T>, StoreError> {
-        let mut conn = self.connection()?;
         let (transaction, at, shape) = {
             let shape = self.shape.read();
             let transaction = conn.transaction()?;
@@ -350,10 +383,6 @@ impl Reader {
             generation: Generation(unsigned(row.get(2)?)),
             value: (),
         })
-    }
-
-    fn connection(&self) -> Result<Connected, StoreError> {
-        self.pool.get_timeout(self.wait).map_err(|_| StoreError::Overloaded)
     }
 }
 
@@ -546,25 +575,14 @@ impl From<rusqlite::Error> for StoreError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::config::StoreConfig;
     use crate::env::Env;
     use crate::schema::{Entity, Field, FieldKind, Schema};
     use crate::store::Store;
     use crate::store::sqlite::SqliteStore;
-
-    #[tokio::test]
-    async fn a_read_that_finds_no_connection_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let config =
-            StoreConfig { readers: 1, read_wait: Duration::from_millis(1), ..StoreConfig::default() };
-        let opened =
-            SqliteStore::open(folder.path(), &Arc::new(Schema::default()), &config, Env::system()).unwrap();
-        let taken = opened.store.reader.connection().unwrap();
-        assert_eq!(opened.store.head(), Err(StoreError::Overloaded));
-        drop(taken);
-        assert_eq!(opened.store.head().map(|at| at.seq), Ok(Seq::ZERO));
-    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_read_that_lasts_holds_up_neither_a_change_of_the_schema_nor_other_reads() {
@@ -578,19 +596,23 @@ mod tests {
         let (store, id) = (opened.store.clone(), RecordId::stored("n"));
         let (begun, begins) = std::sync::mpsc::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();
-        let lasting = tokio::task::spawn_blocking(move || {
-            store.reader.in_one_transaction(|_, at, shape| {
-                begun.send(()).unwrap();
-                released.recv().unwrap();
-                Ok((at.generation, shape.generation))
-            })
+        let mut lasting = Box::pin(async move {
+            let read = move |reader: &Reader, conn: &mut Connection| {
+                reader.in_one_transaction(conn, |_, at, shape| {
+                    begun.send(()).unwrap();
+                    released.recv().unwrap();
+                    Ok((at.generation, shape.generation))
+                })
+            };
+            store.lasting(read).await
         });
+        assert!((&mut lasting).now_or_never().is_none());
         tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
         let evolved = opened.store.evolve(note("b")).await.unwrap();
-        assert_eq!(opened.store.get("Note", &id).unwrap().generation, evolved.generation);
-        assert_eq!(opened.store.head().unwrap().generation, evolved.generation);
+        assert_eq!(opened.store.get("Note", &id).await.unwrap().generation, evolved.generation);
+        assert_eq!(opened.store.head().await.unwrap().generation, evolved.generation);
         release.send(()).unwrap();
-        let seen = lasting.await.unwrap().unwrap().value;
+        let seen = lasting.await.unwrap().value;
         assert_eq!(seen, (Generation(1), Generation(1)), "it goes on with what it began with");
     }
 }

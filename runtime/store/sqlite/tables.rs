@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of what the database already holds; `evolution/` compares the two.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
@@ -15,10 +15,13 @@ use crate::ids::RecordId;
 use crate::rules::{Needs, Rights};
 use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, OnDelete, Operation, Schema};
 use crate::store::Column;
+use crate::store::relations::{Relation, Relations};
 
 /// The tables of one schema, by entity.
 pub(super) struct Catalog {
-    tables: HashMap<EntityName, Table>,
+    /// By `Relation::place`.
+    tables: Vec<Table>,
+    pub(super) relations: Arc<Relations>,
     pub(super) kept: Kept,
     /// What the read rules of all entities ask of a person.
     pub(super) read_needs: Needs,
@@ -48,6 +51,10 @@ pub(super) struct Table {
     pub(super) read_needs: Needs,
     /// What the rules ask by which a write of one of its records is judged: its own, and the read rules of what it refers to.
     pub(super) write_needs: Needs,
+    /// `id` → some fields: for each lookup the ref that it goes through and itself, and each field that lookups copy.
+    select_fields: Vec<SelectFields>,
+    /// For each field: value, most → ids of the records that have the value, ascending. Asked where an index answers it.
+    pub(super) ids_with: Vec<String>,
     /// `id` → a row if there is such a record.
     pub(super) exists: String,
     /// `id`, version, updated_at, then every field.
@@ -76,6 +83,11 @@ pub(super) struct Table {
     pub(super) reach: Vec<Reach>,
 }
 
+struct SelectFields {
+    fields: Vec<FieldIndex>,
+    select: String,
+}
+
 /// A field of another (or the same) entity that refers to the table's entity.
 pub(super) struct Referrer {
     pub(super) entity: EntityName,
@@ -97,33 +109,45 @@ pub(super) struct Index {
 
 impl Catalog {
     pub(super) fn of(schema: &Schema) -> Catalog {
-        let mut tables: HashMap<EntityName, Table> =
-            schema.entities().map(|entity| (entity.name.clone(), Table::of(entity))).collect();
+        let relations = Arc::new(Relations::of(schema));
+        let mut tables: Vec<Table> = schema.entities().map(Table::of).collect();
         for child in schema.entities() {
             for (at, field) in child.fields.iter().enumerate() {
                 // A lookup follows the ref that it goes through, whatever becomes of the record that it names.
                 if let FieldKind::Ref { entity: target, on_delete } = &field.kind
                     && field.lookup.is_none()
-                    && let Some(table) = tables.get_mut(target)
+                    && let Some(relation) = relations.get(target)
                 {
-                    table.referrers.push(Referrer::of(child, FieldIndex(at), *on_delete));
+                    tables[relation.place].referrers.push(Referrer::of(child, FieldIndex(at), *on_delete));
                 }
             }
         }
-        lookups::enter(schema, &mut tables);
+        lookups::enter(schema, &relations, &mut tables);
+        for relation in relations.all() {
+            for lookup in &relation.lookups {
+                tables[relation.place].prepare_fields(&[lookup.via, lookup.field]);
+                if let Some(target) = relations.get(&lookup.target) {
+                    tables[target.place].prepare_fields(&[lookup.source]);
+                }
+            }
+        }
         let mut read_needs = Needs::default();
-        tables.values().for_each(|table| read_needs.add(&table.read_needs));
-        tables.values_mut().for_each(|table| table.write_needs = write_needs(schema, &table.entity));
-        Catalog { tables, kept: Kept::of(schema), read_needs, rights: Rights::of(schema) }
+        tables.iter().for_each(|table| read_needs.add(&table.read_needs));
+        tables.iter_mut().for_each(|table| table.write_needs = write_needs(schema, &table.entity));
+        Catalog { tables, relations, kept: Kept::of(schema), read_needs, rights: Rights::of(schema) }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
-        self.tables.get(entity)
+        self.relations.get(entity).map(|relation| self.of_relation(relation))
+    }
+
+    pub(super) fn of_relation(&self, relation: &Relation) -> &Table {
+        &self.tables[relation.place]
     }
 
     /// The shared name of a known entity, a new one of any other.
     pub(super) fn shared_name(&self, entity: &str) -> EntityName {
-        self.tables.get_key_value(entity).map_or_else(|| entity.into(), |(name, _)| name.clone())
+        self.relations.shared_name(entity)
     }
 
     /// How many statements the committer may want to keep prepared.
@@ -134,8 +158,10 @@ impl Catalog {
                 + table.referrers.len()
                 + 2 * table.lookups.len()
                 + table.followers.len()
+                + table.ids_with.len()
+                + table.select_fields.len()
         };
-        24 + self.tables.values().map(of).sum::<usize>()
+        24 + self.tables.iter().map(of).sum::<usize>()
     }
 }
 
@@ -166,6 +192,11 @@ impl Table {
             }),
             read_needs: Needs::of_read(entity),
             write_needs: Needs::default(),
+            select_fields: Vec::new(),
+            ids_with: fields
+                .iter()
+                .map(|field| format!(r#"SELECT "id" FROM {name} WHERE {field} = ?1 ORDER BY "id" LIMIT ?2"#))
+                .collect(),
             exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
             update_one: fields.iter().map(one).collect(),
@@ -183,6 +214,26 @@ impl Table {
             name,
             columns,
         }
+    }
+
+    /// The statement over some fields.
+    pub(super) fn select_fields(&self, fields: &[FieldIndex]) -> Cow<'_, str> {
+        match self.select_fields.iter().find(|known| known.fields == fields) {
+            Some(known) => Cow::Borrowed(&known.select),
+            None => Cow::Owned(self.select_of(fields)),
+        }
+    }
+
+    /// Writes a statement once that will be asked for.
+    fn prepare_fields(&mut self, fields: &[FieldIndex]) {
+        if self.select_fields.iter().all(|known| known.fields != fields) {
+            self.select_fields.push(SelectFields { fields: fields.to_vec(), select: self.select_of(fields) });
+        }
+    }
+
+    fn select_of(&self, fields: &[FieldIndex]) -> String {
+        let columns: Vec<String> = fields.iter().map(|field| quoted(&self.entity.at(*field).name)).collect();
+        format!(r#"SELECT {} FROM {} WHERE "id" = ?1"#, columns.join(", "), self.name)
     }
 
     /// The quoted name of a column; `None` for a field that the entity does not have.

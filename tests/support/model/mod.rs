@@ -30,9 +30,11 @@ use tidewire::rules::{Person, Principal};
 use tidewire::schema::{Entity, EntityName, Generation, Record, Schema};
 use tidewire::store::{
     At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
-    Past, Query, Scope, Store, StoreError, Stored, Survey, Unit, Who,
+    Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use tokio::sync::mpsc;
+
+use crate::support::at_once::{AtOnce, answers_at_once};
 
 use self::answers::Answer;
 use self::log::Entry;
@@ -126,7 +128,9 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+answers_at_once!(MemoryStore);
+
+impl AtOnce for MemoryStore {
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
         async move { self.commit_now(&unit) }.boxed()
     }

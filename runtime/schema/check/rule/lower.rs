@@ -2,43 +2,43 @@
 //!
 //! Knows no file: places are those in the rule's text.
 
-use super::names::{Meaning, Scope, WORDS, column_of};
+use super::names::{Meaning, RuleScope, WORDS, column_of};
 use super::refused;
 use super::terms::{fit, fitting, ordered, there, value};
 use super::types::{self, Type, is_literal};
-use crate::schema::cel::{Binary, Data, Node, Word};
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::cel::{Binary, Identifier, SyntaxData, SyntaxNode};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
 use crate::schema::model::Entity;
 use crate::schema::rule::{Comparison, Expr, RelatedSet, Term};
 
 /// The meaning of a rule, and everything that is wrong with it. The meaning counts only if nothing is.
-pub(super) fn lower(node: &Node, scope: Scope<'_>) -> (Expr, Vec<Problem>) {
+pub(super) fn lower(node: &SyntaxNode, scope: RuleScope<'_>) -> (Expr, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let meaning = condition(node, scope, &mut problems);
     (meaning, problems)
 }
 
-fn condition(node: &Node, scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr {
-    let mut each = |nodes: &[Node]| nodes.iter().map(|node| condition(node, scope, problems)).collect();
+fn condition(node: &SyntaxNode, scope: RuleScope<'_>, problems: &mut Vec<Diagnostic>) -> Expr {
+    let mut each = |nodes: &[SyntaxNode]| nodes.iter().map(|node| condition(node, scope, problems)).collect();
     match &node.data {
-        Data::All(terms) => Expr::All(each(terms)),
-        Data::Any(terms) => Expr::Any(each(terms)),
-        Data::Not(inner) => Expr::Not(Box::new(condition(inner, scope, problems))),
-        Data::Call(Some(of), word, arguments) if word.text == "exists" => {
+        SyntaxData::All(terms) => Expr::All(each(terms)),
+        SyntaxData::Any(terms) => Expr::Any(each(terms)),
+        SyntaxData::Not(inner) => Expr::Not(Box::new(condition(inner, scope, problems))),
+        SyntaxData::Call(Some(of), word, arguments) if word.text == "exists" => {
             exists(of, word, arguments, scope, problems)
         }
-        Data::Null
-        | Data::Bool(_)
-        | Data::Int(_)
-        | Data::Float(_)
-        | Data::Text(_)
-        | Data::List(_)
-        | Data::Name(_)
-        | Data::Select(..)
-        | Data::Call(..)
-        | Data::Binary(..)
-        | Data::Other(_) => test(node, scope).unwrap_or_else(|found| {
+        SyntaxData::Null
+        | SyntaxData::Bool(_)
+        | SyntaxData::Int(_)
+        | SyntaxData::Float(_)
+        | SyntaxData::Text(_)
+        | SyntaxData::List(_)
+        | SyntaxData::Name(_)
+        | SyntaxData::Select(..)
+        | SyntaxData::Call(..)
+        | SyntaxData::Binary(..)
+        | SyntaxData::Unsupported(_) => test(node, scope).unwrap_or_else(|found| {
             if !scope.is_in_doubt(node) {
                 problems.extend(found);
             }
@@ -48,26 +48,32 @@ fn condition(node: &Node, scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr
 }
 
 /// What is wrong with one condition: both sides of a comparison may be.
-type Problems = Vec<Problem>;
+type Problems = Vec<Diagnostic>;
 
 /// A condition without others in it.
-fn test(node: &Node, scope: Scope<'_>) -> Result<Expr, Problems> {
+fn test(node: &SyntaxNode, scope: RuleScope<'_>) -> Result<Expr, Problems> {
     match &node.data {
-        Data::Bool(holds) => Ok(Expr::Constant(*holds)),
-        Data::Binary(Binary::In, item, list) => member(item, list, scope),
-        Data::Binary(operator, left, right) => compare(node, *operator, left, right, scope),
-        Data::Call(of, word, arguments) => call(node, of.as_deref(), word, arguments, scope),
-        Data::Name(_) | Data::Select(..) => Ok(holds(node, scope)?),
-        Data::Other(other) => Err(refused::other(node, *other))?,
-        Data::Null | Data::Int(_) | Data::Float(_) | Data::Text(_) | Data::List(_) => {
+        SyntaxData::Bool(holds) => Ok(Expr::Constant(*holds)),
+        SyntaxData::Binary(Binary::In, item, list) => member(item, list, scope),
+        SyntaxData::Binary(operator, left, right) => compare(node, *operator, left, right, scope),
+        SyntaxData::Call(of, word, arguments) => call(node, of.as_deref(), word, arguments, scope),
+        SyntaxData::Name(_) | SyntaxData::Select(..) => Ok(holds(node, scope)?),
+        SyntaxData::Unsupported(other) => Err(refused::other(node, *other))?,
+        SyntaxData::Null
+        | SyntaxData::Int(_)
+        | SyntaxData::Float(_)
+        | SyntaxData::Text(_)
+        | SyntaxData::List(_) => {
             Err(refused::no_condition(node, "a constant").help("compare it with a field: `status == 'open'`"))?
         }
-        Data::All(_) | Data::Any(_) | Data::Not(_) => Err(refused::condition_as_value(node))?,
+        SyntaxData::All(_) | SyntaxData::Any(_) | SyntaxData::Not(_) => {
+            Err(refused::condition_as_value(node))?
+        }
     }
 }
 
 /// A bool by itself.
-fn holds(node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+fn holds(node: &SyntaxNode, scope: RuleScope<'_>) -> Result<Expr, Diagnostic> {
     match scope.meaning(node)? {
         Meaning::Value(term, Type::Bool | Type::Claim) => Ok(Expr::Holds(term)),
         Meaning::Value(_, kind) => Err(refused::no_condition(node, &kind.noun())
@@ -78,13 +84,13 @@ fn holds(node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
 }
 
 fn compare(
-    whole: &Node,
+    whole: &SyntaxNode,
     operator: Binary,
-    left: &Node,
-    right: &Node,
-    scope: Scope<'_>,
+    left: &SyntaxNode,
+    right: &SyntaxNode,
+    scope: RuleScope<'_>,
 ) -> Result<Expr, Problems> {
-    if let (Data::Null, other) | (other, Data::Null) = (&left.data, &right.data) {
+    if let (SyntaxData::Null, other) | (other, SyntaxData::Null) = (&left.data, &right.data) {
         let term = if *other == right.data { right } else { left };
         return Ok(null_test(whole, operator, term, scope)?);
     }
@@ -119,7 +125,12 @@ fn compare(
     }
 }
 
-fn null_test(whole: &Node, operator: Binary, node: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
+fn null_test(
+    whole: &SyntaxNode,
+    operator: Binary,
+    node: &SyntaxNode,
+    scope: RuleScope<'_>,
+) -> Result<Expr, Diagnostic> {
     let is_null = match operator {
         Binary::Equal => true,
         Binary::NotEqual => false,
@@ -127,25 +138,30 @@ fn null_test(whole: &Node, operator: Binary, node: &Node, scope: Scope<'_>) -> R
             return Err(refused::null(whole));
         }
     };
-    if is_literal(node) || node.data == Data::Null {
+    if is_literal(node) || node.data == SyntaxData::Null {
         return Err(refused::two_constants(whole));
     }
     let test = Expr::IsNull(there(node, scope)?);
     Ok(if is_null { test } else { Expr::Not(Box::new(test)) })
 }
 
-fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problems> {
-    if item.data == Data::Null {
+fn member(item: &SyntaxNode, list: &SyntaxNode, scope: RuleScope<'_>) -> Result<Expr, Problems> {
+    if item.data == SyntaxData::Null {
         Err(refused::null(item))?;
     }
     match &list.data {
-        Data::List(items) => return one_of(item, list, items, scope),
-        Data::Name(_) | Data::Select(..) => {}
-        Data::Null => Err(refused::null(list))?,
-        Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => {
+        SyntaxData::List(items) => return one_of(item, list, items, scope),
+        SyntaxData::Name(_) | SyntaxData::Select(..) => {}
+        SyntaxData::Null => Err(refused::null(list))?,
+        SyntaxData::Bool(_) | SyntaxData::Int(_) | SyntaxData::Float(_) | SyntaxData::Text(_) => {
             Err(refused::misfit(list, "a constant is no list".to_owned()).help("write `x in ['a', 'b']`"))?;
         }
-        Data::Call(..) | Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) | Data::Other(_) => {
+        SyntaxData::Call(..)
+        | SyntaxData::Not(_)
+        | SyntaxData::All(_)
+        | SyntaxData::Any(_)
+        | SyntaxData::Binary(..)
+        | SyntaxData::Unsupported(_) => {
             // Of all these only `size` has a value.
             Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number")))?;
         }
@@ -185,12 +201,17 @@ fn member(item: &Node, list: &Node, scope: Scope<'_>) -> Result<Expr, Problems> 
     }
 }
 
-fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<Expr, Problems> {
+fn one_of(
+    item: &SyntaxNode,
+    list: &SyntaxNode,
+    items: &[SyntaxNode],
+    scope: RuleScope<'_>,
+) -> Result<Expr, Problems> {
     if items.is_empty() {
         Err(refused::misfit(list, "nothing is in an empty list".to_owned())
             .help("write `false`, or name values"))?;
     }
-    if let Some(null) = items.iter().find(|each| each.data == Data::Null) {
+    if let Some(null) = items.iter().find(|each| each.data == SyntaxData::Null) {
         Err(refused::null(null))?;
     }
     if !is_literal(item) {
@@ -209,7 +230,7 @@ fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<
         return Ok(Expr::OneOf(term, items));
     }
     // The constant takes the stored form of each that it is compared with, and these may differ.
-    let equal = |each: &Node| match is_literal(each) {
+    let equal = |each: &SyntaxNode| match is_literal(each) {
         true => Err(refused::two_constants(each)),
         false => {
             let (term, kind) = value(each, scope)?;
@@ -221,11 +242,11 @@ fn one_of(item: &Node, list: &Node, items: &[Node], scope: Scope<'_>) -> Result<
 }
 
 fn call(
-    node: &Node,
-    of: Option<&Node>,
-    word: &Word,
-    arguments: &[Node],
-    scope: Scope<'_>,
+    node: &SyntaxNode,
+    of: Option<&SyntaxNode>,
+    word: &Identifier,
+    arguments: &[SyntaxNode],
+    scope: RuleScope<'_>,
 ) -> Result<Expr, Problems> {
     match (word.text.as_str(), of, arguments) {
         ("has", None, [inner]) => Ok(has(inner, scope)?),
@@ -251,8 +272,8 @@ fn call(
     }
 }
 
-fn has(inner: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
-    if !matches!(inner.data, Data::Name(_) | Data::Select(..)) {
+fn has(inner: &SyntaxNode, scope: RuleScope<'_>) -> Result<Expr, Diagnostic> {
+    if !matches!(inner.data, SyntaxData::Name(_) | SyntaxData::Select(..)) {
         return Err(refused::misfit(inner, "`has` asks for a field or a claim".to_owned())
             .help("write `has(due)` or `has(user.claims.team)`"));
     }
@@ -264,11 +285,11 @@ fn has(inner: &Node, scope: Scope<'_>) -> Result<Expr, Problem> {
     })
 }
 
-fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), Problems> {
+fn part_of(text: &SyntaxNode, part: &SyntaxNode, scope: RuleScope<'_>) -> Result<(Term, Term), Problems> {
     if is_literal(text) && is_literal(part) {
         Err(refused::two_constants(text))?;
     }
-    let term = |node: &Node| {
+    let term = |node: &SyntaxNode| {
         match is_literal(node) {
         true => types::literal(node, Type::Text).map(Term::Value),
         false => match value(node, scope)? {
@@ -282,13 +303,13 @@ fn part_of(text: &Node, part: &Node, scope: Scope<'_>) -> Result<(Term, Term), P
 }
 
 /// What is wrong with `NULL` or `True`.
-fn foreign(node: &Node, scope: Scope<'_>) -> Option<Problem> {
-    let Data::Name(name) = &node.data else { return None };
+fn foreign(node: &SyntaxNode, scope: RuleScope<'_>) -> Option<Diagnostic> {
+    let SyntaxData::Name(name) = &node.data else { return None };
     refused::constant(name).and_then(|_| value(node, scope).err())
 }
 
 /// Both, or everything that is wrong with either.
-fn both<A, B>(one: Result<A, Problem>, other: Result<B, Problem>) -> Result<(A, B), Problems> {
+fn both<A, B>(one: Result<A, Diagnostic>, other: Result<B, Diagnostic>) -> Result<(A, B), Problems> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
         (one, other) => Err(one.err().into_iter().chain(other.err()).collect()),
@@ -296,7 +317,7 @@ fn both<A, B>(one: Result<A, Problem>, other: Result<B, Problem>) -> Result<(A, 
 }
 
 /// All, or everything that is wrong with any.
-fn all<T>(each: impl Iterator<Item = Result<T, Problem>>) -> Result<Vec<T>, Problems> {
+fn all<T>(each: impl Iterator<Item = Result<T, Diagnostic>>) -> Result<Vec<T>, Problems> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for one in each {
         match one {
@@ -308,15 +329,21 @@ fn all<T>(each: impl Iterator<Item = Result<T, Problem>>) -> Result<Vec<T>, Prob
 }
 
 /// What is wrong with the list, and with the item that is looked for in it.
-fn with_faults_of(item: &Node, problem: Problem, scope: Scope<'_>) -> Problems {
+fn with_faults_of(item: &SyntaxNode, problem: Diagnostic, scope: RuleScope<'_>) -> Problems {
     let of_item = if is_literal(item) { None } else { value(item, scope).err() };
     of_item.into_iter().chain([problem]).collect()
 }
 
-fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems: &mut Vec<Problem>) -> Expr {
+fn exists(
+    of: &SyntaxNode,
+    word: &Identifier,
+    arguments: &[SyntaxNode],
+    scope: RuleScope<'_>,
+    problems: &mut Vec<Diagnostic>,
+) -> Expr {
     match element(of, word, arguments, scope) {
         Ok((name, entity, inner)) => {
-            let scope = Scope { element: Some((name, entity)), ..scope };
+            let scope = RuleScope { element: Some((name, entity)), ..scope };
             Expr::Exists(entity.name.clone(), Box::new(condition(inner, scope, problems)))
         }
         Err(problem) => {
@@ -328,14 +355,14 @@ fn exists(of: &Node, word: &Word, arguments: &[Node], scope: Scope<'_>, problems
     }
 }
 
-type Element<'n, 'a> = (&'n str, &'a Entity, &'n Node);
+type Element<'n, 'a> = (&'n str, &'a Entity, &'n SyntaxNode);
 
 fn element<'n, 'a>(
-    of: &Node,
-    word: &Word,
-    arguments: &'n [Node],
-    scope: Scope<'a>,
-) -> Result<Element<'n, 'a>, Problem> {
+    of: &SyntaxNode,
+    word: &Identifier,
+    arguments: &'n [SyntaxNode],
+    scope: RuleScope<'a>,
+) -> Result<Element<'n, 'a>, Diagnostic> {
     if scope.element.is_some() {
         return Err(refused::unsupported(
             word.span.clone(),
@@ -344,7 +371,7 @@ fn element<'n, 'a>(
         )
         .help("join the two with `&&` side by side, or use a lookup field"));
     }
-    if !matches!(of.data, Data::Name(_) | Data::Select(..)) {
+    if !matches!(of.data, SyntaxData::Name(_) | SyntaxData::Select(..)) {
         return Err(refused::exists_of(of));
     }
     let entity = match scope.meaning(of)? {
@@ -352,10 +379,13 @@ fn element<'n, 'a>(
         Meaning::Value(..) | Meaning::Person | Meaning::Set(..) => return Err(refused::exists_of(of)),
     };
     let wrong = || refused::arguments(word, "user.memberships.exists(m, m.project == project)");
-    let [Node { data: Data::Name(name), span }, inner] = arguments else { return Err(wrong()) };
+    let [SyntaxNode { data: SyntaxData::Name(name), span }, inner] = arguments else { return Err(wrong()) };
     if WORDS.contains(&name.as_str()) || column_of(scope.own, name).is_some() {
-        let problem =
-            Problem::new(Code::RuleName, span.clone(), format!("{} has a meaning already", quoted(name)));
+        let problem = Diagnostic::new(
+            DiagnosticCode::RuleName,
+            span.clone(),
+            format!("{} has a meaning already", quoted(name)),
+        );
         return Err(problem.label("taken").help("choose another name for the record, `m` for example"));
     }
     Ok((name, entity, inner))

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::refused;
 use super::types::Type;
 use crate::schema::builtin::USER;
-use crate::schema::cel::{Data, Node, Word};
+use crate::schema::cel::{Identifier, SyntaxData, SyntaxNode};
 use crate::schema::check::doubt::Doubts;
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::column::{Column, FieldIndex};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{list, quoted, suggestion};
-use crate::schema::model::{Column, Entity, FieldIndex, FieldKind};
+use crate::schema::model::{Entity, FieldKind};
 use crate::schema::rule::{Term, UserTerm};
 use crate::schema::tree::Span;
 
@@ -22,7 +23,7 @@ const ROLE: FieldIndex = FieldIndex(1);
 
 /// What a rule may name.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'a> {
+pub(super) struct RuleScope<'a> {
     pub(super) entities: &'a [Entity],
     pub(super) doubts: &'a Doubts,
     /// The entity whose records the rule judges.
@@ -46,9 +47,9 @@ pub(super) enum Meaning<'a> {
     Set(&'a Entity, Column, Type<'a>),
 }
 
-impl<'a> Scope<'a> {
+impl<'a> RuleScope<'a> {
     /// Of a name, or of names with dots between them.
-    pub(super) fn meaning(self, node: &Node) -> Result<Meaning<'a>, Problem> {
+    pub(super) fn meaning(self, node: &SyntaxNode) -> Result<Meaning<'a>, Diagnostic> {
         let path = path(node)?;
         let Some((first, rest)) = path.split_first() else { return Err(no_name(node)) };
         if let Some((name, entity)) = self.element
@@ -68,26 +69,29 @@ impl<'a> Scope<'a> {
     }
 
     /// Whether a name in the condition may be meant rightly and only be broken where it is described.
-    pub(super) fn is_in_doubt(self, node: &Node) -> bool {
-        let each = |nodes: &[Node]| nodes.iter().any(|node| self.is_in_doubt(node));
+    pub(super) fn is_in_doubt(self, node: &SyntaxNode) -> bool {
+        let each = |nodes: &[SyntaxNode]| nodes.iter().any(|node| self.is_in_doubt(node));
         match &node.data {
-            Data::Name(_) | Data::Select(..) => match path(node) {
+            SyntaxData::Name(_) | SyntaxData::Select(..) => match path(node) {
                 Ok(words) => self.is_path_in_doubt(&words),
                 Err(_) => false,
             },
-            Data::List(items) | Data::All(items) | Data::Any(items) => each(items),
-            Data::Call(of, _, arguments) => {
+            SyntaxData::List(items) | SyntaxData::All(items) | SyntaxData::Any(items) => each(items),
+            SyntaxData::Call(of, _, arguments) => {
                 of.as_deref().is_some_and(|of| self.is_in_doubt(of)) || each(arguments)
             }
-            Data::Not(inner) => self.is_in_doubt(inner),
-            Data::Binary(_, left, right) => self.is_in_doubt(left) || self.is_in_doubt(right),
-            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) | Data::Other(_) => {
-                false
-            }
+            SyntaxData::Not(inner) => self.is_in_doubt(inner),
+            SyntaxData::Binary(_, left, right) => self.is_in_doubt(left) || self.is_in_doubt(right),
+            SyntaxData::Null
+            | SyntaxData::Bool(_)
+            | SyntaxData::Int(_)
+            | SyntaxData::Float(_)
+            | SyntaxData::Text(_)
+            | SyntaxData::Unsupported(_) => false,
         }
     }
 
-    fn is_path_in_doubt(self, words: &[Word]) -> bool {
+    fn is_path_in_doubt(self, words: &[Identifier]) -> bool {
         let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         let own = |field: &str| self.doubts.field(&self.own.name, field);
         match (words.as_slice(), self.element) {
@@ -113,7 +117,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn of_element(self, entity: &'a Entity, node: &Node, rest: &[Word]) -> Result<Meaning<'a>, Problem> {
+    fn of_element(
+        self,
+        entity: &'a Entity,
+        node: &SyntaxNode,
+        rest: &[Identifier],
+    ) -> Result<Meaning<'a>, Diagnostic> {
         let [name] = rest else {
             let problem = match rest {
                 [_, part, ..] => {
@@ -130,10 +139,10 @@ impl<'a> Scope<'a> {
         Ok(Meaning::Value(Term::Element(column), kind))
     }
 
-    fn of_change(self, node: &Node, rest: &[Word]) -> Result<Meaning<'a>, Problem> {
+    fn of_change(self, node: &SyntaxNode, rest: &[Identifier]) -> Result<Meaning<'a>, Diagnostic> {
         if !self.is_update {
-            let problem = Problem::new(
-                Code::RuleChange,
+            let problem = Diagnostic::new(
+                DiagnosticCode::RuleChange,
                 node.span.clone(),
                 "`change` means something in the rule `update` only",
             );
@@ -158,7 +167,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn of_user(self, node: &Node, rest: &[Word]) -> Result<Meaning<'a>, Problem> {
+    fn of_user(self, node: &SyntaxNode, rest: &[Identifier]) -> Result<Meaning<'a>, Diagnostic> {
         let Some((name, below)) = rest.split_first() else { return Ok(Meaning::Person) };
         let value = |term: UserTerm, kind: Type<'a>| Ok(Meaning::Value(Term::User(term), kind));
         let user = self.entities.iter().find(|entity| &*entity.name == USER);
@@ -177,7 +186,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    fn of_records(self, name: &Word, below: &[Word], is_field: bool) -> Result<Meaning<'a>, Problem> {
+    fn of_records(
+        self,
+        name: &Identifier,
+        below: &[Identifier],
+        is_field: bool,
+    ) -> Result<Meaning<'a>, Diagnostic> {
         let entity =
             self.entities.iter().find(|entity| *entity.plural == *name.text && &*entity.name != USER);
         let Some(entity) = entity else {
@@ -203,11 +217,11 @@ impl<'a> Scope<'a> {
     }
 
     /// What is seen must be known of the record before a change, too, and the log does not keep when that was written.
-    fn own_column(self, name: &Word) -> Result<Meaning<'a>, Problem> {
+    fn own_column(self, name: &Identifier) -> Result<Meaning<'a>, Diagnostic> {
         let meaning = self.column(self.own, name)?;
         if self.is_read && matches!(meaning, Meaning::Value(Term::Record(Column::UpdatedAt), _)) {
             let message = "who sees a record cannot hang on `updated_at`";
-            let problem = Problem::new(Code::RuleUnsupported, name.span.clone(), message);
+            let problem = Diagnostic::new(DiagnosticCode::RuleUnsupported, name.span.clone(), message);
             return Err(problem
                 .label("changes with every write")
                 .help("keep the time that counts in a field of its own, or ask for `created_at`"));
@@ -215,14 +229,14 @@ impl<'a> Scope<'a> {
         Ok(meaning)
     }
 
-    fn column(self, entity: &'a Entity, name: &Word) -> Result<Meaning<'a>, Problem> {
+    fn column(self, entity: &'a Entity, name: &Identifier) -> Result<Meaning<'a>, Diagnostic> {
         match column_of(entity, &name.text) {
             Some(column) => Ok(Meaning::Value(Term::Record(column), Type::of(column, entity))),
             None => Err(self.unknown_field(entity, name)),
         }
     }
 
-    fn unknown_field(self, entity: &Entity, name: &Word) -> Problem {
+    fn unknown_field(self, entity: &Entity, name: &Identifier) -> Diagnostic {
         let mut known: Vec<&str> = entity.fields.iter().map(|field| &*field.name).collect();
         known.extend(["id", "version", "created_at", "updated_at"]);
         if std::ptr::eq(entity, self.own) {
@@ -237,7 +251,7 @@ impl<'a> Scope<'a> {
         unknown(name.span.clone(), message).help(suggestion(&name.text, &known, "there are"))
     }
 
-    fn unknown_of_user(self, name: &Word) -> Problem {
+    fn unknown_of_user(self, name: &Identifier) -> Diagnostic {
         if name.text == "users" {
             let problem = unknown(name.span.clone(), "`user.users` are no records of a person");
             return problem.help("the person's own `User` record is `user`: write `user.role`, for example");
@@ -254,7 +268,7 @@ impl<'a> Scope<'a> {
     }
 
     /// `project.owner`: a rule sees one record.
-    fn part_of(self, of: &Word, part: &Word) -> Problem {
+    fn part_of(self, of: &Identifier, part: &Identifier) -> Diagnostic {
         let field = self.own.field(&of.text).map(|(_, field)| field);
         if field.is_some() && refused::is_size(&part.text) {
             return no_part(of, part);
@@ -293,11 +307,11 @@ pub(super) fn column_of(entity: &Entity, name: &str) -> Option<Column> {
 }
 
 /// They change with every write, which then would be a change of rights.
-fn stays(column: Column, name: &Word) -> Result<(), Problem> {
+fn stays(column: Column, name: &Identifier) -> Result<(), Diagnostic> {
     match column {
         Column::Version | Column::UpdatedAt => {
             let message = format!("{} of a person's records cannot be asked", quoted(&name.text));
-            let problem = Problem::new(Code::RuleUnsupported, name.span.clone(), message);
+            let problem = Diagnostic::new(DiagnosticCode::RuleUnsupported, name.span.clone(), message);
             Err(problem
                 .label("changes with every write")
                 .help("rights may hang on fields, `id` and `created_at`: a write that changes none of these is no change of rights"))
@@ -306,9 +320,9 @@ fn stays(column: Column, name: &Word) -> Result<(), Problem> {
     }
 }
 
-fn whose(entity: &Entity, span: &Span) -> Problem {
+fn whose(entity: &Entity, span: &Span) -> Diagnostic {
     let refs: Vec<&str> = entity.refs_to_user().map(|at| &*entity.at(at).name).collect();
-    let problem = |message: String| Problem::new(Code::RuleRelation, span.clone(), message);
+    let problem = |message: String| Diagnostic::new(DiagnosticCode::RuleRelation, span.clone(), message);
     match refs.is_empty() {
         true => problem(format!(
             "{} has no ref to `User`, so none of its records belongs to a person",
@@ -328,20 +342,20 @@ fn whose(entity: &Entity, span: &Span) -> Problem {
 }
 
 /// The names of `a.b.c`.
-fn path(node: &Node) -> Result<Vec<Word>, Problem> {
+fn path(node: &SyntaxNode) -> Result<Vec<Identifier>, Diagnostic> {
     let mut words = Vec::new();
     let mut at = node;
-    while let Data::Select(of, word) = &at.data {
+    while let SyntaxData::Select(of, word) = &at.data {
         words.push(word.clone());
         at = of;
     }
-    let Data::Name(name) = &at.data else { return Err(no_name(at)) };
-    words.push(Word { text: name.clone(), span: at.span.clone() });
+    let SyntaxData::Name(name) = &at.data else { return Err(no_name(at)) };
+    words.push(Identifier { text: name.clone(), span: at.span.clone() });
     words.reverse();
     Ok(words)
 }
 
-fn no_part(of: &Word, part: &Word) -> Problem {
+fn no_part(of: &Identifier, part: &Identifier) -> Diagnostic {
     let help = match refused::is_size(&part.text) {
         true => "for how long a text or list is write `size(x)`",
         false => "take the dot and what follows it out",
@@ -349,12 +363,12 @@ fn no_part(of: &Word, part: &Word) -> Problem {
     unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text))).help(help)
 }
 
-fn no_name(node: &Node) -> Problem {
-    Problem::new(Code::RuleUnsupported, node.span.clone(), "a name must stand before a dot")
+fn no_name(node: &SyntaxNode) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name must stand before a dot")
         .label("no name")
         .help("write a field, or `user` and what there is below it")
 }
 
-fn unknown(span: Span, message: impl Into<String>) -> Problem {
-    Problem::new(Code::RuleName, span, message).label("unknown")
+fn unknown(span: Span, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleName, span, message).label("unknown")
 }

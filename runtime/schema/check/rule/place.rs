@@ -2,7 +2,7 @@
 //!
 //! Knows no rule: a text, the string as it is written, and what it stands for.
 
-use crate::schema::diagnostics::Problem;
+use crate::schema::diagnostics::Diagnostic;
 use crate::schema::tree::Span;
 
 /// Where the bytes of a rule stand in its file.
@@ -22,13 +22,13 @@ impl Places {
     }
 
     /// The problem at its place in the file.
-    pub(super) fn moved(&self, problem: Problem) -> Problem {
+    pub(super) fn moved(&self, problem: Diagnostic) -> Diagnostic {
         let place = |at: usize| self.bytes.get(at).copied();
         let span = match (place(problem.span.start), place(problem.span.end)) {
             (Some(start), Some(end)) if start <= end => start..end,
             (Some(_) | None, _) => self.whole.clone(),
         };
-        Problem { span, ..problem }
+        Diagnostic { span, ..problem }
     }
 }
 
@@ -36,7 +36,7 @@ impl Places {
 fn read(written: &str, rule: &str) -> Option<Vec<usize>> {
     let quotes = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| written.starts_with(quotes))?;
     let inner = written.strip_prefix(quotes)?.strip_suffix(quotes)?;
-    let mut read = Read { rest: inner, at: quotes.len(), text: String::new(), places: Vec::new() };
+    let mut read = StringReader { rest: inner, at: quotes.len(), text: String::new(), places: Vec::new() };
     if quotes.len() == 3 {
         // A line break right after the opening quotes is no part of the text.
         let after = read.rest.strip_prefix("\r\n").or(read.rest.strip_prefix('\n')).unwrap_or(read.rest);
@@ -53,7 +53,7 @@ fn read(written: &str, rule: &str) -> Option<Vec<usize>> {
     (read.text == rule).then_some(read.places)
 }
 
-struct Read<'a> {
+struct StringReader<'a> {
     rest: &'a str,
     /// Where `rest` begins in the string.
     at: usize,
@@ -62,7 +62,7 @@ struct Read<'a> {
     places: Vec<usize>,
 }
 
-impl Read<'_> {
+impl StringReader<'_> {
     fn skip(&mut self, bytes: usize) {
         self.rest = &self.rest[bytes..];
         self.at += bytes;

@@ -2,8 +2,8 @@
 //!
 //! Knows no scope.
 
-use crate::schema::cel::{Node, Other, Word};
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::cel::{Identifier, SyntaxNode, Unsupported};
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::tree::Span;
 
@@ -28,55 +28,55 @@ pub(super) fn constant(name: &str) -> Option<&'static str> {
     })
 }
 
-pub(super) fn unsupported(span: Span, message: impl Into<String>, label: &str) -> Problem {
-    Problem::new(Code::RuleUnsupported, span, message).label(label)
+pub(super) fn unsupported(span: Span, message: impl Into<String>, label: &str) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleUnsupported, span, message).label(label)
 }
 
-pub(super) fn misfit(node: &Node, message: String) -> Problem {
-    Problem::new(Code::RuleType, node.span.clone(), message).label("does not fit")
+pub(super) fn misfit(node: &SyntaxNode, message: String) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleType, node.span.clone(), message).label("does not fit")
 }
 
-pub(super) fn no_condition(node: &Node, what: &str) -> Problem {
-    Problem::new(Code::RuleType, node.span.clone(), format!("{what} is no condition"))
+pub(super) fn no_condition(node: &SyntaxNode, what: &str) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleType, node.span.clone(), format!("{what} is no condition"))
         .label("not true or false")
 }
 
-pub(super) fn no_list(node: &Node, what: &str) -> Problem {
+pub(super) fn no_list(node: &SyntaxNode, what: &str) -> Diagnostic {
     misfit(node, format!("{what} is no list")).help(
         "after `in` stands ['a', 'b'], a json field, a claim, or a field of a person's records; for a part of a text write `text.contains('a')`",
     )
 }
 
-pub(super) fn two_constants(node: &Node) -> Problem {
+pub(super) fn two_constants(node: &SyntaxNode) -> Diagnostic {
     misfit(node, "constants are compared with each other".to_owned())
         .help("compare with a field or with `user`; a rule that always holds is `true`")
 }
 
-pub(super) fn null(node: &Node) -> Problem {
+pub(super) fn null(node: &SyntaxNode) -> Diagnostic {
     misfit(node, "`null` has no order and is in no list".to_owned()).help("write `x == null` or `x != null`")
 }
 
-pub(super) fn condition_as_value(node: &Node) -> Problem {
+pub(super) fn condition_as_value(node: &SyntaxNode) -> Diagnostic {
     unsupported(node.span.clone(), "a condition is compared with something", "a condition")
         .help("write the condition alone, or `!(…)` for its opposite; join conditions with `&&` and `||`")
 }
 
-pub(super) fn set(node: &Node) -> Problem {
+pub(super) fn set(node: &SyntaxNode) -> Diagnostic {
     misfit(node, "this is a set of values, not one".to_owned())
         .help("write `x in user.memberships.project`, or `user.memberships.exists(m, m.project == project)`")
 }
 
-pub(super) fn exists_of(node: &Node) -> Problem {
+pub(super) fn exists_of(node: &SyntaxNode) -> Diagnostic {
     unsupported(node.span.clone(), "`exists` looks at the records of a person only", "not `user.…`")
         .help("write `user.memberships.exists(m, …)`; for an element of a json list write `x in list`")
 }
 
-pub(super) fn arguments(word: &Word, example: &str) -> Problem {
+pub(super) fn arguments(word: &Identifier, example: &str) -> Diagnostic {
     unsupported(word.span.clone(), format!("{} is written otherwise", quoted(&word.text)), "other arguments")
         .help(format!("write `{example}`"))
 }
 
-pub(super) fn function(of_something: bool, word: &Word) -> Problem {
+pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
     let name = word.text.as_str();
     let help = match name {
         "all" | "exists_one" | "existsOne" | "map" | "filter" => {
@@ -99,15 +99,17 @@ pub(super) fn function(of_something: bool, word: &Word) -> Problem {
     unsupported(word.span.clone(), format!("rules have no {}", quoted(&what)), "not in rules").help(help)
 }
 
-pub(super) fn other(node: &Node, other: Other) -> Problem {
+pub(super) fn other(node: &SyntaxNode, other: Unsupported) -> Diagnostic {
     let (what, help) = match other {
-        Other::Arithmetic => ("arithmetic", "keep the result in a field and compare that"),
-        Other::Conditional => ("`a ? b : c`", "write `(a && b) || (!a && c)`"),
-        Other::Index => ("`a[b]`", "write `x in list`, or a claim's name after a dot: `user.claims.team`"),
-        Other::Map => ("maps", "join comparisons with `&&` and `||`"),
-        Other::Struct => ("structures", "join comparisons with `&&` and `||`"),
-        Other::Bytes => ("bytes", "write a text without the `b` before it"),
-        Other::Unsigned => ("unsigned numbers", "write the number without the `u`"),
+        Unsupported::Arithmetic => ("arithmetic", "keep the result in a field and compare that"),
+        Unsupported::Conditional => ("`a ? b : c`", "write `(a && b) || (!a && c)`"),
+        Unsupported::Index => {
+            ("`a[b]`", "write `x in list`, or a claim's name after a dot: `user.claims.team`")
+        }
+        Unsupported::Map => ("maps", "join comparisons with `&&` and `||`"),
+        Unsupported::Struct => ("structures", "join comparisons with `&&` and `||`"),
+        Unsupported::Bytes => ("bytes", "write a text without the `b` before it"),
+        Unsupported::Unsigned => ("unsigned numbers", "write the number without the `u`"),
     };
     unsupported(node.span.clone(), format!("rules have no {what}"), "not in rules").help(help)
 }

@@ -2,16 +2,16 @@
 //!
 //! Knows no condition but that a condition is no value.
 
-use super::names::{Meaning, Scope};
+use super::names::{Meaning, RuleScope};
 use super::refused;
 use super::types::{self, Type, is_literal};
-use crate::schema::cel::{Data, Node};
-use crate::schema::diagnostics::Problem;
+use crate::schema::cel::{SyntaxData, SyntaxNode};
+use crate::schema::diagnostics::Diagnostic;
 use crate::schema::rule::{Comparison, Term, UserTerm};
 
 /// What can be asked whether it is there.
-pub(super) fn there(node: &Node, scope: Scope<'_>) -> Result<Term, Problem> {
-    if !matches!(node.data, Data::Name(_) | Data::Select(..)) {
+pub(super) fn there(node: &SyntaxNode, scope: RuleScope<'_>) -> Result<Term, Diagnostic> {
+    if !matches!(node.data, SyntaxData::Name(_) | SyntaxData::Select(..)) {
         let (term, kind) = value(node, scope)?;
         return match term {
             Term::Size(_) => Err(refused::misfit(node, format!("{} is never null", kind.noun()))
@@ -30,9 +30,9 @@ pub(super) fn there(node: &Node, scope: Scope<'_>) -> Result<Term, Problem> {
 }
 
 /// What has a value, and what values it has.
-pub(super) fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
+pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term, Type<'a>), Diagnostic> {
     match &node.data {
-        Data::Name(_) | Data::Select(..) => {
+        SyntaxData::Name(_) | SyntaxData::Select(..) => {
             match scope.meaning(node).map_err(|problem| unquoted(node, problem))? {
                 Meaning::Value(term, kind) => Ok((term, kind)),
                 Meaning::Person => Err(refused::misfit(node, "a person is no value".to_owned())
@@ -40,31 +40,33 @@ pub(super) fn value<'a>(node: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>
                 Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
             }
         }
-        Data::Call(of, word, arguments) if word.text == "size" => {
+        SyntaxData::Call(of, word, arguments) if word.text == "size" => {
             let inner = match (of.as_deref(), arguments.as_slice()) {
                 (Some(inner), []) | (None, [inner]) => inner,
                 _ => return Err(refused::arguments(word, "size(x)")),
             };
             size(inner, scope)
         }
-        Data::Call(of, word, _) => Err(match refused::known_function(&word.text) {
+        SyntaxData::Call(of, word, _) => Err(match refused::known_function(&word.text) {
             true => refused::condition_as_value(node),
             false => refused::function(of.is_some(), word),
         }),
-        Data::Other(other) => Err(refused::other(node, *other)),
-        Data::List(_) => Err(refused::misfit(node, "a list stands only after `in`".to_owned())
+        SyntaxData::Unsupported(other) => Err(refused::other(node, *other)),
+        SyntaxData::List(_) => Err(refused::misfit(node, "a list stands only after `in`".to_owned())
             .help("write `status in ['open', 'done']`")),
-        Data::Null => Err(refused::null(node)),
-        Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) => {
+        SyntaxData::Null => Err(refused::null(node)),
+        SyntaxData::Not(_) | SyntaxData::All(_) | SyntaxData::Any(_) | SyntaxData::Binary(..) => {
             Err(refused::condition_as_value(node))
         }
-        Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_) => Err(refused::two_constants(node)),
+        SyntaxData::Bool(_) | SyntaxData::Int(_) | SyntaxData::Float(_) | SyntaxData::Text(_) => {
+            Err(refused::two_constants(node))
+        }
     }
 }
 
 /// A word that is no field was perhaps meant as a text.
-fn unquoted(node: &Node, problem: Problem) -> Problem {
-    let Data::Name(name) = &node.data else { return problem };
+fn unquoted(node: &SyntaxNode, problem: Diagnostic) -> Diagnostic {
+    let SyntaxData::Name(name) = &node.data else { return problem };
     // A slip of a name that there is has its own help, and so has a constant of another language.
     if problem.help.ends_with('?') || refused::constant(name).is_some() {
         return problem;
@@ -73,8 +75,8 @@ fn unquoted(node: &Node, problem: Problem) -> Problem {
     problem.help(help)
 }
 
-fn size<'a>(inner: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem> {
-    if is_literal(inner) || matches!(inner.data, Data::List(_)) {
+fn size<'a>(inner: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term, Type<'a>), Diagnostic> {
+    if is_literal(inner) || matches!(inner.data, SyntaxData::List(_)) {
         return Err(refused::two_constants(inner));
     }
     match value(inner, scope)? {
@@ -85,7 +87,7 @@ fn size<'a>(inner: &Node, scope: Scope<'a>) -> Result<(Term, Type<'a>), Problem>
 }
 
 /// A term, or a constant in the stored form, that may be equal to values of the type.
-pub(super) fn fitting(node: &Node, kind: Type<'_>, scope: Scope<'_>) -> Result<Term, Problem> {
+pub(super) fn fitting(node: &SyntaxNode, kind: Type<'_>, scope: RuleScope<'_>) -> Result<Term, Diagnostic> {
     if is_literal(node) {
         return types::literal(node, kind).map(Term::Value);
     }
@@ -94,7 +96,7 @@ pub(super) fn fitting(node: &Node, kind: Type<'_>, scope: Scope<'_>) -> Result<T
     Ok(term)
 }
 
-pub(super) fn fit(one: Type<'_>, other: Type<'_>, node: &Node) -> Result<(), Problem> {
+pub(super) fn fit(one: Type<'_>, other: Type<'_>, node: &SyntaxNode) -> Result<(), Diagnostic> {
     if one.fits(other) {
         return Ok(());
     }
@@ -111,7 +113,7 @@ pub(super) fn fit(one: Type<'_>, other: Type<'_>, node: &Node) -> Result<(), Pro
     Err(refused::misfit(node, message).help(help))
 }
 
-pub(super) fn ordered(comparison: Comparison, kind: Type<'_>, node: &Node) -> Result<(), Problem> {
+pub(super) fn ordered(comparison: Comparison, kind: Type<'_>, node: &SyntaxNode) -> Result<(), Diagnostic> {
     match comparison {
         Comparison::Eq | Comparison::Ne => Ok(()),
         Comparison::Lt | Comparison::Lte | Comparison::Gt | Comparison::Gte if kind.has_order() => Ok(()),

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use crate::ids::RecordId;
-use crate::schema::cel::{Data, Node};
-use crate::schema::diagnostics::{Code, Problem};
+use crate::schema::cel::{SyntaxData, SyntaxNode};
+use crate::schema::column::Column;
+use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Column, Entity, FieldKind, IdKind};
+use crate::schema::model::{Entity, FieldKind, IdKind};
 use crate::schema::text_form;
 use crate::schema::value::Value;
 
@@ -115,52 +116,54 @@ impl<'a> Type<'a> {
     }
 }
 
-pub(super) fn is_literal(node: &Node) -> bool {
-    matches!(node.data, Data::Bool(_) | Data::Int(_) | Data::Float(_) | Data::Text(_))
+pub(super) fn is_literal(node: &SyntaxNode) -> bool {
+    matches!(node.data, SyntaxData::Bool(_) | SyntaxData::Int(_) | SyntaxData::Float(_) | SyntaxData::Text(_))
 }
 
 /// A constant by itself.
-pub(super) fn plain(node: &Node) -> Result<Value, Problem> {
+pub(super) fn plain(node: &SyntaxNode) -> Result<Value, Diagnostic> {
     literal(node, Type::Claim)
 }
 
 /// A constant as a value of the type is stored.
-pub(super) fn literal(node: &Node, wanted: Type<'_>) -> Result<Value, Problem> {
+pub(super) fn literal(node: &SyntaxNode, wanted: Type<'_>) -> Result<Value, Diagnostic> {
     let fits = |is: Type<'_>| wanted == Type::Claim || wanted == is;
     match &node.data {
-        Data::Bool(flag) if fits(Type::Bool) => Ok(Value::Bool(*flag)),
-        Data::Int(number) if fits(Type::Number) => match number.unsigned_abs() <= MAX_INT.unsigned_abs() {
-            true => Ok(Value::Int(*number)),
-            false => Err(problem(node, format!("{number} is out of range"), "too large")
-                .help("integers lie within ±9007199254740991")),
-        },
-        Data::Float(number) if fits(Type::Number) => match number.is_finite() {
+        SyntaxData::Bool(flag) if fits(Type::Bool) => Ok(Value::Bool(*flag)),
+        SyntaxData::Int(number) if fits(Type::Number) => {
+            match number.unsigned_abs() <= MAX_INT.unsigned_abs() {
+                true => Ok(Value::Int(*number)),
+                false => Err(problem(node, format!("{number} is out of range"), "too large")
+                    .help("integers lie within ±9007199254740991")),
+            }
+        }
+        SyntaxData::Float(number) if fits(Type::Number) => match number.is_finite() {
             // SQLite keeps no negative zero.
             true => Ok(Value::Float(number + 0.0)),
             false => Err(problem(node, "this number is too large", "too large").help("floats are finite")),
         },
-        Data::Text(text) if text.contains('\0') => {
+        SyntaxData::Text(text) if text.contains('\0') => {
             Err(problem(node, "a text cannot contain U+0000", "U+0000")
                 .help("take it out: no stored text has it"))
         }
-        Data::Text(text) => stored(node, text, wanted),
-        Data::Null
-        | Data::Bool(_)
-        | Data::Int(_)
-        | Data::Float(_)
-        | Data::List(_)
-        | Data::Name(_)
-        | Data::Select(..)
-        | Data::Call(..)
-        | Data::Not(_)
-        | Data::All(_)
-        | Data::Any(_)
-        | Data::Binary(..)
-        | Data::Other(_) => Err(misfit(node, wanted)),
+        SyntaxData::Text(text) => stored(node, text, wanted),
+        SyntaxData::Null
+        | SyntaxData::Bool(_)
+        | SyntaxData::Int(_)
+        | SyntaxData::Float(_)
+        | SyntaxData::List(_)
+        | SyntaxData::Name(_)
+        | SyntaxData::Select(..)
+        | SyntaxData::Call(..)
+        | SyntaxData::Not(_)
+        | SyntaxData::All(_)
+        | SyntaxData::Any(_)
+        | SyntaxData::Binary(..)
+        | SyntaxData::Unsupported(_) => Err(misfit(node, wanted)),
     }
 }
 
-fn stored(node: &Node, text: &str, wanted: Type<'_>) -> Result<Value, Problem> {
+fn stored(node: &SyntaxNode, text: &str, wanted: Type<'_>) -> Result<Value, Diagnostic> {
     let form = |stored: Option<String>, what: &str, help: &str| {
         let wrong = || problem(node, format!("{} is not {what}", quoted(text)), "never equal").help(help);
         stored.ok_or_else(wrong)
@@ -195,26 +198,30 @@ fn stored(node: &Node, text: &str, wanted: Type<'_>) -> Result<Value, Problem> {
     Ok(Value::Text(stored))
 }
 
-fn misfit(node: &Node, wanted: Type<'_>) -> Problem {
+fn misfit(node: &SyntaxNode, wanted: Type<'_>) -> Diagnostic {
     let found = match &node.data {
-        Data::Text(_) => "a text",
-        Data::Int(_) | Data::Float(_) => "a number",
-        Data::Bool(_) => "true or false",
-        Data::Null => "null",
-        Data::List(_) => "a list",
-        Data::Name(_) | Data::Select(..) | Data::Call(..) | Data::Other(_) => "no constant",
-        Data::Not(_) | Data::All(_) | Data::Any(_) | Data::Binary(..) => "a condition",
+        SyntaxData::Text(_) => "a text",
+        SyntaxData::Int(_) | SyntaxData::Float(_) => "a number",
+        SyntaxData::Bool(_) => "true or false",
+        SyntaxData::Null => "null",
+        SyntaxData::List(_) => "a list",
+        SyntaxData::Name(_) | SyntaxData::Select(..) | SyntaxData::Call(..) | SyntaxData::Unsupported(_) => {
+            "no constant"
+        }
+        SyntaxData::Not(_) | SyntaxData::All(_) | SyntaxData::Any(_) | SyntaxData::Binary(..) => {
+            "a condition"
+        }
     };
     let help = match (&node.data, wanted) {
         (_, Type::Json) => {
             "of a json field only `x in field`, `size(field)` and `field == null` can be asked"
         }
-        (Data::Text(_), Type::Number | Type::Bool) => "write it without quotes",
+        (SyntaxData::Text(_), Type::Number | Type::Bool) => "write it without quotes",
         _ => "both sides must be of one type",
     };
     problem(node, format!("{found} does not fit {}", wanted.noun()), "another type").help(help)
 }
 
-fn problem(node: &Node, message: impl Into<String>, label: &str) -> Problem {
-    Problem::new(Code::RuleType, node.span.clone(), message).label(label)
+fn problem(node: &SyntaxNode, message: impl Into<String>, label: &str) -> Diagnostic {
+    Diagnostic::new(DiagnosticCode::RuleType, node.span.clone(), message).label(label)
 }

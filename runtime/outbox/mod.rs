@@ -1,9 +1,13 @@
 //! The outbox: the bounded queue in front of one connection.
 //!
-//! ChannelManager appends and never waits. When batches or bytes exceed their bound, the outbox drops the batches, and
-//! nothing else that could tell the client of a position it has not reached, and its lag number grows: every
-//! attachment made under an older number is invalid, and the connection reads the log from where it stands. Control
-//! frames keep their order; too many of them mean that the peer asks without reading, and close it (4013).
+//! Whoever appends never waits. When batches or bytes exceed their bound, the outbox drops the batches, and nothing else
+//! that could tell the client of a position it has not reached, and its lag number grows: every attachment made under an
+//! older number is invalid, and the connection gets what it missed elsewhere. Control frames keep their order; too many of
+//! them mean that the peer asks without reading, and close it (4013).
+//!
+//! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends.
+
+mod item;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -13,51 +17,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-use super::group::AttachmentId;
-use crate::ids::Seq;
-use crate::protocol::Code;
-
-/// What waits for the connection, encoded as WebSocket frames.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// Events of one group and one batch.
-    Log {
-        frames: Bytes,
-        attachment: AttachmentId,
-        /// Seq of the last event in `frames`.
-        last: Seq,
-        /// Everything up to here was appended before this item, for every attachment of the connection.
-        base: Seq,
-    },
-    /// A frame that answers the client, or none, and what the session must know of it.
-    Control { frame: Bytes, note: Option<Note>, on_lag: OnLag },
-}
-
-/// What becomes of a control frame when the batches in front of it are dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OnLag {
-    Keep,
-    /// It names a position that the client would not have reached.
-    Drop,
-    /// The same answer without a position.
-    Replace(Bytes),
-}
-
-/// What ChannelManager tells the session, in the order of the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
-    /// The attachment is live after `at`.
-    Attached { attachment: AttachmentId, at: Seq, lag: Lag },
-    /// The ring does not reach back to where the attachment would start, or the rights of its person may have changed
-    /// since its read scope was bound: read on and attach again.
-    Behind { attachment: AttachmentId },
-    /// The attachment is not taken: its subscription ends, and the peer is told `code` for its channel.
-    Refused { attachment: AttachmentId, code: Code },
-    /// The client was told that every live channel has reached `at`.
-    Reached { at: Seq, lag: Lag },
-    /// The rights of the person changed, and the client is told so.
-    RightsChanged,
-}
+pub use item::{Item, OnLag, Vocabulary};
 
 /// How often the outbox was emptied. An attachment made under an older number is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -71,12 +31,20 @@ pub struct OutboxLimits {
     pub controls: usize,
 }
 
+/// Everything that was attached before is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invalidated<C> {
+    /// What is attached under this number is valid.
+    pub lag: Lag,
+    pub cause: C,
+}
+
 /// What a drain yields.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Drained {
-    pub items: Vec<Item>,
-    /// The outbox was emptied since the last drain; this is its lag number now.
-    pub lagged: Option<Lag>,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Drained<M: Vocabulary> {
+    pub items: Vec<Item<M>>,
+    /// The outbox was emptied since the last drain.
+    pub invalidated: Option<Invalidated<M::Cause>>,
     /// Control frames overflowed: close with 4013.
     pub overflowed: bool,
 }
@@ -93,22 +61,23 @@ pub struct Depth {
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct Outbox<M: Vocabulary> {
     limits: OutboxLimits,
     /// Held for one append or one drain; never across an await.
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<M>>,
     /// The one task that drains.
     reader: AtomicWaker,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    items: VecDeque<Item>,
+#[derive(Debug)]
+struct Queue<M: Vocabulary> {
+    items: VecDeque<Item<M>>,
     batches: usize,
     bytes: usize,
     controls: usize,
     lag: Lag,
-    lagged: bool,
+    /// Why it was emptied, until the connection has been told.
+    invalidated: Option<M::Cause>,
     overflowed: bool,
     closed: bool,
 }
@@ -123,14 +92,13 @@ pub enum Appended {
     Void,
 }
 
-impl Outbox {
-    pub fn new(limits: OutboxLimits) -> Outbox {
+impl<M: Vocabulary> Outbox<M> {
+    pub fn new(limits: OutboxLimits) -> Outbox<M> {
         Outbox { limits, queue: Mutex::new(Queue::default()), reader: AtomicWaker::new() }
     }
 
     /// Appends the events of one batch. An empty outbox takes one buffer of any size.
-    pub fn append_log(&self, lag: Lag, item: Item) -> Appended {
-        let Item::Log { frames, .. } = &item else { return Appended::Queued };
+    pub fn append_batch(&self, lag: Lag, frames: Bytes, of: M::Batch) -> Appended {
         let size = frames.len();
         let mut queue = self.queue.lock();
         if queue.closed || lag != queue.lag {
@@ -139,11 +107,11 @@ impl Outbox {
         let full = queue.batches + 1 > self.limits.batches
             || (queue.batches > 0 && queue.bytes + size > self.limits.bytes);
         if full {
-            queue.fall_behind();
+            queue.invalidate(M::Cause::default());
         } else {
             queue.batches += 1;
             queue.bytes += size;
-            queue.items.push_back(item);
+            queue.items.push_back(Item::Batch { frames, of });
         }
         drop(queue);
         self.reader.wake();
@@ -151,7 +119,7 @@ impl Outbox {
     }
 
     /// Appends a control frame or a bare note.
-    pub fn append_control(&self, frame: Bytes, note: Option<Note>, on_lag: OnLag) {
+    pub fn append_control(&self, frame: Bytes, note: Option<M::Note>, on_lag: OnLag) {
         let mut queue = self.queue.lock();
         if queue.closed || queue.overflowed {
             return;
@@ -166,17 +134,17 @@ impl Outbox {
         self.reader.wake();
     }
 
-    /// Voids every attachment, as if the outbox had run over: what they were made for is no more.
-    pub fn invalidate(&self) {
-        self.queue.lock().fall_behind();
+    /// Invalidates every attachment, as if the outbox had run over: what they were made for is no more.
+    pub fn invalidate(&self, cause: M::Cause) {
+        self.queue.lock().invalidate(cause);
         self.reader.wake();
     }
 
     /// Takes everything that waits, at most about `max_bytes` of it; what is taken is written, come what may.
-    pub fn drain(&self, max_bytes: usize) -> Drained {
+    pub fn drain(&self, max_bytes: usize) -> Drained<M> {
         let mut queue = self.queue.lock();
         let overflowed = std::mem::take(&mut queue.overflowed);
-        let mut drained = Drained { overflowed, ..Drained::default() };
+        let mut drained = Drained { items: Vec::new(), invalidated: None, overflowed };
         let mut taken = 0;
         while taken < max_bytes {
             let Some(item) = queue.items.pop_front() else { break };
@@ -187,9 +155,8 @@ impl Outbox {
             // What was queued when the outbox fell behind has been taken now, and nothing was queued after it
             // that the new lag number does not cover.
             queue.items.shrink_to(4);
-            if std::mem::take(&mut queue.lagged) {
-                drained.lagged = Some(queue.lag);
-            }
+            let lag = queue.lag;
+            drained.invalidated = queue.invalidated.take().map(|cause| Invalidated { lag, cause });
         }
         drained
     }
@@ -202,7 +169,7 @@ impl Outbox {
     fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         self.reader.register(context.waker());
         let queue = self.queue.lock();
-        if queue.items.is_empty() && !queue.lagged && !queue.overflowed {
+        if queue.items.is_empty() && queue.invalidated.is_none() && !queue.overflowed {
             Poll::Pending
         } else {
             Poll::Ready(())
@@ -216,7 +183,7 @@ impl Outbox {
 
     pub fn depth(&self) -> Depth {
         let queue = self.queue.lock();
-        Depth { batches: queue.batches, bytes: queue.bytes, lagging: queue.lagged }
+        Depth { batches: queue.batches, bytes: queue.bytes, lagging: queue.invalidated.is_some() }
     }
 
     pub fn lag(&self) -> Lag {
@@ -231,10 +198,26 @@ impl Outbox {
     }
 }
 
-impl Queue {
-    fn release(&mut self, item: &Item) -> usize {
+impl<M: Vocabulary> Default for Queue<M> {
+    fn default() -> Queue<M> {
+        Queue {
+            items: VecDeque::new(),
+            batches: 0,
+            bytes: 0,
+            controls: 0,
+            lag: Lag::default(),
+            invalidated: None,
+            overflowed: false,
+            closed: false,
+        }
+    }
+}
+
+impl<M: Vocabulary> Queue<M> {
+    /// Counts an item off, and tells its bytes.
+    fn release(&mut self, item: &Item<M>) -> usize {
         match item {
-            Item::Log { frames, .. } => {
+            Item::Batch { frames, .. } => {
                 self.batches -= 1;
                 self.bytes -= frames.len();
                 frames.len()
@@ -246,23 +229,11 @@ impl Queue {
         }
     }
 
-    fn fall_behind(&mut self) {
+    fn invalidate(&mut self, cause: M::Cause) {
         self.lag = Lag(self.lag.0 + 1);
-        self.lagged = true;
-        let items = std::mem::take(&mut self.items);
-        for item in items {
-            self.release(&item);
-            if let Item::Control { frame, note, on_lag } = item {
-                let kept = match on_lag {
-                    OnLag::Keep => Some((frame, note)),
-                    OnLag::Drop => None,
-                    OnLag::Replace(other) => Some((other, None)),
-                };
-                if let Some((frame, note)) = kept {
-                    self.controls += 1;
-                    self.items.push_back(Item::Control { frame, note, on_lag: OnLag::Keep });
-                }
-            }
-        }
+        self.invalidated = self.invalidated.max(Some(cause));
+        (self.batches, self.bytes) = (0, 0);
+        self.items = std::mem::take(&mut self.items).into_iter().filter_map(Item::without_batches).collect();
+        self.controls = self.items.len();
     }
 }

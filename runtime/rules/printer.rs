@@ -2,24 +2,24 @@
 //!
 //! Knows what rules say and nothing of what they come to.
 
-use super::predicate::{name, sign, value_text};
+use super::predicate::{sign, value_text};
 use crate::schema::{Comparison, Entity, Expr, Schema, Term, UserTerm};
 
 /// What `exists` calls the record that it looks at. The checked rule has forgotten its author's word.
 pub(super) const ELEMENT: &str = "m";
 
-/// The names that a rule may use.
+/// Writes rules, by the names that the schema gives.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names<'a> {
+pub(super) struct RulePrinter<'a> {
     pub(super) schema: &'a Schema,
     pub(super) entity: &'a Entity,
     /// That of the record which `exists` looks at.
     pub(super) element: Option<&'a Entity>,
 }
 
-impl<'a> Names<'a> {
-    pub(super) fn within(self, element: &str) -> Names<'a> {
-        Names { element: self.schema.entity(element).map(|entity| &**entity), ..self }
+impl<'a> RulePrinter<'a> {
+    pub(super) fn within(self, element: &str) -> RulePrinter<'a> {
+        RulePrinter { element: self.schema.entity(element).map(|entity| &**entity), ..self }
     }
 
     /// `user.memberships`.
@@ -46,7 +46,7 @@ impl<'a> Names<'a> {
             Expr::Member(item, list) => format!("{} in {}", self.term(item), self.term(list)),
             Expr::Related(item, set) => {
                 let of = self.schema.entity(&set.entity);
-                let column = of.map_or("id", |entity| name(set.column, entity));
+                let column = of.map_or("id", |entity| entity.name_of(set.column));
                 format!("{} in {}.{column}", self.term(item), self.set(&set.entity))
             }
             Expr::Exists(entity, condition) => {
@@ -61,10 +61,10 @@ impl<'a> Names<'a> {
 
     pub(super) fn term(self, term: &Term) -> String {
         match term {
-            Term::Record(column) => name(*column, self.entity).to_owned(),
+            Term::Record(column) => self.entity.name_of(*column).to_owned(),
             Term::Change(field) => format!("change.{}", self.entity.at(*field).name),
             Term::Element(column) => {
-                let column = self.element.map_or("id", |entity| name(*column, entity));
+                let column = self.element.map_or("id", |entity| entity.name_of(*column));
                 format!("{ELEMENT}.{column}")
             }
             Term::User(UserTerm::Itself) => "user".to_owned(),

@@ -1,0 +1,85 @@
+//! What the checker has made out of one file, and where in the file that stands, for passes that look at all files.
+//!
+//! Decides nothing.
+
+use std::sync::Arc;
+
+use crate::schema::column::FieldIndex;
+use crate::schema::model::{Entity, Operation};
+use crate::schema::rule::Rule;
+use crate::schema::tree::Span;
+
+/// What one file describes. Whole only if nothing was reported of the file.
+pub(super) struct EntityDraft {
+    pub(super) file: usize,
+    pub(super) entity: Entity,
+    /// Where the entity's name stands; `None` if the file names no entity.
+    pub(super) name_span: Option<Span>,
+    /// Where the plural stands, or the name that it was made of.
+    pub(super) plural_span: Span,
+    pub(super) refs: Vec<RefSite>,
+    pub(super) lookups: Vec<LookupSite>,
+    pub(super) rules: Vec<RuleSite>,
+    /// Where `was` stands, of the entity and of its fields.
+    pub(super) was: Option<Span>,
+    /// Every field of the file and where its name stands.
+    pub(super) names: Vec<(Arc<str>, Span)>,
+    /// Rules of fields that have no type: only what is wrong with them counts.
+    pub(super) loose_rules: Vec<(Rule, Span)>,
+    /// Fields whose type is not certain.
+    pub(super) doubtful: Vec<String>,
+    /// Nothing is known of the fields.
+    pub(super) unread: bool,
+    /// `identity` was reported.
+    pub(super) owner_doubtful: bool,
+}
+
+impl EntityDraft {
+    pub(super) fn new(file: usize, entity: Entity, name_span: Option<Span>) -> EntityDraft {
+        let plural_span = name_span.clone().unwrap_or(0..0);
+        EntityDraft {
+            file,
+            entity,
+            name_span,
+            plural_span,
+            refs: Vec::new(),
+            lookups: Vec::new(),
+            rules: Vec::new(),
+            was: None,
+            names: Vec::new(),
+            loose_rules: Vec::new(),
+            doubtful: Vec::new(),
+            unread: false,
+            owner_doubtful: false,
+        }
+    }
+}
+
+/// Where a field names the entity that it refers to.
+pub(super) struct RefSite {
+    pub(super) entity: String,
+    pub(super) span: Span,
+}
+
+/// Where a lookup says from where it has its value: the parts of `task.project`.
+pub(super) struct LookupSite {
+    /// The lookup's own name.
+    pub(super) field: String,
+    pub(super) via: String,
+    pub(super) source: String,
+    pub(super) span: Span,
+}
+
+/// Where a rule stands.
+pub(super) struct RuleSite {
+    pub(super) place: RulePlace,
+    /// The string in the file, with what encloses it.
+    pub(super) span: Span,
+}
+
+/// What a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RulePlace {
+    Entity(Operation),
+    Field(FieldIndex),
+}

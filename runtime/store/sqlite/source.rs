@@ -1,0 +1,129 @@
+//! `trait Source` over one connection. SQLite answers in place, so every future is ready when it is made, and whoever runs on a
+//! thread that may block takes its answer by `ready`.
+//!
+//! Knows nothing of what the answers are for.
+
+use std::future::{Ready, ready as at_once};
+
+use futures_util::FutureExt;
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{Sql, read_record, read_value, signed};
+use super::tables::{Catalog, Table};
+use crate::ids::RecordId;
+use crate::schema::{FieldIndex, Record, Value};
+use crate::store::relations::Relation;
+use crate::store::source::Source;
+
+/// The answer of a future that waits for nothing but SQLite.
+pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("a future over SQLite is ready at once: it awaits nothing else")
+}
+
+/// A connection within a transaction, and the statements over its tables.
+#[derive(Clone, Copy)]
+pub(super) struct SqliteSource<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) catalog: &'a Catalog,
+}
+
+type Answer<T> = Ready<rusqlite::Result<T>>;
+
+#[expect(refining_impl_trait, reason = "who has the struct itself may know that the futures are ready")]
+impl Source for SqliteSource<'_> {
+    type Error = rusqlite::Error;
+
+    fn record(&self, of: &Relation, id: &str) -> Answer<Option<Record>> {
+        at_once(self.one(self.table(of), id))
+    }
+
+    fn records(&self, of: &Relation, ids: &[&str]) -> Answer<Vec<Option<Record>>> {
+        at_once(ids.iter().map(|id| self.one(self.table(of), id)).collect())
+    }
+
+    fn exists(&self, of: &Relation, id: &str) -> Answer<bool> {
+        let select = self.conn.prepare_cached(&self.table(of).exists);
+        at_once(select.and_then(|mut select| select.exists([id])))
+    }
+
+    fn values(&self, of: &Relation, fields: &[FieldIndex], ids: &[&str]) -> Answer<Vec<Option<Vec<Value>>>> {
+        at_once(self.some_values(self.table(of), fields, ids))
+    }
+
+    fn ids_referring(
+        &self,
+        of: &Relation,
+        field: FieldIndex,
+        to: &[&str],
+        most: usize,
+    ) -> Answer<Vec<Vec<RecordId>>> {
+        at_once(self.ids(&self.table(of).ids_with[field.0], to.iter().copied(), most))
+    }
+
+    fn ids_holding(
+        &self,
+        of: &Relation,
+        field: FieldIndex,
+        values: &[&Value],
+        most: usize,
+    ) -> Answer<Vec<Vec<RecordId>>> {
+        at_once(self.ids(&self.table(of).ids_with[field.0], values.iter().map(|value| Sql(value)), most))
+    }
+
+    fn records_of_person(&self, of: &Relation, person: &str, most: usize) -> Answer<Vec<Record>> {
+        at_once(self.of_person(self.table(of), person, most))
+    }
+}
+
+impl<'a> SqliteSource<'a> {
+    fn table(&self, of: &Relation) -> &'a Table {
+        self.catalog.of_relation(of)
+    }
+
+    fn one(&self, table: &Table, id: &str) -> rusqlite::Result<Option<Record>> {
+        let mut select = self.conn.prepare_cached(&table.select)?;
+        select.query_row([id], |row| read_record(row, 0, &table.entity)).optional()
+    }
+
+    fn some_values(
+        &self,
+        table: &Table,
+        fields: &[FieldIndex],
+        ids: &[&str],
+    ) -> rusqlite::Result<Vec<Option<Vec<Value>>>> {
+        let mut select = self.conn.prepare_cached(&table.select_fields(fields))?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let fields = fields.iter().enumerate();
+            fields.map(|(at, field)| read_value(row, at, &table.entity.at(*field).kind)).collect()
+        };
+        ids.iter().map(|id| select.query_row([id], read).optional()).collect()
+    }
+
+    fn ids<T: ToSql>(
+        &self,
+        statement: &str,
+        values: impl Iterator<Item = T>,
+        most: usize,
+    ) -> rusqlite::Result<Vec<Vec<RecordId>>> {
+        let mut select = self.conn.prepare_cached(statement)?;
+        let mut found = Vec::with_capacity(values.size_hint().0);
+        for value in values {
+            let mut rows = select.query(params![value, signed(most as u64)])?;
+            let mut ids = Vec::new();
+            while let Some(row) = rows.next()? {
+                ids.push(RecordId::stored(row.get_ref(0)?.as_str()?));
+            }
+            found.push(ids);
+        }
+        Ok(found)
+    }
+
+    fn of_person(&self, table: &Table, person: &str, most: usize) -> rusqlite::Result<Vec<Record>> {
+        let Some(select) = &table.select_of_person else { return Ok(Vec::new()) };
+        let mut select = self.conn.prepare_cached(select)?;
+        let records = select
+            .query_map(params![person, signed(most as u64)], |row| read_record(row, 0, &table.entity))?;
+        records.collect()
+    }
+}
