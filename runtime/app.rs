@@ -3,7 +3,6 @@
 //! Knows every floor below and decides nothing. It never binds, reads the environment or catches signals.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -18,22 +17,21 @@ use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, router, server};
 use crate::metrics::Metrics;
-use crate::realtime::WebSocketManager;
 use crate::realtime::reader::Reader;
 use crate::realtime::session::Surroundings;
+use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
-use crate::store::sqlite::{Evolved, OpenError, OpenReport, SqliteStore};
-use crate::store::{LogLimit, Store};
+use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
 
 /// A server that is ready to run.
 pub struct App {
     config: Arc<Config>,
     env: Env,
     metrics: Arc<Metrics>,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
     event_bus: EventBus,
     found: Found,
     bus_task: JoinHandle<()>,
@@ -44,7 +42,8 @@ pub struct App {
 /// What opening found, for whoever started the server.
 #[derive(Debug, Clone)]
 pub struct Found {
-    pub data: PathBuf,
+    /// What the operator calls the database: `data/tidewire.db`.
+    pub database: String,
     pub generation: Generation,
     pub report: OpenReport,
 }
@@ -64,14 +63,8 @@ impl App {
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
-        let opened = SqliteStore::open_counted(
-            &config.data,
-            &schema,
-            &config.store,
-            env.clone(),
-            metrics.store.clone(),
-        )
-        .map_err(AppError::Store)?;
+        let backend = choice::backend(&config);
+        let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
 
@@ -94,10 +87,10 @@ impl App {
             metrics: metrics.clone(),
         };
         let reader = Reader::new(store.clone(), ring, live);
-        let websockets = WebSocketManager::new(around, channels, reader, env.clone());
+        let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
-        let found = Found { data: config.data.clone(), generation, report };
+        let found = Found { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
             config,
@@ -105,7 +98,7 @@ impl App {
             metrics,
             store,
             repository,
-            websockets,
+            sessions,
             event_bus,
             found,
             bus_task,
@@ -122,8 +115,8 @@ impl App {
         &self.repository
     }
 
-    pub fn websockets(&self) -> &Arc<WebSocketManager> {
-        &self.websockets
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     pub fn event_bus(&self) -> &EventBus {
@@ -132,9 +125,9 @@ impl App {
 
     /// The way to another schema while the server runs.
     pub fn reshaper(&self) -> Reshaper {
-        let (store, repository, websockets) =
-            (self.store.clone(), self.repository.clone(), self.websockets.clone());
-        Reshaper { store, repository, websockets }
+        let (store, repository, sessions) =
+            (self.store.clone(), self.repository.clone(), self.sessions.clone());
+        Reshaper { store, repository, sessions }
     }
 
     /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
@@ -144,7 +137,8 @@ impl App {
         let tasks = TaskTracker::new();
         let state = AppState {
             repository: self.repository,
-            websockets: self.websockets.clone(),
+            sessions: self.sessions.clone(),
+            websockets: WebSocketManager::new(self.sessions.clone()),
             config: self.config.clone(),
             hosts,
             env: self.env,
@@ -160,7 +154,7 @@ impl App {
                 _ = &mut bus_task => broken = Some("the event bus"),
                 _ = &mut channels_task => broken = Some("ChannelManager"),
             }
-            self.websockets.drain();
+            self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
         server::serve(listener, serving, &self.config, stop).await;
@@ -181,9 +175,9 @@ impl App {
 /// Changes the schema of a running server. Cheap to clone.
 #[derive(Clone)]
 pub struct Reshaper {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
 }
 
 impl Reshaper {
@@ -200,7 +194,7 @@ impl Reshaper {
             return Ok(evolved);
         }
         self.repository.adopt(Current { schema: schema.clone(), generation: evolved.generation });
-        self.websockets.adopt(schema, evolved.generation);
+        self.sessions.lifecycle().adopt(schema, evolved.generation);
         Ok(evolved)
     }
 }

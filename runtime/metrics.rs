@@ -15,7 +15,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-pub use self::errors::{ErrorMetrics, Transport};
+pub use self::errors::{ErrorMetrics, Via};
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
 pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
 pub use self::process::LOG_LINES_DROPPED;

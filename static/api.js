@@ -1,6 +1,6 @@
 /**
- * The HTTP API: one method a request, errors that say what to do, and writes that may be sent twice and happen once.
- * Knows no socket.
+ * The HTTP API: one method for each request, errors that say what to do, and writes that happen once even if they are
+ * sent twice. Knows no socket.
  */
 import { delay } from './backoff.js';
 import { environment, LONGEST_ADDRESS } from './env.js';
@@ -100,7 +100,7 @@ import { parameters } from './query.js';
  * @property {AbortSignal} [signal]
  */
 
-/** A request that the server refused, or (status 0) that it did not answer. */
+/** A request that the server refused or, with status 0, did not answer. */
 export class ApiError extends Error {
   /**
    * @param {number} status
@@ -153,7 +153,7 @@ export class Api {
   }
 
   /**
-   * How many records there are, by the values of a field with `group`.
+   * The number of records; with `group` also for each value of a field.
    *
    * @param {string} plural
    * @param {Query} [query] Filters, `search`, `group`.
@@ -174,7 +174,7 @@ export class Api {
   }
 
   /**
-   * What was changed in a record, newest first; also in one that is gone.
+   * The changes of a record, newest first, even if it was deleted.
    *
    * @param {string} plural
    * @param {string} id
@@ -186,7 +186,7 @@ export class Api {
   }
 
   /**
-   * Like every write that answers a record, with `{id}` alone when you may not see what you wrote.
+   * Returns the record, like every write. It is only `{id}` if you may not see what you wrote.
    *
    * @param {string} plural
    * @param {object} data
@@ -211,7 +211,7 @@ export class Api {
   }
 
   /**
-   * Sets every field: to its default what `data` leaves out.
+   * Sets every field. A field that `data` leaves out gets its default.
    *
    * @param {string} plural
    * @param {string} id
@@ -234,7 +234,7 @@ export class Api {
   }
 
   /**
-   * Several writes in one request. Sent again after a lost answer, it happens once all the same.
+   * Several writes in one request. It happens once, even if it is sent again after a lost answer.
    *
    * @param {BatchOp[]} ops At most 500.
    * @param {BatchOptions} [options]
@@ -274,7 +274,7 @@ export class Api {
     return found.plural;
   }
 
-  /** A UUIDv7: later ones sort after earlier ones. Works without `crypto.randomUUID`, which plain http has not. */
+  /** A UUIDv7: later ones sort after earlier ones. Pages over plain http have no `crypto.randomUUID`, so it is not used. */
   newId() {
     const now = this.#env.now();
     if (now > this.#lastMs) [this.#lastMs, this.#count] = [now, 0];
@@ -290,7 +290,7 @@ export class Api {
   }
 
   /**
-   * A question that is too long for an address goes as a body, and is answered alike.
+   * Sends a question that is too long for an address as a body. The answer is the same.
    *
    * @param {string[]} path
    * @param {string[]} byBody

@@ -1,11 +1,11 @@
 /**
- * How long to wait before the next attempt: full jitter, so that ten thousand clients that lost one server do not come
- * back in step. Knows no clock and no socket.
+ * How long to wait before the next attempt. The wait is random, so that ten thousand clients that lost one server do
+ * not come back at the same moment. Knows no clock and no socket.
  */
 
 /**
- * `250 + random(0, min(max, base * 2^(n-1)))` milliseconds before attempt n (1, 2, 3...); what the server asked for is
- * a floor.
+ * `250 + random(0, min(max, base * 2^(n-1)))` milliseconds before attempt n (1, 2, 3...); never less
+ * than the server asked for.
  *
  * @param {number} attempt
  * @param {{base: number, max: number, floor?: number, random: () => number}} options

@@ -28,7 +28,7 @@ import { LONGEST_ADDRESS, Timers } from './env.js';
  * @property {boolean} [hasMore]
  */
 
-/** Channels of one poll at most. */
+/** The largest number of channels in one poll. */
 const MOST_CHANNELS = 50;
 
 export class Bridge {
@@ -71,7 +71,7 @@ export class Bridge {
     this.#say(false);
   }
 
-  /** Somebody is looking, or something happened: do not sit out a long interval. */
+  /** The user looks at the page, or something happened: poll now instead of waiting for a long interval. */
   soon() {
     this.#interval = this.#host.options.pollInterval;
     if (this.#timers.has('poll')) this.#again(0);
@@ -142,7 +142,7 @@ export class Bridge {
   }
 
   /**
-   * What is closed to this user, or asked wrongly, keeps no other channel from being polled.
+   * A refused channel does not keep the others from being polled.
    *
    * @param {Subscription} subscription
    * @param {{code?: string, message?: string, hint?: string}} error
@@ -171,7 +171,7 @@ export class Bridge {
     );
   }
 
-  /** Channels that were closed to this user, and that each poll asks for in case they are open now. */
+  /** Channels that were refused. Each poll asks for them again, because they may be allowed now. */
   #closed() {
     if (this.#host.connected()) return [];
     return [...this.#host.subscriptions()].filter(
@@ -207,7 +207,7 @@ export class Bridge {
     if (!response.ok) {
       const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
       const { status } = response;
-      // A token that has run out is renewed by the next attempt at a socket; who is forbidden stays so.
+      // The next attempt at a socket renews a token that has run out. A user who is refused stays refused.
       const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
       const message = detail ?? `polling was answered with ${status}`;
       throw Object.assign(new Error(message), { retryAfter, code, hint });
@@ -227,7 +227,7 @@ export class Bridge {
     for (const { channel, view, recovered } of answer.channels) {
       const subscription = asked.find(({ name }) => name === channel);
       if (subscription?.track.phase === 'refused' && !this.#host.connected()) {
-        // It is open now: its rows are read in the next round.
+        // It is allowed now: its rows are read in the next round.
         subscription.track.reopen();
         subscription.show('waiting');
         reload ||= subscription.reload !== undefined;

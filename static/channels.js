@@ -1,5 +1,5 @@
 /**
- * Live lists and live records: rows that keep themselves up to date. Knows the realtime client and how to read a list
+ * Live lists and live records, which keep themselves up to date. Knows the realtime client and how to read a list
  * over HTTP; draws nothing.
  */
 import { environment } from './env.js';
@@ -54,8 +54,8 @@ export class ChannelSubscriber {
   /**
    * The records of an entity that you may see: all of them, or those that match a question.
    *
-   * Which ones belong to it the server says alone: a record that no longer matches stays until it has said so, with its last
-   * values, so nothing comes and goes on a guess.
+   * The server alone decides which records belong to it. A record that no longer matches keeps its last values until the
+   * server says that it is gone.
    *
    * @param {string} entity `Task`
    * @param {object} [options]
@@ -64,7 +64,7 @@ export class ChannelSubscriber {
    * @param {string | string[]} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
    * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date.
    * @returns {LiveList}
-   * @throws {TypeError} when the question, the order or the limit says nothing that the server could answer.
+   * @throws {TypeError} when the filter, the order or the limit cannot be sent to the server.
    */
   list(entity, { where = {}, into, sort = 'id', limit = Infinity } = {}) {
     const order = comparator(sort);
@@ -85,7 +85,7 @@ export class ChannelSubscriber {
   }
 
   /**
-   * One record. Its id may be in any form that the server takes: the channel has no other record.
+   * One record. Its id can be in any form that the server accepts.
    *
    * @param {string} entity
    * @param {string} id
@@ -238,7 +238,7 @@ class Store {
     });
   }
 
-  /** The rows come before the state, so that nobody sees `live` beside rows that are not. */
+  /** The rows change before the state, so that nobody sees `live` beside old rows. */
   #show() {
     // A resume is shown as one step, not as the history that it is made of.
     if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {

@@ -58,8 +58,8 @@ export const ERROR_CODES = new Map([
 ]);
 
 /**
- * Refusals of a channel after which nobody says any more what may be seen: what was shown must go, and the channel is not
- * asked for again before the next connection or schema, or before other rights, whatever the table says of a retry.
+ * Refusals of a channel after which the user's access is unknown. Its rows must be removed. The client does not ask for the
+ * channel again before the next connection, schema or change of rights, whatever the table says about a retry.
  */
 export const DENIED = new Set([
   'FORBIDDEN_CHANNEL',
@@ -71,7 +71,7 @@ export const DENIED = new Set([
   'QUERY_LIMIT',
 ]);
 
-/** Refusals of a channel that other rights may lift: over a socket `rights:changed` tells when, a poll asks each time. */
+/** Refusals of a channel that can end with other rights. Over a socket `rights:changed` tells when; a poll asks each time. */
 export const LIFTED_BY_RIGHTS = new Set(['UNKNOWN_ENTITY', 'BAD_CHANNEL', 'RULE_LIMIT']);
 
 /**
@@ -98,7 +98,7 @@ export const CLOSE_CODES = new Map([
 
 /**
  * What to do when a socket was closed and we did not ask for it: `reconnect` after back-off, `token`: fetch a fresh one
- * once, `stop`: not by yourself, for it would end the same way. 1000 from elsewhere (a proxy) is no reason to stop.
+ * once, `stop`: do not come back, because it would end in the same way. 1000 from a proxy is no reason to stop.
  *
  * @param {number} code
  * @returns {'reconnect' | 'token' | 'stop'}

@@ -6,7 +6,7 @@ import { Timers } from './env.js';
 
 /** @typedef {import('./track.js').Frame} Frame */
 
-/** A socket that lived this long is trusted even if its first ping was not answered yet. */
+/** A socket that stayed open this long is trusted, even if its first ping was not answered yet. */
 const PROOF = 5000;
 /** After waking up, a living server answers within this. */
 const WAKE_DEADLINE = 2000;
@@ -28,7 +28,7 @@ export class Connection {
   #socket = null;
   #lastFrame = 0;
   /**
-   * Frames that wait, since the server closes whoever sends too many at once.
+   * Frames that wait, because the server closes a connection that sends too many at once.
    *
    * @type {string[]}
    */
@@ -104,7 +104,7 @@ export class Connection {
   }
 
   /**
-   * The machine or the page woke up: is anybody there?
+   * The machine or the page woke up: does the server still answer?
    *
    * @param {object} [what]
    * @param {boolean} [what.loading] On a slow line the answer waits behind the rest of a page of records: 256 KiB.

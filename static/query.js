@@ -33,8 +33,8 @@ export function parameters(query) {
 }
 
 /**
- * The channel of the records of an entity, or of those that match. The same question is the same text, in whatever order
- * it was put, so that two lists share one subscription.
+ * The channel of the records of an entity, or of those that match. The same filter is the same text, whatever the order of
+ * its parts, so that two lists share one subscription.
  *
  * @param {string} entity
  * @param {Where} [where]

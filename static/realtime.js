@@ -1,5 +1,5 @@
 /**
- * The connection to `/ws`: it comes back by itself, subscribes again, and resumes every channel from its own position.
+ * The connection to `/ws`. It reconnects by itself, subscribes again, and resumes every channel from its own position.
  * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
  */
 import { delay } from './backoff.js';
@@ -81,7 +81,7 @@ export class RealtimeClient {
 
   /**
    * Generation of the server's schema, null until it is known. Another one means that records have another shape:
-   * what was made from `/api/schema` is out of date. Lists are sent anew by themselves.
+   * what was made from `/api/schema` is out of date. Lists update by themselves.
    *
    * @type {import('./signal.js').Readable<number | null>}
    */
@@ -110,7 +110,7 @@ export class RealtimeClient {
   /** Whether the last token was refused; a fresh one is fetched once. */
   #refresh = false;
   /**
-   * What the server said in an `error` about the whole connection: browsers hide the rest.
+   * The last `error` about the whole connection, because browsers hide the close reason.
    *
    * @type {{code?: string, message?: string, hint?: string}}
    */
@@ -143,7 +143,7 @@ export class RealtimeClient {
     });
   }
 
-  /** Starts, and from then on never gives up. Calling it again changes nothing, unless a close code had stopped it. */
+  /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
   connect() {
     if (this.#mode === 'on' || this.#mode === 'frozen') return this;
     this.#deafen ??= onWake(this.#env, { wake: () => this.#wake(), freeze: () => this.#freeze() });
@@ -159,7 +159,7 @@ export class RealtimeClient {
     this.#end('off');
   }
 
-  /** Does not wait for the next attempt. */
+  /** Tries to connect now. */
   reconnectNow() {
     if (this.#mode === 'on' && this.#timers.has('retry')) this.#start();
   }
@@ -350,7 +350,7 @@ export class RealtimeClient {
     this.#askRefused();
   }
 
-  /** What was closed to this user may be open now. */
+  /** Channels that were refused may be allowed now. */
   #askRefused() {
     for (const subscription of this.#channels.values()) {
       if (subscription.track.phase === 'refused') this.#ask(subscription);
@@ -455,7 +455,7 @@ export class RealtimeClient {
     track.detach();
   }
 
-  // What is told to the outside.
+  // What listeners are told.
 
   /** @param {Partial<Detail>} [detail] */
   #show(detail) {

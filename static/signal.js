@@ -1,5 +1,5 @@
 /**
- * Values that tell when they change. Knows no network and no page.
+ * Values with listeners that are called when they change. Knows no network and no page.
  *
  * `subscribe` calls at once (a Svelte store), `listen` does not (React's useSyncExternalStore); both return a disposer
  * that works at once and may be called twice. Every method is bound, so it can be passed around by itself.
@@ -55,7 +55,7 @@ export function signal(initial) {
 }
 
 /**
- * A value made from others; it is made again whenever one of them changes.
+ * A value computed from others. It is computed again when one of them changes.
  *
  * @template T
  * @param {Readable<any>[]} sources
@@ -81,7 +81,7 @@ export function computed(sources, make) {
 }
 
 /**
- * Calls what somebody else wrote: an error in it is reported and stops nothing here.
+ * Calls a listener. An error in it is reported and stops nothing here.
  *
  * @template {any[]} A
  * @param {(...args: A) => unknown} call

@@ -10,7 +10,8 @@ use tidewire::env::Env;
 use tidewire::ids::Timestamp;
 use tidewire::schema::Schema;
 use tidewire::store::Store;
-use tidewire::store::sqlite::{Forward, ImportJob, SqliteImport};
+use tidewire::store::import::{Forward, ImportJob};
+use tidewire::store::sqlite::{DatabaseFile, SqliteImport};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::at_once::Now;
@@ -206,7 +207,8 @@ async fn an_import_under_a_wrong_clock_forgets_nothing() {
     opened.store.close().await;
     clock.jump(YEAR);
     let env = clock.env();
-    let mut import = SqliteImport::open(folder.path(), &Arc::new(schema()), &config, &env).unwrap();
+    let mut import =
+        SqliteImport::open(&DatabaseFile::within(folder.path()), &schema(), &config, &env).unwrap();
     import
         .page("m".parse().unwrap(), Forward::Refused, |page| {
             page.apply(1, &create("Project", 2, vec![words("q")]))

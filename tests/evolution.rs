@@ -14,7 +14,8 @@ use std::sync::Arc;
 use clap::Parser;
 use serde_json::{Value, json};
 use tidewire::cli::arguments::{Arguments, Command, MigrateArguments};
-use tidewire::cli::migrate::{self, Folders};
+use tidewire::cli::migrate;
+use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::schema::{Format, Schema, SourceFile, check};
 
@@ -238,8 +239,8 @@ fn migrated_by(verb: &str, folder: &Path, files: &[&str], given: &[&str]) -> mig
     let Some(Command::Migrate(MigrateArguments { command })) = arguments.command else {
         panic!("not parsed")
     };
-    let folders = Folders { schemas, data: folder.join("data") };
-    migrate::judge(&command, &folders, &Env::system())
+    let config = Config { schemas, data: folder.join("data"), ..Config::default() };
+    migrate::judge(&command, &config, &Env::system())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

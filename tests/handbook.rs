@@ -22,7 +22,8 @@ fn pages() -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn every_page_is_listed_with_what_it_is_about_and_can_be_read() {
-    let client = TestApp::start().await.client();
+    let app = TestApp::start().await;
+    let client = app.client();
     let list = client.call("GET", "/_/llms.txt", json!(null)).await;
     assert_eq!((list.status, list.header("content-type")), (200, "text/plain; charset=utf-8"));
     assert!(list.text.starts_with("# Tidewire\n\n> Tidewire is "), "{}", list.text);
@@ -48,7 +49,8 @@ async fn every_page_is_listed_with_what_it_is_about_and_can_be_read() {
 
 #[tokio::test]
 async fn the_one_text_begins_with_the_readme_and_holds_every_page() {
-    let client = TestApp::start().await.client();
+    let app = TestApp::start().await;
+    let client = app.client();
     let all = client.call("GET", "/_/llms-full.txt", json!(null)).await;
     assert_eq!((all.status, all.header("content-type")), (200, "text/plain; charset=utf-8"));
     assert!(all.text.starts_with("# Tidewire\n"));

@@ -11,7 +11,6 @@ use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::outbox::OutboxLimits;
-use tidewire::store::sqlite::Opened;
 use tidewire::store::{ChangeOp, CommitBatch, Store};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -44,7 +43,7 @@ fn metrics() -> Arc<Metrics> {
 #[tokio::test(start_paused = true)]
 async fn a_commit_waits_until_those_before_it_are_taken_to_be_told() {
     let folder = tempfile::tempdir().unwrap();
-    let Opened { store, mut batches, .. } =
+    let studio::Opened { store, mut batches, .. } =
         studio::open(folder.path(), studio::schema(), &StoreConfig::default());
     let writing = tokio::spawn({
         let store = store.clone();

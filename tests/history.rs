@@ -10,18 +10,17 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::env::Env;
 use tidewire::ids::Timestamp;
 use tidewire::schema::{Entity, History, Schema, Value};
 use tidewire::store::migration::Allow;
-use tidewire::store::sqlite::Opened;
-use tidewire::store::sqlite::migrate;
 use tidewire::store::{Past, Store, Unit};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::at_once::Now;
 use crate::support::chain::*;
-use crate::support::studio::{ALL, NOON, create, delete, entity, field, id, open, text, unit, update, words};
+use crate::support::studio::{
+    ALL, NOON, Opened, create, delete, entity, field, id, migrate, open, text, unit, update, words,
+};
 
 fn defaults() -> StoreConfig {
     StoreConfig::default()
@@ -121,7 +120,7 @@ async fn a_database_from_before_histories_is_taken_as_it_is() {
     let before = rows(folder.path());
 
     let allow = Allow { forget: ["Note".to_owned()].into(), ..Allow::default() };
-    migrate(folder.path(), &notes(None), &allow, &Env::system()).unwrap();
+    migrate(folder.path(), &notes(None), &allow).unwrap();
     let without = open(folder.path(), notes(None), &config);
     assert_eq!(history(&without, 3), None);
     without.store.close().await;

@@ -64,5 +64,6 @@ mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;
 mod stress;
+mod transports;
 mod unit_end;
 mod values;

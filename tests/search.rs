@@ -130,7 +130,7 @@ fn tables(folder: &Path) -> usize {
     conn.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap() as usize
 }
 
-async fn close(opened: tidewire::store::sqlite::Opened) {
+async fn close(opened: Opened) {
     opened.store.close().await;
 }
 
@@ -193,9 +193,7 @@ async fn the_index_of_an_entity_goes_with_it_and_no_plural_is_in_its_way() {
 #[tokio::test]
 async fn values_that_a_migration_writes_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let migrate = |schema: &Schema, allow: &Allow| {
-        tidewire::store::sqlite::migrate(folder.path(), schema, allow, &tidewire::env::Env::system()).unwrap()
-    };
+    let migrate = |schema: &Schema, allow: &Allow| migrate(folder.path(), schema, allow).unwrap();
     let both = |first: &str, second: &str, required: bool| {
         let body = || searched(Field { required, ..field("body", text()) });
         Schema::new([entity("First", first, vec![body()]), entity("Second", second, vec![body()])])

@@ -19,7 +19,7 @@ use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, ROUTES, router, server};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
+use tidewire::realtime::{Reader, Sessions, Surroundings, WebSocketManager};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -248,9 +248,11 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
+    let sessions = Sessions::new(around, channels, reader, Env::system());
     let state = AppState {
         repository: Arc::new(puppet.repository_over(schema)),
-        websockets: WebSocketManager::new(around, channels, reader, Env::system()),
+        sessions: sessions.clone(),
+        websockets: WebSocketManager::new(sessions),
         config: config.clone(),
         hosts: Arc::new(Hosts::new(address, &[])),
         env: Env::system(),

@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use tidewire::channels::{AttachmentId, Events, From, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
-use tidewire::metrics::Metrics;
+use tidewire::metrics::{Metrics, Via};
 use tidewire::outbox::{Lag, OnLag};
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::read::{Checked, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Moment, Read, ReadAnswer, Session, Surroundings};
+use tidewire::realtime::session::{
+    Effect, Input, Moment, Read, ReadAnswer, Session, SessionStart, Surroundings,
+};
 use tidewire::rules::Principal;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
@@ -52,7 +54,8 @@ impl Peer {
 
     fn of(around: Surroundings, known: At<Principal>) -> Peer {
         let instant = Instant::now();
-        let session = Session::new(around, known, instant, false);
+        let session =
+            Session::new(around, known, SessionStart { at: instant, via: Via::Ws, offended: false });
         Peer { session, now: Moment { instant, wall: Timestamp(1) } }
     }
 

@@ -15,8 +15,8 @@ use tidewire::env::Env;
 use tidewire::http::socket_options::bound_send_buffer;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::realtime::connection::Ended;
-use tidewire::realtime::{Reader, Surroundings, WebSocketManager};
+use tidewire::realtime::transport::Ended;
+use tidewire::realtime::{Reader, Sessions, Surroundings, WebSocketManager};
 use tidewire::schema::Generation;
 use tidewire::store::{CommitBatch, Listed, LogLimit, Stored};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
@@ -60,7 +60,7 @@ fn records(count: u128, size: usize) -> Vec<Listed> {
 }
 
 struct Server {
-    websockets: Arc<WebSocketManager>,
+    websockets: WebSocketManager,
     _batches: mpsc::Sender<Arc<CommitBatch>>,
 }
 
@@ -83,7 +83,8 @@ impl Server {
             config: Arc::new(config),
             metrics,
         };
-        let websockets = WebSocketManager::new(around, channels, reader, Env::system());
+        let sessions = Sessions::new(around, channels, reader, Env::system());
+        let websockets = WebSocketManager::new(sessions);
         Server { websockets, _batches: batches }
     }
 

@@ -17,7 +17,7 @@ mod unit_ends;
 mod units;
 mod writes;
 
-use crate::support::fixture::{Fixture, MemoryFixture, SqliteFixture};
+use crate::support::fixture::{MemoryFixture, SqliteFixture};
 
 /// Every story on one backend. A story that is missing here is dead code, which the compiler tells.
 macro_rules! conformance {

@@ -4,14 +4,14 @@
 mod rights;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::ids::{Epoch, Position, Seq};
 use tidewire::schema::{Field, FieldDefault, FieldIndex, FieldKind, Generation, OnDelete, Schema, Value};
-use tidewire::store::sqlite::{OpenError, Opened, SqliteStore};
+use tidewire::store::OpenError;
+use tidewire::store::sqlite::{DatabaseFile, SqliteStore};
 use tidewire::store::{ChangeOp, CommitError, LogLimit, Op, Scope, Store, Survey, Unit};
 
 use crate::support::at_once::Now;
@@ -23,7 +23,7 @@ fn defaults() -> StoreConfig {
 
 /// Why the folder is refused.
 fn refusal(folder: &Path, schema: Schema) -> String {
-    match SqliteStore::open(folder, &Arc::new(schema), &defaults(), Env::system()) {
+    match SqliteStore::open(DatabaseFile::within(folder), &schema, &defaults(), Env::system()) {
         Ok(_) => panic!("the folder was opened"),
         Err(error) => error.to_string(),
     }
@@ -178,8 +178,9 @@ async fn a_foreign_folder_is_an_error_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = SqliteStore::open(&file, &Arc::new(schema()), &defaults(), Env::system()).err().unwrap();
-    assert!(matches!(&error, OpenError::Folder { folder, .. } if *folder == file), "{error}");
+    let error =
+        SqliteStore::open(DatabaseFile::within(&file), &schema(), &defaults(), Env::system()).err().unwrap();
+    assert!(matches!(&error, OpenError::Unusable(text) if text.contains(file.to_str().unwrap())), "{error}");
 }
 
 fn note(fields: Vec<Field>) -> Schema {
@@ -517,7 +518,8 @@ async fn a_panic_costs_its_group_and_nothing_else() {
     assert_eq!(store.commit(unit([project(2)])).await.unwrap().seq, Seq(2));
     assert_eq!(batches.recv().await.unwrap().last(), Seq(1));
     assert_eq!(batches.recv().await.unwrap().last(), Seq(2));
-    let refused = SqliteStore::open(folder.path(), &Arc::new(schema()), &defaults(), Env::system());
+    let refused =
+        SqliteStore::open(DatabaseFile::within(folder.path()), &schema(), &defaults(), Env::system());
     assert!(matches!(refused, Err(OpenError::InUse { .. })), "the lock outlives the panic");
 }
 

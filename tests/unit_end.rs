@@ -116,7 +116,7 @@ proptest! {
 async fn a_database_with_unique_indexes_is_raised() {
     let folder = tempfile::tempdir().unwrap();
     let config = StoreConfig::default();
-    let commit = async |opened: &tidewire::store::sqlite::Opened, ops: Vec<Op>| {
+    let commit = async |opened: &crate::support::studio::Opened, ops: Vec<Op>| {
         opened.store.commit(Unit { generation: opened.generation, ..unit(ops) }).await
     };
     let first = open(folder.path(), schema(), &config);

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::arguments::DevArguments;
 use super::config::{color_of_stderr, effective};
 use super::descriptors::Fit;
+use super::migrate::Project;
 use super::settings::Settings;
 use super::watch::{Files, Watch};
 use super::{USAGE, demo, descriptors, log, migrate, stream};
@@ -84,11 +85,11 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
-    let folders = migrate::folders(&config.schemas, &config.data);
-    let files = Files::new(config.schemas.clone(), config.data.clone(), &loaded, color(&config));
+    let project = Project::of(&config);
+    let files = Files::new(project.clone(), &loaded, color(&config));
     let app =
         App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {
-            AppError::Store(error) => migrate::explain(&error, &folders),
+            AppError::Store(error) => migrate::explain(&error, &project),
             AppError::Runtime(error) => format!("error: {error}"),
         })?;
     let mut text = summary;
@@ -102,7 +103,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let _ = writeln!(
         text,
         "  database    {}: synchronous={}, {} changes so far",
-        found.data.join("tidewire.db").display(),
+        found.database,
         found.report.synchronous.to_uppercase(),
         found.report.head
     );
@@ -141,7 +142,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     say(&text);
     let reshaper = app.reshaper();
     let followed = async {
-        match Watch::start(&files.folders.schemas) {
+        match Watch::start(files.schemas()) {
             Ok(watch) => watch.follow(files, reshaper, say).await,
             Err(error) => {
                 tracing::warn!("{error}; restart to take a change of the schema files");

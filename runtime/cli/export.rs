@@ -15,8 +15,7 @@ use crate::ids::Position;
 use crate::rules::{Mask, ReadScope};
 use crate::schema::message::quoted;
 use crate::schema::{Entity, Record};
-use crate::store::Who;
-use crate::store::sqlite::{self, ExportError, Exported, Sink};
+use crate::store::{ExportError, Exported, Sink, Who, choice};
 
 /// Exit code 0 when everything was written, 1 when it was not, 2 for an entity that there is not or wrong settings.
 pub fn run(arguments: &ExportArguments) -> ExitCode {
@@ -40,14 +39,14 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
     let unwritten = |error| Refused::failed(unwritable(&arguments.output, &error));
     let output = Output::open(&arguments.output).map_err(unwritten)?;
     let mut sink = FileSink { entity, format, output, writer: None, progress: None, written: 0 };
-    let exported = sqlite::export(&config.data, &schema, &sink.entity.name.clone(), &who, &mut sink)
-        .map_err(|error| {
-            if let ExportError::Output(error) = error {
-                unwritten(error)
-            } else {
-                Refused::failed(error.to_string())
-            }
-        })?;
+    let name = sink.entity.name.clone();
+    let exported = choice::backend(config).export(&schema, &name, &who, &mut sink).map_err(|error| {
+        if let ExportError::Output(error) = error {
+            unwritten(error)
+        } else {
+            Refused::failed(error.to_string())
+        }
+    })?;
     let FileSink { entity, output, progress, .. } = sink;
     drop(progress);
     output.finish().map_err(unwritten)?;

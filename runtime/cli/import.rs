@@ -20,8 +20,10 @@ use crate::env::Env;
 use crate::ids::{MutationId, Position, RecordId, Timestamp};
 use crate::repository::{Body, Intake, RepositoryError};
 use crate::schema::Entity;
-use crate::store::sqlite::{Applied, Forward, ImportError, ImportJob, OpenError, Page, SqliteImport};
-use crate::store::{Op, OpStatus};
+use crate::store::import::{
+    Applied, EarlierImport, Forward, Import, ImportError, ImportJob, ImportMode, ImportUnit, LineRefused,
+};
+use crate::store::{Op, OpStatus, OpenError, choice};
 use faults::Faults;
 use source::{Read, Source};
 
@@ -57,13 +59,15 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
         formats::reader(format, &entity, input).map_err(|faults| faults::of_header(&source.name, &faults))?;
 
     let env = Env::system();
-    let open = if arguments.dry_run { SqliteImport::rehearse } else { SqliteImport::open };
-    let mut store =
-        open(&config.data, &schema, &config.store, &env).map_err(|error| Refused::failed(in_use(error)))?;
+    let mode = if arguments.dry_run { ImportMode::Rehearse } else { ImportMode::Write };
+    let mut store = choice::backend(config)
+        .import(&schema, mode, &env)
+        .map_err(|error| Refused::failed(in_use(error)))?;
     let intake = Intake::new(schema.clone(), entity.clone(), store.at(), env);
     let earlier = store.job(&job).map_err(|error| broken(&error, arguments))?;
     let mut progress = ImportJob::default();
-    if let Some((found, at)) = earlier.filter(|_| !arguments.again && !arguments.dry_run) {
+    if let Some(EarlierImport { job: found, at }) = earlier.filter(|_| !arguments.again && !arguments.dry_run)
+    {
         if found.done {
             store.close();
             return done_before(&source, &found, at);
@@ -82,7 +86,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
         bar: Progress::bytes(source.bytes),
         read,
     };
-    let end = run.all(&mut store, &job).map_err(|error| broken(&error, arguments))?;
+    let end = run.all(&mut *store, &job).map_err(|error| broken(&error, arguments))?;
     let Run { rows, progress, faults, bar, resumed, .. } = run;
     drop(bar);
     store.close();
@@ -141,12 +145,16 @@ enum End {
 }
 
 impl Run<'_> {
-    fn all(&mut self, store: &mut SqliteImport, job: &str) -> Result<End, ImportError> {
+    fn all(&mut self, store: &mut dyn Import, job: &str) -> Result<End, ImportError> {
         let partial = self.arguments.partial;
         let forward = if partial { Forward::Refused } else { Forward::Waits };
         loop {
             let mid = self.mid(job);
-            let more = store.page(mid, forward, |page| self.feed(page))?;
+            let mut more = More::Yes;
+            store.unit(mid, forward, &mut |unit| {
+                more = self.feed(unit)?;
+                Ok(())
+            })?;
             self.bar.at(self.read.bytes());
             if more == More::No {
                 break;
@@ -155,7 +163,7 @@ impl Run<'_> {
                 store.commit(job, &self.progress)?;
             }
         }
-        for (line, refusal) in store.settle(&self.mid(job))? {
+        for LineRefused { line, refusal } in store.settle(&self.mid(job))? {
             self.refuse(line, &self.intake.explain(refusal));
         }
         self.progress.done = !self.faults.broke_off();
@@ -172,7 +180,7 @@ impl Run<'_> {
     }
 
     /// Fills one unit.
-    fn feed(&mut self, page: &mut Page<'_>) -> Result<More, ImportError> {
+    fn feed(&mut self, unit: &mut dyn ImportUnit) -> Result<More, ImportError> {
         for _ in 0..self.arguments.batch {
             let row = match self.pending.take().map_or_else(|| self.rows.next(), |row| Ok(Some(row))) {
                 Ok(Some(row)) => row,
@@ -185,7 +193,7 @@ impl Run<'_> {
             if row.line <= self.resumed {
                 continue;
             }
-            if self.row(page, &row)? == Applied::Full {
+            if self.row(unit, &row)? == Applied::Full {
                 self.pending = Some(row);
                 return Ok(More::Yes);
             }
@@ -197,7 +205,7 @@ impl Run<'_> {
         Ok(More::Yes)
     }
 
-    fn row(&mut self, page: &mut Page<'_>, row: &Row) -> Result<Applied, ImportError> {
+    fn row(&mut self, unit: &mut dyn ImportUnit, row: &Row) -> Result<Applied, ImportError> {
         let nothing = Ok(Applied::Done(OpStatus::Unchanged));
         let body = match &row.body {
             Ok(body) => body,
@@ -207,7 +215,7 @@ impl Run<'_> {
                 return nothing;
             }
         };
-        let existing = self.existing(page, body)?;
+        let existing = self.existing(unit, body)?;
         if existing.is_some() && self.arguments.on_conflict == OnConflict::Skip {
             self.progress.skipped += 1;
             return nothing;
@@ -219,7 +227,7 @@ impl Run<'_> {
                 return nothing;
             }
         };
-        let applied = page.apply(row.line, &op)?;
+        let applied = unit.apply(row.line, &op)?;
         match &applied {
             Applied::Done(OpStatus::Created) => self.progress.created += 1,
             Applied::Done(OpStatus::Updated) => self.progress.updated += 1,
@@ -234,12 +242,12 @@ impl Run<'_> {
     }
 
     /// The id of the stored record that this one is about, when that matters.
-    fn existing(&self, page: &Page<'_>, body: &Body) -> Result<Option<RecordId>, ImportError> {
+    fn existing(&self, unit: &dyn ImportUnit, body: &Body) -> Result<Option<RecordId>, ImportError> {
         if self.arguments.on_conflict == OnConflict::Fail {
             return Ok(None);
         }
         let Some(id) = self.intake.id(body) else { return Ok(None) };
-        Ok(page.exists(&self.entity.name, &id)?.then_some(id))
+        Ok(unit.exists(&self.entity.name, &id)?.then_some(id))
     }
 
     fn op(&self, body: &Body, existing: Option<RecordId>) -> Result<Op, RepositoryError> {

@@ -5,25 +5,37 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use super::USAGE;
 use super::arguments::{AllowArguments, Migrate, MigrateArguments};
 use super::config::effective;
+use crate::config::Config;
 use crate::env::Env;
 use crate::repository::{suggestion, value_of_text};
 use crate::schema::{self, Color, Schema};
 use crate::store::migration::{Allow, Plan, Remedy, Standing, Step};
-use crate::store::sqlite::{self, Migrated, OpenError};
+use crate::store::{Backend, Looked, Migrated, OpenError, choice};
 
 /// Where schemas and records are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folders {
-    pub schemas: PathBuf,
-    pub data: PathBuf,
+#[derive(Clone)]
+pub(super) struct Project {
+    pub(super) schemas: PathBuf,
+    /// As a flag names it, `--data DIR`; `None` where it is the default.
+    data: Option<String>,
+    backend: Arc<dyn Backend>,
+}
+
+impl Project {
+    pub(super) fn of(config: &Config) -> Project {
+        let data =
+            (config.data != Config::default().data).then(|| format!("--data {}", config.data.display()));
+        Project { schemas: config.schemas.clone(), data, backend: choice::backend(config) }
+    }
 }
 
 /// What a subcommand says, on which stream, and its exit code.
@@ -43,7 +55,7 @@ pub fn run(arguments: &MigrateArguments) -> ExitCode {
         Ok(settings) => settings.config,
         Err(code) => return code,
     };
-    let verdict = judge(command, &folders(&config.schemas, &config.data), &Env::system());
+    let verdict = judge(command, &config, &Env::system());
     // A reader that went away, as `head` does, leaves the verdict as it is.
     let _ = std::io::stdout().write_all(verdict.stdout.as_bytes());
     let _ = std::io::stderr().write_all(verdict.stderr.as_bytes());
@@ -51,32 +63,33 @@ pub fn run(arguments: &MigrateArguments) -> ExitCode {
 }
 
 /// Does it without printing.
-pub fn judge(command: &Migrate, folders: &Folders, env: &Env) -> Verdict {
-    let schema = match schema::load(&folders.schemas) {
+pub fn judge(command: &Migrate, config: &Config, env: &Env) -> Verdict {
+    let project = &Project::of(config);
+    let schema = match schema::load(&project.schemas) {
         Ok(loaded) => loaded.schema,
         Err(errors) => return failure(errors.render(Color::Never), 1),
     };
     let outcome = match command {
         Migrate::Plan { allow, json, .. } => {
-            allowed(allow, &schema).and_then(|allow| plan(folders, &schema, &allow, env, *json))
+            allowed(allow, &schema).and_then(|allow| plan(project, &schema, &allow, env, *json))
         }
         Migrate::Apply { allow, .. } => {
-            allowed(allow, &schema).and_then(|allow| apply(folders, &schema, &allow, env))
+            allowed(allow, &schema).and_then(|allow| apply(project, &schema, &allow, env))
         }
-        Migrate::Status { json, .. } => status(folders, &schema, env, *json),
+        Migrate::Status { json, .. } => status(project, &schema, env, *json),
     };
     outcome.unwrap_or_else(|refused| refused)
 }
 
 fn plan(
-    folders: &Folders,
+    project: &Project,
     schema: &Schema,
     allow: &Allow,
     env: &Env,
     json: bool,
 ) -> Result<Verdict, Verdict> {
-    let found = sqlite::look(&folders.data, schema, allow, env).map_err(|error| refusal(&error, folders))?;
-    let Some((_, plan)) = found else { return Ok(success(nothing_there(folders, json))) };
+    let found = project.backend.look(schema, allow, env).map_err(|error| refusal(&error, project))?;
+    let Some(Looked { plan, .. }) = found else { return Ok(success(nothing_there(project, json))) };
     let code = u8::from(!plan.is_ready());
     if json {
         return Ok(Verdict { stdout: format!("{:#}\n", plan_json(&plan)), stderr: String::new(), code });
@@ -85,26 +98,25 @@ fn plan(
     if plan.is_empty() {
         text.push_str("the schema files fit the records: nothing to do\n");
     } else if plan.is_ready() {
-        let _ = writeln!(text, "{plan}\n\n{}", ready_advice(&plan, folders));
+        let _ = writeln!(text, "{plan}\n\n{}", ready_advice(&plan, project));
     } else {
-        let _ = writeln!(text, "{plan}\n\n{}", advice(&plan, folders));
+        let _ = writeln!(text, "{plan}\n\n{}", advice(&plan, project));
     }
     Ok(Verdict { stdout: text, stderr: String::new(), code })
 }
 
-fn ready_advice(plan: &Plan, folders: &Folders) -> String {
+fn ready_advice(plan: &Plan, project: &Project) -> String {
     match plan.loses() {
         0 => {
             "nothing is lost: the server does this at its start, or now:\n  ".to_owned()
-                + &command(&[], folders)
+                + &command(&[], project)
         }
         lost => format!("{lost} values are lost or changed; a backup is made first"),
     }
 }
 
-fn apply(folders: &Folders, schema: &Schema, allow: &Allow, env: &Env) -> Result<Verdict, Verdict> {
-    let done =
-        sqlite::migrate(&folders.data, schema, allow, env).map_err(|error| refusal(&error, folders))?;
+fn apply(project: &Project, schema: &Schema, allow: &Allow, env: &Env) -> Result<Verdict, Verdict> {
+    let done = project.backend.migrate(schema, allow, env).map_err(|error| refusal(&error, project))?;
     let Migrated { was, generation, plan, backup } = done;
     let mut text = String::new();
     if plan.is_empty() {
@@ -125,14 +137,14 @@ fn apply(folders: &Folders, schema: &Schema, allow: &Allow, env: &Env) -> Result
     Ok(success(text))
 }
 
-fn status(folders: &Folders, schema: &Schema, env: &Env, json: bool) -> Result<Verdict, Verdict> {
+fn status(project: &Project, schema: &Schema, env: &Env, json: bool) -> Result<Verdict, Verdict> {
     let allow = Allow::default();
-    let found = sqlite::look(&folders.data, schema, &allow, env).map_err(|error| refusal(&error, folders))?;
-    let Some((standing, plan)) = found else { return Ok(success(nothing_there(folders, json))) };
-    Ok(success(if json { status_json(&standing, &plan) } else { status_text(folders, &standing, &plan) }))
+    let found = project.backend.look(schema, &allow, env).map_err(|error| refusal(&error, project))?;
+    let Some(Looked { standing, plan }) = found else { return Ok(success(nothing_there(project, json))) };
+    Ok(success(if json { status_json(&standing, &plan) } else { status_text(project, &standing, &plan) }))
 }
 
-fn status_text(folders: &Folders, standing: &Standing, plan: &Plan) -> String {
+fn status_text(project: &Project, standing: &Standing, plan: &Plan) -> String {
     let program = standing.program.as_deref().unwrap_or("an earlier Tidewire");
     let records: Vec<String> =
         standing.records.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
@@ -148,13 +160,13 @@ fn status_text(folders: &Folders, standing: &Standing, plan: &Plan) -> String {
     format!(
         "{}\n  format      {}, opened last by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
          records     {}\n  schemas     {}: {fit}\n",
-        folders.data.display(),
+        project.backend.about().place,
         standing.format,
         standing.generation.0,
         standing.head,
         standing.floor,
         if records.is_empty() { "none".to_owned() } else { records.join(", ") },
-        folders.schemas.display(),
+        project.schemas.display(),
     )
 }
 
@@ -188,15 +200,15 @@ fn plan_json(plan: &Plan) -> Json {
     json!({"ready": plan.is_ready(), "steps": plan.steps.iter().map(step).collect::<Vec<_>>()})
 }
 
-fn nothing_there(folders: &Folders, json: bool) -> String {
+fn nothing_there(project: &Project, json: bool) -> String {
     if json {
         return format!("{:#}\n", json!({"ready": true, "steps": []}));
     }
-    format!("there is no database in {}: the server makes one at its start\n", folders.data.display())
+    format!("there is no database in {}: the server makes one at its start\n", project.backend.about().place)
 }
 
 /// Why the schema does not fit, with the command for these folders.
-pub(super) fn advice(plan: &Plan, folders: &Folders) -> String {
+pub(super) fn advice(plan: &Plan, project: &Project) -> String {
     let flags = plan.flags();
     let backfill =
         if flags.iter().any(|flag| flag.ends_with("=VALUE")) { "; write the value for VALUE" } else { "" };
@@ -204,40 +216,40 @@ pub(super) fn advice(plan: &Plan, folders: &Folders) -> String {
         (true, true) => "change the records or the schema files as said above".to_owned(),
         (true, false) => format!(
             "change what has no flag as said above; the rest is allowed, with the server stopped, by{backfill}:\n  {}",
-            command(&flags, folders)
+            command(&flags, project)
         ),
         (false, _) => {
             format!(
                 "undo these changes in the schema files, or allow them, with the server stopped{backfill}:\n  {}",
-                command(&flags, folders)
+                command(&flags, project)
             )
         }
     }
 }
 
-fn command(flags: &[&str], folders: &Folders) -> String {
+fn command(flags: &[&str], project: &Project) -> String {
     let mut command = "tidewire migrate apply".to_owned();
     for flag in flags {
         let _ = write!(command, " {flag}");
     }
-    let defaults = [("--schemas", &folders.schemas, "schemas"), ("--data", &folders.data, "data")];
-    for (flag, folder, default) in defaults {
-        if folder != Path::new(default) {
-            let _ = write!(command, " {flag} {}", folder.display());
-        }
+    if project.schemas != Config::default().schemas {
+        let _ = write!(command, " --schemas {}", project.schemas.display());
+    }
+    if let Some(data) = &project.data {
+        let _ = write!(command, " {data}");
     }
     command
 }
 
 /// An error at opening, with the command where the schema is what stands in the way.
-pub(super) fn explain(error: &OpenError, folders: &Folders) -> String {
+pub(super) fn explain(error: &OpenError, project: &Project) -> String {
     let OpenError::Schema { plan } = error else { return format!("error: {error}\n") };
-    let advice = advice(plan, folders);
+    let advice = advice(plan, project);
     format!("error: the schema does not fit the records, and nothing was changed:\n{plan}\n\n{advice}\n")
 }
 
-fn refusal(error: &OpenError, folders: &Folders) -> Verdict {
-    failure(explain(error, folders), 1)
+fn refusal(error: &OpenError, project: &Project) -> Verdict {
+    failure(explain(error, project), 1)
 }
 
 fn success(stdout: String) -> Verdict {
@@ -284,9 +296,4 @@ fn backfill(text: &str, schema: &Schema) -> Result<(String, schema::Value), Stri
 
 fn meant(what: String, suggestion: Option<&str>) -> String {
     suggestion.map_or(what.clone(), |meant| format!("{what}; did you mean `{meant}`?"))
-}
-
-/// The folders of a configuration.
-pub(super) fn folders(schemas: &Path, data: &Path) -> Folders {
-    Folders { schemas: PathBuf::from(schemas), data: PathBuf::from(data) }
 }

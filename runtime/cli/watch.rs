@@ -11,11 +11,10 @@ use notify_debouncer_mini::notify::{RecommendedWatcher, RecursiveMode};
 use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
 use tokio::sync::mpsc;
 
-use super::migrate;
-use super::migrate::Folders;
+use super::migrate::{self, Project};
 use crate::app::Reshaper;
 use crate::schema::{self, Color, Diagnostics, Loaded, canonical};
-use crate::store::sqlite::OpenError;
+use crate::store::OpenError;
 
 /// Editors write a file in several steps; what comes within this time is one change.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -77,7 +76,7 @@ impl Watch {
 
 /// The files that are followed.
 pub(super) struct Files {
-    pub(super) folders: Folders,
+    project: Project,
     /// Canonical text of the schema that is in force.
     known: String,
     /// What was said last of files that could not be taken.
@@ -86,9 +85,12 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(schemas: PathBuf, data: PathBuf, loaded: &Loaded, color: Color) -> Files {
-        let folders = Folders { schemas, data };
-        Files { folders, known: canonical(&loaded.schema), refused: None, color }
+    pub(super) fn new(project: Project, loaded: &Loaded, color: Color) -> Files {
+        Files { project, known: canonical(&loaded.schema), refused: None, color }
+    }
+
+    pub(super) fn schemas(&self) -> &Path {
+        &self.project.schemas
     }
 
     /// Reads the files and has the server take them. Answers with what is to be said: a refusal once, however often the
@@ -119,7 +121,7 @@ impl Files {
     }
 
     async fn load(&self) -> Option<Result<Loaded, Diagnostics>> {
-        let schemas = self.folders.schemas.clone();
+        let schemas = self.project.schemas.clone();
         tokio::task::spawn_blocking(move || schema::load(&schemas)).await.ok()
     }
 
@@ -137,7 +139,7 @@ impl Files {
         let before = reshaper.generation();
         let open = loaded.unsaid();
         let evolved = reshaper.reshape(Arc::new(loaded.schema.opened())).await.map_err(|error| {
-            let why = migrate::explain(&error, &self.folders);
+            let why = migrate::explain(&error, &self.project);
             let must = if matches!(error, OpenError::Schema { .. }) {
                 "; it must be stopped to migrate"
             } else {

@@ -1,6 +1,6 @@
 //! `GET` and `POST /api/changes`: polls and long polls, and `GET /api/admin/websocket/stats`.
 //!
-//! Knows query strings and bodies; what a poll answers is decided in `realtime/poll.rs`.
+//! Knows query strings and bodies; what a poll answers is decided in `realtime/polls.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn poll(state: &AppState, asked: Asked, person: Arc<Person>) -> Result<Res
     let limits = &state.config.realtime;
     let most = (limits.poll_wait.as_secs(), limits.subscriptions.max(MOST_CHANNELS));
     let question = asked.question(person, most)?;
-    let answer = state.websockets.poll(question).await.map_err(problem)?;
+    let answer = state.sessions.polls().answer(question).await.map_err(problem)?;
     Ok(axum::Json(answer).into_response())
 }
 
@@ -86,7 +86,7 @@ async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<
         let detail = "numbers about the server are for the role `admin`: ask as somebody who has it; in dev, add ?as=NAME:admin";
         return Err(Problem::new(Code::Forbidden, detail));
     }
-    Ok(axum::Json(state.websockets.stats()).into_response())
+    Ok(axum::Json(state.sessions.stats()).into_response())
 }
 
 /// Channels of one poll at most, where the limit of subscriptions is not higher. Those beyond that limit are answered by an

@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::AppState;
 use super::problem::Problem;
-use crate::metrics::Transport;
+use crate::metrics::Via;
 use crate::protocol::Code;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -56,7 +56,7 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
     let route = route.as_ref().map(MatchedPath::as_str);
     let seen = Seen { method, route, status: response.status(), started };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        state.metrics.errors.told(Transport::Http, problem.code());
+        state.metrics.errors.told(Via::Http, problem.code());
         seen.log_failure(&problem);
         problem.write(&request_id, &mut response);
     } else {

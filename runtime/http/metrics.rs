@@ -15,7 +15,10 @@ use crate::metrics::{MEDIA_TYPE, Moment, Routes};
 pub const ROUTES: Routes = &[
     ("/_", &["GET"]),
     ("/_/", &["GET"]),
+    ("/_/docs/{*path}", &["GET"]),
     ("/_/e/{plural}", &["GET"]),
+    ("/_/llms-full.txt", &["GET"]),
+    ("/_/llms.txt", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
     ("/api/batch", &["POST"]),
     ("/api/changes", &["GET", "POST"]),
@@ -42,10 +45,10 @@ pub(super) fn routes() -> Router<AppState> {
 /// On a blocking thread: it reads `/proc` and looks at every outbox. Numbers are wanted most when the store is in trouble, so
 /// that the log's ends are 0 then instead of a failure.
 async fn metrics(State(state): State<AppState>) -> Result<Response, Problem> {
-    let head = state.websockets.reader().head().await;
+    let head = state.sessions.reader().head().await;
     let (log_head, log_floor) = head.map_or((0, 0), |head| (head.seq.0, head.floor.0));
     let text = tokio::task::spawn_blocking(move || {
-        let now = state.websockets.moment();
+        let now = state.sessions.moment();
         state.metrics.text(&Moment { log_head, log_floor, ..now })
     })
     .await;

@@ -43,7 +43,7 @@ use crate::env::Env;
 use crate::ids::shown;
 use crate::metrics::Metrics;
 use crate::protocol::Code;
-use crate::realtime::WebSocketManager;
+use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 use guard::Hosts;
@@ -54,7 +54,8 @@ use problem::Problem;
 #[derive(Clone)]
 pub struct AppState {
     pub repository: Arc<Repository>,
-    pub websockets: Arc<WebSocketManager>,
+    pub sessions: Arc<Sessions>,
+    pub websockets: WebSocketManager,
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,

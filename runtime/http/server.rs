@@ -32,7 +32,7 @@ use super::patient_timer::PatientTimer;
 use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
-use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Transport};
+use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Via};
 use crate::protocol::Code;
 
 /// Who is at the other end; an extension of every request. Whoever keeps a clone keeps the connection's place under
@@ -161,7 +161,7 @@ impl Server {
         let Ok(permit) = self.places.clone().try_acquire_owned() else {
             tracing::warn!("connection refused: the cap is reached");
             metrics.http.refused(Refusal::Places);
-            metrics.errors.told(Transport::Http, Code::ConnectionLimit);
+            metrics.errors.told(Via::Http, Code::ConnectionLimit);
             self.refuse(stream);
             return;
         };

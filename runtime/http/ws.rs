@@ -3,8 +3,6 @@
 //! Host and Origin are judged before the upgrade (`guard.rs`); everything that a caller brought along is refused after it,
 //! since a browser cannot read the answer to an upgrade that failed.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -113,7 +111,7 @@ fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Byte
 
 /// The life of one socket, on the runtime of live connections.
 async fn live_socket(
-    websockets: Arc<WebSocketManager>,
+    websockets: WebSocketManager,
     stream: std::net::TcpStream,
     read_ahead: Bytes,
     caller: Result<Identity, Refused>,
@@ -123,9 +121,9 @@ async fn live_socket(
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
     };
-    socket_options::bound_send_buffer(&stream, websockets.around().config.send_buffer_bytes);
+    socket_options::bound_send_buffer(&stream, websockets.send_buffer_bytes());
     match caller {
         Ok(identity) => websockets.serve(stream, read_ahead, identity).await,
-        Err(refused) => Box::pin(websockets.refuse(stream, &refused)).await,
+        Err(refused) => Box::pin(websockets.refuse(stream, read_ahead, &refused)).await,
     };
 }

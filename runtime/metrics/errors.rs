@@ -8,7 +8,7 @@ use crate::protocol::{CloseCode, Code};
 
 /// On which way an error was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+pub enum Via {
     Http,
     Ws,
     /// In `errors` of a poll's answer.
@@ -44,7 +44,7 @@ impl ErrorMetrics {
         }
     }
 
-    pub fn told(&self, transport: Transport, code: Code) {
+    pub fn told(&self, transport: Via, code: Code) {
         if let Some(counter) = self.told[transport as usize].get(code as usize) {
             counter.inc();
         }

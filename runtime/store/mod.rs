@@ -3,9 +3,16 @@
 //!
 //! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
+mod backend;
+pub mod choice;
+mod export;
+mod glance;
+pub mod import;
+pub mod inspection;
 mod log;
 mod lookups;
 pub mod migration;
+mod opening;
 pub mod principal;
 mod query;
 pub mod relations;
@@ -25,7 +32,11 @@ use crate::schema::{EntityName, FieldIndex, Generation, Operation, Value};
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
+pub use backend::{About, Backend, LiveStore, Looked};
+pub use export::{ExportError, Exported, Sink};
+pub use glance::{Glance, GlanceRecords};
 pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
+pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use query::{Advice, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query, Related};
 pub use rows::{Decoded, Rows};
 

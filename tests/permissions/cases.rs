@@ -48,7 +48,7 @@ fn write(folder: &Path, name: &str, text: &str) {
 
 #[tokio::test]
 async fn the_example_of_the_page_runs() {
-    let cases = files("## Trying rules").remove(0).1;
+    let cases = files("## Testing rules").remove(0).1;
     let schema = files("### Owner").remove(0).1;
     let told = run(&schema, &cases).await;
     assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{}", told.stdout);

@@ -7,14 +7,14 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq, Timestamp};
-use tidewire::rules::{Asker, BindError, Condition, Person, ReadScope, Test};
+use tidewire::rules::{Asker, Condition, Person, ReadScope, Test};
 use tidewire::schema::{Column, EntityName, FieldIndex, Generation, History, Schema, Value};
-use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, StoreError, Unit, Who};
+use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, Unit, Who};
 
 use super::told;
 use crate::support::at_once::Now;
 use crate::support::club::{self, OF_PROJECT, OF_ROLE, OF_USER, OWNER, PROJECT, SECRET, STATUS, TITLE};
-use crate::support::studio::{NOON, Studio, at_version, create, delete, id, link, named, unit, words};
+use crate::support::studio::{NOON, Studio, at_version, create, id, link, named, unit, words};
 
 const PEOPLE: [&str; 4] = ["ada", "bo", "cy", "root"];
 const ENTITIES: [&str; 7] = ["User", "Project", "Membership", "Task", "Comment", "Ledger", "Bill"];

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tidewire::config::StoreConfig;
 use tidewire::env::Env;
 use tidewire::schema::Value;
-use tidewire::store::sqlite::{Applied, Forward, ImportJob, Page, SqliteImport};
+use tidewire::store::import::{Applied, Forward, ImportJob};
+use tidewire::store::sqlite::{DatabaseFile, Page, SqliteImport};
 use tidewire::store::{Store, Unit};
 
 use crate::support::at_once::Now;
@@ -16,7 +17,8 @@ use crate::support::studio::{create, open, unit, words};
 async fn an_import_notes_whose_rights_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let (schema, config) = (Arc::new(schema()), StoreConfig::default());
-    let mut import = SqliteImport::open(folder.path(), &schema, &config, &Env::system()).unwrap();
+    let mut import =
+        SqliteImport::open(&DatabaseFile::within(folder.path()), &schema, &config, &Env::system()).unwrap();
     let ops =
         [user_record("ada", Value::Null), create("Project", 1, vec![words("p")]), member(11, "ada", 1, "x")];
     let feed = |page: &mut Page<'_>| {

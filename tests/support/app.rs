@@ -13,10 +13,10 @@ use tidewire::app::{App, Reshaper};
 use tidewire::auth::Identity;
 use tidewire::config::Config;
 use tidewire::env::Env;
-use tidewire::realtime::WebSocketManager;
+use tidewire::realtime::Sessions;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
-use tidewire::store::sqlite::{Evolved, OpenError};
+use tidewire::store::{Evolved, OpenError};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ use super::socket::PATIENCE;
 
 pub struct TestApp {
     pub address: SocketAddr,
-    websockets: Arc<WebSocketManager>,
+    sessions: Arc<Sessions>,
     pub repository: Arc<Repository>,
     pub reshaper: Reshaper,
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
@@ -98,14 +98,14 @@ impl TestApp {
         change(&mut config);
         let app = App::open(config, schema, env).expect("the folder can be opened");
         let reshaper = app.reshaper();
-        let (websockets, repository) = (app.websockets().clone(), app.repository().clone());
+        let (sessions, repository) = (app.sessions().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             app.run(listener, async { drop(stopped.await) }).await.expect("the server runs");
         });
         TestApp {
             address,
-            websockets,
+            sessions,
             repository,
             reshaper,
             stop: std::sync::Mutex::new(Some(stop)),
@@ -129,12 +129,12 @@ impl TestApp {
 
     /// The head of the log.
     pub fn head(&self) -> u64 {
-        self.websockets.reader().head().now().unwrap().seq.0
+        self.sessions.reader().head().now().unwrap().seq.0
     }
 
     /// The floor of the log: 0 while everything can be replayed.
     pub fn floor(&self) -> u64 {
-        self.websockets.reader().head().now().unwrap().floor.0
+        self.sessions.reader().head().now().unwrap().floor.0
     }
 
     /// Every record of an entity by its id, as REST lists them.
@@ -143,12 +143,12 @@ impl TestApp {
     }
 
     pub fn connections(&self) -> usize {
-        self.websockets.stats().connections
+        self.sessions.stats().connections
     }
 
     /// How often an outbox was emptied because its connection fell behind.
     pub fn lags(&self) -> u64 {
-        self.websockets.stats().lags
+        self.sessions.stats().lags
     }
 
     /// What `/metrics` says now.
@@ -160,7 +160,7 @@ impl TestApp {
 
     /// The same without a request, for stories about connections. The log's ends are not in it.
     pub fn counted(&self) -> Exposition {
-        Exposition::parse(&self.websockets.metrics().text(&self.websockets.moment()))
+        Exposition::parse(&self.sessions.metrics().text(&self.sessions.moment()))
     }
 
     /// Waits until a series has a value.
@@ -179,12 +179,12 @@ impl TestApp {
     /// Waits until ChannelManager has so many groups.
     pub async fn wait_for_groups(&self, count: u64) {
         let reached = async {
-            while self.websockets.stats().groups != count {
+            while self.sessions.stats().groups != count {
                 // A counter cannot be waited for; the story hangs on the count, not on the length of the pause.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let groups = || self.websockets.stats().groups;
+        let groups = || self.sessions.stats().groups;
         tokio::time::timeout(PATIENCE, reached)
             .await
             .unwrap_or_else(|_| panic!("{} groups, not {count}", groups()));

@@ -8,9 +8,11 @@ use tidewire::ids::{Epoch, RecordId, Timestamp};
 use tidewire::schema::{
     Column, Entity, EntityName, Field, FieldIndex, FieldKind, Generation, IdKind, OnDelete, Schema, Value,
 };
-use tidewire::store::sqlite::{Opened, SqliteStore};
+use tidewire::store::migration::Allow;
+use tidewire::store::sqlite::{DatabaseFile, SqliteBackend, SqliteStore};
 use tidewire::store::{
-    At, Change, CommitBatch, CommitError, Idempotency, LogLimit, LogPage, Op, Outcome, Store, Unit,
+    At, Backend, Change, CommitBatch, CommitError, Idempotency, LogLimit, LogPage, Migrated, Op, OpenError,
+    Outcome, Store, Unit,
 };
 use tokio::sync::mpsc;
 
@@ -188,12 +190,24 @@ pub(crate) fn changes(page: At<LogPage>) -> Vec<Arc<Change>> {
     }
 }
 
+/// An opened store over a database file.
+pub(crate) type Opened = tidewire::store::Opened<SqliteStore>;
+
 pub(crate) fn open(folder: &std::path::Path, schema: Schema, config: &StoreConfig) -> Opened {
     open_at(folder, schema, config, Env::system())
 }
 
 pub(crate) fn open_at(folder: &std::path::Path, schema: Schema, config: &StoreConfig, env: Env) -> Opened {
-    SqliteStore::open(folder, &Arc::new(schema), config, env).unwrap()
+    SqliteStore::open(DatabaseFile::within(folder), &schema, config, env).unwrap()
+}
+
+pub(crate) fn migrate(
+    folder: &std::path::Path,
+    schema: &Schema,
+    allow: &Allow,
+) -> Result<Migrated, OpenError> {
+    let file = DatabaseFile::within(folder);
+    SqliteBackend::new(file, StoreConfig::default()).migrate(schema, allow, &Env::system())
 }
 
 pub(crate) const NOON: Timestamp = Timestamp(1_800_000_000_000);

@@ -55,7 +55,7 @@ fn local(settings: &Settings, env: &Env, findings: &mut Vec<Finding>) {
         findings.push(Finding::ok("settings", format!("{} is read", file.display())));
     }
     findings.push(project::schemas(&config.schemas));
-    let data = project::data(&config.data);
+    let data = project::data(config);
     findings.extend(data.findings);
     findings.push(machine::port(config.listen, data.server));
     findings.push(machine::descriptors(config));

@@ -1,6 +1,6 @@
 //! The project's own folders: schema files, the data folder, the database in it, the disk under it.
 //!
-//! Knows SQLite by what the store tells about it.
+//! Knows the database by what the backend tells about it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use super::finding::Finding;
 use crate::cli::check::count;
 use crate::cli::settings::Settings;
+use crate::config::Config;
 use crate::draft::DraftFolder;
 use crate::ids::Timestamp;
 use crate::schema;
-use crate::store::sqlite::{self, DatabaseFound, OpenError};
+use crate::store::inspection::DatabaseFound;
+use crate::store::{Backend, OpenError, choice};
 
 const MIB: u64 = 1 << 20;
 
@@ -74,10 +76,12 @@ pub(super) fn schemas(folder: &Path) -> Finding {
     }
 }
 
-pub(super) fn data(folder: &Path) -> Data {
+pub(super) fn data(config: &Config) -> Data {
+    let backend = choice::backend(config);
+    let folder = backend.about().folder;
+    let nearest = folder.as_deref().map(nearest_existing);
     let mut data = Data { findings: Vec::new(), server: None, newest: None };
-    let (nearest, shown) = (nearest_existing(folder), folder.display());
-    if !nearest.is_dir() {
+    if let Some(nearest) = nearest.as_deref().filter(|nearest| !nearest.is_dir()) {
         let text = format!("{} is there and not a folder", nearest.display());
         data.findings.push(Finding::error(
             "data",
@@ -86,11 +90,11 @@ pub(super) fn data(folder: &Path) -> Data {
         ));
         return data;
     }
-    let inspection = match sqlite::inspect(folder) {
+    let inspection = match backend.inspect() {
         Ok(inspection) => inspection,
         Err(error) => {
             let advice = if matches!(error, OpenError::Damaged { .. }) {
-                format!("nothing was changed; {}", rescue(folder, None))
+                format!("nothing was changed; {}", backend.rescue(None))
             } else {
                 "nothing was changed; keep the folder until you know what it holds".to_owned()
             };
@@ -98,22 +102,28 @@ pub(super) fn data(folder: &Path) -> Data {
             return data;
         }
     };
-    match inspection.in_use {
-        Some(holder) => {
-            data.server = holder;
-            let who = holder.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
-            data.findings.push(Finding::ok("data", format!("{shown} is in use by {who}, a running server")));
+    match (inspection.in_use, &folder, &nearest) {
+        (Some(holder), _, _) => {
+            data.server = holder.pid;
+            let who = holder.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+            let place = backend.about().place;
+            data.findings.push(Finding::ok("data", format!("{place} is in use by {who}, a running server")));
         }
-        None => data.findings.extend(tried_out(folder, &nearest)),
+        (None, Some(folder), Some(nearest)) => {
+            data.findings.extend(tried_out(&*backend, folder, nearest));
+        }
+        (None, _, _) => {}
     }
     match inspection.database {
         Some(found) => {
             data.newest = found.newest;
-            data.findings.push(database(folder, &found));
+            data.findings.push(database(&*backend, &found));
         }
         None => data.findings.push(Finding::ok("database", "there is none yet; the first start makes it")),
     }
-    data.findings.extend([file_system(&nearest), space(&nearest)]);
+    if let Some(nearest) = &nearest {
+        data.findings.extend([file_system(nearest), space(nearest)]);
+    }
     data
 }
 
@@ -125,12 +135,12 @@ fn nearest_existing(folder: &Path) -> PathBuf {
 }
 
 /// Writes where the database is to be, in a folder of its own that is taken away again.
-fn tried_out(folder: &Path, nearest: &Path) -> Vec<Finding> {
+fn tried_out(backend: &dyn Backend, folder: &Path, nearest: &Path) -> Vec<Finding> {
     let scratch = match DraftFolder::within(nearest) {
         Ok(scratch) => scratch,
         Err(error) => return vec![unwritable(nearest, &error)],
     };
-    let (tried, path) = (sqlite::try_out(scratch.path()), scratch.path().to_owned());
+    let (tried, path) = (backend.try_out(scratch.path()), scratch.path().to_owned());
     let data = match (scratch.remove(), folder.exists()) {
         (Err(error), _) => {
             let text = format!("{} was made and cannot be removed: {error}", path.display());
@@ -139,19 +149,12 @@ fn tried_out(folder: &Path, nearest: &Path) -> Vec<Finding> {
         (Ok(()), true) => Finding::ok("data", format!("{} can be written", folder.display())),
         (Ok(()), false) => Finding::ok("data", format!("{} can be made and written", folder.display())),
     };
-    let sqlite = match tried {
-        Err(error) => Finding::error("sqlite", error.to_string(), "choose a local disk with --data DIR"),
-        Ok(tried) if tried.journal_mode != "wal" || tried.synchronous != "full" => Finding::error(
-            "sqlite",
-            format!(
-                "journal_mode is {} and synchronous is {} here, not wal and full",
-                tried.journal_mode, tried.synchronous
-            ),
-            "this file system cannot keep what is acknowledged: choose a local disk with --data DIR",
-        ),
-        Ok(tried) => Finding::ok("sqlite", format!("{}, journal_mode=wal, synchronous=full", tried.version)),
+    let engine = backend.about().engine;
+    let works = match tried {
+        Ok(how) => Finding::ok(engine, how),
+        Err(unfit) => Finding::error(engine, unfit.what, unfit.advice),
     };
-    vec![data, sqlite]
+    vec![data, works]
 }
 
 fn unwritable(nearest: &Path, error: &io::Error) -> Finding {
@@ -164,31 +167,16 @@ fn unwritable(nearest: &Path, error: &io::Error) -> Finding {
     Finding::error("data", format!("nothing can be written in {}: {error}", nearest.display()), advice)
 }
 
-fn database(folder: &Path, found: &DatabaseFound) -> Finding {
+fn database(backend: &dyn Backend, found: &DatabaseFound) -> Finding {
     if let Some(first) = found.faults.first() {
-        let mut text = format!("the database in {} is damaged: {first}", folder.display());
+        let mut text = format!("the database in {} is damaged: {first}", backend.about().place);
         if !found.damaged.is_empty() {
             text.push_str(&format!("; concerned: {}", found.damaged.join(", ")));
         }
-        return Finding::error("database", text, rescue(folder, found.backup.as_deref()));
+        return Finding::error("database", text, backend.rescue(found.backup.as_deref()));
     }
     let size = found.bytes.div_ceil(1024);
-    Finding::ok(
-        "database",
-        format!("sound: {} changes so far, {size} KiB, journal_mode={}", found.changes, found.journal_mode),
-    )
-}
-
-/// What to do about damage, from the best way to the last.
-fn rescue(folder: &Path, backup: Option<&Path>) -> String {
-    let newest = backup.map(|file| format!(" (the newest of a migration is {})", file.display()));
-    format!(
-        "stop the server, copy {0} away, and put a backup in its place{1}. Without one: `tidewire export ENTITY -o FILE` for each \
-         entity that is not concerned, and SQLite's own `sqlite3 {0}/tidewire.db .recover` for the others. docs/operations.md, \
-         \"A damaged database\"",
-        folder.display(),
-        newest.unwrap_or_default()
-    )
+    Finding::ok("database", format!("sound: {} changes so far, {size} KiB, {}", found.changes, found.mode))
 }
 
 /// By the longest mount point that the folder lies below. Said only where the kernel lists its mounts.

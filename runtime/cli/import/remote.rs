@@ -24,7 +24,7 @@ use crate::env::Env;
 use crate::ids::RecordId;
 use crate::repository::{Body, Intake, MAX_OPS};
 use crate::schema::Entity;
-use crate::store::sqlite::ImportJob;
+use crate::store::import::ImportJob;
 use sender::{Answer, Sender};
 
 /// Bytes of one request; a server takes 1 MiB unless it was told otherwise.

@@ -17,7 +17,7 @@ use crate::repository::{default_value, value_of_text};
 use crate::rules::{Person, Principal, Proposal};
 use crate::schema::message::quoted;
 use crate::schema::{Entity, Field, FieldIndex, Generation, Operation, Record, Schema, Value};
-use crate::store::sqlite::Glance;
+use crate::store::{GlanceRecords, choice};
 
 /// Exit code 0 for what is allowed, 1 for what is not, 2 for a question that cannot be answered.
 pub(super) fn run(arguments: &RulesWhyArguments) -> ExitCode {
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &RulesWhyArguments) -> ExitCode {
 }
 
 /// The records of a data folder.
-struct Folder(Glance);
+struct Folder(Box<dyn GlanceRecords>);
 
 impl World for Folder {
     fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, String> {
@@ -66,10 +66,11 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let operation = operation(arguments)?;
     let person = loading::person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
-    let glance = Glance::open(&config.data, &schema).map_err(|error| Refused::failed(error.to_string()))?;
+    let glance =
+        choice::backend(config).glance(&schema).map_err(|error| Refused::failed(error.to_string()))?;
     let at = glance.position.seq;
     let ahead = (!glance.is_current).then(|| not_in_force(glance.generation, config));
-    let world = Folder(glance);
+    let world = Folder(glance.records);
     let principal = principal(&world, &schema, &person).map_err(Refused::failed)?;
     let record = match &arguments.id {
         Some(id) => stored(&world, &entity, id)?,

@@ -43,7 +43,7 @@ use crate::channels::encode::Encoder;
 use crate::channels::{Admission, AttachmentId, Events, From, Item, Note, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
-use crate::metrics::{Counted, Metrics, Transport};
+use crate::metrics::{Counted, Metrics, Via};
 use crate::outbox::{Lag, OnLag};
 use crate::protocol::server_frame::{ControlFrame, DrainPayload, ErrorPayload, PongPayload};
 use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, View};
@@ -66,6 +66,16 @@ pub struct Surroundings {
 pub struct Moment {
     pub instant: Instant,
     pub wall: Timestamp,
+}
+
+/// How a session begins.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionStart {
+    pub at: Instant,
+    /// The transport, as errors are counted.
+    pub via: Via,
+    /// The peer was closed for too many messages a short while ago.
+    pub offended: bool,
 }
 
 /// What can happen to a session.
@@ -157,6 +167,7 @@ pub struct Session {
     liveness: Liveness,
     rate: RateCap,
     encoder: Encoder,
+    via: Via,
     offended: bool,
     closing: bool,
 }
@@ -172,10 +183,10 @@ enum Reading {
 }
 
 impl Session {
-    /// `known`: the facts about whoever is at the other end; nobody's are never read again. `offended`: the peer was closed for
-    /// too many messages a short while ago.
-    pub fn new(around: Surroundings, known: At<Principal>, now: Instant, offended: bool) -> Session {
+    /// `known`: the principal at the other end; nobody's is never read again.
+    pub fn new(around: Surroundings, known: At<Principal>, start: SessionStart) -> Session {
         let config = around.config.clone();
+        let SessionStart { at: now, via, offended } = start;
         Session {
             around,
             person: known.value.person.clone(),
@@ -194,6 +205,7 @@ impl Session {
             liveness: Liveness::new(now, config.ping_interval, config.pong_timeout, config.send_buffer_bytes),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
             encoder: Encoder::default(),
+            via,
             offended,
             closing: false,
         }
@@ -463,7 +475,7 @@ impl Session {
         channel: Option<&str>,
         effects: &mut Vec<Effect>,
     ) {
-        self.around.metrics.errors.told(Transport::Ws, code);
+        self.around.metrics.errors.told(self.via, code);
         // A hundred a second may come from one peer, so this is for whoever asks.
         tracing::debug!(code = code.as_str(), "frame refused");
         let payload = ErrorPayload::new(code, message);

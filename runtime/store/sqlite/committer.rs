@@ -12,11 +12,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Answer, Done, Job, Setting, Writer};
-use super::{Evolved, OpenError};
 use crate::ids::Seq;
 use crate::metrics::{Bound, Commit, Counted, StoreMetrics};
 use crate::schema::Schema;
-use crate::store::{CommitBatch, CommitError, Unit};
+use crate::store::{CommitBatch, CommitError, Evolved, OpenError, Unit};
 
 /// The way to the committer.
 pub(super) struct Queue {

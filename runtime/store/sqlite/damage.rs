@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use super::open::{OpenError, log_of};
+use super::location::log_of;
 use super::tables::quoted;
 use super::wal;
 use crate::metrics::StoreMetrics;
+use crate::store::OpenError;
 
 /// How long a start looks. Enough for a gigabyte that the system has in memory; a slow disk reads some tens of megabytes.
 const LOOK: Duration = Duration::from_secs(1);
@@ -28,6 +29,28 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => true,
         Some(_) => error.sqlite_error().is_some_and(|error| OF_THE_FILE.contains(&error.extended_code)),
         None => false,
+    }
+}
+
+pub(super) fn damaged(file: &Path, detail: String) -> OpenError {
+    OpenError::Damaged { database: file.display().to_string(), detail }
+}
+
+impl OpenError {
+    /// Sorts an error of SQLite while the database is opened.
+    pub(super) fn of(file: &Path, error: &rusqlite::Error) -> OpenError {
+        match is_damage(error) {
+            true => damaged(file, error.to_string()),
+            false => OpenError::Storage { database: file.display().to_string(), detail: error.to_string() },
+        }
+    }
+
+    /// Sorts an error of SQLite while it copies the database to a file.
+    pub(super) fn of_copy(file: &Path, copy: &Path, error: &rusqlite::Error) -> OpenError {
+        match is_damage(error) {
+            true => OpenError::of(file, error),
+            false => OpenError::Backup { copy: copy.display().to_string(), detail: error.to_string() },
+        }
     }
 }
 
@@ -70,7 +93,7 @@ impl Damage {
 /// Looks at a database before it is written to: its write-ahead log before the connection reads it.
 pub(super) fn require_whole_log(file: &Path) -> Result<(), OpenError> {
     match wal::lost(&log_of(file)) {
-        Ok(Some(detail)) => Err(OpenError::Damaged { file: file.to_owned(), detail }),
+        Ok(Some(detail)) => Err(damaged(file, detail)),
         // One that cannot be read is SQLite's to complain about.
         Ok(None) | Err(_) => Ok(()),
     }
@@ -79,14 +102,13 @@ pub(super) fn require_whole_log(file: &Path) -> Result<(), OpenError> {
 /// Looks at a database before it is written to: whether the file is as long as it says, then table by table for a bounded time.
 /// What it did not come to is not vouched for.
 pub(super) fn require_sound(conn: &Connection, file: &Path) -> Result<(), OpenError> {
-    let damaged = |detail: String| OpenError::Damaged { file: file.to_owned(), detail };
     let found = shortened(conn, file).and_then(|short| match short {
         Some(detail) => Ok(Some(detail)),
         None => within(LOOK, conn, first_fault),
     });
     match found {
         Ok(None) => Ok(()),
-        Ok(Some(detail)) => Err(damaged(detail)),
+        Ok(Some(detail)) => Err(damaged(file, detail)),
         Err(error) => Err(OpenError::of(file, &error)),
     }
 }

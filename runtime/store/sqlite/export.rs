@@ -8,87 +8,40 @@ use std::path::Path;
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::damage::is_damage;
+use super::damage::{damaged, is_damage};
 use super::evolution;
-use super::open::{self, OpenError};
+use super::location::DatabaseFile;
+use super::open;
 use super::people;
 use super::predicate::Writing;
 use super::rows::{Sql, read_record, unsigned};
 use super::tables::{Catalog, Table};
 use crate::ids::Position;
-use crate::rules::{BindError, Mask, ReadScope};
-use crate::schema::{EntityName, Generation, Record, Schema};
-use crate::store::{StoreError, Who};
-
-/// Takes the records of an export, in the order of their ids.
-pub trait Sink {
-    /// Called once, before the first record: the position at which all of them are true, how many there are, and what is
-    /// seen of them.
-    fn start(&mut self, position: &Position, records: u64, read_scope: &ReadScope) -> std::io::Result<()>;
-    /// The fields of the mask must not be told.
-    fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()>;
-}
-
-/// What was exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exported {
-    pub position: Position,
-    pub records: u64,
-    /// Whether there is a record of the person for whom this was; so it is for whoever owns the folder.
-    pub is_known: bool,
-}
-
-/// Why an export broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error("{0}")]
-    Open(OpenError),
-    /// The rules of the files are not those by which the records are served.
-    #[error(
-        "the schema files differ from the schema of the data folder (generation {}), so their rules are not in force yet: start \
-         `tidewire dev`, or see `tidewire migrate plan`, then export again",
-        .0.0
-    )]
-    NotInForce(Generation),
-    #[error(
-        "there is no {0} that this person may read: its rule for `read` is missing or never holds for them, or the account is \
-         disabled; `tidewire rules why --as NAME read {0} ID` says more"
-    )]
-    Closed(EntityName),
-    #[error("{0}")]
-    Rule(BindError),
-    #[error(
-        "the records cannot be read, because the database is damaged ({0}): `tidewire doctor` tells what is damaged and what can \
-         be rescued"
-    )]
-    Damaged(String),
-    #[error("the records cannot be read: {0}")]
-    Read(String),
-    #[error("the output cannot be written: {0}")]
-    Output(std::io::Error),
-}
+use crate::rules::ReadScope;
+use crate::schema::{Generation, Schema};
+use crate::store::{ExportError, Exported, OpenError, Sink, StoreError, Who};
 
 /// Reads the records of `entity` that `who` may read in one read transaction and hands them on, one at a time. While it lasts,
-/// a server on the same folder writes on; its write-ahead log grows meanwhile.
-pub fn export(
-    dir: &Path,
+/// a server on the same database writes on; its write-ahead log grows meanwhile.
+pub(super) fn export(
+    file: &DatabaseFile,
     schema: &Schema,
     entity: &str,
     who: &Who,
     sink: &mut dyn Sink,
 ) -> Result<Exported, ExportError> {
-    let (mut conn, file) = open::beside(dir).map_err(ExportError::Open)?;
-    let failed = |error| ExportError::Open(OpenError::of(&file, &error));
+    let mut conn = open::beside(file).map_err(ExportError::Open)?;
+    let failed = |error| ExportError::Open(OpenError::of(file, &error));
     let transaction = conn.transaction().map_err(failed)?;
-    let position = read_position(&transaction, &file).map_err(ExportError::Open)?;
+    let position = read_position(&transaction, file).map_err(ExportError::Open)?;
     let catalog = Catalog::of(schema);
     let table = catalog.table(entity).ok_or_else(|| ExportError::Read(format!("no entity {entity}")))?;
     if let Some(what) = missing(&transaction, table).map_err(failed)? {
-        return Err(ExportError::Open(OpenError::NotYet { file: file.clone(), what }));
+        return Err(ExportError::Open(OpenError::NotYet { database: file.display().to_string(), what }));
     }
     let generation = match who {
         Who::System => Generation(0),
-        Who::Person(_) | Who::ReadScope(_) => in_force(&transaction, &file, schema)?,
+        Who::Person(_) | Who::ReadScope(_) => in_force(&transaction, file, schema)?,
     };
     let read_scope = people::read_scope(&transaction, &catalog, generation, entity, who).map_err(unseen)?;
     let is_known = people::is_known(&transaction, &catalog, who).map_err(failed)?;
@@ -121,7 +74,7 @@ fn unseen(error: StoreError) -> ExportError {
 
 /// The end of the log and the newest epoch: the first read, so it also fixes what the others see.
 pub(super) fn read_position(conn: &Connection, file: &Path) -> Result<Position, OpenError> {
-    let damaged = |detail: String| OpenError::Damaged { file: file.to_owned(), detail };
+    let damaged = |detail: String| damaged(file, detail);
     let seq = evolution::read_meta(conn, file)?.head;
     let epoch: String = conn
         .query_row(r#"SELECT "epoch" FROM "_epochs" ORDER BY "n" DESC LIMIT 1"#, [], |row| row.get(0))

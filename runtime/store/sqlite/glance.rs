@@ -1,41 +1,36 @@
-//! Single records of a data folder, all at one position, beside whoever writes: no lock is taken, nothing changed.
+//! Single records, all at one position, beside whoever writes: no lock is taken, nothing changed.
 //!
 //! Knows no rule: what `tidewire rules why` asks of it is its own business.
-
-use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::evolution;
 use super::export::{missing, read_position};
-use super::open::{self, OpenError};
+use super::location::DatabaseFile;
+use super::open;
 use super::rows::{read_record, signed};
 use super::tables::{Catalog, Table, quoted};
-use crate::ids::Position;
-use crate::schema::{FieldIndex, Generation, Record, Schema};
+use crate::schema::{FieldIndex, Record, Schema};
+use crate::store::{Glance, GlanceRecords, OpenError};
 
-/// An open read transaction. It ends with the value.
-pub struct Glance {
+/// A connection with an open read transaction.
+struct StillRecords {
     conn: Connection,
-    file: PathBuf,
+    file: DatabaseFile,
     catalog: Catalog,
-    pub position: Position,
-    /// Of the schema by which the database is served.
-    pub generation: Generation,
-    /// Whether that schema is the one that was given.
-    pub is_current: bool,
 }
 
-impl Glance {
-    pub fn open(dir: &Path, schema: &Schema) -> Result<Glance, OpenError> {
-        let (conn, file) = open::beside(dir)?;
-        conn.execute_batch("BEGIN").map_err(|error| OpenError::of(&file, &error))?;
-        let position = read_position(&conn, &file)?;
-        let (generation, is_current) = evolution::standing_of(&conn, &file, schema)?;
-        Ok(Glance { conn, file, catalog: Catalog::of(schema), position, generation, is_current })
-    }
+pub(super) fn open(file: &DatabaseFile, schema: &Schema) -> Result<Glance, OpenError> {
+    let conn = open::beside(file)?;
+    conn.execute_batch("BEGIN").map_err(|error| OpenError::of(file, &error))?;
+    let position = read_position(&conn, file)?;
+    let (generation, is_current) = evolution::standing_of(&conn, file, schema)?;
+    let records = Box::new(StillRecords { conn, file: file.clone(), catalog: Catalog::of(schema) });
+    Ok(Glance { position, generation, is_current, records })
+}
 
-    pub fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, OpenError> {
+impl GlanceRecords for StillRecords {
+    fn record(&self, entity: &str, id: &str) -> Result<Option<Record>, OpenError> {
         let Some(table) = self.table(entity)? else { return Ok(None) };
         let found = || {
             let mut select = self.conn.prepare_cached(&table.select)?;
@@ -45,7 +40,7 @@ impl Glance {
     }
 
     /// At most `most` of those whose field holds this id, in the order of their own ids.
-    pub fn records_by(
+    fn records_by(
         &self,
         entity: &str,
         field: FieldIndex,
@@ -63,12 +58,14 @@ impl Glance {
         };
         found().map_err(|error| OpenError::of(&self.file, &error))
     }
+}
 
+impl StillRecords {
     fn table(&self, entity: &str) -> Result<Option<&Table>, OpenError> {
         let Some(table) = self.catalog.table(entity) else { return Ok(None) };
         let lacking = missing(&self.conn, table).map_err(|error| OpenError::of(&self.file, &error))?;
         match lacking {
-            Some(what) => Err(OpenError::NotYet { file: self.file.clone(), what }),
+            Some(what) => Err(OpenError::NotYet { database: self.file.display().to_string(), what }),
             None => Ok(Some(table)),
         }
     }

@@ -4,7 +4,6 @@
 //! Knows nothing of queues beyond what it was handed, and announces nothing: it says what there is to announce.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -12,21 +11,22 @@ use tokio::sync::oneshot;
 
 use super::apply::{Applied, Ground, Work};
 use super::clock::{Clock, Reading, Times};
-use super::damage::{Damage, is_damage};
+use super::damage::{Damage, damaged, is_damage};
 use super::end_checks::Judged;
 use super::evolution::{self, Target};
+use super::location::DatabaseFile;
 use super::lookups::Reach;
-use super::open::{FolderLock, OpenError, open_writer};
+use super::open::{DatabaseLock, open_writer};
 use super::read::{Shape, SharedShape};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
-use super::{Evolved, Fault, idempotency, log, rights};
+use super::{Fault, idempotency, log, rights};
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::Allow;
-use crate::store::{Change, CommitBatch, CommitError, LogLimit, Op, Outcome, Unit};
+use crate::store::{Change, CommitBatch, CommitError, Evolved, LogLimit, Op, OpenError, Outcome, Unit};
 
 pub(super) type Answer = Result<Outcome, CommitError>;
 
@@ -38,7 +38,7 @@ pub(super) struct Job {
 
 /// What every writer of one opening of the database has in common.
 pub(super) struct Setting {
-    pub(super) file: PathBuf,
+    pub(super) file: DatabaseFile,
     pub(super) catalog: Arc<Catalog>,
     pub(super) config: StoreConfig,
     pub(super) epoch: Epoch,
@@ -47,7 +47,7 @@ pub(super) struct Setting {
     pub(super) shape: SharedShape,
     pub(super) env: Env,
     /// Held as long as anything may write, on whatever thread that is.
-    pub(super) lock: Arc<FolderLock>,
+    pub(super) lock: Arc<DatabaseLock>,
     pub(super) damage: Damage,
 }
 
@@ -133,7 +133,7 @@ impl Writer {
             Done { answers: Vec::new(), batches: Vec::new(), rest: VecDeque::new(), failure: None };
         if self.setting.damage.is_known() {
             let detail = "damage was found since the start".to_owned();
-            let answer = Err(OpenError::Damaged { file: self.setting.file.clone(), detail });
+            let answer = Err(damaged(&self.setting.file, detail));
             return Reshaped { answer, batches: Vec::new(), setting: self.setting.clone() };
         }
         if let Err(error) = self.ready(&mut done) {
@@ -400,9 +400,9 @@ mod tests {
     }
 
     fn writer(folder: &std::path::Path) -> Writer {
-        let lock = Arc::new(FolderLock::take(folder).unwrap());
-        open::create_if_missing(folder).unwrap();
-        let file = folder.join(open::DATABASE);
+        let file = DatabaseFile::within(folder);
+        let lock = Arc::new(DatabaseLock::take(&file).unwrap());
+        open::create_if_missing(&file).unwrap();
         let catalog = Arc::new(Catalog::of(&schema()));
         let mut conn = open_writer(&file, catalog.statements()).unwrap();
         let (schema, allow, env) = (schema(), Allow::default(), Env::system());

@@ -4,8 +4,6 @@
 //! Knows no file: what an operation came from is a line number.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,7 +11,8 @@ use super::apply::{Ground, Work};
 use super::clock::{Clock, Reading, Times};
 use super::end_checks::Judged;
 use super::evolution::{self, Start, Target};
-use super::open::{self, DATABASE, FolderLock, OpenError};
+use super::location::DatabaseFile;
+use super::open::{self, DatabaseLock};
 use super::rows::{signed, unsigned};
 use super::tables::{Catalog, Table};
 use super::{Fault, log};
@@ -21,8 +20,12 @@ use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, FieldIndex, Generation, Schema, Value};
+use crate::store::import::{
+    Applied, EarlierImport, Feed, Forward, Import, ImportError, ImportJob, ImportUnit, LineRefused,
+    WAITING_REFERENCES,
+};
 use crate::store::migration::Allow;
-use crate::store::{CommitError, Idempotency, Op, OpStatus, Unit};
+use crate::store::{CommitError, Idempotency, Op, OpenError, Unit};
 
 /// How far each import of the past got. Rows beyond the newest `JOBS` are forgotten.
 const CREATE: &str = r#"
@@ -34,25 +37,6 @@ CREATE TABLE IF NOT EXISTS "_imports" (
 "#;
 const JOBS: i64 = 1_000;
 
-/// References to later lines that may wait for them at once.
-const WAITING: usize = 1_000_000;
-
-/// Why an import cannot go on. What was not committed is gone.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    #[error("the disk is full")]
-    StorageFull,
-    #[error("the database cannot be written")]
-    ReadOnly,
-    #[error("the database cannot be written: {0}")]
-    Storage(String),
-    #[error(
-        "more than {WAITING} references lead to later lines: put the records that are referred to first, or import \
-         the field in a second run with --on-conflict update"
-    )]
-    TooManyWaiting,
-}
-
 impl From<rusqlite::Error> for ImportError {
     fn from(error: rusqlite::Error) -> ImportError {
         match error.sqlite_error_code() {
@@ -63,23 +47,10 @@ impl From<rusqlite::Error> for ImportError {
     }
 }
 
-/// How far an import got, written in the transaction of its last records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ImportJob {
-    /// Records up to this line are done with.
-    pub line: u64,
-    /// The end of the file was reached.
-    pub done: bool,
-    pub created: u64,
-    pub updated: u64,
-    pub skipped: u64,
-    pub refused: u64,
-}
-
 /// The writing connection of an import.
 pub struct SqliteImport {
     conn: Connection,
-    file: PathBuf,
+    file: DatabaseFile,
     catalog: Catalog,
     config: StoreConfig,
     epoch: Epoch,
@@ -91,7 +62,7 @@ pub struct SqliteImport {
     seq: Seq,
     floor: Seq,
     waiting: Vec<Waiting>,
-    _lock: FolderLock,
+    _lock: DatabaseLock,
     /// Last, so that it is removed when nothing in it is open.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -118,15 +89,6 @@ impl Waiting {
     }
 }
 
-/// What became of one record.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Applied {
-    Done(OpStatus),
-    Refused(CommitError),
-    /// The unit holds too much already: close the page and apply the record in the next.
-    Full,
-}
-
 /// One unit of an import.
 pub struct Page<'a> {
     work: Work<'a>,
@@ -136,59 +98,54 @@ pub struct Page<'a> {
     half: usize,
 }
 
-/// Whether a record may refer to one that a later line creates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forward {
-    Waits,
-    Refused,
-}
-
 impl SqliteImport {
     /// Opens the database as a server does: takes the folder, adds what the schema has and the tables lack, begins an
     /// epoch. Nothing is imported before `commit`.
     pub fn open(
-        dir: &Path,
-        schema: &Arc<Schema>,
+        file: &DatabaseFile,
+        schema: &Schema,
         config: &StoreConfig,
         env: &Env,
     ) -> Result<SqliteImport, OpenError> {
-        let (mut conn, file, lock) = folder(dir, schema)?;
+        let HeldDatabase { mut conn, file, lock } = HeldDatabase::of(file.clone(), schema)?;
         let failed = |error| OpenError::of(&file, &error);
         let target = Target { file: &file, schema, allow: &Allow::default(), env };
         let start = evolution::bring_up(&mut conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        SqliteImport::begun((conn, file, lock), &start, (schema, config), env)
+        SqliteImport::begun(HeldDatabase { conn, file, lock }, &start, schema, config, env)
     }
 
     /// Opens the database for an import that is never committed. What `open` would change is part of the transaction, so
     /// nothing of it stays. A folder without a database is left alone; a new database is made elsewhere, and removed.
     pub fn rehearse(
-        dir: &Path,
-        schema: &Arc<Schema>,
+        file: &DatabaseFile,
+        schema: &Schema,
         config: &StoreConfig,
         env: &Env,
     ) -> Result<SqliteImport, OpenError> {
-        open::refuse_lost_file(dir)?;
-        let unusable = |error| OpenError::Folder { folder: std::env::temp_dir(), error };
-        let scratch =
-            if dir.join(DATABASE).exists() { None } else { Some(tempfile::tempdir().map_err(unusable)?) };
-        let (conn, file, lock) = folder(scratch.as_ref().map_or(dir, |scratch| scratch.path()), schema)?;
+        open::refuse_lost_file(file)?;
+        let unusable = |error| file.unusable(&std::env::temp_dir(), &error);
+        let scratch = if file.exists() { None } else { Some(tempfile::tempdir().map_err(unusable)?) };
+        let rehearsed = scratch.as_ref().map_or(file.clone(), |scratch| DatabaseFile::within(scratch.path()));
+        let HeldDatabase { conn, file, lock } = HeldDatabase::of(rehearsed, schema)?;
         let failed = |error| OpenError::of(&file, &error);
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         let target = Target { file: &file, schema, allow: &Allow::default(), env };
         let start = evolution::rehearse(&conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
-        let import = SqliteImport::begun((conn, file, lock), &start, (schema, config), env)?;
+        let import = SqliteImport::begun(HeldDatabase { conn, file, lock }, &start, schema, config, env)?;
         Ok(SqliteImport { _scratch: scratch, ..import })
     }
 
     fn begun(
-        (conn, file, lock): (Connection, PathBuf, FolderLock),
+        taken: HeldDatabase,
         start: &Start,
-        (schema, config): (&Schema, &StoreConfig),
+        schema: &Schema,
+        config: &StoreConfig,
         env: &Env,
     ) -> Result<SqliteImport, OpenError> {
+        let HeldDatabase { conn, file, lock } = taken;
         let now = Reading { wall: env.now(), elapsed: env.elapsed() };
         let mut clock = Clock::load(&conn, now.elapsed).map_err(|error| OpenError::of(&file, &error))?;
         env.ids_after(clock.newest_id());
@@ -218,7 +175,7 @@ impl SqliteImport {
     }
 
     /// How far a job got in an earlier run.
-    pub fn job(&self, job: &str) -> Result<Option<(ImportJob, Timestamp)>, ImportError> {
+    pub fn job(&self, job: &str) -> Result<Option<EarlierImport>, ImportError> {
         let mut select = self.conn.prepare(
             r#"SELECT "line", "done", "created", "updated", "skipped", "refused", "at" FROM "_imports" WHERE "job" = ?1"#,
         )?;
@@ -232,7 +189,7 @@ impl SqliteImport {
                 skipped: number(4)?,
                 refused: number(5)?,
             };
-            Ok((job, Timestamp(row.get(6)?)))
+            Ok(EarlierImport { job, at: Timestamp(row.get(6)?) })
         };
         Ok(select.query_row([job], read).optional()?)
     }
@@ -278,7 +235,7 @@ impl SqliteImport {
 
     /// Sets the references that waited for later lines, now that all are there. Answers with the lines whose reference
     /// leads nowhere.
-    pub fn settle(&mut self, mid: &MutationId) -> Result<Vec<(u64, CommitError)>, ImportError> {
+    pub fn settle(&mut self, mid: &MutationId) -> Result<Vec<LineRefused>, ImportError> {
         let mut waiting = VecDeque::from(std::mem::take(&mut self.waiting));
         let (most, mut refused) = (self.config.group_ops, Vec::new());
         while !waiting.is_empty() {
@@ -288,7 +245,7 @@ impl SqliteImport {
                 {
                     match page.apply(next.line, &next.op())? {
                         Applied::Full => return Ok(()),
-                        Applied::Refused(refusal) => refused.push((next.line, refusal)),
+                        Applied::Refused(refusal) => refused.push(LineRefused { line: next.line, refusal }),
                         Applied::Done(_) => {}
                     }
                     waiting.pop_front();
@@ -335,14 +292,58 @@ impl SqliteImport {
     }
 }
 
-/// Takes the folder, and makes the database when it is missing.
-fn folder(dir: &Path, schema: &Schema) -> Result<(Connection, PathBuf, FolderLock), OpenError> {
-    open::require_sqlite()?;
-    let lock = FolderLock::take(dir)?;
-    open::create_if_missing(dir)?;
-    let file = dir.join(DATABASE);
-    let conn = open::open_sound(&file, Catalog::of(schema).statements())?;
-    Ok((conn, file, lock))
+/// A database of which this process is the one writer.
+struct HeldDatabase {
+    conn: Connection,
+    file: DatabaseFile,
+    lock: DatabaseLock,
+}
+
+impl HeldDatabase {
+    /// Made when it is missing.
+    fn of(file: DatabaseFile, schema: &Schema) -> Result<HeldDatabase, OpenError> {
+        open::require_sqlite()?;
+        let lock = DatabaseLock::take(&file)?;
+        open::create_if_missing(&file)?;
+        let conn = open::open_sound(&file, Catalog::of(schema).statements())?;
+        Ok(HeldDatabase { conn, file, lock })
+    }
+}
+
+impl Import for SqliteImport {
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    fn job(&self, job: &str) -> Result<Option<EarlierImport>, ImportError> {
+        SqliteImport::job(self, job)
+    }
+
+    fn unit(&mut self, mid: MutationId, forward: Forward, feed: &mut Feed<'_>) -> Result<(), ImportError> {
+        self.page(mid, forward, |page| feed(page))
+    }
+
+    fn settle(&mut self, mid: &MutationId) -> Result<Vec<LineRefused>, ImportError> {
+        SqliteImport::settle(self, mid)
+    }
+
+    fn commit(&mut self, job: &str, progress: &ImportJob) -> Result<Position, ImportError> {
+        SqliteImport::commit(self, job, progress)
+    }
+
+    fn close(self: Box<Self>) {
+        SqliteImport::close(*self);
+    }
+}
+
+impl ImportUnit for Page<'_> {
+    fn exists(&self, entity: &str, id: &RecordId) -> Result<bool, ImportError> {
+        Page::exists(self, entity, id)
+    }
+
+    fn apply(&mut self, line: u64, op: &Op) -> Result<Applied, ImportError> {
+        Page::apply(self, line, op)
+    }
 }
 
 impl Page<'_> {
@@ -387,7 +388,7 @@ impl Page<'_> {
     fn wait(&mut self, held: Vec<Waiting>) -> Result<(), ImportError> {
         let Some(waiting) = &mut self.waiting else { return Ok(()) };
         waiting.extend(held);
-        if waiting.len() > WAITING { Err(ImportError::TooManyWaiting) } else { Ok(()) }
+        if waiting.len() > WAITING_REFERENCES { Err(ImportError::TooManyWaiting) } else { Ok(()) }
     }
 
     /// Takes out of the operation the references to records of its own entity that are not there yet.

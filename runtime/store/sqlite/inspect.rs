@@ -1,4 +1,4 @@
-//! Looks at a data folder and changes nothing in it: for whoever wants to know before a server is started, or beside one.
+//! Looks at a database and changes nothing in it: for whoever wants to know before a server is started, or beside one.
 //!
 //! Knows no entity. `try_out` is the exception that writes: a database of its own, in a folder that it is given.
 
@@ -9,88 +9,85 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{self, BACKUPS, DATABASE, LOCK, OpenError};
+use super::location::DatabaseFile;
+use super::open;
 use super::rows::unsigned;
 use super::tables::quoted;
 use super::{damage, evolution, wal};
 use crate::ids::Timestamp;
+use crate::store::OpenError;
+use crate::store::inspection::{DatabaseFound, InUse, Inspection, Unfit};
 
 /// Faults that a check names before it gives up.
 const MOST_FAULTS: usize = 5;
 
-/// What a data folder holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inspection {
-    /// Whether a process holds the folder, and which, if it says so.
-    pub in_use: Option<Option<u32>>,
-    /// `None` when there is no database yet.
-    pub database: Option<DatabaseFound>,
-}
-
-/// A database that can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseFound {
-    pub bytes: u64,
-    /// `wal`, unless somebody changed it.
-    pub journal_mode: String,
-    pub changes: u64,
-    /// Time of the newest change, if any is left in the log.
-    pub newest: Option<Timestamp>,
-    /// What a whole check found; empty when the file is sound.
-    pub faults: Vec<String>,
-    /// Tables that the faults are in, as far as they can be told.
-    pub damaged: Vec<String>,
-    /// The newest copy that was made before a migration.
-    pub backup: Option<PathBuf>,
-}
-
-/// How SQLite works on a file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TriedOut {
-    pub version: &'static str,
-    pub journal_mode: String,
-    pub synchronous: &'static str,
-}
-
 /// Reads what is there. A folder that is missing holds nothing.
-pub fn inspect(folder: &Path) -> Result<Inspection, OpenError> {
-    let in_use = holder(folder)?;
-    let file = folder.join(DATABASE);
-    let database = if file.exists() { Some(database(folder, &file, in_use.is_some())?) } else { None };
+pub(super) fn inspect(file: &DatabaseFile) -> Result<Inspection, OpenError> {
+    let in_use = holder(file)?;
+    let database = if file.exists() { Some(database(file, in_use.is_some())?) } else { None };
     Ok(Inspection { in_use, database })
 }
 
-/// Makes a database in `folder`, with the settings of the real one, and writes to it.
-pub fn try_out(folder: &Path) -> Result<TriedOut, OpenError> {
+/// Makes a database in a folder, with the settings of the real one, and writes to it.
+pub(super) fn try_out(folder: &Path) -> Result<String, Unfit> {
+    let unfit = |what| Unfit { what, advice: "choose a local disk with --data DIR" };
+    let file = DatabaseFile::within(folder);
+    let (journal_mode, synchronous) = durability(&file).map_err(|error| unfit(error.to_string()))?;
+    if journal_mode != "wal" || synchronous != "full" {
+        return Err(Unfit {
+            what: format!(
+                "journal_mode is {journal_mode} and synchronous is {synchronous} here, not wal and full"
+            ),
+            advice: "this file system cannot keep what is acknowledged: choose a local disk with --data DIR",
+        });
+    }
+    Ok(format!("{}, journal_mode=wal, synchronous=full", rusqlite::version()))
+}
+
+/// The journal mode and the word for `PRAGMA synchronous` of a new database that was written to.
+fn durability(file: &DatabaseFile) -> Result<(String, &'static str), OpenError> {
     open::require_sqlite()?;
-    let file = folder.join(DATABASE);
-    let failed = |error| OpenError::of(&file, &error);
-    open::create_if_missing(folder)?;
-    let conn = open::open_writer(&file, 1).map_err(failed)?;
-    let journal_mode = journal_mode(&conn).map_err(failed)?;
-    let synchronous = open::synchronous(&conn).map_err(failed)?;
-    conn.execute_batch(r#"UPDATE "_meta" SET "seq" = "seq""#).map_err(failed)?;
-    Ok(TriedOut { version: rusqlite::version(), journal_mode, synchronous })
+    open::create_if_missing(file)?;
+    let read = || {
+        let conn = open::open_writer(file, 1)?;
+        let found = (journal_mode(&conn)?, open::synchronous(&conn)?);
+        conn.execute_batch(r#"UPDATE "_meta" SET "seq" = "seq""#)?;
+        Ok(found)
+    };
+    read().map_err(|error| OpenError::of(file, &error))
+}
+
+/// What to do about damage, from the best way to the last.
+pub(super) fn rescue(file: &DatabaseFile, backup: Option<&Path>) -> String {
+    let newest = backup.map(|file| format!(" (the newest of a migration is {})", file.display()));
+    format!(
+        "stop the server, copy {} away, and put a backup in its place{}. Without one: `tidewire export ENTITY -o FILE` for each \
+         entity that is not concerned, and SQLite's own `sqlite3 {} .recover` for the others. docs/operations.md, \
+         \"A damaged database\"",
+        file.place(),
+        newest.unwrap_or_default(),
+        file.display()
+    )
 }
 
 /// Who holds the lock. A lock that can be shared is nobody's; it is let go at once.
-fn holder(folder: &Path) -> Result<Option<Option<u32>>, OpenError> {
-    let Ok(mut file) = File::open(folder.join(LOCK)) else { return Ok(None) };
+fn holder(database: &DatabaseFile) -> Result<Option<InUse>, OpenError> {
+    let Ok(mut file) = File::open(database.lock()) else { return Ok(None) };
     match fs4::FileExt::try_lock_shared(&file) {
         Ok(()) => Ok(None),
-        Err(fs4::TryLockError::WouldBlock) => Ok(Some(open::read_pid(&mut file))),
-        Err(fs4::TryLockError::Error(error)) => Err(OpenError::Folder { folder: folder.to_owned(), error }),
+        Err(fs4::TryLockError::WouldBlock) => Ok(Some(InUse { pid: open::read_pid(&mut file) })),
+        Err(fs4::TryLockError::Error(error)) => Err(database.unusable(database.folder(), &error)),
     }
 }
 
-fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, OpenError> {
+fn database(file: &DatabaseFile, in_use: bool) -> Result<DatabaseFound, OpenError> {
     open::not_empty(file)?;
     let failed = |error| OpenError::of(file, &error);
-    let conn = read_only(folder, file, in_use).map_err(failed)?;
+    let conn = read_only(file, in_use).map_err(failed)?;
     evolution::require_known_format(&conn, file)?;
     let mut faults = whole_check(&conn).map_err(failed)?;
     // A server that runs is writing to its log.
-    faults.extend(wal::lost(&open::log_of(file)).ok().flatten().filter(|_| !in_use));
+    faults.extend(wal::lost(&file.log()).ok().flatten().filter(|_| !in_use));
     let damaged = if faults.is_empty() { Vec::new() } else { damaged_tables(&conn) };
     let is_sound = faults.is_empty();
     let found = || -> rusqlite::Result<DatabaseFound> {
@@ -102,28 +99,30 @@ fn database(folder: &Path, file: &Path, in_use: bool) -> Result<DatabaseFound, O
         };
         Ok(DatabaseFound {
             bytes: std::fs::metadata(file).map_or(0, |about| about.len()),
-            journal_mode: if is_wal(file) { "wal".to_owned() } else { journal_mode(&conn)? },
+            mode: format!(
+                "journal_mode={}",
+                if is_wal(file) { "wal".to_owned() } else { journal_mode(&conn)? }
+            ),
             changes: conn.query_row(r#"SELECT "seq" FROM "_meta""#, [], |row| row.get(0)).map(unsigned)?,
             newest,
             faults,
             damaged,
-            backup: newest_backup(folder),
+            backup: newest_backup(file),
         })
     };
     found().map_err(failed)
 }
 
 /// The last in the order of their names, which begin with their times.
-fn newest_backup(folder: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder.join(BACKUPS)).ok()?.flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|ending| ending == "db")).max()
+fn newest_backup(file: &DatabaseFile) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(file.backups()).ok()?.flatten().map(|entry| entry.path());
+    entries.filter(|path| file.is_backup(path)).max()
 }
 
 /// A file that nobody uses and whose write-ahead log is empty is read as if it could not change: otherwise even a reader
 /// would leave companion files behind.
-fn read_only(folder: &Path, file: &Path, in_use: bool) -> rusqlite::Result<Connection> {
-    let log = folder.join(format!("{DATABASE}-wal"));
-    let at_rest = !in_use && std::fs::metadata(&log).map_or(true, |about| about.len() == 0);
+fn read_only(file: &DatabaseFile, in_use: bool) -> rusqlite::Result<Connection> {
+    let at_rest = !in_use && std::fs::metadata(file.log()).map_or(true, |about| about.len() == 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = match file.to_str().filter(|_| at_rest) {
         Some(path) => {

@@ -49,8 +49,8 @@ pub(super) enum Reach {
     Others,
 }
 
-/// Ranks of fields: 0 for a field that is no lookup.
-type Ranks = HashMap<(EntityName, FieldIndex), usize>;
+/// LookupRanks of fields: 0 for a field that is no lookup.
+type LookupRanks = HashMap<(EntityName, FieldIndex), usize>;
 
 /// Enters every lookup of the schema into the table that it belongs to and into the one that it copies from.
 pub(super) fn enter(schema: &Schema, relations: &Relations, tables: &mut [Table]) {
@@ -142,7 +142,7 @@ impl Follower {
 
 /// Every lookup with its rank, lowest first.
 fn in_order(schema: &Schema) -> Vec<(usize, &Entity, FieldIndex)> {
-    let mut ranks = Ranks::new();
+    let mut ranks = LookupRanks::new();
     let mut lookups = Vec::new();
     for entity in schema.entities() {
         for field in (0..entity.fields.len()).map(FieldIndex) {
@@ -157,7 +157,7 @@ fn in_order(schema: &Schema) -> Vec<(usize, &Entity, FieldIndex)> {
 
 /// One more than the highest rank that the lookup depends on. Walks with a stack of its own, since a chain of lookups may
 /// lead through every field of the schema; the schema's check made sure that none leads back to its beginning.
-fn rank(schema: &Schema, field: (EntityName, FieldIndex), ranks: &mut Ranks) -> usize {
+fn rank(schema: &Schema, field: (EntityName, FieldIndex), ranks: &mut LookupRanks) -> usize {
     let mut path = vec![field.clone()];
     while let Some(node) = path.last().cloned() {
         let needs = dependencies(schema, &node);

@@ -3,6 +3,7 @@
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
 mod apply;
+mod backend;
 mod cascade;
 mod clock;
 mod committer;
@@ -22,6 +23,7 @@ mod images;
 mod import;
 mod inspect;
 mod listing;
+mod location;
 mod log;
 mod lookups;
 mod open;
@@ -39,7 +41,6 @@ mod source;
 mod tables;
 mod wal;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -49,31 +50,30 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use self::export::{ExportError, Exported, Sink, export};
-pub use self::glance::Glance;
-pub use self::import::{Applied, Forward, ImportError, ImportJob, Page, SqliteImport};
-pub use self::inspect::{DatabaseFound, Inspection, TriedOut, inspect, try_out};
-pub use self::open::OpenError;
+pub use self::backend::SqliteBackend;
+pub use self::import::{Page, SqliteImport};
+pub use self::location::DatabaseFile;
 
 use self::clock::Clock;
 use self::committer::Queue;
 use self::damage::Damage;
 use self::evolution::Target;
 use self::group::{Setting, Writer};
-use self::open::{DATABASE, FolderLock};
+use self::open::DatabaseLock;
 use self::pool::Pool;
 use self::read::{Reader, Shape};
 use self::tables::Catalog;
 use crate::config::StoreConfig;
 use crate::env::Env;
-use crate::ids::{Epoch, Position, RecordId, Seq};
+use crate::ids::{Position, RecordId, Seq};
 use crate::metrics::{Bound, StoreMetrics};
 use crate::rules::{Person, Principal};
-use crate::schema::{EntityName, Generation, Schema};
-use crate::store::migration::{Allow, Plan, Standing, StepKind};
+use crate::schema::{EntityName, Schema};
+use crate::store::migration::{Allow, StepKind};
 use crate::store::{
-    At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
-    Past, Query, ReadFuture, Scope, Store, StoreError, Stored, Survey, Unit, Who,
+    At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage, LiveStore, LogLimit, LogPage,
+    OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture, Scope, Store, StoreError, Stored,
+    Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -90,56 +90,29 @@ pub struct SqliteStore {
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// An opened store.
-pub struct Opened {
-    pub store: Arc<SqliteStore>,
-    /// Every commit's changes, in seq order. Whoever holds this must drain or drop it: a full channel holds back the
-    /// next commit, and `SqliteStore::close` waits for the last.
-    pub batches: mpsc::Receiver<Arc<CommitBatch>>,
-    /// Of the schema as the database has it now: goes into every `Unit`.
-    pub generation: Generation,
-    pub report: OpenReport,
-}
-
-/// What opening found and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenReport {
-    pub created_tables: Vec<String>,
-    /// What was done to tables that were there before: `Task.due: add the field`.
-    pub changes: Vec<String>,
-    /// On tables that were there before: `tasks:status,due`.
-    pub added_indexes: Vec<String>,
-    pub epoch: Epoch,
-    /// Head of the log, with the schema marker if there is a new one. The first batch follows it.
-    pub head: Seq,
-    /// `PRAGMA synchronous`, read back: `full`.
-    pub synchronous: &'static str,
-}
-
 impl SqliteStore {
-    /// Opens the database in `dir`, creating both when missing, and starts the committer; blocks meanwhile. Needs a
+    /// Opens the database, creating it and its folder when missing, and starts the committer; blocks meanwhile. Needs a
     /// tokio runtime around it.
     pub fn open(
-        dir: &Path,
-        schema: &Arc<Schema>,
+        file: DatabaseFile,
+        schema: &Schema,
         config: &StoreConfig,
         env: Env,
-    ) -> Result<Opened, OpenError> {
-        SqliteStore::open_counted(dir, schema, config, env, StoreMetrics::default())
+    ) -> Result<Opened<SqliteStore>, OpenError> {
+        SqliteStore::open_counted(file, schema, config, env, StoreMetrics::default())
     }
 
     /// The same, counted in `metrics`.
-    pub fn open_counted(
-        dir: &Path,
-        schema: &Arc<Schema>,
+    pub(super) fn open_counted(
+        file: DatabaseFile,
+        schema: &Schema,
         config: &StoreConfig,
         env: Env,
         metrics: StoreMetrics,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Opened<SqliteStore>, OpenError> {
         open::require_sqlite()?;
-        let lock = Arc::new(FolderLock::take(dir)?);
-        open::create_if_missing(dir)?;
-        let file = dir.join(DATABASE);
+        let lock = Arc::new(DatabaseLock::take(&file)?);
+        open::create_if_missing(&file)?;
         let catalog = Arc::new(Catalog::of(schema));
         let failed = |error| OpenError::of(&file, &error);
         let mut conn = open::open_sound(&file, catalog.statements())?;
@@ -223,52 +196,6 @@ impl SqliteStore {
         }
         read
     }
-}
-
-/// A database whose shape was changed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evolved {
-    pub generation: Generation,
-    pub plan: Plan,
-}
-
-/// What `migrate` did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Migrated {
-    /// Generation before.
-    pub was: Generation,
-    pub generation: Generation,
-    pub plan: Plan,
-    /// A copy of the database as it was, made because something was lost.
-    pub backup: Option<PathBuf>,
-}
-
-/// What opening the database in `dir` with this schema would do. Reads only, also beside a running server; `None` when
-/// there is no database.
-pub fn look(
-    dir: &Path,
-    schema: &Schema,
-    allow: &Allow,
-    env: &Env,
-) -> Result<Option<(Standing, Plan)>, OpenError> {
-    let file = dir.join(DATABASE);
-    if !file.exists() {
-        return Ok(None);
-    }
-    let conn = open::open_reader(&file).map_err(|error| OpenError::of(&file, &error))?;
-    evolution::look(&conn, Target { file: &file, schema, allow, env }).map(Some)
-}
-
-/// Brings the database in `dir` into the schema's shape, with what `allow` says, and lets go of it. Refused when a server
-/// runs on it, or when something stands in the way; then nothing has changed.
-pub fn migrate(dir: &Path, schema: &Schema, allow: &Allow, env: &Env) -> Result<Migrated, OpenError> {
-    open::require_sqlite()?;
-    let _lock = FolderLock::take(dir)?;
-    open::create_if_missing(dir)?;
-    let file = dir.join(DATABASE);
-    let mut conn = open::open_sound(&file, 16)?;
-    let start = evolution::bring_up(&mut conn, Target { file: &file, schema, allow, env })?;
-    Ok(Migrated { was: start.was, generation: start.generation, plan: start.plan, backup: start.backup })
 }
 
 fn changes(start: &evolution::Start) -> Vec<String> {
@@ -355,6 +282,16 @@ impl Store for SqliteStore {
             true => Err(StoreError::Damaged("found since the start".to_owned())),
             false => Ok(()),
         }
+    }
+}
+
+impl LiveStore for SqliteStore {
+    fn evolve(&self, schema: Arc<Schema>) -> BoxFuture<'_, Result<Evolved, OpenError>> {
+        Box::pin(SqliteStore::evolve(self, schema))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(SqliteStore::close(self))
     }
 }
 

@@ -1,23 +1,19 @@
-//! The data folder: its lock, the database file in it, and the connections to that file.
+//! The lock of a database, its file, and the connections to that file.
 //!
 //! Knows nothing of entities; `evolution/` brings the tables into the schema's shape.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::location::DatabaseFile;
 use super::{damage, evolution, idempotency, log, predicate, scan_limit};
 use crate::config::StoreConfig;
 use crate::draft::{self, Draft};
-use crate::store::migration::Plan;
-
-pub(super) const DATABASE: &str = "tidewire.db";
-pub(super) const LOCK: &str = "tidewire.lock";
-/// The folder of copies of the database.
-pub(super) const BACKUPS: &str = "backups";
+use crate::store::OpenError;
 
 /// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
 /// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes; 3 left unique values to SQLite's
@@ -30,122 +26,35 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long a connection waits for a lock. There is one writer, so only a recovery or a foreign tool is in the way.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a database was not opened. The texts are for whoever starts the server; they say what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("the folder {} is in use by {}: stop it, or choose another folder with --data DIR", folder.display(), holder(*pid))]
-    InUse { folder: PathBuf, pid: Option<u32> },
-    #[error("the folder {} cannot be used as the data folder ({error}): choose one that can be made and written, with --data DIR", folder.display())]
-    Folder { folder: PathBuf, error: std::io::Error },
-    #[error(
-        "SQLite {found} is linked in; 3.51.3 or newer is needed, because older ones may corrupt a database"
-    )]
-    OldSqlite { found: &'static str },
-    #[error(
-        "{} is damaged or not a Tidewire database ({detail}): put a backup in its place, or move it away to start \
-         with an empty one; `tidewire doctor` tells what is damaged and what can be rescued",
-        file.display()
-    )]
-    Damaged { file: PathBuf, detail: String },
-    #[error(
-        "{} was written by {program} in format {found}; this is Tidewire {}, which knows formats up to {known}: use the \
-         newer program",
-        file.display(),
-        env!("CARGO_PKG_VERSION")
-    )]
-    NewerFormat { file: PathBuf, found: u32, known: u32, program: String },
-    #[error("the schema does not fit the data, and nothing was changed:\n{plan}\n{}", advice(plan))]
-    Schema { plan: Plan },
-    #[error("the server is shutting down")]
-    Closed,
-    #[error("there is no database in {}: name the data folder of a server with --data DIR", folder.display())]
-    NoDatabase { folder: PathBuf },
-    #[error(
-        "{} lacks {what}, which the schema files have: `tidewire migrate plan` shows what is to be done first; or name the \
-         schema files that belong to the data with --schemas DIR",
-        file.display()
-    )]
-    NotYet { file: PathBuf, what: String },
-    #[error(
-        "the backup {} cannot be written ({detail}), so nothing was changed: make room on that disk, about as much as the \
-         database takes",
-        copy.display()
-    )]
-    Backup { copy: PathBuf, detail: String },
-    #[error("{} cannot be opened: {detail}", file.display())]
-    Storage { file: PathBuf, detail: String },
-}
-
-fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
-}
-
-/// What to type.
-fn advice(plan: &Plan) -> String {
-    let flags = plan.flags().join(" ");
-    match (plan.is_blocked(), flags.is_empty()) {
-        (false, _) => format!(
-            "Undo these changes in the schema files, or allow them:\n  tidewire migrate apply {flags}"
-        ),
-        (true, true) => "Change the records or the schema files as said above.".to_owned(),
-        (true, false) => {
-            format!(
-                "Change what has no flag as said above; the rest is allowed by:\n  tidewire migrate apply {flags}"
-            )
-        }
-    }
-}
-
-impl OpenError {
-    /// Sorts an error of SQLite while the database is opened.
-    pub(super) fn of(file: &Path, error: &rusqlite::Error) -> OpenError {
-        let (file, detail) = (file.to_owned(), error.to_string());
-        match damage::is_damage(error) {
-            true => OpenError::Damaged { file, detail },
-            false => OpenError::Storage { file, detail },
-        }
-    }
-
-    /// Sorts an error of SQLite while it copies the database to a file.
-    pub(super) fn of_copy((file, copy): (&Path, &Path), error: &rusqlite::Error) -> OpenError {
-        match damage::is_damage(error) {
-            true => OpenError::of(file, error),
-            false => OpenError::Backup { copy: copy.to_owned(), detail: error.to_string() },
-        }
-    }
-}
-
-/// Exclusive use of a data folder, until it is dropped or the process dies.
-pub(super) struct FolderLock {
+/// Exclusive use of a database, until it is dropped or the process dies.
+pub(super) struct DatabaseLock {
     _file: File,
 }
 
-impl FolderLock {
+impl DatabaseLock {
     /// Creates the folder when it is missing. The lock file stays behind: removing it would let two processes lock two
     /// different files of the same name.
-    pub(super) fn take(folder: &Path) -> Result<FolderLock, OpenError> {
-        let unusable = |error| OpenError::Folder { folder: folder.to_owned(), error };
+    pub(super) fn take(database: &DatabaseFile) -> Result<DatabaseLock, OpenError> {
+        let folder = database.folder();
+        let unusable = |error| database.unusable(folder, &error);
         std::fs::create_dir_all(folder).map_err(unusable)?;
-        let path = folder.join(LOCK);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(path)
+            .open(database.lock())
             .map_err(unusable)?;
         match lock(&file) {
             Ok(()) => {}
-            Err(fs4::TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse { folder: folder.to_owned(), pid: read_pid(&mut file) });
-            }
+            Err(fs4::TryLockError::WouldBlock) => return Err(database.in_use(read_pid(&mut file))),
             Err(fs4::TryLockError::Error(error)) => return Err(unusable(error)),
         }
         // First of all, since they may be what fills the disk.
         draft::clear(folder);
-        draft::clear(&folder.join(BACKUPS));
+        draft::clear(&database.backups());
         write_pid(&mut file).map_err(unusable)?;
-        Ok(FolderLock { _file: file })
+        Ok(DatabaseLock { _file: file })
     }
 }
 
@@ -177,38 +86,41 @@ fn write_pid(file: &mut File) -> std::io::Result<()> {
 
 pub(super) fn require_sqlite() -> Result<(), OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(OpenError::OldSqlite { found: rusqlite::version() });
+        let found = rusqlite::version();
+        return Err(OpenError::Unusable(format!(
+            "SQLite {found} is linked in; 3.51.3 or newer is needed, because older ones may corrupt a database"
+        )));
     }
     Ok(())
 }
 
 /// Makes an empty database when there is none. It gets its name when it is whole, so that a
 /// database file that is empty or without the internal tables is always damage, never a start that was cut short.
-pub(super) fn create_if_missing(folder: &Path) -> Result<(), OpenError> {
-    let file = folder.join(DATABASE);
+pub(super) fn create_if_missing(file: &DatabaseFile) -> Result<(), OpenError> {
     if file.exists() {
-        return not_empty(&file);
+        return not_empty(file);
     }
-    refuse_lost_file(folder)?;
-    let unusable = |error| OpenError::Folder { folder: folder.to_owned(), error };
-    let draft = Draft::of(&file).map_err(unusable)?;
-    write_draft(draft.path()).map_err(|error| OpenError::of(&file, &error))?;
+    refuse_lost_file(file)?;
+    let unusable = |error| file.unusable(file.folder(), &error);
+    let draft = Draft::of(file).map_err(unusable)?;
+    write_draft(draft.path()).map_err(|error| OpenError::of(file, &error))?;
     draft.publish().map_err(unusable)
 }
 
-/// A write-ahead log without its database is never a folder without one.
-pub(super) fn refuse_lost_file(folder: &Path) -> Result<(), OpenError> {
-    let (file, log) = (folder.join(DATABASE), folder.join(format!("{DATABASE}-wal")));
+/// A write-ahead log without its database is never a place without one.
+pub(super) fn refuse_lost_file(file: &DatabaseFile) -> Result<(), OpenError> {
+    let log = file.log();
     if !file.exists() && std::fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
-        let detail = format!("the file is missing, but its companion {DATABASE}-wal is there");
-        return Err(OpenError::Damaged { file, detail });
+        let log = log.file_name().unwrap_or_default().to_string_lossy();
+        let detail = format!("the file is missing, but its companion {log} is there");
+        return Err(damage::damaged(file, detail));
     }
     Ok(())
 }
 
 pub(super) fn not_empty(file: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(file).is_ok_and(|about| about.len() == 0) {
-        return Err(OpenError::Damaged { file: file.to_owned(), detail: "the file is empty".to_owned() });
+        return Err(damage::damaged(file, "the file is empty".to_owned()));
     }
     Ok(())
 }
@@ -247,13 +159,6 @@ pub(super) fn open_sound(file: &Path, statements: usize) -> Result<Connection, O
     Ok(conn)
 }
 
-/// The write-ahead log of a database.
-pub(super) fn log_of(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
 /// The word for `PRAGMA synchronous` as the connection has it.
 pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     let level: i64 = conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
@@ -265,16 +170,14 @@ pub(super) fn synchronous(conn: &Connection) -> rusqlite::Result<&'static str> {
     })
 }
 
-/// One connection that can only read the database of a folder which a server may be using, and the file.
-pub(super) fn beside(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
-    let file = folder.join(DATABASE);
+/// One connection that can only read a database which a server may be using.
+pub(super) fn beside(file: &DatabaseFile) -> Result<Connection, OpenError> {
     require_sqlite()?;
     if !file.exists() {
-        return Err(OpenError::NoDatabase { folder: folder.to_owned() });
+        return Err(file.missing());
     }
-    not_empty(&file)?;
-    let conn = open_reader(&file).map_err(|error| OpenError::of(&file, &error))?;
-    Ok((conn, file))
+    not_empty(file)?;
+    open_reader(file).map_err(|error| OpenError::of(file, &error))
 }
 
 /// One connection that can only read.

@@ -582,7 +582,7 @@ mod tests {
     use crate::env::Env;
     use crate::schema::{Entity, Field, FieldKind, Schema};
     use crate::store::Store;
-    use crate::store::sqlite::SqliteStore;
+    use crate::store::sqlite::{DatabaseFile, SqliteStore};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_read_that_lasts_holds_up_neither_a_change_of_the_schema_nor_other_reads() {
@@ -592,7 +592,9 @@ mod tests {
             Arc::new(Schema::new([Entity::new("Note", "notes", vec![field])]))
         };
         let config = StoreConfig::default();
-        let opened = SqliteStore::open(folder.path(), &note("a"), &config, Env::system()).unwrap();
+        let opened =
+            SqliteStore::open(DatabaseFile::within(folder.path()), &note("a"), &config, Env::system())
+                .unwrap();
         let (store, id) = (opened.store.clone(), RecordId::stored("n"));
         let (begun, begins) = std::sync::mpsc::channel();
         let (release, released) = std::sync::mpsc::channel::<()>();

@@ -12,12 +12,13 @@ use super::stored_schema::{StoredEntity, StoredSchema};
 use crate::env::Env;
 use crate::ids::{Epoch, RecordId, Seq};
 use crate::schema::{Generation, Schema};
+use crate::store::sqlite::damage::damaged;
 use crate::store::sqlite::history::Kept;
-use crate::store::sqlite::open::{FORMAT, OpenError};
+use crate::store::sqlite::open::FORMAT;
 use crate::store::sqlite::rows::{signed, unsigned};
 use crate::store::sqlite::tables::quoted;
 use crate::store::sqlite::{clock, log, lookups, rights};
-use crate::store::{Change, ChangeOp};
+use crate::store::{Change, ChangeOp, OpenError};
 
 /// The schema's text is not in `_meta`: that row is rewritten by every commit and stays short.
 pub(in crate::store::sqlite) const CREATE: &str = r#"
@@ -75,11 +76,12 @@ pub(in crate::store::sqlite) fn read_meta(conn: &Connection, file: &Path) -> Res
     let (meta, format) = row.map_err(|error| match error.sqlite_error_code() {
         // The disk is in the way, not what stands on it.
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => OpenError::of(file, &error),
-        _ => OpenError::Damaged { file: file.to_owned(), detail: error.to_string() },
+        _ => damaged(file, error.to_string()),
     })?;
     if format > FORMAT {
         let program = program(conn).unwrap_or_else(|| "a newer Tidewire".to_owned());
-        return Err(OpenError::NewerFormat { file: file.to_owned(), found: format, known: FORMAT, program });
+        let database = file.display().to_string();
+        return Err(OpenError::NewerFormat { database, found: format, known: FORMAT, program });
     }
     Ok(meta)
 }
@@ -94,7 +96,7 @@ pub(super) fn read_schema(
     if generation == Generation(0) {
         return Ok(StoredSchema { entities: Default::default() });
     }
-    let damaged = |detail: String| OpenError::Damaged { file: file.to_owned(), detail };
+    let damaged = |detail: String| damaged(file, detail);
     let text: String = conn
         .query_row(r#"SELECT "text" FROM "_schema" WHERE "generation" = ?1"#, [signed(generation.0)], |row| {
             row.get(0)

@@ -20,15 +20,16 @@ use self::books::{Meta, begin_epoch, count, create_later, program, read_schema, 
 use self::difference::{Move, difference};
 use self::judge::Judge;
 use self::stored_schema::StoredSchema;
-use super::open::{BACKUPS, FORMAT, OpenError};
+use super::location::DatabaseFile;
+use super::open::FORMAT;
 use super::search;
 use super::tables::{Index, indexes, quoted};
 use crate::draft::{Draft, folder_of, sync_folder};
 use crate::env::Env;
 use crate::ids::{Epoch, Seq};
 use crate::schema::{Entity, Generation, Schema};
-use crate::store::Change;
 use crate::store::migration::{Allow, Plan, Standing};
+use crate::store::{Change, Looked, OpenError};
 
 /// The database as this run found or made it.
 pub(super) struct Start {
@@ -61,7 +62,7 @@ pub(super) struct Changed {
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     /// The database's file, for messages and for where backups go.
-    pub(super) file: &'a Path,
+    pub(super) file: &'a DatabaseFile,
     pub(super) schema: &'a Schema,
     pub(super) allow: &'a Allow,
     pub(super) env: &'a Env,
@@ -134,7 +135,7 @@ pub(super) fn change(
 }
 
 /// What `bring_up` would do, found out by reading alone.
-pub(super) fn look(conn: &Connection, target: Target<'_>) -> Result<(Standing, Plan), OpenError> {
+pub(super) fn look(conn: &Connection, target: Target<'_>) -> Result<Looked, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(target.file, &error);
     let meta = read_meta(conn, target.file)?;
     let old = read_schema(conn, target.file, meta.generation)?;
@@ -147,7 +148,8 @@ pub(super) fn look(conn: &Connection, target: Target<'_>) -> Result<(Standing, P
     let is_current = StoredSchema::of(target.schema).text() == old.text();
     let Meta { head, floor, generation } = meta;
     let program = program(conn);
-    Ok((Standing { generation, head, floor, format: FORMAT, program, records, is_current }, plan))
+    let standing = Standing { generation, head, floor, format: FORMAT, program, records, is_current };
+    Ok(Looked { standing, plan })
 }
 
 /// The generation that the database has, and whether it is of this very schema.
@@ -165,30 +167,38 @@ fn ready(plan: Plan) -> Result<Plan, OpenError> {
     if plan.is_ready() { Ok(plan) } else { Err(OpenError::Schema { plan }) }
 }
 
-/// A whole copy of the database beside it, when the plan loses values. It is a database file like any other: put in the
-/// place of the damaged one, it is a restore.
 fn backup_before_loss(
     conn: &Connection,
     target: Target<'_>,
     plan: &Plan,
     generation: Generation,
 ) -> Result<Option<PathBuf>, OpenError> {
-    if plan.loses() == 0 {
-        return Ok(None);
+    match plan.loses() {
+        0 => Ok(None),
+        _ => back_up(conn, target.file, generation, target.env).map(Some),
     }
-    let folder = target.file.with_file_name(BACKUPS);
-    let unusable = |error| OpenError::Folder { folder: folder.clone(), error };
+}
+
+/// A whole copy of the database beside it. It is a database file like any other: put in the place of the damaged one, it is a
+/// restore.
+pub(super) fn back_up(
+    conn: &Connection,
+    database: &DatabaseFile,
+    generation: Generation,
+    env: &Env,
+) -> Result<PathBuf, OpenError> {
+    let folder = database.backups();
+    let unusable = |error| database.unusable(&folder, &error);
     std::fs::create_dir_all(&folder).map_err(unusable)?;
-    let stamp: String = target.env.now().rfc3339().chars().filter(char::is_ascii_alphanumeric).collect();
-    let file = folder.join(format!("tidewire-{stamp}-generation-{}.db", generation.0));
+    let stamp: String = env.now().rfc3339().chars().filter(char::is_ascii_alphanumeric).collect();
+    let file = database.backup(&stamp, generation);
     let draft = Draft::of(&file).map_err(unusable)?;
-    std::fs::metadata(target.file).and_then(|own| draft.become_like(&own)).map_err(unusable)?;
+    std::fs::metadata(database).and_then(|own| draft.become_like(&own)).map_err(unusable)?;
     let text = draft.path().to_string_lossy().into_owned();
-    conn.execute("VACUUM INTO ?1", [&text])
-        .map_err(|error| OpenError::of_copy((target.file, &file), &error))?;
+    conn.execute("VACUUM INTO ?1", [&text]).map_err(|error| OpenError::of_copy(database, &file, &error))?;
     draft.publish().map_err(unusable)?;
     sync_folder(folder_of(&folder)).map_err(unusable)?;
-    Ok(Some(file))
+    Ok(file)
 }
 
 /// In a transaction of the caller.

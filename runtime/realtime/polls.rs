@@ -12,14 +12,16 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::channel::{Bound, Channel, Checkup, Refusal};
+use super::lifecycle::Lifecycle;
+use super::places::ConnectionPlaces;
 use super::read::Standing;
+use super::reader::Reader;
 use super::resume::{Claim, Resume, decide};
-use super::websocket_manager::WebSocketManager;
 use crate::channels::encode::{Encoder, Place};
 use crate::channels::group::ConnectionKey;
 use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Outbox, Watch, judge};
 use crate::ids::{Epoch, Position, Seq};
-use crate::metrics::{CatchUp, Transport};
+use crate::metrics::{CatchUp, Metrics, Via};
 use crate::outbox::OutboxLimits;
 use crate::protocol::{Code, View};
 use crate::rules::{Person, Principal};
@@ -107,11 +109,30 @@ enum Progress<T> {
     RightsChanged,
 }
 
-impl WebSocketManager {
-    /// Answers one poll.
-    pub async fn poll(&self, question: PollQuestion) -> Result<PollAnswer, PollFault> {
-        let _counted = self.metrics().live.poll();
-        let mut deadline = Instant::now() + question.wait.min(self.around().config.poll_wait);
+/// Answers polls. Cheap to clone.
+#[derive(Clone)]
+pub struct Polls {
+    lifecycle: Arc<Lifecycle>,
+    places: Arc<ConnectionPlaces>,
+    channels: Channels,
+    reader: Reader,
+    metrics: Arc<Metrics>,
+}
+
+impl Polls {
+    pub fn new(
+        lifecycle: Arc<Lifecycle>,
+        places: Arc<ConnectionPlaces>,
+        channels: Channels,
+        reader: Reader,
+    ) -> Polls {
+        let metrics = lifecycle.around().metrics;
+        Polls { lifecycle, places, channels, reader, metrics }
+    }
+
+    pub async fn answer(&self, question: PollQuestion) -> Result<PollAnswer, PollFault> {
+        let _counted = self.metrics.live.poll();
+        let mut deadline = Instant::now() + question.wait.min(self.lifecycle.around().config.poll_wait);
         // A channel whose rights changed is recovered no more, so this ends unless they change all the time.
         for _ in 0..MOST_ROUNDS {
             if let Progress::Done(answer) = self.ask(&question, deadline).await? {
@@ -128,11 +149,11 @@ impl WebSocketManager {
         question: &PollQuestion,
         deadline: Instant,
     ) -> Result<Progress<PollAnswer>, PollFault> {
-        let principal = self.reader().principal(question.person.clone()).await?;
+        let principal = self.reader.principal(question.person.clone()).await?;
         if principal.value.is_disabled() {
             return Err(PollFault::Disabled);
         }
-        let head = self.reader().head().await?;
+        let head = self.reader.head().await?;
         let mut answer = PollAnswer {
             epoch: head.epoch,
             seq: head.seq,
@@ -166,7 +187,7 @@ impl WebSocketManager {
             let (channel, mut bound) = match self.open(question, nth, principal)? {
                 Ok(found) => found,
                 Err(Refusal { code, message }) => {
-                    self.metrics().errors.told(Transport::Poll, code);
+                    self.metrics.errors.told(Via::Poll, code);
                     answer.errors.push(PollError { channel: text.clone(), code: code.as_str(), message });
                     continue;
                 }
@@ -175,12 +196,13 @@ impl WebSocketManager {
                 None => false,
                 Some(since) => {
                     let standing = bound.standing(Some(since.seq));
-                    let survey = self.reader().survey(channel.scope.clone(), since.clone(), standing).await?;
+                    let survey = self.reader.survey(channel.scope.clone(), since.clone(), standing).await?;
                     if bound.check(&survey) != Checkup::Same {
                         return Ok(Progress::RightsChanged);
                     }
                     let claim = Claim { since: since.seq, view: theirs.as_deref() };
-                    decide(claim, &bound, &survey, self.around().config.replay_limit) == Resume::Recovered
+                    decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit)
+                        == Resume::Recovered
                 }
             };
             answer.channels.push(PolledChannel {
@@ -189,7 +211,7 @@ impl WebSocketManager {
                 recovered,
             });
             if let Some(since) = question.since.as_ref().filter(|_| recovered) {
-                self.metrics().live.caught_up(CatchUp::Poll);
+                self.metrics.live.caught_up(CatchUp::Poll);
                 polled.push(Polled { channel, bound, prev: since.seq });
             }
         }
@@ -203,7 +225,7 @@ impl WebSocketManager {
         nth: usize,
         principal: &At<Principal>,
     ) -> Result<Result<(Channel, Bound), Refusal>, StoreError> {
-        let around = self.around();
+        let around = self.lifecycle.around();
         let (text, _) = &question.channels[nth];
         if question.channels[..nth].iter().any(|(earlier, _)| earlier == text) {
             return Ok(Err(Refusal::new(Code::BadChannel, "the channel is named twice")));
@@ -249,7 +271,7 @@ impl WebSocketManager {
             let waited = Instant::now() >= wait.deadline;
             if page.broken {
                 answer.channels.iter_mut().for_each(|channel| channel.recovered = false);
-                answer.seq = self.reader().head().await?.seq;
+                answer.seq = self.reader.head().await?.seq;
                 return Ok(Progress::Done(()));
             }
             answer.seq = at;
@@ -284,7 +306,7 @@ impl WebSocketManager {
             standing.person.clone_from(&bound.person.id);
             standing.add(&bound.read_scope.uses, bound.at);
         }
-        let checked = self.reader().log(at, head, standing).await?;
+        let checked = self.reader.log(at, head, standing).await?;
         if !polled.iter_mut().all(|one| one.bound.check(&checked) == Checkup::Same) {
             return Ok(Progress::RightsChanged);
         }
@@ -307,7 +329,7 @@ impl WebSocketManager {
     /// A channel that nobody would wake takes no part in the answer: its client would wait and miss what happens.
     fn refuse_waiting(&self, text: &str, code: Code, answer: &mut PollAnswer) {
         let Refusal { code, message } = Refusal::of_attachment(code);
-        self.metrics().errors.told(Transport::Poll, code);
+        self.metrics.errors.told(Via::Poll, code);
         answer.channels.retain(|channel| channel.channel != text);
         answer.errors.push(PollError { channel: text.to_owned(), code: code.as_str(), message });
     }
@@ -315,8 +337,8 @@ impl WebSocketManager {
     /// Waits until one of the channels has an event after `at`, its person's rights change, a channel is refused, or the deadline.
     async fn wait_for_event(&self, polled: &[Polled], at: Seq, wait: &Wait) -> Woken {
         let watching = Watching {
-            channels: self.channels().clone(),
-            connection: self.new_key(),
+            channels: self.channels.clone(),
+            connection: self.places.new_key(),
             outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
         };
         for (slot, Polled { channel, bound, .. }) in polled.iter().enumerate() {
@@ -335,16 +357,16 @@ impl WebSocketManager {
                 from: From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false },
                 outbox,
             };
-            self.channels().attach(attach).await;
+            self.channels.attach(attach).await;
         }
         if let Some(Watch { person, bound_at }) = wait.refused.clone() {
             let (connection, outbox) = (watching.connection, watching.outbox.clone());
-            self.channels().await_rights(connection, outbox, person, Some(bound_at)).await;
+            self.channels.await_rights(connection, outbox, person, Some(bound_at)).await;
         }
         tokio::select! {
             woken = watching.woken() => woken,
             () = tokio::time::sleep_until(wait.deadline) => Woken::News,
-            () = self.drained() => Woken::Stopped,
+            () = self.lifecycle.drained() => Woken::Stopped,
         }
     }
 }

@@ -1,0 +1,82 @@
+//! What a newcomer is told first: `connected`, or the error for which it is sent away again.
+//!
+//! Knows no transport: what it makes is JSON.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::places::NoPlace;
+use super::session::Surroundings;
+use crate::ids::{ConnectionId, Seq, Timestamp};
+use crate::metrics::Refusal;
+use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
+use crate::protocol::{CloseCode, Code};
+
+/// Why a connection was not admitted: the error that it is sent, and the code that closes it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    pub code: Code,
+    pub message: String,
+    pub close: CloseCode,
+    pub why: Refusal,
+}
+
+impl From<NoPlace> for Refused {
+    fn from(full: NoPlace) -> Refused {
+        let why = match full {
+            NoPlace::Server(_) => Refusal::Sockets,
+            NoPlace::User(_) => Refusal::User,
+        };
+        let close = CloseCode::TooManyConnections;
+        Refused { code: Code::ConnectionLimit, message: full.to_string(), close, why }
+    }
+}
+
+/// The first frame of a connection that was admitted.
+#[derive(Debug, Clone)]
+pub struct Greeting<'a> {
+    pub connection: ConnectionId,
+    pub user: Option<&'a str>,
+    /// The last seq that was fanned out.
+    pub position: Seq,
+    pub around: &'a Surroundings,
+}
+
+impl Greeting<'_> {
+    pub fn to_json(&self, timestamp: Timestamp) -> Bytes {
+        let config = &self.around.config;
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let payload = ConnectedPayload {
+            connection_id: self.connection.to_string(),
+            user_id: self.user,
+            protocol: 1,
+            epoch: &self.around.epoch,
+            seq: self.position,
+            generation: self.around.generation,
+            heartbeat: millis(config.ping_interval),
+            reconnect_interval: millis(config.reconnect_interval),
+            max_reconnect_interval: millis(config.max_reconnect_interval),
+            heartbeat_interval: millis(config.ping_interval),
+            limits: LimitsPayload {
+                subscriptions: config.subscriptions,
+                frame_bytes: config.frame_bytes,
+                messages_per_second: config.messages_per_second,
+                message_burst: config.message_burst,
+            },
+        };
+        let (channel, request_id, seq) = (None, None, None);
+        ControlFrame { kind: "connected", channel, request_id, seq, more: false, payload, timestamp }
+            .to_json()
+    }
+}
+
+impl Refused {
+    /// The only frame of a connection that was not.
+    pub fn to_json(&self, timestamp: Timestamp) -> Bytes {
+        let payload = ErrorPayload::new(self.code, &self.message);
+        let (channel, request_id, seq) = (None, None, None);
+        ControlFrame { kind: "error", channel, request_id, seq, more: false, payload, timestamp }.to_json()
+    }
+}

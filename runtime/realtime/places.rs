@@ -1,0 +1,118 @@
+//! `ConnectionPlaces`: who is connected, within the caps, and how much waits for each. A place is given back when it is dropped.
+//!
+//! Knows no transport and no session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::channels::Outbox;
+use crate::channels::group::ConnectionKey;
+use crate::config::RealtimeConfig;
+use crate::outbox::Depth;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct ConnectionPlaces {
+    keys: AtomicU64,
+    /// Who is here. Held for a count, never across an await.
+    present: Mutex<Present>,
+    /// The outbox of every connection, to be measured. Held for one look at each, never across an await.
+    outboxes: Mutex<HashMap<ConnectionKey, Arc<Outbox>>>,
+}
+
+#[derive(Debug, Default)]
+struct Present {
+    connections: usize,
+    by_user: HashMap<Arc<str>, usize>,
+}
+
+/// A place among the connections.
+#[derive(Debug)]
+pub struct ConnectionPlace {
+    places: Arc<ConnectionPlaces>,
+    user: Option<Arc<str>>,
+    key: ConnectionKey,
+}
+
+/// There is no place left, for anybody or for this user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    #[error("this server already has {0} connections, the most it may have")]
+    Server(usize),
+    #[error("this user already has {0} connections, the most one user may have")]
+    User(usize),
+}
+
+/// How many are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attendance {
+    pub connections: usize,
+    pub users: usize,
+}
+
+impl ConnectionPlaces {
+    pub fn admit(
+        self: &Arc<Self>,
+        user: Option<&Arc<str>>,
+        config: &RealtimeConfig,
+    ) -> Result<ConnectionPlace, NoPlace> {
+        let mut present = self.present.lock();
+        let of_user = user.and_then(|user| present.by_user.get(user)).copied().unwrap_or(0);
+        if present.connections >= config.connections {
+            return Err(NoPlace::Server(config.connections));
+        }
+        if of_user >= config.connections_per_user {
+            return Err(NoPlace::User(of_user));
+        }
+        present.connections += 1;
+        if let Some(user) = user {
+            present.by_user.insert(user.clone(), of_user + 1);
+        }
+        drop(present);
+        Ok(ConnectionPlace { places: self.clone(), user: user.cloned(), key: self.new_key() })
+    }
+
+    /// A key for a new outbox of this process.
+    pub fn new_key(&self) -> ConnectionKey {
+        ConnectionKey(self.keys.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub fn attendance(&self) -> Attendance {
+        let present = self.present.lock();
+        Attendance { connections: present.connections, users: present.by_user.len() }
+    }
+
+    /// What waits for each connection.
+    pub fn each_depth(&self, mut look: impl FnMut(Depth)) {
+        self.outboxes.lock().values().for_each(|outbox| look(outbox.depth()));
+    }
+}
+
+impl ConnectionPlace {
+    pub fn key(&self) -> ConnectionKey {
+        self.key
+    }
+
+    /// The outbox in front of the connection that has this place.
+    pub fn measure(&self, outbox: Arc<Outbox>) {
+        self.places.outboxes.lock().insert(self.key, outbox);
+    }
+}
+
+impl Drop for ConnectionPlace {
+    fn drop(&mut self) {
+        self.places.outboxes.lock().remove(&self.key);
+        let mut present = self.places.present.lock();
+        present.connections -= 1;
+        let Some(user) = &self.user else { return };
+        let left = present.by_user.get(user).copied().unwrap_or(0).saturating_sub(1);
+        if left == 0 {
+            present.by_user.remove(user);
+        } else {
+            present.by_user.insert(user.clone(), left);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `DatabaseFile`: where the database is, what stands beside it, and what messages call it.
+//!
+//! Opens nothing.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use crate::draft::folder_of;
+use crate::schema::Generation;
+use crate::store::OpenError;
+
+/// The name of the database in a data folder.
+pub(super) const DATABASE: &str = "tidewire.db";
+
+/// The folder of copies, beside the database.
+const BACKUPS: &str = "backups";
+
+/// The file of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseFile(PathBuf);
+
+impl Deref for DatabaseFile {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for DatabaseFile {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl DatabaseFile {
+    /// The database of a data folder.
+    pub fn within(folder: &Path) -> DatabaseFile {
+        DatabaseFile(folder.join(DATABASE))
+    }
+
+    pub fn at(path: PathBuf) -> DatabaseFile {
+        DatabaseFile(path)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        folder_of(&self.0)
+    }
+
+    /// The write-ahead log.
+    pub(super) fn log(&self) -> PathBuf {
+        log_of(&self.0)
+    }
+
+    /// Held by the process that writes. Named after the database, so that two databases may stand in one folder.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.folder().join(format!("{}.lock", self.stem()))
+    }
+
+    pub(super) fn backups(&self) -> PathBuf {
+        self.folder().join(BACKUPS)
+    }
+
+    /// `tidewire-20260101T120000Z-generation-3.db`, by a time and a generation.
+    pub(super) fn backup(&self, stamp: &str, generation: Generation) -> PathBuf {
+        self.backups().join(format!("{}-{stamp}-generation-{}.db", self.stem(), generation.0))
+    }
+
+    /// Whether a file is a backup of this database, by its name.
+    pub(super) fn is_backup(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let rest = name.strip_prefix(&*self.stem()).and_then(|rest| rest.strip_prefix('-'));
+        let stamp = rest.and_then(|rest| rest.strip_suffix(".db")?.split_once("-generation-"));
+        stamp.is_some_and(|(stamp, _)| !stamp.contains('-'))
+    }
+
+    /// The name without `.db`; another ending is part of it.
+    fn stem(&self) -> String {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_suffix(".db").unwrap_or(&name).to_owned()
+    }
+
+    /// Whether it is the database of its folder, which then stands for it in messages.
+    fn is_of_folder(&self) -> bool {
+        self.0.file_name().is_some_and(|name| name == DATABASE)
+    }
+
+    /// The folder or the file.
+    pub(super) fn place(&self) -> String {
+        if self.is_of_folder() { self.folder().display().to_string() } else { self.0.display().to_string() }
+    }
+
+    pub(super) fn in_use(&self, pid: Option<u32>) -> OpenError {
+        let (kind, other) = match self.is_of_folder() {
+            true => ("folder", "another folder with --data DIR"),
+            false => ("database", "another one with --database sqlite:PATH"),
+        };
+        OpenError::InUse { place: format!("the {kind} {}", self.place()), pid, other }
+    }
+
+    pub(super) fn missing(&self) -> OpenError {
+        let (word, advice) = match self.is_of_folder() {
+            true => ("in", "name the data folder of a server with --data DIR"),
+            false => ("at", "name that of a server with --database sqlite:PATH"),
+        };
+        OpenError::NoDatabase { place: format!("{word} {}", self.place()), advice }
+    }
+
+    /// A folder that something should have been done in.
+    pub(super) fn unusable(&self, folder: &Path, error: &std::io::Error) -> OpenError {
+        let (role, flag) = match self.is_of_folder() {
+            true => ("as the data folder", "--data DIR"),
+            false => ("for the database", "--database sqlite:PATH"),
+        };
+        OpenError::Unusable(format!(
+            "the folder {} cannot be used {role} ({error}): choose one that can be made and written, with {flag}",
+            folder.display()
+        ))
+    }
+}
+
+/// The write-ahead log of a database.
+pub(super) fn log_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
