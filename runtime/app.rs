@@ -17,7 +17,7 @@ use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, router, server};
 use crate::metrics::Metrics;
-use crate::realtime::reader::Reader;
+use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
@@ -63,7 +63,7 @@ impl App {
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
-        let backend = choice::backend(&config);
+        let backend = choice::backend(&config).map_err(AppError::Store)?;
         let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
         let (generation, report) = (opened.generation, opened.report);
         let store: Arc<dyn Store> = opened.store.clone();
@@ -86,7 +86,7 @@ impl App {
             config: Arc::new(live.clone()),
             metrics: metrics.clone(),
         };
-        let reader = Reader::new(store.clone(), ring, live);
+        let reader = LiveReader::new(store.clone(), ring, live);
         let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));

@@ -8,7 +8,10 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub schemas: PathBuf,
+    /// The folder of the database, unless `database` says another place.
     pub data: PathBuf,
+    /// Where the database is, in the form that `store::choice` reads.
+    pub database: Option<String>,
     /// Served at `/` when it exists.
     pub public: PathBuf,
     pub listen: SocketAddr,
@@ -25,6 +28,7 @@ impl Default for Config {
         Config {
             schemas: PathBuf::from("schemas"),
             data: PathBuf::from("data"),
+            database: None,
             public: PathBuf::from("public"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             allowed_hosts: Vec::new(),

@@ -4,6 +4,7 @@
 //! do not mix. A label is a word of this program (a route's template, a code, a reason), never a user, an id, a channel
 //! or a path, and every series is there, at 0, before its first event. Knows no module that it counts for.
 
+mod counted;
 mod errors;
 mod http;
 mod live;
@@ -12,9 +13,9 @@ mod register;
 mod store;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use self::counted::Counted;
 pub use self::errors::{ErrorMetrics, Via};
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
 pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
@@ -59,26 +60,5 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String does not fail");
         text
-    }
-}
-
-/// One of those that a gauge counts; none of them once it is dropped.
-#[derive(Debug)]
-pub struct Counted {
-    gauge: Gauge,
-    count: i64,
-}
-
-impl Counted {
-    fn new(gauge: &Gauge, count: usize) -> Counted {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        gauge.inc_by(count);
-        Counted { gauge: gauge.clone(), count }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.gauge.dec_by(self.count);
     }
 }

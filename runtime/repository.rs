@@ -17,6 +17,7 @@ mod people;
 mod question;
 mod suggest;
 mod validate;
+mod value_fault;
 mod values;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::store::{
 
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, strict_json};
-pub use error::{FieldError, Remedy, RepositoryError};
+pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use mutation::{Mutation, Verb};
@@ -45,11 +46,12 @@ pub use nameable::{Nameable, depends_on_principal};
 pub use people::is_absent;
 pub use question::parameters;
 pub use suggest::suggestion;
-pub use values::{Fault, number_of_text, value_of_json, value_of_text};
+pub use value_fault::ValueFault;
+pub use values::{number_of_text, value_of_json, value_of_text};
 
 pub(crate) use defaults::value_of as default_value;
 
-use error::{Ordered, Refusal};
+use error::{Ordered, UnitRefusal};
 use validate::{Readonly, Validator};
 
 /// Validates, commits and reads records. Shared behind an `Arc`.
@@ -102,8 +104,8 @@ impl Repository {
         mutation: Mutation,
         mid: Option<MutationId>,
     ) -> Result<Written, RepositoryError> {
-        let settled = self.unit(Writer::of(caller), std::slice::from_ref(&mutation), mid).await;
-        settled.map_err(Refusal::alone).and_then(only)
+        let settled = self.unit(MutationAuthor::of(caller), std::slice::from_ref(&mutation), mid).await;
+        settled.map_err(UnitRefusal::alone).and_then(only)
     }
 
     /// Commits one mutation that no access rule judges: of the server itself, or of whoever owns the data folder. `caller`
@@ -113,9 +115,9 @@ impl Repository {
         caller: &Identity,
         mutation: Mutation,
     ) -> Result<Written, RepositoryError> {
-        let writer = Writer { caller, asker: Asker::System };
+        let writer = MutationAuthor { caller, asker: Asker::System };
         let settled = self.unit(writer, std::slice::from_ref(&mutation), None).await;
-        settled.map_err(Refusal::alone).and_then(only)
+        settled.map_err(UnitRefusal::alone).and_then(only)
     }
 
     /// Commits all mutations or none, as one unit with one mutation id. Results are in the order of the mutations; an
@@ -126,7 +128,7 @@ impl Repository {
         mutations: &[Mutation],
         mid: Option<MutationId>,
     ) -> Result<Outcome, RepositoryError> {
-        self.unit(Writer::of(caller), mutations, mid).await.map_err(Refusal::in_batch)
+        self.unit(MutationAuthor::of(caller), mutations, mid).await.map_err(UnitRefusal::in_batch)
     }
 
     /// Commits each mutation for itself, in order; one that fails does not stop the next. One result for each.
@@ -136,7 +138,7 @@ impl Repository {
         mutations: &[(Mutation, Option<MutationId>)],
     ) -> Vec<Result<Written, RepositoryError>> {
         let all: Vec<usize> = (0..mutations.len()).collect();
-        let writer = Writer::of(caller);
+        let writer = MutationAuthor::of(caller);
         let mut results: Vec<_> = self.in_order(&writer, mutations, &all).await;
         // A schema changes once and for all units behind the change, so those that are repeated keep their order.
         let stale = |result: &Result<Written, _>| *result == Err(RepositoryError::SchemaChanged);
@@ -152,14 +154,14 @@ impl Repository {
     /// them in the order in which they were queued.
     async fn in_order(
         &self,
-        writer: &Writer<'_>,
+        writer: &MutationAuthor<'_>,
         mutations: &[(Mutation, Option<MutationId>)],
         which: &[usize],
     ) -> Vec<Result<Written, RepositoryError>> {
         let one = |at: &usize| {
             let (mutation, mid) = &mutations[*at];
             let attempt = self.attempt(writer, std::slice::from_ref(mutation), mid.clone());
-            attempt.map(|settled| settled.map_err(Refusal::alone).and_then(only))
+            attempt.map(|settled| settled.map_err(UnitRefusal::alone).and_then(only))
         };
         // A unit is queued when its future is first polled, and these are polled in the order of the list.
         which.iter().map(one).collect::<FuturesOrdered<_>>().collect().await
@@ -167,10 +169,10 @@ impl Repository {
 
     async fn unit(
         &self,
-        writer: Writer<'_>,
+        writer: MutationAuthor<'_>,
         mutations: &[Mutation],
         mid: Option<MutationId>,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Outcome, UnitRefusal> {
         match self.attempt(&writer, mutations, mid.clone()).await {
             Err(refusal) if refusal.is_stale() => self.attempt(&writer, mutations, mid).await,
             settled => settled,
@@ -180,28 +182,28 @@ impl Repository {
     /// One validation and one commit, under the schema that is current now.
     async fn attempt(
         &self,
-        writer: &Writer<'_>,
+        writer: &MutationAuthor<'_>,
         mutations: &[Mutation],
         mid: Option<MutationId>,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Outcome, UnitRefusal> {
         let current = self.current();
         let at = self.env.now();
         let names =
-            self.names_of_writer(&current.schema, writer, mutations).await.map_err(Refusal::of_unit)?;
+            self.names_of_writer(&current.schema, writer, mutations).await.map_err(UnitRefusal::of_unit)?;
         let (mut ops, mut faults) = (Vec::with_capacity(mutations.len()), Vec::new());
         for (place, mutation) in mutations.iter().enumerate() {
-            match self.checked(&current.schema, (writer.caller, &names), mutation, at) {
+            match self.checked(&current.schema, writer.caller, &names, mutation, at) {
                 Ok(op) => ops.push(op),
                 Err(fault) => faults.push((place, fault)),
             }
         }
         if !faults.is_empty() {
             let absent =
-                self.absent_to(&current.schema, writer, mutations).await.map_err(Refusal::of_unit)?;
+                self.absent_to(&current.schema, writer, mutations).await.map_err(UnitRefusal::of_unit)?;
             faults.retain(|(place, _)| absent.iter().all(|(other, _)| other != place));
             faults.extend(absent);
             faults.sort_by_key(|(place, _)| *place);
-            return Err(Refusal::of_ops(faults));
+            return Err(UnitRefusal::of_ops(faults));
         }
         let idempotency = mid.map(|mid| Idempotency {
             owner: writer.caller.idempotency_owner(),
@@ -220,25 +222,26 @@ impl Repository {
     async fn refused(
         &self,
         schema: &Schema,
-        writer: &Writer<'_>,
+        writer: &MutationAuthor<'_>,
         mutations: &[Mutation],
         refusal: CommitError,
-    ) -> Refusal {
-        let refusal = Refusal::of_commit(refusal, mutations);
+    ) -> UnitRefusal {
+        let refusal = UnitRefusal::of_commit(refusal, mutations);
         if refusal.is_of_the_server() {
             return refusal;
         }
         match self.absent_to(schema, writer, mutations).await {
             Ok(absent) if absent.is_empty() => refusal,
-            Ok(absent) => Refusal::of_ops(absent),
-            Err(error) => Refusal::of_unit(error),
+            Ok(absent) => UnitRefusal::of_ops(absent),
+            Err(error) => UnitRefusal::of_unit(error),
         }
     }
 
     fn checked(
         &self,
         schema: &Schema,
-        (caller, names): (&Identity, &Nameable),
+        caller: &Identity,
+        names: &Nameable,
         mutation: &Mutation,
         at: Timestamp,
     ) -> Result<Op, RepositoryError> {
@@ -262,7 +265,8 @@ impl Repository {
     /// One record with what its references lead to.
     pub async fn find(
         &self,
-        (entity, generation): (&Entity, Generation),
+        entity: &Entity,
+        generation: Generation,
         id: &str,
         expand: Vec<Expand>,
         who: Who,
@@ -296,17 +300,18 @@ impl Repository {
     /// is gone keeps its history; one that never was, that is hidden, or whose history ran out, is not found.
     pub async fn history(
         &self,
-        (entity, who): (&Entity, Who),
+        entity: &Entity,
+        who: &Who,
         id: &str,
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Past>, RepositoryError> {
         let id = validate::address(entity, id)?;
         let found =
-            self.store.history(&entity.name, &id, &who, before, limit).await.map_err(error::of_read)?;
+            self.store.history(&entity.name, &id, who, before, limit).await.map_err(error::of_read)?;
         let told = found.value.as_ref().is_none_or(|past| !past.changes.is_empty()) || before.is_some();
         let known = told || {
-            let there = self.store.find(&entity.name, &id, &who).await.map_err(error::of_read)?;
+            let there = self.store.find(&entity.name, &id, who).await.map_err(error::of_read)?;
             there.value.is_some()
         };
         let At { epoch, seq, floor, generation, value } = found;
@@ -331,14 +336,14 @@ impl Repository {
 
 /// Who writes, and by whose rights.
 #[derive(Debug, Clone)]
-struct Writer<'a> {
+struct MutationAuthor<'a> {
     caller: &'a Identity,
     asker: Asker,
 }
 
-impl Writer<'_> {
-    fn of(caller: &Identity) -> Writer<'_> {
-        Writer { caller, asker: Asker::Person(caller.person()) }
+impl MutationAuthor<'_> {
+    fn of(caller: &Identity) -> MutationAuthor<'_> {
+        MutationAuthor { caller, asker: Asker::Person(caller.person()) }
     }
 }
 

@@ -107,7 +107,7 @@ async fn a_mistake_in_the_file_is_shown_with_line_and_caret() {
 async fn an_unknown_variable_is_a_warning_with_what_was_meant() {
     let told = config("", &["--json"], &[("TIDEWIRE_LISTN", "127.0.0.1:1"), ("TIDEWIRE_BIN", "x")]).await;
     assert_eq!(rows(&told)["listen"], (json!("127.0.0.1:8080"), "default".to_owned()));
-    assert!(told.stderr.starts_with("warning: `TIDEWIRE_LISTN` is no setting"), "{}", told.stderr);
+    assert!(told.stderr.starts_with("warning: `TIDEWIRE_LISTN` is not a setting"), "{}", told.stderr);
     assert!(told.stderr.contains("did you mean `TIDEWIRE_LISTEN`?"), "{}", told.stderr);
     assert!(!told.stderr.contains("TIDEWIRE_BIN"), "{}", told.stderr);
 }
@@ -307,7 +307,7 @@ fn the_page_says_what_became_of_every_variable_of_the_systems_before() {
 
 #[test]
 fn the_page_names_only_settings_that_exist() {
-    let (_, after) = PAGE.split_once("## What two settings must be").unwrap();
+    let (_, after) = PAGE.split_once("## Settings that depend").unwrap();
     for (at, section) in ["`http.", "`realtime.", "`store.", "`log."].iter().enumerate() {
         for part in after.split(section).skip(1) {
             let name = format!("{}{}", &section[1..], part.split(['`', ' ']).next().unwrap());

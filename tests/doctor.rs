@@ -60,10 +60,10 @@ async fn a_healthy_project_is_healthy_and_left_as_it_was() {
     for (topic, words) in [
         ("settings", "tidewire.toml is read"),
         ("schemas", "schemas: 2 entities from 1 file"),
-        ("data", "data can be made and written"),
+        ("data", "data can be created and written"),
         ("sqlite", "journal_mode=wal, synchronous=full"),
         ("database", "there is none yet"),
-        ("port", "any free one will be taken"),
+        ("port", "any free port will be used"),
         ("clock", "it says 20"),
     ] {
         assert!(line(&told, "ok", topic).contains(words), "{topic}: {}", told.stdout);
@@ -128,7 +128,7 @@ async fn no_proxy_is_blamed_for_what_rules_make_of_a_long_poll() {
     write("Closed", "user != null");
     // A poll without a view is answered at once where what is seen depends on who asks.
     for (name, words) in
-        [(None, "not tried: no entity is open"), (Some("Mine"), "it was held and answered after ")]
+        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it was held and answered after ")]
     {
         if let Some(name) = name {
             write(name, "owner == null || owner == user.id");
@@ -181,7 +181,7 @@ async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
             |_| {},
             &["--data", "tidewire.toml"],
             "data",
-            "tidewire.toml is there and not a folder",
+            "tidewire.toml exists and is not a folder",
             "--data DIR",
         ),
         (|_| {}, &["--data", "tidewire.toml/data"], "data", "not a folder", "--data DIR"),
@@ -395,7 +395,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
         assert_eq!(told.code, code, "{proxy:?}: {}", told.stdout);
         let line = line(&told, verdict, topic);
         assert!(line.contains(words) && line.contains(advice), "{proxy:?}: {line}");
-        assert!(told.stdout.contains("only the URL is looked at"), "{proxy:?}: {}", told.stdout);
+        assert!(told.stdout.contains("only the URL is checked"), "{proxy:?}: {}", told.stdout);
     }
 }
 

@@ -276,10 +276,10 @@ async fn records_that_are_there_already_are_refused_passed_over_or_updated() {
     assert_eq!(place.records("data").len(), 2);
 
     let skipped = place.import("data", &["b.jsonl", "--on-conflict", "skip"]).ok();
-    assert!(skipped.stdout.contains("1 created, 0 updated, 2 left as they are"), "{}", skipped.stdout);
+    assert!(skipped.stdout.contains("1 created, 0 updated, 2 unchanged"), "{}", skipped.stdout);
     assert_eq!(place.records("data")[&id(1)]["count"], 1);
     let updated = place.import("data", &["b.jsonl", "--on-conflict", "update"]).ok();
-    assert!(updated.stdout.contains("0 created, 1 updated, 2 left as they are"), "{}", updated.stdout);
+    assert!(updated.stdout.contains("0 created, 1 updated, 2 unchanged"), "{}", updated.stdout);
     let records = place.records("data");
     assert_eq!(
         (&records[&id(1)]["count"], &records[&id(1)]["name"]),
@@ -294,7 +294,7 @@ async fn a_file_is_imported_once_unless_it_is_asked_for_again() {
     place.write("a.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["a.jsonl"]).ok();
     let again = place.import("data", &["a.jsonl"]).ok();
-    assert!(again.stdout.contains("nothing is done now; --again imports it once more"), "{}", again.stdout);
+    assert!(again.stdout.contains("nothing was done now; --again imports it again"), "{}", again.stdout);
     place.write("copy.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["copy.jsonl"]).ok();
     assert_eq!(place.records("data").len(), 1, "the content counts, not the name");
@@ -378,16 +378,14 @@ async fn one_bad_line_keeps_out_the_file_and_partial_keeps_out_the_line() {
     assert!(place.records("data").is_empty(), "nothing of the units before it either");
     let partial = place.import("data", &["a.jsonl", "--partial"]).refused(1, "a.jsonl:1201");
     assert!(
-        partial
-            .stderr
-            .contains("imported all the same: 1201 created, 0 updated, 0 left as they are, 1 refused"),
+        partial.stderr.contains("the rest was imported: 1201 created, 0 updated, 0 unchanged, 1 refused"),
         "{}",
         partial.stderr
     );
     assert_eq!(place.records("data").len(), 1201);
     place
         .import("data", &["a.jsonl", "--partial"])
-        .refused(1, "1 record was refused; --again looks at it once more");
+        .refused(1, "1 record was refused; --again tries it again");
 }
 
 #[tokio::test]

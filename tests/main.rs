@@ -12,6 +12,7 @@ mod conditions;
 mod configuration;
 mod crash;
 mod damage;
+mod database_setting;
 mod descriptions;
 mod differ_cost;
 mod doctor;

@@ -72,8 +72,8 @@ async fn bad_names_and_folders_that_are_not_empty_are_refused_and_left_alone() {
     std::fs::write(folder.path().join("file"), "mine").unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     for (name, code, words) in [
-        ("full", 1, "the folder `full` is there and not empty"),
-        ("file", 1, "`file` is there and not a folder"),
+        ("full", 1, "the folder `full` already exists and is not empty"),
+        ("file", 1, "`file` exists and is not a folder"),
         ("", 2, "`` cannot be the name of a folder"),
         ("..", 2, "`..` cannot be"),
         (".git", 2, "a letter or digit first"),

@@ -7,7 +7,7 @@ use tidewire::channels::Ring;
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Position, Seq};
 use tidewire::protocol::reason::RIGHTS;
-use tidewire::realtime::Reader;
+use tidewire::realtime::LiveReader;
 use tidewire::realtime::channel::{Channel, Checkup};
 use tidewire::realtime::resume::{Claim, Resume, decide};
 use tidewire::rules::Person;
@@ -63,7 +63,7 @@ async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() 
     let studio = studio::<SqliteFixture>(owned()).await;
     let config = RealtimeConfig::default();
     let ring = Ring::new(studio.store.head().now().unwrap().epoch, Seq(3), Generation(1), ALL);
-    let reader = Reader::new(studio.store.clone(), Arc::new(ring), &config);
+    let reader = LiveReader::new(studio.store.clone(), Arc::new(ring), &config);
     // Committed and not yet fanned out: they come and go, so that the view is what it was.
     for disabled in [true, false] {
         studio.commit([update("User", ADA, [(FieldIndex(2), Value::Bool(disabled))])]).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() 
     let channel = Channel::resolve(&Arc::new(schema(owned())), Generation(1), "entity:Task").unwrap();
     let mut bound = channel.open(&principal.value, principal.seq).unwrap();
     let since = Position { epoch: principal.epoch, seq: Seq(3) };
-    let standing = bound.standing(Some(since.seq));
+    let standing = bound.rights_check(Some(since.seq));
     let survey = reader.survey(channel.scope.clone(), since, standing).await.unwrap();
     assert_eq!((survey.read.seq, principal.seq), (Seq(3), Seq(5)), "the ring is behind the principal");
     assert_eq!(bound.check(&survey), Checkup::Same);

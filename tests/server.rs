@@ -19,7 +19,7 @@ use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, ROUTES, router, server};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::realtime::{Reader, Sessions, Surroundings, WebSocketManager};
+use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -244,7 +244,7 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         config: Arc::new(live.clone()),
         metrics: metrics.clone(),
     };
-    let reader = Reader::new(puppet.clone(), ring, live);
+    let reader = LiveReader::new(puppet.clone(), ring, live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();

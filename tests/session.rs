@@ -12,10 +12,8 @@ use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
 use tidewire::outbox::{Lag, OnLag};
 use tidewire::protocol::CloseCode;
-use tidewire::realtime::read::{Checked, RightsNow};
-use tidewire::realtime::session::{
-    Effect, Input, Moment, Read, ReadAnswer, Session, SessionStart, Surroundings,
-};
+use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
+use tidewire::realtime::session::{Effect, Input, Now, Session, SessionStart, Surroundings};
 use tidewire::rules::Principal;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
@@ -26,7 +24,7 @@ use crate::support::fixtures::{change, epoch, id, inside_unit, schema};
 /// A session and the moment it lives in.
 struct Peer {
     session: Session,
-    now: Moment,
+    now: Now,
 }
 
 type Enter = fn(&mut Peer);
@@ -56,7 +54,7 @@ impl Peer {
         let instant = Instant::now();
         let session =
             Session::new(around, known, SessionStart { at: instant, via: Via::Ws, offended: false });
-        Peer { session, now: Moment { instant, wall: Timestamp(1) } }
+        Peer { session, now: Now { instant, wall: Timestamp(1) } }
     }
 
     fn on(&mut self, input: Input<'_>) -> Vec<Effect> {
@@ -127,11 +125,11 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Detach { .. } => "detach".to_owned(),
         Effect::Pong { .. } => "pong".to_owned(),
         Effect::AwaitRights { .. } => "await rights".to_owned(),
-        Effect::Read(Read::Survey { since, .. }) => format!("read survey {}", since.seq),
-        Effect::Read(Read::Rows { .. }) => "read rows".to_owned(),
-        Effect::Read(Read::Log { after, .. }) => format!("read log {after}"),
-        Effect::Read(Read::Principal(_)) => "read principal".to_owned(),
-        Effect::Read(Read::Differ(differ)) => format!("read differ {}", differ.since),
+        Effect::Read(ReadRequest::Survey { since, .. }) => format!("read survey {}", since.seq),
+        Effect::Read(ReadRequest::Rows { .. }) => "read rows".to_owned(),
+        Effect::Read(ReadRequest::Log { after, .. }) => format!("read log {after}"),
+        Effect::Read(ReadRequest::Principal(_)) => "read principal".to_owned(),
+        Effect::Read(ReadRequest::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
     };
@@ -143,8 +141,8 @@ fn at<T>(seq: u64, floor: u64, value: T) -> At<T> {
 }
 
 /// Read for somebody whose rights do not change.
-fn checked<T>(read: At<T>) -> Checked<T> {
-    Checked { read, rights: RightsNow::default() }
+fn checked<T>(read: At<T>) -> CheckedRead<T> {
+    CheckedRead { read, rights: RightsNow::default() }
 }
 
 fn survey(seq: u64, known: bool, backlog: u64) -> ReadAnswer {

@@ -16,7 +16,7 @@ use tidewire::http::socket_options::bound_send_buffer;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::realtime::transport::Ended;
-use tidewire::realtime::{Reader, Sessions, Surroundings, WebSocketManager};
+use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
 use tidewire::schema::Generation;
 use tidewire::store::{CommitBatch, Listed, LogLimit, Stored};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
@@ -75,7 +75,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
         let (channels, batches, _) =
             ChannelManager::start(ring.clone(), Seq(1), 1, Env::system(), metrics.clone());
-        let reader = Reader::new(puppet, ring, &config);
+        let reader = LiveReader::new(puppet, ring, &config);
         let around = Surroundings {
             schema: fixtures::schema(),
             generation: Generation(1),

@@ -14,7 +14,7 @@ use super::formats::Format;
 use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
 
-/// Entity sync from schema files: a database, a live API, channels and pages in one binary.
+/// A database server for web apps: schema files in; a database, a live API, channels and pages out.
 ///
 /// Without a subcommand this is `tidewire dev`.
 #[derive(Debug, Parser)]
@@ -29,7 +29,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the schemas on this machine, to whoever reaches the port; names are believed, and files without rules are open.
+    /// Serve the schemas on this machine only. Names are believed, and files without rules are open.
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
@@ -37,19 +37,19 @@ pub enum Command {
     Schema(SchemaArguments),
     /// Print the effective settings and where each comes from.
     Config(ConfigArguments),
-    /// Look whether this project can be served here, and whether a server can be reached through what stands before it.
+    /// Check this machine and project; with --url, check a running server through its proxy.
     Doctor(DoctorArguments),
     /// Explain a code of an error, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
-    /// Make a folder to begin with: a schema file, a live page, every setting as a comment.
+    /// Make a new project folder: a schema file, a live page, every setting as a comment.
     New(NewArguments),
-    /// Write every record of an entity to a file; a server may run on the data folder meanwhile.
+    /// Write every record of an entity to a file. A server can run on the data folder meanwhile.
     Export(ExportArguments),
-    /// Bring the records of a file into a data folder, or into a running server: all of them, or none.
+    /// Import the records of a file into a data folder, or into a running server: all or nothing.
     Import(ImportArguments),
-    /// Show or make the changes that the schema files ask of the records.
+    /// Show or apply the changes that the schema files need in the database.
     Migrate(MigrateArguments),
-    /// Try the access rules of the schema files, or ask why somebody may or may not.
+    /// Test the access rules, or explain why a user is allowed something or not.
     Rules(RulesArguments),
 }
 
@@ -66,10 +66,10 @@ pub struct CheckArguments {
 pub struct ExportArguments {
     /// Name of the entity, such as Task.
     pub entity: String,
-    /// Only what this person may read, records and fields, by the rules: an id, with a role as `ada:admin`. Left out, everything.
+    /// Export only what this user may read: an id, or with a role `ada:admin` [default: everything]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,
-    /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
+    /// Format of the file [default: csv for a name that ends in .csv, or else jsonl]
     #[arg(long, value_name = "FORM")]
     pub format: Option<Format>,
     /// File to write; `-` is stdout.
@@ -85,16 +85,16 @@ pub struct ImportArguments {
     pub entity: String,
     /// File to read; `-` is stdin.
     pub file: PathBuf,
-    /// Form of the file [default: csv for a name that ends in .csv, or else jsonl]
+    /// Format of the file [default: csv for a name that ends in .csv, or else jsonl]
     #[arg(long, value_name = "FORM")]
     pub format: Option<Format>,
-    /// What to do with a record whose id is there already.
+    /// What to do with a record whose id already exists.
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     pub on_conflict: OnConflict,
     /// Most records in one unit of the log: live clients see a unit at once.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
     pub batch: u16,
-    /// Import what can be imported, and pass over the rest; commits as it goes.
+    /// Import what can be imported and skip the rest. Commits as it goes.
     #[arg(long)]
     pub partial: bool,
     /// Check everything and write nothing.
@@ -104,7 +104,7 @@ pub struct ImportArguments {
     /// records need --partial.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Import a file once more that was imported before.
+    /// Import a file again that was imported before.
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
@@ -130,11 +130,11 @@ pub struct SchemaArguments {
 /// What to print.
 #[derive(Debug, Subcommand)]
 pub enum SchemaForm {
-    /// The JSON Schema of schema files, by which editors complete them.
+    /// The JSON Schema of schema files, for completion in editors.
     JsonSchema,
-    /// The OpenAPI document that the server answers at /api/openapi.json.
+    /// The OpenAPI document that the server has at /api/openapi.json.
     Openapi(SchemaFormArguments),
-    /// The TypeScript declarations that the server answers at /api/types.d.ts.
+    /// The TypeScript declarations that the server has at /api/types.d.ts.
     Types(SchemaFormArguments),
 }
 
@@ -152,7 +152,7 @@ pub struct MigrateArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Migrate {
-    /// Print the steps, and what stands in their way; changes nothing, also beside a running server.
+    /// Print the steps and what prevents them. Changes nothing, and works beside a running server.
     Plan {
         #[command(flatten)]
         allow: AllowArguments,
@@ -162,14 +162,14 @@ pub enum Migrate {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Take the steps, in one transaction; before values are lost, the database is copied to `backups/` in the data folder.
+    /// Take the steps, in one transaction. Before values are lost, the database is copied to `backups/` in the data folder.
     Apply {
         #[command(flatten)]
         allow: AllowArguments,
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Print where the database stands and whether the schema files fit it.
+    /// Print the state of the database, and whether the schema files fit it.
     Status {
         /// Print JSON instead of text.
         #[arg(long)]
@@ -187,9 +187,9 @@ pub struct RulesArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Rules {
-    /// Run the cases that stand beside the schema files, in `tests/` of their folder: who may do what. Exit code 1 if one fails.
+    /// Run the test cases in `tests/` of the schema folder: who may do what. Exit code 1 if one fails.
     Test(RulesTestArguments),
-    /// Print why somebody may or may not do something with a record of the data folder; also beside a running server. Exit code 0
+    /// Print why a user may or may not do something with a record. Works beside a running server. Exit code 0
     /// if they may, 1 if not.
     Why(RulesWhyArguments),
 }
@@ -205,10 +205,10 @@ pub struct RulesTestArguments {
 
 #[derive(Debug, Args)]
 pub struct RulesWhyArguments {
-    /// Who asks: an id, with a role as `ada:admin`; left out, it is whoever has no name.
+    /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,
-    /// What is asked.
+    /// The operation.
     pub operation: RuleOperation,
     /// Name of the entity, such as Task.
     pub entity: String,
@@ -241,7 +241,7 @@ pub struct AllowArguments {
     /// Convert the values of this field, and empty those that do not convert, or give them the field's default.
     #[arg(long, value_name = "ENTITY.FIELD")]
     pub allow_clear: Vec<String>,
-    /// Forget what the history of this entity has kept beyond the time that its schema file now says.
+    /// Delete the part of this entity's history that is older than its schema file now says.
     #[arg(long, value_name = "ENTITY")]
     pub allow_forget: Vec<String>,
     /// Give this value to the records that have none: `Task.due=2026-01-01`.
@@ -272,7 +272,7 @@ pub struct ConfigArguments {
 
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// Also reach a running server at this address, as browsers do: through the reverse proxy.
+    /// Also check a running server at this address, as browsers reach it: through the reverse proxy.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Seconds that the test of a long poll takes; 25 also finds proxies that give up early.
@@ -307,7 +307,7 @@ pub enum EveryFlag {}
 #[derive(Debug)]
 pub enum SchemaFlags {}
 
-/// `--schemas` and `--data`.
+/// `--schemas`, `--data` and `--database`.
 #[derive(Debug)]
 pub enum FolderFlags {}
 
@@ -325,7 +325,7 @@ impl Offer for SchemaFlags {
 
 impl Offer for FolderFlags {
     fn offers(setting: &Setting) -> bool {
-        matches!(setting.name, "schemas" | "data")
+        matches!(setting.name, "schemas" | "data" | "database")
     }
 }
 

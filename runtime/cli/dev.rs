@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::arguments::DevArguments;
+use super::check::count;
 use super::config::{color_of_stderr, effective};
 use super::descriptors::Fit;
 use super::migrate::Project;
@@ -85,7 +86,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
-    let project = Project::of(&config);
+    let project = Project::of(&config).map_err(|error| format!("error: {error}"))?;
     let files = Files::new(project.clone(), &loaded, color(&config));
     let app =
         App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {
@@ -102,7 +103,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let found = app.found();
     let _ = writeln!(
         text,
-        "  database    {}: synchronous={}, {} changes so far",
+        "  database    {}: synchronous={}, changes so far: {}",
         found.database,
         found.report.synchronous.to_uppercase(),
         found.report.head
@@ -124,19 +125,23 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         let _ = writeln!(
             text,
             "  demo        {}",
-            if added == 0 { "is there already".to_owned() } else { format!("{added} rows added") }
+            if added == 0 {
+                "already there".to_owned()
+            } else {
+                format!("{} added", count(added, "row", "rows"))
+            }
         );
     }
     let plurals: Vec<String> =
         app.repository().current().schema.entities().map(|entity| entity.plural.to_string()).collect();
     let _ = writeln!(text, "\n  listening on http://{address}");
-    let _ = writeln!(text, "  open http://{address}/_/  or, in two windows:");
+    let _ = writeln!(text, "  open http://{address}/_/  or one of these in two windows:");
     for plural in plurals {
         let _ = writeln!(text, "    http://{address}/_/e/{plural}");
     }
     let _ = writeln!(
         text,
-        "  you are nobody there; ?as=ada makes you ada, ?as=root:admin somebody with the role admin"
+        "  without a name you are anonymous; ?as=ada makes you ada, and ?as=root:admin an admin"
     );
     let _ = writeln!(text, "  stop with Ctrl-C");
     say(&text);
@@ -145,7 +150,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         match Watch::start(files.schemas()) {
             Ok(watch) => watch.follow(files, reshaper, say).await,
             Err(error) => {
-                tracing::warn!("{error}; restart to take a change of the schema files");
+                tracing::warn!("{error}; restart the server to use changed schema files");
                 std::future::pending().await
             }
         }
@@ -162,12 +167,11 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
 fn describe(config: &Config, loaded: &Loaded) -> String {
     let names: Vec<&str> = loaded.schema.entities().map(|entity| &*entity.name).collect();
     format!(
-        "tidewire dev {}\n  schemas     {}: {} (from {} {})\n",
+        "tidewire dev {}\n  schemas     {} ({} in {})\n",
         env!("CARGO_PKG_VERSION"),
-        config.schemas.display(),
         names.join(", "),
-        loaded.files.len(),
-        if loaded.files.len() == 1 { "file" } else { "files" }
+        count(loaded.files.len(), "file", "files"),
+        config.schemas.display()
     )
 }
 

@@ -40,7 +40,8 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
     let output = Output::open(&arguments.output).map_err(unwritten)?;
     let mut sink = FileSink { entity, format, output, writer: None, progress: None, written: 0 };
     let name = sink.entity.name.clone();
-    let exported = choice::backend(config).export(&schema, &name, &who, &mut sink).map_err(|error| {
+    let backend = choice::backend(config).map_err(|error| Refused::failed(error.to_string()))?;
+    let exported = backend.export(&schema, &name, &who, &mut sink).map_err(|error| {
         if let ExportError::Output(error) = error {
             unwritten(error)
         } else {

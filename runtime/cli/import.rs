@@ -61,7 +61,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
     let env = Env::system();
     let mode = if arguments.dry_run { ImportMode::Rehearse } else { ImportMode::Write };
     let mut store = choice::backend(config)
-        .import(&schema, mode, &env)
+        .and_then(|backend| backend.import(&schema, mode, &env))
         .map_err(|error| Refused::failed(in_use(error)))?;
     let intake = Intake::new(schema.clone(), entity.clone(), store.at(), env);
     let earlier = store.job(&job).map_err(|error| broken(&error, arguments))?;
@@ -99,13 +99,11 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
 fn done_before(source: &Source, found: &ImportJob, at: Timestamp) -> Result<String, Refused> {
     let (name, at) = (&source.name, at.rfc3339());
     match found.refused {
-        0 => Ok(format!(
-            "{name} was imported at {at}, and nothing is done now; --again imports it once more\n"
-        )),
+        0 => Ok(format!("{name} was imported at {at}, and nothing was done now; --again imports it again\n")),
         count => {
             let records = records_were(count);
             Err(Refused::failed(format!(
-                "{name} was imported in part at {at}: {records} refused; --again looks at it once more"
+                "{name} was imported in part at {at}: {records} refused; --again tries it again"
             )))
         }
     }
@@ -276,7 +274,7 @@ impl Told<'_> {
         let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
         match end {
             End::RolledBack if count > 0 => {
-                let more = if faults.are_enough() { "; the rest of the file was not looked at" } else { "" };
+                let more = if faults.are_enough() { "; the rest of the file was not checked" } else { "" };
                 Err(Refused::failed(format!("nothing was imported: {errors} in {name}{more}")))
             }
             End::RolledBack => {
@@ -285,13 +283,13 @@ impl Told<'_> {
             End::Committed(position) if count > 0 => {
                 let counts = self.counts();
                 Err(Refused::failed(format!(
-                    "{errors} in {name}; imported all the same: {counts}, at {position}"
+                    "{errors} in {name}; the rest was imported: {counts}, at {position}"
                 )))
             }
             End::Committed(position) if self.progress.refused > 0 => {
                 let (records, counts) = (records_were(self.progress.refused), self.counts());
                 Err(Refused::failed(format!(
-                    "{records} refused by an earlier run of {name}; imported all the same: {counts}, at {position}; \
+                    "{records} refused by an earlier run of {name}; the rest was imported: {counts}, at {position}; \
                      --again looks at them once more"
                 )))
             }
@@ -301,7 +299,7 @@ impl Told<'_> {
 
     fn counts(&self) -> String {
         let ImportJob { created, updated, skipped, refused, .. } = *self.progress;
-        let mut counts = format!("{created} created, {updated} updated, {skipped} left as they are");
+        let mut counts = format!("{created} created, {updated} updated, {skipped} unchanged");
         if refused > 0 {
             counts.push_str(&format!(", {refused} refused"));
         }
@@ -315,7 +313,7 @@ impl Told<'_> {
 fn note(passed_over: &[String]) {
     if !passed_over.is_empty() {
         let names = passed_over.join(", ");
-        let _ = writeln!(std::io::stderr(), "note: {names}: kept by the server, and not taken from the file");
+        let _ = writeln!(std::io::stderr(), "note: {names}: set by the server, and not read from the file");
     }
 }
 

@@ -25,16 +25,20 @@ use crate::store::{Backend, Looked, Migrated, OpenError, choice};
 #[derive(Clone)]
 pub(super) struct Project {
     pub(super) schemas: PathBuf,
-    /// As a flag names it, `--data DIR`; `None` where it is the default.
-    data: Option<String>,
+    /// The flag that names the database, where it is not the default.
+    flag: Option<String>,
     backend: Arc<dyn Backend>,
 }
 
 impl Project {
-    pub(super) fn of(config: &Config) -> Project {
-        let data =
-            (config.data != Config::default().data).then(|| format!("--data {}", config.data.display()));
-        Project { schemas: config.schemas.clone(), data, backend: choice::backend(config) }
+    pub(super) fn of(config: &Config) -> Result<Project, OpenError> {
+        let default = Config::default();
+        let flag = match &config.database {
+            Some(address) => Some(format!("--database {address}")),
+            None if config.data != default.data => Some(format!("--data {}", config.data.display())),
+            None => None,
+        };
+        Ok(Project { schemas: config.schemas.clone(), flag, backend: choice::backend(config)? })
     }
 }
 
@@ -64,7 +68,10 @@ pub fn run(arguments: &MigrateArguments) -> ExitCode {
 
 /// Does it without printing.
 pub fn judge(command: &Migrate, config: &Config, env: &Env) -> Verdict {
-    let project = &Project::of(config);
+    let project = &match Project::of(config) {
+        Ok(project) => project,
+        Err(error) => return failure(format!("error: {error}\n"), 1),
+    };
     let schema = match schema::load(&project.schemas) {
         Ok(loaded) => loaded.schema,
         Err(errors) => return failure(errors.render(Color::Never), 1),
@@ -150,15 +157,15 @@ fn status_text(project: &Project, standing: &Standing, plan: &Plan) -> String {
         standing.records.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
     let fit = match (plan.steps.len(), standing.is_current) {
         (0, true) => "fit".to_owned(),
-        (0, false) => "fit; the next start notes what concerns later writes only".to_owned(),
+        (0, false) => "fit; the next start stores limits that concern later writes only".to_owned(),
         (steps, _) => {
             let (noun, needs) = if steps == 1 { ("step", "needs") } else { ("steps", "need") };
-            let word = if plan.is_ready() { "" } else { &format!(", which {needs} your word") };
+            let word = if plan.is_ready() { "" } else { &format!(", which {needs} your permission") };
             format!("{steps} {noun} away{word}: tidewire migrate plan")
         }
     };
     format!(
-        "{}\n  format      {}, opened last by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
+        "{}\n  format      {}, last opened by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
          records     {}\n  schemas     {}: {fit}\n",
         project.backend.about().place,
         standing.format,
@@ -235,8 +242,8 @@ fn command(flags: &[&str], project: &Project) -> String {
     if project.schemas != Config::default().schemas {
         let _ = write!(command, " --schemas {}", project.schemas.display());
     }
-    if let Some(data) = &project.data {
-        let _ = write!(command, " {data}");
+    if let Some(flag) = &project.flag {
+        let _ = write!(command, " {flag}");
     }
     command
 }

@@ -102,12 +102,12 @@ fn require_empty(folder: &Path) -> Result<bool, Refusal> {
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
             let advice = "choose another name, or empty it";
-            Err(Refusal::Failed(format!("the folder {shown} is there and not empty: {advice}")))
+            Err(Refusal::Failed(format!("the folder {shown} already exists and is not empty: {advice}")))
         }
         Ok(false) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            Err(Refusal::Failed(format!("{shown} is there and not a folder: choose another name")))
+            Err(Refusal::Failed(format!("{shown} exists and is not a folder: choose another name")))
         }
         Err(error) => Err(Refusal::Failed(format!("the folder {shown} cannot be read: {error}"))),
     }

@@ -111,7 +111,7 @@ impl Files {
                 let news = self.refused.as_ref() != Some(&text);
                 if news {
                     tracing::warn!(
-                        "the schema files are not taken; `tidewire migrate plan` or `tidewire check` says why"
+                        "the schema files were not applied; `tidewire migrate plan` or `tidewire check` says why"
                     );
                 }
                 self.refused = Some(text.clone());
@@ -130,7 +130,7 @@ impl Files {
         loaded: Result<Loaded, Diagnostics>,
         reshaper: &Reshaper,
     ) -> Result<Option<String>, String> {
-        const GOES_ON: &str = "the server goes on with the schema that it has";
+        const GOES_ON: &str = "the server goes on with its old schema";
         let loaded = loaded.map_err(|errors| format!("{}{GOES_ON}\n", errors.render(self.color)))?;
         let now = canonical(&loaded.schema);
         if now == self.known {

@@ -8,12 +8,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
 
+use super::answer::{TIDEWIRE_REPLAYED, status_of, with_json, with_position};
+use super::conditions;
 use super::identity::Author;
 use super::json_body::JsonBody;
 use super::problem::Problem;
-use super::records::{TIDEWIRE_REPLAYED, status_of, with_json, with_position};
-use super::{AppState, conditions};
-use crate::ids::{Epoch, RecordId, Seq};
+use super::state::AppState;
+use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::protocol::Code;
 use crate::repository::{Batch, RepositoryError, Written};
 use crate::schema::value::write_json_of;
@@ -41,11 +42,11 @@ async fn batch(
         Batch::Each(mutations) => {
             conditions::no_idempotency_key(&headers)?;
             let results = state.repository.each(&caller, &mutations).await;
-            let (epoch, seq) = match position(&results) {
-                Some(position) => position,
-                None => state.repository.head().await.map(|at| (at.epoch, at.seq))?,
+            let end = match end_of(&results) {
+                Some(end) => end,
+                None => state.repository.head().await.map(|at| Position { epoch: at.epoch, seq: at.seq })?,
             };
-            Ok(answer_to_each(results, (epoch, seq), anonymous))
+            Ok(answer_to_each(results, &end, anonymous))
         }
     }
 }
@@ -75,10 +76,10 @@ fn answer_to_all(outcome: &Outcome, anonymous: bool) -> Response {
 /// `{"epoch","seq","results":[{"status","id","seq","record"?,"replayed"?} or {"status","error"},…]}`
 fn answer_to_each(
     results: Vec<Result<Written, RepositoryError>>,
-    (epoch, seq): (Epoch, Seq),
+    end: &Position,
     anonymous: bool,
 ) -> Response {
-    let mut json = head(&epoch, seq);
+    let mut json = head(&end.epoch, end.seq);
     for (place, result) in results.into_iter().enumerate() {
         if place > 0 {
             json.push(b',');
@@ -89,13 +90,13 @@ fn answer_to_each(
         }
     }
     json.extend_from_slice(b"]}");
-    with_json(with_position(StatusCode::OK, &epoch, seq), json)
+    with_json(with_position(StatusCode::OK, &end.epoch, end.seq), json)
 }
 
 /// Where the last operation that succeeded stands; all of one batch are of one epoch.
-fn position(results: &[Result<Written, RepositoryError>]) -> Option<(Epoch, Seq)> {
+fn end_of(results: &[Result<Written, RepositoryError>]) -> Option<Position> {
     let last = results.iter().flatten().max_by_key(|written| written.seq)?;
-    Some((last.epoch.clone(), last.seq))
+    Some(Position { epoch: last.epoch.clone(), seq: last.seq })
 }
 
 fn head(epoch: &Epoch, seq: Seq) -> Vec<u8> {

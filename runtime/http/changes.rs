@@ -11,11 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value as Json;
 
-use super::AppState;
 use super::identity::Caller;
 use super::json_body::JsonBody;
-use super::problem::Problem;
-use super::query::bad;
+use super::problem::{Problem, bad_query};
+use super::state::AppState;
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
 use crate::realtime::{PollFault, PollQuestion};
@@ -33,7 +32,7 @@ async fn changes(
     Caller(caller): Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    poll(&state, Asked::of_address(&Params::parse(query.as_deref())?)?, caller.person()).await
+    poll(&state, PollRequest::of_address(&Params::parse(query.as_deref())?)?, caller.person()).await
 }
 
 async fn changes_by_body(
@@ -44,16 +43,19 @@ async fn changes_by_body(
 ) -> Result<Response, Problem> {
     for (name, _) in Params::parse(query.as_deref())?.iter() {
         if name != "as" {
-            return Err(bad(format!("`{}` stands in the address: write it into the body here", shown(name))));
+            return Err(bad_query(format!(
+                "`{}` stands in the address: write it into the body here",
+                shown(name)
+            )));
         }
     }
-    poll(&state, Asked::of_body(&body.to_json())?, caller.person()).await
+    poll(&state, PollRequest::of_body(&body.to_json())?, caller.person()).await
 }
 
-async fn poll(state: &AppState, asked: Asked, person: Arc<Person>) -> Result<Response, Problem> {
+async fn poll(state: &AppState, asked: PollRequest, person: Arc<Person>) -> Result<Response, Problem> {
     let limits = &state.config.realtime;
-    let most = (limits.poll_wait.as_secs(), limits.subscriptions.max(MOST_CHANNELS));
-    let question = asked.question(person, most)?;
+    let most_channels = limits.subscriptions.max(MOST_CHANNELS);
+    let question = asked.question(person, limits.poll_wait.as_secs(), most_channels)?;
     let answer = state.sessions.polls().answer(question).await.map_err(problem)?;
     Ok(axum::Json(answer).into_response())
 }
@@ -94,18 +96,18 @@ async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<
 const MOST_CHANNELS: usize = 500;
 
 /// A poll as it was sent, in an address or in a body.
-struct Asked {
+struct PollRequest {
     channels: Vec<(String, Option<String>)>,
     since: Option<String>,
     /// As text: what it may be is said in one place.
     wait: Option<String>,
 }
 
-impl Asked {
-    fn of_address(params: &Params) -> Result<Asked, Problem> {
+impl PollRequest {
+    fn of_address(params: &Params) -> Result<PollRequest, Problem> {
         for (name, _) in params.iter() {
             if !["channel", "view", "since", "wait", "as"].contains(&name) {
-                return Err(bad(format!(
+                return Err(bad_query(format!(
                     "`{}` is no parameter here: use channel, view, since and wait",
                     shown(name)
                 )));
@@ -115,18 +117,18 @@ impl Asked {
         let views: Vec<&str> = params.all("view").collect();
         if !views.is_empty() && views.len() != channels.len() {
             let (views, channels) = (views.len(), channels.len());
-            return Err(bad(format!(
+            return Err(bad_query(format!(
                 "{views} times `view` for {channels} times `channel`: give one for each, or none"
             )));
         }
         let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned());
         let channels = channels.iter().enumerate().map(|(at, text)| ((*text).to_owned(), view_of(at)));
         let text = |name| params.one(name).map(|text| text.map(str::to_owned));
-        Ok(Asked { channels: channels.collect(), since: text("since")?, wait: text("wait")? })
+        Ok(PollRequest { channels: channels.collect(), since: text("since")?, wait: text("wait")? })
     }
 
     /// `{"channels": [{"channel": "entity:Task", "view": "9f0c…"}], "since": "<epoch>:<seq>", "wait": 25}`
-    fn of_body(body: &Json) -> Result<Asked, Problem> {
+    fn of_body(body: &Json) -> Result<PollRequest, Problem> {
         only(body, "", &["channels", "since", "wait"])?;
         let text = |json: &Json, place: String| match json {
             Json::Null => Ok(None),
@@ -161,27 +163,31 @@ impl Asked {
                 return Err(malformed("`wait` must be a number of seconds".to_owned()));
             }
         };
-        Ok(Asked { channels, since: text(&body["since"], "since".to_owned())?, wait })
+        Ok(PollRequest { channels, since: text(&body["since"], "since".to_owned())?, wait })
     }
 
-    /// `most`: the longest wait, in seconds, and the most channels.
-    fn question(self, person: Arc<Person>, most: (u64, usize)) -> Result<PollQuestion, Problem> {
-        let (most, most_channels) = most;
+    fn question(
+        self,
+        person: Arc<Person>,
+        most_seconds: u64,
+        most_channels: usize,
+    ) -> Result<PollQuestion, Problem> {
         let count = self.channels.len();
         if count == 0 {
-            return Err(bad("name at least one channel, as in `?channel=entity:Task`".to_owned()));
+            return Err(bad_query("name at least one channel, as in `?channel=entity:Task`".to_owned()));
         }
         if count > most_channels {
-            return Err(bad(format!("{count} channels are named: one poll names at most {most_channels}")));
+            return Err(bad_query(format!(
+                "{count} channels are named: one poll names at most {most_channels}"
+            )));
         }
         let since = self.since.map(|text| {
             text.parse().map_err(|error| Problem::new(Code::BadPosition, format!("`since`: {error}")))
         });
         let wait = self.wait.map(|text| {
-            text.parse()
-                .ok()
-                .filter(|seconds| *seconds <= most)
-                .ok_or_else(|| bad(format!("`wait` is a whole number of seconds, at most {most}")))
+            text.parse().ok().filter(|seconds| *seconds <= most_seconds).ok_or_else(|| {
+                bad_query(format!("`wait` is a whole number of seconds, at most {most_seconds}"))
+            })
         });
         let channels = self.channels.into_iter();
         Ok(PollQuestion {

@@ -10,9 +10,9 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::auth;
 use crate::ids::shown;
 use crate::protocol::Code;
@@ -43,7 +43,7 @@ pub(super) async fn as_if_absent(
     if matches!(problem.code(), Code::Unauthenticated | Code::AccountDisabled) {
         return response;
     }
-    match concealed(&state, &presented, (&plural, operation), problem.code()).await {
+    match concealed(&state, &presented, &plural, operation, problem.code()).await {
         Ok(None) => response,
         Ok(Some(absent)) => {
             tell(problem);
@@ -67,7 +67,8 @@ fn tell(problem: &Problem) {
 async fn concealed(
     state: &AppState,
     presented: &Presented,
-    (plural, operation): (&str, Operation),
+    plural: &str,
+    operation: Operation,
     code: Code,
 ) -> Result<Option<Problem>, Problem> {
     let schema = state.schema();

@@ -16,7 +16,7 @@ const ENCODINGS: [&str; 4] = ["gzip", "br", "zstd", "deflate"];
 
 /// What a PATCH, PUT or DELETE asks of the record before it may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum Precondition {
     /// None, or only that the record exists, which these methods ask anyway.
     Exists,
     /// The record is at this version.
@@ -25,8 +25,8 @@ pub(super) enum Condition {
     Absent,
 }
 
-impl Condition {
-    pub(super) fn of_change(headers: &HeaderMap) -> Result<Condition, Problem> {
+impl Precondition {
+    pub(super) fn of_change(headers: &HeaderMap) -> Result<Precondition, Problem> {
         for name in conditions(headers) {
             if name != header::IF_MATCH && name != header::IF_NONE_MATCH {
                 let detail = format!(
@@ -37,28 +37,28 @@ impl Condition {
         }
         let version = single(headers, &header::IF_MATCH)?.map(version).transpose()?.flatten();
         match single(headers, &header::IF_NONE_MATCH)? {
-            Some("*") => Ok(Condition::Absent),
+            Some("*") => Ok(Precondition::Absent),
             Some(text) => Err(bad(format!(
                 "If-None-Match on a write must be *, not `{}`: name the version that you have seen in If-Match",
                 shown(text)
             ))),
-            None => Ok(version.map_or(Condition::Exists, Condition::Version)),
+            None => Ok(version.map_or(Precondition::Exists, Precondition::Version)),
         }
     }
 
     /// The version that the record must have. No record is ever at version 0.
     pub(super) fn version(self) -> Option<u64> {
         match self {
-            Condition::Exists => None,
-            Condition::Version(version) => Some(version),
-            Condition::Absent => Some(0),
+            Precondition::Exists => None,
+            Precondition::Version(version) => Some(version),
+            Precondition::Absent => Some(0),
         }
     }
 
     /// The problem of a write under this condition.
     pub(super) fn refused(self, error: RepositoryError) -> Problem {
         match (self, &error) {
-            (Condition::Absent, RepositoryError::VersionConflict { entity, current }) => {
+            (Precondition::Absent, RepositoryError::VersionConflict { entity, current }) => {
                 let detail = format!(
                     "the {entity} exists, at version {}, and the request asks by `If-None-Match: *` that it does not",
                     current.version

@@ -14,8 +14,8 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::AppState;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::metrics::Via;
 use crate::protocol::Code;
 

@@ -9,7 +9,6 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 
-use super::health;
 use super::problem::Problem;
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
@@ -21,6 +20,9 @@ pub struct Hosts {
     /// Lower case, each with or without a port.
     allowed: Vec<String>,
 }
+
+/// Answered also to a request without `Host`.
+const HEALTH_CHECKS: [&str; 3] = ["/health", "/healthz", "/readyz"];
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -90,11 +92,11 @@ fn acts(method: &Method, uri: &Uri) -> bool {
 
 /// Load balancers check health with HTTP/1.0, which has no `Host`. Every browser sends one, so no page gets in this way.
 fn needs_no_host(method: &Method, uri: &Uri) -> bool {
-    matches!(*method, Method::GET | Method::HEAD) && health::ROUTES.contains(&uri.path())
+    matches!(*method, Method::GET | Method::HEAD) && HEALTH_CHECKS.contains(&uri.path())
 }
 
 fn no_host() -> Problem {
-    let routes = health::ROUTES.map(|route| format!("`{route}`")).join(", ");
+    let routes = HEALTH_CHECKS.map(|route| format!("`{route}`")).join(", ");
     let detail = format!("the request names no Host: send the header; only {routes} are answered without it");
     Problem::new(Code::ForbiddenHost, detail)
 }

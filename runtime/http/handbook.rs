@@ -11,7 +11,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use rust_embed::RustEmbed;
 
-use super::AppState;
+use super::state::AppState;
 
 const README: &str = include_str!("../../README.md");
 

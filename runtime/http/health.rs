@@ -8,12 +8,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::AppState;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::protocol::Code;
-
-/// Answered also to a request without `Host`.
-pub(super) const ROUTES: [&str; 3] = ["/health", "/healthz", "/readyz"];
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/health", get(health)).route("/healthz", get(health)).route("/readyz", get(ready))

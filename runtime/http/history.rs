@@ -8,11 +8,13 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 
+use super::address::RecordPath;
+use super::answer::{with_json, with_position};
+use super::cursor;
 use super::identity::Caller;
 use super::problem::Problem;
 use super::query::{PAGE_BYTES, page_limit};
-use super::records::{Target, with_json, with_position};
-use super::{AppState, cursor};
+use super::state::AppState;
 use crate::ids::{RecordId, Seq, shown};
 use crate::protocol::{Code, Params};
 use crate::schema::Value;
@@ -29,7 +31,7 @@ pub(super) fn routes() -> Router<AppState> {
 async fn history(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    Target { entity, id, .. }: Target,
+    RecordPath { entity, id, .. }: RecordPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(uri.query())?;
@@ -39,7 +41,8 @@ async fn history(
     let order = format!("{}/{}/history", entity.name, id.to_lowercase());
     let before = params.one("cursor")?.map(|text| before(&order, text)).transpose()?;
     let limit = LogLimit { changes, bytes: PAGE_BYTES };
-    let page = state.repository.history((&entity, Who::Person(caller.person())), &id, before, limit).await?;
+    let who = Who::Person(caller.person());
+    let page = state.repository.history(&entity, &who, &id, before, limit).await?;
     let response = with_position(StatusCode::OK, &page.epoch, page.seq);
     Ok(with_json(response, page_json(&page, &order)))
 }

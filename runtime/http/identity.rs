@@ -9,9 +9,9 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 
-use super::AppState;
 use super::problem::Problem;
 use super::server::Peer;
+use super::state::AppState;
 use crate::auth::{self, Credentials, Identity};
 use crate::protocol::Params;
 

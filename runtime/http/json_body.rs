@@ -7,10 +7,10 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::LengthLimitError;
 
-use super::AppState;
 use super::content_encoding::{ContentEncoding, DecodeError};
 use super::patient_timer::within;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::config::HttpConfig;
 use crate::ids::shown;
 use crate::protocol::Code;

@@ -7,13 +7,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
-use super::AppState;
+use super::address::CollectionPath;
+use super::answer::{with_json, with_position};
 use super::identity::Caller;
 use super::json_body::JsonBody;
 use super::problem::Problem;
-use super::query::{self, Asked, ListRequest, names};
-use super::records::{Collection, with_json, with_position};
-use super::shape::Shape;
+use super::projection::Projection;
+use super::query::{self, ListRequest, QueryContext, names};
+use super::state::AppState;
 use crate::auth::Identity;
 use crate::ids::Timestamp;
 use crate::protocol::{Params, View};
@@ -24,7 +25,7 @@ use crate::store::{At, Column, Counted, ListPage, Who};
 pub(super) async fn list(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    collection: Collection,
+    collection: CollectionPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
     page(&state, &caller, collection, Params::parse(uri.query())?).await
@@ -33,7 +34,7 @@ pub(super) async fn list(
 pub(super) async fn query(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    collection: Collection,
+    collection: CollectionPath,
     uri: Uri,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
@@ -43,12 +44,12 @@ pub(super) async fn query(
 async fn page(
     state: &AppState,
     caller: &Identity,
-    Collection { current, entity }: Collection,
+    CollectionPath { current, entity }: CollectionPath,
     params: Params,
 ) -> Result<Response, Problem> {
-    let names = names(state, caller, (&current, &entity), &params).await?;
+    let names = names(state, caller, &current, &entity, &params).await?;
     let asked =
-        Asked { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
+        QueryContext { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
     let request = ListRequest::parse(&asked, &params, &state.config.http)?;
     let page = state.repository.list(request.query.clone()).await?;
     let next = request.next(&page.value);
@@ -57,7 +58,7 @@ async fn page(
 }
 
 /// `{"items":[…],"next":…,"epoch":…,"seq":…,"view":…}`; the items are the records' own bytes.
-fn page_json(page: &At<ListPage>, shape: &Shape, next: Option<&str>) -> Result<Vec<u8>, Problem> {
+fn page_json(page: &At<ListPage>, shape: &Projection, next: Option<&str>) -> Result<Vec<u8>, Problem> {
     let length: usize = page.value.rows.iter().map(|row| row.stored.json.len() + 1).sum();
     let mut json = Vec::with_capacity(length + 256);
     json.extend_from_slice(b"{\"items\":[");
@@ -85,7 +86,7 @@ fn view(page: &At<ListPage>) -> View {
 pub(super) async fn count(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    collection: Collection,
+    collection: CollectionPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
     counted(&state, &caller, collection, Params::parse(uri.query())?).await
@@ -94,7 +95,7 @@ pub(super) async fn count(
 pub(super) async fn count_by_body(
     State(state): State<AppState>,
     Caller(caller): Caller,
-    collection: Collection,
+    collection: CollectionPath,
     uri: Uri,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
@@ -104,12 +105,12 @@ pub(super) async fn count_by_body(
 async fn counted(
     state: &AppState,
     caller: &Identity,
-    Collection { current, entity }: Collection,
+    CollectionPath { current, entity }: CollectionPath,
     params: Params,
 ) -> Result<Response, Problem> {
-    let names = names(state, caller, (&current, &entity), &params).await?;
+    let names = names(state, caller, &current, &entity, &params).await?;
     let asked =
-        Asked { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
+        QueryContext { current: &current, entity: &entity, names: &names, who: Who::Person(caller.person()) };
     let count = query::count(&asked, &params)?;
     let group = count.group;
     let counted = state.repository.count(count).await?;

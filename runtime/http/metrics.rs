@@ -7,8 +7,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::AppState;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::metrics::{MEDIA_TYPE, Moment, Routes};
 
 /// Every route of the router with its methods; tests/metrics.rs holds the table to the sources.

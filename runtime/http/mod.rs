@@ -2,6 +2,8 @@
 //!
 //! Knows how requests look; what they mean is the repository's and the session's business.
 
+mod address;
+mod answer;
 mod batch;
 mod changes;
 mod closed;
@@ -22,59 +24,25 @@ pub mod openapi;
 mod pages;
 pub mod patient_timer;
 pub mod problem;
+mod projection;
 mod query;
 mod records;
 mod schema;
 pub mod server;
-mod shape;
 pub mod socket_options;
+mod state;
 pub mod timed_stream;
 mod ws;
-
-use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
-use crate::env::Env;
 use crate::ids::shown;
-use crate::metrics::Metrics;
 use crate::protocol::Code;
-use crate::realtime::{Sessions, WebSocketManager};
-use crate::repository::Repository;
-use crate::schema::{Generation, Schema};
-use guard::Hosts;
 pub use metrics::ROUTES;
 use problem::Problem;
-
-/// What every handler may use. Cheap to clone.
-#[derive(Clone)]
-pub struct AppState {
-    pub repository: Arc<Repository>,
-    pub sessions: Arc<Sessions>,
-    pub websockets: WebSocketManager,
-    pub config: Arc<Config>,
-    pub hosts: Arc<Hosts>,
-    pub env: Env,
-    pub metrics: Arc<Metrics>,
-    /// Tasks that shutdown waits for: connections, and the sockets that came from them.
-    pub tasks: TaskTracker,
-    /// The runtime of live connections (`app.rs` says why there are two).
-    pub live: tokio::runtime::Handle,
-}
-
-impl AppState {
-    pub fn schema(&self) -> Arc<Schema> {
-        self.repository.current().schema
-    }
-
-    pub fn generation(&self) -> Generation {
-        self.repository.current().generation
-    }
-}
+pub use state::AppState;
 
 /// Every route of the server, behind the guard.
 pub fn router(state: AppState) -> Router {

@@ -5,6 +5,7 @@
 
 mod answers;
 mod bodies;
+mod describer;
 mod operations;
 mod parameters;
 
@@ -13,9 +14,9 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::config::HttpConfig;
-use crate::schema::record_schema::ObjectSchema;
-use crate::schema::{Entity, Schema, own_name};
-use operations::Operation;
+use crate::schema::{Schema, own_name};
+use describer::{Components, Describer};
+use operations::OperationObject;
 
 /// The document. Members keep the order in which people read them.
 #[derive(Debug, Serialize)]
@@ -23,44 +24,7 @@ pub struct OpenApi {
     openapi: &'static str,
     info: Json,
     tags: Vec<Json>,
-    paths: IndexMap<String, IndexMap<&'static str, Operation>>,
-    components: Components,
-}
-
-/// What operations refer to, by name.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Components {
-    schemas: IndexMap<String, Part>,
-    parameters: IndexMap<String, Json>,
-    headers: IndexMap<String, Json>,
-    responses: IndexMap<String, Json>,
-}
-
-/// A component schema. Objects are kept apart, since their members have an order to keep.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Part {
-    Object(ObjectSchema),
-    Other(Json),
-}
-
-impl From<ObjectSchema> for Part {
-    fn from(object: ObjectSchema) -> Part {
-        Part::Object(object)
-    }
-}
-
-impl From<Json> for Part {
-    fn from(json: Json) -> Part {
-        Part::Other(json)
-    }
-}
-
-/// What a description is made from and goes into.
-struct Describer<'a> {
-    schema: &'a Schema,
-    limits: &'a HttpConfig,
+    paths: IndexMap<String, IndexMap<&'static str, OperationObject>>,
     components: Components,
 }
 
@@ -71,7 +35,7 @@ const KEYS: &str = "the keys of the document are texts";
 pub fn openapi(schema: &Schema, limits: &HttpConfig) -> OpenApi {
     let mut describer = Describer { schema, limits, components: Components::default() };
     describer.shared_parts();
-    let mut paths: IndexMap<String, IndexMap<&'static str, Operation>> = IndexMap::new();
+    let mut paths: IndexMap<String, IndexMap<&'static str, OperationObject>> = IndexMap::new();
     for (method, path, operation) in describer.operations() {
         paths.entry(path).or_default().insert(method, operation);
     }
@@ -103,31 +67,6 @@ impl OpenApi {
 }
 
 impl Describer<'_> {
-    fn add_schema(&mut self, name: String, schema: impl Into<Part>) {
-        self.components.schemas.insert(name, schema.into());
-    }
-
-    /// The component of an entity with this suffix: `TaskPage`.
-    fn name(&self, entity: &Entity, suffix: &str) -> String {
-        own_name(self.schema, &format!("{}{suffix}", entity.name))
-    }
-
-    /// A component that belongs to no entity.
-    fn shared_name(&self, name: &str) -> String {
-        own_name(self.schema, name)
-    }
-
-    fn entity_ref(&self, entity: &Entity, suffix: &str) -> Json {
-        match suffix {
-            "" => schema_ref(&entity.name),
-            suffix => schema_ref(&self.name(entity, suffix)),
-        }
-    }
-
-    fn shared_ref(&self, name: &str) -> Json {
-        schema_ref(&self.shared_name(name))
-    }
-
     /// Everything that operations refer to and that is not made on the way.
     fn shared_parts(&mut self) {
         self.answer_parts();
@@ -139,10 +78,6 @@ impl Describer<'_> {
         self.shared_bodies(&entities);
         self.shared_parameters();
     }
-}
-
-fn schema_ref(name: &str) -> Json {
-    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 fn tags(schema: &Schema) -> Vec<Json> {

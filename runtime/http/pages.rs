@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
-use super::AppState;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::config::Config;
 use crate::protocol::Code;
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::AuthError;
 use crate::protocol::{Code, QueryStringError};
-use crate::repository::{FieldError, RepositoryError};
+use crate::repository::{FieldError, FilterError, RepositoryError};
 
 /// Why a request failed. Boxed, since it travels in every `Result` of every handler.
 #[derive(Debug, Clone)]
@@ -155,8 +155,19 @@ impl From<AuthError> for Problem {
 
 impl From<QueryStringError> for Problem {
     fn from(error: QueryStringError) -> Problem {
-        Problem::new(Code::BadQuery, error.to_string())
+        bad_query(error.to_string())
     }
+}
+
+impl From<FilterError> for Problem {
+    fn from(error: FilterError) -> Problem {
+        bad_query(error.to_string())
+    }
+}
+
+/// Of a query string, or of a question in a body.
+pub(super) fn bad_query(detail: String) -> Problem {
+    Problem::new(Code::BadQuery, detail)
 }
 
 /// `VALIDATION_FAILED` is titled "Validation failed".

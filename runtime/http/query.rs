@@ -5,16 +5,15 @@
 
 use std::sync::Arc;
 
-use super::problem::Problem;
-use super::shape::Shape;
-use super::{AppState, cursor};
+use super::cursor;
+use super::problem::{Problem, bad_query};
+use super::projection::Projection;
+use super::state::AppState;
 use crate::auth::Identity;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Params};
-use crate::repository::{
-    Body, Current, FilterError, Nameable, column, filter, parameters, search_words, suggestion,
-};
+use crate::repository::{Body, Current, Nameable, column, filter, parameters, search_words, suggestion};
 use crate::schema::{Entity, FieldKind, Value};
 use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};
 
@@ -31,17 +30,20 @@ const MOST_SORTED: usize = 10;
 /// The parameters of a question that came as a body. Who asks is said in the address, as for every request.
 pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Problem> {
     if let Some((name, _)) = Params::parse(address)?.iter().find(|(name, _)| !CALLER.contains(name)) {
-        return Err(bad(format!("`{}` stands in the address: write it into the body here", shown(name))));
+        return Err(bad_query(format!(
+            "`{}` stands in the address: write it into the body here",
+            shown(name)
+        )));
     }
     let params = Params::from_pairs(parameters(body)?);
     if let Some(name) = CALLER.iter().find(|name| params.has(name)) {
-        return Err(bad(format!("`{name}` stands in the body: write it into the address")));
+        return Err(bad_query(format!("`{name}` stands in the body: write it into the address")));
     }
     Ok(params)
 }
 
 /// What is asked about, and by whom.
-pub(super) struct Asked<'a> {
+pub(super) struct QueryContext<'a> {
     pub(super) current: &'a Current,
     pub(super) entity: &'a Arc<Entity>,
     /// What whoever asks may name.
@@ -53,18 +55,18 @@ pub(super) struct Asked<'a> {
 #[derive(Debug)]
 pub(super) struct ListRequest {
     pub(super) query: Query,
-    pub(super) shape: Shape,
+    pub(super) shape: Projection,
     /// Entity, sort, conditions and words: what a cursor is tied to.
     order: String,
 }
 
 impl ListRequest {
     pub(super) fn parse(
-        asked: &Asked<'_>,
+        asked: &QueryContext<'_>,
         params: &Params,
         config: &HttpConfig,
     ) -> Result<ListRequest, Problem> {
-        let Asked { current: Current { schema, generation }, entity, names, who } = asked;
+        let QueryContext { current: Current { schema, generation }, entity, names, who } = asked;
         refuse(params, &["group"], "a list; ask for the count")?;
         let sort_text = params.one("sort")?.unwrap_or_default();
         let sort = sort(entity, names, sort_text)?;
@@ -72,7 +74,7 @@ impl ListRequest {
         let limit = page_limit(params.one("limit")?, config)?;
         let after = params.one("cursor")?.map(|text| after(&order, text, sort.len())).transpose()?;
         let (filter, search) = conditions(asked, params)?;
-        let shape = Shape::parse(schema, (entity, names), params)?;
+        let shape = Projection::parse(schema, entity, names, params)?;
         let (expand, generation, who) = (shape.expand().to_vec(), *generation, who.clone());
         let entity = entity.name.clone();
         let query =
@@ -88,11 +90,11 @@ impl ListRequest {
 }
 
 /// A count, in groups or not.
-pub(super) fn count(asked: &Asked<'_>, params: &Params) -> Result<Count, Problem> {
-    let Asked { current, entity, names, who } = asked;
+pub(super) fn count(asked: &QueryContext<'_>, params: &Params) -> Result<Count, Problem> {
+    let QueryContext { current, entity, names, who } = asked;
     refuse(params, &["sort", "limit", "cursor", "expand", "fields"], "a count")?;
     let group = params.one("group")?;
-    let group = group.map(|name| comparable(entity, names, name, ("group", "grouped"))).transpose()?;
+    let group = group.map(|name| comparable(entity, names, name, "group", "grouped")).transpose()?;
     let (filter, search) = conditions(asked, params)?;
     Ok(Count {
         entity: entity.name.clone(),
@@ -109,7 +111,8 @@ pub(super) fn count(asked: &Asked<'_>, params: &Params) -> Result<Count, Problem
 pub(super) async fn names(
     state: &AppState,
     caller: &Identity,
-    (current, entity): (&Current, &Entity),
+    current: &Current,
+    entity: &Entity,
     params: &Params,
 ) -> Result<Nameable, Problem> {
     const NAMELESS: [&str; 3] = ["limit", "cursor", "search"];
@@ -126,7 +129,7 @@ pub(super) async fn names(
 }
 
 /// What the answer with one record shows.
-pub(super) fn shape(asked: &Asked<'_>, params: &Params) -> Result<Shape, Problem> {
+pub(super) fn shape(asked: &QueryContext<'_>, params: &Params) -> Result<Projection, Problem> {
     const TAKEN: [&str; 2] = ["expand", "fields"];
     let mut others = params.iter().filter(|(name, _)| !CALLER.contains(name) && !TAKEN.contains(name));
     if let Some((name, _)) = others.next() {
@@ -134,14 +137,14 @@ pub(super) fn shape(asked: &Asked<'_>, params: &Params) -> Result<Shape, Problem
         if let Some(meant) = suggestion(name, TAKEN) {
             detail.push_str(&format!("; did you mean `{meant}`?"));
         }
-        return Err(bad(detail));
+        return Err(bad_query(detail));
     }
-    Shape::parse(&asked.current.schema, (asked.entity, asked.names), params)
+    Projection::parse(&asked.current.schema, asked.entity, asked.names, params)
 }
 
 /// The conditions and the words of a search.
-fn conditions(asked: &Asked<'_>, params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem> {
-    let filter = filter(&asked.current.schema, (asked.entity, asked.names), filters(params))?;
+fn conditions(asked: &QueryContext<'_>, params: &Params) -> Result<(Vec<Condition>, Vec<String>), Problem> {
+    let filter = filter(&asked.current.schema, asked.entity, asked.names, filters(params))?;
     let search = params.one("search")?.map(|text| search_words(asked.entity, text)).transpose()?;
     Ok((filter, search.unwrap_or_default()))
 }
@@ -152,7 +155,7 @@ fn filters(params: &Params) -> impl Iterator<Item = (&str, &str)> {
 
 fn refuse(params: &Params, names: &[&str], what: &str) -> Result<(), Problem> {
     match names.iter().find(|name| params.has(name)) {
-        Some(name) => Err(bad(format!("`{name}` does not go with {what}"))),
+        Some(name) => Err(bad_query(format!("`{name}` does not go with {what}"))),
         None => Ok(()),
     }
 }
@@ -171,7 +174,7 @@ pub(super) fn page_limit(text: Option<&str>, config: &HttpConfig) -> Result<usiz
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();
     number.filter(|limit| (1..=config.list_max).contains(limit)).ok_or_else(|| {
-        bad(format!("`limit` must be a number from 1 to {}, not `{}`", config.list_max, shown(text)))
+        bad_query(format!("`limit` must be a number from 1 to {}, not `{}`", config.list_max, shown(text)))
     })
 }
 
@@ -190,12 +193,12 @@ fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<(Column, Di
             Some(name) => (name, Direction::Descending),
             None => (key, Direction::Ascending),
         };
-        let column = comparable(entity, names, name, ("sort", "sorted"))?;
+        let column = comparable(entity, names, name, "sort", "sorted")?;
         if sort.iter().any(|(earlier, _)| *earlier == column) {
-            return Err(bad(format!("`sort` names `{name}` twice")));
+            return Err(bad_query(format!("`sort` names `{name}` twice")));
         }
         if sort.len() == MOST_SORTED {
-            return Err(bad(format!("`sort` names more than {MOST_SORTED} fields")));
+            return Err(bad_query(format!("`sort` names more than {MOST_SORTED} fields")));
         }
         sort.push((column, direction));
     }
@@ -207,23 +210,14 @@ fn comparable(
     entity: &Entity,
     names: &Nameable,
     name: &str,
-    (parameter, done): (&str, &str),
+    parameter: &str,
+    done: &str,
 ) -> Result<Column, Problem> {
-    let column = column(entity, names, name).map_err(|error| bad(format!("`{parameter}`: {error}")))?;
+    let column = column(entity, names, name).map_err(|error| bad_query(format!("`{parameter}`: {error}")))?;
     if let Column::Field(index) = column
         && entity.at(index).kind == FieldKind::Json
     {
-        return Err(bad(format!("`{name}` is a json field and cannot be {done} by")));
+        return Err(bad_query(format!("`{name}` is a json field and cannot be {done} by")));
     }
     Ok(column)
-}
-
-pub(super) fn bad(detail: String) -> Problem {
-    Problem::new(Code::BadQuery, detail)
-}
-
-impl From<FilterError> for Problem {
-    fn from(error: FilterError) -> Problem {
-        bad(error.to_string())
-    }
 }

@@ -11,9 +11,9 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::AppState;
 use super::identity::Caller;
 use super::openapi::openapi;
+use super::state::AppState;
 use crate::repository::Current;
 use crate::schema::{self, Generation};
 

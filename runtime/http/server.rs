@@ -40,11 +40,11 @@ use crate::protocol::Code;
 #[derive(Debug, Clone)]
 pub struct Peer {
     pub address: IpAddr,
-    _place: Arc<Place>,
+    _place: Arc<ConnectionSlot>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
 }
@@ -170,7 +170,7 @@ impl Server {
             return;
         }
         socket_options::show_progress(&stream);
-        let place = Place { _permit: permit, _counted: metrics.http.connection() };
+        let place = ConnectionSlot { _permit: permit, _counted: metrics.http.connection() };
         let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
         let router = self.serving.router.clone();
         let unread = Unread::default();

@@ -16,16 +16,16 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tracing::Instrument;
 
-use super::AppState;
 use super::identity::Presented;
 use super::problem::Problem;
 use super::server::Peer;
 use super::socket_options;
+use super::state::AppState;
 use super::timed_stream::TimedStream;
 use crate::auth::{self, Identity};
 use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
-use crate::realtime::{Refused, WebSocketManager};
+use crate::realtime::{NotAdmitted, WebSocketManager};
 
 /// The sub-protocol that a client may name.
 const SUB_PROTOCOL: &str = "tidewire.v1";
@@ -70,8 +70,8 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or what the socket is told before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refused> {
-    let identity = auth::identify(&presented.credentials()).map_err(|error| Refused {
+async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, NotAdmitted> {
+    let identity = auth::identify(&presented.credentials()).map_err(|error| NotAdmitted {
         code: Code::Unauthenticated,
         message: error.to_string(),
         close: CloseCode::Unauthenticated,
@@ -81,7 +81,7 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
         if code == Code::AccountDisabled {
-            return Refused { code, message, close: CloseCode::Refused, why: Refusal::Identity };
+            return NotAdmitted { code, message, close: CloseCode::Refused, why: Refusal::Identity };
         }
         let cause = problem.cause().unwrap_or_else(|| problem.detail());
         if code == Code::StorageDamaged {
@@ -90,7 +90,7 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, Refu
         } else {
             tracing::error!(code = code.as_str(), cause, "socket refused");
         }
-        Refused { code, message, close: CloseCode::Internal, why: Refusal::Failure }
+        NotAdmitted { code, message, close: CloseCode::Internal, why: Refusal::Failure }
     })?;
     Ok(identity)
 }
@@ -114,7 +114,7 @@ async fn live_socket(
     websockets: WebSocketManager,
     stream: std::net::TcpStream,
     read_ahead: Bytes,
-    caller: Result<Identity, Refused>,
+    caller: Result<Identity, NotAdmitted>,
     _place: Option<Peer>,
 ) {
     let stream = match TcpStream::from_std(stream) {

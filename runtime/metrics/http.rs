@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::Counted;
+use super::counted::Counted;
 use super::live::Refusal;
 use super::register::{Labels, counters, gauge, of_words};
 

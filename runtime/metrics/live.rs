@@ -5,7 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::Counted;
+use super::counted::Counted;
 use super::register::{Labels, counter, counters, gauge, of_words};
 use crate::protocol::reason;
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::Counted;
+use super::counted::Counted;
 use super::register::{counter, counters, gauge, histogram, of_words};
 
 /// Seconds.

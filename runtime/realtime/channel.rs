@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::read::{Checked, Standing};
+use super::read::{CheckedRead, RightsCheck};
 use crate::channels::Watch;
 use crate::ids::{RecordId, Seq};
 use crate::protocol::{ChannelName, Code, Target, View};
@@ -27,12 +27,12 @@ pub struct Channel {
     /// The same, typed. Whether there is a fault is said when it is known what the person may name.
     filter: Vec<Condition>,
     /// What is wrong with the id of a record channel, which has the scope of its entity then and is opened for nobody.
-    bad_id: Option<Refusal>,
+    bad_id: Option<ChannelRefusal>,
 }
 
 /// What a person sees through a channel.
 #[derive(Debug, Clone)]
-pub struct Bound {
+pub struct Binding {
     pub read_scope: Arc<ReadScope>,
     pub view: View,
     pub person: Arc<Person>,
@@ -50,9 +50,9 @@ pub enum Checkup {
     NotAsked,
 }
 
-impl Bound {
+impl Binding {
     /// Whether the read scope knew of all rights when this was read; then it is known to be right up to there.
-    pub fn check<T>(&mut self, checked: &Checked<T>) -> Checkup {
+    pub fn check<T>(&mut self, checked: &CheckedRead<T>) -> Checkup {
         match checked.rights.changed(&self.read_scope.uses) {
             None => Checkup::NotAsked,
             Some(changed) if changed > self.at => Checkup::Changed(changed),
@@ -65,10 +65,10 @@ impl Bound {
 
     /// What a read is checked for before anything of it is shown. Whoever resumes at `since` must not have had other rights at any
     /// time between there and where the read scope was bound.
-    pub fn standing(&self, since: Option<Seq>) -> Standing {
+    pub fn rights_check(&self, since: Option<Seq>) -> RightsCheck {
         let after = since.map_or(self.at, |since| since.min(self.at));
         let until = if since.is_some() { self.at } else { Seq::ZERO };
-        Standing { until, ..Standing::of(&self.person, &self.read_scope.uses, after) }
+        RightsCheck { until, ..RightsCheck::of(&self.person, &self.read_scope.uses, after) }
     }
 
     /// Nobody's rights change.
@@ -80,14 +80,14 @@ impl Bound {
 /// Why a channel is not served: the code and the text for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
+pub struct ChannelRefusal {
     pub code: Code,
     pub message: String,
 }
 
-impl Refusal {
-    pub fn new(code: Code, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into() }
+impl ChannelRefusal {
+    pub fn new(code: Code, message: impl Into<String>) -> ChannelRefusal {
+        ChannelRefusal { code, message: message.into() }
     }
 
     /// Whether the same question may be answered otherwise when the caller has other rights. It says so of a channel that does
@@ -97,23 +97,23 @@ impl Refusal {
     }
 
     /// Of a subscription that ChannelManager does not take.
-    pub fn of_attachment(code: Code) -> Refusal {
-        Refusal::new(code, "too many live queries of this entity compare no field for equality")
+    pub fn of_attachment(code: Code) -> ChannelRefusal {
+        ChannelRefusal::new(code, "too many live queries of this entity compare no field for equality")
     }
 
     /// Of a read that failed before anything was shown.
-    pub fn of_start(error: &StoreError) -> Refusal {
+    pub fn of_start(error: &StoreError) -> ChannelRefusal {
         match error {
             StoreError::Overloaded => {
-                Refusal::new(Code::Overloaded, "too many reads are waiting; subscribe again later")
+                ChannelRefusal::new(Code::Overloaded, "too many reads are waiting; subscribe again later")
             }
-            StoreError::Rule(error) => Refusal::from(error.clone()),
+            StoreError::Rule(error) => ChannelRefusal::from(error.clone()),
             StoreError::Closed(entity) => unknown(entity),
-            StoreError::Damaged(_) => Refusal::new(
+            StoreError::Damaged(_) => ChannelRefusal::new(
                 Code::StorageDamaged,
                 "the records could not be read, because the database is damaged",
             ),
-            StoreError::TooBroad { entity, rows, .. } => Refusal::new(
+            StoreError::TooBroad { entity, rows, .. } => ChannelRefusal::new(
                 Code::QueryTooBroad,
                 format!(
                     "the snapshot would step over more than {rows} records of {entity}: subscribe without one, or narrow the filter"
@@ -123,23 +123,29 @@ impl Refusal {
             | StoreError::HiddenColumn(..)
             | StoreError::StaleGeneration
             | StoreError::TooManyGroups { .. }
-            | StoreError::Storage(_) => {
-                Refusal::new(Code::StorageError, "the records could not be read; subscribe again later")
-            }
+            | StoreError::Storage(_) => ChannelRefusal::new(
+                Code::StorageError,
+                "the records could not be read; subscribe again later",
+            ),
         }
     }
 }
 
-impl From<BindError> for Refusal {
-    fn from(error: BindError) -> Refusal {
+impl From<BindError> for ChannelRefusal {
+    fn from(error: BindError) -> ChannelRefusal {
         tracing::info!(cause = error.cause(), "a channel was refused by a rule");
-        Refusal::new(Code::RuleLimit, error.to_string())
+        ChannelRefusal::new(Code::RuleLimit, error.to_string())
     }
 }
 
 impl Channel {
-    pub fn resolve(schema: &Arc<Schema>, generation: Generation, text: &str) -> Result<Channel, Refusal> {
-        let name = ChannelName::parse(text).map_err(|error| Refusal::new(error.code, error.message))?;
+    pub fn resolve(
+        schema: &Arc<Schema>,
+        generation: Generation,
+        text: &str,
+    ) -> Result<Channel, ChannelRefusal> {
+        let name =
+            ChannelName::parse(text).map_err(|error| ChannelRefusal::new(error.code, error.message))?;
         let (Target::Entity(named) | Target::Record(named, _) | Target::Query(named, _)) = &name.target;
         let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
         let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
@@ -153,12 +159,12 @@ impl Channel {
                 };
                 match id {
                     Ok(id) => scope = Scope::Record(entity.name.clone(), id),
-                    Err(error) => bad_id = Some(Refusal::new(Code::BadChannel, error.to_string())),
+                    Err(error) => bad_id = Some(ChannelRefusal::new(Code::BadChannel, error.to_string())),
                 }
             }
         }
         let names = Nameable::everything();
-        let filter = filter(schema, (&entity, &names), pairs(&asked)).unwrap_or_default();
+        let filter = filter(schema, &entity, &names, pairs(&asked)).unwrap_or_default();
         let (text, schema) = (name.text, schema.clone());
         Ok(Channel { text, scope, entity, schema, generation, asked, filter, bad_id })
     }
@@ -170,7 +176,7 @@ impl Channel {
 
     /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
     /// never see is none, in the very words of those that do not exist.
-    pub fn open(&self, principal: &Principal, at: Seq) -> Result<Bound, Refusal> {
+    pub fn open(&self, principal: &Principal, at: Seq) -> Result<Binding, ChannelRefusal> {
         if is_closed(&self.entity, principal) {
             return Err(unknown(&self.entity.name));
         }
@@ -179,11 +185,11 @@ impl Channel {
         }
         let whole = ReadScope::bind(&self.entity, self.generation, principal)?;
         let names = Nameable::of(principal.clone());
-        match filter(&self.schema, (&self.entity, &names), pairs(&self.asked)) {
-            Err(fault) => Err(Refusal::new(Code::BadChannel, fault.to_string())),
+        match filter(&self.schema, &self.entity, &names, pairs(&self.asked)) {
+            Err(fault) => Err(ChannelRefusal::new(Code::BadChannel, fault.to_string())),
             // The log does not keep when the record was written that a change replaced, so nobody could tell what left.
             Ok(filter) if filter.iter().any(|condition| condition.column == Column::UpdatedAt) => {
-                Err(Refusal::new(
+                Err(ChannelRefusal::new(
                     Code::BadChannel,
                     "`updated_at` changes with every write, so no live query filters by it: list with it, or keep the time that counts in a field",
                 ))
@@ -193,14 +199,14 @@ impl Channel {
     }
 
     /// The same for somebody who is subscribed already: what is closed now has no records.
-    pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Bound, BindError> {
+    pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Binding, BindError> {
         Ok(self.through(ReadScope::bind(&self.entity, self.generation, principal)?, principal, at))
     }
 
-    fn through(&self, whole: ReadScope, principal: &Principal, at: Seq) -> Bound {
+    fn through(&self, whole: ReadScope, principal: &Principal, at: Seq) -> Binding {
         let filter = self.filter();
         let read_scope = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
-        Bound {
+        Binding {
             view: View::of(&read_scope),
             read_scope: Arc::new(read_scope),
             person: principal.person.clone(),
@@ -209,8 +215,8 @@ impl Channel {
     }
 }
 
-fn unknown(entity: &str) -> Refusal {
-    Refusal::new(Code::UnknownEntity, format!("there is no entity `{entity}`"))
+fn unknown(entity: &str) -> ChannelRefusal {
+    ChannelRefusal::new(Code::UnknownEntity, format!("there is no entity `{entity}`"))
 }
 
 fn pairs(asked: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {

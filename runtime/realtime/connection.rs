@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::lifecycle::News;
 use super::offenders::Offenders;
-use super::reader::Reader;
-use super::session::{Effect, Input, Moment, Read, ReadAnswer, Session};
+use super::read::{ReadAnswer, ReadRequest};
+use super::reader::LiveReader;
+use super::session::{Effect, Input, Now, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
 use crate::channels::{Attach, Channels, Drained, Outbox};
@@ -39,7 +40,7 @@ pub(super) struct Connection<T> {
     pub(super) outbox: Arc<Outbox>,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
-    pub(super) reader: Reader,
+    pub(super) reader: LiveReader,
     pub(super) env: Env,
     pub(super) offenders: Arc<Offenders>,
     /// Who is at the other end, as `offenders` knows them.
@@ -58,7 +59,7 @@ async fn next(mut news: watch::Receiver<News>) -> watch::Receiver<News> {
 }
 
 /// Everything that can wake the task.
-enum Wake {
+enum LoopEvent {
     Peer(Arrival),
     Outbox,
     Read(ReadAnswer),
@@ -85,18 +86,18 @@ impl<T: Transport> Connection<T> {
                 news = &mut told => {
                     let latest = news.borrow().clone();
                     told.set(next(news));
-                    Wake::Told(latest)
+                    LoopEvent::Told(latest)
                 }
-                () = self.outbox.ready() => Wake::Outbox,
-                Some(answer) = &mut reading => Wake::Read(answer),
-                arrival = self.transport.next() => Wake::Peer(arrival),
-                () = &mut tick => Wake::Tick,
+                () = self.outbox.ready() => LoopEvent::Outbox,
+                Some(answer) = &mut reading => LoopEvent::Read(answer),
+                arrival = self.transport.next() => LoopEvent::Peer(arrival),
+                () = &mut tick => LoopEvent::Tick,
             };
             match &wake {
-                Wake::Read(_) => reading = None.into(),
+                LoopEvent::Read(_) => reading = None.into(),
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
-                Wake::Tick => tick.as_mut().reset(self.session.next_deadline()),
-                Wake::Told(_) | Wake::Outbox | Wake::Peer(_) => {}
+                LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
+                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) => {}
             }
             match self.handle(wake, &mut reading).await {
                 Ok(()) => {}
@@ -113,11 +114,11 @@ impl<T: Transport> Connection<T> {
         ended
     }
 
-    async fn handle(&mut self, wake: Wake, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+    async fn handle(&mut self, wake: LoopEvent, reading: &mut ReadUnderWay) -> Result<(), Ended> {
         let now = self.now();
         let effects = match wake {
-            Wake::Outbox => return self.drain_outbox(reading).await,
-            Wake::Peer(arrival) => match arrival {
+            LoopEvent::Outbox => return self.drain_outbox(reading).await,
+            LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),
@@ -126,10 +127,12 @@ impl<T: Transport> Connection<T> {
                 Arrival::Gone => return Err(Ended::ByPeer),
                 Arrival::Broken(code) => return Err(close(&mut *self.transport, Ended::ByServer(code)).await),
             },
-            Wake::Read(answer) => self.session.on(now, Input::Read(answer)),
-            Wake::Tick => self.session.on(now, Input::Tick),
-            Wake::Told(News { draining: false, around }) => self.session.on(now, Input::Reshaped(around)),
-            Wake::Told(News { draining: true, .. }) => {
+            LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
+            LoopEvent::Tick => self.session.on(now, Input::Tick),
+            LoopEvent::Told(News { draining: false, around }) => {
+                self.session.on(now, Input::Reshaped(around))
+            }
+            LoopEvent::Told(News { draining: true, .. }) => {
                 let spread = u64::try_from(self.drain_spread.as_millis()).unwrap_or(u64::MAX).max(1);
                 let reconnect_in_ms = self.env.random_u64() % spread;
                 self.session.on(now, Input::Drain { reconnect_in_ms })
@@ -233,8 +236,8 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
-    fn now(&self) -> Moment {
-        Moment { instant: Instant::now(), wall: self.env.now() }
+    fn now(&self) -> Now {
+        Now { instant: Instant::now(), wall: self.env.now() }
     }
 }
 
@@ -258,7 +261,7 @@ pub(super) async fn tell(transport: &mut impl Transport, json: &Bytes, limit: Du
     in_time(limit, writing).await
 }
 
-fn read_later(reader: Reader, read: Read) -> BoxFuture<'static, ReadAnswer> {
+fn read_later(reader: LiveReader, read: ReadRequest) -> BoxFuture<'static, ReadAnswer> {
     Box::pin(async move { reader.read(read).await })
 }
 

@@ -16,21 +16,21 @@ use crate::protocol::{CloseCode, Code};
 /// Why a connection was not admitted: the error that it is sent, and the code that closes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refused {
+pub struct NotAdmitted {
     pub code: Code,
     pub message: String,
     pub close: CloseCode,
     pub why: Refusal,
 }
 
-impl From<NoPlace> for Refused {
-    fn from(full: NoPlace) -> Refused {
+impl From<NoPlace> for NotAdmitted {
+    fn from(full: NoPlace) -> NotAdmitted {
         let why = match full {
             NoPlace::Server(_) => Refusal::Sockets,
             NoPlace::User(_) => Refusal::User,
         };
         let close = CloseCode::TooManyConnections;
-        Refused { code: Code::ConnectionLimit, message: full.to_string(), close, why }
+        NotAdmitted { code: Code::ConnectionLimit, message: full.to_string(), close, why }
     }
 }
 
@@ -72,7 +72,7 @@ impl Greeting<'_> {
     }
 }
 
-impl Refused {
+impl NotAdmitted {
     /// The only frame of a connection that was not.
     pub fn to_json(&self, timestamp: Timestamp) -> Bytes {
         let payload = ErrorPayload::new(self.code, &self.message);

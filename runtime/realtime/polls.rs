@@ -11,18 +11,17 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::channel::{Bound, Channel, Checkup, Refusal};
+use super::channel::{Binding, Channel, ChannelRefusal, Checkup};
 use super::lifecycle::Lifecycle;
+use super::long_poll::{LongPoll, RefusedAttachment, Woken};
 use super::places::ConnectionPlaces;
-use super::read::Standing;
-use super::reader::Reader;
-use super::resume::{Claim, Resume, decide};
+use super::read::RightsCheck;
+use super::reader::LiveReader;
+use super::resume::{Claim, Resume, decide, more_of_unit};
 use crate::channels::encode::{Encoder, Place};
-use crate::channels::group::ConnectionKey;
-use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Outbox, Watch, judge};
+use crate::channels::{Channels, Watch, judge};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
-use crate::outbox::OutboxLimits;
 use crate::protocol::{Code, View};
 use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
@@ -89,12 +88,12 @@ impl std::convert::From<StoreError> for PollFault {
 /// A channel that is being polled, with the seq of its last event.
 struct Polled {
     channel: Channel,
-    bound: Bound,
+    bound: Binding,
     prev: Seq,
 }
 
 /// One round of reading: everything from `at` on that fits into a page.
-struct Page {
+struct PollPage {
     events: Vec<Box<RawValue>>,
     to: Seq,
     has_more: bool,
@@ -103,7 +102,7 @@ struct Page {
 }
 
 /// What a step of a poll comes to.
-enum Progress<T> {
+enum PollStep<T> {
     Done(T),
     /// The person's rights changed: nothing that was read may be shown.
     RightsChanged,
@@ -115,7 +114,7 @@ pub struct Polls {
     lifecycle: Arc<Lifecycle>,
     places: Arc<ConnectionPlaces>,
     channels: Channels,
-    reader: Reader,
+    reader: LiveReader,
     metrics: Arc<Metrics>,
 }
 
@@ -124,7 +123,7 @@ impl Polls {
         lifecycle: Arc<Lifecycle>,
         places: Arc<ConnectionPlaces>,
         channels: Channels,
-        reader: Reader,
+        reader: LiveReader,
     ) -> Polls {
         let metrics = lifecycle.around().metrics;
         Polls { lifecycle, places, channels, reader, metrics }
@@ -135,7 +134,7 @@ impl Polls {
         let mut deadline = Instant::now() + question.wait.min(self.lifecycle.around().config.poll_wait);
         // A channel whose rights changed is recovered no more, so this ends unless they change all the time.
         for _ in 0..MOST_ROUNDS {
-            if let Progress::Done(answer) = self.ask(&question, deadline).await? {
+            if let PollStep::Done(answer) = self.ask(&question, deadline).await? {
                 return Ok(answer);
             }
             // The client learns of it now.
@@ -148,7 +147,7 @@ impl Polls {
         &self,
         question: &PollQuestion,
         deadline: Instant,
-    ) -> Result<Progress<PollAnswer>, PollFault> {
+    ) -> Result<PollStep<PollAnswer>, PollFault> {
         let principal = self.reader.principal(question.person.clone()).await?;
         if principal.value.is_disabled() {
             return Err(PollFault::Disabled);
@@ -162,16 +161,16 @@ impl Polls {
             errors: Vec::new(),
             has_more: false,
         };
-        let Progress::Done(polled) = self.judge(question, &principal, &mut answer).await? else {
-            return Ok(Progress::RightsChanged);
+        let PollStep::Done(polled) = self.judge(question, &principal, &mut answer).await? else {
+            return Ok(PollStep::RightsChanged);
         };
         let Some(since) = question.since.as_ref().filter(|_| !polled.is_empty()) else {
-            return Ok(Progress::Done(answer));
+            return Ok(PollStep::Done(answer));
         };
         let wait = Wait { deadline, refused: self.refused(question, &principal, &answer) };
         Ok(match self.collect(polled, since.seq, &wait, &mut answer).await? {
-            Progress::Done(()) => Progress::Done(answer),
-            Progress::RightsChanged => Progress::RightsChanged,
+            PollStep::Done(()) => PollStep::Done(answer),
+            PollStep::RightsChanged => PollStep::RightsChanged,
         })
     }
 
@@ -181,12 +180,12 @@ impl Polls {
         question: &PollQuestion,
         principal: &At<Principal>,
         answer: &mut PollAnswer,
-    ) -> Result<Progress<Vec<Polled>>, StoreError> {
+    ) -> Result<PollStep<Vec<Polled>>, StoreError> {
         let mut polled = Vec::new();
         for (nth, (text, theirs)) in question.channels.iter().enumerate() {
             let (channel, mut bound) = match self.open(question, nth, principal)? {
                 Ok(found) => found,
-                Err(Refusal { code, message }) => {
+                Err(ChannelRefusal { code, message }) => {
                     self.metrics.errors.told(Via::Poll, code);
                     answer.errors.push(PollError { channel: text.clone(), code: code.as_str(), message });
                     continue;
@@ -195,10 +194,10 @@ impl Polls {
             let recovered = match &question.since {
                 None => false,
                 Some(since) => {
-                    let standing = bound.standing(Some(since.seq));
-                    let survey = self.reader.survey(channel.scope.clone(), since.clone(), standing).await?;
+                    let rights = bound.rights_check(Some(since.seq));
+                    let survey = self.reader.survey(channel.scope.clone(), since.clone(), rights).await?;
                     if bound.check(&survey) != Checkup::Same {
-                        return Ok(Progress::RightsChanged);
+                        return Ok(PollStep::RightsChanged);
                     }
                     let claim = Claim { since: since.seq, view: theirs.as_deref() };
                     decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit)
@@ -215,7 +214,7 @@ impl Polls {
                 polled.push(Polled { channel, bound, prev: since.seq });
             }
         }
-        Ok(Progress::Done(polled))
+        Ok(PollStep::Done(polled))
     }
 
     /// The nth channel and what the person sees of it.
@@ -224,15 +223,15 @@ impl Polls {
         question: &PollQuestion,
         nth: usize,
         principal: &At<Principal>,
-    ) -> Result<Result<(Channel, Bound), Refusal>, StoreError> {
+    ) -> Result<Result<(Channel, Binding), ChannelRefusal>, StoreError> {
         let around = self.lifecycle.around();
         let (text, _) = &question.channels[nth];
         if question.channels[..nth].iter().any(|(earlier, _)| earlier == text) {
-            return Ok(Err(Refusal::new(Code::BadChannel, "the channel is named twice")));
+            return Ok(Err(ChannelRefusal::new(Code::BadChannel, "the channel is named twice")));
         }
         if nth >= around.config.subscriptions {
             let text = format!("one poll names at most {} channels", around.config.subscriptions);
-            return Ok(Err(Refusal::new(Code::SubscriptionLimit, text)));
+            return Ok(Err(ChannelRefusal::new(Code::SubscriptionLimit, text)));
         }
         if !principal.value.is_nobody() && principal.generation != around.generation {
             return Err(StoreError::StaleGeneration);
@@ -260,39 +259,39 @@ impl Polls {
         since: Seq,
         wait: &Wait,
         answer: &mut PollAnswer,
-    ) -> Result<Progress<()>, StoreError> {
+    ) -> Result<PollStep<()>, StoreError> {
         let head = answer.seq;
         let mut at = since;
         loop {
-            let Progress::Done(page) = self.page(&mut polled, at, head).await? else {
-                return Ok(Progress::RightsChanged);
+            let PollStep::Done(page) = self.page(&mut polled, at, head).await? else {
+                return Ok(PollStep::RightsChanged);
             };
             at = page.to;
             let waited = Instant::now() >= wait.deadline;
             if page.broken {
                 answer.channels.iter_mut().for_each(|channel| channel.recovered = false);
                 answer.seq = self.reader.head().await?.seq;
-                return Ok(Progress::Done(()));
+                return Ok(PollStep::Done(()));
             }
             answer.seq = at;
             answer.has_more = page.has_more;
             answer.events = page.events;
             if !answer.events.is_empty() || waited {
-                return Ok(Progress::Done(()));
+                return Ok(PollStep::Done(()));
             }
             if page.has_more {
                 continue;
             }
             match self.wait_for_event(&polled, at, wait).await {
                 Woken::News => {}
-                Woken::RightsChanged => return Ok(Progress::RightsChanged),
+                Woken::RightsChanged => return Ok(PollStep::RightsChanged),
                 // Answer with what is true now.
-                Woken::Stopped => return Ok(Progress::Done(())),
+                Woken::Stopped => return Ok(PollStep::Done(())),
                 Woken::Refused(refused) => {
-                    for (slot, code) in refused {
-                        self.refuse_waiting(&polled[slot].channel.text, code, answer);
+                    for RefusedAttachment { nth, code } in refused {
+                        self.refuse_waiting(&polled[nth].channel.text, code, answer);
                     }
-                    return Ok(Progress::Done(()));
+                    return Ok(PollStep::Done(()));
                 }
             }
         }
@@ -300,22 +299,27 @@ impl Polls {
 
     /// `head`: where the log stood when the question came. What was acknowledged by then is in the answer, fanned out
     /// or not.
-    async fn page(&self, polled: &mut [Polled], at: Seq, head: Seq) -> Result<Progress<Page>, StoreError> {
-        let mut standing = Standing::default();
+    async fn page(
+        &self,
+        polled: &mut [Polled],
+        at: Seq,
+        head: Seq,
+    ) -> Result<PollStep<PollPage>, StoreError> {
+        let mut rights = RightsCheck::default();
         for Polled { bound, .. } in polled.iter() {
-            standing.person.clone_from(&bound.person.id);
-            standing.add(&bound.read_scope.uses, bound.at);
+            rights.person.clone_from(&bound.person.id);
+            rights.add(&bound.read_scope.uses, bound.at);
         }
-        let checked = self.reader.log(at, head, standing).await?;
+        let checked = self.reader.log(at, head, rights).await?;
         if !polled.iter_mut().all(|one| one.bound.check(&checked) == Checkup::Same) {
-            return Ok(Progress::RightsChanged);
+            return Ok(PollStep::RightsChanged);
         }
         let read = checked.read;
         let LogPage::Changes { changes, to } = read.value else {
-            let page = Page { events: Vec::new(), to: at, has_more: false, broken: true };
-            return Ok(Progress::Done(page));
+            let page = PollPage { events: Vec::new(), to: at, has_more: false, broken: true };
+            return Ok(PollStep::Done(page));
         };
-        let mut page = Page { events: Vec::new(), to, has_more: to < read.seq, broken: false };
+        let mut page = PollPage { events: Vec::new(), to, has_more: to < read.seq, broken: false };
         let mut encoder = Encoder::default();
         for (nth, change) in changes.iter().enumerate() {
             page.broken |= change.op == ChangeOp::Schema;
@@ -323,12 +327,12 @@ impl Polls {
                 page.events.extend(event(one, change, &changes[nth + 1..], &mut encoder)?);
             }
         }
-        Ok(Progress::Done(page))
+        Ok(PollStep::Done(page))
     }
 
     /// A channel that nobody would wake takes no part in the answer: its client would wait and miss what happens.
     fn refuse_waiting(&self, text: &str, code: Code, answer: &mut PollAnswer) {
-        let Refusal { code, message } = Refusal::of_attachment(code);
+        let ChannelRefusal { code, message } = ChannelRefusal::of_attachment(code);
         self.metrics.errors.told(Via::Poll, code);
         answer.channels.retain(|channel| channel.channel != text);
         answer.errors.push(PollError { channel: text.to_owned(), code: code.as_str(), message });
@@ -336,35 +340,15 @@ impl Polls {
 
     /// Waits until one of the channels has an event after `at`, its person's rights change, a channel is refused, or the deadline.
     async fn wait_for_event(&self, polled: &[Polled], at: Seq, wait: &Wait) -> Woken {
-        let watching = Watching {
-            channels: self.channels.clone(),
-            connection: self.places.new_key(),
-            outbox: Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX })),
-        };
-        for (slot, Polled { channel, bound, .. }) in polled.iter().enumerate() {
-            let attachment = AttachmentId { slot: u16::try_from(slot).unwrap_or(u16::MAX), serial: 0 };
-            let outbox = watching.outbox.clone();
-            let attach = Attach {
-                connection: watching.connection,
-                attachment,
-                channel: channel.text.clone(),
-                scope: channel.scope.clone(),
-                read_scope: bound.read_scope.clone(),
-                view: bound.view.clone(),
-                watch: bound.watch(),
-                // Every poll is a resume of its own.
-                admission: Admission::Sought,
-                from: From::After { seq: at, prev: at, lag: outbox.lag(), unbroken: false },
-                outbox,
-            };
-            self.channels.attach(attach).await;
+        let long_poll = LongPoll::new(self.channels.clone(), self.places.new_key());
+        for (nth, Polled { channel, bound, .. }) in polled.iter().enumerate() {
+            long_poll.watch(nth, channel, bound, at).await;
         }
-        if let Some(Watch { person, bound_at }) = wait.refused.clone() {
-            let (connection, outbox) = (watching.connection, watching.outbox.clone());
-            self.channels.await_rights(connection, outbox, person, Some(bound_at)).await;
+        if let Some(watch) = wait.refused.clone() {
+            long_poll.watch_rights(watch).await;
         }
         tokio::select! {
-            woken = watching.woken() => woken,
+            woken = long_poll.woken() => woken,
             () = tokio::time::sleep_until(wait.deadline) => Woken::News,
             () = self.lifecycle.drained() => Woken::Stopped,
         }
@@ -380,7 +364,7 @@ fn event(
 ) -> Result<Option<Box<RawValue>>, StoreError> {
     let (scope, read_scope) = (&one.channel.scope, &one.bound.read_scope);
     let Some(event) = judge(change, scope, read_scope) else { return Ok(None) };
-    let more = super::resume::more_of_unit(change, rest, scope, read_scope);
+    let more = more_of_unit(change, rest, scope, read_scope);
     let place = Place { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
     encoder.write_json(change, &event, read_scope, place, &mut json);
@@ -394,65 +378,4 @@ struct Wait {
     deadline: Instant,
     /// Some channel is refused: a change of these rights ends the wait, since it may open it.
     refused: Option<Watch>,
-}
-
-/// Why a long poll goes on.
-enum Woken {
-    /// A channel that was refused may be open now.
-    RightsChanged,
-    /// There may be something to read, or the time is up.
-    News,
-    /// The server stops.
-    Stopped,
-    /// Some channels, by their places, are told nothing of what happens.
-    Refused(Vec<(usize, Code)>),
-}
-
-/// The attachments of a long poll. A client that goes away takes the whole future with it, so they are given back
-/// by being dropped.
-struct Watching {
-    channels: Channels,
-    connection: ConnectionKey,
-    /// Holds nothing: the first event empties it, and that is the news.
-    outbox: Arc<Outbox>,
-}
-
-impl Watching {
-    async fn woken(&self) -> Woken {
-        loop {
-            self.outbox.ready().await;
-            let drained = self.outbox.drain(usize::MAX);
-            let refused: Vec<(usize, Code)> = drained.items.iter().filter_map(refusal).collect();
-            if !refused.is_empty() {
-                return Woken::Refused(refused);
-            }
-            if drained
-                .items
-                .iter()
-                .any(|item| matches!(item, Item::Control { note: Some(Note::RightsChanged), .. }))
-            {
-                return Woken::RightsChanged;
-            }
-            if drained.invalidated.is_some() || drained.items.iter().any(super::session::is_behind) {
-                return Woken::News;
-            }
-        }
-    }
-}
-
-/// The place of the channel that an item refuses, among those that are watched, and why.
-fn refusal(item: &Item) -> Option<(usize, Code)> {
-    match item {
-        Item::Control { note: Some(Note::Refused { attachment, code }), .. } => {
-            Some((usize::from(attachment.slot), *code))
-        }
-        Item::Control { .. } | Item::Batch { .. } => None,
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.outbox.close();
-        self.channels.forget(self.connection);
-    }
 }

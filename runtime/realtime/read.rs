@@ -10,22 +10,22 @@ use crate::store::{At, Differ, Difference, ListPage, LogPage, Scope, StoreError,
 
 /// What a session reads.
 #[derive(Debug, Clone)]
-pub enum Read {
+pub enum ReadRequest {
     Survey {
         scope: Scope,
         since: Position,
-        standing: Standing,
+        rights: RightsCheck,
     },
     Rows {
         scope: Scope,
         read_scope: Arc<ReadScope>,
         after: Option<RecordId>,
         limit: usize,
-        standing: Standing,
+        rights: RightsCheck,
     },
     Log {
         after: Seq,
-        standing: Standing,
+        rights: RightsCheck,
     },
     Principal(Arc<Person>),
     Differ(Differ),
@@ -33,16 +33,16 @@ pub enum Read {
 
 #[derive(Debug)]
 pub enum ReadAnswer {
-    Survey(Result<Checked<Survey>, StoreError>),
-    Rows(Result<Checked<ListPage>, StoreError>),
-    Log(Result<Checked<LogPage>, StoreError>),
+    Survey(Result<CheckedRead<Survey>, StoreError>),
+    Rows(Result<CheckedRead<ListPage>, StoreError>),
+    Log(Result<CheckedRead<LogPage>, StoreError>),
     Principal(Result<At<Principal>, StoreError>),
     Differ(Result<At<Difference>, StoreError>),
 }
 
 /// Whose rights a read must not overtake.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Standing {
+pub struct RightsCheck {
     /// `None` is nobody, whose rights do not change.
     pub person: Option<Arc<str>>,
     /// For each `ReadScope::uses`: after which seq a change matters.
@@ -53,7 +53,7 @@ pub struct Standing {
 
 /// What was read, and the rights of the person after it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checked<T> {
+pub struct CheckedRead<T> {
     pub read: At<T>,
     pub rights: RightsNow,
 }
@@ -62,11 +62,11 @@ pub struct Checked<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RightsNow(pub Vec<(Arc<[EntityName]>, Seq)>);
 
-impl Standing {
-    pub fn of(person: &Person, uses: &Arc<[EntityName]>, after: Seq) -> Standing {
-        let mut standing = Standing { person: person.id.clone(), ..Standing::default() };
-        standing.add(uses, after);
-        standing
+impl RightsCheck {
+    pub fn of(person: &Person, uses: &Arc<[EntityName]>, after: Seq) -> RightsCheck {
+        let mut rights = RightsCheck { person: person.id.clone(), ..RightsCheck::default() };
+        rights.add(uses, after);
+        rights
     }
 
     /// Whoever uses nothing has no rights that change.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::read::{Checked, Read, ReadAnswer, RightsNow, Standing};
+use super::read::{CheckedRead, ReadAnswer, ReadRequest, RightsCheck, RightsNow};
 use crate::channels::Ring;
 use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
@@ -17,7 +17,7 @@ use crate::store::{
 
 /// See the module's text. Cheap to clone.
 #[derive(Clone)]
-pub struct Reader {
+pub struct LiveReader {
     store: Arc<dyn Store>,
     ring: Arc<Ring>,
     log_limit: LogLimit,
@@ -25,28 +25,30 @@ pub struct Reader {
     under_way: Arc<AtomicUsize>,
 }
 
-impl Reader {
-    pub fn new(store: Arc<dyn Store>, ring: Arc<Ring>, config: &RealtimeConfig) -> Reader {
+impl LiveReader {
+    pub fn new(store: Arc<dyn Store>, ring: Arc<Ring>, config: &RealtimeConfig) -> LiveReader {
         let log_limit = LogLimit { changes: config.page_rows, bytes: config.page_bytes };
         let replay_limit = config.replay_limit;
-        Reader { store, ring, log_limit, replay_limit, under_way: Arc::default() }
+        LiveReader { store, ring, log_limit, replay_limit, under_way: Arc::default() }
     }
 
     /// A session's read. A failure that is the store's is logged here: the session tells its peer no cause.
-    pub async fn read(&self, read: Read) -> ReadAnswer {
+    pub async fn read(&self, read: ReadRequest) -> ReadAnswer {
         match read {
-            Read::Survey { scope, since, standing } => {
-                ReadAnswer::Survey(logged(self.survey(scope, since, standing).await))
+            ReadRequest::Survey { scope, since, rights } => {
+                ReadAnswer::Survey(logged(self.survey(scope, since, rights).await))
             }
-            Read::Rows { scope, read_scope, after, limit, standing } => {
+            ReadRequest::Rows { scope, read_scope, after, limit, rights } => {
                 let read = self.rows(scope, read_scope, after, limit).await;
-                ReadAnswer::Rows(logged(self.checked(read, standing).await))
+                ReadAnswer::Rows(logged(self.checked(read, rights).await))
             }
-            Read::Log { after, standing } => {
-                ReadAnswer::Log(logged(self.log(after, Seq::ZERO, standing).await))
+            ReadRequest::Log { after, rights } => {
+                ReadAnswer::Log(logged(self.log(after, Seq::ZERO, rights).await))
             }
-            Read::Principal(person) => ReadAnswer::Principal(logged(self.principal(person).await)),
-            Read::Differ(differ) => ReadAnswer::Differ(logged(self.asking(self.store.differ(&differ)).await)),
+            ReadRequest::Principal(person) => ReadAnswer::Principal(logged(self.principal(person).await)),
+            ReadRequest::Differ(differ) => {
+                ReadAnswer::Differ(logged(self.asking(self.store.differ(&differ)).await))
+            }
         }
     }
 
@@ -68,54 +70,58 @@ impl Reader {
         &self,
         after: Seq,
         at_least: Seq,
-        standing: Standing,
-    ) -> Result<Checked<LogPage>, StoreError> {
+        rights: RightsCheck,
+    ) -> Result<CheckedRead<LogPage>, StoreError> {
         let page = self.ring.page_after(after, self.log_limit);
         if let Some(page) = page.filter(|page| page.head >= at_least) {
             let read = self.at(page.head, LogPage::Changes { changes: page.changes, to: page.to });
-            return self.checked_by_ring(read, standing).await;
+            return self.checked_by_ring(read, rights).await;
         }
         let read = self.asking(self.store.log(after, self.log_limit)).await;
-        self.checked(read, standing).await
+        self.checked(read, rights).await
     }
 
     pub async fn survey(
         &self,
         scope: Scope,
         since: Position,
-        standing: Standing,
-    ) -> Result<Checked<Survey>, StoreError> {
+        rights: RightsCheck,
+    ) -> Result<CheckedRead<Survey>, StoreError> {
         if let Some(survey) = self.survey_ring(&scope, &since) {
-            return self.checked_by_ring(survey, standing).await;
+            return self.checked_by_ring(survey, rights).await;
         }
         let read = self.asking(self.store.survey(&scope, &since)).await;
-        self.checked(read, standing).await
+        self.checked(read, rights).await
     }
 
     /// The rights as they are after the read.
     async fn checked<T>(
         &self,
         read: Result<At<T>, StoreError>,
-        standing: Standing,
-    ) -> Result<Checked<T>, StoreError> {
+        rights: RightsCheck,
+    ) -> Result<CheckedRead<T>, StoreError> {
         let read = read?;
-        let Some(person) = standing.person.filter(|_| !standing.uses.is_empty()) else {
-            return Ok(Checked { read, rights: RightsNow::default() });
+        let Some(person) = rights.person.filter(|_| !rights.uses.is_empty()) else {
+            return Ok(CheckedRead { read, rights: RightsNow::default() });
         };
-        let mut changed = Vec::with_capacity(standing.uses.len());
-        for (uses, _) in standing.uses {
+        let mut changed = Vec::with_capacity(rights.uses.len());
+        for (uses, _) in rights.uses {
             let last = self.asking(self.store.rights_changed(&person, &uses)).await?;
             changed.push((uses, last));
         }
-        Ok(Checked { read, rights: RightsNow(changed) })
+        Ok(CheckedRead { read, rights: RightsNow(changed) })
     }
 
     /// The same for what the ring answered: it holds every entry up to the position that it answered at, so where it reaches
     /// back far enough it knows of their rights as well. The store runs ahead of it: what must be known of later entries is
     /// asked there.
-    async fn checked_by_ring<T>(&self, read: At<T>, standing: Standing) -> Result<Checked<T>, StoreError> {
-        let Some(person) = standing.person.as_ref().filter(|_| standing.until <= read.seq) else {
-            return self.checked(Ok(read), standing).await;
+    async fn checked_by_ring<T>(
+        &self,
+        read: At<T>,
+        rights: RightsCheck,
+    ) -> Result<CheckedRead<T>, StoreError> {
+        let Some(person) = rights.person.as_ref().filter(|_| rights.until <= read.seq) else {
+            return self.checked(Ok(read), rights).await;
         };
         let changed = |(uses, after): &(Arc<[EntityName]>, Seq)| {
             // The read scope was bound further on than the ring has come, and knows of everything that the ring may hold.
@@ -130,10 +136,10 @@ impl Reader {
             })?;
             Some((uses.clone(), last))
         };
-        let changed: Option<Vec<_>> = standing.uses.iter().map(changed).collect();
+        let changed: Option<Vec<_>> = rights.uses.iter().map(changed).collect();
         match changed {
-            Some(changed) => Ok(Checked { read, rights: RightsNow(changed) }),
-            None => self.checked(Ok(read), standing).await,
+            Some(changed) => Ok(CheckedRead { read, rights: RightsNow(changed) }),
+            None => self.checked(Ok(read), rights).await,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::channel::Bound;
-use super::read::Checked;
+use super::channel::Binding;
+use super::read::CheckedRead;
 use crate::channels::judge;
 use crate::ids::Seq;
 use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, RIGHTS, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
@@ -28,7 +28,7 @@ pub struct Claim<'a> {
 }
 
 /// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the read scope.
-pub fn decide(claim: Claim<'_>, bound: &Bound, survey: &Checked<Survey>, replay_limit: u64) -> Resume {
+pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, replay_limit: u64) -> Resume {
     let (facts, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
     if !facts.known || claim.since > at.seq {
         return Resume::Restart(UNKNOWN_POSITION);

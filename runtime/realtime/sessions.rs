@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::{Connection, close, tell};
-use super::greeting::{Greeting, Refused};
+use super::greeting::{Greeting, NotAdmitted};
 use super::lifecycle::{Lifecycle, News};
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
-use super::reader::Reader;
+use super::reader::LiveReader;
 use super::session::{Session, SessionStart, Surroundings};
 use super::transport::{Ended, Transport};
 use crate::auth::Identity;
@@ -35,7 +35,7 @@ pub struct Sessions {
     offenders: Arc<Offenders>,
     polls: Polls,
     channels: Channels,
-    reader: Reader,
+    reader: LiveReader,
     metrics: Arc<Metrics>,
     env: Env,
 }
@@ -61,7 +61,7 @@ pub struct Stats {
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
-    pub fn new(around: Surroundings, channels: Channels, reader: Reader, env: Env) -> Arc<Sessions> {
+    pub fn new(around: Surroundings, channels: Channels, reader: LiveReader, env: Env) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
@@ -85,7 +85,7 @@ impl Sessions {
         &self.polls
     }
 
-    pub fn reader(&self) -> &Reader {
+    pub fn reader(&self) -> &LiveReader {
         &self.reader
     }
 
@@ -150,7 +150,7 @@ impl Sessions {
     }
 
     /// Sends a peer away: `error`, then the close code, since a browser cannot read a refused upgrade.
-    pub async fn refuse<T: Transport>(&self, mut transport: Box<T>, refused: &Refused) -> Ended {
+    pub async fn refuse<T: Transport>(&self, mut transport: Box<T>, refused: &NotAdmitted) -> Ended {
         let metrics = &self.metrics;
         metrics.http.refused(refused.why);
         metrics.errors.told(transport.via(), refused.code);
@@ -167,15 +167,20 @@ impl Sessions {
     }
 
     /// What rules may ask of whoever comes, or why they may not come.
-    async fn look_up(&self, identity: &Identity) -> Result<At<Principal>, Refused> {
+    async fn look_up(&self, identity: &Identity) -> Result<At<Principal>, NotAdmitted> {
         let known = self.reader.principal(identity.person()).await.map_err(|error| {
             tracing::error!(%error, "socket refused");
             let message = "who you are could not be looked up; connect again later".to_owned();
-            Refused { code: Code::StorageError, message, close: CloseCode::Internal, why: Refusal::Failure }
+            NotAdmitted {
+                code: Code::StorageError,
+                message,
+                close: CloseCode::Internal,
+                why: Refusal::Failure,
+            }
         })?;
         if known.value.is_disabled() {
             let (code, close) = (Code::AccountDisabled, CloseCode::Refused);
-            return Err(Refused {
+            return Err(NotAdmitted {
                 code,
                 message: "this account is disabled".to_owned(),
                 close,

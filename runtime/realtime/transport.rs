@@ -30,7 +30,10 @@ pub trait Transport: Send {
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;
 
     /// Hands over some of the bytes, and takes them off the front of `frames`. None at all: the peer is gone.
-    fn write(&mut self, frames: &mut VecDeque<Bytes>) -> impl Future<Output = io::Result<Taken>> + Send;
+    fn write(
+        &mut self,
+        frames: &mut VecDeque<Bytes>,
+    ) -> impl Future<Output = io::Result<WriteProgress>> + Send;
 
     /// Asks the peer for a sign of life.
     fn ping(&mut self) -> impl Future<Output = io::Result<()>> + Send;
@@ -60,7 +63,7 @@ pub enum Arrival {
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct WriteProgress {
     pub bytes: usize,
     /// The line was full at first: the peer took something meanwhile.
     pub waited: bool,

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCl
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::transport::{Arrival, Ended, Taken, Transport};
+use super::transport::{Arrival, Ended, Transport, WriteProgress};
 use crate::metrics::Via;
 use crate::protocol::CloseCode;
 use crate::protocol::wire::text_frame;
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         }
     }
 
-    async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<Taken> {
+    async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<WriteProgress> {
         if self.pong_owed {
             self.socket.flush().await.map_err(io::Error::other)?;
             self.pong_owed = false;
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         })
         .await?;
         advance(frames, bytes);
-        Ok(Taken { bytes, waited })
+        Ok(WriteProgress { bytes, waited })
     }
 
     async fn ping(&mut self) -> io::Result<()> {

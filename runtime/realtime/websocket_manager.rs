@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::greeting::Refused;
+use super::greeting::NotAdmitted;
 use super::sessions::Sessions;
 use super::transport::Ended;
 use super::websocket::WebSocket;
@@ -40,7 +40,7 @@ impl WebSocketManager {
     }
 
     /// Sends an upgraded socket away.
-    pub async fn refuse<S>(&self, io: S, read_ahead: Bytes, refused: &Refused) -> Ended
+    pub async fn refuse<S>(&self, io: S, read_ahead: Bytes, refused: &NotAdmitted) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::body::{Body, kind_of};
 use super::mutation::{Mutation, Verb};
-use super::numbers::{Inexact, Path, Step};
+use super::numbers::{Inexact, JsonStep, Path};
 use super::suggest::suggestion;
 use super::values::whole;
 use crate::ids::{MutationId, shown};
@@ -74,7 +74,9 @@ fn of_data(inexact: Vec<Inexact>) -> Result<BTreeMap<usize, Vec<Inexact>>, Batch
     let mut data: BTreeMap<usize, Vec<Inexact>> = BTreeMap::new();
     for Inexact { mut path, text } in inexact {
         match path.as_slice() {
-            [Step::Key(ops), Step::Index(at), Step::Key(part), _, ..] if ops == "ops" && part == "data" => {
+            [JsonStep::Key(ops), JsonStep::Index(at), JsonStep::Key(part), _, ..]
+                if ops == "ops" && part == "data" =>
+            {
                 let of_op = data.entry(*at).or_default();
                 of_op.push(Inexact { path: path.split_off(3), text });
             }
@@ -94,7 +96,7 @@ fn read_op(
 ) -> Result<(Mutation, Option<MutationId>), BatchError> {
     let place = format!("ops[{at}]");
     let Json::Object(members) = json else { return Err(wrong(&place, "an object", &json)) };
-    let mut op = Members { place, members };
+    let mut op = OpMembers { place, members };
     only(&op.members, &OP_KEYS, "an operation", &format!("{}.", op.place))?;
     let verb = op.verb()?;
     let entity = op.text("entity")?.ok_or_else(|| op.missing("entity", "the name of an entity"))?;
@@ -108,7 +110,7 @@ fn read_op(
 }
 
 /// What each verb needs, and what means nothing to it.
-fn fits(op: &Members, mutation: &Mutation) -> Result<(), BatchError> {
+fn fits(op: &OpMembers, mutation: &Mutation) -> Result<(), BatchError> {
     let verb = mutation.verb.word();
     let needs_id = mutation.verb != Verb::Create;
     let needs_data = mutation.verb != Verb::Delete;
@@ -128,7 +130,7 @@ fn fits(op: &Members, mutation: &Mutation) -> Result<(), BatchError> {
 }
 
 /// A create takes its id from `data`, as a POST does; one beside it is moved there.
-fn with_id_in_data(op: &Members, mut mutation: Mutation) -> Result<Mutation, BatchError> {
+fn with_id_in_data(op: &OpMembers, mut mutation: Mutation) -> Result<Mutation, BatchError> {
     if mutation.verb != Verb::Create {
         return Ok(mutation);
     }
@@ -144,12 +146,12 @@ fn with_id_in_data(op: &Members, mut mutation: Mutation) -> Result<Mutation, Bat
 }
 
 /// The members of one operation, and where it stands.
-struct Members {
+struct OpMembers {
     place: String,
     members: Map<String, Json>,
 }
 
-impl Members {
+impl OpMembers {
     fn verb(&mut self) -> Result<Verb, BatchError> {
         let known = Verb::ALL.map(Verb::word);
         let word =

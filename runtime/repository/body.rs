@@ -9,8 +9,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json};
 
-use super::numbers::{self, Found, Inexact, Step};
-use super::values::Fault;
+use super::numbers::{self, Inexact, InexactNumber, JsonStep};
+use super::value_fault::ValueFault;
 use crate::schema::{Entity, FieldKind};
 
 /// The members of a JSON object, by name.
@@ -91,10 +91,12 @@ impl Body {
     }
 
     /// Why the member cannot be the value of a field of this kind, if a number in it is not kept as it was sent.
-    pub(super) fn number_fault(&self, name: &str, kind: &FieldKind) -> Option<Fault> {
+    pub(super) fn number_fault(&self, name: &str, kind: &FieldKind) -> Option<ValueFault> {
         let of_field = self.inexact.iter().filter_map(|number| match number.path.split_first() {
             // Only a json field may hold a number within a value.
-            Some((Step::Key(key), rest)) if key == name && (rest.is_empty() || *kind == FieldKind::Json) => {
+            Some((JsonStep::Key(key), rest))
+                if key == name && (rest.is_empty() || *kind == FieldKind::Json) =>
+            {
                 Some((&number.text, rest))
             }
             Some(_) | None => None,
@@ -103,7 +105,7 @@ impl Body {
     }
 
     /// The same for every field of an entity, by name.
-    pub fn number_faults<'a>(&self, entity: &'a Entity) -> Vec<(&'a str, Fault)> {
+    pub fn number_faults<'a>(&self, entity: &'a Entity) -> Vec<(&'a str, ValueFault)> {
         let fields = entity.fields.iter().filter(|field| self.members.contains_key(&*field.name));
         fields
             .filter_map(|field| Some((&*field.name, self.number_fault(&field.name, &field.kind)?)))
@@ -112,8 +114,8 @@ impl Body {
 }
 
 /// Reads one JSON value of any kind for a json field, as strictly as a body. The fault says what is wrong, and where.
-pub fn strict_json(bytes: &[u8]) -> Result<Json, Fault> {
-    let (json, inexact) = read(bytes).map_err(|error| Fault::new("bad_json", error))?;
+pub fn strict_json(bytes: &[u8]) -> Result<Json, ValueFault> {
+    let (json, inexact) = read(bytes).map_err(|error| ValueFault::new("bad_json", error))?;
     let fault =
         inexact.first().and_then(|number| numbers::fault(&FieldKind::Json, &number.text, &number.path));
     fault.map_or(Ok(json), Err)
@@ -129,7 +131,7 @@ fn read(bytes: &[u8]) -> Result<(Json, Vec<Inexact>), String> {
         patched.to_mut()[number.at.start] = b'0';
     }
     let mut numbers =
-        Numbers { text: bytes, left: found.into_iter().peekable(), next: 0, placed: Vec::new() };
+        NumberTracker { text: bytes, left: found.into_iter().peekable(), next: 0, placed: Vec::new() };
     let mut parser = serde_json::Deserializer::from_slice(&patched);
     let json = Strict(&mut numbers).deserialize(&mut parser).and_then(|json| parser.end().map(|()| json));
     json.map(|json| (json, numbers.placed)).map_err(|error| error.to_string())
@@ -148,14 +150,14 @@ pub(super) fn kind_of(json: &Json) -> &'static str {
 }
 
 /// Finds the places of inexact numbers while the text is parsed, number by number.
-struct Numbers<'a> {
+struct NumberTracker<'a> {
     text: &'a [u8],
-    left: std::iter::Peekable<std::vec::IntoIter<Found>>,
+    left: std::iter::Peekable<std::vec::IntoIter<InexactNumber>>,
     next: usize,
     placed: Vec<Inexact>,
 }
 
-impl Numbers<'_> {
+impl NumberTracker<'_> {
     /// The parser is at the next number.
     fn pass(&mut self) {
         if let Some(found) = self.left.next_if(|found| found.nth == self.next) {
@@ -166,7 +168,7 @@ impl Numbers<'_> {
     }
 
     /// What was placed since a mark lies behind this step.
-    fn within(&mut self, mark: usize, step: impl Fn() -> Step) {
+    fn within(&mut self, mark: usize, step: impl Fn() -> JsonStep) {
         for number in &mut self.placed[mark..] {
             number.path.insert(0, step());
         }
@@ -175,7 +177,7 @@ impl Numbers<'_> {
 
 /// JSON in which no object names a key twice. Two values for one key are a defect of the sender, and whichever of
 /// them won would be a surprise.
-struct Strict<'a, 'b>(&'a mut Numbers<'b>);
+struct Strict<'a, 'b>(&'a mut NumberTracker<'b>);
 
 impl<'de> DeserializeSeed<'de> for Strict<'_, '_> {
     type Value = Json;
@@ -230,7 +232,7 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
             let Some(item) = items.next_element_seed(Strict(&mut *self.0))? else {
                 return Ok(Json::Array(array));
             };
-            self.0.within(mark, || Step::Index(array.len()));
+            self.0.within(mark, || JsonStep::Index(array.len()));
             array.push(item);
         }
     }
@@ -246,7 +248,7 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
             }
             let mark = self.0.placed.len();
             let value = entries.next_value_seed(Strict(&mut *self.0))?;
-            self.0.within(mark, || Step::Key(key.clone()));
+            self.0.within(mark, || JsonStep::Key(key.clone()));
             object.insert(key, value);
         }
         Ok(Json::Object(object))

@@ -38,7 +38,7 @@ impl FieldError {
 
 /// How to keep a read below the bound on rows.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Remedy {
+pub enum ListRemedy {
     /// An index over the fields with these names.
     Index(Vec<Arc<str>>),
     Words,
@@ -92,7 +92,7 @@ pub enum RepositoryError {
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
     MutationReused,
     #[error("this would step over more than {rows} rows of {entity}; {remedy}")]
-    TooBroad { entity: EntityName, rows: u64, remedy: Remedy },
+    TooBroad { entity: EntityName, rows: u64, remedy: ListRemedy },
     #[error(
         "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"
     )]
@@ -229,27 +229,27 @@ fn names(errors: &[FieldError]) -> String {
 
 /// A unit that was refused, before it is known in whose words: those of one request, or those of a batch.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct UnitRefusal {
     /// The operations at fault, in order; none when the unit as a whole is refused.
     ops: Vec<usize>,
     /// One for each operation at fault, or the one of the unit.
     errors: Vec<RepositoryError>,
 }
 
-impl Refusal {
-    pub(super) fn of_ops(faults: Vec<(usize, RepositoryError)>) -> Refusal {
+impl UnitRefusal {
+    pub(super) fn of_ops(faults: Vec<(usize, RepositoryError)>) -> UnitRefusal {
         let (ops, errors) = faults.into_iter().unzip();
-        Refusal { ops, errors }
+        UnitRefusal { ops, errors }
     }
 
-    pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> Refusal {
+    pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> UnitRefusal {
         let ops = refusal.op().into_iter().collect();
-        Refusal { ops, errors: vec![of_commit(refusal, mutations)] }
+        UnitRefusal { ops, errors: vec![of_commit(refusal, mutations)] }
     }
 
     /// The unit as a whole, before the store has seen it.
-    pub(super) fn of_unit(error: RepositoryError) -> Refusal {
-        Refusal { ops: Vec::new(), errors: vec![error] }
+    pub(super) fn of_unit(error: RepositoryError) -> UnitRefusal {
+        UnitRefusal { ops: Vec::new(), errors: vec![error] }
     }
 
     /// Whether it is the server's trouble, or the log's, and says nothing of what was asked.
@@ -331,17 +331,17 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
     }
 }
 
-impl fmt::Display for Remedy {
+impl fmt::Display for ListRemedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Remedy::Index(index) => {
+            ListRemedy::Index(index) => {
                 let fields: Vec<String> = index.iter().map(|field| format!("\"{field}\"")).collect();
                 write!(f, "its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
             }
-            Remedy::Words => f.write_str(
+            ListRemedy::Words => f.write_str(
                 "so many hold the words of the search, whatever the filters leave of them: use more or longer words",
             ),
-            Remedy::Narrow => f.write_str("no further index would help: narrow it by filters"),
+            ListRemedy::Narrow => f.write_str("no further index would help: narrow it by filters"),
         }
     }
 }
@@ -377,7 +377,7 @@ pub(super) fn of_list(
             })
         }
         (StoreError::TooBroad { entity: name, rows, advice: Advice::Index(columns) }, Some(entity)) => {
-            let remedy = Remedy::Index(columns.iter().map(|at| entity.name_of(*at).into()).collect());
+            let remedy = ListRemedy::Index(columns.iter().map(|at| entity.name_of(*at).into()).collect());
             RepositoryError::TooBroad { entity: name, rows, remedy }
         }
         (failure, _) => of_read(failure),
@@ -395,9 +395,9 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         StoreError::HiddenColumn(..) => RepositoryError::SchemaChanged,
         StoreError::TooBroad { entity, rows, advice } => {
             let remedy = match advice {
-                Advice::Words => Remedy::Words,
+                Advice::Words => ListRemedy::Words,
                 // Fields have names only where the schema is at hand.
-                Advice::Index(_) | Advice::Narrow => Remedy::Narrow,
+                Advice::Index(_) | Advice::Narrow => ListRemedy::Narrow,
             };
             RepositoryError::TooBroad { entity, rows, remedy }
         }

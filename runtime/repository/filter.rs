@@ -39,7 +39,7 @@ impl FilterError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
+enum FilterOperator {
     Eq,
     Ne,
     Gt,
@@ -52,17 +52,17 @@ enum Operator {
     Null,
 }
 
-const OPERATORS: [(&str, Operator); 10] = [
-    ("eq", Operator::Eq),
-    ("ne", Operator::Ne),
-    ("gt", Operator::Gt),
-    ("gte", Operator::Gte),
-    ("lt", Operator::Lt),
-    ("lte", Operator::Lte),
-    ("in", Operator::In),
-    ("contains", Operator::Contains),
-    ("starts", Operator::Starts),
-    ("null", Operator::Null),
+const OPERATORS: [(&str, FilterOperator); 10] = [
+    ("eq", FilterOperator::Eq),
+    ("ne", FilterOperator::Ne),
+    ("gt", FilterOperator::Gt),
+    ("gte", FilterOperator::Gte),
+    ("lt", FilterOperator::Lt),
+    ("lte", FilterOperator::Lte),
+    ("in", FilterOperator::In),
+    ("contains", FilterOperator::Contains),
+    ("starts", FilterOperator::Starts),
+    ("null", FilterOperator::Null),
 ];
 
 /// What other APIs call them.
@@ -80,7 +80,7 @@ const OTHER_WORDS: [(&str, &str); 9] = [
 
 /// What can be asked of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Nature {
+enum FilterClass {
     /// Texts that have an order; parts of them can be looked for.
     Text,
     /// Ids: texts without an order that means anything.
@@ -95,10 +95,11 @@ enum Nature {
 /// Reads every pair as a condition; all of them must hold. `names`: what whoever asks may name.
 pub fn filter<'a>(
     schema: &Schema,
-    (entity, names): (&Entity, &Nameable),
+    entity: &Entity,
+    names: &Nameable,
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<Condition>, FilterError> {
-    let mut asked: Vec<(Column, Operator)> = Vec::new();
+    let mut asked: Vec<(Column, FilterOperator)> = Vec::new();
     let mut filter = Vec::new();
     for (name, text) in pairs {
         let (column, operator) = target(entity, names, name)?;
@@ -177,9 +178,9 @@ fn fault<T>(message: String) -> Result<T, FilterError> {
 }
 
 /// `field` or `field[operator]`.
-fn target(entity: &Entity, names: &Nameable, name: &str) -> Result<(Column, Operator), FilterError> {
+fn target(entity: &Entity, names: &Nameable, name: &str) -> Result<(Column, FilterOperator), FilterError> {
     let Some((field, rest)) = name.split_once('[') else {
-        return Ok((column(entity, names, name)?, Operator::Eq));
+        return Ok((column(entity, names, name)?, FilterOperator::Eq));
     };
     let column = column(entity, names, field)?;
     let Some(word) = rest.strip_suffix(']') else {
@@ -204,26 +205,26 @@ fn test(
     schema: &Schema,
     entity: &Entity,
     column: Column,
-    operator: Operator,
+    operator: FilterOperator,
     text: &str,
 ) -> Result<Test, String> {
     check_nature(entity, column, operator)?;
     let value = |text: &str| value_of_column(schema, entity, column, text).map_err(|fault| fault.message);
     let part = |text: &str| plain_text(text).map(|_| text.to_owned()).map_err(|fault| fault.message);
     Ok(match operator {
-        Operator::Eq => Test::Eq(value(text)?),
-        Operator::Ne => Test::Ne(value(text)?),
-        Operator::Gt => Test::Gt(value(text)?),
-        Operator::Gte => Test::Gte(value(text)?),
-        Operator::Lt => Test::Lt(value(text)?),
-        Operator::Lte => Test::Lte(value(text)?),
-        Operator::In => {
+        FilterOperator::Eq => Test::Eq(value(text)?),
+        FilterOperator::Ne => Test::Ne(value(text)?),
+        FilterOperator::Gt => Test::Gt(value(text)?),
+        FilterOperator::Gte => Test::Gte(value(text)?),
+        FilterOperator::Lt => Test::Lt(value(text)?),
+        FilterOperator::Lte => Test::Lte(value(text)?),
+        FilterOperator::In => {
             let values: Result<Vec<Value>, String> = list(text)?.iter().map(|text| value(text)).collect();
             Test::In(values?)
         }
-        Operator::Contains => Test::Contains(part(text)?),
-        Operator::Starts => Test::Starts(part(text)?),
-        Operator::Null => match text {
+        FilterOperator::Contains => Test::Contains(part(text)?),
+        FilterOperator::Starts => Test::Starts(part(text)?),
+        FilterOperator::Null => match text {
             "true" => Test::Null(true),
             "false" => Test::Null(false),
             _ => return Err("must be true or false".to_owned()),
@@ -232,36 +233,38 @@ fn test(
 }
 
 /// Whether the question makes sense at all.
-fn check_nature(entity: &Entity, column: Column, operator: Operator) -> Result<(), String> {
+fn check_nature(entity: &Entity, column: Column, operator: FilterOperator) -> Result<(), String> {
     let nature = nature(entity, column);
-    let ordered = matches!(nature, Nature::Text | Nature::Number);
-    let textual = matches!(nature, Nature::Text | Nature::Name);
+    let ordered = matches!(nature, FilterClass::Text | FilterClass::Number);
+    let textual = matches!(nature, FilterClass::Text | FilterClass::Name);
     let refused = match operator {
-        Operator::Null => None,
-        _ if nature == Nature::Opaque => Some("cannot be asked: a json field can be filtered by `null` only"),
-        Operator::Eq | Operator::Ne | Operator::In => None,
-        Operator::Gt | Operator::Gte | Operator::Lt | Operator::Lte => {
+        FilterOperator::Null => None,
+        _ if nature == FilterClass::Opaque => {
+            Some("cannot be asked: a json field can be filtered by `null` only")
+        }
+        FilterOperator::Eq | FilterOperator::Ne | FilterOperator::In => None,
+        FilterOperator::Gt | FilterOperator::Gte | FilterOperator::Lt | FilterOperator::Lte => {
             (!ordered).then_some("cannot be asked: its values have no order; use eq, ne, in or null")
         }
-        Operator::Contains | Operator::Starts => (!textual)
+        FilterOperator::Contains | FilterOperator::Starts => (!textual)
             .then_some("cannot be asked: its values are no texts; use eq, ne, in, null or a comparison"),
     };
     refused.map_or(Ok(()), |message| Err(message.to_owned()))
 }
 
 /// The ids of records do have an order, that of their creation.
-fn nature(entity: &Entity, column: Column) -> Nature {
+fn nature(entity: &Entity, column: Column) -> FilterClass {
     let Column::Field(at) = column else {
-        return if column == Column::Id { Nature::Text } else { Nature::Number };
+        return if column == Column::Id { FilterClass::Text } else { FilterClass::Number };
     };
     match entity.at(at).kind {
         FieldKind::Text { .. } | FieldKind::Enum { .. } | FieldKind::Date | FieldKind::Datetime => {
-            Nature::Text
+            FilterClass::Text
         }
-        FieldKind::Uuid | FieldKind::Ref { .. } => Nature::Name,
-        FieldKind::Int { .. } | FieldKind::Float { .. } => Nature::Number,
-        FieldKind::Bool => Nature::Flag,
-        FieldKind::Json => Nature::Opaque,
+        FieldKind::Uuid | FieldKind::Ref { .. } => FilterClass::Name,
+        FieldKind::Int { .. } | FieldKind::Float { .. } => FilterClass::Number,
+        FieldKind::Bool => FilterClass::Flag,
+        FieldKind::Json => FilterClass::Opaque,
     }
 }
 

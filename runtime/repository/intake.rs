@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::body::Body;
-use super::error::{Refusal, RepositoryError};
+use super::error::{RepositoryError, UnitRefusal};
 use super::mutation::Mutation;
 use super::nameable::Nameable;
 use super::validate::{Readonly, Validator};
@@ -49,7 +49,7 @@ impl Intake {
 
     /// The store's refusal of one record, in the words of the request.
     pub fn explain(&self, refusal: CommitError) -> RepositoryError {
-        Refusal::of_commit(refusal, &[Mutation::create(&self.entity.name, Body::default())]).alone()
+        UnitRefusal::of_commit(refusal, &[Mutation::create(&self.entity.name, Body::default())]).alone()
     }
 
     fn op(&self, mutation: &Mutation) -> Result<Op, RepositoryError> {

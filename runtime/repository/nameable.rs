@@ -8,10 +8,10 @@ use crate::schema::{Entity, Expr, Field, FieldIndex};
 
 /// What whoever asks may name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Nameable(Names);
+pub struct Nameable(NameableFields);
 
 #[derive(Debug, Clone, PartialEq)]
-enum Names {
+enum NameableFields {
     Everything,
     /// Without the fields that are hidden from everybody.
     Usual,
@@ -21,25 +21,25 @@ enum Names {
 impl Nameable {
     /// Of whoever owns the data.
     pub fn everything() -> Nameable {
-        Nameable(Names::Everything)
+        Nameable(NameableFields::Everything)
     }
 
     /// Of somebody about whom nothing was read: right wherever `depends_on_principal` is false.
     pub fn usual() -> Nameable {
-        Nameable(Names::Usual)
+        Nameable(NameableFields::Usual)
     }
 
     pub fn of(principal: Principal) -> Nameable {
-        Nameable(Names::Of(Box::new(principal)))
+        Nameable(NameableFields::Of(Box::new(principal)))
     }
 
     pub fn has(&self, entity: &Entity, at: FieldIndex) -> bool {
         let Some(read) = &entity.at(at).read else { return true };
         match &self.0 {
-            Names::Everything => true,
-            Names::Usual => read.meaning != Expr::Constant(false),
+            NameableFields::Everything => true,
+            NameableFields::Usual => read.meaning != Expr::Constant(false),
             // A rule that cannot be bound is refused where the records are read.
-            Names::Of(principal) => {
+            NameableFields::Of(principal) => {
                 bind(&read.meaning, entity, principal).map_or(true, |shown| !shown.is_false())
             }
         }

@@ -6,35 +6,38 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::values::{Fault, MAX_INT};
+use super::value_fault::ValueFault;
 use crate::ids::shown;
 use crate::schema::FieldKind;
 use crate::schema::number::{Fate, fate, is_exactly_a_float, is_integral, is_surely_kept, is_whole, rounded};
 
+/// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
+pub(super) const MAX_INT: i64 = (1 << 53) - 1;
+
 /// A number that a 64-bit float changes, and its place in the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inexact {
-    pub(super) path: Vec<Step>,
+    pub(super) path: Vec<JsonStep>,
     pub(super) text: String,
 }
 
 /// One step from a JSON value into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum JsonStep {
     Key(String),
     Index(usize),
 }
 
 /// The same as text: `ops[3].data.tags`.
-pub(super) struct Path<'a>(pub(super) &'a [Step]);
+pub(super) struct Path<'a>(pub(super) &'a [JsonStep]);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if at == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
+                JsonStep::Key(key) if at == 0 => f.write_str(key)?,
+                JsonStep::Key(key) => write!(f, ".{key}")?,
+                JsonStep::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())
@@ -42,13 +45,13 @@ impl fmt::Display for Path<'_> {
 }
 
 /// A number among all of a body, counted from 0 in the order of the text.
-pub(super) struct Found {
+pub(super) struct InexactNumber {
     pub(super) nth: usize,
     pub(super) at: Range<usize>,
     fate: Fate,
 }
 
-impl Found {
+impl InexactNumber {
     /// The parser refuses a number without a finite float.
     pub(super) fn is_beyond_parsers(&self) -> bool {
         self.fate == Fate::Lost
@@ -56,7 +59,7 @@ impl Found {
 }
 
 /// Every number of a JSON text that a 64-bit float changes. Of a text that is not JSON the answer means nothing.
-pub(super) fn inexact(text: &[u8]) -> Vec<Found> {
+pub(super) fn inexact(text: &[u8]) -> Vec<InexactNumber> {
     let (mut found, mut nth, mut at) = (Vec::new(), 0, 0);
     while let Some(byte) = text.get(at) {
         match byte {
@@ -65,7 +68,7 @@ pub(super) fn inexact(text: &[u8]) -> Vec<Found> {
                 let end = end_of_number(text, at);
                 let number = std::str::from_utf8(&text[at..end]).ok().filter(|text| !is_surely_kept(text));
                 if let Some(fate) = number.and_then(fate).filter(|fate| *fate != Fate::Kept) {
-                    found.push(Found { nth, at: at..end, fate });
+                    found.push(InexactNumber { nth, at: at..end, fate });
                 }
                 (nth, at) = (nth + 1, end);
             }
@@ -94,14 +97,15 @@ fn end_of_number(text: &[u8], from: usize) -> usize {
 
 /// What a field says to a number that a 64-bit float changes. A float field rounds a fraction, since that is what the type
 /// means, and nothing else. `place`: within a json value.
-pub(super) fn fault(kind: &FieldKind, text: &str, place: &[Step]) -> Option<Fault> {
-    let beyond = |why: &str| Fault::new("out_of_range", format!("{why}: `{}`", shown(text)));
+pub(super) fn fault(kind: &FieldKind, text: &str, place: &[JsonStep]) -> Option<ValueFault> {
+    let beyond = |why: &str| ValueFault::new("out_of_range", format!("{why}: `{}`", shown(text)));
     match kind {
-        FieldKind::Int { .. } if is_integral(text) => {
-            Some(Fault::new("out_of_range", format!("must lie within ±{MAX_INT}, not be `{}`", shown(text))))
-        }
+        FieldKind::Int { .. } if is_integral(text) => Some(ValueFault::new(
+            "out_of_range",
+            format!("must lie within ±{MAX_INT}, not be `{}`", shown(text)),
+        )),
         FieldKind::Int { .. } => {
-            Some(Fault::new("wrong_type", format!("must be an int, not `{}`", shown(text))))
+            Some(ValueFault::new("wrong_type", format!("must be an int, not `{}`", shown(text))))
         }
         FieldKind::Float { .. } => match fate(text)? {
             Fate::Kept => None,
@@ -123,7 +127,7 @@ pub(super) fn fault(kind: &FieldKind, text: &str, place: &[Step]) -> Option<Faul
     }
 }
 
-fn in_json(text: &str, place: &[Step]) -> Fault {
+fn in_json(text: &str, place: &[JsonStep]) -> ValueFault {
     let place = Path(place).to_string();
     let place = if place.is_empty() { String::new() } else { format!(" at `{}`", shown(&place)) };
     let number = shown(text);
@@ -134,5 +138,5 @@ fn in_json(text: &str, place: &[Step]) -> Fault {
     let message = format!(
         "holds the number `{number}`{place}, {change}; a json field keeps what a 64-bit float keeps: send it as a text"
     );
-    Fault::new("out_of_range", message)
+    ValueFault::new("out_of_range", message)
 }

@@ -11,7 +11,7 @@ use super::body::Body;
 use super::error::{self, RepositoryError};
 use super::mutation::{Mutation, Verb};
 use super::nameable::{Nameable, depends_on_principal};
-use super::{Repository, Writer};
+use super::{MutationAuthor, Repository};
 use crate::auth::Identity;
 use crate::ids::{RecordId, shown};
 use crate::protocol::Retry;
@@ -105,7 +105,7 @@ impl Repository {
     pub(super) async fn names_of_writer(
         &self,
         schema: &Schema,
-        writer: &Writer<'_>,
+        writer: &MutationAuthor<'_>,
         mutations: &[Mutation],
     ) -> Result<Nameable, RepositoryError> {
         let Asker::Person(person) = &writer.asker else { return Ok(Nameable::everything()) };
@@ -122,7 +122,7 @@ impl Repository {
     pub(super) async fn absent_to(
         &self,
         schema: &Schema,
-        writer: &Writer<'_>,
+        writer: &MutationAuthor<'_>,
         mutations: &[Mutation],
     ) -> Result<Vec<(usize, RepositoryError)>, RepositoryError> {
         let Asker::Person(person) = &writer.asker else { return Ok(Vec::new()) };

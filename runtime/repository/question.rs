@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::body::{Body, kind_of};
 use super::filter::FilterError;
-use super::numbers::{Inexact, Step};
+use super::numbers::{Inexact, JsonStep};
 use super::values::whole;
 use crate::ids::shown;
 
@@ -19,7 +19,7 @@ const WORDS: [&str; 7] = ["sort", "fields", "expand", "limit", "cursor", "search
 /// The parameters, in the order of their names.
 pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
     let (members, inexact) = body.into_parts();
-    let reader = Reader { inexact };
+    let reader = QuestionReader { inexact };
     let mut found = Vec::new();
     for (name, json) in &members {
         if name.contains('[') {
@@ -39,18 +39,18 @@ pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
         } else if json.is_null() && !is_word {
             found.push((format!("{name}[null]"), "true".to_owned()));
         } else {
-            found.push((name.clone(), reader.plain(name, json, &[Step::Key(name.clone())])?));
+            found.push((name.clone(), reader.plain(name, json, &[JsonStep::Key(name.clone())])?));
         }
     }
     Ok(found)
 }
 
-struct Reader {
+struct QuestionReader {
     /// Numbers that the parser changed, with their text.
     inexact: Vec<Inexact>,
 }
 
-impl Reader {
+impl QuestionReader {
     fn operators(
         &self,
         name: &str,
@@ -62,7 +62,7 @@ impl Reader {
         }
         for (operator, operand) in operators {
             let parameter = format!("{name}[{operator}]");
-            let path = [Step::Key(name.to_owned()), Step::Key(operator.clone())];
+            let path = [JsonStep::Key(name.to_owned()), JsonStep::Key(operator.clone())];
             let text = match (operator.as_str(), operand.as_array()) {
                 ("in", Some(values)) => self.list(&parameter, values, &path)?,
                 ("in", None) => return fault(&parameter, "must be an array"),
@@ -74,8 +74,8 @@ impl Reader {
     }
 
     /// The empty text alone is written twice, since nothing at all is no value.
-    fn list(&self, parameter: &str, values: &[Json], path: &[Step]) -> Result<String, FilterError> {
-        let place = |at| [path, &[Step::Index(at)]].concat();
+    fn list(&self, parameter: &str, values: &[Json], path: &[JsonStep]) -> Result<String, FilterError> {
+        let place = |at| [path, &[JsonStep::Index(at)]].concat();
         let texts = values.iter().enumerate().map(|(at, value)| self.plain(parameter, value, &place(at)));
         let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
         match texts.as_slice() {
@@ -88,7 +88,7 @@ impl Reader {
     }
 
     /// A number keeps the digits that it was sent with.
-    fn plain(&self, parameter: &str, json: &Json, path: &[Step]) -> Result<String, FilterError> {
+    fn plain(&self, parameter: &str, json: &Json, path: &[JsonStep]) -> Result<String, FilterError> {
         match json {
             Json::String(text) => Ok(text.clone()),
             Json::Bool(flag) => Ok(flag.to_string()),

@@ -11,7 +11,8 @@ use super::error::{FieldError, RepositoryError};
 use super::mutation::{Mutation, Verb};
 use super::nameable::Nameable;
 use super::suggest::suggestion;
-use super::values::{Fault, fits, typed};
+use super::value_fault::ValueFault;
+use super::values::{fits, typed};
 use super::{body, defaults};
 use crate::auth::Identity;
 use crate::ids::{IdError, RecordId, Timestamp, shown};
@@ -63,7 +64,7 @@ impl Validator<'_> {
     }
 
     fn create(&self, data: &Body, fresh_id: impl FnOnce() -> RecordId) -> Result<Op, RepositoryError> {
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         let own_id = data.members().get(ID).and_then(|json| faults.keep(ID, self.own_id(json)));
         let given = self.given(data, &mut faults);
         let values = self
@@ -85,7 +86,7 @@ impl Validator<'_> {
 
     fn update(&self, mutation: &Mutation, data: &Body) -> Result<Op, RepositoryError> {
         let id = address(self.entity, mutation.id.as_deref().unwrap_or_default())?;
-        let mut faults = Faults::default();
+        let mut faults = FieldErrors::default();
         if let Some(json) = data.members().get(ID) {
             faults.keep(ID, self.same_id(json, &id));
         }
@@ -103,13 +104,13 @@ impl Validator<'_> {
     /// them, which fields the request left out: whether this one sees them depends on the record.
     fn every_writable_field(
         &self,
-        given: Vec<Given>,
-        faults: &mut Faults,
+        given: Vec<GivenValue>,
+        faults: &mut FieldErrors,
     ) -> (Vec<(FieldIndex, Value)>, Vec<FieldIndex>) {
         let (mut set, mut omitted) = (Vec::new(), Vec::new());
         for (at, (field, given)) in self.entity.fields.iter().zip(given).enumerate() {
             let at = FieldIndex(at);
-            let missing = given == Given::Missing;
+            let missing = given == GivenValue::Missing;
             if field.is_kept_by_server() || (missing && !self.names.has(self.entity, at)) {
                 continue;
             }
@@ -122,8 +123,8 @@ impl Validator<'_> {
     }
 
     /// What the body says about each field, in the order of the schema's fields.
-    fn given(&self, data: &Body, faults: &mut Faults) -> Vec<Given> {
-        let mut given = vec![Given::Missing; self.entity.fields.len()];
+    fn given(&self, data: &Body, faults: &mut FieldErrors) -> Vec<GivenValue> {
+        let mut given = vec![GivenValue::Missing; self.entity.fields.len()];
         for (name, json) in data.members() {
             if name == ID {
                 continue;
@@ -132,7 +133,7 @@ impl Validator<'_> {
                 Ok((FieldIndex(at), field)) => {
                     let exact = data.number_fault(name, &field.kind).map_or(Ok(()), Err);
                     let value = faults.keep(name, exact.and_then(|()| self.checked(field, json)));
-                    given[at] = value.map_or(Given::Faulty, Given::Value);
+                    given[at] = value.map_or(GivenValue::Faulty, GivenValue::Value);
                 }
                 Err(fault) => faults.add(&shown(name), fault),
             }
@@ -140,9 +141,9 @@ impl Validator<'_> {
         given
     }
 
-    fn writable(&self, name: &str) -> Result<(FieldIndex, &Field), Fault> {
+    fn writable(&self, name: &str) -> Result<(FieldIndex, &Field), ValueFault> {
         if SYSTEM.contains(&name) {
-            return Err(Fault::new("system_field", "is kept by the server and cannot be set"));
+            return Err(ValueFault::new("system_field", "is kept by the server and cannot be set"));
         }
         let entity = &self.entity.name;
         let Some((index, field)) = self.entity.field(name) else {
@@ -156,32 +157,32 @@ impl Validator<'_> {
             } else if let Some(meant) = suggestion(name, known) {
                 message.push_str(&format!("; did you mean `{meant}`?"));
             }
-            return Err(Fault::new("unknown_field", message));
+            return Err(ValueFault::new("unknown_field", message));
         };
         if let Some(path) = self.schema.lookup_path(self.entity, field) {
             let message = format!("is readonly: the server copies it from `{path}`; set that instead");
-            return Err(Fault::new("readonly", message));
+            return Err(ValueFault::new("readonly", message));
         }
         if field.readonly && self.readonly == Readonly::Refused {
-            return Err(Fault::new("readonly", "is readonly: it is set by the server"));
+            return Err(ValueFault::new("readonly", "is readonly: it is set by the server"));
         }
         Ok((index, field))
     }
 
-    fn checked(&self, field: &Field, json: &Json) -> Result<Value, Fault> {
+    fn checked(&self, field: &Field, json: &Json) -> Result<Value, ValueFault> {
         let value = typed(self.schema, &field.kind, json)?;
         if value.is_null() && field.required {
-            return Err(Fault::new("required", "is required and cannot be null"));
+            return Err(ValueFault::new("required", "is required and cannot be null"));
         }
         fits(field, &value)?;
         Ok(value)
     }
 
-    fn given_or_default(&self, field: &Field, given: Given, faults: &mut Faults) -> Value {
+    fn given_or_default(&self, field: &Field, given: GivenValue, faults: &mut FieldErrors) -> Value {
         match given {
-            Given::Value(value) => return value,
-            Given::Faulty => return Value::Null,
-            Given::Missing => {}
+            GivenValue::Value(value) => return value,
+            GivenValue::Faulty => return Value::Null,
+            GivenValue::Missing => {}
         }
         let value = defaults::value_of(field, self.caller.user.as_ref(), self.at);
         if value.is_null() && field.required {
@@ -191,28 +192,30 @@ impl Validator<'_> {
                 }
                 Some(FieldDefault::Value(_) | FieldDefault::Now) | None => "is required",
             };
-            faults.add(&field.name, Fault::new("required", message));
+            faults.add(&field.name, ValueFault::new("required", message));
         }
         value
     }
 
-    fn own_id(&self, json: &Json) -> Result<RecordId, Fault> {
+    fn own_id(&self, json: &Json) -> Result<RecordId, ValueFault> {
         let Json::String(text) = json else {
-            return Err(Fault::new("bad_id", format!("must be a text, not {}", body::kind_of(json))));
+            return Err(ValueFault::new("bad_id", format!("must be a text, not {}", body::kind_of(json))));
         };
         parse_id(self.entity.id_kind, text)
-            .map_err(|error| Fault::new("bad_id", format!("must be an id: {error}")))
+            .map_err(|error| ValueFault::new("bad_id", format!("must be an id: {error}")))
     }
 
-    fn same_id(&self, json: &Json, address: &RecordId) -> Result<(), Fault> {
+    fn same_id(&self, json: &Json, address: &RecordId) -> Result<(), ValueFault> {
         match self.own_id(json)? {
             id if id == *address => Ok(()),
-            _ => Err(Fault::new("bad_id", "differs from the id in the address, and an id never changes")),
+            _ => {
+                Err(ValueFault::new("bad_id", "differs from the id in the address, and an id never changes"))
+            }
         }
     }
 }
 
-fn given_fields(given: Vec<Given>) -> Vec<(FieldIndex, Value)> {
+fn given_fields(given: Vec<GivenValue>) -> Vec<(FieldIndex, Value)> {
     let indexed = given.into_iter().enumerate();
     indexed.filter_map(|(at, given)| Some((FieldIndex(at), given.value()?))).collect()
 }
@@ -233,18 +236,18 @@ fn parse_id(kind: IdKind, text: &str) -> Result<RecordId, IdError> {
 
 /// What a body says about one field.
 #[derive(Debug, Clone, PartialEq)]
-enum Given {
+enum GivenValue {
     Missing,
     /// Named with a value that does not fit; the fault is noted, and no default takes its place.
     Faulty,
     Value(Value),
 }
 
-impl Given {
+impl GivenValue {
     fn value(self) -> Option<Value> {
         match self {
-            Given::Value(value) => Some(value),
-            Given::Missing | Given::Faulty => None,
+            GivenValue::Value(value) => Some(value),
+            GivenValue::Missing | GivenValue::Faulty => None,
         }
     }
 }
@@ -253,10 +256,10 @@ impl Given {
 const MAX_FAULTS: usize = 100;
 
 #[derive(Default)]
-struct Faults(Vec<FieldError>);
+struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
-    fn add(&mut self, field: &str, fault: Fault) {
+impl FieldErrors {
+    fn add(&mut self, field: &str, fault: ValueFault) {
         if self.0.len() < MAX_FAULTS {
             let message = format!("`{field}` {}", fault.message);
             self.0.push(FieldError { field: field.to_owned(), code: fault.code, message });
@@ -264,7 +267,7 @@ impl Faults {
     }
 
     /// The value, or a note of the fault.
-    fn keep<T>(&mut self, field: &str, checked: Result<T, Fault>) -> Option<T> {
+    fn keep<T>(&mut self, field: &str, checked: Result<T, ValueFault>) -> Option<T> {
         checked.map_err(|fault| self.add(field, fault)).ok()
     }
 

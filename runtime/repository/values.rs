@@ -6,32 +6,16 @@ use serde_json::{Number, Value as Json};
 
 use super::body::{kind_of, strict_json};
 use super::canonical::write_canonical;
-use super::numbers;
+use super::numbers::{self, MAX_INT};
 use super::suggest::suggestion;
+use super::value_fault::ValueFault;
 use crate::ids::{RecordId, Timestamp, shown};
 use crate::schema::number::{Fate, fate};
 use crate::schema::{Entity, Field, FieldKind, IdKind, MOST_NESTED, OnDelete, Schema, Value, text_form};
 use crate::store::Column;
 
-/// Numbers beyond this lose digits in JavaScript, and so in half of the clients.
-pub(super) const MAX_INT: i64 = (1 << 53) - 1;
-
-/// Why a value does not fit its field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    pub code: &'static str,
-    /// Continues a sentence that begins with the field's name.
-    pub message: String,
-}
-
-impl Fault {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Fault {
-        Fault { code, message: message.into() }
-    }
-}
-
 /// The stored form of `json` for this field, within its type; null is `Value::Null` for every type.
-pub(super) fn typed(schema: &Schema, kind: &FieldKind, json: &Json) -> Result<Value, Fault> {
+pub(super) fn typed(schema: &Schema, kind: &FieldKind, json: &Json) -> Result<Value, ValueFault> {
     match (kind, json) {
         (_, Json::Null) => Ok(Value::Null),
         (FieldKind::Text { .. }, Json::String(text)) => plain_text(text),
@@ -47,27 +31,32 @@ pub(super) fn typed(schema: &Schema, kind: &FieldKind, json: &Json) -> Result<Va
             id(schema.entity(entity).map_or(IdKind::Uuid, |target| target.id_kind), text)
         }
         (kind, json) => {
-            Err(Fault::new("wrong_type", format!("must be {}, not {}", expected(kind), kind_of(json))))
+            Err(ValueFault::new("wrong_type", format!("must be {}, not {}", expected(kind), kind_of(json))))
         }
     }
 }
 
 /// Whether a typed value keeps to the field's limits. Null is judged by the caller, who knows what is required.
-fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
+fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), ValueFault> {
     match (kind, value) {
         (FieldKind::Text { min, max, pattern }, Value::Text(text)) => {
             let length = text.chars().count() as u64;
             if let Some(max) = max.filter(|max| length > *max) {
-                return Err(Fault::new("too_long", format!("has {length} characters; at most {max} fit")));
+                return Err(ValueFault::new(
+                    "too_long",
+                    format!("has {length} characters; at most {max} fit"),
+                ));
             }
             if let Some(min) = min.filter(|min| length < *min) {
-                return Err(Fault::new(
+                return Err(ValueFault::new(
                     "too_short",
                     format!("has {length} characters; at least {min} are needed"),
                 ));
             }
             match pattern.as_ref().filter(|pattern| !pattern.0.is_match(text)) {
-                Some(pattern) => Err(Fault::new("pattern", format!("must match the pattern {}", pattern.0))),
+                Some(pattern) => {
+                    Err(ValueFault::new("pattern", format!("must match the pattern {}", pattern.0)))
+                }
                 None => Ok(()),
             }
         }
@@ -78,13 +67,13 @@ fn within_limits(kind: &FieldKind, value: &Value) -> Result<(), Fault> {
 }
 
 /// Whether a typed value keeps to everything that its field asks of it.
-pub(super) fn fits(field: &Field, value: &Value) -> Result<(), Fault> {
+pub(super) fn fits(field: &Field, value: &Value) -> Result<(), ValueFault> {
     within_limits(&field.kind, value)?;
     match (&field.kind, value) {
         // Two values that look the same would both be the only one.
         (FieldKind::Text { .. }, Value::Text(text)) if field.unique && !text_form::is_composed(text) => {
             let message = "is unique, so it must be in Unicode's composed form (NFC): write letter and accent as one character";
-            Err(Fault::new("not_composed", message))
+            Err(ValueFault::new("not_composed", message))
         }
         _ => Ok(()),
     }
@@ -97,7 +86,7 @@ pub(super) fn value_of_column(
     entity: &Entity,
     column: Column,
     text: &str,
-) -> Result<Value, Fault> {
+) -> Result<Value, ValueFault> {
     let mut fault = match value_in_column(schema, entity, column, text) {
         Err(fault) if text.contains(' ') => fault,
         settled => return settled,
@@ -110,7 +99,12 @@ pub(super) fn value_of_column(
     Err(fault)
 }
 
-fn value_in_column(schema: &Schema, entity: &Entity, column: Column, text: &str) -> Result<Value, Fault> {
+fn value_in_column(
+    schema: &Schema,
+    entity: &Entity,
+    column: Column,
+    text: &str,
+) -> Result<Value, ValueFault> {
     match column {
         Column::Field(at) => value_from_text(schema, &entity.at(at).kind, text),
         Column::Id => {
@@ -122,7 +116,7 @@ fn value_in_column(schema: &Schema, entity: &Entity, column: Column, text: &str)
     }
 }
 
-fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, Fault> {
+fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, ValueFault> {
     let json = match kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => number_of_text(kind, text)?,
         FieldKind::Bool => match text {
@@ -130,10 +124,10 @@ fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Valu
             "false" => Json::Bool(false),
             _ => {
                 let message = format!("must be true or false, not `{}`", shown(text));
-                return Err(Fault::new("wrong_type", message));
+                return Err(ValueFault::new("wrong_type", message));
             }
         },
-        FieldKind::Json => return Err(Fault::new("wrong_type", "is json, which cannot be compared")),
+        FieldKind::Json => return Err(ValueFault::new("wrong_type", "is json, which cannot be compared")),
         FieldKind::Text { .. }
         | FieldKind::Enum { .. }
         | FieldKind::Date
@@ -145,8 +139,8 @@ fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Valu
 }
 
 /// A number as JSON writes it, for an int or a float field: no spaces, no leading plus or zero, no separators.
-pub fn number_of_text(kind: &FieldKind, text: &str) -> Result<Json, Fault> {
-    let wrong = || Fault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
+pub fn number_of_text(kind: &FieldKind, text: &str) -> Result<Json, ValueFault> {
+    let wrong = || ValueFault::new("wrong_type", format!("must be a number, not `{}`", shown(text)));
     match fate(text).ok_or_else(wrong)? {
         Fate::Kept => {}
         Fate::Rounded | Fate::Lost => numbers::fault(kind, text, &[]).map_or(Ok(()), Err)?,
@@ -155,10 +149,10 @@ pub fn number_of_text(kind: &FieldKind, text: &str) -> Result<Json, Fault> {
 }
 
 /// A value that is to be stored, as text: for a json field JSON, otherwise as in a query string; within the field's limits.
-pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, Fault> {
+pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value, ValueFault> {
     let value = if field.kind == FieldKind::Json {
         let json = strict_json(text.as_bytes()).map_err(|fault| match fault.code {
-            "bad_json" => Fault::new("wrong_type", format!("must be JSON: {}", fault.message)),
+            "bad_json" => ValueFault::new("wrong_type", format!("must be JSON: {}", fault.message)),
             _ => fault,
         })?;
         typed(schema, &field.kind, &json)?
@@ -170,7 +164,7 @@ pub fn value_of_text(schema: &Schema, field: &Field, text: &str) -> Result<Value
 }
 
 /// The stored form of a value of a body, within the field's limits.
-pub fn value_of_json(schema: &Schema, field: &Field, json: &Json) -> Result<Value, Fault> {
+pub fn value_of_json(schema: &Schema, field: &Field, json: &Json) -> Result<Value, ValueFault> {
     let value = typed(schema, &field.kind, json)?;
     fits(field, &value)?;
     Ok(value)
@@ -192,9 +186,9 @@ fn expected(kind: &FieldKind) -> &'static str {
 }
 
 /// U+0000 ends a text in too many places on the way to be worth keeping.
-pub(super) fn plain_text(text: &str) -> Result<Value, Fault> {
+pub(super) fn plain_text(text: &str) -> Result<Value, ValueFault> {
     if text.contains('\0') {
-        return Err(Fault::new("bad_character", "holds the character U+0000, which cannot be stored"));
+        return Err(ValueFault::new("bad_character", "holds the character U+0000, which cannot be stored"));
     }
     Ok(Value::Text(text.to_owned()))
 }
@@ -208,25 +202,25 @@ pub(super) fn whole(number: &Number) -> Option<i64> {
     })
 }
 
-fn int(number: &Number) -> Result<Value, Fault> {
+fn int(number: &Number) -> Result<Value, ValueFault> {
     match whole(number) {
         Some(whole) if whole.abs_diff(0) <= MAX_INT.unsigned_abs() => Ok(Value::Int(whole)),
         None if number.as_f64().is_some_and(|float| float.fract() != 0.0) => {
-            Err(Fault::new("wrong_type", format!("must be an int, not {number}")))
+            Err(ValueFault::new("wrong_type", format!("must be an int, not {number}")))
         }
-        _ => Err(Fault::new("out_of_range", format!("must lie within ±{MAX_INT}"))),
+        _ => Err(ValueFault::new("out_of_range", format!("must lie within ±{MAX_INT}"))),
     }
 }
 
 /// JSON has no infinities, and its parser refuses numbers that would become one. Minus zero is stored as zero.
-fn float(number: &Number) -> Result<Value, Fault> {
+fn float(number: &Number) -> Result<Value, ValueFault> {
     match number.as_f64().filter(|float| float.is_finite()) {
         Some(float) => Ok(Value::Float(float + 0.0)),
-        None => Err(Fault::new("out_of_range", "is too large a number")),
+        None => Err(ValueFault::new("out_of_range", "is too large a number")),
     }
 }
 
-fn one_of(values: &[std::sync::Arc<str>], text: &str) -> Result<Value, Fault> {
+fn one_of(values: &[std::sync::Arc<str>], text: &str) -> Result<Value, ValueFault> {
     if values.iter().any(|value| **value == *text) {
         return Ok(Value::Text(text.to_owned()));
     }
@@ -235,20 +229,20 @@ fn one_of(values: &[std::sync::Arc<str>], text: &str) -> Result<Value, Fault> {
     if let Some(meant) = suggestion(text, known) {
         message.push_str(&format!("; did you mean `{meant}`?"));
     }
-    Err(Fault::new("not_one_of", message))
+    Err(ValueFault::new("not_one_of", message))
 }
 
 /// Stored compact and with sorted keys, so that the same value is the same text.
-fn json_text(json: &Json) -> Result<Value, Fault> {
+fn json_text(json: &Json) -> Result<Value, ValueFault> {
     check_json(json, MOST_NESTED)?;
     let mut text = Vec::new();
     write_canonical(json, &mut text);
-    String::from_utf8(text).map(Value::Json).map_err(|_| Fault::new("bad_character", "is not UTF-8"))
+    String::from_utf8(text).map(Value::Json).map_err(|_| ValueFault::new("bad_character", "is not UTF-8"))
 }
 
-fn check_json(json: &Json, depth: usize) -> Result<(), Fault> {
+fn check_json(json: &Json, depth: usize) -> Result<(), ValueFault> {
     if depth == 0 {
-        return Err(Fault::new("too_deep", format!("is nested deeper than {MOST_NESTED} levels")));
+        return Err(ValueFault::new("too_deep", format!("is nested deeper than {MOST_NESTED} levels")));
     }
     match json {
         Json::String(text) => plain_text(text).map(drop),
@@ -261,32 +255,32 @@ fn check_json(json: &Json, depth: usize) -> Result<(), Fault> {
     }
 }
 
-fn date(text: &str) -> Result<Value, Fault> {
+fn date(text: &str) -> Result<Value, ValueFault> {
     let wrong =
-        || Fault::new("bad_date", format!("must be a date such as 2026-11-21, not `{}`", shown(text)));
+        || ValueFault::new("bad_date", format!("must be a date such as 2026-11-21, not `{}`", shown(text)));
     text_form::date(text).map(Value::Text).ok_or_else(wrong)
 }
 
 /// Any offset comes in; UTC with milliseconds goes to the store, so that texts sort as times.
-fn datetime(text: &str) -> Result<Value, Fault> {
+fn datetime(text: &str) -> Result<Value, ValueFault> {
     moment(text).map(|time| Value::Text(time.rfc3339()))
 }
 
 /// Finer parts than milliseconds are cut off, as they were from the values that are kept.
-fn moment(text: &str) -> Result<Timestamp, Fault> {
+fn moment(text: &str) -> Result<Timestamp, ValueFault> {
     let wrong = || {
         let like = "must be a datetime with an offset such as 2026-11-21T08:00:00Z";
-        Fault::new("bad_datetime", format!("{like}, not `{}`", shown(text)))
+        ValueFault::new("bad_datetime", format!("{like}, not `{}`", shown(text)))
     };
     text_form::millis(text).map(Timestamp).ok_or_else(wrong)
 }
 
-fn id(kind: IdKind, text: &str) -> Result<Value, Fault> {
+fn id(kind: IdKind, text: &str) -> Result<Value, ValueFault> {
     let id = match kind {
         IdKind::Uuid => RecordId::parse_uuid(text),
         IdKind::Text => RecordId::parse_text(text),
     };
-    let id = id.map_err(|error| Fault::new("bad_id", format!("must be an id: {error}")))?;
+    let id = id.map_err(|error| ValueFault::new("bad_id", format!("must be an id: {error}")))?;
     Ok(Value::Text(id.as_str().to_owned()))
 }
 
@@ -294,13 +288,13 @@ fn in_range<T: PartialOrd + std::fmt::Display>(
     number: T,
     min: Option<T>,
     max: Option<T>,
-) -> Result<(), Fault> {
+) -> Result<(), ValueFault> {
     match (min, max) {
         (Some(min), _) if number < min => {
-            Err(Fault::new("too_small", format!("is {number}; the smallest allowed is {min}")))
+            Err(ValueFault::new("too_small", format!("is {number}; the smallest allowed is {min}")))
         }
         (_, Some(max)) if number > max => {
-            Err(Fault::new("too_large", format!("is {number}; the largest allowed is {max}")))
+            Err(ValueFault::new("too_large", format!("is {number}; the largest allowed is {max}")))
         }
         _ => Ok(()),
     }

@@ -7,6 +7,7 @@ mod backend;
 pub mod choice;
 mod export;
 mod glance;
+mod images;
 pub mod import;
 pub mod inspection;
 mod log;
@@ -44,7 +45,7 @@ pub use rows::{Decoded, Rows};
 ///
 /// - A unit commits whole or not at all; a failing unit never fails its batch-mates.
 /// - A lookup holds what its source holds, at every position (SEMANTICS R8): whatever changes the source changes, in
-///   the same unit, every record that copies it, each with a log entry of its own. Nothing that an `Op` says of a lookup counts.
+///   the same unit, every record that copies it, each with a log entry of its own. Lookup values in an `Op` are ignored.
 /// - Seqs are dense and in commit order. After the commit, first every writer of the batch has its answer, then the
 ///   batch goes out on the channel given at opening, once, in seq order.
 /// - Every read is one read transaction: `At` holds the position at which the value is true, which is always the end

@@ -46,7 +46,7 @@ const CSV: [Case; 33] = [
         b"name,cuont\nx,1\n",
         "a.csv:1: the header names `cuont`, which is not a field of Sample; did you mean `count`?",
     ),
-    (b"name,wholly_strange\n", "`wholly_strange`, which is not a field of Sample; take the column out"),
+    (b"name,wholly_strange\n", "`wholly_strange`, which is not a field of Sample; remove the column"),
     (b"name,name\n", "a.csv:1: the header names `name` twice"),
     (b"name;count\nx;1\n", "which is not a field of Sample; columns are separated by commas here"),
     (b"n\xE4me\n", "a.csv:1: the header is not UTF-8"),
@@ -126,7 +126,7 @@ fn the_first_hundred_errors_are_told_in_the_order_of_the_lines() {
     place.write("a.jsonl", text);
     let said = place
         .import("data", &["a.jsonl"])
-        .refused(1, "nothing was imported: 100 errors in a.jsonl; the rest of the file was not looked at");
+        .refused(1, "nothing was imported: 100 errors in a.jsonl; the rest of the file was not checked");
     let told: Vec<_> = said.stderr.lines().filter(|line| line.starts_with("a.jsonl:")).collect();
     assert_eq!(told.len(), 100);
     assert!(told[99].starts_with("a.jsonl:100: "), "{}", told[99]);

@@ -62,7 +62,7 @@ fn a_killed_import_leaves_nothing_and_the_next_brings_all() {
     place.import("data", &["a.jsonl"]).ok();
     all_there_once(&place);
     let again = place.import("data", &["a.jsonl"]).ok();
-    assert!(again.stdout.contains("nothing is done now"), "{}", again.stdout);
+    assert!(again.stdout.contains("nothing was done now"), "{}", again.stdout);
     all_there_once(&place);
 }
 
@@ -108,7 +108,7 @@ fn a_record_that_a_killed_run_refused_fails_the_run_that_ends_the_import() {
     let ended = place
         .import("data", &[&["a.jsonl"], &arguments[..]].concat())
         .refused(1, "1 record was refused by an earlier run");
-    let counts = format!("{LINES} created, 0 updated, 0 left as they are, 1 refused");
+    let counts = format!("{LINES} created, 0 updated, 0 unchanged, 1 refused");
     assert!(ended.stderr.contains(&counts), "{}", ended.stderr);
     all_there_once(&place);
 }

@@ -36,7 +36,7 @@ async fn a_small_file_is_one_batch_that_live_clients_see_at_once() {
     place.write("a.jsonl", lines(records));
     let said = send(&place, &server, &["a.jsonl"]).await.ok();
     assert!(said.stdout.contains("imported a.jsonl: 2 created"), "{}", said.stdout);
-    assert!(said.stderr.contains("note: moment, version: kept by the server"), "{}", said.stderr);
+    assert!(said.stderr.contains("note: moment, version: set by the server"), "{}", said.stderr);
     let mut mids = Vec::new();
     for more in [true, false] {
         let mut frame = socket.frame().await;
@@ -48,7 +48,7 @@ async fn a_small_file_is_one_batch_that_live_clients_see_at_once() {
     }
     assert!(mids[0].starts_with("import:") && mids[0] == mids[1], "{mids:?}");
     let again = send(&place, &server, &["a.jsonl"]).await.ok();
-    assert!(again.stdout.contains("0 created, 0 updated, 2 left as they are"), "{}", again.stdout);
+    assert!(again.stdout.contains("0 created, 0 updated, 2 unchanged"), "{}", again.stdout);
     socket.nothing_else().await;
     assert_eq!(rows(&server).await.len(), 2);
     send(&place, &server, &["a.jsonl", "--again"])
@@ -112,14 +112,12 @@ async fn a_large_file_goes_in_parts_and_once() {
         )
         .collect();
     place.write("a.jsonl", text);
-    for counts in
-        ["1197 created, 0 updated, 0 left as they are", "0 created, 0 updated, 1197 left as they are"]
-    {
+    for counts in ["1197 created, 0 updated, 0 unchanged", "0 created, 0 updated, 1197 unchanged"] {
         let said = send(&place, &server, &["a.jsonl", "--partial"])
             .await
             .refused(1, "a.jsonl:400: `name` is required");
         assert!(
-            said.stderr.contains(&format!("imported all the same: {counts}, 3 refused")),
+            said.stderr.contains(&format!("the rest was imported: {counts}, 3 refused")),
             "{}",
             said.stderr
         );
@@ -130,7 +128,7 @@ async fn a_large_file_goes_in_parts_and_once() {
     send(&place, &server, &["b.jsonl"]).await.ok();
     place.write("b.jsonl", changes);
     let skip = send(&place, &server, &["b.jsonl", "--partial", "--on-conflict", "skip"]).await.ok();
-    assert!(skip.stdout.contains("1 created, 0 updated, 1 left as they are"), "{}", skip.stdout);
+    assert!(skip.stdout.contains("1 created, 0 updated, 1 unchanged"), "{}", skip.stdout);
     assert_eq!(rows(&server).await[&id(1)]["name"], "record 1");
     let only_what_changes = lines([json!({"id": id(1), "count": 5}), json!({"id": id(2), "name": "second"})]);
     place.write("c.jsonl", only_what_changes);
@@ -152,7 +150,7 @@ async fn what_an_earlier_run_sent_is_not_counted_as_done_again() {
     send(&place, &server, &["a.jsonl"]).await.ok();
     let changes = (1..=3).map(|n| json!({"id": id(n), "name": "changed"}));
     place.write("b.jsonl", lines(changes.chain([json!({"id": id(4), "name": "new"})])));
-    for counts in ["1 created, 3 updated, 0 left as they are", "0 created, 0 updated, 4 left as they are"] {
+    for counts in ["1 created, 3 updated, 0 unchanged", "0 created, 0 updated, 4 unchanged"] {
         let said = send(&place, &server, &["b.jsonl", "--partial", "--on-conflict", "update"]).await.ok();
         assert!(said.stdout.contains(counts), "{}", said.stdout);
     }

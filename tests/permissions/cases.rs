@@ -185,7 +185,7 @@ set    = { title = "New", project = "harbour" }
 #[tokio::test]
 async fn a_create_that_lacks_more_than_rights_is_noted() {
     let case = |keys: &str| format!("{SCENE}[[case]]\nwho = \"ada\"\nentity = \"Note\"\n{keys}\n");
-    const NOTE_WORDS: &str = "note: rights are not all, a create must also set what is required: text";
+    const NOTE_WORDS: &str = "note: besides rights, a create must set the required fields: text";
     for (keys, noted) in [
         ("may = \"create\"", true),
         ("may = \"create\"\nset = { stars = 3 }", true),
@@ -206,7 +206,7 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
         ("persons = 3\n".to_owned(), "cases.toml:1:11", "`persons` must be a table, found a number"),
         ("case = 3\n".to_owned(), "cases.toml:1:8", "write `[[case]]`"),
         ("case = [3]\n".to_owned(), "cases.toml:1:9", "a case must be a table"),
-        ("[persons.nobody]\n".to_owned(), "cases.toml:1:10", "whoever asks without a name"),
+        ("[persons.nobody]\n".to_owned(), "cases.toml:1:10", "is the anonymous caller"),
         ("[persons.\"\"]\n".to_owned(), "cases.toml:1:10", "a person's name is the id"),
         ("[persons.ada]\nroel = \"x\"\n".to_owned(), "cases.toml:2:1", "did you mean `role`?"),
         ("[persons.ada]\nrole = 3\n".to_owned(), "cases.toml:2:8", "`role` must be a string"),
@@ -230,7 +230,7 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
             "cases.toml:2:10",
             "refers to no Note of this file",
         ),
-        (case("may = \"read\"\nrecord = \"Note.mine\""), "cases.toml:12", "says nobody who asks"),
+        (case("may = \"read\"\nrecord = \"Note.mine\""), "cases.toml:12", "does not say who asks"),
         (
             case("who = \"adda\"\nmay = \"read\"\nrecord = \"Note.mine\""),
             "cases.toml:12:7",

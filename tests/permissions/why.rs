@@ -85,7 +85,7 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     let delete = project.why(&["--as", "ben", "delete", "Task", task]).await;
     has(&delete, 1, &["ben may not delete Task", "denied"]);
     let stranger = project.why(&["--as", "cy", "delete", "Task", task]).await;
-    has(&stranger, 1, &["the record cannot be read, so the answer is that there is none"]);
+    has(&stranger, 1, &["the user may not read the record, so it looks as if it did not exist"]);
     has(
         &stranger,
         1,

@@ -11,8 +11,8 @@ use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::outbox::{Lag, OnLag};
 use tidewire::protocol::Code;
-use tidewire::realtime::read::{Checked, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Read, ReadAnswer, Surroundings};
+use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
+use tidewire::realtime::session::{Effect, Input, Surroundings};
 use tidewire::rules::{BindError, Principal, Verdict};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
@@ -41,12 +41,14 @@ fn knowing(known: At<Principal>, config: RealtimeConfig) -> Peer {
 }
 
 /// What the last read asked for, answered with the last change of rights.
-fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
+fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
     let standing = effects.iter().rev().find_map(|effect| match effect {
         Effect::Read(
-            Read::Survey { standing, .. } | Read::Rows { standing, .. } | Read::Log { standing, .. },
-        ) => Some(standing.clone()),
-        Effect::Read(Read::Principal(_) | Read::Differ(_)) => None,
+            ReadRequest::Survey { rights, .. }
+            | ReadRequest::Rows { rights, .. }
+            | ReadRequest::Log { rights, .. },
+        ) => Some(rights.clone()),
+        Effect::Read(ReadRequest::Principal(_) | ReadRequest::Differ(_)) => None,
         Effect::Send(_)
         | Effect::Write(_)
         | Effect::Attach { .. }
@@ -58,7 +60,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> Checked<T> {
     });
     let uses = standing.unwrap_or_else(|| panic!("no read among {effects:?}")).uses;
     assert!(!uses.is_empty(), "a person's read says whose rights matter");
-    Checked { read, rights: RightsNow(uses.into_iter().map(|(uses, _)| (uses, Seq(rights))).collect()) }
+    CheckedRead { read, rights: RightsNow(uses.into_iter().map(|(uses, _)| (uses, Seq(rights))).collect()) }
 }
 
 fn survey(asked: &[Effect], seq: u64, rights: u64) -> ReadAnswer {
@@ -486,14 +488,14 @@ fn differing_beside(peer: &mut Peer) {
     let asked = peer.on(Input::Read(log_part(&asked, 35, 20)));
     assert_eq!(heard(&asked), ["read survey 20"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read log 20"]);
-    let asked = vec![Effect::Read(Read::Log { after: Seq(20), standing: standing_of_board() })];
+    let asked = vec![Effect::Read(ReadRequest::Log { after: Seq(20), rights: standing_of_board() })];
     let effects = peer.on(Input::Read(log_part(&asked, 35, 20)));
     assert_eq!(heard(&effects), ["read differ 20"]);
 }
 
-fn standing_of_board() -> tidewire::realtime::read::Standing {
+fn standing_of_board() -> tidewire::realtime::read::RightsCheck {
     let uses: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into()]);
-    tidewire::realtime::read::Standing::of(&ruled::ada(), &uses, Seq(10))
+    tidewire::realtime::read::RightsCheck::of(&ruled::ada(), &uses, Seq(10))
 }
 
 /// A page that does not come to the head.
@@ -512,13 +514,13 @@ fn a_shared_reading_is_shown_to_those_whose_rights_did_not_change() {
     let board: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into()]);
     let rights = RightsNow(vec![(tasks.clone(), Seq(5))]);
     let read = at(20, 0, page);
-    let asked = peer.on(Input::Read(ReadAnswer::Log(Ok(Checked { read, rights }))));
+    let asked = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&asked), ["read survey 12"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 20, 5)))), ["send subscribed", "read log 12"]);
     let changes = vec![moved(25, 1, None, Some("p1")), change(26, "Board", 2, ChangeOp::Create)];
     let read = at(35, 0, LogPage::Changes { changes, to: Seq(35) });
     let rights = RightsNow(vec![(tasks, Seq(30)), (board, Seq(5))]);
-    let effects = peer.on(Input::Read(ReadAnswer::Log(Ok(Checked { read, rights }))));
+    let effects = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&effects), ["write", "attach after 35", "read differ 12"]);
     let events = frames(&effects);
     assert_eq!((events.len(), &events[0]["seq"]), (1, &json!(26)));
@@ -530,10 +532,10 @@ fn a_page_that_was_not_read_for_a_channel_is_not_shown_to_it() {
     let asked = following(&mut peer, 12);
     let attaching = attachment_of(&peer.on(Input::Read(log(&asked, 20, 5, vec![]))));
     peer.subscribe("entity:Board", &since(12));
-    let asked = vec![Effect::Read(Read::Survey {
+    let asked = vec![Effect::Read(ReadRequest::Survey {
         scope: tidewire::store::Scope::Entity("Board".into()),
         since: tidewire::ids::Position { epoch: epoch(), seq: Seq(12) },
-        standing: standing_of_board(),
+        rights: standing_of_board(),
     })];
     let asked = peer.on(Input::Read(survey(&asked, 20, 5)));
     assert_eq!(heard(&asked), ["send subscribed", "read log 12"]);
@@ -656,7 +658,9 @@ fn another_schema_has_the_facts_read_anew_before_anything_is_bound() {
     let new = At { generation: Generation(2), ..at(31, 0, two_projects()) };
     let effects = peer.on(Input::Read(ReadAnswer::Principal(Ok(new))));
     assert_eq!(heard(&effects), ["read rows"]);
-    let Some(Effect::Read(Read::Rows { read_scope, .. })) = effects.last() else { panic!("{effects:?}") };
+    let Some(Effect::Read(ReadRequest::Rows { read_scope, .. })) = effects.last() else {
+        panic!("{effects:?}")
+    };
     assert_eq!(read_scope.generation, Generation(2));
 }
 

@@ -11,6 +11,7 @@ pub mod exposition;
 pub(crate) mod fixture;
 pub mod fixtures;
 pub mod follower;
+pub mod live;
 pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod owned;

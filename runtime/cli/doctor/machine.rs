@@ -21,12 +21,11 @@ const AGREES_MS: i64 = 1_000;
 /// `server` is the process that serves this project now.
 pub(super) fn port(listen: SocketAddr, server: Option<u32>) -> Finding {
     if !listen.ip().is_loopback() {
-        let advice =
-            "choose a loopback address, such as --listen 127.0.0.1:8080, and put a reverse proxy before it";
+        let advice = "choose a loopback address, such as --listen 127.0.0.1:8080, and put a reverse proxy in front of it";
         return Finding::error("port", format!("`tidewire dev` does not listen on {listen}"), advice);
     }
     let error = match TcpListener::bind(listen) {
-        Ok(_) if listen.port() == 0 => return Finding::ok("port", "any free one will be taken"),
+        Ok(_) if listen.port() == 0 => return Finding::ok("port", "any free port will be used"),
         Ok(_) => return Finding::ok("port", format!("{listen} is free")),
         Err(error) => error,
     };
@@ -118,7 +117,7 @@ pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
 pub(super) fn jumped(before: Timestamp, after: Timestamp, elapsed: Duration) -> Option<Finding> {
     let passed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
     let jump = (after.0 - before.0).saturating_sub(passed);
-    let text = format!("it jumped by {jump} ms while the doctor looked");
+    let text = format!("it jumped by {jump} ms during the check");
     let advice = "let NTP slew it instead of setting it";
     (jump.abs() > AGREES_MS).then(|| Finding::warning("clock", text, advice))
 }

@@ -38,7 +38,7 @@ pub fn run(arguments: &DoctorArguments) -> ExitCode {
     let (wall, steady) = (env.now(), Instant::now());
     let mut findings = Vec::new();
     if target.is_some() && !project::is_here(&settings) {
-        findings.push(Finding::ok("project", "there is none in this folder: only the URL is looked at"));
+        findings.push(Finding::ok("project", "there is none in this folder: only the URL is checked"));
     } else {
         local(&settings, &env, &mut findings);
     }

@@ -48,7 +48,8 @@ pub(super) struct Data {
 
 /// Whether the working directory has anything of a project.
 pub(super) fn is_here(settings: &Settings) -> bool {
-    settings.file.is_some() || settings.config.schemas.exists() || settings.config.data.exists()
+    let config = &settings.config;
+    settings.file.is_some() || config.schemas.exists() || config.data.exists() || config.database.is_some()
 }
 
 pub(super) fn schemas(folder: &Path) -> Finding {
@@ -77,12 +78,18 @@ pub(super) fn schemas(folder: &Path) -> Finding {
 }
 
 pub(super) fn data(config: &Config) -> Data {
-    let backend = choice::backend(config);
+    let mut data = Data { findings: Vec::new(), server: None, newest: None };
+    let backend = match choice::backend(config) {
+        Ok(backend) => backend,
+        Err(error) => {
+            data.findings.push(Finding::error("database", error.to_string(), "nothing was changed"));
+            return data;
+        }
+    };
     let folder = backend.about().folder;
     let nearest = folder.as_deref().map(nearest_existing);
-    let mut data = Data { findings: Vec::new(), server: None, newest: None };
     if let Some(nearest) = nearest.as_deref().filter(|nearest| !nearest.is_dir()) {
-        let text = format!("{} is there and not a folder", nearest.display());
+        let text = format!("{} exists and is not a folder", nearest.display());
         data.findings.push(Finding::error(
             "data",
             text,
@@ -143,11 +150,11 @@ fn tried_out(backend: &dyn Backend, folder: &Path, nearest: &Path) -> Vec<Findin
     let (tried, path) = (backend.try_out(scratch.path()), scratch.path().to_owned());
     let data = match (scratch.remove(), folder.exists()) {
         (Err(error), _) => {
-            let text = format!("{} was made and cannot be removed: {error}", path.display());
+            let text = format!("{} was created and cannot be removed: {error}", path.display());
             Finding::warning("data", text, "remove it by hand")
         }
         (Ok(()), true) => Finding::ok("data", format!("{} can be written", folder.display())),
-        (Ok(()), false) => Finding::ok("data", format!("{} can be made and written", folder.display())),
+        (Ok(()), false) => Finding::ok("data", format!("{} can be created and written", folder.display())),
     };
     let engine = backend.about().engine;
     let works = match tried {

@@ -81,10 +81,10 @@ pub(super) fn check(target: &Target, wait: u64, env: &Env) -> Vec<Finding> {
         (Err(error), _) => vec![Finding::error(
             "url",
             format!("it cannot be tried: {error}"),
-            "look at the limits of this process",
+            "check the limits of this process",
         )],
         (_, Err(error)) => {
-            let advice = "look at this machine's certificates (the package ca-certificates)";
+            let advice = "check this machine's certificates (the package ca-certificates)";
             vec![Finding::error("url", format!("it cannot be tried: {}", deepest(&error)), advice)]
         }
     }
@@ -216,11 +216,11 @@ impl Visit<'_> {
             }
             Heard::Nothing => Finding::error(
                 "websocket",
-                format!("the upgrade passed, and `connected` did not come within {} s: something in between buffers", AT_ONCE.as_secs()),
+                format!("the upgrade passed, but `connected` did not come within {} s: something in between buffers", AT_ONCE.as_secs()),
                 NGINX_BUFFERING,
             ),
             Heard::NoAnswer => {
-                Finding::error("websocket", "`connected` came, and a ping was not answered", NGINX_BUFFERING)
+                Finding::error("websocket", "`connected` came, but a ping was not answered", NGINX_BUFFERING)
             }
             Heard::Refused(why) => {
                 Finding::error("websocket", format!("the server refused the socket: {}", quoted(&why)), "`tidewire explain CODE` says more")
@@ -277,7 +277,7 @@ impl Visit<'_> {
             names.take(MOST_CHANNELS).map(|name| format!("channel=entity:{name}")).collect();
         let now = self.json(&format!("/api/changes?{}", channels.join("&"))).await?;
         let Some(open) = now["channels"].get(0) else {
-            let text = "not tried: no entity is open to a caller without a name";
+            let text = "not checked: an anonymous caller may not read any entity";
             self.findings.push(Finding::ok("long poll", text));
             return None;
         };
@@ -326,13 +326,13 @@ fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -
 
 fn unreachable(shown: &str, error: &reqwest::Error) -> Finding {
     let advice = if error.is_timeout() {
-        "does a firewall drop what is sent there?"
+        "does a firewall block it?"
     } else if shown.starts_with("https") {
         "is the server started, is the name known here, and is its certificate one that this machine trusts?"
     } else {
         "is the server started, and is the name known here?"
     };
-    Finding::error("url", format!("{shown} is not reached: {}", deepest(error)), advice)
+    Finding::error("url", format!("{shown} cannot be reached: {}", deepest(error)), advice)
 }
 
 /// The innermost cause, which says more than "error sending request".

@@ -7,7 +7,7 @@ use std::io::Write;
 use serde_json::Value as Json;
 
 use crate::ids::shown;
-use crate::repository::{Fault, FieldError, number_of_text, strict_json};
+use crate::repository::{FieldError, ValueFault, number_of_text, strict_json};
 use crate::schema::{Field, FieldKind, Value};
 
 pub(super) fn write_cell(value: &Value, out: &mut dyn Write) -> std::io::Result<()> {
@@ -58,7 +58,7 @@ pub(super) fn read_cell(field: &Field, cell: &str) -> Result<Json, FieldError> {
     }
 }
 
-fn told(field: &Field, fault: &Fault) -> FieldError {
+fn told(field: &Field, fault: &ValueFault) -> FieldError {
     let message = format!("`{}` {}", field.name, fault.message);
     FieldError { field: field.name.to_string(), code: fault.code, message }
 }

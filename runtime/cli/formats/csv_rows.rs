@@ -163,7 +163,7 @@ fn column<'a>(entity: &'a Entity, name: &str) -> Result<Column<'a>, String> {
     match suggestion(name, known) {
         _ if name.contains([';', '\t']) => message.push_str("; columns are separated by commas here"),
         Some(meant) => message.push_str(&format!("; did you mean `{meant}`?")),
-        None => message.push_str("; take the column out, or correct its name"),
+        None => message.push_str("; remove the column, or correct its name"),
     }
     Err(message)
 }

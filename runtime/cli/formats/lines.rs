@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
 use super::{FileFault, LONGEST, Row, RowReader, is_kept_by_the_server, unreadable, whole_row};
-use crate::repository::{Body, BodyError, Fault, FieldError};
+use crate::repository::{Body, BodyError, FieldError, ValueFault};
 use crate::schema::Entity;
 
 pub(super) struct JsonLines<'a> {
@@ -72,7 +72,7 @@ impl RowReader for JsonLines<'_> {
     }
 }
 
-fn field_error(field: &str, fault: &Fault) -> FieldError {
+fn field_error(field: &str, fault: &ValueFault) -> FieldError {
     FieldError { field: field.to_owned(), code: fault.code, message: format!("`{field}` {}", fault.message) }
 }
 

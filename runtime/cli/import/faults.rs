@@ -76,7 +76,7 @@ impl Faults {
 
     pub(super) fn end(&mut self, fault: &FileFault) {
         self.broke_off = true;
-        self.add(fault.line, format!("{}; the file was read no further", fault.message));
+        self.add(fault.line, format!("{}; the rest of the file was not read", fault.message));
     }
 
     /// One fault a line of text, in the order of the file.
@@ -111,7 +111,7 @@ fn split(message: &str) -> (Option<usize>, &str) {
 
 fn advice(code: &str) -> &'static str {
     match code {
-        "taken" => "; choose --on-conflict skip or update, or take the line out",
+        "taken" => "; choose --on-conflict skip or update, or remove the line",
         "not_unique" => "; another record has it, or an earlier line of this file",
         "unknown_reference" => "; import the record that it refers to first",
         _ => "",

@@ -312,8 +312,7 @@ impl Remote<'_> {
         let _ = std::io::stderr().write_all(self.faults.tell(name).as_bytes());
         super::note(&self.passed_over.iter().cloned().collect::<Vec<_>>());
         let ImportJob { created, updated, skipped, refused, .. } = self.counts;
-        let counts =
-            format!("{created} created, {updated} updated, {skipped} left as they are, {refused} refused");
+        let counts = format!("{created} created, {updated} updated, {skipped} unchanged, {refused} refused");
         let errors = match self.faults.count() {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
@@ -322,7 +321,7 @@ impl Remote<'_> {
             (0, true, _) => Ok(format!("{name} can be sent: {records} records; nothing was sent\n")),
             (0, false, _) => Ok(format!("imported {name}: {counts}\n")),
             (_, false, true) => {
-                Err(Refused::failed(format!("{errors} in {name}; imported all the same: {counts}")))
+                Err(Refused::failed(format!("{errors} in {name}; the rest was imported: {counts}")))
             }
             (_, _, _) => Err(Refused::failed(format!("nothing was imported: {errors} in {name}"))),
         }

@@ -119,7 +119,7 @@ fn case(
     reader: &mut Reader,
 ) -> Option<Case> {
     if draft.who.is_empty() {
-        reader.fault(&place, "this case says nobody who asks", "write `who = \"ada\"`");
+        reader.fault(&place, "this case does not say who asks", "write `who = \"ada\"`");
     }
     let who: Vec<String> =
         draft.who.iter().filter(|word| scene.knows(word, reader)).map(|word| word.text.clone()).collect();
@@ -150,7 +150,7 @@ fn undecided(draft: &Draft<'_>, reader: &mut Reader) {
     ] {
         for word in no.iter().filter(|word| yes.iter().any(|other| other.text == word.text)) {
             let message = format!("{} names {} in both {keys}", draft.name(), quoted(&word.text));
-            reader.fault(&word.span, message, "keep one of the two, or divide the case by who asks");
+            reader.fault(&word.span, message, "keep one of the two, or write a case for each user");
         }
     }
 }
@@ -160,7 +160,11 @@ fn operation(word: &Word, reader: &mut Reader) -> Option<Operation> {
     if found.is_none() {
         let words = Operation::ALL.map(Operation::word);
         let help = suggestion(&word.text, &words, "what may be done is");
-        reader.fault(&word.span, format!("{} is nothing that a rule is about", quoted(&word.text)), help);
+        reader.fault(
+            &word.span,
+            format!("{} is not an operation that a rule is about", quoted(&word.text)),
+            help,
+        );
     }
     found
 }
@@ -201,7 +205,7 @@ fn subject(
         }
         (None, None) => {
             let help = "write `record = \"Task.paint\"`, or for a create `entity = \"Task\"`";
-            reader.fault(place, "this case says nothing that it is about", help);
+            reader.fault(place, "this case names neither a record nor an entity", help);
             None
         }
     }

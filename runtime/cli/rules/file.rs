@@ -43,7 +43,7 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let size = std::fs::metadata(path).map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
     if size > LARGEST {
-        return Err(format!("{shown} is larger than {LARGEST} bytes: divide it into several files"));
+        return Err(format!("{shown} is larger than {LARGEST} bytes: split it into several files"));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8: save it as UTF-8"))?;

@@ -143,7 +143,7 @@ impl<'s> Scene<'s> {
         let Word { text: name, span } = &member.key;
         if name == NOBODY {
             let help = "take it out, or choose another name";
-            return reader.fault(span, format!("`{NOBODY}` is whoever asks without a name"), help);
+            return reader.fault(span, format!("`{NOBODY}` is the anonymous caller"), help);
         }
         let id = match RecordId::parse_text(name) {
             Ok(id) => id,

@@ -27,10 +27,7 @@ pub(super) fn left_out(entity: &Entity, named: &[FieldIndex], indent: &str) -> S
     if names.is_empty() {
         return String::new();
     }
-    format!(
-        "{indent}note: rights are not all, a create must also set what is required: {}\n",
-        names.join(", ")
-    )
+    format!("{indent}note: besides rights, a create must set the required fields: {}\n", names.join(", "))
 }
 
 fn rule(asked: &Asked, indent: &str, text: &mut String) {
@@ -72,11 +69,13 @@ fn reason(reason: &Reason, entity: &Entity) -> String {
             format!("allowed; not shown: {}", hidden.join(", "))
         }
         Reason::Denied => "denied".to_owned(),
-        Reason::Hidden => "denied: the record cannot be read, so the answer is that there is none".to_owned(),
+        Reason::Hidden => {
+            "denied: the user may not read the record, so it looks as if it did not exist".to_owned()
+        }
         Reason::Disabled => "denied: the account is disabled".to_owned(),
         Reason::Unruled => {
             format!(
-                "denied: {} has no [access], and without rules nobody may do anything (`tidewire dev` alone opens it)",
+                "denied: {} has no [access], and without rules nobody is allowed anything (only `tidewire dev` opens it)",
                 entity.name
             )
         }

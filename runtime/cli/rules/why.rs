@@ -66,8 +66,8 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
     let operation = operation(arguments)?;
     let person = loading::person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
-    let glance =
-        choice::backend(config).glance(&schema).map_err(|error| Refused::failed(error.to_string()))?;
+    let glance = choice::backend(config).and_then(|backend| backend.glance(&schema));
+    let glance = glance.map_err(|error| Refused::failed(error.to_string()))?;
     let at = glance.position.seq;
     let ahead = (!glance.is_current).then(|| not_in_force(glance.generation, config));
     let world = Folder(glance.records);

@@ -1,4 +1,4 @@
-//! What two settings must be to each other.
+//! Which settings depend on each other.
 //!
 //! Looked at only when every single value is good.
 

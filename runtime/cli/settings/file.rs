@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path, named_by: Option<&str>) -> Result<Option<String>
             return Err(fault(format!("there is no settings file {shown}"), &help));
         }
         Err(error) => {
-            let help = "name a file of settings; docs/configuration.md says what may stand in it";
+            let help = "name a file of settings; docs/configuration.md lists the settings";
             return Err(fault(format!("the settings file {shown} cannot be read: {error}"), help));
         }
     }
@@ -136,7 +136,7 @@ pub(in crate::cli) fn syntax(error: &toml::de::Error, text: &str) -> Fault {
         return Fault::new(place, "this key was given before", "keep one of the two").label("second time");
     }
     let message = format!("this is not TOML: {}", error.message());
-    Fault::new(place, message, "write `key = value`; strings stand in double quotes, lists in [ ]")
+    Fault::new(place, message, "write `key = value`; strings are in double quotes, lists in [ ]")
         .label("here")
 }
 

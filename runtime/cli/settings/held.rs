@@ -48,6 +48,16 @@ macro_rules! is_held {
 number_is_held!(u32 u64 usize);
 is_held!(Duration as Time bool as Switch PathBuf as Path SocketAddr as Address Vec<String> as Hosts String as Word);
 
+impl Held for Option<String> {
+    fn value(&self, _kind: &Kind) -> Value {
+        Value::Database(self.clone().unwrap_or_default())
+    }
+
+    fn held(value: Value) -> Option<Option<String>> {
+        if let Value::Database(address) = value { Some(Some(address)) } else { None }
+    }
+}
+
 impl Held for LogForm {
     fn value(&self, _kind: &Kind) -> Value {
         Value::Word(if *self == LogForm::Json { "json" } else { "text" }.to_owned())

@@ -17,6 +17,7 @@ use super::numbers::{
 };
 use crate::cli::faults::{Fault, Place};
 use crate::schema::message::{list, quoted, suggestion};
+use crate::store::choice::{DatabaseAddress, NoAddress};
 
 /// A value as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Value {
     Time(Duration),
     Switch(bool),
     Path(PathBuf),
+    /// The address of a database.
+    Database(String),
     Address(SocketAddr),
     Hosts(Vec<String>),
     Word(String),
@@ -41,6 +44,8 @@ pub enum Kind {
     Time(RangeInclusive<u64>),
     Switch,
     Path,
+    /// Where a database is.
+    Database,
     Address,
     /// Host names, each with or without a port.
     Hosts,
@@ -98,6 +103,10 @@ impl Kind {
             },
             Kind::Path if text.contains('\0') => Err(self.wrong(text)),
             Kind::Path => Ok(Value::Path(PathBuf::from(text))),
+            Kind::Database => match text.parse::<DatabaseAddress>() {
+                Ok(address) => Ok(Value::Database(address.to_string())),
+                Err(NoAddress { found, help }) => Err(Wrong::new(found, help)),
+            },
             Kind::Address => address(text).map(Value::Address),
             Kind::Hosts => {
                 hosts(text.split(',').map(str::trim).filter(|host| !host.is_empty())).map(Value::Hosts)
@@ -150,6 +159,7 @@ impl Kind {
             Kind::Time(_) => "a duration",
             Kind::Switch => "true or false",
             Kind::Path => "a path",
+            Kind::Database => "the address of a database",
             Kind::Address => "an address and a port",
             Kind::Hosts => "a list of host names",
             Kind::OneOf(_) => "one of the words",
@@ -165,6 +175,7 @@ impl Kind {
             Kind::Time(_) => "a number and a unit, such as \"25s\"",
             Kind::Switch => "true or false",
             Kind::Path => "the name of a folder",
+            Kind::Database => "sqlite:data/tidewire.db",
             Kind::Address => "127.0.0.1:8080",
             Kind::Hosts => "[\"tide.example\"]",
             Kind::OneOf(_) => "one of the words",
@@ -202,7 +213,9 @@ impl fmt::Display for Kind {
                 in_units(*range.end(), &TIME_UNITS)
             ),
             Kind::OneOf(words) => write!(f, "one of {}", list(words.iter().copied())),
-            Kind::Switch | Kind::Path | Kind::Address | Kind::Hosts | Kind::LogFilter => f.write_str(noun),
+            Kind::Switch | Kind::Path | Kind::Database | Kind::Address | Kind::Hosts | Kind::LogFilter => {
+                f.write_str(noun)
+            }
         }
     }
 }
@@ -210,7 +223,14 @@ impl fmt::Display for Kind {
 impl Value {
     /// A relative path of a file belongs to that file's folder.
     pub(super) fn below(self, folder: &Path) -> Value {
-        if let Value::Path(path) = self { Value::Path(folder.join(path)) } else { self }
+        match self {
+            Value::Path(path) => Value::Path(folder.join(path)),
+            Value::Database(text) => Value::Database(match text.parse::<DatabaseAddress>() {
+                Ok(address) => address.below(folder).to_string(),
+                Err(_) => text,
+            }),
+            other => other,
+        }
     }
 
     /// The number to compare two values of one kind by.
@@ -218,7 +238,12 @@ impl Value {
         match self {
             Value::Count(number) | Value::Size(number) => Some(*number),
             Value::Time(time) => Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-            Value::Switch(_) | Value::Path(_) | Value::Address(_) | Value::Hosts(_) | Value::Word(_) => None,
+            Value::Switch(_)
+            | Value::Path(_)
+            | Value::Database(_)
+            | Value::Address(_)
+            | Value::Hosts(_)
+            | Value::Word(_) => None,
         }
     }
 
@@ -228,9 +253,12 @@ impl Value {
             Value::Count(number) => (*number).into(),
             Value::Switch(value) => (*value).into(),
             Value::Hosts(hosts) => hosts.clone().into(),
-            Value::Size(_) | Value::Time(_) | Value::Path(_) | Value::Address(_) | Value::Word(_) => {
-                self.text().into()
-            }
+            Value::Size(_)
+            | Value::Time(_)
+            | Value::Path(_)
+            | Value::Database(_)
+            | Value::Address(_)
+            | Value::Word(_) => self.text().into(),
         }
     }
 
@@ -244,7 +272,7 @@ impl Value {
             Value::Path(path) => path.display().to_string(),
             Value::Address(address) => address.to_string(),
             Value::Hosts(hosts) => hosts.join(","),
-            Value::Word(word) => word.clone(),
+            Value::Word(word) | Value::Database(word) => word.clone(),
         }
     }
 }
@@ -258,9 +286,12 @@ impl fmt::Display for Value {
                 let quoted: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
                 write!(f, "[{}]", quoted.join(", "))
             }
-            Value::Size(_) | Value::Time(_) | Value::Path(_) | Value::Address(_) | Value::Word(_) => {
-                f.write_str(&toml::Value::String(self.text()).to_string())
-            }
+            Value::Size(_)
+            | Value::Time(_)
+            | Value::Path(_)
+            | Value::Database(_)
+            | Value::Address(_)
+            | Value::Word(_) => f.write_str(&toml::Value::String(self.text()).to_string()),
         }
     }
 }

@@ -9,6 +9,7 @@ mod file;
 mod held;
 mod kind;
 mod numbers;
+mod place_of_database;
 mod table;
 
 use std::collections::BTreeMap;
@@ -100,6 +101,7 @@ pub fn load(
     loading.variables(&variables);
     loading.flags(&given.flags);
     if loading.faults.is_empty() {
+        place_of_database::settle(&mut loading);
         across::check(&mut loading);
     }
     if !loading.faults.is_empty() {
@@ -138,7 +140,7 @@ impl Loading {
             Err(fault) => return self.faults.add(fault),
         };
         let name = path.display().to_string();
-        self.faults.source(&name, &text);
+        self.faults.source(&name, &without_passwords(&text));
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         self.file = Some(path);
         for found in file::parse(&text, &mut self.faults) {
@@ -162,7 +164,7 @@ impl Loading {
                     || "`tidewire config` lists the settings and their variables; unset it".to_owned(),
                     |near| format!("did you mean {}?", quoted(near)),
                 );
-                let message = format!("{} is no setting and is not used", quoted(&name));
+                let message = format!("{} is not a setting and is not used", quoted(&name));
                 self.warnings.add(Fault::new(Place::Outside, message, help));
                 continue;
             };
@@ -195,6 +197,23 @@ impl Loading {
             }
         }
     }
+}
+
+/// The text with stars, as many as there were bytes, where an address has a user and a password. Lines of it are shown with errors.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        // The last `@` of the line: a password may have one.
+        match line.find("://").map(|at| at + "://".len()).zip(line.rfind('@')) {
+            Some((from, to)) if from < to => {
+                shown.push_str(&line[..from]);
+                shown.extend(std::iter::repeat_n('*', to - from));
+                shown.push_str(&line[to..]);
+            }
+            Some(_) | None => shown.push_str(line),
+        }
+    }
+    shown
 }
 
 fn unknown_flag(flag: &Flag) -> Fault {

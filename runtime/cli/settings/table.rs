@@ -7,6 +7,7 @@ use super::held::Held;
 use super::kind::{Kind, Value};
 use super::numbers::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use crate::config::Config;
+use crate::store::choice::DatabaseAddress;
 
 /// Something that a user may set.
 #[derive(Debug)]
@@ -60,9 +61,24 @@ macro_rules! optional {
     };
 }
 
+/// The database as an address, wherever the settings say it.
+fn database(config: &Config, _: &Kind) -> Value {
+    let within = || DatabaseAddress::within(&config.data).to_string();
+    Value::Database(config.database.clone().unwrap_or_else(within))
+}
+
+macro_rules! reading {
+    (($config:ident, $kind:ident) => $field:expr) => {
+        |$config, $kind| Held::value(&$field, $kind)
+    };
+    (($config:ident, $kind:ident) => $field:expr, $read:ident) => {
+        $read
+    };
+}
+
 macro_rules! settings {
     ($($first:ident $(. $rest:ident)? : $kind:expr, $about:literal
-        $(, flag $flag:literal $word:literal)? $(, variable $variable:literal)? ;)*) => {
+        $(, flag $flag:literal $word:literal)? $(, variable $variable:literal)? $(, read $read:ident)? ;)*) => {
         /// Every setting, in the order in which they are shown.
         pub static SETTINGS: &[Setting] = &[$(Setting {
             name: concat!(stringify!($first) $(, ".", stringify!($rest))?),
@@ -70,7 +86,7 @@ macro_rules! settings {
             about: $about,
             flag: optional!($(($flag, $word))?),
             other_variable: optional!($($variable)?),
-            read: |config, kind| Held::value(&config.$first $(.$rest)?, kind),
+            read: reading!((config, kind) => config.$first $(.$rest)? $(, $read)?),
             write: |config, value| hold(&mut config.$first $(.$rest)?, value),
         }),*];
     };
@@ -78,7 +94,8 @@ macro_rules! settings {
 
 settings! {
     schemas: Kind::Path, "Folder of the schema files.", flag "schemas" "DIR";
-    data: Kind::Path, "Folder of the database; made when missing.", flag "data" "DIR";
+    data: Kind::Path, "Folder of the database `tidewire.db`; made when missing.", flag "data" "DIR";
+    database: Kind::Database, "Where the database is, `sqlite:PATH`, when it is not in `data`.", flag "database" "ADDRESS", read database;
     public: Kind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
     listen: Kind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
     allowed_hosts: Kind::Hosts, "More names by which clients may call the server (`Host`, `Origin`), such as that of a reverse proxy.";
@@ -193,6 +210,7 @@ mod tests {
             Kind::Time(range) => format!("{}ms", other(range)),
             Kind::Switch => (default != Value::Switch(true)).to_string(),
             Kind::Path => "elsewhere".to_owned(),
+            Kind::Database => "sqlite:elsewhere.db".to_owned(),
             Kind::Address => "127.0.0.1:1".to_owned(),
             Kind::Hosts => "tide.example".to_owned(),
             Kind::OneOf(words) => words.iter().find(|word| default.text() != **word).unwrap().to_string(),

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
-use super::{Describer, schema_ref};
+use super::describer::{Describer, schema_ref};
 use crate::http::problem;
 use crate::protocol::Code;
 use crate::schema::Entity;
@@ -18,32 +18,32 @@ pub(super) const REPLAYED: &str = "Tidewire-Replayed";
 pub(super) const HEAD_TOO_LARGE: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
 
 /// One answer of an operation that was not refused.
-pub(super) struct Answer {
+pub(super) struct ResponseObject {
     pub(super) status: StatusCode,
     pub(super) json: Json,
 }
 
-pub(super) fn ok(schema: Json, headers: &[&str]) -> Answer {
+pub(super) fn ok(schema: Json, headers: &[&str]) -> ResponseObject {
     with_json(StatusCode::OK, "As asked.", schema, headers)
 }
 
-pub(super) fn created(schema: Json) -> Answer {
+pub(super) fn created(schema: Json) -> ResponseObject {
     with_json(StatusCode::CREATED, "The record.", schema, &[SEQ, ETAG, REPLAYED, "Location"])
 }
 
-pub(super) fn changed(schema: Json) -> Answer {
+pub(super) fn changed(schema: Json) -> ResponseObject {
     with_json(StatusCode::OK, "The record as it is now.", schema, &[SEQ, ETAG, REPLAYED])
 }
 
-pub(super) fn deleted() -> Answer {
+pub(super) fn deleted() -> ResponseObject {
     let headers = header_refs(&[SEQ, REPLAYED]);
     let json = json!({"description": "The record is gone.", "headers": headers});
-    Answer { status: StatusCode::NO_CONTENT, json }
+    ResponseObject { status: StatusCode::NO_CONTENT, json }
 }
 
-pub(super) fn text(media: &str, example: &str) -> Answer {
+pub(super) fn text(media: &str, example: &str) -> ResponseObject {
     let content = json!({media: {"schema": {"type": "string"}, "example": example}});
-    Answer { status: StatusCode::OK, json: json!({"description": "As text.", "content": content}) }
+    ResponseObject { status: StatusCode::OK, json: json!({"description": "As text.", "content": content}) }
 }
 
 pub(super) fn if_match() -> Json {
@@ -54,12 +54,12 @@ pub(super) fn head_too_large() -> Json {
     json!({"$ref": "#/components/responses/HeadTooLarge"})
 }
 
-fn with_json(status: StatusCode, description: &str, schema: Json, headers: &[&str]) -> Answer {
+fn with_json(status: StatusCode, description: &str, schema: Json, headers: &[&str]) -> ResponseObject {
     let mut json = json!({"description": description, "content": {"application/json": {"schema": schema}}});
     if !headers.is_empty() {
         json["headers"] = header_refs(headers);
     }
-    Answer { status, json }
+    ResponseObject { status, json }
 }
 
 fn header_refs(names: &[&str]) -> Json {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+use super::describer::{ComponentSchema, Describer, schema_ref};
 use super::parameters::{MOST_CHANNELS, POSITION};
-use super::{Describer, Part, schema_ref};
 use crate::schema::record_schema::{self, ObjectSchema};
 use crate::schema::{Entity, FieldKind};
 
@@ -17,8 +17,9 @@ const LARGEST_VERSION: i64 = (1 << 53) - 1;
 impl Describer<'_> {
     /// `Task`, `TaskCreate`, `TaskUpdate`, `TaskReplace`, `TaskView`, `TaskPage`, `TaskQuery`, `TaskCountQuery`, `TaskOp`.
     pub(super) fn entity_bodies(&mut self, entity: &Entity) {
-        let of =
-            |make: fn(&crate::schema::Schema, &Entity) -> ObjectSchema| Part::from(make(self.schema, entity));
+        let of = |make: fn(&crate::schema::Schema, &Entity) -> ObjectSchema| {
+            ComponentSchema::from(make(self.schema, entity))
+        };
         let page = ObjectSchema::new(format!("A page of {}.", entity.plural))
             .with("items", json!({"type": "array", "maxItems": self.limits.list_max, "items": self.seen(entity)}))
             .with("next", json!({"description": "`cursor` of the next page; null on the last.", "type": ["string", "null"]}));
@@ -42,7 +43,7 @@ impl Describer<'_> {
     }
 
     /// A record of which only id and version must be there, with what it refers to.
-    fn view(&self, entity: &Entity) -> Part {
+    fn view(&self, entity: &Entity) -> ComponentSchema {
         let mut view = record_schema::record(self.schema, entity);
         view.description =
             format!("A record of {} in part (`fields`), or with what it refers to (`expand`).", entity.name);
@@ -101,7 +102,7 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, Part); 8] = [
+        let schemas: [(&str, ComponentSchema); 8] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
@@ -152,7 +153,7 @@ impl Describer<'_> {
 }
 
 /// An atomic batch has one mutation id, the request's.
-fn batch(ops: &[Json]) -> Part {
+fn batch(ops: &[Json]) -> ComponentSchema {
     let atomic = json!({"description": "All or nothing.", "type": "boolean", "default": true});
     let ops = json!({"type": "array", "minItems": 1, "maxItems": MOST_OPS, "items": {"anyOf": ops}});
     let mut batch =

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::Describer;
-use super::answers::{self, Answer};
+use super::answers::{self, ResponseObject};
+use super::describer::Describer;
 use crate::metrics::MEDIA_TYPE;
 use crate::protocol::Code;
 use crate::schema::Entity;
@@ -15,7 +15,7 @@ use crate::schema::Entity;
 /// One operation of the document.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Operation {
+pub(super) struct OperationObject {
     operation_id: String,
     summary: String,
     tags: Vec<String>,
@@ -28,10 +28,15 @@ pub(super) struct Operation {
 }
 
 /// Method, address, operation.
-type Listed = (&'static str, String, Operation);
+type DescribedRoute = (&'static str, String, OperationObject);
 
-/// Address, id, summary and answer of an operation without anything else.
-type About = (&'static str, &'static str, &'static str, Answer);
+/// An operation without anything else.
+struct PlainRoute {
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    answer: ResponseObject,
+}
 
 /// Codes of every request, whatever it asks.
 const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
@@ -80,18 +85,18 @@ const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricte
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
 
 /// What makes up an operation beside its method and address.
-struct Plan<'p> {
+struct OperationPlan<'p> {
     id: String,
     summary: String,
     tag: String,
     parameters: Vec<Json>,
     body: Option<Json>,
-    answers: Vec<Answer>,
+    answers: Vec<ResponseObject>,
     codes: &'p [&'p [Code]],
 }
 
 impl Describer<'_> {
-    pub(super) fn operations(&mut self) -> Vec<Listed> {
+    pub(super) fn operations(&mut self) -> Vec<DescribedRoute> {
         let entities: Vec<_> = self.schema.entities().cloned().collect();
         let mut listed = Vec::new();
         for entity in &entities {
@@ -105,9 +110,9 @@ impl Describer<'_> {
         listed
     }
 
-    fn of_collection(&mut self, entity: &Entity) -> [Listed; 3] {
+    fn of_collection(&mut self, entity: &Entity) -> [DescribedRoute; 3] {
         let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
-        let list = self.plan(Plan {
+        let list = self.plan(OperationPlan {
             id: format!("list{name}"),
             summary: format!("A page of {}.", entity.plural),
             tag: name.to_string(),
@@ -116,7 +121,7 @@ impl Describer<'_> {
             answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
             codes: &[ANY, CALLED, READ, LIST, BROAD],
         });
-        let create = self.plan(Plan {
+        let create = self.plan(OperationPlan {
             id: format!("create{name}"),
             summary: format!("Create a {name}."),
             tag: name.to_string(),
@@ -125,7 +130,7 @@ impl Describer<'_> {
             answers: vec![answers::created(self.written(entity))],
             codes: &[ANY, CALLED, SENT, WRITTEN, CREATE, &[Code::UnknownEntity]],
         });
-        let count = self.plan(Plan {
+        let count = self.plan(OperationPlan {
             id: format!("count{name}"),
             summary: format!("How many {} there are, in groups if wanted.", entity.plural),
             tag: name.to_string(),
@@ -138,10 +143,10 @@ impl Describer<'_> {
     }
 
     /// The list and the count, asked for in a body.
-    fn long_questions(&mut self, entity: &Entity) -> [Listed; 2] {
+    fn long_questions(&mut self, entity: &Entity) -> [DescribedRoute; 2] {
         let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
         let caller = vec![self.parameter_ref("as")];
-        let query = self.plan(Plan {
+        let query = self.plan(OperationPlan {
             id: format!("query{name}"),
             summary: format!(
                 "A page of {}; the same as the list, for questions that no address holds.",
@@ -153,7 +158,7 @@ impl Describer<'_> {
             answers: vec![answers::ok(self.entity_ref(entity, "Page"), &[answers::SEQ])],
             codes: &[ANY, CALLED, READ, LIST, BROAD, ASKED],
         });
-        let count = self.plan(Plan {
+        let count = self.plan(OperationPlan {
             id: format!("countBy{name}Query"),
             summary: format!("How many {} there are, for questions that no address holds.", entity.plural),
             tag: name.to_string(),
@@ -165,10 +170,10 @@ impl Describer<'_> {
         [("post", format!("{path}/query"), query), ("post", format!("{path}/count"), count)]
     }
 
-    fn of_record(&mut self, entity: &Entity) -> Vec<Listed> {
+    fn of_record(&mut self, entity: &Entity) -> Vec<DescribedRoute> {
         let (name, path) = (&entity.name, format!("/api/{}/{{id}}", entity.plural));
         let id = self.id_parameter(entity);
-        let read = self.plan(Plan {
+        let read = self.plan(OperationPlan {
             id: format!("get{name}"),
             summary: format!("One {name}."),
             tag: name.to_string(),
@@ -178,7 +183,7 @@ impl Describer<'_> {
             codes: &[ANY, CALLED, ONE, BROAD],
         });
         let mut change = |id: &str, summary: &str, suffix: &str| {
-            self.plan(Plan {
+            self.plan(OperationPlan {
                 id: format!("{id}{name}"),
                 summary: format!("{summary} a {name}."),
                 tag: name.to_string(),
@@ -190,7 +195,7 @@ impl Describer<'_> {
         };
         let update = change("update", "Change the given fields of", "Update");
         let replace = change("replace", "Set every writable field of", "Replace");
-        let delete = self.plan(Plan {
+        let delete = self.plan(OperationPlan {
             id: format!("delete{name}"),
             summary: format!("Delete a {name}; what refers to it follows `on_delete`."),
             tag: name.to_string(),
@@ -210,7 +215,7 @@ impl Describer<'_> {
         }
         let mut parameters = vec![id, self.parameter_ref("limit"), self.parameter_ref("cursor")];
         parameters.push(self.parameter_ref("as"));
-        let history = self.plan(Plan {
+        let history = self.plan(OperationPlan {
             id: format!("history{name}"),
             summary: format!("What became of a {name}, newest first."),
             tag: name.to_string(),
@@ -223,8 +228,8 @@ impl Describer<'_> {
         listed
     }
 
-    fn batch(&mut self) -> Listed {
-        let operation = self.plan(Plan {
+    fn batch(&mut self) -> DescribedRoute {
+        let operation = self.plan(OperationPlan {
             id: "batch".to_owned(),
             summary: "Several writes: all or nothing, or each for itself.".to_owned(),
             tag: self.shared_name("Several"),
@@ -236,8 +241,8 @@ impl Describer<'_> {
         ("post", "/api/batch".to_owned(), operation)
     }
 
-    fn changes(&mut self) -> [Listed; 2] {
-        let operation = self.plan(Plan {
+    fn changes(&mut self) -> [DescribedRoute; 2] {
+        let operation = self.plan(OperationPlan {
             id: "changes".to_owned(),
             summary: "What happened after a position, in one poll or long poll.".to_owned(),
             tag: self.shared_name("Changes"),
@@ -246,7 +251,7 @@ impl Describer<'_> {
             answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
             codes: &[ANY, CALLED, &[Code::BadPosition]],
         });
-        let by_body = self.plan(Plan {
+        let by_body = self.plan(OperationPlan {
             id: "changesByBody".to_owned(),
             summary: "The same, for more channels than an address holds.".to_owned(),
             tag: self.shared_name("Changes"),
@@ -259,7 +264,7 @@ impl Describer<'_> {
         [("get", path.clone(), operation), ("post", path, by_body)]
     }
 
-    fn about(&mut self) -> Vec<Listed> {
+    fn about(&mut self) -> Vec<DescribedRoute> {
         let json = |schema| answers::ok(schema, &[]);
         let document = || json(json!({"type": "object"}));
         let types = || answers::text("text/plain; charset=utf-8", "export interface Task { … }");
@@ -267,10 +272,10 @@ impl Describer<'_> {
         let (schema, stats) = (self.shared_ref("Schema"), self.shared_ref("Stats"));
         let state = || json(self.shared_ref("State"));
         let of_callers = [
-            ("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
-            ("/api/openapi.json", "openapi", "This document.", document()),
-            ("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
-            (
+            plain("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
+            plain("/api/openapi.json", "openapi", "This document.", document()),
+            plain("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
+            plain(
                 "/api/admin/websocket/stats",
                 "websocketStats",
                 "Numbers about sockets and deliveries, for the role `admin`.",
@@ -278,41 +283,49 @@ impl Describer<'_> {
             ),
         ];
         let of_anybody = [
-            ("/health", "health", "200 while the process lives.", state()),
-            ("/healthz", "healthz", "200 while the process lives.", state()),
-            ("/readyz", "readyz", "200 while the store answers, too.", state()),
-            ("/metrics", "metrics", "Numbers for Prometheus.", numbers),
+            plain("/health", "health", "200 while the process lives.", state()),
+            plain("/healthz", "healthz", "200 while the process lives.", state()),
+            plain("/readyz", "readyz", "200 while the store answers, too.", state()),
+            plain("/metrics", "metrics", "Numbers for Prometheus.", numbers),
         ];
         let caller = vec![self.parameter_ref("as")];
         let mut listed = Vec::new();
-        for row in of_callers {
-            let codes: &[&[Code]] =
-                if row.1 == "websocketStats" { &[ANY, CALLED, &[Code::Forbidden]] } else { &[ANY, CALLED] };
-            listed.push(self.about_row(row, caller.clone(), codes));
+        for route in of_callers {
+            let codes: &[&[Code]] = if route.id == "websocketStats" {
+                &[ANY, CALLED, &[Code::Forbidden]]
+            } else {
+                &[ANY, CALLED]
+            };
+            listed.push(self.plain_operation(route, caller.clone(), codes));
         }
-        for row in of_anybody {
-            let codes: &[&[Code]] = if row.1 == "readyz" { &[ANY, READY] } else { &[ANY] };
-            listed.push(self.about_row(row, Vec::new(), codes));
+        for route in of_anybody {
+            let codes: &[&[Code]] = if route.id == "readyz" { &[ANY, READY] } else { &[ANY] };
+            listed.push(self.plain_operation(route, Vec::new(), codes));
         }
         listed
     }
 
-    fn about_row(&mut self, row: About, parameters: Vec<Json>, codes: &[&[Code]]) -> Listed {
-        let (path, id, summary, answer) = row;
+    fn plain_operation(
+        &mut self,
+        route: PlainRoute,
+        parameters: Vec<Json>,
+        codes: &[&[Code]],
+    ) -> DescribedRoute {
+        let PlainRoute { path, id, summary, answer } = route;
         let tag = self.shared_name("About");
         let (id, summary, answers) = (id.to_owned(), summary.to_owned(), vec![answer]);
-        let plan = Plan { id, summary, tag, parameters, body: None, answers, codes };
+        let plan = OperationPlan { id, summary, tag, parameters, body: None, answers, codes };
         ("get", path.to_owned(), self.plan(plan))
     }
 
-    fn plan(&mut self, plan: Plan<'_>) -> Operation {
+    fn plan(&mut self, plan: OperationPlan<'_>) -> OperationObject {
         let mut responses: IndexMap<String, Json> =
             plan.answers.into_iter().map(|answer| (answer.status.as_str().to_owned(), answer.json)).collect();
         let codes: Vec<Code> = plan.codes.iter().copied().flatten().copied().collect();
         responses.extend(self.refusals(codes));
         responses.insert(answers::HEAD_TOO_LARGE.as_str().to_owned(), answers::head_too_large());
         responses.sort_keys();
-        Operation {
+        OperationObject {
             operation_id: plan.id,
             summary: plan.summary,
             tags: vec![plan.tag],
@@ -329,4 +342,8 @@ impl Describer<'_> {
             "content": {"application/json": {"schema": schema}},
         })
     }
+}
+
+fn plain(path: &'static str, id: &'static str, summary: &'static str, answer: ResponseObject) -> PlainRoute {
+    PlainRoute { path, id, summary, answer }
 }

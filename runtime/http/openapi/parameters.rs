@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::Describer;
+use super::describer::Describer;
 use crate::schema::record_schema::{ObjectSchema, id, stored_type};
 use crate::schema::{Entity, Field, FieldKind, Schema};
 

@@ -27,9 +27,9 @@ pub(super) struct Liveness {
     excused: bool,
 }
 
-/// What is due.
+/// What is due to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum Pulse {
     Nothing,
     Ping,
     Close,
@@ -74,18 +74,18 @@ impl Liveness {
         self.dead_at.map_or(self.next_ping, |dead_at| dead_at.min(self.next_ping))
     }
 
-    pub(super) fn on_tick(&mut self, now: Instant) -> Due {
+    pub(super) fn on_tick(&mut self, now: Instant) -> Pulse {
         match self.dead_at {
             Some(dead_at) if now >= dead_at + LATE && !self.excused => {
                 self.excused = true;
                 self.dead_at = None;
             }
-            Some(dead_at) if now >= dead_at => return Due::Close,
-            _ if now < self.next_ping => return Due::Nothing,
+            Some(dead_at) if now >= dead_at => return Pulse::Close,
+            _ if now < self.next_ping => return Pulse::Nothing,
             _ => {}
         }
         self.next_ping = now + self.interval;
-        Due::Ping
+        Pulse::Ping
     }
 }
 

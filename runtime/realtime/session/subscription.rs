@@ -1,21 +1,28 @@
-//! One subscription of a session: its phase, and how far its peer has come.
+//! One subscription to records: its phase, and how far its peer has come.
+//!
+//! Knows nothing of its session: what is true for all subscriptions comes in.
 
-use crate::channels::{Admission, AttachmentId};
-use crate::ids::{Epoch, Position, RecordId, Seq};
+use super::input::Effect;
+use super::phase::{Cause, Phase, ResumeFrom, Route, Snapshot};
+use crate::channels::{Admission, AttachmentId, From};
+use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::Counted;
 use crate::outbox::Lag;
 use crate::protocol::ClientFrame;
-use crate::realtime::channel::{Bound, Channel, Checkup};
-use crate::realtime::read::Checked;
+use crate::protocol::reason::ASKED;
+use crate::realtime::channel::{Binding, Channel, ChannelRefusal, Checkup};
+use crate::realtime::read::CheckedRead;
+use crate::rules::Principal;
+use crate::store::At;
 
 /// Frames for one channel that may wait until its last `subscribe` is answered.
-pub(super) const POSTPONED: usize = 8;
+const POSTPONED: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) channel: Channel,
     /// What its person sees; `None` while it waits for what must be known of them first.
-    pub(super) bound: Option<Bound>,
+    pub(super) bound: Option<Binding>,
     /// Tells this subscription from an earlier one in the same slot.
     pub(super) serial: u32,
     pub(super) phase: Phase,
@@ -24,186 +31,107 @@ pub(super) struct Subscription {
     /// Most rows of a snapshot.
     pub(super) limit: Option<usize>,
     /// Granted when it was live first.
-    pub(super) admission: Admission,
+    admission: Admission,
     /// Snapshots since the subscription was last live.
     pub(super) snapshots: u8,
     /// What the peer asked of this channel before its last `subscribe` was answered.
     pub(super) postponed: Vec<ClientFrame>,
     /// Among the subscriptions in `/metrics`.
-    pub(super) _counted: Counted,
+    _counted: Counted,
 }
 
-/// Why a subscription is being brought up to date, and what the peer is told first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// Answered by `subscribed`.
-    Asked { request_id: Option<String> },
-    /// Its outbox was emptied: nothing is said, unless a snapshot is needed (`resync`).
-    Lagged,
-}
-
-/// See the picture in the session's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Waits for its turn to read.
-    Queued(Start),
-    /// A survey is under way.
-    Surveying {
-        cause: Cause,
-        since: Position,
-        view: Option<String>,
-    },
-    /// What a change of rights means for the peer, who stands at `since`, is being read.
-    Differing {
-        since: Seq,
-    },
-    /// Rows are being read; `first` is S_1 once a page was written.
-    Rows {
-        cause: Cause,
-        reason: &'static str,
-        first: Option<Seq>,
-        after: Option<RecordId>,
-        written: usize,
-    },
-    /// Reads the log after `at`.
-    Following(Following),
-    Attaching {
-        attachment: AttachmentId,
-        lag: Lag,
-        following: Following,
-    },
-    /// Attaches at ChannelManager's position, whatever it is.
-    Joining {
-        attachment: AttachmentId,
-        request_id: Option<String>,
-    },
-    Live {
-        attachment: AttachmentId,
-        lag: Lag,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Start {
-    /// Attach wherever ChannelManager is, once it is known what the person sees.
-    Join {
-        request_id: Option<String>,
-    },
-    Survey {
-        cause: Cause,
-        since: Position,
-        view: Option<String>,
-    },
-    Rows {
-        cause: Cause,
-        reason: &'static str,
-    },
-    Differ {
-        since: Seq,
-    },
-}
-
-/// Progress in the log. `prev`: seq of the last event that the peer was sent, for the next one's `prev`.
+/// A subscription, told from an earlier one in the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Following {
-    pub(super) at: Seq,
-    pub(super) prev: Seq,
-    pub(super) part: Part,
-}
-
-/// What the events that follow are the end of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Of nothing: they stand for themselves.
-    Log,
-    /// Of a difference after a change of rights, which was whole at the position where they begin.
-    Difference,
-    /// Of a snapshot, whose later pages are ahead of them.
-    Snapshot,
-}
-
-impl Following {
-    /// Every event says `more`, until the closing `pong`.
-    pub(super) fn unbroken(self) -> bool {
-        self.part != Part::Log
-    }
+pub(super) struct SlotKey {
+    pub(super) slot: u16,
+    pub(super) serial: u32,
 }
 
 impl Subscription {
-    pub(super) fn attachment(&self) -> Option<AttachmentId> {
-        match &self.phase {
-            Phase::Attaching { attachment, .. }
-            | Phase::Joining { attachment, .. }
-            | Phase::Live { attachment, .. } => Some(*attachment),
-            Phase::Queued(_)
-            | Phase::Surveying { .. }
-            | Phase::Differing { .. }
-            | Phase::Rows { .. }
-            | Phase::Following(_) => None,
+    pub(super) fn new(channel: Channel, limit: Option<usize>, counted: Counted) -> Subscription {
+        Subscription {
+            channel,
+            bound: None,
+            serial: 0,
+            phase: Phase::Queued(Route::Rows(Snapshot { cause: Cause::Lagged, reason: ASKED })),
+            sent: Seq::ZERO,
+            limit,
+            admission: Admission::Sought,
+            snapshots: 0,
+            postponed: Vec::new(),
+            _counted: counted,
         }
     }
 
-    /// Whether the last `subscribe` of the peer has had no answer yet.
-    pub(super) fn unanswered(&self) -> bool {
-        match &self.phase {
-            Phase::Queued(Start::Survey { cause, .. } | Start::Rows { cause, .. })
-            | Phase::Surveying { cause, .. }
-            | Phase::Rows { cause, first: None, .. } => matches!(cause, Cause::Asked { .. }),
-            Phase::Queued(Start::Join { .. }) | Phase::Joining { .. } => true,
-            Phase::Queued(Start::Differ { .. })
-            | Phase::Differing { .. }
-            | Phase::Rows { .. }
-            | Phase::Following(_)
-            | Phase::Attaching { .. }
-            | Phase::Live { .. } => false,
-        }
+    pub(super) fn key(&self, slot: u16) -> SlotKey {
+        SlotKey { slot, serial: self.serial }
     }
 
-    /// The request that waits for its answer.
-    pub(super) fn request_id(&self) -> Option<String> {
-        match &self.phase {
-            Phase::Queued(Start::Survey { cause, .. } | Start::Rows { cause, .. })
-            | Phase::Surveying { cause, .. }
-            | Phase::Rows { cause, .. } => match cause {
-                Cause::Asked { request_id } => request_id.clone(),
-                Cause::Lagged => None,
-            },
-            Phase::Queued(Start::Join { request_id }) | Phase::Joining { request_id, .. } => {
-                request_id.clone()
-            }
-            Phase::Queued(Start::Differ { .. })
-            | Phase::Differing { .. }
-            | Phase::Following(_)
-            | Phase::Attaching { .. }
-            | Phase::Live { .. } => None,
-        }
+    /// Whether what the peer asks now must wait for the answer to what it asked before.
+    pub(super) fn must_postpone(&self) -> bool {
+        self.phase.unanswered() || self.bound.is_none()
     }
 
-    pub(super) fn following(&self) -> Option<Following> {
-        match self.phase {
-            Phase::Following(following) => Some(following),
-            Phase::Queued(_)
-            | Phase::Surveying { .. }
-            | Phase::Differing { .. }
-            | Phase::Rows { .. }
-            | Phase::Attaching { .. }
-            | Phase::Joining { .. }
-            | Phase::Live { .. } => None,
+    /// Gives the frame back if too many wait already.
+    pub(super) fn postpone(&mut self, frame: ClientFrame) -> Option<ClientFrame> {
+        if self.postponed.len() >= POSTPONED {
+            return Some(frame);
         }
+        self.postponed.push(frame);
+        None
+    }
+
+    /// Binds what was shown nothing yet under its read scope, or must be shown everything anew.
+    pub(super) fn bind(&mut self, principal: At<&Principal>) -> Result<(), ChannelRefusal> {
+        let (principal, at) = (principal.value, principal.seq);
+        let known = self.bound.as_ref().map(|bound| bound.at);
+        let unanswered = self.phase.unanswered();
+        if known.is_some_and(|known| known >= at) && !unanswered {
+            return Ok(());
+        }
+        let bound = if unanswered || known.is_none() {
+            self.channel.open(principal, at)?
+        } else {
+            self.channel.rebind(principal, at)?
+        };
+        if known.is_none_or(|known| known < at) {
+            self.bound = Some(bound);
+        }
+        Ok(())
+    }
+
+    /// Whether what was read may be shown.
+    pub(super) fn check<T>(&mut self, read: &CheckedRead<T>) -> Checkup {
+        self.bound.as_mut().map_or(Checkup::NotAsked, |bound| bound.check(read))
+    }
+
+    /// What ChannelManager is asked; `None` while nobody knows what its person sees.
+    pub(super) fn attach(&self, attachment: AttachmentId, from: From) -> Option<Effect> {
+        let bound = self.bound.as_ref()?;
+        Some(Effect::Attach {
+            attachment,
+            channel: self.channel.text.clone(),
+            scope: self.channel.scope.clone(),
+            read_scope: bound.read_scope.clone(),
+            view: bound.view.clone(),
+            watch: bound.watch(),
+            admission: self.admission,
+            from,
+        })
     }
 
     /// Events up to `last` are being written. Answers the lag number under which the subscription is live.
     pub(super) fn advance(&mut self, last: Seq) -> Option<Lag> {
         self.sent = self.sent.max(last);
         match &mut self.phase {
-            Phase::Attaching { following, .. } => {
-                following.at = following.at.max(last);
-                following.prev = last;
+            Phase::Attaching { replay, .. } => {
+                replay.at = replay.at.max(last);
+                replay.prev = last;
                 None
             }
             Phase::Live { lag, .. } => Some(*lag),
             Phase::Queued(_)
-            | Phase::Surveying { .. }
+            | Phase::Surveying(_)
             | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_)
@@ -218,14 +146,9 @@ impl Subscription {
         self.phase = Phase::Live { attachment, lag };
     }
 
-    /// Whether what was read may be shown.
-    pub(super) fn check<T>(&mut self, checked: &Checked<T>) -> Checkup {
-        self.bound.as_mut().map_or(Checkup::NotAsked, |bound| bound.check(checked))
-    }
-
     /// A pong told the peer that it has everything up to `at`.
     pub(super) fn reached(&mut self, at: Seq, under: Lag) {
-        if matches!(self.phase, Phase::Live { lag, .. } if lag == under) {
+        if self.phase.is_live(under) {
             self.sent = self.sent.max(at);
         }
     }
@@ -240,23 +163,10 @@ impl Subscription {
             | Phase::Attaching { .. }
             | Phase::Joining { .. }
             | Phase::Queued(_)
-            | Phase::Surveying { .. }
+            | Phase::Surveying(_)
             | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_) => None,
-        }
-    }
-
-    /// Part of a snapshot is still to come.
-    pub(super) fn in_snapshot(&self) -> bool {
-        match &self.phase {
-            Phase::Queued(Start::Rows { .. }) | Phase::Rows { .. } => true,
-            Phase::Following(following) | Phase::Attaching { following, .. } => following.unbroken(),
-            Phase::Queued(Start::Join { .. } | Start::Survey { .. } | Start::Differ { .. })
-            | Phase::Surveying { .. }
-            | Phase::Differing { .. }
-            | Phase::Joining { .. }
-            | Phase::Live { .. } => false,
         }
     }
 
@@ -265,28 +175,24 @@ impl Subscription {
     pub(super) fn fall_behind(&mut self, now: Lag, old: Lag, swept: Seq, epoch: &Epoch) -> bool {
         match &self.phase {
             Phase::Live { lag, .. } if *lag < now => {
-                let at = if *lag == old { self.sent.max(swept) } else { self.sent };
-                let since = Position { epoch: epoch.clone(), seq: at };
-                self.phase = Phase::Queued(Start::Survey { cause: Cause::Lagged, since, view: None });
+                let seq = if *lag == old { self.sent.max(swept) } else { self.sent };
+                let since = Position { epoch: epoch.clone(), seq };
+                let resume = ResumeFrom { cause: Cause::Lagged, since, view: None };
+                self.phase = Phase::Queued(Route::Survey(resume));
                 true
             }
-            Phase::Attaching { lag, following, .. } if *lag < now => {
-                self.phase = Phase::Following(*following);
+            Phase::Attaching { lag, replay, .. } if *lag < now => {
+                self.phase = Phase::Following(*replay);
                 false
             }
             Phase::Live { .. }
             | Phase::Attaching { .. }
             | Phase::Queued(_)
-            | Phase::Surveying { .. }
+            | Phase::Surveying(_)
             | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_)
             | Phase::Joining { .. } => false,
         }
     }
-}
-
-/// A session has far fewer than 65,536 slots.
-pub(super) fn slot_number(slot: usize) -> u16 {
-    u16::try_from(slot).unwrap_or(u16::MAX)
 }

@@ -29,7 +29,7 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Diagnostic {
     let message = format!("this is not TOML: {}", error.message());
     Diagnostic::new(DiagnosticCode::Syntax, span, message)
         .label("here")
-        .help("write `key = value`; strings stand in double quotes, lists in [ ]")
+        .help("write `key = value`; strings are in double quotes, lists in [ ]")
 }
 
 fn table(from: &DeTable<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Table {

@@ -12,7 +12,6 @@ use super::cascade::{self, Cascade};
 use super::clock::{self, Times};
 use super::end_checks::{self, EndChecks, Judged};
 use super::idempotency::{self, Recall};
-use super::images::{Images, fields_json, names_json};
 use super::lookups::{self, Reach};
 use super::permission::Permission;
 use super::propagation::{self, Drafts, Key};
@@ -23,6 +22,7 @@ use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::rules::Proposal;
 use crate::schema::{FieldIndex, Generation, Operation, Record, Value};
+use crate::store::images::{Images, fields_json, names_json};
 use crate::store::{
     Change, ChangeOp, CommitError, Decoded, Idempotency, Op, OpResult, OpStatus, Rows, Stored, Unit,
 };

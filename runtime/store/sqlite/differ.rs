@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::images::shown;
 use super::log::{self, COLUMNS};
 use super::people;
 use super::predicate::Writing;
@@ -17,6 +16,7 @@ use super::tables::{Catalog, Table};
 use crate::ids::RecordId;
 use crate::rules::{Condition, Operand, Predicate, ReadScope, Test, Verdict};
 use crate::schema::{Column, FieldIndex, Generation, Record, Value};
+use crate::store::images::shown;
 use crate::store::{At, ChangeOp, Differ, Difference, LogLimit, Scope, Step, Steps, StoreError};
 
 /// Records that were touched after the position and are judged one by one; with more of them a snapshot is shorter.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::images::shown;
 use super::people::Known;
 use super::predicate::Writing;
 use super::rows::{Sql, read_record};
 use super::tables::{Catalog, Table};
 use crate::rules::{Needs, ReadScope};
 use crate::schema::{Column, Entity, FieldIndex, FieldKind, Generation, Record, Value};
+use crate::store::images::shown;
 use crate::store::{Expand, Related, StoreError};
 
 /// What rules are asked on the way along all references.

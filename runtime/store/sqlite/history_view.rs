@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::images::names_json;
 use crate::rules::{Predicate, ReadScope};
 use crate::schema::value::write_json_of;
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
+use crate::store::images::names_json;
 use crate::store::{Change, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.

@@ -107,13 +107,13 @@ impl SqliteImport {
         config: &StoreConfig,
         env: &Env,
     ) -> Result<SqliteImport, OpenError> {
-        let HeldDatabase { mut conn, file, lock } = HeldDatabase::of(file.clone(), schema)?;
+        let LockedDatabase { mut conn, file, lock } = LockedDatabase::of(file.clone(), schema)?;
         let failed = |error| OpenError::of(&file, &error);
         let target = Target { file: &file, schema, allow: &Allow::default(), env };
         let start = evolution::bring_up(&mut conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        SqliteImport::begun(HeldDatabase { conn, file, lock }, &start, schema, config, env)
+        SqliteImport::begun(LockedDatabase { conn, file, lock }, &start, schema, config, env)
     }
 
     /// Opens the database for an import that is never committed. What `open` would change is part of the transaction, so
@@ -128,24 +128,24 @@ impl SqliteImport {
         let unusable = |error| file.unusable(&std::env::temp_dir(), &error);
         let scratch = if file.exists() { None } else { Some(tempfile::tempdir().map_err(unusable)?) };
         let rehearsed = scratch.as_ref().map_or(file.clone(), |scratch| DatabaseFile::within(scratch.path()));
-        let HeldDatabase { conn, file, lock } = HeldDatabase::of(rehearsed, schema)?;
+        let LockedDatabase { conn, file, lock } = LockedDatabase::of(rehearsed, schema)?;
         let failed = |error| OpenError::of(&file, &error);
         conn.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         let target = Target { file: &file, schema, allow: &Allow::default(), env };
         let start = evolution::rehearse(&conn, target)?;
         conn.execute_batch(CREATE).map_err(failed)?;
-        let import = SqliteImport::begun(HeldDatabase { conn, file, lock }, &start, schema, config, env)?;
+        let import = SqliteImport::begun(LockedDatabase { conn, file, lock }, &start, schema, config, env)?;
         Ok(SqliteImport { _scratch: scratch, ..import })
     }
 
     fn begun(
-        taken: HeldDatabase,
+        locked: LockedDatabase,
         start: &Start,
         schema: &Schema,
         config: &StoreConfig,
         env: &Env,
     ) -> Result<SqliteImport, OpenError> {
-        let HeldDatabase { conn, file, lock } = taken;
+        let LockedDatabase { conn, file, lock } = locked;
         let now = Reading { wall: env.now(), elapsed: env.elapsed() };
         let mut clock = Clock::load(&conn, now.elapsed).map_err(|error| OpenError::of(&file, &error))?;
         env.ids_after(clock.newest_id());
@@ -293,20 +293,20 @@ impl SqliteImport {
 }
 
 /// A database of which this process is the one writer.
-struct HeldDatabase {
+struct LockedDatabase {
     conn: Connection,
     file: DatabaseFile,
     lock: DatabaseLock,
 }
 
-impl HeldDatabase {
+impl LockedDatabase {
     /// Made when it is missing.
-    fn of(file: DatabaseFile, schema: &Schema) -> Result<HeldDatabase, OpenError> {
+    fn of(file: DatabaseFile, schema: &Schema) -> Result<LockedDatabase, OpenError> {
         open::require_sqlite()?;
         let lock = DatabaseLock::take(&file)?;
         open::create_if_missing(&file)?;
         let conn = open::open_sound(&file, Catalog::of(schema).statements())?;
-        Ok(HeldDatabase { conn, file, lock })
+        Ok(LockedDatabase { conn, file, lock })
     }
 }
 

@@ -39,8 +39,19 @@ impl DatabaseFile {
         DatabaseFile(folder.join(DATABASE))
     }
 
-    pub fn at(path: PathBuf) -> DatabaseFile {
-        DatabaseFile(path)
+    /// A file that somebody names, which may not be there yet. A link is refused: a server that knows the file by another name
+    /// would hold another lock.
+    pub fn at(path: PathBuf) -> Result<DatabaseFile, OpenError> {
+        let wrong = match std::fs::symlink_metadata(&path).map(|about| about.file_type()) {
+            Ok(kind) if kind.is_dir() => "a folder, and a file belongs there: name a file in it",
+            Ok(kind) if kind.is_symlink() => "a link: name the file that it leads to",
+            Ok(kind) if !kind.is_file() => "no file that can hold a database: name another",
+            Ok(_) | Err(_) => return Ok(DatabaseFile(path)),
+        };
+        Err(OpenError::Unusable(format!(
+            "the database {} is {wrong}, with --database sqlite:PATH",
+            path.display()
+        )))
     }
 
     pub(super) fn folder(&self) -> &Path {

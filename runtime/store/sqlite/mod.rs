@@ -19,7 +19,6 @@ mod group;
 mod history;
 mod history_view;
 mod idempotency;
-mod images;
 mod import;
 mod inspect;
 mod listing;

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::OptionalExtension;
 
+use super::Fault;
 use super::apply::Ground;
 use super::people;
 use super::rows::read_record;
 use super::tables::Table;
-use super::{Fault, images};
 use crate::rules::{
     Asker, BindError, Needs, Person, Principal, Proposal, Related, Subject, evaluate, is_closed,
 };
 use crate::schema::{Entity, EntityName, FieldIndex, Operation, Record, Value};
+use crate::store::images;
 use crate::store::{CommitError, OTHER_ENTITIES, Rows, Stored};
 
 /// The built-in entity of persons.

@@ -15,7 +15,6 @@ use super::damage::is_damage;
 use super::differ;
 use super::expansion::{self, Following};
 use super::history::Wanted;
-use super::images::{shown, stored};
 use super::listing::{self, Listing};
 use super::log;
 use super::people::{self, Known};
@@ -27,6 +26,7 @@ use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
 use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::{EntityName, Generation, Record, Value};
+use crate::store::images::{shown, stored};
 use crate::store::{
     Advice, At, Column, Condition, Count, Counted, Differ, Difference, Hidden, ListPage, Listed, LogLimit,
     LogPage, MOST_GROUPS, Past, Query, Related, Scope, StoreError, Stored, Survey, Who,

@@ -2,31 +2,31 @@
 
 use bytes::Bytes;
 
+use super::Stored;
 use crate::rules::ReadScope;
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, FieldIndex, Record};
-use crate::store::Stored;
 
 /// The images of one log entry, as `Change` describes them.
 #[derive(Default)]
-pub(super) struct Images {
-    pub(super) before: Option<Bytes>,
-    pub(super) after: Option<Bytes>,
-    pub(super) changed: Option<Bytes>,
+pub(in crate::store) struct Images {
+    pub(in crate::store) before: Option<Bytes>,
+    pub(in crate::store) after: Option<Bytes>,
+    pub(in crate::store) changed: Option<Bytes>,
 }
 
-pub(super) fn stored(record: &Record, entity: &Entity) -> Stored {
+pub(in crate::store) fn stored(record: &Record, entity: &Entity) -> Stored {
     Stored { version: record.version, json: record.to_json(entity) }
 }
 
 /// What is shown of a record that is seen.
-pub(super) fn shown(record: &Record, read_scope: &ReadScope) -> Stored {
+pub(in crate::store) fn shown(record: &Record, read_scope: &ReadScope) -> Stored {
     let mask = read_scope.mask(record);
     Stored { version: record.version, json: record.to_json_without(&read_scope.entity, mask.hidden()) }
 }
 
 /// `{"status":"open",…}` with the record's values of these fields.
-pub(super) fn fields_json(entity: &Entity, record: &Record, fields: &[FieldIndex]) -> Bytes {
+pub(in crate::store) fn fields_json(entity: &Entity, record: &Record, fields: &[FieldIndex]) -> Bytes {
     let mut out = vec![b'{'];
     for field in fields {
         if out.len() > 1 {
@@ -41,7 +41,7 @@ pub(super) fn fields_json(entity: &Entity, record: &Record, fields: &[FieldIndex
 }
 
 /// `["status",…]`
-pub(super) fn names_json(entity: &Entity, fields: &[FieldIndex]) -> Bytes {
+pub(in crate::store) fn names_json(entity: &Entity, fields: &[FieldIndex]) -> Bytes {
     let mut out = vec![b'['];
     for field in fields {
         if out.len() > 1 {

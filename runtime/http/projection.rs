@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::problem::Problem;
-use super::query::bad;
+use super::problem::{Problem, bad_query};
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
 use crate::repository::{Nameable, column, suggestion};
@@ -27,7 +26,7 @@ const ANSWER_BYTES: usize = 32 << 20;
 const ALWAYS: [&str; 2] = ["id", "version"];
 
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(super) struct Projection {
     schema: Arc<Schema>,
     entity: Arc<Entity>,
     /// The members to show, in the order of the record; `None` shows all.
@@ -35,16 +34,17 @@ pub(super) struct Shape {
     expand: Vec<Expand>,
 }
 
-impl Shape {
+impl Projection {
     pub(super) fn parse(
         schema: &Arc<Schema>,
-        (entity, names): (&Arc<Entity>, &Nameable),
+        entity: &Arc<Entity>,
+        names: &Nameable,
         params: &Params,
-    ) -> Result<Shape, Problem> {
+    ) -> Result<Projection, Problem> {
         let fields = params.one("fields")?.map(|text| fields(entity, names, text)).transpose()?;
-        let expand = params.one("expand")?.map(|text| paths(schema, (entity, names), text)).transpose()?;
+        let expand = params.one("expand")?.map(|text| paths(schema, entity, names, text)).transpose()?;
         let (schema, entity, expand) = (schema.clone(), entity.clone(), expand.unwrap_or_default());
-        Ok(Shape { schema, entity, fields, expand })
+        Ok(Projection { schema, entity, fields, expand })
     }
 
     /// Whether records are shown as they are.
@@ -126,11 +126,11 @@ fn fields(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<Arc<str>>
     let mut named: Vec<&str> = Vec::new();
     for name in text.split(',') {
         if text.is_empty() {
-            return Err(bad("`fields` names no field".to_owned()));
+            return Err(bad_query("`fields` names no field".to_owned()));
         }
-        column(entity, names, name).map_err(|error| bad(format!("`fields`: {error}")))?;
+        column(entity, names, name).map_err(|error| bad_query(format!("`fields`: {error}")))?;
         if named.contains(&name) {
-            return Err(bad(format!("`fields` names `{name}` twice")));
+            return Err(bad_query(format!("`fields` names `{name}` twice")));
         }
         named.push(name);
     }
@@ -140,28 +140,29 @@ fn fields(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<Arc<str>>
 }
 
 /// `project,project.owner`: a path leads over the references before its last one, too.
-fn paths(schema: &Schema, (entity, names): (&Entity, &Nameable), text: &str) -> Result<Vec<Expand>, Problem> {
+fn paths(schema: &Schema, entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<Expand>, Problem> {
     let mut expand = Vec::new();
     for (count, path) in text.split(',').enumerate() {
         if text.is_empty() {
-            return Err(bad("`expand` names no reference".to_owned()));
+            return Err(bad_query("`expand` names no reference".to_owned()));
         }
         if count == MOST_PATHS {
-            return Err(bad(format!("`expand` names more than {MOST_PATHS} paths")));
+            return Err(bad_query(format!("`expand` names more than {MOST_PATHS} paths")));
         }
         let steps: Vec<&str> = path.split('.').collect();
         if steps.len() > MOST_LEVELS {
             let path = shown(path);
-            return Err(bad(format!("`expand`: `{path}` follows more than {MOST_LEVELS} references")));
+            return Err(bad_query(format!("`expand`: `{path}` follows more than {MOST_LEVELS} references")));
         }
-        add_path(schema, (entity, names), &steps, &mut expand)?;
+        add_path(schema, entity, names, &steps, &mut expand)?;
     }
     Ok(expand)
 }
 
 fn add_path(
     schema: &Schema,
-    (entity, names): (&Entity, &Nameable),
+    entity: &Entity,
+    names: &Nameable,
     steps: &[&str],
     expand: &mut Vec<Expand>,
 ) -> Result<(), Problem> {
@@ -177,7 +178,7 @@ fn add_path(
             expand.len() - 1
         }
     };
-    add_path(schema, (target, names), rest, &mut expand[place].then)
+    add_path(schema, target, names, rest, &mut expand[place].then)
 }
 
 fn no_reference(entity: &Entity, names: &Nameable, name: &str) -> Problem {
@@ -191,5 +192,5 @@ fn no_reference(entity: &Entity, names: &Nameable, name: &str) -> Problem {
     } else {
         detail.push_str(&format!("; it has {}", references.join(", ")));
     }
-    bad(detail)
+    bad_query(detail)
 }

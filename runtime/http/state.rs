@@ -1,0 +1,41 @@
+//! `AppState`: what every handler may use.
+//!
+//! Knows no route.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::guard::Hosts;
+use crate::config::Config;
+use crate::env::Env;
+use crate::metrics::Metrics;
+use crate::realtime::{Sessions, WebSocketManager};
+use crate::repository::Repository;
+use crate::schema::{Generation, Schema};
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub repository: Arc<Repository>,
+    pub sessions: Arc<Sessions>,
+    pub websockets: WebSocketManager,
+    pub config: Arc<Config>,
+    pub hosts: Arc<Hosts>,
+    pub env: Env,
+    pub metrics: Arc<Metrics>,
+    /// Tasks that shutdown waits for: connections, and the sockets that came from them.
+    pub tasks: TaskTracker,
+    /// The runtime of live connections (`app.rs` says why there are two).
+    pub live: tokio::runtime::Handle,
+}
+
+impl AppState {
+    pub fn schema(&self) -> Arc<Schema> {
+        self.repository.current().schema
+    }
+
+    pub fn generation(&self) -> Generation {
+        self.repository.current().generation
+    }
+}

@@ -1,0 +1,24 @@
+//! `Counted`: what a gauge counts as long as it lives.
+
+use prometheus_client::metrics::gauge::Gauge;
+
+/// One of those that a gauge counts; none of them once it is dropped.
+#[derive(Debug)]
+pub struct Counted {
+    gauge: Gauge,
+    count: i64,
+}
+
+impl Counted {
+    pub(super) fn new(gauge: &Gauge, count: usize) -> Counted {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        gauge.inc_by(count);
+        Counted { gauge: gauge.clone(), count }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.gauge.dec_by(self.count);
+    }
+}

@@ -1,0 +1,123 @@
+//! What the person may see: binding subscriptions to it, and attaching them (SEMANTICS R3).
+//!
+//! The rule that holds everything together: what is shown to the peer was read, and then checked; a subscription is bound anew
+//! only from a principal that is as new as the change that was found.
+
+use super::phase::{Phase, Replay, Route};
+use super::state::Session;
+use super::turn::{Envelope, Turn};
+use crate::channels::{AttachmentId, From};
+use crate::ids::Seq;
+use crate::protocol::{CloseCode, Code};
+use crate::realtime::channel::ChannelRefusal;
+use crate::rules::Principal;
+use crate::store::At;
+
+impl Session {
+    /// Starts what the peer asked for, or what it must be sent anew. What was judged by a principal that may be out of date is
+    /// judged once more by that of now, before the peer is told no.
+    pub(super) fn begin(&mut self, turn: &mut Turn, slot: u16, route: Route) {
+        let serial = self.slots.next_serial();
+        let Some(subscription) = self.slots.at_mut(slot) else { return };
+        subscription.serial = serial;
+        let (key, joins) = (subscription.key(slot), matches!(route, Route::Join { .. }));
+        subscription.phase = Phase::Queued(route);
+        match self.bind(slot) {
+            Ok(true) if joins => self.join(turn, slot),
+            Ok(true) => self.reads.wait(key),
+            Err(refusal) if self.person.is_nobody() => self.end(turn, slot, &refusal),
+            Ok(false) | Err(_) => {
+                self.person.want();
+                self.reads.wait(key);
+            }
+        }
+    }
+
+    /// Binds a subscription whose turn it is, by the newest principal; what that forbids ends it.
+    pub(super) fn bind_in_turn(&mut self, turn: &mut Turn, slot: u16) -> bool {
+        self.bind(slot).unwrap_or_else(|refusal| {
+            let shown = self.slots.at(slot).is_some_and(|subscription| !subscription.phase.unanswered());
+            if shown && refusal.code == Code::RuleLimit {
+                self.suspend(turn, slot, &refusal);
+            } else {
+                self.end(turn, slot, &refusal);
+            }
+            false
+        })
+    }
+
+    /// False where what is known of the person is of another schema.
+    fn bind(&mut self, slot: u16) -> Result<bool, ChannelRefusal> {
+        let Some(principal) = self.person.principal(self.around.generation) else { return Ok(false) };
+        let Some(subscription) = self.slots.at_mut(slot) else { return Ok(false) };
+        subscription.bind(principal)?;
+        Ok(true)
+    }
+
+    /// Attaches wherever ChannelManager is.
+    pub(super) fn join(&mut self, turn: &mut Turn, slot: u16) {
+        let attachment = AttachmentId { slot, serial: self.slots.next_serial() };
+        let Some(subscription) = self.slots.at_mut(slot) else { return };
+        let Phase::Queued(Route::Join { request_id }) = &subscription.phase else { return };
+        let request_id = request_id.clone();
+        subscription.phase = Phase::Joining { attachment, request_id: request_id.clone() };
+        turn.extend(subscription.attach(attachment, From::Now { request_id }));
+    }
+
+    /// What a following subscription has been sent is complete up to `Replay::at`: from here on it hears of batches.
+    pub(super) fn attach(&mut self, turn: &mut Turn, slot: u16) {
+        let (lag, serial) = (self.delivery.lag, self.slots.next_serial());
+        let attachment = AttachmentId { slot, serial };
+        let Some(subscription) = self.slots.at_mut(slot) else { return };
+        let Some(replay) = subscription.phase.replay() else { return };
+        subscription.phase = Phase::Attaching { attachment, lag, replay };
+        let Replay { at, prev, .. } = replay;
+        let from = From::After { seq: at, prev, lag, unbroken: replay.unbroken() };
+        turn.extend(subscription.attach(attachment, from));
+    }
+
+    /// ChannelManager cannot tell what happened since: neither what changed nor whether rights did. Who has read on asks the log,
+    /// and with it the rights; who joins is bound anew.
+    pub(super) fn on_behind(&mut self, attachment: AttachmentId) {
+        let Some(subscription) = self.slots.attached(attachment) else { return };
+        match &subscription.phase {
+            Phase::Attaching { replay, .. } => subscription.phase = Phase::Following(*replay),
+            Phase::Joining { request_id, .. } => {
+                let request_id = request_id.clone();
+                subscription.phase = Phase::Queued(Route::Join { request_id });
+                self.reads.wait(subscription.key(attachment.slot));
+                self.person.want();
+            }
+            Phase::Queued(_)
+            | Phase::Surveying(_)
+            | Phase::Differing { .. }
+            | Phase::Rows { .. }
+            | Phase::Following(_)
+            | Phase::Live { .. } => {}
+        }
+    }
+
+    /// Rights changed at `seq` while the subscription, which is no part of any read now, was being brought up to date.
+    pub(super) fn on_rights_changed(&mut self, slot: u16, seq: Seq) {
+        let Some(subscription) = self.slots.at_mut(slot) else { return };
+        let Some(route) = subscription.phase.under_other_rights() else { return };
+        let anew = !matches!(route, Route::Differ { .. });
+        subscription.phase = Phase::Queued(route);
+        self.reads.wait_first(subscription.key(slot));
+        if anew {
+            self.person.want_of(seq);
+        }
+    }
+
+    /// What was read of the person. A disabled account ends the connection.
+    pub(super) fn learn(&mut self, turn: &mut Turn, principal: At<Principal>) {
+        if principal.value.is_disabled() {
+            let text = "this account is disabled";
+            self.refuse(turn, Code::AccountDisabled, text, Envelope::default());
+            self.close(turn, CloseCode::Refused);
+        } else if !self.person.learn(principal, self.around.generation) {
+            // The session is about to learn of the schema that the store has.
+            self.reads.pause(turn.now.instant);
+        }
+    }
+}

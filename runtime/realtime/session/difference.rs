@@ -1,0 +1,79 @@
+//! What a change of rights means for a subscription: the difference between what its peer has and what its person may see now
+//! (SEMANTICS R3).
+
+use super::phase::{Cause, Phase, Replay, Route, Snapshot, TailOf};
+use super::state::Session;
+use super::subscription::SlotKey;
+use super::turn::Turn;
+use crate::channels::encode::StepPlace;
+use crate::ids::Seq;
+use crate::metrics::CatchUp;
+use crate::protocol::reason::RIGHTS;
+use crate::realtime::channel::ChannelRefusal;
+use crate::store::{At, Differ, Difference, LogLimit, Step, Steps};
+
+/// A difference may hold as many bytes as so many pages of a snapshot.
+const PAGES_OF_A_DIFFERENCE: usize = 16;
+
+impl Session {
+    pub(super) fn differ(&self, slot: u16, since: Seq) -> Option<Differ> {
+        let subscription = self.slots.at(slot)?;
+        let config = &self.around.config;
+        Some(Differ {
+            person: self.person.person.clone(),
+            scope: subscription.channel.scope.clone(),
+            old: subscription.bound.as_ref()?.read_scope.clone(),
+            filter: subscription.channel.filter().to_vec(),
+            since,
+            limit: LogLimit {
+                changes: usize::try_from(config.replay_limit).unwrap_or(usize::MAX),
+                bytes: config.page_bytes.saturating_mul(PAGES_OF_A_DIFFERENCE),
+            },
+        })
+    }
+
+    pub(super) fn on_difference(&mut self, turn: &mut Turn, key: SlotKey, difference: At<Difference>) {
+        let (at, Difference { principal, steps }) = (difference.seq, difference.value.clone());
+        self.learn(turn, difference.map(|_| principal.clone()));
+        if self.closing {
+            return;
+        }
+        let Some(subscription) = self.slots.of(key) else { return };
+        let Phase::Differing { .. } = subscription.phase else { return };
+        let steps = match steps {
+            Steps::Failed(error) => return self.suspend(turn, key.slot, &ChannelRefusal::from(error)),
+            Steps::Few(steps) => Some(steps),
+            Steps::Many => None,
+        };
+        match subscription.channel.rebind(&principal, at) {
+            Ok(bound) => subscription.bound = Some(bound),
+            Err(error) => return self.suspend(turn, key.slot, &ChannelRefusal::from(error)),
+        }
+        let Some(steps) = steps else {
+            let anew = Snapshot { cause: Cause::Lagged, reason: RIGHTS };
+            subscription.phase = Phase::Queued(Route::Rows(anew));
+            return self.reads.wait_first(key);
+        };
+        // The difference has no place among the events, so the next one's `prev` is the last that the peer was sent.
+        let prev = subscription.sent;
+        subscription.phase = Phase::Following(Replay { at, prev, tail_of: TailOf::Difference });
+        self.around.metrics.live.caught_up(CatchUp::Rights);
+        self.write_steps(turn, key.slot, &steps, at);
+        self.attach(turn, key.slot);
+    }
+
+    /// In buffers of about `page_bytes`.
+    fn write_steps(&mut self, turn: &mut Turn, slot: u16, steps: &[Step], at: Seq) {
+        let Some(subscription) = self.slots.at(slot) else { return };
+        let channel = &subscription.channel.text;
+        let place = StepPlace { channel, at, timestamp: turn.now.wall };
+        let mut frames = Vec::new();
+        for step in steps {
+            self.encoder.write_step(step, place, &mut frames);
+            if frames.len() >= self.around.config.page_bytes {
+                turn.write(std::mem::take(&mut frames));
+            }
+        }
+        turn.write(frames);
+    }
+}

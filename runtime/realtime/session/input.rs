@@ -1,0 +1,106 @@
+//! What can happen to a session, and what it has done about it. Plain values; decides nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::channels::{Admission, AttachmentId, From, Watch};
+use crate::config::RealtimeConfig;
+use crate::ids::{Epoch, Seq, Timestamp};
+use crate::metrics::{Metrics, Via};
+use crate::outbox::Lag;
+use crate::protocol::{CloseCode, View};
+use crate::realtime::read::{ReadAnswer, ReadRequest};
+use crate::rules::ReadScope;
+use crate::schema::{Generation, Schema};
+use crate::store::Scope;
+
+/// What a session must know of the process it lives in.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub schema: Arc<Schema>,
+    pub generation: Generation,
+    pub epoch: Epoch,
+    pub config: Arc<RealtimeConfig>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// How a session begins.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionStart {
+    pub at: Instant,
+    /// The transport, as errors are counted.
+    pub via: Via,
+    /// The peer was closed for too many messages a short while ago.
+    pub offended: bool,
+}
+
+/// The time of an input.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    pub instant: Instant,
+    pub wall: Timestamp,
+}
+
+/// What can happen to a session.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A text frame.
+    Text(&'a str),
+    /// A binary frame, which the protocol does not have.
+    Binary,
+    /// A frame over the limit; the transport cannot go on after it.
+    Oversized,
+    /// A ping or pong of the transport: the peer lives.
+    Heard,
+    /// The outbox was emptied.
+    Lagged(Lag),
+    /// The outbox could not hold another control frame.
+    Overflowed,
+    /// The answer to the one `Effect::Read` that is under way.
+    Read(ReadAnswer),
+    /// `next_deadline` has come.
+    Tick,
+    /// Entities have another shape from here on.
+    Reshaped(Surroundings),
+    /// The server stops; come back after so many milliseconds.
+    Drain { reconnect_in_ms: u64 },
+}
+
+/// What the loop has to do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send this JSON as one frame.
+    Send(Bytes),
+    /// Write these bytes, which are frames already.
+    Write(Bytes),
+    Attach {
+        attachment: AttachmentId,
+        channel: Arc<str>,
+        scope: Scope,
+        read_scope: Arc<ReadScope>,
+        view: View,
+        watch: Option<Watch>,
+        admission: Admission,
+        from: From,
+    },
+    Detach {
+        attachment: AttachmentId,
+    },
+    /// Have ChannelManager answer with a `pong`.
+    Pong {
+        request_id: Option<String>,
+        lag: Lag,
+    },
+    /// Have ChannelManager tell once that rights of the person changed after `known`, or after this moment.
+    AwaitRights {
+        person: Arc<str>,
+        known: Option<Seq>,
+    },
+    /// Start this read; its answer comes back as `Input::Read`. There is never a second one under way.
+    Read(ReadRequest),
+    /// Send a ping of the transport.
+    Ping,
+    Close(CloseCode),
+}

@@ -1,0 +1,82 @@
+//! `KnownPerson`: who is at the other end, and what the session knows of their rights.
+
+use std::sync::Arc;
+
+use crate::ids::Seq;
+use crate::rules::{Person, Principal};
+use crate::schema::Generation;
+use crate::store::At;
+
+/// See the module's text. Each subscription may have been bound to what is known now, or to an earlier state of it.
+#[derive(Debug)]
+pub(super) struct KnownPerson {
+    pub(super) person: Arc<Person>,
+    known: At<Principal>,
+    /// It may be out of date where it matters: to be read before any subscription is bound.
+    wanted: bool,
+    /// A channel was refused, and the peer is to be told when the rights of its person change.
+    awaiting_rights: bool,
+}
+
+impl KnownPerson {
+    pub(super) fn new(known: At<Principal>) -> KnownPerson {
+        KnownPerson { person: known.value.person.clone(), known, wanted: false, awaiting_rights: false }
+    }
+
+    /// Nobody's rights never change, and are never read again.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.known.value.is_nobody()
+    }
+
+    /// Every change of rights up to here is known.
+    pub(super) fn seq(&self) -> Seq {
+        self.known.seq
+    }
+
+    /// What is known, if it is of this schema: a field's place in another one is another field.
+    pub(super) fn principal(&self, generation: Generation) -> Option<At<&Principal>> {
+        let At { epoch, seq, floor, generation: read_under, value } = &self.known;
+        let fits = self.is_nobody() || *read_under == generation;
+        fits.then(|| At { epoch: epoch.clone(), seq: *seq, floor: *floor, generation: *read_under, value })
+    }
+
+    /// Has the principal read before anything else.
+    pub(super) fn want(&mut self) {
+        self.wanted = !self.is_nobody();
+    }
+
+    /// A change of rights at `seq` was found. What is newer tells of it already.
+    pub(super) fn want_of(&mut self, seq: Seq) {
+        if self.known.seq < seq {
+            self.want();
+        }
+    }
+
+    pub(super) fn take_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Whether what is known is of this schema now.
+    pub(super) fn learn(&mut self, principal: At<Principal>, generation: Generation) -> bool {
+        if principal.seq >= self.known.seq || self.principal(generation).is_none() {
+            self.known = principal;
+        }
+        self.principal(generation).is_some()
+    }
+
+    /// The person whose rights are to be watched, if nobody watches them for this session yet.
+    pub(super) fn await_rights(&mut self) -> Option<Arc<str>> {
+        let person = self.person.id.clone().filter(|_| !self.awaiting_rights)?;
+        self.awaiting_rights = true;
+        Some(person)
+    }
+
+    pub(super) fn awaits_rights(&self) -> bool {
+        self.awaiting_rights
+    }
+
+    /// The peer was told.
+    pub(super) fn rights_were_told(&mut self) {
+        self.awaiting_rights = false;
+    }
+}

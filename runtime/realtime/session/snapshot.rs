@@ -1,0 +1,97 @@
+//! A page of rows: announced once, written in frames, and closed by what changed meanwhile.
+
+use bytes::Bytes;
+
+use super::input::Effect;
+use super::phase::{Cause, Phase, Replay, Snapshot, TailOf};
+use super::state::{PositionFrame, Session};
+use super::subscription::SlotKey;
+use super::turn::Turn;
+use crate::protocol::CloseCode;
+use crate::protocol::server_frame::snapshot_json;
+use crate::realtime::channel::Checkup;
+use crate::realtime::read::CheckedRead;
+use crate::store::{At, ListPage};
+
+impl Session {
+    pub(super) fn on_rows(&mut self, turn: &mut Turn, key: SlotKey, page: &CheckedRead<ListPage>) {
+        let Some(subscription) = self.slots.of(key) else { return };
+        let Phase::Rows { why, first, written, .. } = subscription.phase.clone() else { return };
+        let rows = &page.read;
+        match subscription.check(page) {
+            Checkup::Same => {}
+            Checkup::Changed(seq) => return self.on_rights_changed(key.slot, seq),
+            Checkup::NotAsked => return self.close(turn, CloseCode::Internal),
+        }
+        let written = written + rows.value.rows.len();
+        let limited = subscription.limit.is_some_and(|limit| written >= limit);
+        let complete = !rows.value.more || limited;
+        let started = first.unwrap_or(rows.seq);
+        subscription.sent = started;
+        if complete {
+            let replay = Replay { at: started, prev: started, tail_of: TailOf::Snapshot };
+            subscription.phase = Phase::Following(replay);
+        } else {
+            let after = rows.value.rows.last().map(|row| row.id.clone());
+            subscription.phase = Phase::Rows { why: why.clone(), first: Some(started), after, written };
+            self.reads.wait(key);
+        }
+        let channel = subscription.channel.text.clone();
+        if first.is_none() {
+            subscription.snapshots = subscription.snapshots.saturating_add(1);
+            self.announce_rows(turn, key.slot, &why, rows);
+        }
+        self.write_rows(turn, &channel, rows, limited);
+        if complete && started == rows.seq {
+            self.attach(turn, key.slot);
+        }
+        if first.is_none() {
+            self.resume_postponed(turn, key.slot);
+        }
+    }
+
+    fn announce_rows(&self, turn: &mut Turn, slot: u16, why: &Snapshot, rows: &At<ListPage>) {
+        let (live, seq) = (&self.around.metrics.live, rows.seq);
+        let Snapshot { cause, reason } = why;
+        let told = match cause {
+            Cause::Asked { request_id } => {
+                live.snapshot(reason);
+                let more = !rows.value.rows.is_empty();
+                let request_id = request_id.as_deref();
+                PositionFrame {
+                    kind: "subscribed",
+                    request_id,
+                    seq,
+                    recovered: Some(false),
+                    reason: None,
+                    more,
+                }
+            }
+            Cause::Lagged => {
+                live.resynced(reason);
+                let (kind, reason) = ("resync", Some(*reason));
+                PositionFrame { kind, request_id: None, seq, recovered: None, reason, more: true }
+            }
+        };
+        self.tell_position(turn, slot, told);
+    }
+
+    /// The rows of one page, in frames of about `page_bytes`.
+    fn write_rows(&self, turn: &mut Turn, channel: &str, rows: &At<ListPage>, limited: bool) {
+        let wall = turn.now.wall;
+        let mut frame: Vec<&Bytes> = Vec::new();
+        let mut size = 0;
+        for row in &rows.value.rows {
+            frame.push(&row.stored.json);
+            size += row.stored.json.len();
+            if size >= self.around.config.page_bytes {
+                turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, frame.drain(..), false)));
+                size = 0;
+            }
+        }
+        if !frame.is_empty() || limited {
+            let rows_left = frame.into_iter();
+            turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, rows_left, limited)));
+        }
+    }
+}

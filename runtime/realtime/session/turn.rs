@@ -1,0 +1,84 @@
+//! `Turn`: one input's way through the session. Its time, and what the loop has to do after it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::input::{Effect, Now};
+use crate::protocol::ClientFrame;
+use crate::protocol::server_frame::ControlFrame;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) now: Now,
+    effects: Vec<Effect>,
+    /// Frames of the peer that waited for an answer which this turn has given.
+    due: VecDeque<ClientFrame>,
+}
+
+/// What stands beside the payload of a control frame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Envelope<'a> {
+    pub(super) channel: Option<&'a str>,
+    pub(super) request_id: Option<&'a str>,
+    pub(super) more: bool,
+}
+
+impl<'a> Envelope<'a> {
+    /// The answer to a request that names no channel.
+    pub(super) fn to(request_id: Option<&'a str>) -> Envelope<'a> {
+        Envelope { request_id, ..Envelope::default() }
+    }
+
+    /// About a channel; the answer to a request, if there was one.
+    pub(super) fn of(channel: &'a str, request_id: Option<&'a str>) -> Envelope<'a> {
+        Envelope { channel: Some(channel), request_id, more: false }
+    }
+}
+
+impl Turn {
+    pub(super) fn new(now: Now) -> Turn {
+        Turn { now, effects: Vec::new(), due: VecDeque::new() }
+    }
+
+    pub(super) fn then(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn extend(&mut self, effects: Option<Effect>) {
+        self.effects.extend(effects);
+    }
+
+    /// One control frame.
+    pub(super) fn send<P: Serialize>(&mut self, kind: &'static str, envelope: Envelope<'_>, payload: P) {
+        let Envelope { channel, request_id, more } = envelope;
+        let timestamp = self.now.wall;
+        let frame = ControlFrame { kind, channel, request_id, seq: None, more, payload, timestamp };
+        self.effects.push(Effect::Send(frame.to_json()));
+    }
+
+    /// Frames that are made already; none is no effect.
+    pub(super) fn write(&mut self, frames: Vec<u8>) {
+        if !frames.is_empty() {
+            self.effects.push(Effect::Write(Bytes::from(frames)));
+        }
+    }
+
+    pub(super) fn make_due(&mut self, frames: Vec<ClientFrame>) {
+        self.due.extend(frames);
+    }
+
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    pub(super) fn next_due(&mut self) -> Option<ClientFrame> {
+        self.due.pop_front()
+    }
+
+    pub(super) fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+}

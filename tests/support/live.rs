@@ -1,0 +1,201 @@
+//! Live connections over a transport that is made of queues in memory, and all that stands behind it, on the runtime of the
+//! test. Knows no story.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidewire::auth::Identity;
+use tidewire::channels::{ChannelManager, Ring};
+use tidewire::config::RealtimeConfig;
+use tidewire::env::Env;
+use tidewire::ids::{Epoch, Seq, Timestamp};
+use tidewire::metrics::{Metrics, Via};
+use tidewire::protocol::wire::text_frame;
+use tidewire::realtime::transport::{Arrival, Ended, Transport, WriteProgress};
+use tidewire::realtime::{LiveReader, Sessions, Surroundings};
+use tidewire::schema::{Generation, Schema};
+use tidewire::store::{CommitBatch, LogLimit, Store};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// More frames than any story has.
+const ENDLESS: usize = 1 << 20;
+
+/// What the loop did to the transport.
+#[derive(Debug, PartialEq)]
+pub enum Done {
+    Frame(Value),
+    Ping,
+    Closed(Ended),
+}
+
+/// A transport that takes one buffer for each permit.
+struct Memory {
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    done: mpsc::UnboundedSender<Done>,
+    room: Arc<Semaphore>,
+}
+
+impl Transport for Memory {
+    fn via(&self) -> Via {
+        Via::Ws
+    }
+
+    fn frame(&self, json: &Bytes) -> Bytes {
+        text_frame(json)
+    }
+
+    async fn next(&mut self) -> Arrival {
+        self.arrivals.recv().await.unwrap_or(Arrival::Gone)
+    }
+
+    async fn write(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<WriteProgress> {
+        let waited = self.room.available_permits() == 0;
+        self.room.acquire().await.map_err(io::Error::other)?.forget();
+        let buffer = frames.pop_front().expect("there is something to write");
+        for frame in frames_in(&buffer) {
+            let _ = self.done.send(Done::Frame(frame));
+        }
+        Ok(WriteProgress { bytes: buffer.len(), waited })
+    }
+
+    async fn ping(&mut self) -> io::Result<()> {
+        self.done.send(Done::Ping).map_err(io::Error::other)
+    }
+
+    async fn close(&mut self, ended: Ended) {
+        let _ = self.done.send(Done::Closed(ended));
+    }
+}
+
+fn frames_in(mut buffer: &[u8]) -> Vec<Value> {
+    let mut frames = Vec::new();
+    while !buffer.is_empty() {
+        let (header, length) = match buffer[1] {
+            126 => (4, usize::from(u16::from_be_bytes([buffer[2], buffer[3]]))),
+            short => (2, usize::from(short)),
+        };
+        frames.push(serde_json::from_slice(&buffer[header..header + length]).unwrap());
+        buffer = &buffer[header + length..];
+    }
+    frames
+}
+
+/// Everything behind the transport.
+pub struct LiveServer {
+    pub sessions: Arc<Sessions>,
+    batches: mpsc::Sender<Arc<CommitBatch>>,
+}
+
+impl LiveServer {
+    /// `head`: where the store's log ends now, under this epoch.
+    pub fn over(
+        store: Arc<dyn Store>,
+        schema: Arc<Schema>,
+        epoch: Epoch,
+        head: Seq,
+        config: RealtimeConfig,
+    ) -> LiveServer {
+        let kept = LogLimit { changes: config.ring_changes, bytes: config.ring_bytes };
+        let ring = Arc::new(Ring::new(epoch.clone(), head, Generation(1), kept));
+        let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
+        let scanned = config.scan_groups;
+        let (channels, batches, _) =
+            ChannelManager::start(ring.clone(), head, scanned, Env::system(), metrics.clone());
+        let reader = LiveReader::new(store, ring, &config);
+        let config = Arc::new(config);
+        let around = Surroundings { schema, generation: Generation(1), epoch, config, metrics };
+        LiveServer { sessions: Sessions::new(around, channels, reader, Env::system()), batches }
+    }
+
+    /// Returns when the batch is fanned out, so that no two are fanned out as one.
+    pub async fn fan_out(&self, batch: Arc<CommitBatch>) {
+        let last = batch.last().0;
+        self.batches.send(batch).await.unwrap();
+        until(|| self.sessions.stats().position == last).await;
+    }
+
+    pub fn connect(&self, user: Option<&str>) -> Peer {
+        let (say, arrivals) = mpsc::unbounded_channel();
+        let (told, done) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(ENDLESS));
+        let transport = Box::new(Memory { arrivals, done: told, room: room.clone() });
+        let sessions = self.sessions.clone();
+        let identity = Identity { user: user.map(Into::into), role: None, address: [127, 0, 0, 1].into() };
+        let served = tokio::spawn(async move { sessions.serve(transport, identity).await });
+        Peer { say, done, room, served }
+    }
+}
+
+/// Lets the other tasks go on until something is so.
+pub async fn until(mut so: impl FnMut() -> bool) {
+    while !so() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The far end of the transport.
+pub struct Peer {
+    say: mpsc::UnboundedSender<Arrival>,
+    done: mpsc::UnboundedReceiver<Done>,
+    room: Arc<Semaphore>,
+    served: JoinHandle<Ended>,
+}
+
+impl Peer {
+    pub fn arrives(&self, arrival: Arrival) {
+        self.say.send(arrival).unwrap();
+    }
+
+    pub fn say(&self, frame: &Value) {
+        self.arrives(Arrival::Text(frame.to_string()));
+    }
+
+    pub fn subscribe(&self, channel: &str, payload: &Value) {
+        self.say(&json!({"type": "subscribe", "channel": channel, "payload": payload}));
+    }
+
+    /// Takes nothing more.
+    pub fn stall(&self) {
+        self.room.forget_permits(ENDLESS);
+    }
+
+    pub fn go_on(&self) {
+        self.room.add_permits(ENDLESS);
+    }
+
+    pub async fn done(&mut self) -> Done {
+        let waiting = timeout(Duration::from_secs(3600), self.done.recv());
+        waiting.await.expect("nothing came for an hour").expect("the transport is gone")
+    }
+
+    pub async fn frame(&mut self) -> Value {
+        match self.done().await {
+            Done::Frame(frame) => frame,
+            other @ (Done::Ping | Done::Closed(_)) => panic!("{other:?} where a frame was due"),
+        }
+    }
+
+    /// The next frames, which are of these types.
+    pub async fn takes(&mut self, types: &[&str]) -> Vec<Value> {
+        let mut frames = Vec::new();
+        for kind in types {
+            let frame = self.frame().await;
+            assert_eq!(frame["type"], *kind, "{frame}");
+            frames.push(frame);
+        }
+        frames
+    }
+
+    /// What the loop says of the end, when nothing else was done to the transport.
+    pub async fn ends(mut self) -> Ended {
+        let ended = self.served.await.unwrap();
+        assert_eq!(self.done.recv().await, None, "something after the end");
+        ended
+    }
+}
