@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::event_bus::EventBus;
 use crate::http::guard::Hosts;
-use crate::http::{AppState, ROUTES, router, server};
+use crate::http::{AppState, ROUTES, Services, router, server};
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
@@ -135,7 +135,7 @@ impl App {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));
         let tasks = TaskTracker::new();
-        let state = AppState {
+        let state = AppState::new(Services {
             repository: self.repository,
             sessions: self.sessions.clone(),
             websockets: WebSocketManager::new(self.sessions.clone()),
@@ -145,7 +145,7 @@ impl App {
             metrics: self.metrics.clone(),
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),
-        };
+        });
         let (mut bus_task, mut channels_task) = (self.bus_task, self.channels_task);
         let mut broken = None;
         let stop = async {

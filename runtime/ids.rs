@@ -159,6 +159,13 @@ impl RecordId {
     pub fn shared(&self) -> Arc<str> {
         self.0.clone()
     }
+
+    /// The time in a UUID of version 7; `None` of any other id.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let uuid = uuid::Uuid::try_parse(&self.0).ok().filter(|uuid| uuid.get_version_num() == 7)?;
+        let millis = i64::try_from(uuid.as_u128() >> 80).expect("a UUID has 48 bits above its lower 80");
+        Some(Timestamp(millis))
+    }
 }
 
 impl fmt::Display for RecordId {

@@ -50,6 +50,7 @@ mod realtime;
 mod repository;
 mod rest;
 mod rights;
+mod rights_reads;
 mod rules_canonical;
 mod rules_compared;
 mod rules_property;

@@ -90,7 +90,7 @@ async fn every_refusal_of_the_store_has_a_code_and_no_secret() {
         (CommitError::IdTaken { op }, Code::IdTaken),
         (CommitError::NotUnique { op, field: "title".into() }, Code::NotUnique),
         (CommitError::UnknownReference { op, field: "project".into() }, Code::UnknownReference),
-        (CommitError::Restricted { op, entity: "Comment".into() }, Code::Restricted),
+        (CommitError::Restricted { op, entity: Some("Comment".into()) }, Code::Restricted),
         (CommitError::CascadeTooLarge { op, limit: 9 }, Code::CascadeTooLarge),
         (CommitError::UnitTooLarge { entries: 9, bytes: 9 }, Code::UnitTooLarge),
         (CommitError::MutationReused, Code::IdempotencyMismatch),

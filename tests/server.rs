@@ -16,7 +16,7 @@ use tidewire::env::Env;
 use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
-use tidewire::http::{AppState, ROUTES, router, server};
+use tidewire::http::{AppState, ROUTES, Services, router, server};
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
@@ -249,7 +249,7 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
     let sessions = Sessions::new(around, channels, reader, Env::system());
-    let state = AppState {
+    let state = AppState::new(Services {
         repository: Arc::new(puppet.repository_over(schema)),
         sessions: sessions.clone(),
         websockets: WebSocketManager::new(sessions),
@@ -259,7 +259,7 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         metrics: metrics.clone(),
         tasks: tasks.clone(),
         live: tokio::runtime::Handle::current(),
-    };
+    });
     let serving = server::Serving { router: router(state), tasks, metrics };
     tokio::spawn(async move { server::serve(listener, serving, &config, std::future::pending()).await });
     (puppet, Client::new(address))

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidewire::channels::{AttachmentId, Events, From, Item, Note};
+use tidewire::channels::{AttachmentId, Events, From, InvalidationCause, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
-use tidewire::outbox::{Lag, OnLag};
+use tidewire::outbox::{Invalidated, Lag, OnLag};
 use tidewire::protocol::CloseCode;
 use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Now, Session, SessionStart, Surroundings};
@@ -94,6 +94,11 @@ impl Peer {
         let of = Events { attachment, last: Seq(last), base: Seq(base) };
         self.session.on_item(self.now, Item::Batch { frames, of }).0
     }
+}
+
+/// The outbox ran over for the nth time.
+fn lagged(nth: u32) -> Input<'static> {
+    Input::Invalidated(Invalidated { lag: Lag(nth), cause: InvalidationCause::Lag })
 }
 
 fn attachment_of(effects: &[Effect]) -> AttachmentId {
@@ -345,7 +350,7 @@ fn a_lagging_connection_goes_on_from_what_it_wrote() {
     let mut peer = Peer::new();
     let attachment = peer.live(5);
     assert!(peer.log_item(attachment, 8, 7).is_some());
-    let effects = peer.on(Input::Lagged(Lag(1)));
+    let effects = peer.on(lagged(1));
     assert_eq!(heard(&effects), ["detach", "read survey 8"], "the invalid member leaves even a quiet group");
     assert_eq!(peer.log_item(attachment, 9, 8), None, "an item of the old attachment is not written");
     let effects = peer.on(Input::Read(survey(20, true, 3)));
@@ -362,7 +367,7 @@ fn a_quiet_channel_of_a_lagging_connection_names_the_prev_that_its_client_knows(
     let effects = peer.subscribe("entity:Note", &json!({}));
     peer.attached(attachment_of(&effects), 5, 0);
     peer.log_item(busy, 100, 99);
-    peer.on(Input::Lagged(Lag(1)));
+    peer.on(lagged(1));
     peer.on(Input::Read(survey(120, true, 1)));
     let effects = peer.on(Input::Read(log(120, 110, vec![])));
     assert_eq!(heard(&effects), ["read survey 99"], "everything up to the batch before was sent");
@@ -375,7 +380,7 @@ fn a_quiet_channel_of_a_lagging_connection_names_the_prev_that_its_client_knows(
 fn a_lagging_channel_below_the_floor_is_resynced_and_the_second_time_closed() {
     let mut peer = Peer::new();
     peer.live(5);
-    peer.on(Input::Lagged(Lag(1)));
+    peer.on(lagged(1));
     let below = || surveyed(at(90, 50, Survey { known: true, ..Survey::default() }));
     assert_eq!(heard(&peer.on(Input::Read(below()))), ["read rows"]);
     let config_page = RealtimeConfig::default().page_rows as u128;
@@ -563,7 +568,7 @@ fn a_store_that_is_busy_refuses_a_subscription_and_does_not_end_a_catch_up() {
     assert_eq!(heard(&peer.on(Input::Read(busy()))), ["send error OVERLOADED"]);
     assert_eq!(peer.session.subscriptions(), 0);
     peer.live(5);
-    peer.on(Input::Lagged(Lag(1)));
+    peer.on(lagged(1));
     assert_eq!(heard(&peer.on(Input::Read(busy()))), Heard::new());
     peer.now.instant = peer.session.next_deadline();
     assert_eq!(heard(&peer.on(Input::Tick)), ["read survey 5"]);
@@ -607,7 +612,7 @@ fn every_phase_survives_every_input() {
         ("live", |peer| _ = peer.live(5)),
         ("lagged", |peer| {
             peer.live(5);
-            peer.on(Input::Lagged(Lag(1)));
+            peer.on(lagged(1));
         }),
         ("closed", |peer| drop(peer.on(Input::Overflowed))),
     ];
@@ -622,7 +627,7 @@ fn every_phase_survives_every_input() {
             ("ping", Box::new(|peer| drop(peer.say(&json!({"type": "ping"}))))),
             ("garbage", Box::new(|peer| drop(peer.on(Input::Text("{"))))),
             ("binary", Box::new(|peer| drop(peer.on(Input::Binary)))),
-            ("lagged", Box::new(|peer| drop(peer.on(Input::Lagged(Lag(2)))))),
+            ("lagged", Box::new(|peer| drop(peer.on(lagged(2))))),
             ("survey", Box::new(|peer| drop(peer.on(Input::Read(survey(9, true, 0)))))),
             ("rows", Box::new(|peer| drop(peer.on(Input::Read(rows(9, 1)))))),
             ("log", Box::new(|peer| drop(peer.on(Input::Read(log(9, 9, vec![])))))),

@@ -32,7 +32,7 @@ async fn a_unit_that_fails_at_its_end_leaves_its_group_alone() {
     let outcomes = join_all(units.into_iter().map(|unit| studio.store.commit(unit))).await;
     let seqs: Vec<Result<u64, CommitError>> =
         outcomes.into_iter().map(|outcome| outcome.map(|outcome| outcome.seq.0)).collect();
-    let restricted = CommitError::Restricted { op: 0, entity: "Ticket".into() };
+    let restricted = CommitError::Restricted { op: 0, entity: Some("Ticket".into()) };
     assert_eq!(seqs, [Ok(5), Err(not_unique(0, "code")), Ok(8), Err(restricted), Ok(9)]);
     assert_eq!((studio.json("Seat", &id(8)), studio.json("Seat", &id(9))), (None, None));
     // Its mutation id is free, and its values are.

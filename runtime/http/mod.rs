@@ -42,7 +42,7 @@ use crate::ids::shown;
 use crate::protocol::Code;
 pub use metrics::ROUTES;
 use problem::Problem;
-pub use state::AppState;
+pub use state::{AppState, Services};
 
 /// Every route of the server, behind the guard.
 pub fn router(state: AppState) -> Router {

@@ -2,6 +2,7 @@
 //!
 //! Knows no route.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
@@ -14,9 +15,12 @@ use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 
-/// What every handler may use. Cheap to clone.
+/// What every handler may use. The router clones it several times for each request, so a clone is one counter and no more.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Services>);
+
+/// What stands behind the routes.
+pub struct Services {
     pub repository: Arc<Repository>,
     pub sessions: Arc<Sessions>,
     pub websockets: WebSocketManager,
@@ -31,6 +35,20 @@ pub struct AppState {
 }
 
 impl AppState {
+    pub fn new(services: Services) -> AppState {
+        AppState(Arc::new(services))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+impl Services {
     pub fn schema(&self) -> Arc<Schema> {
         self.repository.current().schema
     }

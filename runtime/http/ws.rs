@@ -56,11 +56,11 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     let caller = admit(&state, &presented).await;
     // The socket keeps the connection's place under the cap.
     let peer = parts.extensions.remove::<Peer>();
-    let (tasks, live) = (state.tasks.clone(), state.live.clone());
+    let (websockets, tasks, live) = (state.websockets.clone(), state.tasks.clone(), state.live.clone());
     let upgrading = async move {
         match upgrade.await.map_err(std::io::Error::other).and_then(bare_stream) {
             Ok((stream, read_ahead)) => {
-                tasks.spawn_on(live_socket(state.websockets, stream, read_ahead, caller, peer), &live);
+                tasks.spawn_on(live_socket(websockets, stream, read_ahead, caller, peer), &live);
             }
             Err(error) => tracing::debug!(%error, "the upgrade broke off"),
         }

@@ -155,7 +155,7 @@ impl<T: Transport> Connection<T> {
         }
         self.write(frames).await?;
         if let Some(invalidated) = invalidated {
-            let effects = self.session.on(now, Input::Lagged(invalidated.lag));
+            let effects = self.session.on(now, Input::Invalidated(invalidated));
             Box::pin(self.perform(effects, reading)).await?;
         }
         if overflowed {

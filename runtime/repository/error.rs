@@ -83,8 +83,8 @@ pub enum RepositoryError {
     NotUnique { entity: EntityName, field: Arc<str> },
     #[error("`{field}` of the {entity} refers to a record that does not exist")]
     UnknownReference { entity: EntityName, field: Arc<str> },
-    #[error("the {entity} cannot be deleted: records of {by} still refer to it")]
-    Restricted { entity: EntityName, by: EntityName },
+    #[error("the {entity} cannot be deleted: records of {} still refer to it", by.as_deref().unwrap_or("other entities"))]
+    Restricted { entity: EntityName, by: Option<EntityName> },
     #[error("the change of the {entity} would change or delete more than {limit} other records with it")]
     CascadeTooLarge { entity: EntityName, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]

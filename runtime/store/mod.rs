@@ -239,9 +239,6 @@ pub struct Stored {
     pub json: Bytes,
 }
 
-/// Stands for the name of an entity that is closed to whoever asks.
-pub const OTHER_ENTITIES: &str = "other entities";
-
 /// Why a unit was not committed. `op` is the index of the operation at fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CommitError {
@@ -262,9 +259,9 @@ pub enum CommitError {
     NotUnique { op: usize, field: Arc<str> },
     #[error("operation {op}: `{field}` refers to a record that does not exist")]
     UnknownReference { op: usize, field: Arc<str> },
-    /// `entity` is `OTHER_ENTITIES` where its name would tell the writer of records that are as if absent.
-    #[error("operation {op}: records of {entity} still refer to it")]
-    Restricted { op: usize, entity: EntityName },
+    /// Without `entity` where its name would tell the writer of records that are as if absent.
+    #[error("operation {op}: records of {} still refer to it", entity.as_deref().unwrap_or("other entities"))]
+    Restricted { op: usize, entity: Option<EntityName> },
     #[error("operation {op}: more than {limit} other records would change or go with it")]
     CascadeTooLarge { op: usize, limit: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidewire::channels::{AttachmentId, Item, Note};
+use tidewire::channels::{AttachmentId, InvalidationCause, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
-use tidewire::outbox::{Lag, OnLag};
+use tidewire::outbox::{Invalidated, Lag, OnLag};
 use tidewire::protocol::Code;
 use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Surroundings};
@@ -19,7 +19,7 @@ use tidewire::store::{
     At, Change, ChangeOp, Difference, ListPage, Listed, LogPage, Step, Steps, StoreError, Stored, Survey,
 };
 
-use super::{Apply, Heard, Peer, at, attachment_of, heard, sent, since};
+use super::{Apply, Heard, Peer, at, attachment_of, heard, lagged, sent, since};
 use crate::support::fixtures::{change, epoch, id, inside_unit};
 use crate::support::ruled;
 
@@ -190,7 +190,7 @@ fn live(peer: &mut Peer, seq: u64) -> AttachmentId {
 /// A live subscription whose rights changed at 30, asking for the difference since 20.
 fn differing(peer: &mut Peer) {
     live(peer, 20);
-    let asked = peer.on(Input::Lagged(Lag(1)));
+    let asked = peer.on(lagged(1));
     assert_eq!(heard(&asked), ["detach", "read survey 20"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read differ 20"]);
 }
@@ -210,7 +210,7 @@ fn nothing_that_was_read_is_shown_once_rights_changed_and_each_phase_goes_on_in_
             "surveying after a lag",
             |peer| {
                 live(peer, 20);
-                peer.on(Input::Lagged(Lag(1)))
+                peer.on(lagged(1))
             },
             |asked| survey(asked, 35, 30),
             &["read differ 20"],
@@ -407,6 +407,66 @@ fn a_difference_is_written_and_closed_under_the_new_view() {
     assert_eq!(heard(&effects), ["pong"], "live again");
 }
 
+/// Rights of Ada changed at 30: what was attached is attached no more.
+fn other_rights(nth: u32) -> Input<'static> {
+    Input::Invalidated(Invalidated { lag: Lag(nth), cause: InvalidationCause::Rights { at: Seq(30) } })
+}
+
+/// A live channel that her memberships do not concern.
+fn board(peer: &mut Peer, seq: u64) -> AttachmentId {
+    let attachment = attachment_of(&peer.subscribe("entity:Board", &json!({})));
+    peer.attached(attachment, seq, 0);
+    attachment
+}
+
+#[test]
+fn a_change_of_rights_has_the_person_read_once_and_then_what_differs() {
+    let mut peer = ada();
+    live(&mut peer, 20);
+    let attachment = board(&mut peer, 20);
+    assert!(peer.log_item(attachment, 26, 25).is_some());
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "detach", "read principal"]);
+    assert_eq!(heard(&peer.on(Input::Read(principal(36, two_projects())))), ["read differ 25"]);
+    let effects = peer.on(Input::Read(differ(37, two_projects(), Steps::Few(vec![]))));
+    assert_eq!(heard(&effects), ["attach after 37", "attach after 26"], "the board missed nothing by it");
+    assert_eq!(watch_of(&effects[1..]).0, 10, "ChannelManager asks whether its rights changed since");
+    let Some(Effect::Attach { from, .. }) = effects.last() else { panic!("{effects:?}") };
+    assert!(format!("{from:?}").contains("prev: Seq(26)"), "what the peer knows: {from:?}");
+}
+
+#[test]
+fn a_channel_that_sees_the_same_by_other_rights_reads_the_difference_if_its_own_changed_in_between() {
+    let mut peer = ada();
+    live(&mut peer, 20);
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "read principal"]);
+    // The right was taken away and given back.
+    let same = ruled::principal("member", &["p1"]);
+    let effects = peer.on(Input::Read(principal(36, same)));
+    assert_eq!(heard(&effects), ["attach after 20"]);
+    let asked = behind(&mut peer, attachment_of(&effects));
+    assert_eq!(heard(&asked), ["read log 20"]);
+    let page = vec![moved(25, 1, None, Some("p1"))];
+    let effects = peer.on(Input::Read(log(&asked, 36, 35, page)));
+    assert_eq!(heard(&effects), ["read differ 20"], "nothing of what was written in between is shown");
+}
+
+#[test]
+fn a_person_who_is_known_as_of_now_is_not_read_for_a_change_of_rights() {
+    let mut peer = knowing(at(30, 0, two_projects()), RealtimeConfig::default());
+    let attachment = live(&mut peer, 31);
+    assert!(peer.log_item(attachment, 33, 32).is_some());
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "attach after 33"]);
+}
+
+#[test]
+fn an_account_that_a_change_of_rights_disables_is_closed_before_anything_is_read_for_it() {
+    let mut peer = ada();
+    live(&mut peer, 20);
+    assert_eq!(heard(&peer.on(other_rights(1))), ["detach", "read principal"]);
+    let effects = peer.on(Input::Read(principal(31, ruled::disabled())));
+    assert_eq!(heard(&effects), ["send error ACCOUNT_DISABLED", "close 4403"]);
+}
+
 #[test]
 fn a_difference_that_cannot_be_told_goes_another_way() {
     let lookup = || BindError::SetTooLarge { entity: "Membership".into() };
@@ -480,7 +540,7 @@ fn a_suspended_channel_leaves_the_others_alone() {
 /// The same beside a channel that uses nothing but the account.
 fn differing_beside(peer: &mut Peer) {
     live(peer, 20);
-    let asked = peer.on(Input::Lagged(Lag(1)));
+    let asked = peer.on(lagged(1));
     assert_eq!(heard(&asked), ["detach", "detach", "read survey 20"]);
     let asked = peer.on(Input::Read(survey(&asked, 35, 5)));
     assert_eq!(heard(&asked), ["read log 20"]);
@@ -684,7 +744,8 @@ fn a_session_of_a_person_survives_every_input_in_every_phase() {
                 "unsubscribe",
                 Box::new(|peer| drop(peer.say(&json!({"type": "unsubscribe", "channel": LIVE})))),
             ),
-            ("lagged", Box::new(|peer| drop(peer.on(Input::Lagged(Lag(2)))))),
+            ("lagged", Box::new(|peer| drop(peer.on(lagged(2))))),
+            ("other rights", Box::new(|peer| drop(peer.on(other_rights(2))))),
             ("principal", Box::new(|peer| drop(peer.on(Input::Read(principal(50, two_projects())))))),
             ("no principal", Box::new(|peer| drop(peer.on(Input::Read(principal(50, ruled::too_many())))))),
             (

@@ -232,7 +232,7 @@ pub(super) async fn a_lookup_keeps_nobody_from_going<F: Fixture>() {
     studio.commit([delete("Project", 2)]).await.unwrap();
     assert_eq!(studio.story(5), ["delete comment:4", "delete task:3", "delete project:2"]);
     studio.commit([make("Task", 3, []), make("Invoice", 8, [(FieldIndex(0), link(3))])]).await.unwrap();
-    let restricted = Err(CommitError::Restricted { op: 0, entity: "Invoice".into() });
+    let restricted = Err(CommitError::Restricted { op: 0, entity: Some("Invoice".into()) });
     assert_eq!(studio.commit([delete("Task", 3)]).await, restricted);
 }
 

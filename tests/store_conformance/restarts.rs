@@ -42,6 +42,6 @@ pub(super) async fn a_store_goes_on_where_it_ended<F: Fixture>() {
     assert_eq!((reborn.seq, reborn.results[0].status), (beyond.seq, OpStatus::Created));
     assert_eq!(reborn.results[0].record.as_ref().unwrap().version, 2, "a deleted id continues its version");
     assert!(!survey(&studio, &beyond).known, "the former epoch ended before");
-    let restricted = Err(CommitError::Restricted { op: 0, entity: "Bill".into() });
+    let restricted = Err(CommitError::Restricted { op: 0, entity: Some("Bill".into()) });
     assert_eq!(studio.commit([delete("Task", 21)]).await, restricted);
 }

@@ -85,7 +85,7 @@ pub(super) async fn a_delete_that_is_forbidden_at_the_end_is_refused_by_its_oper
     studio.commit([seat(1, "a", 1), seat(2, "b", 2), seat(3, "c", 3), ticket(7, 3)]).await.unwrap();
     studio.commit([next(1, 2), next(2, 1)]).await.unwrap();
     let head = studio.head();
-    let restricted = |op, entity: &str| Err(CommitError::Restricted { op, entity: entity.into() });
+    let restricted = |op, entity: &str| Err(CommitError::Restricted { op, entity: Some(entity.into()) });
     let some = [seat(9, "z", 9), delete("Seat", 1), delete("Seat", 3), delete("Seat", 2)];
     assert_eq!(studio.commit(some).await, restricted(2, "Ticket"));
     assert_eq!(studio.commit([delete("Seat", 1), seat(9, "z", 9)]).await, restricted(0, "Seat"));
@@ -100,7 +100,7 @@ pub(super) async fn a_delete_that_is_forbidden_at_the_end_is_refused_by_its_oper
 pub(super) async fn nobody_slips_another_record_under_a_reference<F: Fixture>() {
     let studio = F::open(schema(), &StoreConfig::default());
     studio.commit([seat(1, "a", 1), ticket(7, 1)]).await.unwrap();
-    let restricted = Err(CommitError::Restricted { op: 0, entity: "Ticket".into() });
+    let restricted = Err(CommitError::Restricted { op: 0, entity: Some("Ticket".into()) });
     assert_eq!(studio.commit([delete("Seat", 1), seat(1, "mine", 1)]).await, restricted);
     assert_eq!(
         studio.commit([delete("Seat", 1), seat(1, "mine", 1), delete("Ticket", 7)]).await,

@@ -6,6 +6,7 @@ pub mod bad_filters;
 pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod club;
+pub mod counting;
 pub mod entities;
 pub mod exposition;
 pub(crate) mod fixture;

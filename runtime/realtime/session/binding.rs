@@ -3,11 +3,13 @@
 //! The rule that holds everything together: what is shown to the peer was read, and then checked; a subscription is bound anew
 //! only from a principal that is as new as the change that was found.
 
-use super::phase::{Phase, Replay, Route};
+use super::phase::{Phase, Replay, Route, TailOf};
 use super::state::Session;
+use super::subscription::SlotKey;
 use super::turn::{Envelope, Turn};
 use crate::channels::{AttachmentId, From};
 use crate::ids::Seq;
+use crate::metrics::CatchUp;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::channel::ChannelRefusal;
 use crate::rules::Principal;
@@ -95,6 +97,24 @@ impl Session {
             | Phase::Following(_)
             | Phase::Live { .. } => {}
         }
+    }
+
+    /// Rights changed, at `rights` at the latest, and the peer stands at `since` under the ones before. Where it sees the same
+    /// by those of now, it goes on from there: ChannelManager has what it missed, and takes the subscription only if none of the
+    /// rights that it depends on changed in between, under whichever it was for a while. Otherwise the difference is read.
+    pub(super) fn rebind(&mut self, turn: &mut Turn, key: SlotKey, since: Seq, rights: Seq) {
+        let principal = self.person.principal(self.around.generation);
+        let Some(subscription) = self.slots.of(key) else { return };
+        let is_new = |principal: &At<&Principal>| principal.seq >= rights;
+        let same = principal.filter(is_new).is_some_and(|now| subscription.sees_the_same(&now));
+        if !same {
+            subscription.phase = Phase::Differing { since };
+            return;
+        }
+        let prev = subscription.sent;
+        subscription.phase = Phase::Following(Replay { at: since, prev, tail_of: TailOf::Nothing });
+        self.around.metrics.live.caught_up(CatchUp::Lag);
+        self.attach(turn, key.slot);
     }
 
     /// Rights changed at `seq` while the subscription, which is no part of any read now, was being brought up to date.

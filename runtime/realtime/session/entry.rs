@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use super::input::{Effect, Input, Now};
 use super::liveness::Pulse;
+use super::phase::{Cause, Phase, ResumeFrom, Route};
 use super::state::Session;
 use super::turn::{Envelope, Turn};
-use crate::channels::{Events, Item, Note};
-use crate::outbox::{Lag, OnLag};
+use crate::channels::{Events, InvalidationCause, Item, Note};
+use crate::ids::Position;
+use crate::outbox::{Invalidated, OnLag};
 use crate::protocol::server_frame::DrainPayload;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::channel::ChannelRefusal;
@@ -53,7 +55,7 @@ impl Session {
                 self.close(turn, CloseCode::FrameTooLarge);
             }
             Input::Heard => {}
-            Input::Lagged(lag) => self.on_lagged(turn, lag),
+            Input::Invalidated(invalidated) => self.on_invalidated(turn, invalidated),
             Input::Overflowed => self.close(turn, CloseCode::TooSlow),
             Input::Read(answer) => self.on_read(turn, answer),
             Input::Tick => self.on_tick(turn),
@@ -108,7 +110,10 @@ impl Session {
         }
     }
 
-    fn on_lagged(&mut self, turn: &mut Turn, lag: Lag) {
+    /// Who was live goes on from where the peer stands. A channel that a change of rights does not concern missed nothing by
+    /// it but what the ring holds, so the person is looked at first, once for all of them.
+    fn on_invalidated(&mut self, turn: &mut Turn, invalidated: Invalidated<InvalidationCause>) {
+        let Invalidated { lag, cause } = invalidated;
         let (swept, old) = (self.delivery.swept, self.delivery.lag);
         self.delivery.lag = lag;
         let live = &self.around.metrics.live;
@@ -119,9 +124,19 @@ impl Session {
                 // A quiet group would otherwise keep the invalid member until its next event.
                 turn.then(Effect::Detach { attachment });
             }
-            if subscription.fall_behind(lag, old, swept, &self.around.epoch) {
-                self.reads.wait(subscription.key(slot));
-            }
+            let Some(since) = subscription.fall_behind(lag, old, swept) else { continue };
+            subscription.phase = Phase::Queued(match cause {
+                InvalidationCause::Rights { at } => Route::Rebind { since, rights: at },
+                InvalidationCause::Lag | InvalidationCause::Schema => Route::Survey(ResumeFrom {
+                    cause: Cause::Lagged,
+                    since: Position { epoch: self.around.epoch.clone(), seq: since },
+                    view: None,
+                }),
+            });
+            self.reads.wait(subscription.key(slot));
+        }
+        if let InvalidationCause::Rights { at } = cause {
+            self.person.want_of(at);
         }
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::channels::{Admission, AttachmentId, From, Watch};
+use crate::channels::{Admission, AttachmentId, From, InvalidationCause, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
-use crate::outbox::Lag;
+use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, View};
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::rules::ReadScope;
@@ -54,8 +54,8 @@ pub enum Input<'a> {
     Oversized,
     /// A ping or pong of the transport: the peer lives.
     Heard,
-    /// The outbox was emptied.
-    Lagged(Lag),
+    /// The outbox was emptied, and what was attached before is attached no more.
+    Invalidated(Invalidated<InvalidationCause>),
     /// The outbox could not hold another control frame.
     Overflowed,
     /// The answer to the one `Effect::Read` that is under way.

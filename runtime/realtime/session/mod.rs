@@ -8,6 +8,7 @@
 //! subscribe {since} ──► Queued ─► Surveying ─► Following ─► Attaching ──────────► Live
 //! subscribe {snapshot} ► Queued ─► Rows ─────► Following ─► Attaching ──────────► Live
 //! outbox lagged:  Live ► Queued ─► Surveying ─► Following (or Rows) ─► Attaching ► Live
+//! rights changed: Live ► Queued ─► Differing if the person sees something else now (or Rows) ─► Attaching ► Live
 //! ```
 //!
 //! A subscription is bound to what its person may see. Every read tells whether the rights of the person changed since; then

@@ -58,6 +58,11 @@ pub(super) enum Route {
     },
     Survey(ResumeFrom),
     Rows(Snapshot),
+    /// Rights of the person changed, at `rights` at the latest; the peer stands at `since` under the ones before.
+    Rebind {
+        since: Seq,
+        rights: Seq,
+    },
     Differ {
         since: Seq,
     },
@@ -109,7 +114,7 @@ impl Route {
     pub(super) fn goes_on(&self) -> bool {
         match self {
             Route::Survey(resume) => resume.cause == Cause::Lagged,
-            Route::Differ { .. } => true,
+            Route::Rebind { .. } | Route::Differ { .. } => true,
             Route::Join { .. } | Route::Rows(_) => false,
         }
     }
@@ -117,7 +122,7 @@ impl Route {
     /// The phase in which its read is under way; `None` where it needs none.
     pub(super) fn reading(self) -> Option<Phase> {
         match self {
-            Route::Join { .. } => None,
+            Route::Join { .. } | Route::Rebind { .. } => None,
             Route::Survey(resume) => Some(Phase::Surveying(resume)),
             Route::Differ { since } => Some(Phase::Differing { since }),
             Route::Rows(why) => Some(Phase::Rows { why, first: None, after: None, written: 0 }),
@@ -144,7 +149,7 @@ impl Phase {
         match self {
             Phase::Queued(Route::Survey(resume)) | Phase::Surveying(resume) => Some(&resume.cause),
             Phase::Queued(Route::Rows(why)) | Phase::Rows { why, .. } => Some(&why.cause),
-            Phase::Queued(Route::Join { .. } | Route::Differ { .. })
+            Phase::Queued(Route::Join { .. } | Route::Rebind { .. } | Route::Differ { .. })
             | Phase::Differing { .. }
             | Phase::Following(_)
             | Phase::Attaching { .. }
@@ -187,7 +192,9 @@ impl Phase {
         match self {
             Phase::Queued(Route::Rows(_)) | Phase::Rows { .. } => true,
             Phase::Following(replay) | Phase::Attaching { replay, .. } => replay.unbroken(),
-            Phase::Queued(Route::Join { .. } | Route::Survey(_) | Route::Differ { .. })
+            Phase::Queued(
+                Route::Join { .. } | Route::Survey(_) | Route::Rebind { .. } | Route::Differ { .. },
+            )
             | Phase::Surveying(_)
             | Phase::Differing { .. }
             | Phase::Joining { .. }

@@ -63,10 +63,13 @@ impl Session {
             if !route.goes_on() && !self.bind_in_turn(turn, key.slot) {
                 return None;
             }
-            if let Route::Join { .. } = route {
-                self.join(turn, key.slot);
+            match route {
+                Route::Join { .. } => self.join(turn, key.slot),
+                Route::Rebind { since, rights } => self.rebind(turn, key, since, rights),
+                Route::Survey(_) | Route::Rows(_) | Route::Differ { .. } => {
+                    self.slots.of(key)?.phase = route.reading()?;
+                }
             }
-            self.slots.of(key)?.phase = route.reading()?;
         }
         self.request_of(key)
     }

@@ -3,9 +3,9 @@
 //! Knows nothing of its session: what is true for all subscriptions comes in.
 
 use super::input::Effect;
-use super::phase::{Cause, Phase, ResumeFrom, Route, Snapshot};
+use super::phase::{Cause, Phase, Route, Snapshot};
 use crate::channels::{Admission, AttachmentId, From};
-use crate::ids::{Epoch, Position, Seq};
+use crate::ids::Seq;
 use crate::metrics::Counted;
 use crate::outbox::Lag;
 use crate::protocol::ClientFrame;
@@ -100,6 +100,13 @@ impl Subscription {
         Ok(())
     }
 
+    /// Whether the person sees the same by this principal as by the one that the subscription is bound to.
+    pub(super) fn sees_the_same(&self, principal: &At<&Principal>) -> bool {
+        let Some(bound) = &self.bound else { return false };
+        let now = self.channel.rebind(principal.value, principal.seq);
+        now.is_ok_and(|now| now.view == bound.view)
+    }
+
     /// Whether what was read may be shown.
     pub(super) fn check<T>(&mut self, read: &CheckedRead<T>) -> Checkup {
         self.bound.as_mut().map_or(Checkup::NotAsked, |bound| bound.check(read))
@@ -170,20 +177,16 @@ impl Subscription {
         }
     }
 
-    /// The outbox was emptied. Answers whether the subscription now waits for its turn to read. `swept` holds for
-    /// what was live under `old`.
-    pub(super) fn fall_behind(&mut self, now: Lag, old: Lag, swept: Seq, epoch: &Epoch) -> bool {
+    /// The outbox was emptied. Answers where the peer stands if the subscription was live, and has to go on from there. `swept`
+    /// holds for what was live under `old`.
+    pub(super) fn fall_behind(&mut self, now: Lag, old: Lag, swept: Seq) -> Option<Seq> {
         match &self.phase {
             Phase::Live { lag, .. } if *lag < now => {
-                let seq = if *lag == old { self.sent.max(swept) } else { self.sent };
-                let since = Position { epoch: epoch.clone(), seq };
-                let resume = ResumeFrom { cause: Cause::Lagged, since, view: None };
-                self.phase = Phase::Queued(Route::Survey(resume));
-                true
+                Some(if *lag == old { self.sent.max(swept) } else { self.sent })
             }
             Phase::Attaching { lag, replay, .. } if *lag < now => {
                 self.phase = Phase::Following(*replay);
-                false
+                None
             }
             Phase::Live { .. }
             | Phase::Attaching { .. }
@@ -192,7 +195,7 @@ impl Subscription {
             | Phase::Differing { .. }
             | Phase::Rows { .. }
             | Phase::Following(_)
-            | Phase::Joining { .. } => false,
+            | Phase::Joining { .. } => None,
         }
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::signed;
-use crate::ids::{RecordId, Timestamp};
+use crate::ids::Timestamp;
 
 /// How far the two clocks may drift apart between two commits.
 const TOLERANCE: i64 = 60_000;
@@ -107,13 +106,6 @@ impl Clock {
             .execute(params![steady, self.newest_id.0])
             .map(|_| ())
     }
-}
-
-/// The time in an id of version 7; `None` of any other.
-pub(super) fn time_of(id: &RecordId) -> Option<Timestamp> {
-    let uuid = uuid::Uuid::try_parse(id.as_str()).ok().filter(|uuid| uuid.get_version_num() == 7)?;
-    let millis = u64::try_from(uuid.as_u128() >> 80).expect("a UUID has 48 bits above its lower 80");
-    Some(Timestamp(signed(millis)))
 }
 
 /// Adds the columns to a database that lacks them.

@@ -9,24 +9,24 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::apply::{Applied, Ground, Work};
 use super::clock::{Clock, Reading, Times};
 use super::damage::{Damage, damaged, is_damage};
-use super::end_checks::Judged;
 use super::evolution::{self, Target};
 use super::location::DatabaseFile;
-use super::lookups::Reach;
 use super::open::{DatabaseLock, open_writer};
 use super::read::{Shape, SharedShape};
 use super::rows::{signed, unsigned};
+use super::source::ready;
 use super::tables::Catalog;
-use super::{Fault, idempotency, log, rights};
+use super::transaction::SqliteTransaction;
+use super::{idempotency, log};
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::schema::{Generation, Schema};
 use crate::store::migration::Allow;
-use crate::store::{Change, CommitBatch, CommitError, Evolved, LogLimit, Op, OpenError, Outcome, Unit};
+use crate::store::unit::{self, AppliedUnit, Fault, UnitContext, found_again};
+use crate::store::{Change, CommitBatch, CommitError, Evolved, LogLimit, OpenError, Outcome, Unit};
 
 pub(super) type Answer = Result<Outcome, CommitError>;
 
@@ -235,7 +235,7 @@ impl Writer {
         let catalog = &self.setting.catalog;
         let changes = log::page(&conn, catalog, self.announced, all)?;
         let changes: Vec<_> =
-            changes.into_iter().map(|change| rights::found_again(change, catalog)).collect();
+            changes.into_iter().map(|change| found_again(change, &catalog.relations)).collect();
         if !changes.is_empty() {
             done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes });
         }
@@ -253,10 +253,13 @@ impl Writer {
             remembered: false,
             newest_id: None,
         };
+        let setting = &self.setting;
+        let mut transaction =
+            SqliteTransaction::writing(conn, &setting.catalog, &setting.config, times.stamp);
         while growth.ops < group_ops && growth.bytes < group_bytes {
             let Some(Job { unit, answer }) = done.rest.pop_front() else { break };
             growth.ops += unit.ops.len();
-            let result = self.unit((conn, times), unit, growth.seq);
+            let result = self.unit(&mut transaction, unit, growth.seq);
             // Noted before it is looked at: an answer that is not in the list would never be given.
             done.answers.push((answer, Err(CommitError::Closed)));
             let result = result?.map(|applied| self.grow(&mut growth, applied));
@@ -267,7 +270,7 @@ impl Writer {
         Ok(growth)
     }
 
-    fn grow(&self, growth: &mut Growth, applied: Applied) -> Outcome {
+    fn grow(&self, growth: &mut Growth, applied: AppliedUnit) -> Outcome {
         growth.seq.0 += applied.entries.len() as u64;
         growth.ops += applied.entries.len().saturating_sub(applied.results.len());
         growth.bytes += applied.bytes;
@@ -283,25 +286,24 @@ impl Writer {
     }
 
     /// One unit. The outer error means that the transaction is lost, the inner that the unit is refused and the
-    /// transaction is as it was before it.
+    /// transaction is as it was before it. A savepoint would add a fifth to the cost of a unit that is judged before its
+    /// first statement; a statement that fails backs itself out.
     fn unit(
         &self,
-        (conn, times): (&Connection, Times),
-        mut unit: Unit,
+        transaction: &mut SqliteTransaction<'_>,
+        unit: Unit,
         seq: Seq,
-    ) -> rusqlite::Result<Result<Applied, CommitError>> {
-        if unit.generation != self.setting.generation {
-            return Ok(Err(CommitError::StaleGeneration));
-        }
-        let savepoint = self.needs_savepoint(&unit.ops);
+    ) -> rusqlite::Result<Result<AppliedUnit, CommitError>> {
+        let relations = &self.setting.catalog.relations;
+        let conn = transaction.conn;
+        let savepoint = unit::may_fail_after_writing(relations, &unit.ops);
         if savepoint {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
-        let ground = Ground { conn, catalog: &self.setting.catalog, config: &self.setting.config, times };
-        let judged = if unit.ops.len() > 1 { Judged::Together } else { Judged::Each };
-        let mut work = Work::new(ground, &unit, seq, judged);
-        let result = work.run(std::mem::take(&mut unit.ops), unit.idempotency.as_ref());
-        let wrote = work.wrote;
+        let context =
+            UnitContext { relations, config: &self.setting.config, generation: self.setting.generation };
+        let result = ready(unit::apply(transaction, context, unit, seq));
+        let wrote = transaction.take_wrote();
         match result {
             Ok(applied) => {
                 if savepoint {
@@ -310,22 +312,6 @@ impl Writer {
                 Ok(Ok(applied))
             }
             Err(fault) => undo(conn, savepoint, wrote, fault),
-        }
-    }
-
-    /// Whether the unit may be refused after it wrote something. A single create, or an update that no other record
-    /// follows, is judged before its first statement, and a statement that fails backs itself out; a savepoint would add
-    /// a fifth to its cost.
-    fn needs_savepoint(&self, ops: &[Op]) -> bool {
-        match ops {
-            [] | [Op::Create { .. }] => false,
-            [Op::Update { entity, set, .. }] => self.setting.catalog.table(entity).is_some_and(|table| {
-                set.iter().any(|(field, _)| table.reach.get(field.0) == Some(&Reach::Others))
-            }),
-            [Op::Delete { entity, .. }] => {
-                self.setting.catalog.table(entity).is_some_and(|table| !table.referrers.is_empty())
-            }
-            _ => true,
         }
     }
 
@@ -354,8 +340,8 @@ fn undo(
     conn: &Connection,
     savepoint: bool,
     wrote: bool,
-    fault: Fault,
-) -> rusqlite::Result<Result<Applied, CommitError>> {
+    fault: Fault<rusqlite::Error>,
+) -> rusqlite::Result<Result<AppliedUnit, CommitError>> {
     // A full disk, an I/O error or exhausted memory may have rolled back the whole transaction, mates and all.
     let gone = conn.is_autocommit();
     if !gone && savepoint {
@@ -364,8 +350,8 @@ fn undo(
     }
     match fault {
         // Once damage is known nothing more is acknowledged, its mates included.
-        Fault::Sql(error) if gone || (wrote && !savepoint) || is_damage(&error) => Err(error),
-        Fault::Sql(error) => Ok(Err(refusal(&error))),
+        Fault::Broken(error) if gone || (wrote && !savepoint) || is_damage(&error) => Err(error),
+        Fault::Broken(error) => Ok(Err(refusal(&error))),
         Fault::Refused(error) => {
             debug_assert!(savepoint || !wrote, "a unit without savepoint is judged before it writes");
             Ok(Err(error))
@@ -390,6 +376,7 @@ mod tests {
     use super::*;
     use crate::ids::RecordId;
     use crate::schema::{Entity, Field, FieldKind, IdKind, Schema, Value};
+    use crate::store::Op;
     use crate::store::sqlite::open;
 
     fn schema() -> Schema {

@@ -1,7 +1,6 @@
-//! Answers to mutation ids (SEMANTICS M1): stored in the transaction of the effect, looked up before anything else,
-//! bounded by age and by count for one owner.
+//! The table of answers to mutation ids (SEMANTICS M1), bounded by age and by count for one owner.
 //!
-//! Knows not how an answer is replayed; `apply.rs` reads today's records.
+//! Knows neither what an answer is good for nor how it is given again.
 
 use rusqlite::{Connection, params};
 
@@ -9,7 +8,7 @@ use super::log::cutoff;
 use super::rows::signed;
 use crate::config::StoreConfig;
 use crate::ids::{RecordId, Seq, Timestamp};
-use crate::schema::EntityName;
+use crate::store::unit::{Answered, AnsweredOp};
 use crate::store::{Idempotency, OpStatus};
 
 /// `n` numbers the rows of one owner without holes, oldest first: the rows beyond the bound are then one range of an
@@ -23,46 +22,36 @@ CREATE INDEX "_mutations:n" ON "_mutations" ("owner", "n");
 CREATE INDEX "_mutations:at" ON "_mutations" ("at");
 "#;
 
-/// One op of a stored answer.
-pub(super) struct Done {
-    pub(super) entity: EntityName,
-    pub(super) id: RecordId,
-    pub(super) status: OpStatus,
-}
-
-/// What the database knows of a mutation id.
-pub(super) enum Recall {
-    Unknown,
-    /// Used for another request.
-    Reused,
-    Known(Vec<Done>),
-}
-
-pub(super) fn recall(conn: &Connection, key: &Idempotency) -> rusqlite::Result<Recall> {
+/// The answer to a mutation id, with the hash of its request.
+pub(super) fn recall(conn: &Connection, key: &Idempotency) -> rusqlite::Result<Option<Answered>> {
     let mut statement = conn
         .prepare_cached(r#"SELECT "hash", "results" FROM "_mutations" WHERE "owner" = ?1 AND "mid" = ?2"#)?;
     let mut rows = statement.query([&*key.owner, key.mid.as_str()])?;
-    let Some(row) = rows.next()? else { return Ok(Recall::Unknown) };
-    if row.get_ref(0)?.as_blob()? != key.hash {
-        return Ok(Recall::Reused);
-    }
-    Ok(Recall::Known(parse(row.get_ref(1)?.as_str()?)))
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Answered { hash: row.get(0)?, done: parse(row.get_ref(1)?.as_str()?) }))
+}
+
+/// Where in the log and when an answer was given.
+#[derive(Clone, Copy)]
+pub(super) struct AnsweredAt {
+    pub(super) seq: Seq,
+    pub(super) stamp: Timestamp,
 }
 
 /// Stores an answer and drops the owner's oldest beyond the bound.
-pub(super) fn store<'a>(
+pub(super) fn store(
     conn: &Connection,
     config: &StoreConfig,
     key: &Idempotency,
-    answer: (Seq, Timestamp),
-    done: impl Iterator<Item = (&'a str, &'a RecordId, OpStatus)>,
+    at: AnsweredAt,
+    done: &[AnsweredOp],
 ) -> rusqlite::Result<()> {
     let results: Vec<(&str, &str, &str)> =
-        done.map(|(entity, id, status)| (entity, id.as_str(), word(status))).collect();
+        done.iter().map(|done| (&*done.entity, done.id.as_str(), word(done.status))).collect();
     let results = serde_json::to_string(&results).expect("a list of strings has a JSON form");
     let n = 1 + newest(conn, &key.owner)?;
     conn.prepare_cached(r#"INSERT INTO "_mutations" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"#)?.execute(
-        params![&*key.owner, key.mid.as_str(), &key.hash[..], signed(answer.0.0), answer.1.0, n, results],
+        params![&*key.owner, key.mid.as_str(), &key.hash[..], signed(at.seq.0), at.stamp.0, n, results],
     )?;
     let beyond = n.saturating_sub(signed(config.idempotency_per_user));
     if beyond > 0 {
@@ -90,10 +79,10 @@ pub(super) fn trim(conn: &Connection, config: &StoreConfig, now: Timestamp) -> r
     .map(|_| ())
 }
 
-fn parse(results: &str) -> Vec<Done> {
+fn parse(results: &str) -> Vec<AnsweredOp> {
     let rows: Vec<(String, String, String)> = serde_json::from_str(results).unwrap_or_default();
     rows.into_iter()
-        .map(|(entity, id, status)| Done {
+        .map(|(entity, id, status)| AnsweredOp {
             entity: entity.into(),
             id: RecordId::stored(&id),
             status: status_of(&status),

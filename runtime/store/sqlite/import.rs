@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::apply::{Ground, Work};
 use super::clock::{Clock, Reading, Times};
-use super::end_checks::Judged;
 use super::evolution::{self, Start, Target};
 use super::location::DatabaseFile;
+use super::log;
 use super::open::{self, DatabaseLock};
 use super::rows::{signed, unsigned};
-use super::tables::{Catalog, Table};
-use super::{Fault, log};
+use super::source::{SqliteSource, ready};
+use super::tables::Catalog;
+use super::transaction::SqliteTransaction;
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
@@ -25,6 +25,9 @@ use crate::store::import::{
     WAITING_REFERENCES,
 };
 use crate::store::migration::Allow;
+use crate::store::relations::Relation;
+use crate::store::source::Source;
+use crate::store::unit::{Fault, Judged, UnitContext, Work};
 use crate::store::{CommitError, Idempotency, Op, OpenError, Unit};
 
 /// How far each import of the past got. Rows beyond the newest `JOBS` are forgotten.
@@ -91,9 +94,8 @@ impl Waiting {
 
 /// One unit of an import.
 pub struct Page<'a> {
-    work: Work<'a>,
-    catalog: &'a Catalog,
-    conn: &'a Connection,
+    work: Work<'a, SqliteTransaction<'a>>,
+    source: SqliteSource<'a>,
     waiting: Option<&'a mut Vec<Waiting>>,
     half: usize,
 }
@@ -210,17 +212,18 @@ impl SqliteImport {
             generation: self.generation,
             at: self.at,
         };
-        let (conn, catalog, config, times) = (&self.conn, &self.catalog, &self.config, self.times);
-        let ground = Ground { conn, catalog, config, times };
+        let (conn, catalog, config) = (&self.conn, &self.catalog, &self.config);
+        let context = UnitContext { relations: &catalog.relations, config, generation: self.generation };
+        let mut transaction = SqliteTransaction::writing(conn, catalog, config, self.times.stamp);
         let mut page = Page {
-            work: Work::new(ground, &unit, self.seq, Judged::Each),
-            catalog: &self.catalog,
-            conn: &self.conn,
+            work: Work::begin(&mut transaction, context, &unit, self.seq, Judged::Each),
+            source: SqliteSource::reading(conn, catalog),
             waiting: (forward == Forward::Waits).then_some(&mut self.waiting),
-            half: self.config.group_bytes / 2,
+            half: config.group_bytes / 2,
         };
         let answer = feed(&mut page)?;
-        let (seq, newest_id) = page.work.close()?;
+        let closed = ready(page.work.close())?;
+        let (seq, newest_id) = (closed.seq, closed.newest_id);
         let grown = usize::try_from(seq.0 - self.seq.0).unwrap_or(usize::MAX);
         if grown > 0 {
             self.conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(seq.0)])?;
@@ -353,8 +356,8 @@ impl Page<'_> {
     }
 
     pub fn exists(&self, entity: &str, id: &RecordId) -> Result<bool, ImportError> {
-        match self.catalog.table(entity) {
-            Some(table) => self.has(table, id.as_str()),
+        match self.source.catalog.relations.get(entity) {
+            Some(relation) => self.has(relation, id.as_str()),
             None => Ok(false),
         }
     }
@@ -367,17 +370,18 @@ impl Page<'_> {
         }
         let mut op = op.clone();
         let held = self.hold_back(line, &mut op)?;
-        self.conn.prepare_cached("SAVEPOINT line")?.execute([])?;
-        match self.work.op(0, op) {
+        let conn = self.source.conn;
+        conn.prepare_cached("SAVEPOINT line")?.execute([])?;
+        match ready(self.work.op(0, op)) {
             Ok(result) => {
-                self.conn.prepare_cached("RELEASE line")?.execute([])?;
+                conn.prepare_cached("RELEASE line")?.execute([])?;
                 self.wait(held)?;
                 Ok(Applied::Done(result.status))
             }
-            Err(Fault::Sql(error)) => Err(error.into()),
+            Err(Fault::Broken(error)) => Err(error.into()),
             Err(Fault::Refused(refusal)) => {
-                self.conn.prepare_cached("ROLLBACK TO line")?.execute([])?;
-                self.conn.prepare_cached("RELEASE line")?.execute([])?;
+                conn.prepare_cached("ROLLBACK TO line")?.execute([])?;
+                conn.prepare_cached("RELEASE line")?.execute([])?;
                 self.work.back_to(mark);
                 let crowded = matches!(refusal, CommitError::UnitTooLarge { .. }) && mark.entries > 0;
                 Ok(if crowded { Applied::Full } else { Applied::Refused(refusal) })
@@ -396,15 +400,13 @@ impl Page<'_> {
         if self.waiting.is_none() {
             return Ok(Vec::new());
         }
-        let Some(table) = self.catalog.table(op.entity()) else { return Ok(Vec::new()) };
-        let own: Vec<FieldIndex> = table
-            .references
-            .iter()
-            .filter(|(_, target)| *target == table.entity.name)
-            .map(|(field, _)| *field)
-            .collect();
+        let Some(relation) = self.source.catalog.relations.get(op.entity()) else {
+            return Ok(Vec::new());
+        };
+        let entity = &relation.entity.name;
+        let own = relation.references.iter().filter(|reference| reference.target == *entity);
         let mut held = Vec::new();
-        for field in own {
+        for field in own.map(|reference| reference.field) {
             let (id, value) = match op {
                 Op::Create { id, values, .. } => (&*id, values.get_mut(field.0)),
                 Op::Update { id, set, .. } => {
@@ -414,16 +416,16 @@ impl Page<'_> {
             };
             let Some(value) = value else { continue };
             let Value::Text(target) = value else { continue };
-            if target.as_str() != id.as_str() && !self.has(table, target)? {
+            if target.as_str() != id.as_str() && !self.has(relation, target)? {
                 let target = std::mem::take(target);
                 *value = Value::Null;
-                held.push(Waiting { line, entity: table.entity.name.clone(), id: id.clone(), field, target });
+                held.push(Waiting { line, entity: entity.clone(), id: id.clone(), field, target });
             }
         }
         Ok(held)
     }
 
-    fn has(&self, table: &Table, id: &str) -> Result<bool, ImportError> {
-        Ok(self.conn.prepare_cached(&table.exists)?.exists([id])?)
+    fn has(&self, relation: &Relation, id: &str) -> Result<bool, ImportError> {
+        Ok(ready(self.source.exists(relation, id))?)
     }
 }

@@ -2,15 +2,12 @@
 //!
 //! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
 
-mod apply;
 mod backend;
-mod cascade;
 mod clock;
 mod committer;
 mod counts;
 mod damage;
 mod differ;
-mod end_checks;
 mod evolution;
 mod expansion;
 mod export;
@@ -27,10 +24,8 @@ mod log;
 mod lookups;
 mod open;
 mod people;
-mod permission;
 mod pool;
 mod predicate;
-mod propagation;
 mod read;
 mod rights;
 mod rows;
@@ -38,6 +33,7 @@ mod scan_limit;
 mod search;
 mod source;
 mod tables;
+mod transaction;
 mod wal;
 
 use std::sync::Arc;
@@ -291,24 +287,5 @@ impl LiveStore for SqliteStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(SqliteStore::close(self))
-    }
-}
-
-/// Why something inside a transaction did not happen.
-enum Fault {
-    /// The unit is refused; the answer says why.
-    Refused(CommitError),
-    Sql(rusqlite::Error),
-}
-
-impl From<CommitError> for Fault {
-    fn from(error: CommitError) -> Fault {
-        Fault::Refused(error)
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Fault {
-        Fault::Sql(error)
     }
 }

@@ -136,7 +136,7 @@ fn write_draft(draft: &Path) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// The writing connection: durable at every commit. References are checked by `apply.rs`, which can name the field.
+/// The writing connection: durable at every commit. References are checked by `store/unit/`, which can name the field.
 pub(super) fn open_writer(file: &Path, statements: usize) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(
         file,

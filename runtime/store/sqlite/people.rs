@@ -20,7 +20,7 @@ pub(super) fn principal(
     person: &Arc<Person>,
     needs: &Needs,
 ) -> rusqlite::Result<Principal> {
-    ready(principal::principal(&SqliteSource { conn, catalog }, &catalog.relations, person, needs))
+    ready(principal::principal(&SqliteSource::reading(conn, catalog), &catalog.relations, person, needs))
 }
 
 /// What is seen of the entity on whose behalf it is read, in this transaction.

@@ -1,15 +1,12 @@
 //! Rights entries (SEMANTICS R1): for each person and entity the seq of the last change that may have changed what the person
 //! sees through records of that entity.
 //!
-//! Knows not which changes those are: `rules::Rights` says so, and `apply.rs` has both records at hand.
-
-use std::sync::Arc;
+//! Knows not which changes those are: each says so itself.
 
 use rusqlite::{Connection, params};
 
 use super::rows::signed;
-use super::tables::Catalog;
-use crate::store::{Change, ChangeOp};
+use crate::store::Change;
 
 /// One row for each person and entity, never trimmed. A row keeps the name that the entity had: a read scope that was bound under a
 /// former schema asks by that name, and still finds what came between its binding and the schema marker. What is newer
@@ -31,16 +28,4 @@ pub(super) fn note(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
         ])?;
     }
     Ok(())
-}
-
-/// A change that was read from the log, for whoever announces it: the log does not hold whose rights it concerns.
-pub(super) fn found_again(change: Arc<Change>, catalog: &Catalog) -> Arc<Change> {
-    let table = catalog.table(&change.entity).filter(|_| change.op != ChangeOp::Schema);
-    let Some(table) = table else { return change };
-    let rows = change.rows(&table.entity);
-    let rights = catalog.rights.concerned(&change.entity, rows.old.as_ref(), rows.new.as_ref());
-    if rights.is_empty() {
-        return change;
-    }
-    Arc::new(Change { rights, ..Arc::unwrap_or_clone(change) })
 }

@@ -41,13 +41,6 @@ pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// Gives a value the form in which it comes back: SQLite keeps no negative zero.
-pub(super) fn settle(value: &mut Value) {
-    if matches!(value, Value::Float(number) if *number == 0.0) {
-        *value = Value::Float(0.0);
-    }
-}
-
 /// Binds `id, version, created_at, updated_at, values…` from `?1` on.
 pub(super) fn bind_record(statement: &mut Statement<'_>, record: &Record) -> rusqlite::Result<()> {
     statement.raw_bind_parameter(1, record.id.as_str())?;

@@ -1,7 +1,7 @@
 //! The full-text index of an entity: what it is made of, how it is kept in step with the records, how it is asked.
 //!
 //! Records have no row numbers and FTS5 knows nothing else, so a table gives each record one. The index holds words and no
-//! texts, folded by `schema::words`. It is written by the statements of `apply.rs`, in the transaction of the records. Knows no
+//! texts, folded by `schema::words`. It is written by `transaction.rs`, in the transaction of the records. Knows no
 //! order and no filter.
 
 use std::collections::{HashMap, HashSet};

@@ -21,17 +21,20 @@ pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("a future over SQLite is ready at once: it awaits nothing else")
 }
 
-/// A connection within a transaction, and the statements over its tables.
-#[derive(Clone, Copy)]
-pub(super) struct SqliteSource<'a> {
+/// A connection within a transaction, and the statements over its tables. `mode` is what the transaction is for.
+pub(super) struct SqliteSource<'a, M = OnlyReads> {
     pub(super) conn: &'a Connection,
     pub(super) catalog: &'a Catalog,
+    pub(super) mode: M,
 }
+
+/// Nothing is written.
+pub(super) struct OnlyReads;
 
 type Answer<T> = Ready<rusqlite::Result<T>>;
 
 #[expect(refining_impl_trait, reason = "who has the struct itself may know that the futures are ready")]
-impl Source for SqliteSource<'_> {
+impl<M> Source for SqliteSource<'_, M> {
     type Error = rusqlite::Error;
 
     fn record(&self, of: &Relation, id: &str) -> Answer<Option<Record>> {
@@ -43,8 +46,7 @@ impl Source for SqliteSource<'_> {
     }
 
     fn exists(&self, of: &Relation, id: &str) -> Answer<bool> {
-        let select = self.conn.prepare_cached(&self.table(of).exists);
-        at_once(select.and_then(|mut select| select.exists([id])))
+        at_once(self.has(self.table(of), id))
     }
 
     fn values(&self, of: &Relation, fields: &[FieldIndex], ids: &[&str]) -> Answer<Vec<Option<Vec<Value>>>> {
@@ -77,8 +79,18 @@ impl Source for SqliteSource<'_> {
 }
 
 impl<'a> SqliteSource<'a> {
-    fn table(&self, of: &Relation) -> &'a Table {
+    pub(super) fn reading(conn: &'a Connection, catalog: &'a Catalog) -> SqliteSource<'a> {
+        SqliteSource { conn, catalog, mode: OnlyReads }
+    }
+}
+
+impl<'a, M> SqliteSource<'a, M> {
+    pub(super) fn table(&self, of: &Relation) -> &'a Table {
         self.catalog.of_relation(of)
+    }
+
+    pub(super) fn has(&self, table: &Table, id: &str) -> rusqlite::Result<bool> {
+        self.conn.prepare_cached(&table.exists)?.exists([id])
     }
 
     fn one(&self, table: &Table, id: &str) -> rusqlite::Result<Option<Record>> {

@@ -6,14 +6,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
-
 use super::history::Kept;
-use super::lookups::{self, Copied, Follower, Reach};
 use super::search::Search;
-use crate::ids::RecordId;
-use crate::rules::{Needs, Rights};
-use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, OnDelete, Operation, Schema};
+use crate::rules::Needs;
+use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, Schema};
 use crate::store::Column;
 use crate::store::relations::{Relation, Relations};
 
@@ -25,8 +21,6 @@ pub(super) struct Catalog {
     pub(super) kept: Kept,
     /// What the read rules of all entities ask of a person.
     pub(super) read_needs: Needs,
-    /// Which changes are changes of somebody's rights.
-    pub(super) rights: Rights,
 }
 
 /// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
@@ -49,8 +43,6 @@ pub(super) struct Table {
     pub(super) select_of_person: Option<String>,
     /// What the read rules of the entity ask of a person.
     pub(super) read_needs: Needs,
-    /// What the rules ask by which a write of one of its records is judged: its own, and the read rules of what it refers to.
-    pub(super) write_needs: Needs,
     /// `id` → some fields: for each lookup the ref that it goes through and itself, and each field that lookups copy.
     select_fields: Vec<SelectFields>,
     /// For each field: value, most → ids of the records that have the value, ascending. Asked where an index answers it.
@@ -66,35 +58,15 @@ pub(super) struct Table {
     pub(super) delete: String,
     /// → how many records there are. Without a condition: SQLite answers that from page headers.
     pub(super) count: String,
-    /// For each unique field: value, `id` → ids of the other records that have the value.
-    pub(super) unique: Vec<(FieldIndex, String)>,
-    pub(super) references: Vec<(FieldIndex, EntityName)>,
-    /// Who refers to this entity, in the order of the schema.
-    pub(super) referrers: Vec<Referrer>,
     /// The quoted name of the index over `created_at`.
     pub(super) newest: String,
     /// Where some field is searched.
     pub(super) search: Option<Search>,
-    /// In the order in which they are computed.
-    pub(super) lookups: Vec<Copied>,
-    /// Who copies from this entity, in the same order.
-    pub(super) followers: Vec<Follower>,
-    /// For each field.
-    pub(super) reach: Vec<Reach>,
 }
 
 struct SelectFields {
     fields: Vec<FieldIndex>,
     select: String,
-}
-
-/// A field of another (or the same) entity that refers to the table's entity.
-pub(super) struct Referrer {
-    pub(super) entity: EntityName,
-    pub(super) field: FieldIndex,
-    pub(super) on_delete: OnDelete,
-    /// The referred id, most → ids of the records that refer to it, ascending.
-    pub(super) ids: String,
 }
 
 /// The column of the index that every table has.
@@ -111,18 +83,6 @@ impl Catalog {
     pub(super) fn of(schema: &Schema) -> Catalog {
         let relations = Arc::new(Relations::of(schema));
         let mut tables: Vec<Table> = schema.entities().map(Table::of).collect();
-        for child in schema.entities() {
-            for (at, field) in child.fields.iter().enumerate() {
-                // A lookup follows the ref that it goes through, whatever becomes of the record that it names.
-                if let FieldKind::Ref { entity: target, on_delete } = &field.kind
-                    && field.lookup.is_none()
-                    && let Some(relation) = relations.get(target)
-                {
-                    tables[relation.place].referrers.push(Referrer::of(child, FieldIndex(at), *on_delete));
-                }
-            }
-        }
-        lookups::enter(schema, &relations, &mut tables);
         for relation in relations.all() {
             for lookup in &relation.lookups {
                 tables[relation.place].prepare_fields(&[lookup.via, lookup.field]);
@@ -133,8 +93,7 @@ impl Catalog {
         }
         let mut read_needs = Needs::default();
         tables.iter().for_each(|table| read_needs.add(&table.read_needs));
-        tables.iter_mut().for_each(|table| table.write_needs = write_needs(schema, &table.entity));
-        Catalog { tables, relations, kept: Kept::of(schema), read_needs, rights: Rights::of(schema) }
+        Catalog { tables, relations, kept: Kept::of(schema), read_needs }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -152,15 +111,8 @@ impl Catalog {
 
     /// How many statements the committer may want to keep prepared.
     pub(super) fn statements(&self) -> usize {
-        let of = |table: &Table| {
-            12 + table.update_one.len()
-                + table.unique.len()
-                + table.referrers.len()
-                + 2 * table.lookups.len()
-                + table.followers.len()
-                + table.ids_with.len()
-                + table.select_fields.len()
-        };
+        let of =
+            |table: &Table| 12 + table.update_one.len() + table.ids_with.len() + table.select_fields.len();
         24 + self.tables.iter().map(of).sum::<usize>()
     }
 }
@@ -175,8 +127,6 @@ impl Table {
         let set_all: String = (4..).zip(&fields).map(|(at, field)| format!(", {field} = ?{at}")).collect();
         let set_version = format!(r#"UPDATE {name} SET "version" = ?2, "updated_at" = ?3"#);
         let one = |field: &String| format!(r#"{set_version}, {field} = ?4 WHERE "id" = ?1"#);
-        let others =
-            |at: FieldIndex| format!(r#"SELECT "id" FROM {name} WHERE {} = ?1 AND "id" <> ?2"#, fields[at.0]);
         Table {
             insert: format!("INSERT INTO {name} ({columns}) VALUES ({places})"),
             select: format!(r#"SELECT {columns} FROM {name} WHERE "id" = ?1"#),
@@ -191,7 +141,6 @@ impl Table {
                 format!("SELECT {columns} FROM {name} WHERE {} = ?1 LIMIT ?2", fields[person.0])
             }),
             read_needs: Needs::of_read(entity),
-            write_needs: Needs::default(),
             select_fields: Vec::new(),
             ids_with: fields
                 .iter()
@@ -202,14 +151,8 @@ impl Table {
             update_one: fields.iter().map(one).collect(),
             delete: format!(r#"DELETE FROM {name} WHERE "id" = ?1"#),
             count: format!("SELECT count(*) FROM {name}"),
-            unique: unique_fields(entity).map(|at| (at, others(at))).collect(),
-            references: references(entity).collect(),
-            referrers: Vec::new(),
             newest: quoted(&plain_index(entity, &[NEWEST]).name),
             search: Search::of(entity),
-            lookups: Vec::new(),
-            followers: Vec::new(),
-            reach: Vec::new(),
             entity: entity.clone(),
             name,
             columns,
@@ -248,54 +191,6 @@ impl Table {
     }
 }
 
-impl Referrer {
-    fn of(child: &Entity, field: FieldIndex, on_delete: OnDelete) -> Referrer {
-        let (table, column) = (quoted(&child.plural), quoted(&child.at(field).name));
-        Referrer {
-            entity: child.name.clone(),
-            field,
-            on_delete,
-            ids: format!(r#"SELECT "id" FROM {table} WHERE {column} = ?1 ORDER BY "id" LIMIT ?2"#),
-        }
-    }
-
-    /// Whether a record refers to that one.
-    pub(super) fn leads_to(&self, conn: &Connection, id: &RecordId) -> rusqlite::Result<bool> {
-        conn.prepare_cached(&self.ids)?.exists(params![id.as_str(), 1])
-    }
-}
-
-fn write_needs(schema: &Schema, entity: &Entity) -> Needs {
-    let mut needs = Needs::of_read(entity);
-    for operation in Operation::ALL {
-        needs.add(&Needs::of(entity, operation));
-    }
-    let targets = references(entity).filter_map(|(_, target)| schema.entity(&target));
-    targets.for_each(|target| needs.add(&Needs::of_read(target)));
-    needs
-}
-
-fn unique_fields(entity: &Entity) -> impl Iterator<Item = FieldIndex> {
-    entity.fields.iter().enumerate().filter(|(_, field)| field.unique).map(|(at, _)| FieldIndex(at))
-}
-
-/// References that a client sets. A lookup is a copy of one that was checked.
-fn references(entity: &Entity) -> impl Iterator<Item = (FieldIndex, EntityName)> {
-    let own = entity.fields.iter().enumerate().filter(|(_, field)| field.lookup.is_none());
-    own.filter_map(|(at, field)| match &field.kind {
-        FieldKind::Ref { entity, .. } => Some((FieldIndex(at), entity.clone())),
-        FieldKind::Text { .. }
-        | FieldKind::Int { .. }
-        | FieldKind::Float { .. }
-        | FieldKind::Bool
-        | FieldKind::Enum { .. }
-        | FieldKind::Json
-        | FieldKind::Date
-        | FieldKind::Datetime
-        | FieldKind::Uuid => None,
-    })
-}
-
 /// `CREATE TABLE` of an entity. Whether a field may be null is the repository's business: a constraint here could not
 /// be loosened later without copying the table.
 pub(super) fn create_table(entity: &Entity) -> String {
@@ -325,7 +220,7 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
 }
 
 /// Every index that the entity's table should have: one for each unique field, each reference, `created_at` and each `[[index]]`. None is
-/// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`end_checks.rs`).
+/// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`store/unit/end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
     let mut wanted: Vec<Index> = Vec::new();
     let mut add = |index: Index| {

@@ -1,5 +1,30 @@
-//! What one unit does, written once for every backend.
+//! What one unit does, written once for every backend: idempotency, visibility, rules, versions, references, cascades, lookups,
+//! rights, log entries.
+//!
+//! Knows no backend: it asks `Source` and writes to a `Transaction`. It commits nothing and takes nothing back.
 
+mod cascade;
+mod context;
+mod create;
+mod delete;
+mod end_checks;
+mod fault;
+mod idempotency;
+mod keys;
+mod lookups;
+mod permission;
+mod propagation;
+mod rights;
 mod transaction;
+mod unit_log;
+mod update;
+mod work;
+mod writes;
 
+pub use context::UnitContext;
+pub use end_checks::Judged;
+pub use fault::Fault;
+pub use rights::found_again;
 pub use transaction::{Answered, AnsweredOp, Inserted, NamedRecord, Prefetch, Transaction};
+pub use unit_log::UnitMark;
+pub use work::{AppliedUnit, Work, apply, may_fail_after_writing};

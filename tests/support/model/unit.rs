@@ -7,7 +7,7 @@ use tidewire::ids::{RecordId, Seq};
 use tidewire::rules::{Asker as Whose, BindError};
 use tidewire::schema::{Entity, EntityName, FieldIndex, Operation, Record, Value};
 use tidewire::store::{
-    Change, ChangeOp, CommitError, Decoded, OTHER_ENTITIES, Op, OpResult, OpStatus, Outcome, Stored, Unit,
+    Change, ChangeOp, CommitError, Decoded, Op, OpResult, OpStatus, Outcome, Stored, Unit,
 };
 
 use super::log::Entry;
@@ -137,7 +137,7 @@ impl<'a> Draft<'a> {
         let Judge(asker) = self.judge();
         let referring = self.store.schema.entity(entity).unwrap();
         let is_closed = asker.is_some_and(|asker| is_closed(referring, &asker));
-        CommitError::Restricted { op, entity: if is_closed { OTHER_ENTITIES.into() } else { entity.clone() } }
+        CommitError::Restricted { op, entity: (!is_closed).then(|| entity.clone()) }
     }
 
     pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), CommitError> {

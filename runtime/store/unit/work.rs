@@ -1,0 +1,202 @@
+//! One unit inside the transaction of its group: the mutation id, then every operation, then what is judged at the end, then
+//! the log entries, then the answer that is remembered.
+//!
+//! Knows nothing of queues, commits or a backend. It never takes anything back: whoever runs it does, when it is refused.
+
+use super::context::UnitContext;
+use super::end_checks::{EndChecks, Judged};
+use super::fault::{Fault, refuse};
+use super::idempotency;
+use super::permission::Permission;
+use super::transaction::{AnsweredOp, Transaction};
+use super::unit_log::{UnitLog, UnitMark};
+use crate::ids::{RecordId, Seq, Timestamp};
+use crate::schema::{FieldIndex, Value};
+use crate::store::relations::{LookupReach, Relations};
+use crate::store::{Change, CommitError, Op, OpResult, Unit};
+
+/// A unit that was applied: its answer, without the epoch, and its log entries.
+#[derive(Debug)]
+pub struct AppliedUnit {
+    pub seq: Seq,
+    pub results: Vec<OpResult>,
+    /// The mutation id was known: nothing was done.
+    pub replayed: bool,
+    pub entries: Vec<Change>,
+    /// Of the images of the entries.
+    pub bytes: usize,
+    /// An answer to a mutation id was stored.
+    pub remembered: bool,
+    /// The time in the newest id that the server made for it.
+    pub newest_id: Option<Timestamp>,
+}
+
+/// Applies a unit to a transaction whose log ends at `start`. One that is refused may have been written in part, if
+/// `may_fail_after_writing` says so.
+pub async fn apply<T: Transaction>(
+    transaction: &mut T,
+    context: UnitContext<'_>,
+    mut unit: Unit,
+    start: Seq,
+) -> Result<AppliedUnit, Fault<T::Error>> {
+    if unit.generation != context.generation {
+        return refuse(CommitError::StaleGeneration);
+    }
+    let judged = if unit.ops.len() > 1 { Judged::Together } else { Judged::Each };
+    let ops = std::mem::take(&mut unit.ops);
+    let Some(key) = &unit.idempotency else {
+        return Work::begin(transaction, context, &unit, start, judged).run(ops).await;
+    };
+    if let Some(done) = idempotency::recall(transaction, key).await? {
+        return Work::begin(transaction, context, &unit, start, judged).replay(start, done).await;
+    }
+    let entities: Vec<_> = ops.iter().map(|op| op.entity().clone()).collect();
+    let applied = Work::begin(transaction, context, &unit, start, judged).run(ops).await?;
+    let done: Vec<AnsweredOp> = entities
+        .into_iter()
+        .zip(&applied.results)
+        .map(|(entity, result)| AnsweredOp { entity, id: result.id.clone(), status: result.status })
+        .collect();
+    transaction.remember(key, applied.seq, &done).await?;
+    Ok(AppliedUnit { remembered: true, ..applied })
+}
+
+/// Whether a unit of these operations may be refused after it wrote something. A single create, or an update that no other record
+/// follows, is judged before its first write.
+pub fn may_fail_after_writing(relations: &Relations, ops: &[Op]) -> bool {
+    match ops {
+        [] | [Op::Create { .. }] => false,
+        [Op::Update { entity, set, .. }] => relations.get(entity).is_some_and(|relation| {
+            let reach = |field: FieldIndex| relation.reach.get(field.0);
+            set.iter().any(|(field, _)| reach(*field) == Some(&LookupReach::Others))
+        }),
+        [Op::Delete { entity, .. }] => {
+            relations.get(entity).is_some_and(|relation| !relation.referrers.is_empty())
+        }
+        _ => true,
+    }
+}
+
+/// A unit on its way.
+pub struct Work<'a, T> {
+    pub(super) transaction: &'a mut T,
+    pub(super) context: UnitContext<'a>,
+    pub(super) permission: Permission<'a>,
+    pub(super) log: UnitLog,
+    pub(super) judged: Judged,
+    pub(super) end_checks: EndChecks<'a>,
+    pub(super) newest_id: Option<Timestamp>,
+}
+
+/// What a create asks for.
+pub(super) struct NewRecord {
+    pub(super) id: RecordId,
+    pub(super) values: Vec<Value>,
+    /// The server made the id.
+    pub(super) fresh_id: bool,
+}
+
+/// What an update asks for.
+pub(super) struct Edit {
+    pub(super) set: Vec<(FieldIndex, Value)>,
+    pub(super) omitted: Vec<FieldIndex>,
+    pub(super) if_version: Option<u64>,
+}
+
+impl<'a, T: Transaction> Work<'a, T> {
+    /// For whoever applies operations one by one; `apply` does all of a unit.
+    pub fn begin(
+        transaction: &'a mut T,
+        context: UnitContext<'a>,
+        unit: &Unit,
+        start: Seq,
+        judged: Judged,
+    ) -> Work<'a, T> {
+        Work {
+            transaction,
+            context,
+            permission: Permission::new(context.relations, &unit.asker),
+            log: UnitLog::new(context, unit, start),
+            judged,
+            end_checks: EndChecks::default(),
+            newest_id: None,
+        }
+    }
+
+    /// How much the unit holds. Whoever takes the transaction back to where it was at a mark takes the unit back with it.
+    pub fn mark(&self) -> UnitMark {
+        self.log.mark()
+    }
+
+    pub fn back_to(&mut self, mark: UnitMark) {
+        self.log.back_to(mark);
+    }
+
+    /// Writes the log entries of a unit whose operations were applied one by one.
+    pub async fn close(&mut self) -> Result<AppliedUnit, T::Error> {
+        self.finish(Vec::new()).await
+    }
+
+    async fn run(&mut self, ops: Vec<Op>) -> Result<AppliedUnit, Fault<T::Error>> {
+        self.permission.involve(ops.iter().map(Op::entity));
+        let mut results = Vec::with_capacity(ops.len());
+        for (at, op) in ops.into_iter().enumerate() {
+            results.push(self.op(at, op).await?);
+        }
+        if let Err(fault) = self.end_checks.judge(&*self.transaction, self.context).await {
+            return Err(self.permission.discreet(&*self.transaction, fault).await);
+        }
+        Ok(self.finish(results).await?)
+    }
+
+    async fn finish(&mut self, results: Vec<OpResult>) -> Result<AppliedUnit, T::Error> {
+        self.transaction.append(self.log.complete()).await?;
+        Ok(AppliedUnit {
+            seq: self.log.head(),
+            results,
+            replayed: false,
+            entries: std::mem::take(&mut self.log.entries),
+            bytes: self.log.bytes,
+            remembered: false,
+            newest_id: self.newest_id,
+        })
+    }
+
+    /// The answer of long ago with the records of today, as of this transaction, as the writer sees them today.
+    async fn replay(&mut self, seq: Seq, done: Vec<AnsweredOp>) -> Result<AppliedUnit, Fault<T::Error>> {
+        self.permission.involve(done.iter().map(|done| &done.entity));
+        let mut results = Vec::with_capacity(done.len());
+        for AnsweredOp { entity, id, status } in done {
+            let mut record = None;
+            if let Some(relation) = self.context.relations.get(&entity)
+                && let Some(stored) = self.transaction.record(relation, id.as_str()).await?
+            {
+                record = self.permission.stored(&*self.transaction, relation, &stored).await?;
+            }
+            results.push(OpResult { id, status, record });
+        }
+        Ok(AppliedUnit {
+            seq,
+            results,
+            replayed: true,
+            entries: Vec::new(),
+            bytes: 0,
+            remembered: false,
+            newest_id: None,
+        })
+    }
+
+    /// Applies one operation. `at` is its index in the unit.
+    pub async fn op(&mut self, at: usize, op: Op) -> Result<OpResult, Fault<T::Error>> {
+        let relation = self.context.relation(op.entity())?;
+        match op {
+            Op::Create { id, values, fresh_id, .. } => {
+                self.create(at, relation, NewRecord { id, values, fresh_id }).await
+            }
+            Op::Update { id, set, omitted, if_version, .. } => {
+                self.update(at, relation, id, Edit { set, omitted, if_version }).await
+            }
+            Op::Delete { id, if_version, .. } => self.delete(at, relation, id, if_version).await,
+        }
+    }
+}
