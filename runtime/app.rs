@@ -4,16 +4,18 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::channels::{ChannelManager, Ring};
 use crate::config::Config;
 use crate::env::Env;
-use crate::event_bus::EventBus;
+use crate::event_bus::{EventBus, OutOfOrder};
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, Services, router, server};
 use crate::metrics::Metrics;
@@ -23,6 +25,9 @@ use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
 use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
+
+/// How long listeners of the event bus may take at the end over what they have yet to be told.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// A server that is ready to run.
 pub struct App {
@@ -34,8 +39,7 @@ pub struct App {
     sessions: Arc<Sessions>,
     event_bus: EventBus,
     found: Found,
-    bus_task: JoinHandle<()>,
-    channels_task: JoinHandle<()>,
+    channels_task: JoinHandle<Result<(), OutOfOrder>>,
     runtime: LiveRuntime,
 }
 
@@ -72,12 +76,11 @@ impl App {
         let kept = LogLimit { changes: live.ring_changes, bytes: live.ring_bytes };
         let ring = Arc::new(Ring::new(report.epoch.clone(), report.head, generation, kept));
         let runtime = LiveRuntime::start().map_err(AppError::Runtime)?;
-        let (channels, awaited, channels_task) = {
+        let (event_bus, feed) = EventBus::new(opened.batches, report.head, metrics.clone());
+        let (channels, channels_task) = {
             let _on_the_live_runtime = runtime.handle().enter();
-            let scanned = live.scan_groups;
-            ChannelManager::start(ring.clone(), report.head, scanned, env.clone(), metrics.clone())
+            ChannelManager::start(ring.clone(), feed, live.scan_groups, env.clone(), metrics.clone())
         };
-        let (event_bus, bus_task) = EventBus::start(opened.batches, awaited, metrics.clone());
 
         let around = Surroundings {
             schema: schema.clone(),
@@ -101,7 +104,6 @@ impl App {
             sessions,
             event_bus,
             found,
-            bus_task,
             channels_task,
             runtime,
         })
@@ -119,6 +121,7 @@ impl App {
         &self.sessions
     }
 
+    /// What is committed, for whoever wants to hear of it within this process.
     pub fn event_bus(&self) -> &EventBus {
         &self.event_bus
     }
@@ -146,13 +149,15 @@ impl App {
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),
         });
-        let (mut bus_task, mut channels_task) = (self.bus_task, self.channels_task);
+        let mut channels_task = self.channels_task;
         let mut broken = None;
         let stop = async {
             tokio::select! {
                 () = shutdown => tracing::info!("stopping"),
-                _ = &mut bus_task => broken = Some("the event bus"),
-                _ = &mut channels_task => broken = Some("ChannelManager"),
+                ended = &mut channels_task => broken = Some(match ended {
+                    Ok(Err(gap)) => gap.to_string(),
+                    Ok(Ok(())) | Err(_) => "it ended before it was told to".to_owned(),
+                }),
             }
             self.sessions.lifecycle().drain();
         };
@@ -161,11 +166,11 @@ impl App {
         self.store.close().await;
         if let Some(broken) = broken {
             // Writes would go on being acknowledged and nobody would hear of them: better no server than that one.
-            return Err(std::io::Error::other(format!("{broken} ended before it was told to")));
+            return Err(std::io::Error::other(format!("ChannelManager: {broken}")));
         }
-        // The bus ends with the store's batches. ChannelManager has seen them all then, and nobody is left to ask it.
-        if bus_task.await.is_err() {
-            tracing::error!("the event bus did not end in order");
+        // The bus ends with the store's batches, when ChannelManager has taken them all; nobody is left to ask it.
+        if timeout(LAST_CALLS, self.event_bus.finished()).await.is_err() {
+            tracing::warn!("a listener of the event bus is still at work and is left behind");
         }
         channels_task.abort();
         Ok(())

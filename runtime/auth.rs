@@ -1,4 +1,4 @@
-//! Who is asking. `dev` knows two kinds of callers: nobody in particular, and whoever `?as=NAME` or `?as=NAME:role` says.
+//! Who is asking. `dev` knows two kinds of callers: anonymous ones, and the user that `?as=NAME` or `?as=NAME:role` names.
 //!
 //! Knows no HTTP: `http/identity.rs` collects the credentials, `identify` judges them.
 
@@ -63,8 +63,8 @@ pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
     Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), address: credentials.address })
 }
 
-/// The last colon stands before the role, since names may hold colons and roles may not. Whoever has a colon in the name
-/// gives a role, too.
+/// The role stands after the last colon, because names may contain colons and roles may not. A name with a colon must be
+/// given with a role.
 fn named(text: &str) -> Result<(&str, Option<&str>), AuthError> {
     let Some((name, role)) = text.rsplit_once(':') else { return Ok((text, None)) };
     if name.is_empty() {

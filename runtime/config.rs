@@ -1,4 +1,4 @@
-//! Settings as plain data, every default named once. Knows no module: whoever needs a setting takes its struct.
+//! Settings as plain data, every default named once. Knows no module: a module that needs a setting takes its struct.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

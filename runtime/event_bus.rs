@@ -1,50 +1,85 @@
 //! `EventBus`: hands every committed batch, once and in seq order, to whoever listens in this process.
 //!
-//! One listener, ChannelManager, is waited for and so may hold back the committer (SEMANTICS F6). Every other listener that
-//! falls behind is told so and reads the log. Knows nothing of what listeners do with a batch.
+//! Batches come from the tail of a log: today from the committer of this process. ChannelManager takes them from the
+//! [`CommitFeed`], and is waited for: it may hold back the committer (SEMANTICS F6). Every other listener that falls behind is told
+//! which seqs it missed, and reads them from the log.
+//!
+//! Events are the log's: whole records, whoever may see them. The bus knows no rules and no channels, and nothing of what
+//! listeners do with an event.
+//!
+//! ```no_run
+//! # fn follow(app: &tidewire::app::App) {
+//! let listener = app
+//!     .event_bus()
+//!     .listener()
+//!     .on_created("Task", |event| println!("{} {}: {:?}", event.name(), event.id(), event.record()))
+//!     .on_deleted("Task", |event| println!("{} {}", event.name(), event.id()))
+//!     .on_missed(|missed| println!("read the log after {:?}", missed.after))
+//!     .start();
+//! # drop(listener);
+//! # }
+//! ```
+
+mod batches;
+mod feed;
+mod listener;
+mod order;
+mod shared;
 
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
+use crate::ids::Seq;
 use crate::metrics::Metrics;
 use crate::store::CommitBatch;
+
+pub use batches::{Batches, Delivery, Missed};
+pub use feed::CommitFeed;
+pub use listener::{Listener, Listening, RecordEvent};
+pub use order::OutOfOrder;
+use shared::Shared;
 
 /// Batches that a listener may be behind before it must read the log.
 const LISTENER_BATCHES: usize = 256;
 
-/// The handle by which others listen.
+/// The handle by which others listen. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct EventBus {
-    batches: broadcast::Sender<Arc<CommitBatch>>,
+    /// The feed holds the sender, so that listeners end with it.
+    others: broadcast::WeakSender<Arc<CommitBatch>>,
+    shared: Arc<Shared>,
+    /// The tasks of listeners.
+    tasks: TaskTracker,
 }
 
 impl EventBus {
-    /// Passes on what arrives in `committed`: first to `awaited`, then to every listener. Ends with `committed`.
-    pub fn start(
-        mut committed: mpsc::Receiver<Arc<CommitBatch>>,
-        awaited: mpsc::Sender<Arc<CommitBatch>>,
+    /// `tail`: what is committed to a log that ends at `head`. The bus ends with it.
+    pub fn new(
+        tail: mpsc::Receiver<Arc<CommitBatch>>,
+        head: Seq,
         metrics: Arc<Metrics>,
-    ) -> (EventBus, JoinHandle<()>) {
-        let (batches, _) = broadcast::channel(LISTENER_BATCHES);
-        let bus = EventBus { batches: batches.clone() };
-        let task = tokio::spawn(async move {
-            while let Some(batch) = committed.recv().await {
-                if awaited.send(batch.clone()).await.is_err() {
-                    // The awaited listener ends only when the process does; the log still holds the batch.
-                    break;
-                }
-                // No listener is no error.
-                let _ = batches.send(batch);
-                metrics.live.backlog.set(i64::try_from(batches.len()).unwrap_or(i64::MAX));
-            }
-        });
-        (bus, task)
+    ) -> (EventBus, CommitFeed) {
+        let (sender, _) = broadcast::channel(LISTENER_BATCHES);
+        let shared = Arc::new(Shared::new(head, metrics));
+        let bus = EventBus { others: sender.downgrade(), shared: shared.clone(), tasks: TaskTracker::new() };
+        (bus, CommitFeed::new(tail, head, sender, shared))
     }
 
-    /// Every batch from now on. `RecvError::Lagged` means: read the log from the last seq seen.
-    pub fn listen(&self) -> broadcast::Receiver<Arc<CommitBatch>> {
-        self.batches.subscribe()
+    /// Every batch from now on.
+    pub fn listen(&self) -> Batches {
+        Batches::new(&self.others, self.shared.clone())
+    }
+
+    /// Functions to be called with the events of some entities.
+    pub fn listener(&self) -> Listener {
+        Listener::new(self.listen(), self.tasks.clone())
+    }
+
+    /// Completes when the bus has ended and every started listener has been called with all that came.
+    pub async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

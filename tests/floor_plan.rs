@@ -118,7 +118,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
         "tokio::spawn",
         &[
             "store/sqlite/committer.rs",
-            "event_bus.rs",
+            "event_bus/listener.rs",
             "channels/channel_manager.rs",
             "http/ws.rs",
             "http/server.rs",
@@ -256,6 +256,23 @@ fn reserved_names_stay_where_they_belong() {
             let allowed = places.iter().any(|place| file.starts_with(place));
             assert!(!used || allowed, "{file} names {name}, which belongs into {places:?}");
         }
+    }
+}
+
+/// The database program is named by its own folder, by the place that chooses it, and where that folder is declared. Texts of
+/// messages and comments may name it.
+#[test]
+fn only_the_choice_of_a_database_knows_which_there_are() {
+    let places = ["store/sqlite/", "store/choice.rs"];
+    for (file, text) in
+        sources().iter().filter(|(file, _)| !places.iter().any(|place| file.starts_with(place)))
+    {
+        let tokens = tokens::tokens(text);
+        let named =
+            tokens.iter().filter(|token| token.is_name() && token.text.to_lowercase().contains("sqlite"));
+        let lines: Vec<usize> = named.map(|token| token.line).collect();
+        let declared = usize::from(file == "store/mod.rs");
+        assert!(lines.len() <= declared, "{file} names SQLite in the lines {lines:?}");
     }
 }
 

@@ -27,6 +27,7 @@ async fn every_page_is_listed_with_what_it_is_about_and_can_be_read() {
     let list = client.call("GET", "/_/llms.txt", json!(null)).await;
     assert_eq!((list.status, list.header("content-type")), (200, "text/plain; charset=utf-8"));
     assert!(list.text.starts_with("# Tidewire\n\n> Tidewire is "), "{}", list.text);
+    assert!(list.text.contains("`tidewire check`"), "it says how to find mistakes: {}", list.text);
     let pages = pages();
     assert!(pages.len() > 100, "{} pages", pages.len());
     for (name, text) in &pages {

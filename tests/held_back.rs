@@ -7,13 +7,9 @@ use futures_util::FutureExt;
 use tidewire::channels::group::ConnectionKey;
 use tidewire::channels::{Attach, Outbox};
 use tidewire::config::StoreConfig;
-use tidewire::event_bus::EventBus;
-use tidewire::ids::{Seq, Timestamp};
-use tidewire::metrics::Metrics;
+use tidewire::ids::Seq;
 use tidewire::outbox::OutboxLimits;
 use tidewire::store::{ChangeOp, CommitBatch, Store};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
@@ -26,18 +22,9 @@ use crate::support::studio;
 /// On a paused clock this passes at once where nothing can happen any more, and never earlier.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-fn batch(seq: u64) -> Arc<CommitBatch> {
-    let changes = vec![change(seq, "Task", u128::from(seq), ChangeOp::Create)];
-    Arc::new(CommitBatch { epoch: epoch(), changes })
-}
-
 /// A connection of somebody who sees every task.
 fn everybody(connection: u64) -> Attach {
     world::attach(connection, "entity:Task", &world::filtered(Vec::new()), &world::outbox())
-}
-
-fn metrics() -> Arc<Metrics> {
-    Arc::new(Metrics::new(&[], Timestamp(0)))
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,55 +50,6 @@ async fn a_commit_waits_until_those_before_it_are_taken_to_be_told() {
         assert_eq!((taken.first(), taken.last()), (Seq(seq), Seq(seq)));
     }
     writing.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_event_bus_waits_for_the_one_that_must_hear_everything() {
-    let (commits, committed) = mpsc::channel(4);
-    let (awaited, mut hears) = mpsc::channel(2);
-    let (_bus, _) = EventBus::start(committed, awaited, metrics());
-    let mut accepted = 0;
-    while let Ok(sent) = timeout(FOR_EVER, commits.send(batch(accepted + 1))).await {
-        sent.unwrap();
-        accepted += 1;
-        assert!(accepted <= 7, "4 before it, 2 behind it, and one in its hands");
-    }
-    for seq in 1..=accepted {
-        let heard = timeout(FOR_EVER, hears.recv()).await.expect("nothing is dropped").unwrap();
-        assert_eq!(heard.last(), Seq(seq));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_listener_holds_nobody_back_and_is_told_what_it_missed() {
-    let (commits, committed) = mpsc::channel(4);
-    let (awaited, mut hears) = mpsc::channel(2);
-    let (bus, _) = EventBus::start(committed, awaited, metrics());
-    let mut idle = bus.listen();
-    for seq in 1..=300 {
-        timeout(FOR_EVER, commits.send(batch(seq)))
-            .await
-            .expect("the idle listener is not waited for")
-            .unwrap();
-        assert_eq!(hears.recv().await.unwrap().last(), Seq(seq));
-    }
-    drop(commits);
-    // The bus has ended, and with it the last batch was handed on.
-    assert!(hears.recv().await.is_none());
-    assert_eq!(idle.recv().await.unwrap_err(), RecvError::Lagged(300 - 256));
-    assert_eq!(idle.recv().await.unwrap().last(), Seq(45));
-}
-
-#[tokio::test]
-async fn channel_manager_has_places_for_sixty_four_batches() {
-    let managed = Managed::start();
-    // Without an await in between, ChannelManager has no turn.
-    let mut queued = 0;
-    while managed.batches.try_send(batch(11 + queued)).is_ok() {
-        queued += 1;
-        assert!(queued <= 64, "the queue has no bound");
-    }
-    assert_eq!(queued, 64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ mod descriptions;
 mod differ_cost;
 mod doctor;
 mod documents;
+mod event_bus;
 mod evolution;
 mod explain;
 mod failing_disk;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
@@ -24,6 +25,7 @@ use tidewire::schema::{Generation, Schema};
 use tidewire::store::CommitError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::support::app::{Client, TestApp};
@@ -235,8 +237,9 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         tidewire::store::LogLimit { changes: live.ring_changes, bytes: live.ring_bytes },
     ));
     let metrics = Arc::new(Metrics::new(ROUTES, Timestamp(0)));
-    let (channels, _, _) =
-        ChannelManager::start(ring.clone(), Seq(1), live.scan_groups, Env::system(), metrics.clone());
+    let (_, feed) = EventBus::new(mpsc::channel(1).1, Seq(1), metrics.clone());
+    let (channels, _) =
+        ChannelManager::start(ring.clone(), feed, live.scan_groups, Env::system(), metrics.clone());
     let around = Surroundings {
         schema: schema.clone(),
         generation: Generation(1),

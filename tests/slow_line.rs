@@ -12,6 +12,7 @@ use tidewire::auth::Identity;
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::RealtimeConfig;
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::http::socket_options::bound_send_buffer;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
@@ -73,8 +74,9 @@ impl Server {
         let kept = LogLimit { changes: config.ring_changes, bytes: config.ring_bytes };
         let ring = Arc::new(Ring::new(epoch(), Seq(1), Generation(1), kept));
         let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
-        let (channels, batches, _) =
-            ChannelManager::start(ring.clone(), Seq(1), 1, Env::system(), metrics.clone());
+        let (batches, tail) = mpsc::channel(1);
+        let (_, feed) = EventBus::new(tail, Seq(1), metrics.clone());
+        let (channels, _) = ChannelManager::start(ring.clone(), feed, 1, Env::system(), metrics.clone());
         let reader = LiveReader::new(puppet, ring, &config);
         let around = Surroundings {
             schema: fixtures::schema(),

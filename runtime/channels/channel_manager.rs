@@ -22,6 +22,7 @@ use super::rights::LastRights;
 use super::ring::Ring;
 use super::waiters::Waiters;
 use crate::env::Env;
+use crate::event_bus::{CommitFeed, OutOfOrder};
 use crate::ids::Seq;
 use crate::metrics::Metrics;
 use crate::outbox::{Lag, OnLag};
@@ -32,8 +33,6 @@ use crate::store::{Change, CommitBatch};
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
 const COMMANDS: usize = 1024;
-/// Batches between the EventBus and this task, and as many that it has taken; beyond them the committer waits.
-const BATCHES: usize = 64;
 
 #[derive(Debug)]
 enum Command {
@@ -140,17 +139,17 @@ enum Wake {
 }
 
 impl ChannelManager {
-    /// Starts the task. `ring` begins at `head`, which the store had when it was opened. `scan_groups`: the most groups of
-    /// one entity without an equality. The task ends when the EventBus and every handle are gone.
+    /// Starts the task. `ring` begins at the position of `feed`. `scan_groups`: the most groups of one entity without an
+    /// equality. The task ends when the EventBus and every handle are gone, or with a log that has a gap.
     pub fn start(
         ring: Arc<Ring>,
-        head: Seq,
+        mut feed: CommitFeed,
         scan_groups: usize,
         env: Env,
         metrics: Arc<Metrics>,
-    ) -> (Channels, mpsc::Sender<Arc<CommitBatch>>, JoinHandle<()>) {
+    ) -> (Channels, JoinHandle<Result<(), OutOfOrder>>) {
         let (commands, mut command_queue) = mpsc::channel(COMMANDS);
-        let (batches, mut batch_queue) = mpsc::channel(BATCHES);
+        let head = feed.position();
         let channels = Channels { commands, ring: ring.clone(), metrics: metrics.clone() };
         let mut manager = ChannelManager {
             groups: Groups::new(head, scan_groups),
@@ -163,13 +162,12 @@ impl ChannelManager {
         };
         manager.tell_position();
         let task = tokio::spawn(async move {
-            let (mut committing, mut received, mut waiting) = (true, Vec::new(), VecDeque::new());
+            let (mut committing, mut waiting) = (true, VecDeque::new());
             loop {
                 let wake = tokio::select! {
                     () = ready(()), if !waiting.is_empty() => Wake::Batches,
-                    count = batch_queue.recv_many(&mut received, BATCHES), if committing && waiting.is_empty() => {
-                        committing = count > 0;
-                        waiting.extend(received.drain(..));
+                    more = feed.take(&mut waiting), if committing && waiting.is_empty() => {
+                        committing = more?;
                         continue;
                     }
                     command = command_queue.recv() => command.map_or(Wake::Done, Wake::Command),
@@ -179,13 +177,13 @@ impl ChannelManager {
                         manager.fan_out(&take_coalesced(&mut waiting, manager.groups.is_settled()))
                     }
                     Wake::Command(command) => manager.obey(command),
-                    Wake::Done => break,
+                    Wake::Done => return Ok(()),
                 }
                 // The sockets of this thread have their turn, however much waits here.
                 consume_budget().await;
             }
         });
-        (channels, batches, task)
+        (channels, task)
     }
 
     fn fan_out(&mut self, batches: &[Arc<CommitBatch>]) {

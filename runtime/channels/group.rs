@@ -7,7 +7,7 @@ use super::few::Few;
 use super::index::{Sides, Stand};
 use super::note::Outbox;
 use super::runs::RunNumber;
-use super::writer::Listener;
+use super::writer::Audience;
 use crate::ids::Seq;
 use crate::outbox::Lag;
 use crate::protocol::View;
@@ -69,8 +69,8 @@ pub(super) struct About {
 }
 
 impl Group {
-    pub(super) fn listener(&self) -> Listener<'_> {
-        Listener {
+    pub(super) fn audience(&self) -> Audience<'_> {
+        Audience {
             text: (self.text, &self.about.channel),
             read_scope: &self.about.read_scope,
             prev: self.prev,

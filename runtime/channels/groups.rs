@@ -290,7 +290,7 @@ impl Groups {
         for number in touched.drain(..) {
             let group = &mut self.groups[number];
             let Some(run) = group.run.take() else { continue };
-            let buffer = runs.made(run, |events| writer.write(batch, group.listener(), events));
+            let buffer = runs.made(run, |events| writer.write(batch, group.audience(), events));
             append(group, &buffer, swept, counts);
             group.prev = buffer.last;
         }

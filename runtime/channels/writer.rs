@@ -24,7 +24,7 @@ pub(super) struct Writer {
 
 /// Of the groups that have a run, what their bytes depend on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Listener<'a> {
+pub(super) struct Audience<'a> {
     /// A channel's number and text.
     pub(super) text: (u64, &'a str),
     /// Of any of them.
@@ -54,23 +54,23 @@ impl Writer {
         }
     }
 
-    /// `events`: places of changes in the batch, and what they are for the listener.
+    /// `events`: places of changes in the batch, and what they are for the audience.
     pub(super) fn write(
         &mut self,
         batch: &CommitBatch,
-        listener: Listener<'_>,
+        audience: Audience<'_>,
         events: &mut dyn Iterator<Item = (usize, &Event)>,
     ) -> Buffer {
         let Writer { units, head, tails } = self;
         let mut frames = Vec::with_capacity(512);
-        let mut prev = listener.prev;
+        let mut prev = audience.prev;
         let mut events = events.peekable();
         while let Some((at, event)) = events.next() {
             let change = &batch.changes[at];
             let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
             head.clear();
             write_head(event.verdict, prev, more, head);
-            let tail = tails.tail(change, event, listener.read_scope, listener.text);
+            let tail = tails.tail(change, event, audience.read_scope, audience.text);
             write_text_frame(&[head, tail], &mut frames);
             prev = change.seq;
         }

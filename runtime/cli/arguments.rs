@@ -162,7 +162,7 @@ pub enum Migrate {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Take the steps, in one transaction. Before values are lost, the database is copied to `backups/` in the data folder.
+    /// Take the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
     Apply {
         #[command(flatten)]
         allow: AllowArguments,

@@ -1,6 +1,6 @@
 //! `--demo`: some rows for the shipped schemas, by two people. Their ids are fixed, so a second run finds them and adds nothing.
 //!
-//! Entities and fields that a user's own schemas lack are passed over. No rule is asked: whoever starts the server owns the data.
+//! Entities and fields that a user's own schemas lack are skipped. No rule is asked, because the demo acts for the owner of the data.
 
 use std::net::{IpAddr, Ipv4Addr};
 

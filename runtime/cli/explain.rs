@@ -53,7 +53,7 @@ pub fn pages() -> impl Iterator<Item = String> {
     Pages::iter().map(|name| name.trim_end_matches(".md").to_owned())
 }
 
-/// The page of a code, in any case; or what to tell whoever asked.
+/// The page of a code, in any case; or the error for an unknown code.
 pub fn explain(code: &str) -> Result<String, String> {
     let known: Vec<String> = codes().into_iter().flat_map(|(_, codes)| codes).collect();
     if let Some(page) =

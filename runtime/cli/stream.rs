@@ -1,4 +1,4 @@
-//! What a running server says on stderr and stdout, without ever waiting for whoever reads it.
+//! What a running server prints on stderr and stdout, without ever waiting for a reader.
 //!
 //! A line goes into a bounded queue, and a thread of its own writes it. When the queue is full, because a pipe is not read or a
 //! disk is slow, the line is dropped and counted. A line that cannot be written is counted too, and nothing else happens.

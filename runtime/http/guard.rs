@@ -85,7 +85,7 @@ impl Hosts {
 /// Whether the request may change something: by its method, by opening a socket, or by `?as=`, which makes a user.
 fn acts(method: &Method, uri: &Uri) -> bool {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    // Decoded, since `%61s` is `as` to whoever reads it later; what cannot be decoded is nobody's friend.
+    // Decoded, because later code reads `%61s` as `as`. What cannot be decoded is refused.
     let names_user = Params::parse(uri.query()).map_or(true, |params| params.has("as"));
     !safe || uri.path() == "/ws" || (names_user && uri.path().starts_with("/api"))
 }

@@ -24,6 +24,11 @@ struct Docs;
 const FIRST: [&str; 6] =
     ["schema.md", "permissions.md", "client.md", "http.md", "protocol.md", "semantics.md"];
 
+/// How an assistant begins, and how it finds its own mistakes.
+const ADVICE: &str = "An application is a folder: schema files in `schemas/`, with the access rules, and pages in `public/`. \
+                      `tidewire new NAME` makes one. `tidewire check` prints every mistake of the schema files with a help, \
+                      `tidewire rules test` runs test cases of the rules, and `tidewire explain CODE` explains an error.";
+
 pub(super) fn routes() -> Router<AppState> {
     static LIST: LazyLock<Bytes> = LazyLock::new(|| list().into());
     static ALL: LazyLock<Bytes> = LazyLock::new(|| all().into());
@@ -62,7 +67,7 @@ fn names() -> Vec<String> {
 
 fn list() -> String {
     let (name, sentence) = title_and_first_sentence(README);
-    let mut list = format!("# {name}\n\n> {sentence}\n\n");
+    let mut list = format!("# {name}\n\n> {sentence}\n\n{ADVICE}\n\n");
     list += "- [All of this in one text](/_/llms-full.txt)\n\n## Documents\n\n";
     let mut errors = false;
     for name in names() {

@@ -46,7 +46,7 @@ pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Probl
 pub(super) struct QueryContext<'a> {
     pub(super) current: &'a Current,
     pub(super) entity: &'a Arc<Entity>,
-    /// What whoever asks may name.
+    /// The names that the caller may use.
     pub(super) names: &'a Nameable,
     pub(super) who: Who,
 }

@@ -113,7 +113,7 @@ async fn delete(
     Ok(answer(written, caller.user.is_none()))
 }
 
-/// The answer to a write. A retry by nobody in particular gets the id alone: whoever else guesses the key learns no
+/// The answer to a write. A repetition by an anonymous caller gets only the id: another caller who guesses the key learns no
 /// more (SEMANTICS M1).
 fn answer(written: Written, anonymous: bool) -> Response {
     let status = status_of(written.status);

@@ -35,7 +35,7 @@ use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Via};
 use crate::protocol::Code;
 
-/// Who is at the other end; an extension of every request. Whoever keeps a clone keeps the connection's place under
+/// Who is at the other end; an extension of every request. A clone keeps the connection's place under
 /// the cap, as an upgraded socket must.
 #[derive(Debug, Clone)]
 pub struct Peer {

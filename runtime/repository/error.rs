@@ -391,7 +391,7 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
         StoreError::StaleGeneration => RepositoryError::SchemaChanged,
         StoreError::Closed(entity) => RepositoryError::UnknownEntity(entity.to_string()),
         StoreError::Rule(error) => RepositoryError::Rule(error),
-        // A column that the schema has no more; whoever asks again is told so.
+        // A column that the schema no longer has. The next request gets the right error.
         StoreError::HiddenColumn(..) => RepositoryError::SchemaChanged,
         StoreError::TooBroad { entity, rows, advice } => {
             let remedy = match advice {

@@ -92,7 +92,7 @@ enum FilterClass {
     Opaque,
 }
 
-/// Reads every pair as a condition; all of them must hold. `names`: what whoever asks may name.
+/// Reads every pair as a condition; all of them must be true. `names`: the names that the caller may use.
 pub fn filter<'a>(
     schema: &Schema,
     entity: &Entity,
@@ -126,7 +126,7 @@ pub fn column(entity: &Entity, names: &Nameable, name: &str) -> Result<Column, F
     found.map(|(index, _)| Column::Field(index)).ok_or_else(|| unknown_field(entity, names, name))
 }
 
-/// What is said of a name that is no field, or that is none for whoever asks.
+/// The error for a name that is not a field, or not one that the caller may use.
 pub(super) fn unknown_field(entity: &Entity, names: &Nameable, name: &str) -> FilterError {
     let mut message = format!("`{}` is not a field of {}", shown(name), entity.name);
     let fields = names.fields(entity).filter(|field| &*field.name != name);

@@ -1,6 +1,6 @@
 //! `Intake`: records from a file on their way into the store, checked as those of a client are.
 //!
-//! Knows no file and commits nothing. Unlike a client, whoever imports owns the data, and may set readonly fields.
+//! Knows no file and commits nothing. Unlike a client, an import acts for the owner of the data and may set readonly fields.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

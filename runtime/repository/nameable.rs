@@ -6,7 +6,7 @@
 use crate::rules::{Principal, bind};
 use crate::schema::{Entity, Expr, Field, FieldIndex};
 
-/// What whoever asks may name.
+/// The names that the caller may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nameable(NameableFields);
 
@@ -19,7 +19,7 @@ enum NameableFields {
 }
 
 impl Nameable {
-    /// Of whoever owns the data.
+    /// For the owner of the data.
     pub fn everything() -> Nameable {
         Nameable(NameableFields::Everything)
     }

@@ -147,7 +147,7 @@ fn names_ruled(schema: &Schema, mutations: &[Mutation]) -> bool {
     named.any(|entity| entity.access.rule(Operation::Read) != &Expr::Constant(true))
 }
 
-/// Whether an entity is as if it did not exist for whoever wants to do this with it.
+/// Whether an entity looks as if it did not exist to a caller who wants to do this with it.
 pub fn is_absent(entity: &Entity, operation: Operation, principal: &Principal) -> bool {
     is_closed(entity, principal)
         && !(operation == Operation::Create && may_ever(entity, operation, principal))

@@ -39,7 +39,7 @@ pub(super) struct Validator<'a> {
 pub(super) enum Readonly {
     /// A client may not set them.
     Refused,
-    /// Whoever owns the data folder brings records back as they were.
+    /// The owner of the data folder brings records back as they were.
     Taken,
 }
 

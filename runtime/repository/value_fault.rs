@@ -1,6 +1,6 @@
 //! `ValueFault`: why one value does not fit its field.
 //!
-//! Knows no field: the sentence begins with the field's name, and whoever tells it knows the name.
+//! Knows no field: the sentence begins with the field's name, which the caller knows.
 
 /// Why a value does not fit its field.
 #[derive(Debug, Clone, PartialEq, Eq)]

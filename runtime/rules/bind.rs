@@ -24,7 +24,7 @@ pub enum BindError {
 }
 
 impl BindError {
-    /// The same for whoever keeps the schema files.
+    /// The same, for the author of the schema files.
     pub fn cause(&self) -> String {
         match self {
             BindError::SetTooLarge { entity } => {

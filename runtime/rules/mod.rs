@@ -1,7 +1,7 @@
 //! Who may see and do what. A rule of the schema is evaluated on one record, or bound to one person: what remains is a
 //! `Predicate` on the record alone, the form that lists, snapshots, replays and live events share. A filter of a client is one too.
 //!
-//! Knows no database, no wire and no HTTP: facts about a person come in from whoever read them.
+//! Knows no database, no wire and no HTTP: the caller brings the facts about a person.
 
 mod anchor;
 mod bind;

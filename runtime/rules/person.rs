@@ -18,7 +18,7 @@ const ROLE: usize = 1;
 /// On whose behalf a read or a write happens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asker {
-    /// The server itself, or whoever owns the data folder: no rule applies.
+    /// The server itself, or the owner of the data folder: no rule applies.
     System,
     Person(Arc<Person>),
 }

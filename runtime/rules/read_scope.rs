@@ -33,7 +33,7 @@ pub struct ReadScope {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Mask(Vec<FieldIndex>);
 
-/// What a change is for whoever has this read scope.
+/// What a change is for a user with this read scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Nothing,
@@ -72,7 +72,7 @@ impl ReadScope {
         Ok(ReadScope { entity: entity.clone(), generation, rule, filter, fields, uses, seen })
     }
 
-    /// The read scope of whoever owns the data: everything.
+    /// The read scope of the owner of the data: everything.
     pub fn everything(entity: &Arc<Entity>, generation: Generation) -> ReadScope {
         let all = Predicate::Constant(true);
         let (rule, filter, seen) = (all.clone(), all.clone(), all);

@@ -9,7 +9,7 @@ use super::value::Value;
 
 pub(super) const USER_PLURAL: &str = "users";
 
-/// `User` without added fields: its id is the name under which the user is known to whoever vouches for it.
+/// `User` without added fields: its id is the name that the issuer of the credentials gives the user.
 pub(super) fn user() -> Entity {
     let fields = vec![
         field("name", FieldKind::Text { min: None, max: Some(128), pattern: None }, None),

@@ -27,7 +27,7 @@ use draft::EntityDraft;
 pub use entity::MOST_FIELDS;
 pub use index::MOST_INDEXES;
 
-/// The words of schema files, for whoever describes them to editors.
+/// The words of schema files, for the JSON Schema that editors read.
 pub(super) mod words {
     pub(in crate::schema) use super::entity::OPERATIONS;
     pub(in crate::schema) use super::field::NOT_FOR_LOOKUPS;

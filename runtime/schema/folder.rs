@@ -32,7 +32,7 @@ pub(super) fn read_folder(dir: &Path, report: &mut DiagnosticSink) -> Vec<Source
         let message = format!("{} schema files, and at most {MOST_FILES} are read", paths.len());
         report.add(
             0,
-            Diagnostic::new(DiagnosticCode::TooMany, 0..0, message).help("take some out of the folder"),
+            Diagnostic::new(DiagnosticCode::TooMany, 0..0, message).help("remove some from the folder"),
         );
         return Vec::new();
     }
@@ -66,10 +66,10 @@ fn schema_paths(dir: &Path) -> std::io::Result<Vec<(PathBuf, Format)>> {
 fn no_folder(dir: &Path, error: &std::io::Error) -> Diagnostic {
     let shown = quoted(&dir.display().to_string());
     let (message, help) = if error.kind() == ErrorKind::NotFound {
-        let help = "`tidewire new NAME` makes a folder to begin with; or create this one with one file per entity (docs/schema.md), or name another with --schemas DIR";
+        let help = "`tidewire new NAME` makes a new folder; or create this one with one file per entity (docs/schema.md), or name another with --schemas DIR";
         (format!("there is no schema folder {shown}"), help)
     } else if error.kind() == ErrorKind::NotADirectory {
-        (format!("{shown} is not a folder"), "--schemas takes the folder that holds the schema files")
+        (format!("{shown} is not a folder"), "--schemas names the folder of the schema files")
     } else {
         (format!("the schema folder {shown} cannot be read: {error}"), "check its owner and permissions")
     };

@@ -70,7 +70,7 @@ impl Loaded {
             let file = warnings.add_source(source);
             let root = tree::parse(source).root;
             let name = root.as_ref().and_then(|root| root.get("entity"));
-            let message = format!("everybody may do everything with {}", message::quoted(&entity.name));
+            let message = format!("everyone may do everything with {}", message::quoted(&entity.name));
             let problem = Diagnostic::new(
                 DiagnosticCode::Unsaid,
                 name.map_or(0..0, |name| name.value.span.clone()),
@@ -79,7 +79,7 @@ impl Loaded {
             let problem = problem.label("no [access] in this file");
             warnings.add(
                 file,
-                problem.help("outside of `tidewire dev` nobody may: add a table [access] with rules like: read = \"user != null\""),
+                problem.help("outside of `tidewire dev` nobody is allowed anything: add a table [access] with rules like: read = \"user != null\""),
             );
         }
         warnings.finish()

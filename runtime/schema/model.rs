@@ -54,7 +54,7 @@ impl Schema {
         self.entity(entity)
     }
 
-    /// The same, but open to everybody where a file has no rules at all: for the machine of whoever develops.
+    /// The same, but open to everyone where a file has no rules at all: for `tidewire dev` on a developer's machine.
     #[must_use]
     pub fn opened(mut self) -> Schema {
         for entity in self.entities.values_mut() {

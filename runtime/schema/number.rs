@@ -1,6 +1,6 @@
 //! What becomes of a written number when a 64-bit float keeps it: all that JavaScript, and so half of the clients, has.
 //!
-//! Pure. Knows no field: what is refused where is the business of whoever asks.
+//! Pure. Knows no field: the caller decides what is refused where.
 
 /// What a 64-bit float makes of a written number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

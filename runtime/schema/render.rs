@@ -1,6 +1,6 @@
 //! Diagnostics as text in the manner of rustc, and as JSON for editors and scripts.
 //!
-//! Knows no terminal: whoever prints says whether there is colour.
+//! Knows no terminal: the caller says whether there is colour.
 
 use std::fmt;
 use std::ops::Range;

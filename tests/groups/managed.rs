@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tidewire::channels::{Attach, ChannelManager, Channels, Item, Note, Outbox, Ring};
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::outbox::OutboxLimits;
@@ -26,7 +27,9 @@ impl Managed {
         let limit = LogLimit { changes: 4, bytes: 1 << 20 };
         let ring = Arc::new(Ring::new(epoch(), Seq(10), Generation(1), limit));
         let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
-        let (channels, batches, _) = ChannelManager::start(ring, Seq(10), 1, Env::system(), metrics);
+        let (batches, tail) = mpsc::channel(64);
+        let (_, feed) = EventBus::new(tail, Seq(10), metrics.clone());
+        let (channels, _) = ChannelManager::start(ring, feed, 1, Env::system(), metrics);
         Managed { channels, batches }
     }
 

@@ -270,7 +270,7 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
             "cases.toml:13:7",
             "did you mean `read`?",
         ),
-        (case("who = \"ada\"\nmay = \"read\""), "cases.toml:12", "nothing that it is about"),
+        (case("who = \"ada\"\nmay = \"read\""), "cases.toml:12", "names neither a record nor an entity"),
         (
             case("who = \"ada\"\nmay = \"read\"\nrecord = \"mine\""),
             "cases.toml:14:10",

@@ -103,7 +103,7 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     has(&create, 0, &["ben may create Task"]);
     assert!(!create.stdout.contains("note:"), "{}", create.stdout);
     let bare = project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour]).await;
-    has(&bare, 0, &["allowed", "note: rights are not all, a create must also set what is required: title"]);
+    has(&bare, 0, &["allowed", "note: besides rights, a create must set the required fields: title"]);
     // A person may not refer to what they may not read.
     let refused = project
         .why(&["--as", "cy", "create", "Membership", "--change", &to_harbour, "--change", "person=cy"])

@@ -169,7 +169,7 @@ fn a_missing_folder_is_an_error_and_an_empty_one_a_warning() {
     let missing = judge(&dir.path().join("nowhere"), Form::Text(Color::Never));
     assert!(!missing.clean && missing.stdout.is_empty());
     assert!(missing.stderr.contains("error[E0101]: there is no schema folder"), "{}", missing.stderr);
-    assert!(missing.stderr.contains("`tidewire new NAME` makes a folder"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("`tidewire new NAME` makes a new folder"), "{}", missing.stderr);
     assert!(
         missing.stderr.contains("--schemas DIR")
             && missing.stderr.ends_with("1 error; `tidewire explain E0101` says more\n"),

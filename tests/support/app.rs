@@ -13,6 +13,7 @@ use tidewire::app::{App, Reshaper};
 use tidewire::auth::Identity;
 use tidewire::config::Config;
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::realtime::Sessions;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
@@ -31,6 +32,7 @@ pub struct TestApp {
     sessions: Arc<Sessions>,
     pub repository: Arc<Repository>,
     pub reshaper: Reshaper,
+    pub event_bus: EventBus,
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
     running: std::sync::Mutex<Option<JoinHandle<()>>>,
     /// Holds `data`, and `public` once a story makes it.
@@ -97,7 +99,7 @@ impl TestApp {
         };
         change(&mut config);
         let app = App::open(config, schema, env).expect("the folder can be opened");
-        let reshaper = app.reshaper();
+        let (reshaper, event_bus) = (app.reshaper(), app.event_bus().clone());
         let (sessions, repository) = (app.sessions().clone(), app.repository().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -108,6 +110,7 @@ impl TestApp {
             sessions,
             repository,
             reshaper,
+            event_bus,
             stop: std::sync::Mutex::new(Some(stop)),
             running: std::sync::Mutex::new(Some(running)),
             folder: data,

@@ -12,6 +12,7 @@ use tidewire::auth::Identity;
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::RealtimeConfig;
 use tidewire::env::Env;
+use tidewire::event_bus::EventBus;
 use tidewire::ids::{Epoch, Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
 use tidewire::protocol::wire::text_frame;
@@ -105,8 +106,10 @@ impl LiveServer {
         let ring = Arc::new(Ring::new(epoch.clone(), head, Generation(1), kept));
         let metrics = Arc::new(Metrics::new(&[], Timestamp(0)));
         let scanned = config.scan_groups;
-        let (channels, batches, _) =
-            ChannelManager::start(ring.clone(), head, scanned, Env::system(), metrics.clone());
+        let (batches, tail) = mpsc::channel(64);
+        let (_, feed) = EventBus::new(tail, head, metrics.clone());
+        let (channels, _) =
+            ChannelManager::start(ring.clone(), feed, scanned, Env::system(), metrics.clone());
         let reader = LiveReader::new(store, ring, &config);
         let config = Arc::new(config);
         let around = Surroundings { schema, generation: Generation(1), epoch, config, metrics };

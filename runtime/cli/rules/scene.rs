@@ -14,7 +14,7 @@ use crate::rules::Person;
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value};
 
-/// Whoever asks without a name; every file knows it.
+/// The anonymous caller; every file knows it.
 pub(super) const NOBODY: &str = "nobody";
 
 /// Ids of records count from here: letters that no value of a file has by chance, since `named` looks for them in texts.
@@ -142,7 +142,7 @@ impl<'s> Scene<'s> {
     fn person(&mut self, member: &Member<'_>, reader: &mut Reader) {
         let Word { text: name, span } = &member.key;
         if name == NOBODY {
-            let help = "take it out, or choose another name";
+            let help = "remove it, or choose another name";
             return reader.fault(span, format!("`{NOBODY}` is the anonymous caller"), help);
         }
         let id = match RecordId::parse_text(name) {

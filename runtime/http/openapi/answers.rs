@@ -68,7 +68,7 @@ fn header_refs(names: &[&str]) -> Json {
 }
 
 impl Describer<'_> {
-    /// A written record. Whoever repeats a request gets the id alone where the record is nobody's to see or gone.
+    /// A written record. The answer to a repeated request has only the id if the caller may not see the record or it is gone.
     pub(super) fn written(&self, entity: &Entity) -> Json {
         json!({"oneOf": [self.entity_ref(entity, ""), self.shared_ref("OnlyId")]})
     }

@@ -268,12 +268,12 @@ impl<'a> Lexer<'a> {
         let span = self.at..self.at + letter.len_utf8();
         let before = self.text.get(..self.at).unwrap_or_default();
         let message = match letter {
-            '=' if before.ends_with("!=") => "`!==` compares nothing: write `!=`".to_owned(),
-            '=' if before.ends_with("==") => "`===` compares nothing: write `==`".to_owned(),
-            '=' => "`=` compares nothing: write `==`".to_owned(),
+            '=' if before.ends_with("!=") => "there is no `!==`: write `!=`".to_owned(),
+            '=' if before.ends_with("==") => "there is no `===`: write `==`".to_owned(),
+            '=' => "`=` does not compare: write `==`".to_owned(),
             '&' => "rules have no `&`: write `&&`".to_owned(),
             '|' => "rules have no `|`: write `||`".to_owned(),
-            _ => format!("{} cannot stand here", quoted(letter.encode_utf8(&mut [0; 4]))),
+            _ => format!("{} is not possible here", quoted(letter.encode_utf8(&mut [0; 4]))),
         };
         SyntaxError::syntax(span, message)
     }

@@ -354,9 +354,7 @@ impl<'a> Parser<'a> {
 
     fn reserved(&self) -> SyntaxError {
         let word = self.tokens.first().map(|token| self.source(token)).unwrap_or_default();
-        self.fault(|found| {
-            format!("{found} is a word that CEL keeps for itself: name the field as `record.{word}`")
-        })
+        self.fault(|found| format!("{found} is a reserved word of CEL: name the field as `record.{word}`"))
     }
 
     fn no_value(&self) -> SyntaxError {

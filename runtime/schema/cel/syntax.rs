@@ -72,7 +72,7 @@ pub(in crate::schema) struct SyntaxError {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::schema) enum SyntaxErrorKind {
-    /// What is wrong, to stand after "this is no rule: ".
+    /// What is wrong, to stand after "this is not a rule: ".
     Syntax(String),
     TooDeep,
     TooManyNodes,

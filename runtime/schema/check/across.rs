@@ -37,7 +37,7 @@ fn too_many(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
         let message = format!("{} entities, and a schema has at most {MOST_ENTITIES}", own.len());
         let problem =
             Diagnostic::new(DiagnosticCode::TooMany, (*span).clone(), message).label("one too many");
-        report.add(over.file, problem.help("take some out of the folder"));
+        report.add(over.file, problem.help("remove some from the folder"));
     }
 }
 
@@ -100,11 +100,11 @@ fn former_names(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
         if let Some((present, name)) = present {
             let problem = problem(format!("the entity {} is still there", quoted(was))).label("was its name");
             let problem = problem.also_in(present.file, name.clone(), "this one");
-            report.add(draft.file, problem.help("take `was` out, or the other file"));
+            report.add(draft.file, problem.help("remove `was`, or the other file"));
         } else if let Some((file, first)) = seen.get(&**was) {
             let problem = problem(format!("two entities were {}", quoted(was))).label("the second");
             let problem = problem.also_in(*file, (*first).clone(), "the first");
-            report.add(draft.file, problem.help("take one of them out"));
+            report.add(draft.file, problem.help("remove one of them"));
         } else {
             seen.insert(was, (draft.file, span));
         }
@@ -121,7 +121,7 @@ fn names_under_user(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
             let name = format!("`user.{}`", draft.entity.plural);
             let message = format!("{name} means something else in rules");
             let problem = Diagnostic::new(DiagnosticCode::ReservedPlural, draft.plural_span.clone(), message);
-            let help = format!("the records of a person would be {name}: give another plural");
+            let help = format!("the records of a user would be {name}: give another plural");
             report.add(draft.file, problem.label("reserved").help(help));
         }
     }

@@ -76,7 +76,7 @@ fn named(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
             let message = format!("{} of the built-in `User` cannot be changed", quoted(&entry.key));
             let problem =
                 Diagnostic::new(DiagnosticCode::BuiltIn, entry.key_span.clone(), message).label("built in");
-            reader.add(problem.help("a file for `User` only adds fields: take this line out"));
+            reader.add(problem.help("a file for `User` only adds fields: remove this line"));
         }
         return draft;
     }
@@ -147,7 +147,7 @@ fn fields<'t>(root: &'t Table, draft: &mut EntityDraft, reader: &mut TableReader
             let message = format!("{} is a built-in field of `User`", quoted(&entry.key));
             let problem =
                 Diagnostic::new(DiagnosticCode::BuiltIn, entry.key_span.clone(), message).label("built in");
-            reader.add(problem.help("take it out; a file for `User` only adds fields"));
+            reader.add(problem.help("remove it; a file for `User` only adds fields"));
             continue;
         }
         if is_user {
@@ -198,16 +198,19 @@ fn identity(
     for (at, span) in marked {
         let field = entity.at(*at);
         if &*entity.name == USER {
-            let problem = problem(span, "a `User` is a person, and belongs to none".to_owned());
+            let problem = problem(span, "a `User` record belongs to no other user".to_owned());
             reader.add(problem.label("not for `User`").help("take `identity` out"));
         } else if matches!(field.kind, FieldKind::Ref { .. }) && !refs.contains(at) {
             let problem = problem(span, format!("{} does not refer to `User`", quoted(&field.name)));
-            reader.add(problem.label("no person").help("mark the ref to `User` that says whose a record is"));
+            reader.add(
+                problem
+                    .label("no user")
+                    .help("mark the ref to `User` that says which user a record belongs to"),
+            );
         }
     }
     if let [(first, first_span), (_, span), ..] = marked {
-        let problem =
-            problem(span, "a record belongs to one person".to_owned()).label("the second `identity`");
+        let problem = problem(span, "a record belongs to one user".to_owned()).label("the second `identity`");
         let problem = problem.also(first_span.clone(), "the first");
         reader.add(problem.help(format!("keep the one of {} or this one", quoted(&entity.at(*first).name))));
     }
@@ -227,11 +230,10 @@ fn former_names(table: &Table, reader: &mut TableReader<'_>) {
         let problem = |message: String| Diagnostic::new(DiagnosticCode::Was, was.value.span.clone(), message);
         if let Some(present) = table.get(name) {
             let problem = problem(format!("the field {} is still there", quoted(name))).label("was its name");
-            reader
-                .add(problem.also(present.key_span.clone(), "this one").help("take `was` or the field out"));
+            reader.add(problem.also(present.key_span.clone(), "this one").help("remove `was` or the field"));
         } else if let Some(first) = seen.insert(name, &was.value.span) {
             let problem = problem(format!("two fields were {}", quoted(name))).label("the second");
-            reader.add(problem.also(first.clone(), "the first").help("take one of them out"));
+            reader.add(problem.also(first.clone(), "the first").help("remove one of them"));
         }
     }
 }
@@ -248,8 +250,10 @@ fn fits_first_sight(field: &Field, entry: &Entry, reader: &mut TableReader<'_>) 
         let message = format!("{} of `User` is required and has no default", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
             .label("nobody can supply it");
-        reader
-            .add(problem.help("a User is recorded when first seen: add a default, or leave `required` out"));
+        reader.add(
+            problem
+                .help("the server creates a User at the first request: add a default, or remove `required`"),
+        );
     }
 }
 
@@ -318,7 +322,7 @@ fn history(entry: &Entry, reader: &mut TableReader<'_>) -> Option<History> {
     let history =
         if text == "forever" { Some(History::Forever) } else { days_or_hours(text).map(History::For) };
     if history.is_none() {
-        let message = format!("{} is not a time for which changes are kept", quoted(text));
+        let message = format!("{} is not a time to keep changes for", quoted(text));
         let problem =
             Diagnostic::new(DiagnosticCode::History, entry.value.span.clone(), message).label("how long?");
         reader

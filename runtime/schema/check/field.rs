@@ -77,14 +77,14 @@ fn read_rule(table: &Table, search: bool, reader: &mut TableReader<'_>) -> (Opti
         Diagnostic::new(DiagnosticCode::FieldRule, entry.key_span.clone(), message)
     };
     if let (true, Some(hides), Some(entry)) = (hidden, table.get("hidden"), table.get("read")) {
-        let problem = problem(entry, "a hidden field has a rule of who may see it").label("who, if nobody?");
-        reader.add(problem.also(hides.key_span.clone(), "nobody sees it").help("take one of the two out"));
+        let problem = problem(entry, "a hidden field has a rule about who sees it").label("this rule");
+        reader.add(problem.also(hides.key_span.clone(), "nobody sees it").help("remove one of the two"));
     }
     let says = if hidden { table.get("hidden") } else { table.get("read") };
     if let (true, Some(says)) = (search, says) {
         let problem =
-            problem(says, "a field that is searched cannot be kept from some").label("searched and hidden");
-        reader.add(problem.help("take `search` out: what is found would tell what the field holds"));
+            problem(says, "a searched field cannot be hidden from some users").label("searched and hidden");
+        reader.add(problem.help("remove `search`: the results would reveal what the field contains"));
     }
     match (hidden, read) {
         (true, _) => (Some(Rule { source: "false".into(), meaning: Expr::Constant(false) }), None),
@@ -113,7 +113,7 @@ fn unique_json(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
     if let (true, FieldKind::Json, Some(entry)) = (field.unique, &field.kind, table.get("unique")) {
         let problem =
             Diagnostic::new(DiagnosticCode::Unique, entry.key_span.clone(), "a json field cannot be unique");
-        reader.add(problem.label("not for json").help("keep what must be unique in a field of its own"));
+        reader.add(problem.label("not for json").help("store what must be unique in a field of its own"));
     }
 }
 
@@ -162,10 +162,10 @@ fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut TableReader<'
     const EXAMPLE: &str = "from = \"task.project\"";
     let text = reader.text(from, EXAMPLE)?;
     for entry in NOT_FOR_LOOKUPS.iter().filter_map(|key| table.get(key)) {
-        let message = format!("{} does not go with `from`", quoted(&entry.key));
+        let message = format!("{} is not possible with `from`", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::Lookup, entry.key_span.clone(), message)
             .label("not for a lookup");
-        reader.add(problem.help("take it out: the server copies the value of the field that `from` names"));
+        reader.add(problem.help("remove it: the server copies the value of the field that `from` names"));
     }
     match text.split_once('.') {
         Some((via, source)) if !via.is_empty() && !source.is_empty() && !source.contains('.') => {

@@ -38,7 +38,7 @@ pub(super) fn check(
             let problem =
                 Diagnostic::new(DiagnosticCode::IndexRepeated, span, "the same index is given twice")
                     .label("second time");
-            reader.add(problem.also(first.clone(), "first time").help("take one out"));
+            reader.add(problem.also(first.clone(), "first time").help("remove one"));
             continue;
         }
         indexes.push((fields, span));
@@ -85,7 +85,7 @@ fn one(
                 let message = format!("{} is twice in this index", quoted(entity.name_of(at)));
                 let problem = Diagnostic::new(DiagnosticCode::IndexRepeated, item.span.clone(), message)
                     .label("second time");
-                reader.add(problem.help("take one out"));
+                reader.add(problem.help("remove one"));
                 sound = false;
             }
             Some(at) => fields.push(at),
@@ -95,7 +95,7 @@ fn one(
     if fields == [Column::CreatedAt] {
         let message = "every entity has an index over `created_at`";
         let problem = Diagnostic::new(DiagnosticCode::IndexRepeated, entry.value.span.clone(), message);
-        reader.add(problem.label("built in").help("take this index out"));
+        reader.add(problem.label("built in").help("remove this index"));
         return None;
     }
     sound.then(|| (fields, entry.value.span.clone()))
@@ -111,7 +111,7 @@ fn member(item: &Node, entity: &Entity, known: &[&str], reader: &mut TableReader
     match entity.field(name) {
         Some((_, field)) if field.kind == FieldKind::Json => {
             let message = format!("{} is a json field and cannot be in an index", quoted(name));
-            let help = "keep what lists are filtered by in a field of its own";
+            let help = "store what lists filter by in a field of its own";
             reader.add(problem(DiagnosticCode::IndexJson, message).label("not for json").help(help));
             None
         }

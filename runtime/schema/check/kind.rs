@@ -111,7 +111,7 @@ fn keys(table: &Table, word: Option<&str>, reader: &mut TableReader<'_>) {
         if let (Some(entry), false) = (table.get(key), types.contains(&word)) {
             let message = format!("{} does not belong to a field of type {word}", quoted(key));
             let problem = Diagnostic::new(DiagnosticCode::KeyNotForType, entry.key_span.clone(), message);
-            let help = format!("take it out; it goes with {}", list(types.iter().copied()));
+            let help = format!("remove it; it is for {}", list(types.iter().copied()));
             reader.add(problem.label(format!("not for {word}")).help(help));
         }
     }
@@ -136,7 +136,7 @@ fn bounds<T: PartialOrd>(
         );
         let problem =
             problem.label("no value can be this large").also(max_entry.value.span.clone(), "and this small");
-        reader.add(problem.help("exchange the two, or leave one out"));
+        reader.add(problem.help("swap the two, or remove one"));
         return (None, None);
     }
     (min, max)
@@ -161,7 +161,7 @@ fn int_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<i64>, Opti
 fn float_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<f64>, Option<f64>) {
     bounds(table, reader, |entry, reader| {
         if entry.value.data.is_int_beyond_floats() {
-            return out_of_range(entry, "a 64-bit float changes an integer of so many digits", reader);
+            return out_of_range(entry, "a 64-bit float cannot hold an integer of so many digits", reader);
         }
         let number = entry.value.data.as_float();
         number.or_else(|| reader.wrong_kind(entry, "a number", &format!("{} = 0.5", entry.key)))
@@ -226,7 +226,7 @@ fn values(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Vec<std
                 let message = format!("the value {} is given twice", quoted(value));
                 let problem = Diagnostic::new(DiagnosticCode::EnumValues, item.span.clone(), message)
                     .label("second time");
-                reader.add(problem.also(first.clone(), "first time").help("take one out"));
+                reader.add(problem.also(first.clone(), "first time").help("remove one"));
             }
         }
     }
@@ -238,7 +238,7 @@ fn enum_value<'t>(item: &'t Node, reader: &mut TableReader<'_>) -> Option<&'t st
         None => format!("an enum value is a string, not {}", item.data.noun()),
         Some("") => "an enum value cannot be empty".to_owned(),
         Some(text) if text.chars().any(char::is_control) => {
-            format!("the enum value {} holds a control character", quoted(text))
+            format!("the enum value {} contains a control character", quoted(text))
         }
         Some(text) if text.chars().count() > LONGEST_VALUE => {
             format!("an enum value has at most {LONGEST_VALUE} characters")

@@ -90,10 +90,8 @@ fn path(
         // Whatever the rules of the two entities are, nobody said that the copy may be seen by others.
         Ok(()) if copied.read.is_some() && field.read.is_none() => {
             let original = format!("{}.{}", target.name, copied.name);
-            let message =
-                format!("{} would show what {} keeps from some", quoted(&field.name), quoted(&original));
-            let help =
-                "give this field its own rule of who may see it (`read = \"...\"`), or `hidden = true`";
+            let message = format!("{} would show what {} hides", quoted(&field.name), quoted(&original));
+            let help = "give this field a rule of its own (`read = \"...\"`), or `hidden = true`";
             Err(Diagnostic::new(DiagnosticCode::LookupShows, site.span.clone(), message)
                 .label("copies it")
                 .help(help))
@@ -143,11 +141,11 @@ fn cycles(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
             let Some((own, _)) = draft.entity.field(&site.field) else { continue };
             if leads_back(drafts, DraftField { draft: at, field: own }) {
                 let message = format!(
-                    "the lookup {} leads back to itself",
+                    "the lookup {} copies from itself in a circle",
                     quoted(&format!("{}.{}", draft.entity.name, site.field))
                 );
                 let problem = Diagnostic::new(DiagnosticCode::LookupCycle, site.span.clone(), message)
-                    .label("goes round");
+                    .label("a circle");
                 report.add(draft.file, problem.help("copy from a field that is not a lookup of this one"));
             }
         }

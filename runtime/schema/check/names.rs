@@ -108,7 +108,7 @@ pub(super) fn former_field(name: &str, span: &Span) -> Option<Diagnostic> {
     if RECORD_FIELDS.contains(&name) {
         let message = format!("every record has a field {} already", quoted(name));
         let problem = Diagnostic::new(DiagnosticCode::ReservedField, span.clone(), message).label("reserved");
-        return Some(problem.help("take it out, or choose another name"));
+        return Some(problem.help("remove it, or choose another name"));
     }
     if QUERY_WORDS.contains(&name) {
         let message = format!("{} cannot be the name of a field", quoted(name));
@@ -135,10 +135,10 @@ pub(super) fn former_field(name: &str, span: &Span) -> Option<Diagnostic> {
 
 /// A field or an entity that was renamed into itself.
 pub(super) fn was_itself(name: &str, span: &Span) -> Diagnostic {
-    let message = format!("{} was always called that", quoted(name));
+    let message = format!("{} already has this name", quoted(name));
     Diagnostic::new(DiagnosticCode::Was, span.clone(), message)
         .label("its present name")
-        .help("take `was` out, or name the former name")
+        .help("remove `was`, or write the former name")
 }
 
 fn snake_help(name: &str) -> String {

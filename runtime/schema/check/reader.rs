@@ -77,7 +77,7 @@ impl<'r> TableReader<'r> {
                     format!("{} is not supported yet", quoted(key)),
                 )
                 .label("not yet")
-                .help("take it out; a later version will accept it")
+                .help("remove it; a later version will accept it")
             } else {
                 let message = format!("unknown key {} {whose}", quoted(key));
                 Diagnostic::new(DiagnosticCode::UnknownKey, entry.key_span.clone(), message)

@@ -79,7 +79,7 @@ fn meaning(source: &str, scope: RuleScope<'_>) -> (Expr, Vec<Diagnostic>) {
                 SyntaxErrorKind::Syntax(said) => Diagnostic::new(
                     DiagnosticCode::RuleSyntax,
                     fault.span,
-                    format!("this is no rule: {said}"),
+                    format!("this is not a rule: {said}"),
                 )
                 .label("here")
                 .help("a rule is one condition, as in: owner == user.id || user.role == 'admin'"),

@@ -52,7 +52,7 @@ fn broken(at: Span, reason: &str) -> Parsed {
 }
 
 fn not_an_object(at: Span) -> Diagnostic {
-    Diagnostic::new(DiagnosticCode::Syntax, at, "a schema file holds one JSON object")
+    Diagnostic::new(DiagnosticCode::Syntax, at, "a schema file is one JSON object")
         .label("expected `{`")
         .help("write {\"entity\": \"Task\", \"fields\": {\"title\": {\"type\": \"text\"}}}")
 }

@@ -36,14 +36,14 @@ fn a_field_has_a_rule_of_its_own() {
 fn wrong_keys_of_fields_are_told() {
     for (fields, code, words) in [
         ("f = { type = \"text\", read = \"ownr == user.id\" }", "E0172", "did you mean `owner`?"),
-        ("f = { type = \"text\", read = \"has(change.f)\" }", "E0176", "in the rule `update` only"),
+        ("f = { type = \"text\", read = \"has(change.f)\" }", "E0176", "only possible in the rule `update`"),
         ("f = { type = \"text\", read = \"\" }", "E0170", "the rule `read` is empty"),
         ("f = { type = \"text\", read = true }", "E0111", "`read` must be a string"),
         ("f = { type = \"text\", hidden = \"true\" }", "E0111", "`hidden` must be true or false"),
         ("f = { type = \"text\", search = true, hidden = true }", "E0178", "searched"),
-        ("f = { type = \"text\", search = true, read = \"true\" }", "E0178", "take `search` out"),
-        ("f = { type = \"text\", hidden = true, read = \"true\" }", "E0178", "take one of the two out"),
-        ("f = { type = \"text\", identity = true }", "E0113", "it goes with `ref`"),
+        ("f = { type = \"text\", search = true, read = \"true\" }", "E0178", "remove `search`"),
+        ("f = { type = \"text\", hidden = true, read = \"true\" }", "E0178", "remove one of the two"),
+        ("f = { type = \"text\", identity = true }", "E0113", "it is for `ref`"),
         (
             "f = { type = \"ref\", entity = \"Note\", identity = true }",
             "E0175",
@@ -102,7 +102,7 @@ fn a_file_of_user_has_a_rule_of_reading_and_rules_of_its_own_fields() {
         (
             "[fields]\nx = { type = \"ref\", entity = \"User\", identity = true }",
             "E0175",
-            "a `User` is a person",
+            "a `User` record belongs to no other user",
         ),
     ] {
         let head = if more.starts_with('[') { "" } else { "[access]\n" };
@@ -187,8 +187,8 @@ fn entities_without_a_rule_are_named_in_a_warning() {
     assert_eq!(
         told,
         [
-            ("W0102", Some(1), "everybody may do everything with `Alpha`"),
-            ("W0102", Some(2), "everybody may do everything with `Gamma`"),
+            ("W0102", Some(1), "everyone may do everything with `Alpha`"),
+            ("W0102", Some(2), "everyone may do everything with `Gamma`"),
         ]
     );
     let opened = loaded.schema.opened();

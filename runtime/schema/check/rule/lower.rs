@@ -118,7 +118,7 @@ fn compare(
             ordered(comparison, other, right)?;
             if left_term == right_term {
                 Err(refused::misfit(whole, "this is compared with itself".to_owned())
-                    .help("within `exists` a field of the person's record begins with its name, as in `m.project == project`"))?;
+                    .help("inside `exists` a field of the user's record begins with its name, as in `m.project == project`"))?;
             }
             Ok(Expr::Compare(left_term, comparison, right_term))
         }
@@ -154,7 +154,7 @@ fn member(item: &SyntaxNode, list: &SyntaxNode, scope: RuleScope<'_>) -> Result<
         SyntaxData::Name(_) | SyntaxData::Select(..) => {}
         SyntaxData::Null => Err(refused::null(list))?,
         SyntaxData::Bool(_) | SyntaxData::Int(_) | SyntaxData::Float(_) | SyntaxData::Text(_) => {
-            Err(refused::misfit(list, "a constant is no list".to_owned()).help("write `x in ['a', 'b']`"))?;
+            Err(refused::misfit(list, "a constant is not a list".to_owned()).help("write `x in ['a', 'b']`"))?;
         }
         SyntaxData::Call(..)
         | SyntaxData::Not(_)
@@ -169,8 +169,8 @@ fn member(item: &SyntaxNode, list: &SyntaxNode, scope: RuleScope<'_>) -> Result<
     let meaning = scope.meaning(list).map_err(|problem| with_faults_of(item, problem, scope))?;
     match meaning {
         Meaning::Set(_, _, Type::Json) => {
-            Err(refused::misfit(list, "a json value is equal to nothing".to_owned())
-                .help("ask inside of `exists`: `user.memberships.exists(m, x in m.field)`"))?
+            Err(refused::misfit(list, "a json value cannot be compared".to_owned())
+                .help("ask inside `exists`: `user.memberships.exists(m, x in m.field)`"))?
         }
         Meaning::Set(entity, column, kind) => {
             let item = fitting(item, kind, scope)?;
@@ -183,7 +183,7 @@ fn member(item: &SyntaxNode, list: &SyntaxNode, scope: RuleScope<'_>) -> Result<
                     (_, kind @ (Type::Json | Type::Moment)) => {
                         return Err(refused::misfit(
                             item,
-                            format!("{} is no element of a list", kind.noun()),
+                            format!("{} cannot be an element of a list", kind.noun()),
                         )
                         .help("ask for a text, a number or a bool"))?;
                     }
@@ -223,8 +223,8 @@ fn one_of(
             })
         })?;
         if kind == Type::Json {
-            Err(refused::misfit(item, "a json value is equal to nothing".to_owned())
-                .help("of a json field only `x in field`, `size(field)` and `field == null` can be asked"))?;
+            Err(refused::misfit(item, "a json value cannot be compared".to_owned())
+                .help("for a json field write `x in field`, `size(field)` or `field == null`"))?;
         }
         let items = all(items.iter().map(|each| fitting(each, kind, scope)))?;
         return Ok(Expr::OneOf(term, items));
@@ -289,15 +289,13 @@ fn part_of(text: &SyntaxNode, part: &SyntaxNode, scope: RuleScope<'_>) -> Result
     if is_literal(text) && is_literal(part) {
         Err(refused::two_constants(text))?;
     }
-    let term = |node: &SyntaxNode| {
-        match is_literal(node) {
+    let term = |node: &SyntaxNode| match is_literal(node) {
         true => types::literal(node, Type::Text).map(Term::Value),
         false => match value(node, scope)? {
             (term, Type::Text | Type::Claim) => Ok(term),
-            (_, kind) => Err(refused::misfit(node, format!("{} has no beginning and no parts", kind.noun()))
-                .help("only texts can be asked with `startsWith` and `contains`; of a json list write `x in list`")),
+            (_, kind) => Err(refused::misfit(node, format!("{} is not a text", kind.noun()))
+                .help("`startsWith` and `contains` are for texts; for a json list write `x in list`")),
         },
-    }
     };
     both(term(text), term(part))
 }
@@ -366,7 +364,7 @@ fn element<'n, 'a>(
     if scope.element.is_some() {
         return Err(refused::unsupported(
             word.span.clone(),
-            "`exists` cannot stand in another `exists`",
+            "`exists` cannot be inside another `exists`",
             "nested",
         )
         .help("join the two with `&&` side by side, or use a lookup field"));

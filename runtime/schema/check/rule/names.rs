@@ -125,9 +125,7 @@ impl<'a> RuleScope<'a> {
     ) -> Result<Meaning<'a>, Diagnostic> {
         let [name] = rest else {
             let problem = match rest {
-                [_, part, ..] => {
-                    unknown(part.span.clone(), "a rule goes no further than the fields of this record")
-                }
+                [_, part, ..] => unknown(part.span.clone(), "a rule sees only the fields of this record"),
                 _ => unknown(node.span.clone(), "a record alone has no value"),
             };
             return Err(problem.help("name one of its fields, as in `m.role`"));
@@ -144,7 +142,7 @@ impl<'a> RuleScope<'a> {
             let problem = Diagnostic::new(
                 DiagnosticCode::RuleChange,
                 node.span.clone(),
-                "`change` means something in the rule `update` only",
+                "`change` is only possible in the rule `update`",
             );
             return Err(problem.label("nothing is changed here").help(
                 "write the bare name: in `create` it is the proposed value, elsewhere the stored one",
@@ -152,7 +150,7 @@ impl<'a> RuleScope<'a> {
         }
         let [name] = rest else {
             let problem = match rest {
-                [_, part, ..] => unknown(part.span.clone(), "a change has fields, and no more below them"),
+                [_, part, ..] => unknown(part.span.clone(), "a change has only fields"),
                 _ => unknown(node.span.clone(), "`change` alone has no value"),
             };
             return Err(problem.help("name one field, as in `change.owner`"));
@@ -220,11 +218,11 @@ impl<'a> RuleScope<'a> {
     fn own_column(self, name: &Identifier) -> Result<Meaning<'a>, Diagnostic> {
         let meaning = self.column(self.own, name)?;
         if self.is_read && matches!(meaning, Meaning::Value(Term::Record(Column::UpdatedAt), _)) {
-            let message = "who sees a record cannot hang on `updated_at`";
+            let message = "a read rule cannot use `updated_at`";
             let problem = Diagnostic::new(DiagnosticCode::RuleUnsupported, name.span.clone(), message);
             return Err(problem
                 .label("changes with every write")
-                .help("keep the time that counts in a field of its own, or ask for `created_at`"));
+                .help("store the time in a field of its own, or use `created_at`"));
         }
         Ok(meaning)
     }
@@ -253,8 +251,8 @@ impl<'a> RuleScope<'a> {
 
     fn unknown_of_user(self, name: &Identifier) -> Diagnostic {
         if name.text == "users" {
-            let problem = unknown(name.span.clone(), "`user.users` are no records of a person");
-            return problem.help("the person's own `User` record is `user`: write `user.role`, for example");
+            let problem = unknown(name.span.clone(), "`user.users` is not possible");
+            return problem.help("the user's own `User` record is `user`: write `user.role`, for example");
         }
         let fields =
             self.entities.iter().filter(|entity| &*entity.name == USER).flat_map(|user| &user.fields);
@@ -275,11 +273,12 @@ impl<'a> RuleScope<'a> {
         }
         let help = match field.map(|field| &field.kind) {
             Some(FieldKind::Ref { .. }) => format!(
-                "a rule sees one record: add a field with from = \"{}.{}\", which the server keeps in step, and name that",
+                "a rule sees one record: add a field with from = \"{}.{}\", which the server keeps up to date, and name that",
                 of.text, part.text
             ),
             Some(FieldKind::Json) => {
-                "the parts of a json field cannot be asked: keep the value in a field of its own".to_owned()
+                "a rule cannot use the parts of a json field: store the value in a field of its own"
+                    .to_owned()
             }
             Some(_) => format!("{} has no parts", quoted(&of.text)),
             None => {
@@ -310,11 +309,11 @@ pub(super) fn column_of(entity: &Entity, name: &str) -> Option<Column> {
 fn stays(column: Column, name: &Identifier) -> Result<(), Diagnostic> {
     match column {
         Column::Version | Column::UpdatedAt => {
-            let message = format!("{} of a person's records cannot be asked", quoted(&name.text));
+            let message = format!("{} of a user's records cannot be used", quoted(&name.text));
             let problem = Diagnostic::new(DiagnosticCode::RuleUnsupported, name.span.clone(), message);
             Err(problem
                 .label("changes with every write")
-                .help("rights may hang on fields, `id` and `created_at`: a write that changes none of these is no change of rights"))
+                .help("rights can depend on fields, `id` and `created_at` only, so that not every write changes rights"))
         }
         Column::Id | Column::CreatedAt | Column::Field(_) => Ok(()),
     }
@@ -325,16 +324,16 @@ fn whose(entity: &Entity, span: &Span) -> Diagnostic {
     let problem = |message: String| Diagnostic::new(DiagnosticCode::RuleRelation, span.clone(), message);
     match refs.is_empty() {
         true => problem(format!(
-            "{} has no ref to `User`, so none of its records belongs to a person",
+            "{} has no ref to `User`, so its records belong to no user",
             quoted(&entity.name)
         ))
-        .label("whose are they?")
-        .help("only an entity with a field of type ref to `User` can be asked as `user.…`"),
+        .label("no user")
+        .help("only an entity with a ref to `User` can be used as `user.…`"),
         false => {
             problem(format!("{} refers to `User` by {}", quoted(&entity.name), list(refs.iter().copied())))
-                .label("by which of them?")
+                .label("which one?")
                 .help(format!(
-                    "mark the one that says whose a record is: {} = {{ …, identity = true }}",
+                    "mark the one that says which user a record belongs to: {} = {{ …, identity = true }}",
                     refs[0]
                 ))
         }
@@ -358,7 +357,7 @@ fn path(node: &SyntaxNode) -> Result<Vec<Identifier>, Diagnostic> {
 fn no_part(of: &Identifier, part: &Identifier) -> Diagnostic {
     let help = match refused::is_size(&part.text) {
         true => "for how long a text or list is write `size(x)`",
-        false => "take the dot and what follows it out",
+        false => "remove the dot and what follows it",
     };
     unknown(part.span.clone(), format!("{} has no {}", quoted(&of.text), quoted(&part.text))).help(help)
 }

@@ -37,13 +37,13 @@ pub(super) fn misfit(node: &SyntaxNode, message: String) -> Diagnostic {
 }
 
 pub(super) fn no_condition(node: &SyntaxNode, what: &str) -> Diagnostic {
-    Diagnostic::new(DiagnosticCode::RuleType, node.span.clone(), format!("{what} is no condition"))
+    Diagnostic::new(DiagnosticCode::RuleType, node.span.clone(), format!("{what} is not a condition"))
         .label("not true or false")
 }
 
 pub(super) fn no_list(node: &SyntaxNode, what: &str) -> Diagnostic {
-    misfit(node, format!("{what} is no list")).help(
-        "after `in` stands ['a', 'b'], a json field, a claim, or a field of a person's records; for a part of a text write `text.contains('a')`",
+    misfit(node, format!("{what} is not a list")).help(
+        "after `in` write ['a', 'b'], a json field, a claim, or a field of a user's records; for a part of a text write `text.contains('a')`",
     )
 }
 
@@ -67,29 +67,33 @@ pub(super) fn set(node: &SyntaxNode) -> Diagnostic {
 }
 
 pub(super) fn exists_of(node: &SyntaxNode) -> Diagnostic {
-    unsupported(node.span.clone(), "`exists` looks at the records of a person only", "not `user.…`")
+    unsupported(node.span.clone(), "`exists` is only for the records of a user", "not `user.…`")
         .help("write `user.memberships.exists(m, …)`; for an element of a json list write `x in list`")
 }
 
 pub(super) fn arguments(word: &Identifier, example: &str) -> Diagnostic {
-    unsupported(word.span.clone(), format!("{} is written otherwise", quoted(&word.text)), "other arguments")
-        .help(format!("write `{example}`"))
+    unsupported(
+        word.span.clone(),
+        format!("{} is written in another way", quoted(&word.text)),
+        "other arguments",
+    )
+    .help(format!("write `{example}`"))
 }
 
 pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
     let name = word.text.as_str();
     let help = match name {
         "all" | "exists_one" | "existsOne" | "map" | "filter" => {
-            "of CEL's macros there are `has` and `user.memberships.exists(m, …)`".to_owned()
+            "the macros are `has` and `user.memberships.exists(m, …)`".to_owned()
         }
-        "matches" => "write `text.startsWith('a')` or `text.contains('a')`, or keep what is asked in a field"
-            .to_owned(),
+        "matches" => {
+            "write `text.startsWith('a')` or `text.contains('a')`, or store what you want to ask in a field"
+                .to_owned()
+        }
         name if is_size(name) => "write `size(x)`".to_owned(),
-        "endsWith" => "keep the ending in a field of its own and compare that".to_owned(),
+        "endsWith" => "store the ending in a field of its own and compare that".to_owned(),
         "timestamp" => "compare with a text: `created_at > '2026-11-21T08:00:00Z'`".to_owned(),
-        "now" | "duration" => {
-            "rules have no clock: what holds must not change while nothing is written".to_owned()
-        }
+        "now" | "duration" => "rules have no clock, because rights change only with a write".to_owned(),
         "int" | "uint" | "double" | "string" | "bool" | "bytes" | "dyn" | "type" => {
             "values are not converted: compare those of one type".to_owned()
         }
@@ -101,7 +105,7 @@ pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
 
 pub(super) fn other(node: &SyntaxNode, other: Unsupported) -> Diagnostic {
     let (what, help) = match other {
-        Unsupported::Arithmetic => ("arithmetic", "keep the result in a field and compare that"),
+        Unsupported::Arithmetic => ("arithmetic", "store the result in a field and compare that"),
         Unsupported::Conditional => ("`a ? b : c`", "write `(a && b) || (!a && c)`"),
         Unsupported::Index => {
             ("`a[b]`", "write `x in list`, or a claim's name after a dot: `user.claims.team`")

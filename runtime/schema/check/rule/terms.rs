@@ -35,7 +35,7 @@ pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term
         SyntaxData::Name(_) | SyntaxData::Select(..) => {
             match scope.meaning(node).map_err(|problem| unquoted(node, problem))? {
                 Meaning::Value(term, kind) => Ok((term, kind)),
-                Meaning::Person => Err(refused::misfit(node, "a person is no value".to_owned())
+                Meaning::Person => Err(refused::misfit(node, "a user is not a value".to_owned())
                     .help("compare `user.id`, or write `user != null`")),
                 Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
             }
@@ -52,7 +52,7 @@ pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term
             false => refused::function(of.is_some(), word),
         }),
         SyntaxData::Unsupported(other) => Err(refused::other(node, *other)),
-        SyntaxData::List(_) => Err(refused::misfit(node, "a list stands only after `in`".to_owned())
+        SyntaxData::List(_) => Err(refused::misfit(node, "a list is only possible after `in`".to_owned())
             .help("write `status in ['open', 'done']`")),
         SyntaxData::Null => Err(refused::null(node)),
         SyntaxData::Not(_) | SyntaxData::All(_) | SyntaxData::Any(_) | SyntaxData::Binary(..) => {
@@ -101,12 +101,12 @@ pub(super) fn fit(one: Type<'_>, other: Type<'_>, node: &SyntaxNode) -> Result<(
         return Ok(());
     }
     let message = match (one, other) {
-        (Type::Json, _) | (_, Type::Json) => "a json value is equal to nothing".to_owned(),
+        (Type::Json, _) | (_, Type::Json) => "a json value cannot be compared".to_owned(),
         _ => format!("{} is never equal to {}", one.noun(), other.noun()),
     };
     let help = match (one, other) {
         (Type::Json, _) | (_, Type::Json) => {
-            "of a json field only `x in field`, `size(field)` and `field == null` can be asked"
+            "for a json field write `x in field`, `size(field)` or `field == null`"
         }
         _ => "both sides must be of one type",
     };

@@ -213,9 +213,7 @@ fn misfit(node: &SyntaxNode, wanted: Type<'_>) -> Diagnostic {
         }
     };
     let help = match (&node.data, wanted) {
-        (_, Type::Json) => {
-            "of a json field only `x in field`, `size(field)` and `field == null` can be asked"
-        }
+        (_, Type::Json) => "for a json field write `x in field`, `size(field)` or `field == null`",
         (SyntaxData::Text(_), Type::Number | Type::Bool) => "write it without quotes",
         _ => "both sides must be of one type",
     };
