@@ -35,7 +35,7 @@ use crate::ids::Seq;
 use crate::metrics::Metrics;
 use crate::store::CommitBatch;
 
-pub use batches::{Batches, Delivery, Missed};
+pub use batches::{Announcement, Batches, Missed};
 pub use feed::CommitFeed;
 pub use listener::{Listener, Listening, RecordEvent};
 pub use order::OutOfOrder;

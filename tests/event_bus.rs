@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidewire::event_bus::{
-    Batches, CommitFeed, Delivery, EventBus, Listener, Missed, OutOfOrder, RecordEvent,
+    Announcement, Batches, CommitFeed, EventBus, Listener, Missed, OutOfOrder, RecordEvent,
 };
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
@@ -55,7 +55,7 @@ impl Bus {
     }
 }
 
-async fn heard(batches: &mut Batches) -> Option<Delivery> {
+async fn heard(batches: &mut Batches) -> Option<Announcement> {
     timeout(FOR_EVER, batches.next()).await.expect("there is something to hear, or an end")
 }
 
@@ -91,7 +91,7 @@ async fn the_feed_and_its_listeners_end_with_the_tail() {
     let mut into = VecDeque::new();
     assert_eq!((feed.take(&mut into).await, into.len()), (Ok(true), 1));
     assert_eq!((feed.take(&mut into).await, into.len()), (Ok(false), 1));
-    assert_eq!(heard(&mut batches).await, Some(Delivery::Batch(batch(11..=11))));
+    assert_eq!(heard(&mut batches).await, Some(Announcement::Batch(batch(11..=11))));
     assert_eq!(heard(&mut batches).await, None);
     assert_eq!(heard(&mut bus.listen()).await, None, "who comes later has nothing to hear");
     timeout(FOR_EVER, bus.finished()).await.expect("nobody is at work");
@@ -107,8 +107,8 @@ async fn a_batch_that_is_said_again_is_told_once() {
     bus.commit(12..=12);
     bus.commit(13..=13);
     assert_eq!(bus.taken().await, Ok(vec![12, 13]));
-    assert_eq!(heard(&mut batches).await, Some(Delivery::Batch(batch(11..=12))));
-    assert_eq!(heard(&mut batches).await, Some(Delivery::Batch(batch(13..=13))));
+    assert_eq!(heard(&mut batches).await, Some(Announcement::Batch(batch(11..=12))));
+    assert_eq!(heard(&mut batches).await, Some(Announcement::Batch(batch(13..=13))));
 }
 
 #[tokio::test]
@@ -143,10 +143,10 @@ async fn a_slow_listener_holds_nobody_back_and_is_told_what_it_missed() {
     assert_eq!(backlog(&bus), 256);
     assert_eq!(idle.position(), Seq(10));
     let missed = Missed { after: Seq(10), until: Seq(54) };
-    assert_eq!(heard(&mut idle).await, Some(Delivery::Missed(missed)));
+    assert_eq!(heard(&mut idle).await, Some(Announcement::Missed(missed)));
     assert_eq!(idle.position(), Seq(54));
     for seq in 55..=310 {
-        assert_eq!(heard(&mut idle).await, Some(Delivery::Batch(batch(seq..=seq))));
+        assert_eq!(heard(&mut idle).await, Some(Announcement::Batch(batch(seq..=seq))));
     }
     assert_eq!(backlog(&bus), 0, "it has caught up");
 }

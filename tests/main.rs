@@ -68,5 +68,6 @@ mod store_equivalence;
 mod store_sqlite;
 mod stress;
 mod transports;
+mod unit_differential;
 mod unit_end;
 mod values;

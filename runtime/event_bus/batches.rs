@@ -22,7 +22,7 @@ pub struct Batches {
 
 /// What a listener is told.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Delivery {
+pub enum Announcement {
     Batch(Arc<CommitBatch>),
     /// It was too slow. `Store::log` has what is missing.
     Missed(Missed),
@@ -52,7 +52,7 @@ impl Batches {
     }
 
     /// The next batch, or what was missed before it; `None` when the bus has ended. Nothing is lost when the future is dropped.
-    pub async fn next(&mut self) -> Option<Delivery> {
+    pub async fn next(&mut self) -> Option<Announcement> {
         if let Some(batch) = self.held.take() {
             return Some(self.hear(batch));
         }
@@ -76,12 +76,12 @@ impl Batches {
             }
             self.last = missed.until;
             self.held = Some(batch);
-            return Some(Delivery::Missed(missed));
+            return Some(Announcement::Missed(missed));
         }
     }
 
-    fn hear(&mut self, batch: Arc<CommitBatch>) -> Delivery {
+    fn hear(&mut self, batch: Arc<CommitBatch>) -> Announcement {
         self.last = batch.last();
-        Delivery::Batch(batch)
+        Announcement::Batch(batch)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
-use super::batches::{Batches, Delivery, Missed};
+use super::batches::{Announcement, Batches, Missed};
 use crate::ids::{RecordId, Seq};
 use crate::protocol::server_frame::EventKind;
 use crate::schema::EntityName;
@@ -120,8 +120,8 @@ impl Listener {
     async fn run(mut self) {
         while let Some(heard) = self.batches.next().await {
             match heard {
-                Delivery::Batch(batch) => self.tell(&batch),
-                Delivery::Missed(missed) => guarded(&mut self.on_missed, &missed, missed.until),
+                Announcement::Batch(batch) => self.tell(&batch),
+                Announcement::Missed(missed) => guarded(&mut self.on_missed, &missed, missed.until),
             }
         }
     }

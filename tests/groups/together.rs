@@ -118,9 +118,9 @@ async fn a_buffer_has_its_bounds() {
         // 60 batches of 8 changes: 32 of them are 256.
         (11, 8, 1, 2),
         // 60 of some 5,300 bytes: 49 of them are 256 KiB.
-        (511, 1, 5_000, 2),
+        (491, 1, 5_000, 2),
         // Alone, however large.
-        (611, 300, 1, 60),
+        (551, 300, 1, 60),
     ] {
         let mine = Attach { watch: None, ..ada(first, 10) };
         let outbox = mine.outbox.clone();

@@ -22,6 +22,9 @@ pub(crate) struct SqliteFixture;
 
 pub(crate) struct MemoryFixture;
 
+/// The product's units over the tests' own transaction. It runs the stories of writes.
+pub(crate) struct OverlayFixture;
+
 impl Fixture for SqliteFixture {
     fn open(schema: Schema, config: &StoreConfig) -> Studio {
         Studio::sqlite_over(schema, config)
@@ -37,6 +40,16 @@ impl Fixture for MemoryFixture {
 
     fn open(schema: Schema, config: &StoreConfig) -> Studio {
         Studio::memory_over(schema, config)
+    }
+
+    fn reopen(_: Studio, _: Schema, _: &StoreConfig) -> BoxFuture<'_, Option<Studio>> {
+        async { None }.boxed()
+    }
+}
+
+impl Fixture for OverlayFixture {
+    fn open(schema: Schema, config: &StoreConfig) -> Studio {
+        Studio::overlay_over(schema, config)
     }
 
     fn reopen(_: Studio, _: Schema, _: &StoreConfig) -> BoxFuture<'_, Option<Studio>> {

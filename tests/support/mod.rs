@@ -15,6 +15,7 @@ pub mod follower;
 pub mod live;
 pub(crate) mod model;
 pub(crate) mod oracle;
+pub(crate) mod overlay;
 pub(crate) mod owned;
 pub mod process;
 pub mod puppet;

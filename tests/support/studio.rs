@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::at_once::Now;
 use super::clock::HandClock;
 use super::model::{self, MemoryStore};
+use super::overlay::{self, OverlayBackend};
 
 pub(crate) fn field(name: &str, kind: FieldKind) -> Field {
     Field::new(name, kind)
@@ -150,6 +151,20 @@ impl Studio {
         let epoch = Epoch::from_uuid(uuid::Uuid::from_u128(1));
         let (store, batches) = MemoryStore::open(&Arc::new(schema), config, epoch);
         let (batches, generation) = (Batches::Unbounded(batches), model::GENERATION);
+        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None, sqlite: None }
+    }
+
+    /// Only what tests of writes ask for.
+    pub(crate) fn overlay_over(schema: Schema, config: &StoreConfig) -> Studio {
+        let (backend, batches) = OverlayBackend::open(&schema, config);
+        Studio::overlay(backend, batches)
+    }
+
+    pub(crate) fn overlay(
+        store: Arc<OverlayBackend>,
+        batches: mpsc::UnboundedReceiver<Arc<CommitBatch>>,
+    ) -> Studio {
+        let (batches, generation) = (Batches::Unbounded(batches), overlay::GENERATION);
         Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None, sqlite: None }
     }
 

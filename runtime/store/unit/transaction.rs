@@ -3,8 +3,7 @@
 //!
 //! Knows no rule: what is written was judged before, and what must be judged at the unit's end is asked of `Source`.
 
-use std::sync::Arc;
-
+use super::prefetch::Prefetch;
 use crate::ids::{RecordId, Seq};
 use crate::schema::{EntityName, FieldIndex, Record};
 use crate::store::relations::Relation;
@@ -14,7 +13,8 @@ use crate::store::{Change, Idempotency, OpStatus};
 /// The writing transaction of one group of units. What a unit wrote, `Source` answers from the next call on, to this unit and
 /// to those after it. How a refused unit is taken back is the backend's own.
 pub trait Transaction: Source {
-    /// Told before the units of a group are applied, so that a backend may read at once what they will ask for.
+    /// Told what the units of a group name before they are applied, by whoever runs the group. A backend that reads from another
+    /// machine asks for it once; one that has the records at hand need not be told.
     fn prefetch(&mut self, named: &Prefetch) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Writes a new record and its words for the search. Writes nothing where the id is taken.
@@ -84,17 +84,4 @@ pub struct AnsweredOp {
     pub entity: EntityName,
     pub id: RecordId,
     pub status: OpStatus,
-}
-
-/// What the operations of some units name: the records that they are about or refer to, and the persons who ask.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Prefetch {
-    pub records: Vec<NamedRecord>,
-    pub persons: Vec<Arc<str>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct NamedRecord {
-    pub entity: EntityName,
-    pub id: Arc<str>,
 }

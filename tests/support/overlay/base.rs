@@ -1,0 +1,88 @@
+//! What is committed: maps and a vector.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire::ids::{MutationId, RecordId, Seq};
+use tidewire::schema::{EntityName, Record};
+use tidewire::store::Change;
+use tidewire::store::unit::Answered;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) entity: EntityName,
+    pub(super) id: RecordId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mutation {
+    pub(super) owner: Arc<str>,
+    pub(super) mid: Arc<str>,
+}
+
+impl Mutation {
+    pub(super) fn of(owner: &Arc<str>, mid: &MutationId) -> Mutation {
+        Mutation { owner: owner.clone(), mid: mid.as_str().into() }
+    }
+}
+
+/// Of a person, through an entity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RightsOf {
+    pub(super) person: Arc<str>,
+    pub(super) entity: EntityName,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    pub(super) records: BTreeMap<Key, Record>,
+    /// The version at which a record was deleted.
+    pub(super) deleted: BTreeMap<Key, u64>,
+    pub(super) log: Vec<Arc<Change>>,
+    pub(super) rights: BTreeMap<RightsOf, Seq>,
+    pub(super) answers: BTreeMap<Mutation, Answered>,
+    /// Of the answers, oldest first.
+    pub(super) answered: Vec<Mutation>,
+}
+
+/// What the units of a group wrote and the base does not have yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Overlay {
+    /// `None`: deleted.
+    pub(super) records: BTreeMap<Key, Option<Record>>,
+    pub(super) deleted: BTreeMap<Key, u64>,
+    pub(super) log: Vec<Change>,
+    pub(super) rights: BTreeMap<RightsOf, Seq>,
+    /// In the order in which they were given.
+    pub(super) answers: Vec<(Mutation, Answered)>,
+}
+
+impl Base {
+    pub(super) fn head(&self) -> Seq {
+        self.log.last().map_or(Seq::ZERO, |change| change.seq)
+    }
+
+    /// Takes over what a group wrote. Of each owner the newest answers stay.
+    pub(super) fn flush(&mut self, overlay: Overlay, answers_of_one: usize) {
+        for (key, record) in overlay.records {
+            match record {
+                Some(record) => self.records.insert(key, record),
+                None => self.records.remove(&key),
+            };
+        }
+        self.deleted.extend(overlay.deleted);
+        self.log.extend(overlay.log.into_iter().map(Arc::new));
+        self.rights.extend(overlay.rights);
+        for (mutation, answer) in overlay.answers {
+            self.answered.retain(|known| *known != mutation);
+            self.answered.push(mutation.clone());
+            self.answers.insert(mutation.clone(), answer);
+            let own = |known: &Mutation| known.owner == mutation.owner;
+            if self.answered.iter().filter(|known| own(known)).count() > answers_of_one {
+                let oldest = self.answered.iter().position(own).unwrap();
+                let oldest = self.answered.remove(oldest);
+                self.answers.remove(&oldest);
+            }
+        }
+    }
+}
