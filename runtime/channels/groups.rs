@@ -285,7 +285,6 @@ impl Groups {
             return;
         }
         let mut work = std::mem::take(&mut self.work);
-        work.writer.begin(batch);
         let Work { touched, runs, writer, swept, .. } = &mut work;
         for number in touched.drain(..) {
             let group = &mut self.groups[number];
