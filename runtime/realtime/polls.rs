@@ -17,9 +17,9 @@ use super::long_poll::{LongPoll, RefusedAttachment, Woken};
 use super::places::ConnectionPlaces;
 use super::read::RightsCheck;
 use super::reader::LiveReader;
-use super::resume::{Claim, Resume, decide, more_of_unit};
+use super::resume::{Claim, Resume, decide};
 use crate::channels::encode::{Encoder, Place};
-use crate::channels::{Channels, Watch, judge};
+use crate::channels::{Channels, UnitEvent, Watch, judge_first};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
 use crate::protocol::{Code, View};
@@ -331,7 +331,7 @@ impl Polls {
         for (nth, change) in changes.iter().enumerate() {
             page.broken |= change.op == ChangeOp::Schema;
             for one in polled.iter_mut() {
-                page.events.extend(event(one, change, &changes[nth + 1..], &mut encoder)?);
+                page.events.extend(event(one, &changes[nth..], &mut encoder)?);
             }
         }
         Ok(PollStep::Done(page))
@@ -362,16 +362,18 @@ impl Polls {
     }
 }
 
-/// What a change, which `rest` follows in the log, is for a channel.
+/// What the first of these changes is for a channel; the others follow it in the log.
 fn event(
     one: &mut Polled,
-    change: &Change,
-    rest: &[Arc<Change>],
+    changes: &[Arc<Change>],
     encoder: &mut Encoder,
 ) -> Result<Option<Box<RawValue>>, StoreError> {
     let (scope, read_scope) = (&one.channel.scope, &one.bound.read_scope);
-    let Some(event) = judge(change, scope, read_scope) else { return Ok(None) };
-    let more = more_of_unit(change, rest, scope, read_scope);
+    let (Some(change), Some(UnitEvent { event, more })) =
+        (changes.first(), judge_first(changes, scope, read_scope))
+    else {
+        return Ok(None);
+    };
     let place = Place { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
     encoder.write_json(change, &event, read_scope, place, &mut json);
