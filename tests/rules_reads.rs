@@ -4,268 +4,20 @@
 use std::sync::Arc;
 
 use tidewire::channels::Ring;
-use tidewire::config::{RealtimeConfig, StoreConfig};
+use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Position, Seq};
 use tidewire::protocol::reason::RIGHTS;
 use tidewire::realtime::LiveReader;
 use tidewire::realtime::channel::{Channel, Checkup};
 use tidewire::realtime::resume::{Claim, Resume, decide};
 use tidewire::rules::Person;
-use tidewire::schema::{
-    Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, History, OnDelete, Rule,
-    Schema, Term, UserTerm, Value,
-};
-use tidewire::store::{
-    Advice, Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who,
-};
+use tidewire::schema::{Column, Expr, FieldIndex, Generation, Term, UserTerm, Value};
+use tidewire::store::{Advice, Op, Query, StoreError, Test};
 
 use crate::support::at_once::Now;
-use crate::support::studio::{
-    ALL, Studio, create, delete, entity, field, id, link, refers, text, update, words,
-};
-
-const TITLE: FieldIndex = FieldIndex(0);
-const OWNER: FieldIndex = FieldIndex(1);
-const SALARY: FieldIndex = FieldIndex(2);
-const NOTE: FieldIndex = FieldIndex(3);
-const PARENT: FieldIndex = FieldIndex(4);
-const STATE: FieldIndex = FieldIndex(5);
-
-const ADA: u128 = 1;
-const BO: u128 = 2;
-
-fn rule(meaning: Expr) -> Option<Rule> {
-    Some(Rule { source: format!("{meaning:?}").into(), meaning })
-}
-
-fn owned() -> Expr {
-    is(OWNER, Term::User(UserTerm::Id))
-}
-
-fn is(field: FieldIndex, other: Term) -> Expr {
-    Expr::Compare(Term::Record(Column::Field(field)), Comparison::Eq, other)
-}
-
-fn has_state(state: &str) -> Expr {
-    is(STATE, Term::Value(words(state)))
-}
-
-/// `Task`, read by its owner; nobody sees `salary`, the owner sees `note` while the task is open.
-fn schema(read: Expr) -> Schema {
-    let mut task = Entity {
-        history: Some(History::Forever),
-        ..entity(
-            "Task",
-            "tasks",
-            vec![
-                field("title", text()),
-                field("owner", refers("User", OnDelete::SetNull)),
-                Field {
-                    read: rule(Expr::Constant(false)),
-                    ..field("salary", FieldKind::Int { min: None, max: None })
-                },
-                Field { read: rule(has_state("open")), ..field("note", text()) },
-                field("parent", refers("Task", OnDelete::SetNull)),
-                field("state", text()),
-            ],
-        )
-    };
-    task.access.read = rule(read);
-    let closed = entity("Secret", "secrets", vec![field("title", text())]);
-    let user = vec![field("name", text()), field("role", text()), field("disabled", FieldKind::Bool)];
-    let mut user = entity("User", "users", user);
-    user.access.read = rule(Expr::Constant(true));
-    Schema::new([user, task, closed])
-}
-
-async fn studio(read: Expr) -> Studio {
-    let studio = Studio::sqlite_over(schema(read), &StoreConfig { scan_rows: 50, ..StoreConfig::default() });
-    let user = |n, disabled| create("User", n, vec![Value::Null, Value::Null, Value::Bool(disabled)]);
-    studio.commit([user(ADA, false), user(BO, false), user(3, true)]).await.unwrap();
-    studio
-}
-
-fn task(n: u128, owner: u128, parent: Option<u128>, state: &str) -> Op {
-    let parent = parent.map_or(Value::Null, link);
-    create("Task", n, vec![words("t"), link(owner), Value::Int(100), words("n"), parent, words(state)])
-}
-
-fn person(n: u128) -> Who {
-    Who::Person(Arc::new(Person { id: Some(id(n).as_str().into()), ..Person::default() }))
-}
-
-fn anybody() -> Who {
-    Who::Person(Arc::default())
-}
-
-fn all(who: Who) -> Query {
-    Query { who, ..Query::all("Task", Generation(1), 100) }
-}
-
-fn condition(field: FieldIndex, test: Test) -> Vec<Condition> {
-    vec![Condition::new(Column::Field(field), test)]
-}
-
-fn listed(studio: &Studio, query: &Query) -> Result<Vec<u128>, StoreError> {
-    let page = studio.store.list(query).now()?.value;
-    Ok(page.rows.iter().map(|row| uuid::Uuid::parse_str(row.id.as_str()).unwrap().as_u128()).collect())
-}
-
-fn count(who: Who) -> Count {
-    let (filter, search) = (vec![], vec![]);
-    Count { entity: "Task".into(), generation: Generation(1), who, filter, search, group: None }
-}
-
-#[tokio::test]
-async fn everybody_sees_what_is_theirs_and_counts_only_that() {
-    let studio = studio(owned()).await;
-    let tasks = [task(11, ADA, None, "open"), task(12, BO, None, "open"), task(13, ADA, None, "done")];
-    studio.commit(tasks).await.unwrap();
-    for (who, expected) in
-        [(person(ADA), vec![11, 13]), (person(BO), vec![12]), (Who::System, vec![11, 12, 13])]
-    {
-        let counted = studio.store.count(&count(who.clone())).now().unwrap().value.count;
-        assert_eq!(counted, expected.len() as u64, "{who:?}");
-        for n in 11..14 {
-            let found = studio.store.find("Task", &id(n), &who).now().unwrap().value.is_some();
-            assert_eq!(found, expected.contains(&n), "{n} {who:?}");
-        }
-        assert_eq!(listed(&studio, &all(who)).unwrap(), expected);
-    }
-    for who in [anybody(), person(3)] {
-        let closed = StoreError::Closed("Task".into());
-        assert_eq!(studio.store.find("Task", &id(11), &who).now().unwrap_err(), closed, "{who:?}");
-        assert_eq!(studio.store.count(&count(who.clone())).now().unwrap_err(), closed);
-        assert_eq!(studio.store.history("Task", &id(11), &who, None, ALL).now().unwrap_err(), closed);
-        assert_eq!(listed(&studio, &all(who)).unwrap_err(), closed);
-    }
-    let closed = studio.store.find("Secret", &id(1), &person(ADA)).now().unwrap_err();
-    assert_eq!(closed, StoreError::Closed("Secret".into()));
-}
-
-#[tokio::test]
-async fn a_hidden_field_is_neither_shown_nor_asked() {
-    let studio = studio(owned()).await;
-    studio.commit([task(11, ADA, None, "open"), task(12, ADA, None, "done")]).await.unwrap();
-    let shown = |n: u128, who: &Who| {
-        let found = studio.store.find("Task", &id(n), who).now().unwrap().value.unwrap().json;
-        String::from_utf8(found.to_vec()).unwrap()
-    };
-    let ada = person(ADA);
-    assert!(shown(11, &ada).contains("note") && !shown(11, &ada).contains("salary"));
-    assert!(!shown(12, &ada).contains("note"));
-    assert!(shown(12, &Who::System).contains("note") && shown(12, &Who::System).contains("salary"));
-
-    let by_note = condition(NOTE, Test::Eq(words("n")));
-    assert_eq!(listed(&studio, &Query { filter: by_note, ..all(ada.clone()) }).unwrap(), [11]);
-    let no_note = condition(NOTE, Test::Ne(words("x")));
-    assert_eq!(listed(&studio, &Query { filter: no_note, ..all(ada.clone()) }).unwrap(), [11]);
-    let (salary, note) = (Column::Field(SALARY), Column::Field(NOTE));
-    let sorted = |column| Query { sort: vec![(column, Direction::Ascending)], ..all(ada.clone()) };
-    let by_salary = Query { filter: condition(SALARY, Test::Null(false)), ..all(ada.clone()) };
-    for (query, column, hidden) in [
-        (by_salary, salary, Hidden::Always),
-        (sorted(salary), salary, Hidden::Always),
-        (sorted(note), note, Hidden::Sometimes),
-    ] {
-        assert_eq!(listed(&studio, &query), Err(StoreError::HiddenColumn(column, hidden)));
-    }
-    for (column, hidden) in [(salary, Hidden::Always), (note, Hidden::Sometimes)] {
-        let grouped = Count { group: Some(column), ..count(ada.clone()) };
-        assert_eq!(studio.store.count(&grouped).now(), Err(StoreError::HiddenColumn(column, hidden)));
-        assert!(studio.store.count(&Count { group: Some(column), ..count(Who::System) }).now().is_ok());
-    }
-}
-
-#[tokio::test]
-async fn a_reference_leads_only_to_what_may_be_read() {
-    let studio = studio(owned()).await;
-    let tasks = [task(11, ADA, None, "done"), task(12, BO, None, "open")];
-    studio.commit(tasks).await.unwrap();
-    studio.commit([task(13, ADA, Some(11), "open"), task(14, ADA, Some(12), "open")]).await.unwrap();
-    let expand = vec![Expand { field: PARENT, then: vec![Expand { field: OWNER, then: vec![] }] }];
-    let parents = |who: Who| {
-        let page = studio.store.list(&Query { expand: expand.clone(), ..all(who) }).now().unwrap().value;
-        page.rows.into_iter().map(|row| row.expanded[0].clone()).collect::<Vec<_>>()
-    };
-    let of_ada = parents(person(ADA));
-    assert_eq!(of_ada.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
-    let parent = of_ada[1].as_ref().unwrap();
-    let json = String::from_utf8(parent.stored.json.to_vec()).unwrap();
-    assert!(!json.contains("note") && !json.contains("salary"), "{json}");
-    assert!(parent.expanded[0].is_some(), "users are read by everybody");
-    assert!(parents(Who::System)[3].is_some());
-}
-
-/// Version, and of `changed`, `before` and `after` what there is.
-type Told = (u64, Option<String>, Option<String>, Option<String>);
-
-fn told(past: Past) -> Vec<Told> {
-    let text =
-        |json: &Option<bytes::Bytes>| json.as_ref().map(|json| String::from_utf8(json.to_vec()).unwrap());
-    let told = past.changes.iter();
-    told.map(|change| (change.version(), text(&change.changed), text(&change.before), text(&change.after)))
-        .collect()
-}
-
-#[tokio::test]
-async fn a_history_shows_of_each_change_what_may_be_read_today() {
-    let studio = studio(owned()).await;
-    studio.commit([task(11, BO, None, "open")]).await.unwrap();
-    let set = |field, value| update("Task", 11, [(field, value)]);
-    studio.commit([set(OWNER, link(ADA))]).await.unwrap();
-    let both = [(SALARY, Value::Int(1)), (NOTE, words("m")), (STATE, words("done"))];
-    studio.commit([update("Task", 11, both)]).await.unwrap();
-    let past =
-        |who: &Who| studio.store.history("Task", &id(11), who, None, ALL).now().unwrap().value.unwrap();
-    let (ada, bo) = (person(ADA), person(BO));
-
-    let seen = told(past(&ada));
-    assert_eq!(seen.iter().map(|change| change.0).collect::<Vec<_>>(), [3, 2], "the create was Bo's");
-    let (_, changed, before, after) = &seen[0];
-    assert_eq!(changed.as_deref(), Some(r#"["state"]"#));
-    assert_eq!(before.as_deref(), Some(r#"{"note":"n","state":"open"}"#), "it was open, and so shown");
-    assert!(!after.as_ref().unwrap().contains("note"));
-    let (_, changed, before, after) = &seen[1];
-    assert_eq!((changed.as_deref(), before), (Some(r#"["owner"]"#), &None), "it was Bo's before");
-    assert!(after.as_ref().unwrap().contains("note") && !after.as_ref().unwrap().contains("salary"));
-    assert_eq!(past(&bo), Past::default(), "as of a task that never was");
-    assert_eq!(past(&Who::System).changes.len(), 3);
-
-    studio.commit([set(OWNER, link(BO))]).await.unwrap();
-    assert_eq!(past(&ada), Past::default());
-    let lost = &past(&bo).changes[1];
-    assert_eq!(
-        (&lost.actor, &lost.mid, &lost.changed),
-        (&None, &None, &None),
-        "what took it away, and no more"
-    );
-    let seen = told(past(&bo));
-    assert_eq!(seen.iter().map(|change| change.0).collect::<Vec<_>>(), [4, 2, 1]);
-    assert_eq!(seen[1].3, None, "after it, it was Ada's");
-    assert_eq!(seen[1].2.as_deref().map(|before| before.contains("owner")), Some(true));
-
-    studio.commit([delete("Task", 11)]).await.unwrap();
-    assert_eq!(past(&ada), Past::default(), "its last image is Bo's");
-    let seen = past(&bo);
-    assert_eq!(seen.changes.len(), 4);
-    let before = String::from_utf8(seen.changes[0].before.as_ref().unwrap().to_vec()).unwrap();
-    assert!(before.contains("title") && !before.contains("salary") && !before.contains("note"), "{before}");
-
-    let one = LogLimit { changes: 1, bytes: usize::MAX };
-    let page = |before| studio.store.history("Task", &id(11), &bo, before, one).now().unwrap().value.unwrap();
-    let mut versions = Vec::new();
-    let mut at = None;
-    loop {
-        let past = page(at);
-        versions.extend(past.changes.iter().map(|change| change.version()));
-        at = past.changes.last().map(|change| change.seq);
-        if !past.more {
-            break;
-        }
-    }
-    assert_eq!(versions, [4, 4, 2, 1], "the delete, and what was before it, without gaps between pages");
-}
+use crate::support::fixture::SqliteFixture;
+use crate::support::owned::*;
+use crate::support::studio::{ALL, id, update, words};
 
 #[tokio::test]
 async fn a_few_records_among_many_cost_a_few_rows() {
@@ -278,7 +30,7 @@ async fn a_few_records_among_many_cost_a_few_rows() {
         (by_state("rare"), false),
         (Expr::Any(vec![owned(), by_state("rare")]), false),
     ] {
-        let studio = studio(read.clone()).await;
+        let studio = studio::<SqliteFixture>(read.clone()).await;
         let mut ops: Vec<Op> = many(100).collect();
         ops.extend((1..=10).map(|n| task(5_000 + n, ADA, None, "rare")));
         studio.commit(ops).await.unwrap();
@@ -298,7 +50,7 @@ async fn a_few_records_among_many_cost_a_few_rows() {
 
 #[tokio::test]
 async fn an_advised_index_begins_with_what_the_rule_asks() {
-    let studio = studio(has_state("open")).await;
+    let studio = studio::<SqliteFixture>(has_state("open")).await;
     studio.commit((100..200).map(|n| task(n, BO, None, "open"))).await.unwrap();
     let filter = condition(TITLE, Test::Eq(words("x")));
     let refused = listed(&studio, &Query { filter, ..all(person(ADA)) }).unwrap_err();
@@ -308,7 +60,7 @@ async fn an_advised_index_begins_with_what_the_rule_asks() {
 
 #[tokio::test]
 async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() {
-    let studio = studio(owned()).await;
+    let studio = studio::<SqliteFixture>(owned()).await;
     let config = RealtimeConfig::default();
     let ring = Ring::new(studio.store.head().now().unwrap().epoch, Seq(3), Generation(1), ALL);
     let reader = LiveReader::new(studio.store.clone(), Arc::new(ring), &config);

@@ -1,6 +1,8 @@
 //! Random units on SQLite and on the memory model: the same outcomes, the same log, the same lists. Groups of units
 //! reach SQLite at once, so that they share transactions, and the model one after the other.
 
+mod rights;
+
 use std::sync::Arc;
 
 use futures_util::future::join_all;

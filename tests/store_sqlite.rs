@@ -1,6 +1,8 @@
 //! What only a store on a disk owes: the folder, reopening, epochs, evolution of the schema, group commits, and what
 //! happens when something breaks.
 
+mod rights;
+
 use std::path::Path;
 
 use futures_util::future::join_all;

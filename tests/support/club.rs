@@ -14,7 +14,8 @@ use tidewire::schema::{
 };
 use tidewire::store::{CommitError, Op, Outcome, Unit};
 
-use super::studio::{Studio, create, entity, field, link, refers, text, unit, words};
+use super::fixture::Fixture;
+use super::studio::{Studio, create, entity, field, link, refers, text, unit, update, words};
 
 pub(crate) const TITLE: FieldIndex = FieldIndex(0);
 pub(crate) const PROJECT: FieldIndex = FieldIndex(1);
@@ -165,12 +166,12 @@ pub(crate) fn person(name: &str) -> Arc<Person> {
 }
 
 /// The studio with everybody in it.
-pub(crate) async fn club() -> Studio {
-    club_over(schema()).await
+pub(crate) async fn club<F: Fixture>() -> Studio {
+    club_over::<F>(schema()).await
 }
 
-pub(crate) async fn club_over(schema: Schema) -> Studio {
-    let studio = Studio::sqlite_over(schema, &StoreConfig::default());
+pub(crate) async fn club_over<F: Fixture>(schema: Schema) -> Studio {
+    let studio = F::open(schema, &StoreConfig::default());
     let people = ["ada", "bo", "cy", "dan", "root"].map(|name| {
         let role = if name == "root" { words("admin") } else { Value::Null };
         user_record(name, role)
@@ -194,6 +195,10 @@ pub(crate) fn member(n: u128, user: &str, project: u128, role: &str) -> Op {
 pub(crate) fn task(n: u128, project: u128, owner: Option<&str>) -> Op {
     let owner = owner.map_or(Value::Null, words);
     create("Task", n, vec![words("a task"), link(project), owner, words("hush"), words("open")])
+}
+
+pub(crate) fn titled(n: u128, title: &str) -> Op {
+    update("Task", n, [(TITLE, words(title))])
 }
 
 pub(crate) fn comment(n: u128, task: u128) -> Op {

@@ -93,6 +93,7 @@ pub(crate) struct Studio {
     pub(crate) clock: HandClock,
     /// Of a store on a disk.
     pub(crate) folder: Option<tempfile::TempDir>,
+    sqlite: Option<Arc<SqliteStore>>,
 }
 
 pub(crate) enum Batches {
@@ -115,16 +116,31 @@ impl Studio {
     }
 
     pub(crate) fn sqlite_over(schema: Schema, config: &StoreConfig) -> Studio {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = HandClock::at(NOON);
+        Studio::sqlite_in(tempfile::tempdir().unwrap(), HandClock::at(NOON), (schema, config))
+    }
+
+    fn sqlite_in(
+        folder: tempfile::TempDir,
+        clock: HandClock,
+        (schema, config): (Schema, &StoreConfig),
+    ) -> Studio {
         let opened = open_at(folder.path(), schema, config, clock.env());
         Studio {
             clock,
-            store: opened.store,
+            store: opened.store.clone(),
             batches: Batches::Bounded(opened.batches),
             generation: opened.generation,
             folder: Some(folder),
+            sqlite: Some(opened.store),
         }
+    }
+
+    /// A store on a disk stops, and another opens its folder.
+    pub(crate) async fn restarted(self, schema: Schema, config: &StoreConfig) -> Studio {
+        let Studio { store, sqlite, folder, clock, .. } = self;
+        sqlite.unwrap().close().await;
+        drop(store);
+        Studio::sqlite_in(folder.unwrap(), clock, (schema, config))
     }
 
     pub(crate) fn memory(config: &StoreConfig) -> Studio {
@@ -135,7 +151,7 @@ impl Studio {
         let epoch = Epoch::from_uuid(uuid::Uuid::from_u128(1));
         let (store, batches) = MemoryStore::open(&Arc::new(schema), config, epoch);
         let (batches, generation) = (Batches::Unbounded(batches), model::GENERATION);
-        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None }
+        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None, sqlite: None }
     }
 
     /// Only what tests of writes ask for.
@@ -149,7 +165,7 @@ impl Studio {
         batches: mpsc::UnboundedReceiver<Arc<CommitBatch>>,
     ) -> Studio {
         let (batches, generation) = (Batches::Unbounded(batches), overlay::GENERATION);
-        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None }
+        Studio { store, batches, generation, clock: HandClock::at(NOON), folder: None, sqlite: None }
     }
 
     pub(crate) async fn commit(&self, ops: impl IntoIterator<Item = Op>) -> Result<Outcome, CommitError> {

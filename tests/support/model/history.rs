@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidewire::ids::{RecordId, Seq};
 use tidewire::schema::{Entity, FieldIndex, Record};
-use tidewire::store::{Change, ChangeOp, LogLimit, Past};
+use tidewire::store::{Change, ChangeOp, Decoded, LogLimit, Past, Rows};
 
 use super::log::{Entry, size};
 use super::sight::Sight;
@@ -64,5 +64,7 @@ fn seen(sight: &Sight, entity: &Entity, entry: &Entry) -> Option<Change> {
     let told = change.changed.as_ref().filter(|_| !is_lost);
     let told = told.map(|_| images::names(entity, &without(&[of_old, of_new].concat())));
     let (actor, mid) = if is_lost { (None, None) } else { (change.actor.clone(), change.mid.clone()) };
-    Some(Change { before, after, changed: told, actor, mid, ..change.clone() })
+    let own = |record: Option<&Arc<Record>>| record.map(|record| Record::clone(record));
+    let decoded = Decoded::known(Rows { old: own(old), new: own(new) });
+    Some(Change { before, after, changed: told, actor, mid, decoded, ..change.clone() })
 }

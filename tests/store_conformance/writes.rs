@@ -3,30 +3,20 @@
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use tidewire::config::StoreConfig;
-use tidewire::env::Env;
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::{Asker, BindError};
-use tidewire::schema::{FieldIndex, Lookup, Operation, Schema, Value};
-use tidewire::store::import::{Applied, Forward, ImportJob};
-use tidewire::store::sqlite::{DatabaseFile, Page, SqliteImport};
-use tidewire::store::{CommitError, Idempotency, Op, OpStatus, Store, Unit};
+use tidewire::schema::{FieldIndex, Operation, Schema, Value};
+use tidewire::store::{CommitError, Idempotency, Op, OpStatus, Unit};
 
-use crate::support::at_once::Now;
 use crate::support::club::{
-    MISSING, OF_NOTE, OF_PROJECT, OF_ROLE, OWNER, PROJECT, SECRET, STATUS, TITLE, ask, asked, club,
-    club_over, comment, editor, member, mine, rule, schema, shown, task, user_record,
+    MISSING, OWNER, PROJECT, SECRET, STATUS, ask, asked, club, club_over, comment, member, mine, rule,
+    schema, shown, task, titled,
 };
-use crate::support::studio::{
-    Studio, at_version, create, delete, id, link, named, open, unit, update, words,
-};
+use crate::support::fixture::Fixture;
+use crate::support::studio::{Studio, at_version, create, delete, id, link, named, update, words};
 
 fn forbidden(op: usize, operation: Operation) -> CommitError {
     CommitError::Forbidden { op, operation }
-}
-
-fn titled(n: u128, title: &str) -> Op {
-    update("Task", n, [(TITLE, words(title))])
 }
 
 /// A PUT: every field that may be written, and which of them the request left out.
@@ -39,9 +29,8 @@ fn stored(studio: &Studio, n: u128) -> Json {
     serde_json::from_str(&studio.json("Task", &id(n)).unwrap()).unwrap()
 }
 
-#[tokio::test]
-async fn each_operation_is_granted_by_its_own_rule() {
-    let studio = club().await;
+pub(super) async fn each_operation_is_granted_by_its_own_rule<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada")), task(22, 1, None), task(23, 2, Some("dan"))]).await.unwrap();
     let not_found = || Err(CommitError::NotFound { op: 0 });
     let no = |operation| Err(forbidden(0, operation));
@@ -70,9 +59,8 @@ async fn each_operation_is_granted_by_its_own_rule() {
     }
 }
 
-#[tokio::test]
-async fn nobody_and_a_disabled_account_may_nothing() {
-    let studio = club().await;
+pub(super) async fn nobody_and_a_disabled_account_may_nothing<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada"))]).await.unwrap();
     let nobody = |op| Unit { asker: Asker::Person(Arc::default()), ..asked("", [op]) };
     assert_eq!(studio.store.commit(nobody(task(22, 1, None))).await, Err(forbidden(0, Operation::Create)));
@@ -93,9 +81,8 @@ async fn nobody_and_a_disabled_account_may_nothing() {
 }
 
 /// Red if the answer to a hidden record differs in anything from that to a missing one.
-#[tokio::test]
-async fn what_is_hidden_is_answered_as_if_it_were_missing() {
-    let studio = club().await;
+pub(super) async fn what_is_hidden_is_answered_as_if_it_were_missing<F: Fixture>() {
+    let studio = club::<F>().await;
     // Task 23 is hidden from Ada; there is no other.
     studio.commit([task(21, 1, Some("ada")), task(23, 2, Some("dan")), comment(41, 23)]).await.unwrap();
     let ops: [fn(u128) -> Op; 8] = [
@@ -123,8 +110,7 @@ async fn what_is_hidden_is_answered_as_if_it_were_missing() {
 }
 
 /// Red if a rule is judged by what is copied from a record that the writer may not read.
-#[tokio::test]
-async fn a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record() {
+pub(super) async fn a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record<F: Fixture>() {
     // Whoever belongs to a project does not see its tasks, only those that they own.
     let schema = Schema::new(schema().entities().map(|entity| {
         let mut entity = (**entity).clone();
@@ -133,7 +119,7 @@ async fn a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record()
         }
         entity
     }));
-    let studio = club_over(schema).await;
+    let studio = club_over::<F>(schema).await;
     studio.commit([task(21, 1, Some("bo")), task(22, 1, Some("ada"))]).await.unwrap();
     let hidden = ask(&studio, "ada", [comment(41, 21)]).await;
     assert_eq!(hidden, ask(&studio, "ada", [comment(41, MISSING)]).await);
@@ -145,9 +131,8 @@ async fn a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record()
     assert!(hidden.is_err());
 }
 
-#[tokio::test]
-async fn a_lookup_is_copied_before_the_rule_is_asked() {
-    let studio = club().await;
+pub(super) async fn a_lookup_is_copied_before_the_rule_is_asked<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, None), task(22, 1, None), task(23, 2, None)]).await.unwrap();
     let made = ask(&studio, "bo", [comment(41, 21)]).await.unwrap();
     assert_eq!(shown(&made).unwrap()["project"], json!(id(1).as_str()));
@@ -158,9 +143,8 @@ async fn a_lookup_is_copied_before_the_rule_is_asked() {
     assert_eq!(homeless, Err(forbidden(0, Operation::Update)));
 }
 
-#[tokio::test]
-async fn answers_show_what_the_writer_sees() {
-    let studio = club().await;
+pub(super) async fn answers_show_what_the_writer_sees<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("bo"))]).await.unwrap();
     let answer = ask(&studio, "ada", [titled(21, "new")]).await.unwrap();
     let record = shown(&answer).unwrap();
@@ -178,9 +162,8 @@ async fn answers_show_what_the_writer_sees() {
     assert_eq!(serde_json::from_slice::<Json>(&current.json).unwrap()["secret"], json!("hush"));
 }
 
-#[tokio::test]
-async fn an_update_may_take_the_record_out_of_the_writers_sight() {
-    let studio = club().await;
+pub(super) async fn an_update_may_take_the_record_out_of_the_writers_sight<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 2, Some("bo"))]).await.unwrap();
     let given = ask(&studio, "bo", [update("Task", 21, [(OWNER, words("dan"))])]).await.unwrap();
     assert_eq!((given.results[0].status, shown(&given)), (OpStatus::Updated, None));
@@ -189,9 +172,8 @@ async fn an_update_may_take_the_record_out_of_the_writers_sight() {
 }
 
 /// Red if a PUT drops what the writer does not see.
-#[tokio::test]
-async fn a_put_keeps_the_fields_that_the_writer_does_not_see() {
-    let studio = club().await;
+pub(super) async fn a_put_keeps_the_fields_that_the_writer_does_not_see<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("bo"))]).await.unwrap();
     let values = |title: &str| [words(title), link(1), words("bo"), Value::Null, words("open")];
     let answer = ask(&studio, "ada", [put(21, values("kept"), &[SECRET])]).await.unwrap();
@@ -219,9 +201,8 @@ async fn a_put_keeps_the_fields_that_the_writer_does_not_see() {
 }
 
 /// Red if `change.status` is the stored value, or a field that is kept counts as named.
-#[tokio::test]
-async fn a_rule_asks_for_the_value_after_the_write_and_whether_the_request_names_it() {
-    let studio = club().await;
+pub(super) async fn a_rule_asks_for_the_value_after_the_write_and_whether_the_request_names_it<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("bo")), task(22, 1, Some("ada"))]).await.unwrap();
     let status = |n, value: &str| update("Task", n, [(STATUS, words(value))]);
     ask(&studio, "ada", [status(21, "doing")]).await.unwrap();
@@ -239,9 +220,8 @@ async fn a_rule_asks_for_the_value_after_the_write_and_whether_the_request_names
 }
 
 /// Red if what was read of a person is kept while the batch changes it.
-#[tokio::test]
-async fn an_operation_has_the_rights_that_an_earlier_one_of_its_batch_gave_or_took() {
-    let studio = club().await;
+pub(super) async fn an_operation_has_the_rights_that_an_earlier_one_of_its_batch_gave_or_took<F: Fixture>() {
+    let studio = club::<F>().await;
     let grant = member(51, "root", 2, "editor");
     let early = ask(&studio, "root", [task(21, 2, None), grant.clone()]).await;
     assert_eq!(early, Err(forbidden(0, Operation::Create)));
@@ -266,9 +246,8 @@ async fn an_operation_has_the_rights_that_an_earlier_one_of_its_batch_gave_or_to
     ask(&studio, "root", [member(52, "cy", 1, "editor"), demote]).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_reference_leads_only_to_what_the_writer_may_read() {
-    let studio = club().await;
+pub(super) async fn a_reference_leads_only_to_what_the_writer_may_read<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada")), task(22, 2, Some("ada"))]).await.unwrap();
     let unknown = || Err(CommitError::UnknownReference { op: 0, field: "project".into() });
     assert_eq!(ask(&studio, "ada", [update("Task", 21, [(PROJECT, link(2))])]).await, unknown());
@@ -279,9 +258,8 @@ async fn a_reference_leads_only_to_what_the_writer_may_read() {
     assert_eq!(ask(&studio, "ada", [update("Task", 22, [(PROJECT, link(2))])]).await, unknown());
 }
 
-#[tokio::test]
-async fn a_cascade_needs_no_right_on_what_goes_and_what_gives_rights_goes_last() {
-    let studio = club().await;
+pub(super) async fn a_cascade_needs_no_right_on_what_goes_and_what_gives_rights_goes_last<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada")), comment(41, 21), task(22, 1, None)]).await.unwrap();
     let head = studio.head();
     ask(&studio, "root", [delete("Project", 1)]).await.unwrap();
@@ -305,9 +283,8 @@ async fn a_cascade_needs_no_right_on_what_goes_and_what_gives_rights_goes_last()
     assert_eq!(studio.story(head), ["delete membership:d", "delete user:dan"]);
 }
 
-#[tokio::test]
-async fn a_delete_that_is_restricted_names_no_entity_that_is_closed() {
-    let studio = club().await;
+pub(super) async fn a_delete_that_is_restricted_names_no_entity_that_is_closed<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada")), task(22, 1, Some("ada"))]).await.unwrap();
     studio.commit([create("Ledger", 61, vec![link(21)]), create("Bill", 62, vec![link(22)])]).await.unwrap();
     let restricted =
@@ -318,9 +295,8 @@ async fn a_delete_that_is_restricted_names_no_entity_that_is_closed() {
 }
 
 /// Red if an answer is replayed with the rights of then.
-#[tokio::test]
-async fn a_mutation_is_replayed_under_the_rights_of_today() {
-    let studio = club().await;
+pub(super) async fn a_mutation_is_replayed_under_the_rights_of_today<F: Fixture>() {
+    let studio = club::<F>().await;
     let keyed = || {
         let key = Idempotency { owner: "user:bo".into(), mid: "m-1".parse().unwrap(), hash: [1; 32] };
         Unit { idempotency: Some(key), ..asked("bo", [task(21, 1, Some("bo"))]) }
@@ -335,9 +311,8 @@ async fn a_mutation_is_replayed_under_the_rights_of_today() {
     assert_eq!((again.replayed, &again.results[0].id, shown(&again)), (true, &id(21), None));
 }
 
-#[tokio::test]
-async fn a_rule_that_asks_for_too_many_records_says_so() {
-    let studio = club().await;
+pub(super) async fn a_rule_that_asks_for_too_many_records_says_so<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada"))]).await.unwrap();
     studio.commit((0..1_000).map(|n| member(1_000 + n, "ada", 1, "editor"))).await.unwrap();
     let error = BindError::SetTooLarge { entity: "Membership".into() };
@@ -346,159 +321,18 @@ async fn a_rule_that_asks_for_too_many_records_says_so() {
     ask(&studio, "ada", [titled(21, "x")]).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_unseen_write_is_committed_though_it_makes_the_rules_fail() {
-    let studio = club().await;
+pub(super) async fn an_unseen_write_is_committed_though_it_makes_the_rules_fail<F: Fixture>() {
+    let studio = club::<F>().await;
     studio.commit((0..1_000).map(|n| member(1_000 + n, "root", 1, "editor"))).await.unwrap();
     // The last one makes the set too large for every rule that asks for it, among them those that show a project.
     let answer = ask(&studio, "root", [member(2_000, "root", 2, "editor")]).await.unwrap();
     assert_eq!(shown(&answer).unwrap()["user"], json!("root"), "a membership is read without the set");
 }
 
-/// What a batch says of whose rights each change concerns.
-async fn concerned(studio: &mut Studio, ops: Vec<Op>) -> Vec<(String, Vec<String>)> {
-    let head = studio.head();
-    studio.commit(ops).await.unwrap();
-    loop {
-        let batch = studio.batches.next().await;
-        if batch.last().0 > head {
-            let rights = |change: &tidewire::store::Change| {
-                let persons = change.rights.iter().map(|person| person.to_string()).collect();
-                (change.entity.to_string(), persons)
-            };
-            return batch.changes.iter().map(|change| rights(change)).collect();
-        }
-    }
-}
-
-/// Red if a rights entry names only whom the record belongs to afterwards.
-#[tokio::test]
-async fn a_change_of_rights_names_whose_before_and_after() {
-    let mut studio = club().await;
-    let one = |entity: &str, persons: &[&str]| {
-        vec![(entity.to_owned(), persons.iter().map(|person| (*person).to_owned()).collect::<Vec<_>>())]
-    };
-    let of = |n, field, value| vec![update("Membership", n, [(field, value)])];
-    let cases = [
-        (vec![member(51, "cy", 1, "viewer")], one("Membership", &["cy"])),
-        (of(51, OF_PROJECT, link(2)), one("Membership", &["cy"])),
-        (of(51, FieldIndex(0), words("bo")), one("Membership", &["bo", "cy"])),
-        (of(51, OF_NOTE, words("no rule asks for it")), one("Membership", &[])),
-        (vec![delete("Membership", 51)], one("Membership", &["bo"])),
-        (vec![user_record("eve", Value::Null)], one("User", &["eve"])),
-        (vec![task(21, 1, Some("ada"))], one("Task", &[])),
-        (vec![titled(21, "x")], one("Task", &[])),
-    ];
-    for (ops, expected) in cases {
-        let told = format!("{ops:?}");
-        let mut found = concerned(&mut studio, ops).await;
-        found.iter_mut().for_each(|(_, persons)| persons.sort());
-        assert_eq!(found, expected, "{told}");
-    }
-    let user = |set: (FieldIndex, Value)| Op::Update {
-        entity: "User".into(),
-        id: RecordId::stored("ada"),
-        set: vec![set],
-        omitted: Vec::new(),
-        if_version: None,
-    };
-    let renamed = concerned(&mut studio, vec![user((FieldIndex(0), words("Ada")))]).await;
-    assert_eq!(renamed, one("User", &[]));
-    let promoted = concerned(&mut studio, vec![user((FieldIndex(1), words("admin")))]).await;
-    assert_eq!(promoted, one("User", &["ada"]));
-    let disabled = concerned(&mut studio, vec![user((FieldIndex(2), Value::Bool(true)))]).await;
-    assert_eq!(disabled, one("User", &["ada"]));
-}
-
-#[tokio::test]
-async fn the_last_change_of_a_persons_rights_is_remembered_by_entity() {
-    let studio = club().await;
-    let entities = ["User".into(), "Membership".into()];
-    let last = |studio: &Studio, name: &str| studio.store.rights_changed(name, &entities).now().unwrap().0;
-    let made = last(&studio, "cy");
-    assert!(made > 0 && made < last(&studio, "ada"));
-    studio.commit([task(21, 1, Some("ada")), member(51, "cy", 1, "viewer")]).await.unwrap();
-    assert_eq!(last(&studio, "cy"), studio.head());
-    assert_eq!(studio.store.rights_changed("cy", &entities[..1]).now().unwrap().0, made);
-    // A refused unit leaves no trace, a mate in its group or not.
-    let refused = studio.commit([delete("Membership", 51), delete("Task", MISSING)]).await;
-    assert!(refused.is_err());
-    assert_eq!(last(&studio, "cy"), studio.head());
-    studio.commit([delete("Project", 1)]).await.unwrap();
-    assert!(["ada", "bo", "cy"].iter().all(|name| last(&studio, name) + 3 > studio.head()));
-    assert_eq!(studio.store.rights_changed("nobody", &entities).now().unwrap().0, 0);
-}
-
-#[tokio::test]
-async fn the_server_itself_is_judged_by_no_rule() {
-    let studio = club().await;
+pub(super) async fn the_server_itself_is_judged_by_no_rule<F: Fixture>() {
+    let studio = club::<F>().await;
     let unit =
         named("m-1", 1, [task(21, 2, None), delete("Task", 21), create("Ledger", 61, vec![Value::Null])]);
     let unit = Unit { at: Timestamp(0), ..unit };
     assert_eq!(studio.store.commit(unit).await.unwrap().results.len(), 3);
-}
-
-/// A rights entry that comes by a lookup: the membership follows the name of its project.
-#[tokio::test]
-async fn a_lookup_that_follows_into_a_record_of_rights_is_a_change_of_rights() {
-    let changed = Schema::new(schema().entities().map(|entity| {
-        let mut entity = (**entity).clone();
-        match &*entity.name {
-            "Task" => entity.access.read = rule(editor()),
-            "Membership" => {
-                entity.fields[OF_ROLE.0].lookup = Some(Lookup { via: OF_PROJECT, field: FieldIndex(0) });
-            }
-            _ => {}
-        }
-        entity
-    }));
-    let mut studio = club_over(changed).await;
-    studio.commit([task(21, 1, None)]).await.unwrap();
-    assert_eq!(ask(&studio, "bo", [titled(21, "x")]).await, Err(CommitError::NotFound { op: 0 }));
-    let renamed = update("Project", 1, [(FieldIndex(0), words("editor"))]);
-    let mut entries = concerned(&mut studio, vec![renamed]).await;
-    entries.sort();
-    let entry = |entity: &str, persons: &[&str]| {
-        (entity.to_owned(), persons.iter().map(|person| (*person).to_owned()).collect::<Vec<_>>())
-    };
-    let expected = [entry("Membership", &["ada"]), entry("Membership", &["bo"]), entry("Project", &[])];
-    assert_eq!(entries, expected);
-    ask(&studio, "bo", [titled(21, "x")]).await.unwrap();
-}
-
-#[tokio::test]
-async fn an_import_notes_whose_rights_it_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let (schema, config) = (Arc::new(schema()), StoreConfig::default());
-    let mut import =
-        SqliteImport::open(&DatabaseFile::within(folder.path()), &schema, &config, &Env::system()).unwrap();
-    let ops =
-        [user_record("ada", Value::Null), create("Project", 1, vec![words("p")]), member(11, "ada", 1, "x")];
-    let feed = |page: &mut Page<'_>| {
-        ops.iter().for_each(|op| assert!(matches!(page.apply(1, op), Ok(Applied::Done(_)))));
-        Ok(())
-    };
-    import.page("m-1".parse().unwrap(), Forward::Refused, feed).unwrap();
-    import.commit("job", &ImportJob::default()).unwrap();
-    import.close();
-    let store = open(folder.path(), (*schema).clone(), &config).store;
-    assert_eq!(store.rights_changed("ada", &["User".into()]).now().unwrap().0, 1);
-    assert_eq!(store.rights_changed("ada", &["Membership".into()]).now().unwrap().0, 3);
-}
-
-/// A database of format 2 has no table of rights entries; it gets one, and the program of then no longer opens it.
-#[tokio::test]
-async fn a_database_from_before_rules_is_raised() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = StoreConfig::default();
-    open(folder.path(), schema(), &config).store.close().await;
-    let raw = || rusqlite::Connection::open(folder.path().join("tidewire.db")).unwrap();
-    raw().execute_batch(r#"DROP TABLE "_rights"; UPDATE "_meta" SET "format" = 2"#).unwrap();
-    let opened = open(folder.path(), schema(), &config);
-    let unit = Unit { generation: opened.generation, ..unit([user_record("ada", Value::Null)]) };
-    let seq = opened.store.commit(unit).await.unwrap().seq;
-    assert_eq!(opened.store.rights_changed("ada", &["User".into()]).now().unwrap(), seq);
-    opened.store.close().await;
-    let format: u32 = raw().query_row(r#"SELECT "format" FROM "_meta""#, [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 4);
 }

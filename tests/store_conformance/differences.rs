@@ -6,65 +6,19 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::ids::{RecordId, Seq};
-use tidewire::rules::{BindError, Condition, ReadScope, Test, Verdict};
+use tidewire::ids::RecordId;
+use tidewire::rules::{BindError, Condition, Test, Verdict};
 use tidewire::schema::{Column, FieldIndex, Generation, Schema, Value};
-use tidewire::store::{Differ, Difference, LogLimit, Op, Scope, Steps, StoreError};
+use tidewire::store::{Differ, LogLimit, Op, Scope, Steps, StoreError};
 
 use crate::support::at_once::Now;
 use crate::support::club::{
     MISSING, OWNER, PROJECT, STATUS, TITLE, club, club_over, member, mine, person, rule, schema, task,
 };
+use crate::support::fixture::Fixture;
 use crate::support::random::Random;
 use crate::support::studio::{ALL, Studio, create, delete, id, link, update, words};
-
-/// A subscriber to tasks as they stand after what was committed last.
-struct Subscriber {
-    name: &'static str,
-    old: Arc<ReadScope>,
-    filter: Vec<Condition>,
-    since: Seq,
-    scope: Scope,
-}
-
-impl Subscriber {
-    fn of(studio: &Studio, schema: &Schema, name: &'static str, filter: Vec<Condition>) -> Subscriber {
-        let principal = studio.store.principal(&person(name)).now().unwrap();
-        let read_scope =
-            ReadScope::bind(schema.entity("Task").unwrap(), studio.generation, &principal.value).unwrap();
-        let (old, scope) = (Arc::new(read_scope.through(filter.clone())), Scope::Entity("Task".into()));
-        Subscriber { name, old, filter, since: principal.seq, scope }
-    }
-
-    fn differ(&self, limit: LogLimit) -> Differ {
-        Differ {
-            person: person(self.name),
-            scope: self.scope.clone(),
-            old: self.old.clone(),
-            filter: self.filter.clone(),
-            since: self.since,
-            limit,
-        }
-    }
-
-    fn asked(&self, studio: &Studio) -> Difference {
-        studio.store.differ(&self.differ(ALL)).now().unwrap().value
-    }
-
-    /// The steps in short: number, verdict, and whether the record comes with it and holds the secret.
-    fn steps(&self, studio: &Studio) -> Vec<(u128, Verdict, Option<bool>)> {
-        let Steps::Few(steps) = self.asked(studio).steps else { panic!("no steps") };
-        let short = |step: &tidewire::store::Step| {
-            let json =
-                |stored: &tidewire::store::Stored| serde_json::from_slice::<Json>(&stored.json).unwrap();
-            let record = step.record.as_ref().map(json);
-            assert!(record.as_ref().is_none_or(|record| record["id"] == json!(step.id.as_str())));
-            let number = u128::from_str_radix(&step.id.as_str().replace('-', ""), 16).unwrap();
-            (number, step.verdict, record.map(|record| record.get("secret").is_some()))
-        };
-        steps.iter().map(short).collect()
-    }
-}
+use crate::support::subscriber::{HIDDEN, Subscriber, WHOLE};
 
 fn on(field: FieldIndex, test: Test) -> Condition {
     Condition::new(Column::Field(field), test)
@@ -74,15 +28,11 @@ fn set(n: u128, field: FieldIndex, value: Value) -> Op {
     update("Task", n, [(field, value)])
 }
 
-const HIDDEN: Option<bool> = Some(false);
-const WHOLE: Option<bool> = Some(true);
-
 /// Every way from (seen then, seen now). Red if what was seen at the position is judged by the rights of now, or by the
 /// record of now; the expectations are written down by hand.
-#[tokio::test]
-async fn each_record_that_differs_is_one_step() {
+pub(super) async fn each_record_that_differs_is_one_step<F: Fixture>() {
     use Verdict::{Created, Deleted, Entered, Lost, Updated};
-    let (studio, schema) = (club().await, schema());
+    let (studio, schema) = (club::<F>().await, schema());
     studio
         .commit([
             task(1, 1, None),
@@ -137,10 +87,9 @@ async fn each_record_that_differs_is_one_step() {
     }
 }
 
-#[tokio::test]
-async fn what_leaves_the_filter_alone_has_left_and_is_not_lost() {
+pub(super) async fn what_leaves_the_filter_alone_has_left_and_is_not_lost<F: Fixture>() {
     use Verdict::{Entered, Left, Lost};
-    let (studio, schema) = (club().await, schema());
+    let (studio, schema) = (club::<F>().await, schema());
     studio.commit([task(1, 1, None), task(2, 1, None), task(3, 1, Some("ada"))]).await.unwrap();
     let open = || vec![on(STATUS, Test::Eq(words("open")))];
     let ada = Subscriber::of(&studio, &schema, "ada", open());
@@ -157,9 +106,8 @@ async fn what_leaves_the_filter_alone_has_left_and_is_not_lost() {
 }
 
 /// Red if the sets are sets: one of two memberships of the same project is no right less.
-#[tokio::test]
-async fn a_right_that_is_held_twice_is_not_lost_with_one() {
-    let (studio, schema) = (club().await, schema());
+pub(super) async fn a_right_that_is_held_twice_is_not_lost_with_one<F: Fixture>() {
+    let (studio, schema) = (club::<F>().await, schema());
     studio.commit([task(1, 1, None), member(51, "ada", 1, "viewer")]).await.unwrap();
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
     studio.commit([delete("Membership", 11)]).await.unwrap();
@@ -171,10 +119,9 @@ async fn a_right_that_is_held_twice_is_not_lost_with_one() {
 }
 
 /// Only which fields are shown changes: of records that nobody touched, those alone come whose fields differ.
-#[tokio::test]
-async fn a_field_that_is_shown_or_hidden_now_is_a_step() {
+pub(super) async fn a_field_that_is_shown_or_hidden_now_is_a_step<F: Fixture>() {
     let admins = schema_with_secret(crate::support::club::admin());
-    let studio = club_over(admins.clone()).await;
+    let studio = club_over::<F>(admins.clone()).await;
     studio.commit([task(1, 1, None), task(2, 1, Some("ada")), task(3, 2, None)]).await.unwrap();
     let ada = Subscriber::of(&studio, &admins, "ada", Vec::new());
     let role = |role| {
@@ -194,7 +141,7 @@ async fn a_field_that_is_shown_or_hidden_now_is_a_step() {
         mine(OWNER),
         crate::support::club::of_my_projects(crate::support::club::own(STATUS)),
     ]));
-    let studio = club_over(editors.clone()).await;
+    let studio = club_over::<F>(editors.clone()).await;
     studio.commit([task(1, 1, None), set(1, STATUS, link(2)), task(2, 1, None)]).await.unwrap();
     let bo = Subscriber::of(&studio, &editors, "bo", Vec::new());
     studio.commit([member(51, "bo", 2, "viewer")]).await.unwrap();
@@ -211,9 +158,8 @@ fn schema_with_secret(read: tidewire::schema::Expr) -> Schema {
     }))
 }
 
-#[tokio::test]
-async fn a_disabled_account_and_a_closed_entity_lose_everything_that_was_seen() {
-    let (studio, schema) = (club().await, schema());
+pub(super) async fn a_disabled_account_and_a_closed_entity_lose_everything_that_was_seen<F: Fixture>() {
+    let (studio, schema) = (club::<F>().await, schema());
     studio.commit([task(1, 1, None), task(2, 2, None), task(3, 2, Some("ada"))]).await.unwrap();
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
     let disable = Op::Update {
@@ -228,9 +174,8 @@ async fn a_disabled_account_and_a_closed_entity_lose_everything_that_was_seen() 
     assert!(ada.asked(&studio).principal.is_disabled());
 }
 
-#[tokio::test]
-async fn facts_come_with_the_answer_for_every_subscription_of_the_person() {
-    let (studio, schema) = (club().await, schema());
+pub(super) async fn facts_come_with_the_answer_for_every_subscription_of_the_person<F: Fixture>() {
+    let (studio, schema) = (club::<F>().await, schema());
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
     studio.commit([member(51, "ada", 2, "viewer")]).await.unwrap();
     let answer = studio.store.differ(&ada.differ(ALL)).now().unwrap();
@@ -238,9 +183,8 @@ async fn facts_come_with_the_answer_for_every_subscription_of_the_person() {
     assert_eq!(answer.value.principal, studio.store.principal(&person("ada")).now().unwrap().value);
 }
 
-#[tokio::test]
-async fn a_difference_that_is_too_large_or_cannot_be_known_is_told() {
-    let (studio, schema) = (club().await, schema());
+pub(super) async fn a_difference_that_is_too_large_or_cannot_be_known_is_told<F: Fixture>() {
+    let (studio, schema) = (club::<F>().await, schema());
     studio.commit((1..=6).map(|n| task(n, 2, None))).await.unwrap();
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
     studio.commit([member(51, "ada", 2, "viewer"), set(1, TITLE, words("touched"))]).await.unwrap();
@@ -266,11 +210,10 @@ async fn a_difference_that_is_too_large_or_cannot_be_known_is_told() {
     assert_eq!(ada.asked(&studio).steps, Steps::Failed(error));
 }
 
-#[tokio::test]
-async fn below_the_floor_nothing_is_known_of_the_position() {
+pub(super) async fn below_the_floor_nothing_is_known_of_the_position<F: Fixture>() {
     let config = StoreConfig { retention_changes: 3, trim_chunk: 100, ..StoreConfig::default() };
     let schema = schema();
-    let studio = Studio::sqlite_over(schema.clone(), &config);
+    let studio = F::open(schema.clone(), &config);
     let user = |name| crate::support::club::user_record(name, Value::Null);
     studio.commit([user("ada"), create("Project", 1, vec![words("p")])]).await.unwrap();
     let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
@@ -283,9 +226,10 @@ async fn below_the_floor_nothing_is_known_of_the_position() {
 }
 
 /// The log does not hold when a record had been updated before, so whether it was seen then cannot be told.
-#[tokio::test]
-async fn a_filter_by_the_time_of_the_last_update_asks_for_a_snapshot_once_something_was_updated() {
-    let (studio, schema) = (club().await, schema());
+pub(super) async fn a_filter_by_the_time_of_the_last_update_asks_for_a_snapshot_once_something_was_updated<
+    F: Fixture,
+>() {
+    let (studio, schema) = (club::<F>().await, schema());
     studio.commit([task(1, 1, None)]).await.unwrap();
     let recent = || vec![Condition::new(Column::UpdatedAt, Test::Gt(Value::Int(0)))];
     let ada = Subscriber::of(&studio, &schema, "ada", recent());
@@ -317,12 +261,11 @@ fn seen_by_ada(studio: &Studio) -> BTreeMap<String, Json> {
 }
 
 /// Random writes; after each few the steps bring what Ada had to what she sees now, and touch nothing that is the same.
-#[tokio::test]
-async fn steps_lead_from_what_was_seen_to_what_is_seen() {
+pub(super) async fn steps_lead_from_what_was_seen_to_what_is_seen<F: Fixture>() {
     let schema = schema();
     for seed in 0..12 {
         let mut random = Random::new(seed);
-        let studio = club().await;
+        let studio = club::<F>().await;
         studio.commit([delete("Membership", 11)]).await.unwrap();
         for round in 0..25 {
             let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
@@ -366,27 +309,4 @@ fn some_op(random: &mut Random) -> Op {
         7 => update("Membership", membership, [(FieldIndex(1), link(project))]),
         _ => delete("Membership", membership),
     }
-}
-
-/// Red if rows that do not differ are fetched, or if what two rules have in common is looked through: a table of some
-/// thousand rows that all stay seen costs nothing that is bounded by their number.
-#[tokio::test]
-async fn what_stays_seen_is_not_stepped_over() {
-    let config = StoreConfig { scan_rows: 100, ..StoreConfig::default() };
-    let schema = schema();
-    let studio = Studio::sqlite_over(schema.clone(), &config);
-    let user = crate::support::club::user_record("ada", Value::Null);
-    let projects = [1, 2].map(|n| create("Project", n, vec![words("p")]));
-    studio.commit([user].into_iter().chain(projects).chain([member(11, "ada", 1, "viewer")])).await.unwrap();
-    studio.commit((1..=1_000).map(|n| task(n, 1, None))).await.unwrap();
-    studio.commit([task(2_000, 2, None), task(2_001, 2, Some("ada"))]).await.unwrap();
-    let ada = Subscriber::of(&studio, &schema, "ada", Vec::new());
-    studio.commit([member(12, "ada", 2, "viewer")]).await.unwrap();
-    assert_eq!(ada.steps(&studio), [(2_000, Verdict::Entered, HIDDEN)]);
-    let both = Subscriber::of(&studio, &schema, "ada", Vec::new());
-    studio.commit([delete("Membership", 12)]).await.unwrap();
-    assert_eq!(both.steps(&studio), [(2_000, Verdict::Lost, None)]);
-    // A difference that takes more steps than a read may is a snapshot.
-    studio.commit([delete("Membership", 11)]).await.unwrap();
-    assert_eq!(both.asked(&studio).steps, Steps::Many);
 }

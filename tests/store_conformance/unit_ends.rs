@@ -1,0 +1,135 @@
+//! What is judged at the end of a unit: unique values, and deletes that other records forbid.
+
+use serde_json::{Value as Json, json};
+use tidewire::config::StoreConfig;
+use tidewire::schema::Value;
+use tidewire::store::CommitError;
+
+use crate::support::fixture::Fixture;
+use crate::support::seats::*;
+use crate::support::studio::{delete, id, link, update, words};
+
+pub(super) async fn two_records_exchange_their_unique_values<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2)]).await.unwrap();
+    let outcome = studio.commit([code(1, "b"), code(2, "a")]).await.unwrap();
+    assert_eq!(outcome.seq.0, 4);
+    let told: Vec<(Json, Json, bool)> = studio
+        .log(2)
+        .iter()
+        .map(|one| {
+            let after = image(one.after.as_ref())["code"].clone();
+            (image(one.before.as_ref()), after, one.unit_last)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [(json!({"code": "a"}), json!("b"), false), (json!({"code": "b"}), json!("a"), true)],
+        "each entry holds what its operation found and left"
+    );
+    assert_eq!(studio.commit([code(1, "a")]).await, Err(not_unique(0, "code")), "the values are taken again");
+}
+
+pub(super) async fn three_records_pass_their_unique_values_on<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2), seat(3, "c", 3)]).await.unwrap();
+    let pass = |n: u128, text: &str, rank| update("Seat", n, [(CODE, words(text)), (RANK, Value::Int(rank))]);
+    studio.commit([pass(1, "b", 2), pass(2, "c", 3), pass(3, "a", 1)]).await.unwrap();
+    // A new record takes the value of one that goes later in the unit.
+    studio.commit([seat(4, "b", 9), delete("Seat", 1)]).await.unwrap();
+    assert_eq!(studio.commit([seat(5, "b", 5)]).await, Err(not_unique(0, "code")));
+    assert_eq!(studio.commit([seat(5, "x", 9)]).await, Err(not_unique(0, "rank")));
+}
+
+pub(super) async fn a_value_that_is_double_at_the_end_is_refused_by_its_operation<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2), seat(3, "c", 3)]).await.unwrap();
+    let head = studio.head();
+    for (ops, op, name) in [
+        (vec![code(1, "z"), code(2, "c")], 1, "code"),
+        (vec![code(2, "c"), code(1, "z")], 0, "code"),
+        (vec![code(1, "x"), code(2, "x")], 1, "code"),
+        (vec![code(1, "b"), code(2, "c"), code(3, "b")], 2, "code"),
+        (vec![code(1, "b"), update("Seat", 2, [(RANK, Value::Int(9))])], 0, "code"),
+        (vec![code(2, "y"), seat(4, "z", 3), seat(5, "z", 4)], 1, "rank"),
+        (vec![seat(4, "c", 4), delete("Seat", 3), code(1, "c")], 2, "code"),
+    ] {
+        assert_eq!(studio.commit(ops.clone()).await, Err(not_unique(op, name)), "{ops:?}");
+    }
+    assert_eq!(studio.head(), head);
+    assert!(studio.json("Seat", &id(2)).unwrap().contains(r#""version":1,"code":"b""#));
+}
+
+pub(super) async fn records_that_refer_to_each_other_are_deleted_together<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2), seat(3, "c", 3), ticket(7, 1)]).await.unwrap();
+    studio.commit([next(1, 2), next(2, 3), next(3, 1)]).await.unwrap();
+    for n in 1..=3 {
+        let refused = studio.commit([delete("Seat", n)]).await;
+        assert!(matches!(refused, Err(CommitError::Restricted { op: 0, .. })), "{refused:?}");
+    }
+    let head = studio.head();
+    let all = [delete("Seat", 2), delete("Seat", 1), delete("Ticket", 7), delete("Seat", 3)];
+    studio.commit(all).await.unwrap();
+    assert_eq!(studio.story(head), ["delete seat:2", "delete seat:1", "delete ticket:7", "delete seat:3"]);
+    let first = image(studio.log(head)[0].before.as_ref());
+    assert_eq!(first["next"], json!(id(3)), "the entry holds the record as it was");
+    // A record that refers to another may also let go of it.
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2), ticket(7, 1)]).await.unwrap();
+    studio.commit([delete("Seat", 1), update("Ticket", 7, [(SEAT, link(2))])]).await.unwrap();
+    assert_eq!(studio.json("Seat", &id(1)), None);
+}
+
+pub(super) async fn a_delete_that_is_forbidden_at_the_end_is_refused_by_its_operation<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2), seat(3, "c", 3), ticket(7, 3)]).await.unwrap();
+    studio.commit([next(1, 2), next(2, 1)]).await.unwrap();
+    let head = studio.head();
+    let restricted = |op, entity: &str| Err(CommitError::Restricted { op, entity: Some(entity.into()) });
+    let some = [seat(9, "z", 9), delete("Seat", 1), delete("Seat", 3), delete("Seat", 2)];
+    assert_eq!(studio.commit(some).await, restricted(2, "Ticket"));
+    assert_eq!(studio.commit([delete("Seat", 1), seat(9, "z", 9)]).await, restricted(0, "Seat"));
+    // The first operation at fault is named, whatever its fault.
+    let both = [code(1, "c"), delete("Seat", 2)];
+    assert_eq!(studio.commit(both).await, Err(not_unique(0, "code")));
+    assert_eq!(studio.commit([delete("Seat", 2), code(1, "c")]).await, restricted(0, "Seat"));
+    assert_eq!((studio.head(), studio.json("Seat", &id(9))), (head, None));
+}
+
+/// A delete and a create would otherwise do what an update may be forbidden to do.
+pub(super) async fn nobody_slips_another_record_under_a_reference<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), ticket(7, 1)]).await.unwrap();
+    let restricted = Err(CommitError::Restricted { op: 0, entity: Some("Ticket".into()) });
+    assert_eq!(studio.commit([delete("Seat", 1), seat(1, "mine", 1)]).await, restricted);
+    assert_eq!(
+        studio.commit([delete("Seat", 1), seat(1, "mine", 1), delete("Ticket", 7)]).await,
+        restricted,
+        "what refers to the record goes before it comes back"
+    );
+    studio.commit([delete("Seat", 1), delete("Ticket", 7), seat(1, "again", 1), ticket(7, 1)]).await.unwrap();
+    assert!(studio.json("Ticket", &id(7)).unwrap().contains(r#""seat_code":"again""#));
+}
+
+pub(super) async fn a_reference_must_lead_somewhere_when_it_is_set<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1)]).await.unwrap();
+    let unknown = |op| Err(CommitError::UnknownReference { op, field: "seat".into() });
+    assert_eq!(studio.commit([ticket(7, 2), seat(2, "b", 2)]).await, unknown(0));
+    assert_eq!(studio.commit([delete("Seat", 1), ticket(7, 1)]).await, unknown(1));
+    assert_eq!(
+        studio.commit([seat(1, "b", 2), delete("Seat", 1)]).await,
+        Err(CommitError::IdTaken { op: 0 })
+    );
+}
+
+pub(super) async fn what_a_ticket_copied_stays_until_its_seat_is_settled<F: Fixture>() {
+    let studio = F::open(schema(), &StoreConfig::default());
+    studio.commit([seat(1, "a", 1), seat(2, "b", 2), ticket(7, 1)]).await.unwrap();
+    let head = studio.head();
+    let number = update("Ticket", 7, [(NUMBER, Value::Int(1))]);
+    studio.commit([delete("Seat", 1), number, update("Ticket", 7, [(SEAT, link(2))])]).await.unwrap();
+    let codes: Vec<Json> =
+        studio.log(head).iter().map(|one| image(one.after.as_ref())["seat_code"].clone()).collect();
+    assert_eq!(codes, [Json::Null, json!("a"), json!("b")]);
+}
