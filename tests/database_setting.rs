@@ -113,7 +113,9 @@ async fn the_later_of_data_and_database_says_where_it_is() {
         line.map(words).ok_or(told.stderr)
     };
     let file = "database = 'sqlite:a.db'";
-    let table: [(&str, &[&str], &[(&str, &str)], &str); 6] = [
+    /// The text of the file, flags, variables, what is shown.
+    type Row = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+    let table: [Row; 6] = [
         ("", &[], &[], r#"database = "sqlite:data/tidewire.db" # default"#),
         ("data = 'd'", &[], &[], r#"database = "sqlite:site/d/tidewire.db" # site/tidewire.toml:2"#),
         (file, &[], &[], r#"database = "sqlite:site/a.db" # site/tidewire.toml:2"#),

@@ -216,7 +216,13 @@ impl SettingValue {
                 Ok(address) => address.below(folder).to_string(),
                 Err(_) => text,
             }),
-            other => other,
+            SettingValue::Count(_)
+            | SettingValue::Size(_)
+            | SettingValue::Time(_)
+            | SettingValue::Switch(_)
+            | SettingValue::Address(_)
+            | SettingValue::Hosts(_)
+            | SettingValue::Word(_) => self,
         }
     }
 

@@ -60,18 +60,12 @@ impl Slots {
     /// The subscriptions to records, by slot.
     pub(super) fn records(&self) -> impl Iterator<Item = (u16, &Subscription)> {
         let all = self.slots.iter().enumerate();
-        all.filter_map(|(slot, held)| match held {
-            Some(Slot::Records(subscription)) => Some((number(slot), subscription)),
-            None => None,
-        })
+        all.filter_map(|(slot, held)| held.as_ref().map(|Slot::Records(records)| (number(slot), records)))
     }
 
     pub(super) fn records_mut(&mut self) -> impl Iterator<Item = (u16, &mut Subscription)> {
         let all = self.slots.iter_mut().enumerate();
-        all.filter_map(|(slot, held)| match held {
-            Some(Slot::Records(subscription)) => Some((number(slot), subscription)),
-            None => None,
-        })
+        all.filter_map(|(slot, held)| held.as_mut().map(|Slot::Records(records)| (number(slot), records)))
     }
 
     pub(super) fn at(&self, slot: u16) -> Option<&Subscription> {

@@ -42,9 +42,10 @@ impl Draft<'_> {
                     panic!("a lookup goes through a reference")
                 };
                 let via = |record: &Record| record.values[lookup.via.0].clone();
-                let source = match &via(record) {
-                    Value::Text(id) => self.state.records.get(&(target.clone(), RecordId::stored(id))),
-                    _ => None,
+                let source = if let Value::Text(id) = &via(record) {
+                    self.state.records.get(&(target.clone(), RecordId::stored(id)))
+                } else {
+                    None
                 };
                 let went_on = before.get(key).is_some_and(|before| via(before) == via(record));
                 if source.is_none() && !via(record).is_null() && went_on {

@@ -84,7 +84,7 @@ impl Draft<'_> {
         let proposed = Proposed { values: &values, named: &named };
         judge.require((at, Operation::Update), entity, &old, Some(proposed))?;
         refuse(at, entity, &unknown)?;
-        if values == old.values && !named.iter().any(|field| is_guessed(field)) {
+        if values == old.values && !named.iter().any(is_guessed) {
             let record = judge.shown(entity, &old);
             return Ok(OpResult { id: id.clone(), status: OpStatus::Unchanged, record });
         }
