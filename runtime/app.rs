@@ -38,14 +38,14 @@ pub struct App {
     repository: Arc<Repository>,
     sessions: Arc<Sessions>,
     event_bus: EventBus,
-    found: Found,
+    found: FoundDatabase,
     channels_task: JoinHandle<Result<(), OutOfOrder>>,
     runtime: LiveRuntime,
 }
 
 /// What opening found, for whoever started the server.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundDatabase {
     /// What the operator calls the database: `data/tidewire.db`.
     pub database: String,
     pub generation: Generation,
@@ -93,7 +93,7 @@ impl App {
         let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
-        let found = Found { database: backend.about().database, generation, report };
+        let found = FoundDatabase { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
             config,
@@ -109,7 +109,7 @@ impl App {
         })
     }
 
-    pub fn found(&self) -> &Found {
+    pub fn found(&self) -> &FoundDatabase {
         &self.found
     }
 

@@ -16,13 +16,13 @@ use crate::ids::Timestamp;
 pub struct Env(Arc<Inner>);
 
 struct Inner {
-    source: Box<dyn Source>,
+    source: Box<dyn EnvSource>,
     /// The newest id, or the last that could have been made before. Held for a comparison.
     newest: Mutex<Uuid>,
 }
 
 /// What an environment must supply. `random_u64` is uniform; `uuid_v7` need not grow, as the wall clock does not.
-pub trait Source: Send + Sync {
+pub trait EnvSource: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Time since some moment of this process, which nobody sets.
     fn elapsed(&self) -> Duration;
@@ -34,7 +34,7 @@ struct System {
     started: Instant,
 }
 
-impl Source for System {
+impl EnvSource for System {
     fn now(&self) -> Timestamp {
         let since_1970 =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -61,7 +61,7 @@ impl Env {
         Env::new(System { started: Instant::now() })
     }
 
-    pub fn new(source: impl Source + 'static) -> Env {
+    pub fn new(source: impl EnvSource + 'static) -> Env {
         Env(Arc::new(Inner { source: Box::new(source), newest: Mutex::new(Uuid::nil()) }))
     }
 
@@ -129,7 +129,7 @@ mod tests {
     #[derive(Default)]
     struct Told(Arc<AtomicI64>);
 
-    impl Source for Told {
+    impl EnvSource for Told {
         fn now(&self) -> Timestamp {
             Timestamp(self.0.load(Ordering::Relaxed))
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tidewire::cli::arguments::{Arguments, Command};
+use tidewire::cli::arguments::{Arguments, CliCommand};
 use tidewire::cli::{check, config, dev, doctor, explain, export, import, migrate, new, rules, schema};
 
 #[global_allocator]
@@ -12,17 +12,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Command::Check(arguments)) => check::run(&arguments),
-        Some(Command::Config(arguments)) => config::run(&arguments),
-        Some(Command::Dev(arguments)) => dev::run(&arguments),
-        Some(Command::Doctor(arguments)) => doctor::run(&arguments),
-        Some(Command::Explain(arguments)) => explain::run(&arguments),
-        Some(Command::Schema(arguments)) => schema::run(&arguments.form),
-        Some(Command::Export(arguments)) => export::run(&arguments),
-        Some(Command::Import(arguments)) => import::run(&arguments),
-        Some(Command::Migrate(arguments)) => migrate::run(&arguments),
-        Some(Command::Rules(arguments)) => rules::run(&arguments.command),
-        Some(Command::New(arguments)) => new::run(&arguments),
+        Some(CliCommand::Check(arguments)) => check::run(&arguments),
+        Some(CliCommand::Config(arguments)) => config::run(&arguments),
+        Some(CliCommand::Dev(arguments)) => dev::run(&arguments),
+        Some(CliCommand::Doctor(arguments)) => doctor::run(&arguments),
+        Some(CliCommand::Explain(arguments)) => explain::run(&arguments),
+        Some(CliCommand::Schema(arguments)) => schema::run(&arguments.form),
+        Some(CliCommand::Export(arguments)) => export::run(&arguments),
+        Some(CliCommand::Import(arguments)) => import::run(&arguments),
+        Some(CliCommand::Migrate(arguments)) => migrate::run(&arguments),
+        Some(CliCommand::Rules(arguments)) => rules::run(&arguments.command),
+        Some(CliCommand::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use tidewire::cli::arguments::{Arguments, Command, MigrateArguments};
+use tidewire::cli::arguments::{Arguments, CliCommand, MigrateArguments};
 use tidewire::cli::migrate;
 use tidewire::config::Config;
 use tidewire::env::Env;
@@ -221,11 +221,11 @@ async fn migrated(app: TestApp, step: &Step, window: &Window, then: &Value, give
     assert_eq!(window.rows, rows);
 }
 
-fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
+fn apply(folder: &Path, files: &[&str], given: &[&str]) -> migrate::MigrateOutput {
     migrated_by("apply", folder, files, given)
 }
 
-fn migrated_by(verb: &str, folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
+fn migrated_by(verb: &str, folder: &Path, files: &[&str], given: &[&str]) -> migrate::MigrateOutput {
     let schemas = folder.join("schemas");
     std::fs::create_dir_all(&schemas).unwrap();
     for (at, text) in files.iter().enumerate() {
@@ -236,7 +236,7 @@ fn migrated_by(verb: &str, folder: &Path, files: &[&str], given: &[&str]) -> mig
         [name, value]
     });
     let arguments = Arguments::parse_from(["tidewire", "migrate", verb].into_iter().chain(flags));
-    let Some(Command::Migrate(MigrateArguments { command })) = arguments.command else {
+    let Some(CliCommand::Migrate(MigrateArguments { command })) = arguments.command else {
         panic!("not parsed")
     };
     let config = Config { schemas, data: folder.join("data"), ..Config::default() };
@@ -285,7 +285,7 @@ async fn the_versions_of_a_deleted_record_go_on_under_another_name() {
 }
 
 /// What `migrate plan` says of records that an app has left behind.
-fn planned(folder: &Path, files: &[&str], given: &[&str]) -> migrate::Verdict {
+fn planned(folder: &Path, files: &[&str], given: &[&str]) -> migrate::MigrateOutput {
     migrated_by("plan", folder, files, given)
 }
 

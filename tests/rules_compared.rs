@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::ids::RecordId;
-use tidewire::rules::{Person, Principal, ReadScope, Related, Subject, evaluate};
+use tidewire::rules::{Person, Principal, ReadScope, RelatedRecords, Subject, evaluate};
 use tidewire::schema::{
     Column, Comparison, Entity, Expr, FieldIndex, FieldKind, Operation, Record, RelatedSet, Rule, Schema,
     Term, UserTerm, Value,
@@ -205,7 +205,7 @@ impl Pair<'_> {
             claims.into_iter().map(|(name, claim)| (name.to_owned(), claim)).collect();
         let person = Person { id: Some(id(1).as_str().into()), role: None, claims };
         let own = Record { id: id(2), ..self.record.clone() };
-        let related = BTreeMap::from([("Member".into(), Related::Records(vec![own]))]);
+        let related = BTreeMap::from([("Member".into(), RelatedRecords::Records(vec![own]))]);
         Principal::new(Arc::new(person), None, related)
     }
 

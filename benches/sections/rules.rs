@@ -14,7 +14,7 @@ use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::outbox::OutboxLimits;
 use tidewire::protocol::View;
-use tidewire::rules::{Condition, Person, Principal, ReadScope, Related, Subject, Test, evaluate};
+use tidewire::rules::{Condition, Person, Principal, ReadScope, RelatedRecords, Subject, Test, evaluate};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
     Rule, Term, UserTerm, Value,
@@ -306,7 +306,7 @@ fn bound(entity: &Arc<Entity>, person: u64, projects: &[u64]) -> Arc<ReadScope> 
 
 fn principal(person: u64, projects: &[u64]) -> Principal {
     let records = projects.iter().map(|project| record(vec![Value::Text(format!("p{project}"))])).collect();
-    let related = BTreeMap::from([("Membership".into(), Related::Records(records))]);
+    let related = BTreeMap::from([("Membership".into(), RelatedRecords::Records(records))]);
     let id = Some(format!("u{person}").into());
     Principal::new(Arc::new(Person { id, ..Person::default() }), None, related)
 }

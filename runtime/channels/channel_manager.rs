@@ -14,12 +14,12 @@ use tokio::task::{JoinHandle, consume_budget};
 use super::attach::{Attach, From, Watch};
 use super::coalesce::{joined, take_coalesced};
 use super::encode::{Encoder, Place};
-use super::event::{Event, judge};
 use super::group::{AttachmentId, ConnectionKey, Member};
 use super::groups::Groups;
 use super::note::{Events, InvalidationCause, Note, Outbox};
 use super::rights::LastRights;
 use super::ring::Ring;
+use super::units::{UnitEvent, judge_first};
 use super::waiters::Waiters;
 use crate::env::Env;
 use crate::event_bus::{CommitFeed, OutOfOrder};
@@ -29,7 +29,7 @@ use crate::outbox::{Lag, OnLag};
 use crate::protocol::Code;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload, RightsChangedPayload};
 use crate::protocol::wire::text_frame;
-use crate::store::{Change, CommitBatch};
+use crate::store::CommitBatch;
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
 const COMMANDS: usize = 1024;
@@ -342,17 +342,12 @@ impl ChannelManager {
         unbroken: bool,
     ) -> Seq {
         let mut frames = Vec::new();
-        let missed: Vec<(&Change, Event)> = batch
-            .changes
-            .iter()
-            .filter(|change| change.seq > seq)
-            .filter_map(|change| Some((&**change, judge(change, &attach.scope, &attach.read_scope)?)))
-            .collect();
-        for (nth, (change, event)) in missed.iter().enumerate() {
-            let more = unbroken
-                || missed.get(nth + 1).is_some_and(|(next, _)| same_unit(batch, change.seq, next.seq));
-            let place = Place { channel: &attach.channel, prev, more };
-            self.encoder.write_frame(change, event, &attach.read_scope, place, &mut frames);
+        let start = batch.changes.partition_point(|change| change.seq <= seq);
+        for (at, change) in batch.changes.iter().enumerate().skip(start) {
+            let judged = judge_first(&batch.changes[at..], &attach.scope, &attach.read_scope);
+            let Some(UnitEvent { event, more }) = judged else { continue };
+            let place = Place { channel: &attach.channel, prev, more: unbroken || more };
+            self.encoder.write_frame(change, &event, &attach.read_scope, place, &mut frames);
             prev = change.seq;
         }
         if !frames.is_empty() {
@@ -403,9 +398,4 @@ impl ChannelManager {
             &ControlFrame { kind, channel, request_id, seq: None, more: false, payload, timestamp }.to_json(),
         )
     }
-}
-
-fn same_unit(batch: &CommitBatch, first: Seq, second: Seq) -> bool {
-    let between = batch.changes.iter().filter(|change| change.seq >= first && change.seq < second);
-    !between.into_iter().any(|change| change.unit_last)
 }

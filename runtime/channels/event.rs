@@ -2,7 +2,7 @@
 //!
 //! Knows no channel text and no bytes; `encode` makes frames of what is decided here.
 
-use crate::rules::{Mask, ReadScope, Verdict};
+use crate::rules::{Mask, ReadScope, Sides, Verdict};
 use crate::schema::Record;
 use crate::store::{Change, ChangeOp, Scope};
 
@@ -29,15 +29,15 @@ pub fn judge(change: &Change, scope: &Scope, read_scope: &ReadScope) -> Option<E
     } else {
         let rows = change.rows(&read_scope.entity);
         let sees = |record: &Option<Record>| record.as_ref().is_some_and(|record| read_scope.sees(record));
-        (sees(&rows.old), sees(&rows.new))
+        Sides { old: sees(&rows.old), new: sees(&rows.new) }
     };
     let verdict = Verdict::of(seen, existed(change), || is_readable(change, read_scope));
     (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask(change, read_scope, verdict) })
 }
 
 /// Whether the record existed before the change and exists after it.
-pub(super) fn existed(change: &Change) -> (bool, bool) {
-    (change.op != ChangeOp::Create, change.op != ChangeOp::Delete)
+pub(super) fn existed(change: &Change) -> Sides {
+    Sides { old: change.op != ChangeOp::Create, new: change.op != ChangeOp::Delete }
 }
 
 /// Whether the rule lets the record be read after the change, in the filter or not.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::event::{Event, existed, is_readable, judge, mask};
 use super::few::Few;
-use super::index::{Sides, Stand};
+use super::index::Stand;
 use super::note::Outbox;
 use super::runs::RunNumber;
 use super::writer::Audience;
 use crate::ids::Seq;
 use crate::outbox::Lag;
 use crate::protocol::View;
-use crate::rules::{Mask, ReadScope, Verdict};
+use crate::rules::{Mask, ReadScope, Sides, Verdict};
 use crate::store::{Change, Scope};
 
 /// One attempt of one connection to be in a group. Never used twice within a connection.
@@ -82,8 +82,8 @@ impl Group {
         if !self.is_exact {
             return judge(change, &self.about.scope, &self.about.read_scope);
         }
-        let seen = (self.sides.old, self.sides.new);
-        let verdict = Verdict::of(seen, existed(change), || is_readable(change, &self.about.read_scope));
+        let is_readable = || is_readable(change, &self.about.read_scope);
+        let verdict = Verdict::of(self.sides, existed(change), is_readable);
         let mask =
             || if self.hides { mask(change, &self.about.read_scope, verdict) } else { Mask::default() };
         let event = (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() });

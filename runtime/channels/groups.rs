@@ -13,7 +13,7 @@ use slab::Slab;
 use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
 use super::group::{About, AttachmentId, ConnectionKey, Group, Member, MemberKey};
-use super::index::{GroupNumber, Index, Sides, Stand};
+use super::index::{GroupNumber, Index, Stand};
 use super::note::{Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
@@ -21,7 +21,7 @@ use super::writer::{Buffer, Writer};
 use crate::ids::Seq;
 use crate::outbox::Appended;
 use crate::protocol::View;
-use crate::rules::Anchor;
+use crate::rules::{Anchor, Sides};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch};
 
@@ -285,7 +285,6 @@ impl Groups {
             return;
         }
         let mut work = std::mem::take(&mut self.work);
-        work.writer.begin(batch);
         let Work { touched, runs, writer, swept, .. } = &mut work;
         for number in touched.drain(..) {
             let group = &mut self.groups[number];

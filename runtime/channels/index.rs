@@ -16,7 +16,7 @@ use slab::Slab;
 use super::event::existed;
 use super::few::Few;
 use super::key::{KeyBytes, push_column, push_element, push_text, push_value};
-use crate::rules::{Anchor, Key, Keys, ReadScope, Sought, anchor};
+use crate::rules::{Anchor, Key, Keys, ReadScope, Sides, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Rows, Scope};
 
@@ -49,13 +49,6 @@ pub(super) enum Stand {
         keys: Box<[(u64, CombinationNumber)]>,
         exact: bool,
     },
-}
-
-/// Which records of a change hold a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Sides {
-    pub(super) old: bool,
-    pub(super) new: bool,
 }
 
 /// The groups of one entity under one schema generation: read scopes of another one judge none of its changes.
@@ -269,7 +262,7 @@ impl OfEntity {
             key.extend_from_slice(&number_of(at).to_le_bytes());
             if of.sought == [Sought::Value(Column::Id)] {
                 // The images need not be decoded.
-                let (old, new) = existed(change);
+                let Sides { old, new } = existed(change);
                 push_text(&mut key, change.id.as_str());
                 add(&key, Sides { old, new });
                 continue;

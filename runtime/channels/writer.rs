@@ -1,5 +1,4 @@
-//! `Writer`: the bytes of a run of events, frame after frame, with what is shared within one batch: tails, and which changes are
-//! one unit.
+//! `Writer`: the bytes of a run of events, frame after frame, with the tails that are shared within one batch.
 //!
 //! Knows neither groups nor outboxes.
 
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use super::encode::write_head;
 use super::event::Event;
 use super::tails::Tails;
+use super::units::is_followed;
 use crate::ids::Seq;
 use crate::protocol::wire::write_text_frame;
 use crate::rules::ReadScope;
@@ -16,8 +16,6 @@ use crate::store::CommitBatch;
 /// See the module's text. Kept from batch to batch, so that the next one need not ask for memory.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    /// The number of the unit, within the batch, that each change belongs to.
-    units: Vec<u32>,
     head: Vec<u8>,
     tails: Tails,
 }
@@ -45,15 +43,6 @@ pub(super) struct Buffer {
 }
 
 impl Writer {
-    pub(super) fn begin(&mut self, batch: &CommitBatch) {
-        self.units.clear();
-        let mut unit = 0;
-        for change in &batch.changes {
-            self.units.push(unit);
-            unit += u32::from(change.unit_last);
-        }
-    }
-
     /// `events`: places of changes in the batch, and what they are for the audience.
     pub(super) fn write(
         &mut self,
@@ -61,13 +50,13 @@ impl Writer {
         audience: Audience<'_>,
         events: &mut dyn Iterator<Item = (usize, &Event)>,
     ) -> Buffer {
-        let Writer { units, head, tails } = self;
+        let Writer { head, tails } = self;
         let mut frames = Vec::with_capacity(512);
         let mut prev = audience.prev;
         let mut events = events.peekable();
         while let Some((at, event)) = events.next() {
             let change = &batch.changes[at];
-            let more = events.peek().is_some_and(|(next, _)| units[*next] == units[at]);
+            let more = is_followed(&batch.changes, at, events.peek().map(|(next, _)| *next));
             head.clear();
             write_head(event.verdict, prev, more, head);
             let tail = tails.tail(change, event, audience.read_scope, audience.text);

@@ -10,7 +10,7 @@ use clap::{
     value_parser,
 };
 
-use super::formats::Format;
+use super::formats::RowFormat;
 use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
 
@@ -21,14 +21,14 @@ use crate::config::Config;
 #[command(name = "tidewire", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
     /// Those of `dev`, for when no subcommand is named.
     #[command(flatten)]
     pub dev: DevArguments,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve the schemas on this machine only. Names are believed, and files without rules are open.
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
@@ -71,7 +71,7 @@ pub struct ExportArguments {
     pub name: Option<String>,
     /// Format of the file [default: csv for a name that ends in .csv, or else jsonl]
     #[arg(long, value_name = "FORM")]
-    pub format: Option<Format>,
+    pub format: Option<RowFormat>,
     /// File to write; `-` is stdout.
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
@@ -87,7 +87,7 @@ pub struct ImportArguments {
     pub file: PathBuf,
     /// Format of the file [default: csv for a name that ends in .csv, or else jsonl]
     #[arg(long, value_name = "FORM")]
-    pub format: Option<Format>,
+    pub format: Option<RowFormat>,
     /// What to do with a record whose id already exists.
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     pub on_conflict: OnConflict,

@@ -21,7 +21,7 @@ pub enum Form {
 
 /// What a check says on both streams, and whether the files are without errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CheckOutput {
     pub stdout: String,
     pub stderr: String,
     pub clean: bool,
@@ -42,7 +42,7 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 }
 
 /// Checks the folder without printing.
-pub fn judge(schemas: &Path, form: Form) -> Verdict {
+pub fn judge(schemas: &Path, form: Form) -> CheckOutput {
     let loaded = schema::load(schemas);
     let clean = loaded.is_ok();
     let (stdout, stderr) = match (&loaded, form) {
@@ -51,7 +51,7 @@ pub fn judge(schemas: &Path, form: Form) -> Verdict {
         (Ok(loaded), Form::Text(color)) => (found(schemas, loaded), loaded.warnings.render(color)),
         (Err(errors), Form::Text(color)) => (String::new(), errors.render(color) + &counted(errors)),
     };
-    Verdict { stdout, stderr, clean }
+    CheckOutput { stdout, stderr, clean }
 }
 
 fn json_text(diagnostics: &Diagnostics) -> String {

@@ -16,7 +16,7 @@ use super::config::{color_of_stderr, effective};
 use super::descriptors::Fit;
 use super::migrate::Project;
 use super::settings::Settings;
-use super::watch::{Files, Watch};
+use super::watch::{Files, FolderWatch};
 use super::{USAGE, demo, descriptors, log, migrate, stream};
 use crate::app::{App, AppError};
 use crate::config::{Config, LogForm};
@@ -147,7 +147,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     say(&text);
     let reshaper = app.reshaper();
     let followed = async {
-        match Watch::start(files.schemas()) {
+        match FolderWatch::start(files.schemas()) {
             Ok(watch) => watch.follow(files, reshaper, say).await,
             Err(error) => {
                 tracing::warn!("{error}; restart the server to use changed schema files");

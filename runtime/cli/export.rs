@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::arguments::ExportArguments;
 use super::config::effective;
-use super::formats::{self, Format, RecordWriter};
+use super::formats::{self, RecordWriter, RowFormat};
 use super::loading::{self, Refused};
 use super::output::{Output, unwritable};
 use super::progress::Progress;
@@ -31,7 +31,7 @@ pub fn run(arguments: &ExportArguments) -> ExitCode {
 
 fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
     let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
-    let format = arguments.format.unwrap_or_else(|| Format::of(&arguments.output));
+    let format = arguments.format.unwrap_or_else(|| RowFormat::of(&arguments.output));
     let who = match arguments.name.as_deref() {
         Some(name) => Who::Person(loading::person(Some(name))?),
         None => Who::System,
@@ -66,7 +66,7 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
 
 struct FileSink {
     entity: Arc<Entity>,
-    format: Format,
+    format: RowFormat,
     output: Output,
     writer: Option<Box<dyn RecordWriter>>,
     progress: Option<Progress>,

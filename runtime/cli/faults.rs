@@ -16,7 +16,7 @@ const MOST: usize = 50;
 
 /// Where a fault stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum FaultSite {
     /// In the file, by bytes.
     File(Range<usize>),
     /// In a variable or flag, which the message names.
@@ -24,21 +24,21 @@ pub(super) enum Place {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    place: Place,
+pub(super) struct LocatedFault {
+    place: FaultSite,
     message: String,
     label: String,
     help: String,
 }
 
-impl Fault {
-    pub(super) fn new(place: Place, message: impl Into<String>, help: impl Into<String>) -> Fault {
-        Fault { place, message: message.into(), label: String::new(), help: help.into() }
+impl LocatedFault {
+    pub(super) fn new(place: FaultSite, message: impl Into<String>, help: impl Into<String>) -> LocatedFault {
+        LocatedFault { place, message: message.into(), label: String::new(), help: help.into() }
     }
 
     /// The words at the caret.
-    pub(super) fn label(self, label: impl Into<String>) -> Fault {
-        Fault { label: label.into(), ..self }
+    pub(super) fn label(self, label: impl Into<String>) -> LocatedFault {
+        LocatedFault { label: label.into(), ..self }
     }
 }
 
@@ -47,7 +47,7 @@ impl Fault {
 pub struct Faults {
     name: String,
     text: String,
-    faults: Vec<Fault>,
+    faults: Vec<LocatedFault>,
 }
 
 impl Faults {
@@ -55,8 +55,8 @@ impl Faults {
         (self.name, self.text) = (name.to_owned(), text.to_owned());
     }
 
-    pub(super) fn add(&mut self, mut fault: Fault) {
-        if let Place::File(span) = &mut fault.place {
+    pub(super) fn add(&mut self, mut fault: LocatedFault) {
+        if let FaultSite::File(span) = &mut fault.place {
             // Parsers may point into the middle of a character, or beyond the end.
             span.start = self.text.floor_char_boundary(span.start);
             span.end = self.text.ceil_char_boundary(span.end).max(span.start);
@@ -92,18 +92,18 @@ impl Faults {
             Color::Always => Renderer::styled(),
         };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
-        let mut ordered: Vec<&Fault> = self.faults.iter().collect();
+        let mut ordered: Vec<&LocatedFault> = self.faults.iter().collect();
         ordered.sort_by_key(|fault| match &fault.place {
-            Place::File(span) => span.start,
-            Place::Outside => usize::MAX,
+            FaultSite::File(span) => span.start,
+            FaultSite::Outside => usize::MAX,
         });
         let mut text = String::new();
         for fault in ordered.iter().take(MOST) {
             let title = level.clone().primary_title(&*fault.message);
             let help = Level::HELP.message(&*fault.help);
             let group = match &fault.place {
-                Place::Outside => title.element(help),
-                Place::File(span) => title.element(self.snippet(span, &fault.label)).element(help),
+                FaultSite::Outside => title.element(help),
+                FaultSite::File(span) => title.element(self.snippet(span, &fault.label)).element(help),
             };
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");

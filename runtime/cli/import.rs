@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use super::arguments::{ImportArguments, OnConflict};
 use super::config::effective;
-use super::formats::{self, Format, Row, RowReader};
+use super::formats::{self, Row, RowFormat, RowReader};
 use super::loading::{self, Refused};
 use super::progress::Progress;
 use crate::config::Config;
@@ -24,8 +24,8 @@ use crate::store::import::{
     Applied, EarlierImport, Forward, Import, ImportError, ImportJob, ImportMode, ImportUnit, LineRefused,
 };
 use crate::store::{Op, OpStatus, OpenError, choice};
-use faults::Faults;
-use source::{Read, Source};
+use faults::LineFaults;
+use source::{ImportSource, Read};
 
 /// Exit code 0 when the whole file was imported (now or before), 1 when it was not, 2 for wrong arguments.
 pub fn run(arguments: &ImportArguments) -> ExitCode {
@@ -48,8 +48,8 @@ pub fn run(arguments: &ImportArguments) -> ExitCode {
 
 fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refused> {
     let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
-    let format = arguments.format.unwrap_or_else(|| Format::of(&arguments.file));
-    let source = Source::open(&arguments.file)?;
+    let format = arguments.format.unwrap_or_else(|| RowFormat::of(&arguments.file));
+    let source = ImportSource::open(&arguments.file)?;
     let job = source.job(&[
         entity.name.as_bytes(),
         format!("{format:?} {:?} {}", arguments.on_conflict, arguments.partial).as_bytes(),
@@ -74,7 +74,7 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
         }
         progress = found;
     }
-    let mut run = Run {
+    let mut run = ImportRun {
         arguments,
         entity: &entity,
         intake,
@@ -82,21 +82,21 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
         pending: None,
         resumed: progress.line,
         progress,
-        faults: Faults::default(),
+        faults: LineFaults::default(),
         bar: Progress::bytes(source.bytes),
         read,
     };
     let end = run.all(&mut *store, &job).map_err(|error| broken(&error, arguments))?;
-    let Run { rows, progress, faults, bar, resumed, .. } = run;
+    let ImportRun { rows, progress, faults, bar, resumed, .. } = run;
     drop(bar);
     store.close();
     let _ = std::io::stderr().write_all(faults.tell(&source.name).as_bytes());
-    note(&rows.passed_over());
+    faults::note_passed_over(&rows.passed_over());
     Told { source: &source, progress: &progress, resumed }.end(&end, &faults)
 }
 
 /// The answer to an import that came to its end in an earlier run.
-fn done_before(source: &Source, found: &ImportJob, at: Timestamp) -> Result<String, Refused> {
+fn done_before(source: &ImportSource, found: &ImportJob, at: Timestamp) -> Result<String, Refused> {
     let (name, at) = (&source.name, at.rfc3339());
     match found.refused {
         0 => Ok(format!("{name} was imported at {at}, and nothing was done now; --again imports it again\n")),
@@ -114,7 +114,7 @@ fn records_were(count: u64) -> String {
 }
 
 /// One pass over the file.
-struct Run<'a> {
+struct ImportRun<'a> {
     arguments: &'a ImportArguments,
     entity: &'a Entity,
     intake: Intake,
@@ -124,7 +124,7 @@ struct Run<'a> {
     /// Records up to this line were imported by an earlier run.
     resumed: u64,
     progress: ImportJob,
-    faults: Faults,
+    faults: LineFaults,
     bar: Progress,
     read: Read,
 }
@@ -137,13 +137,13 @@ enum More {
 }
 
 /// What is true in the end.
-enum End {
+enum ImportEnd {
     Committed(Position),
     RolledBack,
 }
 
-impl Run<'_> {
-    fn all(&mut self, store: &mut dyn Import, job: &str) -> Result<End, ImportError> {
+impl ImportRun<'_> {
+    fn all(&mut self, store: &mut dyn Import, job: &str) -> Result<ImportEnd, ImportError> {
         let partial = self.arguments.partial;
         let forward = if partial { Forward::Refused } else { Forward::Waits };
         loop {
@@ -166,9 +166,9 @@ impl Run<'_> {
         }
         self.progress.done = !self.faults.broke_off();
         if self.arguments.dry_run || (!partial && self.faults.count() > 0) {
-            return Ok(End::RolledBack);
+            return Ok(ImportEnd::RolledBack);
         }
-        store.commit(job, &self.progress).map(End::Committed)
+        store.commit(job, &self.progress).map(ImportEnd::Committed)
     }
 
     /// The name of the next unit: the same file gives the same names.
@@ -263,37 +263,39 @@ impl Run<'_> {
 
 /// The last words, from what is true in the end.
 struct Told<'a> {
-    source: &'a Source,
+    source: &'a ImportSource,
     progress: &'a ImportJob,
     resumed: u64,
 }
 
 impl Told<'_> {
-    fn end(&self, end: &End, faults: &Faults) -> Result<String, Refused> {
+    fn end(&self, end: &ImportEnd, faults: &LineFaults) -> Result<String, Refused> {
         let (name, count) = (&self.source.name, faults.count());
         let errors = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
         match end {
-            End::RolledBack if count > 0 => {
+            ImportEnd::RolledBack if count > 0 => {
                 let more = if faults.are_enough() { "; the rest of the file was not checked" } else { "" };
                 Err(Refused::failed(format!("nothing was imported: {errors} in {name}{more}")))
             }
-            End::RolledBack => {
+            ImportEnd::RolledBack => {
                 Ok(format!("{name} can be imported: {}; nothing was written\n", self.counts()))
             }
-            End::Committed(position) if count > 0 => {
+            ImportEnd::Committed(position) if count > 0 => {
                 let counts = self.counts();
                 Err(Refused::failed(format!(
                     "{errors} in {name}; the rest was imported: {counts}, at {position}"
                 )))
             }
-            End::Committed(position) if self.progress.refused > 0 => {
+            ImportEnd::Committed(position) if self.progress.refused > 0 => {
                 let (records, counts) = (records_were(self.progress.refused), self.counts());
                 Err(Refused::failed(format!(
                     "{records} refused by an earlier run of {name}; the rest was imported: {counts}, at {position}; \
                      --again looks at them once more"
                 )))
             }
-            End::Committed(position) => Ok(format!("imported {name}: {}, at {position}\n", self.counts())),
+            ImportEnd::Committed(position) => {
+                Ok(format!("imported {name}: {}, at {position}\n", self.counts()))
+            }
         }
     }
 
@@ -307,13 +309,6 @@ impl Told<'_> {
             0 => counts,
             line => format!("{counts}, up to line {line} by an earlier run"),
         }
-    }
-}
-
-fn note(passed_over: &[String]) {
-    if !passed_over.is_empty() {
-        let names = passed_over.join(", ");
-        let _ = writeln!(std::io::stderr(), "note: {names}: set by the server, and not read from the file");
     }
 }
 

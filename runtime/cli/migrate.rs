@@ -44,7 +44,7 @@ impl Project {
 
 /// What a subcommand says, on which stream, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct MigrateOutput {
     pub stdout: String,
     pub stderr: String,
     pub code: u8,
@@ -67,7 +67,7 @@ pub fn run(arguments: &MigrateArguments) -> ExitCode {
 }
 
 /// Does it without printing.
-pub fn judge(command: &Migrate, config: &Config, env: &Env) -> Verdict {
+pub fn judge(command: &Migrate, config: &Config, env: &Env) -> MigrateOutput {
     let project = &match Project::of(config) {
         Ok(project) => project,
         Err(error) => return failure(format!("error: {error}\n"), 1),
@@ -94,12 +94,16 @@ fn plan(
     allow: &Allow,
     env: &Env,
     json: bool,
-) -> Result<Verdict, Verdict> {
+) -> Result<MigrateOutput, MigrateOutput> {
     let found = project.backend.look(schema, allow, env).map_err(|error| refusal(&error, project))?;
     let Some(Looked { plan, .. }) = found else { return Ok(success(nothing_there(project, json))) };
     let code = u8::from(!plan.is_ready());
     if json {
-        return Ok(Verdict { stdout: format!("{:#}\n", plan_json(&plan)), stderr: String::new(), code });
+        return Ok(MigrateOutput {
+            stdout: format!("{:#}\n", plan_json(&plan)),
+            stderr: String::new(),
+            code,
+        });
     }
     let mut text = String::new();
     if plan.is_empty() {
@@ -109,7 +113,7 @@ fn plan(
     } else {
         let _ = writeln!(text, "{plan}\n\n{}", advice(&plan, project));
     }
-    Ok(Verdict { stdout: text, stderr: String::new(), code })
+    Ok(MigrateOutput { stdout: text, stderr: String::new(), code })
 }
 
 fn ready_advice(plan: &Plan, project: &Project) -> String {
@@ -122,7 +126,12 @@ fn ready_advice(plan: &Plan, project: &Project) -> String {
     }
 }
 
-fn apply(project: &Project, schema: &Schema, allow: &Allow, env: &Env) -> Result<Verdict, Verdict> {
+fn apply(
+    project: &Project,
+    schema: &Schema,
+    allow: &Allow,
+    env: &Env,
+) -> Result<MigrateOutput, MigrateOutput> {
     let done = project.backend.migrate(schema, allow, env).map_err(|error| refusal(&error, project))?;
     let Migrated { was, generation, plan, backup } = done;
     let mut text = String::new();
@@ -144,7 +153,7 @@ fn apply(project: &Project, schema: &Schema, allow: &Allow, env: &Env) -> Result
     Ok(success(text))
 }
 
-fn status(project: &Project, schema: &Schema, env: &Env, json: bool) -> Result<Verdict, Verdict> {
+fn status(project: &Project, schema: &Schema, env: &Env, json: bool) -> Result<MigrateOutput, MigrateOutput> {
     let allow = Allow::default();
     let found = project.backend.look(schema, &allow, env).map_err(|error| refusal(&error, project))?;
     let Some(Looked { standing, plan }) = found else { return Ok(success(nothing_there(project, json))) };
@@ -255,19 +264,19 @@ pub(super) fn explain(error: &OpenError, project: &Project) -> String {
     format!("error: the schema does not fit the records, and nothing was changed:\n{plan}\n\n{advice}\n")
 }
 
-fn refusal(error: &OpenError, project: &Project) -> Verdict {
+fn refusal(error: &OpenError, project: &Project) -> MigrateOutput {
     failure(explain(error, project), 1)
 }
 
-fn success(stdout: String) -> Verdict {
-    Verdict { stdout, stderr: String::new(), code: 0 }
+fn success(stdout: String) -> MigrateOutput {
+    MigrateOutput { stdout, stderr: String::new(), code: 0 }
 }
 
-fn failure(stderr: String, code: u8) -> Verdict {
-    Verdict { stdout: String::new(), stderr, code }
+fn failure(stderr: String, code: u8) -> MigrateOutput {
+    MigrateOutput { stdout: String::new(), stderr, code }
 }
 
-fn allowed(arguments: &AllowArguments, schema: &Schema) -> Result<Allow, Verdict> {
+fn allowed(arguments: &AllowArguments, schema: &Schema) -> Result<Allow, MigrateOutput> {
     let set = |subjects: &[String]| subjects.iter().cloned().collect();
     let mut allow = Allow {
         drop: set(&arguments.allow_drop),

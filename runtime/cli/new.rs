@@ -17,7 +17,7 @@ use crate::schema::message::quoted;
 const GITIGNORE: &str = "/data/\n";
 
 /// Why no folder was made.
-enum Refusal {
+enum NotCreated {
     BadName(String),
     Failed(String),
 }
@@ -29,8 +29,8 @@ pub fn run(arguments: &NewArguments) -> ExitCode {
             let _ = std::io::stdout().write_all(done(&arguments.name).as_bytes());
             ExitCode::SUCCESS
         }
-        Err(Refusal::BadName(message)) => refused(&message, USAGE),
-        Err(Refusal::Failed(message)) => refused(&message, 1),
+        Err(NotCreated::BadName(message)) => refused(&message, USAGE),
+        Err(NotCreated::Failed(message)) => refused(&message, 1),
     }
 }
 
@@ -39,9 +39,9 @@ fn refused(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn make(name: &str) -> Result<(), Refusal> {
+fn make(name: &str) -> Result<(), NotCreated> {
     if !is_name(name) {
-        return Err(Refusal::BadName(format!(
+        return Err(NotCreated::BadName(format!(
             "{} cannot be the name of a folder here: write letters, digits, `-`, `_` and `.`, a letter or digit first, \
              at most 64; the folder is made in the working directory",
             quoted(name)
@@ -59,7 +59,7 @@ fn make(name: &str) -> Result<(), Refusal> {
     ];
     let failed = |path: &str, error: &io::Error| {
         let advice = "nothing was made; choose another folder to work in, or make room";
-        Refusal::Failed(format!("{name}/{path} cannot be written ({error}): {advice}"))
+        NotCreated::Failed(format!("{name}/{path} cannot be written ({error}): {advice}"))
     };
     let draft = DraftFolder::within(if is_there { folder } else { folder_of(folder) })
         .map_err(|error| failed("", &error))?;
@@ -96,20 +96,20 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Whether there is a folder, which is empty.
-fn require_empty(folder: &Path) -> Result<bool, Refusal> {
+fn require_empty(folder: &Path) -> Result<bool, NotCreated> {
     let shown = quoted(&folder.display().to_string());
     draft::clear(folder);
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
             let advice = "choose another name, or empty it";
-            Err(Refusal::Failed(format!("the folder {shown} already exists and is not empty: {advice}")))
+            Err(NotCreated::Failed(format!("the folder {shown} already exists and is not empty: {advice}")))
         }
         Ok(false) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            Err(Refusal::Failed(format!("{shown} exists and is not a folder: choose another name")))
+            Err(NotCreated::Failed(format!("{shown} exists and is not a folder: choose another name")))
         }
-        Err(error) => Err(Refusal::Failed(format!("the folder {shown} cannot be read: {error}"))),
+        Err(error) => Err(NotCreated::Failed(format!("the folder {shown} cannot be read: {error}"))),
     }
 }
 

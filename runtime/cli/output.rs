@@ -16,11 +16,11 @@ const MOST_LINKS: usize = 40;
 
 pub(super) struct Output {
     to: BufWriter<Box<dyn Write>>,
-    end: End,
+    end: OutputEnd,
 }
 
 /// What makes the output complete.
-enum End {
+enum OutputEnd {
     Nothing,
     /// A file gets its name.
     Named(Draft),
@@ -31,22 +31,25 @@ enum End {
 impl Output {
     /// Opens the way to a file or whatever else is at this path; `-` is stdout. Waits for the reader of a pipe.
     pub(super) fn open(path: &Path) -> io::Result<Output> {
-        let (to, end): (Box<dyn Write>, End) = if path == Path::new("-") {
-            (Box::new(io::stdout()), End::Nothing)
+        let (to, end): (Box<dyn Write>, OutputEnd) = if path == Path::new("-") {
+            (Box::new(io::stdout()), OutputEnd::Nothing)
         } else {
             match place_of(path)? {
-                Place::File(name) => {
+                OutputPlace::File(name) => {
                     let draft = Draft::of(&name)?;
-                    (Box::new(draft.file().try_clone()?), End::Named(draft))
+                    (Box::new(draft.file().try_clone()?), OutputEnd::Named(draft))
                 }
-                Place::Through(kind) if kind.is_socket() => {
-                    (Box::new(UnixStream::connect(path)?), End::Nothing)
+                OutputPlace::Through(kind) if kind.is_socket() => {
+                    (Box::new(UnixStream::connect(path)?), OutputEnd::Nothing)
                 }
-                Place::Through(kind) => {
+                OutputPlace::Through(kind) => {
                     // What a shell opened as a file may hold something already.
                     let file = OpenOptions::new().write(true).append(kind.is_file()).open(path)?;
-                    let end =
-                        if kind.is_block_device() { End::Synced(file.try_clone()?) } else { End::Nothing };
+                    let end = if kind.is_block_device() {
+                        OutputEnd::Synced(file.try_clone()?)
+                    } else {
+                        OutputEnd::Nothing
+                    };
                     (Box::new(file), end)
                 }
             }
@@ -58,9 +61,9 @@ impl Output {
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.to.flush()?;
         match self.end {
-            End::Nothing => Ok(()),
-            End::Named(draft) => draft.publish(),
-            End::Synced(device) => device.sync_all(),
+            OutputEnd::Nothing => Ok(()),
+            OutputEnd::Named(draft) => draft.publish(),
+            OutputEnd::Synced(device) => device.sync_all(),
         }
     }
 }
@@ -76,22 +79,22 @@ impl Write for Output {
 }
 
 /// What is at a path.
-enum Place {
+enum OutputPlace {
     /// A file, or nothing yet, under this name, which is no link.
     File(PathBuf),
     Through(FileType),
 }
 
-fn place_of(path: &Path) -> io::Result<Place> {
+fn place_of(path: &Path) -> io::Result<OutputPlace> {
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => Err(ErrorKind::IsADirectory.into()),
-        Ok(about) if !about.is_file() => Ok(Place::Through(about.file_type())),
+        Ok(about) if !about.is_file() => Ok(OutputPlace::Through(about.file_type())),
         Ok(about) => Ok(match end_of_links(path)? {
-            Some(name) => Place::File(name),
-            None => Place::Through(about.file_type()),
+            Some(name) => OutputPlace::File(name),
+            None => OutputPlace::Through(about.file_type()),
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            end_of_links(path)?.map(Place::File).ok_or(error)
+            end_of_links(path)?.map(OutputPlace::File).ok_or(error)
         }
         Err(error) => Err(error),
     }

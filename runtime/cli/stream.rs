@@ -41,7 +41,7 @@ pub(super) fn finish() {
 /// The queue in front of one stream of the process.
 pub(super) struct Stream {
     /// `None` if the thread could not be started; then everything is dropped.
-    queue: Option<SyncSender<Item>>,
+    queue: Option<SyncSender<StreamItem>>,
     state: Arc<State>,
 }
 
@@ -53,7 +53,7 @@ struct State {
     has_gap: AtomicBool,
 }
 
-enum Item {
+enum StreamItem {
     Line(Vec<u8>),
     /// Answered when everything before it was written.
     Flush(SyncSender<()>),
@@ -73,7 +73,7 @@ impl Stream {
     pub(super) fn say(&self, text: &[u8]) {
         let bytes = self.state.bytes.fetch_add(text.len(), Ordering::Relaxed);
         let fits = bytes + text.len() <= MOST_BYTES;
-        let taken = |queue: &SyncSender<Item>| queue.try_send(Item::Line(text.to_vec())).is_ok();
+        let taken = |queue: &SyncSender<StreamItem>| queue.try_send(StreamItem::Line(text.to_vec())).is_ok();
         if !(fits && self.queue.as_ref().is_some_and(taken)) {
             self.state.bytes.fetch_sub(text.len(), Ordering::Relaxed);
             self.state.drop_one();
@@ -82,7 +82,7 @@ impl Stream {
 
     fn flush(&self) {
         let (done, all_written) = sync_channel(1);
-        let asked = self.queue.as_ref().is_some_and(|queue| queue.try_send(Item::Flush(done)).is_ok());
+        let asked = self.queue.as_ref().is_some_and(|queue| queue.try_send(StreamItem::Flush(done)).is_ok());
         if asked {
             let _ = all_written.recv_timeout(FAREWELL);
         }
@@ -97,10 +97,10 @@ impl State {
 }
 
 /// The thread of a stream.
-fn write_all(items: &Receiver<Item>, mut target: impl Write, state: &State) {
+fn write_all(items: &Receiver<StreamItem>, mut target: impl Write, state: &State) {
     for item in items {
         match item {
-            Item::Line(line) => {
+            StreamItem::Line(line) => {
                 let written = target.write_all(&line).and_then(|()| target.flush());
                 state.bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 match written {
@@ -111,7 +111,7 @@ fn write_all(items: &Receiver<Item>, mut target: impl Write, state: &State) {
                     Ok(()) => {}
                 }
             }
-            Item::Flush(done) => {
+            StreamItem::Flush(done) => {
                 let _ = done.try_send(());
             }
         }

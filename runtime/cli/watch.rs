@@ -20,17 +20,17 @@ use crate::store::OpenError;
 const SETTLED: Duration = Duration::from_millis(100);
 
 /// A folder that is being watched.
-pub(super) struct Watch {
+pub(super) struct FolderWatch {
     folder: PathBuf,
     changed: mpsc::Receiver<()>,
     /// Watches as long as it lives.
     watcher: Debouncer<RecommendedWatcher>,
 }
 
-impl Watch {
+impl FolderWatch {
     /// Watches the folder, and the one that it is in: a whole folder may be put in its place. The error is for the
     /// terminal: the server runs without it, too.
-    pub(super) fn start(folder: &Path) -> Result<Watch, String> {
+    pub(super) fn start(folder: &Path) -> Result<FolderWatch, String> {
         let failed =
             |error: &dyn std::fmt::Display| format!("{} cannot be watched: {error}", folder.display());
         let folder = folder.canonicalize().map_err(|error| failed(&error))?;
@@ -43,7 +43,7 @@ impl Watch {
             }
         };
         let watcher = new_debouncer(SETTLED, heard).map_err(|error| failed(&error))?;
-        let mut watch = Watch { folder, changed, watcher };
+        let mut watch = FolderWatch { folder, changed, watcher };
         if let Some(parent) = watch.folder.parent().map(Path::to_owned) {
             watch.look_at(&parent).map_err(|error| failed(&error))?;
         }

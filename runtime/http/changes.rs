@@ -17,7 +17,7 @@ use super::problem::{Problem, bad_query};
 use super::state::AppState;
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
-use crate::realtime::{PollFault, PollQuestion};
+use crate::realtime::{AskedChannel, PollFault, PollQuestion};
 use crate::rules::Person;
 use crate::store::StoreError;
 
@@ -97,7 +97,7 @@ const MOST_CHANNELS: usize = 500;
 
 /// A poll as it was sent, in an address or in a body.
 struct PollRequest {
-    channels: Vec<(String, Option<String>)>,
+    channels: Vec<AskedChannel>,
     since: Option<String>,
     /// As text: what it may be is said in one place.
     wait: Option<String>,
@@ -122,7 +122,10 @@ impl PollRequest {
             )));
         }
         let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned());
-        let channels = channels.iter().enumerate().map(|(at, text)| ((*text).to_owned(), view_of(at)));
+        let channels = channels
+            .iter()
+            .enumerate()
+            .map(|(at, text)| AskedChannel { text: (*text).to_owned(), view: view_of(at) });
         let text = |name| params.one(name).map(|text| text.map(str::to_owned));
         Ok(PollRequest { channels: channels.collect(), since: text("since")?, wait: text("wait")? })
     }
@@ -150,7 +153,8 @@ impl PollRequest {
             let Some(channel) = channel else {
                 return Err(malformed(format!("`{place}` names no `channel`")));
             };
-            channels.push((channel, text(&json["view"], format!("{place}.view"))?));
+            channels
+                .push(AskedChannel { text: channel, view: text(&json["view"], format!("{place}.view"))? });
         }
         let wait = match &body["wait"] {
             Json::Null => None,
@@ -189,11 +193,12 @@ impl PollRequest {
                 bad_query(format!("`wait` is a whole number of seconds, at most {most_seconds}"))
             })
         });
-        let channels = self.channels.into_iter();
+        // An empty view is none.
+        let named =
+            |asked: AskedChannel| AskedChannel { view: asked.view.filter(|view| !view.is_empty()), ..asked };
         Ok(PollQuestion {
             person,
-            // An empty view is none.
-            channels: channels.map(|(text, view)| (text, view.filter(|view| !view.is_empty()))).collect(),
+            channels: self.channels.into_iter().map(named).collect(),
             since: since.transpose()?,
             wait: Duration::from_secs(wait.transpose()?.unwrap_or(0)),
         })

@@ -30,11 +30,11 @@ const NOT_HERE: [(&str, &str); 7] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelName {
     pub text: Arc<str>,
-    pub target: Target,
+    pub target: ChannelTarget,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ChannelTarget {
     /// Every record of the entity.
     Entity(String),
     /// One record, by its percent-decoded id.
@@ -80,24 +80,24 @@ impl ChannelName {
     }
 }
 
-fn target(rest: &str) -> Result<Target, ChannelError> {
+fn target(rest: &str) -> Result<ChannelTarget, ChannelError> {
     let (entity, id) = rest.split_once(':').map_or((rest, None), |(entity, id)| (entity, Some(id)));
     let named = !entity.is_empty() && entity.bytes().all(|b| b.is_ascii_alphanumeric());
     if !named {
         return Err(bad(format!("`{}` is not the name of an entity", shown(entity))));
     }
-    let Some(id) = id else { return Ok(Target::Entity(entity.to_owned())) };
+    let Some(id) = id else { return Ok(ChannelTarget::Entity(entity.to_owned())) };
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| bad("the id of the channel is not percent-encoded UTF-8".to_owned()))?;
     if id.is_empty() {
         return Err(bad(format!("the channel names no id: use `entity:{entity}` for all records")));
     }
-    Ok(Target::Record(entity.to_owned(), id.into_owned()))
+    Ok(ChannelTarget::Record(entity.to_owned(), id.into_owned()))
 }
 
-fn query(target: Target, filter: &str) -> Result<Target, ChannelError> {
-    let (Target::Entity(entity) | Target::Query(entity, _)) = target else {
+fn query(target: ChannelTarget, filter: &str) -> Result<ChannelTarget, ChannelError> {
+    let (ChannelTarget::Entity(entity) | ChannelTarget::Query(entity, _)) = target else {
         return Err(bad(
             "the channel of one record takes no filter: leave out what follows the `?`".to_owned()
         ));
@@ -110,7 +110,7 @@ fn query(target: Target, filter: &str) -> Result<Target, ChannelError> {
     if pairs.is_empty() {
         return Err(bad(format!("the filter is empty: use `entity:{entity}` for all records")));
     }
-    Ok(Target::Query(entity, pairs))
+    Ok(ChannelTarget::Query(entity, pairs))
 }
 
 fn bad(message: String) -> ChannelError {
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn good_names_keep_their_text_and_decode_their_id() {
         let name = ChannelName::parse("entity:User:ada%20l%C3%B6we").unwrap();
-        assert_eq!(name.target, Target::Record("User".into(), "ada löwe".into()));
+        assert_eq!(name.target, ChannelTarget::Record("User".into(), "ada löwe".into()));
         assert_eq!(&*name.text, "entity:User:ada%20l%C3%B6we");
-        assert_eq!(ChannelName::parse("entity:Task").unwrap().target, Target::Entity("Task".into()));
+        assert_eq!(ChannelName::parse("entity:Task").unwrap().target, ChannelTarget::Entity("Task".into()));
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         let name = ChannelName::parse(text).unwrap();
         let pairs = [("title", "what? a?b"), ("priority[gte]", "3"), ("done", "")];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        assert_eq!(name.target, Target::Query("Task".into(), pairs));
+        assert_eq!(name.target, ChannelTarget::Query("Task".into(), pairs));
         assert_eq!(&*name.text, text, "the exact text is the subscription's identity");
     }
 

@@ -11,7 +11,7 @@ pub mod server_frame;
 pub mod view;
 pub mod wire;
 
-pub use channel_name::{ChannelError, ChannelName, Target};
+pub use channel_name::{ChannelError, ChannelName, ChannelTarget};
 pub use client_frame::{ClientFrame, ClientMessage, FrameError, Since, SubscribeOptions};
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use query_string::{Params, QueryStringError};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::read::{CheckedRead, RightsCheck};
 use crate::channels::Watch;
 use crate::ids::{RecordId, Seq};
-use crate::protocol::{ChannelName, Code, Target, View};
+use crate::protocol::{ChannelName, ChannelTarget, Code, View};
 use crate::repository::{Nameable, filter};
 use crate::rules::{BindError, Condition, Person, Principal, ReadScope, is_closed};
 use crate::schema::{Column, Entity, Generation, IdKind, Schema};
@@ -146,13 +146,14 @@ impl Channel {
     ) -> Result<Channel, ChannelRefusal> {
         let name =
             ChannelName::parse(text).map_err(|error| ChannelRefusal::new(error.code, error.message))?;
-        let (Target::Entity(named) | Target::Record(named, _) | Target::Query(named, _)) = &name.target;
+        let (ChannelTarget::Entity(named) | ChannelTarget::Record(named, _) | ChannelTarget::Query(named, _)) =
+            &name.target;
         let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
         let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
         match name.target {
-            Target::Entity(_) => {}
-            Target::Query(_, conditions) => asked = conditions,
-            Target::Record(_, id) => {
+            ChannelTarget::Entity(_) => {}
+            ChannelTarget::Query(_, conditions) => asked = conditions,
+            ChannelTarget::Record(_, id) => {
                 let id = match entity.id_kind {
                     IdKind::Uuid => RecordId::parse_uuid(&id),
                     IdKind::Text => RecordId::parse_text(&id),

@@ -82,7 +82,7 @@ impl<T: Transport> Connection<T> {
             if tick.deadline() > deadline {
                 tick.as_mut().reset(deadline);
             }
-            let wake = tokio::select! {
+            let event = tokio::select! {
                 news = &mut told => {
                     let latest = news.borrow().clone();
                     told.set(next(news));
@@ -93,13 +93,13 @@ impl<T: Transport> Connection<T> {
                 arrival = self.transport.next() => LoopEvent::Peer(arrival),
                 () = &mut tick => LoopEvent::Tick,
             };
-            match &wake {
+            match &event {
                 LoopEvent::Read(_) => reading = None.into(),
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
                 LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) => {}
             }
-            match self.handle(wake, &mut reading).await {
+            match self.handle(event, &mut reading).await {
                 Ok(()) => {}
                 Err(ended) => break ended,
             }
@@ -114,9 +114,9 @@ impl<T: Transport> Connection<T> {
         ended
     }
 
-    async fn handle(&mut self, wake: LoopEvent, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+    async fn handle(&mut self, event: LoopEvent, reading: &mut ReadUnderWay) -> Result<(), Ended> {
         let now = self.now();
-        let effects = match wake {
+        let effects = match event {
             LoopEvent::Outbox => return self.drain_outbox(reading).await,
             LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),

@@ -22,7 +22,7 @@ pub mod websocket;
 pub mod websocket_manager;
 
 pub use greeting::NotAdmitted;
-pub use polls::{PollAnswer, PollFault, PollQuestion};
+pub use polls::{AskedChannel, PollAnswer, PollFault, PollQuestion};
 pub use reader::LiveReader;
 pub use session::Surroundings;
 pub use sessions::Sessions;

@@ -17,9 +17,9 @@ use super::long_poll::{LongPoll, RefusedAttachment, Woken};
 use super::places::ConnectionPlaces;
 use super::read::RightsCheck;
 use super::reader::LiveReader;
-use super::resume::{Claim, Resume, decide, more_of_unit};
+use super::resume::{Claim, Resume, decide};
 use crate::channels::encode::{Encoder, Place};
-use crate::channels::{Channels, Watch, judge};
+use crate::channels::{Channels, UnitEvent, Watch, judge_first};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
 use crate::protocol::{Code, View};
@@ -33,12 +33,19 @@ const MOST_ROUNDS: usize = 8;
 #[derive(Debug, Clone)]
 pub struct PollQuestion {
     pub person: Arc<Person>,
-    /// Channel texts, each with the view under which the client stands.
-    pub channels: Vec<(String, Option<String>)>,
+    pub channels: Vec<AskedChannel>,
     /// `None`: tell me where you are.
     pub since: Option<Position>,
     /// How long to wait for the first event.
     pub wait: Duration,
+}
+
+/// A channel that a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedChannel {
+    pub text: String,
+    /// The view under which the client stands.
+    pub view: Option<String>,
 }
 
 /// `{epoch, seq, channels, events, errors, hasMore}`
@@ -182,7 +189,7 @@ impl Polls {
         answer: &mut PollAnswer,
     ) -> Result<PollStep<Vec<Polled>>, StoreError> {
         let mut polled = Vec::new();
-        for (nth, (text, theirs)) in question.channels.iter().enumerate() {
+        for (nth, AskedChannel { text, view }) in question.channels.iter().enumerate() {
             let (channel, mut bound) = match self.open(question, nth, principal)? {
                 Ok(found) => found,
                 Err(ChannelRefusal { code, message }) => {
@@ -199,7 +206,7 @@ impl Polls {
                     if bound.check(&survey) != Checkup::Same {
                         return Ok(PollStep::RightsChanged);
                     }
-                    let claim = Claim { since: since.seq, view: theirs.as_deref() };
+                    let claim = Claim { since: since.seq, view: view.as_deref() };
                     decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit)
                         == Resume::Recovered
                 }
@@ -225,8 +232,8 @@ impl Polls {
         principal: &At<Principal>,
     ) -> Result<Result<(Channel, Binding), ChannelRefusal>, StoreError> {
         let around = self.lifecycle.around();
-        let (text, _) = &question.channels[nth];
-        if question.channels[..nth].iter().any(|(earlier, _)| earlier == text) {
+        let text = &question.channels[nth].text;
+        if question.channels[..nth].iter().any(|earlier| earlier.text == *text) {
             return Ok(Err(ChannelRefusal::new(Code::BadChannel, "the channel is named twice")));
         }
         if nth >= around.config.subscriptions {
@@ -324,7 +331,7 @@ impl Polls {
         for (nth, change) in changes.iter().enumerate() {
             page.broken |= change.op == ChangeOp::Schema;
             for one in polled.iter_mut() {
-                page.events.extend(event(one, change, &changes[nth + 1..], &mut encoder)?);
+                page.events.extend(event(one, &changes[nth..], &mut encoder)?);
             }
         }
         Ok(PollStep::Done(page))
@@ -355,16 +362,18 @@ impl Polls {
     }
 }
 
-/// What a change, which `rest` follows in the log, is for a channel.
+/// What the first of these changes is for a channel; the others follow it in the log.
 fn event(
     one: &mut Polled,
-    change: &Change,
-    rest: &[Arc<Change>],
+    changes: &[Arc<Change>],
     encoder: &mut Encoder,
 ) -> Result<Option<Box<RawValue>>, StoreError> {
     let (scope, read_scope) = (&one.channel.scope, &one.bound.read_scope);
-    let Some(event) = judge(change, scope, read_scope) else { return Ok(None) };
-    let more = more_of_unit(change, rest, scope, read_scope);
+    let (Some(change), Some(UnitEvent { event, more })) =
+        (changes.first(), judge_first(changes, scope, read_scope))
+    else {
+        return Ok(None);
+    };
     let place = Place { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
     encoder.write_json(change, &event, read_scope, place, &mut json);

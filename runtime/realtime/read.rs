@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal, ReadScope};
-use crate::schema::EntityName;
+use crate::schema::{EntityName, Generation};
 use crate::store::{At, Differ, Difference, ListPage, LogPage, Scope, StoreError, Survey};
 
 /// What a session reads.
@@ -40,15 +40,39 @@ pub enum ReadAnswer {
     Differ(Result<At<Difference>, StoreError>),
 }
 
+impl ReadAnswer {
+    /// The store has, or had, another schema than this one; of entities that are gone it knows nothing.
+    pub fn is_of_another_schema(&self, mine: Generation) -> bool {
+        match self {
+            ReadAnswer::Survey(Ok(survey)) => survey.read.generation != mine,
+            ReadAnswer::Rows(Ok(rows)) => rows.read.generation != mine,
+            ReadAnswer::Differ(Ok(difference)) => difference.generation != mine,
+            ReadAnswer::Survey(Err(error))
+            | ReadAnswer::Rows(Err(error))
+            | ReadAnswer::Differ(Err(error)) => {
+                matches!(error, StoreError::StaleGeneration | StoreError::UnknownEntity(_))
+            }
+            ReadAnswer::Log(_) | ReadAnswer::Principal(_) => false,
+        }
+    }
+}
+
 /// Whose rights a read must not overtake.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RightsCheck {
     /// `None` is nobody, whose rights do not change.
     pub person: Option<Arc<str>>,
-    /// For each `ReadScope::uses`: after which seq a change matters.
-    pub uses: Vec<(Arc<[EntityName]>, Seq)>,
+    /// After which seq a change of each matters.
+    pub uses: Vec<RightsAt>,
     /// The answer must know of every change up to here, however early the position is that is read at.
     pub until: Seq,
+}
+
+/// Rights that come from these entities (`ReadScope::uses`), and a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RightsAt {
+    pub uses: Arc<[EntityName]>,
+    pub seq: Seq,
 }
 
 /// What was read, and the rights of the person after it was read.
@@ -58,9 +82,9 @@ pub struct CheckedRead<T> {
     pub rights: RightsNow,
 }
 
-/// For each `ReadScope::uses` that was asked the last change of rights that matters, 0 if there was none.
+/// For all rights that were asked for the last change that matters, 0 if there was none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RightsNow(pub Vec<(Arc<[EntityName]>, Seq)>);
+pub struct RightsNow(pub Vec<RightsAt>);
 
 impl RightsCheck {
     pub fn of(person: &Person, uses: &Arc<[EntityName]>, after: Seq) -> RightsCheck {
@@ -74,9 +98,9 @@ impl RightsCheck {
         if uses.is_empty() || self.person.is_none() {
             return;
         }
-        match self.uses.iter_mut().find(|(known, _)| known == uses) {
-            Some((_, least)) => *least = after.min(*least),
-            None => self.uses.push((uses.clone(), after)),
+        match self.uses.iter_mut().find(|known| known.uses == *uses) {
+            Some(known) => known.seq = after.min(known.seq),
+            None => self.uses.push(RightsAt { uses: uses.clone(), seq: after }),
         }
     }
 }
@@ -87,6 +111,6 @@ impl RightsNow {
         if uses.is_empty() {
             return Some(Seq::ZERO);
         }
-        self.0.iter().find(|(known, _)| known == uses).map(|(_, changed)| *changed)
+        self.0.iter().find(|known| known.uses == *uses).map(|known| known.seq)
     }
 }

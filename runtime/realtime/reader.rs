@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::read::{CheckedRead, ReadAnswer, ReadRequest, RightsCheck, RightsNow};
+use super::read::{CheckedRead, ReadAnswer, ReadRequest, RightsAt, RightsCheck, RightsNow};
 use crate::channels::Ring;
 use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal, ReadScope};
-use crate::schema::EntityName;
 use crate::store::{
     At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store, StoreError, Stored,
     Survey, Who,
@@ -105,9 +104,9 @@ impl LiveReader {
             return Ok(CheckedRead { read, rights: RightsNow::default() });
         };
         let mut changed = Vec::with_capacity(rights.uses.len());
-        for (uses, _) in rights.uses {
-            let last = self.asking(self.store.rights_changed(&person, &uses)).await?;
-            changed.push((uses, last));
+        for RightsAt { uses, .. } in rights.uses {
+            let seq = self.asking(self.store.rights_changed(&person, &uses)).await?;
+            changed.push(RightsAt { uses, seq });
         }
         Ok(CheckedRead { read, rights: RightsNow(changed) })
     }
@@ -123,10 +122,10 @@ impl LiveReader {
         let Some(person) = rights.person.as_ref().filter(|_| rights.until <= read.seq) else {
             return self.checked(Ok(read), rights).await;
         };
-        let changed = |(uses, after): &(Arc<[EntityName]>, Seq)| {
+        let changed = |RightsAt { uses, seq: after }: &RightsAt| {
             // The read scope was bound further on than the ring has come, and knows of everything that the ring may hold.
             if *after >= read.seq {
-                return Some((uses.clone(), Seq::ZERO));
+                return Some(RightsAt { uses: uses.clone(), seq: Seq::ZERO });
             }
             let mut last = Seq::ZERO;
             self.ring.each_after(*after, |change| {
@@ -134,7 +133,7 @@ impl LiveReader {
                     last = change.seq;
                 }
             })?;
-            Some((uses.clone(), last))
+            Some(RightsAt { uses: uses.clone(), seq: last })
         };
         let changed: Option<Vec<_>> = rights.uses.iter().map(changed).collect();
         match changed {

@@ -1,14 +1,11 @@
 //! Whether a position can be resumed, by SEMANTICS P5 and P6. Pure, and the same for every transport.
 
-use std::sync::Arc;
-
 use super::channel::Binding;
 use super::read::CheckedRead;
-use crate::channels::judge;
 use crate::ids::Seq;
 use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, RIGHTS, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
-use crate::rules::{ReadScope, depends_on_person};
-use crate::store::{Change, Scope, Survey};
+use crate::rules::depends_on_person;
+use crate::store::Survey;
 
 /// The answer to a resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +52,4 @@ pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, r
         return Resume::Restart(BACKLOG);
     }
     Resume::Recovered
-}
-
-/// Whether the subscriber has another event in the unit of `change`, which `rest` follows in the log.
-pub fn more_of_unit(change: &Change, rest: &[Arc<Change>], scope: &Scope, read_scope: &ReadScope) -> bool {
-    if change.unit_last {
-        return false;
-    }
-    let end = rest.iter().position(|other| other.unit_last).map_or(rest.len(), |last| last + 1);
-    rest[..end].iter().any(|other| judge(other, scope, read_scope).is_some())
 }

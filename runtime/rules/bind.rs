@@ -5,7 +5,7 @@
 use super::compare::{compare, contains, member, plain, size, starts, value_of_json};
 use super::condition::{Condition, Test};
 use super::evaluate::user_value;
-use super::person::{MOST_RELATED, Principal, Related};
+use super::person::{MOST_RELATED, Principal, RelatedRecords};
 use super::predicate::{Operand, Predicate};
 use super::truth::Truth;
 use super::value_class::ValueClass;
@@ -129,8 +129,8 @@ impl Binder<'_> {
     ) -> Result<Predicate, BindError> {
         match self.principal.related(entity) {
             _ if self.principal.is_nobody() => Ok(known(Truth::Unknown, sense)),
-            Related::TooMany => Err(BindError::SetTooLarge { entity: entity.clone() }),
-            Related::Records(records) => self.some(records.iter().map(term), sense),
+            RelatedRecords::TooMany => Err(BindError::SetTooLarge { entity: entity.clone() }),
+            RelatedRecords::Records(records) => self.some(records.iter().map(term), sense),
         }
     }
 

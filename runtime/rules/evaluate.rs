@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::compare::{compare, contains, member, size, starts, value_of_json};
-use super::person::{Principal, Related};
+use super::person::{Principal, RelatedRecords};
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Expr, FieldIndex, Record, Term, UserTerm, Value};
 
@@ -92,8 +92,8 @@ impl<'a> Evaluator<'a> {
     fn related(self, entity: &str, test: impl FnMut(&Record) -> Truth) -> Truth {
         match self.subject.principal.related(entity) {
             _ if self.subject.principal.is_nobody() => Truth::Unknown,
-            Related::TooMany => Truth::Unknown,
-            Related::Records(records) => Truth::any(records.iter().map(test)),
+            RelatedRecords::TooMany => Truth::Unknown,
+            RelatedRecords::Records(records) => Truth::any(records.iter().map(test)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Decides nothing: every truth is the evaluator's.
 
 use super::evaluate::{Evaluator, Subject};
-use super::person::Related;
+use super::person::RelatedRecords;
 use super::predicate::value_text;
 use super::printer::{ELEMENT, RulePrinter};
 use super::truth::Truth;
@@ -73,8 +73,8 @@ impl<'a> Explainer<'a> {
     fn exists(self, entity: &str, condition: &Expr) -> (Vec<(String, String)>, Vec<Explanation>) {
         let printer = self.printer.within(entity);
         let records = match self.evaluator.subject.principal.related(entity) {
-            Related::Records(records) if !records.is_empty() => records,
-            Related::Records(_) | Related::TooMany => {
+            RelatedRecords::Records(records) if !records.is_empty() => records,
+            RelatedRecords::Records(_) | RelatedRecords::TooMany => {
                 let shown = self.set(entity, |record| value_text(&record.value(crate::schema::Column::Id)));
                 return (vec![(self.printer.set(entity), shown)], Vec::new());
             }
@@ -113,8 +113,8 @@ impl<'a> Explainer<'a> {
         let principal = self.evaluator.subject.principal;
         match principal.related(entity) {
             _ if principal.is_nobody() => "unknown: nobody asks".to_owned(),
-            Related::TooMany => "unknown: too many records".to_owned(),
-            Related::Records(records) => {
+            RelatedRecords::TooMany => "unknown: too many records".to_owned(),
+            RelatedRecords::Records(records) => {
                 let mut values: Vec<String> = records.iter().take(MOST_SHOWN).map(shown).collect();
                 if records.len() > MOST_SHOWN {
                     values.push(format!("... {} in all", records.len()));

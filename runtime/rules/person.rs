@@ -44,12 +44,12 @@ pub struct Principal {
     role: Value,
     /// The `User` record.
     record: Option<Record>,
-    related: BTreeMap<EntityName, Related>,
+    related: BTreeMap<EntityName, RelatedRecords>,
 }
 
 /// The records of one entity that belong to a person.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Related {
+pub enum RelatedRecords {
     Records(Vec<Record>),
     /// More than `MOST_RELATED`.
     TooMany,
@@ -60,7 +60,7 @@ impl Principal {
     pub fn new(
         person: Arc<Person>,
         record: Option<Record>,
-        related: BTreeMap<EntityName, Related>,
+        related: BTreeMap<EntityName, RelatedRecords>,
     ) -> Principal {
         let text =
             |text: &Option<Arc<str>>| text.as_ref().map_or(Value::Null, |text| Value::Text(text.to_string()));
@@ -104,8 +104,8 @@ impl Principal {
     }
 
     /// Nothing where no record belongs to the person.
-    pub fn related(&self, entity: &str) -> &Related {
-        const NONE: &Related = &Related::Records(Vec::new());
+    pub fn related(&self, entity: &str) -> &RelatedRecords {
+        const NONE: &RelatedRecords = &RelatedRecords::Records(Vec::new());
         self.related.get(entity).unwrap_or(NONE)
     }
 }

@@ -33,6 +33,13 @@ pub struct ReadScope {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Mask(Vec<FieldIndex>);
 
+/// What holds of a record before a change and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sides {
+    pub old: bool,
+    pub new: bool,
+}
+
 /// What a change is for a user with this read scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -134,17 +141,13 @@ impl ReadScope {
 impl Verdict {
     /// Of whether the record is seen, and whether it existed, each before and after; and whether it may still be read, which is
     /// asked only of a record that is there and seen no more.
-    pub fn of(
-        (before, after): (bool, bool),
-        (was, is): (bool, bool),
-        is_readable: impl FnOnce() -> bool,
-    ) -> Verdict {
-        match (before, after) {
+    pub fn of(seen: Sides, existed: Sides, is_readable: impl FnOnce() -> bool) -> Verdict {
+        match (seen.old, seen.new) {
             (false, false) => Verdict::Nothing,
-            (false, true) if was => Verdict::Entered,
+            (false, true) if existed.old => Verdict::Entered,
             (false, true) => Verdict::Created,
             (true, true) => Verdict::Updated,
-            (true, false) if !is => Verdict::Deleted,
+            (true, false) if !existed.new => Verdict::Deleted,
             (true, false) if is_readable() => Verdict::Left,
             (true, false) => Verdict::Lost,
         }

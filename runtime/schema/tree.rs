@@ -7,7 +7,7 @@ mod node;
 mod toml;
 
 use super::source::{Format, SourceFile};
-pub(super) use node::{Data, Entry, Node, Parsed, Span, Table};
+pub(super) use node::{Data, Entry, Node, Parsed, Span, TableNode};
 
 /// Reads a file in the format that its name says.
 pub(super) fn parse(source: &SourceFile) -> Parsed {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Stored;
+use super::{Change, Stored};
 use crate::rules::ReadScope;
 use crate::schema::value::write_json_of;
 use crate::schema::{Entity, FieldIndex, Record};
@@ -13,6 +13,11 @@ pub(in crate::store) struct Images {
     pub(in crate::store) before: Option<Bytes>,
     pub(in crate::store) after: Option<Bytes>,
     pub(in crate::store) changed: Option<Bytes>,
+}
+
+/// Bytes of both images of a change: what the bounds of pages, units and group commits count.
+pub(in crate::store) fn image_bytes(change: &Change) -> usize {
+    change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len)
 }
 
 pub(in crate::store) fn stored(record: &Record, entity: &Entity) -> Stored {

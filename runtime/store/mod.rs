@@ -16,9 +16,11 @@ pub mod migration;
 mod opening;
 pub mod principal;
 mod query;
+pub mod reading;
 pub mod relations;
 mod rows;
 pub mod source;
+mod sql;
 pub mod sqlite;
 pub mod unit;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::relations::{Relation, Relations};
 use super::source::Source;
-use crate::rules::{MOST_RELATED, Needs, Person, Principal, Related};
+use crate::rules::{MOST_RELATED, Needs, Person, Principal, RelatedRecords};
 
 /// The built-in entity of persons. Its record is always read, since an account may be disabled.
 pub const USER: &str = "User";
@@ -35,7 +35,7 @@ pub async fn principal<S: Source>(
     Ok(Principal::new(person.clone(), record, related))
 }
 
-async fn of_person<S: Source>(source: &S, relation: &Relation, id: &str) -> Result<Related, S::Error> {
+async fn of_person<S: Source>(source: &S, relation: &Relation, id: &str) -> Result<RelatedRecords, S::Error> {
     let records = source.records_of_person(relation, id, MOST_RELATED + 1).await?;
-    Ok(if records.len() > MOST_RELATED { Related::TooMany } else { Related::Records(records) })
+    Ok(if records.len() > MOST_RELATED { RelatedRecords::TooMany } else { RelatedRecords::Records(records) })
 }

@@ -10,7 +10,7 @@ use tidewire::channels::{Admission, Attach, AttachmentId, From, Item, Outbox, Wa
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::outbox::{Lag, OutboxLimits};
 use tidewire::protocol::View;
-use tidewire::rules::{Condition, Person, Principal, ReadScope, Related, Test};
+use tidewire::rules::{Condition, Person, Principal, ReadScope, RelatedRecords, Test};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
     Rule, Term, UserTerm, Value,
@@ -183,7 +183,7 @@ pub fn read_scope(nth: usize, filter: usize, who: &Someone) -> Arc<ReadScope> {
     };
     let records = who.projects.iter().map(membership).collect();
     let person = Person { id: who.id.as_deref().map(Into::into), ..Person::default() };
-    let related = BTreeMap::from([("Membership".into(), Related::Records(records))]);
+    let related = BTreeMap::from([("Membership".into(), RelatedRecords::Records(records))]);
     let principal = Principal::new(Arc::new(person), None, related);
     let read_scope = ReadScope::bind(&entity(nth), Generation(1), &principal).unwrap();
     Arc::new(read_scope.through(conditions(filter)))

@@ -11,7 +11,7 @@ use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::outbox::{Invalidated, Lag, OnLag};
 use tidewire::protocol::Code;
-use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
+use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsAt, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Surroundings};
 use tidewire::rules::{BindError, Principal, Verdict};
 use tidewire::schema::{Generation, Schema};
@@ -60,7 +60,10 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
     });
     let uses = standing.unwrap_or_else(|| panic!("no read among {effects:?}")).uses;
     assert!(!uses.is_empty(), "a person's read says whose rights matter");
-    CheckedRead { read, rights: RightsNow(uses.into_iter().map(|(uses, _)| (uses, Seq(rights))).collect()) }
+    CheckedRead {
+        read,
+        rights: RightsNow(uses.into_iter().map(|known| RightsAt { seq: Seq(rights), ..known }).collect()),
+    }
 }
 
 fn survey(asked: &[Effect], seq: u64, rights: u64) -> ReadAnswer {
@@ -553,6 +556,10 @@ fn differing_beside(peer: &mut Peer) {
     assert_eq!(heard(&effects), ["read differ 20"]);
 }
 
+fn rights_at(uses: &Arc<[tidewire::schema::EntityName]>, seq: u64) -> RightsAt {
+    RightsAt { uses: uses.clone(), seq: Seq(seq) }
+}
+
 fn standing_of_board() -> tidewire::realtime::read::RightsCheck {
     let uses: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into()]);
     tidewire::realtime::read::RightsCheck::of(&ruled::ada(), &uses, Seq(10))
@@ -572,14 +579,14 @@ fn a_shared_reading_is_shown_to_those_whose_rights_did_not_change() {
     let page = LogPage::Changes { changes: vec![], to: Seq(12) };
     let tasks: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into(), "Membership".into()]);
     let board: Arc<[tidewire::schema::EntityName]> = Arc::new(["User".into()]);
-    let rights = RightsNow(vec![(tasks.clone(), Seq(5))]);
+    let rights = RightsNow(vec![rights_at(&tasks, 5)]);
     let read = at(20, 0, page);
     let asked = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&asked), ["read survey 12"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 20, 5)))), ["send subscribed", "read log 12"]);
     let changes = vec![moved(25, 1, None, Some("p1")), change(26, "Board", 2, ChangeOp::Create)];
     let read = at(35, 0, LogPage::Changes { changes, to: Seq(35) });
-    let rights = RightsNow(vec![(tasks, Seq(30)), (board, Seq(5))]);
+    let rights = RightsNow(vec![rights_at(&tasks, 30), rights_at(&board, 5)]);
     let effects = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&effects), ["write", "attach after 35", "read differ 12"]);
     let events = frames(&effects);

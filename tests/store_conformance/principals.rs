@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tidewire::ids::RecordId;
-use tidewire::rules::{Person, Principal, Related};
+use tidewire::rules::{Person, Principal, RelatedRecords};
 use tidewire::schema::{FieldIndex, Value};
 use tidewire::store::Op;
 
@@ -20,7 +20,9 @@ fn told(principal: &Principal) -> Json {
         value.write_json(&mut json);
         serde_json::from_slice::<Json>(&json).unwrap()
     };
-    let Related::Records(memberships) = principal.related("Membership") else { return json!("too many") };
+    let RelatedRecords::Records(memberships) = principal.related("Membership") else {
+        return json!("too many");
+    };
     let projects: Vec<Json> = memberships.iter().map(|one| json(&one.values[OF_PROJECT.0])).collect();
     let name = principal.record().map(|record| json(&record.values[0]));
     json!([json(principal.id()), json(principal.role()), name, projects])
@@ -51,9 +53,9 @@ pub(super) async fn a_principal_is_what_rules_may_ask_of_a_person<F: Fixture>() 
     studio.commit([disable]).await.unwrap();
     assert!(of(&person("ada")).value.is_disabled() && !after.value.is_disabled());
     studio.commit((0..1_000).map(|n| member(1_000 + n, "ada", 1, "viewer"))).await.unwrap();
-    assert_eq!(of(&person("ada")).value.related("Membership"), &Related::TooMany);
+    assert_eq!(of(&person("ada")).value.related("Membership"), &RelatedRecords::TooMany);
     studio.commit([create("Project", 3, vec![Value::Null]), delete("Membership", 1_000)]).await.unwrap();
     assert!(
-        matches!(of(&person("ada")).value.related("Membership"), Related::Records(all) if all.len() == 1_000)
+        matches!(of(&person("ada")).value.related("Membership"), RelatedRecords::Records(all) if all.len() == 1_000)
     );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidewire::env::{Env, Source};
+use tidewire::env::{Env, EnvSource};
 use tidewire::ids::Timestamp;
 
 use super::random::Random;
@@ -48,7 +48,7 @@ impl HandClock {
     }
 }
 
-impl Source for HandClock {
+impl EnvSource for HandClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.wall.load(Ordering::Relaxed))
     }

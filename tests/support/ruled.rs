@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use tidewire::ids::{RecordId, Timestamp};
-use tidewire::rules::{Person, Principal, Related};
+use tidewire::rules::{Person, Principal, RelatedRecords};
 use tidewire::schema::{Record, Schema, Value};
 
 use super::fixtures::id;
@@ -78,13 +78,13 @@ pub fn principal(role: &str, projects: &[&str]) -> Principal {
     let membership =
         |(n, project): (usize, &&str)| record(id(900 + n as u128), vec![text("ada"), text(project)]);
     let memberships = projects.iter().enumerate().map(membership).collect();
-    let related = BTreeMap::from([("Membership".into(), Related::Records(memberships))]);
+    let related = BTreeMap::from([("Membership".into(), RelatedRecords::Records(memberships))]);
     Principal::new(ada(), Some(user(role, false)), related)
 }
 
 /// More belongs to Ada than a rule may ask for.
 pub fn too_many() -> Principal {
-    let related = BTreeMap::from([("Membership".into(), Related::TooMany)]);
+    let related = BTreeMap::from([("Membership".into(), RelatedRecords::TooMany)]);
     Principal::new(ada(), Some(user("member", false)), related)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Severity {
     Ok,
     /// It works, and may not for long or not as one expects.
     Warning,
@@ -12,7 +12,7 @@ pub(super) enum Verdict {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: Severity,
     /// One word: `port`, `clock`.
     topic: &'static str,
     text: String,
@@ -22,7 +22,7 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn ok(topic: &'static str, text: impl Into<String>) -> Finding {
-        Finding { verdict: Verdict::Ok, topic, text: text.into(), advice: String::new() }
+        Finding { verdict: Severity::Ok, topic, text: text.into(), advice: String::new() }
     }
 
     pub(super) fn warning(
@@ -30,11 +30,11 @@ impl Finding {
         text: impl Into<String>,
         advice: impl Into<String>,
     ) -> Finding {
-        Finding { verdict: Verdict::Warning, topic, text: text.into(), advice: advice.into() }
+        Finding { verdict: Severity::Warning, topic, text: text.into(), advice: advice.into() }
     }
 
     pub(super) fn error(topic: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Finding {
-        Finding { verdict: Verdict::Error, topic, text: text.into(), advice: advice.into() }
+        Finding { verdict: Severity::Error, topic, text: text.into(), advice: advice.into() }
     }
 }
 
@@ -42,9 +42,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Error => "error",
+            Severity::Ok => "ok",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
         };
         writeln!(f, "{verdict:<8} {:<11} {}", self.topic, self.text)?;
         if self.advice.is_empty() { Ok(()) } else { writeln!(f, "{:<8} {:<11} -> {}", "", "", self.advice) }

@@ -124,7 +124,7 @@ pub(super) fn jumped(before: Timestamp, after: Timestamp, elapsed: Duration) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict;
+    use super::super::finding::Severity;
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -133,10 +133,10 @@ mod tests {
     fn a_clock_that_is_wrong_is_told() {
         let later = Some(Timestamp(NOW.0 + 60_000));
         for (now, newest, expected) in [
-            (NOW, None, Verdict::Ok),
-            (NOW, Some(Timestamp(NOW.0 + 500)), Verdict::Ok),
-            (NOW, later, Verdict::Error),
-            (Timestamp(0), None, Verdict::Error),
+            (NOW, None, Severity::Ok),
+            (NOW, Some(Timestamp(NOW.0 + 500)), Severity::Ok),
+            (NOW, later, Severity::Error),
+            (Timestamp(0), None, Severity::Error),
         ] {
             assert_eq!(clock(now, newest).verdict, expected, "{now:?} {newest:?}");
         }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use tokio::time::Instant;
 
-use self::finding::{Finding, Verdict};
+use self::finding::{Finding, Severity};
 use super::USAGE;
 use super::arguments::DoctorArguments;
 use super::check::count as in_words;
@@ -27,7 +27,7 @@ pub fn run(arguments: &DoctorArguments) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let target = match arguments.url.as_deref().map(remote::Target::parse).transpose() {
+    let target = match arguments.url.as_deref().map(remote::ServerAddress::parse).transpose() {
         Ok(target) => target,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "error: {message}");
@@ -67,7 +67,7 @@ fn tell(findings: &[Finding]) -> ExitCode {
     let mut text = String::new();
     findings.iter().for_each(|finding| text.push_str(&finding.to_string()));
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let (errors, warnings) = (count(Verdict::Error), count(Verdict::Warning));
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let (errors_told, warnings_told) =
         (in_words(errors, "error", "errors"), in_words(warnings, "warning", "warnings"));
     text.push_str(&format!("\n{errors_told}, {warnings_told}\n"));

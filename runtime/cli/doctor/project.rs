@@ -39,7 +39,7 @@ const REMOTE: [&str; 12] = [
 ];
 
 /// What looking at the data folder found.
-pub(super) struct Data {
+pub(super) struct DataFolder {
     pub(super) findings: Vec<Finding>,
     /// The process that serves this folder now, if it says which.
     pub(super) server: Option<u32>,
@@ -77,8 +77,8 @@ pub(super) fn schemas(folder: &Path) -> Finding {
     }
 }
 
-pub(super) fn data(config: &Config) -> Data {
-    let mut data = Data { findings: Vec::new(), server: None, newest: None };
+pub(super) fn data(config: &Config) -> DataFolder {
+    let mut data = DataFolder { findings: Vec::new(), server: None, newest: None };
     let backend = match choice::backend(config) {
         Ok(backend) => backend,
         Err(error) => {

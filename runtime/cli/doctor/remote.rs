@@ -14,16 +14,13 @@ use time::format_description::well_known::Rfc2822;
 use tokio::time::{Instant, timeout};
 
 use super::finding::Finding;
-use super::socket::{self, Heard};
+use super::socket::{self, AT_ONCE, Heard};
 use crate::env::Env;
 use crate::protocol::Code;
 use crate::schema::message::quoted;
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What is there is sent at once; whatever takes longer was held back.
-pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// The Date header counts whole seconds, and the answer was on its way.
 const CLOCKS_AGREE_SECONDS: i64 = 5;
@@ -38,11 +35,11 @@ const NGINX_BUFFERING: &str = "let the proxy pass what comes at once; nginx: pro
 const NGINX_TIMEOUT: &str = "let the proxy wait longer than realtime.poll_wait and realtime.ping_interval; nginx: proxy_read_timeout 75s;";
 
 /// The address of a server.
-pub(super) struct Target(Url);
+pub(super) struct ServerAddress(Url);
 
-impl Target {
+impl ServerAddress {
     /// Takes `http://` and `https://` addresses without a path.
-    pub(super) fn parse(text: &str) -> Result<Target, String> {
+    pub(super) fn parse(text: &str) -> Result<ServerAddress, String> {
         let wrong = |why: &str| format!("--url {} {why}: write it like https://tide.example", quoted(text));
         let url = Url::parse(text).map_err(|error| wrong(&format!("is no address ({error})")))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -54,7 +51,7 @@ impl Target {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("has a user name"));
         }
-        Ok(Target(url))
+        Ok(ServerAddress(url))
     }
 
     fn at(&self, path: &str) -> Url {
@@ -69,7 +66,7 @@ impl Target {
 }
 
 /// Everything about the server. Takes some seconds.
-pub(super) fn check(target: &Target, wait: u64, env: &Env) -> Vec<Finding> {
+pub(super) fn check(target: &ServerAddress, wait: u64, env: &Env) -> Vec<Finding> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     // The path to the server itself is looked at, not a proxy of this machine for going out.
     let client =
@@ -91,7 +88,7 @@ pub(super) fn check(target: &Target, wait: u64, env: &Env) -> Vec<Finding> {
 }
 
 struct Visit<'a> {
-    target: &'a Target,
+    target: &'a ServerAddress,
     client: Client,
     env: &'a Env,
     findings: Vec<Finding>,

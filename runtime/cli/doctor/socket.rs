@@ -15,8 +15,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::remote::AT_ONCE;
 use crate::env::Env;
+
+/// What is there is sent at once; whatever takes longer was held back.
+pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// What came back.
 pub(super) enum Heard {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::cells::read_cell;
 use super::empty_cells::{AFTER_QUOTE, EmptyCells, QUOTED_EMPTY};
-use super::{FileFault, Row, RowReader, is_kept_by_the_server, whole_row};
+use super::row::{FileFault, Row, RowReader, is_kept_by_the_server, whole_row};
 use crate::ids::shown;
 use crate::repository::{Body, FieldError, suggestion};
 use crate::schema::{Entity, Field};
@@ -16,11 +16,11 @@ const ID: &str = "id";
 
 pub(super) struct CsvRows<'a> {
     input: csv::Reader<EmptyCells<Box<dyn BufRead + 'a>>>,
-    columns: Vec<Column<'a>>,
+    columns: Vec<CsvColumn<'a>>,
     record: ByteRecord,
 }
 
-enum Column<'a> {
+enum CsvColumn<'a> {
     Id,
     Field(&'a Field),
     /// Kept by the server; by name.
@@ -86,21 +86,21 @@ impl RowReader for CsvRows<'_> {
     }
 
     fn passed_over(&self) -> Vec<String> {
-        let named = |column: &Column<'_>| match column {
-            Column::PassedOver(name) => Some(name.clone()),
-            Column::Id | Column::Field(_) => None,
+        let named = |column: &CsvColumn<'_>| match column {
+            CsvColumn::PassedOver(name) => Some(name.clone()),
+            CsvColumn::Id | CsvColumn::Field(_) => None,
         };
         self.columns.iter().filter_map(named).collect()
     }
 }
 
-impl Column<'_> {
+impl CsvColumn<'_> {
     /// What the cell says of its field. An empty cell is null; an empty id is left to the server.
     fn member(&self, cell: &[u8]) -> Result<Option<(&str, Json)>, FieldError> {
         let (name, field): (&str, _) = match self {
-            Column::PassedOver(_) => return Ok(None),
-            Column::Id => (ID, None),
-            Column::Field(field) => (&field.name, Some(field)),
+            CsvColumn::PassedOver(_) => return Ok(None),
+            CsvColumn::Id => (ID, None),
+            CsvColumn::Field(field) => (&field.name, Some(field)),
         };
         if cell.is_empty() {
             return Ok(field.map(|_| (name, Json::Null)));
@@ -125,7 +125,7 @@ fn goes_on() -> &'static str {
 }
 
 /// What each column is, or every fault of the header.
-fn columns<'a>(entity: &'a Entity, header: &ByteRecord) -> Result<Vec<Column<'a>>, Vec<String>> {
+fn columns<'a>(entity: &'a Entity, header: &ByteRecord) -> Result<Vec<CsvColumn<'a>>, Vec<String>> {
     let (mut columns, mut faults, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for cell in header {
         if cell.contains(&AFTER_QUOTE) {
@@ -148,15 +148,15 @@ fn columns<'a>(entity: &'a Entity, header: &ByteRecord) -> Result<Vec<Column<'a>
     if faults.is_empty() { Ok(columns) } else { Err(faults) }
 }
 
-fn column<'a>(entity: &'a Entity, name: &str) -> Result<Column<'a>, String> {
+fn column<'a>(entity: &'a Entity, name: &str) -> Result<CsvColumn<'a>, String> {
     if name == ID {
-        return Ok(Column::Id);
+        return Ok(CsvColumn::Id);
     }
     if is_kept_by_the_server(entity, name) {
-        return Ok(Column::PassedOver(name.to_owned()));
+        return Ok(CsvColumn::PassedOver(name.to_owned()));
     }
     if let Some((_, field)) = entity.field(name) {
-        return Ok(Column::Field(field));
+        return Ok(CsvColumn::Field(field));
     }
     let mut message = format!("the header names `{}`, which is not a field of {}", shown(name), entity.name);
     let known = entity.fields.iter().map(|field| &*field.name).chain([ID]);

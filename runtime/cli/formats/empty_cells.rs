@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 
-use super::LONGEST;
+use super::row::LONGEST;
 
 /// What a quoted empty cell holds behind this.
 pub(super) const QUOTED_EMPTY: &[u8] = &[0xFF];
@@ -19,15 +19,15 @@ pub(super) const AFTER_QUOTE: u8 = 0xFD;
 
 pub(super) struct EmptyCells<R> {
     input: R,
-    place: Place,
+    place: CellPlace,
     /// Bytes that are ready to be read.
     ready: VecDeque<u8>,
-    lines: Lines,
+    lines: LinePosition,
     ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum CellPlace {
     CellStart,
     Bare,
     Quoted {
@@ -40,7 +40,7 @@ enum Place {
 }
 
 /// Where in the file the stream is.
-struct Lines {
+struct LinePosition {
     now: u64,
     last: u8,
     /// Lines at which records begin that were not asked for yet.
@@ -53,8 +53,8 @@ struct Lines {
 
 impl<R: BufRead> EmptyCells<R> {
     pub(super) fn new(input: R) -> EmptyCells<R> {
-        let lines = Lines { now: 1, last: 0, starts: VecDeque::new(), length: 0, opened: 0 };
-        EmptyCells { input, place: Place::CellStart, ready: VecDeque::new(), lines, ended: false }
+        let lines = LinePosition { now: 1, last: 0, starts: VecDeque::new(), length: 0, opened: 0 };
+        EmptyCells { input, place: CellPlace::CellStart, ready: VecDeque::new(), lines, ended: false }
     }
 
     /// The line at which the next record begins; each record is asked for once, in order.
@@ -64,7 +64,7 @@ impl<R: BufRead> EmptyCells<R> {
 
     /// The line of a quote that the file opens and never closes.
     pub(super) fn unclosed(&self) -> Option<u64> {
-        (self.ended && matches!(self.place, Place::Quoted { .. })).then_some(self.lines.opened)
+        (self.ended && matches!(self.place, CellPlace::Quoted { .. })).then_some(self.lines.opened)
     }
 
     fn fill(&mut self) -> std::io::Result<()> {
@@ -73,7 +73,7 @@ impl<R: BufRead> EmptyCells<R> {
             let count = self.input.read(&mut chunk)?;
             if count == 0 {
                 self.ended = true;
-                if let Place::Quote { empty } = self.place {
+                if let CellPlace::Quote { empty } = self.place {
                     self.close_quote(empty);
                 }
             }
@@ -93,31 +93,31 @@ impl<R: BufRead> EmptyCells<R> {
 
     fn take(&mut self, byte: u8) {
         self.place = match self.place {
-            Place::Quoted { empty } if byte == b'"' => {
+            CellPlace::Quoted { empty } if byte == b'"' => {
                 self.lines.count(byte, false);
-                self.place = Place::Quote { empty };
+                self.place = CellPlace::Quote { empty };
                 return;
             }
-            Place::Quote { .. } if byte == b'"' => {
+            CellPlace::Quote { .. } if byte == b'"' => {
                 self.ready.push_back(b'"');
-                Place::Quoted { empty: false }
+                CellPlace::Quoted { empty: false }
             }
-            Place::Quoted { .. } => Place::Quoted { empty: false },
-            Place::Quote { empty } => {
+            CellPlace::Quoted { .. } => CellPlace::Quoted { empty: false },
+            CellPlace::Quote { empty } => {
                 self.close_quote(empty);
                 let place = outside(byte);
-                if place == Place::Bare {
+                if place == CellPlace::Bare {
                     self.ready.push_back(AFTER_QUOTE);
                 }
                 place
             }
-            Place::CellStart if byte == b'"' => {
+            CellPlace::CellStart if byte == b'"' => {
                 self.lines.opened = self.lines.now;
-                Place::Quoted { empty: true }
+                CellPlace::Quoted { empty: true }
             }
-            Place::CellStart | Place::Bare => outside(byte),
+            CellPlace::CellStart | CellPlace::Bare => outside(byte),
         };
-        let ends = self.place == Place::CellStart && byte != b',';
+        let ends = self.place == CellPlace::CellStart && byte != b',';
         self.lines.count(byte, ends);
         self.ready.push_back(byte);
     }
@@ -127,15 +127,15 @@ impl<R: BufRead> EmptyCells<R> {
             self.ready.extend(QUOTED_EMPTY);
         }
         self.ready.push_back(b'"');
-        self.place = Place::Bare;
+        self.place = CellPlace::Bare;
     }
 }
 
-fn outside(byte: u8) -> Place {
-    if matches!(byte, b',' | b'\r' | b'\n') { Place::CellStart } else { Place::Bare }
+fn outside(byte: u8) -> CellPlace {
+    if matches!(byte, b',' | b'\r' | b'\n') { CellPlace::CellStart } else { CellPlace::Bare }
 }
 
-impl Lines {
+impl LinePosition {
     /// `ends`: the byte ends the record.
     fn count(&mut self, byte: u8, ends: bool) {
         if !ends {

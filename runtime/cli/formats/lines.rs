@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
-use super::{FileFault, LONGEST, Row, RowReader, is_kept_by_the_server, unreadable, whole_row};
+use super::row::{FileFault, LONGEST, Row, RowReader, is_kept_by_the_server, unreadable, whole_row};
 use crate::repository::{Body, BodyError, FieldError, ValueFault};
 use crate::schema::Entity;
 

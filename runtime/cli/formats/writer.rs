@@ -3,15 +3,15 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::RecordWriter;
 use super::cells::write_cell;
+use super::row::RecordWriter;
 use crate::rules::{Mask, Predicate, ReadScope};
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
 
 /// JSON lines: each the record as the API answers it.
-pub(super) struct Lines(pub(super) Arc<Entity>);
+pub(super) struct JsonLinesWriter(pub(super) Arc<Entity>);
 
-impl RecordWriter for Lines {
+impl RecordWriter for JsonLinesWriter {
     fn record(&mut self, record: &Record, mask: &Mask, out: &mut dyn Write) -> std::io::Result<()> {
         out.write_all(&record.to_json_without(&self.0, mask.hidden()))?;
         out.write_all(b"\n")
@@ -19,11 +19,11 @@ impl RecordWriter for Lines {
 }
 
 /// CSV, the columns in the order of the header. One that nobody could have a value in is not among them.
-pub(super) struct Rows(Vec<FieldIndex>);
+pub(super) struct CsvWriter(Vec<FieldIndex>);
 
-impl Rows {
+impl CsvWriter {
     /// Writes the header.
-    pub(super) fn begin(read_scope: &ReadScope, out: &mut dyn Write) -> std::io::Result<Rows> {
+    pub(super) fn begin(read_scope: &ReadScope, out: &mut dyn Write) -> std::io::Result<CsvWriter> {
         let is_shown =
             |at: &FieldIndex| read_scope.shown(Column::Field(*at)) != Some(&Predicate::Constant(false));
         let columns: Vec<FieldIndex> =
@@ -32,11 +32,11 @@ impl Rows {
         let names: Vec<&str> =
             ["id", "version"].into_iter().chain(fields).chain(["created_at", "updated_at"]).collect();
         writeln!(out, "{}", names.join(","))?;
-        Ok(Rows(columns))
+        Ok(CsvWriter(columns))
     }
 }
 
-impl RecordWriter for Rows {
+impl RecordWriter for CsvWriter {
     fn record(&mut self, record: &Record, mask: &Mask, out: &mut dyn Write) -> std::io::Result<()> {
         write_cell(&Value::Text(record.id.as_str().to_owned()), out)?;
         write!(out, ",{}", record.version)?;

@@ -1,5 +1,7 @@
 //! What is wrong with a file, line by line, and what to do about it.
 
+use std::io::Write as _;
+
 use serde_json::Value as Json;
 
 use super::super::formats::FileFault;
@@ -16,13 +18,13 @@ pub(super) enum RowFault {
 }
 
 #[derive(Default)]
-pub(super) struct Faults {
+pub(super) struct LineFaults {
     told: Vec<(u64, String)>,
     count: usize,
     broke_off: bool,
 }
 
-impl Faults {
+impl LineFaults {
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -123,4 +125,11 @@ pub(super) fn of_header(name: &str, faults: &[FileFault]) -> Refused {
     let lines: Vec<String> =
         faults.iter().map(|fault| format!("{name}:{}: {}", fault.line, fault.message)).collect();
     Refused::failed(format!("nothing was imported:\n{}", lines.join("\n")))
+}
+
+pub(super) fn note_passed_over(passed_over: &[String]) {
+    if !passed_over.is_empty() {
+        let names = passed_over.join(", ");
+        let _ = writeln!(std::io::stderr(), "note: {names}: set by the server, and not read from the file");
+    }
 }

@@ -15,17 +15,17 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::super::arguments::{ImportArguments, OnConflict};
-use super::super::formats::{self, Format, Row};
+use super::super::formats::{self, Row, RowFormat};
 use super::super::loading::{self, Refused};
 use super::super::progress::Progress;
-use super::faults::{self, Faults, RowFault};
-use super::source::Source;
+use super::faults::{self, LineFaults, RowFault};
+use super::source::ImportSource;
 use crate::env::Env;
 use crate::ids::RecordId;
 use crate::repository::{Body, Intake, MAX_OPS};
 use crate::schema::Entity;
 use crate::store::import::ImportJob;
-use sender::{Answer, Sender};
+use sender::{BatchAnswer, Sender};
 
 /// Bytes of one request; a server takes 1 MiB unless it was told otherwise.
 const REQUEST_BYTES: usize = 900 << 10;
@@ -33,7 +33,7 @@ const REQUEST_BYTES: usize = 900 << 10;
 pub(super) fn import(arguments: &ImportArguments, schemas: &Path, url: &str) -> Result<String, Refused> {
     let (schema, entity) = loading::entity(schemas, &arguments.entity)?;
     let sender = Sender::new(url)?;
-    let source = Source::open(&arguments.file)?;
+    let source = ImportSource::open(&arguments.file)?;
     let env = Env::system();
     let salt = if arguments.again { env.uuid_v7().to_string() } else { String::new() };
     let job = source.job(&[entity.name.as_bytes(), b"url", salt.as_bytes()]);
@@ -45,7 +45,7 @@ pub(super) fn import(arguments: &ImportArguments, schemas: &Path, url: &str) -> 
         source,
         job,
         sender,
-        faults: Faults::default(),
+        faults: LineFaults::default(),
         counts: ImportJob::default(),
         passed_over: BTreeSet::new(),
     };
@@ -64,10 +64,10 @@ struct Remote<'a> {
     arguments: &'a ImportArguments,
     entity: Arc<Entity>,
     intake: Intake,
-    source: Source,
+    source: ImportSource,
     job: String,
     sender: Sender,
-    faults: Faults,
+    faults: LineFaults,
     counts: ImportJob,
     passed_over: BTreeSet<String>,
 }
@@ -108,7 +108,7 @@ impl Remote<'_> {
         mut visit: impl FnMut(&mut Self, &Row) -> Result<Next, Refused>,
     ) -> Result<Vec<String>, Refused> {
         let (entity, source) = (self.entity.clone(), self.source.again()?);
-        let format = self.arguments.format.unwrap_or_else(|| Format::of(&self.arguments.file));
+        let format = self.arguments.format.unwrap_or_else(|| RowFormat::of(&self.arguments.file));
         let (input, read) = source.input();
         let mut rows = formats::reader(format, &entity, input)
             .map_err(|found| faults::of_header(&source.name, &found))?;
@@ -208,9 +208,11 @@ impl Remote<'_> {
         }
         let key = format!("import:{}", self.job);
         match self.sender.send(&batch, Some(&key))? {
-            Answer::Done(answer) if answer["replayed"] == true => self.counts.skipped = lines.len() as u64,
-            Answer::Done(_) => self.counts.created = lines.len() as u64,
-            Answer::Refused(problem) => {
+            BatchAnswer::Done(answer) if answer["replayed"] == true => {
+                self.counts.skipped = lines.len() as u64
+            }
+            BatchAnswer::Done(_) => self.counts.created = lines.len() as u64,
+            BatchAnswer::Refused(problem) => {
                 let line = |op: usize| lines.get(op).copied().unwrap_or(1);
                 self.counts.refused += 1;
                 self.faults.problem(line, &problem);
@@ -291,13 +293,13 @@ impl Remote<'_> {
         };
         let ops: Vec<Json> = records.iter().map(with_mid).collect();
         match self.sender.send(&json!({"atomic": false, "ops": ops}), None)? {
-            Answer::Done(answer) => {
+            BatchAnswer::Done(answer) => {
                 let results = answer["results"].as_array().filter(|results| results.len() == records.len());
                 let foreign =
                     || Refused::failed("the server's answer is not one to a batch; is it Tidewire?");
                 results.cloned().ok_or_else(foreign)
             }
-            Answer::Refused(problem) => {
+            BatchAnswer::Refused(problem) => {
                 let detail = problem["detail"].as_str().unwrap_or("no reason given");
                 Err(Refused::failed(format!(
                     "the server refused the batch from line {} on: {detail}",
@@ -310,7 +312,7 @@ impl Remote<'_> {
     fn tell(&self, records: usize) -> Result<String, Refused> {
         let name = &self.source.name;
         let _ = std::io::stderr().write_all(self.faults.tell(name).as_bytes());
-        super::note(&self.passed_over.iter().cloned().collect::<Vec<_>>());
+        faults::note_passed_over(&self.passed_over.iter().cloned().collect::<Vec<_>>());
         let ImportJob { created, updated, skipped, refused, .. } = self.counts;
         let counts = format!("{created} created, {updated} updated, {skipped} unchanged, {refused} refused");
         let errors = match self.faults.count() {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::super::loading::Refused;
 
 /// A file that can be read again.
-pub(super) struct Source {
+pub(super) struct ImportSource {
     /// For messages.
     pub(super) name: String,
     pub(super) bytes: u64,
@@ -29,9 +29,9 @@ impl Read {
     }
 }
 
-impl Source {
+impl ImportSource {
     /// Opens a file, or keeps what comes through stdin or a pipe in a file without a name.
-    pub(super) fn open(path: &Path) -> Result<Source, Refused> {
+    pub(super) fn open(path: &Path) -> Result<ImportSource, Refused> {
         let stdin = path == Path::new("-");
         let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
         let failed = |error: std::io::Error| Refused::failed(format!("{name} cannot be read: {error}"));
@@ -48,16 +48,16 @@ impl Source {
         };
         let bytes = file.metadata().map_err(failed)?.len();
         (&file).rewind().map_err(failed)?;
-        Ok(Source { name, bytes, file, hash })
+        Ok(ImportSource { name, bytes, file, hash })
     }
 
     /// The same file, to be read from its beginning.
-    pub(super) fn again(&self) -> Result<Source, Refused> {
+    pub(super) fn again(&self) -> Result<ImportSource, Refused> {
         let failed =
             |error: std::io::Error| Refused::failed(format!("{} cannot be read: {error}", self.name));
         let mut file = self.file.try_clone().map_err(failed)?;
         file.rewind().map_err(failed)?;
-        Ok(Source { name: self.name.clone(), file, ..*self })
+        Ok(ImportSource { name: self.name.clone(), file, ..*self })
     }
 
     /// The name of the job that imports this content in this way, in hex.
@@ -73,7 +73,7 @@ impl Source {
 
     pub(super) fn input(&self) -> (Box<dyn BufRead + '_>, Read) {
         let read = Read::default();
-        let counted = Counted { file: &self.file, read: read.clone() };
+        let counted = CountingReader { file: &self.file, read: read.clone() };
         (Box::new(BufReader::with_capacity(64 << 10, counted)), read)
     }
 }
@@ -98,12 +98,12 @@ fn hashed(input: &mut dyn std::io::Read, copy: &mut dyn Write) -> std::io::Resul
     }
 }
 
-struct Counted<'a> {
+struct CountingReader<'a> {
     file: &'a File,
     read: Read,
 }
 
-impl std::io::Read for Counted<'_> {
+impl std::io::Read for CountingReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let count = std::io::Read::read(&mut self.file, out)?;
         self.read.0.set(self.read.0.get() + count as u64);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::file::{Member, Reader, Word, members};
-use super::scene::{Given, Scene};
+use super::file::{FileMember, RulesReader, Word, members};
+use super::scene::{GivenValues, Scene};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::{Entity, FieldIndex, Operation, Record};
 
@@ -24,7 +24,7 @@ pub(super) struct Case {
     pub(super) subject: String,
     /// `None` for a create.
     pub(super) record: Option<Record>,
-    pub(super) set: Option<Given>,
+    pub(super) set: Option<GivenValues>,
     /// Fields that are shown, or not.
     pub(super) fields: Vec<(FieldIndex, Shown)>,
 }
@@ -44,7 +44,7 @@ pub(super) enum Shown {
 
 /// What the keys of a case hold before they are put together.
 #[derive(Default)]
-struct Draft<'t> {
+struct CaseDraft<'t> {
     about: Option<String>,
     who: Vec<Word>,
     may: Vec<Word>,
@@ -56,7 +56,7 @@ struct Draft<'t> {
     sees_not: Vec<Word>,
 }
 
-impl Draft<'_> {
+impl CaseDraft<'_> {
     /// By what its author says of it, or else by what it is about.
     fn name(&self) -> String {
         if let Some(about) = &self.about {
@@ -70,7 +70,12 @@ impl Draft<'_> {
 }
 
 /// Every case of the file; what cannot be understood is told.
-pub(super) fn read(scene: &Scene<'_>, root: &[Member<'_>], text: &str, reader: &mut Reader) -> Vec<Case> {
+pub(super) fn read(
+    scene: &Scene<'_>,
+    root: &[FileMember<'_>],
+    text: &str,
+    reader: &mut RulesReader,
+) -> Vec<Case> {
     let mut cases = Vec::new();
     for member in root.iter().filter(|member| member.key.text == "case") {
         let Some(items) = member.value.get_ref().as_array() else {
@@ -91,8 +96,8 @@ pub(super) fn read(scene: &Scene<'_>, root: &[Member<'_>], text: &str, reader: &
     cases
 }
 
-fn draft<'t>(table: &'t DeTable<'t>, reader: &mut Reader) -> Draft<'t> {
-    let mut draft = Draft::default();
+fn draft<'t>(table: &'t DeTable<'t>, reader: &mut RulesReader) -> CaseDraft<'t> {
+    let mut draft = CaseDraft::default();
     for member in reader.known(table, &KEYS, "of a case") {
         match &*member.key.text {
             "about" => draft.about = reader.word(&member, "about = \"an owner\"").map(|word| word.text),
@@ -114,9 +119,9 @@ fn draft<'t>(table: &'t DeTable<'t>, reader: &mut Reader) -> Draft<'t> {
 
 fn case(
     scene: &Scene<'_>,
-    draft: Draft<'_>,
+    draft: CaseDraft<'_>,
     (line, place): (usize, Range<usize>),
-    reader: &mut Reader,
+    reader: &mut RulesReader,
 ) -> Option<Case> {
     if draft.who.is_empty() {
         reader.fault(&place, "this case does not say who asks", "write `who = \"ada\"`");
@@ -143,7 +148,7 @@ fn case(
 }
 
 /// What is expected to be so and not so.
-fn undecided(draft: &Draft<'_>, reader: &mut Reader) {
+fn undecided(draft: &CaseDraft<'_>, reader: &mut RulesReader) {
     for (yes, no, keys) in [
         (&draft.may, &draft.may_not, "`may` and `may_not`"),
         (&draft.sees, &draft.sees_not, "`sees` and `sees_not`"),
@@ -155,7 +160,7 @@ fn undecided(draft: &Draft<'_>, reader: &mut Reader) {
     }
 }
 
-fn operation(word: &Word, reader: &mut Reader) -> Option<Operation> {
+fn operation(word: &Word, reader: &mut RulesReader) -> Option<Operation> {
     let found = Operation::ALL.into_iter().find(|operation| operation.word() == word.text);
     if found.is_none() {
         let words = Operation::ALL.map(Operation::word);
@@ -169,15 +174,15 @@ fn operation(word: &Word, reader: &mut Reader) -> Option<Operation> {
     found
 }
 
-type Subject = (Arc<Entity>, Option<Record>, String);
+type CaseSubject = (Arc<Entity>, Option<Record>, String);
 
 /// What the case is about: a record by entity and name, or an entity for a create.
 fn subject(
     scene: &Scene<'_>,
-    draft: &Draft<'_>,
+    draft: &CaseDraft<'_>,
     place: &Range<usize>,
-    reader: &mut Reader,
-) -> Option<Subject> {
+    reader: &mut RulesReader,
+) -> Option<CaseSubject> {
     match (&draft.record, &draft.entity) {
         (Some(record), None) => {
             let Some((entity, name)) = record.text.split_once('.') else {
@@ -213,11 +218,11 @@ fn subject(
 
 /// Whether the operations go with what the case is about.
 fn fits(
-    draft: &Draft<'_>,
+    draft: &CaseDraft<'_>,
     expected: &[Expected],
     has_record: bool,
     place: &Range<usize>,
-    reader: &mut Reader,
+    reader: &mut RulesReader,
 ) -> bool {
     let creates = |expected: &&Expected| expected.operation == Operation::Create;
     let (created, others) =
@@ -240,7 +245,12 @@ fn fits(
     wrong.is_none()
 }
 
-fn shown(entity: &Entity, words: &[Word], shown: Shown, reader: &mut Reader) -> Vec<(FieldIndex, Shown)> {
+fn shown(
+    entity: &Entity,
+    words: &[Word],
+    shown: Shown,
+    reader: &mut RulesReader,
+) -> Vec<(FieldIndex, Shown)> {
     let mut fields = Vec::new();
     for word in words {
         match entity.field(&word.text) {

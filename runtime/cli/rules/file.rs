@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value as Json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::faults::{Fault, Faults, Place};
+use super::super::faults::{FaultSite, Faults, LocatedFault};
 use super::super::settings::noun;
 use crate::schema::message::{quoted, suggestion};
 
@@ -27,14 +27,14 @@ pub(super) struct Word {
 }
 
 /// A key and its value.
-pub(super) struct Member<'t> {
+pub(super) struct FileMember<'t> {
     pub(super) key: Word,
     pub(super) value: &'t Spanned<DeValue<'t>>,
 }
 
 /// What was found wrong, with the means to say more.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct RulesReader {
     pub(super) faults: Faults,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-impl Reader {
+impl RulesReader {
     /// The top of the file. Of one that is not TOML nobody knows what the rest was meant to say.
     pub(super) fn parse<'t>(&mut self, text: &'t str) -> Option<Spanned<DeTable<'t>>> {
         let (root, errors) = DeTable::parse_recoverable(text);
@@ -61,7 +61,7 @@ impl Reader {
     }
 
     pub(super) fn fault(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.faults.add(Fault::new(Place::File(span.clone()), message, help).label("here"));
+        self.faults.add(LocatedFault::new(FaultSite::File(span.clone()), message, help).label("here"));
     }
 
     /// The members of a table, those with unknown keys told and left out. `whose` completes "unknown key … ".
@@ -70,21 +70,21 @@ impl Reader {
         table: &'t DeTable<'t>,
         known: &[&str],
         whose: &str,
-    ) -> Vec<Member<'t>> {
+    ) -> Vec<FileMember<'t>> {
         let (fit, others): (Vec<_>, Vec<_>) =
             members(table).partition(|member| known.contains(&&*member.key.text));
-        for Member { key, .. } in others {
+        for FileMember { key, .. } in others {
             let help = suggestion(&key.text, known, "the keys are");
             self.fault(&key.span, format!("unknown key {} {whose}", quoted(&key.text)), help);
         }
         fit
     }
 
-    pub(super) fn table<'t>(&mut self, member: &Member<'t>, example: &str) -> Option<&'t DeTable<'t>> {
+    pub(super) fn table<'t>(&mut self, member: &FileMember<'t>, example: &str) -> Option<&'t DeTable<'t>> {
         member.value.get_ref().as_table().or_else(|| self.wrong_kind(member, "a table", example))
     }
 
-    pub(super) fn word(&mut self, member: &Member<'_>, example: &str) -> Option<Word> {
+    pub(super) fn word(&mut self, member: &FileMember<'_>, example: &str) -> Option<Word> {
         match member.value.get_ref().as_str() {
             Some(text) => Some(Word { text: text.to_owned(), span: member.value.span() }),
             None => self.wrong_kind(member, "a string", example),
@@ -92,7 +92,7 @@ impl Reader {
     }
 
     /// One string, or a list of some.
-    pub(super) fn words(&mut self, member: &Member<'_>, example: &str) -> Vec<Word> {
+    pub(super) fn words(&mut self, member: &FileMember<'_>, example: &str) -> Vec<Word> {
         let value = member.value.get_ref();
         let listed: Option<Vec<Word>> = match value {
             DeValue::String(text) => Some(vec![Word { text: text.to_string(), span: member.value.span() }]),
@@ -108,7 +108,7 @@ impl Reader {
         listed.or_else(|| self.wrong_kind(member, expected, example)).unwrap_or_default()
     }
 
-    fn wrong_kind<T>(&mut self, member: &Member<'_>, expected: &str, example: &str) -> Option<T> {
+    fn wrong_kind<T>(&mut self, member: &FileMember<'_>, expected: &str, example: &str) -> Option<T> {
         let (key, found) = (quoted(&member.key.text), noun(member.value.get_ref()));
         let message = format!("{key} must be {expected}, found {found}");
         self.fault(&member.value.span(), message, format!("write {}", quoted(example)));
@@ -117,10 +117,13 @@ impl Reader {
 }
 
 /// In the order of the file.
-pub(super) fn members<'t>(table: &'t DeTable<'t>) -> impl Iterator<Item = Member<'t>> {
-    let mut all: Vec<Member<'t>> = table
+pub(super) fn members<'t>(table: &'t DeTable<'t>) -> impl Iterator<Item = FileMember<'t>> {
+    let mut all: Vec<FileMember<'t>> = table
         .iter()
-        .map(|(key, value)| Member { key: Word { text: key.get_ref().to_string(), span: key.span() }, value })
+        .map(|(key, value)| FileMember {
+            key: Word { text: key.get_ref().to_string(), span: key.span() },
+            value,
+        })
         .collect();
     all.sort_by_key(|member| member.key.span.start);
     all.into_iter()

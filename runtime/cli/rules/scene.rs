@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::{Member, Reader, Word, json, members, object};
+use super::file::{FileMember, RulesReader, Word, json, members, object};
 use super::world::{USER, World, copy_lookups};
 use crate::ids::{RecordId, Timestamp};
 use crate::repository::{default_value, suggestion as meant, value_of_json};
@@ -40,13 +40,13 @@ struct Placed {
 }
 
 /// The values that a table sets, and which these are.
-pub(super) struct Given {
+pub(super) struct GivenValues {
     pub(super) values: Vec<Value>,
     pub(super) named: Vec<FieldIndex>,
 }
 
 impl<'s> Scene<'s> {
-    pub(super) fn read(schema: &'s Schema, root: &[Member<'_>], reader: &mut Reader) -> Scene<'s> {
+    pub(super) fn read(schema: &'s Schema, root: &[FileMember<'_>], reader: &mut RulesReader) -> Scene<'s> {
         let nobody = (NOBODY.to_owned(), Arc::new(Person::default()));
         let mut scene = Scene { schema, persons: BTreeMap::from([nobody]), records: Vec::new() };
         for member in root.iter().filter(|member| member.key.text == "persons") {
@@ -83,8 +83,13 @@ impl<'s> Scene<'s> {
     }
 
     /// What a request sets, so nothing readonly; faults are told.
-    pub(super) fn requested(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
-        for Member { key, .. } in members(table) {
+    pub(super) fn requested(
+        &self,
+        entity: &Entity,
+        table: &DeTable<'_>,
+        reader: &mut RulesReader,
+    ) -> GivenValues {
+        for FileMember { key, .. } in members(table) {
             if entity.field(&key.text).is_some_and(|(_, field)| field.readonly && field.lookup.is_none()) {
                 let message = format!(
                     "{} is readonly: no request can set it, whatever the rules say",
@@ -97,9 +102,9 @@ impl<'s> Scene<'s> {
     }
 
     /// What a table sets; faults are told.
-    fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut Reader) -> Given {
-        let mut given = Given { values: vec![Value::Null; entity.fields.len()], named: Vec::new() };
-        for Member { key, value } in members(table) {
+    fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut RulesReader) -> GivenValues {
+        let mut given = GivenValues { values: vec![Value::Null; entity.fields.len()], named: Vec::new() };
+        for FileMember { key, value } in members(table) {
             let Some((at, field)) = entity.field(&key.text) else {
                 let names: Vec<&str> = entity.fields.iter().map(|field| &*field.name).collect();
                 let message = format!("{} is not a field of {}", quoted(&key.text), entity.name);
@@ -123,14 +128,24 @@ impl<'s> Scene<'s> {
     }
 
     /// The record that a person proposes to create: what is not given is the default.
-    pub(super) fn proposed(&self, entity: &Entity, given: &Given, writer: &Person) -> Result<Record, String> {
+    pub(super) fn proposed(
+        &self,
+        entity: &Entity,
+        given: &GivenValues,
+        writer: &Person,
+    ) -> Result<Record, String> {
         let mut values = self.with_defaults(entity, given, writer.id.as_ref());
         copy_lookups(self, self.schema, entity, &mut values)?;
         Ok(record(RecordId::from_uuid(NO_ID), values))
     }
 
     /// The values of a record after an update.
-    pub(super) fn updated(&self, entity: &Entity, old: &Record, given: &Given) -> Result<Vec<Value>, String> {
+    pub(super) fn updated(
+        &self,
+        entity: &Entity,
+        old: &Record,
+        given: &GivenValues,
+    ) -> Result<Vec<Value>, String> {
         let mut values = old.values.clone();
         for at in &given.named {
             values[at.0] = given.values[at.0].clone();
@@ -139,7 +154,7 @@ impl<'s> Scene<'s> {
         Ok(values)
     }
 
-    fn person(&mut self, member: &Member<'_>, reader: &mut Reader) {
+    fn person(&mut self, member: &FileMember<'_>, reader: &mut RulesReader) {
         let Word { text: name, span } = &member.key;
         if name == NOBODY {
             let help = "remove it, or choose another name";
@@ -175,7 +190,7 @@ impl<'s> Scene<'s> {
     }
 
     /// The person's `User` record, which every person has from the first sight on.
-    fn add_user(&mut self, name: &str, id: RecordId, user: Option<&DeTable<'_>>, reader: &mut Reader) {
+    fn add_user(&mut self, name: &str, id: RecordId, user: Option<&DeTable<'_>>, reader: &mut RulesReader) {
         let Some(entity) = self.schema.entity(USER).cloned() else { return };
         let nothing = DeTable::new();
         let mut given = self.given(&entity, user.unwrap_or(&nothing), reader);
@@ -188,7 +203,7 @@ impl<'s> Scene<'s> {
     }
 
     /// First all names, so that records may refer to later ones.
-    fn all_records(&mut self, table: &DeTable<'_>, reader: &mut Reader) {
+    fn all_records(&mut self, table: &DeTable<'_>, reader: &mut RulesReader) {
         let mut bodies: Vec<(usize, &DeTable<'_>)> = Vec::new();
         for of_entity in members(table) {
             let Some(entity) = self.entity(&of_entity.key, reader) else { continue };
@@ -214,7 +229,7 @@ impl<'s> Scene<'s> {
         }
     }
 
-    pub(super) fn entity(&self, name: &Word, reader: &mut Reader) -> Option<Arc<Entity>> {
+    pub(super) fn entity(&self, name: &Word, reader: &mut RulesReader) -> Option<Arc<Entity>> {
         let found = self.schema.entity(&name.text).cloned();
         if found.is_none() {
             let names: Vec<&str> = self.schema.entities().map(|entity| &*entity.name).collect();
@@ -224,7 +239,7 @@ impl<'s> Scene<'s> {
         found
     }
 
-    fn with_defaults(&self, entity: &Entity, given: &Given, writer: Option<&Arc<str>>) -> Vec<Value> {
+    fn with_defaults(&self, entity: &Entity, given: &GivenValues, writer: Option<&Arc<str>>) -> Vec<Value> {
         let fields = entity.fields.iter().enumerate();
         let value = |(at, field): (usize, &Field)| match given.named.contains(&FieldIndex(at)) {
             true => given.values[at].clone(),
@@ -286,7 +301,7 @@ impl<'s> Scene<'s> {
     }
 
     /// Whether the file has a person of that name; a fault with a suggestion otherwise.
-    pub(super) fn knows(&self, name: &Word, reader: &mut Reader) -> bool {
+    pub(super) fn knows(&self, name: &Word, reader: &mut RulesReader) -> bool {
         if self.persons.contains_key(&name.text) {
             return true;
         }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::verdict::{Asked, Reason, Verdict};
+use super::verdict::{JudgedRule, Reason, RuleVerdict};
 use crate::rules::{Explanation, Truth};
 use crate::schema::{Entity, Field, FieldIndex, Operation};
 
 /// The rules that were asked, each with its parts, then what follows.
-pub(super) fn verdict(verdict: &Verdict, entity: &Entity, indent: &str) -> String {
+pub(super) fn verdict(verdict: &RuleVerdict, entity: &Entity, indent: &str) -> String {
     let mut text = String::new();
     for asked in &verdict.asked {
         rule(asked, indent, &mut text);
@@ -30,7 +30,7 @@ pub(super) fn left_out(entity: &Entity, named: &[FieldIndex], indent: &str) -> S
     format!("{indent}note: besides rights, a create must set the required fields: {}\n", names.join(", "))
 }
 
-fn rule(asked: &Asked, indent: &str, text: &mut String) {
+fn rule(asked: &JudgedRule, indent: &str, text: &mut String) {
     let word = asked.operation.word();
     let Some(rule) = &asked.rule else {
         let _ = writeln!(text, "{indent}there is no rule for `{word}`, and a missing rule means nobody");

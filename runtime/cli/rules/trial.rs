@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::cases::{self, Case, Shown};
-use super::file::{self, Reader, members};
+use super::file::{self, RulesReader, members};
 use super::scene::Scene;
 use super::told;
 use super::verdict::{Question, Reason, judge};
@@ -93,7 +93,7 @@ fn found(schemas: &Path) -> Result<Vec<PathBuf>, Refused> {
 /// The error is what is wrong with the file, rendered.
 fn one_file(schema: &Schema, path: &Path, text: &str, report: &mut Report) -> Result<(), String> {
     let name = path.display().to_string();
-    let mut reader = Reader::default();
+    let mut reader = RulesReader::default();
     reader.faults.source(&name, text);
     if let Some(root) = reader.parse(text) {
         let root = root.into_inner();
@@ -161,14 +161,14 @@ fn one_person(scene: &Scene<'_>, case: &Case, who: &str) -> Result<String, Strin
     for expected in &case.expected {
         let verdict = match (&case.record, expected.operation) {
             (Some(record), Operation::Update) => {
-                let nothing = super::scene::Given { values: Vec::new(), named: Vec::new() };
+                let nothing = super::scene::GivenValues { values: Vec::new(), named: Vec::new() };
                 let given = case.set.as_ref().unwrap_or(&nothing);
                 let values = scene.updated(&case.entity, record, given)?;
                 ask(Operation::Update, record, Some(Proposal { values: &values, named: &given.named }))?
             }
             (Some(record), operation) => ask(operation, record, None)?,
             (None, operation) => {
-                let nothing = super::scene::Given {
+                let nothing = super::scene::GivenValues {
                     values: vec![crate::schema::Value::Null; case.entity.fields.len()],
                     named: Vec::new(),
                 };

@@ -23,10 +23,10 @@ pub(super) struct Question<'a> {
 }
 
 /// The answer.
-pub(super) struct Verdict {
+pub(super) struct RuleVerdict {
     pub(super) reason: Reason,
     /// The rules that were asked, in order.
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<JudgedRule>,
 }
 
 pub(super) enum Reason {
@@ -45,7 +45,7 @@ pub(super) enum Reason {
 }
 
 /// One rule and what it came to.
-pub(super) struct Asked {
+pub(super) struct JudgedRule {
     pub(super) operation: Operation,
     /// As the file has it; `None` where it has none.
     pub(super) rule: Option<Rule>,
@@ -60,13 +60,13 @@ impl Reason {
     }
 }
 
-pub(super) fn judge(question: &Question<'_>, world: &dyn World) -> Result<Verdict, String> {
+pub(super) fn judge(question: &Question<'_>, world: &dyn World) -> Result<RuleVerdict, String> {
     let mut asked = Vec::new();
     let reason = reason(question, world, &mut asked)?;
-    Ok(Verdict { reason, asked })
+    Ok(RuleVerdict { reason, asked })
 }
 
-fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<Asked>) -> Result<Reason, String> {
+fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule>) -> Result<Reason, String> {
     let Question { entity, principal, operation, record, .. } = question;
     if principal.is_disabled() {
         return Ok(Reason::Disabled);
@@ -81,7 +81,7 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<Asked>) ->
             Err(error) => return Ok(Reason::Failed(error)),
         };
         let bound = Some(read_scope.rule.text(entity));
-        asked.push(Asked { bound, ..question.ask(Operation::Read) });
+        asked.push(JudgedRule { bound, ..question.ask(Operation::Read) });
         if !read_scope.sees(record) {
             return Ok(if *operation == Operation::Read { Reason::Denied } else { Reason::Hidden });
         }
@@ -104,7 +104,7 @@ impl Question<'_> {
         Subject { principal: self.principal, record: self.record, proposal: self.proposal }
     }
 
-    fn ask(&self, operation: Operation) -> Asked {
+    fn ask(&self, operation: Operation) -> JudgedRule {
         let access = &self.entity.access;
         let rule = match operation {
             Operation::Read => &access.read,
@@ -113,7 +113,7 @@ impl Question<'_> {
             Operation::Delete => &access.delete,
         };
         let part = explain(access.rule(operation), self.schema, self.entity, self.subject());
-        Asked { operation, rule: rule.clone(), part, bound: None }
+        JudgedRule { operation, rule: rule.clone(), part, bound: None }
     }
 
     /// The first reference that the request sets to something that its writer may not read.

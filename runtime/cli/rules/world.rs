@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::rules::{MOST_RELATED, Person, Principal, Related};
+use crate::rules::{MOST_RELATED, Person, Principal, RelatedRecords};
 use crate::schema::{Entity, EntityName, Field, FieldIndex, Record, Schema, Value};
 
 /// The name of the built-in entity of people.
@@ -30,11 +30,15 @@ pub(super) fn principal(
     person: &Arc<Person>,
 ) -> Result<Principal, String> {
     let Some(id) = &person.id else { return Ok(Principal::unread(person.clone())) };
-    let mut related: BTreeMap<EntityName, Related> = BTreeMap::new();
+    let mut related: BTreeMap<EntityName, RelatedRecords> = BTreeMap::new();
     for entity in schema.entities() {
         let Some(identity) = entity.identity else { continue };
         let records = world.belonging(entity, identity, id, MOST_RELATED + 1)?;
-        let records = if records.len() > MOST_RELATED { Related::TooMany } else { Related::Records(records) };
+        let records = if records.len() > MOST_RELATED {
+            RelatedRecords::TooMany
+        } else {
+            RelatedRecords::Records(records)
+        };
         related.insert(entity.name.clone(), records);
     }
     Ok(Principal::new(person.clone(), world.record(USER, id)?, related))

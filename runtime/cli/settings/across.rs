@@ -2,8 +2,9 @@
 //!
 //! Looked at only when every single value is good.
 
-use super::{Loading, Origin, SETTINGS, Setting};
-use crate::cli::faults::{Fault, Place};
+use super::loading::{Loading, Origin};
+use super::table::{SETTINGS, Setting};
+use crate::cli::faults::{FaultSite, LocatedFault};
 use crate::schema::message::quoted;
 
 /// The first must not be greater than the second, because ...
@@ -51,9 +52,10 @@ pub(super) fn check(loading: &mut Loading) {
             origin_of(large)
         );
         let places = [place_of(small), place_of(large)].into_iter().flatten();
-        let place = places.into_iter().find(|place| *place != Place::Outside).unwrap_or(Place::Outside);
+        let place =
+            places.into_iter().find(|place| *place != FaultSite::Outside).unwrap_or(FaultSite::Outside);
         let help = format!("{why}: lower the first or raise the second");
-        loading.faults.add(Fault::new(place, message, help).label("too great for the other"));
+        loading.faults.add(LocatedFault::new(place, message, help).label("too great for the other"));
     }
 }
 

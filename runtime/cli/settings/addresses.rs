@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-use super::kind::Wrong;
+use super::wrong::Wrong;
 use crate::schema::message::quoted;
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Wrong> {

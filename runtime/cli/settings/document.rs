@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, SETTINGS};
+use super::{SETTINGS, SettingKind};
 use crate::config::Config;
 use crate::schema::message::plain;
 
@@ -39,7 +39,7 @@ pub fn document() -> String {
     PAGE.replace(MARK, tables.trim_start())
 }
 
-fn takes(kind: &Kind) -> String {
+fn takes(kind: &SettingKind) -> String {
     plain(&kind.to_string())
 }
 

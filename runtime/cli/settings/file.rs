@@ -10,8 +10,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DEFAULT_FILE, SETTINGS, Setting, Value, nearest_of};
-use crate::cli::faults::{Fault, Faults, Place};
+use super::kind::SettingValue;
+use super::table::{SETTINGS, Setting, nearest_of};
+use crate::cli::faults::{FaultSite, Faults, LocatedFault};
 use crate::schema::message::{nearest, quoted};
 
 /// Largest settings file in bytes.
@@ -20,18 +21,21 @@ const LARGEST: u64 = 1 << 20;
 /// The parser goes on after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
 
+/// Read from the working directory when no other file is named.
+pub const DEFAULT_FILE: &str = "tidewire.toml";
+
 /// A setting that the file sets.
-pub(super) struct Found {
+pub(super) struct FoundSetting {
     pub(super) setting: &'static Setting,
-    pub(super) value: Value,
+    pub(super) value: SettingValue,
     pub(super) span: Range<usize>,
 }
 
 /// The text; `None` when there is no file and none was named.
-pub(super) fn read(path: &Path, named_by: Option<&str>) -> Result<Option<String>, Fault> {
+pub(super) fn read(path: &Path, named_by: Option<&str>) -> Result<Option<String>, LocatedFault> {
     let shown = quoted(&path.display().to_string());
     let whose = named_by.map_or(String::new(), |by| format!(" (named by {by})"));
-    let fault = |message: String, help: &str| Fault::new(Place::Outside, message + &whose, help);
+    let fault = |message: String, help: &str| LocatedFault::new(FaultSite::Outside, message + &whose, help);
     let mut bytes = Vec::new();
     match fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)) {
         Ok(_) => {}
@@ -63,7 +67,7 @@ pub(super) fn read(path: &Path, named_by: Option<&str>) -> Result<Option<String>
 }
 
 /// Every setting of the file that can be understood; the faults go into `faults`.
-pub(super) fn parse(text: &str, faults: &mut Faults) -> Vec<Found> {
+pub(super) fn parse(text: &str, faults: &mut Faults) -> Vec<FoundSetting> {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MOST_SYNTAX_ERRORS) {
         faults.add(syntax(error, text));
@@ -85,7 +89,9 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Vec<Found> {
         } else {
             let message = format!("{} must be a table, found {}", quoted(name), noun(value.get_ref()));
             let help = format!("write [{name}] on a line of its own, its keys below");
-            faults.add(Fault::new(Place::File(value.span()), message, help).label("expected a table"));
+            faults.add(
+                LocatedFault::new(FaultSite::File(value.span()), message, help).label("expected a table"),
+            );
         }
     }
     found
@@ -95,16 +101,16 @@ fn one(
     name: &str,
     key: Range<usize>,
     value: &Spanned<DeValue<'_>>,
-    (found, faults): (&mut Vec<Found>, &mut Faults),
+    (found, faults): (&mut Vec<FoundSetting>, &mut Faults),
 ) {
     let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
         let message = format!("there is no setting {}", quoted(name));
-        faults.add(Fault::new(Place::File(key), message, meant(name)).label("not known here"));
+        faults.add(LocatedFault::new(FaultSite::File(key), message, meant(name)).label("not known here"));
         return;
     };
     match setting.kind.parse_toml(value.get_ref()) {
-        Ok(value) => found.push(Found { setting, value, span: key }),
-        Err(wrong) => faults.add(wrong.at(Place::File(value.span()), name, &setting.kind)),
+        Ok(value) => found.push(FoundSetting { setting, value, span: key }),
+        Err(wrong) => faults.add(setting.kind.fault(wrong, FaultSite::File(value.span()), name)),
     }
 }
 
@@ -130,13 +136,14 @@ fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message().contains("duplicate key")
 }
 
-pub(in crate::cli) fn syntax(error: &toml::de::Error, text: &str) -> Fault {
-    let place = Place::File(error.span().unwrap_or(text.len()..text.len()));
+pub(in crate::cli) fn syntax(error: &toml::de::Error, text: &str) -> LocatedFault {
+    let place = FaultSite::File(error.span().unwrap_or(text.len()..text.len()));
     if is_duplicate(error) {
-        return Fault::new(place, "this key was given before", "keep one of the two").label("second time");
+        return LocatedFault::new(place, "this key was given before", "keep one of the two")
+            .label("second time");
     }
     let message = format!("this is not TOML: {}", error.message());
-    Fault::new(place, message, "write `key = value`; strings are in double quotes, lists in [ ]")
+    LocatedFault::new(place, message, "write `key = value`; strings are in double quotes, lists in [ ]")
         .label("here")
 }
 

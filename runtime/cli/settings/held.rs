@@ -6,25 +6,25 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::kind::{Kind, Value};
+use super::kind::{SettingKind, SettingValue};
 use crate::config::LogForm;
 
 /// A field of `Config`: what kind of value it is, and back.
-pub(super) trait Held: Sized {
-    fn value(&self, kind: &Kind) -> Value;
+pub(super) trait ConfigField: Sized {
+    fn value(&self, kind: &SettingKind) -> SettingValue;
     /// `None` when the value is of another kind, or too large for the type.
-    fn held(value: Value) -> Option<Self>;
+    fn held(value: SettingValue) -> Option<Self>;
 }
 
 macro_rules! number_is_held {
     ($($number:ty)*) => {$(
-        impl Held for $number {
-            fn value(&self, kind: &Kind) -> Value {
+        impl ConfigField for $number {
+            fn value(&self, kind: &SettingKind) -> SettingValue {
                 let number = u64::try_from(*self).unwrap_or(u64::MAX);
-                if matches!(kind, Kind::Size(_)) { Value::Size(number) } else { Value::Count(number) }
+                if matches!(kind, SettingKind::Size(_)) { SettingValue::Size(number) } else { SettingValue::Count(number) }
             }
 
-            fn held(value: Value) -> Option<$number> {
+            fn held(value: SettingValue) -> Option<$number> {
                 value.measure().and_then(|number| number.try_into().ok())
             }
         }
@@ -33,13 +33,13 @@ macro_rules! number_is_held {
 
 macro_rules! is_held {
     ($($held:ty as $variant:ident)*) => {$(
-        impl Held for $held {
-            fn value(&self, _kind: &Kind) -> Value {
-                Value::$variant(self.clone())
+        impl ConfigField for $held {
+            fn value(&self, _kind: &SettingKind) -> SettingValue {
+                SettingValue::$variant(self.clone())
             }
 
-            fn held(value: Value) -> Option<$held> {
-                if let Value::$variant(held) = value { Some(held) } else { None }
+            fn held(value: SettingValue) -> Option<$held> {
+                if let SettingValue::$variant(held) = value { Some(held) } else { None }
             }
         }
     )*};
@@ -48,22 +48,22 @@ macro_rules! is_held {
 number_is_held!(u32 u64 usize);
 is_held!(Duration as Time bool as Switch PathBuf as Path SocketAddr as Address Vec<String> as Hosts String as Word);
 
-impl Held for Option<String> {
-    fn value(&self, _kind: &Kind) -> Value {
-        Value::Database(self.clone().unwrap_or_default())
+impl ConfigField for Option<String> {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        SettingValue::Database(self.clone().unwrap_or_default())
     }
 
-    fn held(value: Value) -> Option<Option<String>> {
-        if let Value::Database(address) = value { Some(Some(address)) } else { None }
+    fn held(value: SettingValue) -> Option<Option<String>> {
+        if let SettingValue::Database(address) = value { Some(Some(address)) } else { None }
     }
 }
 
-impl Held for LogForm {
-    fn value(&self, _kind: &Kind) -> Value {
-        Value::Word(if *self == LogForm::Json { "json" } else { "text" }.to_owned())
+impl ConfigField for LogForm {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        SettingValue::Word(if *self == LogForm::Json { "json" } else { "text" }.to_owned())
     }
 
-    fn held(value: Value) -> Option<LogForm> {
+    fn held(value: SettingValue) -> Option<LogForm> {
         match value.text().as_str() {
             "json" => Some(LogForm::Json),
             "text" => Some(LogForm::Text),

@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::kind::Wrong;
+use super::wrong::Wrong;
 use crate::schema::message::quoted;
 
 pub(super) const SECOND: u64 = 1_000;

@@ -2,8 +2,8 @@
 //!
 //! Looked at when every single value is good.
 
-use super::{Loading, Origin};
-use crate::cli::faults::{Fault, Place};
+use super::loading::{Loading, Origin};
+use crate::cli::faults::{FaultSite, LocatedFault};
 use crate::config::Config;
 use crate::store::choice::DatabaseAddress;
 
@@ -14,19 +14,21 @@ pub(super) fn settle(loading: &mut Loading) {
     let Some((data, _)) = loading.origins.get(DATA).cloned() else { return };
     let Some((database, place)) = loading.origins.get(DATABASE).cloned() else {
         // `database` is shown with what made it so.
-        loading.origins.insert(DATABASE, (data, Place::Outside));
+        loading.origins.insert(DATABASE, (data, FaultSite::Outside));
         return;
     };
     if rank(&data) > rank(&database) {
         loading.config.database = None;
-        loading.origins.insert(DATABASE, (data, Place::Outside));
+        loading.origins.insert(DATABASE, (data, FaultSite::Outside));
     } else if rank(&data) == rank(&database) && !is_same(&loading.config) {
         let message = format!("`data` ({data}) and `database` ({database}) both say where the database is");
         let help = format!(
             "keep one of the two: `data = \"DIR\"` is short for `database = \"{}\"`",
             DatabaseAddress::within("DIR".as_ref())
         );
-        loading.faults.add(Fault::new(place, message, help).label("another place than that of `data`"));
+        loading
+            .faults
+            .add(LocatedFault::new(place, message, help).label("another place than that of `data`"));
     }
 }
 

@@ -3,10 +3,11 @@
 //! File, variables, flags, `tidewire config` and docs/configuration.md all come from it. Defaults are not repeated here:
 //! they are `Config::default()`.
 
-use super::held::Held;
-use super::kind::{Kind, Value};
+use super::held::ConfigField;
+use super::kind::{SettingKind, SettingValue};
 use super::numbers::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use crate::config::Config;
+use crate::schema::message::nearest;
 use crate::store::choice::DatabaseAddress;
 
 /// Something that a user may set.
@@ -14,15 +15,15 @@ use crate::store::choice::DatabaseAddress;
 pub struct Setting {
     /// As in the file: `realtime.outbox_bytes` is the key `outbox_bytes` of the table `[realtime]`.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// One sentence.
     pub about: &'static str,
     /// A flag of its own beside `--set`, and the word for its value.
     pub flag: Option<(&'static str, &'static str)>,
     /// A variable that is not the name in capitals.
     other_variable: Option<&'static str>,
-    read: fn(&Config, &Kind) -> Value,
-    write: fn(&mut Config, Value) -> bool,
+    read: fn(&Config, &SettingKind) -> SettingValue,
+    write: fn(&mut Config, SettingValue) -> bool,
 }
 
 impl Setting {
@@ -32,18 +33,18 @@ impl Setting {
         self.other_variable.map_or_else(made, str::to_owned)
     }
 
-    pub fn read(&self, config: &Config) -> Value {
+    pub fn read(&self, config: &Config) -> SettingValue {
         (self.read)(config, &self.kind)
     }
 
     /// A value of another kind changes nothing.
-    pub(super) fn write(&self, config: &mut Config, value: Value) {
+    pub(super) fn write(&self, config: &mut Config, value: SettingValue) {
         let written = (self.write)(config, value);
         debug_assert!(written, "{} has the kind of its field", self.name);
     }
 }
 
-fn hold<T: Held>(place: &mut T, value: Value) -> bool {
+fn hold<T: ConfigField>(place: &mut T, value: SettingValue) -> bool {
     let held = T::held(value);
     let fits = held.is_some();
     if let Some(held) = held {
@@ -62,14 +63,14 @@ macro_rules! optional {
 }
 
 /// The database as an address, wherever the settings say it.
-fn database(config: &Config, _: &Kind) -> Value {
+fn database(config: &Config, _: &SettingKind) -> SettingValue {
     let within = || DatabaseAddress::within(&config.data).to_string();
-    Value::Database(config.database.clone().unwrap_or_else(within))
+    SettingValue::Database(config.database.clone().unwrap_or_else(within))
 }
 
 macro_rules! reading {
     (($config:ident, $kind:ident) => $field:expr) => {
-        |$config, $kind| Held::value(&$field, $kind)
+        |$config, $kind| ConfigField::value(&$field, $kind)
     };
     (($config:ident, $kind:ident) => $field:expr, $read:ident) => {
         $read
@@ -93,64 +94,74 @@ macro_rules! settings {
 }
 
 settings! {
-    schemas: Kind::Path, "Folder of the schema files.", flag "schemas" "DIR";
-    data: Kind::Path, "Folder of the database `tidewire.db`; made when missing.", flag "data" "DIR";
-    database: Kind::Database, "Where the database is, `sqlite:PATH`, when it is not in `data`.", flag "database" "ADDRESS", read database;
-    public: Kind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
-    listen: Kind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
-    allowed_hosts: Kind::Hosts, "More names by which clients may call the server (`Host`, `Origin`), such as that of a reverse proxy.";
+    schemas: SettingKind::Path, "Folder of the schema files.", flag "schemas" "DIR";
+    data: SettingKind::Path, "Folder of the database `tidewire.db`; made when missing.", flag "data" "DIR";
+    database: SettingKind::Database, "Where the database is, `sqlite:PATH`, when it is not in `data`.", flag "database" "ADDRESS", read database;
+    public: SettingKind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
+    listen: SettingKind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
+    allowed_hosts: SettingKind::Hosts, "More names by which clients may call the server (`Host`, `Origin`), such as that of a reverse proxy.";
 
-    log.form: Kind::OneOf(&["text", "json"]), "Form of the log on stderr.", flag "log" "FORM";
-    log.filter: Kind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";
+    log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr.", flag "log" "FORM";
+    log.filter: SettingKind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";
 
-    http.body_bytes: Kind::Size(KIB..=64 * MIB), "Largest request body; a larger one is `BODY_TOO_LARGE`.";
-    http.header_bytes: Kind::Size(8 * KIB..=MIB), "Largest request head; a larger one is answered 431.";
-    http.header_timeout: Kind::Time(100..=10 * MINUTE), "A connection that has not sent a whole request head by then is closed.";
-    http.body_timeout: Kind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
-    http.write_timeout: Kind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
-    http.connections: Kind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
-    http.list_default: Kind::Count(1..=10_000), "Records in a list that names no `limit`.";
-    http.list_max: Kind::Count(1..=10_000), "Largest `limit` of a list.";
-    http.shutdown_grace: Kind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
+    http.body_bytes: SettingKind::Size(KIB..=64 * MIB), "Largest request body; a larger one is `BODY_TOO_LARGE`.";
+    http.header_bytes: SettingKind::Size(8 * KIB..=MIB), "Largest request head; a larger one is answered 431.";
+    http.header_timeout: SettingKind::Time(100..=10 * MINUTE), "A connection that has not sent a whole request head by then is closed.";
+    http.body_timeout: SettingKind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
+    http.write_timeout: SettingKind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
+    http.connections: SettingKind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
+    http.list_default: SettingKind::Count(1..=10_000), "Records in a list that names no `limit`.";
+    http.list_max: SettingKind::Count(1..=10_000), "Largest `limit` of a list.";
+    http.shutdown_grace: SettingKind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
 
-    realtime.connections: Kind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
-    realtime.connections_per_user: Kind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
+    realtime.connections: SettingKind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
+    realtime.connections_per_user: SettingKind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
         flag "max-connections-per-user" "N", variable "TIDEWIRE_MAX_CONNECTIONS_PER_USER";
-    realtime.subscriptions: Kind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`. At most `realtime.message_burst`.";
-    realtime.frame_bytes: Kind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
-    realtime.messages_per_second: Kind::Count(1..=100_000), "Frames that one connection may send in a second for long.";
-    realtime.message_burst: Kind::Count(1..=100_000), "Frames that it may send at once; more are `RATE_LIMITED`.";
-    realtime.ping_interval: Kind::Time(100..=HOUR), "The server pings each socket this often.";
-    realtime.pong_timeout: Kind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
-    realtime.write_timeout: Kind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
-    realtime.send_buffer_bytes: Kind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More are faster on a long line (bytes by round-trip time), and let a slow one look dead.";
-    realtime.outbox_batches: Kind::Count(1..=100_000), "Batches that may wait for one socket; with one more it reads the log instead.";
-    realtime.outbox_bytes: Kind::Size(KIB..=GIB), "Bytes that may wait for one socket; with more it reads the log instead.";
-    realtime.outbox_controls: Kind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";
-    realtime.ring_changes: Kind::Count(1..=10_000_000), "Recent changes kept in memory, so that resumes need not read the database.";
-    realtime.ring_bytes: Kind::Size(KIB..=64 * GIB), "Bytes of recent changes kept in memory.";
-    realtime.scan_groups: Kind::Count(0..=1_000_000), "Live queries and rules of one entity, each counted once, that compare no field for equality; one more is `QUERY_LIMIT`.";
-    realtime.page_rows: Kind::Count(1..=10_000), "Records in one `snapshot` frame, and changes in one page of replay.";
-    realtime.page_bytes: Kind::Size(KIB..=64 * MIB), "Bytes in one page of a snapshot or replay.";
-    realtime.replay_limit: Kind::Count(0..=10_000_000), "A resume with more changes than this, and than there are records, gets a snapshot.";
-    realtime.reconnect_interval: Kind::Time(10..=HOUR), "Clients wait this long before their first attempt to reconnect.";
-    realtime.max_reconnect_interval: Kind::Time(10..=DAY), "Clients wait at most this long between two attempts.";
-    realtime.poll_wait: Kind::Time(SECOND..=HOUR), "Longest `wait` of a long poll.";
-    realtime.drain_spread: Kind::Time(0..=HOUR), "When the server stops, clients are told to come back at a random moment within this time.";
+    realtime.subscriptions: SettingKind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`. At most `realtime.message_burst`.";
+    realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
+    realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames that one connection may send in a second for long.";
+    realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that it may send at once; more are `RATE_LIMITED`.";
+    realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
+    realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
+    realtime.write_timeout: SettingKind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
+    realtime.send_buffer_bytes: SettingKind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More are faster on a long line (bytes by round-trip time), and let a slow one look dead.";
+    realtime.outbox_batches: SettingKind::Count(1..=100_000), "Batches that may wait for one socket; with one more it reads the log instead.";
+    realtime.outbox_bytes: SettingKind::Size(KIB..=GIB), "Bytes that may wait for one socket; with more it reads the log instead.";
+    realtime.outbox_controls: SettingKind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";
+    realtime.ring_changes: SettingKind::Count(1..=10_000_000), "Recent changes kept in memory, so that resumes need not read the database.";
+    realtime.ring_bytes: SettingKind::Size(KIB..=64 * GIB), "Bytes of recent changes kept in memory.";
+    realtime.scan_groups: SettingKind::Count(0..=1_000_000), "Live queries and rules of one entity, each counted once, that compare no field for equality; one more is `QUERY_LIMIT`.";
+    realtime.page_rows: SettingKind::Count(1..=10_000), "Records in one `snapshot` frame, and changes in one page of replay.";
+    realtime.page_bytes: SettingKind::Size(KIB..=64 * MIB), "Bytes in one page of a snapshot or replay.";
+    realtime.replay_limit: SettingKind::Count(0..=10_000_000), "A resume with more changes than this, and than there are records, gets a snapshot.";
+    realtime.reconnect_interval: SettingKind::Time(10..=HOUR), "Clients wait this long before their first attempt to reconnect.";
+    realtime.max_reconnect_interval: SettingKind::Time(10..=DAY), "Clients wait at most this long between two attempts.";
+    realtime.poll_wait: SettingKind::Time(SECOND..=HOUR), "Longest `wait` of a long poll.";
+    realtime.drain_spread: SettingKind::Time(0..=HOUR), "When the server stops, clients are told to come back at a random moment within this time.";
 
-    store.group_ops: Kind::Count(1..=100_000), "Writes in one group commit at most.";
-    store.group_bytes: Kind::Size(64 * KIB..=GIB), "Bytes of records in one request's changes; a group commit ends with the unit that reaches it.";
-    store.queue: Kind::Count(1..=1_000_000), "Writes that may wait to be committed; one more is `OVERLOADED`.";
-    store.unit_entries: Kind::Count(1..=10_000_000), "Changes that one request may make; more is `UNIT_TOO_LARGE`.";
-    store.scan_rows: Kind::Count(1..=1_000_000_000), "Records that a list or count may step over without an index; more are `QUERY_TOO_BROAD`.";
-    store.cascade_records: Kind::Count(0..=10_000_000), "Records that one delete may take with it; more is `CASCADE_TOO_LARGE`.";
-    store.retention_age: Kind::Time(MINUTE..=3_650 * DAY), "Changes older than this leave the log.";
-    store.retention_changes: Kind::Count(1..=1_000_000_000_000), "Changes beyond this count leave the log, whichever comes first.";
-    store.trim_chunk: Kind::Count(1..=1_000_000), "Changes that leave the log in one commit at most.";
-    store.idempotency_age: Kind::Time(SECOND..=3_650 * DAY), "How long the answer to an `Idempotency-Key` is kept.";
-    store.idempotency_per_user: Kind::Count(1..=100_000_000), "Answers kept for one user, or for one anonymous address.";
-    store.readers: Kind::Count(1..=256), "Reads of the database at once, each on a connection of its own: requests, sockets and polls together. Lists and other reads that may last leave one free.";
-    store.read_wait: Kind::Time(1..=10 * MINUTE), "A read that waits longer for its turn is `OVERLOADED`.";
+    store.group_ops: SettingKind::Count(1..=100_000), "Writes in one group commit at most.";
+    store.group_bytes: SettingKind::Size(64 * KIB..=GIB), "Bytes of records in one request's changes; a group commit ends with the unit that reaches it.";
+    store.queue: SettingKind::Count(1..=1_000_000), "Writes that may wait to be committed; one more is `OVERLOADED`.";
+    store.unit_entries: SettingKind::Count(1..=10_000_000), "Changes that one request may make; more is `UNIT_TOO_LARGE`.";
+    store.scan_rows: SettingKind::Count(1..=1_000_000_000), "Records that a list or count may step over without an index; more are `QUERY_TOO_BROAD`.";
+    store.cascade_records: SettingKind::Count(0..=10_000_000), "Records that one delete may take with it; more is `CASCADE_TOO_LARGE`.";
+    store.retention_age: SettingKind::Time(MINUTE..=3_650 * DAY), "Changes older than this leave the log.";
+    store.retention_changes: SettingKind::Count(1..=1_000_000_000_000), "Changes beyond this count leave the log, whichever comes first.";
+    store.trim_chunk: SettingKind::Count(1..=1_000_000), "Changes that leave the log in one commit at most.";
+    store.idempotency_age: SettingKind::Time(SECOND..=3_650 * DAY), "How long the answer to an `Idempotency-Key` is kept.";
+    store.idempotency_per_user: SettingKind::Count(1..=100_000_000), "Answers kept for one user, or for one anonymous address.";
+    store.readers: SettingKind::Count(1..=256), "Reads of the database at once, each on a connection of its own: requests, sockets and polls together. Lists and other reads that may last leave one free.";
+    store.read_wait: SettingKind::Time(1..=10 * MINUTE), "A read that waits longer for its turn is `OVERLOADED`.";
+}
+
+/// The known name that is nearest: by a slip of the pen, or by its last part when only the section is wrong or missing.
+pub(super) fn nearest_of<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let ends_alike =
+        |candidate: &&'a str| candidate.strip_suffix(word).is_some_and(|before| before.ends_with('.'));
+    nearest(word, known.clone()).or_else(|| known.clone().find(ends_alike)).or_else(|| {
+        let (_, last) = word.rsplit_once('.')?;
+        known.clone().find(|candidate| candidate.rsplit_once('.').is_some_and(|(_, other)| other == last))
+    })
 }
 
 #[cfg(test)]
@@ -206,15 +217,17 @@ mod tests {
             if default.measure() == Some(end) { *range.start() } else { end }
         };
         match &setting.kind {
-            Kind::Count(range) | Kind::Size(range) => other(range).to_string(),
-            Kind::Time(range) => format!("{}ms", other(range)),
-            Kind::Switch => (default != Value::Switch(true)).to_string(),
-            Kind::Path => "elsewhere".to_owned(),
-            Kind::Database => "sqlite:elsewhere.db".to_owned(),
-            Kind::Address => "127.0.0.1:1".to_owned(),
-            Kind::Hosts => "tide.example".to_owned(),
-            Kind::OneOf(words) => words.iter().find(|word| default.text() != **word).unwrap().to_string(),
-            Kind::LogFilter => "error".to_owned(),
+            SettingKind::Count(range) | SettingKind::Size(range) => other(range).to_string(),
+            SettingKind::Time(range) => format!("{}ms", other(range)),
+            SettingKind::Switch => (default != SettingValue::Switch(true)).to_string(),
+            SettingKind::Path => "elsewhere".to_owned(),
+            SettingKind::Database => "sqlite:elsewhere.db".to_owned(),
+            SettingKind::Address => "127.0.0.1:1".to_owned(),
+            SettingKind::Hosts => "tide.example".to_owned(),
+            SettingKind::OneOf(words) => {
+                words.iter().find(|word| default.text() != **word).unwrap().to_string()
+            }
+            SettingKind::LogFilter => "error".to_owned(),
         }
     }
 
@@ -258,9 +271,11 @@ mod tests {
         for setting in SETTINGS {
             let default = setting.read(&Config::default());
             assert_eq!(setting.kind.parse(&default.text()), Ok(default), "{}", setting.name);
-            if let Kind::Count(range) | Kind::Size(range) | Kind::Time(range) = &setting.kind {
+            if let SettingKind::Count(range) | SettingKind::Size(range) | SettingKind::Time(range) =
+                &setting.kind
+            {
                 for bound in [*range.start(), *range.end()] {
-                    let text = if matches!(setting.kind, Kind::Time(_)) {
+                    let text = if matches!(setting.kind, SettingKind::Time(_)) {
                         format!("{bound}ms")
                     } else {
                         bound.to_string()

@@ -13,7 +13,7 @@ impl Session {
     pub(super) fn on_read(&mut self, turn: &mut Turn, answer: ReadAnswer) {
         let Some(read) = self.reads.finish() else { return };
         if let ReadFor::Slot(key) = read
-            && self.is_of_another_schema(&answer)
+            && answer.is_of_another_schema(self.around.generation)
         {
             return self.read_again(turn, key);
         }
@@ -49,22 +49,6 @@ impl Session {
                 ReadFor::Principal,
                 ReadAnswer::Survey(_) | ReadAnswer::Rows(_) | ReadAnswer::Log(_) | ReadAnswer::Differ(_),
             ) => self.close(turn, CloseCode::Internal),
-        }
-    }
-
-    /// The store has, or had, another schema than this session; of entities that are gone it knows nothing.
-    fn is_of_another_schema(&self, answer: &ReadAnswer) -> bool {
-        let other = |generation| generation != self.around.generation;
-        match answer {
-            ReadAnswer::Survey(Ok(survey)) => other(survey.read.generation),
-            ReadAnswer::Rows(Ok(rows)) => other(rows.read.generation),
-            ReadAnswer::Differ(Ok(difference)) => other(difference.generation),
-            ReadAnswer::Survey(Err(error))
-            | ReadAnswer::Rows(Err(error))
-            | ReadAnswer::Differ(Err(error)) => {
-                matches!(error, StoreError::StaleGeneration | StoreError::UnknownEntity(_))
-            }
-            ReadAnswer::Log(_) | ReadAnswer::Principal(_) => false,
         }
     }
 

@@ -5,33 +5,13 @@ use super::phase::{Cause, Phase, Replay, Route, Snapshot, TailOf};
 use super::state::Session;
 use super::subscription::SlotKey;
 use super::turn::Turn;
-use crate::channels::encode::StepPlace;
-use crate::ids::Seq;
+use crate::channels::encode::{Encoder, StepPlace};
 use crate::metrics::CatchUp;
 use crate::protocol::reason::RIGHTS;
 use crate::realtime::channel::ChannelRefusal;
-use crate::store::{At, Differ, Difference, LogLimit, Step, Steps};
-
-/// A difference may hold as many bytes as so many pages of a snapshot.
-const PAGES_OF_A_DIFFERENCE: usize = 16;
+use crate::store::{At, Difference, Step, Steps};
 
 impl Session {
-    pub(super) fn differ(&self, slot: u16, since: Seq) -> Option<Differ> {
-        let subscription = self.slots.at(slot)?;
-        let config = &self.around.config;
-        Some(Differ {
-            person: self.person.person.clone(),
-            scope: subscription.channel.scope.clone(),
-            old: subscription.bound.as_ref()?.read_scope.clone(),
-            filter: subscription.channel.filter().to_vec(),
-            since,
-            limit: LogLimit {
-                changes: usize::try_from(config.replay_limit).unwrap_or(usize::MAX),
-                bytes: config.page_bytes.saturating_mul(PAGES_OF_A_DIFFERENCE),
-            },
-        })
-    }
-
     pub(super) fn on_difference(&mut self, turn: &mut Turn, key: SlotKey, difference: At<Difference>) {
         let (at, Difference { principal, steps }) = (difference.seq, difference.value.clone());
         self.learn(turn, difference.map(|_| principal.clone()));
@@ -58,22 +38,26 @@ impl Session {
         let prev = subscription.sent;
         subscription.phase = Phase::Following(Replay { at, prev, tail_of: TailOf::Difference });
         self.around.metrics.live.caught_up(CatchUp::Rights);
-        self.write_steps(turn, key.slot, &steps, at);
+        let place = StepPlace { channel: &subscription.channel.text, at, timestamp: turn.now.wall };
+        write_steps(turn, &mut self.encoder, &steps, place, self.around.config.page_bytes);
         self.attach(turn, key.slot);
     }
+}
 
-    /// In buffers of about `page_bytes`.
-    fn write_steps(&mut self, turn: &mut Turn, slot: u16, steps: &[Step], at: Seq) {
-        let Some(subscription) = self.slots.at(slot) else { return };
-        let channel = &subscription.channel.text;
-        let place = StepPlace { channel, at, timestamp: turn.now.wall };
-        let mut frames = Vec::new();
-        for step in steps {
-            self.encoder.write_step(step, place, &mut frames);
-            if frames.len() >= self.around.config.page_bytes {
-                turn.write(std::mem::take(&mut frames));
-            }
+/// In buffers of about `page_bytes`.
+fn write_steps(
+    turn: &mut Turn,
+    encoder: &mut Encoder,
+    steps: &[Step],
+    place: StepPlace<'_>,
+    page_bytes: usize,
+) {
+    let mut frames = Vec::new();
+    for step in steps {
+        encoder.write_step(step, place, &mut frames);
+        if frames.len() >= page_bytes {
+            turn.write(std::mem::take(&mut frames));
         }
-        turn.write(frames);
     }
+    turn.write(frames);
 }

@@ -81,7 +81,9 @@ impl Session {
                 break;
             }
         }
-        self.count_caught_up();
+        if self.delivery.catching_up.is_some() && self.slots.all_live(self.delivery.lag) {
+            self.delivery.catching_up = None;
+        }
     }
 
     /// Whether one more message of the peer, of whatever kind, is within its cap; otherwise the connection ends.
@@ -155,7 +157,7 @@ impl Session {
             None => Some(frame),
             Some(Note::Attached { attachment, at, lag }) => {
                 self.slots.attached(attachment)?.go_live(attachment, at, lag);
-                self.resume_postponed(turn, attachment.slot);
+                turn.make_due(self.slots.take_postponed(attachment.slot));
                 Some(frame)
             }
             Some(Note::Behind { attachment }) => {

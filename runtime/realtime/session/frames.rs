@@ -57,7 +57,7 @@ impl Session {
         request_id: Option<String>,
     ) {
         let known = self.slots.find(channel);
-        if let Some(slot) = known.filter(|slot| self.must_postpone(*slot)) {
+        if let Some(slot) = known.filter(|slot| self.slots.must_postpone(*slot)) {
             let message = ClientMessage::Subscribe { channel: channel.to_owned(), options };
             return self.postpone(turn, slot, ClientFrame { request_id, message });
         }
@@ -87,7 +87,7 @@ impl Session {
             let text = "there is no subscription to this channel";
             return self.refuse(turn, Code::NotSubscribed, text, envelope);
         };
-        if self.must_postpone(slot) {
+        if self.slots.must_postpone(slot) {
             let message = ClientMessage::Unsubscribe { channel: channel.to_owned() };
             return self.postpone(turn, slot, ClientFrame { request_id, message });
         }
@@ -96,10 +96,6 @@ impl Session {
         // Items of the subscription that are still in the outbox carry an attachment that is known no more, so
         // nothing of this channel follows.
         turn.send("unsubscribed", envelope, serde_json::json!({}));
-    }
-
-    fn must_postpone(&self, slot: u16) -> bool {
-        self.slots.at(slot).is_some_and(Subscription::must_postpone)
     }
 
     fn postpone(&mut self, turn: &mut Turn, slot: u16, frame: ClientFrame) {

@@ -38,6 +38,7 @@ mod phase;
 mod read_queue;
 mod reading;
 mod replay;
+mod request;
 mod reshape;
 mod resume;
 mod slots;

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::input::Effect;
 use super::subscription::SlotKey;
+use super::turn::Turn;
 use crate::ids::Seq;
+use crate::realtime::read::ReadRequest;
 
 /// A read that found the store busy is tried again after this long.
 const RETRY: Duration = Duration::from_millis(250);
@@ -64,9 +67,10 @@ impl ReadQueue {
         !self.log_was_last || self.nobody_waits()
     }
 
-    pub(super) fn begin(&mut self, read: ReadFor) {
+    pub(super) fn begin(&mut self, turn: &mut Turn, read: ReadFor, request: ReadRequest) {
         self.log_was_last = matches!(read, ReadFor::Log(_));
         self.under_way = Some(read);
+        turn.then(Effect::Read(request));
     }
 
     pub(super) fn finish(&mut self) -> Option<ReadFor> {

@@ -2,8 +2,7 @@
 //!
 //! All subscriptions that follow the log share one reading of it, from the one that is furthest behind.
 
-use super::input::Effect;
-use super::phase::{Phase, Replay, ResumeFrom, Route};
+use super::phase::{Phase, Replay, Route};
 use super::read_queue::ReadFor;
 use super::state::Session;
 use super::subscription::{SlotKey, Subscription};
@@ -21,22 +20,17 @@ impl Session {
         }
         if self.person.take_wanted() {
             let request = ReadRequest::Principal(self.person.person.clone());
-            return self.read(turn, ReadFor::Principal, request);
+            return self.reads.begin(turn, ReadFor::Principal, request);
         }
         if self.reads.log_is_next() && self.read_log(turn) {
             return;
         }
         while let Some(key) = self.reads.next_waiting() {
             if let Some(request) = self.next_read_of(turn, key) {
-                return self.read(turn, ReadFor::Slot(key), request);
+                return self.reads.begin(turn, ReadFor::Slot(key), request);
             }
         }
         self.read_log(turn);
-    }
-
-    fn read(&mut self, turn: &mut Turn, read: ReadFor, request: ReadRequest) {
-        self.reads.begin(read);
-        turn.then(Effect::Read(request));
     }
 
     /// From where the one that is furthest behind stands, for all that follow the log. False if nobody does.
@@ -52,7 +46,7 @@ impl Session {
                 rights.add(&bound.read_scope.uses, bound.at);
             }
         }
-        self.read(turn, ReadFor::Log(after), ReadRequest::Log { after, rights });
+        self.reads.begin(turn, ReadFor::Log(after), ReadRequest::Log { after, rights });
         true
     }
 
@@ -71,33 +65,6 @@ impl Session {
                 }
             }
         }
-        self.request_of(key)
-    }
-
-    fn request_of(&mut self, key: SlotKey) -> Option<ReadRequest> {
-        let page = self.around.config.page_rows;
-        let subscription = self.slots.of(key)?;
-        let (scope, bound) = (subscription.channel.scope.clone(), subscription.bound.clone()?);
-        match &subscription.phase {
-            Phase::Surveying(ResumeFrom { since, .. }) => {
-                let rights = bound.rights_check(Some(since.seq));
-                Some(ReadRequest::Survey { scope, since: since.clone(), rights })
-            }
-            Phase::Rows { after, written, .. } => {
-                let left = subscription.limit.map_or(page, |limit| limit.saturating_sub(*written));
-                let (after, limit) = (after.clone(), left.min(page));
-                let rights = bound.rights_check(None);
-                Some(ReadRequest::Rows { scope, read_scope: bound.read_scope, after, limit, rights })
-            }
-            Phase::Differing { since } => {
-                let since = *since;
-                self.differ(key.slot, since).map(ReadRequest::Differ)
-            }
-            Phase::Queued(_)
-            | Phase::Following(_)
-            | Phase::Attaching { .. }
-            | Phase::Joining { .. }
-            | Phase::Live { .. } => None,
-        }
+        self.slots.of(key)?.request(&self.person.person, &self.around.config)
     }
 }

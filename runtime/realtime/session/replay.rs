@@ -7,13 +7,12 @@ use super::state::Session;
 use super::subscription::Subscription;
 use super::turn::Turn;
 use crate::channels::encode::{Encoder, Place};
-use crate::channels::judge;
+use crate::channels::{UnitEvent, judge_first};
 use crate::ids::Seq;
 use crate::protocol::CloseCode;
 use crate::protocol::reason::{BELOW_FLOOR, SCHEMA_CHANGED};
 use crate::realtime::channel::Checkup;
 use crate::realtime::read::CheckedRead;
-use crate::realtime::resume::more_of_unit;
 use crate::store::{Change, ChangeOp, LogPage};
 
 impl Session {
@@ -98,16 +97,16 @@ fn write_event(
     encoder: &mut Encoder,
     frames: &mut Vec<u8>,
 ) {
-    let Some((change, rest)) = changes.split_first() else { return };
+    let Some(change) = changes.first() else { return };
     let (Phase::Following(replay), Some(bound)) = (&mut subscription.phase, &subscription.bound) else {
         return;
     };
     if replay.at >= change.seq {
         return;
     }
-    let Some(event) = judge(change, &subscription.channel.scope, &bound.read_scope) else { return };
-    let more =
-        replay.unbroken() || more_of_unit(change, rest, &subscription.channel.scope, &bound.read_scope);
+    let judged = judge_first(changes, &subscription.channel.scope, &bound.read_scope);
+    let Some(UnitEvent { event, more }) = judged else { return };
+    let more = more || replay.unbroken();
     let place = Place { channel: &subscription.channel.text, prev: replay.prev, more };
     encoder.write_frame(change, &event, &bound.read_scope, place, frames);
     replay.prev = change.seq;

@@ -51,7 +51,7 @@ impl Session {
                 let request_id = request_id.as_deref();
                 let told = PositionFrame { kind, request_id, seq, recovered, reason: None, more: false };
                 self.tell_position(turn, slot, told);
-                self.resume_postponed(turn, slot);
+                turn.make_due(self.slots.take_postponed(slot));
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::subscription::{SlotKey, Subscription};
 use crate::channels::AttachmentId;
 use crate::outbox::Lag;
+use crate::protocol::ClientFrame;
 
 /// See the module's text. A session has far fewer than 65,536 slots.
 #[derive(Debug, Default)]
@@ -85,6 +86,16 @@ impl Slots {
             Some(Slot::Records(subscription)) => Some(subscription),
             None => None,
         }
+    }
+
+    /// Whether what the peer asks of it now must wait for an answer.
+    pub(super) fn must_postpone(&self, slot: u16) -> bool {
+        self.at(slot).is_some_and(Subscription::must_postpone)
+    }
+
+    /// What the peer asked of it before it was answered; it was answered now.
+    pub(super) fn take_postponed(&mut self, slot: u16) -> Vec<ClientFrame> {
+        self.at_mut(slot).map(|subscription| std::mem::take(&mut subscription.postponed)).unwrap_or_default()
     }
 
     /// `None` when another subscription has the slot by now.

@@ -41,12 +41,12 @@ impl Session {
             subscription.snapshots = subscription.snapshots.saturating_add(1);
             self.announce_rows(turn, key.slot, &why, rows);
         }
-        self.write_rows(turn, &channel, rows, limited);
+        write_rows(turn, &channel, rows, self.around.config.page_bytes, limited);
         if complete && started == rows.seq {
             self.attach(turn, key.slot);
         }
         if first.is_none() {
-            self.resume_postponed(turn, key.slot);
+            turn.make_due(self.slots.take_postponed(key.slot));
         }
     }
 
@@ -75,23 +75,23 @@ impl Session {
         };
         self.tell_position(turn, slot, told);
     }
+}
 
-    /// The rows of one page, in frames of about `page_bytes`.
-    fn write_rows(&self, turn: &mut Turn, channel: &str, rows: &At<ListPage>, limited: bool) {
-        let wall = turn.now.wall;
-        let mut frame: Vec<&Bytes> = Vec::new();
-        let mut size = 0;
-        for row in &rows.value.rows {
-            frame.push(&row.stored.json);
-            size += row.stored.json.len();
-            if size >= self.around.config.page_bytes {
-                turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, frame.drain(..), false)));
-                size = 0;
-            }
+/// The rows of one page, in frames of about `page_bytes`.
+fn write_rows(turn: &mut Turn, channel: &str, rows: &At<ListPage>, page_bytes: usize, limited: bool) {
+    let wall = turn.now.wall;
+    let mut frame: Vec<&Bytes> = Vec::new();
+    let mut size = 0;
+    for row in &rows.value.rows {
+        frame.push(&row.stored.json);
+        size += row.stored.json.len();
+        if size >= page_bytes {
+            turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, frame.drain(..), false)));
+            size = 0;
         }
-        if !frame.is_empty() || limited {
-            let rows_left = frame.into_iter();
-            turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, rows_left, limited)));
-        }
+    }
+    if !frame.is_empty() || limited {
+        let rows_left = frame.into_iter();
+        turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, rows_left, limited)));
     }
 }

@@ -133,13 +133,6 @@ impl Session {
         }
     }
 
-    /// The subscription was answered: what the peer asked meanwhile is due now.
-    pub(super) fn resume_postponed(&mut self, turn: &mut Turn, slot: u16) {
-        if let Some(subscription) = self.slots.at_mut(slot) {
-            turn.make_due(std::mem::take(&mut subscription.postponed));
-        }
-    }
-
     /// The subscription cannot be served: it ends, and nothing else does.
     pub(super) fn suspend(&mut self, turn: &mut Turn, slot: u16, why: &ChannelRefusal) {
         self.around.metrics.live.suspended.inc();
@@ -169,12 +162,6 @@ impl Session {
     pub(super) fn await_rights(&mut self, turn: &mut Turn, known: Option<Seq>) {
         if let Some(person) = self.person.await_rights() {
             turn.then(Effect::AwaitRights { person, known });
-        }
-    }
-
-    pub(super) fn count_caught_up(&mut self) {
-        if self.delivery.catching_up.is_some() && self.slots.all_live(self.delivery.lag) {
-            self.delivery.catching_up = None;
         }
     }
 }

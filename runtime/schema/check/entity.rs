@@ -14,7 +14,7 @@ use crate::schema::column::{EntityName, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
-use crate::schema::tree::{Entry, Span, Table};
+use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] =
     &["entity", "plural", "label", "fields", "access", "index", "history", "was", EDITOR_KEY];
@@ -27,7 +27,7 @@ pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "create", "update", 
 pub const MOST_FIELDS: usize = 200;
 
 /// Checks the tree of one file.
-pub(super) fn check(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
+pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDraft {
     reader.unknown_keys(root, KEYS, KEYS_LATER, "of an entity");
     if let Some(entry) = root.get(EDITOR_KEY) {
         reader.text(entry, "\"$schema\" = \"../tidewire.schema.json\"");
@@ -54,7 +54,7 @@ pub(super) fn check(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
 }
 
 /// The name in a file whose syntax is broken elsewhere, so that references to it are not called unknown.
-pub(super) fn name_only(root: &Table, file: usize) -> Option<EntityDraft> {
+pub(super) fn name_only(root: &TableNode, file: usize) -> Option<EntityDraft> {
     let entry = root.get("entity")?;
     let name = entry.value.data.as_text()?;
     let given = root.get("plural").and_then(|entry| entry.value.data.as_text());
@@ -64,7 +64,7 @@ pub(super) fn name_only(root: &Table, file: usize) -> Option<EntityDraft> {
 }
 
 /// A draft with name and plural, `User` with what is built in.
-fn named(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
+fn named(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDraft {
     let file = reader.file;
     let Some((name, span)) = name(root, reader) else {
         return EntityDraft::new(file, blank("", ""), None);
@@ -85,7 +85,7 @@ fn named(root: &Table, reader: &mut TableReader<'_>) -> EntityDraft {
 }
 
 /// The plural, and in `span` where it stands if it stands anywhere. One made of a bad name is not looked at.
-fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut TableReader<'_>) -> String {
+fn plural(name: &str, root: &TableNode, span: &mut Span, reader: &mut TableReader<'_>) -> String {
     let plural = match root.get("plural") {
         Some(entry) => {
             let Some(plural) = reader.text(entry, "plural = \"tasks\"") else { return String::new() };
@@ -99,7 +99,7 @@ fn plural(name: &str, root: &Table, span: &mut Span, reader: &mut TableReader<'_
     plural
 }
 
-fn name<'t>(root: &'t Table, reader: &mut TableReader<'_>) -> Option<(&'t str, Span)> {
+fn name<'t>(root: &'t TableNode, reader: &mut TableReader<'_>) -> Option<(&'t str, Span)> {
     let Some(entry) = root.get("entity") else {
         let problem = Diagnostic::new(
             DiagnosticCode::MissingKey,
@@ -115,7 +115,7 @@ fn name<'t>(root: &'t Table, reader: &mut TableReader<'_>) -> Option<(&'t str, S
 }
 
 /// Adds the fields of the file to the draft; answers with every name that stands there, those of bad fields too.
-fn fields<'t>(root: &'t Table, draft: &mut EntityDraft, reader: &mut TableReader<'_>) -> Vec<&'t str> {
+fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableReader<'_>) -> Vec<&'t str> {
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
         draft.unread = !is_user;
@@ -222,7 +222,7 @@ fn identity(
 }
 
 /// A former name that is still a field's own, or that two fields claim, would give one value to two.
-fn former_names(table: &Table, reader: &mut TableReader<'_>) {
+fn former_names(table: &TableNode, reader: &mut TableReader<'_>) {
     let mut seen: HashMap<&str, &Span> = HashMap::new();
     for entry in &table.entries {
         let Some(was) = entry.value.data.as_table().and_then(|field| field.get("was")) else { continue };

@@ -13,7 +13,7 @@ use crate::schema::message::quoted;
 use crate::schema::model::{Field, FieldDefault, FieldKind, OnDelete};
 use crate::schema::rule::{Expr, Rule};
 use crate::schema::text_form;
-use crate::schema::tree::{Entry, Span, Table};
+use crate::schema::tree::{Entry, Span, TableNode};
 use crate::schema::value::Value;
 
 /// A field as far as it could be made out.
@@ -67,7 +67,7 @@ pub(super) fn check(
 }
 
 /// Who may see the field, and where that stands unless it is nobody.
-fn read_rule(table: &Table, search: bool, reader: &mut TableReader<'_>) -> (Option<Rule>, Option<Span>) {
+fn read_rule(table: &TableNode, search: bool, reader: &mut TableReader<'_>) -> (Option<Rule>, Option<Span>) {
     let hidden = reader.flag(table, "hidden");
     let read = table.get("read").and_then(|entry| {
         let rule = rule_text(entry, "read = \"owner == user.id\"", reader)?;
@@ -93,13 +93,13 @@ fn read_rule(table: &Table, search: bool, reader: &mut TableReader<'_>) -> (Opti
     }
 }
 
-fn table_of<'t>(entry: &'t Entry, reader: &mut TableReader<'_>) -> Option<&'t Table> {
+fn table_of<'t>(entry: &'t Entry, reader: &mut TableReader<'_>) -> Option<&'t TableNode> {
     // `title = "text"` is what many try first.
     let word = entry.value.data.as_text().unwrap_or("text");
     reader.table(entry, &format!("{} = {{ type = \"{word}\" }}", entry.key))
 }
 
-fn never_set(field: &Field, entry: &Entry, table: &Table, reader: &mut TableReader<'_>) {
+fn never_set(field: &Field, entry: &Entry, table: &TableNode, reader: &mut TableReader<'_>) {
     let lookup = table.get("from").is_some();
     if field.required && field.readonly && !lookup && table.get("default").is_none() {
         let message = format!("{} is required and readonly and has no default", quoted(&entry.key));
@@ -109,7 +109,7 @@ fn never_set(field: &Field, entry: &Entry, table: &Table, reader: &mut TableRead
     }
 }
 
-fn unique_json(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
+fn unique_json(field: &Field, table: &TableNode, reader: &mut TableReader<'_>) {
     if let (true, FieldKind::Json, Some(entry)) = (field.unique, &field.kind, table.get("unique")) {
         let problem =
             Diagnostic::new(DiagnosticCode::Unique, entry.key_span.clone(), "a json field cannot be unique");
@@ -118,7 +118,7 @@ fn unique_json(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
 }
 
 /// What a client may not write is no default either.
-fn unique_default(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
+fn unique_default(field: &Field, table: &TableNode, reader: &mut TableReader<'_>) {
     let Some(FieldDefault::Value(Value::Text(text))) = &field.default else { return };
     let is_text = matches!(field.kind, FieldKind::Text { .. });
     if let (true, false, Some(entry)) =
@@ -131,7 +131,7 @@ fn unique_default(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
     }
 }
 
-fn set_null_required(field: &Field, table: &Table, reader: &mut TableReader<'_>) {
+fn set_null_required(field: &Field, table: &TableNode, reader: &mut TableReader<'_>) {
     let sets_null = matches!(field.kind, FieldKind::Ref { on_delete: OnDelete::SetNull, .. });
     if let (true, true, Some(entry)) = (sets_null, field.required, table.get("on_delete")) {
         let message = format!("{} is required and cannot be set to null", quoted(&field.name));
@@ -158,7 +158,12 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut TableReader<'_>) -> Opti
 pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] =
     &["required", "unique", "readonly", "default", "min", "max", "pattern", "on_delete"];
 
-fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Option<LookupSite> {
+fn lookup(
+    field: &Entry,
+    from: &Entry,
+    table: &TableNode,
+    reader: &mut TableReader<'_>,
+) -> Option<LookupSite> {
     const EXAMPLE: &str = "from = \"task.project\"";
     let text = reader.text(from, EXAMPLE)?;
     for entry in NOT_FOR_LOOKUPS.iter().filter_map(|key| table.get(key)) {
@@ -186,7 +191,7 @@ fn lookup(field: &Entry, from: &Entry, table: &Table, reader: &mut TableReader<'
     }
 }
 
-fn reference(field: &Field, table: &Table) -> Option<RefSite> {
+fn reference(field: &Field, table: &TableNode) -> Option<RefSite> {
     let FieldKind::Ref { entity, .. } = &field.kind else { return None };
     // A ref whose entity is missing has been reported, and leads nowhere.
     let entry = table.get("entity").filter(|_| !entity.is_empty())?;

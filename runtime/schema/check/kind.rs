@@ -8,7 +8,7 @@ use super::reader::TableReader;
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{FieldKind, OnDelete, Pattern};
-use crate::schema::tree::{Entry, Node, Table};
+use crate::schema::tree::{Entry, Node, TableNode};
 
 pub(in crate::schema) const TYPES: &[&str] =
     &["text", "int", "float", "bool", "enum", "json", "date", "datetime", "uuid", "ref"];
@@ -40,7 +40,7 @@ const PATTERN_BYTES: usize = 1 << 20;
 
 /// The kind of the field `field`, whose table is `table`. Where a constraint is wrong it is reported and left out;
 /// `None` if the type itself is.
-pub(super) fn check(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Option<FieldKind> {
+pub(super) fn check(field: &Entry, table: &TableNode, reader: &mut TableReader<'_>) -> Option<FieldKind> {
     let word = type_word(field, table, reader);
     keys(table, word, reader);
     Some(match word? {
@@ -67,7 +67,7 @@ pub(super) fn check(field: &Entry, table: &Table, reader: &mut TableReader<'_>) 
     })
 }
 
-fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut TableReader<'_>) -> Option<&'t str> {
+fn type_word<'t>(field: &Entry, table: &'t TableNode, reader: &mut TableReader<'_>) -> Option<&'t str> {
     let Some(entry) = table.get("type") else {
         let message = format!("the field {} has no type", quoted(&field.key));
         let problem =
@@ -102,7 +102,7 @@ fn type_word<'t>(field: &Entry, table: &'t Table, reader: &mut TableReader<'_>) 
 }
 
 /// Reports keys that nobody knows, and those that belong to another type than `word`.
-fn keys(table: &Table, word: Option<&str>, reader: &mut TableReader<'_>) {
+fn keys(table: &TableNode, word: Option<&str>, reader: &mut TableReader<'_>) {
     let known: Vec<&str> =
         COMMON_KEYS.iter().copied().chain(KEYS_OF_TYPES.iter().map(|(key, _)| *key)).collect();
     reader.unknown_keys(table, &known, &[], "of a field");
@@ -119,7 +119,7 @@ fn keys(table: &Table, word: Option<&str>, reader: &mut TableReader<'_>) {
 
 /// Both bounds, read by `read`; reported and dropped when they leave nothing between them.
 fn bounds<T: PartialOrd>(
-    table: &Table,
+    table: &TableNode,
     reader: &mut TableReader<'_>,
     read: impl Fn(&Entry, &mut TableReader<'_>) -> Option<T>,
 ) -> (Option<T>, Option<T>) {
@@ -142,7 +142,7 @@ fn bounds<T: PartialOrd>(
     (min, max)
 }
 
-fn text_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<u64>, Option<u64>) {
+fn text_bounds(table: &TableNode, reader: &mut TableReader<'_>) -> (Option<u64>, Option<u64>) {
     bounds(table, reader, |entry, reader| match entry.value.data.as_int() {
         Some(count @ 0..=LARGEST_INT) => u64::try_from(count).ok(),
         Some(_) => out_of_range(entry, "for text it counts characters: 0 or more", reader),
@@ -150,7 +150,7 @@ fn text_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<u64>, Opt
     })
 }
 
-fn int_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<i64>, Option<i64>) {
+fn int_bounds(table: &TableNode, reader: &mut TableReader<'_>) -> (Option<i64>, Option<i64>) {
     bounds(table, reader, |entry, reader| match entry.value.data.as_int() {
         Some(number @ SMALLEST_INT..=LARGEST_INT) => Some(number),
         Some(_) => out_of_range(entry, "integers lie within ±9007199254740991, as in JavaScript", reader),
@@ -158,7 +158,7 @@ fn int_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<i64>, Opti
     })
 }
 
-fn float_bounds(table: &Table, reader: &mut TableReader<'_>) -> (Option<f64>, Option<f64>) {
+fn float_bounds(table: &TableNode, reader: &mut TableReader<'_>) -> (Option<f64>, Option<f64>) {
     bounds(table, reader, |entry, reader| {
         if entry.value.data.is_int_beyond_floats() {
             return out_of_range(entry, "a 64-bit float cannot hold an integer of so many digits", reader);
@@ -178,7 +178,7 @@ fn out_of_range<T>(entry: &Entry, help: &str, reader: &mut TableReader<'_>) -> O
     None
 }
 
-fn pattern(table: &Table, reader: &mut TableReader<'_>) -> Option<Pattern> {
+fn pattern(table: &TableNode, reader: &mut TableReader<'_>) -> Option<Pattern> {
     let entry = table.get("pattern")?;
     let source = reader.text(entry, "pattern = \"^[a-z]+$\"")?;
     match RegexBuilder::new(source).size_limit(PATTERN_BYTES).build() {
@@ -198,7 +198,7 @@ fn pattern(table: &Table, reader: &mut TableReader<'_>) -> Option<Pattern> {
     }
 }
 
-fn values(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Vec<std::sync::Arc<str>> {
+fn values(field: &Entry, table: &TableNode, reader: &mut TableReader<'_>) -> Vec<std::sync::Arc<str>> {
     const EXAMPLE: &str = "values = [\"open\", \"done\"]";
     let Some(entry) = table.get("values") else {
         let message = format!("the enum {} has no values", quoted(&field.key));
@@ -252,7 +252,7 @@ fn enum_value<'t>(item: &'t Node, reader: &mut TableReader<'_>) -> Option<&'t st
     None
 }
 
-fn reference(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> FieldKind {
+fn reference(field: &Entry, table: &TableNode, reader: &mut TableReader<'_>) -> FieldKind {
     let entity = match table.get("entity") {
         Some(entry) => reader.text(entry, "entity = \"Project\"").unwrap_or_default(),
         None => {
@@ -269,7 +269,7 @@ fn reference(field: &Entry, table: &Table, reader: &mut TableReader<'_>) -> Fiel
     }
 }
 
-fn on_delete(table: &Table, reader: &mut TableReader<'_>) -> Option<OnDelete> {
+fn on_delete(table: &TableNode, reader: &mut TableReader<'_>) -> Option<OnDelete> {
     let entry = table.get("on_delete")?;
     let word = reader.text(entry, "on_delete = \"cascade\"")?;
     OnDelete::ALL.iter().copied().find(|choice| choice.word() == word).or_else(|| {

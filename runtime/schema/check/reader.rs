@@ -4,7 +4,7 @@
 
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::tree::{Data, Entry, Node, Table};
+use crate::schema::tree::{Data, Entry, Node, TableNode};
 
 /// A report, and the file to which what is read belongs.
 pub(super) struct TableReader<'r> {
@@ -30,7 +30,7 @@ impl<'r> TableReader<'r> {
         entry.value.data.as_text().or_else(|| self.wrong_kind(entry, "a string", example))
     }
 
-    pub(super) fn table<'t>(&mut self, entry: &'t Entry, example: &str) -> Option<&'t Table> {
+    pub(super) fn table<'t>(&mut self, entry: &'t Entry, example: &str) -> Option<&'t TableNode> {
         entry.value.data.as_table().or_else(|| self.wrong_kind(entry, "a table", example))
     }
 
@@ -39,7 +39,7 @@ impl<'r> TableReader<'r> {
     }
 
     /// `false` where the key is missing.
-    pub(super) fn flag(&mut self, table: &Table, key: &str) -> bool {
+    pub(super) fn flag(&mut self, table: &TableNode, key: &str) -> bool {
         let Some(entry) = table.get(key) else { return false };
         let example = format!("{key} = true");
         let value = entry.value.data.as_bool().or_else(|| self.wrong_kind(entry, "true or false", &example));
@@ -64,7 +64,7 @@ impl<'r> TableReader<'r> {
     }
 
     /// Reports every key of `table` that is neither in `known` nor in `later`. `whose` completes "unknown key … ".
-    pub(super) fn unknown_keys(&mut self, table: &Table, known: &[&str], later: &[&str], whose: &str) {
+    pub(super) fn unknown_keys(&mut self, table: &TableNode, known: &[&str], later: &[&str], whose: &str) {
         for entry in &table.entries {
             let key = entry.key.as_str();
             if known.contains(&key) {

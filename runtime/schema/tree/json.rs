@@ -8,7 +8,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::super::diagnostics::{Diagnostic, DiagnosticCode};
 use super::super::message::quoted;
-use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
+use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, TableNode, not_kept};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -57,7 +57,7 @@ fn not_an_object(at: Span) -> Diagnostic {
         .help("write {\"entity\": \"Task\", \"fields\": {\"title\": {\"type\": \"text\"}}}")
 }
 
-fn table(from: &Object<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Table {
+fn table(from: &Object<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> TableNode {
     let mut entries: Vec<Entry> = Vec::with_capacity(from.properties.len());
     let mut seen = std::collections::HashMap::new();
     for property in &from.properties {
@@ -76,7 +76,7 @@ fn table(from: &Object<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Tab
         }
         entries.push(Entry { key, key_span, value });
     }
-    Table { entries }
+    TableNode { entries }
 }
 
 fn node(from: &Value<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Node {

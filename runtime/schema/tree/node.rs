@@ -31,12 +31,12 @@ pub(in crate::schema) enum Data {
     /// An unquoted TOML date or time, as written.
     Datetime(String),
     List(Vec<Node>),
-    Table(Table),
+    Table(TableNode),
 }
 
 /// Entries in file order. Keys are unique in a tree without problems.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(in crate::schema) struct Table {
+pub(in crate::schema) struct TableNode {
     pub(in crate::schema) entries: Vec<Entry>,
 }
 
@@ -49,7 +49,7 @@ pub(in crate::schema) struct Entry {
 
 /// What a file holds: a tree, and what is wrong with its syntax. With problems the tree is what could be made out.
 pub(in crate::schema) struct Parsed {
-    pub(in crate::schema) root: Option<Table>,
+    pub(in crate::schema) root: Option<TableNode>,
     pub(in crate::schema) problems: Vec<Diagnostic>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn not_kept(text: &str, span: &Span) -> Option<Diagnostic> {
     }
 }
 
-impl Table {
+impl TableNode {
     pub(in crate::schema) fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -101,7 +101,7 @@ impl Data {
         if let Data::List(items) = self { Some(items) } else { None }
     }
 
-    pub(in crate::schema) fn as_table(&self) -> Option<&Table> {
+    pub(in crate::schema) fn as_table(&self) -> Option<&TableNode> {
         if let Data::Table(table) = self { Some(table) } else { None }
     }
 

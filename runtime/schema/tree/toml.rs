@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
 use super::super::diagnostics::{Diagnostic, DiagnosticCode};
-use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, Table, not_kept};
+use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, TableNode, not_kept};
 
 /// The parser goes on after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
@@ -32,13 +32,13 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Diagnostic {
         .help("write `key = value`; strings are in double quotes, lists in [ ]")
 }
 
-fn table(from: &DeTable<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> Table {
+fn table(from: &DeTable<'_>, problems: &mut Vec<Diagnostic>, depth: usize) -> TableNode {
     let entries = from.iter().map(|(key, value)| Entry {
         key: key.get_ref().to_string(),
         key_span: key.span(),
         value: node(value, problems, depth + 1),
     });
-    Table { entries: entries.collect() }
+    TableNode { entries: entries.collect() }
 }
 
 fn node(from: &Spanned<DeValue<'_>>, problems: &mut Vec<Diagnostic>, depth: usize) -> Node {

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::group::{Answer, Done, Job, Setting, Writer};
+use super::group::{Done, Job, Setting, UnitAnswer, Writer};
 use crate::ids::Seq;
 use crate::metrics::{Bound, Commit, Counted, StoreMetrics};
 use crate::schema::Schema;
@@ -19,7 +19,7 @@ use crate::store::{CommitBatch, CommitError, Evolved, OpenError, Unit};
 
 /// The way to the committer.
 pub(super) struct Queue {
-    jobs: mpsc::Sender<Waiting>,
+    jobs: mpsc::Sender<QueuedWork>,
     /// One permit for each operation that may wait. A unit with more operations than there are takes all.
     places: Arc<Semaphore>,
     most: usize,
@@ -28,8 +28,8 @@ pub(super) struct Queue {
 }
 
 /// What waits for the committer.
-enum Waiting {
-    Unit(Job, Place),
+enum QueuedWork {
+    Unit(Job, QueueSlot),
     Shape(Reshape),
 }
 
@@ -40,14 +40,14 @@ struct Reshape {
 }
 
 /// Freed when the committer takes the unit out of the queue.
-struct Place {
+struct QueueSlot {
     _permit: tokio::sync::OwnedSemaphorePermit,
     _counted: Counted,
 }
 
 impl Queue {
     /// Queues a unit and waits for its commit. A full queue is an answer, not a wait.
-    pub(super) async fn commit(&self, unit: Unit) -> Answer {
+    pub(super) async fn commit(&self, unit: Unit) -> UnitAnswer {
         if self.stop.is_cancelled() {
             return Err(CommitError::Closed);
         }
@@ -56,15 +56,17 @@ impl Queue {
             self.metrics.overloaded(Bound::Committer);
             return Err(CommitError::Overloaded);
         };
-        let place = Place { _permit: permit, _counted: self.metrics.queued(unit.ops.len()) };
+        let place = QueueSlot { _permit: permit, _counted: self.metrics.queued(unit.ops.len()) };
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Waiting::Unit(Job { unit, answer }, place)).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                self.metrics.overloaded(Bound::Committer);
-                CommitError::Overloaded
-            }
-            mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
-        })?;
+        self.jobs.try_send(QueuedWork::Unit(Job { unit, answer }, place)).map_err(
+            |refused| match refused {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.metrics.overloaded(Bound::Committer);
+                    CommitError::Overloaded
+                }
+                mpsc::error::TrySendError::Closed(_) => CommitError::Closed,
+            },
+        )?;
         let lost = |_| Err(CommitError::Storage("the commit broke off".to_owned()));
         answered.await.unwrap_or_else(lost)
     }
@@ -73,7 +75,7 @@ impl Queue {
     pub(super) async fn evolve(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
         let (answer, answered) = oneshot::channel();
         if self.stop.is_cancelled()
-            || self.jobs.send(Waiting::Shape(Reshape { schema, answer })).await.is_err()
+            || self.jobs.send(QueuedWork::Shape(Reshape { schema, answer })).await.is_err()
         {
             return Err(OpenError::Closed);
         }
@@ -117,7 +119,7 @@ pub(super) fn start(
 
 struct Committer {
     setting: Arc<Setting>,
-    queued: mpsc::Receiver<Waiting>,
+    queued: mpsc::Receiver<QueuedWork>,
     stop: CancellationToken,
     /// Units taken from the queue, at most `group_ops` of them, that await the next group.
     pending: VecDeque<Job>,
@@ -227,14 +229,14 @@ impl Committer {
         }
         let changes = done.batches.iter().map(|batch| batch.changes.len()).sum();
         self.metrics.committed(Commit { units: done.answers.len(), changes, took: started.elapsed() });
-        let replayed = |answer: &Answer| answer.as_ref().is_ok_and(|outcome| outcome.replayed);
+        let replayed = |answer: &UnitAnswer| answer.as_ref().is_ok_and(|outcome| outcome.replayed);
         self.metrics.replayed(done.answers.iter().filter(|(_, answer)| replayed(answer)).count());
     }
 
-    fn take(&mut self, next: Waiting) {
+    fn take(&mut self, next: QueuedWork) {
         match next {
-            Waiting::Unit(job, _place) => self.pending.push_back(job),
-            Waiting::Shape(reshape) => self.reshape = Some(reshape),
+            QueuedWork::Unit(job, _place) => self.pending.push_back(job),
+            QueuedWork::Shape(reshape) => self.reshape = Some(reshape),
         }
     }
 

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 
 use super::rows::{signed, unsigned};
-use super::tables::Table;
 use crate::ids::Seq;
 use crate::schema::EntityName;
 use crate::store::At;
@@ -24,14 +23,19 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// The number of records at the position of the transaction.
-    pub(super) fn of(&self, conn: &Connection, at: &At<()>, table: &Table) -> rusqlite::Result<u64> {
-        let entity = &table.entity.name;
+    /// The number of records at the position of the transaction. `count` counts them all.
+    pub(super) fn of(
+        &self,
+        conn: &Connection,
+        at: &At<()>,
+        entity: &EntityName,
+        count: &str,
+    ) -> rusqlite::Result<u64> {
         let known = self.known.lock().get(entity).copied();
         let usable = |seq: Seq| seq >= at.floor && seq <= at.seq && at.seq.0 - seq.0 <= WORTHWHILE;
         let count = match known {
             Some((seq, count)) if usable(seq) => count.saturating_add_signed(growth(conn, entity, seq)?),
-            _ => conn.prepare_cached(&table.count)?.query_row([], |row| row.get(0).map(unsigned))?,
+            _ => conn.prepare_cached(count)?.query_row([], |row| row.get(0).map(unsigned))?,
         };
         self.known.lock().insert(entity.clone(), (at.seq, count));
         Ok(count)

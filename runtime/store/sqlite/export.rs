@@ -9,16 +9,18 @@ use std::path::Path;
 use rusqlite::{Connection, params_from_iter};
 
 use super::damage::{damaged, is_damage};
+use super::dialect::SqliteDialect;
 use super::evolution;
 use super::location::DatabaseFile;
 use super::open;
-use super::people;
-use super::predicate::Writing;
 use super::rows::{Sql, read_record, unsigned};
+use super::source::{SqliteSource, ready};
 use super::tables::{Catalog, Table};
 use crate::ids::Position;
 use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
+use crate::store::reading::asker;
+use crate::store::sql::Terms;
 use crate::store::{ExportError, Exported, OpenError, Sink, StoreError, Who};
 
 /// Reads the records of `entity` that `who` may read in one read transaction and hands them on, one at a time. While it lasts,
@@ -35,7 +37,10 @@ pub(super) fn export(
     let transaction = conn.transaction().map_err(failed)?;
     let position = read_position(&transaction, file).map_err(ExportError::Open)?;
     let catalog = Catalog::of(schema);
-    let table = catalog.table(entity).ok_or_else(|| ExportError::Read(format!("no entity {entity}")))?;
+    let of = catalog.relations.get(entity);
+    let of = of.ok_or_else(|| ExportError::Read(format!("no entity {entity}")))?;
+    let table = catalog.of_relation(of);
+    let source = SqliteSource::reading(&transaction, &catalog);
     if let Some(what) = missing(&transaction, table).map_err(failed)? {
         return Err(ExportError::Open(OpenError::NotYet { database: file.display().to_string(), what }));
     }
@@ -43,8 +48,9 @@ pub(super) fn export(
         Who::System => Generation(0),
         Who::Person(_) | Who::ReadScope(_) => in_force(&transaction, file, schema)?,
     };
-    let read_scope = people::read_scope(&transaction, &catalog, generation, entity, who).map_err(unseen)?;
-    let is_known = people::is_known(&transaction, &catalog, who).map_err(failed)?;
+    let read_scope =
+        ready(asker::read_scope(&source, &catalog.relations, of, generation, who)).map_err(unseen)?;
+    let is_known = ready(asker::is_known(&source, &catalog.relations, who)).map_err(failed)?;
     let records = hand_on(&transaction, table, (&position, &read_scope), sink)?;
     Ok(Exported { position, records, is_known })
 }
@@ -107,7 +113,8 @@ fn hand_on(
         false => ExportError::Read(error.to_string()),
     };
     let mut values = Vec::new();
-    let seen = Writing { table, values: &mut values }.predicate(read_scope.predicate()).map_err(unseen)?;
+    let seen = Terms { dialect: &SqliteDialect, entity: &table.entity, values: &mut values }
+        .predicate(read_scope.predicate());
     let values = || params_from_iter(values.iter().map(Sql));
     let count = format!("SELECT count(*) FROM {} WHERE {seen}", table.name);
     let count = conn.query_row(&count, values(), |row| row.get(0)).map(unsigned).map_err(failed)?;

@@ -28,12 +28,12 @@ use crate::store::migration::Allow;
 use crate::store::unit::{self, AppliedUnit, Fault, UnitContext, found_again};
 use crate::store::{Change, CommitBatch, CommitError, Evolved, LogLimit, OpenError, Outcome, Unit};
 
-pub(super) type Answer = Result<Outcome, CommitError>;
+pub(super) type UnitAnswer = Result<Outcome, CommitError>;
 
 /// A unit and who waits for it.
 pub(super) struct Job {
     pub(super) unit: Unit,
-    pub(super) answer: oneshot::Sender<Answer>,
+    pub(super) answer: oneshot::Sender<UnitAnswer>,
 }
 
 /// What every writer of one opening of the database has in common.
@@ -66,7 +66,7 @@ pub(super) struct Writer {
 
 /// What came of a group.
 pub(super) struct Done {
-    pub(super) answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    pub(super) answers: Vec<(oneshot::Sender<UnitAnswer>, UnitAnswer)>,
     pub(super) batches: Vec<CommitBatch>,
     /// Units that no longer fitted.
     pub(super) rest: VecDeque<Job>,

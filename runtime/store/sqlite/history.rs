@@ -3,18 +3,15 @@
 //!
 //! Knows nothing of the log above the floor; `log.rs` trims that, and leaves behind what is kept here.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::history_view::{glimpse, last_may_be_read};
-use super::log::{self, COLUMNS, cutoff, image_bytes};
+use super::log::{self, COLUMNS, cutoff};
 use super::rows::{signed, unsigned};
 use super::tables::Catalog;
 use crate::ids::{RecordId, Seq, Timestamp};
-use crate::rules::ReadScope;
-use crate::schema::{EntityName, History, Record, Schema};
-use crate::store::{ChangeOp, LogLimit, Past};
+use crate::schema::{EntityName, History, Schema};
+use crate::store::Change;
+use crate::store::reading::snapshot::Take;
 
 /// Over every entity with `history`; a rowid table's index ends with the seq.
 const BY_RECORD: &str = "_changes:history";
@@ -42,16 +39,13 @@ pub(super) struct Kept {
     forget: String,
 }
 
-/// A page of a record's history.
-pub(super) struct Wanted<'a> {
-    /// Of whoever asks; `None` for the server itself.
-    pub(super) read_scope: Option<&'a ReadScope>,
+/// The record whose past is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct PastOf<'a> {
+    pub(super) entity: &'a str,
     pub(super) id: &'a RecordId,
-    /// The record as it is now, where there is one and somebody asks.
-    pub(super) there: Option<Record>,
     /// Seq before which to begin.
     pub(super) before: Option<Seq>,
-    pub(super) limit: LogLimit,
 }
 
 impl Kept {
@@ -98,62 +92,23 @@ impl Kept {
         Ok(())
     }
 
-    fn keeps(&self, entity: &str) -> bool {
-        self.entities.iter().any(|(name, _)| **name == *entity)
-    }
-
-    /// Entries of one record, newest first; `None` for an entity that keeps no history. Of a record that may not be read there
-    /// are none, as of one that never was; of a deleted one its last image decides.
-    pub(super) fn page(
+    /// The kept entries of one record before a position, newest first.
+    pub(super) fn past(
         &self,
         conn: &Connection,
         catalog: &Catalog,
-        entity: &str,
-        wanted: &Wanted<'_>,
-    ) -> rusqlite::Result<Option<Past>> {
-        if !self.keeps(entity) {
-            return Ok(None);
-        }
-        if !self.may_be_read(conn, catalog, entity, wanted)? {
-            return Ok(Some(Past::default()));
-        }
-        let before = wanted.before.map_or(i64::MAX, |seq| signed(seq.0));
+        record: PastOf<'_>,
+        take: Take<'_, Change>,
+    ) -> rusqlite::Result<()> {
+        let before = record.before.map_or(i64::MAX, |seq| signed(seq.0));
         let mut statement = conn.prepare_cached(&self.page)?;
-        let mut rows = statement.query(params![entity, wanted.id.as_str(), before])?;
-        let (mut past, mut bytes) = (Past::default(), 0);
+        let mut rows = statement.query(params![record.entity, record.id.as_str(), before])?;
         while let Some(row) = rows.next()? {
-            let change = log::read(row, catalog)?;
-            let seen = match wanted.read_scope {
-                Some(read_scope) => glimpse(change, read_scope),
-                None => Some(change),
-            };
-            let Some(change) = seen else { continue };
-            if past.changes.len() >= wanted.limit.changes || bytes >= wanted.limit.bytes {
-                past.more = true;
+            if take(log::read(row, catalog)?).is_break() {
                 break;
             }
-            bytes += image_bytes(&change);
-            past.changes.push(Arc::new(change));
         }
-        Ok(Some(past))
-    }
-
-    fn may_be_read(
-        &self,
-        conn: &Connection,
-        catalog: &Catalog,
-        entity: &str,
-        wanted: &Wanted<'_>,
-    ) -> rusqlite::Result<bool> {
-        let Some(read_scope) = wanted.read_scope else { return Ok(true) };
-        if let Some(record) = &wanted.there {
-            return Ok(read_scope.sees(record));
-        }
-        let mut statement = conn.prepare_cached(&self.page)?;
-        let last = params![entity, wanted.id.as_str(), i64::MAX];
-        let last = statement.query_row(last, |row| log::read(row, catalog)).optional()?;
-        let last = last.filter(|change| change.op == ChangeOp::Delete);
-        Ok(last.is_some_and(|change| last_may_be_read(&change, read_scope)))
+        Ok(())
     }
 
     /// Drops kept entries that left the log and are older than their entity keeps them, at most `chunk` of each entity; what

@@ -64,14 +64,14 @@ pub struct SqliteImport {
     times: Times,
     seq: Seq,
     floor: Seq,
-    waiting: Vec<Waiting>,
+    waiting: Vec<HeldReference>,
     _lock: DatabaseLock,
     /// Last, so that it is removed when nothing in it is open.
     _scratch: Option<tempfile::TempDir>,
 }
 
 /// A reference to a record of the same entity that a later line may create.
-struct Waiting {
+struct HeldReference {
     line: u64,
     entity: EntityName,
     id: RecordId,
@@ -79,7 +79,7 @@ struct Waiting {
     target: String,
 }
 
-impl Waiting {
+impl HeldReference {
     fn op(&self) -> Op {
         let set = vec![(self.field, Value::Text(self.target.clone()))];
         Op::Update {
@@ -96,7 +96,7 @@ impl Waiting {
 pub struct Page<'a> {
     work: Work<'a, SqliteTransaction<'a>>,
     source: SqliteSource<'a>,
-    waiting: Option<&'a mut Vec<Waiting>>,
+    waiting: Option<&'a mut Vec<HeldReference>>,
     half: usize,
 }
 
@@ -389,14 +389,14 @@ impl Page<'_> {
         }
     }
 
-    fn wait(&mut self, held: Vec<Waiting>) -> Result<(), ImportError> {
+    fn wait(&mut self, held: Vec<HeldReference>) -> Result<(), ImportError> {
         let Some(waiting) = &mut self.waiting else { return Ok(()) };
         waiting.extend(held);
         if waiting.len() > WAITING_REFERENCES { Err(ImportError::TooManyWaiting) } else { Ok(()) }
     }
 
     /// Takes out of the operation the references to records of its own entity that are not there yet.
-    fn hold_back(&self, line: u64, op: &mut Op) -> Result<Vec<Waiting>, ImportError> {
+    fn hold_back(&self, line: u64, op: &mut Op) -> Result<Vec<HeldReference>, ImportError> {
         if self.waiting.is_none() {
             return Ok(Vec::new());
         }
@@ -419,7 +419,7 @@ impl Page<'_> {
             if target.as_str() != id.as_str() && !self.has(relation, target)? {
                 let target = std::mem::take(target);
                 *value = Value::Null;
-                held.push(Waiting { line, entity: entity.clone(), id: id.clone(), field, target });
+                held.push(HeldReference { line, entity: entity.clone(), id: id.clone(), field, target });
             }
         }
         Ok(held)

@@ -1,206 +1,129 @@
-//! A `Query` or a `Count` as SQL. Names come from the schema and are quoted, values are bound, so one shape of a query is
-//! one text, which the connections keep prepared.
+//! A list, a count or a selection as SQLite's statements: where the reading begins, and what bounds it.
 //!
-//! Knows nothing of connections, and of who asks no more than what they ask for in the end: rule and filter in one.
+//! What is asked comes from `store/sql`, the same for every dialect. Knows nothing of connections, and of who asks no more than
+//! what they ask for in the end: rule and filter in one.
 
-use super::predicate::{Writing, name};
-use super::scan_limit::{self, Asked, Way};
+use super::dialect::SqliteDialect;
+use super::scan_limit;
 use super::tables::Table;
-use crate::rules::Predicate;
-use crate::schema::Value;
-use crate::store::{Column, Condition, Count, Direction, MOST_GROUPS, Query, StoreError, Test};
+use crate::schema::{Entity, Value};
+use crate::store::reading::advice::in_order;
+use crate::store::reading::snapshot::{CountAsked, ListAsked, Selection};
+use crate::store::sql::{Statement, Stretch, order, stretches};
+use crate::store::{Column, Condition, Test};
 
-/// A statement and what it binds.
-#[derive(Debug)]
-pub(super) struct Listing {
-    pub(super) sql: String,
-    pub(super) values: Vec<Value>,
+/// The first look at the newest records goes past so many for each that is asked for.
+const LOOK: u64 = 20;
+
+/// Where a list begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Where SQLite thinks best, which knows nothing of how many rows there are.
+    Planned,
+    /// At the end of the index over `created_at`, where a page is near for everybody who sees many of the records.
+    Newest,
 }
 
-/// The order of a list, with an end: id, after which no two records are equal.
-type Order = Vec<(Column, Direction)>;
+/// A way in which to try a list, and the rows that it may step over.
+pub(super) struct Attempt {
+    way: Way,
+    most: u64,
+}
 
-/// The statements of a list. Each yields `Table::columns`, or where rows must be sorted first the id alone, and takes the limit as its last value, which the caller adds:
-/// one row more than the statements before left of the query's, which tells whether any follow. All rows of one come before all rows of the next.
-pub(super) fn list(
-    table: &Table,
-    query: &Query,
-    asked: &Asked<'_>,
-    (way, most): (Way, u64),
-) -> Result<Vec<Listing>, StoreError> {
-    if asked.predicate.is_false() {
-        return Ok(Vec::new());
+/// The ways in which to try a list, one after the other until one is not stopped.
+/// In order of creation only a look tells whether the conditions leave many rows, so that the index over `created_at` leads to
+/// a page soon, or few, so that those are found by other indexes and sorted.
+pub(super) fn attempts(entity: &Entity, list: &ListAsked<'_>) -> Vec<Attempt> {
+    let ListAsked { query, asked, scan_rows } = *list;
+    let by_creation =
+        matches!(query.sort[..], [(Column::CreatedAt, _)] | [(Column::CreatedAt, _), (Column::Id, _)]);
+    let straight = query.sort.iter().all(|(_, direction)| *direction == query.sort[0].1);
+    if !by_creation || !straight || !query.search.is_empty() || in_order(entity, query, asked) {
+        return vec![Attempt { way: Way::Planned, most: scan_rows }];
     }
+    let look = (query.limit as u64).saturating_mul(LOOK).min(scan_rows);
+    [(Way::Newest, look), (Way::Planned, scan_rows), (Way::Newest, scan_rows)]
+        .map(|(way, most)| Attempt { way, most })
+        .into()
+}
+
+/// The statements of a list. Each yields `Table::columns`, or where rows must be sorted first the id alone, and takes the rows that are
+/// still wanted as its last value, which the caller adds. All rows of one come before all rows of the next.
+pub(super) fn list<'a>(table: &'a Table, list: &ListAsked<'_>, attempt: &Attempt) -> Vec<Statement<'a>> {
+    let ListAsked { query, asked, .. } = list;
     let order = order(query);
-    let in_order = way == Way::Newest || scan_limit::in_order(&table.entity, query, asked);
+    let in_order = attempt.way == Way::Newest || in_order(&table.entity, query, asked);
     let columns = if in_order { &table.columns } else { r#""id""# };
-    let source = match way {
+    let source = match attempt.way {
         Way::Planned => table.name.clone(),
         Way::Newest => format!("{} INDEXED BY {}", table.name, table.newest),
     };
-    stretches(query, &order)?
-        .into_iter()
-        .map(|stretch| {
-            let mut listing = Listing::start((table, &source), columns, &query.search, most)?;
-            listing.predicate(table, asked.predicate)?;
-            for condition in &stretch.conditions {
-                listing.condition(table, condition)?;
-            }
-            listing.order(table, &order[stretch.fixed..])?;
-            listing.sql += &format!(" LIMIT ?{}", listing.values.len() + 1);
-            Ok(listing)
-        })
-        .collect()
+    let statement = |stretch: Stretch| {
+        let mut statement =
+            start(table, &From { columns, source: &source, search: &query.search }, attempt.most);
+        statement.and_predicate(asked.predicate);
+        stretch.conditions.iter().for_each(|condition| statement.and_condition(condition));
+        statement.order_by(&order[stretch.fixed..]);
+        statement.sql += &format!(" LIMIT ?{}", statement.values.len() + 1);
+        statement
+    };
+    stretches(query, &order).into_iter().map(statement).collect()
 }
 
 /// One row with the number of records; with a group one row for each value and its number, and at most one row too many.
-pub(super) fn count(
-    table: &Table,
-    count: &Count,
-    asked: &Asked<'_>,
-    scan_rows: u64,
-) -> Result<Listing, StoreError> {
-    let group = count.group.map(|column| name(table, column)).transpose()?;
-    let columns = group.as_ref().map_or_else(|| "count(*)".to_owned(), |group| format!("{group}, count(*)"));
-    let mut listing = Listing::start((table, &table.name), &columns, &count.search, scan_rows)?;
-    listing.predicate(table, asked.predicate)?;
-    if let Some(group) = group {
-        listing.sql += &format!(" GROUP BY {group} ORDER BY 2 DESC, 1 LIMIT {}", MOST_GROUPS + 1);
+pub(super) fn count<'a>(table: &'a Table, counting: &CountAsked<'_>) -> Statement<'a> {
+    let CountAsked { count, asked, scan_rows } = counting;
+    let columns = Statement::over(&SqliteDialect, &table.entity).counted(count.group);
+    let from = From { columns: &columns, source: &table.name, search: &count.search };
+    let mut statement = start(table, &from, *scan_rows);
+    statement.and_predicate(asked.predicate);
+    if let Some(group) = count.group {
+        statement.group_by(group);
     }
-    Ok(listing)
+    statement
 }
 
-/// The sort columns, then the id, in the direction of the last of them: an index over the columns ends with the id
-/// and can be walked in that order. What follows an id decides nothing.
-fn order(query: &Query) -> Order {
-    let last = query.sort.last().map_or(Direction::Ascending, |(_, direction)| *direction);
-    let mut order: Order = query.sort.iter().copied().chain([(Column::Id, last)]).collect();
-    let end = order.iter().position(|(column, _)| *column == Column::Id).map_or(order.len(), |at| at + 1);
-    order.truncate(end);
-    order
-}
-
-/// A part of the order in which the first `fixed` columns have one value each.
-struct Stretch {
-    conditions: Vec<Condition>,
-    fixed: usize,
-}
-
-/// The stretches behind the mark, nearest first: those equal to it in all columns but the last and behind it there, then
-/// in all but the last two, and so on. Each is one range of an index that fits the order, so a page costs the same
-/// wherever it lies, among many equal values too; one condition with alternatives would read the list from its beginning.
-fn stretches(query: &Query, order: &Order) -> Result<Vec<Stretch>, StoreError> {
-    let Some((values, id)) = &query.after else {
-        return Ok(vec![Stretch { conditions: Vec::new(), fixed: 0 }]);
-    };
-    if values.len() != query.sort.len() {
-        return Err(StoreError::Storage("a cursor has one value for each sort column".to_owned()));
+/// Yields `Table::columns`, in any order.
+pub(super) fn select<'a>(table: &'a Table, selection: &Selection<'_>) -> Statement<'a> {
+    let from = From { columns: &table.columns, source: &table.name, search: &[] };
+    let mut statement = start(table, &from, selection.scan_rows);
+    if let Some(id) = selection.id {
+        let id = Value::Text(id.as_str().to_owned());
+        statement.and_condition(&Condition::new(Column::Id, Test::Eq(id)));
     }
-    let id = Value::Text(id.as_str().to_owned());
-    let marks: Vec<&Value> = values.iter().chain([&id]).take(order.len()).collect();
-    let mut stretches = Vec::new();
-    for (fixed, ((column, direction), mark)) in order.iter().zip(&marks).enumerate().rev() {
-        let equal = order.iter().zip(&marks).take(fixed);
-        let equal: Vec<Condition> =
-            equal.map(|((column, _), mark)| Condition::new(*column, equal_to(mark))).collect();
-        for test in behind(*column, *direction, mark) {
-            // Where the column itself is one value, it takes no part in the order any more.
-            let fixed = if test == Test::Null(true) { fixed + 1 } else { fixed };
-            let conditions = equal.iter().cloned().chain([Condition::new(*column, test)]).collect();
-            stretches.push(Stretch { conditions, fixed });
+    statement.and_predicate(selection.wanted);
+    statement.and_apart(selection.apart);
+    statement.limit(selection.most);
+    statement
+}
+
+/// What a statement reads.
+struct From<'a> {
+    columns: &'a str,
+    source: &'a str,
+    search: &'a [String],
+}
+
+/// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
+/// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
+/// know how few records hold a word.
+fn start<'a>(table: &'a Table, from: &From<'_>, scan_rows: u64) -> Statement<'a> {
+    let From { columns, source, search } = from;
+    let mut statement = Statement::over(&SqliteDialect, &table.entity);
+    statement.sql = format!("SELECT {columns} FROM ");
+    let rows = statement.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));
+    let run = statement.bind(Value::Int(scan_limit::run()));
+    match table.search.as_ref().filter(|_| !search.is_empty()) {
+        None => statement.sql += &format!("{source} WHERE scanned({rows}, {run})"),
+        Some(found) => {
+            let words = statement.bind(Value::Text(found.expression(search)));
+            statement.sql += &format!(
+                r#"({} MATCH {words} AND scanned({rows}, {run})) CROSS JOIN {} WHERE "id" = "_record""#,
+                found.select, table.name
+            );
         }
     }
-    Ok(stretches)
-}
-
-fn equal_to(mark: &Value) -> Test {
-    if mark.is_null() { Test::Null(true) } else { Test::Eq(mark.clone()) }
-}
-
-/// What lies behind the mark in one column, nearest first. Null is less than every value, so it is first in ascending
-/// order and last in descending.
-fn behind(column: Column, direction: Direction, mark: &Value) -> Vec<Test> {
-    let nullable = matches!(column, Column::Field(_));
-    match (direction, mark.is_null()) {
-        (Direction::Ascending, true) => vec![Test::Null(false)],
-        (Direction::Ascending, false) => vec![Test::Gt(mark.clone())],
-        (Direction::Descending, true) => Vec::new(),
-        (Direction::Descending, false) if nullable => vec![Test::Lt(mark.clone()), Test::Null(true)],
-        (Direction::Descending, false) => vec![Test::Lt(mark.clone())],
-    }
-}
-
-impl Listing {
-    /// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
-    /// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
-    /// know how few records hold a word.
-    fn start(
-        (table, source): (&Table, &str),
-        columns: &str,
-        search: &[String],
-        scan_rows: u64,
-    ) -> Result<Listing, StoreError> {
-        let mut listing = Listing { sql: format!("SELECT {columns} FROM "), values: Vec::new() };
-        let rows = listing.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));
-        let run = listing.bind(Value::Int(scan_limit::run()));
-        if search.is_empty() {
-            listing.sql += &format!("{source} WHERE scanned({rows}, {run})");
-            return Ok(listing);
-        }
-        let Some(found) = &table.search else {
-            return Err(StoreError::Storage(format!("{} has no searched field", table.entity.name)));
-        };
-        let words = listing.bind(Value::Text(found.expression(search)));
-        listing.sql += &format!(
-            r#"({} MATCH {words} AND scanned({rows}, {run})) CROSS JOIN {} WHERE "id" = "_record""#,
-            found.select, table.name
-        );
-        Ok(listing)
-    }
-
-    fn bind(&mut self, value: Value) -> String {
-        self.values.push(value);
-        format!("?{}", self.values.len())
-    }
-
-    /// The terms that must all hold stand side by side, each for the planner to choose.
-    fn predicate(&mut self, table: &Table, predicate: &Predicate) -> Result<(), StoreError> {
-        let terms = match predicate {
-            Predicate::All(terms) => terms.as_slice(),
-            Predicate::Constant(true) => &[],
-            Predicate::Constant(false)
-            | Predicate::Test(_)
-            | Predicate::Compare(..)
-            | Predicate::Starts(..)
-            | Predicate::Contains(..)
-            | Predicate::Member(..)
-            | Predicate::Not(_)
-            | Predicate::Any(_) => std::slice::from_ref(predicate),
-        };
-        for term in terms {
-            let term = Writing { table, values: &mut self.values }.predicate(term)?;
-            self.sql += &format!(" AND {term}");
-        }
-        Ok(())
-    }
-
-    fn condition(&mut self, table: &Table, condition: &Condition) -> Result<(), StoreError> {
-        let term = Writing { table, values: &mut self.values }.condition(condition)?;
-        self.sql += &format!(" AND {term}");
-        Ok(())
-    }
-
-    fn order(&mut self, table: &Table, order: &[(Column, Direction)]) -> Result<(), StoreError> {
-        for (place, (column, direction)) in order.iter().enumerate() {
-            let before = if place == 0 { " ORDER BY" } else { "," };
-            let word = match direction {
-                Direction::Ascending => "ASC",
-                Direction::Descending => "DESC",
-            };
-            self.sql += &format!("{before} {} {word}", name(table, *column)?);
-        }
-        Ok(())
-    }
+    statement
 }
 
 #[cfg(test)]
@@ -211,6 +134,9 @@ mod tests {
     use crate::rules::{Principal, ReadScope};
     use crate::schema::{Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation};
     use crate::schema::{OnDelete, Rule, Schema, Term};
+    use crate::store::Direction;
+    use crate::store::Query;
+    use crate::store::reading::asked::Asked;
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
 
@@ -248,17 +174,19 @@ mod tests {
     }
 
     /// As anybody asks.
-    fn statements(catalog: &Catalog, query: &Query) -> Vec<Listing> {
+    fn statements<'a>(catalog: &'a Catalog, query: &Query) -> Vec<Statement<'a>> {
         let table = catalog.table("Task").unwrap();
         let read_scope = ReadScope::bind(&table.entity, Generation(1), &Principal::nobody()).unwrap();
         let read_scope = read_scope.through(query.filter.clone());
-        list(table, query, &Asked::of(&read_scope, &query.filter), (Way::Planned, 100)).unwrap()
+        let asked = Asked::of(&read_scope, &query.filter);
+        let attempt = Attempt { way: Way::Planned, most: 100 };
+        list(table, &ListAsked { query, asked: &asked, scan_rows: 100 }, &attempt)
     }
 
     /// How SQLite means to run each statement of a list.
     fn plans(conn: &Connection, catalog: &Catalog, query: &Query) -> Vec<String> {
         let listings = statements(catalog, query);
-        let plan = |mut listing: Listing| {
+        let plan = |mut listing: Statement<'_>| {
             listing.values.push(Value::Int(10));
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", listing.sql)).unwrap();
             let values = params_from_iter(listing.values.iter().map(Sql));

@@ -13,6 +13,7 @@ use super::tables::Catalog;
 use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
+use crate::store::images::image_bytes;
 use crate::store::{Change, ChangeOp, Decoded, LogLimit};
 
 /// The short columns come first: a scan that counts or looks for a unit's end then never follows a long row into its
@@ -41,6 +42,16 @@ macro_rules! columns {
 /// In the order in which `read` takes them.
 pub(super) const COLUMNS: &str = columns!();
 const PAGE: &str = concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#);
+
+/// Seq, entity → entries after it.
+pub(super) const OF_ENTITY: &str =
+    concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2 ORDER BY "seq""#);
+/// Seq, entity, id → entries after it.
+pub(super) const OF_RECORD: &str = concat!(
+    "SELECT ",
+    columns!(),
+    r#" FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2 AND "id" = ?3 ORDER BY "seq""#
+);
 
 pub(super) fn append(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
     let mut statement = conn.prepare_cached(APPEND)?;
@@ -79,11 +90,6 @@ pub(super) fn page(
         }
     }
     Ok(changes)
-}
-
-/// Bytes of both images: what the bounds of pages, units and group commits count.
-pub(super) fn image_bytes(change: &Change) -> usize {
-    change.before.as_ref().map_or(0, Bytes::len) + change.after.as_ref().map_or(0, Bytes::len)
 }
 
 pub(super) fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::location::DatabaseFile;
-use super::{damage, evolution, idempotency, log, predicate, scan_limit};
+use super::{damage, dialect, evolution, idempotency, log, scan_limit};
 use crate::config::StoreConfig;
 use crate::draft::{self, Draft};
 use crate::store::OpenError;
@@ -194,7 +194,7 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
     conn.set_prepared_statement_cache_capacity(128);
     scan_limit::prepare(conn)?;
-    predicate::prepare(conn)
+    dialect::prepare(conn)
 }
 
 /// Connections that can only read.

@@ -8,28 +8,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
-use super::counts::Counts;
 use super::damage::is_damage;
-use super::differ;
-use super::expansion::{self, Following};
-use super::history::Wanted;
-use super::listing::{self, Listing};
-use super::log;
-use super::people::{self, Known};
-use super::predicate::Writing;
-use super::rows::{Sql, read_column, read_record, signed, unsigned};
-use super::scan_limit::{self, Asked};
+use super::rows::{read_record, signed, unsigned};
+use super::source::{SqliteSource, ready};
 use super::tables::{Catalog, Table};
 use crate::config::StoreConfig;
 use crate::ids::{Epoch, Position, RecordId, Seq};
-use crate::rules::{Person, Principal, ReadScope};
-use crate::schema::{EntityName, Generation, Record, Value};
-use crate::store::images::{shown, stored};
+use crate::rules::{Person, Principal};
+use crate::schema::{EntityName, Generation};
+use crate::store::images::stored;
+use crate::store::reading::snapshot::Snapshot;
+use crate::store::reading::{SnapshotReads, asker};
+use crate::store::relations::Relation;
+use crate::store::source::Source;
 use crate::store::{
-    Advice, At, Column, Condition, Count, Counted, Differ, Difference, Hidden, ListPage, Listed, LogLimit,
-    LogPage, MOST_GROUPS, Past, Query, Related, Scope, StoreError, Stored, Survey, Who,
+    At, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Past, Query, Scope, StoreError,
+    Stored, Survey, Who,
 };
 
 /// `Survey` counts no further.
@@ -55,7 +51,6 @@ pub(super) type SharedShape = Arc<RwLock<Arc<Shape>>>;
 pub(super) struct Shape {
     catalog: Arc<Catalog>,
     generation: Generation,
-    counts: Counts,
 }
 
 impl Shape {
@@ -64,16 +59,11 @@ impl Shape {
     }
 
     pub(super) fn new(catalog: Arc<Catalog>, generation: Generation) -> Shape {
-        Shape { catalog, generation, counts: Counts::default() }
+        Shape { catalog, generation }
     }
 
-    /// For columns that were named under this generation.
-    fn table_at(&self, generation: Generation, entity: &str) -> Result<&Table, StoreError> {
-        if generation == self.generation { self.table(entity) } else { Err(StoreError::StaleGeneration) }
-    }
-
-    fn read_scope(&self, conn: &Connection, entity: &str, who: &Who) -> Result<Arc<ReadScope>, StoreError> {
-        people::read_scope(conn, &self.catalog, self.generation, entity, who)
+    fn relation(&self, entity: &str) -> Result<&Relation, StoreError> {
+        self.catalog.relations.get(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_owned()))
     }
 
     fn table(&self, entity: &str) -> Result<&Table, StoreError> {
@@ -95,14 +85,14 @@ impl Reader {
     /// person are no short read.
     pub(super) fn binds_in_short(&self, entity: &str, who: &Who) -> bool {
         let shape = self.shape.read();
-        let asks = |table: &Table| table.read_needs.related().next().is_some();
+        let asks = |of: &Relation| of.read_needs.related().next().is_some();
         !matches!(who, Who::Person(person) if person.id.is_some())
-            || !shape.catalog.table(entity).is_some_and(asks)
+            || !shape.catalog.relations.get(entity).is_some_and(asks)
     }
 
     /// The same for what all entities of the schema ask.
     pub(super) fn gathers_in_short(&self, person: &Person) -> bool {
-        person.id.is_none() || self.shape.read().catalog.read_needs.related().next().is_none()
+        person.id.is_none() || self.shape.read().catalog.relations.read_needs.related().next().is_none()
     }
 
     pub(super) fn get(
@@ -123,32 +113,17 @@ impl Reader {
         id: &RecordId,
         who: &Who,
     ) -> Result<At<Option<Stored>>, StoreError> {
-        if matches!(who, Who::Person(person) if person.id.is_some()) {
-            return self.find_seen(conn, entity, id, who);
-        }
-        {
+        if !matches!(who, Who::Person(person) if person.id.is_some()) {
             let shape = self.shape.read();
             let table = shape.table(entity)?;
-            let read_scope = people::read_scope(conn, &shape.catalog, shape.generation, entity, who)?;
+            let source = SqliteSource::reading(conn, &shape.catalog);
+            let (relations, of) = (&shape.catalog.relations, shape.relation(entity)?);
+            let read_scope = ready(asker::read_scope(&source, relations, of, shape.generation, who))?;
             if read_scope.predicate().is_true() && read_scope.fields.is_empty() {
                 return self.get_at(conn, table, id);
             }
         }
-        self.find_seen(conn, entity, id, who)
-    }
-
-    fn find_seen(
-        &self,
-        conn: &mut Connection,
-        entity: &str,
-        id: &RecordId,
-        who: &Who,
-    ) -> Result<At<Option<Stored>>, StoreError> {
-        self.in_one_transaction(conn, |conn, _, shape| {
-            let read_scope = shape.read_scope(conn, entity, who)?;
-            let record = select_seen(conn, shape.table(entity)?, &read_scope, id)?;
-            Ok(record.map(|record| shown(&record, &read_scope)))
-        })
+        self.in_one_transaction(conn, |reads| ready(reads.find(entity, id, who)))
     }
 
     fn get_at(
@@ -171,9 +146,7 @@ impl Reader {
         conn: &mut Connection,
         person: &Arc<Person>,
     ) -> Result<At<Principal>, StoreError> {
-        self.in_one_transaction(conn, |conn, _, shape| {
-            Ok(people::principal(conn, &shape.catalog, person, &shape.catalog.read_needs)?)
-        })
+        self.in_one_transaction(conn, |reads| ready(reads.principal(person)))
     }
 
     pub(super) fn rights_changed(
@@ -189,100 +162,20 @@ impl Reader {
         Ok(Seq(last.map_or(0, unsigned)))
     }
 
-    pub(super) fn differ(&self, conn: &mut Connection, asked: &Differ) -> Result<At<Difference>, StoreError> {
-        self.in_one_transaction(conn, |conn, at, shape| {
-            let (catalog, generation, scan_rows) = (&*shape.catalog, shape.generation, self.scan_rows);
-            differ::differ(&differ::Ground { conn, catalog, generation, scan_rows }, at, asked)
-        })
+    pub(super) fn differ(
+        &self,
+        conn: &mut Connection,
+        differ: &Differ,
+    ) -> Result<At<Difference>, StoreError> {
+        self.in_one_transaction(conn, |reads| ready(reads.differ(differ)))
     }
 
     pub(super) fn list(&self, conn: &mut Connection, query: &Query) -> Result<At<ListPage>, StoreError> {
-        self.in_one_transaction(conn, |conn, _, shape| {
-            let table = shape.table_at(query.generation, &query.entity)?;
-            let mut needs = table.read_needs.clone();
-            expansion::needs(&shape.catalog, &table.entity, &query.expand, &mut needs);
-            let known = Known::read(conn, &shape.catalog, &query.who, &needs)?;
-            let read_scope = known.read_scope(table, shape.generation)?;
-            let sorted = query.sort.iter().map(|(column, _)| *column);
-            may_be_asked(&read_scope, &query.filter, sorted)?;
-            for expand in &query.expand {
-                never_hidden(&read_scope, Column::Field(expand.field))?;
-            }
-            let read_scope = through(read_scope, &query.filter);
-            let page = self.page(conn, table, query, &read_scope)?;
-            let (catalog, generation) = (&*shape.catalog, shape.generation);
-            let told = (query.who != Who::System).then(|| read_scope.clone());
-            let following = Following { conn, catalog, generation, known: &known };
-            let expanded = following.from(&read_scope, &page.records, &query.expand)?;
-            let rows = page.records.into_iter().zip(page.images).zip(expanded);
-            let listed = |((record, stored), expanded)| listed(query, record, stored, expanded);
-            Ok(ListPage { rows: rows.map(listed).collect(), more: page.more, read_scope: told })
-        })
-    }
-
-    fn page(
-        &self,
-        conn: &Connection,
-        table: &Table,
-        query: &Query,
-        read_scope: &ReadScope,
-    ) -> Result<Rows, StoreError> {
-        let asked = Asked::of(read_scope, &query.filter);
-        let mut refused = None;
-        for way in scan_limit::ways(&table.entity, query, &asked, self.scan_rows) {
-            let listings = listing::list(table, query, &asked, way)?;
-            match Rows::of(conn, (table, read_scope), listings, query) {
-                Err(error) if scan_limit::stopped(&error) => refused = Some(error),
-                read => return Ok(read?),
-            }
-        }
-        let refused = refused.expect("there is always a way, and it was stopped");
-        let advice = || scan_limit::advice_on_list(&table.entity, query, &asked);
-        Err(self.told(refused, table, self.scan_rows, advice))
+        self.in_one_transaction(conn, |reads| ready(reads.list(query)))
     }
 
     pub(super) fn count(&self, conn: &mut Connection, count: &Count) -> Result<At<Counted>, StoreError> {
-        self.in_one_transaction(conn, |conn, at, shape| {
-            let table = shape.table_at(count.generation, &count.entity)?;
-            let read_scope = shape.read_scope(conn, &count.entity, &count.who)?;
-            may_be_asked(&read_scope, &count.filter, count.group.into_iter())?;
-            let read_scope = through(read_scope, &count.filter);
-            let groups = Vec::new();
-            if read_scope.predicate().is_false() {
-                return Ok(Counted { count: 0, groups });
-            }
-            if read_scope.predicate().is_true() && count.search.is_empty() && count.group.is_none() {
-                return Ok(Counted { count: shape.counts.of(conn, at, table)?, groups });
-            }
-            let asked = Asked::of(&read_scope, &count.filter);
-            let most = scan_limit::bound(&table.entity, count, &asked, self.scan_rows);
-            let listing = listing::count(table, count, &asked, most)?;
-            let counted = match count.group {
-                None => read_count(conn, &listing).map(|count| Counted { count, groups }),
-                Some(column) => read_groups(conn, table, &listing, column),
-            };
-            let counted = counted.map_err(|error| {
-                self.told(error, table, most, || scan_limit::advice_on_count(&table.entity, count, &asked))
-            })?;
-            if counted.groups.len() > MOST_GROUPS {
-                return Err(StoreError::TooManyGroups { entity: count.entity.clone() });
-            }
-            Ok(counted)
-        })
-    }
-
-    /// What stopped the statement, if it was the bound on rows.
-    fn told(
-        &self,
-        error: rusqlite::Error,
-        table: &Table,
-        rows: u64,
-        advice: impl FnOnce() -> Advice,
-    ) -> StoreError {
-        if scan_limit::stopped(&error) {
-            return StoreError::TooBroad { entity: table.entity.name.clone(), rows, advice: advice() };
-        }
-        StoreError::from(error)
+        self.in_one_transaction(conn, |reads| ready(reads.count(count)))
     }
 
     pub(super) fn log(
@@ -291,14 +184,7 @@ impl Reader {
         after: Seq,
         limit: LogLimit,
     ) -> Result<At<LogPage>, StoreError> {
-        self.in_one_transaction(conn, |conn, at, shape| {
-            if after < at.floor {
-                return Ok(LogPage::BelowFloor);
-            }
-            let changes = log::page(conn, &shape.catalog, after, limit)?;
-            let to = changes.last().map_or(after, |change| change.seq);
-            Ok(LogPage::Changes { changes, to })
-        })
+        self.in_one_transaction(conn, |reads| ready(reads.log(after, limit)))
     }
 
     pub(super) fn history(
@@ -310,15 +196,7 @@ impl Reader {
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
-        self.in_one_transaction(conn, |conn, _, shape| {
-            let table = shape.table(entity)?;
-            let read_scope = shape.read_scope(conn, entity, who)?;
-            let everything = *who == Who::System;
-            let there = if everything { None } else { select(conn, table, id)? };
-            let wanted =
-                Wanted { read_scope: (!everything).then_some(&*read_scope), id, there, before, limit };
-            Ok(shape.catalog.kept.page(conn, &shape.catalog, entity, &wanted)?)
-        })
+        self.in_one_transaction(conn, |reads| ready(reads.history(entity, id, who, before, limit)))
     }
 
     pub(super) fn survey(
@@ -327,17 +205,21 @@ impl Reader {
         scope: &Scope,
         since: &Position,
     ) -> Result<At<Survey>, StoreError> {
-        self.in_one_transaction(conn, |conn, at, shape| {
-            let table = shape.table(scope.entity())?;
-            if !self.is_known(since, at.seq) {
+        self.in_one_transaction(conn, |reads| {
+            let entity = scope.entity();
+            let of =
+                reads.relations.get(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_string()))?;
+            if !self.is_known(since, reads.at.seq) {
                 return Ok(Survey::default());
             }
-            Ok(Survey {
-                known: true,
-                schema_changed: schema_changed(conn, since.seq)?,
-                backlog: backlog(conn, scope, since.seq)?,
-                rows: rows_of(conn, at, (&shape.counts, table), scope)?,
-            })
+            let (source, conn) = (reads.snapshot, reads.snapshot.conn);
+            let rows = match scope {
+                Scope::Entity(_) => ready(source.count_all(of, reads.at))?.min(COUNTED),
+                Scope::Record(_, id) => u64::from(ready(source.exists(of, id.as_str()))?),
+            };
+            let (schema_changed, backlog) =
+                (schema_changed(conn, since.seq)?, backlog(conn, scope, since.seq)?);
+            Ok(Survey { known: true, schema_changed, backlog, rows })
         })
     }
 
@@ -358,7 +240,7 @@ impl Reader {
     fn in_one_transaction<T>(
         &self,
         conn: &mut Connection,
-        read: impl FnOnce(&Connection, &At<()>, &Shape) -> Result<T, StoreError>,
+        read: impl FnOnce(&SnapshotReads<'_, SqliteSource<'_>>) -> Result<T, StoreError>,
     ) -> Result<At<T>, StoreError> {
         let (transaction, at, shape) = {
             let shape = self.shape.read();
@@ -366,7 +248,9 @@ impl Reader {
             let at = self.read_head(&transaction)?;
             (transaction, at, shape.clone())
         };
-        let value = read(&transaction, &at, &shape)?;
+        let snapshot = &SqliteSource::reading(&transaction, &shape.catalog);
+        let relations = &shape.catalog.relations;
+        let value = read(&SnapshotReads { snapshot, relations, at: &at, scan_rows: self.scan_rows })?;
         Ok(at.map(|()| value))
     }
 
@@ -383,70 +267,6 @@ impl Reader {
             generation: Generation(unsigned(row.get(2)?)),
             value: (),
         })
-    }
-}
-
-/// Of a field that is not shown nobody may ask anything. Conditions on one that is shown with some records ask in addition for
-/// those, but an order or groups would tell of the others.
-fn may_be_asked(
-    read_scope: &ReadScope,
-    filter: &[Condition],
-    mut ordered: impl Iterator<Item = Column>,
-) -> Result<(), StoreError> {
-    filter.iter().try_for_each(|condition| never_hidden(read_scope, condition.column))?;
-    ordered.try_for_each(|column| match read_scope.shown(column) {
-        None => Ok(()),
-        Some(shown) if shown.is_false() => Err(StoreError::HiddenColumn(column, Hidden::Always)),
-        Some(_) => Err(StoreError::HiddenColumn(column, Hidden::Sometimes)),
-    })
-}
-
-fn never_hidden(read_scope: &ReadScope, column: Column) -> Result<(), StoreError> {
-    match read_scope.shown(column) {
-        Some(shown) if shown.is_false() => Err(StoreError::HiddenColumn(column, Hidden::Always)),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn through(read_scope: Arc<ReadScope>, filter: &[Condition]) -> Arc<ReadScope> {
-    if filter.is_empty() {
-        read_scope
-    } else {
-        Arc::new(ReadScope::clone(&read_scope).through(filter.to_vec()))
-    }
-}
-
-fn select(conn: &Connection, table: &Table, id: &RecordId) -> rusqlite::Result<Option<Record>> {
-    let mut select = conn.prepare_cached(&table.select)?;
-    select.query_row([id.as_str()], |row| read_record(row, 0, &table.entity)).optional()
-}
-
-/// The record if it is seen; the predicate is asked by SQLite, as it is in a list.
-fn select_seen(
-    conn: &Connection,
-    table: &Table,
-    read_scope: &ReadScope,
-    id: &RecordId,
-) -> Result<Option<Record>, StoreError> {
-    if read_scope.predicate().is_true() {
-        return Ok(select(conn, table, id)?);
-    }
-    let mut values = vec![Value::Text(id.as_str().to_owned())];
-    let seen = Writing { table, values: &mut values }.predicate(read_scope.predicate())?;
-    let mut select = conn.prepare_cached(&format!("{} AND {seen}", table.select))?;
-    let values = params_from_iter(values.iter().map(Sql));
-    Ok(select.query_row(values, |row| read_record(row, 0, &table.entity)).optional()?)
-}
-
-fn rows_of(
-    conn: &Connection,
-    at: &At<()>,
-    (counts, table): (&Counts, &Table),
-    scope: &Scope,
-) -> rusqlite::Result<u64> {
-    match scope {
-        Scope::Entity(_) => counts.of(conn, at, table).map(|count| count.min(COUNTED)),
-        Scope::Record(_, id) => conn.prepare_cached(&table.exists)?.exists([id.as_str()]).map(u64::from),
     }
 }
 
@@ -472,95 +292,6 @@ fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64
             )?
             .query_row(params![since, &**entity, most, id.as_str()], count),
     }
-}
-
-/// The rows of a list so far.
-#[derive(Default)]
-struct Rows {
-    records: Vec<Record>,
-    /// One for each record.
-    images: Vec<Stored>,
-    bytes: usize,
-    /// A row was met that the page has no room for.
-    more: bool,
-}
-
-impl Rows {
-    fn of(
-        conn: &Connection,
-        (table, read_scope): (&Table, &ReadScope),
-        listings: Vec<Listing>,
-        query: &Query,
-    ) -> rusqlite::Result<Rows> {
-        let mut page = Rows::default();
-        for listing in listings {
-            page.read(conn, (table, read_scope), listing, query)?;
-            if page.more {
-                break;
-            }
-        }
-        Ok(page)
-    }
-
-    /// Appends what the statement yields until the page is full. SQLite takes a row out of the database column by column
-    /// when it is asked for it, so the row that tells that more follow costs no memory.
-    fn read(
-        &mut self,
-        conn: &Connection,
-        (table, read_scope): (&Table, &ReadScope),
-        mut listing: Listing,
-        query: &Query,
-    ) -> rusqlite::Result<()> {
-        let most = (query.limit - self.records.len()).saturating_add(1);
-        listing.values.push(Value::Int(signed(most as u64)));
-        let mut statement = conn.prepare_cached(&listing.sql)?;
-        // Of rows that SQLite sorts first, the statement yields the id alone.
-        let by_id = statement.column_count() == 1;
-        let mut by_id = if by_id { Some(conn.prepare_cached(&table.select)?) } else { None };
-        let mut rows = statement.query(params_from_iter(listing.values.iter().map(Sql)))?;
-        while let Some(row) = rows.next()? {
-            if self.records.len() == query.limit || self.bytes >= query.bytes {
-                self.more = true;
-                break;
-            }
-            let record = match by_id.as_mut() {
-                None => read_record(row, 0, &table.entity)?,
-                Some(select) => {
-                    select.query_row([row.get_ref(0)?.as_str()?], |row| read_record(row, 0, &table.entity))?
-                }
-            };
-            let image = shown(&record, read_scope);
-            self.bytes += image.json.len();
-            self.records.push(record);
-            self.images.push(image);
-        }
-        Ok(())
-    }
-}
-
-fn listed(query: &Query, record: Record, stored: Stored, expanded: Vec<Option<Arc<Related>>>) -> Listed {
-    let sort_values = query.sort.iter().map(|(column, _)| record.value(*column)).collect();
-    Listed { sort_values, stored, id: record.id, expanded }
-}
-
-fn read_count(conn: &Connection, listing: &Listing) -> rusqlite::Result<u64> {
-    let values = params_from_iter(listing.values.iter().map(Sql));
-    conn.prepare_cached(&listing.sql)?.query_row(values, |row| row.get(0).map(unsigned))
-}
-
-/// One group more than there may be tells that there are too many.
-fn read_groups(
-    conn: &Connection,
-    table: &Table,
-    listing: &Listing,
-    column: Column,
-) -> rusqlite::Result<Counted> {
-    let mut statement = conn.prepare_cached(&listing.sql)?;
-    let values = params_from_iter(listing.values.iter().map(Sql));
-    let rows = statement
-        .query_map(values, |row| Ok((read_column(row, 0, &table.entity, column)?, unsigned(row.get(1)?))))?;
-    let groups = rows.collect::<rusqlite::Result<Vec<(Value, u64)>>>()?;
-    Ok(Counted { count: groups.iter().map(|(_, count)| count).sum(), groups })
 }
 
 /// Texts of SQLite are for the log.
@@ -600,10 +331,13 @@ mod tests {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let mut lasting = Box::pin(async move {
             let read = move |reader: &Reader, conn: &mut Connection| {
-                reader.in_one_transaction(conn, |_, at, shape| {
+                reader.in_one_transaction(conn, |reads| {
                     begun.send(()).unwrap();
                     released.recv().unwrap();
-                    Ok((at.generation, shape.generation))
+                    Ok((
+                        reads.at.generation,
+                        reads.relations.get("Note").unwrap().entity.fields[0].name.to_string(),
+                    ))
                 })
             };
             store.lasting(read).await
@@ -615,6 +349,6 @@ mod tests {
         assert_eq!(opened.store.head().await.unwrap().generation, evolved.generation);
         release.send(()).unwrap();
         let seen = lasting.await.unwrap().value;
-        assert_eq!(seen, (Generation(1), Generation(1)), "it goes on with what it began with");
+        assert_eq!(seen, (Generation(1), "a".to_owned()), "it goes on with what it began with");
     }
 }

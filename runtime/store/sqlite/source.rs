@@ -31,7 +31,7 @@ pub(super) struct SqliteSource<'a, M = OnlyReads> {
 /// Nothing is written.
 pub(super) struct OnlyReads;
 
-type Answer<T> = Ready<rusqlite::Result<T>>;
+pub(super) type Answer<T> = Ready<rusqlite::Result<T>>;
 
 #[expect(refining_impl_trait, reason = "who has the struct itself may know that the futures are ready")]
 impl<M> Source for SqliteSource<'_, M> {

@@ -6,11 +6,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::counts::Counts;
 use super::history::Kept;
 use super::search::Search;
-use crate::rules::Needs;
 use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, Schema};
-use crate::store::Column;
 use crate::store::relations::{Relation, Relations};
 
 /// The tables of one schema, by entity.
@@ -19,8 +18,7 @@ pub(super) struct Catalog {
     tables: Vec<Table>,
     pub(super) relations: Arc<Relations>,
     pub(super) kept: Kept,
-    /// What the read rules of all entities ask of a person.
-    pub(super) read_needs: Needs,
+    pub(super) counts: Counts,
 }
 
 /// One entity's table and the statements over it. Statements bind `?1..` in the order their comments give.
@@ -37,12 +35,8 @@ pub(super) struct Table {
     /// `id` → seq, floor, generation, all columns: the position and the record in one statement, which is one read
     /// transaction.
     pub(super) select_at: String,
-    /// JSON array of ids → all columns.
-    pub(super) select_many: String,
     /// Id of a person, most → all columns of the records that belong to them, where `Entity::identity` says whose a record is.
     pub(super) select_of_person: Option<String>,
-    /// What the read rules of the entity ask of a person.
-    pub(super) read_needs: Needs,
     /// `id` → some fields: for each lookup the ref that it goes through and itself, and each field that lookups copy.
     select_fields: Vec<SelectFields>,
     /// For each field: value, most → ids of the records that have the value, ascending. Asked where an index answers it.
@@ -91,9 +85,8 @@ impl Catalog {
                 }
             }
         }
-        let mut read_needs = Needs::default();
-        tables.iter().for_each(|table| read_needs.add(&table.read_needs));
-        Catalog { tables, relations, kept: Kept::of(schema), read_needs }
+        let (kept, counts) = (Kept::of(schema), Counts::default());
+        Catalog { tables, relations, kept, counts }
     }
 
     pub(super) fn table(&self, entity: &str) -> Option<&Table> {
@@ -134,13 +127,9 @@ impl Table {
                 r#"SELECT "_meta"."seq", "_meta"."floor", "_meta"."generation", {} FROM "_meta" LEFT JOIN {name} ON {name}."id" = ?1"#,
                 columns.split(", ").map(|column| format!("{name}.{column}")).collect::<Vec<_>>().join(", ")
             ),
-            select_many: format!(
-                r#"SELECT {columns} FROM {name} WHERE "id" IN (SELECT json_each.value FROM json_each(?1))"#
-            ),
             select_of_person: entity.identity.map(|person| {
                 format!("SELECT {columns} FROM {name} WHERE {} = ?1 LIMIT ?2", fields[person.0])
             }),
-            read_needs: Needs::of_read(entity),
             select_fields: Vec::new(),
             ids_with: fields
                 .iter()
@@ -177,17 +166,6 @@ impl Table {
     fn select_of(&self, fields: &[FieldIndex]) -> String {
         let columns: Vec<String> = fields.iter().map(|field| quoted(&self.entity.at(*field).name)).collect();
         format!(r#"SELECT {} FROM {} WHERE "id" = ?1"#, columns.join(", "), self.name)
-    }
-
-    /// The quoted name of a column; `None` for a field that the entity does not have.
-    pub(super) fn column(&self, column: Column) -> Option<String> {
-        Some(match column {
-            Column::Id => quoted("id"),
-            Column::Version => quoted("version"),
-            Column::CreatedAt => quoted("created_at"),
-            Column::UpdatedAt => quoted("updated_at"),
-            Column::Field(at) => quoted(&self.entity.fields.get(at.0)?.name),
-        })
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::fault::{Fault, refuse};
 use crate::rules::{
-    Asker, BindError, Needs, Person, Principal, Proposal, Related, Subject, evaluate, is_closed,
+    Asker, BindError, Needs, Person, Principal, Proposal, RelatedRecords, Subject, evaluate, is_closed,
 };
 use crate::schema::{Entity, EntityName, FieldIndex, Operation, Record, Value};
 use crate::store::principal::{self, USER};
@@ -197,7 +197,7 @@ impl<'a> Permission<'a> {
 /// Binding a rule fails where it asks for a set that is too large, and the person is told so rather than that there is
 /// nothing.
 fn bindable(principal: &Principal, needs: &Needs) -> Result<(), BindError> {
-    match needs.related().find(|entity| *principal.related(entity) == Related::TooMany) {
+    match needs.related().find(|entity| *principal.related(entity) == RelatedRecords::TooMany) {
         Some(entity) => Err(BindError::SetTooLarge { entity: entity.clone() }),
         None => Ok(()),
     }

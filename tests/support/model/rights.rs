@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidewire::rules::{Person, Principal, Related};
+use tidewire::rules::{Person, Principal, RelatedRecords};
 use tidewire::schema::{
     Column, EntityName, Expr, FieldIndex, Operation, Record, Schema, Term, UserTerm, Value,
 };
@@ -28,8 +28,11 @@ pub(super) fn principal(schema: &Schema, records: &Records, person: &Arc<Person>
     let has_owner = |name: &EntityName| schema.entity(name).is_some_and(|entity| entity.identity.is_some());
     let related = of_read_rules(schema).into_keys().filter(has_owner).map(|name| {
         let records = || asker.belonging(&name).cloned().collect();
-        let related =
-            if asker.too_many.contains(&name) { Related::TooMany } else { Related::Records(records()) };
+        let related = if asker.too_many.contains(&name) {
+            RelatedRecords::TooMany
+        } else {
+            RelatedRecords::Records(records())
+        };
         (name.clone(), related)
     });
     let related = related.collect();

@@ -22,7 +22,7 @@ pub(super) struct Sender {
 }
 
 /// What the server made of a request.
-pub(super) enum Answer {
+pub(super) enum BatchAnswer {
     /// The whole answer, whatever it is.
     Done(Json),
     /// The problem.
@@ -58,7 +58,7 @@ impl Sender {
     }
 
     /// Sends a batch; every operation in it must be known again by its mutation id, for it may be sent twice.
-    pub(super) fn send(&self, batch: &Json, key: Option<&str>) -> Result<Answer, Refused> {
+    pub(super) fn send(&self, batch: &Json, key: Option<&str>) -> Result<BatchAnswer, Refused> {
         let body = batch.to_string();
         self.runtime.block_on(async {
             let mut pause = Duration::from_millis(250);
@@ -82,7 +82,7 @@ impl Sender {
         })
     }
 
-    async fn attempt(&self, body: &str, key: Option<&str>) -> Result<Answer, Again> {
+    async fn attempt(&self, body: &str, key: Option<&str>) -> Result<BatchAnswer, Again> {
         let mut request = self.client.post(self.url.clone()).header("Content-Type", "application/json");
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
@@ -93,7 +93,7 @@ impl Sender {
         let text = response.text().await.map_err(lost)?;
         let mut json: Json = serde_json::from_str(&text).unwrap_or_default();
         if status == 200 {
-            return Ok(Answer::Done(json));
+            return Ok(BatchAnswer::Done(json));
         }
         if status == 503 || status == 429 {
             let seconds = after.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -103,7 +103,7 @@ impl Sender {
         if json["code"].is_null() {
             json = serde_json::json!({"code": "INTERNAL", "detail": format!("the server answered {status}")});
         }
-        Ok(Answer::Refused(json))
+        Ok(BatchAnswer::Refused(json))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::store::images::names_json;
 use crate::store::{Change, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.
-pub(super) fn glimpse(change: Change, read_scope: &ReadScope) -> Option<Change> {
+pub(super) fn view(change: Change, read_scope: &ReadScope) -> Option<Change> {
     let past = Images::of(&change, read_scope);
     let seen =
         [&past.old, &past.new].map(|image| image.as_ref().filter(|image| image.may_be_read(read_scope)));

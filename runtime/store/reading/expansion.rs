@@ -1,46 +1,44 @@
-//! Following references from the rows of a list: one statement for each reference, however many rows there are, in the
+//! Following references from the records of a list: one question for each reference, however many records there are, in the
 //! transaction of the list. What a reference leads to is shown only if whoever asks may read it there.
 //!
 //! Knows nothing of conditions and order.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params_from_iter};
-
-use super::people::Known;
-use super::predicate::Writing;
-use super::rows::{Sql, read_record};
-use super::tables::{Catalog, Table};
+use super::asker::KnownAsker;
+use super::snapshot::Snapshot;
 use crate::rules::{Needs, ReadScope};
-use crate::schema::{Column, Entity, FieldIndex, FieldKind, Generation, Record, Value};
+use crate::schema::{Column, Entity, FieldIndex, FieldKind, Record, Value};
 use crate::store::images::shown;
-use crate::store::{Expand, Related, StoreError};
+use crate::store::relations::{Relation, Relations};
+use crate::store::{At, Expand, Related, StoreError};
 
 /// What rules are asked on the way along all references.
-pub(super) fn needs(catalog: &Catalog, entity: &Entity, wanted: &[Expand], needs: &mut Needs) {
+pub(super) fn needs(relations: &Relations, entity: &Entity, wanted: &[Expand], needs: &mut Needs) {
     for Expand { field, then } in wanted {
-        if let Some(target) = target(catalog, entity, *field) {
+        if let Some(target) = target(relations, entity, *field) {
             needs.add(&target.read_needs);
-            self::needs(catalog, &target.entity, then, needs);
+            self::needs(relations, &target.entity, then, needs);
         }
     }
 }
 
 /// One transaction in which references are followed.
-pub(super) struct Following<'a> {
-    pub(super) conn: &'a Connection,
-    pub(super) catalog: &'a Catalog,
-    pub(super) generation: Generation,
-    pub(super) known: &'a Known,
+pub(super) struct References<'a, S> {
+    pub(super) snapshot: &'a S,
+    pub(super) relations: &'a Relations,
+    pub(super) at: &'a At<()>,
+    pub(super) known: &'a KnownAsker,
 }
 
 type Expanded = Vec<Option<Arc<Related>>>;
 
-impl Following<'_> {
+impl<S: Snapshot> References<'_, S> {
     /// For each record, the records that its references lead to, in the order of `wanted`. Neither a reference that is not shown
     /// nor one to a record that may not be read leads anywhere.
-    pub(super) fn from(
+    pub(super) async fn of_records(
         &self,
         read_scope: &ReadScope,
         records: &[Record],
@@ -51,8 +49,14 @@ impl Following<'_> {
             let ids: Vec<Option<&str>> =
                 records.iter().map(|record| id_in(read_scope, record, *field)).collect();
             let distinct: BTreeSet<&str> = ids.iter().copied().flatten().collect();
-            let related = match target(self.catalog, &read_scope.entity, *field) {
-                Some(target) if !distinct.is_empty() => self.related(target, &distinct, then)?,
+            let distinct: Vec<&str> = distinct.into_iter().collect();
+            let related = match target(self.relations, &read_scope.entity, *field) {
+                // A future that holds itself has no size of its own.
+                Some(target) if !distinct.is_empty() => {
+                    let related: Pin<Box<dyn Future<Output = _>>> =
+                        Box::pin(self.related(target, &distinct, then));
+                    related.await?
+                }
                 _ => HashMap::new(),
             };
             for (id, expanded) in ids.into_iter().zip(&mut expanded) {
@@ -63,27 +67,20 @@ impl Following<'_> {
     }
 
     /// Those of the records with these ids that may be read, and what their references lead to.
-    fn related(
+    async fn related(
         &self,
-        table: &Table,
-        ids: &BTreeSet<&str>,
+        of: &Relation,
+        ids: &[&str],
         then: &[Expand],
     ) -> Result<HashMap<String, Arc<Related>>, StoreError> {
-        let read_scope = match self.known.read_scope(table, self.generation) {
+        let read_scope = match self.known.read_scope(of, self.at.generation) {
             Err(StoreError::Closed(_)) => return Ok(HashMap::new()),
             read_scope => read_scope?,
         };
-        let ids = serde_json::to_string(ids).expect("texts have a JSON form");
-        let (mut sql, mut values) = (table.select_many.clone(), vec![Value::Text(ids)]);
-        if !read_scope.predicate().is_true() {
-            sql += " AND ";
-            sql += &Writing { table, values: &mut values }.predicate(read_scope.predicate())?;
-        }
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let values = params_from_iter(values.iter().map(Sql));
-        let records = statement.query_map(values, |row| read_record(row, 0, &table.entity))?;
-        let records = records.collect::<rusqlite::Result<Vec<Record>>>()?;
-        let expanded = self.from(&read_scope, &records, then)?;
+        let records = self.snapshot.records(of, ids).await.map_err(Into::into)?;
+        let seen = records.into_iter().flatten().filter(|record| read_scope.sees(record));
+        let records: Vec<Record> = seen.collect();
+        let expanded = self.of_records(&read_scope, &records, then).await?;
         let related = records.into_iter().zip(expanded).map(|(record, expanded)| {
             let stored = shown(&record, &read_scope);
             (record.id.as_str().to_owned(), Arc::new(Related { stored, expanded }))
@@ -92,9 +89,9 @@ impl Following<'_> {
     }
 }
 
-fn target<'a>(catalog: &'a Catalog, entity: &Entity, field: FieldIndex) -> Option<&'a Table> {
+fn target<'a>(relations: &'a Relations, entity: &Entity, field: FieldIndex) -> Option<&'a Relation> {
     match &entity.at(field).kind {
-        FieldKind::Ref { entity, .. } => catalog.table(entity),
+        FieldKind::Ref { entity, .. } => relations.get(entity),
         FieldKind::Text { .. }
         | FieldKind::Int { .. }
         | FieldKind::Float { .. }
