@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::repository::{suggestion, value_of_text};
 use crate::schema::{self, Color, Schema};
-use crate::store::migration::{Allow, Plan, Remedy, Standing, Step};
+use crate::store::migration::{Allow, Plan, Remedy, Standing, MigrationStep};
 use crate::store::{Backend, Looked, Migrated, OpenError, choice};
 
 /// Where schemas and records are.
@@ -203,7 +203,7 @@ fn status_json(standing: &Standing, plan: &Plan) -> String {
 }
 
 fn plan_json(plan: &Plan) -> Json {
-    let step = |step: &Step| {
+    let step = |step: &MigrationStep| {
         let need = step.need.as_ref().map(|need| {
             let (flag, advice) = match &need.remedy {
                 Remedy::Flag(flag) => (Some(flag.as_str()), None),

@@ -26,7 +26,7 @@ use crate::schema::{EntityName, Schema};
 /// - Every text of an error is for the operator and says what to do.
 pub trait Backend: Send + Sync {
     /// What the operator calls it.
-    fn about(&self) -> About;
+    fn about(&self) -> DatabaseInfo;
 
     /// Opens the database, making it when it is missing, brings it into the schema's shape, as far as nothing is lost, and begins an
     /// epoch. Needs a tokio runtime around it.
@@ -88,7 +88,7 @@ pub trait LiveStore: Store {
 
 /// What the operator calls a backend and its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
+pub struct DatabaseInfo {
     /// The database program: `sqlite`.
     pub engine: &'static str,
     /// `data/tidewire.db`

@@ -28,14 +28,14 @@ pub struct Standing {
 /// Every step from the schema in the database to the schema of the files, in the order of the schema.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    pub steps: Vec<Step>,
+    pub steps: Vec<MigrationStep>,
     /// Flags that were given, as they were written.
     pub given: Vec<String>,
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct MigrationStep {
     /// `Task` or `Task.notes`, by the name that it has in the files, or had if it is gone.
     pub subject: String,
     pub kind: StepKind,
@@ -88,7 +88,7 @@ pub const EXAMPLES: usize = 5;
 /// A flag, its subject, and the kinds of steps that it may be about.
 pub type AllowFlag<'a> = (&'static str, &'a str, &'static [StepKind]);
 
-/// What the operator has said may happen. Subjects as `Step` has them.
+/// What the operator has said may happen. Subjects as `MigrationStep` has them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Allow {
     /// Entities with their records, fields with their values.
@@ -168,7 +168,7 @@ impl fmt::Display for Plan {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for MigrationStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.need.is_some() { '✗' } else { '✓' };
         write!(f, "{mark} {}: {}", self.subject, self.what)?;

@@ -18,7 +18,7 @@ use crate::store::import::{Import, ImportMode};
 use crate::store::inspection::{Inspection, Unfit};
 use crate::store::migration::Allow;
 use crate::store::{
-    About, Backend, ExportError, Exported, Glance, LiveStore, Looked, Migrated, OpenError, Opened, Sink, Who,
+    DatabaseInfo, Backend, ExportError, Exported, Glance, LiveStore, Looked, Migrated, OpenError, Opened, Sink, Who,
 };
 
 /// Prepared statements of a connection that does one thing.
@@ -37,8 +37,8 @@ impl SqliteBackend {
 }
 
 impl Backend for SqliteBackend {
-    fn about(&self) -> About {
-        About {
+    fn about(&self) -> DatabaseInfo {
+        DatabaseInfo {
             engine: "sqlite",
             database: self.file.display().to_string(),
             place: self.file.place(),

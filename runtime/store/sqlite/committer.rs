@@ -18,7 +18,7 @@ use crate::schema::Schema;
 use crate::store::{CommitBatch, CommitError, Evolved, OpenError, Unit};
 
 /// The way to the committer.
-pub(super) struct Queue {
+pub(super) struct CommitQueue {
     jobs: mpsc::Sender<QueuedWork>,
     /// One permit for each operation that may wait. A unit with more operations than there are takes all.
     places: Arc<Semaphore>,
@@ -45,7 +45,7 @@ struct QueueSlot {
     _counted: Counted,
 }
 
-impl Queue {
+impl CommitQueue {
     /// Queues a unit and waits for its commit. A full queue is an answer, not a wait.
     pub(super) async fn commit(&self, unit: Unit) -> UnitAnswer {
         if self.stop.is_cancelled() {
@@ -88,20 +88,20 @@ impl Queue {
     }
 }
 
-/// Starts the task over a writer whose log ends at `head`. It ends, and lets go of the folder, after `Queue::stop` or
-/// when the `Queue` is dropped, in both cases after what is queued was committed and published.
+/// Starts the task over a writer whose log ends at `head`. It ends, and lets go of the folder, after `CommitQueue::stop` or
+/// when the `CommitQueue` is dropped, in both cases after what is queued was committed and published.
 pub(super) fn start(
     setting: Arc<Setting>,
     writer: Writer,
     head: Seq,
     batches: mpsc::Sender<Arc<CommitBatch>>,
     metrics: StoreMetrics,
-) -> (Queue, JoinHandle<()>) {
+) -> (CommitQueue, JoinHandle<()>) {
     let most = setting.config.queue.clamp(1, Semaphore::MAX_PERMITS);
     let (jobs, queued) = mpsc::channel(most);
     let stop = CancellationToken::new();
     let places = Arc::new(Semaphore::new(most));
-    let queue = Queue { jobs, places, most, stop: stop.clone(), metrics: metrics.clone() };
+    let queue = CommitQueue { jobs, places, most, stop: stop.clone(), metrics: metrics.clone() };
     let committer = Committer {
         group_ops: setting.config.group_ops,
         setting,

@@ -210,7 +210,10 @@ impl Writer {
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let growth = self.units(conn, times, done)?;
         clock.made(growth.newest_id);
-        let floor = self.close_books(conn, (times, &clock, now), &growth)?;
+        if !growth.changes.is_empty() {
+            clock.save(conn, now.elapsed)?;
+        }
+        let floor = self.close_books(conn, times.forget, &growth)?;
         self.clock = Some(clock);
         conn.prepare_cached("COMMIT")?.execute([])?;
         (self.seq, self.floor) = (growth.seq, floor);
@@ -316,22 +319,16 @@ impl Writer {
     }
 
     /// What a commit owes beside its units: the counter, and the trimming. Answers with the new floor.
-    fn close_books(
-        &self,
-        conn: &Connection,
-        (times, clock, now): (Times, &Clock, Reading),
-        growth: &Growth,
-    ) -> rusqlite::Result<Seq> {
+    fn close_books(&self, conn: &Connection, forget: Timestamp, growth: &Growth) -> rusqlite::Result<Seq> {
         if growth.remembered {
-            idempotency::trim(conn, &self.setting.config, times.forget)?;
+            idempotency::trim(conn, &self.setting.config, forget)?;
         }
         if growth.changes.is_empty() {
             return Ok(self.floor);
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
-        clock.save(conn, now.elapsed)?;
         let bounds = (&self.setting.config, &self.setting.catalog.kept);
-        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), times.forget)
+        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), forget)
     }
 }
 

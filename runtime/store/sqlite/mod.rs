@@ -47,7 +47,7 @@ pub use self::import::{Page, SqliteImport};
 pub use self::location::DatabaseFile;
 
 use self::clock::Clock;
-use self::committer::Queue;
+use self::committer::CommitQueue;
 use self::damage::Damage;
 use self::evolution::Target;
 use self::group::{Setting, Writer};
@@ -73,7 +73,7 @@ const BATCHES: usize = 64;
 
 /// `trait Store` over a database file in a data folder.
 pub struct SqliteStore {
-    queue: Queue,
+    queue: CommitQueue,
     pool: Arc<Pool>,
     reader: Arc<Reader>,
     metrics: StoreMetrics,

@@ -68,7 +68,7 @@ const NEWEST: &str = "created_at";
 
 /// A secondary index, named after what it covers, so that the name alone tells whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Index {
+pub(super) struct TableIndex {
     pub(super) name: String,
     pub(super) create: String,
 }
@@ -199,9 +199,9 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
 
 /// Every index that the entity's table should have: one for each unique field, each reference, `created_at` and each `[[index]]`. None is
 /// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`store/unit/end_checks.rs`).
-pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
-    let mut wanted: Vec<Index> = Vec::new();
-    let mut add = |index: Index| {
+pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
+    let mut wanted: Vec<TableIndex> = Vec::new();
+    let mut add = |index: TableIndex| {
         if !wanted.iter().any(|known| known.name == index.name) {
             wanted.push(index);
         }
@@ -219,12 +219,12 @@ pub(super) fn indexes(entity: &Entity) -> Vec<Index> {
     wanted
 }
 
-fn plain_index(entity: &Entity, names: &[&str]) -> Index {
+fn plain_index(entity: &Entity, names: &[&str]) -> TableIndex {
     let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let name = format!("{}:{}", entity.plural, names.join(","));
     let create =
         format!("CREATE INDEX {} ON {} ({})", quoted(&name), quoted(&entity.plural), columns.join(", "));
-    Index { name, create }
+    TableIndex { name, create }
 }
 
 /// An SQL identifier: SQLite cannot bind names, so they are always quoted, with quotes in them doubled.

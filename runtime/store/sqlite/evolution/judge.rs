@@ -13,7 +13,7 @@ use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
 use crate::schema::{Entity, FieldDefault, FieldKind, History, Schema, Value};
-use crate::store::migration::{Allow, AllowFlag, EXAMPLES, Need, Plan, Remedy, Step, StepKind};
+use crate::store::migration::{Allow, AllowFlag, EXAMPLES, Need, Plan, Remedy, MigrationStep, StepKind};
 use crate::store::sqlite::log::cutoff;
 use crate::store::sqlite::rows::{Sql, unsigned};
 use crate::store::sqlite::tables::quoted;
@@ -49,8 +49,8 @@ impl<'a> Judge<'a> {
         Ok(Plan { steps, given })
     }
 
-    fn step(&self, one: &Move, moves: &[Move]) -> rusqlite::Result<Step> {
-        let done = |kind, subject: &str, what: String| Step {
+    fn step(&self, one: &Move, moves: &[Move]) -> rusqlite::Result<MigrationStep> {
+        let done = |kind, subject: &str, what: String| MigrationStep {
             subject: subject.to_owned(),
             kind,
             what,
@@ -85,7 +85,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn drop_entity(&self, name: &str, table: &str) -> rusqlite::Result<Step> {
+    fn drop_entity(&self, name: &str, table: &str) -> rusqlite::Result<MigrationStep> {
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(table)))?;
         let kept = self.kept_changes(name, Timestamp(i64::MAX))?;
         let allowed = records + kept == 0 || self.allow.drop.contains(name);
@@ -100,7 +100,7 @@ impl<'a> Judge<'a> {
         };
         let (subject, loses) = (name.to_owned(), records + kept);
         let need = (!allowed).then_some(need);
-        Ok(Step { subject, kind: StepKind::Drop, what: "drop the entity".to_owned(), loses, need })
+        Ok(MigrationStep { subject, kind: StepKind::Drop, what: "drop the entity".to_owned(), loses, need })
     }
 
     /// Changes of an entity, older than that, which are below the log's floor and so kept for nothing but its history.
@@ -109,14 +109,14 @@ impl<'a> Judge<'a> {
         self.conn.query_row(sql, params![entity, older_than.0], |row| row.get(0).map(unsigned))
     }
 
-    fn ids(&self, entity: &Entity, table: &str) -> rusqlite::Result<Step> {
+    fn ids(&self, entity: &Entity, table: &str) -> rusqlite::Result<MigrationStep> {
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(table)))?;
         let need = Need {
             why: format!("{} have ids of the other kind", counted(records, "record")),
             examples: Vec::new(),
             remedy: Remedy::Words("ids never change: give the entity another name"),
         };
-        Ok(Step {
+        Ok(MigrationStep {
             subject: entity.name.to_string(),
             kind: StepKind::Retype,
             what: "change the kind of its ids".to_owned(),
@@ -126,7 +126,7 @@ impl<'a> Judge<'a> {
     }
 
     /// `values` that are there and no copies.
-    fn drop_field(&self, entity: &Entity, column: &str, values: u64) -> Step {
+    fn drop_field(&self, entity: &Entity, column: &str, values: u64) -> MigrationStep {
         let subject = format!("{}.{column}", entity.name);
         let allowed = values == 0 || self.allow.drop.contains(&subject);
         let need = Need {
@@ -135,7 +135,7 @@ impl<'a> Judge<'a> {
             remedy: Remedy::Flag(format!("--allow-drop {subject}")),
         };
         let need = (!allowed).then_some(need);
-        Step { subject, kind: StepKind::Drop, what: "drop the field".to_owned(), loses: values, need }
+        MigrationStep { subject, kind: StepKind::Drop, what: "drop the field".to_owned(), loses: values, need }
     }
 
     fn values(&self, table: &str, column: &str) -> rusqlite::Result<u64> {
@@ -143,7 +143,7 @@ impl<'a> Judge<'a> {
         self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NOT NULL"))
     }
 
-    fn add_field(&self, at: &Site) -> rusqlite::Result<Step> {
+    fn add_field(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&at.table)))?;
         let value = fill(at, self.allow, self.now);
         let field = at.field();
@@ -159,7 +159,7 @@ impl<'a> Judge<'a> {
         Ok(self.field_step(at, StepKind::Add, "add the field", need))
     }
 
-    fn retype(&self, at: &Site, was: &StoredField) -> rusqlite::Result<Step> {
+    fn retype(&self, at: &Site, was: &StoredField) -> rusqlite::Result<MigrationStep> {
         let subject = at.subject();
         let field = at.field();
         let found = Converter::new(self, at, was).survey()?;
@@ -186,10 +186,10 @@ impl<'a> Judge<'a> {
             None
         };
         let loses = if copied { 0 } else { found.lossy + found.failed };
-        Ok(Step { subject, kind: StepKind::Retype, what: retyped(was, &field.kind), loses, need })
+        Ok(MigrationStep { subject, kind: StepKind::Retype, what: retyped(was, &field.kind), loses, need })
     }
 
-    fn require(&self, at: &Site) -> rusqlite::Result<Step> {
+    fn require(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
         let nulls = self.nulls(at)?;
         let value = fill(at, self.allow, self.now);
         let given = self.allow.backfill.contains_key(&at.subject());
@@ -214,7 +214,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The values as they are now; what a conversion or a backfill makes of them is judged there.
-    fn unique(&self, at: &Site, moves: &[Move]) -> rusqlite::Result<Step> {
+    fn unique(&self, at: &Site, moves: &[Move]) -> rusqlite::Result<MigrationStep> {
         let of_this = |other: &Site| other.subject() == at.subject();
         let retyped = moves.iter().any(|one| matches!(one, Move::Retype { at, .. } if of_this(at)));
         let doubles = if retyped { Vec::new() } else { self.doubles(at)? };
@@ -222,11 +222,11 @@ impl<'a> Judge<'a> {
         Ok(self.field_step(at, StepKind::Unique, "make the field unique", need))
     }
 
-    fn field_step(&self, at: &Site, kind: StepKind, what: &str, need: Option<Need>) -> Step {
-        Step { subject: at.subject(), kind, what: what.to_owned(), loses: 0, need }
+    fn field_step(&self, at: &Site, kind: StepKind, what: &str, need: Option<Need>) -> MigrationStep {
+        MigrationStep { subject: at.subject(), kind, what: what.to_owned(), loses: 0, need }
     }
 
-    fn follow(&self, at: &Site) -> rusqlite::Result<Step> {
+    fn follow(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
         let values = self.values(&at.table, &at.column)?;
         let subject = at.subject();
         let path = self.schema.lookup_path(&at.entity, at.field()).unwrap_or_default();
@@ -237,7 +237,7 @@ impl<'a> Judge<'a> {
             remedy: Remedy::Flag(format!("--allow-clear {subject}")),
         };
         let need = (!allowed).then_some(need);
-        Ok(Step {
+        Ok(MigrationStep {
             subject,
             kind: StepKind::Follow,
             what: format!("copy it from `{path}`"),
@@ -247,7 +247,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Changes below the log's floor are kept for nothing but the history.
-    fn forget(&self, entity: &Entity, was: &str) -> rusqlite::Result<Step> {
+    fn forget(&self, entity: &Entity, was: &str) -> rusqlite::Result<MigrationStep> {
         let oldest = match entity.history {
             Some(History::For(time)) => cutoff(self.now, time),
             Some(History::Forever) | None => Timestamp(i64::MAX),
@@ -259,7 +259,7 @@ impl<'a> Judge<'a> {
             examples: Vec::new(),
             remedy: Remedy::Flag(format!("--allow-forget {}", entity.name)),
         };
-        Ok(Step {
+        Ok(MigrationStep {
             subject: entity.name.to_string(),
             kind: StepKind::Forget,
             what: "keep less of its history".to_owned(),
@@ -319,7 +319,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The flags that concern a step, as they were written.
-    fn given(&self, steps: &[Step]) -> Vec<String> {
+    fn given(&self, steps: &[MigrationStep]) -> Vec<String> {
         let flags = self.allow.flags().into_iter().filter(|flag| concerns(flag, steps));
         let write = |(flag, subject, _): AllowFlag<'_>| match self.allow.backfill.get(subject) {
             Some(value) if flag == "--backfill" => format!("{flag} {subject}={}", shell(&text_of(value))),
@@ -329,8 +329,8 @@ impl<'a> Judge<'a> {
     }
 
     /// A flag that concerns nothing is a slip of the pen, and better told than passed over.
-    fn stray_flags(&self, steps: &[Step]) -> Vec<Step> {
-        let step = |(flag, subject, _): AllowFlag<'_>| Step {
+    fn stray_flags(&self, steps: &[MigrationStep]) -> Vec<MigrationStep> {
+        let step = |(flag, subject, _): AllowFlag<'_>| MigrationStep {
             subject: subject.to_owned(),
             kind: StepKind::Stray,
             what: format!("{flag} allows nothing"),
@@ -345,7 +345,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn concerns((_, subject, kinds): &AllowFlag<'_>, steps: &[Step]) -> bool {
+fn concerns((_, subject, kinds): &AllowFlag<'_>, steps: &[MigrationStep]) -> bool {
     steps.iter().any(|step| step.subject == *subject && kinds.contains(&step.kind))
 }
 

@@ -23,7 +23,7 @@ use self::stored_schema::StoredSchema;
 use super::location::DatabaseFile;
 use super::open::FORMAT;
 use super::search;
-use super::tables::{Index, indexes, quoted};
+use super::tables::{TableIndex, indexes, quoted};
 use crate::draft::{Draft, folder_of, sync_folder};
 use crate::env::Env;
 use crate::ids::{Epoch, Seq};
@@ -292,7 +292,7 @@ fn settle_indexes(conn: &Connection, entity: &Entity) -> rusqlite::Result<Vec<St
         conn.execute_batch(&format!("DROP INDEX {}", quoted(name)))?;
     }
     let mut added = Vec::new();
-    for Index { name, create } in wanted.into_iter().filter(|index| !present.contains(&index.name)) {
+    for TableIndex { name, create } in wanted.into_iter().filter(|index| !present.contains(&index.name)) {
         conn.execute_batch(&create)?;
         added.push(name);
     }
