@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::group::{AttachmentId, ConnectionKey};
-use super::note::Outbox;
+use super::group::ConnectionKey;
+use super::note::{AttachmentId, Outbox};
 use crate::ids::Seq;
 use crate::outbox::Lag;
 use crate::protocol::View;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::event::{Event, existed, is_readable, judge, mask};
 use super::few::Few;
 use super::index::Stand;
-use super::note::Outbox;
+use super::note::{AttachmentId, Outbox};
 use super::runs::RunNumber;
 use super::writer::Audience;
 use crate::ids::Seq;
@@ -13,14 +13,6 @@ use crate::outbox::Lag;
 use crate::protocol::View;
 use crate::rules::{Mask, ReadScope, Sides, Verdict};
 use crate::store::{Change, Scope};
-
-/// One attempt of one connection to be in a group. Never used twice within a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AttachmentId {
-    /// Place of the subscription in its session.
-    pub slot: u16,
-    pub serial: u32,
-}
 
 /// A connection of this process, for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -12,9 +12,9 @@ use slab::Slab;
 
 use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
-use super::group::{About, AttachmentId, ConnectionKey, Group, Member, MemberKey};
+use super::group::{About, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Stand};
-use super::note::{Events, InvalidationCause, Outbox};
+use super::note::{AttachmentId, Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
 use super::writer::{Buffer, Writer};

@@ -26,7 +26,6 @@ mod writer;
 pub use attach::{Admission, Attach, From, Watch};
 pub use channel_manager::{ChannelManager, Channels};
 pub use event::{Event, judge};
-pub use group::AttachmentId;
-pub use note::{Drained, Events, InvalidationCause, Item, Note, Outbox};
+pub use note::{AttachmentId, Drained, Events, InvalidationCause, Item, Note, Outbox};
 pub use ring::Ring;
 pub use units::{UnitEvent, judge_first};

@@ -1,9 +1,16 @@
 //! What ChannelManager tells a session, in the order of its outbox.
 
-use super::group::AttachmentId;
 use crate::ids::Seq;
 use crate::outbox::{self, Lag, Vocabulary};
 use crate::protocol::Code;
+
+/// One attempt of one connection to be in a group. Never used twice within a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttachmentId {
+    /// Place of the subscription in its session.
+    pub slot: u16,
+    pub serial: u32,
+}
 
 /// The queue in front of a connection.
 pub type Outbox = outbox::Outbox<ChannelNotes>;

@@ -55,7 +55,7 @@ pub(super) fn copy_lookups(
     let lookups = entity.fields.iter().filter(|field| field.lookup.is_some()).count();
     for _ in 0..lookups {
         for (at, field) in entity.fields.iter().enumerate() {
-            if let Some(value) = looked_up(world, schema, (entity, field), values)? {
+            if let Some(value) = looked_up(world, schema, entity, field, values)? {
                 values[at] = value;
             }
         }
@@ -66,7 +66,8 @@ pub(super) fn copy_lookups(
 fn looked_up(
     world: &dyn World,
     schema: &Schema,
-    (entity, field): (&Entity, &Field),
+    entity: &Entity,
+    field: &Field,
     values: &[Value],
 ) -> Result<Option<Value>, String> {
     let Some(lookup) = field.lookup else { return Ok(None) };

@@ -80,11 +80,11 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Vec<FoundSetting> {
     for (key, value) in root.get_ref() {
         let name = key.get_ref();
         if !is_section(name) {
-            one(name, key.span(), value, (&mut found, &mut *faults));
+            one(name, key.span(), value, &mut found, faults);
         } else if let Some(table) = value.get_ref().as_table() {
             for (inner, value) in table {
                 let full = format!("{name}.{}", inner.get_ref());
-                one(&full, inner.span(), value, (&mut found, &mut *faults));
+                one(&full, inner.span(), value, &mut found, faults);
             }
         } else {
             let message = format!("{} must be a table, found {}", quoted(name), noun(value.get_ref()));
@@ -101,7 +101,8 @@ fn one(
     name: &str,
     key: Range<usize>,
     value: &Spanned<DeValue<'_>>,
-    (found, faults): (&mut Vec<FoundSetting>, &mut Faults),
+    found: &mut Vec<FoundSetting>,
+    faults: &mut Faults,
 ) {
     let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
         let message = format!("there is no setting {}", quoted(name));
