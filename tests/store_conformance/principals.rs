@@ -20,7 +20,9 @@ fn told(principal: &Principal) -> Json {
         value.write_json(&mut json);
         serde_json::from_slice::<Json>(&json).unwrap()
     };
-    let RelatedRecords::Records(memberships) = principal.related("Membership") else { return json!("too many") };
+    let RelatedRecords::Records(memberships) = principal.related("Membership") else {
+        return json!("too many");
+    };
     let projects: Vec<Json> = memberships.iter().map(|one| json(&one.values[OF_PROJECT.0])).collect();
     let name = principal.record().map(|record| json(&record.values[0]));
     json!([json(principal.id()), json(principal.role()), name, projects])

@@ -13,7 +13,7 @@ use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
 use crate::schema::{Entity, FieldDefault, FieldKind, History, Schema, Value};
-use crate::store::migration::{Allow, AllowFlag, EXAMPLES, Need, Plan, Remedy, MigrationStep, StepKind};
+use crate::store::migration::{Allow, AllowFlag, EXAMPLES, MigrationStep, Need, Plan, Remedy, StepKind};
 use crate::store::sqlite::log::cutoff;
 use crate::store::sqlite::rows::{Sql, unsigned};
 use crate::store::sqlite::tables::quoted;
@@ -135,7 +135,13 @@ impl<'a> Judge<'a> {
             remedy: Remedy::Flag(format!("--allow-drop {subject}")),
         };
         let need = (!allowed).then_some(need);
-        MigrationStep { subject, kind: StepKind::Drop, what: "drop the field".to_owned(), loses: values, need }
+        MigrationStep {
+            subject,
+            kind: StepKind::Drop,
+            what: "drop the field".to_owned(),
+            loses: values,
+            need,
+        }
     }
 
     fn values(&self, table: &str, column: &str) -> rusqlite::Result<u64> {
