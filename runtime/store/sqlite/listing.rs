@@ -25,7 +25,7 @@ enum Way {
 }
 
 /// A way in which to try a list, and the rows that it may step over.
-pub(super) struct Attempt {
+pub(super) struct BoundedWay {
     way: Way,
     most: u64,
 }
@@ -33,23 +33,23 @@ pub(super) struct Attempt {
 /// The ways in which to try a list, one after the other until one is not stopped.
 /// In order of creation only a look tells whether the conditions leave many rows, so that the index over `created_at` leads to
 /// a page soon, or few, so that those are found by other indexes and sorted.
-pub(super) fn attempts(entity: &Entity, list: &ListAsked<'_>) -> Vec<Attempt> {
+pub(super) fn attempts(entity: &Entity, list: &ListAsked<'_>) -> Vec<BoundedWay> {
     let ListAsked { query, asked, scan_rows } = *list;
     let by_creation =
         matches!(query.sort[..], [(Column::CreatedAt, _)] | [(Column::CreatedAt, _), (Column::Id, _)]);
     let straight = query.sort.iter().all(|(_, direction)| *direction == query.sort[0].1);
     if !by_creation || !straight || !query.search.is_empty() || in_order(entity, query, asked) {
-        return vec![Attempt { way: Way::Planned, most: scan_rows }];
+        return vec![BoundedWay { way: Way::Planned, most: scan_rows }];
     }
     let look = (query.limit as u64).saturating_mul(LOOK).min(scan_rows);
     [(Way::Newest, look), (Way::Planned, scan_rows), (Way::Newest, scan_rows)]
-        .map(|(way, most)| Attempt { way, most })
+        .map(|(way, most)| BoundedWay { way, most })
         .into()
 }
 
 /// The statements of a list. Each yields `Table::columns`, or where rows must be sorted first the id alone, and takes the rows that are
 /// still wanted as its last value, which the caller adds. All rows of one come before all rows of the next.
-pub(super) fn list<'a>(table: &'a Table, list: &ListAsked<'_>, attempt: &Attempt) -> Vec<Statement<'a>> {
+pub(super) fn list<'a>(table: &'a Table, list: &ListAsked<'_>, attempt: &BoundedWay) -> Vec<Statement<'a>> {
     let ListAsked { query, asked, .. } = list;
     let order = order(query);
     let in_order = attempt.way == Way::Newest || in_order(&table.entity, query, asked);
@@ -179,7 +179,7 @@ mod tests {
         let read_scope = ReadScope::bind(&table.entity, Generation(1), &Principal::nobody()).unwrap();
         let read_scope = read_scope.through(query.filter.clone());
         let asked = Asked::of(&read_scope, &query.filter);
-        let attempt = Attempt { way: Way::Planned, most: 100 };
+        let attempt = BoundedWay { way: Way::Planned, most: 100 };
         list(table, &ListAsked { query, asked: &asked, scan_rows: 100 }, &attempt)
     }
 
