@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::repository::{suggestion, value_of_text};
 use crate::schema::{self, Color, Schema};
-use crate::store::migration::{Allow, Plan, Remedy, Standing, MigrationStep};
+use crate::store::migration::{Allow, MigrationStep, Plan, Remedy, Standing};
 use crate::store::{Backend, Looked, Migrated, OpenError, choice};
 
 /// Where schemas and records are.

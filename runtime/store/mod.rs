@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod choice;
+mod decode;
 mod export;
 mod glance;
 mod images;
@@ -35,7 +36,7 @@ use crate::schema::{EntityName, FieldIndex, Generation, Operation, Value};
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
-pub use backend::{DatabaseInfo, Backend, LiveStore, Looked};
+pub use backend::{Backend, DatabaseInfo, LiveStore, Looked};
 pub use export::{ExportError, Exported, Sink};
 pub use glance::{Glance, GlanceRecords};
 pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};

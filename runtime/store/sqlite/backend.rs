@@ -18,7 +18,8 @@ use crate::store::import::{Import, ImportMode};
 use crate::store::inspection::{Inspection, Unfit};
 use crate::store::migration::Allow;
 use crate::store::{
-    DatabaseInfo, Backend, ExportError, Exported, Glance, LiveStore, Looked, Migrated, OpenError, Opened, Sink, Who,
+    Backend, DatabaseInfo, ExportError, Exported, Glance, LiveStore, Looked, Migrated, OpenError, Opened,
+    Sink, Who,
 };
 
 /// Prepared statements of a connection that does one thing.

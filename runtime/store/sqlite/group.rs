@@ -19,6 +19,7 @@ use super::rows::{signed, unsigned};
 use super::source::ready;
 use super::tables::Catalog;
 use super::transaction::SqliteTransaction;
+use super::trim::{LogEnds, trim};
 use super::{idempotency, log};
 use crate::config::StoreConfig;
 use crate::env::Env;
@@ -330,8 +331,8 @@ impl Writer {
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
         clock.save(conn, now.elapsed)?;
-        let bounds = (&self.setting.config, &self.setting.catalog.kept);
-        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), times.forget)
+        let log = LogEnds { config: &self.setting.config, floor: self.floor, head: growth.seq };
+        trim(conn, log, &self.setting.catalog.kept, growth.changes.len(), times.forget)
     }
 }
 
