@@ -26,7 +26,6 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
     ("make test", "runs this test"),
     ("make check", "the same"),
-    ("make lint", "checks the sources that this test is made of"),
     ("make screenshots", "writes the picture of the README into the tree"),
     ("make bench", "takes minutes and needs two idle cores"),
     ("make faults", "plants faults in the sources that this test is made of"),

@@ -23,11 +23,11 @@ mod rows;
 pub mod source;
 mod sql;
 pub mod sqlite;
+mod stored;
 pub mod unit;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
@@ -43,6 +43,7 @@ pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
 pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use query::{Advice, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query, Related};
 pub use rows::{Decoded, Rows};
+pub use stored::{At, Stored, Who};
 
 /// What a backend owes:
 ///
@@ -116,33 +117,6 @@ pub trait Store: Send + Sync + 'static {
 
 /// The future of a read.
 pub type ReadFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-/// A value and the position of the read transaction that it comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct At<T> {
-    pub epoch: Epoch,
-    /// Head of the log.
-    pub seq: Seq,
-    /// Seq of the last trimmed entry; 0 while nothing was trimmed. Changes after it can be replayed.
-    pub floor: Seq,
-    pub generation: Generation,
-    pub value: T,
-}
-
-impl<T> At<T> {
-    /// Another value, true at the same position.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
-        let At { epoch, seq, floor, generation, value } = self;
-        At { epoch, seq, floor, generation, value: change(value) }
-    }
-}
-
-impl<T> At<Option<T>> {
-    pub fn transpose(self) -> Option<At<T>> {
-        let At { epoch, seq, floor, generation, value } = self;
-        value.map(|value| At { epoch, seq, floor, generation, value })
-    }
-}
 
 /// What one request commits: all of it or nothing, one position range, one idempotency key.
 #[derive(Debug, Clone)]
@@ -233,13 +207,6 @@ pub enum OpStatus {
     /// An update that changed nothing: no version, no change.
     Unchanged,
     Deleted,
-}
-
-/// A record as bytes: what `Record::to_json` makes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
-    pub version: u64,
-    pub json: Bytes,
 }
 
 /// Why a unit was not committed. `op` is the index of the operation at fault.
@@ -356,17 +323,6 @@ pub enum Hidden {
     Always,
     /// Shown with some records only: what is asked would tell of the others.
     Sometimes,
-}
-
-/// On whose behalf records are read.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Who {
-    /// The server itself, or whoever owns the data folder: no rule applies.
-    System,
-    /// Bound inside the read's own transaction.
-    Person(Arc<Person>),
-    /// Bound before, filter and all: the caller asks `rights_changed` after the read, and only then shows what was read.
-    ReadScope(Arc<ReadScope>),
 }
 
 /// A subscriber whose rights changed, or may have.
