@@ -25,7 +25,7 @@ use house::House;
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
 
 /// Folders that still have a circle. Only ever shorter.
-const KNOTS: &[&str] = &["store", "store/sqlite", "store/sqlite/evolution"];
+const KNOTS: &[&str] = &[];
 
 /// Type names that still have several meanings. Only ever shorter.
 const DOUBLED: &[&str] = &[
@@ -47,18 +47,7 @@ const DOUBLED: &[&str] = &[
 ];
 
 /// Functions that still take a tuple, each with its file. Only ever shorter.
-const TUPLES: &[&str] = &[
-    "channels/index.rs remove_key",
-    "channels/tails.rs tail",
-    "cli/rules/cases.rs case",
-    "store/sqlite/evolution/difference.rs of_entity",
-    "store/sqlite/evolution/judge.rs new",
-    "store/sqlite/evolution/mod.rs write",
-    "store/sqlite/export.rs hand_on",
-    "store/sqlite/history.rs outdated",
-    "store/sqlite/log.rs trim",
-    "store/sqlite/log.rs trim_log",
-];
+const TUPLES: &[&str] = &["channels/index.rs remove_key", "channels/tails.rs tail"];
 
 /// What may be named only in certain places, and where.
 const RESERVED: [(&str, &[&str]); 8] = [
