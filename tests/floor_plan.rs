@@ -30,7 +30,6 @@ const KNOTS: &[&str] = &["store", "store/sqlite", "store/sqlite/evolution"];
 /// Type names that still have several meanings. Only ever shorter.
 const DOUBLED: &[&str] = &[
     "Answer",
-    "Attempt",
     "Counted",
     "From",
     "Image",
