@@ -85,8 +85,14 @@ pub enum Remedy {
 /// Examples of records that a need names.
 pub const EXAMPLES: usize = 5;
 
-/// A flag, its subject, and the kinds of steps that it may be about.
-pub type AllowFlag<'a> = (&'static str, &'a str, &'static [StepKind]);
+/// A flag that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllowFlag<'a> {
+    pub flag: &'static str,
+    pub subject: &'a str,
+    /// The kinds of steps that it may be about.
+    pub kinds: &'static [StepKind],
+}
 
 /// What the operator has said may happen. Subjects as `MigrationStep` has them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -115,10 +121,14 @@ impl Allow {
         ];
         let mut all = Vec::new();
         for (flag, subjects, kinds) in flags {
-            all.extend(subjects.iter().map(|subject| (flag, subject.as_str(), kinds)));
+            all.extend(subjects.iter().map(|subject| AllowFlag { flag, subject, kinds }));
         }
         let filled: &'static [StepKind] = &[Add, Require, Retype];
-        all.extend(self.backfill.keys().map(|subject| ("--backfill", subject.as_str(), filled)));
+        all.extend(self.backfill.keys().map(|subject| AllowFlag {
+            flag: "--backfill",
+            subject,
+            kinds: filled,
+        }));
         all
     }
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod choice;
+mod decode;
 mod export;
 mod glance;
 mod images;

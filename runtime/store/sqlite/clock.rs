@@ -123,6 +123,11 @@ pub(super) fn create_columns(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// What is from before this moment is older than that.
+pub(super) fn cutoff(now: Timestamp, age: std::time::Duration) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
+use super::identifier::quoted;
 use super::location::log_of;
-use super::tables::quoted;
 use super::wal;
 use crate::metrics::StoreMetrics;
 use crate::store::OpenError;

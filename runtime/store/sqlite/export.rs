@@ -51,7 +51,7 @@ pub(super) fn export(
     let read_scope =
         ready(asker::read_scope(&source, &catalog.relations, of, generation, who)).map_err(unseen)?;
     let is_known = ready(asker::is_known(&source, &catalog.relations, who)).map_err(failed)?;
-    let records = hand_on(&transaction, table, (&position, &read_scope), sink)?;
+    let records = hand_on(&transaction, table, &position, &read_scope, sink)?;
     Ok(Exported { position, records, is_known })
 }
 
@@ -105,7 +105,8 @@ pub(super) fn missing(conn: &Connection, table: &Table) -> rusqlite::Result<Opti
 fn hand_on(
     conn: &Connection,
     table: &Table,
-    (position, read_scope): (&Position, &ReadScope),
+    position: &Position,
+    read_scope: &ReadScope,
     sink: &mut dyn Sink,
 ) -> Result<u64, ExportError> {
     let failed = |error: rusqlite::Error| match is_damage(&error) {

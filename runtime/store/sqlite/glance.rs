@@ -6,10 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::evolution;
 use super::export::{missing, read_position};
+use super::identifier::quoted;
 use super::location::DatabaseFile;
 use super::open;
 use super::rows::{read_record, signed};
-use super::tables::{Catalog, Table, quoted};
+use super::tables::{Catalog, Table};
 use crate::schema::{FieldIndex, Record, Schema};
 use crate::store::{Glance, GlanceRecords, OpenError};
 

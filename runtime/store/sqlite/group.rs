@@ -19,6 +19,7 @@ use super::rows::{signed, unsigned};
 use super::source::ready;
 use super::tables::Catalog;
 use super::transaction::SqliteTransaction;
+use super::trim::{LogEnds, trim};
 use super::{idempotency, log};
 use crate::config::StoreConfig;
 use crate::env::Env;
@@ -327,8 +328,8 @@ impl Writer {
             return Ok(self.floor);
         }
         conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(growth.seq.0)])?;
-        let bounds = (&self.setting.config, &self.setting.catalog.kept);
-        log::trim(conn, bounds, (self.floor, growth.seq), growth.changes.len(), forget)
+        let log = LogEnds { config: &self.setting.config, floor: self.floor, head: growth.seq };
+        trim(conn, log, &self.setting.catalog.kept, growth.changes.len(), forget)
     }
 }
 

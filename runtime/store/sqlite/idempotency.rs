@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::log::cutoff;
+use super::clock::cutoff;
 use super::rows::signed;
 use crate::config::StoreConfig;
 use crate::ids::{RecordId, Seq, Timestamp};

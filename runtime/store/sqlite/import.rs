@@ -10,12 +10,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::clock::{Clock, Reading, Times};
 use super::evolution::{self, Start, Target};
 use super::location::DatabaseFile;
-use super::log;
 use super::open::{self, DatabaseLock};
 use super::rows::{signed, unsigned};
 use super::source::{SqliteSource, ready};
 use super::tables::Catalog;
 use super::transaction::SqliteTransaction;
+use super::trim::{LogEnds, trim};
 use crate::config::StoreConfig;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
@@ -229,8 +229,8 @@ impl SqliteImport {
             self.conn.prepare_cached(r#"UPDATE "_meta" SET "seq" = ?1"#)?.execute([signed(seq.0)])?;
             self.clock.made(newest_id);
             self.clock.save(&self.conn, self.env.elapsed())?;
-            let bounds = (&self.config, &self.catalog.kept);
-            self.floor = log::trim(&self.conn, bounds, (self.floor, seq), grown, self.times.forget)?;
+            let log = LogEnds { config: &self.config, floor: self.floor, head: seq };
+            self.floor = trim(&self.conn, log, &self.catalog.kept, grown, self.times.forget)?;
             self.seq = seq;
         }
         Ok(answer)

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
+use super::identifier::quoted;
 use super::location::DatabaseFile;
 use super::open;
 use super::rows::unsigned;
-use super::tables::quoted;
 use super::{damage, evolution, wal};
 use crate::ids::Timestamp;
 use crate::store::OpenError;

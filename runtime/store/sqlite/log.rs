@@ -1,4 +1,4 @@
-//! The change log's table: writing entries, reading pages of it, trimming its front. Who may write and when is the
+//! The change log's table: writing entries, reading pages of it. `trim.rs` trims its front. Who may write and when is the
 //! committer's business.
 
 use std::sync::Arc;
@@ -7,10 +7,9 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
-use super::history::Kept;
+use super::log_columns::columns;
 use super::rows::{Text, signed, unsigned};
 use super::tables::Catalog;
-use crate::config::StoreConfig;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::store::images::image_bytes;
@@ -33,14 +32,6 @@ CREATE INDEX "_graves:seq" ON "_graves" ("seq");
 "#;
 
 const APPEND: &str = r#"INSERT INTO "_changes" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"#;
-macro_rules! columns {
-    () => {
-        r#""seq", "at", "unit_last", "generation", "op", "entity", "id", "actor", "mid", "changed", "before", "after""#
-    };
-}
-
-/// In the order in which `read` takes them.
-pub(super) const COLUMNS: &str = columns!();
 const PAGE: &str = concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#);
 
 /// Seq, entity → entries after it.
@@ -153,57 +144,4 @@ pub(super) fn tombstone_version(conn: &Connection, entity: &str, id: &RecordId) 
         conn.prepare_cached(r#"SELECT "version" FROM "_graves" WHERE "entity" = ?1 AND "id" = ?2"#)?;
     let mut rows = statement.query(params![entity, id.as_str()])?;
     rows.next()?.map_or(Ok(0), |row| row.get(0).map(unsigned))
-}
-
-/// Trims what retention no longer covers, of the log and of the histories below it; answers with the new floor. `grown`: entries
-/// that this commit added. `now` is `Times::forget`.
-pub(super) fn trim(
-    conn: &Connection,
-    (config, kept): (&StoreConfig, &Kept),
-    (floor, head): (Seq, Seq),
-    grown: usize,
-    now: Timestamp,
-) -> rusqlite::Result<Seq> {
-    // At least twice what this commit added, or large units would outrun the trimming.
-    let chunk = config.trim_chunk.max(2 * grown as u64);
-    let floor = trim_log(conn, (config, kept), (floor, head), chunk, now)?;
-    kept.trim(conn, floor, now, chunk)?;
-    Ok(floor)
-}
-
-/// By age or by count, whichever takes more, about `chunk` entries at a time. The usual case, nothing to trim, costs one
-/// look at the oldest entry.
-fn trim_log(
-    conn: &Connection,
-    (config, kept): (&StoreConfig, &Kept),
-    (floor, head): (Seq, Seq),
-    chunk: u64,
-    now: Timestamp,
-) -> rusqlite::Result<Seq> {
-    let by_count = head.0.saturating_sub(config.retention_changes);
-    let furthest = floor.0.saturating_add(chunk).min(head.0);
-    let by_age = outdated(conn, floor.0, furthest, cutoff(now, config.retention_age))?;
-    let new = by_count.max(by_age).min(furthest);
-    if new <= floor.0 {
-        return Ok(floor);
-    }
-    for leaving in [&kept.trim_log, &kept.trim_tombstones] {
-        conn.prepare_cached(leaving)?.execute([signed(floor.0), signed(new)])?;
-    }
-    conn.prepare_cached(r#"UPDATE "_meta" SET "floor" = ?1"#)?.execute([signed(new)])?;
-    Ok(Seq(new))
-}
-
-/// Seq of the last entry in (`floor`, `furthest`] before the first that is young enough to stay.
-fn outdated(conn: &Connection, floor: u64, furthest: u64, cutoff: Timestamp) -> rusqlite::Result<u64> {
-    let first_kept: Option<i64> = conn
-        .prepare_cached(
-            r#"SELECT min("seq") FROM "_changes" WHERE "seq" > ?1 AND "seq" <= ?2 AND "at" >= ?3"#,
-        )?
-        .query_row([signed(floor), signed(furthest), cutoff.0], |row| row.get(0))?;
-    Ok(first_kept.map_or(furthest, |seq| unsigned(seq) - 1))
-}
-
-pub(super) fn cutoff(now: Timestamp, age: std::time::Duration) -> Timestamp {
-    Timestamp(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
 }

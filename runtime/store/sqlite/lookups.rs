@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::tables::quoted;
+use super::identifier::quoted;
 use crate::schema::Schema;
 use crate::store::lookups::{OrderedLookup, in_order};
 

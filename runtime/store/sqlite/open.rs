@@ -15,11 +15,6 @@ use crate::config::StoreConfig;
 use crate::draft::{self, Draft};
 use crate::store::OpenError;
 
-/// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
-/// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes; 3 left unique values to SQLite's
-/// indexes, which its programs would miss now.
-pub(super) const FORMAT: u32 = 4;
-
 /// 3.51.3: before it, a write and a checkpoint on two connections could corrupt a database in WAL mode.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -132,7 +127,7 @@ fn write_draft(draft: &Path) -> rusqlite::Result<()> {
     transaction.execute_batch(evolution::CREATE)?;
     transaction.execute_batch(log::CREATE)?;
     transaction.execute_batch(idempotency::CREATE)?;
-    transaction.execute(r#"INSERT INTO "_meta" VALUES (1, 0, 0, 0, ?1)"#, [FORMAT])?;
+    transaction.execute(r#"INSERT INTO "_meta" VALUES (1, 0, 0, 0, ?1)"#, [evolution::FORMAT])?;
     transaction.commit()
 }
 

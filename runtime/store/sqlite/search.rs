@@ -10,8 +10,8 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
+use super::identifier::quoted;
 use super::rows::Sql;
-use super::tables::{Table, quoted};
 use crate::ids::RecordId;
 use crate::schema::{Entity, FieldIndex, Record, Schema, Value, WORDS_VERSION, words};
 
@@ -191,8 +191,8 @@ fn drop_index(conn: &Connection, plural: &str) -> rusqlite::Result<()> {
 }
 
 /// A record that is new.
-pub(super) fn add(conn: &Connection, table: &Table, record: &Record) -> rusqlite::Result<()> {
-    let Some(search) = &table.search else { return Ok(()) };
+pub(super) fn add(conn: &Connection, search: Option<&Search>, record: &Record) -> rusqlite::Result<()> {
+    let Some(search) = search else { return Ok(()) };
     conn.prepare_cached(&search.number)?.execute([record.id.as_str()])?;
     let number = Value::Int(conn.last_insert_rowid());
     let values: Vec<Value> = std::iter::once(number).chain(search.values(record)).collect();
@@ -203,11 +203,11 @@ pub(super) fn add(conn: &Connection, table: &Table, record: &Record) -> rusqlite
 /// A record of which these fields changed.
 pub(super) fn change(
     conn: &Connection,
-    table: &Table,
+    search: Option<&Search>,
     record: &Record,
     changed: &[FieldIndex],
 ) -> rusqlite::Result<()> {
-    let Some(search) = &table.search else { return Ok(()) };
+    let Some(search) = search else { return Ok(()) };
     if !changed.iter().any(|at| search.fields.contains(at)) {
         return Ok(());
     }
@@ -218,8 +218,8 @@ pub(super) fn change(
 }
 
 /// A record that is gone.
-pub(super) fn remove(conn: &Connection, table: &Table, id: &RecordId) -> rusqlite::Result<()> {
-    let Some(search) = &table.search else { return Ok(()) };
+pub(super) fn remove(conn: &Connection, search: Option<&Search>, id: &RecordId) -> rusqlite::Result<()> {
+    let Some(search) = search else { return Ok(()) };
     search
         .delete
         .iter()

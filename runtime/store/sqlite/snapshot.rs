@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::{params, params_from_iter};
 
-use super::history::PastOf;
+use super::history::{PastOf, past};
 use super::rows::{Sql, read_column, read_record, signed, unsigned};
 use super::source::{Answer, SqliteSource};
 use super::tables::Table;
@@ -32,7 +32,7 @@ impl Snapshot for SqliteSource<'_> {
 
     fn past(&self, of: &Relation, id: &RecordId, before: Option<Seq>, take: Take<'_, Change>) -> Answer<()> {
         let record = PastOf { entity: &of.entity.name, id, before };
-        at_once(self.catalog.kept.past(self.conn, self.catalog, record, take))
+        at_once(past(&self.catalog.kept, self.conn, self.catalog, record, take))
     }
 
     fn list(&self, of: &Relation, list: &ListAsked<'_>, into: &mut (dyn RecordSink + Send)) -> Answer<Walk> {

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::counts::Counts;
-use super::history::Kept;
+use super::identifier::quoted;
+use super::kept::Kept;
 use super::search::Search;
 use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, Schema};
 use crate::store::relations::{Relation, Relations};
@@ -225,19 +226,4 @@ fn plain_index(entity: &Entity, names: &[&str]) -> TableIndex {
     let create =
         format!("CREATE INDEX {} ON {} ({})", quoted(&name), quoted(&entity.plural), columns.join(", "));
     TableIndex { name, create }
-}
-
-/// An SQL identifier: SQLite cannot bind names, so they are always quoted, with quotes in them doubled.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quote_in_a_name_stays_inside_the_name() {
-        assert_eq!(quoted(r#"a" (id); DROP TABLE x; --"#), r#""a"" (id); DROP TABLE x; --""#);
-    }
 }

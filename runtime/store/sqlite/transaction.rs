@@ -103,7 +103,7 @@ impl SqliteTransaction<'_> {
         }
         drop(insert);
         self.mode.wrote = true;
-        search::add(self.conn, table, record)?;
+        search::add(self.conn, table.search.as_ref(), record)?;
         Ok(Inserted::Yes)
     }
 
@@ -120,13 +120,13 @@ impl SqliteTransaction<'_> {
         update.raw_execute()?;
         drop(update);
         self.mode.wrote = true;
-        search::change(self.conn, table, record, changed)
+        search::change(self.conn, table.search.as_ref(), record, changed)
     }
 
     fn delete_now(&mut self, table: &Table, record: &Record, seq: Seq) -> rusqlite::Result<()> {
         self.conn.prepare_cached(&table.delete)?.execute([record.id.as_str()])?;
         self.mode.wrote = true;
-        search::remove(self.conn, table, &record.id)?;
+        search::remove(self.conn, table.search.as_ref(), &record.id)?;
         log::bury(self.conn, &table.entity.name, &record.id, record.version, seq)
     }
 }

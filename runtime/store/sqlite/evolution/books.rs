@@ -13,12 +13,16 @@ use crate::env::Env;
 use crate::ids::{Epoch, RecordId, Seq};
 use crate::schema::{Generation, Schema};
 use crate::store::sqlite::damage::damaged;
-use crate::store::sqlite::history::Kept;
-use crate::store::sqlite::open::FORMAT;
+use crate::store::sqlite::identifier::quoted;
+use crate::store::sqlite::kept::Kept;
 use crate::store::sqlite::rows::{signed, unsigned};
-use crate::store::sqlite::tables::quoted;
 use crate::store::sqlite::{clock, log, lookups, rights};
 use crate::store::{Change, ChangeOp, OpenError};
+
+/// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
+/// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes; 3 left unique values to SQLite's
+/// indexes, which its programs would miss now.
+pub(in crate::store::sqlite) const FORMAT: u32 = 4;
 
 /// The schema's text is not in `_meta`: that row is rewritten by every commit and stays short.
 pub(in crate::store::sqlite) const CREATE: &str = r#"

@@ -108,7 +108,7 @@ pub(super) fn difference(old: &StoredSchema, schema: &Schema) -> Vec<Move> {
     for entity in schema.entities() {
         match former(old, entity) {
             None => moves.push(Move::Create { entity: entity.clone() }),
-            Some((name, was)) => of_entity(entity, (name, was), &names, &mut moves),
+            Some((name, was)) => of_entity(entity, name, was, &names, &mut moves),
         }
     }
     moves
@@ -129,12 +129,7 @@ fn former_field<'a>(was: &'a StoredEntity, field: &crate::schema::Field) -> Opti
 /// Present name of each entity that goes on, by its former one.
 type Names<'a> = HashMap<&'a str, &'a str>;
 
-fn of_entity(
-    entity: &Arc<Entity>,
-    (name, was): (&str, &StoredEntity),
-    names: &Names<'_>,
-    moves: &mut Vec<Move>,
-) {
+fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
     let table = || was.plural.clone();
     if *name != *entity.name {
         moves.push(Move::Rename { entity: entity.clone(), was: name.to_owned() });

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::difference::{Move, Site};
-use super::judge::{Judge, fill};
+use super::premises::Premises;
 use super::values::Converter;
 use crate::schema::Value;
 use crate::store::sqlite::history;
+use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::rows::Sql;
-use crate::store::sqlite::tables::{create_table, quoted, sql_type};
+use crate::store::sqlite::tables::{create_table, sql_type};
 
 /// While tables change names in a circle, they are called this and a number. No plural begins with an underscore.
 const MOVING: &str = "_moving";
@@ -21,8 +22,8 @@ const CONVERTED: &str = "_converted";
 
 /// Carries all moves out. Secondary indexes of tables that change are dropped on the way; the caller creates those that
 /// are wanted.
-pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()> {
-    let conn = judge.conn;
+pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Result<()> {
+    let conn = premises.conn;
     for table in changing_tables(moves) {
         drop_indexes(conn, table)?;
     }
@@ -32,7 +33,7 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
         match one {
             Move::DropField { table, column, .. } => drop_column(conn, table, column)?,
             Move::Retype { at, was } => {
-                let converter = Converter::new(judge, at, was);
+                let converter = Converter::new(premises, at, was);
                 let field = at.field();
                 if sql_type_of(&was.kind) == sql_type(&field.kind) {
                     converter.rewrite(&at.column)?;
@@ -45,7 +46,7 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
                     rename_column(conn, &at.table, CONVERTED, &at.column)?;
                 }
             }
-            Move::Require { at } => fill_nulls(judge, at)?,
+            Move::Require { at } => fill_nulls(premises, at)?,
             Move::Drop { .. }
             | Move::Create { .. }
             | Move::Rename { .. }
@@ -61,7 +62,7 @@ pub(super) fn execute(judge: &Judge<'_>, moves: &[Move]) -> rusqlite::Result<()>
     for one in moves {
         match one {
             Move::RenameField { at } => rename_column(conn, &at.table, &at.column, &at.field().name)?,
-            Move::AddField { at } => add_column(judge, at)?,
+            Move::AddField { at } => add_column(premises, at)?,
             Move::Drop { name, table } => drop_entity(conn, name, table)?,
             Move::Rename { entity, was } => rename_tombstones(conn, was, &entity.name)?,
             Move::Create { .. }
@@ -129,22 +130,22 @@ fn rename_column(conn: &Connection, table: &str, from: &str, to: &str) -> rusqli
     conn.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN {from} TO {to}"))
 }
 
-fn add_column(judge: &Judge<'_>, at: &Site) -> rusqlite::Result<()> {
+fn add_column(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
     let (table, column) = (quoted(&at.table), quoted(&at.field().name));
     let kind = sql_type(&at.field().kind);
-    judge.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
-    let value = fill(at, judge.allow, judge.now);
+    premises.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
+    let value = premises.fill(at);
     if value != Value::Null {
-        judge.conn.execute(&format!("UPDATE {table} SET {column} = ?1"), [Sql(&value)])?;
+        premises.conn.execute(&format!("UPDATE {table} SET {column} = ?1"), [Sql(&value)])?;
     }
     Ok(())
 }
 
-fn fill_nulls(judge: &Judge<'_>, at: &Site) -> rusqlite::Result<()> {
+fn fill_nulls(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
     let (table, column) = (quoted(&at.table), quoted(&at.column));
-    let value = fill(at, judge.allow, judge.now);
+    let value = premises.fill(at);
     let update = format!("UPDATE {table} SET {column} = ?1 WHERE {column} IS NULL");
-    judge.conn.execute(&update, [Sql(&value)]).map(|_| ())
+    premises.conn.execute(&update, [Sql(&value)]).map(|_| ())
 }
 
 /// Whoever bears the name next has nothing of it: what the log still has goes under a name that no entity can have, what was

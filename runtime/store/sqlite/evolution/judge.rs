@@ -3,45 +3,21 @@
 //!
 //! Reads only, so that a plan can be made beside a running server.
 
-use std::collections::HashMap;
+use rusqlite::{OptionalExtension, params};
 
-use rusqlite::{Connection, OptionalExtension, params};
-
-use super::difference::{Move, Site, former};
-use super::stored_schema::{StoredField, StoredSchema};
+use super::difference::{Move, Site};
+use super::premises::{Premises, text_of};
+use super::stored_schema::StoredField;
 use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
-use crate::schema::{Entity, FieldDefault, FieldKind, History, Schema, Value};
-use crate::store::migration::{Allow, AllowFlag, EXAMPLES, MigrationStep, Need, Plan, Remedy, StepKind};
-use crate::store::sqlite::log::cutoff;
+use crate::schema::{Entity, FieldDefault, FieldKind, History, Value};
+use crate::store::migration::{AllowFlag, EXAMPLES, MigrationStep, Need, Plan, Remedy, StepKind};
+use crate::store::sqlite::clock::cutoff;
+use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::rows::{Sql, unsigned};
-use crate::store::sqlite::tables::quoted;
 
-/// What moves are judged against.
-pub(super) struct Judge<'a> {
-    pub(super) conn: &'a Connection,
-    pub(super) schema: &'a Schema,
-    pub(super) allow: &'a Allow,
-    pub(super) now: Timestamp,
-    /// Present table of each entity of the new schema; a new one has none.
-    pub(super) tables: HashMap<String, String>,
-}
-
-impl<'a> Judge<'a> {
-    pub(super) fn new(
-        conn: &'a Connection,
-        (old, schema): (&StoredSchema, &'a Schema),
-        allow: &'a Allow,
-        now: Timestamp,
-    ) -> Judge<'a> {
-        let present = |entity: &Entity| {
-            former(old, entity).map(|(_, was)| (entity.name.to_string(), was.plural.clone()))
-        };
-        let tables = schema.entities().filter_map(|entity| present(entity)).collect();
-        Judge { conn, schema, allow, now, tables }
-    }
-
+impl Premises<'_> {
     pub(super) fn plan(&self, moves: &[Move]) -> rusqlite::Result<Plan> {
         let mut steps = moves.iter().map(|one| self.step(one, moves)).collect::<Result<Vec<_>, _>>()?;
         let given = self.given(&steps);
@@ -151,7 +127,7 @@ impl<'a> Judge<'a> {
 
     fn add_field(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&at.table)))?;
-        let value = fill(at, self.allow, self.now);
+        let value = self.fill(at);
         let field = at.field();
         let need = if field.required && value.is_null() && records > 0 {
             Some(self.backfill(at, format!("{} would have no value for it", counted(records, "record"))))
@@ -174,7 +150,7 @@ impl<'a> Judge<'a> {
         let clear = copied || self.allow.clear.contains(&subject);
         let same_type = was.kind == field.kind.word();
         let asked = same_type || is_widening(&was.kind, &field.kind) || found.values == 0;
-        let cleared = fill(at, self.allow, self.now);
+        let cleared = self.fill(at);
         let need = if found.failed > 0 && !clear {
             Some(does_not_convert(&subject, &found, &cleared))
         } else if found.failed > 0 && field.required && cleared.is_null() {
@@ -197,7 +173,7 @@ impl<'a> Judge<'a> {
 
     fn require(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
         let nulls = self.nulls(at)?;
-        let value = fill(at, self.allow, self.now);
+        let value = self.fill(at);
         let given = self.allow.backfill.contains_key(&at.subject());
         let need = if nulls == 0 {
             None
@@ -286,11 +262,6 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    pub(super) fn nulls(&self, at: &Site) -> rusqlite::Result<u64> {
-        let (table, column) = (quoted(&at.table), quoted(&at.column));
-        self.count(&format!("SELECT count(*) FROM {table} WHERE {column} IS NULL"))
-    }
-
     fn backfill(&self, at: &Site, why: String) -> Need {
         let value = match &at.field().default {
             Some(FieldDefault::Value(value)) => shell(&text_of(value)),
@@ -313,21 +284,10 @@ impl<'a> Judge<'a> {
         }))
     }
 
-    /// Whether a record of `entity` has this id.
-    pub(super) fn leads_somewhere(&self, entity: &str, id: &Value) -> rusqlite::Result<bool> {
-        let Some(table) = self.tables.get(entity) else { return Ok(false) };
-        let sql = format!(r#"SELECT 1 FROM {} WHERE "id" = ?1"#, quoted(table));
-        Ok(self.conn.prepare_cached(&sql)?.query_row([Sql(id)], |_| Ok(())).optional()?.is_some())
-    }
-
-    fn count(&self, sql: &str) -> rusqlite::Result<u64> {
-        self.conn.query_row(sql, [], |row| row.get(0).map(unsigned))
-    }
-
     /// The flags that concern a step, as they were written.
     fn given(&self, steps: &[MigrationStep]) -> Vec<String> {
         let flags = self.allow.flags().into_iter().filter(|flag| concerns(flag, steps));
-        let write = |(flag, subject, _): AllowFlag<'_>| match self.allow.backfill.get(subject) {
+        let write = |AllowFlag { flag, subject, .. }: AllowFlag<'_>| match self.allow.backfill.get(subject) {
             Some(value) if flag == "--backfill" => format!("{flag} {subject}={}", shell(&text_of(value))),
             _ => format!("{flag} {subject}"),
         };
@@ -336,7 +296,7 @@ impl<'a> Judge<'a> {
 
     /// A flag that concerns nothing is a slip of the pen, and better told than passed over.
     fn stray_flags(&self, steps: &[MigrationStep]) -> Vec<MigrationStep> {
-        let step = |(flag, subject, _): AllowFlag<'_>| MigrationStep {
+        let step = |AllowFlag { flag, subject, .. }: AllowFlag<'_>| MigrationStep {
             subject: subject.to_owned(),
             kind: StepKind::Stray,
             what: format!("{flag} allows nothing"),
@@ -351,21 +311,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn concerns((_, subject, kinds): &AllowFlag<'_>, steps: &[MigrationStep]) -> bool {
-    steps.iter().any(|step| step.subject == *subject && kinds.contains(&step.kind))
-}
-
-/// What a record gets that has no value, or none that converts: what the operator says, or a default that needs nobody.
-pub(super) fn fill(at: &Site, allow: &Allow, now: Timestamp) -> Value {
-    if let Some(value) = allow.backfill.get(&at.subject()) {
-        return value.clone();
-    }
-    match (&at.field().default, &at.field().kind) {
-        (Some(FieldDefault::Value(value)), _) => value.clone(),
-        (Some(FieldDefault::Now), FieldKind::Date) => Value::Text(now.rfc3339().chars().take(10).collect()),
-        (Some(FieldDefault::Now), _) => Value::Text(now.rfc3339()),
-        (Some(FieldDefault::UserId) | None, _) => Value::Null,
-    }
+fn concerns(flag: &AllowFlag<'_>, steps: &[MigrationStep]) -> bool {
+    steps.iter().any(|step| step.subject == flag.subject && flag.kinds.contains(&step.kind))
 }
 
 fn retyped(was: &StoredField, kind: &FieldKind) -> String {
@@ -412,16 +359,6 @@ fn same_value(records: u64) -> Need {
         remedy: Remedy::Words(
             "add it without `unique` and without a default, give each record a value, then make it unique",
         ),
-    }
-}
-
-pub(super) fn text_of(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Text(text) | Value::Json(text) => text.clone(),
     }
 }
 

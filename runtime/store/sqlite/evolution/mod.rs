@@ -7,6 +7,7 @@ mod books;
 mod difference;
 mod execute;
 mod judge;
+mod premises;
 mod stored_schema;
 mod values;
 
@@ -15,20 +16,21 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-pub(super) use self::books::{CREATE, read_meta, require_known_format};
+pub(super) use self::books::{CREATE, FORMAT, read_meta, require_known_format};
 use self::books::{Meta, begin_epoch, count, create_later, program, read_schema, settle_generation};
 use self::difference::{Move, difference};
-use self::judge::Judge;
+use self::premises::Premises;
+pub(super) use self::premises::Target;
 use self::stored_schema::StoredSchema;
+use super::identifier::quoted;
 use super::location::DatabaseFile;
-use super::open::FORMAT;
 use super::search;
-use super::tables::{TableIndex, indexes, quoted};
+use super::tables::{TableIndex, indexes};
 use crate::draft::{Draft, folder_of, sync_folder};
 use crate::env::Env;
 use crate::ids::{Epoch, Seq};
 use crate::schema::{Entity, Generation, Schema};
-use crate::store::migration::{Allow, Plan, Standing};
+use crate::store::migration::{Plan, Standing};
 use crate::store::{Change, Looked, OpenError};
 
 /// The database as this run found or made it.
@@ -58,16 +60,6 @@ pub(super) struct Changed {
     pub(super) plan: Plan,
 }
 
-/// What a schema is brought to.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    /// The database's file, for messages and for where backups go.
-    pub(super) file: &'a DatabaseFile,
-    pub(super) schema: &'a Schema,
-    pub(super) allow: &'a Allow,
-    pub(super) env: &'a Env,
-}
-
 /// At the start of a run: a new epoch, and the schema's shape, as far as `allow` lets it.
 pub(super) fn bring_up(conn: &mut Connection, target: Target<'_>) -> Result<Start, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(target.file, &error);
@@ -76,12 +68,12 @@ pub(super) fn bring_up(conn: &mut Connection, target: Target<'_>) -> Result<Star
     let old = read_schema(conn, target.file, meta.generation)?;
     let moves = difference(&old, target.schema);
     let backup = {
-        let judge = Judge::new(conn, (&old, target.schema), target.allow, target.env.now());
+        let judge = Premises::new(conn, &old, target);
         let plan = ready(judge.plan(&moves).map_err(failed)?)?;
         backup_before_loss(conn, target, &plan, meta.generation)?
     };
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let written = write(&transaction, &meta, (&old, &moves), target);
+    let written = write(&transaction, &meta, &old, &moves, target);
     match written.and_then(|start| transaction.commit().map(|()| start)) {
         Ok(start) => Ok(Start { backup, ..start }),
         Err(error) => {
@@ -99,12 +91,8 @@ pub(super) fn rehearse(conn: &Connection, target: Target<'_>) -> Result<Start, O
     create_later(conn).map_err(failed)?;
     let old = read_schema(conn, target.file, meta.generation)?;
     let moves = difference(&old, target.schema);
-    ready(
-        Judge::new(conn, (&old, target.schema), target.allow, target.env.now())
-            .plan(&moves)
-            .map_err(failed)?,
-    )?;
-    write(conn, &meta, (&old, &moves), target).map_err(failed)
+    ready(Premises::new(conn, &old, target).plan(&moves).map_err(failed)?)?;
+    write(conn, &meta, &old, &moves, target).map_err(failed)
 }
 
 /// Under a running server, on its writing connection: what loses nothing. `commit` is called to commit the transaction.
@@ -118,7 +106,7 @@ pub(super) fn change(
     let old = read_schema(conn, target.file, meta.generation)?;
     let moves = difference(&old, target.schema);
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let judge = Judge::new(&transaction, (&old, target.schema), target.allow, target.env.now());
+    let judge = Premises::new(&transaction, &old, target);
     let plan = ready(judge.plan(&moves).map_err(failed)?)?;
     execute::execute(&judge, &moves).map_err(failed)?;
     settle_all_indexes(&transaction, target.schema).map_err(failed)?;
@@ -139,7 +127,7 @@ pub(super) fn look(conn: &Connection, target: Target<'_>) -> Result<Looked, Open
     let failed = |error: rusqlite::Error| OpenError::of(target.file, &error);
     let meta = read_meta(conn, target.file)?;
     let old = read_schema(conn, target.file, meta.generation)?;
-    let judge = Judge::new(conn, (&old, target.schema), target.allow, target.env.now());
+    let judge = Premises::new(conn, &old, target);
     let plan = judge.plan(&difference(&old, target.schema)).map_err(failed)?;
     let mut records = Vec::new();
     for (name, entity) in &old.entities {
@@ -205,10 +193,11 @@ pub(super) fn back_up(
 fn write(
     transaction: &Connection,
     meta: &Meta,
-    (old, moves): (&StoredSchema, &[Move]),
+    old: &StoredSchema,
+    moves: &[Move],
     target: Target<'_>,
 ) -> rusqlite::Result<Start> {
-    let judge = Judge::new(transaction, (old, target.schema), target.allow, target.env.now());
+    let judge = Premises::new(transaction, old, target);
     let plan = judge.plan(moves)?;
     execute::execute(&judge, moves)?;
     let created: Vec<String> = moves.iter().filter_map(created_table).collect();

@@ -8,14 +8,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 
 use super::difference::Site;
-use super::judge::{Judge, fill, text_of};
+use super::premises::{Premises, text_of};
 use super::stored_schema::StoredField;
 use crate::ids::shown;
 use crate::schema::convert::{convert, is_widening};
 use crate::schema::{FieldKind, IdKind, Value};
 use crate::store::migration::EXAMPLES;
+use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::rows::Sql;
-use crate::store::sqlite::tables::quoted;
 
 /// Rows that are read before their values are written.
 const CHUNK: usize = 1_000;
@@ -37,16 +37,16 @@ pub(super) struct Converted {
 
 /// Converts the values of one field.
 pub(super) struct Converter<'a> {
-    judge: &'a Judge<'a>,
+    premises: &'a Premises<'a>,
     at: &'a Site,
     was: &'a StoredField,
     ids: IdKind,
 }
 
 impl<'a> Converter<'a> {
-    pub(super) fn new(judge: &'a Judge<'a>, at: &'a Site, was: &'a StoredField) -> Converter<'a> {
-        let ids = judge.schema.target(at.field()).map_or(IdKind::Uuid, |target| target.id_kind);
-        Converter { judge, at, was, ids }
+    pub(super) fn new(premises: &'a Premises<'a>, at: &'a Site, was: &'a StoredField) -> Converter<'a> {
+        let ids = premises.schema.target(at.field()).map_or(IdKind::Uuid, |target| target.id_kind);
+        Converter { premises, at, was, ids }
     }
 
     /// Looks at every value and changes none.
@@ -54,7 +54,7 @@ impl<'a> Converter<'a> {
         let mut found = Converted::default();
         let mut changed = Vec::new();
         let mut seen = HashSet::new();
-        let otherwise = fill(self.at, self.judge.allow, self.judge.now);
+        let otherwise = self.premises.fill(self.at);
         let mut meet = |found: &mut Converted, value: &Value| {
             let double = self.at.field().unique && !value.is_null() && !seen.insert(text_of(value));
             if double && found.duplicate.is_none() {
@@ -62,7 +62,7 @@ impl<'a> Converter<'a> {
             }
         };
         let widening = is_widening(&self.was.kind, &self.at.field().kind);
-        each_value(self.judge.conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
+        each_value(self.premises.conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
             found.values += 1;
             let Some(new) = self.convert(&value)? else {
                 found.failed += 1;
@@ -82,7 +82,7 @@ impl<'a> Converter<'a> {
         })?;
         if self.at.field().required {
             // Nulls are filled as well; two of them are enough to see what comes of it.
-            (0..self.judge.nulls(self.at)?.min(2)).for_each(|_| meet(&mut found, &otherwise));
+            (0..self.premises.nulls(self.at)?.min(2)).for_each(|_| meet(&mut found, &otherwise));
         }
         if found.failed == 0 {
             found.examples = changed;
@@ -92,8 +92,8 @@ impl<'a> Converter<'a> {
 
     /// Writes every value in its new form into the column `to`. What does not convert gets what `fill` says.
     pub(super) fn rewrite(&self, to: &str) -> rusqlite::Result<()> {
-        let otherwise = fill(self.at, self.judge.allow, self.judge.now);
-        let conn = self.judge.conn;
+        let otherwise = self.premises.fill(self.at);
+        let conn = self.premises.conn;
         let update = format!(r#"UPDATE {} SET {} = ?2 WHERE "id" = ?1"#, quoted(&self.at.table), quoted(to));
         each_value(conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
             let new = self.convert(&value)?.unwrap_or_else(|| otherwise.clone());
@@ -108,7 +108,7 @@ impl<'a> Converter<'a> {
         let kind = &self.at.field().kind;
         let Some(new) = convert(value, kind, self.ids) else { return Ok(None) };
         if let FieldKind::Ref { entity, .. } = kind
-            && !self.judge.leads_somewhere(entity, &new)?
+            && !self.premises.leads_somewhere(entity, &new)?
         {
             return Ok(None);
         }
