@@ -46,8 +46,7 @@ const DOUBLED: &[&str] = &[
 ];
 
 /// Functions that still take a tuple, each with its file. Only ever shorter.
-const TUPLES: &[&str] =
-    &["channels/index.rs remove_key", "channels/tails.rs tail", "cli/rules/cases.rs case"];
+const TUPLES: &[&str] = &["channels/index.rs remove_key", "channels/tails.rs tail"];
 
 /// What may be named only in certain places, and where.
 const RESERVED: [(&str, &[&str]); 8] = [

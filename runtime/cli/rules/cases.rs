@@ -90,7 +90,7 @@ pub(super) fn read(
             let place = members(table).next().map_or(item.span(), |first| first.key.span);
             let line = 1 + text[..place.start.min(text.len())].matches('\n').count();
             let draft = draft(table, reader);
-            cases.extend(case(scene, draft, (line, place), reader));
+            cases.extend(case(scene, draft, line, place, reader));
         }
     }
     cases
@@ -120,7 +120,8 @@ fn draft<'t>(table: &'t DeTable<'t>, reader: &mut RulesReader) -> CaseDraft<'t> 
 fn case(
     scene: &Scene<'_>,
     draft: CaseDraft<'_>,
-    (line, place): (usize, Range<usize>),
+    line: usize,
+    place: Range<usize>,
     reader: &mut RulesReader,
 ) -> Option<Case> {
     if draft.who.is_empty() {
