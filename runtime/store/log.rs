@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::rows::Decoded;
+use super::Decoded;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::schema::{EntityName, Generation};
 

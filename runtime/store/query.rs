@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::stored::{Stored, Who};
+use super::{Stored, Who};
 use crate::ids::RecordId;
 use crate::rules::{Condition, ReadScope};
 use crate::schema::{Column, EntityName, FieldIndex, Generation, Value};
