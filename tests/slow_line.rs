@@ -139,6 +139,7 @@ fn slowed(mut far: DuplexStream, line: Line) -> DuplexStream {
             if to_client.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
+            // On the paused clock of these stories: this is the pace of the line, and no story waits for it.
             sleep(Duration::from_secs_f64(count as f64 / line.bytes_per_second as f64)).await;
         }
     });
@@ -216,7 +217,7 @@ async fn a_ping_behind_what_the_kernel_holds_is_waited_for() {
     let server = Server::of(records(1, 240_000));
     let line = Line { queues: 1 << 10, bytes_per_second: 20_000 };
     let mut client = server.connect(line).await;
-    // The kernel takes the whole record at once, just before the ping.
+    // The kernel takes the whole record at once, just before the ping. The clock is paused: this moves it to that moment.
     sleep(Duration::from_millis(24_900)).await;
     client.subscribe().await;
     assert_eq!(client.snapshot().await, 1);
