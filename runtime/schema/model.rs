@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use super::column::{Column, EntityName, FieldIndex};
 use super::rule::{Expr, Rule};
+use super::trigger::Trigger;
 use super::value::Value;
 
 /// The built-in entity that every schema has.
@@ -93,6 +94,8 @@ pub struct Entity {
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
     pub identity: Option<FieldIndex>,
+    /// What the server does after operations on its records, in the order of the file.
+    pub triggers: Vec<Trigger>,
 }
 
 impl Entity {
@@ -109,6 +112,7 @@ impl Entity {
             history: None,
             was: None,
             identity: None,
+            triggers: Vec::new(),
         }
     }
 

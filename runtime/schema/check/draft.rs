@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::on::OnDraft;
 use crate::schema::column::FieldIndex;
 use crate::schema::model::{Entity, Operation};
 use crate::schema::rule::Rule;
@@ -20,6 +21,8 @@ pub(super) struct EntityDraft {
     pub(super) refs: Vec<RefSite>,
     pub(super) lookups: Vec<LookupSite>,
     pub(super) rules: Vec<RuleSite>,
+    /// The tables `[[on]]`, until every entity is known.
+    pub(super) on: Vec<OnDraft>,
     /// Where `was` stands, of the entity and of its fields.
     pub(super) was: Option<Span>,
     /// Every field of the file and where its name stands.
@@ -45,6 +48,7 @@ impl EntityDraft {
             refs: Vec::new(),
             lookups: Vec::new(),
             rules: Vec::new(),
+            on: Vec::new(),
             was: None,
             names: Vec::new(),
             loose_rules: Vec::new(),
