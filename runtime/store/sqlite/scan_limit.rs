@@ -72,16 +72,16 @@ pub(super) fn in_place<T>(read: impl FnOnce() -> T) -> Option<T> {
 
 fn in_place_until<T>(until: Instant, read: impl FnOnce() -> T) -> Option<T> {
     ALLOWANCE.set(Some(Allowance { rows: ROWS, until, stopped: false }));
-    let _ended = Ended;
+    let _ended = AllowanceGuard;
     let answer = read();
     let stopped = ALLOWANCE.get().is_some_and(|left| left.stopped);
     (!stopped).then_some(answer)
 }
 
 /// Takes the allowance away, also when a read panics.
-struct Ended;
+struct AllowanceGuard;
 
-impl Drop for Ended {
+impl Drop for AllowanceGuard {
     fn drop(&mut self) {
         ALLOWANCE.set(None);
     }
