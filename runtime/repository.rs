@@ -10,6 +10,7 @@ mod defaults;
 mod error;
 mod filter;
 mod intake;
+mod many;
 mod mutation;
 mod nameable;
 mod numbers;
@@ -41,6 +42,7 @@ pub use body::{Body, BodyError, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
+pub use many::{ManyRequest, ManyWritten};
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_principal};
 pub use people::is_absent;
@@ -226,11 +228,18 @@ impl Repository {
         mutations: &[Mutation],
         refusal: CommitError,
     ) -> UnitRefusal {
+        let too_large = matches!(refusal, CommitError::CascadeTooLarge { .. });
         let refusal = UnitRefusal::of_commit(refusal, mutations);
         if refusal.is_of_the_server() {
             return refusal;
         }
         match self.absent_to(schema, writer, mutations).await {
+            Ok(absent) if absent.is_empty() && too_large => {
+                match self.steps_of(schema, writer, mutations).await {
+                    Ok(steps) => refusal.with_steps(|op| steps.of(op)),
+                    Err(error) => UnitRefusal::of_unit(error),
+                }
+            }
             Ok(absent) if absent.is_empty() => refusal,
             Ok(absent) => UnitRefusal::of_ops(absent),
             Err(error) => UnitRefusal::of_unit(error),

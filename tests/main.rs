@@ -37,6 +37,7 @@ mod live_rights;
 mod logs;
 mod long_questions;
 mod lookups;
+mod many;
 mod metrics;
 mod mutation_keys;
 mod names;

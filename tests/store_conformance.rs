@@ -7,6 +7,7 @@ mod histories;
 mod lists;
 mod logs;
 mod lookups;
+mod many;
 mod mutations;
 mod principals;
 mod reads;
@@ -114,6 +115,25 @@ macro_rules! of_unit_ends {
     };
 }
 
+/// Stories about changes of many records.
+macro_rules! of_many {
+    ($fixture:ty) => {
+        stories! {
+            $fixture;
+            many {
+                each_record_of_many_is_judged_for_itself;
+                what_no_longer_meets_the_filter_is_passed_over;
+                a_change_of_many_stops_where_the_unit_is_full;
+                one_record_that_fails_fails_all_and_is_named;
+                what_goes_with_an_earlier_record_is_passed_over;
+                many_records_that_refer_to_each_other_go_together;
+                a_repeated_change_of_many_gets_its_first_answer;
+                a_right_that_goes_with_an_earlier_record_is_gone_for_the_next;
+            }
+        }
+    };
+}
+
 /// Stories about what a read answers.
 macro_rules! of_reads {
     ($fixture:ty) => {
@@ -190,6 +210,6 @@ macro_rules! conformance {
     };
 }
 
-conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_reads);
-conformance!(memory, MemoryFixture, of_writes of_unit_ends of_reads);
-conformance!(overlay, OverlayFixture, of_unit_ends);
+conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_many of_reads);
+conformance!(memory, MemoryFixture, of_writes of_unit_ends of_many of_reads);
+conformance!(overlay, OverlayFixture, of_unit_ends of_many);

@@ -106,6 +106,16 @@ pub(super) fn none_on_create(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// A version is one record's.
+pub(super) fn none_on_many(headers: &HeaderMap) -> Result<(), Problem> {
+    match conditions(headers).next() {
+        Some(name) => Err(bad(format!(
+            "`{name}` means nothing on a change of many records: each has its own version; filter by `version` instead"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Each operation of a batch names its own version.
 pub(super) fn none_on_batch(headers: &HeaderMap) -> Result<(), Problem> {
     match conditions(headers).next() {

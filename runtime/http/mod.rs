@@ -19,6 +19,7 @@ pub mod identity;
 mod json_body;
 pub mod lingering;
 mod lists;
+mod many;
 mod metrics;
 pub mod openapi;
 mod pages;

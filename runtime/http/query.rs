@@ -106,6 +106,44 @@ pub(super) fn count(asked: &QueryContext<'_>, params: &Params) -> Result<Count, 
     })
 }
 
+/// Which records a change of many is about.
+#[derive(Debug)]
+pub(super) struct ManyQuestion {
+    pub(super) filter: Vec<Condition>,
+    /// Start after this record.
+    pub(super) after: Option<RecordId>,
+    /// What its cursors are tied to.
+    pub(super) order: String,
+    /// Conditions and start, as text.
+    pub(super) question: String,
+}
+
+impl ManyQuestion {
+    /// There must be a condition: without one every record would be meant.
+    pub(super) fn parse(asked: &QueryContext<'_>, params: &Params) -> Result<ManyQuestion, Problem> {
+        let entity = asked.entity;
+        let what = "a change of many records: it takes conditions and `cursor`, and goes by id";
+        refuse(params, &["sort", "limit", "expand", "fields", "search", "group"], what)?;
+        let (filter, _) = conditions(asked, params)?;
+        if filter.is_empty() {
+            return Err(bad_query(format!(
+                "this would be every record of {}: name at least one condition, as in `?id[in]=…`",
+                entity.name
+            )));
+        }
+        let order = format!("many {}", order(entity, "", params)?);
+        let cursor = params.one("cursor")?;
+        let after = cursor.map(|text| after(&order, text, 0)).transpose()?.map(|(_, id)| id);
+        let question = format!("{order} {}", cursor.unwrap_or_default());
+        Ok(ManyQuestion { filter, after, order, question })
+    }
+
+    /// Where a request that follows goes on.
+    pub(super) fn cursor(order: &str, last: &RecordId) -> String {
+        cursor::encode(order, last, &[])
+    }
+}
+
 /// What the caller may name in this query. The database is asked only where the query names anything, and where it depends on
 /// the person. `expand` leads to other entities.
 pub(super) async fn names(

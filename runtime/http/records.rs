@@ -17,7 +17,7 @@ use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::query::QueryContext;
 use super::state::AppState;
-use super::{conditions, lists, query};
+use super::{conditions, lists, many, query};
 use crate::ids::RecordId;
 use crate::protocol::Params;
 use crate::repository::{Mutation, Written};
@@ -30,7 +30,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/api/{plural}", get(lists::list).post(create))
+        .route("/api/{plural}", get(lists::list).post(create).patch(many::change).delete(many::delete))
         .route("/api/{plural}/query", post(lists::query))
         .route("/api/{plural}/count", get(lists::count).post(lists::count_by_body))
         .route("/api/{plural}/{id}", get(read).patch(change).put(change).delete(delete))

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
+use super::body::Body;
 use super::mutation::Mutation;
 use crate::schema::value::write_json_of;
 use crate::store::Op;
@@ -21,10 +22,30 @@ pub(super) fn request_hash(mutations: &[Mutation], ops: &[Op]) -> [u8; 32] {
     Sha256::digest(&text).into()
 }
 
+/// The same of a change of many: `[{"data","entity","op","where"}]`. The records that it found are no part of it: a repetition
+/// may find others.
+pub(super) fn hash_of_many(entity: &str, question: &str, data: Option<&Body>) -> [u8; 32] {
+    let mut text = b"[{\"data\":".to_vec();
+    match data {
+        Some(body) => write_object(body.members(), &|_| true, &mut text),
+        None => text.extend_from_slice(b"null"),
+    }
+    text.extend_from_slice(b",\"entity\":");
+    write_json_of(entity, &mut text);
+    text.extend_from_slice(b",\"op\":");
+    write_json_of(if data.is_some() { "update many" } else { "delete many" }, &mut text);
+    text.extend_from_slice(b",\"where\":");
+    write_json_of(question, &mut text);
+    text.extend_from_slice(b"}]");
+    Sha256::digest(&text).into()
+}
+
 fn write_request(mutation: &Mutation, op: &Op, out: &mut Vec<u8>) {
     let id = match op {
         Op::Create { fresh_id: true, .. } => None,
         Op::Create { id, .. } | Op::Update { id, .. } | Op::Delete { id, .. } => Some(id.as_str()),
+        // Its hash is that of its question (`hash_of_many`).
+        Op::Many(_) => None,
     };
     out.extend_from_slice(b"{\"data\":");
     match &mutation.data {

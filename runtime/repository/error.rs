@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::filter::unknown_field;
 use super::mutation::Mutation;
 use super::nameable::Nameable;
-use crate::ids::shown;
+use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Retry};
 use crate::rules::BindError;
 use crate::schema::{Entity, EntityName, IdKind, Operation};
@@ -64,6 +64,9 @@ pub enum RepositoryError {
     /// Several operations of a batch are wrong; `op` is the first. Fields are named as in `ops[3].title`.
     #[error("{} faults in the operations of the batch: {}", errors.len(), names(errors))]
     InvalidBatch { op: usize, errors: Vec<FieldError> },
+    /// One record of a change of many failed, and so the whole.
+    #[error("{entity} `{id}`: {error}")]
+    OfRecord { entity: EntityName, id: RecordId, error: Box<RepositoryError> },
     #[error("{}: ask somebody who may", not_allowed(entity, *operation))]
     Forbidden { entity: EntityName, operation: Operation },
     /// A rule cannot be evaluated for this person.
@@ -85,8 +88,12 @@ pub enum RepositoryError {
     UnknownReference { entity: EntityName, field: Arc<str> },
     #[error("the {entity} cannot be deleted: records of {} still refer to it", by.as_deref().unwrap_or("other entities"))]
     Restricted { entity: EntityName, by: Option<EntityName> },
-    #[error("the change of the {entity} would change or delete more than {limit} other records with it")]
-    CascadeTooLarge { entity: EntityName, limit: usize },
+    /// `first`: requests that delete, in smaller steps, what would go with it.
+    #[error(
+        "the change of the {entity} would change or delete more than {limit} other records with it{}",
+        in_steps(first)
+    )]
+    CascadeTooLarge { entity: EntityName, limit: usize, first: Vec<String> },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
@@ -128,7 +135,7 @@ impl RepositoryError {
             RepositoryError::AccountDisabled(_) => Code::AccountDisabled,
             RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
             RepositoryError::Invalid { .. } | RepositoryError::InvalidBatch { .. } => Code::ValidationFailed,
-            RepositoryError::InBatch { error, .. } => error.code(),
+            RepositoryError::InBatch { error, .. } | RepositoryError::OfRecord { error, .. } => error.code(),
             RepositoryError::VersionConflict { .. } => Code::VersionConflict,
             RepositoryError::IdTaken { .. } => Code::IdTaken,
             RepositoryError::NotUnique { .. } => Code::NotUnique,
@@ -158,6 +165,9 @@ impl RepositoryError {
         if let RepositoryError::InBatch { op, error } = self {
             return error.field_errors().into_iter().map(|fault| fault.within(*op)).collect();
         }
+        if let RepositoryError::OfRecord { error, .. } = self {
+            return error.field_errors();
+        }
         let fault = if let RepositoryError::NotUnique { field, .. } = self {
             Some((&**field, "not_unique"))
         } else if let RepositoryError::UnknownReference { field, .. } = self {
@@ -185,7 +195,7 @@ impl RepositoryError {
 
     /// The record as it is, where a version did not match.
     pub fn current(&self) -> Option<&Stored> {
-        if let RepositoryError::InBatch { error, .. } = self {
+        if let RepositoryError::InBatch { error, .. } | RepositoryError::OfRecord { error, .. } = self {
             return error.current();
         }
         if let RepositoryError::VersionConflict { current, .. } = self { Some(current) } else { None }
@@ -193,7 +203,7 @@ impl RepositoryError {
 
     /// What the operator must know and a client must not.
     pub fn cause(&self) -> Option<String> {
-        if let RepositoryError::InBatch { error, .. } = self {
+        if let RepositoryError::InBatch { error, .. } | RepositoryError::OfRecord { error, .. } = self {
             return error.cause();
         }
         if let RepositoryError::Storage(cause)
@@ -206,6 +216,16 @@ impl RepositoryError {
             return Some(error.cause());
         }
         None
+    }
+}
+
+fn in_steps(first: &[String]) -> String {
+    match first {
+        [] => String::new(),
+        steps => format!(
+            "; delete those first, by {}, again with `cursor=` and the answer's `next` until that is null",
+            steps.join(" and ")
+        ),
     }
 }
 
@@ -245,6 +265,28 @@ impl UnitRefusal {
     pub(super) fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> UnitRefusal {
         let ops = refusal.op().into_iter().collect();
         UnitRefusal { ops, errors: vec![of_commit(refusal, mutations)] }
+    }
+
+    /// Of a change of many: a refusal that is about one of its records names it.
+    pub(super) fn of_many(refusal: CommitError, of: &Mutation, ids: &[RecordId]) -> RepositoryError {
+        let at_fault = refusal.op().and_then(|op| ids.get(op)).cloned();
+        let mutation = Mutation { id: at_fault.as_ref().map(RecordId::to_string), ..of.clone() };
+        let entity: EntityName = of.entity.as_str().into();
+        match (at_fault, of_commit(refusal.at(0), &[mutation])) {
+            // Whose rules fail is no matter of one record.
+            (None, error) | (Some(_), error @ RepositoryError::Rule(_)) => error,
+            (Some(id), error) => RepositoryError::OfRecord { entity, id, error: Box::new(error) },
+        }
+    }
+
+    /// Names for each delete that takes too much with it the requests that delete it in steps.
+    pub(super) fn with_steps(mut self, steps: impl Fn(usize) -> Vec<String>) -> UnitRefusal {
+        for (op, error) in self.ops.iter().zip(&mut self.errors) {
+            if let RepositoryError::CascadeTooLarge { first, .. } = error {
+                *first = steps(*op);
+            }
+        }
+        self
     }
 
     /// The unit as a whole, before the store has seen it.
@@ -317,7 +359,7 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
         }
         CommitError::Restricted { op, entity: by } => RepositoryError::Restricted { entity: entity(op), by },
         CommitError::CascadeTooLarge { op, limit } => {
-            RepositoryError::CascadeTooLarge { entity: entity(op), limit }
+            RepositoryError::CascadeTooLarge { entity: entity(op), limit, first: Vec::new() }
         }
         CommitError::UnitTooLarge { entries, bytes } => RepositoryError::UnitTooLarge { entries, bytes },
         CommitError::MutationReused => RepositoryError::MutationReused,

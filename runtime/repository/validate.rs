@@ -100,6 +100,17 @@ impl Validator<'_> {
         Ok(Op::Update { entity, id, set, omitted, if_version })
     }
 
+    /// What a change of many sets in each record.
+    pub(super) fn changes(&self, data: &Body) -> Result<Vec<(FieldIndex, Value)>, RepositoryError> {
+        let mut faults = FieldErrors::default();
+        if data.members().contains_key(ID) {
+            faults.add(ID, ValueFault::new("bad_id", "cannot be set: an id never changes"));
+        }
+        let given = self.given(data, &mut faults);
+        faults.settle(self.entity)?;
+        Ok(given_fields(given))
+    }
+
     /// Fields that clients may not set keep what they hold, and so do those that this one never sees and does not name. Beside
     /// them, which fields the request left out: whether this one sees them depends on the record.
     fn every_writable_field(

@@ -59,6 +59,24 @@ pub enum CommitError {
 }
 
 impl CommitError {
+    /// The same of another operation.
+    #[must_use]
+    pub fn at(mut self, other: usize) -> CommitError {
+        if let CommitError::NotFound { op }
+        | CommitError::Forbidden { op, .. }
+        | CommitError::Rule { op, .. }
+        | CommitError::VersionConflict { op, .. }
+        | CommitError::IdTaken { op }
+        | CommitError::NotUnique { op, .. }
+        | CommitError::UnknownReference { op, .. }
+        | CommitError::Restricted { op, .. }
+        | CommitError::CascadeTooLarge { op, .. } = &mut self
+        {
+            *op = other;
+        }
+        self
+    }
+
     /// The operation at fault; `None` where it is the unit or the store.
     pub fn op(&self) -> Option<usize> {
         match self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Stored;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
-use crate::rules::Asker;
+use crate::rules::{Asker, Condition};
 use crate::schema::{EntityName, FieldIndex, Generation, Value};
 
 /// What one request commits: all of it or nothing, one position range, one idempotency key.
@@ -49,6 +49,30 @@ pub enum Op {
         id: RecordId,
         if_version: Option<u64>,
     },
+    /// Stands alone in its unit.
+    Many(Box<Many>),
+}
+
+/// One change or delete of many records, each judged for itself (SEMANTICS X9). An error about one of them names its place in
+/// `ids` as the operation.
+#[derive(Debug, Clone)]
+pub struct Many {
+    pub entity: EntityName,
+    /// The records that a read found, ascending. Each is asked again in the transaction: one that is gone, that the writer may not
+    /// see, or that no longer meets `filter` is passed over.
+    pub ids: Vec<RecordId>,
+    /// Further records follow the last of `ids`.
+    pub more: bool,
+    pub filter: Vec<Condition>,
+    pub edit: ManyEdit,
+}
+
+/// What becomes of each record.
+#[derive(Debug, Clone)]
+pub enum ManyEdit {
+    /// The fields to set, lookups not among them.
+    Update(Vec<(FieldIndex, Value)>),
+    Delete,
 }
 
 impl Op {
@@ -56,6 +80,7 @@ impl Op {
     pub fn entity(&self) -> &EntityName {
         match self {
             Op::Create { entity, .. } | Op::Update { entity, .. } | Op::Delete { entity, .. } => entity,
+            Op::Many(many) => &many.entity,
         }
     }
 }
@@ -85,6 +110,7 @@ pub struct Outcome {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpResult {
+    /// Of a change of many the last record that was looked at; empty where there was none.
     pub id: RecordId,
     pub status: OpStatus,
     /// The record after the op; `None` after a delete, or when a replayed record is gone.
@@ -98,4 +124,15 @@ pub enum OpStatus {
     /// An update that changed nothing: no version, no change.
     Unchanged,
     Deleted,
+    Many(Tally),
+}
+
+/// What a change of many did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub changed: u32,
+    /// Records that the writer may see, but not change in this way.
+    pub refused: u32,
+    /// Further records may follow `OpResult::id`.
+    pub more: bool,
 }

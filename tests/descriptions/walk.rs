@@ -115,6 +115,12 @@ async fn records(walk: &mut Walk) {
         walk.step(&format!("PATCH {at}"), json!({}), (200, "")).await;
         walk.step(&format!("PUT {at}"), change, (200, "")).await;
         walk.step(&format!("GET /api/{plural}"), Value::Null, (200, "")).await;
+        let one = format!("/api/{plural}?id={id}");
+        walk.step(&format!("PATCH {one}"), json!({}), (200, "")).await;
+        walk.step(&format!("PATCH {one}"), json!({"id": id}), (422, "VALIDATION_FAILED")).await;
+        walk.step(&format!("DELETE {one}&version=99"), Value::Null, (200, "")).await;
+        walk.step(&format!("DELETE {one}&cursor=x"), Value::Null, (400, "BAD_CURSOR")).await;
+        walk.step(&format!("DELETE /api/{plural}"), Value::Null, (400, "BAD_QUERY")).await;
     }
     for (plural, id) in
         [("comments", comment.as_str()), ("tasks", &task), ("projects", &project), ("users", "l%C3%B6we%2Fx")]

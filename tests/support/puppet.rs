@@ -14,7 +14,7 @@ use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
     At, CommitError, Count, Counted, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome,
-    Past, Query, Scope, StoreError, Stored, Survey, Unit,
+    Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
 };
 
 use super::at_once::{AtOnce, answers_at_once};
@@ -54,6 +54,11 @@ fn result_of(op: &Op) -> OpResult {
         Op::Create { id, .. } => (id, OpStatus::Created, record),
         Op::Update { id, .. } => (id, OpStatus::Updated, record),
         Op::Delete { id, .. } => (id, OpStatus::Deleted, None),
+        Op::Many(many) => {
+            let tally = Tally { changed: many.ids.len() as u32, refused: 0, more: many.more };
+            let last = many.ids.last().cloned().unwrap_or_else(|| RecordId::stored(""));
+            return OpResult { id: last, status: OpStatus::Many(tally), record: None };
+        }
     };
     OpResult { id: id.clone(), status, record }
 }

@@ -295,6 +295,6 @@ pub(crate) fn at_version(op: Op, version: u64) -> Op {
             Op::Update { entity, id, set, omitted, if_version: Some(version) }
         }
         Op::Delete { entity, id, .. } => Op::Delete { entity, id, if_version: Some(version) },
-        Op::Create { .. } => op,
+        Op::Create { .. } | Op::Many(_) => op,
     }
 }

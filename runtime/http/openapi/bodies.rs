@@ -102,10 +102,11 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, ComponentSchema); 8] = [
+        let schemas: [(&str, ComponentSchema); 9] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
+            ("Many", many().into()),
             ("Poll", poll().into()),
             ("Changes", changes().into()),
             (
@@ -171,6 +172,16 @@ fn count() -> ObjectSchema {
         "groups",
         json!({"description": "By value of `group`, most first.", "type": "array", "items": group}),
     ))
+}
+
+fn many() -> ObjectSchema {
+    ObjectSchema::new("What a change of many records did.")
+        .with("changed", whole())
+        .with("refused", whole())
+        .with(
+            "next",
+            json!({"description": "`cursor` of the request that goes on.", "type": ["string", "null"]}),
+        )
 }
 
 fn history() -> ObjectSchema {

@@ -81,6 +81,10 @@ const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference
 const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
 const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
 
+/// A record that is gone meanwhile is passed over, and no version is asked for.
+const CHANGE_OF_MANY: &[Code] = &[Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
+const DELETE_OF_MANY: &[Code] = &[Code::Restricted, Code::CascadeTooLarge];
+
 /// Codes of a request that asks the store whether it is there.
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
 
@@ -101,6 +105,7 @@ impl Describer<'_> {
         let mut listed = Vec::new();
         for entity in &entities {
             listed.extend(self.of_collection(entity));
+            listed.extend(self.of_many(entity));
             listed.extend(self.long_questions(entity));
             listed.extend(self.of_record(entity));
         }
@@ -140,6 +145,30 @@ impl Describer<'_> {
             codes: &[ANY, CALLED, READ, BROAD],
         });
         [("get", path.clone(), list), ("post", path.clone(), create), ("get", format!("{path}/count"), count)]
+    }
+
+    /// Changes of the records that meet conditions.
+    fn of_many(&mut self, entity: &Entity) -> [DescribedRoute; 2] {
+        let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
+        let body = Some(self.json_body(self.entity_ref(entity, "Update")));
+        let mut of_many = |id: &str, summary: String, body: Option<Json>, codes: &[Code]| {
+            self.plan(OperationPlan {
+                id: format!("{id}{name}"),
+                summary,
+                tag: name.to_string(),
+                parameters: self.many_parameters(entity),
+                body,
+                answers: vec![answers::ok(self.shared_ref("Many"), &[answers::SEQ, answers::REPLAYED])],
+                codes: &[ANY, CALLED, READ, LIST, BROAD, WRITTEN, codes],
+            })
+        };
+        let summary = |what: &str| {
+            format!("{what} every one of the {} that meets the conditions; at least one.", entity.plural)
+        };
+        let update_codes = [SENT, CHANGE_OF_MANY].concat();
+        let update = of_many("updateMany", summary("Change"), body, &update_codes);
+        let delete = of_many("deleteMany", summary("Delete"), None, DELETE_OF_MANY);
+        [("patch", path.clone(), update), ("delete", path, delete)]
     }
 
     /// The list and the count, asked for in a body.

@@ -168,6 +168,12 @@ impl Describer<'_> {
         parameters
     }
 
+    /// At least one of the filters must be there, which no description of parameters can say.
+    pub(super) fn many_parameters(&self, entity: &Entity) -> Vec<Json> {
+        let own = [self.parameter_ref("cursor")].into_iter().chain(self.filters(entity));
+        self.write_parameters(&own.collect::<Vec<_>>())
+    }
+
     /// The parameters of a list as the members of a body.
     pub(super) fn query_body(&self, entity: &Entity) -> ObjectSchema {
         let paged = ["limit", "cursor"].map(|name| {

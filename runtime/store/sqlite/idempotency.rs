@@ -2,6 +2,8 @@
 //!
 //! Knows neither what an answer is good for nor how it is given again.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, params};
 
 use super::clock::cutoff;
@@ -9,7 +11,7 @@ use super::rows::signed;
 use crate::config::StoreConfig;
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::store::unit::{Answered, AnsweredOp};
-use crate::store::{Idempotency, OpStatus};
+use crate::store::{Idempotency, OpStatus, Tally};
 
 /// `n` numbers the rows of one owner without holes, oldest first: the rows beyond the bound are then one range of an
 /// index, usually of one row, and nothing is ever counted.
@@ -46,7 +48,7 @@ pub(super) fn store(
     at: AnsweredAt,
     done: &[AnsweredOp],
 ) -> rusqlite::Result<()> {
-    let results: Vec<(&str, &str, &str)> =
+    let results: Vec<(&str, &str, Cow<'static, str>)> =
         done.iter().map(|done| (&*done.entity, done.id.as_str(), word(done.status))).collect();
     let results = serde_json::to_string(&results).expect("a list of strings has a JSON form");
     let n = 1 + newest(conn, &key.owner)?;
@@ -90,12 +92,16 @@ fn parse(results: &str) -> Vec<AnsweredOp> {
         .collect()
 }
 
-fn word(status: OpStatus) -> &'static str {
+fn word(status: OpStatus) -> Cow<'static, str> {
     match status {
-        OpStatus::Created => "created",
-        OpStatus::Updated => "updated",
-        OpStatus::Unchanged => "unchanged",
-        OpStatus::Deleted => "deleted",
+        OpStatus::Created => "created".into(),
+        OpStatus::Updated => "updated".into(),
+        OpStatus::Unchanged => "unchanged".into(),
+        OpStatus::Deleted => "deleted".into(),
+        OpStatus::Many(Tally { changed, refused, more }) => {
+            let end = if more { "more" } else { "all" };
+            format!("many {changed} {refused} {end}").into()
+        }
     }
 }
 
@@ -104,6 +110,12 @@ fn status_of(word: &str) -> OpStatus {
         "created" => OpStatus::Created,
         "updated" => OpStatus::Updated,
         "deleted" => OpStatus::Deleted,
-        _ => OpStatus::Unchanged,
+        _ => tally_of(word).map_or(OpStatus::Unchanged, OpStatus::Many),
     }
+}
+
+fn tally_of(words: &str) -> Option<Tally> {
+    let mut numbers = words.strip_prefix("many ")?.split(' ');
+    let (changed, refused) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    Some(Tally { changed, refused, more: numbers.next()? == "more" })
 }

@@ -412,7 +412,7 @@ impl Page<'_> {
                 Op::Update { id, set, .. } => {
                     (&*id, set.iter_mut().find(|(at, _)| *at == field).map(|(_, value)| value))
                 }
-                Op::Delete { .. } => return Ok(held),
+                Op::Delete { .. } | Op::Many(_) => return Ok(held),
             };
             let Some(value) = value else { continue };
             let Value::Text(target) = value else { continue };

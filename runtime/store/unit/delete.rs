@@ -44,14 +44,13 @@ impl<'a, T: Transaction> Work<'a, T> {
         let key = RecordKey { entity: relation.entity.name.clone(), id: root.id.clone() };
         let plan = cascade::plan(&*self.transaction, self.context, at, key).await?;
         let Cascade { cleared, mut going, blocked } = plan;
-        match (self.judged, blocked.first()) {
-            (Judged::Each, Some(one)) => {
-                let restricted = Fault::Refused(one.error());
-                return Err(self.permission.discreet(&*self.transaction, restricted).await);
-            }
-            (Judged::Each | Judged::Together, _) => self.end_checks.blocked(blocked),
+        if let (Judged::Each, Some(one)) = (self.judged, blocked.first()) {
+            let restricted = Fault::Refused(one.error());
+            return Err(self.permission.discreet(&*self.transaction, restricted).await);
         }
         let drafts = propagation::follow(&*self.transaction, self.context, at, cleared, &going).await?;
+        self.log.has_room(drafts.len() + going.len())?;
+        self.end_checks.blocked(blocked);
         let rights = &self.context.relations.rights;
         let gives_rights = |key: &RecordKey| rights.holds(&key.entity);
         let (late_drafts, drafts): (Drafts, Drafts) =

@@ -114,6 +114,14 @@ impl<'a> EndChecks<'a> {
         }
     }
 
+    /// The operation was refused before it wrote anything.
+    pub(super) fn take_back(&mut self, op: usize) {
+        self.deletes.retain(|_, blocked| {
+            blocked.retain(|one| one.op != op);
+            !blocked.is_empty()
+        });
+    }
+
     /// A record that the unit deleted is created again. What refers to it by now referred to the deleted one, which forbids
     /// the delete: nobody may put another record under the references of others.
     pub(super) async fn returns<S: Source>(

@@ -12,6 +12,7 @@ mod fault;
 mod idempotency;
 mod keys;
 mod lookups;
+mod many;
 mod permission;
 mod prefetch;
 mod propagation;

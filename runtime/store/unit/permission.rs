@@ -9,9 +9,10 @@ use bytes::Bytes;
 
 use super::fault::{Fault, refuse};
 use crate::rules::{
-    Asker, BindError, Needs, Person, Principal, Proposal, RelatedRecords, Subject, evaluate, is_closed,
+    Asker, BindError, Condition, Needs, Person, Principal, Proposal, ReadScope, RelatedRecords, Subject,
+    evaluate, is_closed,
 };
-use crate::schema::{Entity, EntityName, FieldIndex, Operation, Record, Value};
+use crate::schema::{Entity, EntityName, FieldIndex, Generation, Operation, Record, Value};
 use crate::store::principal::{self, USER};
 use crate::store::relations::{Relation, Relations};
 use crate::store::source::Source;
@@ -89,6 +90,30 @@ impl<'a> Permission<'a> {
             Ok(()) => Ok(readable(principal, &relation.entity, record)),
             Err(error) => refuse(CommitError::Rule { op, error }),
         }
+    }
+
+    /// Whether `selection` may be asked for another record: the rights that it was bound to are still those of the writer.
+    pub(super) fn is_settled(&self) -> bool {
+        self.person.is_none() || self.principal.is_some()
+    }
+
+    /// The records that the writer may see and that meet a filter, with the rights that they have now.
+    pub(super) async fn selection<S: Source>(
+        &mut self,
+        source: &S,
+        relation: &Relation,
+        generation: Generation,
+        filter: &[Condition],
+    ) -> Result<ReadScope, Fault<S::Error>> {
+        let entity = &relation.entity;
+        let scope = match self.principal(source).await? {
+            None => ReadScope::everything(entity, generation),
+            Some(principal) => match ReadScope::bind(entity, generation, principal) {
+                Ok(scope) => scope,
+                Err(error) => return refuse(CommitError::Rule { op: 0, error }),
+            },
+        };
+        Ok(scope.through(filter.to_vec()))
     }
 
     /// Whether a reference may lead to the record `id`: there must be one, and the writer may read it. Nobody is unknown to

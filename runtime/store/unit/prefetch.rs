@@ -9,7 +9,7 @@ use crate::rules::Asker;
 use crate::schema::{EntityName, FieldIndex, Value};
 use crate::store::principal::USER;
 use crate::store::relations::{Relation, Relations};
-use crate::store::{Op, Unit};
+use crate::store::{ManyEdit, Op, Unit};
 
 /// The records that operations are about or refer to, and the persons who ask. Each is there once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,6 +55,16 @@ impl Prefetch {
                 id
             }
             Op::Delete { id, .. } => id,
+            Op::Many(many) => {
+                for id in &many.ids {
+                    let entity = relation.entity.name.clone();
+                    self.records.insert(NamedRecord { entity, id: id.shared() });
+                }
+                if let ManyEdit::Update(set) = &many.edit {
+                    set.iter().for_each(|(field, value)| self.refer(relation, *field, value));
+                }
+                return;
+            }
         };
         self.records.insert(NamedRecord { entity: relation.entity.name.clone(), id: id.shared() });
     }

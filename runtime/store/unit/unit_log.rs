@@ -53,6 +53,14 @@ impl UnitLog {
         Seq(self.start.0 + self.entries.len() as u64)
     }
 
+    /// Refuses, before anything is written, what has more entries than the unit has room for.
+    pub(super) fn has_room<E>(&self, entries: usize) -> Result<(), Fault<E>> {
+        if self.entries.len() + entries > self.most_entries {
+            return refuse(CommitError::UnitTooLarge { entries: self.most_entries, bytes: self.most_bytes });
+        }
+        Ok(())
+    }
+
     /// Makes room for one more entry with so many bytes of images, before anything of it is written.
     pub(super) fn reserve<E>(&mut self, bytes: usize) -> Result<(), Fault<E>> {
         self.bytes += bytes;

@@ -54,6 +54,7 @@ impl<'a, T: Transaction> Work<'a, T> {
             return Ok(OpResult { id, status: OpStatus::Unchanged, record: unchanged });
         }
         let drafts = drafts?;
+        self.log.has_room(1 + drafts.len())?;
         self.rewrite(at, relation, record, values).await?;
         let entry = self.log.entries.len() - 1;
         self.carry_out(at, drafts).await?;

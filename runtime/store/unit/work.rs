@@ -13,7 +13,7 @@ use super::unit_log::{UnitLog, UnitMark};
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Value};
 use crate::store::relations::{LookupReach, Relations};
-use crate::store::{Change, CommitError, Op, OpResult, Unit};
+use crate::store::{Change, CommitError, Op, OpResult, OpStatus, Unit};
 
 /// A unit that was applied: its answer, without the epoch, and its log entries.
 #[derive(Debug)]
@@ -42,7 +42,10 @@ pub async fn apply<T: Transaction>(
     if unit.generation != context.generation {
         return refuse(CommitError::StaleGeneration);
     }
-    let judged = if unit.ops.len() > 1 { Judged::Together } else { Judged::Each };
+    let judged = match unit.ops[..] {
+        [] | [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. }] => Judged::Each,
+        _ => Judged::Together,
+    };
     let ops = std::mem::take(&mut unit.ops);
     let Some(key) = &unit.idempotency else {
         return Work::begin(transaction, context, &unit, start, judged).run(ops).await;
@@ -168,7 +171,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         let mut results = Vec::with_capacity(done.len());
         for AnsweredOp { entity, id, status } in done {
             let mut record = None;
-            if let Some(relation) = self.context.relations.get(&entity)
+            if !matches!(status, OpStatus::Many(_))
+                && let Some(relation) = self.context.relations.get(&entity)
                 && let Some(stored) = self.transaction.record(relation, id.as_str()).await?
             {
                 record = self.permission.stored(&*self.transaction, relation, &stored).await?;
@@ -197,6 +201,7 @@ impl<'a, T: Transaction> Work<'a, T> {
                 self.update(at, relation, id, Edit { set, omitted, if_version }).await
             }
             Op::Delete { id, if_version, .. } => self.delete(at, relation, id, if_version).await,
+            Op::Many(many) => self.many(relation, *many).await,
         }
     }
 }

@@ -48,7 +48,7 @@ impl Draft<'_> {
                 }
             }
         }
-        if self.unit.ops.len() == 1
+        if !self.is_together()
             && let Some(one) = blocked.first()
         {
             return Err(self.restricted(at, &one.child));

@@ -12,6 +12,7 @@ mod images;
 mod list;
 mod log;
 mod lookups;
+mod many;
 mod rights;
 mod search;
 mod sight;

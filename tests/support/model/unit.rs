@@ -76,6 +76,7 @@ impl<'a> Draft<'a> {
         let result = |(name, id, status): (EntityName, RecordId, OpStatus)| {
             let entity = self.store.schema.entity(&name).unwrap();
             let record = self.state.records.get(&(name, id.clone()));
+            let record = record.filter(|_| !matches!(status, OpStatus::Many(_)));
             let record = record.and_then(|record| judge.shown(entity, record));
             OpResult { id, status, record }
         };
@@ -96,7 +97,30 @@ impl<'a> Draft<'a> {
                 self.delete(at, &entity, id)?;
                 Ok(OpResult { id: id.clone(), status: OpStatus::Deleted, record: None })
             }
+            Op::Many(many) => self.many(&entity, many),
         }
+    }
+
+    /// Whether the unit is judged at its end.
+    pub(super) fn is_together(&self) -> bool {
+        !matches!(self.unit.ops[..], [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. }])
+    }
+
+    /// How many operations there are to blame: of a change of many, each of its records is one.
+    pub(super) fn places(&self) -> usize {
+        match &self.unit.ops[..] {
+            [Op::Many(many)] => many.ids.len(),
+            ops => ops.len(),
+        }
+    }
+
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
+    pub(super) fn take_back(&mut self, (entries, bytes): (usize, usize)) {
+        self.entries.truncate(entries);
+        self.bytes = bytes;
     }
 
     /// The record that an operation is about, if it is there for the writer and at the expected version.

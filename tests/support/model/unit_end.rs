@@ -25,7 +25,7 @@ impl Draft<'_> {
         fields: Vec<FieldIndex>,
     ) -> Result<(), CommitError> {
         for FieldIndex(place) in fields {
-            if self.unit.ops.len() > 1 {
+            if self.is_together() {
                 self.setters.insert(((entity.name.clone(), record.id.clone()), place), at);
             } else if !self.others_with(entity, record, place).is_empty() {
                 return Err(CommitError::NotUnique { op: at, field: entity.fields[place].name.clone() });
@@ -47,7 +47,7 @@ impl Draft<'_> {
 
     /// The first operation is at fault that left a value which another record had already, or a reference to nothing.
     pub(super) fn judge_the_end(&self) -> Result<(), CommitError> {
-        for op in 0..self.unit.ops.len() {
+        for op in 0..self.places() {
             for ((key, place), _) in self.setters.iter().filter(|(_, setter)| **setter == op) {
                 let entity = self.store.schema.entity(&key.0).unwrap();
                 let setter = |other: Key| self.setters.get(&(other, *place)).copied();
