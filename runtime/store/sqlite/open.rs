@@ -222,7 +222,10 @@ mod tests {
         for option in ["ENABLE_API_ARMOR", "ENABLE_MEMORY_MANAGEMENT"] {
             assert!(!options.iter().any(|on| on == option), "{option}: was .cargo/config.toml read?");
         }
-        assert!(options.iter().any(|on| on == "DEFAULT_MEMSTATUS=0" || on == "OMIT_MEMSTATUS"), "{options:?}");
+        assert!(
+            options.iter().any(|on| on == "DEFAULT_MEMSTATUS=0" || on == "OMIT_MEMSTATUS"),
+            "{options:?}"
+        );
         assert!(options.iter().any(|on| on == "THREADSAFE=1"), "{options:?}");
     }
 

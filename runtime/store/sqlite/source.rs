@@ -136,11 +136,10 @@ impl<'a, M> SqliteSource<'a, M> {
     fn of_person(&self, table: &Table, person: &str, most: usize) -> rusqlite::Result<Vec<Record>> {
         let Some(select) = &table.select_of_person else { return Ok(Vec::new()) };
         let mut select = self.conn.prepare_cached(select)?;
-        let records = select
-            .query_map(params![person, signed(most as u64)], |row| {
-                scan_limit::step()?;
-                read_record(row, 0, &table.entity)
-            })?;
+        let records = select.query_map(params![person, signed(most as u64)], |row| {
+            scan_limit::step()?;
+            read_record(row, 0, &table.entity)
+        })?;
         records.collect()
     }
 }
