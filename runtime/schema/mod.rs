@@ -17,6 +17,7 @@ pub mod limits;
 pub(crate) mod message;
 pub mod model;
 pub mod number;
+mod operation;
 mod record;
 pub mod record_schema;
 mod render;

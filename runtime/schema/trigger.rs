@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::column::{Column, EntityName, FieldIndex};
-use super::model::Operation;
+use super::operation::Operation;
 use super::rule::Rule;
 use super::value::Value;
 

@@ -34,7 +34,7 @@ pub(super) struct Caused {
 }
 
 /// One entry, and the table that is looked at next.
-struct Step {
+struct TriggerStep {
     entry: usize,
     next: usize,
 }
@@ -84,11 +84,11 @@ impl<'a, T: Transaction> Work<'a, T> {
     pub(super) async fn react(&mut self, at: usize) -> Result<(), Fault<T::Error>> {
         let mut steps = Vec::new();
         self.take_caused(&mut steps);
-        while let Some(Step { entry, next }) = steps.pop() {
+        while let Some(TriggerStep { entry, next }) = steps.pop() {
             let change = &self.log.entries[entry];
             let relation = self.context.relation(&change.entity)?;
             let Some(trigger) = relation.entity.triggers.get(next) else { continue };
-            steps.push(Step { entry, next: next + 1 });
+            steps.push(TriggerStep { entry, next: next + 1 });
             if event(change.op) != Some(trigger.event) {
                 continue;
             }
@@ -100,8 +100,8 @@ impl<'a, T: Transaction> Work<'a, T> {
     }
 
     /// The first entry comes first.
-    fn take_caused(&mut self, steps: &mut Vec<Step>) {
-        steps.extend(self.caused.entries.drain(..).rev().map(|entry| Step { entry, next: 0 }));
+    fn take_caused(&mut self, steps: &mut Vec<TriggerStep>) {
+        steps.extend(self.caused.entries.drain(..).rev().map(|entry| TriggerStep { entry, next: 0 }));
     }
 
     async fn run_trigger(

@@ -137,6 +137,7 @@ impl<'a> Draft<'a> {
     pub(super) fn take_back(&mut self, (entries, bytes): (usize, usize)) {
         self.entries.truncate(entries);
         self.bytes = bytes;
+        self.caused.due.clear();
     }
 
     /// The record that an operation is about, if it is there for the writer and at the expected version.
