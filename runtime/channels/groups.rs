@@ -293,11 +293,11 @@ impl Groups {
         for number in touched.drain(..) {
             let group = &mut self.groups[number];
             let Some(run) = group.run.take() else { continue };
-            let told = Told { last: batch.changes[runs.last(run)].seq, base, end: batch.last() };
+            let extent = Extent { last: batch.changes[runs.last(run)].seq, base, end: batch.last() };
             let mut frames =
                 |form| runs.made(run, form, |events| writer.write(form, batch, group.audience(), events));
-            append(group, told, &mut frames, swept, counts);
-            group.prev = told.last;
+            append(group, extent, &mut frames, swept, counts);
+            group.prev = extent.last;
         }
         runs.clear();
         let Written { tails, buffers } = writer.end();
@@ -372,9 +372,9 @@ impl Place {
     }
 }
 
-/// What a batch comes to for one group.
+/// How far a batch reaches for one group.
 #[derive(Debug, Clone, Copy)]
-struct Told {
+struct Extent {
     /// Seq of the group's last event.
     last: Seq,
     /// The position before the batch, and the one after it.
@@ -385,12 +385,12 @@ struct Told {
 /// `frames` makes the group's events in a form, if that was not done yet.
 fn append(
     group: &Group,
-    told: Told,
+    extent: Extent,
     frames: &mut dyn FnMut(WireForm) -> Bytes,
     swept: &mut Vec<MemberKey>,
     counts: &mut FannedOut,
 ) {
-    let Told { last, base, end } = told;
+    let Extent { last, base, end } = extent;
     for (key, Member { outbox, lag, .. }) in group.members.iter().filter(|(_, member)| end > member.from) {
         let events = Events { attachment: key.1, last, base };
         // An outbox that holds no batches is woken by one, whatever is in it.
