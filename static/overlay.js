@@ -19,6 +19,7 @@
  * @property {string} id
  * @property {Record<string, any>} [data] What was asked for.
  * @property {(row: Row) => Record<string, any>} [make] In place of `data`: computed from the row, each time anew.
+ * @property {boolean} [computed] `data` is what a function made of the row before a reload, which the function did not survive.
  * @property {Record<string, any>} [guess] What the server will fill in, as far as this page can know.
  * @property {Row | null} [row] The record as the server confirmed it; null when it is gone.
  *
@@ -207,6 +208,10 @@ export class Overlay {
    * @param {import('./rows.js').Echo} echo
    */
   hear(entity, { mid, ...echo }) {
+    for (const mutation of this.#laid) {
+      if (mutation.mid !== mid) continue;
+      for (const change of mutation.changes) if (change.entity === entity && change.id === echo.id) change.row ??= echo.row;
+    }
     for (const listener of [...this.listeners]) listener(mid, { entity, ...echo });
   }
 
