@@ -84,5 +84,7 @@ export class Bound {
       const known = row._optimistic ? before.get(row.id) : row;
       if (known) this.#rows.set(row.id, row._optimistic ? known : plain(known));
     }
+    // What is deleted here is not in the signal, and comes back if the server refuses.
+    for (const [id, row] of before) if (!this.#rows.has(id) && this.#overlay.of(this.#entity, id).length > 0) this.#rows.set(id, row);
   }
 }

@@ -29,12 +29,23 @@ import { signal } from './signal.js';
  * theirs; `server` gives up ours. A function decides for each, by a word or by the fields to write; undefined is `merge`.
  * Changes of different fields are always merged.
  *
+ * @typedef {object} QueueHost What a queue is told about the page that uses it.
+ * @property {import('./realtime.js').RealtimeClient | null} rt
+ * @property {(stored: import('./mutation.js').Stored[]) => void} adopt Takes over what an earlier page left behind.
+ * @property {(open: boolean) => void} release Whether anything may be sent.
+ *
+ * @typedef {object} Queue Keeps mutations over a reload.
+ * @property {(host: QueueHost) => void} open
+ * @property {(stored: import('./mutation.js').Stored) => void} put Again after each change of it.
+ * @property {(mid: string) => void} remove
+ * @property {() => void} close
+ *
  * @typedef {object} OptimisticOptions
  * @property {ConflictPolicy} [conflict] `merge`
  * @property {'uuid' | 'temp'} [ids] Where the id of a new record comes from: from this page, so that it never changes, or from
  * the server; until then it is `temp_…`, and stays in the row as `_key`.
  * @property {import('./outbox.js').Send} [send] Another way to the server.
- * @property {import('./queue.js').Queue} [queue] Keeps what was not sent over a reload: see `queue.js`.
+ * @property {Queue} [queue] Keeps what was not sent over a reload.
  * @property {Partial<import('./env.js').Env>} [env]
  *
  * @typedef {object} ChangeOptions
@@ -560,7 +571,7 @@ export class OptimisticManager {
       }
       this.#keep(mutation);
     }
-    this.#overlay.rename(temp, id);
+    this.#overlay.rename(change.entity, temp, id);
   }
 
   // Keeping.

@@ -26,6 +26,8 @@ import { Timers } from './env.js';
 
 /** Mutations in one request. */
 const MOST_AT_ONCE = 50;
+/** A request that is not answered for so long is sent again, under the same ids. */
+const LONGEST_WAIT = 30_000;
 /** Without a login nothing goes out; a new one is noticed by the connection, so this is only for pages without one. */
 const LOGIN_AGAIN = 30_000;
 /** A mutation at which the server fails so often by itself keeps the others waiting no longer. */
@@ -41,6 +43,9 @@ export class Outbox {
   /** Since a request as a whole was refused: one at a time finds the culprit. */
   #alone = false;
   #open = true;
+  /** What the request under way is about, as far as no event has told its end. @type {Set<Mutation>} */
+  #awaited = new Set();
+  #release = () => {};
   /** @type {Map<Mutation, number>} */
   #crashes = new Map();
 
@@ -65,6 +70,7 @@ export class Outbox {
   remove(mutation) {
     this.#queue = this.#queue.filter((one) => one !== mutation);
     this.#crashes.delete(mutation);
+    if (this.#awaited.delete(mutation) && this.#awaited.size === 0) this.#release();
     this.#soon();
   }
 
@@ -150,7 +156,9 @@ export class Outbox {
       if (sent.length === 0) return 0;
       const atomic = sent[0].changes.length > 1;
       for (const mutation of sent) mutation.attempts += 1;
-      const { epoch, seq, results } = await this.#host.send({ atomic, mid: atomic ? sent[0].mid : undefined, ops });
+      const answer = await this.#answered(sent, this.#host.send({ atomic, mid: atomic ? sent[0].mid : undefined, ops }));
+      if (!answer) return 0;
+      const { epoch, seq, results } = answer;
       this.#failures = 0;
       this.#host.stuck(null);
       if (atomic) {
@@ -172,6 +180,26 @@ export class Outbox {
       this.#alone = sent.length > 1;
       return this.#again(problem);
     }
+  }
+
+  /**
+   * The answer, unless events have told everything before. An answer that does not come is no answer.
+   *
+   * @param {Mutation[]} sent
+   * @param {Promise<import('./api.js').BatchAnswer>} answer
+   * @returns {Promise<import('./api.js').BatchAnswer | null>}
+   */
+  #answered(sent, answer) {
+    return new Promise((resolve, reject) => {
+      this.#awaited = new Set(sent.filter(({ state }) => state === 'sent'));
+      this.#release = () => resolve(null);
+      const late = () => reject({ status: 0, code: 'NO_ANSWER', message: 'The server did not answer in time.' });
+      this.#timers.set('answer', LONGEST_WAIT, late);
+      answer.then(resolve, reject);
+    }).finally(() => {
+      this.#timers.clear('answer');
+      this.#awaited.clear();
+    });
   }
 
   /**

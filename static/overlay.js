@@ -178,10 +178,17 @@ export class Overlay {
     this.prune();
   }
 
-  /** A record that was shown under a key of this page has an id now. @param {string} key @param {string} id */
-  rename(key, id) {
+  /**
+   * A record that was shown under a key of this page has an id now.
+   *
+   * @param {string} entity
+   * @param {string} key
+   * @param {string} id
+   */
+  rename(entity, key, id) {
     this.#keys.set(id, key);
     this.#index();
+    for (const watcher of [...(this.#watchers.get(entity) ?? [])]) watcher.touch([key, id]);
   }
 
   /** Lets go of what every list shows by itself. */

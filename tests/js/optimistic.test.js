@@ -91,6 +91,7 @@ class Tab {
     this.mutations = [];
     this.saw.clear();
     this.open();
+    for (const mutation of this.db.pendingMutations.values()) this.keep(mutation);
   }
 
   #watch(list) {
@@ -115,7 +116,7 @@ class Tab {
     this.saw.set(row.id, shown);
   }
 
-  keep(mutation, forget) {
+  keep(mutation) {
     this.mutations.push(mutation);
     // A change that was refused may disappear.
     mutation.then(null, () => {});
@@ -124,7 +125,6 @@ class Tab {
       for (const { id } of mutation.changes) this.saw.delete(id);
       refuse(...args);
     };
-    return forget;
   }
 
   act() {
