@@ -10,7 +10,6 @@ use std::sync::Arc;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::macros::format_description;
 
 /// Position of one change in the change log: 1, 2, 3... without holes; 0 is "before the first change".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -217,12 +216,41 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// RFC 3339 in UTC with milliseconds, always 24 characters: `2026-11-21T08:00:00.000Z`.
     pub fn rfc3339(self) -> String {
-        let format =
-            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .ok()
-            .and_then(|time| time.format(format).ok())
-            .unwrap_or_else(|| "1970-01-01T00:00:00.000Z".to_owned())
+        let text = self.digits().to_vec();
+        String::from_utf8(text).expect("digits and signs are ASCII")
+    }
+
+    /// Appends the same.
+    pub fn write_rfc3339(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.digits());
+    }
+
+    /// Written by hand, since every record has two of them: a format that is interpreted takes as long as the rest of a row. What
+    /// has no year of four digits is no time of a record, and shown as the beginning of time.
+    fn digits(self) -> [u8; 24] {
+        let mut text = *b"1970-01-01T00:00:00.000Z";
+        let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000) else {
+            return text;
+        };
+        let (year, month, day) = time.to_calendar_date();
+        let Ok(year) = u32::try_from(year) else { return text };
+        let (hour, minute, second, milli) = time.to_hms_milli();
+        put(&mut text[0..4], year);
+        put(&mut text[5..7], u32::from(u8::from(month)));
+        put(&mut text[8..10], u32::from(day));
+        put(&mut text[11..13], u32::from(hour));
+        put(&mut text[14..16], u32::from(minute));
+        put(&mut text[17..19], u32::from(second));
+        put(&mut text[20..23], u32::from(milli));
+        text
+    }
+}
+
+/// As many decimal digits as there are places.
+fn put(places: &mut [u8], mut number: u32) {
+    for place in places.iter_mut().rev() {
+        *place = b'0' + u8::try_from(number % 10).expect("a digit is less than ten");
+        number /= 10;
     }
 }
 
@@ -233,4 +261,40 @@ pub fn shown(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::format_description;
+
+    use super::*;
+
+    /// The years of four digits.
+    const FIRST: i64 = -62_167_219_200_000;
+    const LAST: i64 = 253_402_300_799_999;
+
+    #[test]
+    fn a_time_is_written_as_a_formatter_writes_it() {
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let mut millis = FIRST;
+        while millis <= LAST {
+            let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
+            assert_eq!(Timestamp(millis).rfc3339(), time.format(format).unwrap(), "{millis}");
+            millis += 40_123_456_789;
+        }
+        for (millis, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_400_007, "2000-02-29T00:00:00.007Z"),
+            (FIRST, "0000-01-01T00:00:00.000Z"),
+            (LAST, "9999-12-31T23:59:59.999Z"),
+            (FIRST - 1, "1970-01-01T00:00:00.000Z"),
+            (LAST + 1, "1970-01-01T00:00:00.000Z"),
+            (i64::MIN, "1970-01-01T00:00:00.000Z"),
+            (i64::MAX, "1970-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp(millis).rfc3339(), expected, "{millis}");
+        }
+    }
 }

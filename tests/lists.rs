@@ -635,7 +635,10 @@ async fn no_two_ids_or_unique_values_look_the_same() {
 
 /// A server that steps over fifty rows at most, with `rows` items: numbers 0 to 9, all of one kind and one day.
 async fn narrow_app(rows: usize) -> TestApp {
-    let app = TestApp::over(schema(), |config| config.store.scan_rows = 50).await;
+    filled(TestApp::over(schema(), |config| config.store.scan_rows = 50).await, rows).await
+}
+
+async fn filled(app: TestApp, rows: usize) -> TestApp {
     let create = |n: usize| {
         let pairs = [
             ("number", if n % 11 == 10 { Value::Null } else { json!(n % 11) }),
@@ -648,6 +651,27 @@ async fn narrow_app(rows: usize) -> TestApp {
     let caller = tidewire::auth::Identity { user: None, role: None, address: [127, 0, 0, 1].into() };
     app.repository.batch(&caller, &(0..rows).map(create).collect::<Vec<_>>(), None).await.unwrap();
     app
+}
+
+/// A read that is tried on a thread which others need steps over two hundred rows at most.
+#[tokio::test]
+async fn a_list_that_is_stopped_in_place_is_read_whole_elsewhere() {
+    let app = filled(app().await, 900).await;
+    let api = app.client();
+    for (query, count) in [
+        ("items?word[contains]=w8&limit=20", 20),
+        ("items?word[contains]=w8&limit=20&sort=-word", 20),
+        ("items?word[contains]=w8&limit=20&sort=-created_at", 20),
+        ("items?word[contains]=w8&limit=100", 100),
+        ("items?word[contains]=w899", 1),
+        ("items?limit=500", 500),
+    ] {
+        let page = api.get(&format!("/api/{query}")).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), count, "{query}");
+    }
+    for (query, count) in [("word[contains]=w8", 100), ("kind=red", 900), ("kind=blue", 0)] {
+        assert_eq!(api.get(&format!("/api/items/count?{query}")).await["count"], count, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -48,15 +48,16 @@ impl Record {
             if hidden.contains(&FieldIndex(at)) {
                 continue;
             }
-            out.push(b',');
-            write_json_of(&*field.name, &mut out);
-            out.push(b':');
+            // Names are letters, digits and underscores (`check/names.rs`): nothing to escape.
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(field.name.as_bytes());
+            out.extend_from_slice(b"\":");
             value.write_json(&mut out);
         }
         out.extend_from_slice(b",\"created_at\":\"");
-        out.extend_from_slice(self.created_at.rfc3339().as_bytes());
+        self.created_at.write_rfc3339(&mut out);
         out.extend_from_slice(b"\",\"updated_at\":\"");
-        out.extend_from_slice(self.updated_at.rfc3339().as_bytes());
+        self.updated_at.write_rfc3339(&mut out);
         out.extend_from_slice(b"\"}");
         Bytes::from(out)
     }

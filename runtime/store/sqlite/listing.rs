@@ -137,6 +137,7 @@ mod tests {
     use crate::store::Direction;
     use crate::store::Query;
     use crate::store::reading::asked::Asked;
+    use crate::store::sqlite::open::plan_by_text;
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
 
@@ -165,6 +166,7 @@ mod tests {
         task.access.read = Some(Rule { source: "".into(), meaning });
         let schema = Schema::new([task]);
         let conn = Connection::open_in_memory().unwrap();
+        plan_by_text(&conn).unwrap();
         scan_limit::prepare(&conn).unwrap();
         let task = schema.entity("Task").unwrap();
         conn.execute_batch(&create_table(task)).unwrap();

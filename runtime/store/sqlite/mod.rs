@@ -58,6 +58,7 @@ use self::group::{Setting, Writer};
 use self::open::DatabaseLock;
 use self::pool::Pool;
 use self::read::{Reader, Shape};
+use self::scan_limit::PAGE_IN_PLACE;
 use self::tables::Catalog;
 use crate::config::StoreConfig;
 use crate::env::Env;
@@ -176,6 +177,14 @@ impl SqliteStore {
         self.counted(self.pool.short(|conn| read(&self.reader, conn)).await)
     }
 
+    /// Made at once on this thread, if it can be. `None`: it must be made as one that lasts.
+    fn in_place<T>(
+        &self,
+        read: impl FnOnce(&Reader, &mut Connection) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        self.pool.in_place(|conn| read(&self.reader, conn)).map(|read| self.counted(read))
+    }
+
     async fn lasting<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader, &mut Connection) -> Result<T, StoreError> + Send + 'static,
@@ -217,16 +226,32 @@ impl Store for SqliteStore {
         if self.reader.binds_in_short(entity, who) {
             return self.short(|reader, conn| reader.find(conn, entity, id, who)).boxed();
         }
-        let (entity, id, who) = (entity.to_owned(), id.clone(), who.clone());
-        self.lasting(move |reader, conn| reader.find(conn, &entity, &id, &who)).boxed()
+        let found = async move {
+            match self.in_place(|reader, conn| reader.find(conn, entity, id, who)) {
+                Some(found) => found,
+                None => {
+                    let (entity, id, who) = (entity.to_owned(), id.clone(), who.clone());
+                    self.lasting(move |reader, conn| reader.find(conn, &entity, &id, &who)).await
+                }
+            }
+        };
+        found.boxed()
     }
 
     fn principal<'a>(&'a self, person: &'a Arc<Person>) -> ReadFuture<'a, At<Principal>> {
         if self.reader.gathers_in_short(person) {
             return self.short(|reader, conn| reader.principal(conn, person)).boxed();
         }
-        let person = person.clone();
-        self.lasting(move |reader, conn| reader.principal(conn, &person)).boxed()
+        let gathered = async move {
+            match self.in_place(|reader, conn| reader.principal(conn, person)) {
+                Some(gathered) => gathered,
+                None => {
+                    let person = person.clone();
+                    self.lasting(move |reader, conn| reader.principal(conn, &person)).await
+                }
+            }
+        };
+        gathered.boxed()
     }
 
     fn rights_changed<'a>(&'a self, person: &'a str, entities: &'a [EntityName]) -> ReadFuture<'a, Seq> {
@@ -239,13 +264,35 @@ impl Store for SqliteStore {
     }
 
     fn list<'a>(&'a self, query: &'a Query) -> ReadFuture<'a, At<ListPage>> {
-        let query = query.clone();
-        self.lasting(move |reader, conn| reader.list(conn, &query)).boxed()
+        // Full text steps over more than the rows that it finds, and a large page would be made twice.
+        let may_be_short = query.search.is_empty() && query.limit <= PAGE_IN_PLACE;
+        let page = async move {
+            let page = may_be_short.then(|| self.in_place(|reader, conn| reader.list(conn, query)));
+            match page.flatten() {
+                Some(page) => page,
+                None => {
+                    let query = query.clone();
+                    self.lasting(move |reader, conn| reader.list(conn, &query)).await
+                }
+            }
+        };
+        page.boxed()
     }
 
     fn count<'a>(&'a self, count: &'a Count) -> ReadFuture<'a, At<Counted>> {
-        let count = count.clone();
-        self.lasting(move |reader, conn| reader.count(conn, &count)).boxed()
+        // Without a condition all records may be counted, by a statement without a bound.
+        let may_be_short = count.search.is_empty() && !count.filter.is_empty();
+        let counted = async move {
+            let counted = may_be_short.then(|| self.in_place(|reader, conn| reader.count(conn, count)));
+            match counted.flatten() {
+                Some(counted) => counted,
+                None => {
+                    let count = count.clone();
+                    self.lasting(move |reader, conn| reader.count(conn, &count)).await
+                }
+            }
+        };
+        counted.boxed()
     }
 
     fn log(&self, after: Seq, limit: LogLimit) -> ReadFuture<'_, At<LogPage>> {

@@ -7,6 +7,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::location::DatabaseFile;
@@ -138,6 +139,7 @@ pub(super) fn open_writer(file: &Path, statements: usize) -> rusqlite::Result<Co
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
+    plan_by_text(&conn)?;
     conn.execute_batch(
         "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;
          PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432",
@@ -188,12 +190,58 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
     conn.set_prepared_statement_cache_capacity(128);
+    plan_by_text(conn)?;
     scan_limit::prepare(conn)?;
     dialect::prepare(conn)
+}
+
+/// Plans statements without a look at what is bound. Otherwise SQLite compiles a statement anew whenever a value is bound that
+/// its plan was made by, such as a limit: each list would be compiled for its request, which takes longer than to run it.
+pub(super) fn plan_by_text(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Connections that can only read.
 pub(super) fn open_readers(file: &Path, config: &StoreConfig) -> Result<Vec<Connection>, OpenError> {
     let readers = (0..config.readers.max(1)).map(|_| open_reader(file));
     readers.collect::<Result<_, _>>().map_err(|error| OpenError::of(file, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn sqlite_is_built_without_what_costs_speed() {
+        let conn = Connection::open_in_memory().unwrap();
+        let mut options = conn.prepare("PRAGMA compile_options").unwrap();
+        let options = options.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let options: Vec<String> = options.map(Result::unwrap).collect();
+        for option in ["ENABLE_API_ARMOR", "ENABLE_MEMORY_MANAGEMENT"] {
+            assert!(!options.iter().any(|on| on == option), "{option}: was .cargo/config.toml read?");
+        }
+        assert!(
+            options.iter().any(|on| on == "DEFAULT_MEMSTATUS=0" || on == "OMIT_MEMSTATUS"),
+            "{options:?}"
+        );
+        assert!(options.iter().any(|on| on == "THREADSAFE=1"), "{options:?}");
+    }
+
+    #[test]
+    fn a_statement_is_not_compiled_anew_for_another_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("any.db");
+        let writer = open_writer(&file, 8);
+        assert!(writer.is_err(), "a writer makes no file");
+        Connection::open(&file).unwrap().execute_batch("CREATE TABLE t (n PRIMARY KEY)").unwrap();
+        for conn in [open_writer(&file, 8).unwrap(), open_reader(&file).unwrap()] {
+            let mut select = conn.prepare("SELECT n FROM t WHERE n > ?1 ORDER BY n LIMIT ?2").unwrap();
+            for limit in 1..5 {
+                assert!(!select.exists([limit, limit]).unwrap());
+            }
+            assert_eq!(select.get_status(StatementStatus::RePrepare), 0);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The connections that read, and who may have one: the one limit of all reads.
 //!
-//! A short read runs where it is awaited and never blocks: without a free connection it waits as a future does. Any other
-//! read runs on a blocking thread, so that no async worker stands still while SQLite steps over rows; such reads leave one
-//! connection to the short ones. A read that gets no connection in time is refused. Knows nothing of what is read.
+//! A short read runs where it is awaited and never blocks: without a free connection it waits as a future does. A read that
+//! is probably short is tried there with an allowance, if a connection is free. Any other read runs on a blocking thread, so
+//! that no async worker stands still while SQLite steps over rows; such reads leave one connection to the others. A read that
+//! gets no connection in time is refused. Knows nothing of what is read.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::scan_limit;
 use crate::store::StoreError;
 
 pub(super) struct Pool {
@@ -43,8 +45,18 @@ impl Pool {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let _turn = self.in_time(self.turns.acquire()).await?;
+        let _turn = match self.turns.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => self.in_time(self.turns.acquire()).await?,
+        };
         read(&mut self.lend())
+    }
+
+    /// A read that is most often as short. It is made at once on the thread of the caller, and stopped where it goes past what
+    /// such a read may take. `None` when it was stopped or no connection is free: then it must be made anew, as one that lasts.
+    pub(super) fn in_place<T>(&self, read: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        let _turn = self.turns.try_acquire().ok()?;
+        scan_limit::in_place(|| read(&mut self.lend()))
     }
 
     /// A read that may last. Once it runs it runs to its end and holds its connection until then, also where nobody waits for
@@ -147,6 +159,19 @@ mod tests {
         drop(release);
         assert_eq!(reading.await, Ok(()));
         assert_eq!(pool.lasting(|_| Ok(2)).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_read_in_place_waits_for_no_connection_and_gives_its_own_back() {
+        let pool = pool(1, 10_000);
+        let (release, reading) = lasting(&pool).await;
+        assert_eq!(pool.in_place(|_| 1), None);
+        drop(release);
+        reading.await.unwrap();
+        assert_eq!(pool.in_place(|_| 1), Some(1));
+        let stopped = pool.in_place(|_| (0..100_000).try_for_each(|_| scan_limit::step()).is_err());
+        assert_eq!(stopped, None);
+        assert_eq!(pool.in_place(|_| 1), Some(1));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{Sql, read_record, read_value, signed};
+use super::scan_limit;
 use super::tables::{Catalog, Table};
 use crate::ids::RecordId;
 use crate::schema::{FieldIndex, Record, Value};
@@ -94,6 +95,7 @@ impl<'a, M> SqliteSource<'a, M> {
     }
 
     fn one(&self, table: &Table, id: &str) -> rusqlite::Result<Option<Record>> {
+        scan_limit::step()?;
         let mut select = self.conn.prepare_cached(&table.select)?;
         select.query_row([id], |row| read_record(row, 0, &table.entity)).optional()
     }
@@ -134,8 +136,10 @@ impl<'a, M> SqliteSource<'a, M> {
     fn of_person(&self, table: &Table, person: &str, most: usize) -> rusqlite::Result<Vec<Record>> {
         let Some(select) = &table.select_of_person else { return Ok(Vec::new()) };
         let mut select = self.conn.prepare_cached(select)?;
-        let records = select
-            .query_map(params![person, signed(most as u64)], |row| read_record(row, 0, &table.entity))?;
+        let records = select.query_map(params![person, signed(most as u64)], |row| {
+            scan_limit::step()?;
+            read_record(row, 0, &table.entity)
+        })?;
         records.collect()
     }
 }
