@@ -18,7 +18,7 @@ use super::index::{GroupNumber, Index, Stand};
 use super::note::{AttachmentId, Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
-use super::writer::{Writer, Written};
+use super::writer::{Encoded, Writer};
 use crate::ids::Seq;
 use crate::outbox::Appended;
 use crate::protocol::{View, WireForm};
@@ -300,7 +300,7 @@ impl Groups {
             group.prev = extent.last;
         }
         runs.clear();
-        let Written { tails, buffers } = writer.end();
+        let Encoded { tails, buffers } = writer.end();
         (counts.encodings, counts.buffers) = (tails, buffers);
         work.swept.drain(..).for_each(|member| self.leave(member));
         self.work = work;

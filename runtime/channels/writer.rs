@@ -35,7 +35,7 @@ pub(super) struct Audience<'a> {
 
 /// What was made for one batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Written {
+pub(super) struct Encoded {
     pub(super) tails: usize,
     pub(super) buffers: usize,
 }
@@ -68,9 +68,9 @@ impl Writer {
     }
 
     /// Ends the batch.
-    pub(super) fn end(&mut self) -> Written {
-        let written = Written { tails: self.tails.made(), buffers: std::mem::take(&mut self.buffers) };
+    pub(super) fn end(&mut self) -> Encoded {
+        let encoded = Encoded { tails: self.tails.made(), buffers: std::mem::take(&mut self.buffers) };
         self.tails.clear();
-        written
+        encoded
     }
 }
