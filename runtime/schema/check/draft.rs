@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::on::OnDraft;
 use crate::schema::column::FieldIndex;
 use crate::schema::model::{Entity, Operation};
 use crate::schema::rule::Rule;
-use crate::schema::tree::Span;
+use crate::schema::tree::{Node, Span};
+use crate::schema::trigger::OnExisting;
 
 /// What one file describes. Whole only if nothing was reported of the file.
 pub(super) struct EntityDraft {
@@ -86,4 +86,26 @@ pub(super) struct RuleSite {
 pub(super) enum RulePlace {
     Entity(Operation),
     Field(FieldIndex),
+}
+
+/// One `[[on]]` table as the file has it.
+pub(super) struct OnDraft {
+    pub(super) span: Span,
+    pub(super) event: Operation,
+    pub(super) when: Option<(Rule, Span)>,
+    pub(super) act: Operation,
+    /// Name of the entity whose records are written.
+    pub(super) entity: String,
+    pub(super) entity_span: Span,
+    pub(super) find: Option<(String, Span)>,
+    pub(super) set: Vec<SetDraft>,
+    pub(super) set_span: Span,
+    pub(super) exists: OnExisting,
+}
+
+/// One value of `set`.
+pub(super) struct SetDraft {
+    pub(super) field: String,
+    pub(super) key_span: Span,
+    pub(super) value: Node,
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::doubt::Doubts;
-use super::draft::EntityDraft;
+use super::draft::{EntityDraft, OnDraft, SetDraft};
 use super::reader::TableReader;
 use super::rule::{self, OnScope, Purpose, Wanted};
 use super::rule_text::rule_text;
@@ -25,27 +25,6 @@ pub(in crate::schema) const EVENTS: &[&str] = &["create", "update", "delete"];
 /// Most tables `[[on]]` of one entity.
 pub(in crate::schema) const MOST_TRIGGERS: usize = 32;
 const EXAMPLE: &str = "event = \"create\", create = \"Notification\", set = { text = \"title\" }";
-
-/// One table as the file has it.
-pub(super) struct OnDraft {
-    pub(super) span: Span,
-    event: Operation,
-    when: Option<(Rule, Span)>,
-    act: Operation,
-    /// Name of the entity whose records are written.
-    entity: String,
-    entity_span: Span,
-    find: Option<(String, Span)>,
-    set: Vec<SetDraft>,
-    set_span: Span,
-    exists: OnExisting,
-}
-
-struct SetDraft {
-    field: String,
-    key_span: Span,
-    value: Node,
-}
 
 /// Every `[[on]]` of the file. One with a problem is left out.
 pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Vec<OnDraft> {
