@@ -65,7 +65,11 @@ async function open(line = { up: true }, search = '?as=ada') {
 }
 const items = (page) => page.locator('li').allInnerTexts();
 const shows = (page, ...texts) => page.waitForFunction((texts) => [...document.querySelectorAll('li')].map((item) => item.textContent).join() === texts.join(), texts, { timeout: 60_000 });
-const unsent = (page, count) => page.waitForFunction((count) => window.queue.unsent().then((found) => found === count), count);
+/** The storage has a pace of its own. A look that never succeeds ends with the time of the test. */
+async function becomes(look) {
+  while (!(await look())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+const unsent = (page, count) => becomes(async () => (await page.evaluate(() => window.queue.unsent())) === count);
 const titles = async () => (await server.list('tasks')).map(({ title }) => title).reverse();
 
 test('what is changed while the server is dead is seen at once, and sent once when it is back', async () => {
@@ -92,7 +96,7 @@ test('a reload without a server keeps the rows and what was changed', async () =
   await page.evaluate(() => window.db.create('Task', { title: 'there' }).then(() => {}));
   await shows(page, 'there');
   await page.waitForFunction(() => window.tasks.state.value === 'live');
-  await page.waitForFunction(() => window.cache.load('entity:Task').then((kept) => kept?.rows.length === 1));
+  await becomes(() => page.evaluate(async () => (await window.cache.load('entity:Task'))?.rows.length === 1));
   line.up = false;
   await page.evaluate(() => window.rt.disconnect());
   await page.evaluate(() => {
