@@ -318,7 +318,8 @@ impl LockedDatabase {
         let lock = DatabaseLock::take(&file)?;
         open::create_if_missing(&file)?;
         let conn = open::open_sound(&file, Catalog::of(schema).statements())?;
-        conn.pragma_update(None, "cache_size", PAGE_CACHE_KIB).map_err(|error| OpenError::of(&file, &error))?;
+        conn.pragma_update(None, "cache_size", PAGE_CACHE_KIB)
+            .map_err(|error| OpenError::of(&file, &error))?;
         Ok(LockedDatabase { conn, file, lock })
     }
 }
