@@ -151,6 +151,7 @@ fn access_json(access: &Access) -> Json {
     let source = |rule: &Option<Rule>| rule.as_ref().map(|rule| rule.source.clone());
     json!({
         "read": source(&access.read),
+        "list": source(&access.list),
         "create": source(&access.create),
         "update": source(&access.update),
         "delete": source(&access.delete),
