@@ -1,6 +1,7 @@
 //! Groups by predicate: who hears of which change, and as what. Held against a loop over all subscribers that is written by
 //! hand.
 
+mod forms;
 pub mod managed;
 mod oracle;
 mod rights;
