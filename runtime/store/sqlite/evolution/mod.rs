@@ -257,6 +257,7 @@ fn rewrites(one: &Move) -> Option<&Entity> {
         | Move::RenameField { .. }
         | Move::Unique { .. }
         | Move::Follow { .. }
+        | Move::Expire { .. }
         | Move::Forget { .. } => None,
     }
 }
