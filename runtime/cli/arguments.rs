@@ -266,6 +266,7 @@ pub struct RulesWhyArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RuleOperation {
     Read,
+    List,
     Create,
     Update,
     Delete,
