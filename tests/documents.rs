@@ -28,6 +28,8 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("make check", "the same"),
     ("make screenshots", "writes the picture of the README into the tree"),
     ("make bench", "takes minutes and needs two idle cores"),
+    ("make chaos", "takes an hour"),
+    ("npm pack", "writes a package into the folder; tests/js/package.test.js packs and loads it"),
     ("make faults", "plants faults in the sources that this test is made of"),
     ("make openapi", "installs schemathesis and takes minutes"),
     ("make help", "prints the comments of the Makefile"),
