@@ -156,7 +156,7 @@ impl App {
                 () = shutdown => tracing::info!("stopping"),
                 ended = &mut channels_task => broken = Some(match ended {
                     Ok(Err(gap)) => gap.to_string(),
-                    Ok(Ok(())) | Err(_) => "it ended before it was told to".to_owned(),
+                    Ok(Ok(())) | Err(_) => "it ended before the server stopped".to_owned(),
                 }),
             }
             self.sessions.lifecycle().drain();
@@ -170,7 +170,7 @@ impl App {
         }
         // The bus ends with the store's batches, when ChannelManager has taken them all; nobody is left to ask it.
         if timeout(LAST_CALLS, self.event_bus.finished()).await.is_err() {
-            tracing::warn!("a listener of the event bus is still at work and is left behind");
+            tracing::warn!("a listener of the event bus did not stop in time");
         }
         channels_task.abort();
         Ok(())

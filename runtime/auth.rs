@@ -32,7 +32,7 @@ pub struct Credentials<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     #[error(
-        "tokens are not accepted: this server has no identities yet, and a token is never taken as anonymous"
+        "tokens are not accepted: this server has no login yet, and it does not treat a token as anonymous"
     )]
     TokenRefused,
     #[error("`as` must name a user: {0}")]

@@ -55,7 +55,7 @@ pub struct StoreConfig {
     pub cascade_records: usize,
     /// Changes older than this leave the log.
     pub retention_age: Duration,
-    /// Changes beyond this count leave the log, whichever comes first.
+    /// Changes beyond this number leave the log, the oldest first.
     pub retention_changes: u64,
     /// Log entries trimmed in one commit at most.
     pub trim_chunk: u64,

@@ -323,7 +323,7 @@ async fn a_batch_of_the_wrong_shape_is_refused_by_the_place_of_the_fault() {
         ),
         (
             op(json!({"op": "create", "entity": "Task", "data": {}, "version": 1})),
-            "`ops[1].version` means nothing to a create",
+            "`ops[1].version` is not possible in a create",
         ),
         (
             op(json!({"op": "create", "entity": "Task", "id": id(1), "data": {"id": id(2)}})),
@@ -338,11 +338,11 @@ async fn a_batch_of_the_wrong_shape_is_refused_by_the_place_of_the_fault() {
         (op(json!({"op": "delete", "entity": "Task"})), "`ops[1].id` is missing"),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "data": {}})),
-            "`ops[1].data` means nothing to a delete",
+            "`ops[1].data` is not possible in a delete",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "version": 0})),
-            "`ops[1].version` must be a whole number from 1 on, not 0",
+            "`ops[1].version` must be a whole number of at least 1, not 0",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "version": "1"})),

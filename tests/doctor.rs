@@ -229,7 +229,7 @@ async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
             |project| alter(project, r#"UPDATE "_changes" SET "at" = "at" + 1000000000000"#),
             &[],
             "clock",
-            "the newest change in the database is of 20",
+            "the newest change in the database was made at 20",
             "NTP",
         ),
     ];
@@ -376,7 +376,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
     let elsewhere = tempfile::tempdir().unwrap();
     for (proxy, code, verdict, topic, words, advice) in [
         (Proxy::Faithful, 0, "ok", "websocket", "`connected` came after", ""),
-        (Proxy::Buffers, 1, "error", "websocket", "something in between buffers", "proxy_buffering off"),
+        (Proxy::Buffers, 1, "error", "websocket", "a proxy in between buffers", "proxy_buffering off"),
         (
             Proxy::DropsUpgrade,
             1,
@@ -416,7 +416,7 @@ async fn a_name_that_the_server_does_not_know_is_told_with_the_setting_to_add() 
     assert_eq!(told.code, 1, "{}", told.stdout);
     let refused = self::line(&told, "error", "websocket");
     assert!(
-        refused.contains("may not open a socket") && refused.contains("proxy_set_header Host $http_host"),
+        refused.contains("cannot open a socket") && refused.contains("proxy_set_header Host $http_host"),
         "{refused}"
     );
 }
@@ -439,13 +439,13 @@ async fn an_address_where_nobody_listens_is_an_error_and_one_that_is_none_a_wron
     assert_eq!(told.code, 1, "{}", told.stdout);
     assert!(line(&told, "error", "url").contains("certificate"), "{}", told.stdout);
     for (url, words) in [
-        ("tide.example", "is no address"),
+        ("tide.example", "is not an address"),
         ("ftp://tide.example", "begins with neither http:// nor https://"),
         ("http://tide.example/app", "has a path"),
         ("http://tide.example/?a=b", "has a path"),
         ("http://ann:secret@tide.example", "has a user name"),
-        ("http://", "is no address"),
-        ("", "is no address"),
+        ("http://", "is not an address"),
+        ("", "is not an address"),
     ] {
         let told = doctor(folder.path(), &["--url", url]).await;
         assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{url}: {}", told.stderr);

@@ -417,7 +417,7 @@ async fn a_history_is_not_forgotten_by_taking_a_line_out() {
         client.patch(&path, json!({"title": n.to_string()})).await;
     }
     let refused = app.reshape(schema(&[AFTER])).await.unwrap_err().to_string();
-    assert!(refused.contains("changes of its history would be gone"), "{refused}");
+    assert!(refused.contains("changes of its history would be lost"), "{refused}");
     assert!(refused.ends_with("tidewire migrate apply --allow-forget Task"), "{refused}");
     let history = client.get(&format!("{path}/history")).await;
     assert_eq!(history["items"].as_array().unwrap().len(), 6);

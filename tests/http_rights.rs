@@ -262,9 +262,9 @@ async fn what_may_be_read_and_not_done_is_forbidden_and_says_what_to_do() {
     let note = ada.create("notes", json!({"title": "x", "shared": true, "grade": "a"})).await;
     let path = format!("/api/notes/{}", note["id"].as_str().unwrap());
     let bob = app.client_as("bob");
-    const UPDATE: &str = "you may read this Note, but not update it in this way: ask somebody who may";
-    const DELETE: &str = "you may read this Note, but not delete it: ask somebody who may";
-    const CREATE: &str = "you may not create this Note: ask somebody who may";
+    const UPDATE: &str = "you may read this Note, but not update it in this way: ask a user who may";
+    const DELETE: &str = "you may read this Note, but not delete it: ask a user who may";
+    const CREATE: &str = "you may not create this Note: ask a user who may";
     for (api, method, path, body, words) in [
         (&bob, "PATCH", path.as_str(), json!({"title": "y"}), UPDATE),
         (&bob, "PUT", &path, json!({"title": "y"}), UPDATE),
@@ -367,8 +367,8 @@ async fn a_field_that_is_shown_with_some_records_orders_none_and_finds_those() {
     );
     assert_eq!(titles(&bob.get("/api/notes?fields=title,pay&pay[null]=false").await), ["bob"]);
     for (path, words) in [
-        ("/api/notes?sort=pay", "`pay` is shown with some records only and cannot be sorted by"),
-        ("/api/notes/count?group=pay", "`pay` is shown with some records only and cannot be grouped by"),
+        ("/api/notes?sort=pay", "`pay` is hidden in some records, so it cannot be sorted by"),
+        ("/api/notes/count?group=pay", "`pay` is hidden in some records, so it cannot be grouped by"),
     ] {
         let (status, problem) = refusal(&bob, "GET", path, Value::Null).await;
         assert_eq!(

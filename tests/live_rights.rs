@@ -265,7 +265,7 @@ async fn a_set_that_grows_too_large_suspends_the_channels_that_ask_for_it() {
     assert_eq!((&error["channel"], &error["payload"]["code"]), (&json!(TASKS), &json!("RULE_LIMIT")));
     assert_eq!(
         error["payload"]["message"],
-        "a rule asks for records that belong to you, and more than 1000 of one kind do"
+        "a rule uses the records that belong to you, and you have more than 1000 of one entity"
     );
     // What the rule asks is the log's to tell: who reads tasks need not know of it.
     for (method, at, body) in [
@@ -591,7 +591,7 @@ async fn a_live_query_that_no_longer_fits_the_schema_ends_and_says_why() {
     for (fields, said) in [
         (
             format!("{title}\nstate = {{ type = \"text\", was = \"status\" }}\n{other}"),
-            "it is called `state` now",
+            "it is now called `state`",
         ),
         (format!("{title}\nstatus = {{ type = \"text\", hidden = true }}\n{other}"), "status"),
     ] {

@@ -345,7 +345,7 @@ const BAD_BODIES: &[(&str, u16, &str, &str)] = &[
     ("{\"title\": \"x\", \"due\": 5}", 422, "VALIDATION_FAILED", "must be a date"),
     ("{\"title\": \"x\", \"project\": \"p\"}", 422, "VALIDATION_FAILED", "not a UUID"),
     ("{\"title\": \"x\", \"colour\": \"red\"}", 422, "VALIDATION_FAILED", "`colour` is not a field of Task"),
-    ("{\"title\": \"x\", \"version\": 1}", 422, "VALIDATION_FAILED", "`version` is kept by the server"),
+    ("{\"title\": \"x\", \"version\": 1}", 422, "VALIDATION_FAILED", "`version` is set by the server"),
     ("{\"title\": \"x\", \"created_at\": \"now\"}", 422, "VALIDATION_FAILED", "`created_at`"),
     ("{\"title\": \"x\", \"updated_at\": null}", 422, "VALIDATION_FAILED", "`updated_at`"),
     ("{\"title\": \"x\", \"id\": \"1\"}", 422, "VALIDATION_FAILED", "`1` is not a UUID"),

@@ -326,16 +326,16 @@ async fn what_could_lose_data_is_refused_with_every_reason() {
     assert_eq!(
         refusal(folder.path(), new),
         "the schema does not fit the data, and nothing was changed:\n\
-         ✗ Full: drop the entity\n    2 records would be gone\n    allow it with --allow-drop Full\n\
+         ✗ Full: drop the entity\n    2 records would be lost\n    allow it with --allow-drop Full\n\
          ✓ Note: move from /api/notes to /api/memos\n\
-         ✗ Note.gone: drop the field\n    1 value would be gone\n    allow it with --allow-drop Note.gone\n\
+         ✗ Note.gone: drop the field\n    1 value would be lost\n    allow it with --allow-drop Note.gone\n\
          ✗ Note.title: make the field required\n    1 record has no value\n    \
          allow it with --backfill Note.title=VALUE\n\
          ✓ Note.count: change the type from int to text\n\
          ✗ Note.status: take the enum value `done` out\n    \
          values that do not convert: 1 of 2; each would become empty\n      \
          00000000-0000-0000-0000-000000000002: `done`\n    allow it with --allow-clear Note.status\n\
-         ✗ Note.code: make the field unique\n    values are there more than once\n      2 records have `c`\n    \
+         ✗ Note.code: make the field unique\n    values occur more than once\n      2 records have `c`\n    \
          change the records first, or leave `unique` out\n\
          ✗ Note.new: add the field\n    2 records would have no value for it\n    \
          allow it with --backfill Note.new=VALUE\n\
@@ -346,7 +346,7 @@ async fn what_could_lose_data_is_refused_with_every_reason() {
          ✓ Empty: move from /api/empties to /api/nothings\n\
          ✓ Empty.x: drop the field\n\
          ✓ Empty.y: add the field\n\
-         Change what has no flag as said above; the rest is allowed by:\n  \
+         Change what has no flag as described above; then allow the rest:\n  \
          tidewire migrate apply --allow-drop Full --allow-drop Note.gone --backfill Note.title=VALUE \
          --allow-clear Note.status --backfill Note.new=VALUE --allow-clear Note.owner"
     );

@@ -71,7 +71,7 @@ impl Channels {
         &self.ring
     }
 
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub fn position(&self) -> Seq {
         Seq(u64::try_from(self.metrics.live.position.get()).unwrap_or_default())
     }

@@ -27,7 +27,7 @@ use crate::store::{Change, ChangeOp, CommitBatch};
 
 /// Every change of the entity would have to be held against one group more, and there are as many of these as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{limit} groups of the entity have a condition without an equality, the most there may be")]
+#[error("{limit} groups of the entity compare no field for equality, which is the limit")]
 pub struct TooManyScanned {
     pub limit: usize,
 }
@@ -113,7 +113,7 @@ impl Groups {
         }
     }
 
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub fn position(&self) -> Seq {
         self.position
     }

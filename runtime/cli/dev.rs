@@ -37,7 +37,7 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     if !listen.ip().is_loopback() {
         let _ = writeln!(
             std::io::stderr(),
-            "error: `tidewire dev` does not listen on {listen}: whoever reaches it is believed to be anybody.\n\
+            "error: `tidewire dev` does not listen on {listen}: there is no login, so everyone who reaches it can act as any user.\n\
              Use a loopback address, such as --listen 127.0.0.1:{}.",
             listen.port()
         );

@@ -55,7 +55,7 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
     let whose = match (&arguments.name, is_known) {
         (Some(name), true) => format!(" that {} may read", quoted(name)),
         (Some(name), false) => {
-            format!(" that {} may read, of whom there is no User record", quoted(name))
+            format!(" that {} may read (there is no such User record)", quoted(name))
         }
         (None, _) => String::new(),
     };

@@ -292,7 +292,7 @@ impl Told<'_> {
                 let (records, counts) = (records_were(self.progress.refused), self.counts());
                 Err(Refused::failed(format!(
                     "{records} refused by an earlier run of {name}; the rest was imported: {counts}, at {position}; \
-                     --again looks at them once more"
+                     --again tries them again"
                 )))
             }
             ImportEnd::Committed(position) => {
@@ -322,9 +322,9 @@ fn in_use(error: OpenError) -> String {
 
 fn broken(error: &ImportError, arguments: &ImportArguments) -> Refused {
     let state = if arguments.partial {
-        "what was committed stays; the same command goes on from there"
+        "what was committed stays; run the same command again to continue"
     } else {
-        "nothing was imported; the same command starts again"
+        "nothing was imported; run the same command again to start over"
     };
     Refused::failed(format!("{error}: {state}"))
 }

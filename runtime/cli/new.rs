@@ -125,13 +125,13 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 fn done(name: &str) -> String {
     format!(
         "made {name}/\n\
-         \x20 schemas/task.toml   what is kept: one file for each entity\n\
+         \x20 schemas/task.toml   your data: one file for each entity\n\
          \x20 public/             a page that shows it live, served at /\n\
          \x20 tidewire.toml       every setting, all at their defaults\n\
          \x20 .gitignore          leaves the database out\n\n\
          next:\n\
          \x20 cd {name}\n\
-         \x20 tidewire check      # reads schemas/ and tells what is wrong\n\
+         \x20 tidewire check      # finds mistakes in schemas/\n\
          \x20 tidewire dev        # serves it on http://127.0.0.1:8080; open / and /_/e/tasks?as=ada in two windows\n"
     )
 }

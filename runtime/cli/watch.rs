@@ -130,7 +130,7 @@ impl Files {
         loaded: Result<Loaded, Diagnostics>,
         reshaper: &Reshaper,
     ) -> Result<Option<String>, String> {
-        const GOES_ON: &str = "the server goes on with its old schema";
+        const GOES_ON: &str = "the server keeps its old schema";
         let loaded = loaded.map_err(|errors| format!("{}{GOES_ON}\n", errors.render(self.color)))?;
         let now = canonical(&loaded.schema);
         if now == self.known {

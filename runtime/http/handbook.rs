@@ -26,7 +26,7 @@ const FIRST: [&str; 6] =
 
 /// How an assistant begins, and how it finds its own mistakes.
 const ADVICE: &str = "An application is a folder: schema files in `schemas/`, with the access rules, and pages in `public/`. \
-                      `tidewire new NAME` makes one. `tidewire check` prints every mistake of the schema files with a help, \
+                      `tidewire new NAME` makes one. `tidewire check` prints every mistake in the schema files with advice, \
                       `tidewire rules test` runs test cases of the rules, and `tidewire explain CODE` explains an error.";
 
 pub(super) fn routes() -> Router<AppState> {

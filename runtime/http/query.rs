@@ -31,13 +31,13 @@ const MOST_SORTED: usize = 10;
 pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Problem> {
     if let Some((name, _)) = Params::parse(address)?.iter().find(|(name, _)| !CALLER.contains(name)) {
         return Err(bad_query(format!(
-            "`{}` stands in the address: write it into the body here",
+            "`{}` is in the address: move it into the body",
             shown(name)
         )));
     }
     let params = Params::from_pairs(parameters(body)?);
     if let Some(name) = CALLER.iter().find(|name| params.has(name)) {
-        return Err(bad_query(format!("`{name}` stands in the body: write it into the address")));
+        return Err(bad_query(format!("`{name}` is in the body: move it into the address")));
     }
     Ok(params)
 }
@@ -193,7 +193,7 @@ fn filters(params: &Params) -> impl Iterator<Item = (&str, &str)> {
 
 fn refuse(params: &Params, names: &[&str], what: &str) -> Result<(), Problem> {
     match names.iter().find(|name| params.has(name)) {
-        Some(name) => Err(bad_query(format!("`{name}` does not go with {what}"))),
+        Some(name) => Err(bad_query(format!("`{name}` cannot be combined with {what}"))),
         None => Ok(()),
     }
 }

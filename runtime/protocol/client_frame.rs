@@ -131,7 +131,7 @@ fn options(object: &Map<String, Value>) -> Result<SubscribeOptions, FrameError> 
         None | Some(Value::Null) => None,
         Some(value) => {
             Some(value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(
-                || plain(Code::BadFrame, "`payload.limit` is not a whole number from 1 on".to_owned()),
+                || plain(Code::BadFrame, "`payload.limit` is not a whole number of at least 1".to_owned()),
             )?)
         }
     };
@@ -148,7 +148,7 @@ fn since(payload: &Map<String, Value>) -> Result<Option<Since>, FrameError> {
     let seq = since
         .get("seq")
         .and_then(Value::as_u64)
-        .ok_or_else(|| wrong("`payload.since.seq` is not a whole number from 0 on".to_owned()))?;
+        .ok_or_else(|| wrong("`payload.since.seq` is not a whole number of at least 0".to_owned()))?;
     let epoch: Option<Epoch> = match since.get("epoch") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => text.parse().ok(),

@@ -39,7 +39,7 @@ impl From<NoPlace> for NotAdmitted {
 pub struct Greeting<'a> {
     pub connection: ConnectionId,
     pub user: Option<&'a str>,
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub position: Seq,
     pub around: &'a Surroundings,
 }

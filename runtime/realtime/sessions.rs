@@ -53,7 +53,7 @@ pub struct Stats {
     pub deliveries: u64,
     /// Outboxes that were emptied because their connection fell behind.
     pub lags: u64,
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub position: u64,
 }
 
@@ -170,7 +170,7 @@ impl Sessions {
     async fn look_up(&self, identity: &Identity) -> Result<At<Principal>, NotAdmitted> {
         let known = self.reader.principal(identity.person()).await.map_err(|error| {
             tracing::error!(%error, "socket refused");
-            let message = "who you are could not be looked up; connect again later".to_owned();
+            let message = "your User record could not be read; connect again later".to_owned();
             NotAdmitted {
                 code: Code::StorageError,
                 message,

@@ -178,7 +178,7 @@ impl OpMembers {
             Some(other) => match other.as_number().and_then(whole).map(u64::try_from) {
                 Some(Ok(version @ 1..)) => Ok(Some(version)),
                 Some(Ok(0) | Err(_)) | None => {
-                    Err(wrong(&self.at("version"), "a whole number from 1 on", &other))
+                    Err(wrong(&self.at("version"), "a whole number of at least 1", &other))
                 }
             },
         }
@@ -206,7 +206,7 @@ impl OpMembers {
     }
 
     fn means_nothing(&self, key: &str, verb: &str) -> BatchError {
-        BatchError(format!("`{}` means nothing to a {verb}; leave it out", self.at(key)))
+        BatchError(format!("`{}` is not possible in a {verb}; leave it out", self.at(key)))
     }
 }
 

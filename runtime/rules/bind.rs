@@ -17,9 +17,9 @@ pub const MOST_TESTS: usize = 5_000;
 /// Why a rule cannot be used for a person. The text is for that person, who may not know of the entity that the rule asks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    #[error("a rule asks for records that belong to you, and more than {MOST_RELATED} of one kind do")]
+    #[error("a rule uses the records that belong to you, and you have more than {MOST_RELATED} of one entity")]
     SetTooLarge { entity: EntityName },
-    #[error("a rule comes to more than {MOST_TESTS} conditions for you")]
+    #[error("for you a rule has more than {MOST_TESTS} conditions")]
     TooManyTests,
 }
 
@@ -29,11 +29,11 @@ impl BindError {
         match self {
             BindError::SetTooLarge { entity } => {
                 format!(
-                    "a rule asks for the person's records of {entity}, and they have more than {MOST_RELATED}"
+                    "a rule uses the user's records of {entity}, and there are more than {MOST_RELATED}"
                 )
             }
             BindError::TooManyTests => {
-                format!("a rule comes to more than {MOST_TESTS} conditions for the person")
+                format!("for this user the rule has more than {MOST_TESTS} conditions")
             }
         }
     }

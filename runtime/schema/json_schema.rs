@@ -129,7 +129,7 @@ fn access() -> Json {
         })
         .collect();
     json!({
-        "description": "Who may do what, by operation; without a rule nobody (docs/schema.md).",
+        "description": "The rule of each operation; without a rule it is denied (docs/schema.md).",
         "type": "object",
         "additionalProperties": false,
         "properties": rules,
@@ -209,9 +209,9 @@ fn field_keys() -> Json {
         },
         "was": {"description": "The name that the field had before it was renamed.", "allOf": [field_name()]},
         "search": flag("?search= looks into it."),
-        "read": rule("Who may see this field, of those who may see the record: an expression such as owner == user.id."),
-        "hidden": flag("Nobody sees this field."),
-        "identity": flag("Of several refs to `User` the one that says whose a record is."),
+        "read": rule("Who may see this field, if they may see the record: an expression such as owner == user.id."),
+        "hidden": flag("Hidden from every user."),
+        "identity": flag("Of several refs to `User`, the one that says which user a record belongs to."),
         "entity": text("The entity referred to, its own among them."),
         "on_delete": {
             "description": "What a delete of the record referred to does to this one.",

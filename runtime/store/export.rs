@@ -45,7 +45,7 @@ pub enum ExportError {
     #[error("{0}")]
     Rule(BindError),
     #[error(
-        "the records cannot be read, because the database is damaged ({0}): `tidewire doctor` tells what is damaged and what can \
+        "the records cannot be read, because the database is damaged ({0}): `tidewire doctor` shows what is damaged and what can \
          be rescued"
     )]
     Damaged(String),

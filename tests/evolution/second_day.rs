@@ -75,7 +75,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     process.printed("generation 3").await;
     let (status, refused) = client.any("POST", "/api/tasks", json!({"title": "x"})).await;
     let (_, unread) = client.any("GET", "/api/tasks?title=x", Value::Null).await;
-    let told = "`title` is not a field of Task any more: it is called `name` now";
+    let told = "`title` is not a field of Task any longer: it is now called `name`";
     assert_eq!(unread["detail"], told);
     assert_eq!((status, &refused["errors"][0]["message"]), (422, &json!(told)), "{refused}");
 

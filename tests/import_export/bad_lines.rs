@@ -79,9 +79,9 @@ const CSV: [Case; 33] = [
     (b"name,active\nx,\"\"\n", "`active` must be true or false (or TRUE, True, t, 1 and the like), not ``"),
     (
         b"name,count\n\"\"hello\"\",1\n",
-        "a.csv:2: `name` goes on after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\" [bad_quotes]",
+        "a.csv:2: `name` continues after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\" [bad_quotes]",
     ),
-    (b"name,count\nx,1\n\"a\"b,1\n", "a.csv:3: `name` goes on after its closing quote"),
+    (b"name,count\nx,1\n\"a\"b,1\n", "a.csv:3: `name` continues after its closing quote"),
     (b"name,count\n\"a\" ,1\n", "a.csv:2: `name` goes on after its closing quote"),
     (b"name,\"count\"s\nx,1\n", "a.csv:1: a name in the header goes on after its closing quote"),
     (b"name\n\"a\"\xFFb\n", "a.csv:2: `name` goes on after its closing quote"),

@@ -90,7 +90,7 @@ async fn what_is_wrong_is_told_by_line_and_nothing_is_sent() {
     place.write("c.jsonl", many(501));
     send(&place, &server, &["c.jsonl"])
         .await
-        .refused(1, "c.jsonl has 501 records, and a server takes at most 500 as one; add --partial");
+        .refused(1, "c.jsonl has 501 records, but a server takes at most 500 in one request; add --partial");
     send(&place, &server, &["c.jsonl", "--dry-run"]).await.ok();
     place.write("d.jsonl", many(1));
     send(&place, &server, &["d.jsonl", "--on-conflict", "skip"]).await.refused(2, "needs --partial");

@@ -5,7 +5,7 @@ use super::{app, refused};
 /// The query of a list of items, and what is said about it; all are 400.
 const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("wrod=x", "BAD_QUERY", "`wrod` is not a field of Item; did you mean `word`?"),
-    ("page=2", "BAD_QUERY", "`page` is not a field of Item; lists go on with `limit` and `cursor`"),
+    ("page=2", "BAD_QUERY", "`page` is not a field of Item; pages of a list come with `limit` and `cursor`"),
     ("order=word", "BAD_QUERY", "lists are sorted as in `sort=-priority,title`"),
     ("q=x", "BAD_QUERY", "or find words with `search`"),
     ("sort=wrod", "BAD_QUERY", "`sort`: `wrod` is not a field of Item; did you mean `word`?"),
@@ -39,7 +39,7 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("ratio[lt]=1e999", "BAD_QUERY", "`ratio[lt]`"),
     ("kind[in]=red,gren", "BAD_QUERY", "did you mean `green`?"),
     ("kind[ne]=", "BAD_QUERY", "must be one of red, green, blue"),
-    ("on[gt]=true", "BAD_QUERY", "`on[gt]` cannot be asked: its values have no order"),
+    ("on[gt]=true", "BAD_QUERY", "`on[gt]` is not possible: its values have no order"),
     ("on=yes", "BAD_QUERY", "`on` must be true or false"),
     ("on[contains]=t", "BAD_QUERY", "its values are no texts"),
     ("token[lt]=0190a000-0000-7000-8000-0000000000ff", "BAD_QUERY", "its values have no order"),
@@ -61,8 +61,8 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ),
     ("ratio[gt]=1e+2", "BAD_QUERY", "a `+` is written `%2B` in an address"),
     ("day[gte]=2026-02-30", "BAD_QUERY", "`day[gte]` must be a date"),
-    ("extra=1", "BAD_QUERY", "a json field can be filtered by `null` only"),
-    ("extra[contains]=1", "BAD_QUERY", "a json field can be filtered by `null` only"),
+    ("extra=1", "BAD_QUERY", "a json field can only be filtered by `null`"),
+    ("extra[contains]=1", "BAD_QUERY", "a json field can only be filtered by `null`"),
     ("word[null]=", "BAD_QUERY", "`word[null]` must be true or false"),
     ("word[null]=1", "BAD_QUERY", "`word[null]` must be true or false"),
     ("word[in]=a\\b", "BAD_QUERY", "backslash"),
@@ -101,7 +101,7 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
         "BAD_QUERY",
         "more than 10 paths",
     ),
-    ("group=kind", "BAD_QUERY", "`group` does not go with a list"),
+    ("group=kind", "BAD_QUERY", "`group` cannot be combined with a list"),
     ("cursor=nonsense&number=1", "BAD_CURSOR", "these filters"),
 ];
 

@@ -69,7 +69,7 @@ who     = "nobody"
 may_not = ["read", "update", "delete"]
 record  = "Note.mine"
 [[case]]
-about   = "a missing rule means nobody"
+about   = "a missing rule denies"
 who     = "ada"
 may_not = "delete"
 record  = "Note.mine"

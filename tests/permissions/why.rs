@@ -89,14 +89,14 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     has(
         &stranger,
         1,
-        &["hint: there is no User record `cy`, so this is the answer for a person without one"],
+        &["hint: there is no User record `cy`, so this is the answer for a user without one"],
     );
     for told in [&read, &update, &delete] {
         assert!(!told.stdout.contains("hint:"), "{}", told.stdout);
     }
     let nobody = project.why(&["read", "Task", task]).await;
     assert!(!nobody.stdout.contains("hint:"), "{}", nobody.stdout);
-    has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: nobody asks"]);
+    has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: the caller is anonymous"]);
     let to_harbour = format!("project={harbour}");
     let create =
         project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour, "--change", "title=x"]).await;

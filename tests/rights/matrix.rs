@@ -246,7 +246,7 @@ async fn an_export_for_a_person_has_what_they_may_read() {
     let words = |text: &str| text.split(" at ").next().unwrap().to_owned();
     assert_eq!((hidden.stdout, words(&hidden.stderr)), (missing.stdout, words(&missing.stderr)));
     let unknown = export(&["Doc", "--as", "nosuch"]).await;
-    assert!(unknown.stderr.contains("of whom there is no User record"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("(there is no such User record)"), "{}", unknown.stderr);
     let closed = export(&["Closed", "--as", "ada"]).await;
     assert!(closed.stderr.contains("there is no entity `Closed`"), "{}", closed.stderr);
     let closed = export(&["User", "--as", "ada"]).await;

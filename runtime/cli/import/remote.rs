@@ -186,7 +186,7 @@ impl Remote<'_> {
         }
         if records > MAX_OPS {
             return Err(Refused::failed(format!(
-                "{name} has {records} records, and a server takes at most {MAX_OPS} as one; {partial}"
+                "{name} has {records} records, but a server takes at most {MAX_OPS} in one request; {partial}"
             )));
         }
         let (mut ops, mut lines) = (Vec::new(), Vec::new());
@@ -296,7 +296,7 @@ impl Remote<'_> {
             BatchAnswer::Done(answer) => {
                 let results = answer["results"].as_array().filter(|results| results.len() == records.len());
                 let foreign =
-                    || Refused::failed("the server's answer is not one to a batch; is it Tidewire?");
+                    || Refused::failed("the answer is not that of a Tidewire server; check --url");
                 results.cloned().ok_or_else(foreign)
             }
             BatchAnswer::Refused(problem) => {

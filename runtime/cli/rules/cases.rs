@@ -165,10 +165,10 @@ fn operation(word: &Word, reader: &mut RulesReader) -> Option<Operation> {
     let found = Operation::ALL.into_iter().find(|operation| operation.word() == word.text);
     if found.is_none() {
         let words = Operation::ALL.map(Operation::word);
-        let help = suggestion(&word.text, &words, "what may be done is");
+        let help = suggestion(&word.text, &words, "the operations are");
         reader.fault(
             &word.span,
-            format!("{} is not an operation that a rule is about", quoted(&word.text)),
+            format!("{} is not an operation", quoted(&word.text)),
             help,
         );
     }

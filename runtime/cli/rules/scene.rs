@@ -92,7 +92,7 @@ impl<'s> Scene<'s> {
         for FileMember { key, .. } in members(table) {
             if entity.field(&key.text).is_some_and(|(_, field)| field.readonly && field.lookup.is_none()) {
                 let message = format!(
-                    "{} is readonly: no request can set it, whatever the rules say",
+                    "{} is readonly: no request can set it, even if a rule allows it",
                     quoted(&key.text)
                 );
                 reader.fault(&key.span, message, "take it out; [records] may set it");

@@ -45,13 +45,13 @@ pub(super) fn read(path: &Path, named_by: Option<&str>) -> Result<Option<String>
             return Err(fault(format!("there is no settings file {shown}"), &help));
         }
         Err(error) => {
-            let help = "name a file of settings; docs/configuration.md lists the settings";
+            let help = "name a settings file; docs/configuration.md lists the settings";
             return Err(fault(format!("the settings file {shown} cannot be read: {error}"), help));
         }
     }
     if bytes.len() as u64 > LARGEST {
         let message = format!("the settings file {shown} is larger than {LARGEST} bytes");
-        return Err(fault(message, "name a file of settings"));
+        return Err(fault(message, "name a settings file"));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),

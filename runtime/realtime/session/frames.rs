@@ -27,7 +27,7 @@ impl Session {
         match frame.message {
             ClientMessage::Ping => self.pong(turn, request_id),
             ClientMessage::Auth => {
-                let text = "this server has no identities yet, so no token is accepted";
+                let text = "this server has no login yet, so it accepts no token";
                 self.refuse(turn, Code::Unauthenticated, text, Envelope::to(request_id.as_deref()));
                 self.close(turn, CloseCode::Unauthenticated);
             }
@@ -112,7 +112,7 @@ impl Session {
     fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<u16, ChannelRefusal> {
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
-            let text = format!("this connection already has {most} subscriptions, the most it may have");
+            let text = format!("this connection already has {most} subscriptions, which is its limit");
             return Err(ChannelRefusal::new(Code::SubscriptionLimit, text));
         }
         let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;

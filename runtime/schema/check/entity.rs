@@ -249,7 +249,7 @@ fn fits_first_sight(field: &Field, entry: &Entry, reader: &mut TableReader<'_>) 
     if field.required && field.default.is_none() {
         let message = format!("{} of `User` is required and has no default", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
-            .label("nobody can supply it");
+            .label("no request can supply it");
         reader.add(
             problem
                 .help("the server creates a User at the first request: add a default, or remove `required`"),

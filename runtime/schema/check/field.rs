@@ -78,7 +78,7 @@ fn read_rule(table: &TableNode, search: bool, reader: &mut TableReader<'_>) -> (
     };
     if let (true, Some(hides), Some(entry)) = (hidden, table.get("hidden"), table.get("read")) {
         let problem = problem(entry, "a hidden field has a rule about who sees it").label("this rule");
-        reader.add(problem.also(hides.key_span.clone(), "nobody sees it").help("remove one of the two"));
+        reader.add(problem.also(hides.key_span.clone(), "hidden from every user").help("remove one of the two"));
     }
     let says = if hidden { table.get("hidden") } else { table.get("read") };
     if let (true, Some(says)) = (search, says) {
@@ -104,7 +104,7 @@ fn never_set(field: &Field, entry: &Entry, table: &TableNode, reader: &mut Table
     if field.required && field.readonly && !lookup && table.get("default").is_none() {
         let message = format!("{} is required and readonly and has no default", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
-            .label("nobody can set it");
+            .label("no request can set it");
         reader.add(problem.help("add a default, or leave `required` or `readonly` out"));
     }
 }

@@ -22,6 +22,6 @@ pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut TableReader<'
     let message = format!("the rule {} {wrong}", quoted(&entry.key));
     let problem =
         Diagnostic::new(DiagnosticCode::AccessRule, entry.value.span.clone(), message).label("this rule");
-    reader.add(problem.help("a rule is one expression; without the key nobody is allowed"));
+    reader.add(problem.help("a rule is one expression; without the key the operation is denied"));
     None
 }

@@ -84,7 +84,7 @@ impl Damage {
             self.metrics.damaged();
             tracing::error!(
                 cause,
-                "the database is damaged: writes are refused from now on; `tidewire doctor` tells what is damaged and what to do"
+                "the database is damaged: writes are refused from now on; `tidewire doctor` shows what is damaged and what to do"
             );
         }
     }

@@ -68,7 +68,7 @@ impl Sender {
                     Err(again) if left == 0 => {
                         let url = &self.url;
                         let advice =
-                            "start the server, or correct --url; the same command goes on from there";
+                            "start the server, or correct --url; then run the same command again to continue";
                         return Err(Refused::failed(format!(
                             "{url} does not answer: {}; {advice}",
                             again.why

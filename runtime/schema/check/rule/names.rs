@@ -363,9 +363,9 @@ fn no_part(of: &Identifier, part: &Identifier) -> Diagnostic {
 }
 
 fn no_name(node: &SyntaxNode) -> Diagnostic {
-    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name must stand before a dot")
+    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name is missing before the dot")
         .label("no name")
-        .help("write a field, or `user` and what there is below it")
+        .help("write a field, or `user` and one of its fields")
 }
 
 fn unknown(span: Span, message: impl Into<String>) -> Diagnostic {
