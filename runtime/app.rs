@@ -43,7 +43,7 @@ pub struct App {
     runtime: LiveRuntime,
 }
 
-/// What opening found, for whoever started the server.
+/// What opening found, for the person who started the server.
 #[derive(Debug, Clone)]
 pub struct FoundDatabase {
     /// What the operator calls the database: `data/tidewire.db`.
@@ -52,7 +52,7 @@ pub struct FoundDatabase {
     pub report: OpenReport,
 }
 
-/// Why a server could not be made ready. The text is for whoever starts it.
+/// Why a server could not be made ready. The text is for the person who starts it.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     #[error("{0}")]
@@ -121,7 +121,7 @@ impl App {
         &self.sessions
     }
 
-    /// What is committed, for whoever wants to hear of it within this process.
+    /// What is committed, for listeners in this process.
     pub fn event_bus(&self) -> &EventBus {
         &self.event_bus
     }
@@ -165,10 +165,10 @@ impl App {
         server::serve(listener, serving, &self.config, stop).await;
         self.store.close().await;
         if let Some(broken) = broken {
-            // Writes would go on being acknowledged and nobody would hear of them: better no server than that one.
+            // Writes would still be acknowledged, but no subscriber would receive them. It is better to stop the server.
             return Err(std::io::Error::other(format!("ChannelManager: {broken}")));
         }
-        // The bus ends with the store's batches, when ChannelManager has taken them all; nobody is left to ask it.
+        // The bus ends with the store's batches, when ChannelManager has taken them all; no connection is left to ask it.
         if timeout(LAST_CALLS, self.event_bus.finished()).await.is_err() {
             tracing::warn!("a listener of the event bus did not stop in time");
         }
@@ -192,7 +192,7 @@ impl Reshaper {
     }
 
     /// Brings database, requests and live connections to another schema, as far as nothing is lost; otherwise nothing
-    /// changes, and the error is the plan with what stands in its way.
+    /// changes, and the error is the plan with what is in its way.
     pub async fn reshape(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
         let evolved = self.store.evolve(schema.clone()).await?;
         if evolved.generation == self.generation() {

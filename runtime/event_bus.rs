@@ -1,4 +1,4 @@
-//! `EventBus`: hands every committed batch, once and in seq order, to whoever listens in this process.
+//! `EventBus`: hands every committed batch, once and in seq order, to the listeners in this process.
 //!
 //! Batches come from the tail of a log: today from the committer of this process. ChannelManager takes them from the
 //! [`CommitFeed`], and is waited for: it may hold back the committer (SEMANTICS F6). Every other listener that falls behind is told

@@ -17,7 +17,7 @@ struct Row {
     body: Vec<u8>,
     status: u16,
     code: &'static str,
-    /// Each stands in `detail` or `errors`.
+    /// Each is in `detail` or `errors`.
     words: Vec<&'static str>,
 }
 
@@ -536,7 +536,7 @@ fn fault(row: &Row, answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn every_bad_request_is_told_what_is_wrong_with_it_and_changes_nothing() {
+async fn every_bad_request_gets_an_error_and_changes_nothing() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let ids = Ids::make(&api).await;

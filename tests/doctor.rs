@@ -51,15 +51,15 @@ fn alter(project: &Path, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_healthy_project_is_healthy_and_left_as_it_was() {
+async fn a_healthy_project_has_no_findings_and_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let before = names(&project);
     let told = doctor(&project, &["--listen", "127.0.0.1:0"]).await;
     assert_eq!(told.code, 0, "{}", told.stdout);
     for (topic, words) in [
-        ("settings", "tidewire.toml is read"),
-        ("schemas", "schemas: 2 entities from 1 file"),
+        ("settings", "tidewire.toml was read"),
+        ("schemas", "2 entities from 1 file in schemas"),
         ("data", "data can be created and written"),
         ("sqlite", "journal_mode=wal, synchronous=full"),
         ("database", "there is none yet"),
@@ -81,7 +81,7 @@ async fn a_healthy_project_is_healthy_and_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_database_at_rest_keeps_its_journal_mode() {
+async fn an_idle_database_keeps_its_journal_mode() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     served(&project).await;
@@ -112,7 +112,7 @@ async fn a_running_server_is_reported_and_reached() {
 }
 
 #[tokio::test]
-async fn no_proxy_is_blamed_for_what_rules_make_of_a_long_poll() {
+async fn doctor_does_not_blame_a_proxy_for_an_answer_caused_by_rules() {
     let folder = tempfile::tempdir().unwrap();
     let schemas = folder.path().join("schemas");
     std::fs::create_dir(&schemas).unwrap();
@@ -156,7 +156,7 @@ async fn a_wait_beyond_the_servers_is_its_own_refusal_and_no_proxys() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_that_names_who_has_it() {
+async fn a_taken_port_is_an_error_that_names_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -173,7 +173,7 @@ async fn a_taken_port_is_an_error_that_names_who_has_it() {
 const LETTER: &str = "this is a letter, and a long one at that";
 
 #[tokio::test]
-async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
+async fn faults_in_the_folder_are_reported_with_advice() {
     // What is done to the project, the flags, then topic, words and advice of the error.
     type Case = (fn(&Path), &'static [&'static str], &'static str, &'static str, &'static str);
     let cases: [Case; 10] = [
@@ -367,7 +367,7 @@ async fn head(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
+async fn faults_of_a_proxy_are_reported_with_the_setting_to_change() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let mut command = tidewire(&project);
@@ -400,7 +400,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_server_does_not_know_is_told_with_the_setting_to_add() {
+async fn an_unknown_host_name_is_reported_with_the_setting_to_add() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let process = Process::of(tidewire(&project).args(["dev", "--listen", "127.0.0.1:0"])).await;
@@ -422,7 +422,7 @@ async fn a_name_that_the_server_does_not_know_is_told_with_the_setting_to_add() 
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_listens_is_an_error_and_one_that_is_none_a_wrong_usage() {
+async fn an_unreachable_address_is_an_error_and_an_invalid_one_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let told = doctor(folder.path(), &["--url", &format!("http://{unused}")]).await;
@@ -457,7 +457,7 @@ async fn an_address_where_nobody_listens_is_an_error_and_one_that_is_none_a_wron
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_not_waited_for_forever() {
+async fn the_wait_for_a_silent_server_ends() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

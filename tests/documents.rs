@@ -134,7 +134,7 @@ async fn every_flag_of_a_pattern_of_a_command_exists() {
 }
 
 #[test]
-fn no_reason_is_left_for_a_command_that_is_gone() {
+fn lists_of_exceptions_name_only_what_exists() {
     let all: Vec<Command> = pages().iter().flat_map(|page| commands(page)).collect();
     let stands = |text: &str| all.iter().any(|command| command.bare() == text);
     for text in NOT_PASTED.iter().map(|(text, _)| *text).chain(NAMES) {

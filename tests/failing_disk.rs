@@ -30,7 +30,7 @@ async fn start(data: &Path, schemas: &Path) -> Process {
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_nothing_does_not_keep_a_new_user_from_reading() {
+async fn a_full_disk_does_not_keep_a_new_user_from_reading() {
     let (data, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let process = start(data.path(), schemas.path()).await;
     let root = Client::named(process.address, "root");
@@ -61,14 +61,14 @@ async fn a_disk_that_takes_nothing_does_not_keep_a_new_user_from_reading() {
     assert_eq!(snapshot["payload"]["rows"][0]["title"], "notices", "{snapshot}");
     socket.expect("pong").await;
 
-    // A write says what stands in the way, whoever writes; and nobody was stored.
+    // A write says what is in the way, the writer; and nobody was stored.
     for api in [&cy, &root] {
         let (status, refused) = api.any("POST", "/api/boards", json!({"title": "more"})).await;
         assert_eq!((status, &refused["code"]), (500, &json!("STORAGE_ERROR")), "{refused}");
     }
     assert_eq!(root.get_any("/api/users/cy").await.0, 404);
 
-    // At the next read scope the record is stored, and the open socket goes on.
+    // At the next read scope the record is stored, and the open socket continues.
     process.limit_files(None);
     cy.get("/api/boards").await;
     assert_eq!(root.get("/api/users/cy").await["name"], "cy");

@@ -303,7 +303,7 @@ async fn a_file_is_imported_once_unless_it_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_be_and_writes_nothing() {
+async fn a_dry_run_reports_the_result_and_writes_nothing() {
     let place = Place::new();
     place.write("a.jsonl", many(3));
     let said = place.import("data", &["a.jsonl", "--dry-run"]).ok();
@@ -406,7 +406,7 @@ async fn records_may_refer_to_later_lines_and_to_each_other() {
 }
 
 #[test]
-fn stdin_is_read_and_wrong_arguments_are_told() {
+fn stdin_is_read_and_wrong_arguments_are_reported() {
     use std::io::Write;
     let place = Place::new();
     let mut command = place.command("import", "data", &["Sample", "-", "--format", "csv"]);

@@ -82,7 +82,7 @@ async fn a_question_in_json_is_answered_like_the_same_one_in_an_address() {
             (&got.json["groups"], &got.json["detail"])
         );
     }
-    // A cursor goes on in either form.
+    // A cursor continues in either form.
     let first = api.get("/api/tasks?limit=2&priority[gte]=1&sort=title").await;
     let body = json!({"limit": 2, "priority": {"gte": 1}, "sort": "title", "cursor": first["next"]});
     let second = api.call("POST", "/api/tasks/query", body).await.json;
@@ -93,7 +93,7 @@ async fn a_question_in_json_is_answered_like_the_same_one_in_an_address() {
 }
 
 #[tokio::test]
-async fn what_a_body_cannot_ask_is_refused_and_never_passed_over() {
+async fn unsupported_members_of_a_query_body_are_refused() {
     let (_app, api) = app().await;
     for path in ["/api/tasks/query", "/api/tasks/count"] {
         for (address, body, code, word) in [

@@ -46,6 +46,7 @@ mod newest;
 mod numbers;
 mod outbox;
 mod permissions;
+mod planted_faults;
 mod polling;
 mod protocol_document;
 mod realtime;

@@ -202,7 +202,7 @@ async fn deletes_follow_the_schema() {
 }
 
 #[tokio::test]
-async fn whoever_is_named_has_a_user_record_and_gets_it_back() {
+async fn every_named_caller_has_a_user_record_and_gets_it_back() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let zoe = app.client_as("Zo%C3%AB%20%2F%20x");
     zoe.get("/api/tasks").await;
@@ -290,7 +290,7 @@ async fn a_list_shows_what_its_filters_say() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_body_are_told_at_once() {
+async fn all_errors_of_a_body_are_reported_at_once() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let body =
         json!({"title": 5, "priority": 9, "status": "opne", "tite": "x", "version": 3, "due": "2026-02-30"});
@@ -359,7 +359,7 @@ const BAD_BODIES: &[(&str, u16, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_bad_body_is_answered_by_what_is_wrong_with_it() {
+async fn a_bad_body_gets_an_error_that_names_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for (body, status, code, words) in BAD_BODIES {
@@ -433,7 +433,7 @@ async fn every_constraint_has_its_code_and_its_words() {
 }
 
 #[tokio::test]
-async fn bad_addresses_and_queries_are_answered_by_what_is_wrong_with_them() {
+async fn bad_addresses_and_queries_get_errors_that_name_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for (method, path, status, code, words) in [
@@ -513,7 +513,7 @@ async fn a_cursor_serves_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_before_a_text_is_no_fault_of_it() {
+async fn a_byte_order_mark_before_a_text_is_accepted() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let send = async |method: &str, path: &str, body: &str| {
@@ -546,7 +546,7 @@ async fn a_byte_order_mark_before_a_text_is_no_fault_of_it() {
 }
 
 #[tokio::test]
-async fn bad_headers_are_answered_by_what_is_wrong_with_them() {
+async fn bad_headers_get_errors_that_name_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let path =
@@ -593,7 +593,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_is_read_as_its_encoding_says_or_refused() {
+async fn a_body_is_decoded_by_its_encoding_or_refused() {
     let app = TestApp::over(entities::schema(), |config| config.http.body_bytes = 100_000).await;
     let api = app.client();
     let plain = br#"{"title": "packed"}"#.to_vec();

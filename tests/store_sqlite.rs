@@ -42,7 +42,7 @@ fn survey(opened: &Opened, epoch: &Epoch, seq: u64) -> Survey {
 }
 
 #[tokio::test]
-async fn a_reopened_store_goes_on_where_it_ended() {
+async fn a_reopened_store_continues_where_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let first = run(folder.path(), schema(), [user(1), project(1)]).await;
     assert_eq!(
@@ -84,7 +84,7 @@ async fn a_position_is_valid_up_to_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_copied_back_folder_does_not_take_later_positions_for_its_own() {
+async fn a_restored_folder_does_not_accept_positions_from_after_the_copy() {
     let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let first = run(folder.path(), schema(), [project(1)]).await;
     first.store.close().await;
@@ -377,7 +377,7 @@ async fn tables_without_records_take_any_shape() {
 }
 
 #[tokio::test]
-async fn names_are_only_names() {
+async fn schema_names_may_be_sql_keywords() {
     let folder = tempfile::tempdir().unwrap();
     let odd = || {
         Schema::new([entity("Select", "order", vec![unique(field("group", text())), field("a\"b", text())])])
@@ -454,7 +454,7 @@ async fn answers_leave_before_the_batch() {
 }
 
 #[tokio::test]
-async fn a_refused_unit_leaves_its_batch_mates_alone() {
+async fn a_refused_unit_does_not_affect_its_group() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { store, mut batches, .. } = open(folder.path(), schema(), &defaults());
     let units = [

@@ -63,7 +63,7 @@ async fn any_transport_carries_a_subscription_a_snapshot_and_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_stalls_goes_on_from_the_log_without_a_gap() {
+async fn a_stalled_reader_continues_from_the_log_without_a_gap() {
     let server = server(|config| config.outbox_batches = 2);
     let mut peer = connect(&server);
     peer.subscribe("entity:Task", &json!({}));
@@ -83,7 +83,7 @@ async fn a_reader_that_stalls_goes_on_from_the_log_without_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_nothing_is_given_up_after_the_write_timeout() {
+async fn a_peer_that_reads_nothing_is_closed_after_the_write_timeout() {
     let server = server(|_| {});
     let mut peer = connect(&server);
     peer.takes(&["connected"]).await;
@@ -128,7 +128,7 @@ async fn every_transport_is_drained() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_without_a_place_is_told_why_before_it_is_closed() {
+async fn a_refused_transport_gets_the_reason_before_it_is_closed() {
     let server = server(|config| config.connections = 1);
     let mut first = connect(&server);
     first.takes(&["connected"]).await;

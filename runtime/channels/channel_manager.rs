@@ -247,7 +247,7 @@ impl ChannelManager {
 
     fn attach(&mut self, attach: Attach) {
         if attach.read_scope.generation < self.ring.generation() {
-            // The connection is about to learn of the new schema, and starts anew.
+            // The connection is about to learn of the new schema, and starts again.
             attach.outbox.invalidate(InvalidationCause::Schema);
             return;
         }

@@ -128,7 +128,7 @@ pub(super) fn write_tail(
         (Some(changed), Verdict::Updated) => Some(changed_of(changed, &event.mask, read_scope)),
         _ => None,
     };
-    // Whoever may not read the record any more is told of nobody and nothing but that it is gone.
+    // A user who may no longer read the record learns only that it is gone, not who changed it.
     let told = event.verdict != Verdict::Lost;
     let tail = EventTail {
         channel,

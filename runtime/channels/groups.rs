@@ -25,7 +25,7 @@ use crate::rules::{Anchor, Sides};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch};
 
-/// Every change of the entity would have to be held against one group more, and there are as many of these as may be.
+/// Every change of the entity would have to be compared with one group more, and there are as many of these as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{limit} groups of the entity compare no field for equality, which is the limit")]
 pub struct TooManyScanned {
@@ -42,9 +42,9 @@ struct Text {
 #[derive(Debug)]
 pub struct Groups {
     position: Seq,
-    /// The furthest position after which a member was to hear of batches.
+    /// The furthest position after which a member was to receive batches.
     furthest: Seq,
-    /// Most groups of one entity that every change is held against.
+    /// The limit of groups of one entity that every change is compared with.
     scan_limit: usize,
     groups: Slab<Group>,
     by_key: HashMap<(Arc<str>, View), GroupNumber, RandomState>,
@@ -62,7 +62,7 @@ struct Place {
     group: GroupNumber,
     outbox: Arc<Outbox>,
     watch: Option<Watch>,
-    /// Not those of the group's read scope: nobody may see the same as somebody, and uses nothing.
+    /// Not those of the group's read scope: an anonymous caller may see the same as a user, but uses nothing.
     uses: Arc<[EntityName]>,
 }
 
@@ -75,7 +75,7 @@ struct Work {
     touched: Vec<GroupNumber>,
     runs: Runs<Buffer>,
     writer: Writer,
-    /// Members whose outbox takes nothing from them any more.
+    /// Members whose outbox takes nothing from them any longer.
     swept: Vec<MemberKey>,
 }
 
@@ -118,7 +118,7 @@ impl Groups {
         self.position
     }
 
-    /// Whether every member hears of all that comes next, from its beginning.
+    /// Whether every member receives all that comes next, from its beginning.
     pub fn is_settled(&self) -> bool {
         self.furthest <= self.position
     }
@@ -127,12 +127,12 @@ impl Groups {
         self.groups.len()
     }
 
-    /// Groups that every change of their entity is held against.
+    /// Groups that every change of their entity is compared with.
     pub fn scanned_count(&self) -> usize {
         self.index.scanned_count()
     }
 
-    /// Whether nothing is kept for anybody.
+    /// Whether nothing is kept at all.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
             && self.by_key.is_empty()
@@ -208,7 +208,7 @@ impl Groups {
         counts
     }
 
-    /// What the batch comes to, events and deliveries, without telling anybody.
+    /// What the batch would cause, events and deliveries, without sending any.
     pub fn count(&mut self, batch: &CommitBatch) -> FannedOut {
         let mut counts = FannedOut::default();
         self.find(batch, &mut counts);
@@ -239,7 +239,7 @@ impl Groups {
         concerned.len()
     }
 
-    /// The records have another shape from `seq` on: whoever was attached before it starts anew.
+    /// The records have another shape from `seq` on: members that were attached before it start again.
     fn invalidate_before(&mut self, seq: Seq) {
         let mut invalidated = Vec::new();
         for (_, group) in &self.groups {

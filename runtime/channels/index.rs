@@ -151,7 +151,7 @@ impl Index {
         }
     }
 
-    /// The groups of an entity that every change must be held against.
+    /// The groups of an entity that every change must be compared with.
     pub(super) fn scanned(&self, entity: &str) -> usize {
         let generations = self.entities.get(entity).into_iter().flatten();
         generations.map(|of| of.anywhere.len()).sum()

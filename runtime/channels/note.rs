@@ -63,6 +63,6 @@ pub enum InvalidationCause {
     Lag,
     /// The rights of the person changed, last at `at`: a read scope that was bound earlier shows too much or too little.
     Rights { at: Seq },
-    /// The records have another shape: every subscription starts anew.
+    /// The records have another shape: every subscription starts again.
     Schema,
 }

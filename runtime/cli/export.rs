@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::arguments::ExportArguments;
+use super::check::count;
 use super::config::effective;
 use super::formats::{self, RecordWriter, RowFormat};
 use super::loading::{self, Refused};
@@ -59,7 +60,8 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
         }
         (None, _) => String::new(),
     };
-    let line = format!("exported {records} records of {}{whose} at {position}\n", entity.name);
+    let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record", "records");
+    let line = format!("exported {} of {}{whose} at {position}\n", records, entity.name);
     let _ = std::io::stderr().write_all(line.as_bytes());
     Ok(())
 }

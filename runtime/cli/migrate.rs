@@ -50,7 +50,7 @@ pub struct MigrateOutput {
     pub code: u8,
 }
 
-/// Exit code 0 when everything fits or was applied, 1 when something stands in the way, 2 for wrong flags or settings.
+/// Exit code 0 when everything fits or was applied, 1 when something is in the way, 2 for wrong flags or settings.
 pub fn run(arguments: &MigrateArguments) -> ExitCode {
     let command = &arguments.command;
     let (Migrate::Plan { settings, .. } | Migrate::Apply { settings, .. } | Migrate::Status { settings, .. }) =
@@ -122,6 +122,7 @@ fn ready_advice(plan: &Plan, project: &Project) -> String {
             "nothing is lost. The server does this when it starts; to do it now:\n  ".to_owned()
                 + &command(&[], project)
         }
+        1 => "1 value is lost or changed; a backup is made first".to_owned(),
         lost => format!("{lost} values are lost or changed; a backup is made first"),
     }
 }
@@ -174,8 +175,8 @@ fn status_text(project: &Project, standing: &Standing, plan: &Plan) -> String {
         }
     };
     format!(
-        "{}\n  format      {}, last opened by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
-         records     {}\n  schemas     {}: {fit}\n",
+        "{}\n  Format      {}, last opened by {program}\n  Generation  {}\n  Log         up to change {}, kept after change {}\n  \
+         Records     {}\n  Schemas     {}: {fit}\n",
         project.backend.about().place,
         standing.format,
         standing.generation.0,
@@ -220,7 +221,10 @@ fn nothing_there(project: &Project, json: bool) -> String {
     if json {
         return format!("{:#}\n", json!({"ready": true, "steps": []}));
     }
-    format!("there is no database in {}: the server makes one when it starts\n", project.backend.about().place)
+    format!(
+        "there is no database in {}: the server makes one when it starts\n",
+        project.backend.about().place
+    )
 }
 
 /// Why the schema does not fit, with the command for these folders.
@@ -257,7 +261,7 @@ fn command(flags: &[&str], project: &Project) -> String {
     command
 }
 
-/// An error at opening, with the command where the schema is what stands in the way.
+/// An error at opening, with the command where the schema is what is in the way.
 pub(super) fn explain(error: &OpenError, project: &Project) -> String {
     let OpenError::Schema { plan } = error else { return format!("error: {error}\n") };
     let advice = advice(plan, project);

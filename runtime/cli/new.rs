@@ -128,7 +128,7 @@ fn done(name: &str) -> String {
          \x20 schemas/task.toml   your data: one file for each entity\n\
          \x20 public/             a page that shows it live, served at /\n\
          \x20 tidewire.toml       every setting, all at their defaults\n\
-         \x20 .gitignore          leaves the database out\n\n\
+         \x20 .gitignore          keeps the database out of git\n\n\
          next:\n\
          \x20 cd {name}\n\
          \x20 tidewire check      # finds mistakes in schemas/\n\

@@ -1,7 +1,7 @@
 //! Watching the schema files under `tidewire dev`: a saved file is checked, and the running server takes its shape, as far as nothing
 //! is lost.
 //!
-//! Knows no database: the `Reshaper` says what was done or what stands in the way.
+//! Knows no database: the `Reshaper` says what was done or what is in the way.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `Batches`: what one listener hears, which nobody waits for. What it was too slow for is named by its seqs.
+//! `Batches`: what one listener hears, which is not waited for. What it was too slow for is named by its seqs.
 
 use std::sync::Arc;
 

@@ -151,7 +151,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// No function is called any more after the batch in hand.
+    /// No function is called after the current batch.
     pub fn stop(&self) {
         self.task.abort();
     }

@@ -43,10 +43,7 @@ async fn changes_by_body(
 ) -> Result<Response, Problem> {
     for (name, _) in Params::parse(query.as_deref())?.iter() {
         if name != "as" {
-            return Err(bad_query(format!(
-                "`{}` is in the address: move it into the body",
-                shown(name)
-            )));
+            return Err(bad_query(format!("`{}` is in the address: move it into the body", shown(name))));
         }
     }
     poll(&state, PollRequest::of_body(&body.to_json())?, caller.person()).await
@@ -205,7 +202,7 @@ impl PollRequest {
     }
 }
 
-/// Refuses what is no object, or has other members. `place` stands before their names.
+/// Refuses what is no object, or has other members. `place` comes before their names.
 fn only(json: &Json, place: &str, names: &[&str]) -> Result<(), Problem> {
     let Json::Object(members) = json else {
         return Err(malformed(format!("`{}` must be an object", place.trim_end_matches('.'))));

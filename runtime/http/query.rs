@@ -30,10 +30,7 @@ const MOST_SORTED: usize = 10;
 /// The parameters of a question that came as a body. Who asks is said in the address, as for every request.
 pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Problem> {
     if let Some((name, _)) = Params::parse(address)?.iter().find(|(name, _)| !CALLER.contains(name)) {
-        return Err(bad_query(format!(
-            "`{}` is in the address: move it into the body",
-            shown(name)
-        )));
+        return Err(bad_query(format!("`{}` is in the address: move it into the body", shown(name))));
     }
     let params = Params::from_pairs(parameters(body)?);
     if let Some(name) = CALLER.iter().find(|name| params.has(name)) {
@@ -138,7 +135,7 @@ impl ManyQuestion {
         Ok(ManyQuestion { filter, after, order, question })
     }
 
-    /// Where a request that follows goes on.
+    /// Where a request that follows continues.
     pub(super) fn cursor(order: &str, last: &RecordId) -> String {
         cursor::encode(order, last, &[])
     }

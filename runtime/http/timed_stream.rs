@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Asked for once everything was handed over: nothing waits any more.
+    /// Asked for once everything was handed over: nothing waits any longer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stalled = None;
         Pin::new(&mut self.stream).poll_flush(context)

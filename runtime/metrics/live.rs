@@ -37,7 +37,7 @@ pub enum CatchUp {
     Rights,
 }
 
-/// What is read when somebody asks.
+/// What is read when a user asks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moment {
     pub log_head: u64,
@@ -60,7 +60,7 @@ pub struct LiveMetrics {
     /// The last seq that was sent to subscriptions.
     pub position: Gauge,
     pub groups: Gauge,
-    /// Groups whose predicate has no equality, so that every change of their entity is held against them.
+    /// Groups whose predicate has no equality, so that every change of their entity is compared with them.
     pub scan_groups: Gauge,
     /// Subscriptions that were refused because there were too many of these.
     pub scan_refusals: Counter,
@@ -76,7 +76,7 @@ pub struct LiveMetrics {
     pub lags: Counter,
     pub voided: Counter,
     pub opened: Counter,
-    /// Subscriptions that were ended because a rule or a query of them cannot be served any more.
+    /// Subscriptions that were ended because a rule or a query of them cannot be served any longer.
     pub suspended: Counter,
     catching_up: Gauge,
     subscriptions: Gauge,
@@ -124,7 +124,7 @@ impl LiveMetrics {
         let snapshots = counters(r, "tidewire_snapshots", "`subscribe` frames answered with a snapshot");
         for reason in reason::ALL {
             let labels = vec![("reason", (*reason).into())];
-            // Nobody is resynced for having asked.
+            // A snapshot that was asked for is no resync.
             if *reason != reason::ASKED {
                 resyncs.get_or_create_owned(&labels);
             }
@@ -154,18 +154,18 @@ impl LiveMetrics {
             ),
             events: counter(r, "tidewire_events", "Changes sent to groups, counted once for each group"),
             deliveries: counter(r, "tidewire_deliveries", "Buffers of events appended to outboxes"),
-            encodings: counter(
-                r,
-                "tidewire_encodings",
-                "Events encoded; groups that see the same share one",
-            ),
+            encodings: counter(r, "tidewire_encodings", "Events encoded; groups that see the same share one"),
             rights_voided: counter(
                 r,
                 "tidewire_rights_voided",
                 "Connections whose subscriptions began again because their user's rights changed",
             ),
             lags: counter(r, "tidewire_outbox_lags", "Outboxes emptied because their connection fell behind"),
-            voided: counter(r, "tidewire_attachments_voided", "Subscriptions that read the log because their connection fell behind"),
+            voided: counter(
+                r,
+                "tidewire_attachments_voided",
+                "Subscriptions that read the log because their connection fell behind",
+            ),
             opened,
             suspended: counter(
                 r,
@@ -253,7 +253,11 @@ impl Gauges {
             reads: gauge(r, "tidewire_live_reads", "Reads of the database for sockets and polls under way"),
             ring_changes: gauge(r, "tidewire_ring_changes", "Recent changes held in memory"),
             ring_bytes: gauge(r, "tidewire_ring_bytes", "Bytes of the recent changes held in memory"),
-            offenders: gauge(r, "tidewire_offenders", "Callers remembered because they sent too many messages"),
+            offenders: gauge(
+                r,
+                "tidewire_offenders",
+                "Callers remembered because they sent too many messages",
+            ),
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct Commit {
     pub took: Duration,
 }
 
-/// Counts that nobody reads.
+/// Counts that are not read.
 impl Default for StoreMetrics {
     fn default() -> StoreMetrics {
         StoreMetrics::new(&mut Registry::default())
@@ -56,8 +56,7 @@ impl StoreMetrics {
         let commits = counters(registry, "tidewire_commits", "Group commits");
         let [committed, failed] = of_words(&commits, "result", ["committed", "failed"]);
         let sizes = || exponential_buckets(1.0, 2.0, 14);
-        let overloads =
-            counters(registry, "tidewire_overloads", "Work refused at a limit of the store");
+        let overloads = counters(registry, "tidewire_overloads", "Work refused at a limit of the store");
         StoreMetrics {
             committed,
             failed,
@@ -76,7 +75,11 @@ impl StoreMetrics {
                 "tidewire_replayed_writes",
                 "Repeated writes answered from their mutation id",
             ),
-            damaged: gauge(registry, "tidewire_storage_damaged", "1 once damage of the database was found, else 0"),
+            damaged: gauge(
+                registry,
+                "tidewire_storage_damaged",
+                "1 once damage of the database was found, else 0",
+            ),
         }
     }
 

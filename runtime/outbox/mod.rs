@@ -190,7 +190,7 @@ impl<M: Vocabulary> Outbox<M> {
         self.queue.lock().lag
     }
 
-    /// The connection is gone: nothing is taken any more.
+    /// The connection is gone: nothing is taken any longer.
     pub fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;

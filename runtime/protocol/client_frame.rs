@@ -1,6 +1,6 @@
 //! Frames from a client: from one text message to a `ClientFrame`, or to the error that the client gets.
 //!
-//! Pure. Knows nothing of what a session does with a frame.
+//! Pure. Does not know what a session does with a frame.
 
 use serde_json::{Map, Value};
 
@@ -34,7 +34,7 @@ pub struct SubscribeOptions {
     pub limit: Option<usize>,
 }
 
-/// Where a client wants to go on.
+/// Where a client wants to continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Since {
     /// `None`: the epoch was missing, empty or malformed, and so matches nothing.

@@ -236,7 +236,7 @@ pub struct DrainPayload {
     pub reconnect_in_ms: u64,
 }
 
-/// Payload of `schema:changed`: entities have another shape, and every channel is sent anew.
+/// Payload of `schema:changed`: entities have another shape, and every channel is sent again.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct SchemaChangedPayload {
     pub generation: Generation,

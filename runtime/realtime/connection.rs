@@ -50,7 +50,7 @@ pub(super) struct Connection<T> {
     pub(super) drain_spread: Duration,
 }
 
-/// Completes with the next news. Without anybody to tell any, never.
+/// Completes with the next news. Never completes when there is no sender.
 async fn next(mut news: watch::Receiver<News>) -> watch::Receiver<News> {
     if news.changed().await.is_err() {
         std::future::pending::<()>().await;

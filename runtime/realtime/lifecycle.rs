@@ -1,7 +1,7 @@
 //! `Lifecycle`: what is true for every connection at this moment, and who is told when it changes: another schema, and
 //! the end of the server.
 //!
-//! Knows nobody who listens.
+//! Does not know the listeners.
 
 use std::sync::Arc;
 
@@ -31,14 +31,14 @@ impl Lifecycle {
         self.0.borrow().around.clone()
     }
 
-    /// What is true now, and a way to hear of all that comes after it.
+    /// What is true now, and a way to receive all that comes after it.
     pub fn follow(&self) -> (Surroundings, watch::Receiver<News>) {
         let mut news = self.0.subscribe();
         let around = news.borrow_and_update().around.clone();
         (around, news)
     }
 
-    /// From here on entities have the shape of another schema. Every connection is told, and its channels start anew.
+    /// From here on entities have the shape of another schema. Every connection is told, and its channels start again.
     pub fn adopt(&self, schema: Arc<Schema>, generation: Generation) {
         self.0.send_modify(|news| {
             news.around.schema = schema;

@@ -1,7 +1,7 @@
 //! `LongPoll`: how a poll waits for the next event. Its channels are attached to an outbox that holds nothing: the first event
 //! empties it, and that is the news.
 //!
-//! Knows nothing of questions and answers.
+//! Does not know questions and answers.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct LongPoll {
     outbox: Arc<Outbox>,
 }
 
-/// Why a long poll goes on.
+/// Why a long poll continues.
 pub(super) enum Woken {
     /// A channel that was refused may be open now.
     RightsChanged,

@@ -37,7 +37,7 @@ pub struct ConnectionPlace {
     key: ConnectionKey,
 }
 
-/// There is no place left, for anybody or for this user.
+/// There is no place left, in all or for this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
     #[error("this server already has {0} connections, which is its limit")]

@@ -193,7 +193,7 @@ impl LiveReader {
         At { epoch, seq, floor: Seq::ZERO, generation, value }
     }
 
-    /// Counted until it is answered or nobody waits for it any longer.
+    /// Counted until it is answered or no longer awaited.
     async fn asking<T>(&self, read: ReadFuture<'_, T>) -> Result<T, StoreError> {
         let _under_way = UnderWay::of(&self.under_way);
         read.await

@@ -24,7 +24,7 @@ pub struct Claim<'a> {
     pub view: Option<&'a str>,
 }
 
-/// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the read scope.
+/// Whether a user who is bound now may continue from where they stood. `survey` was checked: nothing is unknown to the read scope.
 pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, replay_limit: u64) -> Resume {
     let (facts, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
     if !facts.known || claim.since > at.seq {

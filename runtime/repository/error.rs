@@ -75,7 +75,7 @@ pub enum RepositoryError {
     /// As the parser of query strings would say it.
     #[error("{0}")]
     HiddenColumn(String),
-    /// Nothing is answered to this user, whatever is asked.
+    /// Every request of this user is refused.
     #[error("the account `{}` is disabled", shown(_0))]
     AccountDisabled(String),
     #[error("the {entity} is at version {}, not at the one that the request names", current.version)]

@@ -145,7 +145,10 @@ pub(super) fn unknown_field(entity: &Entity, names: &Nameable, name: &str) -> Fi
 
 /// What other APIs call something, and what it is here.
 const HABITS: [(&[&str], &str); 4] = [
-    (&["page", "offset", "skip", "per_page", "page_size", "after"], "pages of a list come with `limit` and `cursor`"),
+    (
+        &["page", "offset", "skip", "per_page", "page_size", "after"],
+        "pages of a list come with `limit` and `cursor`",
+    ),
     (&["order", "order_by", "orderby", "sort_by", "sortby"], "lists are sorted as in `sort=-priority,title`"),
     (&["asc", "desc"], "ascending is `sort=title`, descending `sort=-title`"),
     (&["q", "query", "filter"], "filter as in `status=open`, or find words with `search`"),
@@ -282,9 +285,7 @@ fn list(text: &str) -> Result<Vec<String>, String> {
             '\\' => match letters.next() {
                 Some(escaped @ (',' | '\\')) => value.push(escaped),
                 _ => {
-                    return Err(
-                        "has a backslash that is not followed by a comma or a backslash".to_owned()
-                    );
+                    return Err("has a backslash that is not followed by a comma or a backslash".to_owned());
                 }
             },
             other => value.push(other),

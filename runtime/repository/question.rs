@@ -23,7 +23,10 @@ pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
     let mut found = Vec::new();
     for (name, json) in &members {
         if name.contains('[') {
-            return fault(name, "has an operator in its name: write it inside, as in {\"priority\": {\"gte\": 3}}");
+            return fault(
+                name,
+                "has an operator in its name: write it inside, as in {\"priority\": {\"gte\": 3}}",
+            );
         }
         let is_word = WORDS.contains(&name.as_str());
         if let Json::Array(names) = json

@@ -17,7 +17,9 @@ pub const MOST_TESTS: usize = 5_000;
 /// Why a rule cannot be used for a person. The text is for that person, who may not know of the entity that the rule asks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    #[error("a rule uses the records that belong to you, and you have more than {MOST_RELATED} of one entity")]
+    #[error(
+        "a rule uses the records that belong to you, and you have more than {MOST_RELATED} of one entity"
+    )]
     SetTooLarge { entity: EntityName },
     #[error("for you a rule has more than {MOST_TESTS} conditions")]
     TooManyTests,
@@ -28,9 +30,7 @@ impl BindError {
     pub fn cause(&self) -> String {
         match self {
             BindError::SetTooLarge { entity } => {
-                format!(
-                    "a rule uses the user's records of {entity}, and there are more than {MOST_RELATED}"
-                )
+                format!("a rule uses the user's records of {entity}, and there are more than {MOST_RELATED}")
             }
             BindError::TooManyTests => {
                 format!("for this user the rule has more than {MOST_TESTS} conditions")
@@ -39,7 +39,7 @@ impl BindError {
     }
 }
 
-/// The condition on a record of `entity` under which the rule grants. Proposals are asked of nobody here: a read rule knows none.
+/// The condition on a record of `entity` under which the rule grants. There is no proposal here: a read rule knows none.
 pub fn bind(rule: &Expr, entity: &Entity, principal: &Principal) -> Result<Predicate, BindError> {
     if principal.is_disabled() {
         return Ok(Predicate::Constant(false));

@@ -92,7 +92,7 @@ fn field_name() -> Json {
     json!({"type": "string", "pattern": snake(), "not": {"enum": reserved}})
 }
 
-/// What a file may not do with the built-in entity. Its records are made when somebody is first seen, so no field may
+/// What a file may not do with the built-in entity. Its records are made when a user is first seen, so no field may
 /// wait for a value.
 fn user() -> Json {
     let mut built_in: Vec<String> =

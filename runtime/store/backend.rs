@@ -40,7 +40,7 @@ pub trait Backend: Send + Sync {
     /// What opening with this schema would do; `None` when there is no database.
     fn look(&self, schema: &Schema, allow: &Allow, env: &Env) -> Result<Option<Looked>, OpenError>;
 
-    /// Brings the database into the schema's shape, with what `allow` says, and lets go of it. Refused when something stands in
+    /// Brings the database into the schema's shape, with what `allow` says, and lets go of it. Refused when something is in
     /// the way; then nothing has changed.
     fn migrate(&self, schema: &Schema, allow: &Allow, env: &Env) -> Result<Migrated, OpenError>;
 

@@ -21,7 +21,7 @@ pub trait Sink {
 pub struct Exported {
     pub position: Position,
     pub records: u64,
-    /// Whether there is a record of the person for whom this was; so it is for whoever owns the database.
+    /// Whether there is a record of the person for whom this was; so it is for the owner of the database.
     pub is_known: bool,
 }
 

@@ -20,7 +20,7 @@ pub struct Relations {
     places: HashMap<EntityName, usize>,
     /// What the read rules of all entities ask of a person.
     pub read_needs: Needs,
-    /// Which changes are changes of somebody's rights.
+    /// Which changes are changes of a user's rights.
     pub rights: Rights,
 }
 

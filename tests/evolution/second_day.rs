@@ -50,7 +50,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     std::fs::create_dir(&schemas).unwrap();
     save(&schemas, FIRST_DAY);
     let mut process = Process::over(&schemas, &data, 0).await;
-    process.printed("stop with Ctrl-C").await;
+    process.printed("Stop with Ctrl-C").await;
     let client = Client::new(process.address);
     let body = json!({"title": "Paint", "effort": "3", "notes": "two coats"});
     let paint = client.create("tasks", body).await["id"].as_str().unwrap().to_owned();
@@ -79,7 +79,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     assert_eq!(unread["detail"], told);
     assert_eq!((status, &refused["errors"][0]["message"]), (422, &json!(told)), "{refused}");
 
-    // A slip of the pen is shown, and the server goes on.
+    // A slip of the pen is shown, and the server continues.
     save(&schemas, &renamed.replace("type = 'text' }", "type = 'txt' }"));
     let printed = process.printed("the server goes on").await;
     assert!(printed.contains("E0130") && printed.contains("did you mean `text`?"), "{printed}");
@@ -145,7 +145,7 @@ async fn a_refusal_is_looked_at_again_and_a_folder_may_be_replaced() {
     std::fs::create_dir(&schemas).unwrap();
     save(&schemas, COMMON);
     let mut process = Process::over(&schemas, &data, 0).await;
-    process.printed("stop with Ctrl-C").await;
+    process.printed("Stop with Ctrl-C").await;
     let client = Client::new(process.address);
     client.create("tasks", json!({"title": "a"})).await;
     let double = client.create("tasks", json!({"title": "a"})).await;

@@ -1,4 +1,4 @@
-//! The steps. In `Flags` and `Never` the last record of the watched entity is deleted on the way, to see that everything goes on.
+//! The steps. In `Flags` and `Never` the last record of the watched entity is deleted on the way, to see that everything continues.
 
 use super::{How, Step, take};
 

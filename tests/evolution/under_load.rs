@@ -43,7 +43,7 @@ struct World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_ends_with_a_fresh_read_however_often_the_schema_changes() {
+async fn every_client_ends_with_a_fresh_read_after_many_schema_changes() {
     let app = TestApp::over(of_generation(1), |config| {
         config.realtime.outbox_batches = 3;
         config.realtime.ring_changes = 30;

@@ -30,7 +30,7 @@ struct Subscriber {
 }
 
 #[test]
-fn every_subscriber_is_told_what_a_loop_over_all_of_them_comes_to() {
+fn every_subscriber_gets_what_a_plain_loop_would_send() {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=8 {
         run(seed, &mut kinds);

@@ -95,7 +95,7 @@ const CSV: [Case; 33] = [
 ];
 
 #[test]
-fn every_bad_file_is_refused_by_line_code_and_words() {
+fn every_bad_file_is_refused_with_line_code_and_text() {
     let place = Place::new();
     for (name, cases) in [("a.jsonl", &JSON_LINES[..]), ("a.csv", &CSV[..])] {
         for (text, words) in cases {
@@ -120,7 +120,7 @@ fn a_line_of_many_megabytes_is_refused_before_it_is_held() {
 }
 
 #[test]
-fn the_first_hundred_errors_are_told_in_the_order_of_the_lines() {
+fn the_first_hundred_errors_are_reported_in_line_order() {
     let place = Place::new();
     let text: String = (1..=250).map(|n| if n % 2 == 0 { "{}\n" } else { "{\"name\": 1}\n" }).collect();
     place.write("a.jsonl", text);

@@ -124,7 +124,7 @@ fn a_link_leads_to_the_file_that_is_replaced_and_a_file_keeps_its_permissions() 
 }
 
 #[test]
-fn what_cannot_be_written_is_told_and_left_as_it_is() {
+fn an_unwritable_output_is_reported_and_left_as_it_is() {
     let place = place();
     fs::create_dir(place.path("folder")).unwrap();
     export(&place, &place.path("folder")).refused(1, "is a directory");

@@ -120,7 +120,7 @@ const BAD_COUNTS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_bad_query_is_answered_by_what_is_wrong_with_it() {
+async fn a_bad_query_gets_an_error_that_names_the_mistake() {
     let app = app().await;
     let api = app.client();
     for (query, code, words) in BAD_QUERIES {
@@ -137,7 +137,7 @@ async fn a_bad_query_is_answered_by_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_answered_by_how_much_may_be() {
+async fn errors_about_size_name_the_limit() {
     let app = app().await;
     let api = app.client();
     let fields = ["word", "note", "kind", "number", "ratio", "on", "day", "at", "token", "folder"];

@@ -222,7 +222,8 @@ async fn an_export_for_a_person_has_what_they_may_read() {
         let records: Vec<Value> =
             lines.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(numbers(who, &records), expected, "{who} by export");
-        let said = format!("exported {} records of Doc that `{who}` may read at ", expected.len());
+        let noun = if expected.len() == 1 { "record" } else { "records" };
+        let said = format!("exported {} {noun} of Doc that `{who}` may read at ", expected.len());
         assert!(lines.stderr.contains(&said), "{who}: {}", lines.stderr);
         let rows = export(&["Doc", "--as", who, "--format", "csv"]).await;
         let mut rows = rows.stdout.lines();
@@ -239,7 +240,7 @@ async fn an_export_for_a_person_has_what_they_may_read() {
         }
         assert_eq!(found, expected, "{who} by export of rows");
     }
-    // What is hidden is as what is missing: not a word of it, and the same words for whoever nobody knows.
+    // What is hidden is as what is missing: not a word of it, and the same words for an unknown user.
     let hidden = export(&["Doc", "--as", "cyd"]).await;
     stage.admin.any("DELETE", &format!("/api/docs/{}", id("d", 4)), Value::Null).await;
     let missing = export(&["Doc", "--as", "cyd"]).await;
@@ -280,7 +281,7 @@ async fn nothing_is_there(client: &Client) {
     }
 }
 
-/// A note shows its document only to whoever may read that.
+/// A note shows its document only to those who may read that.
 async fn expanded(client: &Client, who: &str, expected: &BTreeSet<u64>) {
     let notes = client.get("/api/notes?expand=doc").await;
     let notes = notes["items"].as_array().unwrap();
@@ -367,7 +368,7 @@ async fn touch_all(stage: &Stage) {
     }
 }
 
-/// Rows and the position from which a resume goes on.
+/// Rows and the position from which a resume continues.
 async fn snapshot(stage: &Stage, who: &str, channel: &str) -> (Vec<Value>, Value) {
     let mut socket = stage.socket(who).await;
     socket.subscribe(channel, json!({"snapshot": true})).await;
@@ -484,7 +485,7 @@ async fn every_write_is_judged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_that_one_never_sees_are_no_fields() {
+async fn fields_that_a_user_never_sees_are_unknown() {
     let stage = Stage::set().await;
     let client = stage.client("ben");
     for path in ["/api/docs?{}=k", "/api/docs?sort={}", "/api/docs/count?group={}", "/api/docs?{}[null]=true"]

@@ -43,7 +43,7 @@ async fn least() -> u32 {
 }
 
 #[tokio::test]
-async fn a_server_that_could_serve_nobody_does_not_start_and_says_why() {
+async fn a_server_without_enough_descriptors_does_not_start_and_says_why() {
     let (folder, least) = (tempfile::tempdir().unwrap(), least().await);
     let (code, said) = refused(folder.path(), least - 1).await;
     assert_eq!(code, Some(1), "{said}");

@@ -79,7 +79,7 @@ async fn the_refusal_of_a_head_reaches_a_client_that_sends_more_than_fits() {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_cap_that_sends_its_whole_body_first_is_told_so() {
+async fn a_connection_beyond_the_limit_gets_an_error_after_its_whole_body() {
     // As many turns for refusals as rounds: each may still be under way when the next begins.
     let connections = 8 * 2 * ROUNDS;
     let app = TestApp::with(|config| {
@@ -151,7 +151,7 @@ async fn lingered(mut stream: impl AsyncRead + Unpin) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_does_not_read_for_nothing_without_end() {
+async fn the_server_does_not_drain_a_body_forever() {
     // A peer of whom nothing is there to read is let go at once.
     let (ours, _theirs) = tokio::io::duplex(64);
     assert_eq!(lingered(ours).await, Duration::ZERO);

@@ -256,7 +256,7 @@ fn count() -> impl Strategy<Value = Count> {
     })
 }
 
-/// Somebody subscribes before some group, and asks for the difference at the end.
+/// A user subscribes before some group, and asks for the difference at the end.
 #[derive(Debug, Clone)]
 struct Watch {
     before: prop::sample::Index,
@@ -353,7 +353,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn everybody_writes_and_sees_on_sqlite_what_they_do_on_the_model(
+    fn every_user_writes_and_sees_the_same_on_sqlite_and_on_the_model(
         groups in prop::collection::vec(prop::collection::vec(some_unit(), 1..5), 4..14),
         watches in prop::collection::vec(watch(), 6),
         queries in prop::collection::vec(query(), 24),

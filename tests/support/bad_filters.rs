@@ -1,7 +1,7 @@
 //! Filters that mean nothing, with the words that name the fault. A list and a live query are asked with each of them, and say
 //! the same.
 
-/// What stands behind the `?` of a list or a channel of `Sample`, and what is said about it.
+/// What follows the `?` of a list or a channel of `Sample`, and what is said about it.
 pub const BAD_FILTERS: &[(&str, &str)] = &[
     ("cuont=1", "`cuont` is not a field of Sample; did you mean `count`?"),
     ("Count=1", "`Count` is not a field of Sample; did you mean `count`?"),

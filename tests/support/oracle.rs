@@ -1,7 +1,7 @@
 //! What a rule means, said once more in the plainest way: over JSON, with `None` for what is not known. The one oracle of rules,
 //! so it shares nothing with `runtime/rules` but the tree of the rule.
 //!
-//! Knows no store: who asks and what belongs to them comes in from whoever read it.
+//! Knows no store: the user and what belongs to them come in as arguments.
 
 mod foregone;
 

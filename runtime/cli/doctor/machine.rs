@@ -96,7 +96,8 @@ pub(super) fn descriptors(config: &Config) -> Finding {
 
 /// `newest` is the time of the newest change in the database.
 pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
-    let advice = "correct it, and keep it right with NTP; the times in records come from it (their order does not)";
+    let advice =
+        "correct it, and keep it right with NTP; the times in records come from it (their order does not)";
     if now < BEFORE_TIDEWIRE {
         return Finding::error("clock", format!("it says {}, which is impossible", now.rfc3339()), advice);
     }
@@ -113,7 +114,7 @@ pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
     }
 }
 
-/// Told when the wall clock did not go on as the steady one did while the doctor was at work.
+/// A warning if the wall clock jumped against the steady one while the doctor was at work.
 pub(super) fn jumped(before: Timestamp, after: Timestamp, elapsed: Duration) -> Option<Finding> {
     let passed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
     let jump = (after.0 - before.0).saturating_sub(passed);

@@ -62,7 +62,7 @@ pub(super) fn schemas(folder: &Path) -> Finding {
         Ok(loaded) => {
             let (entities, files) = (loaded.schema.entities().count(), loaded.files.len());
             let (entities, files) = (count(entities, "entity", "entities"), count(files, "file", "files"));
-            Finding::ok("schemas", format!("{}: {entities} from {files}", folder.display()))
+            Finding::ok("schemas", format!("{entities} from {files} in {}", folder.display()))
         }
         Err(errors) => {
             let json = errors.to_json();
@@ -126,7 +126,9 @@ pub(super) fn data(config: &Config) -> DataFolder {
             data.newest = found.newest;
             data.findings.push(database(&*backend, &found));
         }
-        None => data.findings.push(Finding::ok("database", "there is none yet; the server makes it when it starts")),
+        None => data
+            .findings
+            .push(Finding::ok("database", "there is none yet; the server makes it when it starts")),
     }
     if let Some(nearest) = &nearest {
         data.findings.extend([file_system(nearest), space(nearest)]);

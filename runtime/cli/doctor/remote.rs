@@ -1,4 +1,4 @@
-//! A running server, reached as a browser reaches it: through the reverse proxy, if one stands before it.
+//! A running server, reached as a browser reaches it: through the reverse proxy, if one comes before it.
 //!
 //! Knows the API only as any client does.
 
@@ -95,7 +95,7 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Goes on only as long as the next question makes sense.
+    /// Continues only as long as the next question makes sense.
     async fn whole(mut self, wait: u64) -> Vec<Finding> {
         if self.reached().await {
             self.web_socket().await;
@@ -150,7 +150,8 @@ impl Visit<'_> {
             status,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
         ) {
-            let advice = "start the server, and let the proxy pass requests to the address that it prints (`listen`)";
+            let advice =
+                "start the server, and let the proxy pass requests to the address that it prints (`listen`)";
             return Finding::error(
                 "url",
                 format!("a proxy answers {status}: it does not reach the server"),
@@ -239,8 +240,9 @@ impl Visit<'_> {
             );
             return Finding::error("websocket", text, advice);
         }
-        let text =
-            format!("/ws answers {status} instead of upgrading: a proxy in between does not pass the upgrade");
+        let text = format!(
+            "/ws answers {status} instead of upgrading: a proxy in between does not pass the upgrade"
+        );
         Finding::error("websocket", text, NGINX_UPGRADE)
     }
 
@@ -294,7 +296,7 @@ impl Visit<'_> {
     }
 }
 
-/// What the answer to a long poll tells of what stands in between.
+/// What the answer to a long poll tells of what is in between.
 fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -> Finding {
     let after = elapsed.as_millis();
     if let (false, Some(code)) = (status == StatusCode::OK, json["code"].as_str()) {
@@ -311,7 +313,7 @@ fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -
     }
     let held = elapsed + Duration::from_millis(200) >= wait;
     let quiet = json["events"].as_array().is_some_and(Vec::is_empty);
-    // The server itself answers at once where it cannot go on from the position, or has more to say.
+    // The server itself answers at once where it cannot continue from the position, or has more to say.
     let waits = json["channels"][0]["recovered"] == true && json["hasMore"] != true;
     if quiet && waits && !held {
         let text = format!("it was answered without events after {after} ms instead of {} s", wait.as_secs());

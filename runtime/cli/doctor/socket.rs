@@ -36,7 +36,7 @@ pub(super) fn key(env: &Env) -> String {
     STANDARD.encode([env.random_u64().to_le_bytes(), env.random_u64().to_le_bytes()].concat())
 }
 
-/// What only somebody who understood the handshake answers.
+/// What only a server that understood the handshake answers.
 pub(super) fn accept(key: &str) -> String {
     derive_accept_key(key.as_bytes())
 }

@@ -15,6 +15,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::super::arguments::{ImportArguments, OnConflict};
+use super::super::check::count;
 use super::super::formats::{self, Row, RowFormat};
 use super::super::loading::{self, Refused};
 use super::super::progress::Progress;
@@ -72,7 +73,7 @@ struct Remote<'a> {
     passed_over: BTreeSet<String>,
 }
 
-/// A record that is good as far as can be told from here.
+/// A record that is good as far as this side can see.
 struct Good {
     line: u64,
     id: String,
@@ -133,7 +134,7 @@ impl Remote<'_> {
         Ok(rows.passed_over())
     }
 
-    /// The record, if it is good as far as can be told from here. A server takes no readonly fields; they are passed over.
+    /// The record, if it is good as far as this side can see. A server takes no readonly fields; they are passed over.
     fn good(&mut self, row: &Row) -> Result<Good, RowFault> {
         let mut body = row.body.clone().map_err(RowFault::Fields)?;
         for field in self.entity.fields.iter().filter(|field| field.readonly) {
@@ -295,8 +296,7 @@ impl Remote<'_> {
         match self.sender.send(&json!({"atomic": false, "ops": ops}), None)? {
             BatchAnswer::Done(answer) => {
                 let results = answer["results"].as_array().filter(|results| results.len() == records.len());
-                let foreign =
-                    || Refused::failed("the answer is not that of a Tidewire server; check --url");
+                let foreign = || Refused::failed("the answer is not that of a Tidewire server; check --url");
                 results.cloned().ok_or_else(foreign)
             }
             BatchAnswer::Refused(problem) => {
@@ -320,7 +320,9 @@ impl Remote<'_> {
             count => format!("{count} errors"),
         };
         match (self.faults.count(), self.arguments.dry_run, self.arguments.partial) {
-            (0, true, _) => Ok(format!("{name} can be sent: {records} records; nothing was sent\n")),
+            (0, true, _) => {
+                Ok(format!("{name} can be sent: {}; nothing was sent\n", count(records, "record", "records")))
+            }
             (0, false, _) => Ok(format!("imported {name}: {counts}\n")),
             (_, false, true) => {
                 Err(Refused::failed(format!("{errors} in {name}; the rest was imported: {counts}")))

@@ -166,11 +166,7 @@ fn operation(word: &Word, reader: &mut RulesReader) -> Option<Operation> {
     if found.is_none() {
         let words = Operation::ALL.map(Operation::word);
         let help = suggestion(&word.text, &words, "the operations are");
-        reader.fault(
-            &word.span,
-            format!("{} is not an operation", quoted(&word.text)),
-            help,
-        );
+        reader.fault(&word.span, format!("{} is not an operation", quoted(&word.text)), help);
     }
     found
 }

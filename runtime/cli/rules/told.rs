@@ -92,7 +92,7 @@ fn one_line(source: &str) -> String {
     source.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `ada`, or who asks when nobody does.
+/// `ada`, or `nobody` for an anonymous caller.
 pub(super) fn name(id: Option<&str>) -> &str {
     id.unwrap_or("nobody")
 }

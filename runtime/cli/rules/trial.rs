@@ -84,7 +84,7 @@ fn found(schemas: &Path) -> Result<Vec<PathBuf>, Refused> {
     match listed() {
         Ok(paths) if !paths.is_empty() => Ok(paths),
         Ok(_) | Err(_) => Err(Refused::failed(format!(
-            "there is no file of cases: write one as {}/NAME.toml (docs/permissions.md), or name one",
+            "there are no test cases: write a file {}/NAME.toml (docs/permissions.md), or name one",
             folder.display()
         ))),
     }

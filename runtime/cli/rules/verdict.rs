@@ -1,4 +1,4 @@
-//! Whether somebody may do something with a record, and by which rule: the questions that a write asks inside its commit, in
+//! Whether a user may do something with a record, and by which rule: the questions that a write asks inside its commit, in
 //! the same order (SEMANTICS R9).
 
 use std::sync::Arc;

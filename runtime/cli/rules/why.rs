@@ -117,7 +117,7 @@ fn not_in_force(generation: Generation, config: &Config) -> String {
     )
 }
 
-/// Somebody who never asked has no record, and a name that was mistyped neither.
+/// A user who never asked has no record, and a name that was mistyped neither.
 fn without_record(person: &Person, principal: &Principal) -> String {
     match (&person.id, principal.record()) {
         (Some(id), None) => format!(

@@ -114,8 +114,8 @@ settings! {
     http.list_max: SettingKind::Count(1..=10_000), "Largest `limit` of a list.";
     http.shutdown_grace: SettingKind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
 
-    realtime.connections: SettingKind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
-    realtime.connections_per_user: SettingKind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
+    realtime.connections: SettingKind::Count(1..=1_000_000), "Largest number of sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
+    realtime.connections_per_user: SettingKind::Count(1..=1_000_000), "Largest number of sockets of one user. Anonymous sockets do not count.",
         flag "max-connections-per-user" "N", variable "TIDEWIRE_MAX_CONNECTIONS_PER_USER";
     realtime.subscriptions: SettingKind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`. At most `realtime.message_burst`.";
     realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";

@@ -150,9 +150,10 @@ impl Describer<'_> {
         // An op that fails by itself is described by a problem without a request.
         let id = json!({"description": "Also in X-Request-Id and in the server's log.", "type": "string"});
         let whole = object.clone().with("requestId", id);
-        let own_id =
-            ObjectSchema::new("The answer to a repeated request whose record was deleted or is hidden from the caller.")
-                .with("id", text());
+        let own_id = ObjectSchema::new(
+            "The answer to a repeated request whose record was deleted or is hidden from the caller.",
+        )
+        .with("id", text());
         let id_name = self.shared_name("OnlyId");
         let failure = self.shared_name("OpProblem");
         for (name, object) in [(problem, whole), (failure, object), (fault, field_error), (id_name, own_id)] {

@@ -23,8 +23,8 @@ impl Describer<'_> {
         let page = ObjectSchema::new(format!("A page of {}.", entity.plural))
             .with("items", json!({"type": "array", "maxItems": self.limits.list_max, "items": self.seen(entity)}))
             .with("next", json!({"description": "`cursor` of the next page; null on the last.", "type": ["string", "null"]}));
-        let page = position(page)
-            .with("view", text("Send it as `view` in the `since` of a subscription or poll."));
+        let page =
+            position(page).with("view", text("Send it as `view` in the `since` of a subscription or poll."));
         let schemas = [
             ("", of(record_schema::record)),
             ("Create", of(record_schema::create)),
@@ -45,8 +45,10 @@ impl Describer<'_> {
     /// A record of which only id and version must be there, with what it refers to.
     fn view(&self, entity: &Entity) -> ComponentSchema {
         let mut view = record_schema::record(self.schema, entity);
-        view.description =
-            format!("Some fields of a record of {} (`fields`), or a record with those that it refers to (`expand`).", entity.name);
+        view.description = format!(
+            "Some fields of a record of {} (`fields`), or a record with those that it refers to (`expand`).",
+            entity.name
+        );
         view.required = vec!["id".to_owned(), "version".to_owned()];
         let targets = entity.fields.iter().filter_map(|field| {
             let FieldKind::Ref { entity, .. } = &field.kind else { return None };

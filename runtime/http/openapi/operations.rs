@@ -189,7 +189,10 @@ impl Describer<'_> {
         });
         let count = self.plan(OperationPlan {
             id: format!("countBy{name}Query"),
-            summary: format!("The number of {}, for queries that are too long for an address.", entity.plural),
+            summary: format!(
+                "The number of {}, for queries that are too long for an address.",
+                entity.plural
+            ),
             tag: name.to_string(),
             parameters: caller,
             body: Some(self.json_body(self.entity_ref(entity, "CountQuery"))),

@@ -98,7 +98,7 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
     columns
 }
 
-/// To a query a field that nobody sees is unknown.
+/// To a query, a field that is hidden from everyone is unknown.
 fn shown(entity: &Entity) -> impl Iterator<Item = &Field> {
     entity.fields.iter().filter(|field| !field.is_hidden())
 }
@@ -340,9 +340,20 @@ impl Describer<'_> {
             ("as", query("as", WHO, caller())),
             (
                 "Idempotency-Key",
-                header("Idempotency-Key", "A request that is sent again with the same key is done only once.", mid),
+                header(
+                    "Idempotency-Key",
+                    "A request that is sent again with the same key is done only once.",
+                    mid,
+                ),
             ),
-            ("If-Match", header("If-Match", "The record's ETag. The request is refused if the record has another version.", tag)),
+            (
+                "If-Match",
+                header(
+                    "If-Match",
+                    "The record's ETag. The request is refused if the record has another version.",
+                    tag,
+                ),
+            ),
         ];
         for (key, parameter) in parameters {
             self.add_parameter(key, parameter);

@@ -93,7 +93,7 @@ impl Session {
         }
         self.detach(turn, slot);
         self.slots.close(slot);
-        // Items of the subscription that are still in the outbox carry an attachment that is known no more, so
+        // Items of the subscription that are still in the outbox carry an attachment that is no longer known, so
         // nothing of this channel follows.
         turn.send("unsubscribed", envelope, serde_json::json!({}));
     }
@@ -138,7 +138,7 @@ impl Session {
         self.begin(turn, slot, route);
     }
 
-    /// `subscribed` again, for a subscription that goes on: its position is what the peer was sent.
+    /// `subscribed` again, for a subscription that continues: its position is what the peer was sent.
     fn acknowledge(&self, turn: &mut Turn, slot: u16, request_id: Option<&str>) {
         let Some(subscription) = self.slots.at(slot) else { return };
         let more = subscription.phase.in_snapshot();

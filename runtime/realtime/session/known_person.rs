@@ -23,7 +23,7 @@ impl KnownPerson {
         KnownPerson { person: known.value.person.clone(), known, wanted: false, awaiting_rights: false }
     }
 
-    /// Nobody's rights never change, and are never read again.
+    /// The rights of an anonymous caller never change, and are never read again.
     pub(super) fn is_nobody(&self) -> bool {
         self.known.value.is_nobody()
     }
@@ -64,7 +64,7 @@ impl KnownPerson {
         self.principal(generation).is_some()
     }
 
-    /// The person whose rights are to be watched, if nobody watches them for this session yet.
+    /// The person whose rights are to be watched, if this session does not watch them yet.
     pub(super) fn await_rights(&mut self) -> Option<Arc<str>> {
         let person = self.person.id.clone().filter(|_| !self.awaiting_rights)?;
         self.awaiting_rights = true;

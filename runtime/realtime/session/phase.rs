@@ -49,7 +49,7 @@ pub(super) enum Phase {
     },
 }
 
-/// What a subscription that waits goes on with.
+/// What a subscription that waits continues with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// Attach wherever ChannelManager is, once it is known what the person sees.
@@ -68,7 +68,7 @@ pub(super) enum Route {
     },
 }
 
-/// A position to go on from, and the view under which the peer says it stood there.
+/// A position to continue from, and the view under which the peer says it stood there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResumeFrom {
     pub(super) cause: Cause,
@@ -110,7 +110,7 @@ impl Replay {
 }
 
 impl Route {
-    /// Whether the peer has a state under the read scope that it is bound to, from which it goes on.
+    /// Whether the peer has a state under the read scope that it is bound to, from which it continues.
     pub(super) fn goes_on(&self) -> bool {
         match self {
             Route::Survey(resume) => resume.cause == Cause::Lagged,
@@ -202,7 +202,7 @@ impl Phase {
         }
     }
 
-    /// How a subscription goes on whose rights changed while it was being brought up to date; `None` where no read of its own
+    /// How a subscription continues whose rights changed while it was being brought up to date; `None` where no read of its own
     /// can have told.
     pub(super) fn under_other_rights(&self) -> Option<Route> {
         match self {

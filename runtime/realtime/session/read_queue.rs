@@ -52,7 +52,7 @@ impl ReadQueue {
         self.waiting.pop_front()
     }
 
-    /// Everybody starts anew.
+    /// Every subscription starts again.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.retry_at = None;

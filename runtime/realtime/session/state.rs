@@ -49,7 +49,7 @@ pub(super) struct PositionFrame<'a> {
 }
 
 impl Session {
-    /// `known`: the principal at the other end; nobody's is never read again.
+    /// `known`: the principal at the other end; that of an anonymous caller is never read again.
     pub fn new(around: Surroundings, known: At<Principal>, start: SessionStart) -> Session {
         let config = around.config.clone();
         let SessionStart { at, via, offended } = start;
@@ -111,7 +111,7 @@ impl Session {
 
     pub(super) fn refuse(&self, turn: &mut Turn, code: Code, message: &str, envelope: Envelope<'_>) {
         self.around.metrics.errors.told(self.via, code);
-        // A hundred a second may come from one peer, so this is for whoever asks.
+        // A hundred a second may come from one peer, so this is for the caller to count.
         tracing::debug!(code = code.as_str(), "frame refused");
         turn.send("error", envelope, ErrorPayload::new(code, message));
     }

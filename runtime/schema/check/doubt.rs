@@ -10,7 +10,7 @@ use crate::schema::model::FieldKind;
 /// See the module's text. One for each draft, in their order.
 pub(super) struct Doubts {
     entities: Vec<Doubt>,
-    /// Of some file nobody knows which entity it describes.
+    /// For some file the entity that it describes is unknown.
     files_unread: bool,
 }
 
@@ -60,7 +60,7 @@ impl Doubts {
         of_plural.any(|doubt| doubt.owner) || self.several(|doubt| doubt.plural == plural)
     }
 
-    /// Two files claim the same, and which of them is right nobody knows.
+    /// Two files claim the same, and it is unknown which of them is right.
     fn several(&self, which: impl Fn(&Doubt) -> bool) -> bool {
         self.entities.iter().filter(|doubt| which(doubt)).count() > 1
     }

@@ -114,7 +114,7 @@ fn name<'t>(root: &'t TableNode, reader: &mut TableReader<'_>) -> Option<(&'t st
     Some((name, entry.value.span.clone()))
 }
 
-/// Adds the fields of the file to the draft; answers with every name that stands there, those of bad fields too.
+/// Adds the fields of the file to the draft; answers with every name that is there, those of bad fields too.
 fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableReader<'_>) -> Vec<&'t str> {
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
@@ -244,7 +244,7 @@ fn no_fields(span: Span, reader: &mut TableReader<'_>) {
     reader.add(problem.help("add a table [fields] with lines like: title = { type = \"text\" }"));
 }
 
-/// A User record is made by the server the first time somebody is seen: nobody is there to supply a value.
+/// A User record is made by the server the first time a user is seen: no request can supply a value.
 fn fits_first_sight(field: &Field, entry: &Entry, reader: &mut TableReader<'_>) {
     if field.required && field.default.is_none() {
         let message = format!("{} of `User` is required and has no default", quoted(&entry.key));

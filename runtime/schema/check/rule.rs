@@ -52,7 +52,7 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
     }
 }
 
-/// Reports what is wrong with a rule where it stands in its file.
+/// Reports what is wrong with a rule where it is in its file.
 fn tell(file: usize, source: &str, span: &Span, problems: Vec<Diagnostic>, report: &mut DiagnosticSink) {
     if problems.is_empty() {
         return;

@@ -11,7 +11,7 @@ use crate::schema::tree::Entry;
 /// Longest access rule in bytes.
 pub(in crate::schema) const LONGEST_RULE: usize = 4 << 10;
 
-/// A rule that nobody meets until its text has been read.
+/// A rule that denies until its text has been read.
 pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut TableReader<'_>) -> Option<Rule> {
     let text = reader.text(entry, example)?;
     let wrong = match text.len() {

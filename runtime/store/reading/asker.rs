@@ -55,7 +55,7 @@ impl KnownAsker {
     }
 }
 
-/// What is seen of one entity on somebody's behalf.
+/// What is seen of one entity for a user.
 pub async fn read_scope<S: Source<Error: Into<StoreError>>>(
     source: &S,
     relations: &Relations,
@@ -67,7 +67,7 @@ pub async fn read_scope<S: Source<Error: Into<StoreError>>>(
     known.read_scope(of, generation)
 }
 
-/// Whether there is a `User` record of whoever asks. Whoever owns the folder needs none.
+/// Whether there is a `User` record of the caller. The owner of the folder needs none.
 pub async fn is_known<S: Source>(source: &S, relations: &Relations, who: &Who) -> Result<bool, S::Error> {
     let (Who::Person(person), Some(users)) = (who, relations.get(USER)) else { return Ok(true) };
     match person.id.as_deref() {

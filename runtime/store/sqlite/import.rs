@@ -259,7 +259,7 @@ impl SqliteImport {
         Ok(refused)
     }
 
-    /// Makes everything since the last commit durable, together with how far the job is, and goes on.
+    /// Makes everything since the last commit durable, together with how far the job is, and continues.
     pub fn commit(&mut self, job: &str, progress: &ImportJob) -> Result<Position, ImportError> {
         self.conn.execute(r#"DELETE FROM "_imports" WHERE "job" = ?1"#, [job])?;
         self.conn.execute(
@@ -362,7 +362,7 @@ impl Page<'_> {
         }
     }
 
-    /// Applies one operation. One that is refused leaves no trace; the unit goes on.
+    /// Applies one operation. One that is refused leaves no trace; the unit continues.
     pub fn apply(&mut self, line: u64, op: &Op) -> Result<Applied, ImportError> {
         let mark = self.work.mark();
         if mark.entries > 0 && mark.bytes > self.half {

@@ -1,7 +1,7 @@
 //! `Kept`: which log entries stay in `_changes` below the floor, for the history of records. Two partial indexes lead to them, so
 //! that entities without `history` pay nothing; nothing is moved or stored twice.
 //!
-//! Knows nothing of the log above the floor; `trim.rs` trims that, and leaves behind what is kept here.
+//! Does not know the log above the floor; `trim.rs` trims that, and leaves behind what is kept here.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -1,6 +1,6 @@
 //! A list, a count or a selection as SQLite's statements: where the reading begins, and what bounds it.
 //!
-//! What is asked comes from `store/sql`, the same for every dialect. Knows nothing of connections, and of who asks no more than
+//! What is asked comes from `store/sql`, the same for every dialect. Does not know connections, and of who asks no more than
 //! what they ask for in the end: rule and filter in one.
 
 use super::dialect::SqliteDialect;
@@ -18,7 +18,7 @@ const LOOK: u64 = 20;
 /// Where a list begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Where SQLite thinks best, which knows nothing of how many rows there are.
+    /// Where SQLite thinks best, which does not know how many rows there are.
     Planned,
     /// At the end of the index over `created_at`, where a page is near for everybody who sees many of the records.
     Newest,

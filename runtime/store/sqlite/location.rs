@@ -39,7 +39,7 @@ impl DatabaseFile {
         DatabaseFile(folder.join(DATABASE))
     }
 
-    /// A file that somebody names, which may not be there yet. A link is refused: a server that knows the file by another name
+    /// A file named in the settings, which may not be there yet. A link is refused: a server that knows the file by another name
     /// would hold another lock.
     pub fn at(path: PathBuf) -> Result<DatabaseFile, OpenError> {
         let wrong = match std::fs::symlink_metadata(&path).map(|about| about.file_type()) {
@@ -63,7 +63,7 @@ impl DatabaseFile {
         log_of(&self.0)
     }
 
-    /// Held by the process that writes. Named after the database, so that two databases may stand in one folder.
+    /// Held by the process that writes. Named after the database, so that two databases may share a folder.
     pub(super) fn lock(&self) -> PathBuf {
         self.folder().join(format!("{}.lock", self.stem()))
     }
@@ -111,8 +111,8 @@ impl DatabaseFile {
 
     pub(super) fn missing(&self) -> OpenError {
         let (word, advice) = match self.is_of_folder() {
-            true => ("in", "name the data folder of a server with --data DIR"),
-            false => ("at", "name that of a server with --database sqlite:PATH"),
+            true => ("in", "start `tidewire dev` once, or name the data folder with --data DIR"),
+            false => ("at", "start `tidewire dev` once, or name the database with --database sqlite:PATH"),
         };
         OpenError::NoDatabase { place: format!("{word} {}", self.place()), advice }
     }

@@ -1,6 +1,6 @@
 //! SQLite: the embedded store. `rusqlite` is used nowhere else.
 //!
-//! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
+//! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Does not know who asks or listens.
 
 mod backend;
 mod clock;

@@ -1,7 +1,7 @@
 //! One table per entity: its DDL, and every SQL text that writing and reading its records needs, built once at opening
 //! so that no operation formats SQL.
 //!
-//! Knows nothing of what the database already holds; `evolution/` compares the two.
+//! Does not know what the database already holds; `evolution/` compares the two.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -116,7 +116,7 @@ impl<'a> Permission<'a> {
         Ok(scope.through(filter.to_vec()))
     }
 
-    /// Whether a reference may lead to the record `id`: there must be one, and the writer may read it. Nobody is unknown to
+    /// Whether a reference may lead to the record `id`: there must be one, and the writer may read it. No user is unknown to
     /// themselves, whatever rule `User` has.
     pub(super) async fn may_refer<S: Source>(
         &mut self,

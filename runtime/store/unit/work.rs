@@ -1,7 +1,7 @@
 //! One unit inside the transaction of its group: the mutation id, then every operation, then what is judged at the end, then
 //! the log entries, then the answer that is remembered.
 //!
-//! Knows nothing of queues, commits or a backend. It never takes anything back: whoever runs it does, when it is refused.
+//! Does not know queues, commits or a backend. It never takes anything back: its caller does, when it is refused.
 
 use super::context::UnitContext;
 use super::end_checks::{EndChecks, Judged};
@@ -107,7 +107,7 @@ pub(super) struct Edit {
 }
 
 impl<'a, T: Transaction> Work<'a, T> {
-    /// For whoever applies operations one by one; `apply` does all of a unit.
+    /// For callers that apply operations one by one; `apply` does all of a unit.
     pub fn begin(
         transaction: &'a mut T,
         context: UnitContext<'a>,

@@ -252,7 +252,7 @@ impl Judge {
         is_shown.then(|| sight.shown(entity, record))
     }
 
-    /// Nobody is unknown to themselves.
+    /// No user is unknown to themselves.
     pub(super) fn is(&self, entity: &Entity, id: &str) -> bool {
         let own = self.0.as_ref().and_then(|asker| asker.id.as_deref());
         &*entity.name == "User" && own == Some(id)

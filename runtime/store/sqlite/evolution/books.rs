@@ -149,7 +149,7 @@ pub(super) fn begin_epoch(
     let mut ended = HashMap::new();
     while let Some(row) = rows.next()? {
         let (text, end): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
-        // What is not an epoch can be nobody's position.
+        // What is not an epoch can be no client's position.
         if let (Ok(epoch), Some(end)) = (text.parse(), end) {
             ended.insert(epoch, Seq(unsigned(end)));
         }
@@ -157,7 +157,7 @@ pub(super) fn begin_epoch(
     Ok(ended)
 }
 
-/// Writes the schema down when it is not the one of the last run. In a log that somebody may resume, the change is
+/// Writes the schema down when it is not the one of the last run. In a log that a client may resume, the change is
 /// an entry of its own.
 pub(super) fn settle_generation(
     conn: &Connection,

@@ -126,7 +126,7 @@ fn former_field<'a>(was: &'a StoredEntity, field: &crate::schema::Field) -> Opti
     field.was.as_deref().and_then(|name| was.field(name)).or_else(|| was.field(&field.name))
 }
 
-/// Present name of each entity that goes on, by its former one.
+/// Present name of each entity that continues, by its former one.
 type Names<'a> = HashMap<&'a str, &'a str>;
 
 fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {

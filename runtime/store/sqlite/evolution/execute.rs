@@ -1,6 +1,6 @@
 //! Carrying moves out, inside one transaction: the tables first, then their columns, then what is new.
 //!
-//! Decides nothing: what stands in the way of a move was judged before.
+//! Decides nothing: what is in the way of a move was judged before.
 
 use std::collections::BTreeMap;
 
@@ -162,14 +162,14 @@ fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<(
     Ok(())
 }
 
-/// The versions of deleted records go on under the new name. The log's entries, which are the
+/// The versions of deleted records continue under the new name. The log's entries, which are the
 /// history of its records, follow all at once.
 fn rename_tombstones(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
     let update = r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#;
     conn.execute(update, params![was, name]).map(|_| ())
 }
 
-/// By way of names that nobody has, since two tables may exchange theirs.
+/// By way of unused names, since two tables may exchange theirs.
 fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
     let moving: BTreeMap<usize, (&str, &str)> = moves
         .iter()

@@ -145,7 +145,7 @@ impl Premises<'_> {
         let subject = at.subject();
         let field = at.field();
         let found = Converter::new(self, at, was).survey()?;
-        // What a lookup holds is copied anew, whatever it converts to.
+        // What a lookup holds is copied again, whatever it converts to.
         let copied = field.lookup.is_some();
         let clear = copied || self.allow.clear.contains(&subject);
         let same_type = was.kind == field.kind.word();
