@@ -71,6 +71,7 @@ import { parameters } from './query.js';
  * @property {string} [mid] The mutation's id; a new one when left out. The same one again is the same mutation.
  * @property {number} [ifMatch] Only if the record still has this version.
  * @property {AbortSignal} [signal]
+ * @property {number} [tries] In place of the one of the client.
  *
  * @typedef {object} BatchOp
  * @property {'create' | 'update' | 'replace' | 'delete'} op
@@ -98,6 +99,7 @@ import { parameters } from './query.js';
  * @property {boolean} [atomic] All or none, seen by others at once: the default. Otherwise each for itself.
  * @property {string} [mid] Of an atomic batch; a new one when left out.
  * @property {AbortSignal} [signal]
+ * @property {number} [tries] In place of the one of the client.
  */
 
 /** A request that the server refused or, with status 0, did not answer. */
@@ -105,8 +107,9 @@ export class ApiError extends Error {
   /**
    * @param {number} status
    * @param {any} problem problem+json
+   * @param {number} [after]
    */
-  constructor(status, problem) {
+  constructor(status, problem, after = 0) {
     super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
     this.name = 'ApiError';
     this.status = status;
@@ -120,6 +123,8 @@ export class ApiError extends Error {
     this.current = problem.current ?? null;
     /** Index of the operation of a batch that failed. @type {number | null} */
     this.op = problem.op ?? null;
+    /** Milliseconds that the server asked to wait. */
+    this.after = after;
   }
 }
 
@@ -240,10 +245,10 @@ export class Api {
    * @param {BatchOptions} [options]
    * @returns {Promise<BatchAnswer>}
    */
-  async batch(ops, { atomic = true, mid, signal } = {}) {
-    if (atomic) return this.#write('POST', ['batch'], { atomic, ops }, { mid, signal });
+  async batch(ops, { atomic = true, mid, signal, tries } = {}) {
+    if (atomic) return this.#write('POST', ['batch'], { atomic, ops }, { mid, signal, tries });
     const data = { atomic, ops: ops.map((op) => ({ mid: this.newId(), ...op })) };
-    const answer = await this.#request('POST', ['batch'], { data, signal });
+    const answer = await this.#request('POST', ['batch'], { data, signal, tries });
     for (const result of answer.results) {
       if (result.error) result.error = new ApiError(result.status, result.error);
     }
@@ -307,11 +312,11 @@ export class Api {
    * @param {object | undefined} data
    * @param {WriteOptions} [options]
    */
-  #write(method, path, data, { mid = this.newId(), ifMatch, signal } = {}) {
+  #write(method, path, data, { mid = this.newId(), ifMatch, signal, tries } = {}) {
     /** @type {Record<string, string>} */
     const headers = { 'Idempotency-Key': mid };
     if (ifMatch !== undefined) headers['If-Match'] = `"${ifMatch}"`;
-    return this.#request(method, path, { headers, data, signal });
+    return this.#request(method, path, { headers, data, signal, tries });
   }
 
   /**
@@ -319,10 +324,10 @@ export class Api {
    *
    * @param {string} method
    * @param {string[]} path
-   * @param {{query?: Record<string, any>, headers?: Record<string, string>, data?: object, signal?: AbortSignal}} [options]
+   * @param {{query?: Record<string, any>, headers?: Record<string, string>, data?: object, signal?: AbortSignal, tries?: number}} [options]
    * @returns {Promise<any>}
    */
-  async #request(method, path, { query = {}, headers = {}, data, signal } = {}) {
+  async #request(method, path, { query = {}, headers = {}, data, signal, tries = this.#options.tries ?? 4 } = {}) {
     const url = this.#url(path, query);
     const init = /** @type {RequestInit & {headers: Record<string, string>}} */ ({
       method,
@@ -333,7 +338,6 @@ export class Api {
       init.body = JSON.stringify(data);
       init.headers['Content-Type'] = 'application/json';
     }
-    const { tries = 4 } = this.#options;
     let refresh = false;
     for (let attempt = 1; ; attempt++) {
       const token = await this.#token(refresh);
@@ -343,7 +347,7 @@ export class Api {
       // A token that was refused is renewed once.
       /** @type {boolean} */
       const renew = status === 401 && token !== undefined && !refresh;
-      if (attempt >= tries || !(status === 0 || after > 0 || renew)) throw new ApiError(status, problem);
+      if (attempt >= tries || !(status === 0 || after > 0 || renew)) throw new ApiError(status, problem, after);
       refresh ||= renew;
       if (!renew) await this.#pause(attempt, after);
     }

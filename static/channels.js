@@ -3,9 +3,13 @@
  * over HTTP; draws nothing.
  */
 import { environment } from './env.js';
+import { SortedRows } from './list.js';
+import { alike, matches } from './match.js';
+import { comparator } from './order.js';
+import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
-import { comparator, Rows } from './rows.js';
 import { computed, signal } from './signal.js';
+import { Store } from './store.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -18,7 +22,16 @@ import { computed, signal } from './signal.js';
  * @property {import('./signal.js').Readable<ListState>} state
  * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was
  * refused, at the start or later: `UNKNOWN_ENTITY` is also what one hears who may see nothing of it. Other channels go on.
+ * @property {(id: string) => Meta} meta How a record stands.
  * @property {() => void} close Lets go. May be called twice.
+ *
+ * @typedef {object} Meta
+ * @property {'synced' | 'pending' | 'failed' | 'conflict'} state `pending`: shown, and not yet confirmed by the server. `failed`
+ * and `conflict`: a change was refused, and is not shown; it can be sent again or discarded.
+ * @property {any} error Why it was refused.
+ * @property {number | null} version Of the server's record.
+ * @property {string | null} by Who changed it last, as far as an event told.
+ * @property {import('./overlay.js').Laid[]} mutations What this page does to it, in order.
  *
  * @typedef {import('./signal.js').Readable<Row[]> & Live} LiveList A new array for each change; rows that did not change
  * stay the same object.
@@ -31,6 +44,7 @@ const PAGE = 200;
 
 export class ChannelSubscriber {
   #rt;
+  #overlay;
   #api;
   #env;
   #linger;
@@ -46,6 +60,7 @@ export class ChannelSubscriber {
    */
   constructor(rt, { api, linger = 1000, env } = {}) {
     this.#rt = rt;
+    this.#overlay = overlayOf(rt);
     this.#api = api;
     this.#linger = linger;
     this.#env = environment(env);
@@ -73,15 +88,23 @@ export class ChannelSubscriber {
     const channel = channelOf(entity, where);
     // A copy: what the caller does to the question later does not change what the channel shows.
     const asked = JSON.parse(JSON.stringify(where));
-    const store = this.#store(channel, () => this.#read(entity, asked));
-    /** @type {(rows: Row[], before: Row[]) => Row[]} */
-    const pick = (rows, before) => {
-      // A single row is compared with none, and two by the first field that differs.
-      for (const row of rows) order(row, row);
-      const next = [...rows].sort(order).slice(0, limit);
-      return next.length === before.length && next.every((row, i) => row === before[i]) ? before : next;
+    const store = this.#store(channel, entity, () => this.#read(entity, asked));
+    /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */
+    const look = (/** @type {string} */ id) => {
+      const row = store.row(id);
+      const known = store.known(id)?.row;
+      return row && (row === known || (known && alike(asked, known, row)) || matches(asked, row)) ? row : null;
     };
-    return live(store, /** @type {Row[]} */ ([]), pick, into);
+    const rows = new SortedRows(order, look);
+    /** @type {(ids: Iterable<string>, before: Row[]) => Row[]} */
+    const pick = (ids, before) => {
+      const next = rows.update(ids, store.ids)?.slice(0, limit);
+      return !next || (next.length === before.length && next.every((row, i) => row === before[i])) ? before : next;
+    };
+    const list = live(store, /** @type {Row[]} */ ([]), pick, into);
+    this.#overlay.shown.add(list);
+    if (into) this.#overlay.shown.add(into);
+    return list;
   }
 
   /**
@@ -92,18 +115,30 @@ export class ChannelSubscriber {
    * @returns {LiveRecord}
    */
   record(entity, id) {
-    const store = this.#store(channelOfRecord(entity, id), () => this.#readOne(entity, id));
-    return live(store, /** @type {Row | null | undefined} */ (undefined), ([row = null]) => row);
+    const store = this.#store(channelOfRecord(entity, id), entity, () => this.#readOne(entity, id));
+    // The server writes the id in its own form, so it is that of the row once there is one.
+    let own = id;
+    const pick = (/** @type {Iterable<string>} */ _, /** @type {Row | null | undefined} */ before) => {
+      own = store.only ?? own;
+      const row = store.row(own);
+      if (!store.loaded && !row) return undefined;
+      return before && row && JSON.stringify(before) === JSON.stringify(row) ? before : row;
+    };
+    const record = live(store, /** @type {Row | null | undefined} */ (undefined), pick);
+    this.#overlay.shown.add(record);
+    return record;
   }
 
   /**
    * @param {string} channel
+   * @param {string} entity
    * @param {() => Promise<import('./subscription.js').Reloaded>} reload
    */
-  #store(channel, reload) {
+  #store(channel, entity, reload) {
     let store = this.#stores.get(channel);
     if (!store) {
-      store = new Store({ linger: this.#linger, env: this.#env, gone: () => this.#stores.delete(channel) });
+      const gone = () => this.#stores.delete(channel);
+      store = new Store({ entity, linger: this.#linger, env: this.#env, overlay: this.#overlay, gone });
       this.#stores.set(channel, store);
       store.open(this.#rt, channel, this.#api && reload);
     }
@@ -150,113 +185,11 @@ export class ChannelSubscriber {
   }
 }
 
-/** What all lists and records of one channel share: its rows, its state, its subscription. */
-class Store {
-  state = signal(/** @type {ListState} */ ('loading'));
-  error = signal(/** @type {any} */ (null));
-  /** @type {Row[]} */
-  shown = [];
-  /** Whether the rows were ever known. */
-  loaded = false;
-  #options;
-  #rows = new Rows();
-  /** @type {Set<() => void>} */
-  #views = new Set();
-  /** @type {(() => void) | null} */
-  #unsubscribe = null;
-  /** @type {any} */
-  #timer;
-  /** @type {ListState} */
-  #next = 'loading';
-  #dirty = false;
-  #scheduled = false;
-
-  /** @param {{linger: number, env: import('./env.js').Env, gone: () => void}} options */
-  constructor(options) {
-    this.#options = options;
-  }
-
-  /**
-   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
-   * @param {string} channel
-   * @param {(() => Promise<import('./subscription.js').Reloaded>) | undefined} reload
-   */
-  open(rt, channel, reload) {
-    this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
-      snapshot: true,
-      // The rows linger here, so the channel need not.
-      linger: 0,
-      onState: (state) => this.#turn(state),
-      reload,
-    });
-  }
-
-  /**
-   * @param {() => void} refresh Called when rows changed.
-   * @returns {() => void} disposer
-   */
-  view(refresh) {
-    this.#options.env.clearTimeout(this.#timer);
-    this.#views.add(refresh);
-    return () => {
-      if (!this.#views.delete(refresh) || this.#views.size > 0) return;
-      this.#timer = this.#options.env.setTimeout(() => {
-        this.#unsubscribe?.();
-        this.#options.gone();
-      }, this.#options.linger);
-    };
-  }
-
-  /** @param {Frame} frame */
-  #take(frame) {
-    if (frame.type === 'error') {
-      this.error.value = frame.payload;
-      return;
-    }
-    if (!this.#rows.take(frame)) return;
-    this.#dirty = true;
-    this.#schedule();
-  }
-
-  /** @param {import('./subscription.js').ChannelState} state */
-  #turn(state) {
-    if (state === 'denied') {
-      this.#rows.clear();
-      this.#dirty = true;
-    }
-    this.#next = state === 'waiting' ? 'stale' : state;
-    this.#schedule();
-  }
-
-  /** Frames that arrive together are shown together. */
-  #schedule() {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#show();
-    });
-  }
-
-  /** The rows change before the state, so that nobody sees `live` beside old rows. */
-  #show() {
-    // A resume is shown as one step, not as the history that it is made of.
-    if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {
-      this.#dirty = false;
-      this.loaded = true;
-      this.shown = this.#rows.all();
-      for (const refresh of [...this.#views]) refresh();
-    }
-    if (this.#next === 'live') this.error.value = null;
-    this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
-  }
-}
-
 /**
  * @template T
  * @param {Store} store
  * @param {T} empty What is shown while nothing is known.
- * @param {(rows: Row[], before: T) => T} pick A failure is told as the list's error, and the rows stay.
+ * @param {(ids: Iterable<string>, before: T) => T} pick A failure is told as the list's error, and the rows stay.
  * @param {{value: any}} [into]
  * @returns {import('./signal.js').Readable<T> & Live}
  */
@@ -264,11 +197,12 @@ function live(store, empty, pick, into) {
   const result = signal(empty);
   /** Why these rows cannot be shown in the order that was asked for. */
   const fault = signal(/** @type {{code: string, message: string} | null} */ (null));
-  const refresh = () => {
+  /** @param {Iterable<string>} ids */
+  const refresh = (ids) => {
     const before = result.peek();
     let next = before;
     try {
-      next = pick(store.shown, before);
+      next = pick(ids, before);
       fault.value = null;
     } catch (error) {
       fault.value = { code: 'BAD_QUERY', message: /** @type {Error} */ (error).message };
@@ -277,7 +211,7 @@ function live(store, empty, pick, into) {
     result.value = next;
   };
   const leave = store.view(refresh);
-  if (store.loaded) refresh();
+  refresh(store.ids());
   const state = computed([fault, store.state], (found, state) => (found ? 'error' : state));
   const error = computed([fault, store.error], (found, error) => found ?? error);
   return {
@@ -289,6 +223,7 @@ function live(store, empty, pick, into) {
     listen: result.listen,
     state,
     error,
+    meta: (id) => store.meta(id),
     close: () => {
       leave();
       state.dispose();

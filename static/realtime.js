@@ -164,6 +164,11 @@ export class RealtimeClient {
     if (this.#mode === 'on' && this.#timers.has('retry')) this.#start();
   }
 
+  /** Asks the server how far it is. Its answer brings every channel to that position. */
+  ping() {
+    if (this.connected.peek()) this.#connection?.send('ping');
+  }
+
   /**
    * Listens to a channel; before `connect()` too. Listeners of one channel share one subscription.
    *
@@ -325,7 +330,11 @@ export class RealtimeClient {
     else if (frame.type === 'drain') this.#floor = Math.max(this.#floor, frame.payload?.reconnectInMs ?? 0);
     else if (frame.channel) this.#route(frame.channel, frame);
     else if (frame.type === 'pong' && frame.payload?.epoch) {
-      for (const { track } of this.#channels.values()) track.advance(frame.payload);
+      for (const subscription of this.#channels.values()) {
+        const { epoch, seq } = frame.payload;
+        if (subscription.track.advance({ epoch, seq }))
+          subscription.deliver({ type: 'pong', channel: subscription.name, payload: { epoch, seq } });
+      }
     }
   }
 

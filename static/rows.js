@@ -13,10 +13,20 @@
 /**
  * @typedef {import('./track.js').Frame} Frame
  * @typedef {{id: string, [field: string]: any}} Row
+ * @typedef {{row: Row, seq: number, by?: string}} Entry A row, the seq of the state that it shows, and who made that.
+ * @typedef {{epoch: string, seq: number}} Position
+ * @typedef {{mid: string, id: string, row?: Row | null, at: Position}} Echo The event of a change that carries a mutation id;
+ * without `row` the record exists, and is not in the event.
  */
 
 export class Rows {
-  /** @type {Map<string, {row: Row, seq: number}>} Ids come from users: a Map has no `__proto__`. */
+  /** Ids whose rows have changed; whoever looks at them empties it. @type {Set<string>} */
+  changed = new Set();
+  /** Mutations that were heard of in events; whoever looks at them empties it. @type {Echo[]} */
+  echoes = [];
+  /** Up to where the rows are those of the server. @type {Position | null} */
+  position = null;
+  /** @type {Map<string, Entry>} Ids come from users: a Map has no `__proto__`. */
   #rows = new Map();
   /** @type {string | undefined} */
   #epoch;
@@ -32,7 +42,13 @@ export class Rows {
     return Array.from(this.#rows.values(), ({ row }) => row);
   }
 
+  /** @param {string} id */
+  get(id) {
+    return this.#rows.get(id);
+  }
+
   clear() {
+    for (const id of this.#rows.keys()) this.changed.add(id);
     this.#rows.clear();
     this.#held = [];
   }
@@ -56,7 +72,7 @@ export class Rows {
   }
 
   /** @param {Frame} frame */
-  #apply({ type, payload, at, seq = at }) {
+  #apply({ type, payload, at, by, mid, cause, seq = at }) {
     switch (type) {
       case 'subscribed':
       case 'resync':
@@ -71,15 +87,44 @@ export class Rows {
         break;
       case 'entity:created':
       case 'entity:updated':
-        this.#put(payload, seq);
+        this.#put(payload, seq, by);
+        this.#hear(mid, payload.id, payload, seq);
         break;
       case 'entity:deleted':
-        if (this.#isNews(payload.id, seq)) this.#rows.delete(payload.id);
+        if (this.#isNews(payload.id, seq)) this.#drop(payload.id);
+        this.#hear(mid, payload.id, cause === 'left' ? undefined : null, seq);
         break;
       case 'pong':
         this.#sweep();
+        this.#move(payload);
         break;
     }
+  }
+
+  /**
+   * @param {string | undefined} mid
+   * @param {string} id
+   * @param {Row | null | undefined} row
+   * @param {number | undefined} seq
+   */
+  #hear(mid, id, row, seq) {
+    if (seq === undefined || this.#epoch === undefined) return;
+    const at = { epoch: this.#epoch, seq };
+    // While rows come in there is no position: only the end makes them one state.
+    if (!this.#settling) this.#move(at);
+    if (mid !== undefined) this.echoes.push({ mid, id, row, at });
+  }
+
+  /** @param {Position} to */
+  #move({ epoch, seq }) {
+    const { position } = this;
+    if (!epoch || (position?.epoch === epoch && position.seq >= seq)) return;
+    this.position = { epoch, seq };
+  }
+
+  /** @param {string} id */
+  #drop(id) {
+    if (this.#rows.delete(id)) this.changed.add(id);
   }
 
   /**
@@ -97,7 +142,7 @@ export class Rows {
   #sweep() {
     if (!this.#filling) return;
     const { seq, ids } = this.#filling;
-    for (const [id, entry] of this.#rows) if (entry.seq <= seq && !ids.has(id)) this.#rows.delete(id);
+    for (const [id, entry] of this.#rows) if (entry.seq <= seq && !ids.has(id)) this.#drop(id);
     this.#filling = null;
   }
 
@@ -115,75 +160,14 @@ export class Rows {
    *
    * @param {Row} row
    * @param {number | undefined} seq
+   * @param {string} [by]
    */
-  #put(row, seq) {
+  #put(row, seq, by) {
     if (!this.#isNews(row.id, seq)) return;
     const known = this.#rows.get(row.id);
     // An equal row keeps its identity, so that nothing is drawn again.
     const kept = known && JSON.stringify(known.row) === JSON.stringify(row) ? known.row : row;
-    this.#rows.set(row.id, { row: kept, seq: seq ?? known?.seq ?? 0 });
+    this.#rows.set(row.id, { row: kept, seq: seq ?? known?.seq ?? 0, by });
+    this.changed.add(row.id);
   }
-}
-
-/** Fields that the server sorts by at most. */
-const MOST_SORTED = 10;
-
-/**
- * The order of the server's lists: null first, text by code points, false before true, equal ones by id, in the direction of
- * the last field.
- *
- * @param {string | string[]} sort `-priority,title`: field names, a minus for descending.
- * @returns {(a: Row, b: Row) => number} It throws a TypeError for a row that has no such field, or json in it.
- */
-export function comparator(sort) {
-  const keys = sort.length === 0 ? [] : `${sort}`.split(',').map((key) => {
-    const [, minus, field] = /^(-?)(\w+)$/.exec(key) ?? [];
-    if (!field) throw new TypeError(`\`${key}\` cannot be sorted by: name fields as in '-priority,title'`);
-    return { field, sign: minus ? -1 : 1 };
-  });
-  if (keys.length > MOST_SORTED || new Set(keys.map(({ field }) => field)).size < keys.length)
-    throw new TypeError(`a list is sorted by at most ${MOST_SORTED} fields, each named once`);
-  keys.push({ field: 'id', sign: keys.at(-1)?.sign ?? 1 });
-  return (a, b) => {
-    for (const { field, sign } of keys) {
-      const order = compare(value(a, field), value(b, field));
-      if (order !== 0) return order * sign;
-    }
-    return 0;
-  };
-}
-
-/**
- * @param {Row} row
- * @param {string} field
- */
-function value(row, field) {
-  const found = Object.hasOwn(row, field) ? row[field] : undefined;
-  if (found === undefined || (typeof found === 'object' && found !== null))
-    throw new TypeError(`\`${field}\` cannot be sorted by: it is no field, json, or hidden from you in some records`);
-  return found;
-}
-
-/**
- * @param {any} a
- * @param {any} b
- */
-function compare(a, b) {
-  if (a === null || b === null) return Number(b === null) - Number(a === null);
-  if (typeof a === 'string' && typeof b === 'string') return compareTexts(a, b);
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/**
- * By code points. JavaScript compares units of UTF-16, where the halves of a large code point stand before U+E000.
- *
- * @param {string} a
- * @param {string} b
- */
-function compareTexts(a, b) {
-  const rank = (/** @type {number} */ unit) => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
-  const end = Math.min(a.length, b.length);
-  let at = 0;
-  while (at < end && a[at] === b[at]) at++;
-  return at < end ? rank(a.charCodeAt(at)) - rank(b.charCodeAt(at)) : a.length - b.length;
 }

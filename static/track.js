@@ -117,10 +117,14 @@ export class Track {
    * A `pong` without channel, or a poll, says that everything up to here has been sent.
    *
    * @param {Point} to
+   * @returns {boolean} whether that is news for who listens.
    */
   advance(to) {
-    if (this.phase !== 'live' || this.point?.epoch !== to.epoch) return;
+    if (this.phase !== 'live' || !this.point || this.point.epoch !== to.epoch) return false;
+    // Within a unit the rest of it is still to come.
+    const moved = this.point.seq < to.seq && this.point.seq === this.seen;
     this.#move(to);
+    return moved;
   }
 
   /**

@@ -1,6 +1,7 @@
 //! Groups by predicate: who receives which change, and as what. Held against a loop over all subscribers that is written by
 //! hand.
 
+mod forms;
 pub mod managed;
 mod oracle;
 mod rights;

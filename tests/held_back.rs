@@ -9,6 +9,7 @@ use tidewire::channels::{Attach, Outbox};
 use tidewire::config::StoreConfig;
 use tidewire::ids::Seq;
 use tidewire::outbox::OutboxLimits;
+use tidewire::protocol::WireForm;
 use tidewire::store::{ChangeOp, CommitBatch, Store};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
@@ -57,7 +58,7 @@ async fn channel_manager_takes_no_batches_before_it_has_fanned_out_those_that_it
     const CHANGES: u64 = 100;
     let managed = Managed::start();
     let limits = OutboxLimits { batches: usize::MAX, bytes: usize::MAX, controls: 16 };
-    let outbox = Arc::new(Outbox::new(limits));
+    let outbox = Arc::new(Outbox::new(limits, WireForm::WebSocket));
     managed.attach(Attach { outbox, ..everybody(1) }).await;
     // Large ones, made before: they come faster than they can be fanned out.
     let made = |nth| {

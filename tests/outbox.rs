@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use tidewire::outbox::{Appended, Invalidated, Item, Lag, OnLag, Outbox, OutboxLimits, Vocabulary};
+use tidewire::protocol::WireForm;
 
 /// Batches have numbers, notes are words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ enum Cause {
 }
 
 fn outbox(batches: usize, bytes: usize) -> Outbox<Words> {
-    Outbox::new(OutboxLimits { batches, bytes, controls: 4 })
+    Outbox::new(OutboxLimits { batches, bytes, controls: 4 }, WireForm::Json)
 }
 
 fn append(outbox: &Outbox<Words>, lag: u32, number: u64, size: usize) -> Appended {

@@ -36,7 +36,8 @@ fn every_planted_fault_names_tests_that_exist() {
         let named = text.lines().next().and_then(|line| line.strip_prefix("# red: "));
         let named = named.unwrap_or_else(|| panic!("{shown}: the first line must be `# red: TEST...`"));
         for test in named.split_whitespace() {
-            let (first, rest) = test.split_once("::").unwrap_or_else(|| panic!("{shown}: {test} has no module"));
+            let (first, rest) =
+                test.split_once("::").unwrap_or_else(|| panic!("{shown}: {test} has no module"));
             let function = rest.rsplit("::").next().unwrap_or(rest);
             // Some tests are functions of a list that a macro runs for each backend, so only the word is looked for.
             let text = module(first);

@@ -11,7 +11,7 @@ use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
 use tidewire::outbox::{Invalidated, Lag, OnLag};
-use tidewire::protocol::CloseCode;
+use tidewire::protocol::{CloseCode, WireForm};
 use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
 use tidewire::realtime::session::{Effect, Input, Now, Session, SessionStart, Surroundings};
 use tidewire::rules::Principal;
@@ -20,6 +20,10 @@ use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreErro
 use tokio::time::{Duration, Instant};
 
 use crate::support::fixtures::{change, epoch, id, inside_unit, schema};
+use crate::support::wire::frames_in;
+
+/// What a session says is plain text here.
+const FORM: WireForm = WireForm::Json;
 
 /// A session and the moment it lives in.
 struct Peer {
@@ -52,8 +56,11 @@ impl Peer {
 
     fn of(around: Surroundings, known: At<Principal>) -> Peer {
         let instant = Instant::now();
-        let session =
-            Session::new(around, known, SessionStart { at: instant, via: Via::Ws, offended: false });
+        let session = Session::new(
+            around,
+            known,
+            SessionStart { at: instant, via: Via::Ws, form: FORM, offended: false },
+        );
         Peer { session, now: Now { instant, wall: Timestamp(1) } }
     }
 
@@ -109,22 +116,38 @@ fn attachment_of(effects: &[Effect]) -> AttachmentId {
 }
 
 fn sent(effects: &[Effect]) -> Vec<Value> {
-    let json = |effect: &Effect| {
-        if let Effect::Send(json) = effect { Some(serde_json::from_slice(json).unwrap()) } else { None }
+    frames(effects).into_iter().filter(|frame| !is_event(frame)).collect()
+}
+
+/// Every frame that is written.
+fn frames(effects: &[Effect]) -> Vec<Value> {
+    let frames = |effect: &Effect| {
+        if let Effect::Write(bytes) = effect { frames_in(FORM, bytes) } else { Vec::new() }
     };
-    effects.iter().filter_map(json).collect()
+    effects.iter().flat_map(frames).collect()
+}
+
+/// The events among them.
+fn events(effects: &[Effect]) -> Vec<Value> {
+    frames(effects).into_iter().filter(is_event).collect()
+}
+
+fn is_event(frame: &Value) -> bool {
+    frame["type"].as_str().is_some_and(|kind| kind.starts_with("entity:"))
 }
 
 fn heard(effects: &[Effect]) -> Heard {
     let word = |effect: &Effect| match effect {
-        Effect::Send(json) => {
-            let frame: Value = serde_json::from_slice(json).unwrap();
-            match frame["payload"]["code"].as_str() {
+        Effect::Write(bytes) => match &frames_in(FORM, bytes)[..] {
+            [frame] if !is_event(frame) => match frame["payload"]["code"].as_str() {
                 Some(code) => format!("send error {code}"),
                 None => format!("send {}", frame["type"].as_str().unwrap()),
+            },
+            events => {
+                assert!(!events.is_empty() && events.iter().all(is_event), "{events:?}");
+                "write".to_owned()
             }
-        }
-        Effect::Write(_) => "write".to_owned(),
+        },
         Effect::Attach { from: From::Now { .. }, .. } => "attach now".to_owned(),
         Effect::Attach { from: From::After { seq, .. }, .. } => format!("attach after {seq}"),
         Effect::Detach { .. } => "detach".to_owned(),
@@ -189,22 +212,11 @@ fn since(seq: u64) -> Value {
 
 /// The events among what was written, as (seq, prev, more).
 fn written(effects: &[Effect]) -> Vec<(u64, u64, bool)> {
-    let mut events = Vec::new();
-    for effect in effects {
-        let Effect::Write(frames) = effect else { continue };
-        let mut rest = &frames[..];
-        while !rest.is_empty() {
-            let (header, length) = match rest[1] {
-                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
-                short => (2, usize::from(short)),
-            };
-            let event: Value = serde_json::from_slice(&rest[header..header + length]).unwrap();
-            let number = |key: &str| event[key].as_u64().unwrap();
-            events.push((number("seq"), number("prev"), event["more"] == true));
-            rest = &rest[header + length..];
-        }
-    }
-    events
+    let event = |frame: Value| {
+        let number = |key: &str| frame[key].as_u64().unwrap();
+        (number("seq"), number("prev"), frame["more"] == true)
+    };
+    events(effects).into_iter().map(event).collect()
 }
 
 #[test]

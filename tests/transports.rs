@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::Seq;
-use tidewire::protocol::CloseCode;
+use tidewire::protocol::{CloseCode, WireForm};
 use tidewire::realtime::transport::{Arrival, Ended};
 use tidewire::store::{ChangeOp, CommitBatch, Listed, Stored};
 use tokio::time::Instant;
@@ -41,45 +41,54 @@ fn connect(server: &LiveServer) -> Peer {
     server.connect(None)
 }
 
+/// Every form that a transport can have.
+const FORMS: [WireForm; 3] = [WireForm::WebSocket, WireForm::EventStream, WireForm::Json];
+
 #[tokio::test(start_paused = true)]
 async fn any_transport_carries_a_subscription_a_snapshot_and_events() {
-    let server = server(|_| {});
-    let mut peer = connect(&server);
-    assert_eq!(peer.frame().await["type"], "connected");
-    peer.subscribe("entity:Task", &json!({"snapshot": true}));
-    let frames = peer.takes(&["subscribed", "snapshot", "pong"]).await;
-    assert_eq!(frames[1]["payload"]["rows"].as_array().unwrap().len(), 3);
-    commit(&server, 2..=3).await;
-    let events = peer.takes(&["entity:created", "entity:created"]).await;
-    assert_eq!((&events[0]["prev"], &events[0]["seq"]), (&json!(1), &json!(2)));
-    assert_eq!((&events[1]["prev"], &events[1]["seq"]), (&json!(2), &json!(3)));
-    peer.say(&json!({"type": "ping", "requestId": "p"}));
-    let pong = peer.frame().await;
-    assert_eq!((&pong["requestId"], &pong["payload"]["seq"]), (&json!("p"), &json!(3)));
-    peer.arrives(Arrival::Closed);
-    assert_eq!(peer.done().await, Done::Closed(Ended::ByPeer));
-    assert_eq!(peer.ends().await, Ended::ByPeer);
-    assert_eq!(server.sessions.stats().connections, 0, "the place is given back");
+    for form in FORMS {
+        let server = server(|_| {});
+        let mut peer = server.connect_by(form, None);
+        assert_eq!(peer.frame().await["type"], "connected");
+        peer.subscribe("entity:Task", &json!({"snapshot": true}));
+        let frames = peer.takes(&["subscribed", "snapshot", "pong"]).await;
+        assert_eq!(frames[1]["payload"]["rows"].as_array().unwrap().len(), 3);
+        commit(&server, 2..=3).await;
+        let events = peer.takes(&["entity:created", "entity:created"]).await;
+        assert_eq!((&events[0]["prev"], &events[0]["seq"]), (&json!(1), &json!(2)));
+        assert_eq!((&events[1]["prev"], &events[1]["seq"]), (&json!(2), &json!(3)));
+        peer.say(&json!({"type": "ping", "requestId": "p"}));
+        let pong = peer.frame().await;
+        assert_eq!((&pong["requestId"], &pong["payload"]["seq"]), (&json!("p"), &json!(3)));
+        peer.say(&json!({"type": "unsubscribe", "channel": "entity:Other"}));
+        peer.takes(&["error"]).await;
+        peer.arrives(Arrival::Closed);
+        assert_eq!(peer.done().await, Done::Closed(Ended::ByPeer));
+        assert_eq!(peer.ends().await, Ended::ByPeer);
+        assert_eq!(server.sessions.stats().connections, 0, "the place is given back");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stalled_reader_continues_from_the_log_without_a_gap() {
-    let server = server(|config| config.outbox_batches = 2);
-    let mut peer = connect(&server);
-    peer.subscribe("entity:Task", &json!({}));
-    peer.takes(&["connected", "subscribed"]).await;
-    peer.stall();
-    commit(&server, 2..=2).await;
-    // The loop stands inside a write while the outbox runs over.
-    until(|| server.sessions.moment().outbox_batches == 0).await;
-    commit(&server, 3..=9).await;
-    assert!(server.sessions.stats().lags > 0, "the story is about a connection that fell behind");
-    peer.go_on();
-    for seq in 2..=9 {
-        let event = peer.frame().await;
-        assert_eq!((&event["prev"], &event["seq"]), (&json!(seq - 1), &json!(seq)), "{event}");
+    for form in FORMS {
+        let server = server(|config| config.outbox_batches = 2);
+        let mut peer = server.connect_by(form, None);
+        peer.subscribe("entity:Task", &json!({}));
+        peer.takes(&["connected", "subscribed"]).await;
+        peer.stall();
+        commit(&server, 2..=2).await;
+        // The loop stands inside a write while the outbox runs over.
+        until(|| server.sessions.moment().outbox_batches == 0).await;
+        commit(&server, 3..=9).await;
+        assert!(server.sessions.stats().lags > 0, "the story is about a connection that fell behind");
+        peer.go_on();
+        for seq in 2..=9 {
+            let event = peer.frame().await;
+            assert_eq!((&event["prev"], &event["seq"]), (&json!(seq - 1), &json!(seq)), "{event}");
+        }
+        assert_eq!(peer.frame().await["type"], "pong", "complete again");
     }
-    assert_eq!(peer.frame().await["type"], "pong", "complete again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +141,7 @@ async fn a_refused_transport_gets_the_reason_before_it_is_closed() {
     let server = server(|config| config.connections = 1);
     let mut first = connect(&server);
     first.takes(&["connected"]).await;
-    let mut second = connect(&server);
+    let mut second = server.connect_by(WireForm::EventStream, None);
     let error = &second.takes(&["error"]).await[0];
     assert_eq!(error["payload"]["code"], "CONNECTION_LIMIT", "{error}");
     let closed = Ended::ByServer(CloseCode::TooManyConnections);

@@ -13,7 +13,7 @@ use tidewire::channels::groups::Groups;
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::outbox::OutboxLimits;
-use tidewire::protocol::View;
+use tidewire::protocol::{View, WireForm};
 use tidewire::rules::{Condition, Person, Principal, ReadScope, RelatedRecords, Subject, Test, evaluate};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
@@ -247,7 +247,8 @@ fn text(text: &str) -> Arc<str> {
 }
 
 fn outbox() -> Arc<Outbox> {
-    Arc::new(Outbox::new(OutboxLimits { batches: 1 << 20, bytes: 1 << 30, controls: 16 }))
+    let limits = OutboxLimits { batches: 1 << 20, bytes: 1 << 30, controls: 16 };
+    Arc::new(Outbox::new(limits, WireForm::WebSocket))
 }
 
 fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadScope>, outbox: &Arc<Outbox>) {

@@ -8,6 +8,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, consume_budget};
 
@@ -28,8 +29,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Lag, OnLag};
 use crate::protocol::Code;
 use crate::protocol::server_frame::{ControlFrame, PongPayload, PositionPayload, RightsChangedPayload};
-use crate::protocol::wire::text_frame;
-use crate::store::CommitBatch;
+use crate::store::{Change, CommitBatch};
 
 /// Commands that may wait; a connection that sends one more waits, and only that connection.
 const COMMANDS: usize = 1024;
@@ -128,7 +128,6 @@ pub struct ChannelManager {
     waiters: Waiters,
     ring: Arc<Ring>,
     env: Env,
-    encoder: Encoder,
     metrics: Arc<Metrics>,
 }
 
@@ -157,7 +156,6 @@ impl ChannelManager {
             waiters: Waiters::default(),
             ring,
             env,
-            encoder: Encoder::default(),
             metrics,
         };
         manager.tell_position();
@@ -240,7 +238,8 @@ impl ChannelManager {
     }
 
     fn tell_rights(&self, outbox: &Outbox) {
-        let frame = self.control("rights:changed", None, None, RightsChangedPayload {});
+        let frame =
+            self.control("rights:changed", None, None, RightsChangedPayload {}).to_bytes(outbox.form());
         // It names no position, so it stays true when batches are dropped.
         outbox.append_control(frame, Some(Note::RightsChanged), OnLag::Keep);
     }
@@ -309,8 +308,11 @@ impl ChannelManager {
                 attach.outbox.append_control(Bytes::new(), Some(note), OnLag::Drop);
                 return;
             };
+            let mut encoder = Encoder::new(attach.outbox.form());
             for batch in &batches {
-                prev = self.append_missed(attach, batch, seq, prev, lag, unbroken);
+                let changes = &batch.changes[batch.changes.partition_point(|change| change.seq <= seq)..];
+                let missed = MissedEvents { changes, prev, lag, unbroken };
+                prev = append_missed(attach, &missed, &mut encoder);
             }
             if attach.outbox.lag() != lag {
                 // What was missed did not fit: the closing pong would name a position that the client never reaches.
@@ -325,37 +327,10 @@ impl ChannelManager {
             recovered: None,
             reason: None,
         };
-        let pong = self.control("pong", Some(&attach.channel), None, payload);
+        let pong = self.control("pong", Some(&attach.channel), None, payload).to_bytes(attach.outbox.form());
         let note = Note::Attached { attachment: attach.attachment, at, lag };
         attach.outbox.append_control(pong, Some(note), OnLag::Drop);
         self.join(attach, lag, at);
-    }
-
-    /// What the batch held for this subscription after `seq`; returns the new `prev`.
-    fn append_missed(
-        &mut self,
-        attach: &Attach,
-        batch: &CommitBatch,
-        seq: Seq,
-        mut prev: Seq,
-        lag: Lag,
-        unbroken: bool,
-    ) -> Seq {
-        let mut frames = Vec::new();
-        let start = batch.changes.partition_point(|change| change.seq <= seq);
-        for (at, change) in batch.changes.iter().enumerate().skip(start) {
-            let judged = judge_first(&batch.changes[at..], &attach.scope, &attach.read_scope);
-            let Some(UnitEvent { event, more }) = judged else { continue };
-            let place = Place { channel: &attach.channel, prev, more: unbroken || more };
-            self.encoder.write_frame(change, &event, &attach.read_scope, place, &mut frames);
-            prev = change.seq;
-        }
-        if !frames.is_empty() {
-            let frames = Bytes::from(frames);
-            let events = Events { attachment: attach.attachment, last: prev, base: Seq::ZERO };
-            attach.outbox.append_batch(lag, frames, events);
-        }
-        prev
     }
 
     fn join(&mut self, attach: &Attach, lag: Lag, from: Seq) {
@@ -364,14 +339,15 @@ impl ChannelManager {
 
     fn pong(&mut self, pong: &PongCommand) {
         let request_id = pong.request_id.as_deref();
-        let bare = self.control("pong", None, request_id, PongPayload { epoch: None, seq: None });
+        let bare = PongPayload { epoch: None, seq: None };
+        let bare = self.control("pong", None, request_id, bare).to_bytes(pong.outbox.form());
         if pong.outbox.lag() != pong.lag {
             pong.outbox.append_control(bare, None, OnLag::Keep);
             return;
         }
         let at = self.groups.position();
         let payload = PongPayload { epoch: Some(self.ring.epoch()), seq: Some(at) };
-        let frame = self.control("pong", None, request_id, payload);
+        let frame = self.control("pong", None, request_id, payload).to_bytes(pong.outbox.form());
         pong.outbox.append_control(frame, Some(Note::Reached { at, lag: pong.lag }), OnLag::Replace(bare));
     }
 
@@ -383,19 +359,45 @@ impl ChannelManager {
             recovered: Some(false),
             reason: None,
         };
-        self.control("subscribed", Some(&attach.channel), request_id, payload)
+        self.control("subscribed", Some(&attach.channel), request_id, payload).to_bytes(attach.outbox.form())
     }
 
-    fn control<P: serde::Serialize>(
+    fn control<'a, P: Serialize>(
         &self,
         kind: &'static str,
-        channel: Option<&str>,
-        request_id: Option<&str>,
+        channel: Option<&'a str>,
+        request_id: Option<&'a str>,
         payload: P,
-    ) -> Bytes {
+    ) -> ControlFrame<'a, P> {
         let timestamp = self.env.now();
-        text_frame(
-            &ControlFrame { kind, channel, request_id, seq: None, more: false, payload, timestamp }.to_json(),
-        )
+        ControlFrame { kind, channel, request_id, seq: None, more: false, payload, timestamp }
     }
+}
+
+/// What a subscription missed of one batch.
+struct MissedEvents<'a> {
+    /// Those of the batch after its position.
+    changes: &'a [Arc<Change>],
+    /// Seq of its last event.
+    prev: Seq,
+    lag: Lag,
+    unbroken: bool,
+}
+
+/// Appends it; returns the seq of its last event from then on.
+fn append_missed(attach: &Attach, missed: &MissedEvents<'_>, encoder: &mut Encoder) -> Seq {
+    let MissedEvents { changes, mut prev, lag, unbroken } = *missed;
+    let mut frames = Vec::new();
+    for (at, change) in changes.iter().enumerate() {
+        let judged = judge_first(&changes[at..], &attach.scope, &attach.read_scope);
+        let Some(UnitEvent { event, more }) = judged else { continue };
+        let place = Place { channel: &attach.channel, prev, more: unbroken || more };
+        encoder.write_event(change, &event, &attach.read_scope, place, &mut frames);
+        prev = change.seq;
+    }
+    if !frames.is_empty() {
+        let events = Events { attachment: attach.attachment, last: prev, base: Seq::ZERO };
+        attach.outbox.append_batch(lag, Bytes::from(frames), events);
+    }
+    prev
 }

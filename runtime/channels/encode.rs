@@ -1,14 +1,14 @@
-//! From a change of the log, and what it is for a read scope, to the frame of one channel's event. A tail that several groups
-//! share is made once.
+//! From a change of the log, and what it is for a read scope, to the frame of one channel's event, in the form of whoever is
+//! told. A tail that several groups share is made once.
 
 use bytes::Bytes;
 
 use super::event::Event;
 use crate::ids::{RecordId, Seq, Timestamp};
+use crate::protocol::WireForm;
 use crate::protocol::server_frame::{
     EventCause, EventHead, EventKind, EventPlace, EventTail, write_event_head, write_event_tail,
 };
-use crate::protocol::wire::write_text_frame;
 use crate::rules::{Mask, ReadScope, Verdict};
 use crate::schema::value::write_json_of;
 use crate::store::{Change, Step};
@@ -33,30 +33,21 @@ pub struct StepPlace<'a> {
     pub timestamp: Timestamp,
 }
 
-/// Two buffers that are used again for every event.
-#[derive(Debug, Default)]
+/// Makes the frames of one connection. Has two buffers that are used again for every event.
+#[derive(Debug)]
 pub struct Encoder {
+    form: WireForm,
     head: Vec<u8>,
     tail: Vec<u8>,
 }
 
 impl Encoder {
-    /// Appends the JSON of the event that `change` is for a channel.
-    pub fn write_json(
-        &mut self,
-        change: &Change,
-        event: &Event,
-        read_scope: &ReadScope,
-        place: Place<'_>,
-        out: &mut Vec<u8>,
-    ) {
-        self.encode(change, event, read_scope, place);
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(&self.tail);
+    pub fn new(form: WireForm) -> Encoder {
+        Encoder { form, head: Vec::new(), tail: Vec::new() }
     }
 
-    /// The same as one WebSocket text frame.
-    pub fn write_frame(
+    /// Appends the frame of the event that `change` is for a channel.
+    pub fn write_event(
         &mut self,
         change: &Change,
         event: &Event,
@@ -64,8 +55,11 @@ impl Encoder {
         place: Place<'_>,
         out: &mut Vec<u8>,
     ) {
-        self.encode(change, event, read_scope, place);
-        write_text_frame(&[&self.head, &self.tail], out);
+        self.head.clear();
+        self.tail.clear();
+        let Some(kind) = write_head(event.verdict, place.prev, place.more, &mut self.head) else { return };
+        write_tail(change, event, read_scope, place.channel, &mut self.tail);
+        self.form.write_frame(kind.as_str(), &[&self.head, &self.tail], out);
     }
 
     /// Appends the frame of one step of a difference; nothing for a step that changes nothing.
@@ -92,22 +86,15 @@ impl Encoder {
             payload,
         };
         write_event_tail(&tail, &mut self.tail);
-        write_text_frame(&[&self.head, &self.tail], out);
-    }
-
-    fn encode(&mut self, change: &Change, event: &Event, read_scope: &ReadScope, place: Place<'_>) {
-        self.head.clear();
-        self.tail.clear();
-        write_head(event.verdict, place.prev, place.more, &mut self.head);
-        write_tail(change, event, read_scope, place.channel, &mut self.tail);
+        self.form.write_frame(kind.as_str(), &[&self.head, &self.tail], out);
     }
 }
 
-/// The part that every group has for itself.
-pub(super) fn write_head(verdict: Verdict, prev: Seq, more: bool, out: &mut Vec<u8>) {
-    if let Some((kind, cause)) = kind_of(verdict) {
-        write_event_head(EventHead { kind, cause, prev: Some(prev), more }, out);
-    }
+/// The part that every group has for itself, and the type of the frame. A verdict that is no event has none.
+pub(super) fn write_head(verdict: Verdict, prev: Seq, more: bool, out: &mut Vec<u8>) -> Option<EventKind> {
+    let (kind, cause) = kind_of(verdict)?;
+    write_event_head(EventHead { kind, cause, prev: Some(prev), more }, out);
+    Some(kind)
 }
 
 /// The part that groups of one channel text share as far as they show the same of the record: it depends on the read scope by

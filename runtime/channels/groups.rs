@@ -1,5 +1,5 @@
-//! Groups: all subscriptions with the same channel text and the same view share one encoding and one `prev`. Pure: from a
-//! batch to the buffers of the groups that it concerns.
+//! Groups: all subscriptions with the same channel text and the same view share one `prev`, and one encoding in each wire form
+//! that one of them uses. Pure: from a batch to the buffers of the groups that it concerns.
 //!
 //! The order of `fan_out` is load-bearing: a person whose rights change within the batch is invalidated before anything of it
 //! is appended, since what follows is judged by rights that may be gone.
@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
@@ -17,10 +18,10 @@ use super::index::{GroupNumber, Index, Stand};
 use super::note::{AttachmentId, Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
-use super::writer::{Buffer, Writer};
+use super::writer::{Encoded, Writer};
 use crate::ids::Seq;
 use crate::outbox::Appended;
-use crate::protocol::View;
+use crate::protocol::{View, WireForm};
 use crate::rules::{Anchor, Sides};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch};
@@ -73,7 +74,7 @@ struct Work {
     found: Vec<(GroupNumber, Sides)>,
     candidates: Vec<GroupNumber>,
     touched: Vec<GroupNumber>,
-    runs: Runs<Buffer>,
+    runs: Runs<Bytes>,
     writer: Writer,
     /// Members whose outbox takes nothing from them any longer.
     swept: Vec<MemberKey>,
@@ -88,6 +89,8 @@ pub struct FannedOut {
     pub events: usize,
     /// Tails that were made for these events.
     pub encodings: usize,
+    /// Buffers that were made: one for each run of events and each wire form in which a member is told it.
+    pub buffers: usize,
     /// Buffers appended to an outbox, each with all events of its group in the batch.
     pub deliveries: usize,
     /// Outboxes that were emptied.
@@ -286,15 +289,19 @@ impl Groups {
         }
         let mut work = std::mem::take(&mut self.work);
         let Work { touched, runs, writer, swept, .. } = &mut work;
+        let base = Seq(batch.first().0.saturating_sub(1));
         for number in touched.drain(..) {
             let group = &mut self.groups[number];
             let Some(run) = group.run.take() else { continue };
-            let buffer = runs.made(run, |events| writer.write(batch, group.audience(), events));
-            append(group, &buffer, swept, counts);
-            group.prev = buffer.last;
+            let extent = Extent { last: batch.changes[runs.last(run)].seq, base, end: batch.last() };
+            let mut frames =
+                |form| runs.made(run, form, |events| writer.write(form, batch, group.audience(), events));
+            append(group, extent, &mut frames, swept, counts);
+            group.prev = extent.last;
         }
         runs.clear();
-        counts.encodings = writer.end();
+        let Encoded { tails, buffers } = writer.end();
+        (counts.encodings, counts.buffers) = (tails, buffers);
         work.swept.drain(..).for_each(|member| self.leave(member));
         self.work = work;
     }
@@ -365,15 +372,34 @@ impl Place {
     }
 }
 
-fn append(group: &Group, buffer: &Buffer, swept: &mut Vec<MemberKey>, counts: &mut FannedOut) {
-    let &Buffer { ref frames, last, base, end } = buffer;
-    for (key, member) in group.members.iter().filter(|(_, member)| end > member.from) {
+/// How far a batch reaches for one group.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// Seq of the group's last event.
+    last: Seq,
+    /// The position before the batch, and the one after it.
+    base: Seq,
+    end: Seq,
+}
+
+/// `frames` makes the group's events in a form, if that was not done yet.
+fn append(
+    group: &Group,
+    extent: Extent,
+    frames: &mut dyn FnMut(WireForm) -> Bytes,
+    swept: &mut Vec<MemberKey>,
+    counts: &mut FannedOut,
+) {
+    let Extent { last, base, end } = extent;
+    for (key, Member { outbox, lag, .. }) in group.members.iter().filter(|(_, member)| end > member.from) {
         let events = Events { attachment: key.1, last, base };
-        match member.outbox.append_batch(member.lag, frames.clone(), events) {
+        // An outbox that holds no batches is woken by one, whatever is in it.
+        let frames = if outbox.holds_batches() { frames(outbox.form()) } else { Bytes::new() };
+        match outbox.append_batch(*lag, frames, events) {
             Appended::Queued => counts.deliveries += 1,
             Appended::FellBehind => {
                 // A poll that waits for its first event is no reader that fell behind.
-                counts.lags += usize::from(member.outbox.holds_batches());
+                counts.lags += usize::from(outbox.holds_batches());
                 swept.push(*key);
             }
             Appended::Void => swept.push(*key),

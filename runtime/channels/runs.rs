@@ -1,5 +1,6 @@
 //! Runs: what one batch is for a group, its events in their order after the group's `prev`. Groups of one channel text whose
-//! runs are the same have the same bytes, so these are made once, however many read scopes there are.
+//! runs are the same have the same bytes, so these are made once in each wire form that a member needs, however many read
+//! scopes there are.
 //!
 //! A run is kept as its last event and the run before that, so that each event of a group is one look-up.
 
@@ -9,15 +10,16 @@ use foldhash::fast::RandomState;
 
 use super::event::Event;
 use crate::ids::Seq;
+use crate::protocol::WireForm;
 
 /// Number of a run, until the batch ends.
 pub(super) type RunNumber = usize;
 
-/// See the module's text. `T` is what is made of a run.
+/// See the module's text. `T` is what is made of a run in one form.
 #[derive(Debug)]
 pub(super) struct Runs<T> {
     known: HashMap<Run, RunNumber, RandomState>,
-    runs: Vec<(Run, Option<T>)>,
+    runs: Vec<(Run, ByForm<T>)>,
     /// The events of the run that was last asked for.
     events: Vec<RunNumber>,
 }
@@ -28,6 +30,14 @@ struct Run {
     /// Place of the change in its batch.
     at: usize,
     event: Event,
+}
+
+/// What was made in each form; in most of them nothing.
+#[derive(Debug)]
+struct ByForm<T> {
+    web_socket: Option<T>,
+    event_stream: Option<T>,
+    json: Option<T>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +62,7 @@ impl<T> Runs<T> {
         }
         let number = self.runs.len();
         self.known.insert(run.clone(), number);
-        self.runs.push((run, None));
+        self.runs.push((run, ByForm { web_socket: None, event_stream: None, json: None }));
         number
     }
 
@@ -67,20 +77,26 @@ impl<T> Runs<T> {
         self.events.iter().rev().map(|number| (self.runs[*number].0.at, &self.runs[*number].0.event))
     }
 
-    /// What is made of the run, made if no group has asked for it yet.
+    /// Place in the batch of the run's last change.
+    pub(super) fn last(&self, run: RunNumber) -> usize {
+        self.runs[run].0.at
+    }
+
+    /// What is made of the run in a form, made if nobody has asked for it yet.
     pub(super) fn made(
         &mut self,
         run: RunNumber,
+        form: WireForm,
         make: impl FnOnce(&mut dyn Iterator<Item = (usize, &Event)>) -> T,
     ) -> T
     where
         T: Clone,
     {
-        if let Some(made) = &self.runs[run].1 {
+        if let Some(made) = self.runs[run].1.of(form) {
             return made.clone();
         }
         let made = make(&mut self.events(run));
-        self.runs[run].1 = Some(made.clone());
+        *self.runs[run].1.of(form) = Some(made.clone());
         made
     }
 
@@ -90,5 +106,15 @@ impl<T> Runs<T> {
         self.known.shrink_to(1 << 12);
         self.runs.clear();
         self.runs.shrink_to(1 << 12);
+    }
+}
+
+impl<T> ByForm<T> {
+    fn of(&mut self, form: WireForm) -> &mut Option<T> {
+        match form {
+            WireForm::WebSocket => &mut self.web_socket,
+            WireForm::EventStream => &mut self.event_stream,
+            WireForm::Json => &mut self.json,
+        }
     }
 }

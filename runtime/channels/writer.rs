@@ -1,4 +1,4 @@
-//! `Writer`: the bytes of a run of events, frame after frame, with the tails that are shared within one batch.
+//! `Writer`: the bytes of a run of events in one wire form, frame after frame, with the tails that are shared within one batch.
 //!
 //! Knows neither groups nor outboxes.
 
@@ -9,7 +9,7 @@ use super::event::Event;
 use super::tails::Tails;
 use super::units::is_followed;
 use crate::ids::Seq;
-use crate::protocol::wire::write_text_frame;
+use crate::protocol::WireForm;
 use crate::rules::ReadScope;
 use crate::store::CommitBatch;
 
@@ -18,6 +18,8 @@ use crate::store::CommitBatch;
 pub(super) struct Writer {
     head: Vec<u8>,
     tails: Tails,
+    /// Buffers that were made for this batch.
+    buffers: usize,
 }
 
 /// Of the groups that have a run, what their bytes depend on.
@@ -31,26 +33,24 @@ pub(super) struct Audience<'a> {
     pub(super) prev: Seq,
 }
 
-/// The events of one run.
-#[derive(Debug, Clone)]
-pub(super) struct Buffer {
-    pub(super) frames: Bytes,
-    /// Seq of the last of them.
-    pub(super) last: Seq,
-    /// The position before the batch, and the one after it.
-    pub(super) base: Seq,
-    pub(super) end: Seq,
+/// What was made for one batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encoded {
+    pub(super) tails: usize,
+    pub(super) buffers: usize,
 }
 
 impl Writer {
     /// `events`: places of changes in the batch, and what they are for the audience.
     pub(super) fn write(
         &mut self,
+        form: WireForm,
         batch: &CommitBatch,
         audience: Audience<'_>,
         events: &mut dyn Iterator<Item = (usize, &Event)>,
-    ) -> Buffer {
-        let Writer { head, tails } = self;
+    ) -> Bytes {
+        let Writer { head, tails, buffers } = self;
+        *buffers += 1;
         let mut frames = Vec::with_capacity(512);
         let mut prev = audience.prev;
         let mut events = events.peekable();
@@ -58,19 +58,19 @@ impl Writer {
             let change = &batch.changes[at];
             let more = is_followed(&batch.changes, at, events.peek().map(|(next, _)| *next));
             head.clear();
-            write_head(event.verdict, prev, more, head);
-            let tail = tails.tail(change, event, audience.read_scope, audience.text);
-            write_text_frame(&[head, tail], &mut frames);
+            if let Some(kind) = write_head(event.verdict, prev, more, head) {
+                let tail = tails.tail(change, event, audience.read_scope, audience.text);
+                form.write_frame(kind.as_str(), &[head, tail], &mut frames);
+            }
             prev = change.seq;
         }
-        let base = Seq(batch.first().0.saturating_sub(1));
-        Buffer { frames: Bytes::from(frames), last: prev, base, end: batch.last() }
+        Bytes::from(frames)
     }
 
-    /// Ends the batch: how many tails were made for it.
-    pub(super) fn end(&mut self) -> usize {
-        let made = self.tails.made();
+    /// Ends the batch.
+    pub(super) fn end(&mut self) -> Encoded {
+        let encoded = Encoded { tails: self.tails.made(), buffers: std::mem::take(&mut self.buffers) };
         self.tails.clear();
-        made
+        encoded
     }
 }

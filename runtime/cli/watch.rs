@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify_debouncer_mini::notify::{RecommendedWatcher, RecursiveMode};
-use notify_debouncer_mini::{DebounceEventResult, Debouncer, new_debouncer};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use super::migrate::{self, Project};
@@ -24,7 +24,7 @@ pub(super) struct FolderWatch {
     folder: PathBuf,
     changed: mpsc::Receiver<()>,
     /// Watches as long as it lives.
-    watcher: Debouncer<RecommendedWatcher>,
+    watcher: RecommendedWatcher,
 }
 
 impl FolderWatch {
@@ -36,13 +36,16 @@ impl FolderWatch {
         let folder = folder.canonicalize().map_err(|error| failed(&error))?;
         let (tell, changed) = mpsc::channel(1);
         let within = folder.clone();
-        let heard = move |event: DebounceEventResult| {
-            if event.is_ok_and(|events| events.iter().any(|event| event.path.starts_with(&within))) {
+        let heard = move |event: Result<Event, notify::Error>| {
+            let tells = |event: Event| {
+                is_change(&event.kind) && event.paths.iter().any(|path| path.starts_with(&within))
+            };
+            if event.is_ok_and(tells) {
                 // One word that waits is enough: the whole folder is read again.
                 let _ = tell.try_send(());
             }
         };
-        let watcher = new_debouncer(SETTLED, heard).map_err(|error| failed(&error))?;
+        let watcher = notify::recommended_watcher(heard).map_err(|error| failed(&error))?;
         let mut watch = FolderWatch { folder, changed, watcher };
         if let Some(parent) = watch.folder.parent().map(Path::to_owned) {
             watch.look_at(&parent).map_err(|error| failed(&error))?;
@@ -52,8 +55,8 @@ impl FolderWatch {
         Ok(watch)
     }
 
-    fn look_at(&mut self, folder: &Path) -> Result<(), notify_debouncer_mini::notify::Error> {
-        self.watcher.watcher().watch(folder, RecursiveMode::NonRecursive)
+    fn look_at(&mut self, folder: &Path) -> Result<(), notify::Error> {
+        self.watcher.watch(folder, RecursiveMode::NonRecursive)
     }
 
     /// Tells `say` what became of each change, for ever.
@@ -66,15 +69,23 @@ impl FolderWatch {
             if self.changed.recv().await.is_none() {
                 std::future::pending::<()>().await;
             }
+            // A program that saves a file, or several, touches them more than once.
+            tokio::time::sleep(SETTLED).await;
+            let _ = self.changed.try_recv();
             // It may be another folder of the same name. While there is none, the word comes from the one above.
             let folder = self.folder.clone();
-            let _ = self.watcher.watcher().unwatch(&folder);
+            let _ = self.watcher.unwatch(&folder);
             let _ = self.look_at(&folder);
         }
     }
 }
 
 /// The files that are followed.
+/// Reading the files is no change of them: it would be followed by a further reading, for ever.
+fn is_change(kind: &EventKind) -> bool {
+    !kind.is_access() || *kind == EventKind::Access(AccessKind::Close(AccessMode::Write))
+}
+
 pub(super) struct Files {
     project: Project,
     /// Canonical text of the schema that is in force.
@@ -159,5 +170,37 @@ impl Files {
                 format!("{open}the schema has changed:\n{}\ngeneration {}\n", evolved.plan, generation.0)
             }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn reading_the_files_is_no_change_of_them() {
+        let access = |kind| EventKind::Access(kind);
+        for kind in [
+            access(AccessKind::Open(AccessMode::Any)),
+            access(AccessKind::Open(AccessMode::Read)),
+            access(AccessKind::Read),
+            access(AccessKind::Close(AccessMode::Read)),
+            access(AccessKind::Any),
+        ] {
+            assert!(!is_change(&kind), "{kind:?}");
+        }
+        for kind in [
+            access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            EventKind::Remove(RemoveKind::File),
+            EventKind::Any,
+            EventKind::Other,
+        ] {
+            assert!(is_change(&kind), "{kind:?}");
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! older number is invalid, and the connection gets what it missed elsewhere. Control frames keep their order; too many of
 //! them mean that the peer asks without reading, and close it (4013).
 //!
-//! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends.
+//! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends. It tells those
+//! who append in which bytes its connection is told.
 
 mod item;
 
@@ -16,6 +17,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+
+use crate::protocol::WireForm;
 
 pub use item::{Item, OnLag, Vocabulary};
 
@@ -63,6 +66,8 @@ pub struct Depth {
 #[derive(Debug)]
 pub struct Outbox<M: Vocabulary> {
     limits: OutboxLimits,
+    /// In which bytes everything is appended.
+    form: WireForm,
     /// Held for one append or one drain; never across an await.
     queue: Mutex<Queue<M>>,
     /// The one task that drains.
@@ -93,8 +98,12 @@ pub enum Appended {
 }
 
 impl<M: Vocabulary> Outbox<M> {
-    pub fn new(limits: OutboxLimits) -> Outbox<M> {
-        Outbox { limits, queue: Mutex::new(Queue::default()), reader: AtomicWaker::new() }
+    pub fn new(limits: OutboxLimits, form: WireForm) -> Outbox<M> {
+        Outbox { limits, form, queue: Mutex::new(Queue::default()), reader: AtomicWaker::new() }
+    }
+
+    pub fn form(&self) -> WireForm {
+        self.form
     }
 
     /// Appends the events of one batch. An empty outbox takes one buffer of any size.

@@ -16,3 +16,4 @@ pub use client_frame::{ClientFrame, ClientMessage, FrameError, Since, SubscribeO
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use query_string::{Params, QueryStringError};
 pub use view::View;
+pub use wire::WireForm;

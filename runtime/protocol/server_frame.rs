@@ -1,12 +1,13 @@
 //! Frames to a client: events in two pieces (a shared tail, a head for each group) and control frames.
 //!
-//! Everything here is JSON text in bytes; `wire.rs` puts it into WebSocket frames.
+//! Everything here is JSON text in bytes; `wire.rs` makes of it the bytes of a transport.
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::codes::{Code, Retry};
 use super::view::View;
+use super::wire::WireForm;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::schema::value::write_json_of;
@@ -147,9 +148,10 @@ pub struct ControlFrame<'a, P: Serialize> {
 }
 
 impl<P: Serialize> ControlFrame<'_, P> {
-    /// The frame as JSON.
-    pub fn to_json(&self) -> Bytes {
-        Bytes::from(serde_json::to_vec(self).expect("control frames hold strings, numbers and raw JSON"))
+    /// The frame in the bytes of a transport.
+    pub fn to_bytes(&self, form: WireForm) -> Bytes {
+        let json = serde_json::to_vec(self).expect("control frames hold strings, numbers and raw JSON");
+        form.frame(self.kind, &json)
     }
 }
 

@@ -168,7 +168,6 @@ impl<T: Transport> Connection<T> {
     async fn perform(&mut self, effects: Vec<Effect>, reading: &mut ReadUnderWay) -> Result<(), Ended> {
         for effect in effects {
             match effect {
-                Effect::Send(json) => self.write(vec![self.transport.frame(&json)]).await?,
                 Effect::Write(frames) => self.write(vec![frames]).await?,
                 Effect::Attach { attachment, channel, scope, read_scope, view, watch, admission, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
@@ -248,8 +247,8 @@ pub(super) async fn close(transport: &mut impl Transport, ended: Ended) -> Ended
 }
 
 /// Tells something to a peer that has no session, or not yet.
-pub(super) async fn tell(transport: &mut impl Transport, json: &Bytes, limit: Duration) -> Result<(), Ended> {
-    let mut queue = VecDeque::from([transport.frame(json)]);
+pub(super) async fn tell(transport: &mut impl Transport, frame: Bytes, limit: Duration) -> Result<(), Ended> {
+    let mut queue = VecDeque::from([frame]);
     let writing = async {
         while !queue.is_empty() {
             if transport.write(&mut queue).await?.bytes == 0 {

@@ -1,6 +1,6 @@
 //! What a newcomer is told first: `connected`, or the error for which it is sent away again.
 //!
-//! Knows no transport: what it makes is JSON.
+//! Knows no transport but the form of its bytes.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::session::Surroundings;
 use crate::ids::{ConnectionId, Seq, Timestamp};
 use crate::metrics::Refusal;
 use crate::protocol::server_frame::{ConnectedPayload, ControlFrame, ErrorPayload, LimitsPayload};
-use crate::protocol::{CloseCode, Code};
+use crate::protocol::{CloseCode, Code, WireForm};
 
 /// Why a connection was not admitted: the error that it is sent, and the code that closes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ pub struct Greeting<'a> {
 }
 
 impl Greeting<'_> {
-    pub fn to_json(&self, timestamp: Timestamp) -> Bytes {
+    pub fn to_bytes(&self, form: WireForm, timestamp: Timestamp) -> Bytes {
         let config = &self.around.config;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let payload = ConnectedPayload {
@@ -68,15 +68,16 @@ impl Greeting<'_> {
         };
         let (channel, request_id, seq) = (None, None, None);
         ControlFrame { kind: "connected", channel, request_id, seq, more: false, payload, timestamp }
-            .to_json()
+            .to_bytes(form)
     }
 }
 
 impl NotAdmitted {
     /// The only frame of a connection that was not.
-    pub fn to_json(&self, timestamp: Timestamp) -> Bytes {
+    pub fn to_bytes(&self, form: WireForm, timestamp: Timestamp) -> Bytes {
         let payload = ErrorPayload::new(self.code, &self.message);
         let (channel, request_id, seq) = (None, None, None);
-        ControlFrame { kind: "error", channel, request_id, seq, more: false, payload, timestamp }.to_json()
+        ControlFrame { kind: "error", channel, request_id, seq, more: false, payload, timestamp }
+            .to_bytes(form)
     }
 }

@@ -10,7 +10,7 @@ use crate::channels::group::ConnectionKey;
 use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Outbox, Watch};
 use crate::ids::Seq;
 use crate::outbox::OutboxLimits;
-use crate::protocol::Code;
+use crate::protocol::{Code, WireForm};
 
 /// See the module's text. A client that goes away takes the whole future with it, so the attachments are given back by being
 /// dropped.
@@ -41,7 +41,7 @@ pub(super) struct RefusedAttachment {
 impl LongPoll {
     pub(super) fn new(channels: Channels, connection: ConnectionKey) -> LongPoll {
         let limits = OutboxLimits { batches: 0, bytes: 0, controls: usize::MAX };
-        LongPoll { channels, connection, outbox: Arc::new(Outbox::new(limits)) }
+        LongPoll { channels, connection, outbox: Arc::new(Outbox::new(limits, WireForm::Json)) }
     }
 
     /// Wakes by what the channel, the nth of all, hears after `at`.

@@ -22,7 +22,7 @@ use crate::channels::encode::{Encoder, Place};
 use crate::channels::{Channels, UnitEvent, Watch, judge_first};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
-use crate::protocol::{Code, View};
+use crate::protocol::{Code, View, WireForm};
 use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
 
@@ -327,7 +327,7 @@ impl Polls {
             return Ok(PollStep::Done(page));
         };
         let mut page = PollPage { events: Vec::new(), to, has_more: to < read.seq, broken: false };
-        let mut encoder = Encoder::default();
+        let mut encoder = Encoder::new(WireForm::Json);
         for (nth, change) in changes.iter().enumerate() {
             page.broken |= change.op == ChangeOp::Schema;
             for one in polled.iter_mut() {
@@ -376,7 +376,7 @@ fn event(
     };
     let place = Place { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
-    encoder.write_json(change, &event, read_scope, place, &mut json);
+    encoder.write_event(change, &event, read_scope, place, &mut json);
     one.prev = change.seq;
     let json = String::from_utf8(json).map_err(|error| StoreError::Storage(error.to_string()))?;
     RawValue::from_string(json).map(Some).map_err(|error| StoreError::Storage(error.to_string()))

@@ -160,7 +160,8 @@ impl Sessions {
         }
         let ended = Ended::ByServer(refused.close);
         let wait = self.lifecycle.around().config.write_timeout;
-        if tell(&mut *transport, &refused.to_json(self.env.now()), wait).await.is_ok() {
+        let frame = refused.to_bytes(transport.form(), self.env.now());
+        if tell(&mut *transport, frame, wait).await.is_ok() {
             close(&mut *transport, ended).await;
         }
         ended
@@ -205,8 +206,8 @@ impl Sessions {
             position: self.channels.position(),
             around: &around,
         };
-        let frame = greeting.to_json(self.env.now());
-        tell(&mut *transport, &frame, around.config.write_timeout).await?;
+        let frame = greeting.to_bytes(transport.form(), self.env.now());
+        tell(&mut *transport, frame, around.config.write_timeout).await?;
         Ok((self.connection(transport, &identity, known, around, place), news))
     }
 
@@ -220,15 +221,17 @@ impl Sessions {
     ) -> Box<Connection<T>> {
         let owner = identity.idempotency_owner();
         let config = around.config.clone();
-        let outbox = Arc::new(Outbox::new(OutboxLimits {
+        let limits = OutboxLimits {
             batches: config.outbox_batches,
             bytes: config.outbox_bytes,
             controls: config.outbox_controls,
-        }));
+        };
+        let outbox = Arc::new(Outbox::new(limits, transport.form()));
         place.measure(outbox.clone());
         let start = SessionStart {
             at: Instant::now(),
             via: transport.via(),
+            form: transport.form(),
             offended: self.offenders.has_offended(&owner),
         };
         Box::new(Connection {

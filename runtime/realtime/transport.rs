@@ -10,7 +10,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::metrics::Via;
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, WireForm};
 
 /// What a transport owes to the loop, which calls one method at a time:
 ///
@@ -23,8 +23,8 @@ pub trait Transport: Send {
     /// As what the errors of this peer are counted.
     fn via(&self) -> Via;
 
-    /// JSON as one frame, as `write` takes it.
-    fn frame(&self, json: &Bytes) -> Bytes;
+    /// In which bytes `write` takes frames.
+    fn form(&self) -> WireForm;
 
     /// Waits for the next thing that is heard of the peer.
     fn next(&mut self) -> impl Future<Output = Arrival> + Send;

@@ -20,8 +20,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::transport::{Arrival, Ended, Transport, WriteProgress};
 use crate::metrics::Via;
-use crate::protocol::CloseCode;
-use crate::protocol::wire::text_frame;
+use crate::protocol::{CloseCode, WireForm};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -58,8 +57,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         Via::Ws
     }
 
-    fn frame(&self, json: &Bytes) -> Bytes {
-        text_frame(json)
+    fn form(&self) -> WireForm {
+        WireForm::WebSocket
     }
 
     async fn next(&mut self) -> Arrival {

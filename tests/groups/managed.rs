@@ -9,12 +9,14 @@ use tidewire::event_bus::EventBus;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::outbox::OutboxLimits;
+use tidewire::protocol::WireForm;
 use tidewire::schema::Generation;
 use tidewire::store::{Change, CommitBatch, LogLimit};
 use tokio::sync::mpsc;
 
-use super::world::{batch, parse_frames};
+use super::world::batch;
 use crate::support::fixtures::epoch;
+use crate::support::wire::frames_in;
 
 /// ChannelManager at seq 10, with a ring of four changes and room for one group without an equality.
 pub struct Managed {
@@ -44,7 +46,7 @@ impl Managed {
 
     /// Every command that was sent has been obeyed.
     pub async fn settled(&self) {
-        let probe = Arc::new(Outbox::new(OutboxLimits { batches: 1, bytes: 1, controls: 1 }));
+        let probe = Arc::new(Outbox::new(OutboxLimits { batches: 1, bytes: 1, controls: 1 }, WireForm::Json));
         self.channels.pong(probe.clone(), probe.lag(), None).await;
         probe.ready().await;
     }
@@ -68,7 +70,7 @@ pub fn drained(outbox: &Outbox) -> (Vec<Json>, Vec<Note>) {
                 frame
             }
         };
-        events.extend(parse_frames(&frames));
+        events.extend(frames_in(outbox.form(), &frames));
     }
     (events, notes)
 }

@@ -8,7 +8,7 @@ use tidewire::channels::rights::LastRights;
 use tidewire::channels::{Admission, Attach, From, InvalidationCause, Note, Outbox, Ring};
 use tidewire::ids::Seq;
 use tidewire::outbox::{Invalidated, Lag, OutboxLimits};
-use tidewire::protocol::Code;
+use tidewire::protocol::{Code, WireForm};
 use tidewire::schema::{EntityName, Generation};
 use tidewire::store::{Change, LogLimit};
 
@@ -295,7 +295,8 @@ async fn one_live_query_too_many_without_an_equality_is_refused_and_counted() {
 #[test]
 fn a_wait_without_a_queue_is_woken_by_a_change_of_rights() {
     let mut groups = Groups::new(Seq(0), 10);
-    let waiting = Arc::new(Outbox::new(OutboxLimits { batches: 0, bytes: 0, controls: 9 }));
+    let limits = OutboxLimits { batches: 0, bytes: 0, controls: 9 };
+    let waiting = Arc::new(Outbox::new(limits, WireForm::Json));
     join(&mut groups, &Attach { outbox: waiting.clone(), ..member(1, "ada", 0) });
     assert_eq!(groups.fan_out(&batch(vec![rights(1, "Membership", "ada")])).lags, 0);
     assert_eq!(

@@ -9,7 +9,7 @@ use tidewire::channels::group::ConnectionKey;
 use tidewire::channels::{Admission, Attach, AttachmentId, From, Item, Outbox, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::outbox::{Lag, OutboxLimits};
-use tidewire::protocol::View;
+use tidewire::protocol::{View, WireForm};
 use tidewire::rules::{Condition, Person, Principal, ReadScope, RelatedRecords, Test};
 use tidewire::schema::{
     Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation, Record, RelatedSet,
@@ -18,6 +18,7 @@ use tidewire::schema::{
 use tidewire::store::{Change, ChangeOp, CommitBatch, Decoded, Scope};
 
 use crate::support::fixtures::{epoch, id};
+use crate::support::wire::frames_in;
 
 const FIELDS: [&str; 7] = ["title", "status", "priority", "score", "owner", "project", "tags"];
 const TITLE: Column = Column::Field(FieldIndex(0));
@@ -199,8 +200,14 @@ pub fn view_of(read_scope: &ReadScope) -> View {
     View::new(&predicate, &projection, read_scope.generation)
 }
 
+/// Of a connection by WebSocket.
 pub fn outbox() -> Arc<Outbox> {
-    Arc::new(Outbox::new(OutboxLimits { batches: 1 << 20, bytes: 1 << 30, controls: 1 << 20 }))
+    outbox_of(WireForm::WebSocket)
+}
+
+pub fn outbox_of(form: WireForm) -> Arc<Outbox> {
+    let limits = OutboxLimits { batches: 1 << 20, bytes: 1 << 30, controls: 1 << 20 };
+    Arc::new(Outbox::new(limits, form))
 }
 
 /// An attachment to all records of `Task` that is the first of its connection.
@@ -286,21 +293,8 @@ pub fn taken(outbox: &Outbox) -> Vec<Json> {
     let mut events = Vec::new();
     for item in outbox.drain(usize::MAX).items {
         if let Item::Batch { frames, .. } = item {
-            events.extend(parse_frames(&frames));
+            events.extend(frames_in(outbox.form(), &frames));
         }
-    }
-    events
-}
-
-pub fn parse_frames(mut rest: &[u8]) -> Vec<Json> {
-    let mut events = Vec::new();
-    while !rest.is_empty() {
-        let (header, length) = match rest[1] {
-            126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
-            short => (2, usize::from(short)),
-        };
-        events.push(serde_json::from_slice(&rest[header..header + length]).unwrap());
-        rest = &rest[header + length..];
     }
     events
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
-import { comparator } from '../../static/rows.js';
+import { comparator } from '../../static/order.js';
 import { signal } from '../../static/signal.js';
 import { reply, settle, world } from './world.js';
 

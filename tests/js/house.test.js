@@ -8,6 +8,7 @@ import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { buildSync } from 'esbuild';
 import { CLOSE_CODES, ERROR_CODES, mayRetry, onClose } from '../../static/codes.js';
 
 const ROOT = normalize(join(dirname(fileURLToPath(import.meta.url)), '../..'));
@@ -15,17 +16,32 @@ const read = (path) => readFileSync(join(ROOT, path), 'utf8');
 const files = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'utf8' }).map((name) => `static/${name}`);
 const modules = files.filter((name) => /^static\/[^/]+\.js$/.test(name));
 
-/** The code without comments and indentation, as little of minifying as needs no tool. */
-const bare = (source) =>
-  source
-    .replace(/\/\*\*[\s\S]*?\*\//g, '')
-    .replace(/^\s*\/\/.*$/gm, '')
-    .replace(/^\s+/gm, '');
 const gzipped = (text) => gzipSync(text, { level: 9 }).length;
+const CORE = ['realtime.js', 'channels.js', 'optimistic.js', 'api.js'];
 
-test('all modules together are at most 14 KB gzipped, comments aside', () => {
-  const size = gzipped(modules.map((name) => bare(read(name))).join('\n'));
-  assert.ok(size <= 14 * 1024, `${size} bytes`);
+/** What a bundler makes of these modules, gzipped. */
+function bundled(names) {
+  const contents = names.map((name) => `export * from './${name}';`).join('\n');
+  const { outputFiles } = buildSync({
+    stdin: { contents, resolveDir: join(ROOT, 'static') },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+  });
+  return gzipped(outputFiles[0].text);
+}
+
+test('what an application bundles is small', () => {
+  const budgets = [
+    [['realtime.js', 'channels.js'], 12],
+    [CORE, 18],
+  ];
+  for (const [names, budget] of budgets) {
+    const size = bundled(names);
+    assert.ok(size <= budget * 1024, `${names}: ${size} bytes`);
+  }
 });
 
 test('the style sheet is at most 8 KB gzipped', () => {

@@ -19,7 +19,7 @@ use tidewire::store::{
     At, Change, ChangeOp, Difference, ListPage, Listed, LogPage, Step, Steps, StoreError, Stored, Survey,
 };
 
-use super::{Apply, Heard, Peer, at, attachment_of, heard, lagged, sent, since};
+use super::{Apply, Heard, Peer, at, attachment_of, events, heard, lagged, sent, since};
 use crate::support::fixtures::{change, epoch, id, inside_unit};
 use crate::support::ruled;
 
@@ -49,8 +49,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
             | ReadRequest::Log { rights, .. },
         ) => Some(rights.clone()),
         Effect::Read(ReadRequest::Principal(_) | ReadRequest::Differ(_)) => None,
-        Effect::Send(_)
-        | Effect::Write(_)
+        Effect::Write(_)
         | Effect::Attach { .. }
         | Effect::Detach { .. }
         | Effect::Pong { .. }
@@ -122,31 +121,12 @@ fn moved(seq: u64, n: u128, from: Option<&str>, to: Option<&str>) -> Arc<Change>
     Arc::new(Change { before, after: to.map(image), ..(*change(seq, "Task", n, op)).clone() })
 }
 
-/// Every frame among what was written.
-fn frames(effects: &[Effect]) -> Vec<Value> {
-    let mut events = Vec::new();
-    for effect in effects {
-        let Effect::Write(frames) = effect else { continue };
-        let mut rest = &frames[..];
-        while !rest.is_empty() {
-            let (header, length) = match rest[1] {
-                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
-                short => (2, usize::from(short)),
-            };
-            events.push(serde_json::from_slice(&rest[header..header + length]).unwrap());
-            rest = &rest[header + length..];
-        }
-    }
-    events
-}
-
 /// The seq up to which the attached read scope is known to be right, and its view.
 fn watch_of(effects: &[Effect]) -> (u64, String) {
     let found = effects.iter().find_map(|effect| match effect {
         Effect::Attach { watch: Some(watch), view, .. } => Some((watch.bound_at.0, view.to_string())),
         Effect::Attach { watch: None, .. } => None,
-        Effect::Send(_)
-        | Effect::Write(_)
+        Effect::Write(_)
         | Effect::Detach { .. }
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
@@ -291,7 +271,7 @@ fn a_read_that_was_checked_is_shown_and_moves_what_is_known_to_be_right() {
     ];
     let effects = peer.on(Input::Read(log(&asked, 20, 5, page)));
     assert_eq!(heard(&effects), ["write", "attach after 20"]);
-    let events = frames(&effects);
+    let events = events(&effects);
     let told = |event: &Value| (event["type"].clone(), event["cause"].clone(), event["seq"].clone());
     assert_eq!(told(&events[0]), (json!("entity:created"), json!("entered"), json!(14)));
     assert_eq!(told(&events[1]), (json!("entity:deleted"), Value::Null, json!(15)), "lost, not left");
@@ -394,7 +374,7 @@ fn a_difference_is_written_and_closed_under_the_new_view() {
     let steps = vec![step(1, Verdict::Entered), step(2, Verdict::Lost), step(3, Verdict::Updated)];
     let effects = peer.on(Input::Read(differ(36, two_projects(), Steps::Few(steps))));
     assert_eq!(heard(&effects), ["write", "attach after 36"]);
-    let events = frames(&effects);
+    let events = events(&effects);
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["entity:created", "entity:deleted", "entity:updated"]);
     for event in &events {
@@ -589,7 +569,7 @@ fn a_shared_reading_is_shown_to_those_whose_rights_did_not_change() {
     let rights = RightsNow(vec![rights_at(&tasks, 30), rights_at(&board, 5)]);
     let effects = peer.on(Input::Read(ReadAnswer::Log(Ok(CheckedRead { read, rights }))));
     assert_eq!(heard(&effects), ["write", "attach after 35", "read differ 12"]);
-    let events = frames(&effects);
+    let events = events(&effects);
     assert_eq!((events.len(), &events[0]["seq"]), (1, &json!(26)));
 }
 
@@ -670,10 +650,10 @@ fn a_live_query_gets_what_enters_and_leaves_its_filter() {
     ];
     let effects = peer.on(Input::Read(log(&asked, 20, 5, page)));
     let told: Vec<(Value, Value)> =
-        frames(&effects).iter().map(|event| (event["type"].clone(), event["cause"].clone())).collect();
+        events(&effects).iter().map(|event| (event["type"].clone(), event["cause"].clone())).collect();
     let entered = (json!("entity:created"), json!("entered"));
     assert_eq!(told, [entered, (json!("entity:deleted"), json!("left"))]);
-    assert_eq!(frames(&effects)[0]["channel"], channel, "the exact text");
+    assert_eq!(events(&effects)[0]["channel"], channel, "the exact text");
 }
 
 #[test]

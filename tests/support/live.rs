@@ -15,7 +15,7 @@ use tidewire::env::Env;
 use tidewire::event_bus::EventBus;
 use tidewire::ids::{Epoch, Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
-use tidewire::protocol::wire::text_frame;
+use tidewire::protocol::WireForm;
 use tidewire::realtime::transport::{Arrival, Ended, Transport, WriteProgress};
 use tidewire::realtime::{LiveReader, Sessions, Surroundings};
 use tidewire::schema::{Generation, Schema};
@@ -23,6 +23,8 @@ use tidewire::store::{CommitBatch, LogLimit, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use super::wire::frames_in;
 
 /// More frames than any story has.
 const ENDLESS: usize = 1 << 20;
@@ -37,6 +39,7 @@ pub enum Done {
 
 /// A transport that takes one buffer for each permit.
 struct Memory {
+    form: WireForm,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     done: mpsc::UnboundedSender<Done>,
     room: Arc<Semaphore>,
@@ -47,8 +50,8 @@ impl Transport for Memory {
         Via::Ws
     }
 
-    fn frame(&self, json: &Bytes) -> Bytes {
-        text_frame(json)
+    fn form(&self) -> WireForm {
+        self.form
     }
 
     async fn next(&mut self) -> Arrival {
@@ -59,7 +62,7 @@ impl Transport for Memory {
         let waited = self.room.available_permits() == 0;
         self.room.acquire().await.map_err(io::Error::other)?.forget();
         let buffer = frames.pop_front().expect("there is something to write");
-        for frame in frames_in(&buffer) {
+        for frame in frames_in(self.form, &buffer) {
             let _ = self.done.send(Done::Frame(frame));
         }
         Ok(WriteProgress { bytes: buffer.len(), waited })
@@ -72,19 +75,6 @@ impl Transport for Memory {
     async fn close(&mut self, ended: Ended) {
         let _ = self.done.send(Done::Closed(ended));
     }
-}
-
-fn frames_in(mut buffer: &[u8]) -> Vec<Value> {
-    let mut frames = Vec::new();
-    while !buffer.is_empty() {
-        let (header, length) = match buffer[1] {
-            126 => (4, usize::from(u16::from_be_bytes([buffer[2], buffer[3]]))),
-            short => (2, usize::from(short)),
-        };
-        frames.push(serde_json::from_slice(&buffer[header..header + length]).unwrap());
-        buffer = &buffer[header + length..];
-    }
-    frames
 }
 
 /// Everything behind the transport.
@@ -124,10 +114,15 @@ impl LiveServer {
     }
 
     pub fn connect(&self, user: Option<&str>) -> Peer {
+        self.connect_by(WireForm::WebSocket, user)
+    }
+
+    /// Over a transport of this form.
+    pub fn connect_by(&self, form: WireForm, user: Option<&str>) -> Peer {
         let (say, arrivals) = mpsc::unbounded_channel();
         let (told, done) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(ENDLESS));
-        let transport = Box::new(Memory { arrivals, done: told, room: room.clone() });
+        let transport = Box::new(Memory { form, arrivals, done: told, room: room.clone() });
         let sessions = self.sessions.clone();
         let identity = Identity { user: user.map(Into::into), role: None, address: [127, 0, 0, 1].into() };
         let served = tokio::spawn(async move { sessions.serve(transport, identity).await });

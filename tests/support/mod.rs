@@ -25,3 +25,4 @@ pub(crate) mod seats;
 pub mod socket;
 pub(crate) mod studio;
 pub(crate) mod subscriber;
+pub mod wire;

@@ -17,7 +17,7 @@ use crate::realtime::channel::ChannelRefusal;
 impl Session {
     /// The one entry: what happened in, what to do out. After a `Close` every input is without effect.
     pub fn on(&mut self, now: Now, input: Input<'_>) -> Vec<Effect> {
-        let mut turn = Turn::new(now);
+        let mut turn = Turn::new(now, self.form);
         if !self.closing {
             self.take(&mut turn, input);
             self.settle(&mut turn);
@@ -30,7 +30,7 @@ impl Session {
         match item {
             Item::Batch { frames, of } => (self.on_events(of).then_some(frames), Vec::new()),
             Item::Control { frame, note, on_lag } => {
-                let mut turn = Turn::new(now);
+                let mut turn = Turn::new(now, self.form);
                 let frame = self.on_note(&mut turn, frame, note, on_lag);
                 self.settle(&mut turn);
                 (frame.filter(|frame| !frame.is_empty()), turn.into_effects())

@@ -10,7 +10,7 @@ use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
-use crate::protocol::{CloseCode, View};
+use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
@@ -32,6 +32,8 @@ pub struct SessionStart {
     pub at: Instant,
     /// The transport, as errors are counted.
     pub via: Via,
+    /// The bytes in which it takes frames.
+    pub form: WireForm,
     /// The peer was closed for too many messages a short while ago.
     pub offended: bool,
 }
@@ -71,9 +73,7 @@ pub enum Input<'a> {
 /// What the loop has to do, in this order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Send this JSON as one frame.
-    Send(Bytes),
-    /// Write these bytes, which are frames already.
+    /// Write these bytes: frames in the form of the transport.
     Write(Bytes),
     Attach {
         attachment: AttachmentId,

@@ -108,7 +108,7 @@ fn write_event(
     let Some(UnitEvent { event, more }) = judged else { return };
     let more = more || replay.unbroken();
     let place = Place { channel: &subscription.channel.text, prev: replay.prev, more };
-    encoder.write_frame(change, &event, &bound.read_scope, place, frames);
+    encoder.write_event(change, &event, &bound.read_scope, place, frames);
     replay.prev = change.seq;
     subscription.sent = change.seq;
 }

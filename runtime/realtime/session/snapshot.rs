@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::input::Effect;
 use super::phase::{Cause, Phase, Replay, Snapshot, TailOf};
 use super::state::{PositionFrame, Session};
 use super::subscription::SlotKey;
@@ -86,12 +85,12 @@ fn write_rows(turn: &mut Turn, channel: &str, rows: &At<ListPage>, page_bytes: u
         frame.push(&row.stored.json);
         size += row.stored.json.len();
         if size >= page_bytes {
-            turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, frame.drain(..), false)));
+            turn.send_json("snapshot", &snapshot_json(channel, rows.seq, wall, frame.drain(..), false));
             size = 0;
         }
     }
     if !frame.is_empty() || limited {
         let rows_left = frame.into_iter();
-        turn.then(Effect::Send(snapshot_json(channel, rows.seq, wall, rows_left, limited)));
+        turn.send_json("snapshot", &snapshot_json(channel, rows.seq, wall, rows_left, limited));
     }
 }

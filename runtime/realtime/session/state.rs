@@ -15,7 +15,7 @@ use crate::channels::encode::Encoder;
 use crate::ids::Seq;
 use crate::metrics::Via;
 use crate::protocol::server_frame::{ErrorPayload, PositionPayload};
-use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION};
+use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, WireForm};
 use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
 use crate::rules::Principal;
@@ -33,6 +33,7 @@ pub struct Session {
     pub(super) rate: RateCap,
     pub(super) encoder: Encoder,
     pub(super) via: Via,
+    pub(super) form: WireForm,
     pub(super) offended: bool,
     pub(super) closing: bool,
 }
@@ -52,7 +53,7 @@ impl Session {
     /// `known`: the principal at the other end; that of an anonymous caller is never read again.
     pub fn new(around: Surroundings, known: At<Principal>, start: SessionStart) -> Session {
         let config = around.config.clone();
-        let SessionStart { at, via, offended } = start;
+        let SessionStart { at, via, form, offended } = start;
         Session {
             around,
             person: KnownPerson::new(known),
@@ -61,8 +62,9 @@ impl Session {
             delivery: Delivery::default(),
             liveness: Liveness::new(at, config.ping_interval, config.pong_timeout, config.send_buffer_bytes),
             rate: RateCap::new(config.messages_per_second, config.message_burst),
-            encoder: Encoder::default(),
+            encoder: Encoder::new(form),
             via,
+            form,
             offended,
             closing: false,
         }

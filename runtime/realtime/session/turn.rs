@@ -1,4 +1,4 @@
-//! `Turn`: one input's way through the session. Its time, and what the loop has to do after it.
+//! `Turn`: one input's way through the session. Its time, what the loop has to do after it, and what the peer is told in it.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,14 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::input::{Effect, Now};
-use crate::protocol::ClientFrame;
 use crate::protocol::server_frame::ControlFrame;
+use crate::protocol::{ClientFrame, WireForm};
 
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) now: Now,
+    form: WireForm,
     effects: Vec<Effect>,
     /// Frames of the peer that waited for an answer which this turn has given.
     due: VecDeque<ClientFrame>,
@@ -39,8 +40,8 @@ impl<'a> Envelope<'a> {
 }
 
 impl Turn {
-    pub(super) fn new(now: Now) -> Turn {
-        Turn { now, effects: Vec::new(), due: VecDeque::new() }
+    pub(super) fn new(now: Now, form: WireForm) -> Turn {
+        Turn { now, form, effects: Vec::new(), due: VecDeque::new() }
     }
 
     pub(super) fn then(&mut self, effect: Effect) {
@@ -56,7 +57,12 @@ impl Turn {
         let Envelope { channel, request_id, more } = envelope;
         let timestamp = self.now.wall;
         let frame = ControlFrame { kind, channel, request_id, seq: None, more, payload, timestamp };
-        self.effects.push(Effect::Send(frame.to_json()));
+        self.effects.push(Effect::Write(frame.to_bytes(self.form)));
+    }
+
+    /// One frame whose JSON is made already.
+    pub(super) fn send_json(&mut self, kind: &str, json: &[u8]) {
+        self.effects.push(Effect::Write(self.form.frame(kind, json)));
     }
 
     /// Frames that are made already; none is no effect.

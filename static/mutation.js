@@ -1,0 +1,151 @@
+/**
+ * One thing that was done here and that the server must judge: a change of one record, or of several that happen together.
+ * It is a promise of the server's verdict, and a handle to send it again or to give it up. Knows no network.
+ */
+
+/**
+ * @typedef {import('./overlay.js').Change} Change
+ * @typedef {import('./rows.js').Row} Row
+ *
+ * @typedef {'queued' | 'sent' | 'failed' | 'conflict' | 'done'} MutationState `sent`: on its way, or perhaps arrived; it is
+ * repeated under the same id until the server answers. `failed` and `conflict`: refused, no longer shown. `done`: over, by
+ * the server's confirmation or because it was given up.
+ *
+ * @typedef {object} Guard How a change of one record is kept from overwriting that of somebody else.
+ * @property {number | null} version The version that it goes out with; null: the newest one, if the base still holds.
+ * @property {Record<string, any> | null} base The fields that it changes, as they were seen. Null: `make` computes them anew.
+ *
+ * @typedef {object} Keeper Who made it.
+ * @property {(mutation: Mutation) => void} retry
+ * @property {(mutation: Mutation) => void} discard
+ *
+ * @typedef {object} Stored A mutation as it is kept over a reload.
+ * @property {string} mid
+ * @property {Change[]} changes Computed ones as they were last.
+ * @property {(Guard | null)[]} guards One for each change.
+ * @property {MutationState} state
+ * @property {number} attempts
+ * @property {any} error
+ */
+
+export class Mutation {
+  /** @type {MutationState} */
+  state = 'queued';
+  /** Why it was refused: `code`, `message`, `hint`. @type {any} */
+  error = null;
+  /** Of a conflict: what was to be written, what others wrote, and what was there before; only the fields in question. @type {{mine: Record<string, any>, theirs: Record<string, any>, base: Record<string, any>} | null} */
+  conflict = null;
+  /** @type {import('./rows.js').Position | null} */
+  at = null;
+  /** Times that it was sent: the server may have it already. */
+  attempts = 0;
+  /** Not before this time, to be joined by others of the same record. */
+  due = 0;
+  /** Verdicts of the kind "not on this version". */
+  misses = 0;
+  /** Whether it is shown before the server confirms it. */
+  optimistic = true;
+  #keeper;
+  /** @type {(row: any) => void} */
+  #resolve = () => {};
+  /** @type {(error: unknown) => void} */
+  #reject = () => {};
+  #verdict;
+
+  /**
+   * @param {string} mid
+   * @param {Change[]} changes
+   * @param {(Guard | null)[]} guards One for each change.
+   * @param {Keeper} keeper
+   */
+  constructor(mid, changes, guards, keeper) {
+    this.mid = mid;
+    this.changes = changes;
+    this.guards = guards;
+    this.#keeper = keeper;
+    this.#verdict = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever does not wait for the verdict looks at `state`, or at the list of those that failed.
+    this.#verdict.catch(() => {});
+  }
+
+  get entity() {
+    return this.changes[0].entity;
+  }
+
+  /** Of the record, usable at once. Of several the first one's. */
+  get id() {
+    return this.changes[0].id;
+  }
+
+  /**
+   * The server's verdict: the record as it confirmed it, null for one that is gone; of a batch all of them. Rejects when it is
+   * refused. No time limit decides: without an answer it goes on being sent.
+   *
+   * @template A, B
+   * @param {((row: any) => A | PromiseLike<A>) | null} [onRow]
+   * @param {((error: any) => B | PromiseLike<B>) | null} [onError]
+   */
+  then(onRow, onError) {
+    return this.#verdict.then(onRow, onError);
+  }
+
+  /** Sends it again after a refusal. Of a conflict: over the other's change. */
+  retry() {
+    this.#keeper.retry(this);
+  }
+
+  /** Gives it up after a refusal, or before it was sent. @returns {boolean} false when it is too late. */
+  discard() {
+    if (this.state === 'done' || this.state === 'sent') return false;
+    this.#keeper.discard(this);
+    return true;
+  }
+
+  /** The same, for what was not refused. */
+  cancel() {
+    return this.discard();
+  }
+
+  /** Whether two mutations must stay in their order. @param {Mutation} earlier */
+  follows(earlier) {
+    return earlier.changes.some((before) => this.changes.some((change) => touches(change, before)));
+  }
+
+  /** Whether it makes sense only with the record that another one creates. @param {Mutation} creator */
+  needs(creator) {
+    return creator.changes.some((made) => made.op === 'create' && this.changes.some((change) => touches(change, made)));
+  }
+
+  // What its maker tells it.
+
+  /** @param {'failed' | 'conflict'} state @param {any} error */
+  refuse(state, error) {
+    this.state = state;
+    this.error = error;
+    this.#reject(error);
+  }
+
+  /** @param {any} row */
+  fulfil(row) {
+    this.state = 'done';
+    this.error = this.conflict = null;
+    this.#resolve(row);
+  }
+
+  /** @returns {Stored} */
+  stored() {
+    const { mid, state, attempts, error, guards } = this;
+    const changes = this.changes.map(({ make, ...change }) => (make ? { ...change, computed: true } : change));
+    const told = error && { code: error.code, message: error.message, hint: error.hint };
+    return structuredClone({ mid, state, attempts, guards, changes, error: told });
+  }
+}
+
+/** Whether a change is of the record of another, or names it. @param {Change} change @param {Change} other */
+function touches(change, other) {
+  if (change.entity === other.entity && change.id === other.id) return true;
+  return Object.values(change.data ?? {}).includes(other.id);
+}

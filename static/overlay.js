@@ -1,0 +1,311 @@
+/**
+ * What this page has changed and the server has not shown yet, laid over the server's records. What people see is always
+ * `server rows + changes, in the order in which they were made`, so a change that fails is left out of the sum and nothing
+ * needs to be put back. Knows neither how changes are sent nor who draws them.
+ *
+ * A change that the server has confirmed stays here until every list has come to its position: a list that is behind would
+ * show the old value once more. Until then the confirmed row stands in place of the change. A list that is further ignores
+ * it, however late the confirmation comes (rule A), and no snapshot takes it away from a list that is behind (rule B).
+ */
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ * @typedef {import('./rows.js').Entry} Entry
+ * @typedef {import('./rows.js').Position} Position
+ *
+ * @typedef {object} Change Of one record.
+ * @property {'create' | 'update' | 'delete'} op
+ * @property {string} entity
+ * @property {string} id
+ * @property {Record<string, any>} [data] What was asked for.
+ * @property {(row: Row) => Record<string, any>} [make] In place of `data`: computed from the row, each time anew.
+ * @property {boolean} [computed] `data` is what a function made of the row before a reload, which the function did not survive.
+ * @property {Record<string, any>} [guess] What the server will fill in, as far as this page can know.
+ * @property {Row | null} [row] The record as the server confirmed it; null when it is gone.
+ *
+ * @typedef {object} Laid One mutation, as far as it is laid over rows.
+ * @property {string} mid
+ * @property {Change[]} changes
+ * @property {'queued' | 'sent' | 'failed' | 'conflict' | 'done'} state
+ * @property {any} error
+ * @property {Position | null} at Where the server confirmed it.
+ *
+ * @typedef {object} Watcher Somebody who shows rows of one entity.
+ * @property {Position | null} at How far its rows of the server go.
+ * @property {boolean} follows Whether it will go further by itself.
+ * @property {(ids: Iterable<string>) => void} touch These ids may look different now.
+ * @property {(id: string) => Entry | undefined} known Its row of the server.
+ */
+
+/** Confirmed changes that are kept at most for lists that do not move on. */
+const MOST_CONFIRMED = 1000;
+
+export class Overlay {
+  /** Who hears that a mutation was seen in an event. @type {Set<(mid: string, echo: {entity: string, id: string, row?: Row | null, at: Position}) => void>} */
+  listeners = new Set();
+  /** Lists and signals that show the changes by themselves. @type {WeakSet<object>} */
+  shown = new WeakSet();
+  /** In the order in which they were made. @type {Set<Laid>} */
+  #laid = new Set();
+  /** The same, by entity and id. @type {Map<string, Map<string, {mutation: Laid, change: Change}[]>>} */
+  #byId = new Map();
+  /** @type {Map<string, Set<Watcher>>} by entity */
+  #watchers = new Map();
+  /** Runs of the server, in the order in which they were met. @type {string[]} */
+  #epochs = [];
+  /** The key under which a record was shown before the server gave it an id. @type {Map<string, string>} */
+  #keys = new Map();
+
+  // Who shows rows.
+
+  /**
+   * @param {string} entity
+   * @param {Watcher} watcher
+   * @returns {() => void} disposer
+   */
+  watch(entity, watcher) {
+    const watchers = this.#watchers.get(entity) ?? new Set();
+    this.#watchers.set(entity, watchers.add(watcher));
+    return () => {
+      watchers.delete(watcher);
+      this.prune();
+    };
+  }
+
+  /** The ids of an entity that are changed here. @param {string} entity @returns {Iterable<string>} */
+  ids(entity) {
+    return this.#byId.get(entity)?.keys() ?? [];
+  }
+
+  /** @param {string} epoch */
+  meet(epoch) {
+    if (!this.#epochs.includes(epoch)) this.#epochs.push(epoch);
+  }
+
+  /**
+   * The server's newest row that anybody here knows.
+   *
+   * @param {string} entity
+   * @param {string} id
+   * @returns {Row | null | undefined} undefined when nobody knows it.
+   */
+  newest(entity, id) {
+    /** @type {Row | null | undefined} */
+    let newest;
+    /** @type {Position | null} */
+    let at = null;
+    for (const watcher of this.#watchers.get(entity) ?? []) {
+      const entry = watcher.known(id);
+      const where = entry && watcher.at && { epoch: watcher.at.epoch, seq: entry.seq };
+      if (entry && (newest === undefined || (where && !this.#reaches(at, where)))) [newest, at] = [entry.row, where ?? null];
+    }
+    for (const { mutation, change } of this.#byId.get(entity)?.get(id) ?? []) {
+      if (mutation.at && change.row !== undefined && !this.#reaches(at, mutation.at)) [newest, at] = [change.row, mutation.at];
+    }
+    return newest;
+  }
+
+  /**
+   * A row of the server as it looks with the changes of this page.
+   *
+   * @param {string} entity
+   * @param {string} id
+   * @param {Entry | undefined} known
+   * @param {Position | null} at How far the row is known.
+   * @param {Laid} [end] Only what was changed before this.
+   * @returns {Row | null} The very row when nothing is laid over it.
+   */
+  row(entity, id, known, at, end) {
+    const found = this.#byId.get(entity)?.get(id)?.filter(({ mutation }) => !mutation.at || !this.#reaches(at, mutation.at));
+    if (!found || found.length === 0) return this.#keyed(id, known?.row ?? null);
+    // A list that lacks the record may be about to get it: then another one knows it.
+    let row = known ? known.row : (this.newest(entity, id) ?? null);
+    for (const { mutation, change } of found) {
+      const older = known && at?.epoch === mutation.at?.epoch && known.seq >= (mutation.at?.seq ?? Infinity);
+      if (mutation.at && change.row !== undefined && !older) row = change.row;
+    }
+    let pending = false;
+    for (const { mutation, change } of found) {
+      if (mutation === end) break;
+      if (mutation.at && change.row !== undefined) continue;
+      pending ||= !mutation.at;
+      row = applied(change, row);
+    }
+    return this.#keyed(id, pending && row ? { ...row, _optimistic: true } : row);
+  }
+
+  /** What this page does to a record. @param {string} entity @param {string} id @returns {Laid[]} */
+  of(entity, id) {
+    const found = [...this.#laid].filter(({ at, changes }) => !at && changes.some((change) => change.entity === entity && change.id === id));
+    return found;
+  }
+
+  // What is laid over them.
+
+  /** @param {Laid} mutation At the end, also when it was here before. */
+  add(mutation) {
+    this.#laid.delete(mutation);
+    this.#laid.add(mutation);
+    this.#index();
+    this.touch(mutation);
+  }
+
+  /** @param {Laid} mutation */
+  remove(mutation) {
+    if (!this.#laid.delete(mutation)) return;
+    this.#index();
+    this.touch(mutation);
+  }
+
+  /** Its changes or its state are others now. @param {Laid} mutation */
+  renew(mutation) {
+    this.#index();
+    this.touch(mutation);
+  }
+
+  /**
+   * The server confirmed it: with the same step the rows that it made take its place.
+   *
+   * @param {Laid} mutation
+   * @param {Position} at
+   */
+  confirm(mutation, at) {
+    this.meet(at.epoch);
+    mutation.at = at;
+    mutation.state = 'done';
+    if (!this.#laid.has(mutation)) return;
+    this.touch(mutation);
+    this.prune();
+  }
+
+  /**
+   * A record that was shown under a key of this page has an id now.
+   *
+   * @param {string} entity
+   * @param {string} key
+   * @param {string} id
+   */
+  rename(entity, key, id) {
+    this.#keys.set(id, key);
+    this.#index();
+    for (const watcher of [...(this.#watchers.get(entity) ?? [])]) watcher.touch([key, id]);
+  }
+
+  /** Lets go of what every list shows by itself. */
+  prune() {
+    let confirmed = 0;
+    let pruned = false;
+    for (const mutation of [...this.#laid].reverse()) {
+      if (!mutation.at || (this.#awaited(mutation, mutation.at) && ++confirmed <= MOST_CONFIRMED)) continue;
+      this.#laid.delete(mutation);
+      pruned = true;
+    }
+    if (pruned) this.#index();
+  }
+
+  /** Whether lists have yet to come to what was confirmed. */
+  get waiting() {
+    return [...this.#laid].some(({ at }) => at);
+  }
+
+  /**
+   * An event with a mutation id.
+   *
+   * @param {string} entity
+   * @param {import('./rows.js').Echo} echo
+   */
+  hear(entity, { mid, ...echo }) {
+    for (const mutation of this.#laid) {
+      if (mutation.mid !== mid) continue;
+      for (const change of mutation.changes) if (change.entity === entity && change.id === echo.id) change.row ??= echo.row;
+    }
+    for (const listener of [...this.listeners]) listener(mid, { entity, ...echo });
+  }
+
+  /** Has everybody look again at the records of a mutation. @param {Laid} mutation */
+  touch({ changes }) {
+    const entities = new Set(changes.map(({ entity }) => entity));
+    for (const entity of entities) {
+      const ids = changes.filter((change) => change.entity === entity).map(({ id }) => id);
+      for (const watcher of [...(this.#watchers.get(entity) ?? [])]) watcher.touch(ids);
+    }
+  }
+
+  /**
+   * @param {Laid} mutation
+   * @param {Position} at
+   */
+  #awaited({ changes }, at) {
+    return changes.some(({ entity }) => {
+      for (const watcher of this.#watchers.get(entity) ?? []) if (watcher.follows && !this.#reaches(watcher.at, at)) return true;
+      return false;
+    });
+  }
+
+  /**
+   * Whether rows that are known up to `at` contain what happened at `then`.
+   *
+   * @param {Position | null} at
+   * @param {Position} then
+   */
+  #reaches(at, then) {
+    if (!at) return false;
+    if (at.epoch === then.epoch) return at.seq >= then.seq;
+    return this.#epochs.indexOf(at.epoch) > this.#epochs.indexOf(then.epoch);
+  }
+
+  #index() {
+    this.#byId = new Map();
+    for (const mutation of this.#laid) {
+      if (mutation.state === 'failed' || mutation.state === 'conflict') continue;
+      for (const change of mutation.changes) {
+        const ids = this.#byId.get(change.entity) ?? new Map();
+        const found = ids.get(change.id) ?? [];
+        found.push({ mutation, change });
+        this.#byId.set(change.entity, ids.set(change.id, found));
+      }
+    }
+  }
+
+  /**
+   * @param {string} id
+   * @param {Row | null} row
+   */
+  #keyed(id, row) {
+    const key = this.#keys.get(id);
+    return row && key !== undefined ? { ...row, _key: key } : row;
+  }
+}
+
+/**
+ * @param {Change} change
+ * @param {Row | null} row
+ * @returns {Row | null}
+ */
+export function applied({ op, id, data, make, guess }, row) {
+  if (op === 'delete') return null;
+  if (op === 'create') return { ...row, ...guess, ...data, id };
+  if (!row) return null;
+  try {
+    return { ...row, ...(make ? make(plain(row)) : data) };
+  } catch {
+    // Whoever sends it finds the same error, and fails it.
+    return row;
+  }
+}
+
+/** A row without the marks of this page. @param {Row} row @returns {Row} */
+export function plain(row) {
+  const { _optimistic, _key, ...fields } = row;
+  return /** @type {Row} */ (fields);
+}
+
+/** @type {WeakMap<object, Overlay>} */
+const overlays = new WeakMap();
+
+/** The one of a client, so that its lists and its mutations find each other. @param {object} rt */
+export function overlayOf(rt) {
+  const overlay = overlays.get(rt) ?? new Overlay();
+  overlays.set(rt, overlay);
+  return overlay;
+}

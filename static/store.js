@@ -1,0 +1,208 @@
+/**
+ * What all lists and records of one channel share: the server's rows as they are shown, the state, the subscription. Knows
+ * nothing of the order or the number of rows that somebody wants.
+ */
+import { Rows } from './rows.js';
+import { signal } from './signal.js';
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ * @typedef {import('./rows.js').Entry} Entry
+ * @typedef {import('./track.js').Frame} Frame
+ * @typedef {import('./channels.js').ListState} ListState
+ *
+ * @typedef {object} StoreOptions
+ * @property {string} entity
+ * @property {number} linger
+ * @property {import('./env.js').Env} env
+ * @property {import('./overlay.js').Overlay} overlay
+ * @property {() => void} gone
+ */
+
+export class Store {
+  state = signal(/** @type {ListState} */ ('loading'));
+  error = signal(/** @type {any} */ (null));
+  /** Up to where the shown rows are the server's. @type {import('./rows.js').Position | null} */
+  at = null;
+  /** Whether the rows were ever known. */
+  loaded = false;
+  #options;
+  #rows = new Rows();
+  /** The rows of `at`. During a resume those of the server are already others. @type {Map<string, Entry>} */
+  #shown = new Map();
+  /** @type {Set<(ids: Iterable<string>) => void>} */
+  #views = new Set();
+  /** @type {(() => void) | null} */
+  #unsubscribe = null;
+  /** @type {(() => void) | null} */
+  #unwatch = null;
+  /** @type {any} */
+  #timer;
+  /** @type {ListState} */
+  #next = 'loading';
+  #dirty = false;
+  #scheduled = false;
+  /** Ids that were touched while rows were being shown. @type {Set<string> | null} */
+  #touched = null;
+
+  /** @param {StoreOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /** A list that was refused goes no further. */
+  get follows() {
+    return this.#next !== 'denied' && this.#next !== 'error';
+  }
+
+  get entity() {
+    return this.#options.entity;
+  }
+
+  /**
+   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
+   * @param {string} channel
+   * @param {(() => Promise<import('./subscription.js').Reloaded>) | undefined} reload
+   */
+  open(rt, channel, reload) {
+    this.#unwatch = this.#options.overlay.watch(this.entity, this);
+    this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
+      snapshot: true,
+      // The rows linger here, so the channel need not.
+      linger: 0,
+      onState: (state) => this.#turn(state),
+      reload,
+    });
+  }
+
+  /**
+   * @param {(ids: Iterable<string>) => void} refresh Called when the rows with these ids changed.
+   * @returns {() => void} disposer
+   */
+  view(refresh) {
+    this.#options.env.clearTimeout(this.#timer);
+    this.#views.add(refresh);
+    return () => {
+      if (!this.#views.delete(refresh) || this.#views.size > 0) return;
+      this.#timer = this.#options.env.setTimeout(() => {
+        this.#unsubscribe?.();
+        this.#unwatch?.();
+        this.#options.gone();
+      }, this.#options.linger);
+    };
+  }
+
+  /** The server's row. @param {string} id */
+  known(id) {
+    return this.#shown.get(id);
+  }
+
+  /** The row with what this page has changed. @param {string} id @returns {Row | null} */
+  row(id) {
+    if (this.#next === 'denied') return null;
+    return this.#options.overlay.row(this.entity, id, this.#shown.get(id), this.at);
+  }
+
+  /**
+   * @param {string} id
+   * @returns {import('./channels.js').Meta}
+   */
+  meta(id) {
+    const mutations = this.#options.overlay.of(this.entity, id);
+    const refused = mutations.filter(({ state }) => state === 'failed' || state === 'conflict').at(-1);
+    const entry = this.#shown.get(id);
+    return {
+      state: /** @type {'failed' | 'conflict' | undefined} */ (refused?.state) ?? (mutations.length > 0 ? 'pending' : 'synced'),
+      error: refused?.error ?? null,
+      version: entry?.row.version ?? null,
+      by: entry?.by ?? null,
+      mutations,
+    };
+  }
+
+  /** Of a channel of one record: the id of its row, in the server's form. @returns {string | undefined} */
+  get only() {
+    return this.#shown.keys().next().value;
+  }
+
+  /** Every id that may be shown: those of the server, and those that this page has changed. */
+  ids = () => new Set([...this.#shown.keys(), ...this.#options.overlay.ids(this.entity)]);
+
+  /** Changes of this page are shown at once. @param {Iterable<string>} ids */
+  touch(ids) {
+    if (this.#touched) for (const id of ids) this.#touched.add(id);
+    else this.#refresh(new Set(ids));
+  }
+
+  /** @param {Frame} frame */
+  #take(frame) {
+    if (frame.type === 'error') {
+      this.error.value = frame.payload;
+      return;
+    }
+    if (!this.#rows.take(frame)) return;
+    this.#dirty = true;
+    this.#schedule();
+  }
+
+  /** @param {import('./subscription.js').ChannelState} state */
+  #turn(state) {
+    if (state === 'denied') {
+      this.#rows.clear();
+      this.#dirty = true;
+    }
+    this.#next = state === 'waiting' ? 'stale' : state;
+    this.#schedule();
+  }
+
+  /** Frames that arrive together are shown together. */
+  #schedule() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#show();
+    });
+  }
+
+  /** The rows change before the state, so that nobody sees `live` beside old rows. */
+  #show() {
+    // A resume is shown as one step, not as the history that it is made of.
+    if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {
+      this.#dirty = false;
+      this.#step();
+    }
+    if (this.#next === 'live') this.error.value = null;
+    this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
+  }
+
+  /** To the server's present rows. What was heard of in events is settled in the same step, so nothing flickers. */
+  #step() {
+    const { overlay } = this.#options;
+    const rows = this.#rows;
+    const first = !this.loaded;
+    const touched = (this.#touched = rows.changed);
+    rows.changed = new Set();
+    for (const id of touched) {
+      const entry = rows.get(id);
+      if (entry) this.#shown.set(id, entry);
+      else this.#shown.delete(id);
+    }
+    this.loaded = true;
+    this.at = rows.position;
+    if (this.at) overlay.meet(this.at.epoch);
+    const echoes = rows.echoes;
+    rows.echoes = [];
+    for (const echo of echoes) overlay.hear(this.entity, echo);
+    // What was confirmed up to here is shown by these rows now, be it in an event of its own or not.
+    for (const id of overlay.ids(this.entity)) touched.add(id);
+    this.#touched = null;
+    if (touched.size > 0 || first) this.#refresh(touched);
+    overlay.prune();
+  }
+
+  /** @param {Set<string>} ids */
+  #refresh(ids) {
+    for (const refresh of [...this.#views]) refresh(ids);
+  }
+}

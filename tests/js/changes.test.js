@@ -1,0 +1,459 @@
+/**
+ * Changes one at a time: what people see of each from the click to the verdict, and what they can do about a refusal.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Api } from '../../static/api.js';
+import { ChannelSubscriber } from '../../static/channels.js';
+import { OptimisticManager } from '../../static/optimistic.js';
+import { RealtimeClient } from '../../static/realtime.js';
+import { signal } from '../../static/signal.js';
+import { reply, settle, world } from './world.js';
+
+const EPOCH = 'e1';
+const row = (id, fields = {}) => ({ id, version: 1, ...fields });
+
+/** A connected page whose server is the test: `posts` are the batches that wait for an answer. */
+async function open(options = {}, { online = true } = {}) {
+  const w = world();
+  const posts = [];
+  w.respond = (url, init) => {
+    if (url.pathname === '/api/schema') return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: options.fields ?? [] }] });
+    if (init.method !== 'POST') return options.get ? options.get(url) : reply(404, { code: 'NOT_FOUND' });
+    return new Promise((resolve, reject) => {
+      const body = JSON.parse(init.body);
+      posts.push({
+        ...body,
+        key: init.headers['Idempotency-Key'],
+        answer: async (seq, ...results) => (resolve(reply(200, { epoch: EPOCH, seq, results })), settle()),
+        refuse: async (status, problem, headers) => (resolve(reply(status, problem, headers)), settle()),
+        lose: async () => (reject(new TypeError('fetch failed')), settle()),
+      });
+    });
+  };
+  const { fields, get, ...given } = options;
+  const rt = new RealtimeClient('/ws', { env: w.env });
+  const channels = new ChannelSubscriber(rt, { env: w.env });
+  const db = new OptimisticManager(new Api('/api', { env: { ...w.env, randomBytes: (bytes) => bytes.fill(1) } }), rt, { env: w.env, ...given });
+  if (online) {
+    rt.connect();
+    w.socket.greet().say({ type: 'pong', payload: {} });
+  }
+  const seqs = new Map();
+  /** Opens a list and answers its subscription. */
+  const list = async (rows, where = {}, more = {}) => {
+    const made = channels.list('Task', { where, ...more });
+    await settle();
+    const { requestId, channel } = w.socket.take('subscribe').at(-1);
+    w.socket.say({ type: 'subscribed', channel, requestId, payload: { epoch: EPOCH, seq: 10, view: 'v', recovered: false }, more: true });
+    w.socket.say({ type: 'snapshot', channel, seq: 10, payload: { rows }, more: true });
+    w.socket.say({ type: 'pong', channel, payload: { epoch: EPOCH, seq: 10, view: 'v' } });
+    await settle();
+    seqs.set(made, { channel, prev: 10 });
+    return made;
+  };
+  const event = async (of, type, payload, seq, extra = {}) => {
+    const state = seqs.get(of);
+    w.socket.say({ type: `entity:${type}`, channel: state.channel, payload, seq, prev: state.prev, ...extra });
+    state.prev = seq;
+    await settle();
+  };
+  return { w, rt, db, channels, posts, list, event };
+}
+
+const error = (status, code, more = {}) => ({ status, error: { status, code, detail: code, ...more } });
+const shown = (list) => list.value.map(({ id, title, _optimistic }) => `${title ?? id}${_optimistic ? '*' : ''}`).join(' ');
+
+test('what was created, changed and deleted is seen at once, and marked until the server confirms it', async () => {
+  const { db, posts, list } = await open();
+  const tasks = await list([row('a', { title: 'one' }), row('b', { title: 'two' })]);
+  const made = db.create('Task', { title: 'three' });
+  db.update('Task', 'a', { title: 'uno' });
+  db.delete('Task', 'b');
+  assert.equal(shown(tasks), 'three* uno*');
+  assert.deepEqual([tasks.meta('a').state, tasks.meta(made.id).state, db.pending.value.length], ['pending', 'pending', 3]);
+  assert.match(made.id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-/);
+  await settle();
+  assert.equal(posts.length, 1, 'one request for all that was done in one go');
+  assert.deepEqual(posts[0].ops.map(({ op, id, data }) => [op, id, data]), [
+    ['create', made.id, { title: 'three' }],
+    ['update', 'a', { title: 'uno' }],
+    ['delete', 'b', undefined],
+  ]);
+  await posts[0].answer(
+    13,
+    { status: 201, id: made.id, seq: 11, record: row(made.id, { title: 'three' }) },
+    { status: 200, id: 'a', seq: 12, record: row('a', { title: 'uno', version: 2 }) },
+    { status: 204, id: 'b', seq: 13 },
+  );
+  assert.equal(shown(tasks), 'three uno', 'the list is not there yet, and shows it');
+  assert.deepEqual([db.pending.value, tasks.meta('a').state], [[], 'synced']);
+  assert.equal((await made).version, 1);
+});
+
+test('an answer before the event, after it, alone, and the event alone show the same', async () => {
+  const states = [];
+  for (const order of ['answer event', 'event answer', 'answer', 'event', 'event event']) {
+    const { db, posts, list, event } = await open();
+    const tasks = await list([row('a', { title: 'old', n: 1 })]);
+    const seen = [];
+    tasks.listen(() => seen.push(tasks.value[0].title));
+    const changed = db.update('Task', 'a', { title: 'new' });
+    await settle();
+    const after = row('a', { title: 'new', n: 1, version: 2 });
+    for (const step of order.split(' ')) {
+      if (step === 'answer') await posts[0].answer(11, { status: 200, id: 'a', seq: 11, record: after });
+      else await event(tasks, 'updated', after, 11, { mid: changed.mid });
+    }
+    assert.equal(await changed.then((found) => found.version), 2, order);
+    assert.deepEqual([...new Set(seen)], ['new'], `${order}: never the old value again`);
+    states.push(tasks.value);
+    await event(tasks, 'updated', row('a', { title: 'later', n: 1, version: 3 }), 12);
+    assert.equal(shown(tasks), 'later', order);
+  }
+  for (const state of states) assert.deepEqual(state, [row('a', { title: 'new', n: 1, version: 2 })]);
+});
+
+test('an answer that comes when the list is further writes nothing: rule A', async () => {
+  const { db, posts, list, event } = await open();
+  const tasks = await list([]);
+  const made = db.create('Task', { title: 'mine' });
+  await settle();
+  await event(tasks, 'created', row(made.id, { title: 'mine' }), 11);
+  await event(tasks, 'deleted', { id: made.id }, 12);
+  await posts[0].answer(11, { status: 201, id: made.id, seq: 11, record: row(made.id, { title: 'mine' }) });
+  assert.deepEqual([tasks.value, db.pending.value], [[], []]);
+});
+
+test('a snapshot from before a confirmation does not take the record away: rule B', async () => {
+  const { w, db, posts, list } = await open();
+  const tasks = await list([]);
+  const made = db.create('Task', { title: 'mine' });
+  await settle();
+  await posts[0].answer(12, { status: 201, id: made.id, seq: 12, record: row(made.id, { title: 'mine' }) });
+  w.socket.say({ type: 'resync', channel: 'entity:Task', payload: { epoch: EPOCH, seq: 11, view: 'v', reason: 'backlog' }, more: true });
+  w.socket.say({ type: 'snapshot', channel: 'entity:Task', seq: 11, payload: { rows: [] }, more: true });
+  w.socket.say({ type: 'pong', channel: 'entity:Task', payload: { epoch: EPOCH, seq: 11, view: 'v' } });
+  await settle();
+  assert.equal(shown(tasks), 'mine');
+});
+
+test('a refused change disappears alone; it can be sent again, or given up', async () => {
+  const { db, posts, list } = await open();
+  const tasks = await list([row('a', { title: 'one', n: 1 })]);
+  const first = db.update('Task', 'a', { title: 'no' }, { ifMatch: true });
+  const second = db.update('Task', 'a', { n: 2 });
+  await settle();
+  assert.equal(shown(tasks), 'no*');
+  await posts[0].answer(10, error(422, 'VALIDATION_FAILED', { hint: 'shorter' }));
+  assert.deepEqual([tasks.value[0].title, tasks.value[0].n], ['one', 2], 'the other change stays');
+  const meta = tasks.meta('a');
+  assert.deepEqual([meta.state, meta.error.code, meta.error.hint, db.failed.value], ['failed', 'VALIDATION_FAILED', 'shorter', [first]]);
+  await assert.rejects(Promise.resolve(first), { code: 'VALIDATION_FAILED' });
+  await posts[1].answer(11, { status: 200, id: 'a', seq: 11, record: row('a', { title: 'one', n: 2, version: 2 }) });
+  assert.equal((await second).n, 2);
+  first.retry();
+  await settle();
+  assert.equal(shown(tasks), 'no*');
+  assert.deepEqual([posts[2].ops[0].mid, posts[2].ops[0].version], [first.mid, 1]);
+  await posts[2].answer(11, error(422, 'VALIDATION_FAILED'));
+  assert.equal(first.discard(), true);
+  assert.deepEqual([db.failed.value, tasks.meta('a').state, shown(tasks)], [[], 'synced', 'one']);
+});
+
+test('what needs a record that could not be created is refused with it, and sent again with it', async () => {
+  const { db, posts, list } = await open();
+  const tasks = await list([row('a', { title: 'a' })]);
+  const project = db.create('Task', { title: 'project' });
+  const part = db.create('Task', { title: 'part', of: project.id });
+  const other = db.update('Task', 'a', { title: 'b' });
+  await settle();
+  assert.deepEqual(posts[0].ops.map(({ data }) => data.title), ['project'], 'what follows waits');
+  await posts[0].answer(10, error(403, 'FORBIDDEN'));
+  assert.deepEqual(db.failed.value.map(({ error }) => error.code), ['FORBIDDEN', 'DEPENDS_ON']);
+  assert.equal(shown(tasks), 'b*');
+  assert.deepEqual(posts[1].ops.map(({ id }) => id), ['a'], 'the rest goes on');
+  await posts[1].answer(11, { status: 200, id: 'a', seq: 11, record: row('a', { title: 'b', version: 2 }) });
+  await other;
+  project.retry();
+  assert.equal(shown(tasks).split(' ').length, 3);
+  await settle();
+  await posts[2].answer(12, { status: 201, id: project.id, seq: 12, record: row(project.id, { title: 'project' }) });
+  await settle();
+  assert.deepEqual(posts[3].ops.map(({ mid, data }) => [mid, data.of]), [[part.mid, project.id]]);
+});
+
+test('unsent changes of one record become one; what is created and deleted again is never sent', async () => {
+  const { db, posts, list } = await open();
+  const tasks = await list([row('a')]);
+  const made = db.create('Task', { title: 'x' });
+  assert.equal(db.update('Task', made.id, { title: 'y' }), made);
+  db.update('Task', 'a', { n: 1 });
+  db.update('Task', 'a', { m: 2 });
+  const gone = db.create('Task', { title: 'gone' });
+  db.delete('Task', gone.id);
+  await settle();
+  assert.deepEqual(posts[0].ops.map(({ op, data }) => [op, data]), [
+    ['create', { title: 'y' }],
+    ['update', { n: 1, m: 2 }],
+  ]);
+  assert.equal(await gone, null);
+  assert.equal(tasks.value.length, 2);
+});
+
+test('`debounce` waits for a pause, another change ends the wait', async () => {
+  const { w, db, posts, list } = await open();
+  await list([row('a'), row('b')]);
+  for (const title of ['t', 'ti', 'tit']) {
+    db.update('Task', 'a', { title }, { debounce: 300 });
+    await w.clock.run(200);
+  }
+  assert.equal(posts.length, 0);
+  await w.clock.run(100);
+  assert.deepEqual(posts.map(({ ops }) => ops.map(({ data }) => data)), [[{ title: 'tit' }]]);
+  await posts[0].answer(11, { status: 200, id: 'a', seq: 11, record: row('a', { title: 'tit' }) });
+  db.update('Task', 'a', { title: 'title' }, { debounce: 300 });
+  db.update('Task', 'b', { n: 1 });
+  await settle();
+  assert.deepEqual(posts[1].ops.map(({ id }) => id), ['a', 'b'], 'in the order in which they were made');
+});
+
+test('a function is called again on every new row, and sent with the version that it saw', async () => {
+  const { db, posts, list, event } = await open();
+  const tasks = await list([row('a', { likes: 1 })]);
+  const like = (of) => ({ likes: of.likes + 1 });
+  db.update('Task', 'a', like);
+  db.update('Task', 'a', like);
+  assert.equal(tasks.value[0].likes, 3);
+  await settle();
+  assert.deepEqual(posts[0].ops.map(({ data, version }) => [data, version]), [[{ likes: 2 }, 1]]);
+  await event(tasks, 'updated', row('a', { likes: 11, version: 2 }), 11);
+  assert.equal(tasks.value[0].likes, 13);
+  await posts[0].answer(11, error(412, 'VERSION_CONFLICT', { current: row('a', { likes: 11, version: 2 }) }));
+  assert.deepEqual(posts[1].ops.map(({ data, version, mid }) => [data, version, mid]), [[{ likes: 12 }, 2, posts[0].ops[0].mid]]);
+  await posts[1].answer(12, { status: 200, id: 'a', seq: 12, record: row('a', { likes: 12, version: 3 }) });
+  assert.deepEqual(posts[2].ops.map(({ data, version }) => [data, version]), [[{ likes: 13 }, 3]]);
+});
+
+test('a function that fails fails its change; the row stays', async () => {
+  const { db, list } = await open();
+  const tasks = await list([row('a', { n: 1 })]);
+  const bad = db.update('Task', 'a', (of) => ({ n: of.missing.n }));
+  assert.equal(tasks.value[0].n, 1);
+  await assert.rejects(Promise.resolve(bad), { code: 'FUNCTION_FAILED' });
+  assert.equal(db.failed.value.length, 1);
+});
+
+test('others changed other fields: merged; the same field: as the policy says', async () => {
+  const theirs = row('a', { title: 'theirs', n: 5, version: 2 });
+  const run = async (conflict, data, current = theirs) => {
+    const page = await open({ conflict });
+    const tasks = await page.list([row('a', { title: 'base', n: 1 })]);
+    const change = page.db.update('Task', 'a', data, { ifMatch: true });
+    await settle();
+    assert.equal(page.posts[0].ops[0].version, 1);
+    await page.posts[0].answer(10, error(412, 'VERSION_CONFLICT', { current }));
+    return { ...page, tasks, change };
+  };
+  const merged = await run('merge', { done: true });
+  assert.deepEqual([merged.posts[1].ops[0].version, merged.posts[1].ops[0].data], [2, { done: true }]);
+  const same = await run('merge', { title: 'theirs' });
+  assert.equal(same.posts.length, 2, 'the same value is no conflict');
+
+  const met = await run('merge', { title: 'mine', n: 1 });
+  assert.equal(met.posts.length, 1);
+  assert.deepEqual([met.tasks.meta('a').state, met.change.conflict], [
+    'conflict',
+    { mine: { title: 'mine', n: 1 }, theirs: { title: 'theirs', n: 5 }, base: { title: 'base', n: 1 } },
+  ]);
+  await assert.rejects(Promise.resolve(met.change), { code: 'VERSION_CONFLICT' });
+  met.change.retry();
+  await settle();
+  assert.equal(met.posts[1].ops[0].version, 2, 'over their change');
+
+  const client = await run('client', { title: 'mine' });
+  assert.deepEqual([client.posts[1].ops[0].version, client.posts[1].ops[0].data.title], [2, 'mine']);
+  const server = await run('server', { title: 'mine' });
+  assert.deepEqual([server.posts.length, server.db.pending.value, server.db.failed.value, shown(server.tasks)], [1, [], [], 'base']);
+  const asked = [];
+  const word = await run((conflict) => (asked.push(conflict), { title: 'both' }), { title: 'mine' });
+  assert.deepEqual([asked.length, asked[0].mine, asked[0].theirs, word.posts[1].ops[0].data], [1, { title: 'mine' }, { title: 'theirs' }, { title: 'both' }]);
+});
+
+test('a batch is one request and one verdict', async () => {
+  const { db, posts, list, event } = await open();
+  const tasks = await list([row('a', { title: 'a' }), row('b', { title: 'b' })]);
+  let part;
+  const seen = [];
+  tasks.listen(() => seen.push(shown(tasks)));
+  const both = db.batch(() => {
+    part = db.update('Task', 'a', { title: 'x' });
+    db.update('Task', 'b', { title: 'y' });
+  });
+  await settle();
+  assert.deepEqual(seen, ['x* y*'], 'seen in one step');
+  assert.deepEqual([posts[0].atomic, posts[0].key, posts[0].ops.length], [true, both.mid, 2]);
+  await event(tasks, 'updated', row('a', { title: 'x', version: 2 }), 11, { mid: both.mid, more: true });
+  assert.equal(shown(tasks), 'x* y*');
+  await event(tasks, 'updated', row('b', { title: 'y', version: 2 }), 12, { mid: both.mid });
+  assert.equal(shown(tasks), 'x y');
+  assert.equal((await part).version, 2);
+  const refused = db.batch(() => {
+    db.delete('Task', 'a');
+    db.create('Task', { title: 'z' });
+  });
+  await settle();
+  assert.equal(shown(tasks).split(' ').length, 2);
+  await posts[1].refuse(422, { code: 'VALIDATION_FAILED', op: 1 });
+  assert.equal(shown(tasks), 'x y');
+  await assert.rejects(Promise.resolve(refused), { code: 'VALIDATION_FAILED' });
+  assert.throws(() => db.batch(() => {}), TypeError);
+});
+
+test('a card that is moved leaves one list and appears in the other at once, and comes back if it may not', async () => {
+  const { db, posts, list } = await open();
+  const todo = await list([row('a', { title: 'a', column: 'open' })], { column: 'open' });
+  const done = await list([row('b', { title: 'b', column: 'done' })], { column: 'done' });
+  db.update('Task', 'a', { column: 'done' });
+  assert.deepEqual([shown(todo), shown(done)], ['', 'a* b']);
+  await settle();
+  await posts[0].answer(10, error(403, 'FORBIDDEN'));
+  assert.deepEqual([shown(todo), shown(done)], ['a', 'b']);
+});
+
+test('a signal that no list fills shows the changes too, and gets its rows back', async () => {
+  const { db, posts } = await open();
+  const rows = signal([row('a', { title: 'a' }), row('b', { title: 'b' })]);
+  const made = db.create('Task', { title: 'c' }, rows);
+  db.update('Task', 'a', { title: 'x' }, rows);
+  db.delete('Task', 'b', rows);
+  assert.equal(shown(rows), 'x* c*');
+  await settle();
+  rows.value = [...rows.value, row('d', { title: 'd' })];
+  await posts[0].answer(
+    12,
+    { status: 201, id: made.id, seq: 11, record: row(made.id, { title: 'c' }) },
+    { status: 200, id: 'a', seq: 12, record: row('a', { title: 'x', version: 2 }) },
+    error(409, 'RESTRICTED'),
+  );
+  assert.deepEqual([...rows.value].map(({ title, _optimistic }) => [title, _optimistic]).sort(), [['b'], ['c'], ['d'], ['x']].map(([title]) => [title, undefined]));
+  const one = signal(row('z', { title: 'z' }));
+  db.update('Task', 'z', { title: 'zz' }, one);
+  assert.deepEqual([one.value.title, one.value._optimistic], ['zz', true]);
+  const list = signal([]);
+  const { channels } = await open();
+  channels.list('Task', { into: list });
+});
+
+test('ids of the server: until it gives one, the record has a key that stays', async () => {
+  const { db, posts, list, event } = await open({ ids: 'temp' });
+  const tasks = await list([]);
+  const made = db.create('Task', { title: 'x' });
+  const part = db.create('Task', { title: 'y', of: made.id });
+  assert.match(made.id, /^temp_/);
+  const key = made.id;
+  await settle();
+  assert.deepEqual(posts[0].ops.map(({ id, data }) => [id, data]), [[undefined, { title: 'x' }]]);
+  await event(tasks, 'created', row('0190', { title: 'x' }), 11, { mid: made.mid });
+  assert.deepEqual([made.id, tasks.value[0]._key, tasks.value.length], ['0190', key, 2]);
+  await posts[0].answer(11, { status: 201, id: '0190', seq: 11, record: row('0190', { title: 'x' }) });
+  assert.deepEqual(posts[1].ops.map(({ data }) => data.of), ['0190'], 'whoever referred to it refers to its id');
+  assert.equal((await made).id, '0190');
+  await posts[1].answer(12, { status: 201, id: '0191', seq: 12, record: row('0191', { title: 'y' }) });
+  assert.equal((await part).id, '0191');
+  assert.equal(tasks.value.length, 2);
+});
+
+test('no answer is no verdict: the same ids again, in the same order, until there is one', async () => {
+  const { w, db, posts, list } = await open();
+  const tasks = await list([row('a')]);
+  db.update('Task', 'a', { title: 'x' });
+  await settle();
+  await posts[0].lose();
+  await w.clock.run(1000);
+  await posts[1].lose();
+  assert.equal(db.stuck.value.code, 'NO_ANSWER');
+  assert.equal(tasks.meta('a').state, 'pending');
+  await w.clock.run(3000);
+  await posts[2].refuse(503, { code: 'OVERLOADED' }, { 'Retry-After': '20' });
+  await w.clock.run(19_000);
+  const mids = posts.map(({ ops }) => ops[0].mid);
+  assert.equal(new Set(mids).size, 1);
+  const before = posts.length;
+  await w.clock.run(60_000);
+  assert.ok(posts.length > before);
+  await posts.at(-1).answer(11, { status: 200, id: 'a', seq: 11, record: row('a', { title: 'x', version: 2 }) });
+  assert.deepEqual([db.pending.value, db.stuck.value, shown(tasks)], [[], null, 'x']);
+});
+
+test('one change at which the server breaks does not keep the others waiting for ever', async () => {
+  const { w, db, posts, list } = await open();
+  await list([row('a'), row('b')]);
+  const poison = db.update('Task', 'a', { title: 'poison' });
+  const good = db.update('Task', 'b', { title: 'good' });
+  for (let at = 0, looks = 0; looks < 400 && db.pending.value.length > 0; looks++) {
+    for (; at < posts.length; at++) {
+      const { ops, answer, refuse } = posts[at];
+      if (ops.some(({ data }) => data.title === 'poison')) await refuse(500, { code: 'INTERNAL' });
+      else await answer(11, ...ops.map(({ id }) => ({ status: 200, id, seq: 11, record: row(id, { title: 'good', version: 2 }) })));
+    }
+    await w.clock.run(1000);
+  }
+  assert.deepEqual([db.failed.value, (await good).title], [[poison], 'good']);
+});
+
+test('what is not to be guessed is shown when the server has it', async () => {
+  const { db, posts, list, event } = await open();
+  const tasks = await list([]);
+  const made = db.create('Task', { title: 'invoice' }, { optimistic: false });
+  assert.deepEqual([tasks.value, db.pending.value.length], [[], 1]);
+  await settle();
+  await posts[0].answer(11, { status: 201, id: made.id, seq: 11, record: row(made.id, { title: 'invoice', number: 7 }) });
+  assert.equal((await made).number, 7);
+  await event(tasks, 'created', row(made.id, { title: 'invoice', number: 7 }), 11, { mid: made.mid });
+  assert.equal(shown(tasks), 'invoice');
+});
+
+test('a new record stands where it will stand: with its defaults, and now as its time', async () => {
+  const fields = [
+    { name: 'priority', type: 'int', default: 3 },
+    { name: 'due', type: 'date' },
+  ];
+  const { db, list, w } = await open({ fields });
+  const tasks = await list([row('a', { priority: 5, created_at: '2020-01-01T00:00:00.000Z' }), row('b', { priority: 1, created_at: '2020-01-01T00:00:00.000Z' })], {}, { sort: '-priority,-created_at' });
+  db.create('Task', { title: 'first' });
+  await w.clock.run(0);
+  db.create('Task', { title: 'second' });
+  assert.deepEqual([tasks.state.value, tasks.value.map(({ title, priority }) => title ?? priority)], ['live', [5, 'second', 1, 'first']]);
+});
+
+test('a delete of what is gone is done', async () => {
+  const { db, posts, list } = await open();
+  await list([row('a')]);
+  const gone = db.delete('Task', 'a');
+  await settle();
+  await posts[0].answer(10, error(404, 'NOT_FOUND'));
+  assert.deepEqual([await gone, db.failed.value, db.pending.value], [null, [], []]);
+});
+
+test('without lists and without a socket, changes are sent all the same', async () => {
+  const { db, posts } = await open({}, { online: false });
+  const made = db.create('Task', { title: 'x' });
+  await settle();
+  await posts[0].answer(1, { status: 201, id: made.id, seq: 1, record: row(made.id, { title: 'x' }) });
+  assert.equal((await made).title, 'x');
+});
+
+test('a record that the server does not show leaves as soon as the list is at the position of the answer', async () => {
+  const { w, db, posts, list } = await open();
+  const tasks = await list([], { team: 1 });
+  const made = db.create('Task', { title: 'x', team: 1 });
+  await settle();
+  await posts[0].answer(11, { status: 201, id: made.id, seq: 11, record: row(made.id, { title: 'x', team: 1 }) });
+  assert.equal(shown(tasks), 'x');
+  await w.clock.run(1000);
+  assert.equal(w.socket.take('ping').length, 2, 'the greeting, and the question how far the server is');
+  w.socket.say({ type: 'pong', payload: { epoch: EPOCH, seq: 11 } });
+  await settle();
+  assert.equal(shown(tasks), '');
+});
