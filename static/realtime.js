@@ -179,12 +179,13 @@ export class RealtimeClient {
    * the difference that a change of rights made; the `pong` after it says where the channel stands.
    * @param {object} [options]
    * @param {boolean} [options.snapshot] Send the rows that exist first.
+   * @param {import('./track.js').Point} [options.since] The rows of this position are there: send what has happened since.
    * @param {number} [options.linger]
    * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
    * @param {() => Promise<import('./subscription.js').Reloaded>} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
-  subscribe(channel, callback, { snapshot = false, linger = this.#options.linger, onState, reload } = {}) {
+  subscribe(channel, callback, { snapshot = false, since, linger = this.#options.linger, onState, reload } = {}) {
     const subscription = this.#channels.get(channel) ?? new Subscription(channel);
     const { track, listeners } = subscription;
     const listener = { callback, onState, reload };
@@ -193,6 +194,7 @@ export class RealtimeClient {
     listeners.add(listener);
     // Whoever needs the rows needs all of them from the start, whatever the others have.
     if (snapshot) track.forget();
+    if (since && listeners.size === 1 && track.phase === 'idle') track.jump(since);
     subscription.snapshot ||= snapshot;
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);

@@ -457,3 +457,19 @@ test('a record that the server does not show leaves as soon as the list is at th
   await settle();
   assert.equal(shown(tasks), '');
 });
+
+test('who leaves the page is asked only while something would be lost', async () => {
+  const { w, db, posts, list } = await open();
+  await list([row('a')]);
+  const leaves = () => {
+    const event = { asked: false, preventDefault: () => (event.asked = true) };
+    w.env.window.fire('beforeunload', event);
+    return event.asked;
+  };
+  assert.equal(leaves(), false);
+  db.update('Task', 'a', { title: 'x' });
+  assert.equal(leaves(), true);
+  await settle();
+  await posts[0].answer(11, { status: 200, id: 'a', seq: 11, record: row('a', { title: 'x', version: 2 }) });
+  assert.equal(leaves(), false);
+});
