@@ -346,7 +346,7 @@ async fn a_batch_of_the_wrong_shape_is_refused_with_the_place_of_the_mistake() {
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "version": "1"})),
-            "`ops[1].version` must be a whole number from 1 on, not a text",
+            "`ops[1].version` must be a whole number of at least 1, not a text",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "verison": 1})),

@@ -128,7 +128,7 @@ async fn doctor_does_not_blame_a_proxy_for_an_answer_caused_by_rules() {
     write("Closed", "user != null");
     // A poll without a view is answered at once where what is seen depends on who asks.
     for (name, words) in
-        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it was held and answered after ")]
+        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it waited: answered after ")]
     {
         if let Some(name) = name {
             write(name, "owner == null || owner == user.id");
@@ -257,7 +257,10 @@ async fn a_limit_below_the_configured_connections_is_a_warning_with_the_number()
     let told = ended(command.args(["-c", &script]).current_dir(&project)).await;
     assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
     let line = line(&told, "warning", "descriptors");
-    assert!(line.contains("512 descriptors") && line.contains("raise the hard limit to 30001"), "{line}");
+    assert!(
+        line.contains("512 file descriptors") && line.contains("raise the hard limit to 30001"),
+        "{line}"
+    );
 }
 
 /// What a proxy does to what passes it.
@@ -388,7 +391,7 @@ async fn faults_of_a_proxy_are_reported_with_the_setting_to_change() {
         (Proxy::GivesUp, 1, "error", "long poll", "answered 504", "proxy_read_timeout"),
         (Proxy::NoServer, 1, "error", "url", "it does not reach the server", "`listen`"),
         (Proxy::OldClock, 0, "warning", "url clock", "behind this machine's", "NTP"),
-        (Proxy::Stranger, 1, "error", "url", "not as Tidewire does", "the right address"),
+        (Proxy::Stranger, 1, "error", "url", "not as Tidewire does", "check the address"),
     ] {
         let url = format!("http://{}", proxy.start(process.address).await);
         let told = doctor(elsewhere.path(), &["--url", &url, "--wait", "1"]).await;

@@ -294,7 +294,7 @@ async fn a_file_is_imported_once_unless_it_is_asked_for_again() {
     place.write("a.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["a.jsonl"]).ok();
     let again = place.import("data", &["a.jsonl"]).ok();
-    assert!(again.stdout.contains("nothing was done now; --again imports it again"), "{}", again.stdout);
+    assert!(again.stdout.contains("nothing was done; --again imports it again"), "{}", again.stdout);
     place.write("copy.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["copy.jsonl"]).ok();
     assert_eq!(place.records("data").len(), 1, "the content counts, not the name");
@@ -383,9 +383,7 @@ async fn one_bad_line_keeps_out_the_file_and_partial_keeps_out_the_line() {
         partial.stderr
     );
     assert_eq!(place.records("data").len(), 1201);
-    place
-        .import("data", &["a.jsonl", "--partial"])
-        .refused(1, "1 record was refused; --again tries it again");
+    place.import("data", &["a.jsonl", "--partial"]).refused(1, "1 record was refused; --again tries again");
 }
 
 #[tokio::test]

@@ -448,8 +448,9 @@ async fn bad_addresses_and_queries_get_errors_that_name_the_mistake() {
         ("GET", "/api/tasks/5", 404, "NOT_FOUND", "its ids are UUIDs"),
         ("GET", "/api/tasks/0190a000-0000-7000-8000-0000000000ff", 404, "NOT_FOUND", "0000000000ff"),
         ("DELETE", "/api/tasks/5", 404, "NOT_FOUND", "its ids are UUIDs"),
-        ("DELETE", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "DELETE"),
-        ("PATCH", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "PATCH"),
+        ("DELETE", "/api/tasks", 400, "BAD_QUERY", "at least one condition"),
+        ("PATCH", "/api/tasks", 400, "BAD_QUERY", "at least one condition"),
+        ("PUT", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "PUT"),
         ("POST", "/api/tasks/5", 405, "METHOD_NOT_ALLOWED", "POST"),
         ("OPTIONS", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "OPTIONS"),
         ("POST", "/health", 405, "METHOD_NOT_ALLOWED", "/health"),
@@ -485,10 +486,10 @@ async fn bad_addresses_and_queries_get_errors_that_name_the_mistake() {
         let body = if matches!(method, "POST" | "PATCH") { json!({"title": "x"}) } else { null() };
         expect(&api.call(method, path, body).await, status, code, words, &format!("{method} {path}"));
     }
-    let wrong = api.call("DELETE", "/api/tasks", null()).await;
+    let wrong = api.call("PUT", "/api/tasks", null()).await;
     let mut allowed: Vec<_> = wrong.header("allow").split(',').map(str::trim).collect();
     allowed.sort_unstable();
-    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PATCH", "POST"]);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ impl ChannelRefusal {
             StoreError::TooBroad { entity, rows, .. } => ChannelRefusal::new(
                 Code::QueryTooBroad,
                 format!(
-                    "the snapshot would step over more than {rows} records of {entity}: subscribe without one, or narrow the filter"
+                    "the snapshot would read more than {rows} records of {entity}: subscribe without one, or narrow the filter"
                 ),
             ),
             StoreError::UnknownEntity(_)

@@ -98,7 +98,7 @@ pub enum RepositoryError {
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
     MutationReused,
-    #[error("this would step over more than {rows} rows of {entity}; {remedy}")]
+    #[error("this would read more than {rows} rows of {entity}; {remedy}")]
     TooBroad { entity: EntityName, rows: u64, remedy: ListRemedy },
     #[error(
         "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"

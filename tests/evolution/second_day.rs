@@ -81,7 +81,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
 
     // A slip of the pen is shown, and the server continues.
     save(&schemas, &renamed.replace("type = 'text' }", "type = 'txt' }"));
-    let printed = process.printed("the server goes on").await;
+    let printed = process.printed("the server keeps its old schema").await;
     assert!(printed.contains("E0130") && printed.contains("did you mean `text`?"), "{printed}");
 
     // One is dropped and one gets another type: that needs a word, and the command is printed.
@@ -89,7 +89,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
         .replace("notes = { type = 'text' }\n", "")
         .replace("effort = { type = 'text' }", "effort = { type = 'int' }");
     save(&schemas, &(last.clone() + "due = { type = 'date' }\n"));
-    let printed = process.printed("the server goes on").await;
+    let printed = process.printed("the server keeps its old schema").await;
     assert!(printed.contains("✗ Task.notes: drop the field") && printed.contains("`much`"), "{printed}");
     client.patch(&format!("/api/tasks/{paint}"), json!({"notes": "three coats"})).await;
     let updated = window.socket.expect("entity:updated").await;
@@ -151,13 +151,13 @@ async fn a_refusal_is_looked_at_again_and_a_folder_may_be_replaced() {
     let double = client.create("tasks", json!({"title": "a"})).await;
 
     save(&schemas, UNIQUE);
-    let printed = process.printed("the server goes on").await;
+    let printed = process.printed("the server keeps its old schema").await;
     assert!(printed.contains("2 records have `a`"), "{printed}");
     save(&schemas, COMMON);
     process.printed("the schema files fit again").await;
 
     save(&schemas, UNIQUE);
-    process.printed("the server goes on").await;
+    process.printed("the server keeps its old schema").await;
     client.delete(&format!("/api/tasks/{}", double["id"].as_str().unwrap())).await;
     save(&schemas, UNIQUE);
     let printed = process.printed("generation 2").await;

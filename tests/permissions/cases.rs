@@ -346,7 +346,7 @@ async fn files_that_cannot_be_read_are_reported() {
     let run = async |arguments: &[&str]| ended(tidewire(folder.path()).args(["rules"]).args(arguments)).await;
     let none = run(&["test"]).await;
     assert_eq!(none.code, 1);
-    assert!(none.stderr.contains("write one as schemas/tests/NAME.toml"), "{}", none.stderr);
+    assert!(none.stderr.contains("write a file schemas/tests/NAME.toml"), "{}", none.stderr);
     let missing = run(&["test", "cases.toml"]).await;
     assert!(missing.code == 1 && missing.stderr.contains("cases.toml cannot be read"), "{}", missing.stderr);
     std::fs::write(folder.path().join("bytes.toml"), [0xff, 0xfe]).unwrap();

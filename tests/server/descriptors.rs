@@ -38,7 +38,10 @@ async fn refused(folder: &Path, limit: u32) -> (Option<i32>, String) {
 async fn least() -> u32 {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = refused(folder.path(), 32).await;
-    assert!(code == Some(1) && said.contains("32 descriptors") && said.contains("ulimit -n 1024"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("32 file descriptors") && said.contains("ulimit -n 1024"),
+        "{said}"
+    );
     said.split("at least ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
 }
 
@@ -67,7 +70,7 @@ async fn serves_what_it_promises(limit: u32) {
     let process = Process::with_descriptors(folder.path(), limit).await;
     let greeting = &process.greeting;
     let (sockets, others) = (promised(greeting, " sockets"), promised(greeting, " other connections"));
-    assert!(greeting.contains(&format!("{limit} descriptors")), "{greeting}");
+    assert!(greeting.contains(&format!("{limit} file descriptors")), "{greeting}");
     assert!(sockets >= 2 && others >= 2, "{greeting}");
     let mut open = Vec::new();
     for n in 0..sockets {

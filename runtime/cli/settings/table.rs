@@ -143,7 +143,7 @@ settings! {
     store.group_bytes: SettingKind::Size(64 * KIB..=GIB), "Bytes of records that one request may change. A group commit ends at the request that reaches this.";
     store.queue: SettingKind::Count(1..=1_000_000), "Writes that may wait to be committed; one more is `OVERLOADED`.";
     store.unit_entries: SettingKind::Count(1..=10_000_000), "Changes that one request may make; more is `UNIT_TOO_LARGE`.";
-    store.scan_rows: SettingKind::Count(1..=1_000_000_000), "Records that a list or count may step over without an index; more are `QUERY_TOO_BROAD`.";
+    store.scan_rows: SettingKind::Count(1..=1_000_000_000), "Records that a list or count may read without an index; more are `QUERY_TOO_BROAD`.";
     store.cascade_records: SettingKind::Count(0..=10_000_000), "Records that one delete may take with it; more is `CASCADE_TOO_LARGE`.";
     store.retention_age: SettingKind::Time(MINUTE..=3_650 * DAY), "Changes older than this leave the log.";
     store.retention_changes: SettingKind::Count(1..=1_000_000_000_000), "Changes beyond this number leave the log, the oldest first.";
