@@ -1,4 +1,4 @@
-//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until told to stop.
+//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until it is told to stop.
 //!
 //! Knows every floor below and decides nothing. It never binds, reads the environment or catches signals.
 
@@ -26,7 +26,7 @@ use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
 use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
 
-/// How long listeners of the event bus may take at the end over what they have yet to be told.
+/// How long listeners of the event bus have at shutdown to handle the events that wait.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// A server that is ready to run.
@@ -133,7 +133,7 @@ impl App {
         Reshaper { store, repository, sessions }
     }
 
-    /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
+    /// Serves until `shutdown`, then ends in order: sockets learn when to reconnect, requests in flight finish, the
     /// store commits what it has accepted.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));

@@ -1,4 +1,4 @@
-//! `Draft` and `DraftFolder`: what is written gets its name when it is whole. Until then it stands under a name of its own in
+//! `Draft` and `DraftFolder`: what is written gets its name when it is whole. Until then it has a temporary name in
 //! the same folder. A failure removes it, and what a killed process left is removed by the next one that writes there.
 //!
 //! Does not know what is written.
@@ -64,7 +64,7 @@ impl Draft {
         self.file.as_file()
     }
 
-    /// Where it stands until it is whole.
+    /// Its temporary path.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
@@ -100,7 +100,7 @@ impl DraftFolder {
         self.folder.path()
     }
 
-    /// Removes it, and tells whether that failed.
+    /// Removes it, and returns whether that failed.
     pub fn remove(self) -> io::Result<()> {
         self.folder.close()
     }

@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    /// Its ids have the time that it is told, and are otherwise the same.
+    /// Its ids have the time that it is given, and are otherwise the same.
     #[derive(Default)]
     struct Told(Arc<AtomicI64>);
 

@@ -58,7 +58,7 @@ struct AwaitRights {
     known: Option<Seq>,
 }
 
-/// The handle by which connections reach ChannelManager.
+/// The handle that connections use to reach ChannelManager.
 #[derive(Debug, Clone)]
 pub struct Channels {
     commands: mpsc::Sender<Command>,
@@ -105,7 +105,7 @@ impl Channels {
         self.send(Command::AwaitRights(Box::new(AwaitRights { connection, outbox, person, known }))).await;
     }
 
-    /// Detaches everything of a connection that is gone, without waiting: for those who are dropped in mid-air.
+    /// Detaches everything of a connection that is gone, without waiting: for a connection that is dropped.
     pub fn forget(&self, connection: ConnectionKey) {
         let command = Command::Forget { connection };
         if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(command) {

@@ -13,7 +13,7 @@ use crate::rules::{Mask, ReadScope, Verdict};
 use crate::schema::value::write_json_of;
 use crate::store::{Change, Step};
 
-/// Where an event stands among the events of its channel.
+/// The place of an event among the events of its channel.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The channel's exact text.
@@ -24,7 +24,7 @@ pub struct Place<'a> {
     pub more: bool,
 }
 
-/// Where the difference of a rebind stands.
+/// The position of the difference of a rebind.
 #[derive(Debug, Clone, Copy)]
 pub struct StepPlace<'a> {
     pub channel: &'a str,
@@ -140,7 +140,7 @@ fn record_of(change: &Change, after: &Bytes, mask: &Mask, read_scope: &ReadScope
     }
 }
 
-/// Without the names of hidden fields. An empty list is still told: the version moved.
+/// Without the names of hidden fields. An empty list is still sent: the version changed.
 fn changed_of(changed: &Bytes, mask: &Mask, read_scope: &ReadScope) -> Bytes {
     if mask.hides_nothing() {
         return changed.clone();

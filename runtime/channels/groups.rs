@@ -89,7 +89,7 @@ pub struct FannedOut {
     pub events: usize,
     /// Tails that were made for these events.
     pub encodings: usize,
-    /// Buffers that were made: one for each run of events and each wire form in which a member is told it.
+    /// Buffers that were made: one for each run of events and each wire form that a member uses.
     pub buffers: usize,
     /// Buffers appended to an outbox, each with all events of its group in the batch.
     pub deliveries: usize,

@@ -1,4 +1,4 @@
-//! The index: from a change to the groups that it may concern, without looking at the others. A group stands under the
+//! The index: from a change to the groups that it may concern, without looking at the others. A group is stored under the
 //! anchor of its predicate. Where the anchor is all that the predicate asks, what is found here is what the group sees; otherwise
 //! it is a candidate, which `event::judge` decides.
 //!
@@ -39,7 +39,7 @@ pub(super) struct Index {
     hashes: RandomState,
 }
 
-/// Where a group stands, to be given back with it.
+/// Where a group is stored, to be returned with it.
 #[derive(Debug)]
 pub(super) enum Stand {
     Everything,
@@ -73,7 +73,7 @@ struct Combination {
     keys: usize,
 }
 
-/// Where one key stands, and whether that is all of it.
+/// Where one key is stored, and whether that is all of it.
 struct KeyStand {
     hash: u64,
     combination: CombinationNumber,

@@ -88,7 +88,7 @@ impl Seen<'_> {
         let (method, route, status, duration_ms) = self.fields();
         let code = problem.code().as_str();
         if problem.code() == Code::StorageDamaged {
-            // The store told it when it was found; a line for each request that meets it would hide everything else.
+            // The store logged it when it was found; a line for each request that meets it would hide everything else.
             tracing::debug!(
                 method,
                 route,

@@ -39,7 +39,7 @@ impl Unread {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The body of a request, which tells when it has ended.
+    /// The body of a request, which reports its end.
     pub fn watch(&self, body: Incoming) -> WatchedBody {
         self.0.store(!body.is_end_stream(), Ordering::Relaxed);
         WatchedBody { body, unread: self.clone() }

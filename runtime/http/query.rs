@@ -1,7 +1,7 @@
 //! The query strings of lists, counts and single records, and the same in JSON: conditions, words, `sort`, `limit`, `cursor`, `group`, and what
 //! an answer shows.
 //!
-//! Knows no SQL; what a condition means is the repository's business. Everything that it does not understand is an error.
+//! Knows no SQL; the repository decides what a condition means. Everything that it does not understand is an error.
 
 use std::sync::Arc;
 
@@ -240,7 +240,7 @@ fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<(Column, Di
     Ok(sort)
 }
 
-/// A column with values that can be told apart by the database.
+/// A column whose values the database can compare.
 fn comparable(
     entity: &Entity,
     names: &Nameable,

@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 use super::register::counters;
 use crate::protocol::{CloseCode, Code};
 
-/// On which way an error was told.
+/// The transport over which an error was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     Http,

@@ -33,7 +33,7 @@ pub enum CatchUp {
     Lag,
     /// A poll, for each of its channels.
     Poll,
-    /// A change of rights, told by a difference.
+    /// A change of rights, sent as a difference.
     Rights,
 }
 

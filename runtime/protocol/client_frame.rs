@@ -11,7 +11,7 @@ use crate::ids::{Epoch, Position, Seq, shown};
 /// Longest `requestId` and `view`, in bytes.
 pub const MAX_REQUEST_ID: usize = 128;
 
-/// One message of a client, with the id by which it knows the answer.
+/// One message of a client, with the id that its answer repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFrame {
     pub request_id: Option<String>,

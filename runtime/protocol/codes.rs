@@ -1,5 +1,5 @@
 //! The one table of codes: every error code of the wire and of problem+json, and every close code, with what a client
-//! does on it. `docs/protocol.md` and `static/codes.js` are held to it by a test.
+//! does on it. A test compares `docs/protocol.md` and `static/codes.js` with it.
 //!
 //! Knows no HTTP status: those live in `http/problem.rs`.
 

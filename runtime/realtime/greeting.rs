@@ -1,4 +1,4 @@
-//! What a newcomer is told first: `connected`, or the error for which it is sent away again.
+//! The first frame of a connection: `connected`, or the error with which it is refused.
 //!
 //! Knows no transport but the form of its bytes.
 

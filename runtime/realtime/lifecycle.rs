@@ -1,4 +1,4 @@
-//! `Lifecycle`: what is true for every connection at this moment, and who is told when it changes: another schema, and
+//! `Lifecycle`: what is true for every connection at this moment, and the notice of its changes: another schema, and
 //! the end of the server.
 //!
 //! Does not know the listeners.
@@ -14,7 +14,7 @@ use crate::schema::{Generation, Schema};
 #[derive(Debug)]
 pub struct Lifecycle(watch::Sender<News>);
 
-/// What every connection is told.
+/// A notice to every connection.
 #[derive(Debug, Clone)]
 pub struct News {
     pub around: Surroundings,
@@ -38,7 +38,7 @@ impl Lifecycle {
         (around, news)
     }
 
-    /// From here on entities have the shape of another schema. Every connection is told, and its channels start again.
+    /// From here on entities have the shape of another schema. Every connection is notified, and its channels start again.
     pub fn adopt(&self, schema: Arc<Schema>, generation: Generation) {
         self.0.send_modify(|news| {
             news.around.schema = schema;
@@ -46,7 +46,7 @@ impl Lifecycle {
         });
     }
 
-    /// The server stops: every connection is told when to come back and ended.
+    /// The server stops: every connection learns when to reconnect, and is ended.
     pub fn drain(&self) {
         self.0.send_modify(|news| news.draining = true);
     }

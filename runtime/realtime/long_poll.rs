@@ -28,7 +28,7 @@ pub(super) enum Woken {
     News,
     /// The server stops.
     Stopped,
-    /// Some channels are told nothing of what happens.
+    /// Some channels get no events.
     Refused(Vec<RefusedAttachment>),
 }
 
@@ -44,7 +44,7 @@ impl LongPoll {
         LongPoll { channels, connection, outbox: Arc::new(Outbox::new(limits, WireForm::Json)) }
     }
 
-    /// Wakes by what the channel, the nth of all, hears after `at`.
+    /// Wakes when the channel, the nth of all, gets an event after `at`.
     pub(super) async fn watch(&self, nth: usize, channel: &Channel, bound: &Binding, at: Seq) {
         let attach = Attach {
             connection: self.connection,

@@ -44,7 +44,7 @@ pub struct PollQuestion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedChannel {
     pub text: String,
-    /// The view under which the client stands.
+    /// The view that the client has.
     pub view: Option<String>,
 }
 
@@ -108,7 +108,7 @@ struct PollPage {
     broken: bool,
 }
 
-/// What a step of a poll comes to.
+/// The result of a step of a poll.
 enum PollStep<T> {
     Done(T),
     /// The person's rights changed: nothing that was read may be shown.
@@ -249,7 +249,7 @@ impl Polls {
         }))
     }
 
-    /// Who is to be told of other rights, because they may open a channel that is refused now.
+    /// The user whose change of rights ends the wait, because it may open a channel that is refused now.
     fn refused(
         &self,
         question: &PollQuestion,
@@ -304,7 +304,7 @@ impl Polls {
         }
     }
 
-    /// `head`: where the log stood when the question came. What was acknowledged by then is in the answer, fanned out
+    /// `head`: the head of the log when the request came. What was acknowledged by then is in the answer, fanned out
     /// or not.
     async fn page(
         &self,

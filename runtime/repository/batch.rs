@@ -1,6 +1,6 @@
 //! `Batch`: a list of operations as a client sent it, its shape checked. The same shape over every transport.
 //!
-//! Knows no entity: whether names and values fit the schema is `validate`'s business.
+//! Knows no entity: `validate` checks whether names and values fit the schema.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +145,7 @@ fn with_id_in_data(op: &OpMembers, mut mutation: Mutation) -> Result<Mutation, B
     Ok(Mutation { data: Some(Body::from_part(members, inexact)), ..mutation })
 }
 
-/// The members of one operation, and where it stands.
+/// The members of one operation, and its place in the batch.
 struct OpMembers {
     place: String,
     members: Map<String, Json>,
@@ -163,7 +163,7 @@ impl OpMembers {
         })
     }
 
-    /// A text; null is as good as nothing.
+    /// A text; null counts as missing.
     fn text(&mut self, key: &str) -> Result<Option<String>, BatchError> {
         match self.members.remove(key) {
             None | Some(Json::Null) => Ok(None),

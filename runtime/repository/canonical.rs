@@ -1,4 +1,4 @@
-//! The canonical form of a request: compact JSON with sorted keys, and the hash by which a retry is known (SEMANTICS M1).
+//! The canonical form of a request: compact JSON with sorted keys, and the hash that identifies a retry (SEMANTICS M1).
 //!
 //! Does not know transports: the same mutation over HTTP and over a socket has the same hash.
 

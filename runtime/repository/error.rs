@@ -26,7 +26,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// The same fault, told of an operation of a batch.
+    /// The same error, as one of an operation of a batch.
     fn within(self, op: usize) -> FieldError {
         FieldError {
             field: format!("ops[{op}].{}", self.field),

@@ -1,7 +1,7 @@
 //! `Nameable`: the fields that a user may name in a query. One that is shown to them with no record is as if it did not exist,
 //! in every word of the answer: it is not found, not suggested, and what is asked of it is not looked at.
 //!
-//! Knows no query string. What is shown with some records is the store's business, which judges by the record.
+//! Knows no query string. The store handles fields that are shown only with some records.
 
 use crate::rules::{Principal, bind};
 use crate::schema::{Entity, Expr, Field, FieldIndex};

@@ -117,7 +117,7 @@ impl Repository {
     }
 
     /// The operations that name entities which are closed to the writer, refused as if those did not exist: a refusal says nothing
-    /// of them, whatever is wrong with the request. Whoever may create records of an entity and read none, as of a letter box, is told
+    /// of them, whatever is wrong with the request. A user who may create records of an entity but read none, as of a letter box, learns
     /// the truth about creates.
     pub(super) async fn absent_to(
         &self,

@@ -81,7 +81,7 @@ pub trait LiveStore: Store {
     /// other change.
     fn evolve(&self, schema: Arc<Schema>) -> BoxFuture<'_, Result<Evolved, OpenError>>;
 
-    /// Refuses further units, commits and publishes those that wait, and lets go of the database. A store that is dropped instead
+    /// Refuses further units, commits and publishes those that wait, and closes the database. A store that is dropped instead
     /// loses nothing.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -99,7 +99,7 @@ pub struct DatabaseInfo {
     pub folder: Option<PathBuf>,
 }
 
-/// Where a database stands, and what would become of it.
+/// The state of a database, and what a migration would change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looked {
     pub standing: Standing,

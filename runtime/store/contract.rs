@@ -48,7 +48,7 @@ pub trait Store: Send + Sync + 'static {
     /// an earlier seq must be bound again; asked after a read, it tells whether what was read may be shown.
     fn rights_changed<'a>(&'a self, person: &'a str, entities: &'a [EntityName]) -> ReadFuture<'a, Seq>;
 
-    /// What changes for a subscriber who stands at `Differ::since` under an old read scope and has the rights of now (SEMANTICS R3).
+    /// What changes for a subscriber at `Differ::since` under an old read scope who has the current rights (SEMANTICS R3).
     fn differ<'a>(&'a self, differ: &'a Differ) -> ReadFuture<'a, At<Difference>>;
 
     /// Records of one entity, filtered, sorted and cut. No row behind the end of the page is read whole.
@@ -78,7 +78,7 @@ pub trait Store: Send + Sync + 'static {
     /// The head without reading a value, for answers that need only a position.
     fn head(&self) -> ReadFuture<'_, At<()>>;
 
-    /// Fails once damage is known, by which writes are refused; reads continue as far as they find none.
+    /// Fails once damage is known. Then writes are refused, and reads continue as long as they find none.
     fn sound(&self) -> Result<(), StoreError> {
         Ok(())
     }

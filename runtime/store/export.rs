@@ -12,7 +12,7 @@ pub trait Sink {
     /// Called once, before the first record: the position at which all of them are true, how many there are, and what is
     /// seen of them.
     fn start(&mut self, position: &Position, records: u64, read_scope: &ReadScope) -> std::io::Result<()>;
-    /// The fields of the mask must not be told.
+    /// The fields of the mask must not be shown.
     fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()>;
 }
 
@@ -30,7 +30,7 @@ pub struct Exported {
 pub enum ExportError {
     #[error("{0}")]
     Open(OpenError),
-    /// The rules of the files are not those by which the records are served.
+    /// The rules of the files are not the ones that the database has.
     #[error(
         "the schema files differ from the schema of the data folder (generation {}), so their rules are not in force yet: start \
          `tidewire dev`, or see `tidewire migrate plan`, then export again",

@@ -26,7 +26,7 @@ pub trait Import {
     /// Makes everything since the last commit durable, together with how far the job is, and continues.
     fn commit(&mut self, job: &str, progress: &ImportJob) -> Result<Position, ImportError>;
 
-    /// Drops what was not committed, and lets go of the database.
+    /// Drops what was not committed, and closes the database.
     fn close(self: Box<Self>);
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use crate::ids::Seq;
 use crate::schema::{Generation, Value};
 
-/// Where a database stands.
+/// The state of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub generation: Generation,

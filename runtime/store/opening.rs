@@ -15,7 +15,7 @@ use crate::schema::Generation;
 /// An opened store.
 pub struct Opened<S: ?Sized> {
     pub store: Arc<S>,
-    /// Every commit's changes, in seq order. Whoever holds this must drain or drop it: a full channel holds back the
+    /// Every commit's changes, in seq order. The holder must drain or drop it: a full channel holds back the
     /// next commit, and closing the store waits for the last.
     pub batches: mpsc::Receiver<Arc<CommitBatch>>,
     /// Of the schema as the database has it now: goes into every `Unit`.

@@ -17,7 +17,7 @@ use crate::store::At;
 
 impl Session {
     /// Starts what the peer asked for, or what it must be sent again. What was judged by a principal that may be out of date is
-    /// judged once more by that of now, before the peer is told no.
+    /// judged once more by the current one, before the peer is refused.
     pub(super) fn begin(&mut self, turn: &mut Turn, slot: u16, route: Route) {
         let serial = self.slots.next_serial();
         let Some(subscription) = self.slots.at_mut(slot) else { return };
@@ -99,7 +99,7 @@ impl Session {
         }
     }
 
-    /// Rights changed, at `rights` at the latest, and the peer stands at `since` under the ones before. Where it sees the same
+    /// Rights changed, at `rights` at the latest, and the peer is at `since` under the earlier ones. Where it sees the same
     /// by those of now, it continues from there: ChannelManager has what it missed, and takes the subscription only if none of the
     /// rights that it depends on changed in between, under whichever it was for a while. Otherwise the difference is read.
     pub(super) fn rebind(&mut self, turn: &mut Turn, key: SlotKey, since: Seq, rights: Seq) {

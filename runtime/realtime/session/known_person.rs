@@ -14,7 +14,7 @@ pub(super) struct KnownPerson {
     known: At<Principal>,
     /// It may be out of date where it matters: to be read before any subscription is bound.
     wanted: bool,
-    /// A channel was refused, and the peer is to be told when the rights of its person change.
+    /// A channel was refused, and the peer waits for a change of its person's rights.
     awaiting_rights: bool,
 }
 
@@ -45,7 +45,7 @@ impl KnownPerson {
         self.wanted = !self.is_nobody();
     }
 
-    /// A change of rights at `seq` was found. What is newer tells of it already.
+    /// A change of rights at `seq` was found. Newer facts include it already.
     pub(super) fn want_of(&mut self, seq: Seq) {
         if self.known.seq < seq {
             self.want();
@@ -75,7 +75,7 @@ impl KnownPerson {
         self.awaiting_rights
     }
 
-    /// The peer was told.
+    /// The peer was notified.
     pub(super) fn rights_were_told(&mut self) {
         self.awaiting_rights = false;
     }

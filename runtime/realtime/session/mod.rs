@@ -11,7 +11,7 @@
 //! rights changed: Live ► Queued ─► Differing if the person sees something else now (or Rows) ─► Attaching ► Live
 //! ```
 //!
-//! A subscription is bound to what its person may see. Every read tells whether the rights of the person changed since; then
+//! A subscription is bound to what its person may see. Every read reports whether the rights of the person changed since; then
 //! nothing of what was read is shown (SEMANTICS R3), and by what the peer has been shown under the old read scope the subscription
 //! continues:
 //!

@@ -5,7 +5,7 @@ use crate::ids::{Position, RecordId, Seq};
 use crate::outbox::Lag;
 use crate::protocol::reason::RIGHTS;
 
-/// Why a subscription is being brought up to date, and what the peer is told first.
+/// Why a subscription is being brought up to date, and the first frame that the peer gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
     /// Answered by `subscribed`.
@@ -20,7 +20,7 @@ pub(super) enum Phase {
     Queued(Route),
     /// Whether the position can be resumed is being looked up.
     Surveying(ResumeFrom),
-    /// What a change of rights means for the peer, who stands at `since`, is being read.
+    /// The difference that a change of rights makes for the peer at `since` is being read.
     Differing {
         since: Seq,
     },
@@ -58,7 +58,7 @@ pub(super) enum Route {
     },
     Survey(ResumeFrom),
     Rows(Snapshot),
-    /// Rights of the person changed, at `rights` at the latest; the peer stands at `since` under the ones before.
+    /// Rights of the person changed, at `rights` at the latest; the peer is at `since` under the earlier ones.
     Rebind {
         since: Seq,
         rights: Seq,
@@ -68,7 +68,7 @@ pub(super) enum Route {
     },
 }
 
-/// A position to continue from, and the view under which the peer says it stood there.
+/// A position to continue from, and the view that the peer says it had there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResumeFrom {
     pub(super) cause: Cause,

@@ -78,7 +78,7 @@ impl Session {
     }
 
     fn on_below_floor(&mut self, turn: &mut Turn, floor: Seq) {
-        // A snapshot that ends below the floor is taken once more; a second one in a row would only continue for ever.
+        // A snapshot that ends below the floor is taken once more; a second one in a row could repeat forever.
         let hopeless = self.slots.records().any(|(_, subscription)| {
             subscription.snapshots >= 2 && subscription.phase.replay().is_some_and(|replay| replay.at < floor)
         });

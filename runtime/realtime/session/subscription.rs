@@ -40,7 +40,7 @@ pub(super) struct Subscription {
     _counted: Counted,
 }
 
-/// A subscription, told from an earlier one in the same slot.
+/// A subscription, distinguished from an earlier one in the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotKey {
     pub(super) slot: u16,
@@ -153,7 +153,7 @@ impl Subscription {
         self.phase = Phase::Live { attachment, lag };
     }
 
-    /// A pong told the peer that it has everything up to `at`.
+    /// A pong said that the peer has everything up to `at`.
     pub(super) fn reached(&mut self, at: Seq, under: Lag) {
         if self.phase.is_live(under) {
             self.sent = self.sent.max(at);
@@ -177,7 +177,7 @@ impl Subscription {
         }
     }
 
-    /// The outbox was emptied. Answers where the peer stands if the subscription was live, and has to continue from there. `swept`
+    /// The outbox was emptied. Returns the peer's position if the subscription was live, and has to continue from there. `swept`
     /// holds for what was live under `old`.
     pub(super) fn fall_behind(&mut self, now: Lag, old: Lag, swept: Seq) -> Option<Seq> {
         match &self.phase {

@@ -54,7 +54,7 @@ impl OpenError {
     }
 }
 
-/// Whether damage was found since the start. Whoever finds it tells; the writer and `/readyz` ask. It is not forgotten: no one
+/// Whether damage was found since the start. The code that finds it reports it; the writer and `/readyz` ask. It is not forgotten: no one
 /// knows what else is damaged, and a repair needs the file for itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Damage {

@@ -175,7 +175,7 @@ mod tests {
         (conn, catalog)
     }
 
-    /// As anybody asks.
+    /// As any user asks.
     fn statements<'a>(catalog: &'a Catalog, query: &Query) -> Vec<Statement<'a>> {
         let table = catalog.table("Task").unwrap();
         let read_scope = ReadScope::bind(&table.entity, Generation(1), &Principal::nobody()).unwrap();

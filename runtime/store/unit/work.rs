@@ -126,7 +126,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         }
     }
 
-    /// How much the unit holds. Whoever takes the transaction back to where it was at a mark takes the unit back with it.
+    /// How much the unit holds. Code that rolls the transaction back to a mark rolls the unit back with it.
     pub fn mark(&self) -> UnitMark {
         self.log.mark()
     }

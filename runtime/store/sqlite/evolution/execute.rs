@@ -148,7 +148,7 @@ fn fill_nulls(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
     premises.conn.execute(&update, [Sql(&value)]).map(|_| ())
 }
 
-/// Whoever bears the name next has nothing of it: what the log still has goes under a name that no entity can have, what was
+/// The next entity of this name inherits nothing: what the log still has goes under a name that no entity can have, what was
 /// kept below it goes, and so do the versions of deleted records.
 fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<()> {
     conn.execute_batch(&format!("DROP TABLE {}", quoted(table)))?;
