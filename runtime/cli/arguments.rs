@@ -1,6 +1,6 @@
 //! The command line: subcommands and their flags. Parsing only.
 //!
-//! Flags that set something come from the table of settings; what their values mean is that table's business.
+//! Flags that set something come from the table of settings; that table decides what their values mean.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;

@@ -74,7 +74,7 @@ fn color(config: &Config) -> Color {
     if config.log.form == LogForm::Text { color_of_stderr() } else { Color::Never }
 }
 
-/// What the terminal is told beside what opening finds.
+/// What the start screen shows beside what opening finds.
 struct Notes {
     /// The settings file.
     file: Option<PathBuf>,

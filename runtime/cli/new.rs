@@ -70,7 +70,7 @@ fn make(name: &str) -> Result<(), NotCreated> {
     published.map_err(|error| failed("", &error))
 }
 
-/// Moves everything out of the draft into the folder in which it stands: all of it or nothing.
+/// Moves everything out of the draft into its parent folder: all of it or nothing.
 fn move_into(draft: &DraftFolder, folder: &Path) -> io::Result<()> {
     let mut moved = Vec::new();
     for entry in fs::read_dir(draft.path())? {

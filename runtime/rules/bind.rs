@@ -1,6 +1,6 @@
 //! Binding: a rule and one person to a `Predicate` on the record alone (partial evaluation).
 //!
-//! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` where it stands.
+//! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` there.
 
 use super::compare::{compare, contains, member, plain, size, starts, value_of_json};
 use super::condition::{Condition, Test};

@@ -1,4 +1,4 @@
-//! Why a rule comes to what it comes to: each of its parts with its truth and with the values of the names in it.
+//! Why a rule has its result: each of its parts with its truth and with the values of the names in it.
 //!
 //! Decides nothing: every truth is the evaluator's.
 

@@ -176,7 +176,7 @@ pub fn may_ever(entity: &Entity, operation: Operation, principal: &Principal) ->
     !principal.is_disabled() && could_hold(rule, true, entity, principal) != Some(false)
 }
 
-/// What the rule comes to (`wanted`) without its record and the person's sets; `None` if it depends on them.
+/// The result of the rule (`wanted`) without its record and the person's sets; `None` if it depends on them.
 fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, principal: &Principal) -> Option<bool> {
     let each = |terms: &[Expr]| -> Vec<Option<bool>> {
         terms.iter().map(|term| could_hold(term, wanted, entity, principal)).collect()

@@ -1,6 +1,6 @@
 //! The project's own folders: schema files, the data folder, the database in it, the disk under it.
 //!
-//! Knows the database by what the backend tells about it.
+//! Knows of the database only what the backend reports.
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -267,7 +267,7 @@ impl Visit<'_> {
         self.findings.push(finding);
     }
 
-    /// The poll of a channel of this server from its position now. As any client does it sends the view that it was told:
+    /// The poll of a channel of this server from its position now. Like any client it sends the view that it got:
     /// without one the server may answer at once.
     async fn place(&mut self) -> Option<String> {
         let schema = self.json("/api/schema").await?;
@@ -296,7 +296,7 @@ impl Visit<'_> {
     }
 }
 
-/// What the answer to a long poll tells of what is in between.
+/// What the answer to a long poll shows about a proxy in between.
 fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -> Finding {
     let after = elapsed.as_millis();
     if let (false, Some(code)) = (status == StatusCode::OK, json["code"].as_str()) {

@@ -65,7 +65,7 @@ pub(super) async fn talk(response: Response) -> Heard {
     if sent.is_err() || !answered.await {
         return Heard::NoAnswer;
     }
-    // A server that is gone already has nothing to hear.
+    // A server that is gone needs no close frame.
     let _ = timeout(AT_ONCE, socket.close(None)).await;
     Heard::Everything(elapsed)
 }

@@ -28,7 +28,7 @@ use crate::schema::Entity;
 use crate::store::import::ImportJob;
 use sender::{BatchAnswer, Sender};
 
-/// Bytes of one request; a server takes 1 MiB unless it was told otherwise.
+/// Bytes of one request; a server takes 1 MiB unless its settings say otherwise.
 const REQUEST_BYTES: usize = 900 << 10;
 
 pub(super) fn import(arguments: &ImportArguments, schemas: &Path, url: &str) -> Result<String, Refused> {
@@ -85,7 +85,7 @@ struct Good {
 }
 
 impl Remote<'_> {
-    /// The first pass: notes every fault that can be told without the database; answers how many records are good.
+    /// The first pass: notes every fault that can be found without the database; returns how many records are good.
     fn check(&mut self) -> Result<usize, Refused> {
         let mut records = 0;
         let passed_over = self.each_row(|remote, row| {

@@ -69,7 +69,7 @@ impl CaseDraft<'_> {
     }
 }
 
-/// Every case of the file; what cannot be understood is told.
+/// Every case of the file; what cannot be understood is reported.
 pub(super) fn read(
     scene: &Scene<'_>,
     root: &[FileMember<'_>],

@@ -1,4 +1,4 @@
-//! A file of cases as TOML with places: tables are walked key by key, and whatever does not fit is told where it stands.
+//! A file of cases as TOML with places: tables are walked key by key, and everything that does not fit is reported with its place.
 //!
 //! Knows neither persons nor records.
 
@@ -64,7 +64,7 @@ impl RulesReader {
         self.faults.add(LocatedFault::new(FaultSite::File(span.clone()), message, help).label("here"));
     }
 
-    /// The members of a table, those with unknown keys told and left out. `whose` completes "unknown key … ".
+    /// The members of a table; those with unknown keys are reported and left out. `whose` completes "unknown key … ".
     pub(super) fn known<'t>(
         &mut self,
         table: &'t DeTable<'t>,

@@ -1,5 +1,5 @@
 //! `tidewire rules test`: runs every case of every file, without a database. One line a case; of one that fails the rule and
-//! what each part of it came to.
+//! the result of each part.
 
 use std::fmt::Write as _;
 use std::io::Write;

@@ -44,7 +44,7 @@ pub(super) enum Reason {
     Failed(BindError),
 }
 
-/// One rule and what it came to.
+/// One rule and its result.
 pub(super) struct JudgedRule {
     pub(super) operation: Operation,
     /// As the file has it; `None` where it has none.

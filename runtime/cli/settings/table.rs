@@ -171,7 +171,7 @@ mod tests {
     use super::super::{Given, load};
     use super::*;
 
-    /// Every field of `Config` with its value, as the derived `Debug` tells them: an account that does not know the table.
+    /// Every field of `Config` with its value, from the derived `Debug`, which does not know the table.
     fn fields(config: &Config) -> BTreeMap<String, String> {
         let text = format!("{config:#?}");
         let (mut section, mut field, mut fields) = (String::new(), String::new(), BTreeMap::new());
@@ -246,7 +246,7 @@ mod tests {
             for (given, variables) in [(Given::default(), &by_variable[..]), (by_flag, &[])] {
                 let config = match load(&given, variables.iter().cloned()) {
                     Ok(settings) => settings.config,
-                    // A bound that stands against another setting: the field is written all the same.
+                    // A bound that conflicts with another setting: the field is written all the same.
                     Err(faults) => {
                         let told = faults.errors(crate::schema::Color::Never);
                         assert!(told.contains("is greater than"), "{told}");

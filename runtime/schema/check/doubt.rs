@@ -1,5 +1,5 @@
 //! Doubt: which names of the files mean nothing certain, because something else is wrong with them. A rule or lookup that uses such
-//! a name is not called wrong: the mistake may be the field's. Everything else about it is still told.
+//! a name is not called wrong: the mistake may be the field's. Everything else about it is still reported.
 //!
 //! Knows no rule; `rule.rs` and `lookup.rs` ask here.
 

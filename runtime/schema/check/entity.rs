@@ -84,7 +84,7 @@ fn named(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDraft {
     draft
 }
 
-/// The plural, and in `span` where it stands if it stands anywhere. One made of a bad name is not looked at.
+/// The plural, and in `span` its place if the file has it. One made of a bad name is not looked at.
 fn plural(name: &str, root: &TableNode, span: &mut Span, reader: &mut TableReader<'_>) -> String {
     let plural = match root.get("plural") {
         Some(entry) => {
@@ -119,7 +119,7 @@ fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableRe
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
         draft.unread = !is_user;
-        // A file without a name has been told to begin with one.
+        // A file without a name already got an error.
         if let (Some(span), false) = (draft.name_span.clone(), is_user) {
             no_fields(span, reader);
         }

@@ -21,7 +21,7 @@ pub(super) struct CheckedField {
     pub(super) field: Field,
     pub(super) reference: Option<RefSite>,
     pub(super) lookup: Option<LookupSite>,
-    /// Where the rule of who may see it stands.
+    /// The place of the rule that says who may see it.
     pub(super) rule: Option<Span>,
     /// Where it says that it is the identity.
     pub(super) identity: Option<Span>,

@@ -134,7 +134,7 @@ struct DraftField {
 }
 
 /// A lookup depends on the ref that it goes through and on the field that it copies. Following both from each lookup, it
-/// must never come back to itself: a change would then go round for ever.
+/// must never come back to itself: a change would then go round forever.
 fn cycles(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     for (at, draft) in drafts.iter().enumerate() {
         for site in &draft.lookups {

@@ -88,7 +88,7 @@ impl CommitQueue {
     }
 }
 
-/// Starts the task over a writer whose log ends at `head`. It ends, and lets go of the folder, after `CommitQueue::stop` or
+/// Starts the task over a writer whose log ends at `head`. It ends, and unlocks the folder, after `CommitQueue::stop` or
 /// when the `CommitQueue` is dropped, in both cases after what is queued was committed and published.
 pub(super) fn start(
     setting: Arc<Setting>,

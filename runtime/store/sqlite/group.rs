@@ -357,7 +357,7 @@ fn undo(
     }
 }
 
-/// What a writer is told about an error of SQLite.
+/// The error that a writer gets for an error of SQLite.
 fn refusal(error: &rusqlite::Error) -> CommitError {
     if is_damage(error) {
         return CommitError::Damaged;

@@ -286,7 +286,7 @@ impl SqliteImport {
         Ok(Position { epoch: self.epoch.clone(), seq: self.seq })
     }
 
-    /// Drops what was not committed, tidies the file and lets go of the folder.
+    /// Drops what was not committed, tidies the file and unlocks the folder.
     pub fn close(self) {
         // A reader may be in the way of the checkpoint. Then the log stays beside the file, which is as safe.
         let _ = self.conn.execute_batch("ROLLBACK");

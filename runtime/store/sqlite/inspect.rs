@@ -70,7 +70,7 @@ pub(super) fn rescue(file: &DatabaseFile, backup: Option<&Path>) -> String {
     )
 }
 
-/// Who holds the lock. A lock that can be shared has no holder; it is let go at once.
+/// Who holds the lock. A lock that can be shared has no holder; it is released at once.
 fn holder(database: &DatabaseFile) -> Result<Option<InUse>, OpenError> {
     let Ok(mut file) = File::open(database.lock()) else { return Ok(None) };
     match fs4::FileExt::try_lock_shared(&file) {

@@ -19,7 +19,7 @@ const BY_AGE: &str = "_changes:ages";
 /// Which entities keep their changes, and the statements about them.
 pub(super) struct Kept {
     entities: Vec<(EntityName, History)>,
-    /// A condition on a log entry. It stands word for word in the indexes and in the statements that use them; otherwise
+    /// A condition on a log entry. It is word for word the same in the indexes and in the statements that use them; otherwise
     /// SQLite could not tell that an index holds all that is asked for.
     condition: String,
     ages_condition: String,

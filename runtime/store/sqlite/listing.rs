@@ -31,7 +31,7 @@ pub(super) struct BoundedWay {
 }
 
 /// The ways in which to try a list, one after the other until one is not stopped.
-/// In order of creation only a look tells whether the conditions leave many rows, so that the index over `created_at` leads to
+/// In order of creation only a look shows whether the conditions leave many rows, so that the index over `created_at` leads to
 /// a page soon, or few, so that those are found by other indexes and sorted.
 pub(super) fn attempts(entity: &Entity, list: &ListAsked<'_>) -> Vec<BoundedWay> {
     let ListAsked { query, asked, scan_rows } = *list;

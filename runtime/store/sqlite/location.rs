@@ -1,4 +1,4 @@
-//! `DatabaseFile`: where the database is, what stands beside it, and what messages call it.
+//! `DatabaseFile`: where the database is, the files beside it, and its name in messages.
 //!
 //! Opens nothing.
 
@@ -91,7 +91,7 @@ impl DatabaseFile {
         name.strip_suffix(".db").unwrap_or(&name).to_owned()
     }
 
-    /// Whether it is the database of its folder, which then stands for it in messages.
+    /// Whether it is the database of its folder; then messages name the folder.
     fn is_of_folder(&self) -> bool {
         self.0.file_name().is_some_and(|name| name == DATABASE)
     }

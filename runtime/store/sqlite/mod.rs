@@ -156,7 +156,7 @@ impl SqliteStore {
         self.queue.evolve(schema).await
     }
 
-    /// Refuses further units, commits and publishes those that wait, tidies the file and lets go of the folder. A
+    /// Refuses further units, commits and publishes those that wait, tidies the file and unlocks the folder. A
     /// store that is dropped instead loses nothing; only the file is less tidy.
     pub async fn close(&self) {
         self.queue.stop();

@@ -9,7 +9,7 @@ use std::path::Path;
 
 const HEADER: usize = 32;
 const FRAME: usize = 24;
-/// The last bit tells the byte order of checksums.
+/// The last bit is the byte order of checksums.
 const MAGIC: u32 = 0x377f_0682;
 
 /// A checksum, which continues from that of the frame before.

@@ -219,7 +219,7 @@ impl<'a> Permission<'a> {
     }
 }
 
-/// Binding a rule fails where it asks for a set that is too large, and the person is told so rather than that there is
+/// Binding a rule fails where it asks for a set that is too large, and the person gets this error rather than that there is
 /// nothing.
 fn bindable(principal: &Principal, needs: &Needs) -> Result<(), BindError> {
     match needs.related().find(|entity| *principal.related(entity) == RelatedRecords::TooMany) {

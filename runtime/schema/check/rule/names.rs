@@ -240,7 +240,7 @@ impl<'a> RuleScope<'a> {
         if std::ptr::eq(entity, self.own) {
             known.push("user");
         }
-        // A file that does not say which entity it describes was told so.
+        // A file that does not say which entity it describes already got an error.
         let of = if entity.name.is_empty() { "the entity".to_owned() } else { quoted(&entity.name) };
         let message = format!("{of} has no field {}", quoted(&name.text));
         if let Some(constant) = refused::constant(&name.text) {

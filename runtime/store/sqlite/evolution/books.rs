@@ -78,7 +78,7 @@ pub(in crate::store::sqlite) fn read_meta(conn: &Connection, file: &Path) -> Res
         Ok((meta, row.get::<_, u32>(3)?))
     });
     let (meta, format) = row.map_err(|error| match error.sqlite_error_code() {
-        // The disk is in the way, not what stands on it.
+        // The disk is in the way, not its content.
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => OpenError::of(file, &error),
         _ => damaged(file, error.to_string()),
     })?;

@@ -92,7 +92,7 @@ impl Site {
     }
 }
 
-/// Every move, in an order that tells the story entity by entity.
+/// Every move, entity by entity.
 pub(super) fn difference(old: &StoredSchema, schema: &Schema) -> Vec<Move> {
     let mut moves = Vec::new();
     for (name, was) in &old.entities {

@@ -294,7 +294,7 @@ impl Premises<'_> {
         flags.map(write).collect()
     }
 
-    /// A flag that concerns nothing is a slip of the pen, and better told than passed over.
+    /// A flag that concerns nothing is a mistake, so it is reported and not ignored.
     fn stray_flags(&self, steps: &[MigrationStep]) -> Vec<MigrationStep> {
         let step = |AllowFlag { flag, subject, .. }: AllowFlag<'_>| MigrationStep {
             subject: subject.to_owned(),

@@ -1,4 +1,4 @@
-//! `Premises`: what moves are judged against, and what a look at the records tells of them.
+//! `Premises`: the facts that moves are checked against, read from the records.
 //!
 //! Judges nothing.
 
