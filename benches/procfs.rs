@@ -1,4 +1,4 @@
-//! Processor time and memory of a process, and what machine this is, as Linux tells it under `/proc`.
+//! Processor time and memory of a process, and what machine this is, from `/proc` of Linux.
 //! Does not know what the processes do.
 
 use std::fs;

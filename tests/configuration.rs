@@ -112,7 +112,7 @@ async fn an_unknown_variable_is_a_warning_with_what_was_meant() {
     assert!(!told.stderr.contains("TIDEWIRE_BIN"), "{}", told.stderr);
 }
 
-/// Where a bad input stands.
+/// The source of a bad input.
 enum Bad {
     File(&'static str),
     Variable(&'static str, &'static str),

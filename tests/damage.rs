@@ -138,7 +138,7 @@ struct Case {
     path: &'static str,
 }
 
-/// The damage comes when the server runs. Until a request meets it, nobody knows; from then on nothing is acknowledged.
+/// The damage comes when the server runs. Until a request meets it, it is unknown; from then on nothing is acknowledged.
 #[tokio::test]
 async fn once_damage_is_known_no_write_is_acknowledged_and_the_server_is_not_ready() {
     let cases = [
@@ -316,7 +316,7 @@ async fn commits_behind_damage_in_the_write_ahead_log_are_not_lost_without_a_wor
     let told = project.doctor().await;
     assert!(told.code == 1 && told.stdout.contains("write-ahead log is damaged"), "{}", told.stdout);
 
-    // The end of a log is torn by every power cut, and the commit in it was acknowledged to nobody.
+    // The end of a log is torn by every power cut, and the commit in it was not acknowledged.
     flip(&wal, whole.len() - 10);
     let process = project.serve("log").await;
     assert_eq!(Client::new(process.address).get("/api/projects/count").await["count"], 5);

@@ -1,4 +1,4 @@
-//! Where the database is: the setting `database` beside `data`, what stands beside the file, and what is refused.
+//! Where the database is: the setting `database` beside `data`, the files beside it, and what is refused.
 
 use std::path::{Path, PathBuf};
 

@@ -274,7 +274,7 @@ enum Proxy {
     GivesUp,
     NoServer,
     OldClock,
-    /// Puts the server's own address into `Host`, as many do unless told otherwise.
+    /// Puts the server's own address into `Host`, as many do by default.
     RewritesHost,
     /// Something else entirely.
     Stranger,

@@ -55,7 +55,7 @@ fn is_form(command: &Command) -> bool {
 fn project(command: &Command) -> Project {
     match (command.page.as_str(), command.heading.as_str()) {
         ("docs/permissions.md", "Team") => Project::Team,
-        // An import by nobody in particular needs rules that let nobody in particular create.
+        // An import without `as` needs rules that let an anonymous caller create.
         ("docs/import-export.md", _) => Project::Open,
         _ => Project::Shipped,
     }
@@ -154,7 +154,7 @@ async fn the_lines_of_the_readme_about_the_api_answer_what_they_ask() {
     assert!(answer(1)["groups"].as_array().is_some_and(|groups| !groups.is_empty()), "{}", answer(1));
     assert_eq!((&answer(3)["status"], &answer(3)["version"]), (&json!("done"), &json!(2)));
     assert_eq!(answer(4)["results"].as_array().unwrap().len(), 2, "{}", answer(4));
-    // Without `view` it would be false at once, for ever.
+    // Without `view` it would always be false.
     assert_eq!(answer(7)["channels"][0]["recovered"], true, "{}", answer(7));
     assert_eq!(answer(7)["events"][0]["payload"]["title"], "Wake up", "the poll was held: {}", answer(7));
     assert!(answer(8)["entities"].as_array().is_some_and(|entities| !entities.is_empty()), "{}", answer(8));

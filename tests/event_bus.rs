@@ -176,7 +176,7 @@ async fn listeners_get_commits_by_entity_and_kind_in_log_order() {
         assert_eq!(record.as_ref().map(|record| record["title"].as_str().unwrap()), title);
     }
     listening.stop();
-    // The stop takes effect between two batches; who is told afterwards was told of all before.
+    // The stop takes effect between two batches; a listener that is called afterwards got everything before.
     let again = listen(app.event_bus.listener());
     let path = format!("/api/projects/{}", project["id"].as_str().unwrap());
     assert_eq!(client.call("DELETE", &path, Value::Null).await.status, 204);

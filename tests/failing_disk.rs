@@ -1,4 +1,4 @@
-//! A disk that takes no more bytes under a running server: who can still read, and what writers are told.
+//! A disk that takes no more bytes under a running server: who can still read, and which errors writers get.
 //!
 //! The kernel refuses every write of the process to a file, which the story switches on and off. So the server is a process
 //! of its own, and its database is a real one.
@@ -36,7 +36,7 @@ async fn a_full_disk_does_not_keep_a_new_user_from_reading() {
     let root = Client::named(process.address, "root");
     let board = root.create("boards", json!({"title": "notices"})).await;
     root.create("vaults", json!({"title": "gold"})).await;
-    // The membership of a person who has no record cannot be stored, so nobody is told of a project by one.
+    // The membership of a person who has no record cannot be stored, so no user sees a project by one.
     root.create("tasks", json!({"title": "secret", "project": "p1"})).await;
     let board = format!("/api/boards/{}", board["id"].as_str().unwrap());
 
@@ -61,7 +61,7 @@ async fn a_full_disk_does_not_keep_a_new_user_from_reading() {
     assert_eq!(snapshot["payload"]["rows"][0]["title"], "notices", "{snapshot}");
     socket.expect("pong").await;
 
-    // A write says what is in the way, the writer; and nobody was stored.
+    // A write names the problem; and no User was stored.
     for api in [&cy, &root] {
         let (status, refused) = api.any("POST", "/api/boards", json!({"title": "more"})).await;
         assert_eq!((status, &refused["code"]), (500, &json!("STORAGE_ERROR")), "{refused}");

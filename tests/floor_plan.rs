@@ -111,7 +111,7 @@ fn house(sources: &[(String, String)]) -> House {
     House::new(sources.iter().map(|(file, text)| (file.as_str(), text.as_str())))
 }
 
-/// What is on a list must still be found: whoever does the work takes it off, so that it cannot come back.
+/// What is on a list must still be found: take it off when it is done, so that it cannot come back.
 fn only_ever_shorter(list: &[&str], found: &BTreeSet<String>) {
     let done: Vec<_> = list.iter().filter(|entry| !found.contains(**entry)).collect();
     assert!(done.is_empty(), "done, so take it off its list: {done:?}");

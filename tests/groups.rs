@@ -1,4 +1,4 @@
-//! Groups by predicate: who receives which change, and as what. Held against a loop over all subscribers that is written by
+//! Groups by predicate: who receives which change, and as what. Compared with a loop over all subscribers that is written by
 //! hand.
 
 mod forms;
@@ -146,7 +146,7 @@ fn a_thousand_sets_share_one_tail() {
 fn equal_read_scopes_share_a_group_and_other_channel_texts_do_not() {
     let mut groups = Groups::new(Seq(0), 10);
     let (ada, bob) = (Someone::named("ada", &["p1"]), Someone::named("bob", &["p1"]));
-    // Neither rule nor filter tells them apart, but the field that only owners see does.
+    // They have the same rule and filter, and differ in the field that only owners see.
     joined(&mut groups, 1, "entity:Task", &read_scope(0, 0, &ada));
     joined(&mut groups, 2, "entity:Task", &read_scope(0, 0, &ada));
     assert_eq!(groups.group_count(), 1);

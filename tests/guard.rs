@@ -1,4 +1,4 @@
-//! Strangers: foreign names, foreign pages, tokens that nobody issued.
+//! Foreign requests: unknown host names, pages of other origins, invalid tokens.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

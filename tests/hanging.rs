@@ -1,4 +1,4 @@
-//! Tests that hang: the run ends, and says which they are; a wait in vain shows what came before.
+//! Tests that hang: the run ends, and says which they are; a wait that fails shows what came before.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Full queues between a commit and its receivers: what waits, what is told to wait, and that nothing is lost.
+//! Full queues between a commit and its receivers: what waits, what must wait, and that nothing is lost.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What each caller is answered over HTTP: hidden is missing, closed is absent, and no word tells more.
+//! What each caller is answered over HTTP: hidden looks missing, closed looks absent, and no text reveals more.
 //!
 //! The rules are built here by hand, so that the stories do not depend on the language of schema files.
 
@@ -46,8 +46,8 @@ fn open() -> Access {
     Access { open: true, ..Access::default() }
 }
 
-/// Notes are read by their owner, or by everybody when shared, and changed by their owner; nobody deletes one. `code` is shown
-/// to nobody, `pay` to the owner, `grade` to the role `hr`.
+/// Notes are read by their owner, or by everyone when shared, and changed by their owner; no one deletes them. `code` is shown
+/// to no one, `pay` to the owner, `grade` to the role `hr`.
 fn note() -> Entity {
     let owner = FieldKind::Ref { entity: "User".into(), on_delete: OnDelete::SetNull };
     let shared = Expr::Holds(Term::Record(Column::Field(FieldIndex(2))));
@@ -70,13 +70,13 @@ fn note() -> Entity {
     Entity { access, ..Entity::new("Note", "notes", fields) }
 }
 
-/// Nobody but `admin` may read it, and nobody writes it.
+/// Only `admin` may read it, and no one writes it.
 fn vault() -> Entity {
     let access = Access { read: rule(role_is("admin")), ..Access::default() };
     Entity { access, ..Entity::new("Vault", "vaults", vec![text("word")]) }
 }
 
-/// A letter box: everybody who is a user puts something in.
+/// A letter box: every user may put something in.
 fn letter() -> Entity {
     let somebody = Expr::Not(Box::new(Expr::IsNull(Term::User(UserTerm::Itself))));
     let access = Access { read: rule(role_is("admin")), create: rule(somebody), ..Access::default() };
@@ -102,7 +102,7 @@ async fn app() -> TestApp {
     TestApp::governed(tempfile::tempdir().unwrap(), schema(), |_| {}).await
 }
 
-/// What is told of a refusal, without what differs from request to request.
+/// The body of a refusal, without what differs from request to request.
 fn told(mut answer: Answer) -> (u16, Value) {
     answer.json.as_object_mut().map(|body| body.remove("requestId"));
     (answer.status, answer.json)

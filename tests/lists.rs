@@ -228,7 +228,7 @@ async fn a_live_query_of_no_values_is_silent_over_socket_and_poll() {
     socket.nothing_else().await;
 }
 
-/// A client that reads a list and then follows the channel sends the list's view along; if the two differed it would read for ever.
+/// A client that reads a list and then follows the channel sends the list's view along; if the two differed it would read forever.
 #[tokio::test]
 async fn a_query_has_one_view_in_every_spelling() {
     let app = app().await;

@@ -486,7 +486,7 @@ async fn a_refused_client_learns_of_changed_rights_and_is_then_let_in() {
             assert_eq!(ada.expect("snapshot").await["payload"]["rows"][0]["title"], "gold");
             ada.expect("pong").await;
         }
-        // Told once, and no longer: what is subscribed now is told of its own rights.
+        // It comes once only: a live subscription follows its own rights.
         root.patch("/api/users/ada", json!({"role": "member"})).await;
         let (told, _) = until_pong(&mut ada).await;
         assert!(told.iter().all(|(kind, _, _)| kind == "entity:deleted"), "{told:?}");

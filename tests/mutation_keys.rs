@@ -56,7 +56,7 @@ async fn two_anonymous_addresses_do_not_share_their_keys() {
     let (one_empty, other_empty) = (send(&one, empty.clone(), "e").await, send(&other, empty, "e").await);
     assert_ne!(one_empty.id(), other_empty.id());
     assert_eq!(other_empty.header("tidewire-replayed"), "");
-    // In a batch each operation has a key, and nobody's key is a user's.
+    // In a batch each operation has a key, and an anonymous key is no user's.
     let each = |name: &str| {
         let op = json!({"op": "create", "entity": "Tag", "data": {"name": name}, "mid": "k"});
         json!({"atomic": false, "ops": [op]})

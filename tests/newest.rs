@@ -1,4 +1,4 @@
-//! Newest first: for everybody who may see many records or few, on databases that lacked the index too; and what `check` says
+//! Newest first: for users who may see many records or few, on databases that lacked the index too; and what `check` says
 //! of rules for which an index is missing.
 
 use std::path::Path;

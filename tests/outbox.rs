@@ -1,4 +1,4 @@
-//! The outbox: its bounds, and what a connection is told when it falls behind.
+//! The outbox: its bounds, and what a connection gets when it falls behind.
 
 use bytes::Bytes;
 use tidewire::outbox::{Appended, Invalidated, Item, Lag, OnLag, Outbox, OutboxLimits, Vocabulary};

@@ -182,7 +182,7 @@ async fn a_user_record_is_stored_once_and_again_after_its_delete() {
     repository.ensure_user(&caller(Some("ann"))).await.expect("somebody else was quicker");
 }
 
-/// Each refusal that is the server's trouble, and whether a read continues behind it. A refusal of the record itself is told.
+/// Each refusal that is the server's trouble, and whether a read continues behind it. A refusal of the record itself is reported.
 #[tokio::test]
 async fn a_read_succeeds_if_the_user_record_cannot_be_stored() {
     let trouble = [

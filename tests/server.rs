@@ -128,7 +128,7 @@ async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
     let peer = tokio::spawn(async move {
         let mut buffer = vec![0; count];
         while theirs.read_exact(&mut buffer).await.is_ok() {
-            // On the paused clock of the stories below: this is the peer's pace, and nobody waits for it.
+            // On the paused clock of the stories below: this is the peer's pace, and takes no real time.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
@@ -221,7 +221,7 @@ async fn a_request_in_flight_is_answered_before_the_server_ends() {
     assert!(TcpStream::connect(app.address).await.is_err(), "nobody listens any more");
 }
 
-/// The HTTP floor over a store that does as it is told.
+/// The HTTP floor over a scripted store.
 async fn over_puppet() -> (Arc<Puppet>, Client) {
     over_puppet_of(Arc::unwrap_or_clone(entities::schema()).opened().into()).await
 }

@@ -1,4 +1,4 @@
-//! A reader that does not read costs nobody else anything, and loses nothing itself.
+//! A client that does not read costs other clients nothing, and loses nothing itself.
 
 use std::collections::BTreeSet;
 

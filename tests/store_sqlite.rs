@@ -111,7 +111,7 @@ async fn a_second_process_is_refused_by_name() {
     first.store.close().await;
     assert_eq!(first.store.commit(unit([project(2)])).await, Err(CommitError::Closed));
     let second = open(&folder, schema(), &defaults());
-    // Dropping is as good as closing; only nobody waits for it here.
+    // Dropping does the same as closing; only it is not waited for here.
     let Opened { store, mut batches, .. } = second;
     store.commit(unit([project(2)])).await.unwrap();
     drop(store);

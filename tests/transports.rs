@@ -78,7 +78,7 @@ async fn a_stalled_reader_continues_from_the_log_without_a_gap() {
         peer.takes(&["connected", "subscribed"]).await;
         peer.stall();
         commit(&server, 2..=2).await;
-        // The loop stands inside a write while the outbox runs over.
+        // The loop is inside a write while the outbox overflows.
         until(|| server.sessions.moment().outbox_batches == 0).await;
         commit(&server, 3..=9).await;
         assert!(server.sessions.stats().lags > 0, "the story is about a connection that fell behind");

@@ -139,7 +139,7 @@ async fn a_database_with_unique_indexes_is_upgraded() {
     second.store.close().await;
 }
 
-/// Items with unique codes, and boxes that nobody but admins may see.
+/// Items with unique codes, and boxes that only admins may see.
 async fn app() -> TestApp {
     const OPEN: &str = "create = 'true'\nupdate = 'true'\ndelete = 'true'\n";
     let folder = tempfile::tempdir().unwrap();

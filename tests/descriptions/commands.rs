@@ -1,4 +1,4 @@
-//! `tidewire schema`: the same texts as the routes answer, and errors of schema files as `tidewire check` tells them.
+//! `tidewire schema`: the same texts as the routes answer, and errors of schema files as `tidewire check` prints them.
 
 use std::fs;
 use std::process::{Command, Output};

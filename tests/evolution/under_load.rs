@@ -1,5 +1,5 @@
 //! Schemas that change in the middle of writes, reads, snapshots and resumes: no record of the one shape is ever sent under
-//! the other, and everybody ends with the state of a fresh read.
+//! the other, and every client ends with the state of a fresh read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,7 +114,7 @@ async fn window(world: Arc<World>, mut random: Random) -> Follower {
     follower.fits = Some(fits);
     loop {
         let mut socket = Socket::open(world.app.address).await;
-        // A connection is told of changes only, so on a new one nothing is known.
+        // A connection gets changes only, so on a new one nothing is known.
         follower.generation = 0;
         socket.send(&follower.subscribe()).await;
         if world.quiet.is_cancelled() {

@@ -72,7 +72,7 @@ impl House {
             first => {
                 let module = &self.modules[from].names;
                 let is_ours = module.parts.iter().any(|part| part == first) && segments.len() > 1;
-                // A name that a `use` brought in is told at the `use`.
+                // A name that a `use` brought in is reported at the `use`.
                 if !is_ours {
                     return None;
                 }

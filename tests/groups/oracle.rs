@@ -1,4 +1,4 @@
-//! Random read scopes against random changes: each subscriber is told exactly what a loop over all of them comes to.
+//! Random read scopes against random changes: each subscriber gets exactly what a loop over all of them would send.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -144,7 +144,7 @@ fn values(random: &mut Random, at: &RecordId, old: Option<&Json>) -> Json {
     record(at, &values)
 }
 
-/// What one subscriber is to be told of a batch: seq, kind, payload, changed, more.
+/// What one subscriber should get of a batch: seq, kind, payload, changed, more.
 #[derive(Debug)]
 struct Wanted {
     seq: u64,

@@ -143,7 +143,7 @@ async fn single_fields_are_shown_only_to_allowed_users() {
         let record = story.may(who, "GET", &path, json!(null)).await;
         assert_eq!((record.get("salary"), record.get("pin")), (salary.as_ref(), None), "{who}");
     }
-    // Filtering finds what one sees, and tells nothing of the rest.
+    // Filtering finds what the user sees, and reveals nothing of the rest.
     for (who, found) in [("ada", 1), ("hal:hr", 1), ("ben", 0)] {
         let list = story.may(who, "GET", "/api/employees?salary[gte]=60", json!(null)).await;
         assert_eq!(list["items"].as_array().unwrap().len(), found, "{who}");

@@ -1,4 +1,4 @@
-//! The permission matrix: everybody by every way. Who may see what is written down once; each way must show exactly that, and
+//! The permission matrix: every user by every way. Who may see what is written down once; each way must show exactly that, and
 //! what is hidden must answer word for word like what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,7 +265,7 @@ async fn an_export_for_a_person_has_what_they_may_read() {
     assert!(ahead.stderr.contains("their rules are not in force yet"), "{}", ahead.stderr);
 }
 
-/// To whom the entity is closed there is none, by any way: the words are those for a name that nobody ever gave to an entity.
+/// For a user to whom the entity is closed it does not exist, by any way: the texts are those for an unknown name.
 async fn nothing_is_there(client: &Client) {
     for (path, missing) in [
         ("/api/docs".to_owned(), "/api/nons".to_owned()),
@@ -436,7 +436,7 @@ async fn hidden_and_missing_answer_alike() {
                 assert_eq!(told(&one), told(&other), "{who}: {method} {}", of(&hidden));
                 assert_eq!(one.status, 404, "{who}: {method} {}", of(&hidden));
             }
-            // A version that is not compared tells nothing either.
+            // A version that is not compared reveals nothing either.
             let path = format!("/api/docs/{hidden}");
             let versions = client.call_with("PATCH", &path, json!({}), &[("if-match", "\"7\"")]).await;
             assert_eq!(versions.status, 404, "{who}: {n}");
@@ -496,7 +496,7 @@ async fn fields_that_a_user_never_sees_are_unknown() {
         let named = missing.text.replace("kez", "key");
         assert_eq!(hidden.json["detail"], serde_json::from_str::<Value>(&named).unwrap()["detail"], "{path}");
     }
-    // What is shown with some records only tells of these alone.
+    // A field that is shown with some records reveals only those.
     let by_pay = client.get("/api/docs?pay[gte]=0").await;
     assert_eq!(by_pay["items"], json!([]));
     assert_eq!(client.call("GET", "/api/docs?sort=pay", Value::Null).await.status, 400);

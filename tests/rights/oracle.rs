@@ -107,7 +107,7 @@ fn admin(address: SocketAddr) -> Client {
     Client::named(address, "root:admin")
 }
 
-/// What there is before anybody follows.
+/// The records before any channel is followed.
 async fn settle(admin: &Client, seed: u64) {
     let mut random = Random::new(seed);
     for n in 0..PROJECTS {
@@ -347,7 +347,7 @@ fn ends_right(
     }
 }
 
-/// Nothing came to anybody that he could not see at the position that it came with. Answers how much came.
+/// No user got anything that they could not see at the position of the frame. Returns how much came.
 fn saw_nothing_else(log: &Log, followers: &BTreeMap<String, Vec<Follower>>, seed: u64) -> usize {
     let mut received: BTreeMap<u64, Vec<(&str, &Follower, &What)>> = BTreeMap::new();
     for (person, followers) in followers {

@@ -100,7 +100,7 @@ async fn serves_what_it_promises(limit: u32) {
     assert_eq!(client.call("GET", "/metrics", Value::Null).await.status, 200);
     drop(client);
     files.push(asked_once_there_is_a_place(&process).await);
-    // One more is told that there is no place; it does not wait for a descriptor.
+    // One more gets an error; it does not wait for a descriptor.
     let answer = rest_of(&mut TcpStream::connect(process.address).await.unwrap()).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("CONNECTION_LIMIT"), "{limit}: {answer}");
     drop((files, open));

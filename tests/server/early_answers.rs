@@ -152,7 +152,7 @@ async fn lingered(mut stream: impl AsyncRead + Unpin) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn the_server_does_not_drain_a_body_forever() {
-    // A peer of whom nothing is there to read is let go at once.
+    // A peer that has sent nothing is released at once.
     let (ours, _theirs) = tokio::io::duplex(64);
     assert_eq!(lingered(ours).await, Duration::ZERO);
 
@@ -161,14 +161,14 @@ async fn the_server_does_not_drain_a_body_forever() {
     theirs.write_all(b"x").await.unwrap();
     assert_eq!(lingered(ours).await.as_secs(), 2);
 
-    // One that sends a byte each second, and one that sends as fast as it can, are let go in the end.
+    // One that sends a byte each second, and one that sends as fast as it can, are released in the end.
     for pause in [Duration::from_secs(1), Duration::ZERO] {
         let (ours, mut theirs) = tokio::io::duplex(1 << 16);
         theirs.write_all(b"x").await.unwrap();
         let peer = tokio::spawn(async move {
             let bytes = vec![b'x'; if pause.is_zero() { 1 << 16 } else { 1 }];
             while theirs.write_all(&bytes).await.is_ok() {
-                // On the paused clock: this is the peer's pace, and nobody waits for it.
+                // On the paused clock: this is the peer's pace, and takes no real time.
                 tokio::time::sleep(pause).await;
             }
         });

@@ -1,5 +1,5 @@
 //! Random units of persons under rules, on SQLite and on the memory model: the same outcomes, principals, lists, counts,
-//! histories, differences and rights entries for everybody.
+//! histories, differences and rights entries for every user.
 
 use std::sync::Arc;
 
@@ -288,7 +288,7 @@ fn watch() -> impl Strategy<Value = Watch> {
     })
 }
 
-/// The question of one who stands where the stores are now; `None` where a rule fails for them.
+/// The question of a subscriber at the stores' position; `None` where a rule fails for them.
 fn standing(studios: [&Studio; 2], schema: &Schema, watch: &Watch) -> Option<Differ> {
     let [real, model] = studios.map(|studio| studio.store.principal(&watch.person).now().unwrap());
     assert_eq!((&real.value, real.seq), (&model.value, model.seq));

@@ -20,7 +20,7 @@ pub struct Follower {
     snapshot: Option<Snapshot>,
     /// Subscribed, and the closing pong of a resume has come.
     pub live: bool,
-    /// Of the schema, as the connection was told last; 0 when it was told nothing.
+    /// Of the schema, as the last frame said; 0 before any.
     pub generation: u64,
     /// Whether a record has the shape of a generation.
     pub fits: Option<fn(u64, &Value) -> bool>,

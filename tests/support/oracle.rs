@@ -18,7 +18,7 @@ pub(crate) use foregone::{Sets, foregone};
 const ROLE: FieldIndex = FieldIndex(1);
 const DISABLED: FieldIndex = FieldIndex(2);
 
-/// Who asks, as the oracle sees them. The default is nobody.
+/// Who asks, as the oracle sees them. The default is an anonymous caller.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asker {
     pub(crate) id: Option<String>,
@@ -119,7 +119,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Nobody has sets, and one that is too large is not known.
+    /// An anonymous caller has no sets, and one that is too large is not known.
     fn has_set(&self, entity: &EntityName) -> Option<()> {
         (self.asker.id.is_some() && !self.asker.too_many.contains(entity)).then_some(())
     }

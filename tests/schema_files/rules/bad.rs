@@ -266,7 +266,7 @@ fn other_errors_do_not_suppress_the_errors_of_rules() {
     for (name, text, code, ..) in crate::schema_files::bad_files::cases::FILE {
         let (alone, _) = count(&[source(name, text)]);
         let (both, told) = count(&[source(name, text), other.clone()]);
-        // Where a file does not tell its plural, nobody knows what `user.nowhere` might be.
+        // Where a file does not have its plural, it is unknown what `user.nowhere` might be.
         let known = told.contains("`user` has no `nowhere`");
         unsure += usize::from(!known);
         assert_eq!(both, alone + if known { 4 } else { 3 }, "{code}: {text}\n{told}");
@@ -308,7 +308,7 @@ fn a_consequence_of_another_error_is_not_reported() {
         (good, "id in user.members.of", &format!("{MEMBERS}of = 3\n"), 1),
         (good, "id in user.members.of", "entity = \"Member\"\n[fields", 1),
         (good, "id in user.members.of", "[fields]\nwho = { type = \"ref\", entity = \"User\" }\n", 1),
-        // What does not hang on it is told.
+        // Errors that do not depend on it are reported.
         ("[fields]\nf = { type = \"txet\", read = \"nope\" }", whole, MEMBERS, 2),
         ("[fields]\nf = { type = \"txet\" }", "f == 3 && nope", MEMBERS, 2),
         ("[fields]\nf = { type = \"int\", default = \"x\" }", "f == 'x'", MEMBERS, 2),
@@ -321,7 +321,7 @@ fn a_consequence_of_another_error_is_not_reported() {
     }
 }
 
-/// The wrong name stands at the same place of the rule, and elsewhere in the file.
+/// The wrong name is at the same place of the rule, and elsewhere in the file.
 #[test]
 fn the_caret_stands_under_the_name_however_the_string_is_written() {
     for (written, line, column) in [

@@ -1,4 +1,4 @@
-//! The keys beside rules: `read` and `hidden` of fields, `identity`, rules in a file of `User`, and where all of that is told.
+//! The keys beside rules: `read` and `hidden` of fields, `identity`, rules in a file of `User`, and where their errors are reported.
 
 use serde_json::json;
 use tidewire::schema::record_schema::record;

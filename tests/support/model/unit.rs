@@ -259,7 +259,7 @@ impl Judge {
     }
 }
 
-/// A disabled account is told of a set that is too large as well.
+/// A disabled account also gets the error of a set that is too large.
 fn too_large(entity: &Entity, asker: &Asker) -> Result<(), BindError> {
     match sets(entity).into_iter().filter(|set| asker.too_many.contains(set)).min() {
         Some(entity) => Err(BindError::SetTooLarge { entity }),
