@@ -116,13 +116,14 @@ export class Overlay {
     const from = known ? { entry: known, at } : (this.#lent(entity, id) ?? { entry: undefined, at });
     let row = from.entry?.row ?? null;
     const news = changes.filter(({ mutation }) => !mutation.at || !this.#reaches(from.at, mutation.at));
+    let upTo = from.at && { epoch: from.at.epoch, seq: Math.max(from.at.seq, from.entry?.seq ?? 0) };
     for (const { mutation, change } of news) {
-      const older = from.at?.epoch === mutation.at?.epoch && (from.entry?.seq ?? 0) >= (mutation.at?.seq ?? Infinity);
-      if (mutation.at && change.row !== undefined && !older) row = change.row;
+      if (mutation.at && change.row !== undefined && !this.#reaches(upTo, mutation.at)) [row, upTo] = [change.row, mutation.at];
     }
     let pending = false;
     for (const { mutation, change } of news) {
-      if (mutation.at && change.row !== undefined) continue;
+      // What is confirmed is in the row already, unless nobody has told the row.
+      if (mutation.at && (change.row !== undefined || this.#reaches(upTo, mutation.at))) continue;
       pending ||= !mutation.at;
       row = applied(change, row);
     }

@@ -1,5 +1,5 @@
-//! From a change of the log, and what it is for a read scope, to the frame of one channel's event, in the form of whoever is
-//! told. A tail that several groups share is made once.
+//! From a change of the log, and what it is for a read scope, to the frame of one channel's event, in the wire form of the
+//! members. A tail that several groups share is made once.
 
 use bytes::Bytes;
 

@@ -32,7 +32,12 @@ pub fn evaluate(rule: &Expr, subject: Subject<'_>) -> Truth {
     if subject.principal.is_disabled() {
         return Truth::False;
     }
-    Evaluator { subject, element: None }.truth(rule)
+    holds(rule, subject)
+}
+
+/// The same of a condition that gives nobody a right: it holds for a disabled person as for any other.
+pub fn holds(condition: &Expr, subject: Subject<'_>) -> Truth {
+    Evaluator { subject, element: None }.truth(condition)
 }
 
 #[derive(Clone, Copy)]

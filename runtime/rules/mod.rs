@@ -21,7 +21,7 @@ pub use anchor::{Anchor, Key, Keys, Sought, anchor};
 pub use bind::{BindError, MOST_TESTS, bind};
 pub use compare::{member, size};
 pub use condition::{Condition, Test};
-pub use evaluate::{Proposal, Subject, evaluate};
+pub use evaluate::{Proposal, Subject, evaluate, holds};
 pub use explain::{Explanation, explain};
 pub use person::{Asker, MOST_RELATED, Person, Principal, RelatedRecords};
 pub use predicate::{Operand, Predicate};

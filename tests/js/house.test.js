@@ -36,7 +36,7 @@ function bundled(names) {
 test('what an application bundles is small', () => {
   const budgets = [
     [['realtime.js', 'channels.js'], 14],
-    [CORE, 19],
+    [CORE, 20],
   ];
   for (const [names, budget] of budgets) {
     const size = bundled(names);

@@ -18,6 +18,7 @@ mod prefetch;
 mod propagation;
 mod rights;
 mod transaction;
+mod triggers;
 mod unit_log;
 mod update;
 mod work;

@@ -49,6 +49,16 @@ impl<'a> Permission<'a> {
         Permission { relations, person, needs: Needs::default(), principal: None }
     }
 
+    /// Who writes; `None` is the server itself.
+    pub(super) fn person(&self) -> Option<&Arc<Person>> {
+        self.person.as_ref()
+    }
+
+    /// What was read of the writer may be another by now.
+    pub(super) fn forget(&mut self) {
+        self.principal = None;
+    }
+
     /// Names the entities of the unit, before anything is asked.
     pub(super) fn involve<'b>(&mut self, entities: impl Iterator<Item = &'b EntityName>) {
         if self.person.is_none() {
