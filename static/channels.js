@@ -31,11 +31,16 @@ import { Store } from './store.js';
  * @property {any} error Why it was refused.
  * @property {number | null} version Of the server's record.
  * @property {string | null} by Who changed it last, as far as an event told.
- * @property {import('./overlay.js').Laid[]} mutations What this page does to it, in order.
- *
- * @typedef {import('./signal.js').Readable<Row[]> & Live} LiveList A new array for each change; rows that did not change
+ * @property {import('./mutation.js').Mutation[]} mutations What this page does to it, in order.
+ */
+/**
+ * @template {{id: string}} [T=Row]
+ * @typedef {import('./signal.js').Readable<T[]> & Live} LiveList A new array for each change; rows that did not change
  * stay the same object.
- * @typedef {import('./signal.js').Readable<Row | null | undefined> & Live} LiveRecord Null when there is no such record,
+ */
+/**
+ * @template {{id: string}} [T=Row]
+ * @typedef {import('./signal.js').Readable<T | null | undefined> & Live} LiveRecord Null when there is no such record,
  * undefined while that is not known.
  */
 
@@ -75,6 +80,7 @@ export class ChannelSubscriber {
    * The server alone decides which records belong to it. A record that no longer matches keeps its last values until the
    * server says that it is gone.
    *
+   * @template {{id: string}} [T=Row] A record, as in `/api/types.d.ts`.
    * @param {string} entity `Task`
    * @param {object} [options]
    * @param {import('./query.js').Where} [options.where] `{status: 'open', priority: {gte: 3}, owner: {in: [a, b]}}`
@@ -83,7 +89,7 @@ export class ChannelSubscriber {
    * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date.
    * @param {import('./api.js').Page} [options.initial] The answer of `GET /api/tasks?…` with the same filter, from the page itself: it is
    * shown at once, and only what has changed since is sent.
-   * @returns {LiveList}
+   * @returns {LiveList<T>}
    * @throws {TypeError} when the filter, the order or the limit cannot be sent to the server.
    */
   list(entity, { where = {}, into, sort = 'id', limit = Infinity, initial } = {}) {
@@ -109,15 +115,16 @@ export class ChannelSubscriber {
     const list = live(store, /** @type {Row[]} */ ([]), pick, into);
     this.#overlay.shown.add(list);
     if (into) this.#overlay.shown.add(into);
-    return list;
+    return /** @type {any} */ (list);
   }
 
   /**
    * One record. Its id can be in any form that the server accepts.
    *
+   * @template {{id: string}} [T=Row]
    * @param {string} entity
    * @param {string} id
-   * @returns {LiveRecord}
+   * @returns {LiveRecord<T>}
    */
   record(entity, id) {
     const store = this.#store(channelOfRecord(entity, id), entity, () => this.#readOne(entity, id));
@@ -131,7 +138,7 @@ export class ChannelSubscriber {
     };
     const record = live(store, /** @type {Row | null | undefined} */ (undefined), pick);
     this.#overlay.shown.add(record);
-    return record;
+    return /** @type {any} */ (record);
   }
 
   /**

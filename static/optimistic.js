@@ -601,8 +601,8 @@ export class OptimisticManager {
   #tell() {
     const all = [...this.#mutations.values()];
     const refused = (/** @type {Mutation} */ { state }) => state === 'failed' || state === 'conflict';
-    this.pending.value = all.filter((mutation) => !refused(mutation));
-    this.failed.value = all.filter(refused);
+    put(this.pending, all.filter((mutation) => !refused(mutation)));
+    put(this.failed, all.filter(refused));
     this.#warn();
   }
 
@@ -617,6 +617,12 @@ export class OptimisticManager {
 
   /** @param {Event} event */
   #ask = (event) => event.preventDefault();
+}
+
+/** The same ones in the same order are no news. @param {AnySignal} signal @param {Mutation[]} next */
+function put(signal, next) {
+  const { value } = signal;
+  if (value.length !== next.length || next.some((one, at) => one !== value[at])) signal.value = next;
 }
 
 /** @param {unknown} target @returns {target is AnySignal} */

@@ -245,7 +245,7 @@ async fn a_poll_in_json_is_answered_like_the_same_one_in_an_address() {
         assert!(answer.json["detail"].as_str().unwrap().contains(word), "{}", answer.text);
     }
     let misplaced = api.call("POST", "/api/changes?wait=1", json!({"channels": []})).await;
-    assert!(misplaced.text.contains("`wait` stands in the address"), "{}", misplaced.text);
+    assert!(misplaced.text.contains("`wait` is in the address"), "{}", misplaced.text);
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     assert!(applied.status.success() && text(&applied.stdout).contains("backup: "), "{applied:?}");
     let status = text(&tidewire(&["migrate", "status"], &schemas, &data).await.stdout);
     assert!(
-        status.contains("generation  4") && status.contains("Task 2") && status.ends_with(": fit\n"),
+        status.contains("Generation  4") && status.contains("Task 2") && status.ends_with(": fit\n"),
         "{status}"
     );
 

@@ -93,7 +93,7 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("expand=foldr", "BAD_QUERY", "`foldr` is not a ref field of Item; did you mean `folder`?"),
     ("expand=word", "BAD_QUERY", "`word` is not a ref field of Item; it has folder"),
     ("expand=folder.name", "BAD_QUERY", "`name` is not a ref field of Folder; it has parent, keeper"),
-    ("expand=folder.keeper.name", "BAD_QUERY", "`name` is not a ref field of User, which has none"),
+    ("expand=folder.keeper.name", "BAD_QUERY", "`name` is not a ref field of User, which has no ref field"),
     ("expand=folder.parent.parent.parent", "BAD_QUERY", "more than 3 references"),
     ("expand=folder.", "BAD_QUERY", "`` is not a ref field of Folder"),
     (

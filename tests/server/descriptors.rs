@@ -42,7 +42,12 @@ async fn least() -> u32 {
         code == Some(1) && said.contains("32 file descriptors") && said.contains("ulimit -n 1024"),
         "{said}"
     );
-    said.split("at least ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
+    said.split("at least ")
+        .nth(1)
+        .and_then(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next())
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
