@@ -24,6 +24,7 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo bench --bench spine -- --help", "builds the benches"),
     ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
+    ("npm pack", "belongs into `static/` of a clone, and writes a file there"),
     ("make test", "runs this test"),
     ("make check", "the same"),
     ("make screenshots", "writes the picture of the README into the tree"),

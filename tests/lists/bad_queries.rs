@@ -106,11 +106,11 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
 ];
 
 const BAD_COUNTS: &[(&str, &str)] = &[
-    ("sort=word", "`sort` does not go with a count"),
-    ("limit=5", "`limit` does not go with a count"),
-    ("cursor=x", "`cursor` does not go with a count"),
-    ("fields=word", "`fields` does not go with a count"),
-    ("expand=folder", "`expand` does not go with a count"),
+    ("sort=word", "`sort` cannot be combined with a count"),
+    ("limit=5", "`limit` cannot be combined with a count"),
+    ("cursor=x", "`cursor` cannot be combined with a count"),
+    ("fields=word", "`fields` cannot be combined with a count"),
+    ("expand=folder", "`expand` cannot be combined with a count"),
     ("group=", "`` is not a field"),
     ("group=knd", "did you mean `kind`?"),
     ("group=extra", "`extra` is a json field and cannot be grouped by"),

@@ -55,7 +55,7 @@ async fn a_server_without_enough_descriptors_does_not_start_and_says_why() {
     let (folder, least) = (tempfile::tempdir().unwrap(), least().await);
     let (code, said) = refused(folder.path(), least - 1).await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(&format!("at least {least} are needed")), "{said}");
+    assert!(said.contains(&format!("needs at least {least}")), "{said}");
 }
 
 #[tokio::test]
