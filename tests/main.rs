@@ -32,6 +32,7 @@ mod history;
 mod http_rights;
 mod ids;
 mod import_export;
+mod list_rights;
 mod lists;
 mod live_rights;
 mod logs;

@@ -1,23 +1,67 @@
-//! The patches of `tests/faults`: the first line of each names the tests that must fail with it. Here only the names are
-//! checked; `tests/faults/run` plants the faults.
+//! What is owed by the patches of `tests/faults`, as far as it can be seen without planting them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+/// Faults in what only SQLite asks of a unit: whether it needs a savepoint.
+const OF_SQLITE_ALONE: [&str; 1] = ["a-propagation-without-a-savepoint"];
+
+struct PlantedFault {
+    name: String,
+    /// Tests that it turns red.
+    red: Vec<String>,
+    patch: String,
+}
+
+fn all() -> Vec<PlantedFault> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let patches = files.filter(|path| path.extension().is_some_and(|end| end == "patch"));
+    let read = |path: std::path::PathBuf| {
+        let patch = fs::read_to_string(&path).unwrap();
+        let first = patch.lines().next().and_then(|line| line.strip_prefix("# red: ")).unwrap_or_default();
+        let red = first.split_whitespace().map(str::to_owned).collect();
+        PlantedFault { name: path.file_stem().unwrap().to_string_lossy().into_owned(), red, patch }
+    };
+    patches.map(read).collect()
+}
+
+#[test]
+fn every_planted_fault_names_a_test_and_changes_something() {
+    let harmless = |fault: &PlantedFault| {
+        let changes = fault.patch.lines().any(|line| line.starts_with("@@ "));
+        let is_merged = !fault.patch.contains("<<<<<<<") && !fault.patch.contains("diff --cc");
+        fault.red.is_empty() || !changes || !is_merged
+    };
+    let wrong: Vec<String> = all().into_iter().filter(harmless).map(|fault| fault.name).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// The logic of a unit is shared, so what breaks it breaks it wherever its writes are held.
+#[test]
+fn a_fault_in_a_unit_is_red_on_every_backend_that_shares_its_logic() {
+    let lacks_one = |fault: &PlantedFault| {
+        let in_a_unit = !OF_SQLITE_ALONE.contains(&&*fault.name)
+            && fault.patch.lines().any(|line| line.starts_with("+++ b/runtime/store/unit/"));
+        let mut stories =
+            fault.red.iter().filter_map(|test| test.strip_prefix("store_conformance::sqlite::"));
+        in_a_unit && stories.any(|story| !fault.red.contains(&format!("store_conformance::overlay::{story}")))
+    };
+    let wrong: Vec<String> = all().into_iter().filter(lacks_one).map(|fault| fault.name).collect();
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 /// The text of `tests/MODULE.rs` and of every file below `tests/MODULE/`.
 fn module(name: &str) -> String {
-    let mut text = fs::read_to_string(tests().join(format!("{name}.rs"))).unwrap_or_default();
-    let mut folders = vec![tests().join(name)];
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut text = fs::read_to_string(tests.join(format!("{name}.rs"))).unwrap_or_default();
+    let mut folders: Vec<PathBuf> = vec![tests.join(name)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
+            } else if path.extension().is_some_and(|end| end == "rs") {
                 text += &fs::read_to_string(path).unwrap();
             }
         }
@@ -25,25 +69,19 @@ fn module(name: &str) -> String {
     text
 }
 
+/// Some tests are functions of a list that a macro runs for each backend, so only the word is looked for.
 #[test]
 fn every_planted_fault_names_tests_that_exist() {
-    let entries = fs::read_dir(tests().join("faults")).unwrap().map(|entry| entry.unwrap().path());
-    let patches: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|ending| ending == "patch")).collect();
-    assert!(patches.len() > 100, "only {} patches were found", patches.len());
-    for patch in patches {
-        let (shown, text) = (patch.display(), fs::read_to_string(&patch).unwrap());
-        let named = text.lines().next().and_then(|line| line.strip_prefix("# red: "));
-        let named = named.unwrap_or_else(|| panic!("{shown}: the first line must be `# red: TEST...`"));
-        for test in named.split_whitespace() {
+    let faults = all();
+    assert!(faults.len() > 100, "only {} patches were found", faults.len());
+    for PlantedFault { name, red, .. } in &faults {
+        for test in red {
             let (first, rest) =
-                test.split_once("::").unwrap_or_else(|| panic!("{shown}: {test} has no module"));
+                test.split_once("::").unwrap_or_else(|| panic!("{name}: {test} has no module"));
             let function = rest.rsplit("::").next().unwrap_or(rest);
-            // Some tests are functions of a list that a macro runs for each backend, so only the word is looked for.
             let text = module(first);
             let mut words = text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
-            let exists = words.any(|word| word == function);
-            assert!(exists, "{shown}: there is no test {test} in tests/{first}.rs or below tests/{first}/");
+            assert!(words.any(|word| word == function), "{name}: there is no test {test}");
         }
     }
 }

@@ -311,6 +311,8 @@ pub enum FieldDefault {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Access {
     pub read: Option<Rule>,
+    /// Which of the records that may be read are in lists; without it all of them.
+    pub list: Option<Rule>,
     pub create: Option<Rule>,
     pub update: Option<Rule>,
     pub delete: Option<Rule>,
@@ -319,25 +321,42 @@ pub struct Access {
 }
 
 impl Access {
-    /// The condition under which a user may.
+    /// The condition under which a user may. Of a list it is asked beside that of reading.
     pub fn rule(&self, operation: Operation) -> &Expr {
         const EVERYBODY: &Expr = &Expr::Constant(true);
         const NOBODY: &Expr = &Expr::Constant(false);
-        let rule = match operation {
-            Operation::Read => &self.read,
-            Operation::Create => &self.create,
-            Operation::Update => &self.update,
-            Operation::Delete => &self.delete,
-        };
-        match rule {
+        match self.source(operation) {
             Some(rule) => &rule.meaning,
+            None if operation == Operation::List => EVERYBODY,
             None if self.open => EVERYBODY,
             None => NOBODY,
         }
     }
 
+    /// The rule as the file has it.
+    pub fn source(&self, operation: Operation) -> Option<&Rule> {
+        match operation {
+            Operation::Read => self.read.as_ref(),
+            Operation::List => self.list.as_ref(),
+            Operation::Create => self.create.as_ref(),
+            Operation::Update => self.update.as_ref(),
+            Operation::Delete => self.delete.as_ref(),
+        }
+    }
+
+    /// The place for the rule.
+    pub fn source_mut(&mut self, operation: Operation) -> &mut Option<Rule> {
+        match operation {
+            Operation::Read => &mut self.read,
+            Operation::List => &mut self.list,
+            Operation::Create => &mut self.create,
+            Operation::Update => &mut self.update,
+            Operation::Delete => &mut self.delete,
+        }
+    }
+
     /// Whether the file says nothing.
     pub fn is_unsaid(&self) -> bool {
-        self.read.is_none() && self.create.is_none() && self.update.is_none() && self.delete.is_none()
+        Operation::ALL.iter().all(|operation| self.source(*operation).is_none())
     }
 }

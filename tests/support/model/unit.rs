@@ -283,9 +283,9 @@ impl Judge {
 
 /// A disabled account also gets the error of a set that is too large.
 fn too_large(entity: &Entity, asker: &Asker) -> Result<(), BindError> {
-    match sets(entity).into_iter().filter(|set| asker.too_many.contains(set)).min() {
+    match sets(entity, &[Operation::Read]).into_iter().filter(|set| asker.too_many.contains(set)).min() {
         Some(entity) => Err(BindError::SetTooLarge { entity }),
-        None => failing(entity, asker),
+        None => failing(entity, asker, &[Operation::Read]),
     }
 }
 
