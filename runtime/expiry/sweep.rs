@@ -199,7 +199,7 @@ impl Sweep {
                     waiting.push(ids);
                 }
                 Deleted::Nothing(CommitError::CascadeTooLarge { .. } | CommitError::UnitTooLarge { .. }) => {
-                    if let Some(why) = self.from_the_leaves(expiring, &first).await? {
+                    if let Some(why) = self.leaves_first(expiring, &first).await? {
                         held.add(first, &why);
                     }
                 }
@@ -210,7 +210,7 @@ impl Sweep {
     }
 
     /// Deletes what would go with a record before the record itself, page by page, as long as it is due. Answers with why it cannot go.
-    async fn from_the_leaves(
+    async fn leaves_first(
         &self,
         expiring: &Expiring<'_>,
         root: &RecordId,

@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn a_frame_has_the_bytes_of_its_form() {
         let long = vec![b'x'; 300];
-        let table: [(WireForm, &[&[u8]], &[u8]); 5] = [
+        type Case<'a> = (WireForm, &'a [&'a [u8]], &'a [u8]);
+        let table: [Case<'_>; 5] = [
             (WireForm::WebSocket, &[b"{\"type\":\"pong\"", b"}"], b"\x81\x0f{\"type\":\"pong\"}"),
             (WireForm::WebSocket, &[&long], &[b"\x81\x7e\x01\x2c", &long[..]].concat()),
             (

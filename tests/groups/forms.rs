@@ -97,7 +97,7 @@ fn a_form_that_nobody_uses_is_not_made() {
 #[test]
 fn a_waiting_poll_is_woken_without_bytes() {
     let waiting = waiting();
-    let mut groups = group_of(&[waiting.clone()]);
+    let mut groups = group_of(std::slice::from_ref(&waiting));
     let counts = groups.fan_out(&two_events());
     assert_eq!((counts.lags, counts.deliveries), (0, 0));
     assert!(waiting.drain(usize::MAX).invalidated.is_some());

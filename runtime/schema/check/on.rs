@@ -403,7 +403,17 @@ fn equality(
             let message = format!("no index finds records of {} by {}", target.name, quoted(&field.name));
             let help = match target.at(at).kind {
                 FieldKind::Json => "a json field has none: use another field".to_owned(),
-                _ => format!("add to its file: [[index]] fields = [\"{}\"]", field.name),
+                FieldKind::Text { .. }
+                | FieldKind::Int { .. }
+                | FieldKind::Float { .. }
+                | FieldKind::Bool
+                | FieldKind::Enum { .. }
+                | FieldKind::Date
+                | FieldKind::Datetime
+                | FieldKind::Uuid
+                | FieldKind::Ref { .. } => {
+                    format!("add to its file: [[index]] fields = [\"{}\"]", field.name)
+                }
             };
             return Err(vec![wrong(&node.span, message).help(help)]);
         }
@@ -422,7 +432,21 @@ fn equality(
 fn of_target(node: &SyntaxNode) -> Option<&str> {
     match &node.data {
         SyntaxData::Select(of, word) if of.data == SyntaxData::Name("target".to_owned()) => Some(&word.text),
-        _ => None,
+        SyntaxData::Null
+        | SyntaxData::Bool(_)
+        | SyntaxData::Int(_)
+        | SyntaxData::Float(_)
+        | SyntaxData::Text(_)
+        | SyntaxData::List(_)
+        | SyntaxData::Name(_)
+        | SyntaxData::Select(..)
+        | SyntaxData::Call(..)
+        | SyntaxData::Not(_)
+        | SyntaxData::All(_)
+        | SyntaxData::Any(_)
+        | SyntaxData::Binary(..)
+        | SyntaxData::Sum(_)
+        | SyntaxData::Unsupported(_) => None,
     }
 }
 

@@ -241,7 +241,11 @@ fn value(source: &SetValue, happened: &Happened<'_>) -> Value {
         SetValue::Column(column @ (Column::CreatedAt | Column::UpdatedAt)) => {
             match happened.record.value(*column) {
                 Value::Int(time) => Value::Text(Timestamp(time).rfc3339()),
-                other => other,
+                other @ Value::Null
+                | other @ Value::Bool(_)
+                | other @ Value::Float(_)
+                | other @ Value::Text(_)
+                | other @ Value::Json(_) => other,
             }
         }
         SetValue::Column(column) => happened.record.value(*column),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tidewire::ids::RecordId;
 use tidewire::rules::Asker as Whose;
 use tidewire::schema::{
@@ -117,7 +119,7 @@ impl Draft<'_> {
                 if *exists == OnExisting::Skip && of_entity.map(|(_, other)| other).any(|other| same(other)) {
                     return Ok(());
                 }
-                let id = RecordId::from_uuid(uuid::Uuid::new_v4());
+                let id = new_id();
                 self.create(op, &entity, &id, &values)?;
             }
             TriggerAct::Update { of: target, set } => {
@@ -198,4 +200,11 @@ impl Draft<'_> {
             }
         }
     }
+}
+
+/// An id that no record had before.
+fn new_id() -> RecordId {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    RecordId::from_uuid(uuid::Uuid::from_u128((0xfeed << 64) | u128::from(number)))
 }

@@ -163,8 +163,23 @@ impl<'a> RuleScope<'a> {
             SyntaxData::Name(text) => {
                 self.before(&Identifier { text: text.clone(), span: inner.span.clone() }, "changed")
             }
-            _ => Err(refused::misfit(inner, "`changed` asks for one field".to_owned())
-                .help("write `changed(status)`; join several with `||`")),
+            SyntaxData::Null
+            | SyntaxData::Bool(_)
+            | SyntaxData::Int(_)
+            | SyntaxData::Float(_)
+            | SyntaxData::Text(_)
+            | SyntaxData::List(_)
+            | SyntaxData::Select(..)
+            | SyntaxData::Call(..)
+            | SyntaxData::Not(_)
+            | SyntaxData::All(_)
+            | SyntaxData::Any(_)
+            | SyntaxData::Binary(..)
+            | SyntaxData::Sum(_)
+            | SyntaxData::Unsupported(_) => {
+                Err(refused::misfit(inner, "`changed` asks for one field".to_owned())
+                    .help("write `changed(status)`; join several with `||`"))
+            }
         }
     }
 

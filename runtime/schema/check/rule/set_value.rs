@@ -80,7 +80,14 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
             return match target {
                 Type::Date => Ok(Part { value: SetValue::Today, longest: Some(10) }),
                 Type::Datetime | Type::Text => Ok(Part { value: SetValue::Now, longest: Some(24) }),
-                _ => Err(vec![
+                Type::Enum(_)
+                | Type::Moment
+                | Type::Uuid
+                | Type::Id(..)
+                | Type::Number
+                | Type::Bool
+                | Type::Json
+                | Type::Claim => Err(vec![
                     misfit(node, format!("`now` does not fit {}", target.noun()))
                         .help("it is a time: give it to a date, a datetime or a text"),
                 ]),
@@ -105,13 +112,24 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
             };
             let longest = match &constant {
                 Value::Text(text) => Some(text.chars().count() as u64),
-                _ => Some(0),
+                Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => Some(0),
             };
             return Ok(Part { value: SetValue::Constant(constant), longest });
         }
         SyntaxData::Name(_) | SyntaxData::Select(..) => {}
         SyntaxData::Unsupported(other) => return Err(vec![refused::other(node, *other)]),
-        _ => {
+        SyntaxData::Null
+        | SyntaxData::Bool(_)
+        | SyntaxData::Int(_)
+        | SyntaxData::Float(_)
+        | SyntaxData::Text(_)
+        | SyntaxData::List(_)
+        | SyntaxData::Call(..)
+        | SyntaxData::Not(_)
+        | SyntaxData::All(_)
+        | SyntaxData::Any(_)
+        | SyntaxData::Binary(..)
+        | SyntaxData::Sum(_) => {
             return Err(vec![misfit(node, "this is no value".to_owned())
                 .help("a value is a constant in quotes, a field, `old.field`, `user.id`, `now`, or texts joined by `+`")]);
         }
@@ -127,7 +145,7 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
         Meaning::Value(Term::Record(column), kind) => (SetValue::Column(column), kind),
         Meaning::Value(Term::Change(at), kind) => (SetValue::Old(at), kind),
         Meaning::Value(Term::User(UserTerm::Id), _) => (SetValue::UserId, Type::Id(USER, IdKind::Text)),
-        _ => {
+        Meaning::Value(..) | Meaning::Person | Meaning::Records(_) | Meaning::Set(..) => {
             return Err(vec![
                 misfit(node, "only `user.id` is known of the writer here".to_owned())
                     .help("ask for the rest in `when`, or store it in a field"),
@@ -209,7 +227,12 @@ fn shows_nothing(
 ) -> Result<(), Vec<Diagnostic>> {
     let source = match value {
         SetValue::Column(Column::Field(at)) | SetValue::Old(at) => scope.own.at(*at),
-        _ => return Ok(()),
+        SetValue::Constant(_)
+        | SetValue::Column(_)
+        | SetValue::UserId
+        | SetValue::Now
+        | SetValue::Today
+        | SetValue::Joined(_) => return Ok(()),
     };
     let Column::Field(target) = wanted.column else { return Ok(()) };
     let target = wanted.entity.at(target);
@@ -235,9 +258,17 @@ fn longest(value: &SetValue, scope: RuleScope<'_>) -> Option<u64> {
         Type::Text => match column {
             Column::Field(at) => match &scope.own.at(at).kind {
                 FieldKind::Text { max, .. } => *max,
-                _ => None,
+                FieldKind::Int { .. }
+                | FieldKind::Float { .. }
+                | FieldKind::Bool
+                | FieldKind::Enum { .. }
+                | FieldKind::Json
+                | FieldKind::Date
+                | FieldKind::Datetime
+                | FieldKind::Uuid
+                | FieldKind::Ref { .. } => None,
             },
-            _ => None,
+            Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt => None,
         },
         Type::Enum(values) => values.iter().map(|value| value.chars().count() as u64).max(),
         Type::Id(_, IdKind::Text) => Some(128),
