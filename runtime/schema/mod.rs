@@ -41,7 +41,9 @@ pub use model::{
 };
 pub use record::Record;
 pub use render::Color;
-pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
+pub use rule::{
+    Comparison, Expr, NowForm, RecordSearch, ReferencePath, RelatedSet, Rule, SearchKey, Term, UserTerm,
+};
 pub use source::{Format, SourceFile};
 pub use typescript::{own_name, typescript};
 pub use value::{MOST_NESTED, Value};

@@ -7,6 +7,7 @@ mod lower;
 mod names;
 mod place;
 mod refused;
+mod search;
 mod terms;
 mod types;
 
@@ -31,7 +32,12 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
             let is_update = site.place == RulePlace::Entity(Operation::Update);
             let is_read = matches!(site.place, RulePlace::Entity(Operation::Read) | RulePlace::Field(_));
             let own = &entities[at];
-            let scope = RuleScope { entities: &entities, doubts, own, is_read, is_update, element: None };
+            let word = match site.place {
+                RulePlace::Entity(operation) => operation.word(),
+                RulePlace::Field(_) => Operation::Read.word(),
+            };
+            let scope =
+                RuleScope { entities: &entities, doubts, own, is_read, word, is_update, element: None };
             let Some(rule) = rule_at(&mut draft.entity, site.place) else { continue };
             let (meaning, problems) = meaning(&rule.source, scope);
             rule.meaning = meaning;
@@ -44,6 +50,7 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
                 doubts,
                 own,
                 is_read: true,
+                word: Operation::Read.word(),
                 is_update: false,
                 element: None,
             };
