@@ -6,7 +6,6 @@
 mod batch;
 mod body;
 mod canonical;
-mod defaults;
 mod error;
 mod filter;
 mod intake;
@@ -51,7 +50,7 @@ pub use suggest::suggestion;
 pub use value_fault::ValueFault;
 pub use values::{number_of_text, value_of_json, value_of_text};
 
-pub(crate) use defaults::value_of as default_value;
+pub(crate) use crate::schema::defaults::value_of as default_value;
 
 use error::{Ordered, UnitRefusal};
 use validate::{Readonly, Validator};

@@ -48,6 +48,7 @@ export class ChannelSubscriber {
   #api;
   #env;
   #linger;
+  #cache;
   /** @type {Map<string, Store>} by channel */
   #stores = new Map();
 
@@ -56,13 +57,15 @@ export class ChannelSubscriber {
    * @param {object} [options]
    * @param {Pick<import('./api.js').Api, 'list' | 'plural'>} [options.api] Needed to go on while there is no socket.
    * @param {number} [options.linger] How long rows are kept after the last list or record of a channel was closed: 1000 ms.
+   * @param {import('./cache.js').RowCache} [options.cache] Shows the rows of the last visit at once: see `cache.js`.
    * @param {Partial<import('./env.js').Env>} [options.env]
    */
-  constructor(rt, { api, linger = 1000, env } = {}) {
+  constructor(rt, { api, linger = 1000, cache, env } = {}) {
     this.#rt = rt;
     this.#overlay = overlayOf(rt);
     this.#api = api;
     this.#linger = linger;
+    this.#cache = cache;
     this.#env = environment(env);
   }
 
@@ -78,17 +81,19 @@ export class ChannelSubscriber {
    * @param {{value: any}} [options.into] A signal of the caller's own that gets the rows too: anything with a writable `value`.
    * @param {string | string[]} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
    * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date.
+   * @param {import('./api.js').Page} [options.initial] The answer of `GET /api/tasks?…` with the same filter, from the page itself: it is
+   * shown at once, and only what has changed since is sent.
    * @returns {LiveList}
    * @throws {TypeError} when the filter, the order or the limit cannot be sent to the server.
    */
-  list(entity, { where = {}, into, sort = 'id', limit = Infinity } = {}) {
+  list(entity, { where = {}, into, sort = 'id', limit = Infinity, initial } = {}) {
     const order = comparator(sort);
     if (!(limit === Infinity || (Number.isInteger(limit) && limit > 0)))
       throw new TypeError(`a list shows a whole number of rows, 1 or more: \`limit\` is ${String(limit)}`);
     const channel = channelOf(entity, where);
     // A copy: what the caller does to the question later does not change what the channel shows.
     const asked = JSON.parse(JSON.stringify(where));
-    const store = this.#store(channel, entity, () => this.#read(entity, asked));
+    const store = this.#store(channel, entity, () => this.#read(entity, asked), initial && keptOf(initial));
     /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */
     const look = (/** @type {string} */ id) => {
       const row = store.row(id);
@@ -133,14 +138,15 @@ export class ChannelSubscriber {
    * @param {string} channel
    * @param {string} entity
    * @param {() => Promise<import('./subscription.js').Reloaded>} reload
+   * @param {import('./cache.js').Kept | null} [initial]
    */
-  #store(channel, entity, reload) {
+  #store(channel, entity, reload, initial) {
     let store = this.#stores.get(channel);
     if (!store) {
       const gone = () => this.#stores.delete(channel);
-      store = new Store({ entity, linger: this.#linger, env: this.#env, overlay: this.#overlay, gone });
+      store = new Store({ entity, linger: this.#linger, env: this.#env, overlay: this.#overlay, cache: this.#cache, gone });
       this.#stores.set(channel, store);
-      store.open(this.#rt, channel, this.#api && reload);
+      store.open(this.#rt, channel, this.#api && reload, initial);
     }
     return store;
   }
@@ -183,6 +189,11 @@ export class ChannelSubscriber {
     }
     return { epoch, view, pages };
   }
+}
+
+/** @param {import('./api.js').Page} page @returns {import('./cache.js').Kept} */
+function keptOf({ epoch, seq, view, items, next }) {
+  return { epoch, seq, view, partial: Boolean(next), rows: items.map((row) => ({ row, seq })) };
 }
 
 /**

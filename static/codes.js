@@ -45,6 +45,7 @@ export const ERROR_CODES = new Map([
   ['NOT_UNIQUE', 'never'],
   ['RESTRICTED', 'never'],
   ['CASCADE_TOO_LARGE', 'never'],
+  ['TRIGGER_FAILED', 'never'],
   ['UNIT_TOO_LARGE', 'never'],
   ['IDEMPOTENCY_MISMATCH', 'never'],
   ['SCHEMA_CHANGED', 'later'],

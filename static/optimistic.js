@@ -35,6 +35,7 @@ import { signal } from './signal.js';
  * @property {(open: boolean) => void} release Whether anything may be sent.
  *
  * @typedef {object} Queue Keeps mutations over a reload.
+ * @property {import('./signal.js').Readable<unknown>} problem Why nothing is kept, or null.
  * @property {(host: QueueHost) => void} open
  * @property {(stored: import('./mutation.js').Stored) => void} put Again after each change of it.
  * @property {(mid: string) => void} remove
@@ -205,6 +206,7 @@ export class OptimisticManager {
   close() {
     this.#outbox.open = false;
     this.#env.clearTimeout(this.#patience);
+    this.#env.window?.removeEventListener('beforeunload', this.#ask);
     for (const dispose of this.#disposers) dispose();
     this.#options.queue?.close();
   }
@@ -583,16 +585,16 @@ export class OptimisticManager {
 
   /** What another page, or this one before a reload, left behind. @param {import('./mutation.js').Stored[]} stored */
   #adopt(stored) {
-    for (const { mid, changes, guards, state, attempts, error } of stored) {
-      if (this.#mutations.has(mid)) continue;
+    const adopted = stored.filter(({ mid }) => !this.#mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error }) => {
       const mutation = new Mutation(mid, changes, guards, this.#keeper);
       mutation.attempts = attempts;
-      this.#mutations.set(mid, mutation);
-      this.#keep(mutation);
       if (state === 'failed' || state === 'conflict') mutation.refuse(state, error);
-      this.#overlay.add(mutation);
-      if (mutation.state === 'queued') this.#outbox.add(mutation);
-    }
+      return mutation;
+    });
+    this.#mutations = new Map([...adopted.map((mutation) => /** @type {const} */ ([mutation.mid, mutation])), ...this.#mutations]);
+    // They were made before everything that was made here.
+    this.#overlay.adopt(adopted);
+    this.#outbox.adopt(adopted.filter(({ state }) => state === 'queued'));
     this.#tell();
   }
 
@@ -601,7 +603,20 @@ export class OptimisticManager {
     const refused = (/** @type {Mutation} */ { state }) => state === 'failed' || state === 'conflict';
     this.pending.value = all.filter((mutation) => !refused(mutation));
     this.failed.value = all.filter(refused);
+    this.#warn();
   }
+
+  /** Who leaves the page would lose what is neither sent nor kept. */
+  #warn() {
+    const { window } = this.#env;
+    const { queue } = this.#options;
+    const lost = this.pending.peek().length > 0 && (!queue || queue.problem.peek() !== null);
+    if (lost) window?.addEventListener('beforeunload', this.#ask);
+    else window?.removeEventListener('beforeunload', this.#ask);
+  }
+
+  /** @param {Event} event */
+  #ask = (event) => event.preventDefault();
 }
 
 /** @param {unknown} target @returns {target is AnySignal} */

@@ -66,6 +66,12 @@ export class Outbox {
     this.#soon();
   }
 
+  /** In front of everything that waits. @param {Mutation[]} mutations */
+  adopt(mutations) {
+    this.#queue = [...mutations, ...this.#queue];
+    this.#soon();
+  }
+
   /** @param {Mutation} mutation */
   remove(mutation) {
     this.#queue = this.#queue.filter((one) => one !== mutation);

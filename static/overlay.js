@@ -90,17 +90,12 @@ export class Overlay {
    * @returns {Row | null | undefined} undefined when nobody knows it.
    */
   newest(entity, id) {
+    const lent = this.#lent(entity, id);
     /** @type {Row | null | undefined} */
-    let newest;
-    /** @type {Position | null} */
-    let at = null;
-    for (const watcher of this.#watchers.get(entity) ?? []) {
-      const entry = watcher.known(id);
-      const where = entry && watcher.at && { epoch: watcher.at.epoch, seq: entry.seq };
-      if (entry && (newest === undefined || (where && !this.#reaches(at, where)))) [newest, at] = [entry.row, where ?? null];
-    }
+    let newest = lent?.entry.row;
+    let at = lent?.at && { epoch: lent.at.epoch, seq: lent.entry.seq };
     for (const { mutation, change } of this.#byId.get(entity)?.get(id) ?? []) {
-      if (mutation.at && change.row !== undefined && !this.#reaches(at, mutation.at)) [newest, at] = [change.row, mutation.at];
+      if (mutation.at && change.row !== undefined && !this.#reaches(at ?? null, mutation.at)) [newest, at] = [change.row, mutation.at];
     }
     return newest;
   }
@@ -112,26 +107,45 @@ export class Overlay {
    * @param {string} id
    * @param {Entry | undefined} known
    * @param {Position | null} at How far the row is known.
-   * @param {Laid} [end] Only what was changed before this.
    * @returns {Row | null} The very row when nothing is laid over it.
    */
-  row(entity, id, known, at, end) {
-    const found = this.#byId.get(entity)?.get(id)?.filter(({ mutation }) => !mutation.at || !this.#reaches(at, mutation.at));
-    if (!found || found.length === 0) return this.#keyed(id, known?.row ?? null);
-    // A list that lacks the record may be about to get it: then another one knows it.
-    let row = known ? known.row : (this.newest(entity, id) ?? null);
-    for (const { mutation, change } of found) {
-      const older = known && at?.epoch === mutation.at?.epoch && known.seq >= (mutation.at?.seq ?? Infinity);
-      if (mutation.at && change.row !== undefined && !older) row = change.row;
+  row(entity, id, known, at) {
+    const changes = this.#byId.get(entity)?.get(id) ?? [];
+    if (!changes.some(({ mutation }) => !mutation.at || !this.#reaches(at, mutation.at))) return this.#keyed(id, known?.row ?? null);
+    // A list that lacks the record may be about to get it: then another one knows it, as far as that one is.
+    const from = known ? { entry: known, at } : (this.#lent(entity, id) ?? { entry: undefined, at });
+    let row = from.entry?.row ?? null;
+    const news = changes.filter(({ mutation }) => !mutation.at || !this.#reaches(from.at, mutation.at));
+    let upTo = from.at && { epoch: from.at.epoch, seq: Math.max(from.at.seq, from.entry?.seq ?? 0) };
+    for (const { mutation, change } of news) {
+      if (mutation.at && change.row !== undefined && !this.#reaches(upTo, mutation.at)) [row, upTo] = [change.row, mutation.at];
     }
     let pending = false;
-    for (const { mutation, change } of found) {
-      if (mutation === end) break;
-      if (mutation.at && change.row !== undefined) continue;
+    for (const { mutation, change } of news) {
+      // What is confirmed is in the row already, unless nobody has told the row.
+      if (mutation.at && (change.row !== undefined || this.#reaches(upTo, mutation.at))) continue;
       pending ||= !mutation.at;
       row = applied(change, row);
     }
     return this.#keyed(id, pending && row ? { ...row, _optimistic: true } : row);
+  }
+
+  /**
+   * The newest row among those of lists and signals, and how far its owner is.
+   *
+   * @param {string} entity
+   * @param {string} id
+   */
+  #lent(entity, id) {
+    /** @type {{entry: Entry, at: Position | null} | undefined} */
+    let lent;
+    for (const watcher of this.#watchers.get(entity) ?? []) {
+      const entry = watcher.known(id);
+      const epoch = watcher.at?.epoch;
+      const newer = !lent || (epoch !== undefined && !this.#reaches(lent.at && { ...lent.at, seq: lent.entry.seq }, { epoch, seq: entry?.seq ?? 0 }));
+      if (entry && newer) lent = { entry, at: watcher.at };
+    }
+    return lent;
   }
 
   /** What this page does to a record. @param {string} entity @param {string} id @returns {Laid[]} */
@@ -148,6 +162,13 @@ export class Overlay {
     this.#laid.add(mutation);
     this.#index();
     this.touch(mutation);
+  }
+
+  /** Below everything that is here. @param {Laid[]} mutations */
+  adopt(mutations) {
+    this.#laid = new Set([...mutations, ...this.#laid]);
+    this.#index();
+    for (const mutation of mutations) this.touch(mutation);
   }
 
   /** @param {Laid} mutation */

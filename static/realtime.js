@@ -4,9 +4,10 @@
  */
 import { delay } from './backoff.js';
 import { Bridge } from './bridge.js';
-import { DENIED, mayRetry, onClose } from './codes.js';
+import { DENIED, mayRetry } from './codes.js';
 import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
+import { IDLE, next } from './machine.js';
 import { signal } from './signal.js';
 import { Subscription } from './subscription.js';
 import { onWake } from './wake.js';
@@ -97,18 +98,8 @@ export class RealtimeClient {
   #channels = new Map();
   /** @type {Connection | null} */
   #connection = null;
-  /**
-   * `off`: not connected by request · `on`: connected, or will be · `stopped`: a close code said not to come back ·
-   * `frozen`: the page is in the back/forward cache.
-   *
-   * @type {'off' | 'on' | 'stopped' | 'frozen'}
-   */
-  #mode = 'off';
-  #attempt = 0;
-  /** Milliseconds that the server asked us to stay away. */
-  #floor = 0;
-  /** Whether the last token was refused; a fresh one is fetched once. */
-  #refresh = false;
+  /** @type {import('./machine.js').State} */
+  #state = IDLE;
   /**
    * The last `error` about the whole connection, because browsers hide the close reason.
    *
@@ -116,6 +107,8 @@ export class RealtimeClient {
    */
   #complaint = {};
   #requests = 0;
+  /** The state whose next attempt `detail` tells. @type {unknown} */
+  #retryOf = null;
   /** @type {(() => void) | null} */
   #deafen = null;
 
@@ -139,16 +132,14 @@ export class RealtimeClient {
       connected: () => this.connected.peek(),
       token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
       refused: (subscription, frame) => this.#refused(subscription, frame),
-      changed: () => this.#show(),
+      changed: () => (this.#bridge.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
     });
   }
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
   connect() {
-    if (this.#mode === 'on' || this.#mode === 'frozen') return this;
-    this.#deafen ??= onWake(this.#env, { wake: () => this.#wake(), freeze: () => this.#freeze() });
-    this.#refresh = false;
-    this.#start();
+    this.#deafen ??= onWake(this.#env, { wake: () => this.#step({ type: 'wake' }), freeze: () => this.#step({ type: 'freeze' }) });
+    this.#step({ type: 'connect' });
     return this;
   }
 
@@ -156,12 +147,12 @@ export class RealtimeClient {
   disconnect() {
     this.#deafen?.();
     this.#deafen = null;
-    this.#end('off');
+    this.#step({ type: 'disconnect' });
   }
 
   /** Tries to connect now. */
   reconnectNow() {
-    if (this.#mode === 'on' && this.#timers.has('retry')) this.#start();
+    if (this.#timers.has('retry')) this.#step({ type: 'wake' });
   }
 
   /** Asks the server how far it is. Its answer brings every channel to that position. */
@@ -179,12 +170,13 @@ export class RealtimeClient {
    * the difference that a change of rights made; the `pong` after it says where the channel stands.
    * @param {object} [options]
    * @param {boolean} [options.snapshot] Send the rows that exist first.
+   * @param {import('./track.js').Point} [options.since] The rows of this position are there: send what has happened since.
    * @param {number} [options.linger]
    * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
    * @param {() => Promise<import('./subscription.js').Reloaded>} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
-  subscribe(channel, callback, { snapshot = false, linger = this.#options.linger, onState, reload } = {}) {
+  subscribe(channel, callback, { snapshot = false, since, linger = this.#options.linger, onState, reload } = {}) {
     const subscription = this.#channels.get(channel) ?? new Subscription(channel);
     const { track, listeners } = subscription;
     const listener = { callback, onState, reload };
@@ -193,6 +185,7 @@ export class RealtimeClient {
     listeners.add(listener);
     // Whoever needs the rows needs all of them from the start, whatever the others have.
     if (snapshot) track.forget();
+    if (since && listeners.size === 1 && track.phase === 'idle') track.jump(since);
     subscription.snapshot ||= snapshot;
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);
@@ -205,11 +198,45 @@ export class RealtimeClient {
 
   // Coming, going, coming back.
 
-  #start() {
-    this.#mode = 'on';
-    this.#attempt = 0;
-    this.#open();
+  /**
+   * The one way from state to state.
+   *
+   * @param {import('./machine.js').Event} event
+   * @param {Partial<Detail>} [detail]
+   */
+  #step(event, detail) {
+    const { now, random } = this.#env;
+    const renews = this.#options.getToken !== undefined;
+    const { state, effects } = next(this.#state, event, { now: now(), random, renews, options: this.#options });
+    this.#state = state;
+    for (const effect of effects) this.#perform[effect]();
+    if (effects.length > 0 || detail) this.#show(detail);
   }
+
+  /** @type {Record<import('./machine.js').Effect, () => void>} */
+  #perform = {
+    open: () => this.#open(),
+    close: () => this.#drop(),
+    wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
+    // The count runs from the first loss on, and through connections that die young.
+    bridge: () => {
+      if (!this.#bridge.running && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#bridge.start());
+    },
+    settle: () => {
+      this.#timers.clear('bridge');
+      this.#unbridge();
+    },
+    rest: () => {
+      this.#timers.clear('retry', 'bridge');
+      this.#bridge.stop();
+    },
+    ping: () => {
+      /** @param {Subscription} subscription */
+      const loads = ({ track: { phase } }) => phase !== 'live' && phase !== 'refused';
+      this.#connection?.probe({ loading: [...this.#channels.values()].some(loads) });
+    },
+    poll: () => this.#bridge.soon(),
+  };
 
   #open() {
     const { getToken } = this.#options;
@@ -217,16 +244,13 @@ export class RealtimeClient {
     this.#complaint = {};
     const connection = new Connection(this.#env, this.#options, {
       frame: (frame) => this.#receive(frame),
-      trusted: () => this.#trusted(),
+      trusted: () => this.#step({ type: 'trusted' }),
       lost: (code, reason) => this.#lost(code, reason),
     });
     this.#connection = connection;
-    this.#bridgeSoon();
-    this.#show({ nextRetryAt: null, refusal: null });
-    connection.open(
-      this.#url.href,
-      getToken && (async () => (await getToken({ refresh: this.#refresh })) ?? undefined),
-    );
+    this.#show({ refusal: null });
+    const { refresh } = this.#state;
+    connection.open(this.#url.href, getToken && (async () => (await getToken({ refresh })) ?? undefined));
   }
 
   /** Lets go of the connection and of everything that was true only with it. */
@@ -244,55 +268,16 @@ export class RealtimeClient {
   }
 
   /**
-   * @param {'off' | 'stopped' | 'frozen'} mode
-   * @param {Partial<Detail>} [detail]
-   */
-  #end(mode, detail) {
-    this.#mode = mode;
-    this.#drop();
-    this.#timers.clear('retry', 'bridge');
-    this.#bridge.stop();
-    this.#show({ ...detail, nextRetryAt: null });
-  }
-
-  /**
    * @param {number} code
    * @param {string} closeReason
    */
   #lost(code, closeReason) {
-    const { code: refusal, message } = this.#complaint;
-    const reason = message ?? refusal ?? closeReason;
-    const action = onClose(code);
-    const fresh = action === 'token' && this.#options.getToken && !this.#refresh;
-    this.#refresh ||= action === 'token';
-    if (action === 'stop' || (action === 'token' && !fresh)) {
-      const denied = refusal !== undefined && DENIED.has(refusal);
-      this.#end('stopped', { code, reason, refusal: denied ? refusal : null });
-      if (denied) this.#refuseAll(this.#complaint);
-      return;
-    }
-
-    this.#drop();
-    this.#attempt += 1;
-    const wait = this.#delay(this.#attempt, this.#floor);
-    this.#floor = 0;
-    this.#timers.set('retry', wait, () => this.#open());
-    this.#bridgeSoon();
-    this.#show({ code, reason, nextRetryAt: this.#env.now() + wait });
-  }
-
-  /** The count runs from the first loss on, and through connections that die young. */
-  #bridgeSoon() {
-    if (this.#bridge.running || this.#timers.has('bridge')) return;
-    this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#bridge.start());
-  }
-
-  #trusted() {
-    this.#attempt = 0;
-    this.#refresh = false;
-    this.#timers.clear('bridge');
-    this.#show();
-    this.#unbridge();
+    const complaint = this.#complaint;
+    const { code: refusal, message } = complaint;
+    this.#step({ type: 'lost', code }, { code, reason: message ?? refusal ?? closeReason });
+    if (this.#state.name !== 'stopped' || refusal === undefined || !DENIED.has(refusal)) return;
+    this.#show({ refusal });
+    this.#refuseAll(complaint);
   }
 
   /** Make before break: polling ends when the socket is trusted and every channel has come through on it. */
@@ -304,21 +289,6 @@ export class RealtimeClient {
     if (through) this.#bridge.stop();
   }
 
-  #wake() {
-    if (this.#mode === 'frozen') this.#start();
-    else if (this.#mode === 'on') {
-      /** @param {Subscription} subscription */
-      const loads = ({ track: { phase } }) => phase !== 'live' && phase !== 'refused';
-      this.#connection?.probe({ loading: [...this.#channels.values()].some(loads) });
-      this.reconnectNow();
-      this.#bridge.soon();
-    }
-  }
-
-  #freeze() {
-    if (this.#mode === 'on') this.#end('frozen');
-  }
-
   // Frames.
 
   /** @param {Frame} frame */
@@ -327,7 +297,7 @@ export class RealtimeClient {
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
     else if (frame.type === 'rights:changed') this.#askRefused();
-    else if (frame.type === 'drain') this.#floor = Math.max(this.#floor, frame.payload?.reconnectInMs ?? 0);
+    else if (frame.type === 'drain') this.#step({ type: 'asked', ms: frame.payload?.reconnectInMs ?? 0 });
     else if (frame.channel) this.#route(frame.channel, frame);
     else if (frame.type === 'pong' && frame.payload?.epoch) {
       for (const subscription of this.#channels.values()) {
@@ -343,6 +313,7 @@ export class RealtimeClient {
     for (const name of FROM_SERVER) {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
+    this.#step({ type: 'greeted' });
     this.connected.value = true;
     const { connectionId = null, userId = null, generation = null } = payload ?? {};
     this.generation.value = generation ?? this.generation.peek();
@@ -391,7 +362,7 @@ export class RealtimeClient {
     const ended = frame.channel && !frame.requestId ? this.#channels.get(frame.channel) : undefined;
     const subscription = asked ?? ended;
     if (!subscription) {
-      this.#floor = Math.max(this.#floor, payload.retryAfterMs ?? 0);
+      this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;
       return this.#show({ reason: payload.message ?? payload.code ?? '' });
     }
@@ -468,13 +439,18 @@ export class RealtimeClient {
 
   /** @param {Partial<Detail>} [detail] */
   #show(detail) {
+    const { name, attempt, wait } = this.#state;
     const connected = this.connected.peek();
     const transport = connected ? 'ws' : this.#bridge.working ? 'poll' : null;
-    this.detail.value = { ...this.detail.peek(), ...detail, transport, attempt: this.#attempt };
-    const hopeless = this.#mode !== 'on' || this.#attempt > this.#options.maxReconnectAttempts;
+    const before = this.detail.peek();
+    const waits = name === 'backoff' || name === 'fallback';
+    const nextRetryAt = waits ? (this.#retryOf === this.#state ? before.nextRetryAt : this.#env.now() + wait) : null;
+    this.#retryOf = this.#state;
+    this.detail.value = { ...before, ...detail, nextRetryAt, transport, attempt };
+    const active = name !== 'idle' && name !== 'stopped' && name !== 'frozen';
     if (connected) this.status.value = 'connected';
     else if (transport === 'poll') this.status.value = 'polling';
-    else this.status.value = hopeless ? 'offline' : 'connecting';
+    else this.status.value = active && attempt <= this.#options.maxReconnectAttempts ? 'connecting' : 'offline';
   }
 
   /**

@@ -26,6 +26,8 @@ export class Rows {
   echoes = [];
   /** Up to where the rows are those of the server. @type {Position | null} */
   position = null;
+  /** What the reader may see at that position, in the server's words. @type {string | undefined} */
+  view;
   /** @type {Map<string, Entry>} Ids come from users: a Map has no `__proto__`. */
   #rows = new Map();
   /** @type {string | undefined} */
@@ -45,6 +47,18 @@ export class Rows {
   /** @param {string} id */
   get(id) {
     return this.#rows.get(id);
+  }
+
+  /**
+   * Rows that an earlier page, or the page itself, brought along.
+   *
+   * @param {import('./cache.js').Kept} kept
+   */
+  restore({ epoch, seq, view, rows }) {
+    this.#epoch = epoch;
+    this.position = { epoch, seq };
+    this.view = view;
+    for (const { row, seq } of rows) this.#put(row, seq);
   }
 
   clear() {
@@ -97,6 +111,7 @@ export class Rows {
       case 'pong':
         this.#sweep();
         this.#move(payload);
+        this.view = payload.view ?? this.view;
         break;
     }
   }

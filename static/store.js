@@ -16,8 +16,12 @@ import { signal } from './signal.js';
  * @property {number} linger
  * @property {import('./env.js').Env} env
  * @property {import('./overlay.js').Overlay} overlay
+ * @property {import('./cache.js').RowCache} [cache]
  * @property {() => void} gone
  */
+
+/** Milliseconds without a change after which the rows are kept. */
+const SAVE_AFTER = 1000;
 
 export class Store {
   state = signal(/** @type {ListState} */ ('loading'));
@@ -38,6 +42,10 @@ export class Store {
   #unwatch = null;
   /** @type {any} */
   #timer;
+  #channel = '';
+  #closed = false;
+  /** @type {any} */
+  #saving;
   /** @type {ListState} */
   #next = 'loading';
   #dirty = false;
@@ -63,16 +71,26 @@ export class Store {
    * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
    * @param {string} channel
    * @param {(() => Promise<import('./subscription.js').Reloaded>) | undefined} reload
+   * @param {import('./cache.js').Kept | null} [initial] Rows that the page brought along.
    */
-  open(rt, channel, reload) {
-    this.#unwatch = this.#options.overlay.watch(this.entity, this);
-    this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
-      snapshot: true,
-      // The rows linger here, so the channel need not.
-      linger: 0,
-      onState: (state) => this.#turn(state),
-      reload,
-    });
+  open(rt, channel, reload, initial) {
+    const { overlay, cache } = this.#options;
+    this.#channel = channel;
+    this.#unwatch = overlay.watch(this.entity, this);
+    const begin = (/** @type {import('./cache.js').Kept | null | undefined} */ kept) => {
+      if (this.#closed) return;
+      if (kept) this.#restore(kept);
+      this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
+        snapshot: true,
+        since: kept && !kept.partial ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined,
+        // The rows linger here, so the channel need not.
+        linger: 0,
+        onState: (state) => this.#turn(state),
+        reload,
+      });
+    };
+    if (initial || !cache) begin(initial);
+    else cache.load(channel).then(begin);
   }
 
   /**
@@ -85,6 +103,8 @@ export class Store {
     return () => {
       if (!this.#views.delete(refresh) || this.#views.size > 0) return;
       this.#timer = this.#options.env.setTimeout(() => {
+        this.#closed = true;
+        this.#options.env.clearTimeout(this.#saving);
         this.#unsubscribe?.();
         this.#unwatch?.();
         this.#options.gone();
@@ -134,6 +154,13 @@ export class Store {
     else this.#refresh(new Set(ids));
   }
 
+  /** Shows rows of an earlier time, until the server has told what has changed. @param {import('./cache.js').Kept} kept */
+  #restore(kept) {
+    this.#rows.restore(kept);
+    this.#step();
+    this.state.value = this.#next = 'stale';
+  }
+
   /** @param {Frame} frame */
   #take(frame) {
     if (frame.type === 'error') {
@@ -171,9 +198,21 @@ export class Store {
     if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {
       this.#dirty = false;
       this.#step();
+      this.#save();
     }
     if (this.#next === 'live') this.error.value = null;
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
+  }
+
+  /** Not at each change: what is missing in the end is sent again. */
+  #save() {
+    const { cache, env } = this.#options;
+    if (!cache) return;
+    env.clearTimeout(this.#saving);
+    if (this.#next === 'denied') return void cache.drop(this.#channel);
+    this.#saving = env.setTimeout(() => {
+      if (this.at) cache.save(this.#channel, { ...this.at, view: this.#rows.view, rows: [...this.#shown.values()].map(({ row, seq }) => ({ row, seq })) });
+    }, SAVE_AFTER);
   }
 
   /** To the server's present rows. What was heard of in events is settled in the same step, so nothing flickers. */

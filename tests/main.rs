@@ -72,3 +72,4 @@ mod transports;
 mod unit_differential;
 mod unit_end;
 mod values;
+mod write_rules;

@@ -15,6 +15,7 @@ mod references;
 mod restarts;
 mod rights;
 mod searches;
+mod triggers;
 mod unit_ends;
 mod units;
 mod writes;
@@ -134,6 +135,23 @@ macro_rules! of_many {
     };
 }
 
+/// Stories about what `[[on]]` tables cause.
+macro_rules! of_triggers {
+    ($fixture:ty) => {
+        stories! {
+            $fixture;
+            triggers {
+                a_write_makes_a_record_in_its_own_unit;
+                a_condition_asks_for_the_values_before_and_after;
+                records_are_found_by_a_value_and_changed_or_deleted;
+                what_fails_fails_the_unit_and_tells_nothing;
+                a_record_that_is_there_is_left_as_it_is;
+                cascades_and_changes_of_many_cause_what_single_writes_do;
+            }
+        }
+    };
+}
+
 /// Stories about what a read answers.
 macro_rules! of_reads {
     ($fixture:ty) => {
@@ -210,6 +228,6 @@ macro_rules! conformance {
     };
 }
 
-conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_many of_reads);
-conformance!(memory, MemoryFixture, of_writes of_unit_ends of_many of_reads);
-conformance!(overlay, OverlayFixture, of_unit_ends of_many);
+conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_many of_triggers of_reads);
+conformance!(memory, MemoryFixture, of_writes of_unit_ends of_many of_triggers of_reads);
+conformance!(overlay, OverlayFixture, of_unit_ends of_many of_triggers);

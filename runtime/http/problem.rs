@@ -209,6 +209,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::ValidationFailed
         | Code::UnknownReference
         | Code::CascadeTooLarge
+        | Code::TriggerFailed
         | Code::UnitTooLarge
         | Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

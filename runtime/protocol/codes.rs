@@ -76,6 +76,7 @@ codes! {
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
     CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete or change the referring records in smaller steps first."
+    TriggerFailed "TRIGGER_FAILED" Never "The server's log says what failed; the `[[on]]` of that schema file must be corrected, or the records that stand in its way."
     UnitTooLarge "UNIT_TOO_LARGE" Never "Split the request."
     IdempotencyMismatch "IDEMPOTENCY_MISMATCH" Never "Use a new Idempotency-Key for a new request."
     SchemaChanged "SCHEMA_CHANGED" Later "Read /api/schema again and repeat the request."

@@ -94,6 +94,9 @@ pub enum RepositoryError {
         in_steps(first)
     )]
     CascadeTooLarge { entity: EntityName, limit: usize, first: Vec<String> },
+    /// `why` is for the server's log.
+    #[error("the server could not do what `[[on]]` in the schema file of {entity} wants after this change")]
+    TriggerFailed { entity: EntityName, why: Arc<str> },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
@@ -142,6 +145,7 @@ impl RepositoryError {
             RepositoryError::UnknownReference { .. } => Code::UnknownReference,
             RepositoryError::Restricted { .. } => Code::Restricted,
             RepositoryError::CascadeTooLarge { .. } => Code::CascadeTooLarge,
+            RepositoryError::TriggerFailed { .. } => Code::TriggerFailed,
             RepositoryError::UnitTooLarge { .. } => Code::UnitTooLarge,
             RepositoryError::MutationReused => Code::IdempotencyMismatch,
             RepositoryError::TooBroad { .. } => Code::QueryTooBroad,
@@ -211,6 +215,9 @@ impl RepositoryError {
         | RepositoryError::Unreadable(cause) = self
         {
             return Some(cause.clone());
+        }
+        if let RepositoryError::TriggerFailed { why, .. } = self {
+            return Some(why.to_string());
         }
         if let RepositoryError::Rule(error) = self {
             return Some(error.cause());
@@ -360,6 +367,10 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
         CommitError::Restricted { op, entity: by } => RepositoryError::Restricted { entity: entity(op), by },
         CommitError::CascadeTooLarge { op, limit } => {
             RepositoryError::CascadeTooLarge { entity: entity(op), limit, first: Vec::new() }
+        }
+        CommitError::TriggerFailed { entity, why, .. } => RepositoryError::TriggerFailed { entity, why },
+        CommitError::Unfit { op } => {
+            RepositoryError::Storage(format!("an operation of {} is outside of its limits", entity(op)))
         }
         CommitError::UnitTooLarge { entries, bytes } => RepositoryError::UnitTooLarge { entries, bytes },
         CommitError::MutationReused => RepositoryError::MutationReused,

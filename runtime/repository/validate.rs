@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::body;
 use super::body::Body;
 use super::error::{FieldError, RepositoryError};
 use super::mutation::{Mutation, Verb};
@@ -13,10 +14,9 @@ use super::nameable::Nameable;
 use super::suggest::suggestion;
 use super::value_fault::ValueFault;
 use super::values::{fits, typed};
-use super::{body, defaults};
 use crate::auth::Identity;
 use crate::ids::{IdError, RecordId, Timestamp, shown};
-use crate::schema::{Entity, Field, FieldDefault, FieldIndex, IdKind, Schema, Value};
+use crate::schema::{Entity, Field, FieldDefault, FieldIndex, IdKind, Schema, Value, defaults};
 use crate::store::Op;
 
 const ID: &str = "id";

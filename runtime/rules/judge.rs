@@ -30,9 +30,14 @@ pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Judgement
     if subject.principal.is_disabled() {
         return Judgement { judged: Judged::Known(Truth::False), steps: 0 };
     }
+    find_truth(rule, subject, known)
+}
+
+/// The same of a condition that gives nobody a right: it holds for a disabled person as for any other.
+pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Judgement<Truth> {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));
-    let truth = Evaluator { subject, element: None, further }.truth(rule);
+    let truth = Evaluator { subject, element: None, further }.truth(condition);
     let steps = lacks.steps();
     let judged = match truth {
         Truth::True | Truth::False => Judged::Known(truth),

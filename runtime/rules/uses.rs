@@ -40,10 +40,24 @@ impl Needs {
         needs
     }
 
+    /// Of the conditions of its `[[on]]` tables.
+    pub fn of_triggers(entity: &Entity) -> Needs {
+        let mut needs = Needs::default();
+        for when in entity.triggers.iter().filter_map(|trigger| trigger.when.as_ref()) {
+            needs.add_rule(&when.meaning);
+        }
+        needs
+    }
+
     pub fn add(&mut self, other: &Needs) {
         for (entity, columns) in &other.used {
             self.used.entry(entity.clone()).or_default().extend(columns);
         }
+    }
+
+    /// Whether nothing need be read.
+    pub fn is_empty(&self) -> bool {
+        self.used.is_empty()
     }
 
     /// The entities whose records belong to the person, `User` not among them.

@@ -14,6 +14,8 @@ mod index;
 mod kind;
 mod lookup;
 mod names;
+mod on;
+mod on_circle;
 mod reader;
 mod rule;
 mod rule_text;
@@ -37,9 +39,10 @@ pub(super) mod words {
     pub(in crate::schema) use super::names::{
         ANSWER_WORDS, API_WORDS, JS_WORDS, LONGEST, QUERY_WORDS, RECORD_FIELDS, USER_WORDS,
     };
+    pub(in crate::schema) use super::on::{EVENTS, MOST_TRIGGERS};
     pub(in crate::schema) use super::rule_text::LONGEST_RULE;
     #[cfg(test)]
-    pub(in crate::schema) use super::{entity::KEYS as ENTITY_KEYS, kind::COMMON_KEYS};
+    pub(in crate::schema) use super::{entity::KEYS as ENTITY_KEYS, kind::COMMON_KEYS, on::ON_KEYS};
 }
 
 /// Checks the texts of all schema files together. The schema has the entities in the order of the sources; `User` comes
@@ -77,6 +80,8 @@ pub(super) fn check_into(sources: &[SourceFile], report: &mut DiagnosticSink) ->
     let doubts = doubt::Doubts::of(&drafts, names_known);
     lookup::resolve(&mut drafts, &doubts, report);
     rule::resolve(&mut drafts, &doubts, report);
+    let triggers = on::resolve(&mut drafts, &doubts, report);
+    on_circle::check(&drafts, &triggers, report);
     let mut entities: Vec<_> = drafts.into_iter().map(|draft| draft.entity).collect();
     if !entities.iter().any(|entity| &*entity.name == builtin::USER) {
         entities.push(builtin::user());

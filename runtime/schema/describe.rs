@@ -20,7 +20,7 @@ pub fn describe(schema: &Schema, generation: Generation) -> Json {
 }
 
 /// One text for all schemas that mean the same: equal exactly when entities, fields (and their order, which is the
-/// order of a record's JSON), constraints, indexes, labels, access rules and rules of fields are. The order of files does not count.
+/// order of a record's JSON), constraints, indexes, labels, access rules, rules of fields and `[[on]]` tables are. The order of files does not count.
 pub fn canonical(schema: &Schema) -> String {
     let mut entities: Vec<&Entity> = schema.entities().map(|entity| &**entity).collect();
     entities.sort_by(|left, right| left.name.cmp(&right.name));
@@ -29,6 +29,9 @@ pub fn canonical(schema: &Schema) -> String {
         .map(|entity| {
             let mut json = entity_json(schema, entity);
             json["access"] = access_json(&entity.access);
+            if !entity.triggers.is_empty() {
+                json["on"] = entity.triggers.iter().map(|trigger| json!(trigger.source)).collect();
+            }
             rules_of_fields(entity, &mut json["fields"]);
             json
         })

@@ -61,6 +61,12 @@ fn entity_keys() -> Json {
             "pattern": pascal,
         },
         "access": access(),
+        "on": {
+            "description": "What the server does with other records after an operation on one of these.",
+            "type": "array",
+            "maxItems": words::MOST_TRIGGERS,
+            "items": on(),
+        },
         "index": {
             "description": "Indexes for lists that filter by the first fields and sort by the next.",
             "type": "array",
@@ -80,6 +86,37 @@ fn entity_keys() -> Json {
                 },
             },
         },
+    })
+}
+
+/// What each action takes beside itself is told by `tidewire check`.
+fn on() -> Json {
+    let event = json!({"description": "After what.", "type": "string", "enum": words::EVENTS});
+    let value = json!({"description": "A field, old.field, user.id, now, a constant in quotes, or texts joined by +.", "type": ["string", "number", "boolean", "null"]});
+    json!({
+        "type": "object",
+        "required": ["event"],
+        "additionalProperties": false,
+        "properties": {
+            "event": event,
+            "when": rule("Only where this holds: an expression such as changed(status) && status == 'done'."),
+            "create": text("The entity of which a record is created."),
+            "update": text("The entity of which records are changed."),
+            "delete": text("The entity of which records are deleted."),
+            "where": rule("By what they are found, as in target.id == task."),
+            "set": {
+                "description": "The fields of the record and their values.",
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": value,
+            },
+            "exists": {
+                "description": "Create nothing where a record with the same unique values is there.",
+                "type": "string",
+                "enum": ["skip"],
+            },
+        },
+        "oneOf": words::EVENTS.iter().map(|act| json!({"required": [act]})).collect::<Vec<_>>(),
     })
 }
 
@@ -300,5 +337,7 @@ mod tests {
         let of_types = words::KEYS_OF_TYPES.iter().map(|(key, _)| *key);
         let of_fields = sorted(words::COMMON_KEYS.iter().copied().chain(of_types));
         assert_eq!(sorted(names(&schema["definitions"]["field"]["properties"])), of_fields);
+        let on = &schema["properties"]["on"]["items"]["properties"];
+        assert_eq!(sorted(names(on)), sorted(words::ON_KEYS.iter().copied()));
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::column::{Column, EntityName, FieldIndex};
+pub use super::operation::Operation;
 use super::rule::{Expr, Rule};
+use super::trigger::Trigger;
 use super::value::Value;
 
 /// The built-in entity that every schema has.
@@ -93,6 +95,8 @@ pub struct Entity {
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
     pub identity: Option<FieldIndex>,
+    /// What the server does after operations on its records, in the order of the file.
+    pub triggers: Vec<Trigger>,
 }
 
 impl Entity {
@@ -109,6 +113,7 @@ impl Entity {
             history: None,
             was: None,
             identity: None,
+            triggers: Vec::new(),
         }
     }
 
@@ -324,29 +329,5 @@ impl Access {
     /// Whether the file says nothing.
     pub fn is_unsaid(&self) -> bool {
         self.read.is_none() && self.create.is_none() && self.update.is_none() && self.delete.is_none()
-    }
-}
-
-/// What a rule is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    Read,
-    Create,
-    Update,
-    Delete,
-}
-
-impl Operation {
-    pub const ALL: [Operation; 4] =
-        [Operation::Read, Operation::Create, Operation::Update, Operation::Delete];
-
-    /// The word of the schema file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Operation::Read => "read",
-            Operation::Create => "create",
-            Operation::Update => "update",
-            Operation::Delete => "delete",
-        }
     }
 }

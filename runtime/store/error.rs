@@ -33,6 +33,13 @@ pub enum CommitError {
     Restricted { op: usize, entity: Option<EntityName> },
     #[error("operation {op}: more than {limit} other records would change or go with it")]
     CascadeTooLarge { op: usize, limit: usize },
+    /// What an `[[on]]` of the entity wanted could not be done. `why` is for the log: it may tell of records that the writer does not
+    /// see.
+    #[error("operation {op}: what follows a write of {entity} failed: {why}")]
+    TriggerFailed { op: usize, entity: EntityName, why: Arc<str> },
+    /// A value of an `[[on]]` is outside the limits of its field, or a required one is missing. Told as `TriggerFailed` only.
+    #[error("operation {op}: a value does not keep the limits of its field")]
+    Unfit { op: usize },
     #[error("one request may change at most {entries} records and {bytes} bytes")]
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id was used for another request")]
@@ -70,7 +77,9 @@ impl CommitError {
         | CommitError::NotUnique { op, .. }
         | CommitError::UnknownReference { op, .. }
         | CommitError::Restricted { op, .. }
-        | CommitError::CascadeTooLarge { op, .. } = &mut self
+        | CommitError::CascadeTooLarge { op, .. }
+        | CommitError::TriggerFailed { op, .. }
+        | CommitError::Unfit { op } = &mut self
         {
             *op = other;
         }
@@ -88,7 +97,9 @@ impl CommitError {
             | CommitError::NotUnique { op, .. }
             | CommitError::UnknownReference { op, .. }
             | CommitError::Restricted { op, .. }
-            | CommitError::CascadeTooLarge { op, .. } => Some(*op),
+            | CommitError::CascadeTooLarge { op, .. }
+            | CommitError::TriggerFailed { op, .. }
+            | CommitError::Unfit { op } => Some(*op),
             CommitError::UnitTooLarge { .. }
             | CommitError::MutationReused
             | CommitError::StaleGeneration

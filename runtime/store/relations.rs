@@ -20,6 +20,8 @@ pub struct Relations {
     places: HashMap<EntityName, usize>,
     /// What the read rules of all entities ask of a person.
     pub read_needs: Needs,
+    /// What the conditions of all `[[on]]` tables ask of a person.
+    pub trigger_needs: Needs,
     /// Which changes are changes of somebody's rights.
     pub rights: Rights,
 }
@@ -96,7 +98,9 @@ impl Relations {
         }
         let mut read_needs = Needs::default();
         relations.iter().for_each(|relation| read_needs.add(&relation.read_needs));
-        Relations { relations, places, read_needs, rights: Rights::of(schema) }
+        let mut trigger_needs = Needs::default();
+        relations.iter().for_each(|relation| trigger_needs.add(&Needs::of_triggers(&relation.entity)));
+        Relations { relations, places, read_needs, trigger_needs, rights: Rights::of(schema) }
     }
 
     /// `None` for an entity that the schema does not have.

@@ -181,7 +181,11 @@ async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
         assert_eq!(refused.json[member], shape(&shown)[member], "{}", refused.text);
     }
     assert_eq!(refused.json["errors"], shape(&shown)["errors"], "{}", refused.text);
-    assert_eq!(blocks(page, &["json"]).len(), 7, "a new sample is a new line of this test");
+    let many = ada.call("PATCH", "/api/tasks?title=Once", json!({"priority": 1})).await;
+    let shown = sample(page, "\"refused\": 0");
+    assert_shape(&many.json, &shown);
+    assert_eq!((&many.json["changed"], &many.json["refused"]), (&json!(1), &json!(0)), "{}", many.text);
+    assert_eq!(blocks(page, &["json"]).len(), 8, "a new sample is a new line of this test");
 }
 
 /// Questions that the page writes in its text: all of them are answered.

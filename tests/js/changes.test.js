@@ -457,3 +457,33 @@ test('a record that the server does not show leaves as soon as the list is at th
   await settle();
   assert.equal(shown(tasks), '');
 });
+
+test('who leaves the page is asked only while something would be lost', async () => {
+  const { w, db, posts, list } = await open();
+  await list([row('a')]);
+  const leaves = () => {
+    const event = { asked: false, preventDefault: () => (event.asked = true) };
+    w.env.window.fire('beforeunload', event);
+    return event.asked;
+  };
+  assert.equal(leaves(), false);
+  db.update('Task', 'a', { title: 'x' });
+  assert.equal(leaves(), true);
+  await settle();
+  await posts[0].answer(11, { status: 200, id: 'a', seq: 11, record: row('a', { title: 'x', version: 2 }) });
+  assert.equal(leaves(), false);
+});
+
+test('a confirmed change whose row is unknown is not laid over a later row', async () => {
+  const { db, posts, list, event } = await open();
+  const all = await list([row('a', { team: 0, x: 0 })]);
+  const team = await list([row('a', { team: 0, x: 0 })], { team: 0 });
+  const first = db.update('Task', 'a', { team: 1, x: 1 });
+  await settle();
+  await event(team, 'deleted', { id: 'a' }, 11, { mid: first.mid, cause: 'left' });
+  assert.deepEqual([first.state, all.value[0].x, team.value], ['done', 1, []]);
+  db.update('Task', 'a', { x: 2 });
+  await settle();
+  await posts[1].answer(12, { status: 200, id: 'a', seq: 12, record: row('a', { team: 1, x: 2, version: 3 }) });
+  assert.deepEqual(all.value, [row('a', { team: 1, x: 2, version: 3 })]);
+});

@@ -16,6 +16,7 @@ export class Commons {
   trouble = { refuse: 0, answer: 0, request: 0, event: 0, twice: 0, latency: 40 };
   stats = { refused: 0, lostAnswers: 0, lostRequests: 0, lostEvents: 0, doubled: 0, replays: 0, conflicts: 0, cuts: 0, left: 0 };
   #unit = 0;
+  #verdicts = new Map();
   #lines = new Set();
 
   constructor(clock, dice) {
@@ -72,8 +73,14 @@ export class Commons {
     return { status, error: { status, code: CODES[status], detail: `refused with ${status}`, ...(current ? { current } : {}) } };
   }
 
+  /** The same change is refused each time, or never. */
+  #unwanted(mid) {
+    if (!this.#verdicts.has(mid)) this.#verdicts.set(mid, this.dice.chance(this.trouble.refuse));
+    return this.#verdicts.get(mid);
+  }
+
   /** One change on the rows as they would be, without touching them. */
-  #try(rows, { op, id, data, version }) {
+  #try(rows, mid, { op, id, data, version }) {
     const before = rows.get(id) ?? null;
     if (op === 'create' && before) return this.#refuse(409);
     if (op !== 'create' && !before) return this.#refuse(404);
@@ -81,7 +88,7 @@ export class Commons {
       this.stats.conflicts++;
       return this.#refuse(412, before);
     }
-    if (data?.title === 'refuse' || this.dice.chance(this.trouble.refuse)) {
+    if (data?.title === 'refuse' || this.#unwanted(mid)) {
       this.stats.refused++;
       return this.#refuse(422);
     }
@@ -105,7 +112,7 @@ export class Commons {
     const rows = new Map(this.rows);
     const results = [];
     for (const [at, op] of ops.entries()) {
-      const result = this.#try(rows, { ...op, id: op.id ?? op.data.id });
+      const result = this.#try(rows, mid, { ...op, id: op.id ?? op.data.id });
       if (result.error) return { error: { ...result.error, op: at } };
       results.push(result);
     }

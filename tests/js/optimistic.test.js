@@ -43,6 +43,7 @@ class Kept {
   queue() {
     const { texts } = this;
     return {
+      problem: signal(null),
       open: ({ adopt }) => adopt([...texts.values()].map((text) => JSON.parse(text))),
       put: (stored) => void texts.set(stored.mid, JSON.stringify(stored)),
       remove: (mid) => void texts.delete(mid),

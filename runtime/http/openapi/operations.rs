@@ -59,6 +59,7 @@ const READ: &[Code] = &[Code::RuleLimit, Code::UnknownEntity];
 const WRITTEN: &[Code] = &[
     Code::IdempotencyMismatch,
     Code::UnitTooLarge,
+    Code::TriggerFailed,
     Code::Forbidden,
     Code::RuleLimit,
     Code::ReadOnly,

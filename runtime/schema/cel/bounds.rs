@@ -51,7 +51,10 @@ fn within(node: &SyntaxNode, depth: usize) -> Result<(), SyntaxError> {
         | SyntaxData::Text(_)
         | SyntaxData::Name(_)
         | SyntaxData::Unsupported(_) => Ok(()),
-        SyntaxData::List(nodes) | SyntaxData::All(nodes) | SyntaxData::Any(nodes) => all(nodes),
+        SyntaxData::List(nodes)
+        | SyntaxData::All(nodes)
+        | SyntaxData::Any(nodes)
+        | SyntaxData::Sum(nodes) => all(nodes),
         SyntaxData::Select(of, _) | SyntaxData::Not(of) => within(of, depth + 1),
         SyntaxData::Binary(_, left, right) => within(left, depth + 1).and_then(|()| within(right, depth + 1)),
         SyntaxData::Call(of, _, arguments) => {

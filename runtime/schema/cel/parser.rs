@@ -40,7 +40,8 @@ fn infix(kind: TokenKind) -> Option<(InfixOperator, Power)> {
         TokenKind::Infix(Infix::Or) => (InfixOperator::Chain(SyntaxData::Any), Power::OR),
         TokenKind::Infix(Infix::And) => (InfixOperator::Chain(SyntaxData::All), Power::AND),
         TokenKind::Infix(Infix::Binary(binary)) => (InfixOperator::Binary(binary), Power::RELATION),
-        TokenKind::Infix(Infix::Plus) | TokenKind::Minus => (InfixOperator::Arithmetic, Power::SUM),
+        TokenKind::Infix(Infix::Plus) => (InfixOperator::Chain(SyntaxData::Sum), Power::SUM),
+        TokenKind::Minus => (InfixOperator::Arithmetic, Power::SUM),
         TokenKind::Infix(Infix::Times) => (InfixOperator::Arithmetic, Power::PRODUCT),
         TokenKind::Name
         | TokenKind::Reserved

@@ -29,6 +29,8 @@ pub(in crate::schema) enum SyntaxData {
     /// At least two.
     Any(Vec<SyntaxNode>),
     Binary(Binary, Box<SyntaxNode>, Box<SyntaxNode>),
+    /// `a + b`: at least two. Only the values of an `[[on]]` have it.
+    Sum(Vec<SyntaxNode>),
     /// A part of CEL that rules leave out.
     Unsupported(Unsupported),
 }

@@ -51,6 +51,11 @@ impl Doubts {
         any || self.several(|doubt| doubt.name == entity)
     }
 
+    /// Whether there may be an entity of this name all the same.
+    pub(super) fn entity(&self, _name: &str) -> bool {
+        self.files_unread
+    }
+
     /// Whether `user.plural` may mean something else than it seems.
     pub(super) fn records(&self, plural: &str) -> bool {
         let mut of_plural = self.entities.iter().filter(|doubt| doubt.plural == plural).peekable();

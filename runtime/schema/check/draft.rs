@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::schema::column::FieldIndex;
 use crate::schema::model::{Entity, Operation};
 use crate::schema::rule::Rule;
-use crate::schema::tree::Span;
+use crate::schema::tree::{Node, Span};
+use crate::schema::trigger::OnExisting;
 
 /// What one file describes. Whole only if nothing was reported of the file.
 pub(super) struct EntityDraft {
@@ -20,6 +21,8 @@ pub(super) struct EntityDraft {
     pub(super) refs: Vec<RefSite>,
     pub(super) lookups: Vec<LookupSite>,
     pub(super) rules: Vec<RuleSite>,
+    /// The tables `[[on]]`, until every entity is known.
+    pub(super) on: Vec<OnDraft>,
     /// Where `was` stands, of the entity and of its fields.
     pub(super) was: Option<Span>,
     /// Every field of the file and where its name stands.
@@ -45,6 +48,7 @@ impl EntityDraft {
             refs: Vec::new(),
             lookups: Vec::new(),
             rules: Vec::new(),
+            on: Vec::new(),
             was: None,
             names: Vec::new(),
             loose_rules: Vec::new(),
@@ -82,4 +86,26 @@ pub(super) struct RuleSite {
 pub(super) enum RulePlace {
     Entity(Operation),
     Field(FieldIndex),
+}
+
+/// One `[[on]]` table as the file has it.
+pub(super) struct OnDraft {
+    pub(super) span: Span,
+    pub(super) event: Operation,
+    pub(super) when: Option<(Rule, Span)>,
+    pub(super) act: Operation,
+    /// Name of the entity whose records are written.
+    pub(super) entity: String,
+    pub(super) entity_span: Span,
+    pub(super) find: Option<(String, Span)>,
+    pub(super) set: Vec<SetDraft>,
+    pub(super) set_span: Span,
+    pub(super) exists: OnExisting,
+}
+
+/// One value of `set`.
+pub(super) struct SetDraft {
+    pub(super) field: String,
+    pub(super) key_span: Span,
+    pub(super) value: Node,
 }

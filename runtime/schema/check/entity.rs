@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::draft::{EntityDraft, RulePlace, RuleSite};
 use super::reader::TableReader;
 use super::rule_text::rule_text;
-use super::{field, index, names};
+use super::{field, index, names, on};
 use crate::schema::builtin::{self, USER};
 use crate::schema::column::{EntityName, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
@@ -17,7 +17,7 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] =
-    &["entity", "plural", "label", "fields", "access", "index", "history", "was", EDITOR_KEY];
+    &["entity", "plural", "label", "fields", "access", "index", "on", "history", "was", EDITOR_KEY];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
 const KEYS_LATER: &[&str] = &["hidden", "presence"];
@@ -42,6 +42,9 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     }
     if let Some(entry) = root.get("access") {
         access(entry, &mut draft, reader);
+    }
+    if let Some(entry) = root.get("on") {
+        draft.on = on::check(entry, reader);
     }
     if let Some(entry) = root.get("history") {
         draft.entity.history = history(entry, reader);

@@ -8,18 +8,21 @@ mod names;
 mod place;
 mod refused;
 mod search;
+mod set_value;
 mod terms;
 mod types;
 
 use super::doubt::Doubts;
 use super::draft::{EntityDraft, RulePlace};
 use crate::schema::builtin::{self, USER};
-use crate::schema::cel::{self, DEEPEST, MOST_NODES, SyntaxErrorKind};
+use crate::schema::cel::{self, DEEPEST, MOST_NODES, SyntaxErrorKind, SyntaxNode};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
 use crate::schema::model::{Entity, Operation};
 use crate::schema::rule::{Expr, Rule};
 use crate::schema::tree::Span;
+use crate::schema::trigger::SetValue;
 use names::RuleScope;
+pub(super) use set_value::{Purpose, Wanted};
 
 /// Gives every rule its meaning, or reports why it has none.
 pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut DiagnosticSink) {
@@ -36,8 +39,16 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
                 RulePlace::Entity(operation) => operation.word(),
                 RulePlace::Field(_) => Operation::Read.word(),
             };
-            let scope =
-                RuleScope { entities: &entities, doubts, own, is_read, word, is_update, element: None };
+            let scope = RuleScope {
+                entities: &entities,
+                doubts,
+                own,
+                is_read,
+                word,
+                is_update,
+                on: None,
+                element: None,
+            };
             let Some(rule) = rule_at(&mut draft.entity, site.place) else { continue };
             let (meaning, problems) = meaning(&rule.source, scope);
             rule.meaning = meaning;
@@ -52,6 +63,7 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
                 is_read: true,
                 word: Operation::Read.word(),
                 is_update: false,
+                on: None,
                 element: None,
             };
             tell(draft.file, &rule.source, span, meaning(&rule.source, scope).1, report);
@@ -59,8 +71,47 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
     }
 }
 
+/// The meaning of an expression of an `[[on]]`: its `when`, or a value.
+pub(super) struct OnScope<'a> {
+    pub(super) entities: &'a [Entity],
+    pub(super) doubts: &'a Doubts,
+    /// The entity of the file.
+    pub(super) own: &'a Entity,
+    pub(super) event: Operation,
+}
+
+impl<'a> OnScope<'a> {
+    fn rules(&self) -> RuleScope<'a> {
+        RuleScope {
+            entities: self.entities,
+            doubts: self.doubts,
+            own: self.own,
+            is_read: false,
+            word: "when",
+            is_update: false,
+            on: Some(self.event),
+            element: None,
+        }
+    }
+
+    pub(super) fn condition(&self, source: &str) -> (Expr, Vec<Diagnostic>) {
+        meaning(source, self.rules())
+    }
+
+    /// A value of `set`, or of one side of `where`.
+    pub(super) fn value(&self, node: &SyntaxNode, wanted: Wanted<'_>) -> Result<SetValue, Vec<Diagnostic>> {
+        set_value::value(node, self.rules(), wanted)
+    }
+}
+
 /// Reports what is wrong with a rule where it stands in its file.
-fn tell(file: usize, source: &str, span: &Span, problems: Vec<Diagnostic>, report: &mut DiagnosticSink) {
+pub(super) fn tell(
+    file: usize,
+    source: &str,
+    span: &Span,
+    problems: Vec<Diagnostic>,
+    report: &mut DiagnosticSink,
+) {
     if problems.is_empty() {
         return;
     }
@@ -79,31 +130,31 @@ fn rule_at(entity: &mut Entity, place: RulePlace) -> Option<&mut Rule> {
 }
 
 fn meaning(source: &str, scope: RuleScope<'_>) -> (Expr, Vec<Diagnostic>) {
-    match cel::parse(source) {
+    match parsed(source) {
         Ok(node) => lower::lower(&node, scope),
-        Err(fault) => {
-            let problem = match fault.kind {
-                SyntaxErrorKind::Syntax(said) => Diagnostic::new(
-                    DiagnosticCode::RuleSyntax,
-                    fault.span,
-                    format!("this is not a rule: {said}"),
-                )
-                .label("here")
-                .help("a rule is one condition, as in: owner == user.id || user.role == 'admin'"),
-                SyntaxErrorKind::TooDeep => {
-                    let message = format!("the rule is nested deeper than {DEEPEST} levels");
-                    Diagnostic::new(DiagnosticCode::RuleBudget, fault.span, message)
-                        .label("too deep")
-                        .help("take brackets out")
-                }
-                SyntaxErrorKind::TooManyNodes => {
-                    let message = format!("the rule has more than {MOST_NODES} parts");
-                    Diagnostic::new(DiagnosticCode::RuleBudget, fault.span, message)
-                        .label("one too many")
-                        .help("write `x in [a, b]` for many comparisons, or keep what they ask in records of an entity")
-                }
-            };
-            (Expr::Constant(false), vec![problem])
-        }
+        Err(problem) => (Expr::Constant(false), vec![problem]),
     }
+}
+
+/// The tree of an expression, or why there is none.
+pub(super) fn parsed(source: &str) -> Result<SyntaxNode, Diagnostic> {
+    cel::parse(source).map_err(|fault| match fault.kind {
+        SyntaxErrorKind::Syntax(said) => {
+            Diagnostic::new(DiagnosticCode::RuleSyntax, fault.span, format!("this is not a rule: {said}"))
+                .label("here")
+                .help("a rule is one condition, as in: owner == user.id || user.role == 'admin'")
+        }
+        SyntaxErrorKind::TooDeep => {
+            let message = format!("the rule is nested deeper than {DEEPEST} levels");
+            Diagnostic::new(DiagnosticCode::RuleBudget, fault.span, message)
+                .label("too deep")
+                .help("take brackets out")
+        }
+        SyntaxErrorKind::TooManyNodes => {
+            let message = format!("the rule has more than {MOST_NODES} parts");
+            Diagnostic::new(DiagnosticCode::RuleBudget, fault.span, message).label("one too many").help(
+                "write `x in [a, b]` for many comparisons, or keep what they ask in records of an entity",
+            )
+        }
+    })
 }

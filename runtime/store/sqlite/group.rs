@@ -304,8 +304,12 @@ impl Writer {
         if savepoint {
             conn.prepare_cached("SAVEPOINT unit")?.execute([])?;
         }
-        let context =
-            UnitContext { relations, config: &self.setting.config, generation: self.setting.generation };
+        let context = UnitContext {
+            relations,
+            config: &self.setting.config,
+            generation: self.setting.generation,
+            env: &self.setting.env,
+        };
         let result = ready(unit::apply(transaction, context, unit, seq));
         let wrote = transaction.take_wrote();
         match result {

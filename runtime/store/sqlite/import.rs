@@ -213,7 +213,12 @@ impl SqliteImport {
             at: self.at,
         };
         let (conn, catalog, config) = (&self.conn, &self.catalog, &self.config);
-        let context = UnitContext { relations: &catalog.relations, config, generation: self.generation };
+        let context = UnitContext {
+            relations: &catalog.relations,
+            config,
+            generation: self.generation,
+            env: &self.env,
+        };
         let mut transaction = SqliteTransaction::writing(conn, catalog, config, self.times.stamp);
         let mut page = Page {
             work: Work::begin(&mut transaction, context, &unit, self.seq, Judged::Each),

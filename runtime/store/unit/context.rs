@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, refuse};
 use crate::config::StoreConfig;
+use crate::env::Env;
 use crate::schema::Generation;
 use crate::store::CommitError;
 use crate::store::relations::{Relation, Relations};
@@ -11,6 +12,8 @@ pub struct UnitContext<'a> {
     pub relations: &'a Relations,
     pub config: &'a StoreConfig,
     pub generation: Generation,
+    /// For the ids of records that the server makes.
+    pub env: &'a Env,
 }
 
 impl<'a> UnitContext<'a> {

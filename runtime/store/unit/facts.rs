@@ -7,7 +7,7 @@ use super::fault::{Fault, refuse};
 use crate::ids::Timestamp;
 use crate::rules::{
     BindError, Judged, Judgement, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
-    find_value, judge,
+    find_truth, find_value, judge,
 };
 use crate::schema::{Column, EntityName, Expr, Record, Term, Value};
 use crate::store::CommitError;
@@ -54,6 +54,17 @@ impl<'a> Facts<'a> {
         subject: Subject<'_>,
     ) -> Result<Truth, Fault<S::Error>> {
         self.settle(source, op, |known| judge(rule, subject, known)).await
+    }
+
+    /// The same of a condition that gives nobody a right.
+    pub(super) async fn condition<S: Source>(
+        &mut self,
+        source: &S,
+        op: usize,
+        condition: &Expr,
+        subject: Subject<'_>,
+    ) -> Result<Truth, Fault<S::Error>> {
+        self.settle(source, op, |known| find_truth(condition, subject, known)).await
     }
 
     /// What the term comes to; null where there is none.

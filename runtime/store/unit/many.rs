@@ -108,6 +108,7 @@ impl<'a, T: Transaction> Work<'a, T> {
             }
             ManyEdit::Delete => self.delete(place, relation, id.clone(), None).await?,
         };
+        self.react(place).await?;
         Ok(result.status)
     }
 }

@@ -19,6 +19,7 @@ mod prefetch;
 mod propagation;
 mod rights;
 mod transaction;
+mod triggers;
 mod unit_log;
 mod update;
 mod work;

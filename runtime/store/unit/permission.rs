@@ -59,6 +59,17 @@ impl<'a> Permission<'a> {
         }
     }
 
+    /// Who writes; `None` is the server itself.
+    pub(super) fn person(&self) -> Option<&Arc<Person>> {
+        self.person.as_ref()
+    }
+
+    /// What was read of the writer and for rules may be another by now.
+    pub(super) fn forget(&mut self) {
+        self.principal = None;
+        self.facts.forget();
+    }
+
     /// Names the entities of the unit, before anything is asked.
     pub(super) fn involve<'b>(&mut self, entities: impl Iterator<Item = &'b EntityName>) {
         if self.person.is_none() {

@@ -9,6 +9,7 @@ use super::fault::{Fault, refuse};
 use super::idempotency;
 use super::permission::Permission;
 use super::transaction::{AnsweredOp, Transaction};
+use super::triggers::Caused;
 use super::unit_log::{UnitLog, UnitMark};
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Value};
@@ -68,16 +69,23 @@ pub async fn apply<T: Transaction>(
 /// follows, is judged before its first write.
 pub fn may_fail_after_writing(relations: &Relations, ops: &[Op]) -> bool {
     match ops {
-        [] | [Op::Create { .. }] => false,
+        [] => false,
+        [Op::Create { entity, .. }] => causes(relations, entity),
         [Op::Update { entity, set, .. }] => relations.get(entity).is_some_and(|relation| {
             let reach = |field: FieldIndex| relation.reach.get(field.0);
-            set.iter().any(|(field, _)| reach(*field) == Some(&LookupReach::Others))
+            !relation.entity.triggers.is_empty()
+                || set.iter().any(|(field, _)| reach(*field) == Some(&LookupReach::Others))
         }),
         [Op::Delete { entity, .. }] => {
-            relations.get(entity).is_some_and(|relation| !relation.referrers.is_empty())
+            causes(relations, entity)
+                || relations.get(entity).is_some_and(|relation| !relation.referrers.is_empty())
         }
         _ => true,
     }
+}
+
+fn causes(relations: &Relations, entity: &str) -> bool {
+    relations.get(entity).is_some_and(|relation| !relation.entity.triggers.is_empty())
 }
 
 /// A unit on its way.
@@ -89,6 +97,9 @@ pub struct Work<'a, T> {
     pub(super) judged: Judged,
     pub(super) end_checks: EndChecks<'a>,
     pub(super) newest_id: Option<Timestamp>,
+    /// Whether what is written causes what the schema says. Not in an import, which brings back what was caused before.
+    pub(super) reacts: bool,
+    pub(super) caused: Caused,
 }
 
 /// What a create asks for.
@@ -107,7 +118,7 @@ pub(super) struct Edit {
 }
 
 impl<'a, T: Transaction> Work<'a, T> {
-    /// For whoever applies operations one by one; `apply` does all of a unit.
+    /// For whoever applies operations one by one, which cause nothing; `apply` does all of a unit.
     pub fn begin(
         transaction: &'a mut T,
         context: UnitContext<'a>,
@@ -123,6 +134,8 @@ impl<'a, T: Transaction> Work<'a, T> {
             judged,
             end_checks: EndChecks::default(),
             newest_id: None,
+            reacts: false,
+            caused: Caused::default(),
         }
     }
 
@@ -142,6 +155,14 @@ impl<'a, T: Transaction> Work<'a, T> {
     }
 
     async fn run(&mut self, ops: Vec<Op>) -> Result<AppliedUnit, Fault<T::Error>> {
+        self.reacts = true;
+        match self.run_all(ops).await {
+            Err(Fault::Refused(refusal)) => refuse(self.caused.told(refusal)),
+            settled => settled,
+        }
+    }
+
+    async fn run_all(&mut self, ops: Vec<Op>) -> Result<AppliedUnit, Fault<T::Error>> {
         self.permission.involve(ops.iter().map(Op::entity));
         let mut results = Vec::with_capacity(ops.len());
         for (at, op) in ops.into_iter().enumerate() {
@@ -194,15 +215,28 @@ impl<'a, T: Transaction> Work<'a, T> {
     /// Applies one operation. `at` is its index in the unit.
     pub async fn op(&mut self, at: usize, op: Op) -> Result<OpResult, Fault<T::Error>> {
         let relation = self.context.relation(op.entity())?;
-        match op {
+        let mut result = match op {
             Op::Create { id, values, fresh_id, .. } => {
-                self.create(at, relation, NewRecord { id, values, fresh_id }).await
+                self.create(at, relation, NewRecord { id, values, fresh_id }).await?
             }
             Op::Update { id, set, omitted, if_version, .. } => {
-                self.update(at, relation, id, Edit { set, omitted, if_version }).await
+                self.update(at, relation, id, Edit { set, omitted, if_version }).await?
             }
-            Op::Delete { id, if_version, .. } => self.delete(at, relation, id, if_version).await,
-            Op::Many(many) => self.many(relation, *many).await,
+            Op::Delete { id, if_version, .. } => self.delete(at, relation, id, if_version).await?,
+            // Each of its records has been followed by what it causes.
+            Op::Many(many) => return self.many(relation, *many).await,
+        };
+        if !self.caused.entries.is_empty() {
+            self.react(at).await?;
+            // What was caused may have changed the record itself.
+            if result.record.is_some() {
+                let stored = self.transaction.record(relation, result.id.as_str()).await?;
+                result.record = match stored {
+                    Some(stored) => self.permission.stored(&*self.transaction, relation, &stored).await?,
+                    None => None,
+                };
+            }
         }
+        Ok(result)
     }
 }

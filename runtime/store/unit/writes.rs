@@ -8,6 +8,7 @@ use super::fault::{Fault, refuse};
 use super::keys::{self, RecordKey, TOGETHER};
 use super::propagation::Drafts;
 use super::transaction::Transaction;
+use super::triggers::is_own_update;
 use super::unit_log::WrittenRecord;
 use super::work::Work;
 use crate::ids::RecordId;
@@ -150,6 +151,9 @@ impl<'a, T: Transaction> Work<'a, T> {
     /// Entries are collected and written at the end, when it is known which is the last.
     pub(super) fn enter(&mut self, relation: &Relation, op: ChangeOp, images: Images, rows: Rows) {
         self.permission.wrote(&relation.entity, &rows);
+        if self.reacts && !relation.entity.triggers.is_empty() && is_own_update(relation, &rows) {
+            self.caused.entries.push(self.log.entries.len());
+        }
         let rights = &self.context.relations.rights;
         let rights = rights.concerned(&relation.entity.name, rows.old.as_ref(), rows.new.as_ref());
         self.log.push(relation, WrittenRecord { op, images, rows, rights });

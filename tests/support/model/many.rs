@@ -19,7 +19,8 @@ impl Draft<'_> {
             if self.is_selected(entity, many, id) {
                 let (state, size) = (self.state.clone(), self.size());
                 let (setters, blocked) = (self.setters.clone(), self.blocked.len());
-                match self.one_of_many(place, entity, id, &many.edit) {
+                let done = self.one_of_many(place, entity, id, &many.edit);
+                match done.and_then(|status| self.react(place).map(|_| status)) {
                     Ok(OpStatus::Unchanged) => {}
                     Ok(_) => tally.changed += 1,
                     Err(CommitError::Forbidden { .. }) => {

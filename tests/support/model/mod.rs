@@ -16,6 +16,7 @@ mod many;
 mod rights;
 mod search;
 mod sight;
+mod triggers;
 mod unit;
 mod unit_end;
 mod write;

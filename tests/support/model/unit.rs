@@ -12,6 +12,7 @@ use tidewire::store::{
 
 use super::log::Entry;
 use super::sight::{Sight, asker, failing, is_closed, sets};
+use super::triggers::Caused;
 use super::unit_end::Blocked;
 use super::{GENERATION, Key, MemoryStore, State, images};
 use crate::support::oracle::{Asker, Everything, Oracle, Proposed};
@@ -25,6 +26,7 @@ pub(super) struct Draft<'a> {
     /// Which operation last set a field of a record that is there.
     pub(super) setters: BTreeMap<(Key, usize), usize>,
     pub(super) blocked: Vec<Blocked>,
+    pub(super) caused: Caused,
 }
 
 /// By whose rights something is judged, as they are at one moment of the unit; `None` is the server itself.
@@ -33,10 +35,14 @@ pub(super) struct Judge(Option<Asker>);
 impl<'a> Draft<'a> {
     pub(super) fn new(store: &'a MemoryStore, state: State, unit: &'a Unit) -> Draft<'a> {
         let (entries, setters, blocked) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Draft { store, state, unit, entries, bytes: 0, setters, blocked }
+        Draft { store, state, unit, entries, bytes: 0, setters, blocked, caused: Caused::default() }
     }
 
     pub(super) fn run(&mut self) -> Result<Outcome, CommitError> {
+        self.run_all().map_err(|refusal| self.caused.told(refusal))
+    }
+
+    fn run_all(&mut self) -> Result<Outcome, CommitError> {
         if self.unit.generation != GENERATION {
             return Err(CommitError::StaleGeneration);
         }
@@ -46,7 +52,13 @@ impl<'a> Draft<'a> {
         }
         let mut results = Vec::new();
         for (at, op) in self.unit.ops.iter().enumerate() {
-            results.push(self.op(at, op)?);
+            let mut result = self.op(at, op)?;
+            if self.react(at)? && result.record.is_some() {
+                let entity = self.store.schema.entity(op.entity()).unwrap();
+                let stored = self.state.records.get(&(entity.name.clone(), result.id.clone()));
+                result.record = stored.and_then(|stored| self.judge().shown(entity, stored));
+            }
+            results.push(result);
         }
         self.judge_the_end()?;
         if let Some(last) = self.entries.last_mut() {
@@ -115,6 +127,10 @@ impl<'a> Draft<'a> {
         }
     }
 
+    pub(super) fn entry(&self, place: usize) -> &Entry {
+        &self.entries[place]
+    }
+
     pub(super) fn size(&self) -> (usize, usize) {
         (self.entries.len(), self.bytes)
     }
@@ -122,6 +138,7 @@ impl<'a> Draft<'a> {
     pub(super) fn take_back(&mut self, (entries, bytes): (usize, usize)) {
         self.entries.truncate(entries);
         self.bytes = bytes;
+        self.caused.due.clear();
     }
 
     /// The record that an operation is about, if it is there for the writer and at the expected version.
@@ -152,6 +169,7 @@ impl<'a> Draft<'a> {
     /// The rights of the writer as the unit has left them so far.
     pub(super) fn judge(&self) -> Judge {
         Judge(match &self.unit.asker {
+            _ if self.caused.is_at_work => None,
             Whose::System => None,
             Whose::Person(person) => Some(asker(&self.store.schema, &self.state.records, person)),
         })
@@ -211,6 +229,10 @@ impl<'a> Draft<'a> {
             rights: Vec::new(),
             decoded: Decoded::default(),
         });
+        let is_copy = op == ChangeOp::Update && changed.iter().all(|at| entity.at(*at).lookup.is_some());
+        if !is_copy {
+            self.caused.due.push(self.entries.len());
+        }
         self.entries.push(Entry { change, old, new, changed });
         Ok(())
     }

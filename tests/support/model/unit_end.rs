@@ -47,7 +47,7 @@ impl Draft<'_> {
 
     /// The first operation is at fault that left a value which another record had already, or a reference to nothing.
     pub(super) fn judge_the_end(&self) -> Result<(), CommitError> {
-        for op in 0..self.places() {
+        for op in (0..self.places()).chain(self.caused.places()) {
             for ((key, place), _) in self.setters.iter().filter(|(_, setter)| **setter == op) {
                 let entity = self.store.schema.entity(&key.0).unwrap();
                 let setter = |other: Key| self.setters.get(&(other, *place)).copied();

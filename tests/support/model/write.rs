@@ -24,7 +24,7 @@ impl Draft<'_> {
             Some(_) => Value::Null,
             None => settled(value),
         };
-        let mut values: Vec<Value> = values.iter().enumerate().map(own).collect();
+        let values: Vec<Value> = values.iter().enumerate().map(own).collect();
         self.require_references(at, entity, (id, &values), &judge, |_| true)?;
         let version = self.state.tombstones.get(&key).map_or(0, |tombstone| tombstone.0) + 1;
         let time = self.unit.at;

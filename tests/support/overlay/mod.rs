@@ -39,6 +39,7 @@ pub(crate) struct OverlayBackend {
     base: Mutex<Base>,
     /// One group at a time.
     turn: tokio::sync::Mutex<()>,
+    env: tidewire::env::Env,
     publish: mpsc::UnboundedSender<Arc<CommitBatch>>,
 }
 
@@ -62,6 +63,7 @@ impl OverlayBackend {
             epoch: Epoch::from_uuid(uuid::Uuid::from_u128(2)),
             base: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            env: tidewire::env::Env::system(),
             publish,
         };
         (Arc::new(backend), batches)
@@ -71,8 +73,12 @@ impl OverlayBackend {
     pub(crate) async fn commit_group(&self, units: Vec<Unit>) -> GroupDone {
         let _turn = self.turn.lock().await;
         let before = std::mem::take(&mut *self.base.lock().unwrap());
-        let context =
-            UnitContext { relations: &self.relations, config: &self.config, generation: GENERATION };
+        let context = UnitContext {
+            relations: &self.relations,
+            config: &self.config,
+            generation: GENERATION,
+            env: &self.env,
+        };
         let answers_of_one = self.config.idempotency_per_user as usize;
         let mut transaction = OverlayTransaction::new(&before, answers_of_one);
         let Ok(()) = transaction.prefetch(&Prefetch::of(&self.relations, &units)).await;

@@ -7,7 +7,7 @@ use super::refused;
 use super::search;
 use super::terms::{fit, fitting, ordered, there, timed, value};
 use super::types::{self, Type, is_literal};
-use crate::schema::cel::{Binary, Identifier, SyntaxData, SyntaxNode};
+use crate::schema::cel::{Binary, Identifier, SyntaxData, SyntaxNode, Unsupported};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
 use crate::schema::model::Entity;
@@ -42,6 +42,7 @@ fn condition(node: &SyntaxNode, scope: RuleScope<'_>, problems: &mut Vec<Diagnos
         | SyntaxData::Select(..)
         | SyntaxData::Call(..)
         | SyntaxData::Binary(..)
+        | SyntaxData::Sum(_)
         | SyntaxData::Unsupported(_) => test(node, scope).unwrap_or_else(|found| {
             if !scope.is_in_doubt(node) {
                 problems.extend(found);
@@ -63,6 +64,7 @@ fn test(node: &SyntaxNode, scope: RuleScope<'_>) -> Result<Expr, Problems> {
         SyntaxData::Call(of, word, arguments) => call(node, of.as_deref(), word, arguments, scope),
         SyntaxData::Name(_) | SyntaxData::Select(..) => Ok(holds(node, scope)?),
         SyntaxData::Unsupported(other) => Err(refused::other(node, *other))?,
+        SyntaxData::Sum(_) => Err(refused::other(node, Unsupported::Arithmetic))?,
         SyntaxData::Null
         | SyntaxData::Int(_)
         | SyntaxData::Float(_)
@@ -166,6 +168,7 @@ fn member(item: &SyntaxNode, list: &SyntaxNode, scope: RuleScope<'_>) -> Result<
         | SyntaxData::All(_)
         | SyntaxData::Any(_)
         | SyntaxData::Binary(..)
+        | SyntaxData::Sum(_)
         | SyntaxData::Unsupported(_) => {
             // Of all these only `size` has a value.
             Err(value(list, scope).err().unwrap_or_else(|| refused::no_list(list, "a number")))?;
@@ -258,6 +261,8 @@ fn call(
     scope: RuleScope<'_>,
 ) -> Result<Expr, Problems> {
     match (word.text.as_str(), of, arguments) {
+        ("changed", None, [inner]) if scope.on.is_some() => Ok(Expr::Named(scope.changed(inner)?)),
+        ("changed", _, _) if scope.on.is_some() => Err(refused::arguments(word, "changed(status)"))?,
         ("has", None, [inner]) => Ok(has(inner, scope)?),
         ("has", _, _) => Err(refused::arguments(word, "has(x)"))?,
         ("startsWith", Some(text), [part]) => {

@@ -12,7 +12,7 @@ use crate::schema::check::doubt::Doubts;
 use crate::schema::column::{Column, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{list, quoted, suggestion};
-use crate::schema::model::{Entity, FieldKind};
+use crate::schema::model::{Entity, FieldKind, Operation};
 use crate::schema::rule::{NowForm, ReferencePath, Term, UserTerm};
 use crate::schema::tree::Span;
 
@@ -35,6 +35,8 @@ pub(super) struct RuleScope<'a> {
     /// What the rule is called: `read`, `create`.
     pub(super) word: &'static str,
     pub(super) is_update: bool,
+    /// The event of the `[[on]]` whose `when` or value this is: bare names are the record after it.
+    pub(super) on: Option<Operation>,
     /// Within `exists`: its name for a record, and the entity.
     pub(super) element: Option<(&'a str, &'a Entity)>,
 }
@@ -63,6 +65,7 @@ impl<'a> RuleScope<'a> {
         }
         match (first.text.as_str(), rest) {
             ("user", _) => self.of_user(node, rest),
+            ("old", [_, ..]) if self.on.is_some() => self.of_old(rest),
             ("change", _) => self.of_change(node, rest),
             ("record", [name]) => self.own_column(name),
             ("record", [name, below @ ..]) => self.behind(self.own_column(name)?, self.own, name, below),
@@ -87,7 +90,10 @@ impl<'a> RuleScope<'a> {
                 Ok(words) => self.is_path_in_doubt(&words),
                 Err(_) => false,
             },
-            SyntaxData::List(items) | SyntaxData::All(items) | SyntaxData::Any(items) => each(items),
+            SyntaxData::List(items)
+            | SyntaxData::All(items)
+            | SyntaxData::Any(items)
+            | SyntaxData::Sum(items) => each(items),
             SyntaxData::Call(of, _, arguments) => {
                 of.as_deref().is_some_and(|of| self.is_in_doubt(of)) || each(arguments)
             }
@@ -122,6 +128,7 @@ impl<'a> RuleScope<'a> {
                 self.doubts.field(USER, name)
                     || !(is_field || matches!(*name, "id" | "claims")) && of_records()
             }
+            (["old", field, ..], _) if self.on.is_some() => own(field),
             (["change" | "record", field, ..], _) => own(field),
             ([field, ..], _) => own(field),
             ([], _) => false,
@@ -151,6 +158,45 @@ impl<'a> RuleScope<'a> {
         self.behind(Meaning::Value(Term::Element(column), kind), entity, name, below)
     }
 
+    /// `old.field`: the value before an update.
+    fn of_old(self, rest: &[Identifier]) -> Result<Meaning<'a>, Diagnostic> {
+        match rest {
+            [name] => {
+                let at = self.before(name, "old")?;
+                Ok(Meaning::Value(Term::Change(at), Type::of(Column::Field(at), self.own)))
+            }
+            [_, part, ..] => Err(unknown(part.span.clone(), "the record before has only fields")
+                .help("name one field, as in `old.owner`")),
+            [] => unreachable!("`old` alone is a field's name"),
+        }
+    }
+
+    /// `changed(field)`.
+    pub(super) fn changed(self, inner: &SyntaxNode) -> Result<FieldIndex, Diagnostic> {
+        match &inner.data {
+            SyntaxData::Name(text) => {
+                self.before(&Identifier { text: text.clone(), span: inner.span.clone() }, "changed")
+            }
+            _ => Err(refused::misfit(inner, "`changed` asks for one field".to_owned())
+                .help("write `changed(status)`; join several with `||`")),
+        }
+    }
+
+    /// A field of which the record before an update has a value, too.
+    fn before(self, name: &Identifier, word: &str) -> Result<FieldIndex, Diagnostic> {
+        if self.on != Some(Operation::Update) {
+            let message = format!("{} is only possible with event = \"update\"", quoted(word));
+            let problem = Diagnostic::new(DiagnosticCode::RuleChange, name.span.clone(), message);
+            return Err(problem.label("nothing was changed").help(
+                "write the bare name: with a create it is the new record, with a delete the one that goes",
+            ));
+        }
+        match self.own.field(&name.text) {
+            Some((at, _)) => Ok(at),
+            None => Err(self.unknown_field(self.own, name)),
+        }
+    }
+
     fn of_change(self, node: &SyntaxNode, rest: &[Identifier]) -> Result<Meaning<'a>, Diagnostic> {
         if !self.is_update {
             let problem = Diagnostic::new(
@@ -158,9 +204,10 @@ impl<'a> RuleScope<'a> {
                 node.span.clone(),
                 "`change` is only possible in the rule `update`",
             );
-            return Err(problem.label("nothing is changed here").help(
-                "write the bare name: in `create` it is the proposed value, elsewhere the stored one",
-            ));
+            return Err(problem.label("nothing is changed here").help(match self.on {
+                Some(_) => "the bare name is the value after the change, `old.field` the one before",
+                None => "write the bare name: in `create` it is the proposed value, elsewhere the stored one",
+            }));
         }
         let [name, below @ ..] = rest else {
             return Err(unknown(node.span.clone(), "`change` alone has no value")

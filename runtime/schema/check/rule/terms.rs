@@ -5,7 +5,7 @@
 use super::names::{Meaning, RuleScope};
 use super::refused;
 use super::types::{self, Type, is_literal};
-use crate::schema::cel::{SyntaxData, SyntaxNode};
+use crate::schema::cel::{SyntaxData, SyntaxNode, Unsupported};
 use crate::schema::diagnostics::Diagnostic;
 use crate::schema::rule::{Comparison, NowForm, Term, UserTerm};
 
@@ -57,6 +57,7 @@ pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term
             false => refused::function(of.is_some(), word),
         }),
         SyntaxData::Unsupported(other) => Err(refused::other(node, *other)),
+        SyntaxData::Sum(_) => Err(refused::other(node, Unsupported::Arithmetic)),
         SyntaxData::List(_) => Err(refused::misfit(node, "a list is only possible after `in`".to_owned())
             .help("write `status in ['open', 'done']`")),
         SyntaxData::Null => Err(refused::null(node)),

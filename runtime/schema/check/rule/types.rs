@@ -170,6 +170,7 @@ pub(super) fn literal(node: &SyntaxNode, wanted: Type<'_>) -> Result<Value, Diag
         | SyntaxData::All(_)
         | SyntaxData::Any(_)
         | SyntaxData::Binary(..)
+        | SyntaxData::Sum(_)
         | SyntaxData::Unsupported(_) => Err(misfit(node, wanted)),
     }
 }
@@ -216,9 +217,11 @@ fn misfit(node: &SyntaxNode, wanted: Type<'_>) -> Diagnostic {
         SyntaxData::Bool(_) => "true or false",
         SyntaxData::Null => "null",
         SyntaxData::List(_) => "a list",
-        SyntaxData::Name(_) | SyntaxData::Select(..) | SyntaxData::Call(..) | SyntaxData::Unsupported(_) => {
-            "no constant"
-        }
+        SyntaxData::Name(_)
+        | SyntaxData::Select(..)
+        | SyntaxData::Call(..)
+        | SyntaxData::Sum(_)
+        | SyntaxData::Unsupported(_) => "no constant",
         SyntaxData::Not(_) | SyntaxData::All(_) | SyntaxData::Any(_) | SyntaxData::Binary(..) => {
             "a condition"
         }

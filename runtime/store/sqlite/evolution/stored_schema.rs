@@ -28,6 +28,9 @@ pub(super) struct StoredEntity {
     /// `forever`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<String>,
+    /// The `[[on]]` tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) on: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,6 +96,7 @@ impl StoredEntity {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),
             }),
+            on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
         }
     }
 

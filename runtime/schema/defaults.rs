@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::model::{Field, FieldDefault, FieldKind};
+use super::value::Value;
 use crate::ids::Timestamp;
-use crate::schema::{Field, FieldDefault, FieldKind, Value};
 
 /// The field's default for this writer at this time; null without one.
-pub(crate) fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp) -> Value {
+pub fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp) -> Value {
     match &field.default {
         None => Value::Null,
         Some(FieldDefault::Value(value)) => value.clone(),

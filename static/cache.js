@@ -1,0 +1,52 @@
+/**
+ * Keeps the rows of lists over a reload, so that the next page shows them before the server has answered, as `stale`, and
+ * asks only for what has changed since. Each user has rows of their own. Knows the browser's storage, and no channel.
+ */
+import { Storage } from './storage.js';
+
+/**
+ * @typedef {object} Kept The rows of a channel at one position.
+ * @property {string} epoch
+ * @property {number} seq
+ * @property {string} [view]
+ * @property {boolean} [partial] They are not all: to be shown, not to be built upon.
+ * @property {{row: import('./rows.js').Row, seq: number}[]} rows
+ */
+
+export class RowCache {
+  #user;
+  #storage;
+
+  /**
+   * @param {object} options
+   * @param {string} options.user The id of who is logged in. Empty for nobody.
+   * @param {string} [options.name] Of the database: `tidewire`.
+   * @param {IDBFactory} [options.indexedDB]
+   */
+  constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB }) {
+    if (typeof user !== 'string') throw new TypeError("rows belong to a user: new RowCache({ user: 'ada' }), or '' for nobody");
+    this.#user = user;
+    this.#storage = new Storage(name, indexedDB);
+  }
+
+  /** What is kept of a channel. Without storage nothing is, and nobody is bothered. @param {string} channel @returns {Promise<Kept | null>} */
+  async load(channel) {
+    const found = await this.#storage.all('rows', [this.#user, channel]).catch(() => []);
+    return found[0]?.value ?? null;
+  }
+
+  /** @param {string} channel @param {Kept} kept */
+  async save(channel, kept) {
+    await this.#storage.put('rows', [this.#user, channel], kept).catch(() => {});
+  }
+
+  /** @param {string} channel */
+  async drop(channel) {
+    await this.#storage.delete('rows', [this.#user, channel]).catch(() => {});
+  }
+
+  /** Deletes all rows of this user, as after a logout. */
+  async forget() {
+    await this.#storage.delete('rows', [this.#user]);
+  }
+}

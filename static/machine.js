@@ -1,0 +1,135 @@
+/**
+ * When to connect, when to wait and when to stop: the states of a connection as values, and one table of what each event
+ * does in each of them. Pure: knows no socket, no timer and no page; who uses it does what the result says.
+ *
+ * ```text
+ *          connect            greeted            trusted
+ *   idle ──────────▶ opening ─────────▶ probing ─────────▶ live
+ *                     ▲    │ lost          │ lost (a flap)   │ lost
+ *         retry, wake │    ▼               ▼                 │
+ *                    backoff ◀─────────────┴─────────────────┘
+ *                     │ ▲
+ *   3 flaps, or more  ▼ │                      fallback: sockets do not get through; polling
+ *   failures than    fallback ── retry, wake,  goes on, and a socket is tried now and then
+ *   allowed                      reached ──▶ opening
+ *
+ *   any ── lost with a code that says so ──▶ stopped ── connect ──▶ opening
+ *   any ── disconnect ──▶ idle                any ── freeze ──▶ frozen ── wake ──▶ opening
+ * ```
+ *
+ * Polling is no state: it runs beside `opening`, `backoff` and `fallback` once they have lasted for a moment.
+ */
+import { delay } from './backoff.js';
+import { onClose } from './codes.js';
+
+/**
+ * @typedef {'idle' | 'opening' | 'probing' | 'live' | 'backoff' | 'fallback' | 'stopped' | 'frozen'} Name
+ *
+ * @typedef {object} State
+ * @property {Name} name
+ * @property {number} attempt Failures in a row.
+ * @property {number} flaps Sockets in a row that were greeted and died before they proved themselves.
+ * @property {number} probes Sockets tried in vain since the fallback.
+ * @property {number} floor Milliseconds that the server asked to stay away.
+ * @property {boolean} refresh Whether the last token was refused.
+ * @property {number} since When the socket was greeted.
+ * @property {number} wait Of `backoff` and `fallback`: milliseconds until the next attempt.
+ *
+ * @typedef {{type: 'connect' | 'disconnect' | 'greeted' | 'trusted' | 'retry' | 'wake' | 'freeze' | 'reached'}
+ *   | {type: 'lost', code: number} | {type: 'asked', ms: number}} Event
+ * `retry`: the wait is over. `wake`: the page is looked at, or the network has changed. `freeze`: the page goes into the
+ * back/forward cache. `reached`: a poll was answered after some that were not. `asked`: the server said how long to stay away.
+ *
+ * @typedef {'open' | 'close' | 'wait' | 'bridge' | 'settle' | 'rest' | 'ping' | 'poll'} Effect
+ * `open` a socket; `close` it and forget what was true only with it; `wait` for `state.wait`; `bridge`: poll, if this lasts;
+ * `settle`: the socket has proved itself; `rest`: neither poll nor wait; `ping` whether the server is there; `poll` now.
+ *
+ * @typedef {object} Context
+ * @property {number} now
+ * @property {() => number} random
+ * @property {boolean} renews Whether there is somebody to ask for another token.
+ * @property {{reconnectInterval: number, maxReconnectInterval: number, maxReconnectAttempts: number}} options
+ *
+ * @typedef {{state: State, effects: Effect[]}} Step
+ * @typedef {(state: State, event: any, context: Context) => Step} Rule
+ */
+
+/** Sockets that die young in a row mean that something on the way kills them. */
+const MOST_FLAPS = 3;
+/** Between two attempts at a socket in the fallback, at first and at most. */
+const PROBE = 30_000;
+const MOST_PROBE = 300_000;
+/** A connection that lived so long was lost by chance: the next attempt comes soon. */
+const PROVEN = 60_000;
+
+/** @type {State} */
+export const IDLE = Object.freeze({ name: 'idle', attempt: 0, flaps: 0, probes: 0, floor: 0, refresh: false, since: 0, wait: 0 });
+
+/** @param {State} state @param {Partial<State>} changes @param {Effect[]} effects @returns {Step} */
+const to = (state, changes, ...effects) => ({ state: Object.freeze({ ...state, ...changes }), effects });
+
+/** @type {Rule} */
+const stay = (state) => ({ state, effects: [] });
+/** @type {Rule} From the first delay on, as on a first visit. */
+const start = () => to(IDLE, { name: 'opening' }, 'open', 'bridge');
+/** @type {Rule} One attempt more. */
+const again = (state) => to(state, { name: 'opening', wait: 0 }, 'open', 'bridge');
+/** @type {Rule} */
+const look = ({ refresh }) => to(IDLE, { name: 'opening', refresh }, 'open', 'bridge', 'poll');
+/** @type {Rule} */
+const end = () => to(IDLE, {}, 'close', 'rest');
+/** @type {Rule} */
+const freeze = (state) => to(state, { name: 'frozen' }, 'close', 'rest');
+/** @type {Rule} */
+const greet = (state, _, { now }) => to(state, { name: 'probing', since: now });
+/** @type {Rule} */
+const trust = ({ since }) => to(IDLE, { name: 'live', since }, 'settle');
+/** @type {Rule} */
+const ask = (state, { ms }) => to(state, { floor: Math.max(state.floor, ms) });
+/** @type {Rule} */
+const probe = (state) => to(state, {}, 'ping', 'poll');
+/** @type {Rule} */
+const poll = (state) => to(state, {}, 'poll');
+
+/** @type {Rule} */
+const lose = (state, { code }, context) => {
+  const action = onClose(code);
+  if (action === 'stop' || (action === 'token' && (state.refresh || !context.renews))) return to(state, { name: 'stopped', refresh: false }, 'close', 'rest');
+  const { random, options } = context;
+  const attempt = state.attempt + 1;
+  const flaps = state.name === 'probing' ? state.flaps + 1 : state.flaps;
+  const blocked = flaps >= MOST_FLAPS || attempt > options.maxReconnectAttempts;
+  const refresh = state.refresh || action === 'token';
+  const next = { attempt, flaps, refresh, floor: 0 };
+  if (blocked) {
+    const most = Math.min(MOST_PROBE, PROBE * 2 ** Math.min(state.probes, 10));
+    const wait = Math.max(state.floor, most * (0.5 + random() / 2));
+    return to(state, { ...next, name: 'fallback', probes: state.probes + 1, wait }, 'close', 'wait', 'bridge');
+  }
+  const soon = state.name === 'live' && context.now - state.since > PROVEN && state.floor === 0;
+  const { reconnectInterval: base, maxReconnectInterval: max } = options;
+  const wait = soon ? 100 + 900 * random() : delay(attempt, { base, max, floor: state.floor, random });
+  return to(state, { ...next, name: 'backoff', wait }, 'close', 'wait', 'bridge');
+};
+
+/** What each event does in each state. @type {Readonly<Record<Name, Readonly<Record<Event['type'], Rule>>>>} */
+export const TABLE = Object.freeze({
+  idle: { connect: start, disconnect: stay, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: stay, freeze: stay, reached: stay, asked: stay },
+  opening: { connect: stay, disconnect: end, greeted: greet, trusted: stay, lost: lose, retry: stay, wake: poll, freeze, reached: stay, asked: ask },
+  probing: { connect: stay, disconnect: end, greeted: stay, trusted: trust, lost: lose, retry: stay, wake: probe, freeze, reached: stay, asked: ask },
+  live: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: lose, retry: stay, wake: probe, freeze, reached: stay, asked: ask },
+  backoff: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: again, wake: look, freeze, reached: stay, asked: stay },
+  fallback: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: again, wake: look, freeze, reached: again, asked: stay },
+  stopped: { connect: start, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: stay, freeze: stay, reached: stay, asked: stay },
+  frozen: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: start, freeze: stay, reached: stay, asked: stay },
+});
+
+/**
+ * @param {State} state
+ * @param {Event} event
+ * @param {Context} context
+ * @returns {Step}
+ */
+export function next(state, event, context) {
+  return TABLE[state.name][event.type](state, event, context);
+}

@@ -1,0 +1,242 @@
+/**
+ * Keeps what was not sent over reloads, crashes and closed tabs. Each tab has a lane of its own, in which its mutations stand
+ * in order. A lane whose tab is gone is taken over, as a whole, by one of the tabs that are there. The lanes of another user
+ * are neither seen nor sent. Knows the browser's storage, not what a mutation means.
+ *
+ * A tab proves that it lives by a lock, which the browser takes away with the tab, however that ends. Where there are no
+ * locks (a page over plain http) it renews a lease instead. A tab that was taken for dead and was not sends some mutations
+ * a second time, under the same ids: the server does each once.
+ */
+import { environment, Timers } from './env.js';
+import { signal } from './signal.js';
+import { Storage } from './storage.js';
+
+/**
+ * @typedef {import('./mutation.js').Stored} Stored
+ * @typedef {import('./optimistic.js').QueueHost} Host
+ *
+ * @typedef {object} QueueOptions
+ * @property {string} user The id of who is logged in: only their mutations are loaded and sent. Empty for nobody.
+ * @property {string} [name] Of the database: `tidewire`.
+ * @property {IDBFactory} [indexedDB]
+ * @property {LockManager | null} [locks] Null: a lease instead.
+ * @property {Partial<import('./env.js').Env>} [env]
+ */
+
+/** A hidden tab runs its timers once a minute. */
+const LEASE = 90_000;
+const RENEW = 5000;
+
+export class OfflineQueue {
+  /** Why nothing can be kept at the moment: what is not sent is lost with this page. Null while all is well. @type {import('./signal.js').Readable<{code: string, message: string} | null>} */
+  problem = signal(/** @type {{code: string, message: string} | null} */ (null));
+  /** Resolves when what earlier pages left behind is there. @type {Promise<void>} */
+  ready;
+  #user;
+  #env;
+  #locks;
+  #storage;
+  #timers;
+  #lane;
+  /** @type {Map<string, number>} by mid: the place in the lane */
+  #places = new Map();
+  #first = 0;
+  #last = 0;
+  /** Lanes that are waited for. @type {Set<string>} */
+  #watched = new Set();
+  #ending = new AbortController();
+  /** @type {Host | null} */
+  #host = null;
+  #begin = () => {};
+  /** @type {(() => void) | null} */
+  #deafen = null;
+  /** @type {BroadcastChannel | null} */
+  #others = null;
+
+  /** @param {QueueOptions} options */
+  constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env }) {
+    if (typeof user !== 'string') throw new TypeError("a queue belongs to a user: new OfflineQueue({ user: 'ada' }), or '' for nobody");
+    this.#user = user;
+    this.#env = environment(env);
+    this.#locks = locks;
+    this.#storage = new Storage(name, indexedDB);
+    this.#timers = new Timers(this.#env);
+    this.#lane = Array.from(this.#env.randomBytes(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    this.ready = new Promise((resolve) => void (this.#begin = resolve));
+  }
+
+  /** How many mutations are kept for this user, in all tabs. */
+  async unsent() {
+    return this.#storage.count('mutations', [this.#user]);
+  }
+
+  /** Deletes all of it, as after a logout. Ask before, if `unsent()` is not 0. */
+  async forget() {
+    await this.#storage.delete('mutations', [this.#user]);
+    await this.#storage.delete('rows', [this.#user]);
+  }
+
+  // For the OptimisticManager.
+
+  /** @param {Host} host */
+  open(host) {
+    this.#host = host;
+    host.release(false);
+    this.#deafen = host.rt?.connected.listen((connected) => connected && this.#look()) ?? null;
+    this.#start().then(this.#begin);
+  }
+
+  /** @param {Stored} stored */
+  put(stored) {
+    const place = this.#places.get(stored.mid) ?? ++this.#last;
+    this.#places.set(stored.mid, place);
+    this.#attempt(() => this.#storage.put('mutations', [this.#user, this.#lane, place], stored));
+  }
+
+  /** @param {string} mid */
+  remove(mid) {
+    const place = this.#places.get(mid);
+    if (place === undefined) return;
+    this.#places.delete(mid);
+    this.#attempt(() => this.#storage.delete('mutations', [this.#user, this.#lane, place]));
+  }
+
+  close() {
+    this.#deafen?.();
+    this.#timers.clear();
+    this.#ending.abort();
+    this.#others?.close();
+    this.#host = null;
+    this.#storage.close();
+  }
+
+  // Lanes.
+
+  async #start() {
+    await this.#live();
+    this.#announce();
+    await this.#look();
+    this.#allow();
+  }
+
+  /** Says that this lane has a tab. */
+  async #live() {
+    if (!this.#locks) return this.#renew();
+    const held = new Promise((resolve) => {
+      this.#locks?.request(this.#lock(this.#lane), () => {
+        resolve(undefined);
+        return new Promise((free) => this.#ending.signal.addEventListener('abort', free));
+      }).catch(resolve);
+    });
+    await held;
+  }
+
+  async #renew() {
+    this.#timers.set('renew', RENEW, () => this.#renew().then(() => this.#look()));
+    await this.#attempt(() => this.#storage.put('lanes', [this.#user, this.#lane], this.#env.now()));
+  }
+
+  /** Tabs that are open already hear of this lane, so that they take it over one day. */
+  #announce() {
+    if (typeof globalThis.BroadcastChannel !== 'function' || !this.#locks) return;
+    this.#others = new globalThis.BroadcastChannel(`tidewire-queue ${this.#user}`);
+    this.#others.onmessage = ({ data }) => typeof data === 'string' && this.#watch(data, true);
+    this.#others.postMessage(this.#lane);
+  }
+
+  /** Looks for lanes of others. Resolves when those that have no tab are taken over. */
+  async #look() {
+    const found = await this.#attempt(() => this.#storage.all('mutations', [this.#user]));
+    const lanes = new Set((found ?? []).map(({ key: [, lane] }) => lane));
+    lanes.delete(this.#lane);
+    if (this.#locks) await Promise.all([...lanes].map((lane) => this.#watch(lane, false)));
+    else await this.#takeExpired([...lanes]);
+  }
+
+  /**
+   * Takes a lane over as soon as its tab is gone.
+   *
+   * @param {string} lane
+   * @param {boolean} wait Whether to resolve only then.
+   */
+  async #watch(lane, wait) {
+    if (lane === this.#lane || this.#watched.has(lane)) return;
+    const taken = await this.#locks?.request(this.#lock(lane), { ifAvailable: true }, async (lock) => {
+      if (lock) await this.#take(lane);
+      return Boolean(lock);
+    });
+    if (taken && !wait) return;
+    this.#watched.add(lane);
+    const { signal } = this.#ending;
+    this.#locks?.request(this.#lock(lane), { signal }, async () => {
+      this.#watched.delete(lane);
+      await this.#take(lane);
+    }).catch(() => {});
+  }
+
+  /** @param {string[]} lanes */
+  async #takeExpired(lanes) {
+    const known = await this.#attempt(() => this.#storage.all('lanes', [this.#user]));
+    /** @type {Map<string, number>} */
+    const alive = new Map();
+    for (const { key, value } of known ?? []) alive.set(key[1], value);
+    for (const lane of lanes) {
+      if (this.#env.now() - (alive.get(lane) ?? 0) < LEASE) continue;
+      await this.#take(lane);
+      await this.#attempt(() => this.#storage.delete('lanes', [this.#user, lane]));
+    }
+  }
+
+  /** Moves a lane in front of this one. @param {string} lane */
+  async #take(lane) {
+    const host = this.#host;
+    const found = host && (await this.#attempt(() => this.#storage.all('mutations', [this.#user, lane])));
+    if (!found || found.length === 0) return;
+    const from = this.#first - found.length;
+    this.#first = from;
+    const moved = found.map(({ value }, at) => ({ key: [this.#user, this.#lane, from + at], value }));
+    await this.#attempt(() => this.#storage.replace('mutations', [this.#user, lane], moved));
+    moved.forEach(({ value }, at) => this.#places.set(value.mid, from + at));
+    host.adopt(moved.map(({ value }) => value));
+  }
+
+  /** Sends, if the server takes us for the user whose queue this is. */
+  #allow() {
+    const rt = this.#host?.rt;
+    const check = () => {
+      const { userId } = rt?.detail.peek() ?? { userId: null };
+      const other = userId !== null && userId !== this.#user;
+      if (other) this.problem.value = { code: 'OTHER_USER', message: `The server knows this page as ${userId}; the queue is that of ${this.#user || 'nobody'}.` };
+      else if (this.problem.peek()?.code === 'OTHER_USER') this.problem.value = null;
+      this.#host?.release(!other);
+    };
+    check();
+    const deafen = this.#deafen;
+    const stop = rt?.detail.listen(check);
+    this.#deafen = () => {
+      deafen?.();
+      stop?.();
+    };
+  }
+
+  /** @param {string} lane */
+  #lock(lane) {
+    return `tidewire-queue ${this.#user} ${lane}`;
+  }
+
+  /**
+   * What the storage refuses costs no more than the storage.
+   *
+   * @template T
+   * @param {() => Promise<T>} act
+   * @returns {Promise<T | undefined>}
+   */
+  async #attempt(act) {
+    try {
+      return await act();
+    } catch (error) {
+      if (this.#host) this.problem.value = { code: 'STORAGE_FAILED', message: `Nothing is kept over a reload: ${String(error)}` };
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * What was not sent outlives its page: over reloads, crashes and closed tabs, for its own user alone, in order, once.
+ */
+import 'fake-indexeddb/auto';
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { IDBFactory } from 'fake-indexeddb';
+import { Api } from '../../static/api.js';
+import { OptimisticManager } from '../../static/optimistic.js';
+import { OfflineQueue } from '../../static/queue.js';
+import { signal } from '../../static/signal.js';
+import { Locks } from './locks.js';
+import { reply, seeded, world } from './world.js';
+
+/** The storage has its own pace. */
+async function until(look) {
+  for (let turn = 0; turn < 500; turn++) {
+    if (await look()) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.fail(`never: ${look}`);
+}
+/** Long enough for whatever would happen. */
+async function rest() {
+  for (let turn = 0; turn < 60; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function browser({ withLocks = true } = {}) {
+  const indexedDB = new IDBFactory();
+  const locks = new Locks();
+  const random = seeded(7);
+  const w = world({ random });
+  const server = { up: false, sent: [], rows: new Map(), refuse: new Set() };
+  w.respond = (url, init) => {
+    if (!server.up) throw new TypeError('fetch failed');
+    if (url.pathname === '/api/schema') return reply(200, { entities: [] });
+    const results = JSON.parse(init.body).ops.map(({ mid, op, id, data }) => {
+      server.sent.push({ mid, op, id, title: data?.title, as: url.searchParams.get('as') });
+      if (server.refuse.has(data?.title)) return { status: 422, error: { code: 'VALIDATION_FAILED' } };
+      return { status: 200, id, seq: server.sent.length, record: { id, version: 1, ...data } };
+    });
+    return reply(200, { epoch: 'e1', seq: server.sent.length, results });
+  };
+  const open = async (user = 'ada', rt = null) => {
+    const tab = withLocks ? locks.tab() : { locks: null, close: () => {} };
+    const env = { ...w.env, randomBytes: (bytes) => bytes.map((_, at) => (bytes[at] = random() * 256)) && bytes };
+    // A page that is gone sets no timers.
+    let gone = false;
+    env.setTimeout = (call, ms) => w.env.setTimeout(() => gone || call(), ms);
+    const queue = new OfflineQueue({ user, indexedDB, locks: tab.locks, env });
+    const db = new OptimisticManager(new Api('/api', { as: user, env }), rt, { env, queue });
+    await queue.ready;
+    return {
+      db,
+      queue,
+      /** As a crash: nothing is said to anybody. */
+      crash: () => {
+        gone = true;
+        db.close();
+        tab.close();
+      },
+    };
+  };
+  return { w, server, open, indexedDB };
+}
+
+test('what was made offline is sent by the next page, in order, under the same ids', async () => {
+  const { w, server, open } = browser();
+  const first = await open();
+  const made = first.db.create('Task', { title: 'one' });
+  await w.clock.run(10);
+  first.db.create('Task', { title: 'two' });
+  first.db.update('Task', made.id, { title: 'three' });
+  await until(async () => (await first.queue.unsent()) === 3);
+  first.crash();
+
+  const second = await open();
+  await until(() => second.db.pending.value.length === 3);
+  assert.deepEqual(second.db.pending.value.map(({ changes: [{ data }] }) => data.title), ['one', 'two', 'three']);
+  const later = second.db.create('Task', { title: 'four' });
+  server.up = true;
+  await w.clock.run(60_000);
+  await rest();
+  await w.clock.run(1000);
+  assert.deepEqual(server.sent.map(({ title }) => title), ['one', 'two', 'three', 'four']);
+  assert.equal(server.sent[0].mid, made.mid);
+  assert.equal((await later).title, 'four');
+  await until(async () => (await second.queue.unsent()) === 0);
+  second.crash();
+});
+
+test('what the server refused is still there after a reload, and can be given up', async () => {
+  const { w, server, open } = browser();
+  server.up = true;
+  server.refuse.add('bad');
+  const first = await open();
+  first.db.create('Task', { title: 'bad' });
+  await w.clock.run(100);
+  assert.equal(first.db.failed.value[0].error.code, 'VALIDATION_FAILED');
+  await until(async () => (await first.queue.unsent()) === 1);
+  await rest();
+  first.crash();
+  const second = await open();
+  await until(() => second.db.failed.value.length === 1);
+  assert.deepEqual([second.db.failed.value[0].error.code, second.db.pending.value], ['VALIDATION_FAILED', []]);
+  second.db.failed.value[0].discard();
+  await until(async () => (await second.queue.unsent()) === 0);
+  second.crash();
+});
+
+test('another user neither sees nor sends it; a logout deletes it', async () => {
+  const { w, server, open } = browser();
+  const ada = await open('ada');
+  ada.db.create('Task', { title: 'of ada' });
+  await until(async () => (await ada.queue.unsent()) === 1);
+  ada.crash();
+  server.up = true;
+  const ben = await open('ben');
+  ben.db.create('Task', { title: 'of ben' });
+  await w.clock.run(60_000);
+  await rest();
+  assert.deepEqual(server.sent.map(({ title, as }) => [title, as]), [['of ben', 'ben']]);
+  ben.crash();
+  server.up = false;
+  const again = await open('ada');
+  await until(() => again.db.pending.value.length === 1);
+  await again.queue.forget();
+  assert.equal(await again.queue.unsent(), 0);
+  again.crash();
+});
+
+test('a page that the server knows as another user sends nothing', async () => {
+  const { w, server, open } = browser();
+  server.up = true;
+  const detail = signal({ userId: 'ben' });
+  const page = await open('ada', { connected: signal(false), detail, ping: () => {} });
+  page.db.create('Task', { title: 'of ada' });
+  await w.clock.run(60_000);
+  assert.deepEqual([server.sent, page.queue.problem.value.code], [[], 'OTHER_USER']);
+  detail.value = { userId: 'ada' };
+  await w.clock.run(60_000);
+  assert.deepEqual([server.sent.length, page.queue.problem.value], [1, null]);
+  page.crash();
+});
+
+for (const withLocks of [true, false]) {
+  test(`of two tabs one takes over what the other left, ${withLocks ? 'at once' : 'when its lease is over'}`, async () => {
+    const { w, server, open } = browser({ withLocks });
+    const [one, two] = [await open(), await open()];
+    one.db.create('Task', { title: 'one' });
+    two.db.create('Task', { title: 'two' });
+    await until(async () => (await two.queue.unsent()) === 2);
+    await w.clock.run(20_000);
+    await rest();
+    assert.deepEqual(two.db.pending.value.length, 1, 'a living tab keeps its own');
+    two.queue.ready.then(() => {});
+    one.crash();
+    if (withLocks) {
+      const three = await open();
+      await until(() => three.db.pending.value.length + two.db.pending.value.length === 2);
+      three.crash();
+    }
+    for (let seconds = 0; !withLocks && seconds < 150; seconds += 5) {
+      await w.clock.run(5000);
+      await rest();
+    }
+    await until(() => two.db.pending.value.length === 2);
+    server.up = true;
+    await w.clock.run(60_000);
+    await rest();
+    assert.deepEqual(server.sent.map(({ title }) => title), ['one', 'two']);
+    await until(async () => (await two.queue.unsent()) === 0);
+    two.crash();
+  });
+}
+
+test('a storage that fails costs no change, and says so', async () => {
+  const { w, server } = browser();
+  server.up = true;
+  const broken = { open: () => { throw new Error('quota'); } };
+  const queue = new OfflineQueue({ user: 'ada', indexedDB: broken, locks: null, env: w.env });
+  const db = new OptimisticManager(new Api('/api', { env: w.env }), null, { env: w.env, queue });
+  const made = db.create('Task', { title: 'x' });
+  await queue.ready;
+  await w.clock.run(1000);
+  assert.equal((await made).title, 'x');
+  assert.equal(queue.problem.value.code, 'STORAGE_FAILED');
+  db.close();
+  assert.throws(() => new OfflineQueue({}), TypeError);
+});
+
+test('a function does not outlive its page: what it computed is sent with the version, and is a conflict if that is over', async () => {
+  const { w, server, open } = browser();
+  const first = await open();
+  const row = signal({ id: 'a', version: 3, likes: 5 });
+  first.db.update('Task', 'a', (of) => ({ likes: of.likes + 1 }), row);
+  assert.equal(row.value.likes, 6);
+  await until(async () => (await first.queue.unsent()) === 1);
+  first.crash();
+  const second = await open();
+  await until(() => second.db.pending.value.length === 1);
+  const [{ changes, guards }] = second.db.pending.value;
+  assert.deepEqual([changes[0].data, changes[0].computed, guards[0].base], [{ likes: 6 }, true, { likes: 5 }]);
+  assert.equal(server.sent.length, 0);
+  second.crash();
+  await w.clock.run(0);
+});

@@ -1,0 +1,201 @@
+//! The model's `[[on]]` tables: after each entry that is more than a copy, every table that fits, and what follows from it at once.
+
+use std::sync::Arc;
+
+use tidewire::ids::RecordId;
+use tidewire::rules::Asker as Whose;
+use tidewire::schema::{
+    Column, Entity, EntityName, FieldDefault, FieldIndex, FieldKind, OnExisting, Operation, Record, SetField,
+    SetValue, Trigger, TriggerAct, Value,
+};
+use tidewire::store::{ChangeOp, CommitError};
+
+use super::sight::asker;
+use super::unit::Draft;
+use crate::support::oracle::{Asker, Oracle, Proposed};
+
+const FIRST: usize = 1 << 40;
+
+#[derive(Default)]
+pub(super) struct Caused {
+    /// Entries that were not looked at.
+    pub(super) due: Vec<usize>,
+    /// The server writes, and is judged by no rule.
+    pub(super) is_at_work: bool,
+    /// For each thing it did the operation of the request, and the entity of the table.
+    done: Vec<(usize, EntityName)>,
+}
+
+impl Caused {
+    pub(super) fn places(&self) -> std::ops::Range<usize> {
+        FIRST..FIRST + self.done.len()
+    }
+
+    pub(super) fn told(&self, refusal: CommitError) -> CommitError {
+        match refusal.op().filter(|op| *op >= FIRST) {
+            Some(op) => {
+                let (op, entity) = self.done[op - FIRST].clone();
+                CommitError::TriggerFailed { op, entity, why: refusal.at(0).to_string().into() }
+            }
+            None => refusal,
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Whether anything was done.
+    pub(super) fn react(&mut self, at: usize) -> Result<bool, CommitError> {
+        let mut any = false;
+        for place in std::mem::take(&mut self.caused.due) {
+            let entry = self.entry(place);
+            let (old, new) = (entry.old.clone(), entry.new.clone());
+            let event = match entry.change.op {
+                ChangeOp::Create => Operation::Create,
+                ChangeOp::Update => Operation::Update,
+                ChangeOp::Delete => Operation::Delete,
+                ChangeOp::Schema => continue,
+            };
+            let entity = self.store.schema.entity(&entry.change.entity).unwrap().clone();
+            for trigger in entity.triggers.iter().filter(|trigger| trigger.event == event) {
+                let record = new.clone().or(old.clone()).unwrap();
+                let before = new.as_ref().and(old.clone());
+                if !self.is_wanted(trigger, &record, before.as_deref()) {
+                    continue;
+                }
+                any = true;
+                let op = FIRST + self.caused.done.len();
+                self.caused.done.push((at, entity.name.clone()));
+                self.caused.is_at_work = true;
+                self.perform(op, &trigger.act, &record, before.as_deref())?;
+                self.caused.is_at_work = false;
+                self.react(at)?;
+            }
+        }
+        Ok(any)
+    }
+
+    fn is_wanted(&self, trigger: &Trigger, record: &Record, before: Option<&Record>) -> bool {
+        let Some(when) = &trigger.when else { return true };
+        let asker = match &self.unit.asker {
+            Whose::System => Asker::default(),
+            Whose::Person(person) => asker(&self.store.schema, &self.state.records, person),
+        };
+        let named: Vec<FieldIndex> = match before {
+            Some(before) => {
+                let differs = |at: &usize| before.values[*at] != record.values[*at];
+                (0..record.values.len()).filter(differs).map(FieldIndex).collect()
+            }
+            None => Vec::new(),
+        };
+        let proposed = before.map(|before| Proposed { values: &before.values, named: &named });
+        Oracle { proposed, ..Oracle::of(&asker, record) }.grants(&when.meaning)
+    }
+
+    fn perform(
+        &mut self,
+        op: usize,
+        act: &TriggerAct,
+        record: &Record,
+        before: Option<&Record>,
+    ) -> Result<(), CommitError> {
+        let of = |draft: &Self, value: &SetValue| draft.value(value, record, before);
+        let entity = self.store.schema.entity(act.entity()).unwrap().clone();
+        match act {
+            TriggerAct::Create { set, exists, .. } => {
+                let values: Vec<Value> = (0..entity.fields.len())
+                    .map(|at| match set.iter().find(|set| set.field.0 == at) {
+                        Some(set) => of(self, &set.value),
+                        None => self.default(&entity, at),
+                    })
+                    .collect();
+                self.check(op, &entity, values.iter().enumerate())?;
+                let same = |other: &Record| {
+                    let unique = (0..values.len()).filter(|at| entity.fields[*at].unique);
+                    unique.into_iter().any(|at| !values[at].is_null() && values[at] == other.values[at])
+                };
+                let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
+                if *exists == OnExisting::Skip && of_entity.map(|(_, other)| other).any(|other| same(other)) {
+                    return Ok(());
+                }
+                let id = RecordId::from_uuid(uuid::Uuid::new_v4());
+                self.create(op, &entity, &id, &values)?;
+            }
+            TriggerAct::Update { of: target, set } => {
+                let values: Vec<(FieldIndex, Value)> =
+                    set.iter().map(|SetField { field, value }| (*field, of(self, value))).collect();
+                self.check(op, &entity, values.iter().map(|(field, value)| (field.0, value)))?;
+                for id in self.found(&entity, target.column, &of(self, &target.value)) {
+                    self.update(op, &entity, (&id, None), &values, &[])?;
+                }
+            }
+            TriggerAct::Delete { of: target } => {
+                for id in self.found(&entity, target.column, &of(self, &target.value)) {
+                    if self.state.records.contains_key(&(entity.name.clone(), id.clone())) {
+                        self.delete(op, &entity, &id)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&self, entity: &Arc<Entity>, column: Column, value: &Value) -> Vec<RecordId> {
+        let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
+        let meant = of_entity.filter(|(_, record)| !value.is_null() && record.value(column) == *value);
+        meant.map(|(key, _)| key.1.clone()).collect()
+    }
+
+    fn default(&self, entity: &Entity, at: usize) -> Value {
+        match &entity.fields[at].default {
+            Some(FieldDefault::Value(value)) => value.clone(),
+            Some(FieldDefault::UserId) => self.user_id(),
+            Some(_) | None => Value::Null,
+        }
+    }
+
+    fn user_id(&self) -> Value {
+        match &self.unit.asker {
+            Whose::Person(person) => person.id.as_ref().map_or(Value::Null, |id| Value::Text(id.to_string())),
+            Whose::System => Value::Null,
+        }
+    }
+
+    /// Enough of the limits for the stories.
+    fn check<'v>(
+        &self,
+        op: usize,
+        entity: &Entity,
+        values: impl Iterator<Item = (usize, &'v Value)>,
+    ) -> Result<(), CommitError> {
+        for (at, value) in values {
+            let field = &entity.fields[at];
+            let is_out = match (&field.kind, value) {
+                (FieldKind::Int { max: Some(max), .. }, Value::Int(number)) => number > max,
+                _ => false,
+            };
+            if is_out || (field.required && field.lookup.is_none() && value.is_null()) {
+                return Err(CommitError::Unfit { op });
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self, value: &SetValue, record: &Record, before: Option<&Record>) -> Value {
+        match value {
+            SetValue::Constant(value) => value.clone(),
+            SetValue::Column(column) => record.value(*column),
+            SetValue::Old(field) => before.map_or(Value::Null, |before| before.values[field.0].clone()),
+            SetValue::UserId => self.user_id(),
+            SetValue::Now => Value::Text(self.unit.at.rfc3339()),
+            SetValue::Today => Value::Text(self.unit.at.rfc3339()[..10].to_owned()),
+            SetValue::Joined(parts) => {
+                let parts: Vec<Value> = parts.iter().map(|part| self.value(part, record, before)).collect();
+                let texts = parts.iter().map(|part| match part {
+                    Value::Text(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                texts.collect::<Option<String>>().map_or(Value::Null, Value::Text)
+            }
+        }
+    }
+}
