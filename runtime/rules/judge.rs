@@ -10,7 +10,7 @@ use crate::schema::{Expr, Term, Value};
 
 /// What a rule or a term comes to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Judged<T> {
+pub enum Found<T> {
     Known(T),
     /// Never empty.
     Lacks(Vec<MissingFact>),
@@ -21,14 +21,14 @@ pub enum Judged<T> {
 /// With the number of rows that were stepped over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement<T> {
-    pub judged: Judged<T>,
+    pub judged: Found<T>,
     pub steps: usize,
 }
 
 /// Whether the rule holds. For a disabled person nothing does.
 pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Judgement<Truth> {
     if subject.principal.is_disabled() {
-        return Judgement { judged: Judged::Known(Truth::False), steps: 0 };
+        return Judgement { judged: Found::Known(Truth::False), steps: 0 };
     }
     find_truth(rule, subject, known)
 }
@@ -40,7 +40,7 @@ pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) ->
     let truth = Evaluator { subject, element: None, further }.truth(condition);
     let steps = lacks.steps();
     let judged = match truth {
-        Truth::True | Truth::False => Judged::Known(truth),
+        Truth::True | Truth::False => Found::Known(truth),
         Truth::Unknown => judged(lacks, Truth::Unknown),
     };
     Judgement { judged, steps }
@@ -52,14 +52,14 @@ pub fn find_value(term: &Term, subject: Subject<'_>, known: &KnownFacts) -> Judg
     let further = Some(Further::new(known, &lacks));
     let value = Evaluator { subject, element: None, further }.seek(term).map(std::borrow::Cow::into_owned);
     let steps = lacks.steps();
-    Judgement { judged: value.map_or_else(|| judged(lacks, Value::Null), Judged::Known), steps }
+    Judgement { judged: value.map_or_else(|| judged(lacks, Value::Null), Found::Known), steps }
 }
 
 /// `otherwise` where nothing is missing.
-fn judged<T>(lacks: Lacks, otherwise: T) -> Judged<T> {
+fn judged<T>(lacks: Lacks, otherwise: T) -> Found<T> {
     match lacks.facts() {
-        None => Judged::TooManyRows,
-        Some(facts) if facts.is_empty() => Judged::Known(otherwise),
-        Some(facts) => Judged::Lacks(facts),
+        None => Found::TooManyRows,
+        Some(facts) if facts.is_empty() => Found::Known(otherwise),
+        Some(facts) => Found::Lacks(facts),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::world::World;
 use crate::ids::Timestamp;
 use crate::rules::{
-    BindError, Explanation, Judged, KnownFacts, MOST_STEPS, Mask, MissingFact, Principal, Proposal,
-    ReadScope, Subject, Truth, explain, judge as judge_rule,
+    BindError, Explanation, Found, KnownFacts, MOST_STEPS, Mask, MissingFact, Principal, Proposal, ReadScope,
+    Subject, Truth, explain, judge as judge_rule,
 };
 use crate::schema::{
     Column, Entity, FieldIndex, FieldKind, Generation, IdKind, Operation, Record, Rule, Schema, Value,
@@ -122,9 +122,9 @@ impl Question<'_> {
     ) -> Result<Option<Truth>, String> {
         loop {
             match judge_rule(self.entity.access.rule(operation), self.subject(), facts).judged {
-                Judged::Known(truth) => return Ok(Some(truth)),
-                Judged::TooManyRows => return Ok(None),
-                Judged::Lacks(missing) => {
+                Found::Known(truth) => return Ok(Some(truth)),
+                Found::TooManyRows => return Ok(None),
+                Found::Lacks(missing) => {
                     for fact in missing {
                         self.learn(fact, world, facts)?;
                     }

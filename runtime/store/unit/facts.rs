@@ -6,7 +6,7 @@
 use super::fault::{Fault, refuse};
 use crate::ids::Timestamp;
 use crate::rules::{
-    BindError, Judged, Judgement, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
+    BindError, Found, Judgement, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
     find_truth, find_value, judge,
 };
 use crate::schema::{Column, EntityName, Expr, Record, Term, Value};
@@ -90,15 +90,15 @@ impl<'a> Facts<'a> {
         loop {
             let Judgement { judged, steps } = ask(&self.known);
             match judged {
-                Judged::Known(answer) => {
+                Found::Known(answer) => {
                     self.steps += steps;
                     return match self.steps > MOST_STEPS_OF_UNIT {
                         true => refuse(CommitError::Rule { op, error: BindError::UnitTooBroad }),
                         false => Ok(answer),
                     };
                 }
-                Judged::Lacks(facts) => self.find(source, facts).await?,
-                Judged::TooManyRows => {
+                Found::Lacks(facts) => self.find(source, facts).await?,
+                Found::TooManyRows => {
                     return refuse(CommitError::Rule { op, error: BindError::TooManyRows });
                 }
             }

@@ -68,6 +68,7 @@ impl<'a> RuleScope<'a> {
             ("old", [_, ..]) if self.on.is_some() => self.of_old(rest),
             ("change", _) => self.of_change(node, rest),
             ("record", [name]) => self.own_column(name),
+            ("record", [name, part, ..]) if self.is_read => Err(self.part_of(name, part)),
             ("record", [name, below @ ..]) => self.behind(self.own_column(name)?, self.own, name, below),
             ("now", []) if self.own.field("now").is_none() => self.now(node),
             ("record", []) => Err(unknown(node.span.clone(), "`record` alone has no value")
