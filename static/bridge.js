@@ -41,6 +41,8 @@ export class Bridge {
   #run = 0;
   #failures = 0;
   #interval = 0;
+  /** Something happened during a poll: the next one follows at once. */
+  #hurry = false;
   /** Where the next turn begins, of more channels than fit into one poll. */
   #turn = 0;
   /** Of the last answer. @type {string | undefined} */
@@ -75,12 +77,14 @@ export class Bridge {
   soon() {
     this.#interval = this.#host.options.pollInterval;
     if (this.#timers.has('poll')) this.#again(0);
+    else this.#hurry = this.running;
   }
 
   /** @param {number} ms */
   #again(ms) {
     const run = this.#run;
-    this.#timers.set('poll', ms, () => this.#loop(run));
+    this.#timers.set('poll', this.#hurry ? 0 : ms, () => this.#loop(run));
+    this.#hurry = false;
   }
 
   /** @param {number} run */

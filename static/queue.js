@@ -136,12 +136,15 @@ export class OfflineQueue {
     await this.#attempt(() => this.#storage.put('lanes', [this.#user, this.#lane], this.#env.now()));
   }
 
-  /** Tabs that are open already hear of this lane, so that they take it over one day. */
+  /** Tabs that are open hear of this lane and tell theirs: each takes over what another one leaves. */
   #announce() {
     if (typeof globalThis.BroadcastChannel !== 'function' || !this.#locks) return;
     this.#others = new globalThis.BroadcastChannel(`tidewire-queue ${this.#user}`);
-    this.#others.onmessage = ({ data }) => typeof data === 'string' && this.#watch(data, true);
-    this.#others.postMessage(this.#lane);
+    this.#others.onmessage = ({ data: { lane, hello } }) => {
+      this.#watch(lane, true);
+      if (hello) this.#others?.postMessage({ lane: this.#lane, hello: false });
+    };
+    this.#others.postMessage({ lane: this.#lane, hello: true });
   }
 
   /** Looks for lanes of others. Resolves when those that have no tab are taken over. */

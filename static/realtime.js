@@ -39,6 +39,7 @@ import { onWake } from './wake.js';
  * @property {number} [maxPollInterval] 30000.
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
  * @property {string} [apiBase] `/api`.
+ * @property {boolean} [enabled] False: no socket, changes are fetched.
  * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
  * Asked before each attempt, never kept. `refresh` when the last token was refused.
  * @property {Partial<import('./env.js').Env>} [env]
@@ -56,6 +57,7 @@ const DEFAULTS = {
   maxPollInterval: 30_000,
   linger: 1000,
   apiBase: '/api',
+  enabled: true,
 };
 /** What `connected` may set. */
 const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
@@ -117,7 +119,9 @@ export class RealtimeClient {
    * @param {RealtimeOptions} [options]
    */
   constructor(url, options = {}) {
-    const { env, ...given } = options;
+    const { env, ...all } = options;
+    // An option that is left undefined has its default.
+    const given = /** @type {RealtimeOptions} */ (Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
     this.#env = environment(env);
     this.#given = given;
     this.#options = { ...DEFAULTS, ...given };
@@ -189,6 +193,8 @@ export class RealtimeClient {
     subscription.snapshot ||= snapshot;
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);
+    // Where changes are fetched, its rows are, too, and now.
+    else if (track.phase === 'idle') this.#bridge.soon();
 
     return () => {
       if (!listeners.delete(listener) || listeners.size > 0) return;
@@ -239,7 +245,8 @@ export class RealtimeClient {
   };
 
   #open() {
-    const { getToken } = this.#options;
+    const { getToken, enabled } = this.#options;
+    if (!enabled) return this.#bridge.start();
     this.#timers.clear('retry');
     this.#complaint = {};
     const connection = new Connection(this.#env, this.#options, {

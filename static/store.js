@@ -128,7 +128,7 @@ export class Store {
    * @returns {import('./channels.js').Meta}
    */
   meta(id) {
-    const mutations = this.#options.overlay.of(this.entity, id);
+    const mutations = /** @type {import('./mutation.js').Mutation[]} */ (this.#options.overlay.of(this.entity, id));
     const refused = mutations.filter(({ state }) => state === 'failed' || state === 'conflict').at(-1);
     const entry = this.#shown.get(id);
     return {

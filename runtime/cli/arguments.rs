@@ -224,6 +224,7 @@ pub struct RulesWhyArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RuleOperation {
     Read,
+    List,
     Create,
     Update,
     Delete,

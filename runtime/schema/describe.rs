@@ -152,10 +152,15 @@ fn rules_of_fields(entity: &Entity, fields: &mut Json) {
 
 fn access_json(access: &Access) -> Json {
     let source = |rule: &Option<Rule>| rule.as_ref().map(|rule| rule.source.clone());
-    json!({
+    let mut json = json!({
         "read": source(&access.read),
         "create": source(&access.create),
         "update": source(&access.update),
         "delete": source(&access.delete),
-    })
+    });
+    // Without it, what may be read is listed; a file from before it existed stays the same.
+    if let Some(list) = source(&access.list) {
+        json["list"] = json!(list);
+    }
+    json
 }

@@ -52,7 +52,7 @@ impl Schema {
 
     /// The entity that a ref field refers to.
     pub fn target(&self, field: &Field) -> Option<&Arc<Entity>> {
-        let FieldKind::Ref { entity, .. } = &field.kind else { return None };
+        let entity = field.kind.target()?;
         self.entity(entity)
     }
 
@@ -254,6 +254,16 @@ impl FieldKind {
             FieldKind::Ref { .. } => "ref",
         }
     }
+
+    /// The entity that a field of this kind refers to.
+    pub fn target(&self) -> Option<&EntityName> {
+        if let FieldKind::Ref { entity, .. } = self { Some(entity) } else { None }
+    }
+
+    /// What happens to a record when the one that its field refers to is deleted.
+    pub fn on_delete(&self) -> Option<OnDelete> {
+        if let FieldKind::Ref { on_delete, .. } = self { Some(*on_delete) } else { None }
+    }
 }
 
 /// A compiled pattern; equal when its source is.
@@ -301,6 +311,8 @@ pub enum FieldDefault {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Access {
     pub read: Option<Rule>,
+    /// Which of the records that may be read are in lists; without it all of them.
+    pub list: Option<Rule>,
     pub create: Option<Rule>,
     pub update: Option<Rule>,
     pub delete: Option<Rule>,
@@ -309,25 +321,42 @@ pub struct Access {
 }
 
 impl Access {
-    /// The condition under which somebody may.
+    /// The condition under which somebody may. Of a list it is asked beside that of reading.
     pub fn rule(&self, operation: Operation) -> &Expr {
         const EVERYBODY: &Expr = &Expr::Constant(true);
         const NOBODY: &Expr = &Expr::Constant(false);
-        let rule = match operation {
-            Operation::Read => &self.read,
-            Operation::Create => &self.create,
-            Operation::Update => &self.update,
-            Operation::Delete => &self.delete,
-        };
-        match rule {
+        match self.source(operation) {
             Some(rule) => &rule.meaning,
+            None if operation == Operation::List => EVERYBODY,
             None if self.open => EVERYBODY,
             None => NOBODY,
         }
     }
 
+    /// The rule as the file has it.
+    pub fn source(&self, operation: Operation) -> Option<&Rule> {
+        match operation {
+            Operation::Read => self.read.as_ref(),
+            Operation::List => self.list.as_ref(),
+            Operation::Create => self.create.as_ref(),
+            Operation::Update => self.update.as_ref(),
+            Operation::Delete => self.delete.as_ref(),
+        }
+    }
+
+    /// The place for the rule.
+    pub fn source_mut(&mut self, operation: Operation) -> &mut Option<Rule> {
+        match operation {
+            Operation::Read => &mut self.read,
+            Operation::List => &mut self.list,
+            Operation::Create => &mut self.create,
+            Operation::Update => &mut self.update,
+            Operation::Delete => &mut self.delete,
+        }
+    }
+
     /// Whether the file says nothing.
     pub fn is_unsaid(&self) -> bool {
-        self.read.is_none() && self.create.is_none() && self.update.is_none() && self.delete.is_none()
+        Operation::ALL.iter().all(|operation| self.source(*operation).is_none())
     }
 }

@@ -337,12 +337,13 @@ test('a signal that no list fills shows the changes too, and gets its rows back'
     error(409, 'RESTRICTED'),
   );
   assert.deepEqual([...rows.value].map(({ title, _optimistic }) => [title, _optimistic]).sort(), [['b'], ['c'], ['d'], ['x']].map(([title]) => [title, undefined]));
+  assert.equal(db.failed.value.length, 1);
+  db.failed.value[0].discard();
+  rows.value = [row('a', { title: 'replaced' })];
   const one = signal(row('z', { title: 'z' }));
   db.update('Task', 'z', { title: 'zz' }, one);
   assert.deepEqual([one.value.title, one.value._optimistic], ['zz', true]);
-  const list = signal([]);
-  const { channels } = await open();
-  channels.list('Task', { into: list });
+  assert.equal(shown(rows), 'replaced');
 });
 
 test('ids of the server: until it gives one, the record has a key that stays', async () => {
@@ -486,4 +487,21 @@ test('a confirmed change whose row is unknown is not laid over a later row', asy
   await settle();
   await posts[1].answer(12, { status: 200, id: 'a', seq: 12, record: row('a', { team: 1, x: 2, version: 3 }) });
   assert.deepEqual(all.value, [row('a', { team: 1, x: 2, version: 3 })]);
+});
+
+test('a login that is over keeps the changes; they go out with the next connection', async () => {
+  const { w, db, posts, list } = await open();
+  const tasks = await list([row('a')]);
+  db.update('Task', 'a', { title: 'x' });
+  await settle();
+  await posts[0].refuse(401, { code: 'UNAUTHENTICATED' });
+  assert.deepEqual([db.stuck.value.code, db.pending.value.length, db.failed.value, shown(tasks)], ['UNAUTHENTICATED', 1, [], 'x*']);
+  await w.clock.run(5000);
+  assert.equal(posts.length, 1, 'it does not ask again and again');
+  w.socket.cut();
+  await w.clock.run(3000);
+  assert.equal(posts.length, 1);
+  w.socket.greet();
+  await settle();
+  assert.equal(posts[1].ops[0].mid, posts[0].ops[0].mid);
 });

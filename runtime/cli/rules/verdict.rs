@@ -95,7 +95,13 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule
     if let Some(field) = question.bad_reference(world)? {
         return Ok(Reason::UnknownReference(field));
     }
-    if *operation != Operation::Read {
+    // Without a rule of its own, all that may be read is in lists.
+    let is_asked = match operation {
+        Operation::Read => false,
+        Operation::List => entity.access.list.is_some(),
+        Operation::Create | Operation::Update | Operation::Delete => true,
+    };
+    if is_asked {
         let mut facts = KnownFacts::at(question.now);
         let truth = question.truth(*operation, world, &mut facts)?;
         asked.push(question.ask(*operation, &facts));
@@ -154,14 +160,8 @@ impl Question<'_> {
 
     fn ask(&self, operation: Operation, facts: &KnownFacts) -> JudgedRule {
         let access = &self.entity.access;
-        let rule = match operation {
-            Operation::Read => &access.read,
-            Operation::Create => &access.create,
-            Operation::Update => &access.update,
-            Operation::Delete => &access.delete,
-        };
         let part = explain(access.rule(operation), self.schema, self.entity, self.subject(), facts);
-        JudgedRule { operation, rule: rule.clone(), part, bound: None }
+        JudgedRule { operation, rule: access.source(operation).cloned(), part, bound: None }
     }
 
     /// The first reference that the request sets to something that its writer may not read.
@@ -171,7 +171,9 @@ impl Question<'_> {
                 (&self.record.values, (0..self.entity.fields.len()).map(FieldIndex).collect())
             }
             (Operation::Update, Some(proposal)) => (proposal.values, proposal.named.to_vec()),
-            (Operation::Read | Operation::Update | Operation::Delete, _) => return Ok(None),
+            (Operation::Read | Operation::List | Operation::Update | Operation::Delete, _) => {
+                return Ok(None);
+            }
         };
         for at in named {
             let field = self.entity.at(at);

@@ -21,7 +21,7 @@ pub(in crate::schema) const KEYS: &[&str] =
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
 const KEYS_LATER: &[&str] = &["hidden", "presence"];
-pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "create", "update", "delete"];
+pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "list", "create", "update", "delete"];
 
 /// Most fields of one entity, the built-in ones of `User` included.
 pub const MOST_FIELDS: usize = 200;
@@ -309,13 +309,7 @@ fn access(entry: &Entry, draft: &mut EntityDraft, reader: &mut TableReader<'_>) 
             continue;
         };
         draft.rules.push(RuleSite { place: RulePlace::Entity(operation), span: entry.value.span.clone() });
-        let access = &mut draft.entity.access;
-        *match operation {
-            Operation::Read => &mut access.read,
-            Operation::Create => &mut access.create,
-            Operation::Update => &mut access.update,
-            Operation::Delete => &mut access.delete,
-        } = Some(rule);
+        *draft.entity.access.source_mut(operation) = Some(rule);
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) struct StoredEntity {
     pub(super) indexes: Vec<Vec<String>>,
     /// Rules for read, create, update and delete, in this order.
     pub(super) access: [Option<String>; 4],
+    /// Missing in a folder of a program that knew no list rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) list: Option<String>,
     /// `forever`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<String>,
@@ -92,6 +95,7 @@ impl StoredEntity {
                 .collect(),
             access: [&access.read, &access.create, &access.update, &access.delete]
                 .map(|rule| rule.as_ref().map(|rule| rule.source.to_string())),
+            list: access.list.as_ref().map(|rule| rule.source.to_string()),
             history: entity.history.map(|history| match history {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),

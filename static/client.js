@@ -1,0 +1,44 @@
+/**
+ * Everything for a page in one call, and every public name in one place. Knows nothing by itself.
+ */
+import { Api } from './api.js';
+import { ChannelSubscriber } from './channels.js';
+import { OptimisticManager } from './optimistic.js';
+import { RealtimeClient } from './realtime.js';
+
+export { Api, ApiError } from './api.js';
+export { ChannelSubscriber } from './channels.js';
+export { OptimisticManager } from './optimistic.js';
+export { RealtimeClient } from './realtime.js';
+export { computed, signal } from './signal.js';
+
+/**
+ * @typedef {object} ConnectOptions
+ * @property {string} [url] Of the server, when it is not the page's own: `https://tasks.example`.
+ * @property {string | null} [as] A name in `tidewire dev`.
+ * @property {import('./realtime.js').RealtimeOptions['getToken']} [getToken]
+ * @property {import('./optimistic.js').Queue} [queue] Keeps unsent changes over a reload: `new OfflineQueue({ user })`.
+ * @property {import('./cache.js').RowCache} [cache] Keeps rows over a reload: `new RowCache({ user })`.
+ * @property {import('./optimistic.js').ConflictPolicy} [conflict]
+ * @property {boolean} [enabled] False: no socket, changes are fetched.
+ * @property {Partial<import('./env.js').Env>} [env]
+ */
+
+/**
+ * Connects to the server, and makes what a page works with: the connection, lists, changes and requests.
+ *
+ * @param {ConnectOptions} [options]
+ */
+export function connect({ url = '', as = null, getToken, queue, cache, conflict, enabled, env: given } = {}) {
+  const env = url ? { ...given, base: url } : given;
+  const api = new Api('/api', { as, getToken, env });
+  const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, enabled, env });
+  const channels = new ChannelSubscriber(rt, { api, cache, env });
+  const db = new OptimisticManager(api, rt, { queue, conflict, env });
+  rt.connect();
+  const close = () => {
+    db.close();
+    rt.disconnect();
+  };
+  return { rt, api, channels, db, close };
+}
