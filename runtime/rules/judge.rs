@@ -20,21 +20,21 @@ pub enum Found<T> {
 
 /// With the number of rows that were stepped over.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement<T> {
+pub struct Finding<T> {
     pub judged: Found<T>,
     pub steps: usize,
 }
 
 /// Whether the rule holds. For a disabled person nothing does.
-pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Judgement<Truth> {
+pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Finding<Truth> {
     if subject.principal.is_disabled() {
-        return Judgement { judged: Found::Known(Truth::False), steps: 0 };
+        return Finding { judged: Found::Known(Truth::False), steps: 0 };
     }
     find_truth(rule, subject, known)
 }
 
 /// The same of a condition that gives nobody a right: it holds for a disabled person as for any other.
-pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Judgement<Truth> {
+pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Finding<Truth> {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));
     let truth = Evaluator { subject, element: None, further }.truth(condition);
@@ -43,16 +43,16 @@ pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) ->
         Truth::True | Truth::False => Found::Known(truth),
         Truth::Unknown => judged(lacks, Truth::Unknown),
     };
-    Judgement { judged, steps }
+    Finding { judged, steps }
 }
 
 /// A value in the language of rules, null where there is none.
-pub fn find_value(term: &Term, subject: Subject<'_>, known: &KnownFacts) -> Judgement<Value> {
+pub fn find_value(term: &Term, subject: Subject<'_>, known: &KnownFacts) -> Finding<Value> {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));
     let value = Evaluator { subject, element: None, further }.seek(term).map(std::borrow::Cow::into_owned);
     let steps = lacks.steps();
-    Judgement { judged: value.map_or_else(|| judged(lacks, Value::Null), Found::Known), steps }
+    Finding { judged: value.map_or_else(|| judged(lacks, Value::Null), Found::Known), steps }
 }
 
 /// `otherwise` where nothing is missing.

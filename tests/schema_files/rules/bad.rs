@@ -237,7 +237,7 @@ const BAD: &[(&str, &str, &str, u64, &str)] = &[
     ("read", "title.matches('a')", "E0174", 7, "text.contains('a')"),
     ("read", "title.endsWith('a')", "E0174", 7, "rules have no `.endsWith(…)`"),
     ("read", "title.startswith('a')", "E0174", 7, "did you mean `startsWith`?"),
-    ("read", "created_at < now()", "E0174", 14, "rules have no clock"),
+    ("read", "created_at < now()", "E0174", 14, "write `now` without brackets"),
     ("read", "created_at < timestamp('2026-11-21T08:00:00Z')", "E0174", 14, "compare with a text"),
     ("read", "string(priority) == '3'", "E0174", 1, "values are not converted"),
     ("read", "tags.all(t, t == 'a')", "E0174", 6, "the macros are"),
