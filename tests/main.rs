@@ -19,6 +19,7 @@ mod doctor;
 mod documents;
 mod event_bus;
 mod evolution;
+mod expiry;
 mod explain;
 mod failing_disk;
 mod floor_plan;

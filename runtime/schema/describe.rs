@@ -52,6 +52,9 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
         "fields": entity.fields.iter().map(|field| field_json(schema, entity, field)).collect::<Vec<_>>(),
         "indexes": entity.indexes.iter().map(names).collect::<Vec<_>>(),
     });
+    if let Some(expires) = entity.expires {
+        json["expires"] = json!(entity.at(expires).name);
+    }
     if let Some(history) = entity.history {
         json["history"] = history_json(history);
     }

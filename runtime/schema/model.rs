@@ -95,6 +95,8 @@ pub struct Entity {
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
     pub identity: Option<FieldIndex>,
+    /// The datetime after which the server deletes a record.
+    pub expires: Option<FieldIndex>,
     /// What the server does after operations on its records, in the order of the file.
     pub triggers: Vec<Trigger>,
 }
@@ -113,6 +115,7 @@ impl Entity {
             history: None,
             was: None,
             identity: None,
+            expires: None,
             triggers: Vec::new(),
         }
     }

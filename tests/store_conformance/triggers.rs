@@ -44,6 +44,11 @@ update = "Project"
 where = "target.id == project"
 set = {{ total = "count", touched = "now" }}
 [[on]]
+event = "update"
+when = "changed(project_name)"
+create = "Trace"
+set = {{ of = "id", title = "project_name" }}
+[[on]]
 event = "delete"
 create = "Trace"
 set = {{ of = "id", by = "user.id", title = "title" }}

@@ -198,7 +198,7 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
     }
 }
 
-/// Every index that the entity's table should have: one for each unique field, each reference, `created_at` and each `[[index]]`. None is
+/// Every index that the entity's table should have: one for each unique field, each reference, the field of `expires`, `created_at` and each `[[index]]`. None is
 /// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`store/unit/end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
     let mut wanted: Vec<TableIndex> = Vec::new();
@@ -211,6 +211,10 @@ pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
         if field.unique || matches!(field.kind, FieldKind::Ref { .. }) {
             add(plain_index(entity, &[&field.name]));
         }
+    }
+    // The sweep asks for what is due, and for what is due next.
+    if let Some(expires) = entity.expires {
+        add(plain_index(entity, &[&entity.at(expires).name]));
     }
     // Newest first is asked of every entity. No statement but an insert and a delete touches it.
     add(plain_index(entity, &[NEWEST]));

@@ -56,6 +56,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::RenameField { .. }
             | Move::Unique { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => {}
         }
     }
@@ -73,6 +74,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::Require { .. }
             | Move::Unique { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => {}
         }
     }
@@ -105,6 +107,7 @@ fn changing_tables(moves: &[Move]) -> Vec<&str> {
             | Move::Require { .. }
             | Move::Unique { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => None,
         })
         .collect();
@@ -187,6 +190,7 @@ fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
             | Move::Require { .. }
             | Move::Unique { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => None,
         })
         .collect();
