@@ -247,9 +247,9 @@ fn a_rule_that_is_probably_not_meant_is_a_warning() {
         ("create = \"exists(Entry, e, e.door == door && e.pin == user.role)\"", vec![]),
         ("update = \"exists(Entry, e, e.door == door && e.pin.startsWith(change.note))\"", vec!["W0124"]),
         ("update = \"exists(Entry, e, e.door == door && e.pin == pin)\"", vec![]),
-        ("update = \"change.who in user.entries.who\"", vec!["W0125"]),
-        ("create = \"true && !(who in user.entries.who)\"", vec!["W0125"]),
-        ("create = \"who == user.id && door in user.entries.door\"", vec![]),
+        ("update = \"change.who in user.entrys.who\"", vec!["W0125"]),
+        ("create = \"true && !(who in user.entrys.who)\"", vec!["W0125"]),
+        ("create = \"who == user.id && door in user.entrys.door\"", vec![]),
     ] {
         assert_eq!(warned("entry.toml", &entry(rule)), codes, "{rule}");
     }

@@ -20,21 +20,21 @@ pub enum Found<T> {
 
 /// With the number of rows that were stepped over.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding<T> {
+pub struct JudgedStep<T> {
     pub judged: Found<T>,
     pub steps: usize,
 }
 
 /// Whether the rule holds. For a disabled person nothing does.
-pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Finding<Truth> {
+pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> JudgedStep<Truth> {
     if subject.principal.is_disabled() {
-        return Finding { judged: Found::Known(Truth::False), steps: 0 };
+        return JudgedStep { judged: Found::Known(Truth::False), steps: 0 };
     }
     find_truth(rule, subject, known)
 }
 
 /// The same of a condition that gives nobody a right: it holds for a disabled person as for any other.
-pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) -> Finding<Truth> {
+pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) -> JudgedStep<Truth> {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));
     let truth = Evaluator { subject, element: None, further }.truth(condition);
@@ -43,16 +43,16 @@ pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) ->
         Truth::True | Truth::False => Found::Known(truth),
         Truth::Unknown => judged(lacks, Truth::Unknown),
     };
-    Finding { judged, steps }
+    JudgedStep { judged, steps }
 }
 
 /// A value in the language of rules, null where there is none.
-pub fn find_value(term: &Term, subject: Subject<'_>, known: &KnownFacts) -> Finding<Value> {
+pub fn find_value(term: &Term, subject: Subject<'_>, known: &KnownFacts) -> JudgedStep<Value> {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));
     let value = Evaluator { subject, element: None, further }.seek(term).map(std::borrow::Cow::into_owned);
     let steps = lacks.steps();
-    Finding { judged: value.map_or_else(|| judged(lacks, Value::Null), Found::Known), steps }
+    JudgedStep { judged: value.map_or_else(|| judged(lacks, Value::Null), Found::Known), steps }
 }
 
 /// `otherwise` where nothing is missing.

@@ -39,7 +39,7 @@ pub(super) async fn each_operation_is_granted_by_its_own_rule<F: Fixture>() {
         ("ada", task(31, 1, None), Ok(OpStatus::Created)),
         ("bo", task(32, 1, None), Ok(OpStatus::Created)),
         ("bo", task(33, 2, None), unknown("project")),
-        ("cy", task(34, 1, None), no(Operation::Create)),
+        ("cy", task(34, 1, None), unknown("project")),
         ("ada", titled(22, "an editor may"), Ok(OpStatus::Updated)),
         ("bo", titled(22, "a viewer may not"), no(Operation::Update)),
         ("bo", titled(22, "a task"), no(Operation::Update)),

@@ -6,7 +6,7 @@
 use super::fault::{Fault, refuse};
 use crate::ids::Timestamp;
 use crate::rules::{
-    BindError, Finding, Found, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
+    BindError, Found, JudgedStep, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
     find_truth, find_value, judge,
 };
 use crate::schema::{Column, EntityName, Expr, Record, Term, Value};
@@ -84,11 +84,11 @@ impl<'a> Facts<'a> {
         &mut self,
         source: &S,
         op: usize,
-        ask: impl Fn(&KnownFacts) -> Finding<T>,
+        ask: impl Fn(&KnownFacts) -> JudgedStep<T>,
     ) -> Result<T, Fault<S::Error>> {
         self.known.keep_at_most(MOST_KEPT);
         loop {
-            let Finding { judged, steps } = ask(&self.known);
+            let JudgedStep { judged, steps } = ask(&self.known);
             match judged {
                 Found::Known(answer) => {
                     self.steps += steps;

@@ -74,7 +74,7 @@ pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term
 fn unquoted(node: &SyntaxNode, problem: Diagnostic) -> Diagnostic {
     let SyntaxData::Name(name) = &node.data else { return problem };
     // A slip of a name that there is has its own help, and so has a constant of another language.
-    if problem.help.ends_with('?') || refused::constant(name).is_some() {
+    if problem.help.ends_with('?') || refused::constant(name).is_some() || name == "now" {
         return problem;
     }
     let help = format!("if it is a text, write it in quotes: '{name}'; {}", problem.help);
