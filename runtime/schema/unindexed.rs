@@ -57,6 +57,7 @@ fn way(entity: &Entity, expr: &Expr) -> AccessPath {
         | Expr::Exists(..)
         | Expr::Starts(..)
         | Expr::Contains(..)
+        | Expr::Search(_)
         | Expr::Named(_) => AccessPath::Open,
     }
 }
@@ -87,15 +88,16 @@ fn both(one: AccessPath, other: AccessPath) -> AccessPath {
     }
 }
 
-fn through(entity: &Entity, column: Column) -> AccessPath {
+/// Whether an index leads to the records with one value in the column.
+pub(super) fn is_indexed(entity: &Entity, column: Column) -> bool {
     let served = match column {
         Column::Id | Column::CreatedAt => true,
         Column::Version | Column::UpdatedAt => false,
         Column::Field(at) => entity.at(at).unique || matches!(entity.at(at).kind, FieldKind::Ref { .. }),
     };
-    if served || entity.indexes.iter().any(|index| index.first() == Some(&column)) {
-        AccessPath::Served
-    } else {
-        AccessPath::Unserved(vec![column])
-    }
+    served || entity.indexes.iter().any(|index| index.first() == Some(&column))
+}
+
+fn through(entity: &Entity, column: Column) -> AccessPath {
+    if is_indexed(entity, column) { AccessPath::Served } else { AccessPath::Unserved(vec![column]) }
 }
