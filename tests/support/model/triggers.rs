@@ -1,7 +1,6 @@
 //! The model's `[[on]]` tables: after each entry that is more than a copy, every table that fits, and what follows from it at once.
 
 use std::sync::Arc;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidewire::ids::RecordId;
@@ -194,7 +193,7 @@ impl Draft<'_> {
                 let parts: Vec<Value> = parts.iter().map(|part| self.value(part, record, before)).collect();
                 let texts = parts.iter().map(|part| match part {
                     Value::Text(text) => Some(text.as_str()),
-                    _ => None,
+                    Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => None,
                 });
                 texts.collect::<Option<String>>().map_or(Value::Null, Value::Text)
             }

@@ -82,6 +82,7 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
                 Type::Datetime | Type::Text => Ok(Part { value: SetValue::Now, longest: Some(24) }),
                 Type::Enum(_)
                 | Type::Moment
+                | Type::Now
                 | Type::Uuid
                 | Type::Id(..)
                 | Type::Number
