@@ -83,6 +83,8 @@ codes! {
     RuleBudget "E0177" "the rule is nested too deep or has too many parts"
     FieldRule "E0178" "`read` or `hidden` is not possible here"
     LookupShows "E0179" "the lookup shows a value that its source hides"
+    UniqueMember "E0200" "the field cannot be in `[[unique]]`"
+    UniqueFields "E0201" "`[[unique]]` has too few fields, or says something twice"
     OnAction "E0220" "the `[[on]]` does not say one event and one action"
     OnTarget "E0221" "the server cannot write such records"
     OnWhere "E0222" "`where` is no equality by which records are found"

@@ -6,7 +6,7 @@
 use indexmap::IndexSet;
 
 use super::column::Column;
-use super::model::{Entity, FieldKind};
+use super::model::Entity;
 use super::rule::{Comparison, Expr, Term, UserTerm};
 
 /// What a condition means for the way to the records that meet it.
@@ -90,11 +90,7 @@ fn through(entity: &Entity, column: Column) -> AccessPath {
     let served = match column {
         Column::Id | Column::CreatedAt => true,
         Column::Version | Column::UpdatedAt => false,
-        Column::Field(at) => entity.at(at).unique || matches!(entity.at(at).kind, FieldKind::Ref { .. }),
+        Column::Field(_) => entity.all_indexes().any(|index| index.first() == Some(&column)),
     };
-    if served || entity.indexes.iter().any(|index| index.first() == Some(&column)) {
-        AccessPath::Served
-    } else {
-        AccessPath::Unserved(vec![column])
-    }
+    if served { AccessPath::Served } else { AccessPath::Unserved(vec![column]) }
 }

@@ -59,6 +59,10 @@ pub(super) enum Move {
     Unique {
         at: Site,
     },
+    /// Fields become unique together, or what is in them changes.
+    UniqueTogether {
+        members: Vec<Member>,
+    },
     /// The field becomes a lookup: the server copies its values from now on.
     Follow {
         at: Site,
@@ -79,6 +83,23 @@ pub(super) struct Site {
     pub(super) table: String,
     /// The column's present name; of a new field the one that it will have.
     pub(super) column: String,
+}
+
+/// One of the fields that are to be unique together.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) at: Site,
+    pub(super) becomes: Becomes,
+}
+
+/// What becomes of the values of a field in the same evolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Becomes {
+    Stays,
+    /// The field is new.
+    Added,
+    /// It gets another type, or values where it has none.
+    Rewritten,
 }
 
 impl Site {
@@ -162,6 +183,42 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names
         match former_field(was, field) {
             None => moves.push(Move::AddField { at: site(&field.name) }),
             Some(was) => of_field(&site(&was.name), was, names, moves),
+        }
+    }
+    of_unique(entity, was, names, moves);
+}
+
+/// Fields that are unique together: those that were not before, and those that are rewritten.
+fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
+    for fields in &entity.unique {
+        let members: Vec<Member> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
+        let mut columns: Vec<&str> = members.iter().map(|member| member.at.column.as_str()).collect();
+        columns.sort_unstable();
+        let held = was.unique.iter().any(|known| {
+            let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+            known.sort_unstable();
+            known == columns
+        });
+        if !held || members.iter().any(|member| member.becomes != Becomes::Stays) {
+            moves.push(Move::UniqueTogether { members });
+        }
+    }
+}
+
+fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &Names<'_>) -> Member {
+    let now = entity.at(field);
+    let site = |column: &str| Site {
+        entity: entity.clone(),
+        field,
+        table: was.plural.clone(),
+        column: column.to_owned(),
+    };
+    match former_field(was, now) {
+        None => Member { at: site(&now.name), becomes: Becomes::Added },
+        Some(was) => {
+            let rewritten = needs_retype(was, &now.kind, names) || (now.required && !was.required);
+            let becomes = if rewritten { Becomes::Rewritten } else { Becomes::Stays };
+            Member { at: site(&was.name), becomes }
         }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::AddField { .. }
             | Move::RenameField { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Forget { .. } => {}
         }
@@ -72,6 +73,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::Retype { .. }
             | Move::Require { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Forget { .. } => {}
         }
@@ -104,6 +106,7 @@ fn changing_tables(moves: &[Move]) -> Vec<&str> {
             | Move::AddField { .. }
             | Move::Require { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Forget { .. } => None,
         })
@@ -186,6 +189,7 @@ fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
             | Move::Retype { .. }
             | Move::Require { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Forget { .. } => None,
         })

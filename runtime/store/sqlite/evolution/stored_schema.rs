@@ -28,6 +28,9 @@ pub(super) struct StoredEntity {
     /// `forever`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<String>,
+    /// The fields of each `[[unique]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unique: Vec<Vec<String>>,
     /// The `[[on]]` tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) on: Vec<String>,
@@ -96,6 +99,7 @@ impl StoredEntity {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),
             }),
+            unique: entity.unique.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
         }
     }
