@@ -4,8 +4,8 @@
 //! do not mix. A label is a word of this program (a route's template, a code, a reason), never a user, an id, a channel
 //! or a path, and every series is there, at 0, before its first event. Knows no module that it counts for.
 
-mod counted;
 mod errors;
+mod gauge_guard;
 mod http;
 mod live;
 mod process;
@@ -15,8 +15,8 @@ mod store;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-pub use self::counted::Counted;
 pub use self::errors::{ErrorMetrics, Via};
+pub use self::gauge_guard::GaugeGuard;
 pub use self::http::{ConnectionEnd, HttpMetrics, Routes};
 pub use self::live::{CatchUp, LiveMetrics, Moment, Refusal};
 pub use self::process::LOG_LINES_DROPPED;

@@ -76,8 +76,8 @@ export class OptimisticManager {
   #outbox;
   /** @type {Map<string, Mutation>} by mid: pending and failed */
   #mutations = new Map();
-  /** @type {WeakMap<object, Bound>} */
-  #bound = new WeakMap();
+  /** Signals of the caller's own, while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
+  #bound = new Map();
   /** The batch that is being made. @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]} | null} */
   #group = null;
   /** @type {Map<string, Fields> | null} by entity */
@@ -208,6 +208,7 @@ export class OptimisticManager {
     this.#env.clearTimeout(this.#patience);
     this.#env.window?.removeEventListener('beforeunload', this.#ask);
     for (const dispose of this.#disposers) dispose();
+    this.#unbind();
     this.#options.queue?.close();
   }
 
@@ -283,9 +284,10 @@ export class OptimisticManager {
 
   /** @param {AnySignal} target @param {string} entity */
   #bind(target, entity) {
-    const bound = this.#bound.get(target) ?? new Bound(this.#overlay, entity, target);
-    if (!this.#bound.has(target)) this.#disposers.push(this.#overlay.watch(entity, bound));
-    this.#bound.set(target, bound);
+    const known = this.#bound.get(target);
+    if (known) return known.bound;
+    const bound = new Bound(this.#overlay, entity, target);
+    this.#bound.set(target, { bound, leave: this.#overlay.watch(entity, bound) });
     return bound;
   }
 
@@ -601,9 +603,16 @@ export class OptimisticManager {
   #tell() {
     const all = [...this.#mutations.values()];
     const refused = (/** @type {Mutation} */ { state }) => state === 'failed' || state === 'conflict';
-    this.pending.value = all.filter((mutation) => !refused(mutation));
-    this.failed.value = all.filter(refused);
+    put(this.pending, all.filter((mutation) => !refused(mutation)));
+    put(this.failed, all.filter(refused));
     this.#warn();
+    if (all.length === 0) this.#unbind();
+  }
+
+  /** A signal that nothing is pending for is the caller's alone. */
+  #unbind() {
+    for (const { leave } of this.#bound.values()) leave();
+    this.#bound.clear();
   }
 
   /** Who leaves the page would lose what is neither sent nor kept. */
@@ -617,6 +626,12 @@ export class OptimisticManager {
 
   /** @param {Event} event */
   #ask = (event) => event.preventDefault();
+}
+
+/** The same ones in the same order are no news. @param {AnySignal} signal @param {Mutation[]} next */
+function put(signal, next) {
+  const { value } = signal;
+  if (value.length !== next.length || next.some((one, at) => one !== value[at])) signal.value = next;
 }
 
 /** @param {unknown} target @returns {target is AnySignal} */

@@ -28,25 +28,10 @@ const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
 const KNOTS: &[&str] = &[];
 
 /// Type names that still have several meanings. Only ever shorter.
-const DOUBLED: &[&str] = &[
-    "Answer",
-    "Counted",
-    "From",
-    "Image",
-    "Images",
-    "Made",
-    "Members",
-    "Place",
-    "References",
-    "Setting",
-    "Snapshot",
-    "Text",
-    "Work",
-    "Writer",
-];
+const DOUBLED: &[&str] = &[];
 
 /// Functions that still take a tuple, each with its file. Only ever shorter.
-const TUPLES: &[&str] = &["channels/index.rs remove_key", "channels/tails.rs tail"];
+const TUPLES: &[&str] = &[];
 
 /// What may be named only in certain places, and where.
 const RESERVED: [(&str, &[&str]); 8] = [

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tidewire::channels::{AttachmentId, Events, From, InvalidationCause, Item, Note};
+use tidewire::channels::{AttachFrom, AttachmentId, Events, InvalidationCause, Item, Note};
 use tidewire::config::RealtimeConfig;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::{Metrics, Via};
@@ -148,8 +148,8 @@ fn heard(effects: &[Effect]) -> Heard {
                 "write".to_owned()
             }
         },
-        Effect::Attach { from: From::Now { .. }, .. } => "attach now".to_owned(),
-        Effect::Attach { from: From::After { seq, .. }, .. } => format!("attach after {seq}"),
+        Effect::Attach { from: AttachFrom::Now { .. }, .. } => "attach now".to_owned(),
+        Effect::Attach { from: AttachFrom::After { seq, .. }, .. } => format!("attach after {seq}"),
         Effect::Detach { .. } => "detach".to_owned(),
         Effect::Pong { .. } => "pong".to_owned(),
         Effect::AwaitRights { .. } => "await rights".to_owned(),

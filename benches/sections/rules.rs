@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use bytes::Bytes;
 use tidewire::channels::group::{ConnectionKey, Member};
 use tidewire::channels::groups::Groups;
-use tidewire::channels::{Admission, Attach, AttachmentId, From, Outbox, judge};
+use tidewire::channels::{Admission, Attach, AttachFrom, AttachmentId, Outbox, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::outbox::OutboxLimits;
 use tidewire::protocol::{View, WireForm};
@@ -263,7 +263,7 @@ fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadSc
         view: View::new(&predicate, &projection, read_scope.generation),
         watch: None,
         admission: Admission::Sought,
-        from: From::Now { request_id: None },
+        from: AttachFrom::Now { request_id: None },
     };
     groups.join(&attach, Member { outbox: outbox.clone(), lag: outbox.lag(), from: Seq(0) });
 }

@@ -26,7 +26,7 @@ pub struct Attach {
     /// Whose rights `read_scope` was made of; `None` for nobody, who has none that could change.
     pub watch: Option<Watch>,
     pub admission: Admission,
-    pub from: From,
+    pub from: AttachFrom,
 }
 
 /// Whether room was found for the subscription before.
@@ -48,7 +48,7 @@ pub struct Watch {
 
 /// Where an attachment starts.
 #[derive(Debug, Clone)]
-pub enum From {
+pub enum AttachFrom {
     /// At the position of this moment, answered by `subscribed`.
     Now { request_id: Option<String> },
     /// After `seq`, which the connection has written; closed by the channel's `pong`. Void when `lag` is not the

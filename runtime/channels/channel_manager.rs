@@ -12,9 +12,9 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, consume_budget};
 
-use super::attach::{Attach, From, Watch};
+use super::attach::{Attach, AttachFrom, Watch};
 use super::coalesce::{joined, take_coalesced};
-use super::encode::{Encoder, Place};
+use super::encode::{ChannelPlace, Encoder};
 use super::group::{ConnectionKey, Member};
 use super::groups::Groups;
 use super::note::{AttachmentId, Events, InvalidationCause, Note, Outbox};
@@ -253,14 +253,14 @@ impl ChannelManager {
         if let Some(note) = self.objection(&attach) {
             let on_lag = match &attach.from {
                 // Nothing else would tell the session.
-                From::Now { .. } => OnLag::Keep,
-                From::After { .. } => OnLag::Drop,
+                AttachFrom::Now { .. } => OnLag::Keep,
+                AttachFrom::After { .. } => OnLag::Drop,
             };
             attach.outbox.append_control(Bytes::new(), Some(note), on_lag);
             return;
         }
         match attach.from.clone() {
-            From::Now { request_id } => {
+            AttachFrom::Now { request_id } => {
                 // Batches up to where the rights were read are not to be judged by them.
                 let bound_at = attach.watch.as_ref().map_or(Seq::ZERO, |watch| watch.bound_at);
                 let (at, lag) = (self.groups.position().max(bound_at), attach.outbox.lag());
@@ -270,7 +270,9 @@ impl ChannelManager {
                 attach.outbox.append_control(frame, Some(note), OnLag::Keep);
                 self.join(&attach, lag, at);
             }
-            From::After { seq, prev, lag, unbroken } => self.attach_after(&attach, seq, prev, lag, unbroken),
+            AttachFrom::After { seq, prev, lag, unbroken } => {
+                self.attach_after(&attach, seq, prev, lag, unbroken)
+            }
         }
     }
 
@@ -278,7 +280,7 @@ impl ChannelManager {
     /// no room for its group.
     fn objection(&mut self, attach: &Attach) -> Option<Note> {
         let attachment = attach.attachment;
-        if let From::After { lag, .. } = attach.from
+        if let AttachFrom::After { lag, .. } = attach.from
             && attach.outbox.lag() != lag
         {
             // The connection is about to learn that it lags; `attach_after` leaves it at that.
@@ -391,7 +393,7 @@ fn append_missed(attach: &Attach, missed: &MissedEvents<'_>, encoder: &mut Encod
     for (at, change) in changes.iter().enumerate() {
         let judged = judge_first(&changes[at..], &attach.scope, &attach.read_scope);
         let Some(UnitEvent { event, more }) = judged else { continue };
-        let place = Place { channel: &attach.channel, prev, more: unbroken || more };
+        let place = ChannelPlace { channel: &attach.channel, prev, more: unbroken || more };
         encoder.write_event(change, &event, &attach.read_scope, place, &mut frames);
         prev = change.seq;
     }

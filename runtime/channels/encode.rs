@@ -15,7 +15,7 @@ use crate::store::{Change, Step};
 
 /// Where an event stands among the events of its channel.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct ChannelPlace<'a> {
     /// The channel's exact text.
     pub channel: &'a str,
     /// Seq of the previous event.
@@ -52,7 +52,7 @@ impl Encoder {
         change: &Change,
         event: &Event,
         read_scope: &ReadScope,
-        place: Place<'_>,
+        place: ChannelPlace<'_>,
         out: &mut Vec<u8>,
     ) {
         self.head.clear();

@@ -7,6 +7,7 @@ use super::few::Few;
 use super::index::Stand;
 use super::note::{AttachmentId, Outbox};
 use super::runs::RunNumber;
+use super::tails::NumberedText;
 use super::writer::Audience;
 use crate::ids::Seq;
 use crate::outbox::Lag;
@@ -63,7 +64,7 @@ pub(super) struct About {
 impl Group {
     pub(super) fn audience(&self) -> Audience<'_> {
         Audience {
-            text: (self.text, &self.about.channel),
+            channel: NumberedText { number: self.text, text: &self.about.channel },
             read_scope: &self.about.read_scope,
             prev: self.prev,
         }

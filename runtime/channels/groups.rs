@@ -18,7 +18,7 @@ use super::index::{GroupNumber, Index, Stand};
 use super::note::{AttachmentId, Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
 use super::watched::Watched;
-use super::writer::{Encoded, Writer};
+use super::writer::{Encoded, RunWriter};
 use crate::ids::Seq;
 use crate::outbox::Appended;
 use crate::protocol::{View, WireForm};
@@ -34,7 +34,7 @@ pub struct TooManyScanned {
 }
 
 #[derive(Debug)]
-struct Text {
+struct ChannelText {
     number: u64,
     groups: usize,
 }
@@ -49,17 +49,17 @@ pub struct Groups {
     scan_limit: usize,
     groups: Slab<Group>,
     by_key: HashMap<(Arc<str>, View), GroupNumber, RandomState>,
-    texts: HashMap<Arc<str>, Text, RandomState>,
+    texts: HashMap<Arc<str>, ChannelText, RandomState>,
     next_text: u64,
-    places: HashMap<ConnectionKey, Few<AttachmentId, Place>, RandomState>,
+    places: HashMap<ConnectionKey, Few<AttachmentId, MemberPlace>, RandomState>,
     watched: Watched,
     index: Index,
-    work: Work,
+    work: FanOutWork,
 }
 
 /// Where a member is, and whose rights it depends on.
 #[derive(Debug)]
-struct Place {
+struct MemberPlace {
     group: GroupNumber,
     outbox: Arc<Outbox>,
     watch: Option<Watch>,
@@ -69,13 +69,13 @@ struct Place {
 
 /// What one fan-out needs, kept so that the next one need not ask for memory.
 #[derive(Debug, Default)]
-struct Work {
+struct FanOutWork {
     look_ups: u64,
     found: Vec<(GroupNumber, Sides)>,
     candidates: Vec<GroupNumber>,
     touched: Vec<GroupNumber>,
     runs: Runs<Bytes>,
-    writer: Writer,
+    writer: RunWriter,
     /// Members whose outbox takes nothing from them any more.
     swept: Vec<MemberKey>,
 }
@@ -112,7 +112,7 @@ impl Groups {
             places: HashMap::default(),
             watched: Watched::default(),
             index: Index::default(),
-            work: Work::default(),
+            work: FanOutWork::default(),
         }
     }
 
@@ -170,7 +170,7 @@ impl Groups {
             None => self.found(attach),
         };
         let (outbox, watch) = (member.outbox.clone(), attach.watch.clone());
-        let place = Place { group: number, outbox, watch, uses: attach.read_scope.uses.clone() };
+        let place = MemberPlace { group: number, outbox, watch, uses: attach.read_scope.uses.clone() };
         if let Some(watch) = &place.watch {
             self.watched.add(&watch.person, attach.connection);
         }
@@ -288,7 +288,7 @@ impl Groups {
             return;
         }
         let mut work = std::mem::take(&mut self.work);
-        let Work { touched, runs, writer, swept, .. } = &mut work;
+        let FanOutWork { touched, runs, writer, swept, .. } = &mut work;
         let base = Seq(batch.first().0.saturating_sub(1));
         for number in touched.drain(..) {
             let group = &mut self.groups[number];
@@ -310,7 +310,7 @@ impl Groups {
         let (channel, view) = (attach.channel.clone(), attach.view.clone());
         let text = self.texts.entry(channel.clone()).or_insert_with(|| {
             self.next_text += 1;
-            Text { number: self.next_text, groups: 0 }
+            ChannelText { number: self.next_text, groups: 0 }
         });
         text.groups += 1;
         let entry = self.groups.vacant_entry();
@@ -349,7 +349,7 @@ impl Groups {
         self.by_key.remove(&(channel, view));
     }
 
-    fn unplace(&mut self, (connection, attachment): MemberKey) -> Option<Place> {
+    fn unplace(&mut self, (connection, attachment): MemberKey) -> Option<MemberPlace> {
         let places = self.places.get_mut(&connection)?;
         let place = places.remove(&attachment)?;
         if places.is_empty() {
@@ -362,7 +362,7 @@ impl Groups {
     }
 }
 
-impl Place {
+impl MemberPlace {
     /// A read scope that was bound at the change or later knows of it.
     fn is_concerned(&self, change: &Change) -> bool {
         let Some(watch) = &self.watch else { return false };

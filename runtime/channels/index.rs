@@ -44,9 +44,9 @@ pub(super) struct Index {
 pub(super) enum Stand {
     Everything,
     Anywhere,
-    /// Hashes of keys, each with its combination; and whether a record that holds one of them is seen.
+    /// Under keys; and whether a record that holds one of them is seen.
     Keyed {
-        keys: Box<[(u64, CombinationNumber)]>,
+        keys: Box<[HashedKey]>,
         exact: bool,
     },
 }
@@ -73,10 +73,16 @@ struct Combination {
     keys: usize,
 }
 
-/// Where one key stands, and whether that is all of it.
-struct KeyStand {
+/// Where one key stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HashedKey {
     hash: u64,
     combination: CombinationNumber,
+}
+
+/// Where one key stands, and whether that is all of it.
+struct KeyStand {
+    key: HashedKey,
     is_whole: bool,
 }
 
@@ -124,7 +130,7 @@ impl Index {
                 let stands: Vec<_> =
                     keys.iter().map(|key| of.insert_key(&self.hashes, key, number)).collect();
                 let exact = exact && stands.iter().all(|stand| stand.is_whole);
-                let keys = stands.into_iter().map(|stand| (stand.hash, stand.combination)).collect();
+                let keys = stands.into_iter().map(|stand| stand.key).collect();
                 Stand::Keyed { keys, exact }
             }
         }
@@ -222,7 +228,7 @@ impl OfEntity {
                 }
             }
         }
-        KeyStand { hash, combination, is_whole: parts.len() == key.parts().len() }
+        KeyStand { key: HashedKey { hash, combination }, is_whole: parts.len() == key.parts().len() }
     }
 
     fn combination_of(&self, parts: &[(Sought, Value)]) -> Option<usize> {
@@ -232,7 +238,8 @@ impl OfEntity {
 
     /// A table asks about entries of other hashes too. Where the group stands under two keys of one hash, either call takes one of
     /// them; where a key was named twice, the second call finds nothing.
-    fn remove_key(&mut self, (hash, combination): (u64, CombinationNumber), number: GroupNumber) {
+    fn remove_key(&mut self, key: HashedKey, number: GroupNumber) {
+        let HashedKey { hash, combination } = key;
         let is_it = |posting: &Posting| {
             posting.hash == hash && posting.is_of(combination) && posting.groups.contains(&number)
         };

@@ -23,7 +23,7 @@ mod waiters;
 mod watched;
 mod writer;
 
-pub use attach::{Admission, Attach, From, Watch};
+pub use attach::{Admission, Attach, AttachFrom, Watch};
 pub use channel_manager::{ChannelManager, Channels};
 pub use event::{Event, judge};
 pub use note::{AttachmentId, Drained, Events, InvalidationCause, Item, Note, Outbox};

@@ -17,12 +17,24 @@ use crate::store::Change;
 pub(super) struct Tails {
     bytes: Vec<u8>,
     /// By change, number of the channel's text and kind of tail; one for each mask among them.
-    made: HashMap<(Seq, u64, Kind), Vec<Made>, RandomState>,
+    made: HashMap<(Seq, u64, Kind), Vec<Tail>, RandomState>,
     count: usize,
 }
 
-/// A tail among the bytes, and the mask that it was made for.
-type Made = (Mask, Range<usize>);
+/// A tail among the bytes.
+#[derive(Debug)]
+struct Tail {
+    /// For which it was made.
+    mask: Mask,
+    range: Range<usize>,
+}
+
+/// A channel's text, and the number that stands for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NumberedText<'a> {
+    pub(super) number: u64,
+    pub(super) text: &'a str,
+}
 
 /// Verdicts of one kind have the same tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,23 +50,23 @@ enum Kind {
 }
 
 impl Tails {
-    /// The tail of an event, made if no group has asked for it yet. `text`: a channel's number and text.
+    /// The tail of an event, made if no group has asked for it yet.
     pub(super) fn tail(
         &mut self,
         change: &Change,
         event: &Event,
         read_scope: &ReadScope,
-        text: (u64, &str),
+        channel: NumberedText<'_>,
     ) -> &[u8] {
-        let made = self.made.entry((change.seq, text.0, kind_of(event.verdict))).or_default();
-        let known = made.iter().find(|(mask, _)| *mask == event.mask);
+        let made = self.made.entry((change.seq, channel.number, kind_of(event.verdict))).or_default();
+        let known = made.iter().find(|tail| tail.mask == event.mask);
         let range = match known {
-            Some((_, range)) => range.clone(),
+            Some(tail) => tail.range.clone(),
             None => {
                 let start = self.bytes.len();
-                write_tail(change, event, read_scope, text.1, &mut self.bytes);
+                write_tail(change, event, read_scope, channel.text, &mut self.bytes);
                 let range = start..self.bytes.len();
-                made.push((event.mask.clone(), range.clone()));
+                made.push(Tail { mask: event.mask.clone(), range: range.clone() });
                 self.count += 1;
                 range
             }

@@ -1,4 +1,4 @@
-//! `Writer`: the bytes of a run of events in one wire form, frame after frame, with the tails that are shared within one batch.
+//! `RunWriter`: the bytes of a run of events in one wire form, frame after frame, with the tails that are shared within one batch.
 //!
 //! Knows neither groups nor outboxes.
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::encode::write_head;
 use super::event::Event;
-use super::tails::Tails;
+use super::tails::{NumberedText, Tails};
 use super::units::is_followed;
 use crate::ids::Seq;
 use crate::protocol::WireForm;
@@ -15,7 +15,7 @@ use crate::store::CommitBatch;
 
 /// See the module's text. Kept from batch to batch, so that the next one need not ask for memory.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(super) struct RunWriter {
     head: Vec<u8>,
     tails: Tails,
     /// Buffers that were made for this batch.
@@ -25,8 +25,7 @@ pub(super) struct Writer {
 /// Of the groups that have a run, what their bytes depend on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Audience<'a> {
-    /// A channel's number and text.
-    pub(super) text: (u64, &'a str),
+    pub(super) channel: NumberedText<'a>,
     /// Of any of them.
     pub(super) read_scope: &'a ReadScope,
     /// Seq of the event before the batch.
@@ -40,7 +39,7 @@ pub(super) struct Encoded {
     pub(super) buffers: usize,
 }
 
-impl Writer {
+impl RunWriter {
     /// `events`: places of changes in the batch, and what they are for the audience.
     pub(super) fn write(
         &mut self,
@@ -49,7 +48,7 @@ impl Writer {
         audience: Audience<'_>,
         events: &mut dyn Iterator<Item = (usize, &Event)>,
     ) -> Bytes {
-        let Writer { head, tails, buffers } = self;
+        let RunWriter { head, tails, buffers } = self;
         *buffers += 1;
         let mut frames = Vec::with_capacity(512);
         let mut prev = audience.prev;
@@ -59,7 +58,7 @@ impl Writer {
             let more = is_followed(&batch.changes, at, events.peek().map(|(next, _)| *next));
             head.clear();
             if let Some(kind) = write_head(event.verdict, prev, more, head) {
-                let tail = tails.tail(change, event, audience.read_scope, audience.text);
+                let tail = tails.tail(change, event, audience.read_scope, audience.channel);
                 form.write_frame(kind.as_str(), &[head, tail], &mut frames);
             }
             prev = change.seq;

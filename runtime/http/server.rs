@@ -32,7 +32,7 @@ use super::patient_timer::PatientTimer;
 use super::socket_options;
 use super::timed_stream::TimedStream;
 use crate::config::{Config, HttpConfig};
-use crate::metrics::{ConnectionEnd, Counted, Metrics, Refusal, Via};
+use crate::metrics::{ConnectionEnd, GaugeGuard, Metrics, Refusal, Via};
 use crate::protocol::Code;
 
 /// Who is at the other end; an extension of every request. A clone keeps the connection's place under
@@ -46,7 +46,7 @@ pub struct Peer {
 #[derive(Debug)]
 struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
 /// What the loop serves with.

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::counted::Counted;
+use super::gauge_guard::GaugeGuard;
 use super::live::Refusal;
 use super::register::{Labels, counters, gauge, of_words};
 
@@ -100,8 +100,8 @@ impl HttpMetrics {
     }
 
     /// One request, for as long as it is being answered.
-    pub fn request(&self) -> Counted {
-        Counted::new(&self.in_flight, 1)
+    pub fn request(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.in_flight, 1)
     }
 
     /// `route`: the template that matched.
@@ -117,8 +117,8 @@ impl HttpMetrics {
     }
 
     /// One TCP connection, for as long as it holds a place.
-    pub fn connection(&self) -> Counted {
-        Counted::new(&self.connections, 1)
+    pub fn connection(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.connections, 1)
     }
 
     pub fn ended(&self, end: ConnectionEnd) {

@@ -5,7 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::counted::Counted;
+use super::gauge_guard::GaugeGuard;
 use super::register::{Labels, counter, counters, gauge, of_words};
 use crate::protocol::reason;
 
@@ -188,19 +188,19 @@ impl LiveMetrics {
     }
 
     /// A subscription, for as long as its session has it.
-    pub fn subscription(&self) -> Counted {
-        Counted::new(&self.subscriptions, 1)
+    pub fn subscription(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.subscriptions, 1)
     }
 
     /// A connection that fell behind, until it is live again or gone.
-    pub fn catching_up(&self) -> Counted {
-        Counted::new(&self.catching_up, 1)
+    pub fn catching_up(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.catching_up, 1)
     }
 
     /// A poll, for as long as it is being answered.
-    pub fn poll(&self) -> Counted {
+    pub fn poll(&self) -> GaugeGuard {
         self.polled.inc();
-        Counted::new(&self.polls, 1)
+        GaugeGuard::new(&self.polls, 1)
     }
 
     pub fn caught_up(&self, cause: CatchUp) {

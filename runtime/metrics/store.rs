@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::counted::Counted;
+use super::gauge_guard::GaugeGuard;
 use super::register::{counter, counters, gauge, histogram, of_words};
 
 /// Seconds.
@@ -96,8 +96,8 @@ impl StoreMetrics {
     }
 
     /// Operations in the queue, until they leave it.
-    pub fn queued(&self, ops: usize) -> Counted {
-        Counted::new(&self.queue, ops)
+    pub fn queued(&self, ops: usize) -> GaugeGuard {
+        GaugeGuard::new(&self.queue, ops)
     }
 
     pub fn overloaded(&self, bound: Bound) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::channel::{Binding, Channel};
 use crate::channels::group::ConnectionKey;
-use crate::channels::{Admission, Attach, AttachmentId, Channels, From, Item, Note, Outbox, Watch};
+use crate::channels::{Admission, Attach, AttachFrom, AttachmentId, Channels, Item, Note, Outbox, Watch};
 use crate::ids::Seq;
 use crate::outbox::OutboxLimits;
 use crate::protocol::{Code, WireForm};
@@ -56,7 +56,7 @@ impl LongPoll {
             watch: bound.watch(),
             // Every poll is a resume of its own.
             admission: Admission::Sought,
-            from: From::After { seq: at, prev: at, lag: self.outbox.lag(), unbroken: false },
+            from: AttachFrom::After { seq: at, prev: at, lag: self.outbox.lag(), unbroken: false },
             outbox: self.outbox.clone(),
         };
         self.channels.attach(attach).await;

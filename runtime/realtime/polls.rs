@@ -18,7 +18,7 @@ use super::places::ConnectionPlaces;
 use super::read::RightsCheck;
 use super::reader::LiveReader;
 use super::resume::{Claim, Resume, decide};
-use crate::channels::encode::{Encoder, Place};
+use crate::channels::encode::{ChannelPlace, Encoder};
 use crate::channels::{Channels, UnitEvent, Watch, judge_first};
 use crate::ids::{Epoch, Position, Seq};
 use crate::metrics::{CatchUp, Metrics, Via};
@@ -374,7 +374,7 @@ fn event(
     else {
         return Ok(None);
     };
-    let place = Place { channel: &one.channel.text, prev: one.prev, more };
+    let place = ChannelPlace { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
     encoder.write_event(change, &event, read_scope, place, &mut json);
     one.prev = change.seq;

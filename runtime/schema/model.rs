@@ -52,7 +52,7 @@ impl Schema {
 
     /// The entity that a ref field refers to.
     pub fn target(&self, field: &Field) -> Option<&Arc<Entity>> {
-        let FieldKind::Ref { entity, .. } = &field.kind else { return None };
+        let entity = field.kind.target()?;
         self.entity(entity)
     }
 
@@ -269,6 +269,16 @@ impl FieldKind {
             FieldKind::Uuid => "uuid",
             FieldKind::Ref { .. } => "ref",
         }
+    }
+
+    /// The entity that a field of this kind refers to.
+    pub fn target(&self) -> Option<&EntityName> {
+        if let FieldKind::Ref { entity, .. } = self { Some(entity) } else { None }
+    }
+
+    /// What happens to a record when the one that its field refers to is deleted.
+    pub fn on_delete(&self) -> Option<OnDelete> {
+        if let FieldKind::Ref { on_delete, .. } = self { Some(*on_delete) } else { None }
     }
 }
 

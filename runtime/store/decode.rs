@@ -34,13 +34,15 @@ fn decode(change: &Change, entity: &Entity) -> Rows {
     Rows { old, new }
 }
 
-type Members<'a> = HashMap<&'a str, &'a RawValue>;
+/// The fields of an image, as they were written.
+pub(in crate::store) type ImageMembers<'a> = HashMap<&'a str, &'a RawValue>;
 
-fn members(image: &[u8]) -> Members<'_> {
+/// Those of an image that cannot be read are none.
+pub(in crate::store) fn members(image: &[u8]) -> ImageMembers<'_> {
     serde_json::from_slice(image).unwrap_or_default()
 }
 
-fn record(change: &Change, entity: &Entity, members: &Members<'_>) -> Record {
+fn record(change: &Change, entity: &Entity, members: &ImageMembers<'_>) -> Record {
     let raw = |name: &str| members.get(name).map_or("null", |raw| raw.get());
     let time = |name: &str| {
         let text = serde_json::from_str::<&str>(raw(name)).ok();

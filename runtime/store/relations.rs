@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::lookups;
 use crate::rules::{Needs, Rights};
-use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, OnDelete, Operation, Schema};
+use crate::schema::{Entity, EntityName, FieldIndex, OnDelete, Operation, Schema};
 
 pub use super::lookups::{FollowingField, LookupField, LookupReach};
 
@@ -55,6 +55,7 @@ pub struct Relation {
 pub struct Reference {
     pub field: FieldIndex,
     pub target: EntityName,
+    pub on_delete: OnDelete,
 }
 
 /// A field of another (or the same) entity that refers to an entity.
@@ -75,8 +76,8 @@ impl Relations {
         let places: HashMap<EntityName, usize> =
             relations.iter().map(|relation| (relation.entity.name.clone(), relation.place)).collect();
         for child in schema.entities() {
-            for (field, on_delete, target) in references(child) {
-                if let Some(place) = places.get(target) {
+            for Reference { field, target, on_delete } in references(child) {
+                if let Some(place) = places.get(&target) {
                     let entity = child.name.clone();
                     relations[*place].referrers.push(ReferringField { entity, field, on_delete });
                 }
@@ -127,9 +128,7 @@ impl Relation {
             read_needs: Needs::of_read(entity),
             write_needs: write_needs(schema, entity),
             unique: unique.map(|(at, _)| vec![FieldIndex(at)]).chain(entity.unique.iter().cloned()).collect(),
-            references: references(entity)
-                .map(|(field, _, target)| Reference { field, target: target.clone() })
-                .collect(),
+            references: references(entity).collect(),
             referrers: Vec::new(),
             lookups: Vec::new(),
             followers: Vec::new(),
@@ -144,25 +143,20 @@ fn write_needs(schema: &Schema, entity: &Entity) -> Needs {
     for operation in Operation::ALL {
         needs.add(&Needs::of(entity, operation));
     }
-    let targets = references(entity).filter_map(|(_, _, target)| schema.entity(target));
-    targets.for_each(|target| needs.add(&Needs::of_read(target)));
+    for reference in references(entity) {
+        if let Some(target) = schema.entity(&reference.target) {
+            needs.add(&Needs::of_read(target));
+        }
+    }
     needs
 }
 
 /// References that a client sets. A lookup is a copy of one that was checked; it follows the ref that it goes through, whatever
 /// becomes of the record that it names.
-fn references(entity: &Entity) -> impl Iterator<Item = (FieldIndex, OnDelete, &EntityName)> {
+fn references(entity: &Entity) -> impl Iterator<Item = Reference> {
     let own = entity.fields.iter().enumerate().filter(|(_, field)| field.lookup.is_none());
-    own.filter_map(|(at, field)| match &field.kind {
-        FieldKind::Ref { entity, on_delete } => Some((FieldIndex(at), *on_delete, entity)),
-        FieldKind::Text { .. }
-        | FieldKind::Int { .. }
-        | FieldKind::Float { .. }
-        | FieldKind::Bool
-        | FieldKind::Enum { .. }
-        | FieldKind::Json
-        | FieldKind::Date
-        | FieldKind::Datetime
-        | FieldKind::Uuid => None,
+    own.filter_map(|(at, field)| {
+        let (target, on_delete) = (field.kind.target()?.clone(), field.kind.on_delete()?);
+        Some(Reference { field: FieldIndex(at), target, on_delete })
     })
 }

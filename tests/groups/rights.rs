@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use tidewire::channels::groups::Groups;
 use tidewire::channels::rights::LastRights;
-use tidewire::channels::{Admission, Attach, From, InvalidationCause, Note, Outbox, Ring};
+use tidewire::channels::{Admission, Attach, AttachFrom, InvalidationCause, Note, Outbox, Ring};
 use tidewire::ids::Seq;
 use tidewire::outbox::{Invalidated, Lag, OutboxLimits};
 use tidewire::protocol::{Code, WireForm};
@@ -161,8 +161,8 @@ fn the_ring_answers_for_what_it_holds() {
     assert_eq!((ring.floor(), ring.rights_after(Seq(10), "ada", &uses)), (Seq(11), None));
 }
 
-pub fn after(seq: u64) -> From {
-    From::After { seq: Seq(seq), prev: Seq(seq), lag: Lag(0), unbroken: false }
+pub fn after(seq: u64) -> AttachFrom {
+    AttachFrom::After { seq: Seq(seq), prev: Seq(seq), lag: Lag(0), unbroken: false }
 }
 
 #[tokio::test]
@@ -174,9 +174,9 @@ async fn an_attachment_under_rights_that_may_have_changed_is_sent_back() {
     }
     for (person, bound_at, from, taken) in [
         ("ada", 10, after(12), false),
-        ("ada", 10, From::Now { request_id: None }, false),
+        ("ada", 10, AttachFrom::Now { request_id: None }, false),
         ("ada", 11, after(12), true),
-        ("ada", 12, From::Now { request_id: None }, true),
+        ("ada", 12, AttachFrom::Now { request_id: None }, true),
         ("bob", 11, after(12), false),
         ("bob", 12, after(12), true),
         ("eve", 10, after(12), true),
@@ -285,7 +285,7 @@ async fn one_live_query_too_many_without_an_equality_is_refused_and_counted() {
     let second = Attach { from: after(10), ..broad(2) };
     assert_eq!(managed.attach(second).await, (vec![], vec![refused]));
     // Whoever was live before is not turned away because the own group is another one now.
-    for from in [after(10), From::Now { request_id: None }] {
+    for from in [after(10), AttachFrom::Now { request_id: None }] {
         let kept = Attach { from, admission: Admission::Granted, ..broad(2) };
         let (_, notes) = managed.attach(kept).await;
         assert!(matches!(notes[..], [Note::Attached { .. }]), "{notes:?}");

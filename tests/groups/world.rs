@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tidewire::channels::group::ConnectionKey;
-use tidewire::channels::{Admission, Attach, AttachmentId, From, Item, Outbox, Watch};
+use tidewire::channels::{Admission, Attach, AttachFrom, AttachmentId, Item, Outbox, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::outbox::{Lag, OutboxLimits};
 use tidewire::protocol::{View, WireForm};
@@ -222,7 +222,7 @@ pub fn attach(connection: u64, channel: &str, read_scope: &Arc<ReadScope>, outbo
         view: view_of(read_scope),
         watch: None,
         admission: Admission::Sought,
-        from: From::Now { request_id: None },
+        from: AttachFrom::Now { request_id: None },
     }
 }
 

@@ -337,12 +337,13 @@ test('a signal that no list fills shows the changes too, and gets its rows back'
     error(409, 'RESTRICTED'),
   );
   assert.deepEqual([...rows.value].map(({ title, _optimistic }) => [title, _optimistic]).sort(), [['b'], ['c'], ['d'], ['x']].map(([title]) => [title, undefined]));
+  assert.equal(db.failed.value.length, 1);
+  db.failed.value[0].discard();
+  rows.value = [row('a', { title: 'replaced' })];
   const one = signal(row('z', { title: 'z' }));
   db.update('Task', 'z', { title: 'zz' }, one);
   assert.deepEqual([one.value.title, one.value._optimistic], ['zz', true]);
-  const list = signal([]);
-  const { channels } = await open();
-  channels.list('Task', { into: list });
+  assert.equal(shown(rows), 'replaced');
 });
 
 test('ids of the server: until it gives one, the record has a key that stays', async () => {

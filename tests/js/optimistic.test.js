@@ -256,3 +256,45 @@ test('the usual algorithm fails in the same simulator', async () => {
   }
   assert.ok(found.diverged > runs / 2 && found.doubled > runs / 2 && found.flickered > runs / 4, JSON.stringify(found));
 });
+
+test('changes that become one do the same as each of them by itself', async () => {
+  let joined = 0;
+  for (let seed = 1; seed <= 60; seed++) {
+    const { dice, clock, commons, bytes } = stageOf(seed);
+    commons.trouble = CALM;
+    const { env } = commons.line(bytes);
+    const db = new OptimisticManager(new Api('/api', { env }), null, { env });
+    /** What a person would write down. */
+    const notes = new Map();
+    const ids = [];
+    let made = 0;
+    for (let step = 0; step < 30; step++) {
+      const id = ids[dice.int(ids.length)];
+      const kind = dice.int(4);
+      if (id === undefined || kind === 0) {
+        const { id } = db.create('Task', { title: `t${step}`, n: step });
+        ids.push(id);
+        notes.set(id, { title: `t${step}`, n: step });
+        made++;
+      } else if (kind === 3 && notes.has(id)) {
+        db.delete('Task', id);
+        notes.delete(id);
+        made++;
+      } else if (notes.has(id)) {
+        const change = dice.chance(0.5) ? { n: step } : { title: `u${step}` };
+        db.update('Task', id, change);
+        Object.assign(notes.get(id), change);
+        made++;
+      }
+      // Most are made before the first of them is sent.
+      if (dice.chance(0.2)) await clock.run(dice.int(60));
+    }
+    await clock.run(60_000);
+    const rows = new Map([...commons.rows].map(([id, { title, n }]) => [id, { title, n }]));
+    assert.deepEqual(rows, notes, `seed ${seed}`);
+    assert.deepEqual([db.failed.value, db.pending.value], [[], []], `seed ${seed}`);
+    joined += made - commons.keys.size;
+    db.close();
+  }
+  assert.ok(joined > 100, `${joined} changes were joined`);
+});

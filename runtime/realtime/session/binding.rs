@@ -7,7 +7,7 @@ use super::phase::{Phase, Replay, Route, TailOf};
 use super::state::Session;
 use super::subscription::SlotKey;
 use super::turn::{Envelope, Turn};
-use crate::channels::{AttachmentId, From};
+use crate::channels::{AttachFrom, AttachmentId};
 use crate::ids::Seq;
 use crate::metrics::CatchUp;
 use crate::protocol::{CloseCode, Code};
@@ -63,7 +63,7 @@ impl Session {
         let Phase::Queued(Route::Join { request_id }) = &subscription.phase else { return };
         let request_id = request_id.clone();
         subscription.phase = Phase::Joining { attachment, request_id: request_id.clone() };
-        turn.extend(subscription.attach(attachment, From::Now { request_id }));
+        turn.extend(subscription.attach(attachment, AttachFrom::Now { request_id }));
     }
 
     /// What a following subscription has been sent is complete up to `Replay::at`: from here on it hears of batches.
@@ -74,7 +74,7 @@ impl Session {
         let Some(replay) = subscription.phase.replay() else { return };
         subscription.phase = Phase::Attaching { attachment, lag, replay };
         let Replay { at, prev, .. } = replay;
-        let from = From::After { seq: at, prev, lag, unbroken: replay.unbroken() };
+        let from = AttachFrom::After { seq: at, prev, lag, unbroken: replay.unbroken() };
         turn.extend(subscription.attach(attachment, from));
     }
 

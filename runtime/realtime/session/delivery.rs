@@ -1,7 +1,7 @@
 //! `Delivery`: how far the outbox has come for all live subscriptions together.
 
 use crate::ids::Seq;
-use crate::metrics::Counted;
+use crate::metrics::GaugeGuard;
 use crate::outbox::Lag;
 
 /// See the module's text.
@@ -11,5 +11,5 @@ pub(super) struct Delivery {
     /// Every live subscription under `lag` has been sent everything up to here.
     pub(super) swept: Seq,
     /// From falling behind until every channel is live again.
-    pub(super) catching_up: Option<Counted>,
+    pub(super) catching_up: Option<GaugeGuard>,
 }

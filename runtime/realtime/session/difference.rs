@@ -1,7 +1,7 @@
 //! What a change of rights means for a subscription: the difference between what its peer has and what its person may see now
 //! (SEMANTICS R3).
 
-use super::phase::{Cause, Phase, Replay, Route, Snapshot, TailOf};
+use super::phase::{Cause, Phase, Replay, Route, SnapshotRequest, TailOf};
 use super::state::Session;
 use super::subscription::SlotKey;
 use super::turn::Turn;
@@ -30,7 +30,7 @@ impl Session {
             Err(error) => return self.suspend(turn, key.slot, &ChannelRefusal::from(error)),
         }
         let Some(steps) = steps else {
-            let anew = Snapshot { cause: Cause::Lagged, reason: RIGHTS };
+            let anew = SnapshotRequest { cause: Cause::Lagged, reason: RIGHTS };
             subscription.phase = Phase::Queued(Route::Rows(anew));
             return self.reads.wait_first(key);
         };

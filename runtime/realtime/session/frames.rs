@@ -1,7 +1,7 @@
 //! What the peer asks: `subscribe`, `unsubscribe`, `ping`, `auth`; from a frame to a subscription's first phase.
 
 use super::input::Effect;
-use super::phase::{Cause, ResumeFrom, Route, Snapshot};
+use super::phase::{Cause, ResumeFrom, Route, SnapshotRequest};
 use super::state::{PositionFrame, Session};
 use super::subscription::Subscription;
 use super::turn::{Envelope, Turn};
@@ -130,9 +130,11 @@ impl Session {
                 Route::Survey(ResumeFrom { cause: asked(request_id), since, view })
             }
             Some(Since { position: None, .. }) => {
-                Route::Rows(Snapshot { cause: asked(request_id), reason: UNKNOWN_POSITION })
+                Route::Rows(SnapshotRequest { cause: asked(request_id), reason: UNKNOWN_POSITION })
             }
-            None if options.snapshot => Route::Rows(Snapshot { cause: asked(request_id), reason: ASKED }),
+            None if options.snapshot => {
+                Route::Rows(SnapshotRequest { cause: asked(request_id), reason: ASKED })
+            }
             None => Route::Join { request_id },
         };
         self.begin(turn, slot, route);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::channels::{Admission, AttachmentId, From, InvalidationCause, Watch};
+use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Watch};
 use crate::config::RealtimeConfig;
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
@@ -83,7 +83,7 @@ pub enum Effect {
         view: View,
         watch: Option<Watch>,
         admission: Admission,
-        from: From,
+        from: AttachFrom,
     },
     Detach {
         attachment: AttachmentId,

@@ -26,7 +26,7 @@ pub(super) enum Phase {
     },
     /// Rows are being read; `first` is S_1 once a page was written.
     Rows {
-        why: Snapshot,
+        why: SnapshotRequest,
         first: Option<Seq>,
         after: Option<RecordId>,
         written: usize,
@@ -57,7 +57,7 @@ pub(super) enum Route {
         request_id: Option<String>,
     },
     Survey(ResumeFrom),
-    Rows(Snapshot),
+    Rows(SnapshotRequest),
     /// Rights of the person changed, at `rights` at the latest; the peer stands at `since` under the ones before.
     Rebind {
         since: Seq,
@@ -78,7 +78,7 @@ pub(super) struct ResumeFrom {
 
 /// Everything from the start; the word of `protocol/reason.rs` says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Snapshot {
+pub(super) struct SnapshotRequest {
     pub(super) cause: Cause,
     pub(super) reason: &'static str,
 }
@@ -216,7 +216,7 @@ impl Phase {
             Phase::Rows { why, first: None, .. } => Some(Route::Rows(why.clone())),
             Phase::Rows { first: Some(_), .. }
             | Phase::Following(Replay { tail_of: TailOf::Snapshot, .. }) => {
-                Some(Route::Rows(Snapshot { cause: Cause::Lagged, reason: RIGHTS }))
+                Some(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: RIGHTS }))
             }
             Phase::Queued(_)
             | Phase::Differing { .. }

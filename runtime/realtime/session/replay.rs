@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::phase::{Cause, Phase, Route, Snapshot};
+use super::phase::{Cause, Phase, Route, SnapshotRequest};
 use super::state::Session;
 use super::subscription::Subscription;
 use super::turn::Turn;
-use crate::channels::encode::{Encoder, Place};
+use crate::channels::encode::{ChannelPlace, Encoder};
 use crate::channels::{UnitEvent, judge_first};
 use crate::ids::Seq;
 use crate::protocol::CloseCode;
@@ -70,7 +70,7 @@ impl Session {
     fn restart_followers(&mut self, seq: Seq, reason: &'static str) {
         for (slot, subscription) in self.slots.records_mut() {
             if subscription.phase.replay().is_some_and(|replay| replay.at < seq) {
-                let anew = Snapshot { cause: Cause::Lagged, reason };
+                let anew = SnapshotRequest { cause: Cause::Lagged, reason };
                 subscription.phase = Phase::Queued(Route::Rows(anew));
                 self.reads.wait(subscription.key(slot));
             }
@@ -107,7 +107,7 @@ fn write_event(
     let judged = judge_first(changes, &subscription.channel.scope, &bound.read_scope);
     let Some(UnitEvent { event, more }) = judged else { return };
     let more = more || replay.unbroken();
-    let place = Place { channel: &subscription.channel.text, prev: replay.prev, more };
+    let place = ChannelPlace { channel: &subscription.channel.text, prev: replay.prev, more };
     encoder.write_event(change, &event, &bound.read_scope, place, frames);
     replay.prev = change.seq;
     subscription.sent = change.seq;

@@ -2,7 +2,7 @@
 //! records in their new shape (SEMANTICS R4, F3).
 
 use super::input::Surroundings;
-use super::phase::{Cause, Route, Snapshot};
+use super::phase::{Cause, Route, SnapshotRequest};
 use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::protocol::reason::SCHEMA_CHANGED;
@@ -39,7 +39,7 @@ impl Session {
         } else {
             let unanswered = phase.unanswered();
             let cause = if unanswered { Cause::Asked { request_id } } else { Cause::Lagged };
-            Route::Rows(Snapshot { cause, reason: SCHEMA_CHANGED })
+            Route::Rows(SnapshotRequest { cause, reason: SCHEMA_CHANGED })
         };
         subscription.snapshots = 0;
         // Its columns are those of the schema before.

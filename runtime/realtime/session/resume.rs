@@ -1,6 +1,6 @@
 //! The answer to a resume: on from the position, or everything from the start.
 
-use super::phase::{Cause, Phase, Replay, ResumeFrom, Route, Snapshot, TailOf};
+use super::phase::{Cause, Phase, Replay, ResumeFrom, Route, SnapshotRequest, TailOf};
 use super::state::{PositionFrame, Session};
 use super::subscription::SlotKey;
 use super::turn::Turn;
@@ -35,7 +35,7 @@ impl Session {
                 self.on_recovered(turn, key.slot, &cause, survey);
             }
             Resume::Restart(reason) => {
-                subscription.phase = Phase::Queued(Route::Rows(Snapshot { cause, reason }));
+                subscription.phase = Phase::Queued(Route::Rows(SnapshotRequest { cause, reason }));
                 self.reads.wait_first(key);
             }
         }

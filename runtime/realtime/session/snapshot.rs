@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::phase::{Cause, Phase, Replay, Snapshot, TailOf};
+use super::phase::{Cause, Phase, Replay, SnapshotRequest, TailOf};
 use super::state::{PositionFrame, Session};
 use super::subscription::SlotKey;
 use super::turn::Turn;
@@ -49,9 +49,9 @@ impl Session {
         }
     }
 
-    fn announce_rows(&self, turn: &mut Turn, slot: u16, why: &Snapshot, rows: &At<ListPage>) {
+    fn announce_rows(&self, turn: &mut Turn, slot: u16, why: &SnapshotRequest, rows: &At<ListPage>) {
         let (live, seq) = (&self.around.metrics.live, rows.seq);
-        let Snapshot { cause, reason } = why;
+        let SnapshotRequest { cause, reason } = why;
         let told = match cause {
             Cause::Asked { request_id } => {
                 live.snapshot(reason);

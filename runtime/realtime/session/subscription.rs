@@ -3,10 +3,10 @@
 //! Knows nothing of its session: what is true for all subscriptions comes in.
 
 use super::input::Effect;
-use super::phase::{Cause, Phase, Route, Snapshot};
-use crate::channels::{Admission, AttachmentId, From};
+use super::phase::{Cause, Phase, Route, SnapshotRequest};
+use crate::channels::{Admission, AttachFrom, AttachmentId};
 use crate::ids::Seq;
-use crate::metrics::Counted;
+use crate::metrics::GaugeGuard;
 use crate::outbox::Lag;
 use crate::protocol::ClientFrame;
 use crate::protocol::reason::ASKED;
@@ -37,7 +37,7 @@ pub(super) struct Subscription {
     /// What the peer asked of this channel before its last `subscribe` was answered.
     pub(super) postponed: Vec<ClientFrame>,
     /// Among the subscriptions in `/metrics`.
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
 /// A subscription, told from an earlier one in the same slot.
@@ -48,12 +48,12 @@ pub(super) struct SlotKey {
 }
 
 impl Subscription {
-    pub(super) fn new(channel: Channel, limit: Option<usize>, counted: Counted) -> Subscription {
+    pub(super) fn new(channel: Channel, limit: Option<usize>, counted: GaugeGuard) -> Subscription {
         Subscription {
             channel,
             bound: None,
             serial: 0,
-            phase: Phase::Queued(Route::Rows(Snapshot { cause: Cause::Lagged, reason: ASKED })),
+            phase: Phase::Queued(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: ASKED })),
             sent: Seq::ZERO,
             limit,
             admission: Admission::Sought,
@@ -113,7 +113,7 @@ impl Subscription {
     }
 
     /// What ChannelManager is asked; `None` while nobody knows what its person sees.
-    pub(super) fn attach(&self, attachment: AttachmentId, from: From) -> Option<Effect> {
+    pub(super) fn attach(&self, attachment: AttachmentId, from: AttachFrom) -> Option<Effect> {
         let bound = self.bound.as_ref()?;
         Some(Effect::Attach {
             attachment,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::asker::KnownAsker;
 use super::snapshot::Snapshot;
 use crate::rules::{Needs, ReadScope};
-use crate::schema::{Column, Entity, FieldIndex, FieldKind, Record, Value};
+use crate::schema::{Column, Entity, FieldIndex, Record, Value};
 use crate::store::images::shown;
 use crate::store::relations::{Relation, Relations};
 use crate::store::{At, Expand, Related, StoreError};
@@ -26,7 +26,7 @@ pub(super) fn needs(relations: &Relations, entity: &Entity, wanted: &[Expand], n
 }
 
 /// One transaction in which references are followed.
-pub(super) struct References<'a, S> {
+pub(super) struct Expansion<'a, S> {
     pub(super) snapshot: &'a S,
     pub(super) relations: &'a Relations,
     pub(super) at: &'a At<()>,
@@ -35,7 +35,7 @@ pub(super) struct References<'a, S> {
 
 type Expanded = Vec<Option<Arc<Related>>>;
 
-impl<S: Snapshot> References<'_, S> {
+impl<S: Snapshot> Expansion<'_, S> {
     /// For each record, the records that its references lead to, in the order of `wanted`. Neither a reference that is not shown
     /// nor one to a record that may not be read leads anywhere.
     pub(super) async fn of_records(
@@ -90,18 +90,7 @@ impl<S: Snapshot> References<'_, S> {
 }
 
 fn target<'a>(relations: &'a Relations, entity: &Entity, field: FieldIndex) -> Option<&'a Relation> {
-    match &entity.at(field).kind {
-        FieldKind::Ref { entity, .. } => relations.get(entity),
-        FieldKind::Text { .. }
-        | FieldKind::Int { .. }
-        | FieldKind::Float { .. }
-        | FieldKind::Bool
-        | FieldKind::Enum { .. }
-        | FieldKind::Json
-        | FieldKind::Date
-        | FieldKind::Datetime
-        | FieldKind::Uuid => None,
-    }
+    entity.at(field).kind.target().and_then(|target| relations.get(target))
 }
 
 fn id_in<'a>(read_scope: &ReadScope, record: &'a Record, field: FieldIndex) -> Option<&'a str> {

@@ -3,30 +3,28 @@
 //! Knows neither how changes are kept nor how they are found. An image of an earlier schema is judged and shown by the fields of
 //! today that it has by name, since nobody can say who might read the others, or what was in those that came later.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::rules::{Predicate, ReadScope};
 use crate::schema::value::write_json_of;
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
+use crate::store::decode::{ImageMembers, members};
 use crate::store::images::names_json;
 use crate::store::{Change, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.
 pub(super) fn view(change: Change, read_scope: &ReadScope) -> Option<Change> {
-    let past = Images::of(&change, read_scope);
+    let past = PastRows::of(&change, read_scope);
     let seen =
         [&past.old, &past.new].map(|image| image.as_ref().filter(|image| image.may_be_read(read_scope)));
     let [old, new] = seen;
     if old.is_none() && new.is_none() {
         return None;
     }
-    let own = |image: Option<&Image<'_>>| image.map(|image| image.record.clone());
+    let own = |image: Option<&PastRow<'_>>| image.map(|image| image.record.clone());
     let decoded = Decoded::known(Rows { old: own(old), new: own(new) });
     let is_whole = read_scope.fields.is_empty() && change.generation == read_scope.generation;
-    let sifted = |json: &Option<Bytes>, image: Option<&Image<'_>>| {
+    let sifted = |json: &Option<Bytes>, image: Option<&PastRow<'_>>| {
         let (json, image) = (json.as_ref()?, image?);
         Some(if is_whole { json.clone() } else { sift(json, &read_scope.entity, &image.shown(read_scope)) })
     };
@@ -48,26 +46,24 @@ pub(super) fn view(change: Change, read_scope: &ReadScope) -> Option<Change> {
 
 /// Whether the record that a change removed may be read.
 pub(super) fn last_may_be_read(change: &Change, read_scope: &ReadScope) -> bool {
-    Images::of(change, read_scope).old.is_some_and(|image| image.may_be_read(read_scope))
+    PastRows::of(change, read_scope).old.is_some_and(|image| image.may_be_read(read_scope))
 }
 
 /// The record before a change and after it.
-struct Images<'a> {
-    old: Option<Image<'a>>,
-    new: Option<Image<'a>>,
+struct PastRows<'a> {
+    old: Option<PastRow<'a>>,
+    new: Option<PastRow<'a>>,
 }
 
-struct Image<'a> {
+struct PastRow<'a> {
     /// As the entity of today has it.
     record: &'a Record,
     /// What was written, if it was under an earlier schema.
-    written: Option<Members<'a>>,
+    written: Option<ImageMembers<'a>>,
 }
 
-type Members<'a> = HashMap<&'a str, &'a RawValue>;
-
-impl<'a> Images<'a> {
-    fn of(change: &'a Change, read_scope: &ReadScope) -> Images<'a> {
+impl<'a> PastRows<'a> {
+    fn of(change: &'a Change, read_scope: &ReadScope) -> PastRows<'a> {
         let rows = change.rows(&read_scope.entity);
         let is_earlier = change.generation != read_scope.generation;
         let after = || change.after.as_deref().map(members).unwrap_or_default();
@@ -76,14 +72,14 @@ impl<'a> Images<'a> {
             both.extend(change.before.as_deref().map(members).unwrap_or_default());
             both
         };
-        Images {
-            old: rows.old.as_ref().map(|record| Image { record, written: is_earlier.then(both) }),
-            new: rows.new.as_ref().map(|record| Image { record, written: is_earlier.then(after) }),
+        PastRows {
+            old: rows.old.as_ref().map(|record| PastRow { record, written: is_earlier.then(both) }),
+            new: rows.new.as_ref().map(|record| PastRow { record, written: is_earlier.then(after) }),
         }
     }
 }
 
-impl Image<'_> {
+impl PastRow<'_> {
     fn may_be_read(&self, read_scope: &ReadScope) -> bool {
         self.meets(read_scope.predicate(), &read_scope.entity)
     }
@@ -107,10 +103,6 @@ impl Image<'_> {
         };
         (0..read_scope.entity.fields.len()).map(FieldIndex).filter(is_shown).collect()
     }
-}
-
-fn members(image: &[u8]) -> Members<'_> {
-    serde_json::from_slice(image).unwrap_or_default()
 }
 
 /// The image with these fields alone, in their order, as they were written.

@@ -5,7 +5,7 @@ use super::advice;
 use super::asked::Asked;
 use super::asker::KnownAsker;
 use super::columns::{are_searched, exist, may_be_asked, never_hidden, through};
-use super::expansion::{self, References};
+use super::expansion::{self, Expansion};
 use super::snapshot::{ListAsked, RecordSink, Snapshot, Walk};
 use crate::rules::ReadScope;
 use crate::schema::Record;
@@ -34,7 +34,7 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
         let read_scope = through(read_scope, &query.filter);
         let page = self.page(of, query, &read_scope).await?;
         let references =
-            References { snapshot: self.snapshot, relations: self.relations, at: self.at, known: &known };
+            Expansion { snapshot: self.snapshot, relations: self.relations, at: self.at, known: &known };
         let expanded = references.of_records(&read_scope, &page.records, &query.expand).await?;
         let rows =
             page.records.into_iter().zip(page.shown).zip(expanded).map(|((record, stored), expanded)| {

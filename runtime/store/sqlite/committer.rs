@@ -11,9 +11,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::group::{Done, Job, Setting, UnitAnswer, Writer};
+use super::group::{Done, Job, UnitAnswer, Writer, WriterSetting};
 use crate::ids::Seq;
-use crate::metrics::{Bound, Commit, Counted, StoreMetrics};
+use crate::metrics::{Bound, Commit, GaugeGuard, StoreMetrics};
 use crate::schema::Schema;
 use crate::store::{CommitBatch, CommitError, Evolved, OpenError, Unit};
 
@@ -42,7 +42,7 @@ struct Reshape {
 /// Freed when the committer takes the unit out of the queue.
 struct QueueSlot {
     _permit: tokio::sync::OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
 impl CommitQueue {
@@ -91,7 +91,7 @@ impl CommitQueue {
 /// Starts the task over a writer whose log ends at `head`. It ends, and lets go of the folder, after `CommitQueue::stop` or
 /// when the `CommitQueue` is dropped, in both cases after what is queued was committed and published.
 pub(super) fn start(
-    setting: Arc<Setting>,
+    setting: Arc<WriterSetting>,
     writer: Writer,
     head: Seq,
     batches: mpsc::Sender<Arc<CommitBatch>>,
@@ -118,7 +118,7 @@ pub(super) fn start(
 }
 
 struct Committer {
-    setting: Arc<Setting>,
+    setting: Arc<WriterSetting>,
     queued: mpsc::Receiver<QueuedWork>,
     stop: CancellationToken,
     /// Units taken from the queue, at most `group_ops` of them, that await the next group.

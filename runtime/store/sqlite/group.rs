@@ -38,7 +38,7 @@ pub(super) struct Job {
 }
 
 /// What every writer of one opening of the database has in common.
-pub(super) struct Setting {
+pub(super) struct WriterSetting {
     pub(super) file: DatabaseFile,
     pub(super) catalog: Arc<Catalog>,
     pub(super) config: StoreConfig,
@@ -54,7 +54,7 @@ pub(super) struct Setting {
 
 /// The writing connection and the counters that belong to it.
 pub(super) struct Writer {
-    setting: Arc<Setting>,
+    setting: Arc<WriterSetting>,
     /// `None` after a failure: the next group opens it anew and reads the counters back.
     conn: Option<Connection>,
     seq: Seq,
@@ -80,7 +80,7 @@ pub(super) struct Reshaped {
     pub(super) answer: Result<Evolved, OpenError>,
     pub(super) batches: Vec<CommitBatch>,
     /// For whoever opens the database anew.
-    pub(super) setting: Arc<Setting>,
+    pub(super) setting: Arc<WriterSetting>,
 }
 
 /// What grew while the units of one transaction were applied.
@@ -95,12 +95,12 @@ struct Growth {
 
 impl Writer {
     /// A writer that opens its connection when it is first needed.
-    pub(super) fn new(setting: Arc<Setting>, announced: Seq) -> Writer {
+    pub(super) fn new(setting: Arc<WriterSetting>, announced: Seq) -> Writer {
         Writer { setting, conn: None, seq: announced, floor: Seq::ZERO, clock: None, announced }
     }
 
     /// A writer over a connection that is open already; `head` and `floor` were read through it.
-    pub(super) fn over(setting: Arc<Setting>, conn: Connection, head: Seq, floor: Seq) -> Writer {
+    pub(super) fn over(setting: Arc<WriterSetting>, conn: Connection, head: Seq, floor: Seq) -> Writer {
         Writer { setting, conn: Some(conn), seq: head, floor, clock: None, announced: head }
     }
 
@@ -171,7 +171,7 @@ impl Writer {
         })?;
         conn.set_prepared_statement_cache_capacity(catalog.statements());
         self.seq = changed.head;
-        self.setting = Arc::new(Setting {
+        self.setting = Arc::new(WriterSetting {
             file: setting.file.clone(),
             catalog,
             config: setting.config.clone(),
@@ -398,7 +398,7 @@ mod tests {
         let target = Target { file: &file, schema: &schema, allow: &allow, env: &env };
         let start = evolution::bring_up(&mut conn, target).unwrap();
         let shape = Shape::shared(catalog.clone(), start.generation);
-        let setting = Setting {
+        let setting = WriterSetting {
             file,
             catalog,
             config: StoreConfig::default(),

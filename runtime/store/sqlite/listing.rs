@@ -60,7 +60,7 @@ pub(super) fn list<'a>(table: &'a Table, list: &ListAsked<'_>, attempt: &Bounded
     };
     let statement = |stretch: Stretch| {
         let mut statement =
-            start(table, &From { columns, source: &source, search: &query.search }, attempt.most);
+            start(table, &FromClause { columns, source: &source, search: &query.search }, attempt.most);
         statement.and_predicate(asked.predicate);
         stretch.conditions.iter().for_each(|condition| statement.and_condition(condition));
         statement.order_by(&order[stretch.fixed..]);
@@ -74,7 +74,7 @@ pub(super) fn list<'a>(table: &'a Table, list: &ListAsked<'_>, attempt: &Bounded
 pub(super) fn count<'a>(table: &'a Table, counting: &CountAsked<'_>) -> Statement<'a> {
     let CountAsked { count, asked, scan_rows } = counting;
     let columns = Statement::over(&SqliteDialect, &table.entity).counted(count.group);
-    let from = From { columns: &columns, source: &table.name, search: &count.search };
+    let from = FromClause { columns: &columns, source: &table.name, search: &count.search };
     let mut statement = start(table, &from, *scan_rows);
     statement.and_predicate(asked.predicate);
     if let Some(group) = count.group {
@@ -85,7 +85,7 @@ pub(super) fn count<'a>(table: &'a Table, counting: &CountAsked<'_>) -> Statemen
 
 /// Yields `Table::columns`, in any order.
 pub(super) fn select<'a>(table: &'a Table, selection: &Selection<'_>) -> Statement<'a> {
-    let from = From { columns: &table.columns, source: &table.name, search: &[] };
+    let from = FromClause { columns: &table.columns, source: &table.name, search: &[] };
     let mut statement = start(table, &from, selection.scan_rows);
     if let Some(id) = selection.id {
         let id = Value::Text(id.as_str().to_owned());
@@ -98,7 +98,7 @@ pub(super) fn select<'a>(table: &'a Table, selection: &Selection<'_>) -> Stateme
 }
 
 /// What a statement reads.
-struct From<'a> {
+struct FromClause<'a> {
     columns: &'a str,
     source: &'a str,
     search: &'a [String],
@@ -107,8 +107,8 @@ struct From<'a> {
 /// Up to the first condition. `scanned` counts every row that is stepped over and comes first, since SQLite judges
 /// conditions in the order in which they are written. A search is always where the reading begins: SQLite cannot
 /// know how few records hold a word.
-fn start<'a>(table: &'a Table, from: &From<'_>, scan_rows: u64) -> Statement<'a> {
-    let From { columns, source, search } = from;
+fn start<'a>(table: &'a Table, from: &FromClause<'_>, scan_rows: u64) -> Statement<'a> {
+    let FromClause { columns, source, search } = from;
     let mut statement = Statement::over(&SqliteDialect, &table.entity);
     statement.sql = format!("SELECT {columns} FROM ");
     let rows = statement.bind(Value::Int(i64::try_from(scan_rows).unwrap_or(i64::MAX)));

@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::log_columns::columns;
-use super::rows::{Text, signed, unsigned};
+use super::rows::{JsonText, signed, unsigned};
 use super::tables::Catalog;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
@@ -55,9 +55,9 @@ pub(super) fn append(conn: &Connection, change: &Change) -> rusqlite::Result<()>
     statement.raw_bind_parameter(7, change.id.as_str())?;
     statement.raw_bind_parameter(8, change.actor.as_deref())?;
     statement.raw_bind_parameter(9, change.mid.as_ref().map(MutationId::as_str))?;
-    statement.raw_bind_parameter(10, change.changed.as_deref().map(Text))?;
-    statement.raw_bind_parameter(11, change.before.as_deref().map(Text))?;
-    statement.raw_bind_parameter(12, change.after.as_deref().map(Text))?;
+    statement.raw_bind_parameter(10, change.changed.as_deref().map(JsonText))?;
+    statement.raw_bind_parameter(11, change.before.as_deref().map(JsonText))?;
+    statement.raw_bind_parameter(12, change.after.as_deref().map(JsonText))?;
     statement.raw_execute().map(|_| ())
 }
 

@@ -54,7 +54,7 @@ use self::clock::Clock;
 use self::committer::CommitQueue;
 use self::damage::Damage;
 use self::evolution::Target;
-use self::group::{Setting, Writer};
+use self::group::{Writer, WriterSetting};
 use self::open::DatabaseLock;
 use self::pool::Pool;
 use self::read::{Reader, Shape};
@@ -129,7 +129,7 @@ impl SqliteStore {
         };
         let shape = Shape::shared(catalog.clone(), start.generation);
         let damage = Damage::counted(metrics.clone());
-        let setting = Arc::new(Setting {
+        let setting = Arc::new(WriterSetting {
             file,
             catalog,
             config: config.clone(),

@@ -23,9 +23,9 @@ impl ToSql for Sql<'_> {
 }
 
 /// JSON text that is held as bytes, bound as TEXT so that a person may read the log with any SQLite tool.
-pub(super) struct Text<'a>(pub(super) &'a [u8]);
+pub(super) struct JsonText<'a>(pub(super) &'a [u8]);
 
-impl ToSql for Text<'_> {
+impl ToSql for JsonText<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }

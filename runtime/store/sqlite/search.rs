@@ -142,26 +142,27 @@ pub(super) fn settle(conn: &Connection, schema: &Schema, rewritten: &HashSet<&st
 
 /// The DDL of the two tables of an index that is there.
 #[derive(Debug, Default)]
-struct Made {
+struct IndexTables {
     words: String,
     numbers: String,
 }
 
-impl Made {
+impl IndexTables {
     fn is_of(&self, search: &Search) -> bool {
         self.words == search.create_words && self.numbers == search.create_numbers
     }
 }
 
 /// The indexes that are there, by plural.
-fn present(conn: &Connection) -> rusqlite::Result<HashMap<String, Made>> {
+fn present(conn: &Connection) -> rusqlite::Result<HashMap<String, IndexTables>> {
     let mut statement = conn.prepare(
         r#"SELECT "words"."name", "words"."sql", "numbers"."sql" FROM sqlite_master AS "words"
            LEFT JOIN sqlite_master AS "numbers" ON "numbers"."name" = replace("words"."name", ':words', ':numbers')
            WHERE "words"."name" GLOB '_search:*:words'"#,
     )?;
     let rows = statement.query_map([], |row| {
-        let made = Made { words: row.get(1)?, numbers: row.get::<_, Option<String>>(2)?.unwrap_or_default() };
+        let made =
+            IndexTables { words: row.get(1)?, numbers: row.get::<_, Option<String>>(2)?.unwrap_or_default() };
         Ok((row.get::<_, String>(0)?, made))
     })?;
     let plural = |name: &str| {

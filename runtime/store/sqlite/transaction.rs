@@ -2,12 +2,12 @@
 //!
 //! Knows no rule of the product, and neither when a unit is taken back (`group.rs`) nor when the transaction commits.
 
-use std::future::{Ready, ready as at_once};
+use std::future::ready as at_once;
 
 use rusqlite::{Connection, ErrorCode};
 
 use super::rows::{bind_record, bind_values, signed};
-use super::source::SqliteSource;
+use super::source::{Answer, SqliteSource};
 use super::tables::{Catalog, Table};
 use super::{idempotency, log, rights, search};
 use crate::config::StoreConfig;
@@ -28,8 +28,6 @@ pub(super) struct WriteMode<'a> {
     /// Something was written: only a rollback brings the transaction back.
     wrote: bool,
 }
-
-type Answer<T> = Ready<rusqlite::Result<T>>;
 
 impl<'a> SqliteTransaction<'a> {
     pub(super) fn writing(

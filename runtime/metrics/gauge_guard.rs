@@ -1,23 +1,23 @@
-//! `Counted`: what a gauge counts as long as it lives.
+//! `GaugeGuard`: what a gauge counts as long as it lives.
 
 use prometheus_client::metrics::gauge::Gauge;
 
 /// One of those that a gauge counts; none of them once it is dropped.
 #[derive(Debug)]
-pub struct Counted {
+pub struct GaugeGuard {
     gauge: Gauge,
     count: i64,
 }
 
-impl Counted {
-    pub(super) fn new(gauge: &Gauge, count: usize) -> Counted {
+impl GaugeGuard {
+    pub(super) fn new(gauge: &Gauge, count: usize) -> GaugeGuard {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         gauge.inc_by(count);
-        Counted { gauge: gauge.clone(), count }
+        GaugeGuard { gauge: gauge.clone(), count }
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.gauge.dec_by(self.count);
     }

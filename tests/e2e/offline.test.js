@@ -1,0 +1,132 @@
+/**
+ * A page of an application in a real browser: what is changed without the server is seen, kept over a reload, and sent once
+ * when the server is there again; of two tabs one sends what the other left behind.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { browser, Tidewire } from './tidewire.js';
+
+const PAGE = '<!doctype html><meta charset="utf-8"><title>Board</title><p role="status"></p><ul></ul><script type="module" src="/board.js"></script>';
+const SCRIPT = `
+import { Api } from '/static/api.js';
+import { RowCache } from '/static/cache.js';
+import { ChannelSubscriber } from '/static/channels.js';
+import { OptimisticManager } from '/static/optimistic.js';
+import { OfflineQueue } from '/static/queue.js';
+import { RealtimeClient } from '/static/realtime.js';
+
+const user = new URLSearchParams(location.search).get('as') ?? '';
+const api = new Api('/api', { as: user || null });
+const rt = new RealtimeClient('/ws' + location.search);
+const queue = new OfflineQueue({ user });
+const db = new OptimisticManager(api, rt, { queue });
+const cache = new RowCache({ user });
+const tasks = new ChannelSubscriber(rt, { api, cache }).list('Task');
+rt.connect();
+const mark = ({ id, title }) => title + (tasks.meta(id).state === 'synced' ? '' : ' (' + tasks.meta(id).state + ')');
+const draw = () => document.querySelector('ul').replaceChildren(...tasks.value.map((row) => {
+  const item = document.createElement('li');
+  item.textContent = mark(row);
+  return item;
+}));
+tasks.subscribe(draw);
+db.failed.listen(draw);
+rt.status.subscribe((status) => (document.querySelector('[role=status]').textContent = status));
+Object.assign(window, { cache, db, tasks, queue, rt });
+await queue.ready;
+document.title = 'Board, ready';
+`;
+
+let chrome;
+let server;
+let context;
+before(async () => void (chrome = await browser()));
+after(() => chrome?.close());
+beforeEach(async () => {
+  server = new Tidewire('tests/fixtures/plain');
+  server.publish('board.html', PAGE);
+  server.publish('board.js', SCRIPT);
+  await server.start();
+  context = await chrome.newContext();
+});
+afterEach(async () => {
+  await context?.close();
+  await server?.remove();
+});
+
+/** Every tab of the context is one of the same person. `line.up = false` keeps the page from the server, not from its files. */
+async function open(line = { up: true }, search = '?as=ada') {
+  const page = await context.newPage();
+  await page.route('**/api/**', (route) => (line.up ? route.continue() : route.abort()));
+  await page.routeWebSocket(/\/ws/, (socket) => (line.up ? void socket.connectToServer() : socket.close({ code: 1006 })));
+  await page.goto(`${server.address}/board.html${search}`);
+  await page.waitForFunction(() => document.title.endsWith('ready'));
+  return page;
+}
+const items = (page) => page.locator('li').allInnerTexts();
+const shows = (page, ...texts) => page.waitForFunction((texts) => [...document.querySelectorAll('li')].map((item) => item.textContent).join() === texts.join(), texts, { timeout: 60_000 });
+/** The storage has a pace of its own. A look that never succeeds ends with the time of the test. */
+async function becomes(look) {
+  while (!(await look())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+const unsent = (page, count) => becomes(async () => (await page.evaluate(() => window.queue.unsent())) === count);
+const titles = async () => (await server.list('tasks')).map(({ title }) => title).reverse();
+
+test('what is changed while the server is dead is seen at once, and sent once when it is back', async () => {
+  const page = await open();
+  await page.evaluate(() => window.db.create('Task', { title: 'before' }).then(() => {}));
+  await shows(page, 'before');
+  await server.kill();
+  await page.evaluate(() => {
+    const [{ id }] = window.tasks.value;
+    window.db.update('Task', id, { title: 'changed' });
+    window.db.create('Task', { title: 'during' });
+    window.db.create('Task', { title: 'x'.repeat(201) });
+  });
+  assert.deepEqual(await items(page), ['changed (pending)', 'during (pending)', `${'x'.repeat(201)} (pending)`]);
+  await server.start();
+  await shows(page, 'changed', 'during');
+  assert.equal(await page.evaluate(() => window.db.failed.value[0].error.code), 'VALIDATION_FAILED');
+  assert.deepEqual(await titles(), ['changed', 'during']);
+});
+
+test('a reload without a server keeps the rows and what was changed', async () => {
+  const line = { up: true };
+  const page = await open(line);
+  await page.evaluate(() => window.db.create('Task', { title: 'there' }).then(() => {}));
+  await shows(page, 'there');
+  await page.waitForFunction(() => window.tasks.state.value === 'live');
+  await becomes(() => page.evaluate(async () => (await window.cache.load('entity:Task'))?.rows.length === 1));
+  line.up = false;
+  await page.evaluate(() => window.rt.disconnect());
+  await page.evaluate(() => {
+    window.rt.connect();
+    window.db.create('Task', { title: 'offline' });
+    window.db.update('Task', window.tasks.value[0].id, { title: 'renamed' });
+  });
+  await unsent(page, 2);
+  await page.reload();
+  await shows(page, 'renamed (pending)', 'offline (pending)');
+  assert.equal(await page.evaluate(() => window.tasks.state.value), 'stale');
+  line.up = true;
+  await shows(page, 'renamed', 'offline');
+  await unsent(page, 0);
+  assert.deepEqual(await titles(), ['renamed', 'offline']);
+});
+
+test('of two tabs one sends what the other left behind; another user does not', async () => {
+  const line = { up: false };
+  const [one, two] = [await open(line), await open(line)];
+  const other = await open(line, '?as=ben');
+  await one.evaluate(() => window.db.create('Task', { title: 'from one' }).mid);
+  await two.evaluate(() => window.db.create('Task', { title: 'from two' }).mid);
+  await unsent(two, 2);
+  await one.close();
+  await shows(two, 'from one (pending)', 'from two (pending)');
+  assert.deepEqual(await items(other), []);
+  line.up = true;
+  await shows(two, 'from one', 'from two');
+  await shows(other, 'from one', 'from two');
+  await unsent(two, 0);
+  assert.deepEqual((await titles()).sort(), ['from one', 'from two']);
+});
