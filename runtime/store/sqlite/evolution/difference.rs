@@ -61,7 +61,7 @@ pub(super) enum Move {
     },
     /// Fields become unique together, or what is in them changes.
     UniqueTogether {
-        members: Vec<Member>,
+        members: Vec<UniqueMember>,
     },
     /// The field becomes a lookup: the server copies its values from now on.
     Follow {
@@ -87,7 +87,7 @@ pub(super) struct Site {
 
 /// One of the fields that are to be unique together.
 #[derive(Debug, Clone)]
-pub(super) struct Member {
+pub(super) struct UniqueMember {
     pub(super) at: Site,
     pub(super) becomes: Becomes,
 }
@@ -191,7 +191,7 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names
 /// Fields that are unique together: those that were not before, and those that are rewritten.
 fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
     for fields in &entity.unique {
-        let members: Vec<Member> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
+        let members: Vec<UniqueMember> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
         let mut columns: Vec<&str> = members.iter().map(|member| member.at.column.as_str()).collect();
         columns.sort_unstable();
         let held = was.unique.iter().any(|known| {
@@ -205,7 +205,7 @@ fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves:
     }
 }
 
-fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &Names<'_>) -> Member {
+fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &Names<'_>) -> UniqueMember {
     let now = entity.at(field);
     let site = |column: &str| Site {
         entity: entity.clone(),
@@ -214,11 +214,11 @@ fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &N
         column: column.to_owned(),
     };
     match former_field(was, now) {
-        None => Member { at: site(&now.name), becomes: Becomes::Added },
+        None => UniqueMember { at: site(&now.name), becomes: Becomes::Added },
         Some(was) => {
             let rewritten = needs_retype(was, &now.kind, names) || (now.required && !was.required);
             let becomes = if rewritten { Becomes::Rewritten } else { Becomes::Stays };
-            Member { at: site(&was.name), becomes }
+            UniqueMember { at: site(&was.name), becomes }
         }
     }
 }
