@@ -15,7 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::channels::{ChannelManager, Ring};
 use crate::config::Config;
 use crate::env::Env;
-use crate::event_bus::{EventBus, OutOfOrder};
+use crate::event_bus::{Batches, EventBus, OutOfOrder};
+use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, ROUTES, Services, router, server};
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub struct App {
     repository: Arc<Repository>,
     sessions: Arc<Sessions>,
     event_bus: EventBus,
+    /// From the first commit on, for the sweep of expired records.
+    committed: Batches,
     found: FoundDatabase,
     channels_task: JoinHandle<Result<(), OutOfOrder>>,
     runtime: LiveRuntime,
@@ -102,6 +105,7 @@ impl App {
             store,
             repository,
             sessions,
+            committed: event_bus.listen(),
             event_bus,
             found,
             channels_task,
@@ -138,6 +142,16 @@ impl App {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));
         let tasks = TaskTracker::new();
+        let current = self.repository.clone();
+        let expiry = Expiry {
+            store: self.store.clone(),
+            env: self.env.clone(),
+            schema: Box::new(move || {
+                let Current { schema, generation } = current.current();
+                (schema, generation)
+            }),
+            batches: self.committed,
+        };
         let state = AppState::new(Services {
             repository: self.repository,
             sessions: self.sessions.clone(),
@@ -162,7 +176,15 @@ impl App {
             self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
-        server::serve(listener, serving, &self.config, stop).await;
+        // What the sweep has committed when the server ends is committed; the next start goes on.
+        let sweeping = async {
+            expiry.run().await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = server::serve(listener, serving, &self.config, stop) => {}
+            () = sweeping => {}
+        }
         self.store.close().await;
         if let Some(broken) = broken {
             // Writes would go on being acknowledged and nobody would hear of them: better no server than that one.

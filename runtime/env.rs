@@ -32,6 +32,28 @@ pub trait EnvSource: Send + Sync {
 
 struct System {
     started: Instant,
+    /// Held for a copy, or for one call of the operating system.
+    random: Mutex<RandomBytes>,
+}
+
+/// Random bytes of the operating system, fetched many at once: a call for each id is a system call for each request.
+struct RandomBytes {
+    bytes: [u8; 256],
+    /// Used ones are zeros.
+    used: usize,
+}
+
+impl RandomBytes {
+    fn take<const COUNT: usize>(&mut self) -> [u8; COUNT] {
+        if self.bytes.len() - self.used < COUNT {
+            getrandom::fill(&mut self.bytes).expect("the operating system supplies randomness");
+            self.used = 0;
+        }
+        let mut taken = [0; COUNT];
+        taken.swap_with_slice(&mut self.bytes[self.used..self.used + COUNT]);
+        self.used += COUNT;
+        taken
+    }
 }
 
 impl EnvSource for System {
@@ -46,19 +68,19 @@ impl EnvSource for System {
     }
 
     fn uuid_v7(&self) -> Uuid {
-        Uuid::now_v7()
+        let millis = u64::try_from(self.now().0).unwrap_or(0).min(LAST_MILLIS);
+        compose(millis, u128::from_le_bytes(self.random.lock().take()) & LAST_COUNTER)
     }
 
     fn random_u64(&self) -> u64 {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).expect("the operating system supplies randomness");
-        u64::from_le_bytes(bytes)
+        u64::from_le_bytes(self.random.lock().take())
     }
 }
 
 impl Env {
     pub fn system() -> Env {
-        Env::new(System { started: Instant::now() })
+        let random = RandomBytes { bytes: [0; 256], used: 256 };
+        Env::new(System { started: Instant::now(), random: Mutex::new(random) })
     }
 
     pub fn new(source: impl EnvSource + 'static) -> Env {
@@ -145,6 +167,26 @@ mod tests {
         fn random_u64(&self) -> u64 {
             u64::MAX
         }
+    }
+
+    #[test]
+    fn no_random_bytes_are_handed_out_twice() {
+        let mut random = RandomBytes { bytes: [0; 256], used: 256 };
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1_000 {
+            assert!(seen.insert(random.take::<16>().to_vec()));
+            assert!(seen.insert(random.take::<9>().to_vec()));
+        }
+    }
+
+    #[test]
+    fn the_ids_of_the_system_are_of_version_7_and_of_now() {
+        let env = Env::system();
+        let (before, id, after) = (env.now().0, env.uuid_v7(), env.now().0);
+        assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+        let millis = i64::try_from(id.as_u128() >> 80).unwrap();
+        assert!((before..=after).contains(&millis), "{before} {millis} {after}");
+        assert_ne!(id, Env::system().uuid_v7());
     }
 
     #[test]

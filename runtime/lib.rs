@@ -19,6 +19,7 @@ pub mod store;
 
 pub mod auth;
 pub mod event_bus;
+pub mod expiry;
 
 pub mod channels;
 pub mod repository;

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, CliCommand};
-use tidewire::cli::{check, config, dev, doctor, explain, export, import, migrate, new, rules, schema};
+use tidewire::cli::{
+    check, config, dev, doctor, explain, export, import, migrate, new, records, rules, schema,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Some(CliCommand::Export(arguments)) => export::run(&arguments),
         Some(CliCommand::Import(arguments)) => import::run(&arguments),
         Some(CliCommand::Migrate(arguments)) => migrate::run(&arguments),
+        Some(CliCommand::Records(arguments)) => records::run(&arguments.command),
         Some(CliCommand::Rules(arguments)) => rules::run(&arguments.command),
         Some(CliCommand::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),

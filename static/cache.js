@@ -13,6 +13,9 @@ import { Storage } from './storage.js';
  * @property {{row: import('./rows.js').Row, seq: number}[]} rows
  */
 
+/** Channels whose rows are kept for one user. One more, and all are forgotten. */
+const MOST_CHANNELS = 100;
+
 export class RowCache {
   #user;
   #storage;
@@ -37,7 +40,13 @@ export class RowCache {
 
   /** @param {string} channel @param {Kept} kept */
   async save(channel, kept) {
-    await this.#storage.put('rows', [this.#user, channel], kept).catch(() => {});
+    try {
+      // Lists come and go; those that are open are kept again soon.
+      if ((await this.#storage.count('rows', [this.#user])) >= MOST_CHANNELS) await this.forget();
+      await this.#storage.put('rows', [this.#user, channel], kept);
+    } catch {
+      // Without storage the next page begins without rows, and loses nothing.
+    }
   }
 
   /** @param {string} channel */

@@ -25,6 +25,10 @@ import { Store } from './store.js';
  * @property {(id: string) => Meta} meta How a record stands.
  * @property {() => void} close Lets go. May be called twice.
  *
+ * @typedef {object} Window
+ * @property {import('./signal.js').Readable<boolean>} hasMore Whether there are rows beyond `limit`.
+ * @property {(count?: number) => void} more Shows more of them: as many as `limit` when no number is given.
+ *
  * @typedef {object} Meta
  * @property {'synced' | 'pending' | 'failed' | 'conflict'} state `pending`: shown, and not yet confirmed by the server. `failed`
  * and `conflict`: a change was refused, and is not shown; it can be sent again or discarded.
@@ -35,7 +39,7 @@ import { Store } from './store.js';
  */
 /**
  * @template {{id: string}} [T=Row]
- * @typedef {import('./signal.js').Readable<T[]> & Live} LiveList A new array for each change; rows that did not change
+ * @typedef {import('./signal.js').Readable<T[]> & Live & Window} LiveList A new array for each change; rows that did not change
  * stay the same object.
  */
 /**
@@ -86,7 +90,7 @@ export class ChannelSubscriber {
    * @param {import('./query.js').Where} [options.where] `{status: 'open', priority: {gte: 3}, owner: {in: [a, b]}}`
    * @param {{value: any}} [options.into] A signal of the caller's own that gets the rows too: anything with a writable `value`.
    * @param {string | string[]} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
-   * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date.
+   * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date. `more()` shows as many again.
    * @param {import('./api.js').Page} [options.initial] The answer of `GET /api/tasks?…` with the same filter, from the page itself: it is
    * shown at once, and only what has changed since is sent.
    * @returns {LiveList<T>}
@@ -107,12 +111,22 @@ export class ChannelSubscriber {
       return row && (row === known || (known && alike(asked, known, row)) || matches(asked, row)) ? row : null;
     };
     const rows = new SortedRows(order, look);
+    let shown = limit;
+    const hasMore = signal(false);
     /** @type {(ids: Iterable<string>, before: Row[]) => Row[]} */
     const pick = (ids, before) => {
-      const next = rows.update(ids, store.ids)?.slice(0, limit);
-      return !next || (next.length === before.length && next.every((row, i) => row === before[i])) ? before : next;
+      const all = rows.update(ids, store.ids) ?? rows.all;
+      hasMore.value = all.length > shown;
+      const next = all.slice(0, shown);
+      return next.length === before.length && next.every((row, i) => row === before[i]) ? before : next;
     };
-    const list = live(store, /** @type {Row[]} */ ([]), pick, into);
+    const more = (count = limit) => {
+      if (count !== Infinity && !(Number.isInteger(count) && count > 0))
+        throw new TypeError(`\`more\` shows a whole number of rows, 1 or more: it is ${String(count)}`);
+      shown += count;
+      store.touch([]);
+    };
+    const list = Object.assign(live(store, /** @type {Row[]} */ ([]), pick, into), { hasMore, more });
     this.#overlay.shown.add(list);
     if (into) this.#overlay.shown.add(into);
     return /** @type {any} */ (list);

@@ -24,6 +24,11 @@ export class SortedRows {
     this.#look = look;
   }
 
+  /** In order. */
+  get all() {
+    return this.#sorted;
+  }
+
   /**
    * @param {Iterable<string>} ids These may have changed.
    * @param {() => Iterable<string>} all Every id that may belong here.

@@ -589,7 +589,8 @@ export class OptimisticManager {
   #adopt(stored) {
     const adopted = stored.filter(({ mid }) => !this.#mutations.has(mid)).map(({ mid, changes, guards, state, attempts, error }) => {
       const mutation = new Mutation(mid, changes, guards, this.#keeper);
-      mutation.attempts = attempts;
+      // That page may have sent it without having told.
+      mutation.attempts = Math.max(1, attempts);
       if (state === 'failed' || state === 'conflict') mutation.refuse(state, error);
       return mutation;
     });

@@ -153,6 +153,8 @@ export class Outbox {
       /** @type {BatchOp[]} */
       const ops = [];
       for (const mutation of run) {
+        // Counted before it is kept: what an earlier page may have sent is never changed.
+        mutation.attempts += 1;
         mutation.state = 'sent';
         const prepared = await this.#host.prepare(mutation);
         if (!prepared) continue;
@@ -161,7 +163,6 @@ export class Outbox {
       }
       if (sent.length === 0) return 0;
       const atomic = sent[0].changes.length > 1;
-      for (const mutation of sent) mutation.attempts += 1;
       const answer = await this.#answered(sent, this.#host.send({ atomic, mid: atomic ? sent[0].mid : undefined, ops }));
       if (!answer) return 0;
       const { epoch, seq, results } = answer;

@@ -65,7 +65,7 @@ fn note() -> Entity {
         create: rule(mine(1)),
         update: rule(mine(1)),
         delete: always(false),
-        open: false,
+        ..Access::default()
     };
     Entity { access, ..Entity::new("Note", "notes", fields) }
 }

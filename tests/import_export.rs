@@ -3,6 +3,7 @@
 mod bad_lines;
 mod killed;
 mod outputs;
+mod records;
 mod remote;
 mod round_trip;
 

@@ -37,6 +37,7 @@ macro_rules! of_writes {
                 what_is_not_looked_up_moves_nobody;
                 a_reference_that_is_emptied_empties_its_lookups;
                 what_goes_is_not_changed_before;
+                what_goes_follows_nothing_that_stays;
                 a_lookup_keeps_nobody_from_going;
                 a_unit_of_several_ops_ends_in_step;
                 followers_count_as_a_cascade_does;
@@ -232,4 +233,4 @@ macro_rules! conformance {
 
 conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_many of_triggers of_reads);
 conformance!(memory, MemoryFixture, of_writes of_unit_ends of_many of_triggers of_reads);
-conformance!(overlay, OverlayFixture, of_unit_ends of_many of_triggers);
+conformance!(overlay, OverlayFixture, of_writes of_unit_ends of_many of_triggers);

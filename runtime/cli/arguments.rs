@@ -49,6 +49,8 @@ pub enum CliCommand {
     Import(ImportArguments),
     /// Show or apply the changes that the schema files need in the database.
     Migrate(MigrateArguments),
+    /// Change or delete all records that meet conditions, through a running server.
+    Records(RecordsGroup),
     /// Test the access rules, or explain why a user is allowed something or not.
     Rules(RulesArguments),
 }
@@ -180,6 +182,46 @@ pub enum Migrate {
 }
 
 #[derive(Debug, Args)]
+pub struct RecordsGroup {
+    #[command(subcommand)]
+    pub command: RecordsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RecordsCommand {
+    /// Set fields of every record that meets the conditions. Exit code 1 if the rules do not allow it for some of them.
+    Update {
+        #[command(flatten)]
+        arguments: RecordsArguments,
+        /// A field to set; may be given several times. A json field takes JSON, an empty value is null.
+        #[arg(long, value_name = "FIELD=VALUE", required = true)]
+        change: Vec<String>,
+    },
+    /// Delete every record that meets the conditions. Exit code 1 if the rules do not allow it for some of them.
+    Delete {
+        #[command(flatten)]
+        arguments: RecordsArguments,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RecordsArguments {
+    /// Name of the entity, such as Task.
+    pub entity: String,
+    /// Conditions as in the address of a list: status=done, 'priority[gte]=3'. All must be met.
+    #[arg(value_name = "CONDITION", required = true)]
+    pub conditions: Vec<String>,
+    /// Address of the running server, such as http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
+    #[arg(long = "as", value_name = "NAME[:ROLE]")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub settings: SettingArguments<SchemaFlags>,
+}
+
+#[derive(Debug, Args)]
 pub struct RulesArguments {
     #[command(subcommand)]
     pub command: Rules,
@@ -224,6 +266,7 @@ pub struct RulesWhyArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RuleOperation {
     Read,
+    List,
     Create,
     Update,
     Delete,
@@ -244,6 +287,9 @@ pub struct AllowArguments {
     /// Delete the part of this entity's history that is older than its schema file now says.
     #[arg(long, value_name = "ENTITY")]
     pub allow_forget: Vec<String>,
+    /// Let the records of this entity expire that are due already: the server deletes them at once.
+    #[arg(long, value_name = "ENTITY")]
+    pub allow_expire: Vec<String>,
     /// Give this value to the records that have none: `Task.due=2026-01-01`.
     #[arg(long, value_name = "ENTITY.FIELD=VALUE")]
     pub backfill: Vec<String>,

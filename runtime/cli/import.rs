@@ -5,6 +5,7 @@
 
 mod faults;
 mod remote;
+pub(in crate::cli) mod sender;
 mod source;
 
 use std::io::Write;

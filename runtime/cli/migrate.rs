@@ -283,6 +283,7 @@ fn allowed(arguments: &AllowArguments, schema: &Schema) -> Result<Allow, Migrate
         retype: set(&arguments.allow_retype),
         clear: set(&arguments.allow_clear),
         forget: set(&arguments.allow_forget),
+        expire: set(&arguments.allow_expire),
         ..Allow::default()
     };
     for text in &arguments.backfill {

@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod new;
 mod output;
 mod progress;
+pub mod records;
 pub mod rules;
 pub mod schema;
 pub mod settings;

@@ -24,8 +24,9 @@ impl View {
             .chain_update([0])
             .chain_update(generation.0.to_le_bytes())
             .finalize();
-        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        View(hex.into())
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+        let digits = digest.iter().take(12).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        View(digits.collect::<String>().into())
     }
 
     /// What this read scope shows: equal for equal read scopes of one entity.

@@ -184,7 +184,7 @@ impl Channel {
         if let Some(refusal) = &self.bad_id {
             return Err(refusal.clone());
         }
-        let whole = ReadScope::bind(&self.entity, self.generation, principal)?;
+        let whole = self.scope.bind(&self.entity, self.generation, principal)?;
         let names = Nameable::of(principal.clone());
         match filter(&self.schema, &self.entity, &names, pairs(&self.asked)) {
             Err(fault) => Err(ChannelRefusal::new(Code::BadChannel, fault.to_string())),
@@ -201,7 +201,7 @@ impl Channel {
 
     /// The same for somebody who is subscribed already: what is closed now has no records.
     pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Binding, BindError> {
-        Ok(self.through(ReadScope::bind(&self.entity, self.generation, principal)?, principal, at))
+        Ok(self.through(self.scope.bind(&self.entity, self.generation, principal)?, principal, at))
     }
 
     fn through(&self, whole: ReadScope, principal: &Principal, at: Seq) -> Binding {

@@ -469,6 +469,7 @@ pub(super) fn of_read(failure: StoreError) -> RepositoryError {
 fn not_allowed(entity: &str, operation: Operation) -> String {
     match operation {
         Operation::Read => format!("you may not read this {entity}"),
+        Operation::List => format!("you may not list this {entity}"),
         Operation::Create => format!("you may not create this {entity}"),
         Operation::Update => format!("you may read this {entity}, but not update it in this way"),
         Operation::Delete => format!("you may read this {entity}, but not delete it"),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::bind::{BindError, bind};
+use super::bind::{BindError, MOST_TESTS, bind};
 use super::condition::Condition;
 use super::person::Principal;
 use super::predicate::Predicate;
@@ -16,7 +16,7 @@ use crate::schema::{Column, Entity, EntityName, Expr, FieldIndex, Generation, Op
 pub struct ReadScope {
     pub entity: Arc<Entity>,
     pub generation: Generation,
-    /// The read rule.
+    /// The read rule; where many records are seen, the list rule as well.
     pub rule: Predicate,
     /// What the client asked for, and the rules of the fields that it asked with. Kept apart from the rule: a record that leaves
     /// the filter alone is still readable.
@@ -58,13 +58,39 @@ pub enum Verdict {
 }
 
 impl ReadScope {
-    /// What the person sees of the entity, without a filter.
+    /// Which records the person may ask for by their ids.
     pub fn bind(
         entity: &Arc<Entity>,
         generation: Generation,
         principal: &Principal,
     ) -> Result<ReadScope, BindError> {
         let rule = bind(entity.access.rule(Operation::Read), entity, principal)?;
+        ReadScope::of_rule(rule, entity, generation, principal)
+    }
+
+    /// Which records are in the person's lists, without a filter (SEMANTICS X2).
+    pub fn bind_list(
+        entity: &Arc<Entity>,
+        generation: Generation,
+        principal: &Principal,
+    ) -> Result<ReadScope, BindError> {
+        let mut rules = Vec::with_capacity(2);
+        for operation in [Operation::Read, Operation::List] {
+            rules.push(bind(entity.access.rule(operation), entity, principal)?);
+        }
+        let rule = Predicate::all(rules, entity);
+        if rule.tests() > MOST_TESTS {
+            return Err(BindError::TooManyTests);
+        }
+        ReadScope::of_rule(rule, entity, generation, principal)
+    }
+
+    fn of_rule(
+        rule: Predicate,
+        entity: &Arc<Entity>,
+        generation: Generation,
+        principal: &Principal,
+    ) -> Result<ReadScope, BindError> {
         let mut fields = Vec::new();
         for (at, field) in entity.fields.iter().enumerate() {
             if let Some(read) = &field.read {

@@ -32,6 +32,7 @@ impl Needs {
     /// Of everything that decides what is seen of an entity.
     pub fn of_read(entity: &Entity) -> Needs {
         let mut needs = Needs::of(entity, Operation::Read);
+        needs.add_rule(entity.access.rule(Operation::List));
         for field in &entity.fields {
             if let Some(read) = &field.read {
                 needs.add_rule(&read.meaning);
@@ -146,7 +147,7 @@ impl Needs {
 /// Whether what is seen of an entity depends on who asks; otherwise it is the same for everybody whose account is open.
 pub fn depends_on_person(entity: &Entity) -> bool {
     let fields = entity.fields.iter().filter_map(|field| field.read.as_ref());
-    asks_of_person(entity.access.rule(Operation::Read))
+    [Operation::Read, Operation::List].iter().any(|operation| asks_of_person(entity.access.rule(*operation)))
         || fields.map(|read| &read.meaning).any(asks_of_person)
 }
 

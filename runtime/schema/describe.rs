@@ -56,6 +56,9 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
         let names = |fields: &Vec<_>| fields.iter().map(|at| entity.at(*at).name.clone()).collect::<Vec<_>>();
         json["unique"] = json!(entity.unique.iter().map(names).collect::<Vec<_>>());
     }
+    if let Some(expires) = entity.expires {
+        json["expires"] = json!(entity.at(expires).name);
+    }
     if let Some(history) = entity.history {
         json["history"] = history_json(history);
     }
@@ -156,10 +159,15 @@ fn rules_of_fields(entity: &Entity, fields: &mut Json) {
 
 fn access_json(access: &Access) -> Json {
     let source = |rule: &Option<Rule>| rule.as_ref().map(|rule| rule.source.clone());
-    json!({
+    let mut json = json!({
         "read": source(&access.read),
         "create": source(&access.create),
         "update": source(&access.update),
         "delete": source(&access.delete),
-    })
+    });
+    // Without it, what may be read is listed; a file from before it existed stays the same.
+    if let Some(list) = source(&access.list) {
+        json["list"] = json!(list);
+    }
+    json
 }

@@ -60,6 +60,7 @@ fn entity_keys() -> Json {
             "type": "string",
             "pattern": pascal,
         },
+        "expires": text("The datetime field after whose moment the server deletes a record."),
         "access": access(),
         "on": {
             "description": "What the server does with other records after an operation on one of these.",

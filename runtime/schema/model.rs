@@ -97,6 +97,8 @@ pub struct Entity {
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
     pub identity: Option<FieldIndex>,
+    /// The datetime after which the server deletes a record.
+    pub expires: Option<FieldIndex>,
     /// What the server does after operations on its records, in the order of the file.
     pub triggers: Vec<Trigger>,
 }
@@ -116,6 +118,7 @@ impl Entity {
             history: None,
             was: None,
             identity: None,
+            expires: None,
             triggers: Vec::new(),
         }
     }
@@ -147,8 +150,13 @@ impl Entity {
             .filter(|(_, field)| field.unique || matches!(field.kind, FieldKind::Ref { .. }));
         let alone = alone.map(|(at, _)| vec![Column::Field(FieldIndex(at))]);
         let together = self.unique.iter().map(|fields| fields.iter().copied().map(Column::Field).collect());
-        // Newest first is asked of every entity.
-        alone.chain(together).chain([vec![Column::CreatedAt]]).chain(self.indexes.iter().cloned())
+        // The sweep asks for what is due next, and newest first is asked of every entity.
+        let expiry = self.expires.map(|field| vec![Column::Field(field)]);
+        alone
+            .chain(together)
+            .chain(expiry)
+            .chain([vec![Column::CreatedAt]])
+            .chain(self.indexes.iter().cloned())
     }
 
     pub fn at(&self, index: FieldIndex) -> &Field {
@@ -327,6 +335,8 @@ pub enum FieldDefault {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Access {
     pub read: Option<Rule>,
+    /// Which of the records that may be read are in lists; without it all of them.
+    pub list: Option<Rule>,
     pub create: Option<Rule>,
     pub update: Option<Rule>,
     pub delete: Option<Rule>,
@@ -335,25 +345,42 @@ pub struct Access {
 }
 
 impl Access {
-    /// The condition under which somebody may.
+    /// The condition under which somebody may. Of a list it is asked beside that of reading.
     pub fn rule(&self, operation: Operation) -> &Expr {
         const EVERYBODY: &Expr = &Expr::Constant(true);
         const NOBODY: &Expr = &Expr::Constant(false);
-        let rule = match operation {
-            Operation::Read => &self.read,
-            Operation::Create => &self.create,
-            Operation::Update => &self.update,
-            Operation::Delete => &self.delete,
-        };
-        match rule {
+        match self.source(operation) {
             Some(rule) => &rule.meaning,
+            None if operation == Operation::List => EVERYBODY,
             None if self.open => EVERYBODY,
             None => NOBODY,
         }
     }
 
+    /// The rule as the file has it.
+    pub fn source(&self, operation: Operation) -> Option<&Rule> {
+        match operation {
+            Operation::Read => self.read.as_ref(),
+            Operation::List => self.list.as_ref(),
+            Operation::Create => self.create.as_ref(),
+            Operation::Update => self.update.as_ref(),
+            Operation::Delete => self.delete.as_ref(),
+        }
+    }
+
+    /// The place for the rule.
+    pub fn source_mut(&mut self, operation: Operation) -> &mut Option<Rule> {
+        match operation {
+            Operation::Read => &mut self.read,
+            Operation::List => &mut self.list,
+            Operation::Create => &mut self.create,
+            Operation::Update => &mut self.update,
+            Operation::Delete => &mut self.delete,
+        }
+    }
+
     /// Whether the file says nothing.
     pub fn is_unsaid(&self) -> bool {
-        self.read.is_none() && self.create.is_none() && self.update.is_none() && self.delete.is_none()
+        Operation::ALL.iter().all(|operation| self.source(*operation).is_none())
     }
 }

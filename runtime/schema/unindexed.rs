@@ -6,7 +6,7 @@
 use indexmap::IndexSet;
 
 use super::column::Column;
-use super::model::Entity;
+use super::model::{Entity, Operation};
 use super::rule::{Comparison, Expr, Term, UserTerm};
 
 /// What a condition means for the way to the records that meet it.
@@ -21,12 +21,13 @@ enum AccessPath {
 
 /// The columns over which an index is missing, in the order of the rule.
 pub(super) fn missing(entity: &Entity) -> Vec<Column> {
-    let rule = entity.access.read.as_ref();
-    match rule.map(|rule| way(entity, &rule.meaning)) {
-        Some(AccessPath::Unserved(columns)) => {
-            columns.into_iter().collect::<IndexSet<_>>().into_iter().collect()
-        }
-        Some(AccessPath::Served | AccessPath::Open) | None => Vec::new(),
+    let of = |operation| {
+        let rule = entity.access.source(operation);
+        rule.map_or(AccessPath::Open, |rule| way(entity, &rule.meaning))
+    };
+    match narrower(of(Operation::Read), of(Operation::List)) {
+        AccessPath::Unserved(columns) => columns.into_iter().collect::<IndexSet<_>>().into_iter().collect(),
+        AccessPath::Served | AccessPath::Open => Vec::new(),
     }
 }
 

@@ -60,9 +60,6 @@ pub trait Backend: Send + Sync {
     /// Single records, all at one position.
     fn glance(&self, schema: &Schema) -> Result<Glance, OpenError>;
 
-    /// Copies the whole database, and answers with the copy.
-    fn back_up(&self, env: &Env) -> Result<PathBuf, OpenError>;
-
     /// Checks the whole database.
     fn inspect(&self) -> Result<Inspection, OpenError>;
 

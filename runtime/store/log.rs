@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::Decoded;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
-use crate::schema::{EntityName, Generation};
+use crate::rules::{BindError, Principal, ReadScope};
+use crate::schema::{Entity, EntityName, Generation};
 
 /// Bounds of one page of the log: it ends with the unit that reaches one of them.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +113,19 @@ impl Scope {
     pub fn entity(&self) -> &EntityName {
         match self {
             Scope::Entity(entity) | Scope::Record(entity, _) => entity,
+        }
+    }
+
+    /// What a person sees of it, without a filter: a record is asked for by its id, everything else is listed.
+    pub fn bind(
+        &self,
+        entity: &Arc<Entity>,
+        generation: Generation,
+        principal: &Principal,
+    ) -> Result<ReadScope, BindError> {
+        match self {
+            Scope::Entity(_) => ReadScope::bind_list(entity, generation, principal),
+            Scope::Record(..) => ReadScope::bind(entity, generation, principal),
         }
     }
 

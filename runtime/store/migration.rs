@@ -59,6 +59,7 @@ pub enum StepKind {
     Unique,
     Follow,
     Forget,
+    Expire,
     /// Not a step: a flag that no step is about.
     Stray,
 }
@@ -105,6 +106,8 @@ pub struct Allow {
     pub clear: BTreeSet<String>,
     /// Entities whose history may be shortened.
     pub forget: BTreeSet<String>,
+    /// Entities whose records that are due may be deleted.
+    pub expire: BTreeSet<String>,
     /// The value for records that have none in a required field.
     pub backfill: BTreeMap<String, Value>,
 }
@@ -112,12 +115,13 @@ pub struct Allow {
 impl Allow {
     /// Every flag that was given.
     pub fn flags(&self) -> Vec<AllowFlag<'_>> {
-        use StepKind::{Add, Drop, Follow, Forget, Require, Retype};
-        let flags: [(&'static str, &BTreeSet<String>, &'static [StepKind]); 4] = [
+        use StepKind::{Add, Drop, Expire, Follow, Forget, Require, Retype};
+        let flags: [(&'static str, &BTreeSet<String>, &'static [StepKind]); 5] = [
             ("--allow-drop", &self.drop, &[Drop]),
             ("--allow-retype", &self.retype, &[Retype]),
             ("--allow-clear", &self.clear, &[Retype, Follow]),
             ("--allow-forget", &self.forget, &[Forget]),
+            ("--allow-expire", &self.expire, &[Expire]),
         ];
         let mut all = Vec::new();
         for (flag, subjects, kinds) in flags {

@@ -488,3 +488,20 @@ test('a confirmed change whose row is unknown is not laid over a later row', asy
   await posts[1].answer(12, { status: 200, id: 'a', seq: 12, record: row('a', { team: 1, x: 2, version: 3 }) });
   assert.deepEqual(all.value, [row('a', { team: 1, x: 2, version: 3 })]);
 });
+
+test('a login that is over keeps the changes; they go out with the next connection', async () => {
+  const { w, db, posts, list } = await open();
+  const tasks = await list([row('a')]);
+  db.update('Task', 'a', { title: 'x' });
+  await settle();
+  await posts[0].refuse(401, { code: 'UNAUTHENTICATED' });
+  assert.deepEqual([db.stuck.value.code, db.pending.value.length, db.failed.value, shown(tasks)], ['UNAUTHENTICATED', 1, [], 'x*']);
+  await w.clock.run(5000);
+  assert.equal(posts.length, 1, 'it does not ask again and again');
+  w.socket.cut();
+  await w.clock.run(3000);
+  assert.equal(posts.length, 1);
+  w.socket.greet();
+  await settle();
+  assert.equal(posts[1].ops[0].mid, posts[0].ops[0].mid);
+});

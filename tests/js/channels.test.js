@@ -853,3 +853,23 @@ test('a list read while polling is not used once the socket sends the rows itsel
   await settle();
   assert.deepEqual(ids(list), ['a']);
 });
+
+test('a list with a limit is a window: it fills up when it shrinks, and shows more when asked', async () => {
+  const { channels, say, fill } = open();
+  const list = channels.list('Task', { sort: '-n', limit: 2 });
+  const seen = history(list);
+  await fill([1, 2, 3, 4, 5].map((n) => row(`r${n}`, { n })));
+  assert.deepEqual([ids(list), list.hasMore.value], [['r5', 'r4'], true]);
+  await say('entity:deleted', { id: 'r5' }, { seq: 11, prev: 10 });
+  assert.deepEqual(ids(list), ['r4', 'r3']);
+  await say('entity:created', row('r6', { n: 6 }), { seq: 12, prev: 11 });
+  assert.deepEqual(ids(list), ['r6', 'r4']);
+  list.more();
+  assert.deepEqual([ids(list), list.hasMore.value], [['r6', 'r4', 'r3', 'r2'], true]);
+  list.more(10);
+  assert.deepEqual([ids(list), list.hasMore.value], [['r6', 'r4', 'r3', 'r2', 'r1'], false]);
+  const count = seen.length;
+  await say('entity:updated', row('r1', { n: 1, version: 2 }), { seq: 13, prev: 12 });
+  assert.equal(seen.length, count + 1);
+  for (const wrong of [0, -1, 1.5, 'x']) assert.throws(() => list.more(wrong), TypeError);
+});

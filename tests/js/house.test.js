@@ -37,11 +37,27 @@ test('what an application bundles is small', () => {
   const budgets = [
     [['realtime.js', 'channels.js'], 14],
     [CORE, 20],
+    [[...CORE, 'queue.js', 'cache.js'], 22],
   ];
   for (const [names, budget] of budgets) {
     const size = bundled(names);
     assert.ok(size <= budget * 1024, `${names}: ${size} bytes`);
   }
+});
+
+test('what a page without a bundler loads is small, comments aside', () => {
+  /** @type {Set<string>} */
+  const loaded = new Set();
+  const load = (name) => {
+    if (loaded.has(name)) return;
+    loaded.add(name);
+    for (const [, next] of read(`static/${name}`).matchAll(/^(?:import|export) .* from '\.\/(.*)';$/gm)) load(next);
+  };
+  load('client.js');
+  for (const name of ['queue.js', 'cache.js']) load(name);
+  const bare = (name) => read(`static/${name}`).replace(/\/\*\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+  const size = [...loaded].map((name) => gzipped(bare(name))).reduce((a, b) => a + b);
+  assert.ok(loaded.size > 25 && size <= 40 * 1024, `${loaded.size} modules, ${size} bytes`);
 });
 
 test('the style sheet is at most 8 KB gzipped', () => {

@@ -39,6 +39,7 @@ function browser({ withLocks = true } = {}) {
       if (server.refuse.has(data?.title)) return { status: 422, error: { code: 'VALIDATION_FAILED' } };
       return { status: 200, id, seq: server.sent.length, record: { id, version: 1, ...data } };
     });
+    if (server.deaf) throw new TypeError('fetch failed');
     return reply(200, { epoch: 'e1', seq: server.sent.length, results });
   };
   const open = async (user = 'ada', rt = null) => {
@@ -86,6 +87,29 @@ test('what was made offline is sent by the next page, in order, under the same i
   assert.equal(server.sent[0].mid, made.mid);
   assert.equal((await later).title, 'four');
   await until(async () => (await second.queue.unsent()) === 0);
+  second.crash();
+});
+
+test('what an earlier page may have sent is repeated word for word, and later changes are others', async () => {
+  const { w, server, open } = browser();
+  Object.assign(server, { up: true, deaf: true });
+  const first = await open();
+  const made = first.db.create('Task', { title: 'sent' });
+  await w.clock.run(10);
+  await rest();
+  assert.equal(server.sent.length, 1, 'the server has it, and the page does not know');
+  first.crash();
+  // Nothing goes out yet, so the next change could still be joined with what is waiting.
+  const detail = signal({ userId: 'ben' });
+  const second = await open('ada', { connected: signal(false), detail, ping: () => {} });
+  second.db.update('Task', made.id, { title: 'later' });
+  server.deaf = false;
+  detail.value = { userId: 'ada' };
+  await w.clock.run(60_000);
+  await rest();
+  await w.clock.run(60_000);
+  const requests = new Set(server.sent.map(({ mid, op, title }) => `${mid === made.mid} ${op} ${title}`));
+  assert.deepEqual([...requests], ['true create sent', 'false update later']);
   second.crash();
 });
 

@@ -205,3 +205,15 @@ test('the rows of the last visit are shown at once, for their user; then comes w
   await second.cache.forget();
   assert.equal(await second.cache.load('entity:Note?n=79'), null);
 });
+
+test('rows are kept of a hundred channels; one more, and it starts anew', async () => {
+  const indexedDB = new IDBFactory();
+  const [cache, other] = ['ada', 'ben'].map((user) => new RowCache({ user, indexedDB }));
+  const kept = (seq) => ({ epoch: 'e', seq, rows: [] });
+  await other.save('list', kept(1));
+  for (let n = 0; n < 100; n++) await cache.save(`list ${n}`, kept(n));
+  assert.equal((await cache.load('list 0')).seq, 0);
+  await cache.save('list 100', kept(100));
+  assert.deepEqual([await cache.load('list 0'), (await cache.load('list 100')).seq], [null, 100]);
+  assert.equal((await other.load('list')).seq, 1);
+});

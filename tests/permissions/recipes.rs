@@ -274,3 +274,23 @@ async fn a_list_in_the_record_shares_it() {
         (BTreeSet::new(), only(&id))
     );
 }
+
+#[tokio::test]
+async fn members_are_listed_with_their_names_and_users_are_not_listed() {
+    let story = Story::of(&["A list of members with names"]).await;
+    for who in ["ada", "ben"] {
+        story.make(who, "/api/memberships", json!({})).await;
+        story.may(who, "PATCH", &format!("/api/users/{who}"), json!({"name": who.to_uppercase()})).await;
+    }
+    story.may_not("ada", "POST", "/api/memberships", json!({"person": "ben"}), "FORBIDDEN").await;
+    let members = story.may("cyd", "GET", "/api/memberships?expand=person", json!(null)).await;
+    let names: BTreeSet<&str> = members["items"].as_array().unwrap().iter().map(name_of).collect();
+    assert_eq!(names, BTreeSet::from(["ADA", "BEN"]));
+    assert_eq!(story.sees("cyd", "users").await, only("cyd"));
+    assert_eq!(story.may("cyd", "GET", "/api/users/ada", json!(null)).await["name"], "ADA");
+    story.may_not("nobody", "GET", "/api/users/ada", json!(null), "UNKNOWN_ENTITY").await;
+}
+
+fn name_of(member: &serde_json::Value) -> &str {
+    member["expanded"]["person"]["name"].as_str().unwrap()
+}

@@ -2,12 +2,14 @@
 
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::schema::{FieldIndex, Value};
+use tidewire::schema::{Field, FieldIndex, Lookup, OnDelete, Schema, Value};
 use tidewire::store::{Change, CommitError, OpStatus};
 
 use crate::support::chain::*;
 use crate::support::fixture::Fixture;
-use crate::support::studio::{Studio, at_version, delete, id, link, named, update, words};
+use crate::support::studio::{
+    Studio, at_version, create, delete, entity, field, id, link, named, refers, text, update, words,
+};
 
 fn defaults() -> StoreConfig {
     StoreConfig::default()
@@ -223,6 +225,37 @@ pub(super) async fn what_goes_is_not_changed_before<F: Fixture>() {
     );
     assert_eq!(json_of(&studio, "Comment", 6)["parent_title"], Json::Null);
     the_log_tells_all(&studio);
+}
+
+/// What goes with a box looks up a shelf that stays, and the shelf is changed because the box goes.
+pub(super) async fn what_goes_follows_nothing_that_stays<F: Fixture>() {
+    let copied = |via: usize, of: usize| {
+        let lookup = Some(Lookup { via: FieldIndex(via), field: FieldIndex(of) });
+        Field { lookup, readonly: true, ..field("box_name", text()) }
+    };
+    let shelf = vec![field("box", refers("Box", OnDelete::SetNull)), copied(0, 0)];
+    let item = vec![
+        field("box", refers("Box", OnDelete::Cascade)),
+        field("shelf", refers("Shelf", OnDelete::SetNull)),
+        copied(1, 1),
+    ];
+    let entities = [
+        entity("User", "users", vec![field("name", text())]),
+        entity("Box", "boxes", vec![field("name", text())]),
+        entity("Shelf", "shelves", shelf),
+        entity("Item", "items", item),
+    ];
+    let studio = F::open(Schema::new(entities), &defaults());
+    let ops = [
+        create("Box", 1, vec![words("red")]),
+        create("Shelf", 2, vec![link(1), Value::Null]),
+        create("Item", 3, vec![link(1), link(2), Value::Null]),
+        create("Item", 4, vec![Value::Null, link(2), Value::Null]),
+    ];
+    studio.commit(ops).await.unwrap();
+    studio.commit([delete("Box", 1)]).await.unwrap();
+    assert_eq!(studio.story(4), ["update shelf:2", "update item:4", "delete item:3", "delete box:1"]);
+    assert!(studio.json("Item", &id(4)).unwrap().contains(r#""box_name":null"#));
 }
 
 pub(super) async fn a_lookup_keeps_nobody_from_going<F: Fixture>() {

@@ -44,6 +44,11 @@ update = "Project"
 where = "target.id == project"
 set = {{ total = "count", touched = "now" }}
 [[on]]
+event = "update"
+when = "changed(project_name)"
+create = "Trace"
+set = {{ of = "id", title = "project_name" }}
+[[on]]
 event = "delete"
 create = "Trace"
 set = {{ of = "id", by = "user.id", title = "title" }}
@@ -100,6 +105,20 @@ exists = "skip"
 set = {{ person = "user.id", project = "project", key = "user.id" }}
 "#
     );
+    let label = format!(
+        r#"
+entity = "Label"
+[fields]
+project = {{ type = "ref", entity = "Project", on_delete = "cascade" }}
+text = {{ type = "text" }}
+project_name = {{ type = "text", from = "project.name" }}
+{everybody}
+[[on]]
+event = "update"
+create = "Trace"
+set = {{ of = "id", title = "project_name" }}
+"#
+    );
     let membership = r#"
 entity = "Membership"
 [fields]
@@ -119,6 +138,7 @@ create = "project in user.memberships.project"
 "#;
     let files = [
         ("join", join.as_str()),
+        ("label", label.as_str()),
         ("membership", membership),
         ("notification", notification),
         ("project", &project),
@@ -312,6 +332,13 @@ pub(super) async fn cascades_and_changes_of_many_cause_what_single_writes_do<F: 
     let head = studio.head();
     studio.commit([update("Project", 1, [(FieldIndex(0), words("renamed"))])]).await.unwrap();
     assert_eq!(verbs(&studio, head), ["update Project", "update Task", "update Task", "create Trace"]);
+    let label = create("Label", 20, vec![link(2), Value::Null, Value::Null]);
+    studio.commit([label]).await.unwrap();
+    let head = studio.head();
+    studio.commit([update("Project", 2, [(FieldIndex(0), words("also renamed"))])]).await.unwrap();
+    studio.commit([update("Label", 20, [(FieldIndex(1), words("own"))])]).await.unwrap();
+    let told = verbs(&studio, head);
+    assert_eq!(told, ["update Project", "update Label", "create Trace", "update Label", "create Trace"]);
     let head = studio.head();
     studio.commit([delete("Project", 1)]).await.unwrap();
     assert_eq!(

@@ -84,6 +84,14 @@ pub(super) async fn a_wrong_version_is_told_the_current_record<F: Fixture>() {
     assert_eq!(studio.head(), 1);
     let outcome = studio.commit([at_version(delete("Project", 1), 1)]).await.unwrap();
     assert_eq!((outcome.results[0].status, &outcome.results[0].record), (OpStatus::Deleted, &None));
+
+    // An earlier version is as wrong as one that there was never.
+    let coded = |code| update("Project", 2, [(FieldIndex(0), words(code))]);
+    let mut outcome = studio.commit([project(2), coded("x")]).await.unwrap();
+    let conflict =
+        Err(CommitError::VersionConflict { op: 0, current: outcome.results.remove(1).record.unwrap() });
+    assert_eq!(studio.commit([at_version(coded("y"), 1)]).await, conflict);
+    assert_eq!(studio.commit([at_version(delete("Project", 2), 1)]).await, conflict);
 }
 
 pub(super) async fn a_deleted_id_continues_its_version<F: Fixture>() {

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq, Timestamp};
-use tidewire::rules::{Asker, Condition, Person, ReadScope, Test};
-use tidewire::schema::{Column, EntityName, FieldIndex, Generation, History, Schema, Value};
+use tidewire::rules::{Asker, Condition, Person, Test};
+use tidewire::schema::{Column, EntityName, Expr, FieldIndex, Generation, History, Schema, Term, Value};
 use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, Unit, Who};
 
 use super::told;
@@ -19,7 +19,7 @@ use crate::support::studio::{NOON, Studio, at_version, create, id, link, named, 
 const PEOPLE: [&str; 4] = ["ada", "bo", "cy", "root"];
 const ENTITIES: [&str; 7] = ["User", "Project", "Membership", "Task", "Comment", "Ledger", "Bill"];
 
-/// The club's schema, with histories, a searched title and a unique text; two memberships refer to the same person.
+/// The club's schema, with histories, a searched title, a unique text, and rules for lists; two memberships refer to the same person.
 fn schema() -> Schema {
     Schema::new(club::schema().entities().map(|entity| {
         let mut entity = (**entity).clone();
@@ -27,10 +27,17 @@ fn schema() -> Schema {
             "Task" => {
                 entity.history = Some(History::Forever);
                 entity.fields[TITLE.0].search = true;
+                let open = club::equal(club::own(STATUS), club::says("open"));
+                entity.access.list = club::rule(Expr::Any(vec![open, club::mine(OWNER)]));
             }
             "Comment" => {
                 entity.history = Some(History::Forever);
                 entity.fields[2].unique = true;
+            }
+            // By a rule of its own that asks for records of the person.
+            "Bill" => {
+                let editor = club::equal(Term::Element(Column::Field(OF_ROLE)), club::says("editor"));
+                entity.access.list = club::rule(Expr::Exists("Membership".into(), Box::new(editor)));
             }
             _ => {}
         }
@@ -293,7 +300,7 @@ fn standing(studios: [&Studio; 2], schema: &Schema, watch: &Watch) -> Option<Dif
     let [real, model] = studios.map(|studio| studio.store.principal(&watch.person).now().unwrap());
     assert_eq!((&real.value, real.seq), (&model.value, model.seq));
     let entity = schema.entity(watch.scope.entity()).unwrap();
-    let old = ReadScope::bind(entity, Generation(1), &real.value).ok()?.through(watch.filter.clone());
+    let old = watch.scope.bind(entity, Generation(1), &real.value).ok()?.through(watch.filter.clone());
     let (person, scope, filter) = (watch.person.clone(), watch.scope.clone(), watch.filter.clone());
     Some(Differ { person, scope, old: Arc::new(old), filter, since: real.seq, limit: watch.limit })
 }

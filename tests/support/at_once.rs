@@ -1,4 +1,5 @@
-//! Reads that are answered at once, and reads that are waited for where nothing can be awaited.
+//! Stores of tests that hand every method on: to answers that are there at once, or to another store. And reads that are
+//! waited for where nothing can be awaited.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,8 +42,27 @@ pub(crate) fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> ReadFutu
     Box::pin(std::future::ready(answer))
 }
 
+/// Whoever answers for itself.
+pub(crate) fn itself<'a, T>(store: &'a T, _method: &'static str) -> &'a T {
+    store
+}
+
 macro_rules! answers_at_once {
     ($store:ty) => {
+        $crate::support::at_once::hands_on!(
+            $store,
+            AtOnce,
+            $crate::support::at_once::itself,
+            $crate::support::at_once::ready
+        );
+    };
+}
+pub(crate) use answers_at_once;
+
+/// Makes a `Store` of `$store`: every method asks the same of `$to(self, "its name")`, by trait `$asked`, and makes a
+/// `ReadFuture` of the answer by `$answer`.
+macro_rules! hands_on {
+    ($store:ty, $asked:ident, $to:path, $answer:path) => {
         const _: () = {
             use std::sync::Arc;
 
@@ -52,11 +72,9 @@ macro_rules! answers_at_once {
             use tidewire::schema::EntityName;
             use tidewire::store::*;
 
-            use $crate::support::at_once::{AtOnce, ready};
-
             impl Store for $store {
                 fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>> {
-                    AtOnce::commit(self, unit)
+                    $asked::commit($to(self, "commit"), unit)
                 }
 
                 fn get<'a>(
@@ -64,7 +82,7 @@ macro_rules! answers_at_once {
                     entity: &'a str,
                     id: &'a RecordId,
                 ) -> ReadFuture<'a, At<Option<Stored>>> {
-                    ready(AtOnce::get(self, entity, id))
+                    $answer($asked::get($to(self, "get"), entity, id))
                 }
 
                 fn find<'a>(
@@ -73,11 +91,11 @@ macro_rules! answers_at_once {
                     id: &'a RecordId,
                     who: &'a Who,
                 ) -> ReadFuture<'a, At<Option<Stored>>> {
-                    ready(AtOnce::find(self, entity, id, who))
+                    $answer($asked::find($to(self, "find"), entity, id, who))
                 }
 
                 fn principal<'a>(&'a self, person: &'a Arc<Person>) -> ReadFuture<'a, At<Principal>> {
-                    ready(AtOnce::principal(self, person))
+                    $answer($asked::principal($to(self, "principal"), person))
                 }
 
                 fn rights_changed<'a>(
@@ -85,23 +103,23 @@ macro_rules! answers_at_once {
                     person: &'a str,
                     entities: &'a [EntityName],
                 ) -> ReadFuture<'a, Seq> {
-                    ready(AtOnce::rights_changed(self, person, entities))
+                    $answer($asked::rights_changed($to(self, "rights_changed"), person, entities))
                 }
 
                 fn differ<'a>(&'a self, differ: &'a Differ) -> ReadFuture<'a, At<Difference>> {
-                    ready(AtOnce::differ(self, differ))
+                    $answer($asked::differ($to(self, "differ"), differ))
                 }
 
                 fn list<'a>(&'a self, query: &'a Query) -> ReadFuture<'a, At<ListPage>> {
-                    ready(AtOnce::list(self, query))
+                    $answer($asked::list($to(self, "list"), query))
                 }
 
                 fn count<'a>(&'a self, count: &'a Count) -> ReadFuture<'a, At<Counted>> {
-                    ready(AtOnce::count(self, count))
+                    $answer($asked::count($to(self, "count"), count))
                 }
 
                 fn log(&self, after: Seq, limit: LogLimit) -> ReadFuture<'_, At<LogPage>> {
-                    ready(AtOnce::log(self, after, limit))
+                    $answer($asked::log($to(self, "log"), after, limit))
                 }
 
                 fn history<'a>(
@@ -112,21 +130,21 @@ macro_rules! answers_at_once {
                     before: Option<Seq>,
                     limit: LogLimit,
                 ) -> ReadFuture<'a, At<Option<Past>>> {
-                    ready(AtOnce::history(self, entity, id, who, before, limit))
+                    $answer($asked::history($to(self, "history"), entity, id, who, before, limit))
                 }
 
                 fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
-                    ready(AtOnce::survey(self, scope, since))
+                    $answer($asked::survey($to(self, "survey"), scope, since))
                 }
 
                 fn head(&self) -> ReadFuture<'_, At<()>> {
-                    ready(AtOnce::head(self))
+                    $answer($asked::head($to(self, "head")))
                 }
             }
         };
     };
 }
-pub(crate) use answers_at_once;
+pub(crate) use hands_on;
 
 /// The answer of a read, waited for in place, where a test cannot await. What the read needs runs on threads of its own.
 pub(crate) trait Now: Future + Sized {

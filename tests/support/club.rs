@@ -76,7 +76,13 @@ fn user() -> Expr {
 }
 
 fn access(read: Expr, create: Expr, update: Expr, delete: Expr) -> Access {
-    Access { read: rule(read), create: rule(create), update: rule(update), delete: rule(delete), open: false }
+    Access {
+        read: rule(read),
+        create: rule(create),
+        update: rule(update),
+        delete: rule(delete),
+        ..Access::default()
+    }
 }
 
 /// An update may name the status only of an own task, or to say something else than "done".

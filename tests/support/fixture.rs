@@ -22,7 +22,7 @@ pub(crate) struct SqliteFixture;
 
 pub(crate) struct MemoryFixture;
 
-/// The product's units over the tests' own transaction. It runs the stories about the end of a unit.
+/// The product's units over the tests' own transaction. It runs the stories about what a unit does.
 pub(crate) struct OverlayFixture;
 
 impl Fixture for SqliteFixture {

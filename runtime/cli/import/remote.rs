@@ -4,8 +4,6 @@
 //! operations stand for themselves, each with a mutation id made from the file's content and the line, so that the same
 //! command again does nothing twice.
 
-mod sender;
-
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
@@ -19,13 +17,13 @@ use super::super::formats::{self, Row, RowFormat};
 use super::super::loading::{self, Refused};
 use super::super::progress::Progress;
 use super::faults::{self, LineFaults, RowFault};
+use super::sender::{BatchAnswer, Sender};
 use super::source::ImportSource;
 use crate::env::Env;
 use crate::ids::RecordId;
 use crate::repository::{Body, Intake, MAX_OPS};
 use crate::schema::Entity;
 use crate::store::import::ImportJob;
-use sender::{BatchAnswer, Sender};
 
 /// Bytes of one request; a server takes 1 MiB unless it was told otherwise.
 const REQUEST_BYTES: usize = 900 << 10;

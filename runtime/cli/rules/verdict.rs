@@ -87,7 +87,13 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule
         }
         mask = read_scope.mask(record);
     }
-    if *operation != Operation::Read {
+    // Without a rule of its own, all that may be read is in lists.
+    let is_asked = match operation {
+        Operation::Read => false,
+        Operation::List => entity.access.list.is_some(),
+        Operation::Create | Operation::Update | Operation::Delete => true,
+    };
+    if is_asked {
         asked.push(question.ask(*operation));
         if !evaluate(entity.access.rule(*operation), question.subject()).grants() {
             return Ok(Reason::Denied);
@@ -106,14 +112,8 @@ impl Question<'_> {
 
     fn ask(&self, operation: Operation) -> JudgedRule {
         let access = &self.entity.access;
-        let rule = match operation {
-            Operation::Read => &access.read,
-            Operation::Create => &access.create,
-            Operation::Update => &access.update,
-            Operation::Delete => &access.delete,
-        };
         let part = explain(access.rule(operation), self.schema, self.entity, self.subject());
-        JudgedRule { operation, rule: rule.clone(), part, bound: None }
+        JudgedRule { operation, rule: access.source(operation).cloned(), part, bound: None }
     }
 
     /// The first reference that the request sets to something that its writer may not read.
@@ -123,7 +123,9 @@ impl Question<'_> {
                 (&self.record.values, (0..self.entity.fields.len()).map(FieldIndex).collect())
             }
             (Operation::Update, Some(proposal)) => (proposal.values, proposal.named.to_vec()),
-            (Operation::Read | Operation::Update | Operation::Delete, _) => return Ok(None),
+            (Operation::Read | Operation::List | Operation::Update | Operation::Delete, _) => {
+                return Ok(None);
+            }
         };
         for at in named {
             let field = self.entity.at(at);

@@ -131,6 +131,7 @@ fn without_record(person: &Person, principal: &Principal) -> String {
 fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
     let operation = match arguments.operation {
         RuleOperation::Read => Operation::Read,
+        RuleOperation::List => Operation::List,
         RuleOperation::Create => Operation::Create,
         RuleOperation::Update => Operation::Update,
         RuleOperation::Delete => Operation::Delete,
@@ -138,14 +139,16 @@ fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
     let word = operation.word();
     let entity = shown(&arguments.entity);
     match (&arguments.id, operation) {
-        (None, Operation::Read | Operation::Update | Operation::Delete) => Err(Refused::usage(format!(
-            "to {word} needs a record: add its id, as in `tidewire rules why --as ada {word} {entity} ID`"
-        ))),
+        (None, Operation::Read | Operation::List | Operation::Update | Operation::Delete) => {
+            Err(Refused::usage(format!(
+                "to {word} needs a record: add its id, as in `tidewire rules why --as ada {word} {entity} ID`"
+            )))
+        }
         (Some(_), Operation::Create) => Err(Refused::usage(format!(
             "a create has no record yet: leave the id out and say what it sets, as in `tidewire rules why --as ada \
              create {entity} --change FIELD=VALUE`"
         ))),
-        (_, Operation::Read | Operation::Delete) if !arguments.change.is_empty() => {
+        (_, Operation::Read | Operation::List | Operation::Delete) if !arguments.change.is_empty() => {
             Err(Refused::usage(format!("to {word} changes no field: leave --change out")))
         }
         _ => Ok(operation),

@@ -16,12 +16,14 @@ use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
-pub(in crate::schema) const KEYS: &[&str] =
-    &["entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "was", EDITOR_KEY];
+pub(in crate::schema) const KEYS: &[&str] = &[
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "expires", "was",
+    EDITOR_KEY,
+];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
 const KEYS_LATER: &[&str] = &["hidden", "presence"];
-pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "create", "update", "delete"];
+pub(in crate::schema) const OPERATIONS: &[&str] = &["read", "list", "create", "update", "delete"];
 
 /// Most fields of one entity, the built-in ones of `User` included.
 pub const MOST_FIELDS: usize = 200;
@@ -49,6 +51,9 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     }
     if let Some(entry) = root.get("on") {
         draft.on = on::check(entry, reader);
+    }
+    if let Some(entry) = root.get("expires") {
+        draft.entity.expires = expires(entry, &draft, &known, reader);
     }
     if let Some(entry) = root.get("history") {
         draft.entity.history = history(entry, reader);
@@ -298,6 +303,41 @@ fn label(entry: &Entry, entity: &Entity, known: &[&str], reader: &mut TableReade
     None
 }
 
+/// The datetime field that says until when a record is kept.
+fn expires(
+    entry: &Entry,
+    draft: &EntityDraft,
+    known: &[&str],
+    reader: &mut TableReader<'_>,
+) -> Option<FieldIndex> {
+    let name = reader.text(entry, "expires = \"until\"")?;
+    let problem =
+        |message: String| Diagnostic::new(DiagnosticCode::Expires, entry.value.span.clone(), message);
+    let entity = &draft.entity;
+    if &*entity.name == USER {
+        let problem = problem("a `User` record does not expire".to_owned()).label("not for `User`");
+        reader.add(problem.help("set `disabled`, or let the records expire that give rights"));
+        return None;
+    }
+    match entity.field(name) {
+        Some(_) if draft.lookups.iter().any(|lookup| lookup.field == name) => {
+            let problem = problem(format!("{} is a lookup, which another record decides", quoted(name)));
+            reader.add(problem.label("a copy").help("name a field of the record's own"));
+        }
+        Some((at, field)) if field.kind == FieldKind::Datetime => return Some(at),
+        Some((_, field)) => {
+            let message = format!("{} is of type {} and says no moment", quoted(name), field.kind.word());
+            reader.add(problem(message).label("not a datetime").help("name a field of type datetime"));
+        }
+        None if known.contains(&name) => {}
+        None => {
+            let problem = problem(format!("there is no field {} to expire by", quoted(name)));
+            reader.add(problem.label("unknown field").help(suggestion(name, known, "the fields are")));
+        }
+    }
+    None
+}
+
 fn names_a_record(kind: &FieldKind) -> bool {
     match kind {
         FieldKind::Text { .. }
@@ -323,13 +363,7 @@ fn access(entry: &Entry, draft: &mut EntityDraft, reader: &mut TableReader<'_>) 
             continue;
         };
         draft.rules.push(RuleSite { place: RulePlace::Entity(operation), span: entry.value.span.clone() });
-        let access = &mut draft.entity.access;
-        *match operation {
-            Operation::Read => &mut access.read,
-            Operation::Create => &mut access.create,
-            Operation::Update => &mut access.update,
-            Operation::Delete => &mut access.delete,
-        } = Some(rule);
+        *draft.entity.access.source_mut(operation) = Some(rule);
     }
 }
 

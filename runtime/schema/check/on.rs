@@ -77,7 +77,7 @@ fn one(item: &Node, reader: &mut TableReader<'_>) -> Option<OnDraft> {
 }
 
 fn operation(word: &str) -> Option<Operation> {
-    Operation::ALL.into_iter().find(|operation| *operation != Operation::Read && operation.word() == word)
+    [Operation::Create, Operation::Update, Operation::Delete].into_iter().find(|act| act.word() == word)
 }
 
 fn event(table: &TableNode, span: &Span, reader: &mut TableReader<'_>) -> Option<Operation> {
@@ -156,7 +156,7 @@ fn goes_together(act: Operation, table: &TableNode, span: &Span, reader: &mut Ta
     let wrong: &[&str] = match act {
         Operation::Create => &["where"],
         Operation::Update => &["exists"],
-        Operation::Delete | Operation::Read => &["exists", "set"],
+        Operation::Delete | Operation::Read | Operation::List => &["exists", "set"],
     };
     for entry in wrong.iter().filter_map(|key| table.get(key)) {
         let message = format!("{} does not go with {}", quoted(&entry.key), quoted(act.word()));
@@ -223,7 +223,9 @@ impl<'a> Resolver<'a, '_> {
                 Some(TriggerAct::Create { entity: target.name.clone(), set, exists: on.exists })
             }
             Operation::Update => self.find(on, target).map(|of| TriggerAct::Update { of, set }),
-            Operation::Delete | Operation::Read => self.find(on, target).map(|of| TriggerAct::Delete { of }),
+            Operation::Delete | Operation::Read | Operation::List => {
+                self.find(on, target).map(|of| TriggerAct::Delete { of })
+            }
         }?;
         let sound = self.report.count() == before;
         sound.then(|| Trigger { source: source(on).into(), event: on.event, when, act })

@@ -32,7 +32,10 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
     for (at, draft) in drafts.iter_mut().enumerate() {
         for site in &draft.rules {
             let is_update = site.place == RulePlace::Entity(Operation::Update);
-            let is_read = matches!(site.place, RulePlace::Entity(Operation::Read) | RulePlace::Field(_));
+            let is_read = matches!(
+                site.place,
+                RulePlace::Entity(Operation::Read | Operation::List) | RulePlace::Field(_)
+            );
             let own = &entities[at];
             let scope =
                 RuleScope { entities: &entities, doubts, own, is_read, is_update, on: None, element: None };
@@ -106,10 +109,7 @@ pub(super) fn tell(
 
 fn rule_at(entity: &mut Entity, place: RulePlace) -> Option<&mut Rule> {
     match place {
-        RulePlace::Entity(Operation::Read) => entity.access.read.as_mut(),
-        RulePlace::Entity(Operation::Create) => entity.access.create.as_mut(),
-        RulePlace::Entity(Operation::Update) => entity.access.update.as_mut(),
-        RulePlace::Entity(Operation::Delete) => entity.access.delete.as_mut(),
+        RulePlace::Entity(operation) => entity.access.source_mut(operation).as_mut(),
         RulePlace::Field(at) => entity.fields.get_mut(at.0)?.read.as_mut(),
     }
 }

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::rules::{Needs, Principal, ReadScope, is_closed};
-use crate::schema::Generation;
+use crate::rules::{BindError, Needs, Principal, ReadScope, is_closed};
+use crate::schema::{Entity, Generation};
 use crate::store::principal::{USER, principal};
 use crate::store::relations::{Relation, Relations};
 use crate::store::source::Source;
@@ -32,16 +32,29 @@ impl KnownAsker {
         })
     }
 
-    /// What they see of an entity.
+    /// Which records of an entity they may ask for by their ids.
     pub fn read_scope(&self, of: &Relation, generation: Generation) -> Result<Arc<ReadScope>, StoreError> {
+        self.scope(of, generation, ReadScope::bind)
+    }
+
+    /// Which records of an entity are in their lists.
+    pub fn list_scope(&self, of: &Relation, generation: Generation) -> Result<Arc<ReadScope>, StoreError> {
+        self.scope(of, generation, ReadScope::bind_list)
+    }
+
+    fn scope(
+        &self,
+        of: &Relation,
+        generation: Generation,
+        bind: fn(&Arc<Entity>, Generation, &Principal) -> Result<ReadScope, BindError>,
+    ) -> Result<Arc<ReadScope>, StoreError> {
         match self {
             KnownAsker::System => Ok(Arc::new(ReadScope::everything(&of.entity, generation))),
             KnownAsker::Person(principal) if is_closed(&of.entity, principal) => {
                 Err(StoreError::Closed(of.entity.name.clone()))
             }
             KnownAsker::Person(principal) => {
-                let read_scope = ReadScope::bind(&of.entity, generation, principal);
-                read_scope.map(Arc::new).map_err(StoreError::Rule)
+                bind(&of.entity, generation, principal).map(Arc::new).map_err(StoreError::Rule)
             }
             KnownAsker::ReadScope(read_scope) if read_scope.generation != generation => {
                 Err(StoreError::StaleGeneration)
@@ -55,7 +68,7 @@ impl KnownAsker {
     }
 }
 
-/// What is seen of one entity on somebody's behalf.
+/// Which records of one entity somebody may ask for by their ids.
 pub async fn read_scope<S: Source<Error: Into<StoreError>>>(
     source: &S,
     relations: &Relations,
@@ -65,6 +78,18 @@ pub async fn read_scope<S: Source<Error: Into<StoreError>>>(
 ) -> Result<Arc<ReadScope>, StoreError> {
     let known = KnownAsker::read(source, relations, who, &of.read_needs).await.map_err(Into::into)?;
     known.read_scope(of, generation)
+}
+
+/// Which records of one entity are in somebody's lists.
+pub async fn list_scope<S: Source<Error: Into<StoreError>>>(
+    source: &S,
+    relations: &Relations,
+    of: &Relation,
+    generation: Generation,
+    who: &Who,
+) -> Result<Arc<ReadScope>, StoreError> {
+    let known = KnownAsker::read(source, relations, who, &of.read_needs).await.map_err(Into::into)?;
+    known.list_scope(of, generation)
 }
 
 /// Whether there is a `User` record of whoever asks. Whoever owns the folder needs none.

@@ -3,6 +3,7 @@
 use super::SnapshotReads;
 use super::advice;
 use super::asked::Asked;
+use super::asker;
 use super::columns::{are_searched, exist, may_be_asked, through};
 use super::snapshot::{CountAsked, Snapshot};
 use crate::store::{Count, Counted, MOST_GROUPS, StoreError};
@@ -10,7 +11,8 @@ use crate::store::{Count, Counted, MOST_GROUPS, StoreError};
 impl<S: Snapshot> SnapshotReads<'_, S> {
     pub async fn count(&self, count: &Count) -> Result<Counted, StoreError> {
         let of = self.relation_at(count.generation, &count.entity)?;
-        let read_scope = self.read_scope(of, &count.who).await?;
+        let read_scope =
+            asker::list_scope(self.snapshot, self.relations, of, self.at.generation, &count.who).await?;
         may_be_asked(&read_scope, &count.filter, count.group.into_iter())?;
         exist(&of.entity, count.filter.iter().map(|condition| condition.column).chain(count.group))?;
         are_searched(&of.entity, &count.search)?;

@@ -29,7 +29,7 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
         let of = self.relation(differ.scope.entity())?;
         let principal = self.principal(&differ.person).await?;
         // An entity that is closed now, and one of a person whose account is, binds to a rule that shows nothing.
-        let steps = match ReadScope::bind(&of.entity, self.at.generation, &principal) {
+        let steps = match differ.scope.bind(&of.entity, self.at.generation, &principal) {
             Err(error) => Steps::Failed(error),
             Ok(_) if differ.since < self.at.floor => Steps::Many,
             Ok(read_scope) => {

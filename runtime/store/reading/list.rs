@@ -20,7 +20,7 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
         expansion::needs(self.relations, &of.entity, &query.expand, &mut needs);
         let known = KnownAsker::read(self.snapshot, self.relations, &query.who, &needs);
         let known = known.await.map_err(Into::into)?;
-        let read_scope = known.read_scope(of, self.at.generation)?;
+        let read_scope = known.list_scope(of, self.at.generation)?;
         let sorted = || query.sort.iter().map(|(column, _)| *column);
         may_be_asked(&read_scope, &query.filter, sorted())?;
         for expand in &query.expand {

@@ -2,7 +2,7 @@
 //!
 //! Knows no setting but those of the store.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::evolution::{self, Target};
@@ -102,12 +102,6 @@ impl Backend for SqliteBackend {
 
     fn glance(&self, schema: &Schema) -> Result<Glance, OpenError> {
         glance::open(&self.file, schema)
-    }
-
-    fn back_up(&self, env: &Env) -> Result<PathBuf, OpenError> {
-        let conn = open::beside(&self.file)?;
-        let generation = evolution::read_meta(&conn, &self.file)?.generation;
-        evolution::back_up(&conn, &self.file, generation, env)
     }
 
     fn inspect(&self) -> Result<Inspection, OpenError> {

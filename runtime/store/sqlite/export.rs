@@ -49,7 +49,7 @@ pub(super) fn export(
         Who::Person(_) | Who::ReadScope(_) => in_force(&transaction, file, schema)?,
     };
     let read_scope =
-        ready(asker::read_scope(&source, &catalog.relations, of, generation, who)).map_err(unseen)?;
+        ready(asker::list_scope(&source, &catalog.relations, of, generation, who)).map_err(unseen)?;
     let is_known = ready(asker::is_known(&source, &catalog.relations, who)).map_err(failed)?;
     let records = hand_on(&transaction, table, &position, &read_scope, sink)?;
     Ok(Exported { position, records, is_known })

@@ -226,7 +226,7 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
     }
 }
 
-/// Every index that the entity's table should have: one for each unique field, each reference, each `[[unique]]`, `created_at` and each `[[index]]`. None is
+/// Every index that the entity's table should have: one for each unique field, each reference, each `[[unique]]`, the field of `expires`, `created_at` and each `[[index]]`. None is
 /// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`store/unit/end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
     let mut wanted: Vec<TableIndex> = Vec::new();

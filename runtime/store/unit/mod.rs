@@ -4,6 +4,7 @@
 //! Knows no backend: it asks `Source` and writes to a `Transaction`. It commits nothing and takes nothing back.
 
 mod cascade;
+mod caused;
 mod context;
 mod create;
 mod delete;

@@ -107,7 +107,7 @@ impl<'a> Permission<'a> {
         self.person.is_none() || self.principal.is_some()
     }
 
-    /// The records that the writer may see and that meet a filter, with the rights that they have now.
+    /// The records that the writer may list and that meet a filter, with the rights that they have now.
     pub(super) async fn selection<S: Source>(
         &mut self,
         source: &S,
@@ -118,7 +118,7 @@ impl<'a> Permission<'a> {
         let entity = &relation.entity;
         let scope = match self.principal(source).await? {
             None => ReadScope::everything(entity, generation),
-            Some(principal) => match ReadScope::bind(entity, generation, principal) {
+            Some(principal) => match ReadScope::bind_list(entity, generation, principal) {
                 Ok(scope) => scope,
                 Err(error) => return refuse(CommitError::Rule { op: 0, error }),
             },

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::caused::FIRST_CAUSED;
 use super::end_checks::unique_values;
 use super::fault::{Fault, refuse};
 use super::permission::Permission;
@@ -20,20 +21,6 @@ use crate::store::principal;
 use crate::store::relations::Relation;
 use crate::store::{ChangeOp, CommitError, Rows};
 
-/// The operations of the server itself have numbers from here on, so that what fails in them is not taken for the request's own.
-const FIRST_CAUSED: usize = 1 << 32;
-
-/// What the operations of a unit cause.
-#[derive(Default)]
-pub(super) struct Caused {
-    /// Log entries after which something is to be done, in order.
-    pub(super) entries: Vec<usize>,
-    /// Each operation of the server: which of the request's it followed, and the entity whose file says so.
-    operations: Vec<(usize, EntityName)>,
-    /// What a `when` asks of the writer.
-    principal: Option<Principal>,
-}
-
 /// One entry, and the table that is looked at next.
 struct TriggerStep {
     entry: usize,
@@ -48,25 +35,6 @@ struct Happened<'r> {
     old: Option<&'r Record>,
     writer: Option<Arc<str>>,
     at: Timestamp,
-}
-
-impl Caused {
-    /// Whoever wrote is asked anew what they may.
-    pub(super) fn forget_principal(&mut self) {
-        self.principal = None;
-    }
-
-    /// A refusal as the writer is told it: of another record nothing but whose table wanted it.
-    pub(super) fn told(&self, refusal: CommitError) -> CommitError {
-        let caused = refusal.op().and_then(|op| op.checked_sub(FIRST_CAUSED));
-        match caused.and_then(|place| self.operations.get(place)) {
-            Some((op, entity)) => {
-                let why = refusal.at(0).to_string();
-                CommitError::TriggerFailed { op: *op, entity: entity.clone(), why: why.into() }
-            }
-            None => refusal,
-        }
-    }
 }
 
 /// The event of a log entry.

@@ -3,13 +3,13 @@
 //!
 //! Knows nothing of queues, commits or a backend. It never takes anything back: whoever runs it does, when it is refused.
 
+use super::caused::Caused;
 use super::context::UnitContext;
 use super::end_checks::{EndChecks, Judged};
 use super::fault::{Fault, refuse};
 use super::idempotency;
 use super::permission::Permission;
 use super::transaction::{AnsweredOp, Transaction};
-use super::triggers::Caused;
 use super::unit_log::{UnitLog, UnitMark};
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Value};

@@ -561,7 +561,7 @@ pub(in crate::schema_files) const FILE: &[(&str, &str, &str, u64, &str)] = &[
     ),
 ];
 
-/// `[[on]]` tables; each is the only error of its file.
+/// `[[on]]` tables and `expires`; each is the only error of its file.
 pub(in crate::schema_files) const ON: &[(&str, &str, &str, u64, &str)] = &[
     (
         "a.toml",
@@ -905,5 +905,40 @@ pub(in crate::schema_files) const ON: &[(&str, &str, &str, u64, &str)] = &[
         "E0225",
         10,
         "circle",
+    ),
+    (
+        "a.toml",
+        "entity = \"A\"\nexpires = \"f\"\n[fields]\nf = { type = \"date\" }",
+        "E0226",
+        2,
+        "is of type date and says no moment",
+    ),
+    (
+        "a.toml",
+        "entity = \"A\"\nexpires = \"g\"\n[fields]\nfg = { type = \"datetime\" }",
+        "E0226",
+        2,
+        "no field `g` to expire by",
+    ),
+    (
+        "a.toml",
+        "entity = \"User\"\nexpires = \"f\"\n[fields]\nf = { type = \"datetime\" }",
+        "E0226",
+        2,
+        "does not expire",
+    ),
+    (
+        "a.toml",
+        "entity = \"A\"\nexpires = \"l\"\n[fields]\nf = { type = \"datetime\" }\nr = { type = \"ref\", entity = \"A\" }\nl = { type = \"datetime\", from = \"r.f\" }",
+        "E0226",
+        2,
+        "is a lookup",
+    ),
+    (
+        "a.toml",
+        "entity = \"A\"\nexpires = 3\n[fields]\nf = { type = \"datetime\" }",
+        "E0111",
+        2,
+        "`expires` must be a string",
     ),
 ];

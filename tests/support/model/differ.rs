@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidewire::ids::RecordId;
 use tidewire::rules::{Condition, Operand, Predicate, Verdict};
-use tidewire::schema::{Column, Entity, Record, Schema};
+use tidewire::schema::{Column, Entity, Operation, Record, Schema};
 use tidewire::store::{ChangeOp, Differ, Difference, Scope, Step, Steps, StoreError};
 
 use super::sight::{Sight, asker, failing};
@@ -20,7 +20,11 @@ pub(super) fn differ(schema: &Schema, state: &State, asked: &Differ) -> Result<D
     let entity = schema.entity(name).ok_or_else(|| StoreError::UnknownEntity(name.to_string()))?;
     let principal = rights::principal(schema, &state.records, &asked.person);
     let asker = asker(schema, &state.records, &asked.person);
-    let steps = match failing(entity, &asker) {
+    let rules: &[Operation] = match asked.scope {
+        Scope::Entity(_) => &[Operation::Read, Operation::List],
+        Scope::Record(..) => &[Operation::Read],
+    };
+    let steps = match failing(entity, &asker, rules) {
         Err(error) => Steps::Failed(error),
         Ok(()) => {
             let (old, new) = (Sight::Bound(asked.old.clone()), Sight::Person(asker));
@@ -58,6 +62,22 @@ impl Judge<'_> {
         (steps.len() <= limit.changes && bytes <= limit.bytes).then_some(steps)
     }
 
+    fn new_shows(&self, record: &Record) -> bool {
+        match self.asked.scope {
+            Scope::Entity(_) => self.new.passes(self.entity, record, &self.asked.filter),
+            Scope::Record(..) => {
+                self.new.sees(self.entity, record) && self.new.meets(self.entity, record, &self.asked.filter)
+            }
+        }
+    }
+
+    fn new_shows_without_filter(&self, record: &Record) -> bool {
+        match self.asked.scope {
+            Scope::Entity(_) => self.new.lists(self.entity, record),
+            Scope::Record(..) => self.new.sees(self.entity, record),
+        }
+    }
+
     fn step(&self, key: &Key) -> Option<Step> {
         let mut later = self.later(key);
         let touched = later.clone().next();
@@ -65,7 +85,7 @@ impl Judge<'_> {
         let now = self.state.records.get(key);
         let then = touched.map_or(now, |first| first.old.as_ref());
         let was_seen = then.is_some_and(|record| self.old.sees(self.entity, record));
-        let seen = now.filter(|record| self.new.passes(self.entity, record, &self.asked.filter));
+        let seen = now.filter(|record| self.new_shows(record));
         let verdict = match (was_seen, seen, now) {
             (false, None, _) => return None,
             (false, Some(_), _) if created => Verdict::Created,
@@ -73,7 +93,7 @@ impl Judge<'_> {
             (true, Some(record), _) if touched.is_none() && self.shows_as_before(record) => return None,
             (true, Some(_), _) => Verdict::Updated,
             (true, None, None) => Verdict::Deleted,
-            (true, None, Some(record)) if self.new.may_read(self.entity, record) => Verdict::Left,
+            (true, None, Some(record)) if self.new_shows_without_filter(record) => Verdict::Left,
             (true, None, Some(_)) => Verdict::Lost,
         };
         let record = seen.map(|record| self.new.shown(self.entity, record));

@@ -21,7 +21,7 @@ pub(super) fn list(
     query: &Query,
 ) -> Result<ListPage, StoreError> {
     let sight = Sight::of(schema, &state.records, &query.who);
-    sight.open(entity)?;
+    sight.open_list(entity)?;
     query.filter.iter().try_for_each(|condition| sight.may_filter(entity, condition.column))?;
     query.sort.iter().try_for_each(|(column, _)| sight.may_sort(entity, *column))?;
     for expand in &query.expand {
@@ -58,7 +58,7 @@ pub(super) fn count(
     count: &Count,
 ) -> Result<Counted, StoreError> {
     let sight = Sight::of(schema, &state.records, &count.who);
-    sight.open(entity)?;
+    sight.open_list(entity)?;
     count.filter.iter().try_for_each(|condition| sight.may_filter(entity, condition.column))?;
     count.group.iter().try_for_each(|column| sight.may_sort(entity, *column))?;
     let found: Vec<_> = passing(state, &sight, entity, (&count.filter, &count.search)).collect();

@@ -88,6 +88,7 @@ fn of_read_rules(schema: &Schema) -> Asked {
     asked.entry("User".into()).or_default().insert(DISABLED);
     for entity in schema.entities() {
         rule(entity.access.rule(Operation::Read), None, &mut asked);
+        rule(entity.access.rule(Operation::List), None, &mut asked);
         let fields = entity.fields.iter().filter_map(|field| field.read.as_ref());
         fields.for_each(|read| rule(&read.meaning, None, &mut asked));
     }

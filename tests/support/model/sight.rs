@@ -31,10 +31,19 @@ impl Sight {
 
     /// Whether there is anything to see of the entity.
     pub(super) fn open(&self, entity: &Entity) -> Result<(), StoreError> {
+        self.open_by(entity, &[Operation::Read])
+    }
+
+    /// The same, for lists.
+    pub(super) fn open_list(&self, entity: &Entity) -> Result<(), StoreError> {
+        self.open_by(entity, &[Operation::Read, Operation::List])
+    }
+
+    fn open_by(&self, entity: &Entity, rules: &[Operation]) -> Result<(), StoreError> {
         match self {
             Sight::Everything => Ok(()),
             Sight::Person(asker) if is_closed(entity, asker) => Err(StoreError::Closed(entity.name.clone())),
-            Sight::Person(asker) => failing(entity, asker).map_err(StoreError::Rule),
+            Sight::Person(asker) => failing(entity, asker, rules).map_err(StoreError::Rule),
             Sight::Bound(scope) if scope.generation != GENERATION => Err(StoreError::StaleGeneration),
             Sight::Bound(scope) if scope.entity.name != entity.name => {
                 Err(StoreError::Storage(format!("{} was asked for with another read scope", entity.name)))
@@ -51,12 +60,13 @@ impl Sight {
         }
     }
 
-    /// Whether the record may be read, be it in the filter of a bound read scope or not.
-    pub(super) fn may_read(&self, entity: &Entity, record: &Record) -> bool {
-        match self {
-            Sight::Bound(scope) => holds(&scope.rule, record),
-            Sight::Everything | Sight::Person(_) => self.sees(entity, record),
-        }
+    /// Whether the record is in lists.
+    pub(super) fn lists(&self, entity: &Entity, record: &Record) -> bool {
+        let listed = match self {
+            Sight::Person(asker) => Oracle::of(asker, record).grants(entity.access.rule(Operation::List)),
+            Sight::Everything | Sight::Bound(_) => true,
+        };
+        listed && self.sees(entity, record)
     }
 
     /// The fields of a record that are not shown.
@@ -80,15 +90,19 @@ impl Sight {
         Stored { version: record.version, json }
     }
 
-    /// Whether the record is seen and meets a filter. A condition on a field that is not shown with the record is not met.
+    /// Whether the record is in lists and meets a filter. A condition on a field that is not shown with the record is not met.
     pub(super) fn passes(&self, entity: &Entity, record: &Record, filter: &[Condition]) -> bool {
+        self.lists(entity, record) && self.meets(entity, record, filter)
+    }
+
+    pub(super) fn meets(&self, entity: &Entity, record: &Record, filter: &[Condition]) -> bool {
         let nobody = Asker::default();
         let hidden = self.hidden(entity, record);
         let is_shown = |column| !matches!(column, Column::Field(field) if hidden.contains(&field));
         let meets = |condition: &Condition| {
             is_shown(condition.column) && Oracle::of(&nobody, record).meets(condition)
         };
-        self.sees(entity, record) && filter.iter().all(meets)
+        filter.iter().all(meets)
     }
 
     /// Nobody may filter by a field that no record shows.
@@ -163,20 +177,20 @@ pub(super) fn is_closed(entity: &Entity, asker: &Asker) -> bool {
 }
 
 /// Whether what the person may read can be said at all.
-pub(super) fn failing(entity: &Entity, asker: &Asker) -> Result<(), BindError> {
+pub(super) fn failing(entity: &Entity, asker: &Asker, rules: &[Operation]) -> Result<(), BindError> {
     if asker.is_disabled() || asker.id.is_none() {
         return Ok(());
     }
-    match sets(entity).into_iter().find(|set| asker.too_many.contains(set)) {
+    match sets(entity, rules).into_iter().find(|set| asker.too_many.contains(set)) {
         Some(entity) => Err(BindError::SetTooLarge { entity }),
         None => Ok(()),
     }
 }
 
-/// The entities whose records the read rules ask for, in the order in which they are met.
-pub(super) fn sets(entity: &Entity) -> Vec<EntityName> {
+/// The entities whose records these rules and those of the fields ask for, in the order in which they are met.
+pub(super) fn sets(entity: &Entity, rules: &[Operation]) -> Vec<EntityName> {
     let mut found = Vec::new();
-    collect(entity.access.rule(Operation::Read), &mut found);
+    rules.iter().for_each(|operation| collect(entity.access.rule(*operation), &mut found));
     let fields = entity.fields.iter().filter_map(|field| field.read.as_ref());
     fields.for_each(|read| collect(&read.meaning, &mut found));
     found

@@ -283,9 +283,9 @@ impl Judge {
 
 /// A disabled account is told of a set that is too large as well.
 fn too_large(entity: &Entity, asker: &Asker) -> Result<(), BindError> {
-    match sets(entity).into_iter().filter(|set| asker.too_many.contains(set)).min() {
+    match sets(entity, &[Operation::Read]).into_iter().filter(|set| asker.too_many.contains(set)).min() {
         Some(entity) => Err(BindError::SetTooLarge { entity }),
-        None => failing(entity, asker),
+        None => failing(entity, asker, &[Operation::Read]),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidewire::ids::{MutationId, RecordId, Seq};
+use tidewire::config::StoreConfig;
+use tidewire::ids::{MutationId, RecordId, Seq, Timestamp};
 use tidewire::schema::{EntityName, Record};
 use tidewire::store::Change;
 use tidewire::store::unit::Answered;
@@ -42,7 +43,14 @@ pub(super) struct Base {
     pub(super) rights: BTreeMap<RightsOf, Seq>,
     pub(super) answers: BTreeMap<Mutation, Answered>,
     /// Of the answers, oldest first.
-    pub(super) answered: Vec<Mutation>,
+    pub(super) answered: Vec<Given>,
+}
+
+/// When an answer was given.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) mutation: Mutation,
+    at: Timestamp,
 }
 
 /// What the units of a group wrote and the base does not have yet.
@@ -62,8 +70,8 @@ impl Base {
         self.log.last().map_or(Seq::ZERO, |change| change.seq)
     }
 
-    /// Takes over what a group wrote. Of each owner the newest answers stay.
-    pub(super) fn flush(&mut self, overlay: Overlay, answers_of_one: usize) {
+    /// Takes over what a group wrote at a time. Of each owner the newest answers stay, and of those that are not too old.
+    pub(super) fn flush(&mut self, overlay: Overlay, config: &StoreConfig, at: Timestamp) {
         for (key, record) in overlay.records {
             match record {
                 Some(record) => self.records.insert(key, record),
@@ -74,15 +82,20 @@ impl Base {
         self.log.extend(overlay.log.into_iter().map(Arc::new));
         self.rights.extend(overlay.rights);
         for (mutation, answer) in overlay.answers {
-            self.answered.retain(|known| *known != mutation);
-            self.answered.push(mutation.clone());
+            self.answered.retain(|known| known.mutation != mutation);
+            self.answered.push(Given { mutation: mutation.clone(), at });
             self.answers.insert(mutation.clone(), answer);
-            let own = |known: &Mutation| known.owner == mutation.owner;
-            if self.answered.iter().filter(|known| own(known)).count() > answers_of_one {
+            let own = |known: &Given| known.mutation.owner == mutation.owner;
+            if self.answered.iter().filter(|known| own(known)).count() > config.idempotency_per_user as usize
+            {
                 let oldest = self.answered.iter().position(own).unwrap();
                 let oldest = self.answered.remove(oldest);
-                self.answers.remove(&oldest);
+                self.answers.remove(&oldest.mutation);
             }
         }
+        let oldest = Timestamp(at.0 - config.idempotency_age.as_millis() as i64);
+        self.answered.retain(|known| known.at >= oldest);
+        let answered = &self.answered;
+        self.answers.retain(|mutation, _| answered.iter().any(|known| known.mutation == *mutation));
     }
 }

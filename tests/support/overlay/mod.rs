@@ -2,7 +2,7 @@
 //! the committed records and taken over at the group's end, and no read is ready at once. So whatever of a unit works only where a
 //! write is in the database at once, or only where nothing is waited for, fails here.
 //!
-//! It has the half of `trait Store` that tests of writes ask for. Knows no rule.
+//! It has the half of `trait Store` that stories of writes ask for. Knows no rule.
 
 mod base;
 mod transaction;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tidewire::config::StoreConfig;
-use tidewire::ids::{Epoch, Position, RecordId, Seq};
+use tidewire::ids::{Epoch, Position, RecordId, Seq, Timestamp};
 use tidewire::rules::{Person, Principal};
 use tidewire::schema::{EntityName, Generation, Schema};
 use tidewire::store::relations::Relations;
@@ -82,6 +82,7 @@ impl OverlayBackend {
         let answers_of_one = self.config.idempotency_per_user as usize;
         let mut transaction = OverlayTransaction::new(&before, answers_of_one);
         let Ok(()) = transaction.prefetch(&Prefetch::of(&self.relations, &units)).await;
+        let at = units.iter().map(|unit| unit.at).max();
         let (mut seq, mut outcomes, mut changes) = (before.head(), Vec::new(), Vec::new());
         for unit in units {
             let held = transaction.overlay.clone();
@@ -103,7 +104,7 @@ impl OverlayBackend {
         let asked = transaction.asked.load(Ordering::Relaxed);
         let overlay = transaction.overlay;
         let mut base = before;
-        base.flush(overlay, answers_of_one);
+        base.flush(overlay, &self.config, at.unwrap_or(Timestamp(0)));
         *self.base.lock().unwrap() = base;
         if !changes.is_empty() {
             let _ = self.publish.send(Arc::new(CommitBatch { epoch: self.epoch.clone(), changes }));

@@ -212,8 +212,8 @@ impl Transaction for OverlayTransaction<'_> {
             return later(Some(answer.clone())).await;
         }
         // The answers of this group push the oldest of the owner out.
-        let own: Vec<&Mutation> =
-            self.base.answered.iter().filter(|one| one.owner == mutation.owner).collect();
+        let given = self.base.answered.iter().map(|given| &given.mutation);
+        let own: Vec<&Mutation> = given.filter(|one| one.owner == mutation.owner).collect();
         let room = self.answers_of_one.saturating_sub(forgotten);
         let kept = own.iter().rev().take(room).any(|one| **one == mutation);
         later(self.base.answers.get(&mutation).filter(|_| kept).cloned()).await

@@ -67,6 +67,10 @@ pub(super) enum Move {
     Follow {
         at: Site,
     },
+    /// Records of the entity expire by this field from now on.
+    Expire {
+        at: Site,
+    },
     /// The entity keeps its changes for less time, or for none.
     Forget {
         entity: Arc<Entity>,
@@ -182,7 +186,12 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names
         };
         match former_field(was, field) {
             None => moves.push(Move::AddField { at: site(&field.name) }),
-            Some(was) => of_field(&site(&was.name), was, names, moves),
+            Some(was_field) => {
+                of_field(&site(&was_field.name), was_field, names, moves);
+                if entity.expires == Some(FieldIndex(at)) && was.expires.as_ref() != Some(&was_field.name) {
+                    moves.push(Move::Expire { at: site(&was_field.name) });
+                }
+            }
         }
     }
     of_unique(entity, was, names, moves);

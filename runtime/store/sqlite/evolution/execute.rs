@@ -57,6 +57,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::Unique { .. }
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => {}
         }
     }
@@ -75,6 +76,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::Unique { .. }
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => {}
         }
     }
@@ -108,6 +110,7 @@ fn changing_tables(moves: &[Move]) -> Vec<&str> {
             | Move::Unique { .. }
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => None,
         })
         .collect();
@@ -191,6 +194,7 @@ fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
             | Move::Unique { .. }
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
+            | Move::Expire { .. }
             | Move::Forget { .. } => None,
         })
         .collect();

@@ -58,7 +58,29 @@ impl Premises<'_> {
             Move::Unique { at } => self.unique(at, moves)?,
             Move::UniqueTogether { members } => self.unique_together(members)?,
             Move::Follow { at } => self.follow(at)?,
+            Move::Expire { at } => self.expire(at)?,
             Move::Forget { entity, was } => self.forget(entity, was)?,
+        })
+    }
+
+    /// Records that are due go as soon as the server runs.
+    fn expire(&self, at: &Site) -> rusqlite::Result<MigrationStep> {
+        let (table, column) = (quoted(&at.table), quoted(&at.column));
+        let sql = format!("SELECT count(*) FROM {table} WHERE {column} <= ?1");
+        let due: u64 = self.conn.query_row(&sql, [self.now.rfc3339()], |row| row.get(0).map(unsigned))?;
+        let name = at.entity.name.to_string();
+        let allowed = due == 0 || self.allow.expire.contains(&name);
+        let need = Need {
+            why: format!("{} due and would be deleted", counted_are(due)),
+            examples: Vec::new(),
+            remedy: Remedy::Flag(format!("--allow-expire {name}")),
+        };
+        Ok(MigrationStep {
+            subject: name,
+            kind: StepKind::Expire,
+            what: format!("let records expire by `{}`", at.field().name),
+            loses: due,
+            need: (!allowed).then_some(need),
         })
     }
 
@@ -444,6 +466,10 @@ fn shell(text: &str) -> String {
 
 fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn counted_are(records: u64) -> String {
+    if records == 1 { "1 record is".to_owned() } else { format!("{records} records are") }
 }
 
 fn counted_have(records: u64) -> String {

@@ -169,7 +169,7 @@ fn backup_before_loss(
 
 /// A whole copy of the database beside it. It is a database file like any other: put in the place of the damaged one, it is a
 /// restore.
-pub(super) fn back_up(
+fn back_up(
     conn: &Connection,
     database: &DatabaseFile,
     generation: Generation,
@@ -258,6 +258,7 @@ fn rewrites(one: &Move) -> Option<&Entity> {
         | Move::Unique { .. }
         | Move::UniqueTogether { .. }
         | Move::Follow { .. }
+        | Move::Expire { .. }
         | Move::Forget { .. } => None,
     }
 }

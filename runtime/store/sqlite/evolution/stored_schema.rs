@@ -25,12 +25,18 @@ pub(super) struct StoredEntity {
     pub(super) indexes: Vec<Vec<String>>,
     /// Rules for read, create, update and delete, in this order.
     pub(super) access: [Option<String>; 4],
+    /// Missing in a folder of a program that knew no list rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) list: Option<String>,
     /// `forever`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<String>,
     /// The fields of each `[[unique]]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) unique: Vec<Vec<String>>,
+    /// The field by which its records expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<String>,
     /// The `[[on]]` tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) on: Vec<String>,
@@ -95,11 +101,13 @@ impl StoredEntity {
                 .collect(),
             access: [&access.read, &access.create, &access.update, &access.delete]
                 .map(|rule| rule.as_ref().map(|rule| rule.source.to_string())),
+            list: access.list.as_ref().map(|rule| rule.source.to_string()),
             history: entity.history.map(|history| match history {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),
             }),
             unique: entity.unique.iter().map(|fields| fields.iter().map(name).collect()).collect(),
+            expires: entity.expires.as_ref().map(name),
             on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
         }
     }

@@ -1,12 +1,12 @@
-//! Requests to a server's `/api/batch`, repeated while it is busy or away for a moment.
+//! Requests to a running server, repeated while it is busy or away for a moment.
 
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, Url};
 use serde_json::Value as Json;
 
-use super::super::super::loading::Refused;
+use super::super::loading::Refused;
 
 /// How often one request is sent at most.
 const TRIES: u32 = 6;
@@ -15,14 +15,23 @@ const TRIES: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-pub(super) struct Sender {
+pub(in crate::cli) struct Sender {
     url: Url,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
 
+/// One request. `path` is relative to the address of the server.
+pub(in crate::cli) struct Request {
+    pub(in crate::cli) method: Method,
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) body: Option<String>,
+    /// The mutation id.
+    pub(in crate::cli) key: Option<String>,
+}
+
 /// What the server made of a request.
-pub(super) enum BatchAnswer {
+pub(in crate::cli) enum BatchAnswer {
     /// The whole answer, whatever it is.
     Done(Json),
     /// The problem.
@@ -37,7 +46,7 @@ struct Again {
 
 impl Sender {
     /// `url` is the server's address, as it prints it at its start.
-    pub(super) fn new(url: &str) -> Result<Sender, Refused> {
+    pub(in crate::cli) fn new(url: &str) -> Result<Sender, Refused> {
         let wrong = || {
             let like = "write it as the server prints it, such as http://127.0.0.1:8080";
             Refused::usage(format!("--url {url} is not the address of a server: {like}"))
@@ -46,7 +55,7 @@ impl Sender {
         if base.scheme() != "http" || !base.has_host() {
             return Err(wrong());
         }
-        let url = base.join("/api/batch").map_err(|_| wrong())?;
+        let url = base.join("/").map_err(|_| wrong())?;
         let failed = |error: String| Refused::failed(format!("requests cannot be sent: {error}"));
         let client = reqwest::Client::builder()
             .timeout(PATIENCE)
@@ -58,15 +67,21 @@ impl Sender {
     }
 
     /// Sends a batch; every operation in it must be known again by its mutation id, for it may be sent twice.
-    pub(super) fn send(&self, batch: &Json, key: Option<&str>) -> Result<BatchAnswer, Refused> {
-        let body = batch.to_string();
+    pub(in crate::cli) fn send(&self, batch: &Json, key: Option<&str>) -> Result<BatchAnswer, Refused> {
+        let (body, key) = (Some(batch.to_string()), key.map(str::to_owned));
+        self.ask(&Request { method: Method::POST, path: "api/batch".to_owned(), body, key })
+    }
+
+    /// Sends a request that must be known again by its key, for it may be sent twice.
+    pub(in crate::cli) fn ask(&self, request: &Request) -> Result<BatchAnswer, Refused> {
+        let wrong = |error| Refused::failed(format!("{}: {error}", request.path));
+        let url = self.url.join(&request.path).map_err(wrong)?;
         self.runtime.block_on(async {
             let mut pause = Duration::from_millis(250);
             for left in (0..TRIES).rev() {
-                match self.attempt(&body, key).await {
+                match self.attempt(&url, request).await {
                     Ok(answer) => return Ok(answer),
                     Err(again) if left == 0 => {
-                        let url = &self.url;
                         let advice =
                             "start the server, or correct --url; the same command goes on from there";
                         return Err(Refused::failed(format!(
@@ -78,17 +93,20 @@ impl Sender {
                 }
                 pause *= 2;
             }
-            Err(Refused::failed("the batch was not sent"))
+            Err(Refused::failed("the request was not sent"))
         })
     }
 
-    async fn attempt(&self, body: &str, key: Option<&str>) -> Result<BatchAnswer, Again> {
-        let mut request = self.client.post(self.url.clone()).header("Content-Type", "application/json");
-        if let Some(key) = key {
+    async fn attempt(&self, url: &Url, asked: &Request) -> Result<BatchAnswer, Again> {
+        let mut request = self.client.request(asked.method.clone(), url.clone());
+        if let Some(key) = &asked.key {
             request = request.header("Idempotency-Key", key);
         }
+        if let Some(body) = &asked.body {
+            request = request.header("Content-Type", "application/json").body(body.clone());
+        }
         let lost = |error: reqwest::Error| Again { why: root(&error), after: None };
-        let response = request.body(body.to_owned()).send().await.map_err(lost)?;
+        let response = request.send().await.map_err(lost)?;
         let (status, after) = (response.status().as_u16(), response.headers().get(RETRY_AFTER).cloned());
         let text = response.text().await.map_err(lost)?;
         let mut json: Json = serde_json::from_str(&text).unwrap_or_default();

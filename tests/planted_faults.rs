@@ -1,0 +1,52 @@
+//! What is owed by the patches of `tests/faults`, as far as it can be seen without planting them.
+
+use std::fs;
+use std::path::Path;
+
+/// Faults in what only SQLite asks of a unit: whether it needs a savepoint.
+const OF_SQLITE_ALONE: [&str; 1] = ["a-propagation-without-a-savepoint"];
+
+struct PlantedFault {
+    name: String,
+    /// Tests that it turns red.
+    red: Vec<String>,
+    patch: String,
+}
+
+fn all() -> Vec<PlantedFault> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults");
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let patches = files.filter(|path| path.extension().is_some_and(|end| end == "patch"));
+    let read = |path: std::path::PathBuf| {
+        let patch = fs::read_to_string(&path).unwrap();
+        let first = patch.lines().next().and_then(|line| line.strip_prefix("# red: ")).unwrap_or_default();
+        let red = first.split_whitespace().map(str::to_owned).collect();
+        PlantedFault { name: path.file_stem().unwrap().to_string_lossy().into_owned(), red, patch }
+    };
+    patches.map(read).collect()
+}
+
+#[test]
+fn every_planted_fault_names_a_test_and_changes_something() {
+    let harmless = |fault: &PlantedFault| {
+        let changes = fault.patch.lines().any(|line| line.starts_with("@@ "));
+        let is_merged = !fault.patch.contains("<<<<<<<") && !fault.patch.contains("diff --cc");
+        fault.red.is_empty() || !changes || !is_merged
+    };
+    let wrong: Vec<String> = all().into_iter().filter(harmless).map(|fault| fault.name).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// The logic of a unit is shared, so what breaks it breaks it wherever its writes are held.
+#[test]
+fn a_fault_in_a_unit_is_red_on_every_backend_that_shares_its_logic() {
+    let lacks_one = |fault: &PlantedFault| {
+        let in_a_unit = !OF_SQLITE_ALONE.contains(&&*fault.name)
+            && fault.patch.lines().any(|line| line.starts_with("+++ b/runtime/store/unit/"));
+        let mut stories =
+            fault.red.iter().filter_map(|test| test.strip_prefix("store_conformance::sqlite::"));
+        in_a_unit && stories.any(|story| !fault.red.contains(&format!("store_conformance::overlay::{story}")))
+    };
+    let wrong: Vec<String> = all().into_iter().filter(lacks_one).map(|fault| fault.name).collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
