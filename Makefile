@@ -33,6 +33,10 @@ js-test: node_modules/.installed ## the browser modules and the declarations on 
 	$(CARGO) build --bin tidewire
 	$(WITHIN) 15m "the tests of the browser modules" npm test --silent
 
+.PHONY: js-faults
+js-faults: node_modules/.installed ## plants faults into the browser modules and shows that a test turns red
+	node tests/js/faults.js
+
 .PHONY: chaos
 chaos: node_modules/.installed ## the stories of the browser modules, 20,000 of each
 	SEEDS=20000 node --experimental-websocket --test tests/js/optimistic.test.js tests/js/convergence.test.js

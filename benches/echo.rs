@@ -1,4 +1,4 @@
-//! The floor under every HTTP figure: axum as everybody writes it, one worker, no database. Knows nothing of Tidewire.
+//! The floor under every HTTP figure: axum as usual, one worker, no database. Does not know Tidewire.
 
 use axum::extract::Json;
 use axum::http::StatusCode;

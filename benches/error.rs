@@ -1,4 +1,4 @@
-//! What can go wrong in a run. Knows nothing of the sections; every message says what to do or what was read.
+//! What can go wrong in a run. Does not know the sections; every message says what to do or what was read.
 
 use std::io;
 

@@ -1,5 +1,5 @@
 //! One keep-alive connection that asks and waits, with finished request bytes and no copy of the answer.
-//! Knows nothing of what is asked.
+//! Does not know what is asked.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
 //! What one measured stretch of time cost: wall time, the server's processor time and context switches, the driver's own time.
-//! Knows nothing of the work done in it.
+//! Does not know the work done in it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Processor time and memory of a process, and what machine this is, as Linux tells it under `/proc`.
-//! Knows nothing of what the processes do.
+//! Processor time and memory of a process, and what machine this is, from `/proc` of Linux.
+//! Does not know what the processes do.
 
 use std::fs;
 use std::time::Duration;

@@ -50,7 +50,7 @@ impl Report {
         Report { full, facts, tables, judgements, warnings, failed: false }
     }
 
-    /// A circumstance of the run; said once, whoever repeats it.
+    /// A circumstance of the run; said once, however many ask for it.
     pub(crate) fn fact(&mut self, name: &'static str, text: String) {
         if !self.facts.iter().any(|(known, _)| *known == name) {
             say(&format!("{name}: {text}"));
@@ -92,7 +92,7 @@ impl Report {
         }
     }
 
-    /// A section that could not be measured; the others go on.
+    /// A section that could not be measured; the others continue.
     pub(crate) fn fail(&mut self, section: &'static str, error: &BenchError) {
         self.failed = true;
         self.warn(&format!("{section} failed: {error}"));

@@ -1,4 +1,4 @@
-//! Repeated windows of the same load, of which medians count. Knows nothing of what was asked.
+//! Repeated windows of the same load, of which medians count. Does not know what was asked.
 
 use crate::load::Window;
 use crate::report::Report;

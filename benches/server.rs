@@ -49,7 +49,7 @@ impl Server {
 
     async fn in_home(lab: &Lab, home: TempDir, schemas: &Path, data: &Path) -> Outcome<Server> {
         let mut command = pinned(lab, &lab.tidewire);
-        // Settings of the person's own environment would make the figures somebody else's.
+        // Settings of the person's own environment would make the figures someone else's.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEWIRE_"))
         {
@@ -75,7 +75,7 @@ impl Server {
         let (out, err) = file(1)
             .and_then(|out| Ok((out, file(2)?)))
             .map_err(|source| BenchError::io("create a file for the server's output", source))?;
-        // Colours would stand between the words that are looked for in the output.
+        // Colours would come between the words that are looked for in the output.
         command.env("NO_COLOR", "1");
         command.current_dir(home.path()).stdin(Stdio::null()).stdout(out).stderr(err);
         let child = command.spawn().map_err(|source| {
@@ -140,7 +140,7 @@ impl Server {
         procfs::resident_kib(self.child.id())
     }
 
-    /// How it ended and the last that it said, when it is not running any more.
+    /// How it ended and the last that it said, when it no longer runs.
     pub(crate) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         let output = self.output();

@@ -34,7 +34,7 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
-/// Where a subscriber stands, as it is sent in `since`.
+/// The position of a subscriber, as it is sent in `since`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Position {
     epoch: String,

@@ -36,7 +36,7 @@ fn with_body(method: &str, addr: SocketAddr, path: &str, body: &str) -> Vec<u8> 
     .into_bytes()
 }
 
-/// The upgrade of `/ws`, of a person or of nobody. The key is constant: it proves nothing to a server that is being measured.
+/// The upgrade of `/ws`, of a user or anonymous. The key is constant: it proves nothing to a server that is being measured.
 pub(crate) fn upgrade(addr: SocketAddr, person: Option<&str>) -> Vec<u8> {
     let who = person.map(|name| format!("?as={name}")).unwrap_or_default();
     format!(

@@ -1,4 +1,4 @@
-//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until told to stop.
+//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until it is told to stop.
 //!
 //! Knows every floor below and decides nothing. It never binds, reads the environment or catches signals.
 
@@ -27,7 +27,7 @@ use crate::repository::{Current, Repository};
 use crate::schema::{Generation, Schema};
 use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
 
-/// How long listeners of the event bus may take at the end over what they have yet to be told.
+/// How long listeners of the event bus have at shutdown to handle the events that wait.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// A server that is ready to run.
@@ -46,7 +46,7 @@ pub struct App {
     runtime: LiveRuntime,
 }
 
-/// What opening found, for whoever started the server.
+/// What opening found, for the person who started the server.
 #[derive(Debug, Clone)]
 pub struct FoundDatabase {
     /// What the operator calls the database: `data/tidewire.db`.
@@ -55,7 +55,7 @@ pub struct FoundDatabase {
     pub report: OpenReport,
 }
 
-/// Why a server could not be made ready. The text is for whoever starts it.
+/// Why a server could not be made ready. The text is for the person who starts it.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     #[error("{0}")]
@@ -125,7 +125,7 @@ impl App {
         &self.sessions
     }
 
-    /// What is committed, for whoever wants to hear of it within this process.
+    /// What is committed, for listeners in this process.
     pub fn event_bus(&self) -> &EventBus {
         &self.event_bus
     }
@@ -137,7 +137,7 @@ impl App {
         Reshaper { store, repository, sessions }
     }
 
-    /// Serves until `shutdown`, then ends in order: sockets are told when to come back, requests in flight finish, the
+    /// Serves until `shutdown`, then ends in order: sockets learn when to reconnect, requests in flight finish, the
     /// store commits what it has accepted.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));
@@ -170,13 +170,13 @@ impl App {
                 () = shutdown => tracing::info!("stopping"),
                 ended = &mut channels_task => broken = Some(match ended {
                     Ok(Err(gap)) => gap.to_string(),
-                    Ok(Ok(())) | Err(_) => "it ended before it was told to".to_owned(),
+                    Ok(Ok(())) | Err(_) => "it ended before the server stopped".to_owned(),
                 }),
             }
             self.sessions.lifecycle().drain();
         };
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
-        // What the sweep has committed when the server ends is committed; the next start goes on.
+        // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             expiry.run().await;
             std::future::pending::<()>().await;
@@ -187,12 +187,12 @@ impl App {
         }
         self.store.close().await;
         if let Some(broken) = broken {
-            // Writes would go on being acknowledged and nobody would hear of them: better no server than that one.
+            // Writes would still be acknowledged, but no subscriber would receive them. It is better to stop the server.
             return Err(std::io::Error::other(format!("ChannelManager: {broken}")));
         }
-        // The bus ends with the store's batches, when ChannelManager has taken them all; nobody is left to ask it.
+        // The bus ends with the store's batches, when ChannelManager has taken them all; no connection is left to ask it.
         if timeout(LAST_CALLS, self.event_bus.finished()).await.is_err() {
-            tracing::warn!("a listener of the event bus is still at work and is left behind");
+            tracing::warn!("a listener of the event bus did not stop in time");
         }
         channels_task.abort();
         Ok(())
@@ -214,7 +214,7 @@ impl Reshaper {
     }
 
     /// Brings database, requests and live connections to another schema, as far as nothing is lost; otherwise nothing
-    /// changes, and the error is the plan with what stands in its way.
+    /// changes, and the error is the plan with what is in its way.
     pub async fn reshape(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
         let evolved = self.store.evolve(schema.clone()).await?;
         if evolved.generation == self.generation() {

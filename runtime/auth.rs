@@ -32,7 +32,7 @@ pub struct Credentials<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     #[error(
-        "tokens are not accepted: this server has no identities yet, and a token is never taken as anonymous"
+        "tokens are not accepted: this server has no login yet, and it does not treat a token as anonymous"
     )]
     TokenRefused,
     #[error("`as` must name a user: {0}")]
@@ -63,7 +63,7 @@ pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
     Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), address: credentials.address })
 }
 
-/// The role stands after the last colon, because names may contain colons and roles may not. A name with a colon must be
+/// The role comes after the last colon, because names may contain colons and roles may not. A name with a colon must be
 /// given with a role.
 fn named(text: &str) -> Result<(&str, Option<&str>), AuthError> {
     let Some((name, role)) = text.rsplit_once(':') else { return Ok((text, None)) };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything a process can be told.
+/// Every setting of a process.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub schemas: PathBuf,
@@ -55,7 +55,7 @@ pub struct StoreConfig {
     pub cascade_records: usize,
     /// Changes older than this leave the log.
     pub retention_age: Duration,
-    /// Changes beyond this count leave the log, whichever comes first.
+    /// Changes beyond this number leave the log, the oldest first.
     pub retention_changes: u64,
     /// Log entries trimmed in one commit at most.
     pub trim_chunk: u64,
@@ -129,7 +129,7 @@ pub struct RealtimeConfig {
     pub max_reconnect_interval: Duration,
     /// Longest `wait` of a long poll.
     pub poll_wait: Duration,
-    /// Clients are told to come back at a random moment within this time when the server stops.
+    /// When the server stops, each client reconnects at a random moment within this time.
     pub drain_spread: Duration,
 }
 

@@ -1,7 +1,7 @@
-//! `Draft` and `DraftFolder`: what is written gets its name when it is whole. Until then it stands under a name of its own in
+//! `Draft` and `DraftFolder`: what is written gets its name when it is whole. Until then it has a temporary name in
 //! the same folder. A failure removes it, and what a killed process left is removed by the next one that writes there.
 //!
-//! Knows nothing of what is written.
+//! Does not know what is written.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, Permissions};
@@ -17,7 +17,7 @@ const SUFFIX: &str = ".part";
 
 /// A file that is not whole yet. Dropped instead of published, it is removed.
 pub struct Draft {
-    /// Locked while this process lives, by which a draft is told from what a dead process left.
+    /// Locked while this process lives. The lock distinguishes a draft from what a dead process left.
     file: NamedTempFile,
     name: PathBuf,
 }
@@ -64,7 +64,7 @@ impl Draft {
         self.file.as_file()
     }
 
-    /// Where it stands until it is whole.
+    /// Its temporary path.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
@@ -100,7 +100,7 @@ impl DraftFolder {
         self.folder.path()
     }
 
-    /// Removes it, and tells whether that failed.
+    /// Removes it, and returns whether that failed.
     pub fn remove(self) -> io::Result<()> {
         self.folder.close()
     }
@@ -140,7 +140,7 @@ fn is_name_of_draft(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.contains(SUFFIX))
 }
 
-/// The folder that a file stands in.
+/// The folder that a file is in.
 pub fn folder_of(name: &Path) -> &Path {
     match name.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -156,7 +156,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Waits for whoever looks at it as a leftover. Where files cannot be locked, drafts cannot be told from leftovers by anybody, and
+/// Waits for a process that examines it as a leftover. Where files cannot be locked, no process can distinguish drafts from leftovers, and
 /// then `clear` leaves all of them alone.
 fn lock(file: &File) {
     let _ = file.lock();

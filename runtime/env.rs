@@ -24,7 +24,7 @@ struct Inner {
 /// What an environment must supply. `random_u64` is uniform; `uuid_v7` need not grow, as the wall clock does not.
 pub trait EnvSource: Send + Sync {
     fn now(&self) -> Timestamp;
-    /// Time since some moment of this process, which nobody sets.
+    /// Time since some moment of this process, which cannot be set.
     fn elapsed(&self) -> Duration;
     fn uuid_v7(&self) -> Uuid;
     fn random_u64(&self) -> u64;
@@ -127,7 +127,7 @@ impl fmt::Debug for Env {
 const LAST_MILLIS: u64 = (1 << 48) - 2;
 const LAST_COUNTER: u128 = (1 << 74) - 1;
 
-/// A later id for a clock that shows no later time. The step is random, so that nobody can guess the next id from one.
+/// A later id for a clock that shows no later time. The step is random, so that the next id cannot be guessed from one.
 fn successor(id: Uuid, random: u64) -> Uuid {
     let bits = id.as_u128();
     let millis = u64::try_from(bits >> 80).expect("a UUID has 48 bits above its lower 80");
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// Its ids have the time that it is told, and are otherwise the same.
+    /// Its ids have the time that it is given, and are otherwise the same.
     #[derive(Default)]
     struct Told(Arc<AtomicI64>);
 

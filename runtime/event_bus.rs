@@ -1,7 +1,7 @@
-//! `EventBus`: hands every committed batch, once and in seq order, to whoever listens in this process.
+//! `EventBus`: hands every committed batch, once and in seq order, to the listeners in this process.
 //!
 //! Batches come from the tail of a log: today from the committer of this process. ChannelManager takes them from the
-//! [`CommitFeed`], and is waited for: it may hold back the committer (SEMANTICS F6). Every other listener that falls behind is told
+//! [`CommitFeed`], and is waited for: it may hold back the committer (SEMANTICS F6). Every other listener that falls behind learns
 //! which seqs it missed, and reads them from the log.
 //!
 //! Events are the log's: whole records, whoever may see them. The bus knows no rules and no channels, and nothing of what
@@ -44,7 +44,7 @@ use shared::Shared;
 /// Batches that a listener may be behind before it must read the log.
 const LISTENER_BATCHES: usize = 256;
 
-/// The handle by which others listen. Cheap to clone.
+/// The handle for listeners. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct EventBus {
     /// The feed holds the sender, so that listeners end with it.

@@ -1,7 +1,7 @@
 //! The identifiers and positions that every floor shares: `Seq`, `Epoch`, `Position`, `RecordId`,
 //! `MutationId`, `ConnectionId`, `Timestamp`. A value that exists is well formed.
 //!
-//! Knows nothing of entities, storage or the wire beyond its own text form.
+//! Does not know entities, storage or the wire beyond its own text form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -111,7 +111,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// These stand in an address where an id would, and so are none.
+/// These are in an address where an id would, and so are none.
 const WORDS: [&str; 3] = ["count", "query", "by"];
 
 /// Id of a record within its entity: a canonical lower-case UUID, or for `User` a text of up to 128 characters.

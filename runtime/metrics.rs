@@ -1,4 +1,4 @@
-//! `Metrics`: what an operator watches, counted in one place and told as OpenMetrics text (docs/metrics.md).
+//! `Metrics`: what an operator watches, counted in one place and served as OpenMetrics text (docs/metrics.md).
 //!
 //! One value for each `App`, handed to the parts that count; there is no global registry, so two servers in one process
 //! do not mix. A label is a word of this program (a route's template, a code, a reason), never a user, an id, a channel

@@ -109,8 +109,8 @@ impl Repository {
         settled.map_err(UnitRefusal::alone).and_then(only)
     }
 
-    /// Commits one mutation that no access rule judges: of the server itself, or of whoever owns the data folder. `caller`
-    /// stands in the log as its author.
+    /// Commits one mutation that no access rule judges: of the server itself, or of the owner of the data folder. `caller`
+    /// is in the log as its author.
     pub async fn write_unjudged(
         &self,
         caller: &Identity,
@@ -258,7 +258,7 @@ impl Repository {
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 
-    /// One record as somebody sees it.
+    /// One record as a user sees it.
     pub async fn get(
         &self,
         entity: &Arc<Entity>,
@@ -304,7 +304,7 @@ impl Repository {
         error::of_list(failure, self.current().schema.entity(entity), ordered)
     }
 
-    /// Changes of one record before `before`, newest first, as somebody may see them. A record that
+    /// Changes of one record before `before`, newest first, as a user may see them. A record that
     /// is gone keeps its history; one that never was, that is hidden, or whose history ran out, is not found.
     pub async fn history(
         &self,

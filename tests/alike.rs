@@ -35,7 +35,7 @@ async fn app() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_person_sees_nothing_of_one_whose_name_begins_or_ends_alike() {
+async fn a_user_sees_nothing_of_a_user_with_a_similar_name() {
     let app = app().await;
     for person in PERSONS {
         app.client_as(person).create("tasks", json!({"title": person})).await;
@@ -54,7 +54,7 @@ async fn a_person_sees_nothing_of_one_whose_name_begins_or_ends_alike() {
 }
 
 #[tokio::test]
-async fn a_channel_hears_of_nothing_whose_name_begins_or_ends_alike() {
+async fn a_channel_gets_no_changes_of_records_with_similar_ids() {
     let app = app().await;
     for person in PERSONS {
         app.client_as(person).create("tasks", json!({"title": person})).await;
@@ -84,7 +84,7 @@ async fn a_channel_hears_of_nothing_whose_name_begins_or_ends_alike() {
 }
 
 #[tokio::test]
-async fn a_history_is_of_no_record_whose_id_begins_or_ends_alike() {
+async fn a_history_has_no_changes_of_records_with_similar_ids() {
     let app = app().await;
     for person in PERSONS {
         app.client_as(person)
@@ -100,7 +100,7 @@ async fn a_history_is_of_no_record_whose_id_begins_or_ends_alike() {
 }
 
 #[tokio::test]
-async fn a_mutation_id_is_of_no_person_whose_name_begins_or_ends_alike() {
+async fn a_mutation_id_belongs_to_no_user_with_a_similar_name() {
     let app = app().await;
     // `an` with `nk` and `ann` with `k` are the same when they are put together.
     for mid in ["k", "k1", "nk", "1", "ak"] {
@@ -118,7 +118,7 @@ async fn a_mutation_id_is_of_no_person_whose_name_begins_or_ends_alike() {
 }
 
 impl TestApp {
-    /// The titles that somebody sees.
+    /// The titles that a user sees.
     async fn rows_of(&self, person: &str, plural: &str) -> Vec<String> {
         let rows = self.client_as(person).rows(plural).await;
         rows.into_values().map(|row| row["title"].as_str().unwrap().to_owned()).collect()

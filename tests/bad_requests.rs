@@ -17,7 +17,7 @@ struct Row {
     body: Vec<u8>,
     status: u16,
     code: &'static str,
-    /// Each stands in `detail` or `errors`.
+    /// Each is in `detail` or `errors`.
     words: Vec<&'static str>,
 }
 
@@ -207,9 +207,9 @@ fn fields() -> Vec<Row> {
         task("\"id\": \"1\"").invalid(&["`1` is not a UUID"]),
         task("\"id\": 1").invalid(&["`id` must be a text"]),
         task("\"id\": \"{task}\"").is(409, "ID_TAKEN", &["already a Task"]),
-        task("\"version\": 1").invalid(&["`version` is kept by the server"]),
-        task("\"created_at\": \"2026-11-21T08:00:00Z\"").invalid(&["`created_at` is kept by the server"]),
-        task("\"updated_at\": null").invalid(&["`updated_at` is kept by the server"]),
+        task("\"version\": 1").invalid(&["`version` is set by the server"]),
+        task("\"created_at\": \"2026-11-21T08:00:00Z\"").invalid(&["`created_at` is set by the server"]),
+        task("\"updated_at\": null").invalid(&["`updated_at` is set by the server"]),
         sample("\"code\": \"a\"").invalid(&["`code`", "at least 2"]),
         sample("\"code\": \"abcde\"").invalid(&["`code`", "at most 4"]),
         sample("\"code\": \"A1\"").invalid(&["`code`", "[a-z]{2,4}"]),
@@ -234,7 +234,7 @@ fn fields() -> Vec<Row> {
         sample("\"stamp\": \"2026-11-21T08:00:00Z\"").invalid(&["`stamp` is readonly"]),
         patch("/api/tasks/{task}", "{\"title\": null}").invalid(&["`title`"]),
         patch("/api/tasks/{task}", "{\"id\": \"{none}\"}").invalid(&["`id`"]),
-        patch("/api/tasks/{task}", "{\"version\": 2}").invalid(&["`version` is kept by the server"]),
+        patch("/api/tasks/{task}", "{\"version\": 2}").invalid(&["`version` is set by the server"]),
         put("/api/tasks/{task}", "{}").invalid(&["`title` is required"]),
         put("/api/tasks/{task}", "{\"title\": \"x\", \"statsu\": \"open\"}")
             .invalid(&["did you mean `status`?"]),
@@ -303,12 +303,13 @@ fn queries() -> Vec<Row> {
         get("/api/samples?ratio=half").bad_query(&["`ratio`", "half"]),
         get("/api/samples?token=5").unauthenticated(&["tokens are not accepted"]),
         changes("").bad_query(&["at least one channel"]),
-        changes("channels=entity:Task").bad_query(&["`channels` is no parameter here"]),
+        changes("channels=entity:Task").bad_query(&["`channels` is not a parameter here"]),
         changes("channel=entity:Task&wait=-1").bad_query(&["`wait`"]),
         changes("channel=entity:Task&wait=26").bad_query(&["at most 25"]),
         changes("channel=entity:Task&wait=soon").bad_query(&["`wait`"]),
         changes("channel=entity:Task&wait=1&wait=2").bad_query(&["`wait` is given twice"]),
-        changes("channel=entity:Task&view=a&view=b").bad_query(&["2 times `view` for 1 times `channel`"]),
+        changes("channel=entity:Task&view=a&view=b")
+            .bad_query(&["`view` is given 2 times and `channel` 1 times"]),
         changes("channel=entity:Task&since=5").is(400, "BAD_POSITION", &["`since`", "<epoch>:<seq>"]),
         changes("channel=entity:Task&since=").is(400, "BAD_POSITION", &["`since`"]),
         changes("channel=entity:Task&since=xyz:5").is(400, "BAD_POSITION", &["xyz:5"]),
@@ -536,7 +537,7 @@ fn fault(row: &Row, answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn every_bad_request_is_told_what_is_wrong_with_it_and_changes_nothing() {
+async fn every_bad_request_gets_an_error_and_changes_nothing() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let ids = Ids::make(&api).await;

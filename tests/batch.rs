@@ -132,7 +132,7 @@ async fn an_atomic_batch_that_fails_changes_nothing_and_names_the_operation() {
 }
 
 #[tokio::test]
-async fn every_fault_of_every_operation_is_told_at_once() {
+async fn all_errors_of_all_operations_are_reported_at_once() {
     let app = app().await;
     let answer = post(
         &app.client(),
@@ -170,7 +170,7 @@ async fn every_fault_of_every_operation_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn without_atomic_each_operation_stands_for_itself() {
+async fn without_atomic_each_operation_succeeds_or_fails_alone() {
     let app = app().await;
     let ann = app.client_as("ann");
     let head = app.head();
@@ -282,7 +282,7 @@ async fn the_same_mutation_is_known_by_its_id_whichever_way_it_comes() {
 }
 
 #[tokio::test]
-async fn a_batch_of_the_wrong_shape_is_refused_by_the_place_of_the_fault() {
+async fn a_batch_of_the_wrong_shape_is_refused_with_the_place_of_the_mistake() {
     let app = app().await;
     let api = app.client();
     let op = |op: Value| json!({"ops": [create(1, "good"), op]}).to_string();
@@ -323,7 +323,7 @@ async fn a_batch_of_the_wrong_shape_is_refused_by_the_place_of_the_fault() {
         ),
         (
             op(json!({"op": "create", "entity": "Task", "data": {}, "version": 1})),
-            "`ops[1].version` means nothing to a create",
+            "`ops[1].version` is not possible in a create",
         ),
         (
             op(json!({"op": "create", "entity": "Task", "id": id(1), "data": {"id": id(2)}})),
@@ -338,15 +338,15 @@ async fn a_batch_of_the_wrong_shape_is_refused_by_the_place_of_the_fault() {
         (op(json!({"op": "delete", "entity": "Task"})), "`ops[1].id` is missing"),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "data": {}})),
-            "`ops[1].data` means nothing to a delete",
+            "`ops[1].data` is not possible in a delete",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "version": 0})),
-            "`ops[1].version` must be a whole number from 1 on, not 0",
+            "`ops[1].version` must be a whole number of at least 1, not 0",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "version": "1"})),
-            "`ops[1].version` must be a whole number from 1 on, not a text",
+            "`ops[1].version` must be a whole number of at least 1, not a text",
         ),
         (
             op(json!({"op": "delete", "entity": "Task", "id": id(1), "verison": 1})),

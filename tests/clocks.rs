@@ -1,4 +1,4 @@
-//! Wall clocks that are wrong, set back, or set right: ids go on in the order of creation, and nothing is forgotten early.
+//! Wall clocks that are wrong, set back, or set right: ids continue in the order of creation, and nothing is forgotten early.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ async fn a_restart_with_the_clock_set_back_makes_ids_that_sort_last() {
 }
 
 #[tokio::test]
-async fn ids_go_on_in_order_while_the_clock_jumps() {
+async fn ids_stay_in_order_while_the_clock_jumps() {
     let clock = HandClock::at(NOON);
     let app = start(tempfile::tempdir().unwrap(), &clock).await;
     let mut made = Vec::new();
@@ -176,7 +176,7 @@ async fn a_restart_under_a_wrong_clock_forgets_nothing() {
 
 /// Red if a clock that jumped is never believed.
 #[tokio::test]
-async fn a_clock_that_stays_where_it_is_is_believed_after_an_hour() {
+async fn a_clock_that_jumped_is_accepted_after_an_hour() {
     let clock = HandClock::at(NOON);
     let app = start(tempfile::tempdir().unwrap(), &clock).await;
     let old = remembered(&app.client(), "old").await;

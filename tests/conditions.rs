@@ -116,7 +116,7 @@ async fn a_write_happens_only_under_a_condition_that_is_met() {
 }
 
 #[tokio::test]
-async fn a_condition_that_no_operation_answers_is_refused_and_not_overlooked() {
+async fn an_unsupported_condition_is_refused_and_not_ignored() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let path = task_at_version_12(&api).await;

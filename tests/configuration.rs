@@ -1,4 +1,4 @@
-//! Settings through the real binary: what wins over what, how mistakes are told, and that the page tells the truth.
+//! Settings through the real binary: what wins over what, how mistakes are reported, and that the page tells the truth.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,7 +77,7 @@ async fn what_is_printed_can_be_read_back() {
 }
 
 #[tokio::test]
-async fn every_mistake_of_file_variables_and_flags_is_told_at_once() {
+async fn all_mistakes_in_file_variables_and_flags_are_reported_at_once() {
     let file = "listn = 1\n[http]\nlist_max = 0\n";
     let told = config(file, &["--set", "nothing=1"], &[("TIDEWIRE_LISTEN", "here")]).await;
     assert_eq!((told.code, told.stdout.as_str()), (2, ""));
@@ -112,7 +112,7 @@ async fn an_unknown_variable_is_a_warning_with_what_was_meant() {
     assert!(!told.stderr.contains("TIDEWIRE_BIN"), "{}", told.stderr);
 }
 
-/// Where a bad input stands.
+/// The source of a bad input.
 enum Bad {
     File(&'static str),
     Variable(&'static str, &'static str),
@@ -204,7 +204,7 @@ const BAD: &[(Bad, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn bad_flags_variables_and_lines_are_refused_with_the_words_that_name_the_fault() {
+async fn bad_flags_variables_and_lines_are_refused_with_the_mistake_named() {
     for (bad, expected) in BAD {
         let (shown, told) = match bad {
             Bad::File(text) => (text.to_string(), config(text, &[], &[]).await),
@@ -246,7 +246,7 @@ async fn every_subcommand_that_reads_settings_refuses_bad_ones() {
 }
 
 #[tokio::test]
-async fn the_server_lives_by_the_file_and_listens_on_localhost() {
+async fn the_server_uses_the_file_and_listens_on_localhost() {
     let folder = tempfile::tempdir().unwrap();
     let file = format!("schemas = {:?}\n[http]\nlist_max = 7\nlist_default = 7\n", plain_schemas());
     std::fs::write(folder.path().join("tidewire.toml"), file).unwrap();
@@ -298,7 +298,7 @@ const FOREIGN: &str = "ADVANCED_APP_HOST ADVANCED_APP_PORT ADVANCED_REALTIME_TOK
     timeout_seconds";
 
 #[test]
-fn the_page_says_what_became_of_every_variable_of_the_systems_before() {
+fn the_page_explains_every_variable_of_other_systems() {
     let (_, table) = PAGE.split_once("## Coming from elsewhere").unwrap();
     for name in FOREIGN.split_whitespace() {
         assert!(table.contains(&format!("`{name}`")), "{name} is missing");

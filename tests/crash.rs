@@ -1,4 +1,4 @@
-//! SIGKILL in the middle of writing: what was acknowledged is there, what was seen is true, and clients go on.
+//! SIGKILL in the middle of writing: what was acknowledged is there, what was seen is true, and clients continue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

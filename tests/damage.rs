@@ -138,7 +138,7 @@ struct Case {
     path: &'static str,
 }
 
-/// The damage comes when the server runs. Until a request meets it, nobody knows; from then on nothing is acknowledged.
+/// The damage comes when the server runs. Until a request meets it, it is unknown; from then on nothing is acknowledged.
 #[tokio::test]
 async fn once_damage_is_known_no_write_is_acknowledged_and_the_server_is_not_ready() {
     let cases = [
@@ -190,7 +190,7 @@ async fn once_damage_is_known_no_write_is_acknowledged_and_the_server_is_not_rea
 }
 
 #[tokio::test]
-async fn what_is_not_damaged_is_still_read_and_a_socket_is_told_the_code() {
+async fn undamaged_records_are_still_read_and_a_socket_gets_the_code() {
     let project = Project::new().await;
     let process = project.serve("log").await;
     let api = Client::new(process.address);
@@ -213,7 +213,7 @@ async fn what_is_not_damaged_is_still_read_and_a_socket_is_told_the_code() {
     let snapshot = socket.expect("snapshot").await;
     assert_eq!(snapshot["payload"]["rows"][0]["name"], "harbour", "the others go on: {snapshot}");
     assert_eq!(api.get("/api/projects").await["items"][0]["name"], "harbour");
-    // Somebody new reads, and is stored as little as anything else.
+    // A new user reads, and is stored as little as anything else.
     assert_eq!(
         Client::named(process.address, "cy").get("/api/projects").await["items"][0]["name"],
         "harbour"
@@ -225,7 +225,7 @@ async fn what_is_not_damaged_is_still_read_and_a_socket_is_told_the_code() {
 
 /// No page is broken, so no look at pages finds it: the first write that misses the row does.
 #[tokio::test]
-async fn a_write_that_meets_damage_takes_its_mates_with_it() {
+async fn a_write_that_finds_damage_fails_its_whole_group() {
     let project = Project::new().await;
     project.forget_in_index();
     let process = project.serve("log").await;
@@ -316,7 +316,7 @@ async fn commits_behind_damage_in_the_write_ahead_log_are_not_lost_without_a_wor
     let told = project.doctor().await;
     assert!(told.code == 1 && told.stdout.contains("write-ahead log is damaged"), "{}", told.stdout);
 
-    // The end of a log is torn by every power cut, and the commit in it was acknowledged to nobody.
+    // The end of a log is torn by every power cut, and the commit in it was not acknowledged.
     flip(&wal, whole.len() - 10);
     let process = project.serve("log").await;
     assert_eq!(Client::new(process.address).get("/api/projects/count").await["count"], 5);

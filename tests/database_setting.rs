@@ -1,4 +1,4 @@
-//! Where the database is: the setting `database` beside `data`, what stands beside the file, and what is refused.
+//! Where the database is: the setting `database` beside `data`, the files beside it, and what is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl Project {
 }
 
 #[tokio::test]
-async fn a_database_that_is_named_has_everything_beside_it() {
+async fn a_database_named_by_its_path_keeps_its_other_files_beside_it() {
     let project = Project::new("database = 'sqlite:store/orders.sqlite'");
     let process = project.serve(&[]).await;
     assert!(process.greeting.contains("site/store/orders.sqlite"), "{}", process.greeting);
@@ -137,7 +137,7 @@ async fn the_later_of_data_and_database_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_refused_with_what_to_write() {
+async fn an_invalid_address_is_refused_with_an_example() {
     let table = [
         ("postgres://ada:hunter2@db/tide", "found an address of the scheme `postgres`"),
         ("mysql:hunter2@db", "found an address without a scheme"),

@@ -51,15 +51,15 @@ fn alter(project: &Path, sql: &str) {
 }
 
 #[tokio::test]
-async fn a_healthy_project_is_healthy_and_left_as_it_was() {
+async fn a_healthy_project_has_no_findings_and_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let before = names(&project);
     let told = doctor(&project, &["--listen", "127.0.0.1:0"]).await;
     assert_eq!(told.code, 0, "{}", told.stdout);
     for (topic, words) in [
-        ("settings", "tidewire.toml is read"),
-        ("schemas", "schemas: 2 entities from 1 file"),
+        ("settings", "tidewire.toml was read"),
+        ("schemas", "2 entities from 1 file in schemas"),
         ("data", "data can be created and written"),
         ("sqlite", "journal_mode=wal, synchronous=full"),
         ("database", "there is none yet"),
@@ -81,7 +81,7 @@ async fn a_healthy_project_is_healthy_and_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_database_at_rest_keeps_its_journal_mode() {
+async fn an_idle_database_keeps_its_journal_mode() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     served(&project).await;
@@ -112,7 +112,7 @@ async fn a_running_server_is_reported_and_reached() {
 }
 
 #[tokio::test]
-async fn no_proxy_is_blamed_for_what_rules_make_of_a_long_poll() {
+async fn doctor_does_not_blame_a_proxy_for_an_answer_caused_by_rules() {
     let folder = tempfile::tempdir().unwrap();
     let schemas = folder.path().join("schemas");
     std::fs::create_dir(&schemas).unwrap();
@@ -128,7 +128,7 @@ async fn no_proxy_is_blamed_for_what_rules_make_of_a_long_poll() {
     write("Closed", "user != null");
     // A poll without a view is answered at once where what is seen depends on who asks.
     for (name, words) in
-        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it was held and answered after ")]
+        [(None, "not checked: an anonymous caller"), (Some("Mine"), "it waited: answered after ")]
     {
         if let Some(name) = name {
             write(name, "owner == null || owner == user.id");
@@ -156,7 +156,7 @@ async fn a_wait_beyond_the_servers_is_its_own_refusal_and_no_proxys() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_error_that_names_who_has_it() {
+async fn a_taken_port_is_an_error_that_names_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -173,7 +173,7 @@ async fn a_taken_port_is_an_error_that_names_who_has_it() {
 const LETTER: &str = "this is a letter, and a long one at that";
 
 #[tokio::test]
-async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
+async fn faults_in_the_folder_are_reported_with_advice() {
     // What is done to the project, the flags, then topic, words and advice of the error.
     type Case = (fn(&Path), &'static [&'static str], &'static str, &'static str, &'static str);
     let cases: [Case; 10] = [
@@ -229,7 +229,7 @@ async fn what_is_wrong_in_the_folder_is_told_with_what_to_do() {
             |project| alter(project, r#"UPDATE "_changes" SET "at" = "at" + 1000000000000"#),
             &[],
             "clock",
-            "the newest change in the database is of 20",
+            "the newest change in the database was made at 20",
             "NTP",
         ),
     ];
@@ -257,7 +257,10 @@ async fn a_limit_below_the_configured_connections_is_a_warning_with_the_number()
     let told = ended(command.args(["-c", &script]).current_dir(&project)).await;
     assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
     let line = line(&told, "warning", "descriptors");
-    assert!(line.contains("512 descriptors") && line.contains("raise the hard limit to 30001"), "{line}");
+    assert!(
+        line.contains("512 file descriptors") && line.contains("raise the hard limit to 30001"),
+        "{line}"
+    );
 }
 
 /// What a proxy does to what passes it.
@@ -271,7 +274,7 @@ enum Proxy {
     GivesUp,
     NoServer,
     OldClock,
-    /// Puts the server's own address into `Host`, as many do unless told otherwise.
+    /// Puts the server's own address into `Host`, as many do by default.
     RewritesHost,
     /// Something else entirely.
     Stranger,
@@ -367,7 +370,7 @@ async fn head(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
+async fn faults_of_a_proxy_are_reported_with_the_setting_to_change() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let mut command = tidewire(&project);
@@ -376,7 +379,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
     let elsewhere = tempfile::tempdir().unwrap();
     for (proxy, code, verdict, topic, words, advice) in [
         (Proxy::Faithful, 0, "ok", "websocket", "`connected` came after", ""),
-        (Proxy::Buffers, 1, "error", "websocket", "something in between buffers", "proxy_buffering off"),
+        (Proxy::Buffers, 1, "error", "websocket", "a proxy in between buffers", "proxy_buffering off"),
         (
             Proxy::DropsUpgrade,
             1,
@@ -388,7 +391,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
         (Proxy::GivesUp, 1, "error", "long poll", "answered 504", "proxy_read_timeout"),
         (Proxy::NoServer, 1, "error", "url", "it does not reach the server", "`listen`"),
         (Proxy::OldClock, 0, "warning", "url clock", "behind this machine's", "NTP"),
-        (Proxy::Stranger, 1, "error", "url", "not as Tidewire does", "the right address"),
+        (Proxy::Stranger, 1, "error", "url", "not as Tidewire does", "check the address"),
     ] {
         let url = format!("http://{}", proxy.start(process.address).await);
         let told = doctor(elsewhere.path(), &["--url", &url, "--wait", "1"]).await;
@@ -400,7 +403,7 @@ async fn what_a_proxy_does_wrong_is_told_with_the_setting_to_change() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_server_does_not_know_is_told_with_the_setting_to_add() {
+async fn an_unknown_host_name_is_reported_with_the_setting_to_add() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path()).await;
     let process = Process::of(tidewire(&project).args(["dev", "--listen", "127.0.0.1:0"])).await;
@@ -416,13 +419,13 @@ async fn a_name_that_the_server_does_not_know_is_told_with_the_setting_to_add() 
     assert_eq!(told.code, 1, "{}", told.stdout);
     let refused = self::line(&told, "error", "websocket");
     assert!(
-        refused.contains("may not open a socket") && refused.contains("proxy_set_header Host $http_host"),
+        refused.contains("cannot open a socket") && refused.contains("proxy_set_header Host $http_host"),
         "{refused}"
     );
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_listens_is_an_error_and_one_that_is_none_a_wrong_usage() {
+async fn an_unreachable_address_is_an_error_and_an_invalid_one_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let told = doctor(folder.path(), &["--url", &format!("http://{unused}")]).await;
@@ -439,13 +442,13 @@ async fn an_address_where_nobody_listens_is_an_error_and_one_that_is_none_a_wron
     assert_eq!(told.code, 1, "{}", told.stdout);
     assert!(line(&told, "error", "url").contains("certificate"), "{}", told.stdout);
     for (url, words) in [
-        ("tide.example", "is no address"),
+        ("tide.example", "is not an address"),
         ("ftp://tide.example", "begins with neither http:// nor https://"),
         ("http://tide.example/app", "has a path"),
         ("http://tide.example/?a=b", "has a path"),
         ("http://ann:secret@tide.example", "has a user name"),
-        ("http://", "is no address"),
-        ("", "is no address"),
+        ("http://", "is not an address"),
+        ("", "is not an address"),
     ] {
         let told = doctor(folder.path(), &["--url", url]).await;
         assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{url}: {}", told.stderr);
@@ -457,7 +460,7 @@ async fn an_address_where_nobody_listens_is_an_error_and_one_that_is_none_a_wron
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_not_waited_for_forever() {
+async fn the_wait_for_a_silent_server_ends() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

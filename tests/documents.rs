@@ -24,6 +24,7 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("cargo bench --bench spine -- --help", "builds the benches"),
     ("cargo bench --bench spine -- fanout-rules", "takes minutes and needs two idle cores"),
     ("TIDEWIRE_BIN=/path/to/tidewire cargo bench --bench spine", "the same"),
+    ("npm pack", "belongs into `static/` of a clone, and writes a file there"),
     ("make test", "runs this test"),
     ("make check", "the same"),
     ("make screenshots", "writes the picture of the README into the tree"),
@@ -55,7 +56,7 @@ fn is_form(command: &Command) -> bool {
 fn project(command: &Command) -> Project {
     match (command.page.as_str(), command.heading.as_str()) {
         ("docs/permissions.md", "Team") => Project::Team,
-        // An import by nobody in particular needs rules that let nobody in particular create.
+        // An import without `as` needs rules that let an anonymous caller create.
         ("docs/import-export.md", _) => Project::Open,
         _ => Project::Shipped,
     }
@@ -134,7 +135,7 @@ async fn every_flag_of_a_pattern_of_a_command_exists() {
 }
 
 #[test]
-fn no_reason_is_left_for_a_command_that_is_gone() {
+fn lists_of_exceptions_name_only_what_exists() {
     let all: Vec<Command> = pages().iter().flat_map(|page| commands(page)).collect();
     let stands = |text: &str| all.iter().any(|command| command.bare() == text);
     for text in NOT_PASTED.iter().map(|(text, _)| *text).chain(NAMES) {
@@ -154,7 +155,7 @@ async fn the_lines_of_the_readme_about_the_api_answer_what_they_ask() {
     assert!(answer(1)["groups"].as_array().is_some_and(|groups| !groups.is_empty()), "{}", answer(1));
     assert_eq!((&answer(3)["status"], &answer(3)["version"]), (&json!("done"), &json!(2)));
     assert_eq!(answer(4)["results"].as_array().unwrap().len(), 2, "{}", answer(4));
-    // Without `view` it would be false at once, for ever.
+    // Without `view` it would always be false.
     assert_eq!(answer(7)["channels"][0]["recovered"], true, "{}", answer(7));
     assert_eq!(answer(7)["events"][0]["payload"]["title"], "Wake up", "the poll was held: {}", answer(7));
     assert!(answer(8)["entities"].as_array().is_some_and(|entities| !entities.is_empty()), "{}", answer(8));

@@ -18,7 +18,7 @@ use crate::support::app::TestApp;
 use crate::support::fixtures::{change, epoch};
 use crate::support::socket::PATIENCE;
 
-/// On a paused clock this passes at once where nothing can happen any more, and never earlier.
+/// On a paused clock this passes at once where nothing can happen any longer, and never earlier.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
 /// A batch of creates with these seqs.
@@ -98,7 +98,7 @@ async fn the_feed_and_its_listeners_end_with_the_tail() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_said_again_is_told_once() {
+async fn a_repeated_batch_is_delivered_once() {
     let mut bus = bus();
     let mut batches = bus.bus.listen();
     bus.commit(9..=10);
@@ -112,7 +112,7 @@ async fn a_batch_that_is_said_again_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_tail_with_a_gap_is_told_no_further() {
+async fn a_tail_with_a_gap_stops_the_feed() {
     for (seqs, found) in [(13..=13, 13), (10..=12, 10)] {
         let mut bus = bus();
         bus.commit(11..=11);
@@ -131,7 +131,7 @@ async fn a_tail_with_a_gap_is_told_no_further() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_listener_holds_nobody_back_and_is_told_what_it_missed() {
+async fn a_slow_listener_delays_no_one_and_learns_what_it_missed() {
     let mut bus = bus();
     let mut idle = bus.bus.listen();
     let backlog = |bus: &Bus| bus.metrics.live.backlog.get();
@@ -152,7 +152,7 @@ async fn a_slow_listener_holds_nobody_back_and_is_told_what_it_missed() {
 }
 
 #[tokio::test]
-async fn what_is_committed_is_told_by_entity_and_kind_in_the_order_of_the_log() {
+async fn listeners_get_commits_by_entity_and_kind_in_log_order() {
     let app = TestApp::start().await;
     let client = app.client();
     let (events, mut told) = mpsc::unbounded_channel();
@@ -176,7 +176,7 @@ async fn what_is_committed_is_told_by_entity_and_kind_in_the_order_of_the_log() 
         assert_eq!(record.as_ref().map(|record| record["title"].as_str().unwrap()), title);
     }
     listening.stop();
-    // The stop takes effect between two batches; who is told afterwards was told of all before.
+    // The stop takes effect between two batches; a listener that is called afterwards got everything before.
     let again = listen(app.event_bus.listener());
     let path = format!("/api/projects/{}", project["id"].as_str().unwrap());
     assert_eq!(client.call("DELETE", &path, Value::Null).await.status, 204);
@@ -191,7 +191,7 @@ async fn what_is_committed_is_told_by_entity_and_kind_in_the_order_of_the_log() 
 }
 
 #[tokio::test]
-async fn a_listener_that_panics_hurts_nobody() {
+async fn a_panicking_listener_harms_no_other() {
     let app = TestApp::start().await;
     let (events, mut told) = mpsc::unbounded_channel();
     let mut fragile = tell(&events);
@@ -216,7 +216,7 @@ async fn a_listener_that_panics_hurts_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_listener_that_blocks_holds_up_no_commit_and_is_told_what_it_missed() {
+async fn a_blocked_listener_delays_no_commit_and_learns_what_it_missed() {
     let app = TestApp::start().await;
     let (let_go, held) = std::sync::mpsc::channel::<()>();
     let (missing, mut missed) = mpsc::unbounded_channel();

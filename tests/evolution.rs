@@ -244,7 +244,7 @@ fn migrated_by(verb: &str, folder: &Path, files: &[&str], given: &[&str]) -> mig
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiting_poll_is_woken_and_told_to_read_the_list() {
+async fn a_waiting_poll_is_woken_and_must_read_the_list() {
     const BEFORE: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
     const AFTER: &str = "entity = 'Task'\n[fields]\nname = { type = 'text', was = 'title' }\n";
     let app = TestApp::over(schema(&[BEFORE]), |_| {}).await;
@@ -380,7 +380,7 @@ async fn a_rule_that_changes_is_a_generation_and_touches_no_table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_entity_leaves_nothing_to_the_next_of_its_name() {
+async fn a_new_entity_inherits_nothing_from_a_dropped_one_of_its_name() {
     const BEFORE: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\nsecret = { type = 'text' }\n";
     const NONE: &str = "entity = 'Other'\n[fields]\nx = { type = 'int' }\n";
     const AGAIN: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\nn = { type = 'int' }\n";
@@ -406,7 +406,7 @@ async fn an_entity_leaves_nothing_to_the_next_of_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_history_is_not_forgotten_by_taking_a_line_out() {
+async fn removing_the_history_line_deletes_no_history() {
     const BEFORE: &str = "entity = 'Task'\nhistory = 'forever'\n[fields]\ntitle = { type = 'text' }\n";
     const AFTER: &str = "entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n";
     let app = TestApp::over(schema(&[BEFORE]), |config| config.store.retention_changes = 2).await;
@@ -417,7 +417,7 @@ async fn a_history_is_not_forgotten_by_taking_a_line_out() {
         client.patch(&path, json!({"title": n.to_string()})).await;
     }
     let refused = app.reshape(schema(&[AFTER])).await.unwrap_err().to_string();
-    assert!(refused.contains("changes of its history would be gone"), "{refused}");
+    assert!(refused.contains("changes of its history would be lost"), "{refused}");
     assert!(refused.ends_with("tidewire migrate apply --allow-forget Task"), "{refused}");
     let history = client.get(&format!("{path}/history")).await;
     assert_eq!(history["items"].as_array().unwrap().len(), 6);
@@ -430,7 +430,7 @@ async fn a_history_is_not_forgotten_by_taking_a_line_out() {
     assert_eq!((status, &problem["code"]), (404, &json!("NO_HISTORY")));
 }
 
-/// The history of a record as somebody reads it, newest first: `changed`, `before` and `after` without what every record has.
+/// The history of a record as a user reads it, newest first: `changed`, `before` and `after` without what every record has.
 async fn past(client: &Client, path: &str) -> Vec<Value> {
     let page = client.get(&format!("{path}/history")).await;
     let mut items = page["items"].as_array().unwrap().clone();
@@ -478,7 +478,7 @@ async fn what_was_hidden_stays_hidden_when_its_field_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_from_before_a_field_is_not_judged_by_it() {
+async fn a_change_older_than_a_field_is_not_filtered_by_it() {
     const HEAD: &str = "entity = 'Task'\nhistory = 'forever'\n";
     let file = |fields: &str, read: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! A disk that takes no more bytes under a running server: who can still read, and what writers are told.
+//! A disk that takes no more bytes under a running server: who can still read, and which errors writers get.
 //!
 //! The kernel refuses every write of the process to a file, which the story switches on and off. So the server is a process
 //! of its own, and its database is a real one.
@@ -30,13 +30,13 @@ async fn start(data: &Path, schemas: &Path) -> Process {
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_nothing_does_not_keep_a_new_user_from_reading() {
+async fn a_full_disk_does_not_keep_a_new_user_from_reading() {
     let (data, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let process = start(data.path(), schemas.path()).await;
     let root = Client::named(process.address, "root");
     let board = root.create("boards", json!({"title": "notices"})).await;
     root.create("vaults", json!({"title": "gold"})).await;
-    // The membership of a person who has no record cannot be stored, so nobody is told of a project by one.
+    // The membership of a person who has no record cannot be stored, so no user sees a project by one.
     root.create("tasks", json!({"title": "secret", "project": "p1"})).await;
     let board = format!("/api/boards/{}", board["id"].as_str().unwrap());
 
@@ -61,14 +61,14 @@ async fn a_disk_that_takes_nothing_does_not_keep_a_new_user_from_reading() {
     assert_eq!(snapshot["payload"]["rows"][0]["title"], "notices", "{snapshot}");
     socket.expect("pong").await;
 
-    // A write says what stands in the way, whoever writes; and nobody was stored.
+    // A write names the problem; and no User was stored.
     for api in [&cy, &root] {
         let (status, refused) = api.any("POST", "/api/boards", json!({"title": "more"})).await;
         assert_eq!((status, &refused["code"]), (500, &json!("STORAGE_ERROR")), "{refused}");
     }
     assert_eq!(root.get_any("/api/users/cy").await.0, 404);
 
-    // At the next read scope the record is stored, and the open socket goes on.
+    // At the next read scope the record is stored, and the open socket continues.
     process.limit_files(None);
     cy.get("/api/boards").await;
     assert_eq!(root.get("/api/users/cy").await["name"], "cy");

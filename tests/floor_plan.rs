@@ -6,7 +6,7 @@
 //! - The file of the folder itself (`mod.rs`, or `x.rs` beside `x/`) is a part too. A part may import what this file defines,
 //!   if the file only declares the part: who uses its parts gives them nothing of its own.
 //! - A name that a file only passes on (`pub use part::Name`, and no other word of it in the file) is not used by the file, and
-//!   whoever imports it there imports it from where it is defined.
+//!   code that imports it there imports it from where it is defined.
 //! - A path in the code (`super::log::read(..)`) is an import. Comments, strings and `#[cfg(test)]` are none: the tests of a
 //!   file may build whatever they need.
 
@@ -96,7 +96,7 @@ fn house(sources: &[(String, String)]) -> House {
     House::new(sources.iter().map(|(file, text)| (file.as_str(), text.as_str())))
 }
 
-/// What is on a list must still be found: whoever does the work takes it off, so that it cannot come back.
+/// What is on a list must still be found: take it off when it is done, so that it cannot come back.
 fn only_ever_shorter(list: &[&str], found: &BTreeSet<String>) {
     let done: Vec<_> = list.iter().filter(|entry| !found.contains(**entry)).collect();
     assert!(done.is_empty(), "done, so take it off its list: {done:?}");

@@ -1,4 +1,4 @@
-//! Groups by predicate: who hears of which change, and as what. Held against a loop over all subscribers that is written by
+//! Groups by predicate: who receives which change, and as what. Compared with a loop over all subscribers that is written by
 //! hand.
 
 mod forms;
@@ -97,7 +97,7 @@ fn a_record_enters_leaves_and_is_lost() {
 }
 
 #[test]
-fn a_lost_record_tells_nothing_but_its_id() {
+fn the_event_of_a_lost_record_holds_only_its_id() {
     let mut groups = Groups::new(Seq(0), 10);
     let mine = joined(&mut groups, 1, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));
     let (ours, other) = (record(&id(7), &json!({})), record(&id(7), &json!({"owner": "bob"})));
@@ -143,10 +143,10 @@ fn a_thousand_sets_share_one_tail() {
 }
 
 #[test]
-fn equal_sights_are_one_group_and_other_channel_texts_another() {
+fn equal_read_scopes_share_a_group_and_other_channel_texts_do_not() {
     let mut groups = Groups::new(Seq(0), 10);
     let (ada, bob) = (Someone::named("ada", &["p1"]), Someone::named("bob", &["p1"]));
-    // Neither rule nor filter tells them apart, but the field that only owners see does.
+    // They have the same rule and filter, and differ in the field that only owners see.
     joined(&mut groups, 1, "entity:Task", &read_scope(0, 0, &ada));
     joined(&mut groups, 2, "entity:Task", &read_scope(0, 0, &ada));
     assert_eq!(groups.group_count(), 1);
@@ -228,7 +228,7 @@ fn equalities(fields: &[usize]) -> Vec<Condition> {
 }
 
 #[test]
-fn a_change_is_held_only_against_groups_that_ask_for_all_of_its_values() {
+fn a_change_is_compared_only_with_groups_that_ask_for_all_of_its_values() {
     let mut groups = Groups::new(Seq(0), 10);
     for n in 0..1_000 {
         let project = Value::Text(format!("p{n}"));
@@ -248,7 +248,7 @@ fn a_change_is_held_only_against_groups_that_ask_for_all_of_its_values() {
 
 /// Title, status, owner, project and secret, in every combination: with those of a list more than are looked up by.
 #[test]
-fn more_combinations_than_are_looked_up_lose_nobody() {
+fn a_change_with_too_many_key_combinations_still_reaches_every_group() {
     const TEXTS: [usize; 5] = [0, 1, 4, 5, 7];
     let mut groups = Groups::new(Seq(0), 10);
     let mut subscribers = Vec::new();
@@ -332,9 +332,9 @@ fn every_column_is_found_by_itself_beside_all_combinations() {
 }
 
 /// Two groups of so many keys that their table is nearly full come and go beside one that stays: what is left of them would be held
-/// against changes, or take somebody else for one of them.
+/// against changes, or take someone else for one of them.
 #[test]
-fn keys_that_were_left_lead_to_nobody() {
+fn keys_of_former_members_lead_to_no_group() {
     const VALUES: usize = 3_560;
     let project = |test| world::filtered(vec![Condition::new(Column::Field(FieldIndex(5)), test)]);
     let mut random = Random::new(7);
@@ -360,7 +360,7 @@ fn keys_that_were_left_lead_to_nobody() {
 }
 
 #[test]
-fn members_that_leave_leave_nothing_behind() {
+fn members_that_leave_are_removed_completely() {
     let mut groups = Groups::new(Seq(0), 100);
     let who = [Someone::nobody(), Someone::named("ada", &["p1", "p2"])];
     let mut keys = Vec::new();
@@ -398,7 +398,7 @@ fn a_member_whose_outbox_is_gone_is_forgotten_with_the_next_event() {
 }
 
 #[test]
-fn a_change_of_another_generation_is_nobodys() {
+fn a_change_of_another_generation_reaches_no_group() {
     let mut groups = Groups::new(Seq(0), 10);
     let all = joined(&mut groups, 1, "entity:Task", &read_scope(0, 0, &Someone::nobody()));
     let mine = joined(&mut groups, 2, "entity:Task", &read_scope(1, 0, &Someone::named("ada", &[])));

@@ -1,4 +1,4 @@
-//! Strangers: foreign names, foreign pages, tokens that nobody issued.
+//! Foreign requests: unknown host names, pages of other origins, invalid tokens.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -51,7 +51,7 @@ async fn a_name_that_points_here_by_rebinding_reaches_no_route() {
 }
 
 #[tokio::test]
-async fn own_names_open_the_door_under_the_own_port_only() {
+async fn own_host_names_are_accepted_only_with_the_own_port() {
     let app = TestApp::start().await;
     let api = app.client();
     let port = app.address.port();
@@ -66,7 +66,7 @@ async fn own_names_open_the_door_under_the_own_port_only() {
     assert_eq!(other.json["code"], "FORBIDDEN_HOST");
 }
 
-/// A name of our own with something before it, behind it or cut off: whoever compares ends or beginnings takes it for ours.
+/// A name of our own with something before it, behind it or cut off: code that compares ends or beginnings takes it for ours.
 fn lookalikes(own: &str) -> Vec<String> {
     let (name, port) = own.rsplit_once(':').unwrap();
     vec![
@@ -83,7 +83,7 @@ fn lookalikes(own: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_host_that_begins_or_ends_like_ours_is_a_strangers() {
+async fn a_host_that_begins_or_ends_like_an_allowed_one_is_refused() {
     let allowed = vec!["tide.example:443".to_owned(), "plain.example".to_owned()];
     let app = TestApp::with(|config| config.allowed_hosts = allowed).await;
     let (api, port) = (app.client(), app.address.port());
@@ -100,7 +100,7 @@ async fn a_host_that_begins_or_ends_like_ours_is_a_strangers() {
 }
 
 #[tokio::test]
-async fn an_origin_that_begins_or_ends_like_ours_is_a_strangers() {
+async fn an_origin_that_begins_or_ends_like_an_allowed_one_is_refused() {
     let allowed = vec!["tide.example:443".to_owned(), "plain.example".to_owned()];
     let app = TestApp::with(|config| config.allowed_hosts = allowed).await;
     let api = app.client();
@@ -136,7 +136,7 @@ async fn answered(address: SocketAddr, head: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn health_is_told_to_who_names_no_host() {
+async fn health_needs_no_host() {
     let app = TestApp::start().await;
     let port = app.address.port();
     for head in [
@@ -185,7 +185,7 @@ async fn odd_requests_name_no_host() {
 }
 
 #[tokio::test]
-async fn pages_of_strangers_change_nothing() {
+async fn pages_of_foreign_origins_change_nothing() {
     let app = TestApp::start().await;
     let api = app.client();
     let own = format!("http://{}", app.address);

@@ -1,4 +1,4 @@
-//! Tests that hang: the run ends, and says which they are; a wait in vain shows what came before.
+//! Tests that hang: the run ends, and says which they are; a wait that fails shows what came before.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ async fn a_run_that_ends_by_itself_ends_as_its_command_does() {
 }
 
 #[tokio::test]
-async fn whoever_waits_in_vain_on_a_socket_is_shown_what_came_before() {
+async fn a_failed_wait_on_a_socket_shows_the_last_frames() {
     let app = TestApp::start().await;
     let mut socket = Socket::open(app.address).await;
     socket.subscribe("entity:Task", json!({})).await;

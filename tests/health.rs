@@ -8,7 +8,7 @@ use crate::support::app::TestApp;
 use crate::support::socket::PATIENCE;
 
 #[tokio::test]
-async fn the_server_says_that_it_is_well() {
+async fn health_answers_ok() {
     let app = TestApp::start().await;
     let api = app.client();
     let health = api.call("GET", "/health", json!(null)).await;
@@ -141,7 +141,7 @@ async fn no_more_files_are_sent_at_once_than_there_are_connections_for_requests(
 }
 
 #[tokio::test]
-async fn the_schema_is_told_to_whoever_asks() {
+async fn every_caller_may_read_the_schema() {
     let app = TestApp::start().await;
     let schema = app.client().get("/api/schema").await;
     let text = schema.to_string();

@@ -1,4 +1,4 @@
-//! Full queues between a commit and those who hear of it: what waits, what is told to wait, and that nothing is lost.
+//! Full queues between a commit and its receivers: what waits, what must wait, and that nothing is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use crate::support::at_once::Now;
 use crate::support::fixtures::{change, epoch};
 use crate::support::studio;
 
-/// On a paused clock this passes at once where nothing can happen any more, and never earlier.
+/// On a paused clock this passes at once where nothing can happen any longer, and never earlier.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-/// A connection of somebody who sees every task.
+/// A connection of a user who sees every task.
 fn everybody(connection: u64) -> Attach {
     world::attach(connection, "entity:Task", &world::filtered(Vec::new()), &world::outbox())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_waits_until_those_before_it_are_taken_to_be_told() {
+async fn a_commit_waits_until_the_batches_before_it_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     let studio::Opened { store, mut batches, .. } =
         studio::open(folder.path(), studio::schema(), &StoreConfig::default());
@@ -75,7 +75,7 @@ async fn channel_manager_takes_no_batches_before_it_has_fanned_out_those_that_it
 }
 
 #[tokio::test]
-async fn a_connection_that_is_gone_is_forgotten_however_many_commands_wait() {
+async fn a_closed_connection_is_removed_even_with_many_waiting_commands() {
     let managed = Managed::start();
     let gone = everybody(1);
     let outbox = gone.outbox.clone();

@@ -78,7 +78,7 @@ fn notes(history: Option<History>) -> Schema {
 }
 
 #[tokio::test]
-async fn a_database_from_before_histories_is_taken_as_it_is() {
+async fn a_database_from_before_histories_opens_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let config = StoreConfig { retention_changes: 3, ..defaults() };
     let first = open(folder.path(), notes(None), &config);
@@ -225,7 +225,7 @@ async fn the_history_of_a_record_is_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_bad_question_for_a_history_is_told_what_is_wrong() {
+async fn a_bad_history_query_gets_an_error_that_names_the_mistake() {
     let app = TestApp::over(Arc::new(schema()), |_| {}).await;
     let api = app.client();
     let task = api.create("tasks", json!({"title": "t"})).await;

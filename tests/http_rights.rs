@@ -1,4 +1,4 @@
-//! What each caller is answered over HTTP: hidden is missing, closed is absent, and no word tells more.
+//! What each caller is answered over HTTP: hidden looks missing, closed looks absent, and no text reveals more.
 //!
 //! The rules are built here by hand, so that the stories do not depend on the language of schema files.
 
@@ -46,8 +46,8 @@ fn open() -> Access {
     Access { open: true, ..Access::default() }
 }
 
-/// Notes are read by their owner, or by everybody when shared, and changed by their owner; nobody deletes one. `code` is shown
-/// to nobody, `pay` to the owner, `grade` to the role `hr`.
+/// Notes are read by their owner, or by everyone when shared, and changed by their owner; no one deletes them. `code` is shown
+/// to no one, `pay` to the owner, `grade` to the role `hr`.
 fn note() -> Entity {
     let owner = FieldKind::Ref { entity: "User".into(), on_delete: OnDelete::SetNull };
     let shared = Expr::Holds(Term::Record(Column::Field(FieldIndex(2))));
@@ -70,13 +70,13 @@ fn note() -> Entity {
     Entity { access, ..Entity::new("Note", "notes", fields) }
 }
 
-/// Nobody but `admin` may read it, and nobody writes it.
+/// Only `admin` may read it, and no one writes it.
 fn vault() -> Entity {
     let access = Access { read: rule(role_is("admin")), ..Access::default() };
     Entity { access, ..Entity::new("Vault", "vaults", vec![text("word")]) }
 }
 
-/// A letter box: everybody who is somebody puts something in.
+/// A letter box: every user may put something in.
 fn letter() -> Entity {
     let somebody = Expr::Not(Box::new(Expr::IsNull(Term::User(UserTerm::Itself))));
     let access = Access { read: rule(role_is("admin")), create: rule(somebody), ..Access::default() };
@@ -102,7 +102,7 @@ async fn app() -> TestApp {
     TestApp::governed(tempfile::tempdir().unwrap(), schema(), |_| {}).await
 }
 
-/// What is told of a refusal, without what differs from request to request.
+/// The body of a refusal, without what differs from request to request.
 fn told(mut answer: Answer) -> (u16, Value) {
     answer.json.as_object_mut().map(|body| body.remove("requestId"));
     (answer.status, answer.json)
@@ -153,7 +153,7 @@ async fn a_hidden_record_is_answered_like_a_missing_one_on_every_way() {
 }
 
 #[tokio::test]
-async fn a_closed_entity_is_answered_like_an_absent_one_whatever_is_asked() {
+async fn a_closed_entity_answers_every_request_like_a_missing_one() {
     let app = app().await;
     let bob = app.client_as("bob");
     for (method, tail, body) in [
@@ -197,7 +197,7 @@ async fn a_closed_entity_is_answered_like_an_absent_one_whatever_is_asked() {
 }
 
 #[tokio::test]
-async fn a_batch_names_the_operation_on_what_is_closed_as_on_what_is_absent() {
+async fn a_batch_answers_an_operation_on_a_closed_entity_as_on_a_missing_one() {
     let app = app().await;
     let bob = app.client_as("bob");
     let batch = |entity: &str, data: Value, first: Value| {
@@ -226,7 +226,7 @@ async fn a_batch_names_the_operation_on_what_is_closed_as_on_what_is_absent() {
 }
 
 #[tokio::test]
-async fn a_letter_box_takes_what_it_does_not_show() {
+async fn a_letter_box_accepts_records_that_the_writer_cannot_read() {
     let app = app().await;
     let (bob, nobody) = (app.client_as("bob"), app.client());
     let put = bob.call("POST", "/api/letters", json!({"body": "hello"})).await;
@@ -256,15 +256,15 @@ async fn a_letter_box_takes_what_it_does_not_show() {
 }
 
 #[tokio::test]
-async fn what_may_be_read_and_not_done_is_forbidden_and_says_what_to_do() {
+async fn a_readable_record_answers_a_denied_write_with_forbidden() {
     let app = app().await;
     let ada = app.client_as("ada");
     let note = ada.create("notes", json!({"title": "x", "shared": true, "grade": "a"})).await;
     let path = format!("/api/notes/{}", note["id"].as_str().unwrap());
     let bob = app.client_as("bob");
-    const UPDATE: &str = "you may read this Note, but not update it in this way: ask somebody who may";
-    const DELETE: &str = "you may read this Note, but not delete it: ask somebody who may";
-    const CREATE: &str = "you may not create this Note: ask somebody who may";
+    const UPDATE: &str = "you may read this Note, but not update it in this way: ask a user who may";
+    const DELETE: &str = "you may read this Note, but not delete it: ask a user who may";
+    const CREATE: &str = "you may not create this Note: ask a user who may";
     for (api, method, path, body, words) in [
         (&bob, "PATCH", path.as_str(), json!({"title": "y"}), UPDATE),
         (&bob, "PUT", &path, json!({"title": "y"}), UPDATE),
@@ -285,7 +285,7 @@ async fn what_may_be_read_and_not_done_is_forbidden_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_field_that_is_never_shown_is_no_field_in_any_word_of_a_query() {
+async fn a_field_that_is_never_shown_is_unknown_in_every_query_parameter() {
     let app = app().await;
     hidden_note(&app).await;
     let bob = app.client_as("bob");
@@ -325,7 +325,7 @@ async fn a_field_that_is_never_shown_is_no_field_in_any_word_of_a_query() {
 }
 
 #[tokio::test]
-async fn a_field_that_nobody_sees_is_described_for_writing_alone() {
+async fn a_hidden_field_is_described_for_writing_only() {
     let app = app().await;
     let document = app.client().get("/api/openapi.json").await;
     let schemas = &document["components"]["schemas"];
@@ -367,8 +367,8 @@ async fn a_field_that_is_shown_with_some_records_orders_none_and_finds_those() {
     );
     assert_eq!(titles(&bob.get("/api/notes?fields=title,pay&pay[null]=false").await), ["bob"]);
     for (path, words) in [
-        ("/api/notes?sort=pay", "`pay` is shown with some records only and cannot be sorted by"),
-        ("/api/notes/count?group=pay", "`pay` is shown with some records only and cannot be grouped by"),
+        ("/api/notes?sort=pay", "`pay` is hidden in some records, so it cannot be sorted by"),
+        ("/api/notes/count?group=pay", "`pay` is hidden in some records, so it cannot be grouped by"),
     ] {
         let (status, problem) = refusal(&bob, "GET", path, Value::Null).await;
         assert_eq!(
@@ -402,7 +402,7 @@ async fn a_put_keeps_what_its_writer_does_not_see_and_needs_not_name_it() {
 }
 
 #[tokio::test]
-async fn what_a_reference_leads_to_is_shown_and_taken_as_far_as_it_may_be_read() {
+async fn a_reference_is_shown_and_accepted_only_if_its_target_is_readable() {
     let app = app().await;
     let hidden = hidden_note(&app).await;
     let (ada, bob) = (app.client_as("ada"), app.client_as("bob"));
@@ -418,7 +418,7 @@ async fn what_a_reference_leads_to_is_shown_and_taken_as_far_as_it_may_be_read()
 }
 
 #[tokio::test]
-async fn a_disabled_account_is_answered_nothing_on_any_route() {
+async fn a_disabled_account_is_refused_on_every_route() {
     let app = app().await;
     let bob = app.client_as("bob");
     bob.get("/api/notes").await;
@@ -455,7 +455,7 @@ async fn a_disabled_account_is_answered_nothing_on_any_route() {
 }
 
 #[tokio::test]
-async fn numbers_about_the_server_are_for_the_role_admin_wherever_it_comes_from() {
+async fn only_the_role_admin_reads_server_numbers() {
     let app = app().await;
     let path = "/api/admin/websocket/stats";
     for api in [app.client(), app.client_as("bob"), app.client_as("bob:user")] {
@@ -479,7 +479,7 @@ async fn the_last_colon_of_as_stands_before_the_role() {
 }
 
 #[tokio::test]
-async fn the_view_of_a_list_belongs_to_what_its_reader_sees() {
+async fn the_view_of_a_list_depends_on_what_its_reader_sees() {
     let app = app().await;
     let view = async |who: &str, query: &str| {
         app.client_as(who).get(&format!("/api/notes{query}")).await["view"].as_str().unwrap().to_owned()
@@ -493,7 +493,7 @@ async fn the_view_of_a_list_belongs_to_what_its_reader_sees() {
 }
 
 #[tokio::test]
-async fn a_bad_filter_of_a_list_is_told_what_is_wrong() {
+async fn a_bad_filter_of_a_list_gets_an_error_that_names_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     assert!(BAD_FILTERS.len() >= 60);
@@ -508,7 +508,7 @@ async fn a_bad_filter_of_a_list_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_bad_filter_of_a_live_query_is_told_the_same() {
+async fn a_bad_filter_of_a_live_query_gets_the_same_error() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let mut socket = Socket::open(app.address).await;
     for (query, words) in BAD_FILTERS {

@@ -104,7 +104,7 @@ async fn a_write_reaches_a_record_under_every_spelling_of_its_id_and_stores_one(
 }
 
 #[tokio::test]
-async fn a_channel_hears_of_a_record_under_every_spelling_of_its_id() {
+async fn a_channel_gets_changes_of_its_record_under_every_spelling_of_its_id() {
     let (app, api) = app().await;
     for (task, project) in spellings(TASK).iter().zip(spellings(PROJECT)) {
         let channels = [

@@ -295,7 +295,7 @@ async fn a_file_is_imported_once_unless_it_is_asked_for_again() {
     place.write("a.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["a.jsonl"]).ok();
     let again = place.import("data", &["a.jsonl"]).ok();
-    assert!(again.stdout.contains("nothing was done now; --again imports it again"), "{}", again.stdout);
+    assert!(again.stdout.contains("nothing was done; --again imports it again"), "{}", again.stdout);
     place.write("copy.jsonl", lines([json!({"name": "without an id"})]));
     place.import("data", &["copy.jsonl"]).ok();
     assert_eq!(place.records("data").len(), 1, "the content counts, not the name");
@@ -304,7 +304,7 @@ async fn a_file_is_imported_once_unless_it_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_be_and_writes_nothing() {
+async fn a_dry_run_reports_the_result_and_writes_nothing() {
     let place = Place::new();
     place.write("a.jsonl", many(3));
     let said = place.import("data", &["a.jsonl", "--dry-run"]).ok();
@@ -384,9 +384,7 @@ async fn one_bad_line_keeps_out_the_file_and_partial_keeps_out_the_line() {
         partial.stderr
     );
     assert_eq!(place.records("data").len(), 1201);
-    place
-        .import("data", &["a.jsonl", "--partial"])
-        .refused(1, "1 record was refused; --again tries it again");
+    place.import("data", &["a.jsonl", "--partial"]).refused(1, "1 record was refused; --again tries again");
 }
 
 #[tokio::test]
@@ -407,7 +405,7 @@ async fn records_may_refer_to_later_lines_and_to_each_other() {
 }
 
 #[test]
-fn stdin_is_read_and_wrong_arguments_are_told() {
+fn stdin_is_read_and_wrong_arguments_are_reported() {
     use std::io::Write;
     let place = Place::new();
     let mut command = place.command("import", "data", &["Sample", "-", "--format", "csv"]);

@@ -75,7 +75,7 @@ async fn refused(api: &Client, path: &str) -> (u64, String, String) {
 }
 
 #[tokio::test]
-async fn operators_ask_what_they_say_and_null_meets_none_of_them() {
+async fn operators_mean_what_they_say_and_null_matches_none() {
     let app = app().await;
     let api = app.client();
     for item in [
@@ -189,7 +189,7 @@ async fn a_list_of_no_values_finds_no_record() {
     let (status, _, detail) = refused(&api, "/api/items?number[in]=,").await;
     assert_eq!(status, 400, "{detail}");
     let (status, _, detail) = refused(&api, "/api/items?extra[in]=").await;
-    assert!(status == 400 && detail.contains("`null` only"), "{detail}");
+    assert!(status == 400 && detail.contains("only be filtered by `null`"), "{detail}");
 }
 
 #[tokio::test]
@@ -228,9 +228,9 @@ async fn a_live_query_of_no_values_is_silent_over_socket_and_poll() {
     socket.nothing_else().await;
 }
 
-/// A client that reads a list and then follows the channel sends the list's view along; if the two differed it would read for ever.
+/// A client that reads a list and then follows the channel sends the list's view along; if the two differed it would read forever.
 #[tokio::test]
-async fn a_question_has_one_view_in_whatever_words_it_is_put() {
+async fn a_query_has_one_view_in_every_spelling() {
     let app = app().await;
     let api = app.client();
     let mut seen: Vec<String> = Vec::new();
@@ -496,7 +496,7 @@ async fn an_answer_that_grows_by_what_it_repeats_is_refused() {
 }
 
 #[tokio::test]
-async fn a_list_and_what_it_expands_are_of_one_moment() {
+async fn a_list_and_its_expanded_records_have_the_same_position() {
     let app = app().await;
     let api = app.client();
     let folder = api.create("folders", json!({"name": "0"})).await;
@@ -675,7 +675,7 @@ async fn a_list_that_is_stopped_in_place_is_read_whole_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_query_without_its_index_is_refused_and_told_which() {
+async fn a_query_without_its_index_is_refused_with_the_name_of_the_index() {
     let app = narrow_app(60).await;
     let api = app.client();
     for (query, words) in [
@@ -688,18 +688,18 @@ async fn a_query_without_its_index_is_refused_and_told_which() {
             "[[index]] fields = [\"day\", \"on\", \"ratio\"]",
         ),
         ("items?day[starts]=2027", "[[index]] fields = [\"day\"]"),
-        // An index goes on with the id, so that of number and word is in another order.
+        // An index continues with the id, so that of number and word is in another order.
         ("items?sort=number", "[[index]] fields = [\"number\"]"),
-        ("items?number[gte]=0&sort=-number,-word&word[contains]=x", "no further index would help"),
-        ("items?ratio[null]=false", "no further index would help"),
-        ("items?word[contains]=nothing", "no further index would help"),
-        ("items?extra[null]=false", "no further index would help"),
-        ("items?extra[null]=true&word[contains]=nothing", "no further index would help"),
+        ("items?number[gte]=0&sort=-number,-word&word[contains]=x", "no index would help"),
+        ("items?ratio[null]=false", "no index would help"),
+        ("items?word[contains]=nothing", "no index would help"),
+        ("items?extra[null]=false", "no index would help"),
+        ("items?extra[null]=true&word[contains]=nothing", "no index would help"),
         ("items?sort=updated_at", "[[index]] fields = [\"updated_at\"]"),
         ("items?search=same", "use more or longer words"),
         ("items/count?day=2027-01-01", "[[index]] fields = [\"day\"]"),
         ("items/count?group=day", "[[index]] fields = [\"day\"]"),
-        ("items/count?word[ne]=x", "no further index would help"),
+        ("items/count?word[ne]=x", "no index would help"),
         ("items/count?search=w", "use more or longer words"),
     ] {
         let (status, code, detail) = refused(&api, &format!("/api/{query}")).await;
@@ -731,7 +731,7 @@ async fn a_query_without_its_index_is_refused_and_told_which() {
 }
 
 #[tokio::test]
-async fn a_search_with_filters_that_is_too_broad_is_not_told_to_filter() {
+async fn a_search_that_is_too_broad_is_not_advised_to_filter() {
     let app = narrow_app(60).await;
     for query in [
         "items?search=same&number=3",
@@ -740,10 +740,10 @@ async fn a_search_with_filters_that_is_too_broad_is_not_told_to_filter() {
     ] {
         let (status, code, detail) = refused(&app.client(), &format!("/api/{query}")).await;
         assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"), "{query}");
-        assert!(detail.ends_with("whatever the filters leave of them: use more or longer words"), "{detail}");
+        assert!(detail.ends_with("even before the filters apply: use more or longer words"), "{detail}");
     }
     let (_, _, detail) = refused(&app.client(), "/api/items?word[contains]=nothing").await;
-    assert!(detail.ends_with("narrow it by filters"), "{detail}");
+    assert!(detail.ends_with("add filters"), "{detail}");
 }
 
 #[tokio::test]
@@ -762,7 +762,7 @@ async fn what_an_index_answers_alone_has_a_bound_too() {
     let app = narrow_app(501).await;
     let (status, code, detail) = refused(&app.client(), "/api/items/count?kind=red").await;
     assert_eq!((status, code.as_str()), (400, "QUERY_TOO_BROAD"));
-    assert!(detail.contains("more than 500 rows") && detail.contains("no further index"), "{detail}");
+    assert!(detail.contains("more than 500 rows") && detail.contains("no index would help"), "{detail}");
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ fn gone(record: &Value) -> (String, Value, Value) {
 }
 
 #[tokio::test]
-async fn a_membership_that_is_granted_and_revoked_is_seen_by_whom_it_concerns_and_by_nobody_else() {
+async fn a_granted_and_revoked_membership_changes_only_its_users_view() {
     let (app, root) = start().await;
     let (mut ada, mut bob) = (open(&app, "ada").await, open(&app, "bob").await);
     let of_bob = join(&root, "bob", "p2").await;
@@ -265,7 +265,7 @@ async fn a_set_that_grows_too_large_suspends_the_channels_that_ask_for_it() {
     assert_eq!((&error["channel"], &error["payload"]["code"]), (&json!(TASKS), &json!("RULE_LIMIT")));
     assert_eq!(
         error["payload"]["message"],
-        "a rule asks for records that belong to you, and more than 1000 of one kind do"
+        "a rule uses the records that belong to you, and you have more than 1000 of one entity"
     );
     // What the rule asks is the log's to tell: who reads tasks need not know of it.
     for (method, at, body) in [
@@ -361,7 +361,7 @@ async fn a_slow_reader_whose_rights_change_is_never_sent_what_came_after_them() 
 }
 
 #[tokio::test]
-async fn another_rule_in_the_file_sends_every_channel_anew() {
+async fn a_changed_rule_sends_every_channel_again() {
     let (app, root) = start().await;
     let mut ada = open(&app, "ada").await;
     task(&root, "p2", "of p2").await;
@@ -421,7 +421,7 @@ async fn a_poll_sees_what_its_person_may_see_and_ends_its_wait_when_that_changes
 }
 
 #[tokio::test]
-async fn a_change_of_rights_ends_no_live_query_for_want_of_room() {
+async fn a_change_of_rights_ends_no_live_query_because_of_a_full_table() {
     let app = TestApp::over(ruled::schema_with(&[(
         "task.toml",
         "entity = \"Task\"\n[fields]\ntitle = { type = \"text\" }\nproject = { type = \"text\" }\nstatus = { type = \"text\" }\n\
@@ -444,7 +444,7 @@ async fn a_change_of_rights_ends_no_live_query_for_want_of_room() {
     join(&root, "bob", "private").await;
     let (told, _) = until_pong(&mut bob).await;
     assert_eq!(told.iter().map(|(_, _, title)| title).collect::<Vec<_>>(), ["hers"]);
-    // Somebody new finds no room.
+    // A new user finds no room.
     let mut third = open(&app, "eve").await;
     join(&root, "eve", "other").await;
     third.send(&json!({"type": "subscribe", "channel": "entity:Task?status[ne]=x", "requestId": "r"})).await;
@@ -464,7 +464,7 @@ async fn refused(socket: &mut Socket, entity: &str, payload: &Value) -> String {
 }
 
 #[tokio::test]
-async fn whoever_was_refused_is_told_when_their_rights_change_and_then_let_in() {
+async fn a_refused_client_learns_of_changed_rights_and_is_then_let_in() {
     let (app, root) = start().await;
     let boss = app.client_as("boss:admin");
     boss.create("vaults", json!({"title": "gold"})).await;
@@ -486,7 +486,7 @@ async fn whoever_was_refused_is_told_when_their_rights_change_and_then_let_in() 
             assert_eq!(ada.expect("snapshot").await["payload"]["rows"][0]["title"], "gold");
             ada.expect("pong").await;
         }
-        // Told once, and no longer: what is subscribed now is told of its own rights.
+        // It comes once only: a live subscription follows its own rights.
         root.patch("/api/users/ada", json!({"role": "member"})).await;
         let (told, _) = until_pong(&mut ada).await;
         assert!(told.iter().all(|(kind, _, _)| kind == "entity:deleted"), "{told:?}");
@@ -512,7 +512,7 @@ async fn a_filter_by_a_hidden_field_and_a_rule_of_another_schema_open_like_a_clo
 }
 
 #[tokio::test]
-async fn what_is_told_of_rights_does_not_tell_whether_a_closed_entity_exists() {
+async fn events_about_rights_do_not_reveal_a_closed_entity() {
     let (app, root) = start().await;
     let (mut closed, mut absent) = (open(&app, "ada").await, open(&app, "ada").await);
     for round in 0..2 {
@@ -591,7 +591,7 @@ async fn a_live_query_that_no_longer_fits_the_schema_ends_and_says_why() {
     for (fields, said) in [
         (
             format!("{title}\nstate = {{ type = \"text\", was = \"status\" }}\n{other}"),
-            "it is called `state` now",
+            "it is now called `state`",
         ),
         (format!("{title}\nstatus = {{ type = \"text\", hidden = true }}\n{other}"), "status"),
     ] {

@@ -82,7 +82,7 @@ async fn a_question_in_json_is_answered_like_the_same_one_in_an_address() {
             (&got.json["groups"], &got.json["detail"])
         );
     }
-    // A cursor goes on in either form.
+    // A cursor continues in either form.
     let first = api.get("/api/tasks?limit=2&priority[gte]=1&sort=title").await;
     let body = json!({"limit": 2, "priority": {"gte": 1}, "sort": "title", "cursor": first["next"]});
     let second = api.call("POST", "/api/tasks/query", body).await.json;
@@ -93,19 +93,19 @@ async fn a_question_in_json_is_answered_like_the_same_one_in_an_address() {
 }
 
 #[tokio::test]
-async fn what_a_body_cannot_ask_is_refused_and_never_passed_over() {
+async fn unsupported_members_of_a_query_body_are_refused() {
     let (_app, api) = app().await;
     for path in ["/api/tasks/query", "/api/tasks/count"] {
         for (address, body, code, word) in [
             ("", json!([]), "BAD_JSON", "expected one JSON object"),
-            ("", json!({"status": {}}), "BAD_QUERY", "asks nothing"),
+            ("", json!({"status": {}}), "BAD_QUERY", "is an empty object"),
             ("", json!({"status": ["open"]}), "BAD_QUERY", "{\"in\": [\"a\", \"b\"]}"),
             ("", json!({"status": {"eq": null}}), "BAD_QUERY", "`status[eq]` is null"),
-            ("", json!({"priority[gte]": 3}), "BAD_QUERY", "write it within"),
-            ("", json!({"as": "ada"}), "BAD_QUERY", "`as` stands in the body"),
-            ("", json!({"token": "x"}), "BAD_QUERY", "`token` stands in the body"),
-            ("?limit=3", json!({}), "BAD_QUERY", "`limit` stands in the address"),
-            ("?status=open", json!({}), "BAD_QUERY", "`status` stands in the address"),
+            ("", json!({"priority[gte]": 3}), "BAD_QUERY", "write it inside"),
+            ("", json!({"as": "ada"}), "BAD_QUERY", "`as` is in the body"),
+            ("", json!({"token": "x"}), "BAD_QUERY", "`token` is in the body"),
+            ("?limit=3", json!({}), "BAD_QUERY", "`limit` is in the address"),
+            ("?status=open", json!({}), "BAD_QUERY", "`status` is in the address"),
             ("", json!({"priority": {"in": vec![1; 501]}}), "BAD_QUERY", "501 values; at most 500"),
         ] {
             let answer = api.call("POST", &format!("{path}{address}"), body).await;
@@ -230,7 +230,7 @@ async fn a_poll_in_json_is_answered_like_the_same_one_in_an_address() {
         (json!({"channels": [{"view": "x"}]}), "BAD_JSON", "`channels[0]` names no `channel`"),
         (json!({"channels": [{"channel": 1}]}), "BAD_JSON", "`channels[0].channel` must be a text"),
         (json!({"channels": [{"channel": "entity:Task", "since": "x"}]}), "BAD_JSON", "`channels[0].since`"),
-        (json!({"channel": "entity:Task"}), "BAD_JSON", "`channel` means nothing here"),
+        (json!({"channel": "entity:Task"}), "BAD_JSON", "`channel` is not known here"),
         (json!({"channels": [{"channel": "entity:Task"}], "wait": "1"}), "BAD_JSON", "`wait` must be"),
         (json!({"channels": [{"channel": "entity:Task"}], "wait": 0.5}), "BAD_QUERY", "whole number"),
         (json!({"channels": [{"channel": "entity:Task"}], "since": 3}), "BAD_JSON", "`since` must be a text"),
@@ -245,7 +245,7 @@ async fn a_poll_in_json_is_answered_like_the_same_one_in_an_address() {
         assert!(answer.json["detail"].as_str().unwrap().contains(word), "{}", answer.text);
     }
     let misplaced = api.call("POST", "/api/changes?wait=1", json!({"channels": []})).await;
-    assert!(misplaced.text.contains("`wait` stands in the address"), "{}", misplaced.text);
+    assert!(misplaced.text.contains("`wait` is in the address"), "{}", misplaced.text);
 }
 
 #[tokio::test]

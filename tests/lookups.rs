@@ -77,7 +77,7 @@ async fn a_lookup_that_is_new_to_the_schema_is_filled_at_the_next_start() {
         (with_comments(&[looked_up("extra", 1, 4)]), json!("acme")),
         (with_comments(&[looked_up("extra", 1, 0)]), json!("write")),
         (with_comments(&[looked_up("extra", 2, 0)]), json!("why")),
-        // What is no lookup any more keeps what it held, and clients may set it.
+        // What is no lookup any longer keeps what it held, and clients may set it.
         (with_comments(&[field("extra", text())]), json!("why")),
     ];
     let mut generation = first.generation;
@@ -242,7 +242,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn subscribers_of_the_follower_hear_of_it_in_the_same_unit() {
+async fn subscribers_of_a_following_record_get_it_in_the_same_unit() {
     let app = TestApp::over(Arc::new(schema()), |_| {}).await;
     let api = app.client_as("ann");
     let project = api.create("projects", json!({"name": "p"})).await;
@@ -281,7 +281,7 @@ async fn subscribers_of_the_follower_hear_of_it_in_the_same_unit() {
 }
 
 #[tokio::test]
-async fn a_client_that_sets_a_lookup_is_told_where_it_comes_from() {
+async fn a_client_that_sets_a_lookup_gets_an_error_that_names_its_source() {
     let app = TestApp::over(Arc::new(schema()), |_| {}).await;
     let api = app.client();
     let project = api.create("projects", json!({"name": "p"})).await;

@@ -1,4 +1,4 @@
-//! The one test binary: each module tells stories about one boundary.
+//! The one test binary: each module tests one boundary.
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 

@@ -1,4 +1,4 @@
-//! Changes of many records over HTTP: which they are, what is answered, where it goes on, and how a delete that is too large for one
+//! Changes of many records over HTTP: which they are, what is answered, where it continues, and how a delete that is too large for one
 //! unit is done in steps.
 
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn a_repeated_request_is_answered_and_not_done_again() {
     }
 }
 
-/// A change of many that passes over the limit goes on by its cursor; what it may not change is counted.
+/// A change of many that passes over the limit continues by its cursor; what it may not change is counted.
 #[tokio::test]
 async fn a_draft_with_more_segments_than_a_unit_holds_can_be_deleted() {
     let app = app().await;

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted, by how much, under which names; and what never stands there.
+//! `GET /metrics`: what is counted, by how much, under which names; and what never is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -215,7 +215,7 @@ async fn errors_are_counted_by_code_and_by_the_way_they_were_told() {
 }
 
 #[tokio::test]
-async fn a_full_house_is_counted_by_what_was_full() {
+async fn refused_connections_are_counted_by_the_limit_that_was_reached() {
     let app = TestApp::with(|config| {
         config.realtime.connections = 2;
         config.realtime.connections_per_user = 1;
@@ -250,7 +250,7 @@ async fn a_reader_that_falls_behind_is_seen_to_lag_to_catch_up_and_to_be_resynce
     stalled.send(&view.subscribe()).await;
     take_until_live(&mut stalled, &mut view).await;
     let large = "x".repeat(60_000);
-    // More than the kernel holds back for a stalled socket, so that its task stands in a write and the outbox is full.
+    // More than the kernel holds back for a stalled socket, so that its task is in a write and the outbox is full.
     for _ in 0..300 {
         api.create("tasks", json!({"title": "x", "tags": [large]})).await;
     }

@@ -17,7 +17,7 @@ async fn app() -> TestApp {
     TestApp::over(loaded.schema.into(), |_| {}).await
 }
 
-/// Somebody without a name, at another address of this machine.
+/// A user without a name, at another address of this machine.
 fn nobody_at(app: &TestApp, last: u8) -> Client {
     let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
     let http = reqwest::Client::builder().local_address(address).build().unwrap();
@@ -56,7 +56,7 @@ async fn two_anonymous_addresses_do_not_share_their_keys() {
     let (one_empty, other_empty) = (send(&one, empty.clone(), "e").await, send(&other, empty, "e").await);
     assert_ne!(one_empty.id(), other_empty.id());
     assert_eq!(other_empty.header("tidewire-replayed"), "");
-    // In a batch each operation has a key, and nobody's key is a user's.
+    // In a batch each operation has a key, and an anonymous key is no user's.
     let each = |name: &str| {
         let op = json!({"op": "create", "entity": "Tag", "data": {"name": name}, "mid": "k"});
         json!({"atomic": false, "ops": [op]})
@@ -84,7 +84,7 @@ async fn a_user_keeps_their_keys_when_their_address_changes() {
 }
 
 #[tokio::test]
-async fn a_refused_request_succeeds_under_its_key_once_nothing_stands_in_its_way() {
+async fn a_refused_request_can_succeed_later_with_the_same_key() {
     let app = app().await;
     let create = |n: u32, body: Value| {
         let mut body = body;

@@ -1,4 +1,4 @@
-//! Newest first: for everybody who may see many records or few, on databases that lacked the index too; and what `check` says
+//! Newest first: for users who may see many records or few, on databases that lacked the index too; and what `check` says
 //! of rules for which an index is missing.
 
 use std::path::Path;
@@ -66,7 +66,7 @@ fn written(name: &str, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn whoever_sees_every_record_reads_them_newest_first() {
+async fn a_user_who_sees_every_record_reads_them_newest_first() {
     let app = notes(NOTE).await;
     let all: Vec<String> =
         [("ann", 60), ("bo", 20), ("cy", 100)].iter().flat_map(|(name, n)| written(name, *n)).collect();
@@ -78,7 +78,7 @@ async fn whoever_sees_every_record_reads_them_newest_first() {
 }
 
 #[tokio::test]
-async fn whoever_sees_the_newest_or_few_reads_them_newest_first() {
+async fn a_user_who_sees_few_records_reads_them_newest_first() {
     let app = notes(&format!("{NOTE}{OWNED}")).await;
     for (name, count, query) in [
         ("bo", 20, "sort=-created_at"),

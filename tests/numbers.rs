@@ -105,7 +105,7 @@ fn writes(id: &str, member: &str) -> [(&'static str, String, String, &'static st
 }
 
 #[tokio::test]
-async fn a_number_comes_back_as_it_was_written() {
+async fn a_number_is_returned_as_it_was_written() {
     let app = TestApp::over(schema(), |_| {}).await;
     let api = app.client();
     for (name, text, stored) in KEPT {

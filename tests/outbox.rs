@@ -1,4 +1,4 @@
-//! The outbox: its bounds, and what a connection is told when it falls behind.
+//! The outbox: its bounds, and what a connection gets when it falls behind.
 
 use bytes::Bytes;
 use tidewire::outbox::{Appended, Invalidated, Item, Lag, OnLag, Outbox, OutboxLimits, Vocabulary};
@@ -114,7 +114,7 @@ fn an_invalidation_says_its_cause_and_of_several_the_greatest() {
 }
 
 #[test]
-fn too_many_control_frames_are_said_and_not_kept() {
+fn too_many_control_frames_are_reported_and_not_kept() {
     let outbox = outbox(1, 1000);
     for _ in 0..10 {
         outbox.append_control(Bytes::from_static(b"c"), None, OnLag::Keep);

@@ -1,7 +1,7 @@
 //! What is owed by the patches of `tests/faults`, as far as it can be seen without planting them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Faults in what only SQLite asks of a unit: whether it needs a savepoint.
 const OF_SQLITE_ALONE: [&str; 1] = ["a-propagation-without-a-savepoint"];
@@ -49,4 +49,39 @@ fn a_fault_in_a_unit_is_red_on_every_backend_that_shares_its_logic() {
     };
     let wrong: Vec<String> = all().into_iter().filter(lacks_one).map(|fault| fault.name).collect();
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// The text of `tests/MODULE.rs` and of every file below `tests/MODULE/`.
+fn module(name: &str) -> String {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut text = fs::read_to_string(tests.join(format!("{name}.rs"))).unwrap_or_default();
+    let mut folders: Vec<PathBuf> = vec![tests.join(name)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                text += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// Some tests are functions of a list that a macro runs for each backend, so only the word is looked for.
+#[test]
+fn every_planted_fault_names_tests_that_exist() {
+    let faults = all();
+    assert!(faults.len() > 100, "only {} patches were found", faults.len());
+    for PlantedFault { name, red, .. } in &faults {
+        for test in red {
+            let (first, rest) =
+                test.split_once("::").unwrap_or_else(|| panic!("{name}: {test} has no module"));
+            let function = rest.rsplit("::").next().unwrap_or(rest);
+            let text = module(first);
+            let mut words = text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+            assert!(words.any(|word| word == function), "{name}: there is no test {test}");
+        }
+    }
 }

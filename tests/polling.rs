@@ -22,7 +22,7 @@ fn titles(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn polls_and_sockets_carry_the_same_events() {
+async fn polls_and_sockets_deliver_the_same_events() {
     let app = TestApp::start().await;
     let api = app.client();
     let start = api.get("/api/changes?channel=entity:Task").await;
@@ -125,7 +125,7 @@ async fn pages_of_a_long_backlog_never_split_a_unit_and_end() {
 }
 
 #[tokio::test]
-async fn bad_questions_are_answered_by_what_is_wrong_with_them() {
+async fn bad_query_bodies_get_errors_that_name_the_mistake() {
     let app = TestApp::start().await;
     let api = app.client();
     for (query, word) in [
@@ -148,7 +148,7 @@ async fn bad_questions_are_answered_by_what_is_wrong_with_them() {
 }
 
 #[tokio::test]
-async fn a_long_poll_of_a_query_that_nobody_would_wake_is_told_so_at_once() {
+async fn a_long_poll_of_a_refused_query_is_answered_at_once() {
     let app = TestApp::with(|config| config.realtime.scan_groups = 0).await;
     let api = app.client();
     let channels = "channel=entity:Task%3Fpriority%5Bgte%5D=3&channel=entity:Project";

@@ -78,7 +78,7 @@ async fn an_event_says_what_changed_who_did_it_and_by_which_mutation() {
 }
 
 #[tokio::test]
-async fn a_record_channel_hears_of_its_record_only_from_before_it_exists() {
+async fn a_record_channel_gets_only_its_record_even_before_it_exists() {
     let app = TestApp::start().await;
     let id = "01890000-0000-7000-8000-00000000000a";
     let mut socket = Socket::open(app.address).await;
@@ -237,7 +237,7 @@ async fn a_snapshot_that_is_cut_by_its_limit_says_so() {
 }
 
 #[tokio::test]
-async fn two_channels_that_match_get_one_event_each() {
+async fn two_matching_channels_get_one_event_each() {
     let app = TestApp::start().await;
     let id = "01890000-0000-7000-8000-00000000000a";
     let mut socket = Socket::open(app.address).await;
@@ -277,7 +277,7 @@ async fn a_ping_is_answered_behind_the_events_that_were_there_before_it() {
 }
 
 #[tokio::test]
-async fn a_client_is_told_how_much_it_may_send_and_is_closed_by_no_less() {
+async fn a_client_may_send_as_much_as_the_server_announced() {
     let app = TestApp::with(|config| {
         config.realtime.messages_per_second = 1;
         config.realtime.message_burst = 30;
@@ -435,7 +435,7 @@ async fn broken_frames_of_the_transport_end_one_connection_only() {
 }
 
 #[tokio::test]
-async fn a_flood_is_closed_with_4029_and_the_second_time_for_good() {
+async fn too_many_messages_close_with_4029_and_the_second_time_for_good() {
     let app = TestApp::start().await;
     for expected in [4029, 4429] {
         let mut socket = Socket::open(app.address).await;

@@ -71,7 +71,7 @@ async fn mutations_that_meet_a_new_schema_are_repeated_in_their_order() {
 }
 
 #[tokio::test]
-async fn an_adopted_schema_counts_from_the_next_request_on() {
+async fn an_adopted_schema_applies_from_the_next_request() {
     let (puppet, repository) = over_puppet();
     let create = Mutation::create("Task", body(json!({"title": "x"})));
     repository.adopt(Current { schema: Arc::new(Schema::default()), generation: Generation(2) });
@@ -167,7 +167,7 @@ async fn a_create_is_complete_and_an_update_names_what_it_sets() {
 }
 
 #[tokio::test]
-async fn a_user_is_committed_once_and_anew_when_it_is_gone() {
+async fn a_user_record_is_stored_once_and_again_after_its_delete() {
     let (puppet, repository) = over_puppet();
     repository.ensure_user(&caller(None)).await.unwrap();
     assert!(puppet.units.lock().is_empty(), "nobody in particular has no record");
@@ -182,9 +182,9 @@ async fn a_user_is_committed_once_and_anew_when_it_is_gone() {
     repository.ensure_user(&caller(Some("ann"))).await.expect("somebody else was quicker");
 }
 
-/// Each refusal that is the server's trouble, and whether a read goes on behind it. A refusal of the record itself is told.
+/// Each refusal that is the server's trouble, and whether a read continues behind it. A refusal of the record itself is reported.
 #[tokio::test]
-async fn a_read_goes_on_without_a_user_record_that_cannot_be_stored() {
+async fn a_read_succeeds_if_the_user_record_cannot_be_stored() {
     let trouble = [
         CommitError::StorageFull,
         CommitError::ReadOnly,
@@ -208,7 +208,7 @@ async fn a_read_goes_on_without_a_user_record_that_cannot_be_stored() {
 }
 
 #[tokio::test]
-async fn a_failing_read_tells_the_log_and_not_the_client() {
+async fn a_failing_read_is_logged_and_its_cause_not_sent() {
     let (_, repository) = over_puppet();
     let query = Query::all("Task", Generation(1), 1);
     let failed = repository.list(query).await.unwrap_err();

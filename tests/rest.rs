@@ -202,7 +202,7 @@ async fn deletes_follow_the_schema() {
 }
 
 #[tokio::test]
-async fn whoever_is_named_has_a_user_record_and_gets_it_back() {
+async fn every_named_caller_has_a_user_record_and_gets_it_back() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let zoe = app.client_as("Zo%C3%AB%20%2F%20x");
     zoe.get("/api/tasks").await;
@@ -290,7 +290,7 @@ async fn a_list_shows_what_its_filters_say() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_body_are_told_at_once() {
+async fn all_errors_of_a_body_are_reported_at_once() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let body =
         json!({"title": 5, "priority": 9, "status": "opne", "tite": "x", "version": 3, "due": "2026-02-30"});
@@ -345,7 +345,7 @@ const BAD_BODIES: &[(&str, u16, &str, &str)] = &[
     ("{\"title\": \"x\", \"due\": 5}", 422, "VALIDATION_FAILED", "must be a date"),
     ("{\"title\": \"x\", \"project\": \"p\"}", 422, "VALIDATION_FAILED", "not a UUID"),
     ("{\"title\": \"x\", \"colour\": \"red\"}", 422, "VALIDATION_FAILED", "`colour` is not a field of Task"),
-    ("{\"title\": \"x\", \"version\": 1}", 422, "VALIDATION_FAILED", "`version` is kept by the server"),
+    ("{\"title\": \"x\", \"version\": 1}", 422, "VALIDATION_FAILED", "`version` is set by the server"),
     ("{\"title\": \"x\", \"created_at\": \"now\"}", 422, "VALIDATION_FAILED", "`created_at`"),
     ("{\"title\": \"x\", \"updated_at\": null}", 422, "VALIDATION_FAILED", "`updated_at`"),
     ("{\"title\": \"x\", \"id\": \"1\"}", 422, "VALIDATION_FAILED", "`1` is not a UUID"),
@@ -359,7 +359,7 @@ const BAD_BODIES: &[(&str, u16, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_bad_body_is_answered_by_what_is_wrong_with_it() {
+async fn a_bad_body_gets_an_error_that_names_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for (body, status, code, words) in BAD_BODIES {
@@ -433,7 +433,7 @@ async fn every_constraint_has_its_code_and_its_words() {
 }
 
 #[tokio::test]
-async fn bad_addresses_and_queries_are_answered_by_what_is_wrong_with_them() {
+async fn bad_addresses_and_queries_get_errors_that_name_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     for (method, path, status, code, words) in [
@@ -448,8 +448,9 @@ async fn bad_addresses_and_queries_are_answered_by_what_is_wrong_with_them() {
         ("GET", "/api/tasks/5", 404, "NOT_FOUND", "its ids are UUIDs"),
         ("GET", "/api/tasks/0190a000-0000-7000-8000-0000000000ff", 404, "NOT_FOUND", "0000000000ff"),
         ("DELETE", "/api/tasks/5", 404, "NOT_FOUND", "its ids are UUIDs"),
-        ("DELETE", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "DELETE"),
-        ("PATCH", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "PATCH"),
+        ("DELETE", "/api/tasks", 400, "BAD_QUERY", "at least one condition"),
+        ("PATCH", "/api/tasks", 400, "BAD_QUERY", "at least one condition"),
+        ("PUT", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "PUT"),
         ("POST", "/api/tasks/5", 405, "METHOD_NOT_ALLOWED", "POST"),
         ("OPTIONS", "/api/tasks", 405, "METHOD_NOT_ALLOWED", "OPTIONS"),
         ("POST", "/health", 405, "METHOD_NOT_ALLOWED", "/health"),
@@ -485,10 +486,10 @@ async fn bad_addresses_and_queries_are_answered_by_what_is_wrong_with_them() {
         let body = if matches!(method, "POST" | "PATCH") { json!({"title": "x"}) } else { null() };
         expect(&api.call(method, path, body).await, status, code, words, &format!("{method} {path}"));
     }
-    let wrong = api.call("DELETE", "/api/tasks", null()).await;
+    let wrong = api.call("PUT", "/api/tasks", null()).await;
     let mut allowed: Vec<_> = wrong.header("allow").split(',').map(str::trim).collect();
     allowed.sort_unstable();
-    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PATCH", "POST"]);
 }
 
 #[tokio::test]
@@ -513,7 +514,7 @@ async fn a_cursor_serves_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_before_a_text_is_no_fault_of_it() {
+async fn a_byte_order_mark_before_a_text_is_accepted() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let send = async |method: &str, path: &str, body: &str| {
@@ -546,7 +547,7 @@ async fn a_byte_order_mark_before_a_text_is_no_fault_of_it() {
 }
 
 #[tokio::test]
-async fn bad_headers_are_answered_by_what_is_wrong_with_them() {
+async fn bad_headers_get_errors_that_name_the_mistake() {
     let app = TestApp::over(entities::schema(), |_| {}).await;
     let api = app.client();
     let path =
@@ -593,7 +594,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_is_read_as_its_encoding_says_or_refused() {
+async fn a_body_is_decoded_by_its_encoding_or_refused() {
     let app = TestApp::over(entities::schema(), |config| config.http.body_bytes = 100_000).await;
     let api = app.client();
     let plain = br#"{"title": "packed"}"#.to_vec();

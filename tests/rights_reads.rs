@@ -91,7 +91,7 @@ fn channels(entity: &str) -> Vec<String> {
     (0..CHANNELS).map(|n| format!("entity:{entity}?title=t{n}")).collect()
 }
 
-/// Changes that no channel of a story hears of, so that the ring, if it is small, does not reach back to where they stand.
+/// Changes that no channel of a story receives, so that the ring, if it is small, does not reach back to where they stand.
 async fn pass_time(stage: &mut Stage) {
     for n in 100..103 {
         stage.commit(create("Vault", n, vec![text("gold")])).await;

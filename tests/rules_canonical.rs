@@ -1,4 +1,4 @@
-//! Bound rules have one form: those that mean the same are equal, so that whoever sees the same shares a group.
+//! Bound rules have one form: those that mean the same are equal, so that users who see the same share a group.
 
 use std::sync::Arc;
 
@@ -113,7 +113,7 @@ fn rules_that_mean_the_same_are_bound_to_the_same() {
 }
 
 #[test]
-fn rules_that_mean_something_else_are_told_apart() {
+fn rules_with_different_meanings_stay_different() {
     let rules = [
         is(TITLE, words("a")),
         is(TITLE, words("1")),

@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn rule_predicate_and_list_agree_on_every_record_for_everybody(
+    fn rule_predicate_and_list_agree_on_every_record_for_every_user(
         world in worlds(),
         rules in prop::collection::vec(rules(), 6),
     ) {

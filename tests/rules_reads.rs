@@ -1,4 +1,4 @@
-//! Reads of the store on somebody's behalf: what is not theirs to see is as if absent, and finding what is theirs costs no more
+//! Reads of the store for a user: what is not theirs to see is as if absent, and finding what is theirs costs no more
 //! than there is of it.
 
 use std::sync::Arc;
@@ -59,7 +59,7 @@ async fn an_advised_index_begins_with_what_the_rule_asks() {
 }
 
 #[tokio::test]
-async fn a_resume_by_a_ring_that_is_behind_knows_of_rights_that_changed_since() {
+async fn a_resume_from_a_ring_that_is_behind_sees_later_changes_of_rights() {
     let studio = studio::<SqliteFixture>(owned()).await;
     let config = RealtimeConfig::default();
     let ring = Ring::new(studio.store.head().now().unwrap().epoch, Seq(3), Generation(1), ALL);

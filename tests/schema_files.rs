@@ -1,6 +1,6 @@
 //! Schema files, from texts to a `Schema` or to everything that is wrong with them.
 //!
-//! Drives `schema::check` and `schema::load` only; what the store does with a schema is its own tests' business.
+//! Drives `schema::check` and `schema::load` only; the store's own tests check what it does with a schema.
 
 mod bad_files;
 mod describing;

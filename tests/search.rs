@@ -191,7 +191,7 @@ async fn the_index_of_an_entity_goes_with_it_and_no_plural_is_in_its_way() {
 }
 
 #[tokio::test]
-async fn values_that_a_migration_writes_are_found() {
+async fn values_written_by_a_migration_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let migrate = |schema: &Schema, allow: &Allow| migrate(folder.path(), schema, allow).unwrap();
     let both = |first: &str, second: &str, required: bool| {
@@ -247,7 +247,7 @@ fn age(folder: &Path, words: &str, mark: &str) {
 }
 
 #[tokio::test]
-async fn an_index_that_an_earlier_program_made_is_made_anew() {
+async fn an_index_of_an_earlier_program_is_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     let reopen = || open(folder.path(), notes(&["body"]), &StoreConfig::default());
     let opened = reopen();

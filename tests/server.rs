@@ -43,7 +43,7 @@ async fn rest_of(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_cap_is_told_so() {
+async fn a_connection_beyond_the_limit_gets_an_error() {
     let app = TestApp::with(|config| {
         config.realtime.connections = 0;
         config.http.connections = 2;
@@ -128,7 +128,7 @@ async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
     let peer = tokio::spawn(async move {
         let mut buffer = vec![0; count];
         while theirs.read_exact(&mut buffer).await.is_ok() {
-            // On the paused clock of the stories below: this is the peer's pace, and nobody waits for it.
+            // On the paused clock of the stories below: this is the peer's pace, and takes no real time.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
@@ -143,7 +143,7 @@ async fn written_to_a_peer_that_takes(count: usize) -> std::io::Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_byte_now_and_then_holds_no_place_but_a_slow_reader_gets_everything() {
+async fn a_trickling_client_loses_its_place_but_a_slow_reader_gets_everything() {
     for too_little in [1, 64, 1 << 10] {
         let started = tokio::time::Instant::now();
         let error = written_to_a_peer_that_takes(too_little).await.unwrap_err();
@@ -221,7 +221,7 @@ async fn a_request_in_flight_is_answered_before_the_server_ends() {
     assert!(TcpStream::connect(app.address).await.is_err(), "nobody listens any more");
 }
 
-/// The HTTP floor over a store that does as it is told.
+/// The HTTP floor over a scripted store.
 async fn over_puppet() -> (Arc<Puppet>, Client) {
     over_puppet_of(Arc::unwrap_or_clone(entities::schema()).opened().into()).await
 }
@@ -269,7 +269,7 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
 }
 
 #[tokio::test]
-async fn a_store_in_trouble_is_told_with_a_code_and_without_a_secret() {
+async fn a_failing_store_is_reported_with_a_code_and_without_a_secret() {
     let (puppet, api) = over_puppet().await;
     for (refusal, status, code, retry_after) in [
         (CommitError::Overloaded, 503, "OVERLOADED", "1"),
@@ -312,7 +312,7 @@ async fn a_write_is_not_done_for_a_user_whose_record_was_not_stored() {
 }
 
 #[tokio::test]
-async fn a_store_in_trouble_tells_nothing_of_what_is_closed() {
+async fn a_failing_store_does_not_reveal_a_closed_entity() {
     // Without rules everything is closed.
     let (puppet, api) = over_puppet_of(entities::schema()).await;
     puppet.users.lock().push("bob".to_owned());

@@ -168,7 +168,7 @@ fn at<T>(seq: u64, floor: u64, value: T) -> At<T> {
     At { epoch: epoch(), seq: Seq(seq), floor: Seq(floor), generation: Generation(1), value }
 }
 
-/// Read for somebody whose rights do not change.
+/// Read for a user whose rights do not change.
 fn checked<T>(read: At<T>) -> CheckedRead<T> {
     CheckedRead { read, rights: RightsNow::default() }
 }
@@ -250,7 +250,7 @@ fn a_resume_reads_the_log_and_attaches_where_it_ends() {
 }
 
 #[test]
-fn a_resume_that_cannot_be_kept_is_told_so_and_gets_a_snapshot() {
+fn a_resume_that_is_not_possible_says_so_and_gets_a_snapshot() {
     for (answer, case) in [
         (survey(6, false, 0), "unknown epoch"),
         (survey(2, true, 0), "beyond the head"),
@@ -333,7 +333,7 @@ fn a_channel_that_is_ahead_of_a_reading_is_not_attached_inside_a_batch() {
     let mut peer = Peer::new();
     peer.subscribe("entity:Task", &since(4));
     peer.on(Input::Read(survey(20, true, 9)));
-    // A page of a batch that goes on to 20; then the second channel begins further back, where the ring ends at 6.
+    // A page of a batch that continues to 20; then the second channel begins further back, where the ring ends at 6.
     peer.subscribe("entity:Note", &since(3));
     peer.on(Input::Read(log(20, 8, vec![change(8, "Task", 1, ChangeOp::Create)])));
     peer.on(Input::Read(survey(20, true, 1)));
@@ -358,7 +358,7 @@ fn a_channel_that_falls_behind_a_page_under_way_loses_nothing_by_it() {
 }
 
 #[test]
-fn a_lagging_connection_goes_on_from_what_it_wrote() {
+fn a_lagging_connection_continues_after_its_last_frame() {
     let mut peer = Peer::new();
     let attachment = peer.live(5);
     assert!(peer.log_item(attachment, 8, 7).is_some());
@@ -544,7 +544,7 @@ fn bytes_that_were_waited_for_are_a_sign_of_life() {
     assert_eq!(heard(&peer.on(Input::Tick)), Heard::new());
     peer.now.instant = start + Duration::from_secs(50);
     peer.pinged();
-    // What stands in queues before the peer is given a whole interval.
+    // What is in queues before the peer is given a whole interval.
     assert_eq!(peer.session.next_deadline(), start + Duration::from_secs(34 + 25 + 10));
     peer.now.instant = peer.session.next_deadline();
     assert_eq!(heard(&peer.on(Input::Tick)), ["close 4008"], "the next ping finds nobody");
@@ -665,7 +665,7 @@ fn every_phase_survives_every_input() {
 }
 
 #[test]
-fn a_drained_session_is_told_when_to_come_back() {
+fn a_drained_session_learns_when_to_reconnect() {
     let mut peer = Peer::new();
     let effects = peer.on(Input::Drain { reconnect_in_ms: 1234 });
     assert_eq!(heard(&effects), ["send drain", "close 1012"]);

@@ -40,7 +40,7 @@ const KERNEL: usize = 256 << 10;
 /// Between the server and a client that reads as fast as its line brings something.
 #[derive(Clone, Copy)]
 struct Line {
-    /// What stands in queues behind it: of routers, of the client's kernel, of the client itself.
+    /// What is in queues behind it: of routers, of the client's kernel, of the client itself.
     queues: usize,
     bytes_per_second: usize,
 }
@@ -251,7 +251,7 @@ async fn a_client_that_takes_a_byte_now_and_then_does_not_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_nothing_is_closed_whether_or_not_something_is_sent() {
+async fn a_client_that_reads_nothing_is_closed_even_if_nothing_is_sent() {
     for (rows, code, within) in [(eight_megabytes(), 4013, 12), (records(1, 1_000), 4008, 40)] {
         let server = Server::of(rows);
         let (server_end, far) = duplex(KERNEL);

@@ -1,4 +1,4 @@
-//! A reader that does not read costs nobody else anything, and loses nothing itself.
+//! A client that does not read costs other clients nothing, and loses nothing itself.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ async fn a_socket_that_accepts_nothing_is_closed_and_its_place_is_free_again() {
     let mut view = Follower::new("entity:Task");
     stalled.send(&view.subscribe()).await;
     take_until_live(&mut stalled, &mut view).await;
-    // A quiet channel, whose group hears of no event that would sweep it.
+    // A quiet channel, whose group receives no event that would sweep it.
     stalled.subscribe("entity:Task:01890000-0000-7000-8000-00000000000a", json!({})).await;
     let large = "x".repeat(LARGE);
     while app.connections() > 0 {

@@ -22,7 +22,7 @@ mod writes;
 
 use crate::support::fixture::{MemoryFixture, OverlayFixture, SqliteFixture};
 
-/// Stories about what a unit does. One that is missing in these lists is dead code, which the compiler tells.
+/// Stories about what a unit does. One that is missing in these lists is dead code, which the compiler reports.
 macro_rules! of_writes {
     ($fixture:ty) => {
         stories! {

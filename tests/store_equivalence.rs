@@ -206,7 +206,7 @@ fn same_surveys(sqlite: &Studio, memory: &Studio) {
     }
 }
 
-/// A batch tells whose rights a change concerns, which the log does not hold. Here these are only users who come and go: no rule
+/// A batch names whose rights a change concerns, which the log does not hold. Here these are only users who come and go: no rule
 /// asks for anything.
 fn without_rights(change: &Arc<Change>) -> Arc<Change> {
     let comes_or_goes = &*change.entity == "User" && change.op != ChangeOp::Update;

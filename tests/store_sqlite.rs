@@ -42,7 +42,7 @@ fn survey(opened: &Opened, epoch: &Epoch, seq: u64) -> Survey {
 }
 
 #[tokio::test]
-async fn a_reopened_store_goes_on_where_it_ended() {
+async fn a_reopened_store_continues_where_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let first = run(folder.path(), schema(), [user(1), project(1)]).await;
     assert_eq!(
@@ -84,7 +84,7 @@ async fn a_position_is_valid_up_to_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_copied_back_folder_does_not_take_later_positions_for_its_own() {
+async fn a_restored_folder_does_not_accept_positions_from_after_the_copy() {
     let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let first = run(folder.path(), schema(), [project(1)]).await;
     first.store.close().await;
@@ -111,7 +111,7 @@ async fn a_second_process_is_refused_by_name() {
     first.store.close().await;
     assert_eq!(first.store.commit(unit([project(2)])).await, Err(CommitError::Closed));
     let second = open(&folder, schema(), &defaults());
-    // Dropping is as good as closing; only nobody waits for it here.
+    // Dropping does the same as closing; only it is not waited for here.
     let Opened { store, mut batches, .. } = second;
     store.commit(unit([project(2)])).await.unwrap();
     drop(store);
@@ -326,16 +326,16 @@ async fn what_could_lose_data_is_refused_with_every_reason() {
     assert_eq!(
         refusal(folder.path(), new),
         "the schema does not fit the data, and nothing was changed:\n\
-         ✗ Full: drop the entity\n    2 records would be gone\n    allow it with --allow-drop Full\n\
+         ✗ Full: drop the entity\n    2 records would be lost\n    allow it with --allow-drop Full\n\
          ✓ Note: move from /api/notes to /api/memos\n\
-         ✗ Note.gone: drop the field\n    1 value would be gone\n    allow it with --allow-drop Note.gone\n\
+         ✗ Note.gone: drop the field\n    1 value would be lost\n    allow it with --allow-drop Note.gone\n\
          ✗ Note.title: make the field required\n    1 record has no value\n    \
          allow it with --backfill Note.title=VALUE\n\
          ✓ Note.count: change the type from int to text\n\
          ✗ Note.status: take the enum value `done` out\n    \
          values that do not convert: 1 of 2; each would become empty\n      \
          00000000-0000-0000-0000-000000000002: `done`\n    allow it with --allow-clear Note.status\n\
-         ✗ Note.code: make the field unique\n    values are there more than once\n      2 records have `c`\n    \
+         ✗ Note.code: make the field unique\n    values occur more than once\n      2 records have `c`\n    \
          change the records first, or leave `unique` out\n\
          ✗ Note.new: add the field\n    2 records would have no value for it\n    \
          allow it with --backfill Note.new=VALUE\n\
@@ -346,7 +346,7 @@ async fn what_could_lose_data_is_refused_with_every_reason() {
          ✓ Empty: move from /api/empties to /api/nothings\n\
          ✓ Empty.x: drop the field\n\
          ✓ Empty.y: add the field\n\
-         Change what has no flag as said above; the rest is allowed by:\n  \
+         Change what has no flag as described above; then allow the rest:\n  \
          tidewire migrate apply --allow-drop Full --allow-drop Note.gone --backfill Note.title=VALUE \
          --allow-clear Note.status --backfill Note.new=VALUE --allow-clear Note.owner"
     );
@@ -377,7 +377,7 @@ async fn tables_without_records_take_any_shape() {
 }
 
 #[tokio::test]
-async fn names_are_only_names() {
+async fn schema_names_may_be_sql_keywords() {
     let folder = tempfile::tempdir().unwrap();
     let odd = || {
         Schema::new([entity("Select", "order", vec![unique(field("group", text())), field("a\"b", text())])])
@@ -454,7 +454,7 @@ async fn answers_leave_before_the_batch() {
 }
 
 #[tokio::test]
-async fn a_refused_unit_leaves_its_batch_mates_alone() {
+async fn a_refused_unit_does_not_affect_its_group() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { store, mut batches, .. } = open(folder.path(), schema(), &defaults());
     let units = [

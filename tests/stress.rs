@@ -63,7 +63,7 @@ async fn the_same_holds_when_the_log_is_trimmed_under_the_subscribers() {
     assert!(total.snapshots > 16, "some resumes were below the floor: {total:?}");
 }
 
-/// `STRESS_ROUNDS=50 cargo test stress` goes on for longer; once is what every change must pass.
+/// `STRESS_ROUNDS=50 cargo test stress` continues for longer; once is what every change must pass.
 fn rounds() -> u64 {
     std::env::var("STRESS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }

@@ -70,7 +70,7 @@ async fn any_transport_carries_a_subscription_a_snapshot_and_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_stalls_goes_on_from_the_log_without_a_gap() {
+async fn a_stalled_reader_continues_from_the_log_without_a_gap() {
     for form in FORMS {
         let server = server(|config| config.outbox_batches = 2);
         let mut peer = server.connect_by(form, None);
@@ -78,7 +78,7 @@ async fn a_reader_that_stalls_goes_on_from_the_log_without_a_gap() {
         peer.takes(&["connected", "subscribed"]).await;
         peer.stall();
         commit(&server, 2..=2).await;
-        // The loop stands inside a write while the outbox runs over.
+        // The loop is inside a write while the outbox overflows.
         until(|| server.sessions.moment().outbox_batches == 0).await;
         commit(&server, 3..=9).await;
         assert!(server.sessions.stats().lags > 0, "the story is about a connection that fell behind");
@@ -92,7 +92,7 @@ async fn a_reader_that_stalls_goes_on_from_the_log_without_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_nothing_is_given_up_after_the_write_timeout() {
+async fn a_peer_that_reads_nothing_is_closed_after_the_write_timeout() {
     let server = server(|_| {});
     let mut peer = connect(&server);
     peer.takes(&["connected"]).await;
@@ -137,7 +137,7 @@ async fn every_transport_is_drained() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_transport_without_a_place_is_told_why_before_it_is_closed() {
+async fn a_refused_transport_gets_the_reason_before_it_is_closed() {
     let server = server(|config| config.connections = 1);
     let mut first = connect(&server);
     first.takes(&["connected"]).await;

@@ -18,7 +18,7 @@ use crate::support::studio::{Studio, create, delete, id, link, named, open, unit
 
 /// Red if a failed unit takes its mates with it, or leaves something behind.
 #[tokio::test]
-async fn a_unit_that_fails_at_its_end_leaves_its_group_alone() {
+async fn a_unit_that_fails_at_its_end_does_not_affect_its_group() {
     let studio = Studio::sqlite_over(schema(), &StoreConfig::default());
     studio.commit([seat(1, "a", 1), seat(2, "b", 2), ticket(7, 1)]).await.unwrap();
     let wrong = || named("again", 1, [seat(8, "a", 8), code(2, "y"), delete("Ticket", 7)]);
@@ -113,7 +113,7 @@ proptest! {
 
 /// Tables of the first formats have UNIQUE indexes, which judge every statement.
 #[tokio::test]
-async fn a_database_with_unique_indexes_is_raised() {
+async fn a_database_with_unique_indexes_is_upgraded() {
     let folder = tempfile::tempdir().unwrap();
     let config = StoreConfig::default();
     let commit = async |opened: &crate::support::studio::Opened, ops: Vec<Op>| {
@@ -139,7 +139,7 @@ async fn a_database_with_unique_indexes_is_raised() {
     second.store.close().await;
 }
 
-/// Items with unique codes, and boxes that nobody but admins may see.
+/// Items with unique codes, and boxes that only admins may see.
 async fn app() -> TestApp {
     const OPEN: &str = "create = 'true'\nupdate = 'true'\ndelete = 'true'\n";
     let folder = tempfile::tempdir().unwrap();

@@ -150,7 +150,7 @@ async fn ways(
 }
 
 #[tokio::test]
-async fn a_date_or_time_that_one_way_in_takes_every_way_takes() {
+async fn every_way_in_accepts_the_same_dates_and_times() {
     let schema = load("day = { type = \"date\" }\nat = { type = \"datetime\" }", ALL).unwrap();
     let app = TestApp::over(schema.clone(), |_| {}).await;
     let api = app.client();

@@ -1,4 +1,4 @@
-//! What a rule costs on the way to a thousand sockets: the same persons, once where everybody reads everything and once where
+//! What a rule costs on the way to a thousand sockets: the same persons, once where everyone reads everything and once where
 //! each reads by memberships of their own, in turns.
 
 use std::rc::Rc;

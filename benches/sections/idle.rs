@@ -26,7 +26,7 @@ pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outc
     sleep(Duration::from_secs(1)).await;
     let each = |after: u64| after.saturating_sub(before) as f64 / count as f64;
     let idle = each(server.resident_kib()?);
-    // An event that reaches everybody proves that all of them are subscribed.
+    // An event that reaches all of them proves that all are subscribed.
     fill(server, 1).await?;
     let lost = fleet.drained(1).await?;
     server.settle().await?;

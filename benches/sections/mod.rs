@@ -1,4 +1,4 @@
-//! What is measured, one file a section, and what all of them begin with. Knows nothing of sockets.
+//! What is measured, one file a section, and what all of them begin with. Does not know sockets.
 
 mod creates;
 mod fanout;

@@ -109,7 +109,7 @@ fn found(crowd: &Crowd, events: u64, report: &mut Report) -> Outcome<Row> {
     for seq in 0..1_000 {
         groups.count(&change(seq, PROJECTS));
     }
-    // A few changes at a time, so that each is as near as it is in the server when it is looked up; the median, since whoever
+    // A few changes at a time, so that each is as near as it is in the server when it is looked up; the median, since the one who
     // else wants this core takes a few of them aside.
     let (mut times, mut matches, mut of_first) = (Vec::new(), 0, 0);
     for first in (1..=events).step_by(NEAR) {

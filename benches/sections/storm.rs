@@ -9,7 +9,7 @@ use crate::server::Server;
 use crate::stats::median;
 use crate::subscriber::{Fleet, Position};
 
-/// Changes that everybody misses in the second kind of storm.
+/// Changes that every client misses in the second kind of storm.
 const MISSED: u64 = 10;
 
 pub(crate) async fn run(lab: &Lab, server: &Server, report: &mut Report) -> Outcome<()> {

@@ -1,4 +1,4 @@
-//! What a connection asks of ChannelManager when one of its subscriptions is to hear of batches.
+//! What a connection asks of ChannelManager when one of its subscriptions is to receive batches.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Attach {
     pub read_scope: Arc<ReadScope>,
     /// The name of `read_scope`: equal views of one channel text are equal read scopes.
     pub view: View,
-    /// Whose rights `read_scope` was made of; `None` for nobody, who has none that could change.
+    /// The user whose rights `read_scope` depends on; `None` for an anonymous caller, whose rights cannot change.
     pub watch: Option<Watch>,
     pub admission: Admission,
     pub from: AttachFrom,
@@ -52,6 +52,6 @@ pub enum AttachFrom {
     /// At the position of this moment, answered by `subscribed`.
     Now { request_id: Option<String> },
     /// After `seq`, which the connection has written; closed by the channel's `pong`. Void when `lag` is not the
-    /// outbox's number any more. `unbroken`: every event up to the closing `pong` says `more`.
+    /// outbox's number any longer. `unbroken`: every event up to the closing `pong` says `more`.
     After { seq: Seq, prev: Seq, lag: Lag, unbroken: bool },
 }

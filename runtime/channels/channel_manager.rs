@@ -58,7 +58,7 @@ struct AwaitRights {
     known: Option<Seq>,
 }
 
-/// The handle by which connections reach ChannelManager.
+/// The handle that connections use to reach ChannelManager.
 #[derive(Debug, Clone)]
 pub struct Channels {
     commands: mpsc::Sender<Command>,
@@ -71,7 +71,7 @@ impl Channels {
         &self.ring
     }
 
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub fn position(&self) -> Seq {
         Seq(u64::try_from(self.metrics.live.position.get()).unwrap_or_default())
     }
@@ -105,7 +105,7 @@ impl Channels {
         self.send(Command::AwaitRights(Box::new(AwaitRights { connection, outbox, person, known }))).await;
     }
 
-    /// Detaches everything of a connection that is gone, without waiting: for those who are dropped in mid-air.
+    /// Detaches everything of a connection that is gone, without waiting: for a connection that is dropped.
     pub fn forget(&self, connection: ConnectionKey) {
         let command = Command::Forget { connection };
         if let Err(mpsc::error::TrySendError::Full(command)) = self.commands.try_send(command) {
@@ -246,7 +246,7 @@ impl ChannelManager {
 
     fn attach(&mut self, attach: Attach) {
         if attach.read_scope.generation < self.ring.generation() {
-            // The connection is about to learn of the new schema, and starts anew.
+            // The connection is about to learn of the new schema, and starts again.
             attach.outbox.invalidate(InvalidationCause::Schema);
             return;
         }

@@ -1,5 +1,5 @@
 //! Batches that are fanned out as one: what came while ChannelManager had no turn reaches each outbox in one buffer. So the more
-//! waits, the less of it each commit costs, and nobody falls behind for the number of commits alone. Pure.
+//! waits, the less of it each commit costs, and no subscriber falls behind only because there are many commits. Pure.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

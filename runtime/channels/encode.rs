@@ -1,5 +1,5 @@
-//! From a change of the log, and what it is for a read scope, to the frame of one channel's event, in the form of whoever is
-//! told. A tail that several groups share is made once.
+//! From a change of the log, and what it is for a read scope, to the frame of one channel's event, in the wire form of the
+//! members. A tail that several groups share is made once.
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use crate::rules::{Mask, ReadScope, Verdict};
 use crate::schema::value::write_json_of;
 use crate::store::{Change, Step};
 
-/// Where an event stands among the events of its channel.
+/// The place of an event among the events of its channel.
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelPlace<'a> {
     /// The channel's exact text.
@@ -24,7 +24,7 @@ pub struct ChannelPlace<'a> {
     pub more: bool,
 }
 
-/// Where the difference of a rebind stands.
+/// The position of the difference of a rebind.
 #[derive(Debug, Clone, Copy)]
 pub struct StepPlace<'a> {
     pub channel: &'a str,
@@ -115,7 +115,7 @@ pub(super) fn write_tail(
         (Some(changed), Verdict::Updated) => Some(changed_of(changed, &event.mask, read_scope)),
         _ => None,
     };
-    // Whoever may not read the record any more is told of nobody and nothing but that it is gone.
+    // A user who may no longer read the record learns only that it is gone, not who changed it.
     let told = event.verdict != Verdict::Lost;
     let tail = EventTail {
         channel,
@@ -140,7 +140,7 @@ fn record_of(change: &Change, after: &Bytes, mask: &Mask, read_scope: &ReadScope
     }
 }
 
-/// Without the names of hidden fields. An empty list is still told: the version moved.
+/// Without the names of hidden fields. An empty list is still sent: the version changed.
 fn changed_of(changed: &Bytes, mask: &Mask, read_scope: &ReadScope) -> Bytes {
     if mask.hides_nothing() {
         return changed.clone();

@@ -17,7 +17,7 @@ pub struct Event {
 
 /// What `change` is for a subscriber of `scope` under `read_scope`, if it is anything.
 ///
-/// A change of another schema generation is nothing: its records have another shape than the read scope, and nobody goes on
+/// A change of another schema generation is nothing: its records have another shape than the read scope, and no one continues
 /// across the change of the schema between them.
 pub fn judge(change: &Change, scope: &Scope, read_scope: &ReadScope) -> Option<Event> {
     if !scope.contains(change) || change.generation != read_scope.generation {

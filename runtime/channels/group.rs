@@ -19,7 +19,7 @@ use crate::store::{Change, Scope};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionKey(pub u64);
 
-/// A subscription that hears of every batch that ends after `from`.
+/// A subscription that receives every batch that ends after `from`.
 #[derive(Debug, Clone)]
 pub struct Member {
     pub outbox: Arc<Outbox>,

@@ -26,9 +26,9 @@ use crate::rules::{Anchor, Sides};
 use crate::schema::EntityName;
 use crate::store::{Change, ChangeOp, CommitBatch};
 
-/// Every change of the entity would have to be held against one group more, and there are as many of these as may be.
+/// Every change of the entity would have to be compared with one group more, and there are as many of these as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{limit} groups of the entity have a condition without an equality, the most there may be")]
+#[error("{limit} groups of the entity compare no field for equality, which is the limit")]
 pub struct TooManyScanned {
     pub limit: usize,
 }
@@ -43,9 +43,9 @@ struct ChannelText {
 #[derive(Debug)]
 pub struct Groups {
     position: Seq,
-    /// The furthest position after which a member was to hear of batches.
+    /// The furthest position after which a member was to receive batches.
     furthest: Seq,
-    /// Most groups of one entity that every change is held against.
+    /// The limit of groups of one entity that every change is compared with.
     scan_limit: usize,
     groups: Slab<Group>,
     by_key: HashMap<(Arc<str>, View), GroupNumber, RandomState>,
@@ -63,7 +63,7 @@ struct MemberPlace {
     group: GroupNumber,
     outbox: Arc<Outbox>,
     watch: Option<Watch>,
-    /// Not those of the group's read scope: nobody may see the same as somebody, and uses nothing.
+    /// Not those of the group's read scope: an anonymous caller may see the same as a user, but uses nothing.
     uses: Arc<[EntityName]>,
 }
 
@@ -76,7 +76,7 @@ struct FanOutWork {
     touched: Vec<GroupNumber>,
     runs: Runs<Bytes>,
     writer: RunWriter,
-    /// Members whose outbox takes nothing from them any more.
+    /// Members whose outbox takes nothing from them any longer.
     swept: Vec<MemberKey>,
 }
 
@@ -89,7 +89,7 @@ pub struct FannedOut {
     pub events: usize,
     /// Tails that were made for these events.
     pub encodings: usize,
-    /// Buffers that were made: one for each run of events and each wire form in which a member is told it.
+    /// Buffers that were made: one for each run of events and each wire form that a member uses.
     pub buffers: usize,
     /// Buffers appended to an outbox, each with all events of its group in the batch.
     pub deliveries: usize,
@@ -116,12 +116,12 @@ impl Groups {
         }
     }
 
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub fn position(&self) -> Seq {
         self.position
     }
 
-    /// Whether every member hears of all that comes next, from its beginning.
+    /// Whether every member receives all that comes next, from its beginning.
     pub fn is_settled(&self) -> bool {
         self.furthest <= self.position
     }
@@ -130,12 +130,12 @@ impl Groups {
         self.groups.len()
     }
 
-    /// Groups that every change of their entity is held against.
+    /// Groups that every change of their entity is compared with.
     pub fn scanned_count(&self) -> usize {
         self.index.scanned_count()
     }
 
-    /// Whether nothing is kept for anybody.
+    /// Whether nothing is kept at all.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
             && self.by_key.is_empty()
@@ -211,7 +211,7 @@ impl Groups {
         counts
     }
 
-    /// What the batch comes to, events and deliveries, without telling anybody.
+    /// What the batch would cause, events and deliveries, without sending any.
     pub fn count(&mut self, batch: &CommitBatch) -> FannedOut {
         let mut counts = FannedOut::default();
         self.find(batch, &mut counts);
@@ -242,7 +242,7 @@ impl Groups {
         concerned.len()
     }
 
-    /// The records have another shape from `seq` on: whoever was attached before it starts anew.
+    /// The records have another shape from `seq` on: members that were attached before it start again.
     fn invalidate_before(&mut self, seq: Seq) {
         let mut invalidated = Vec::new();
         for (_, group) in &self.groups {

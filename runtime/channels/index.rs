@@ -1,4 +1,4 @@
-//! The index: from a change to the groups that it may concern, without looking at the others. A group stands under the
+//! The index: from a change to the groups that it may concern, without looking at the others. A group is stored under the
 //! anchor of its predicate. Where the anchor is all that the predicate asks, what is found here is what the group sees; otherwise
 //! it is a candidate, which `event::judge` decides.
 //!
@@ -39,7 +39,7 @@ pub(super) struct Index {
     hashes: RandomState,
 }
 
-/// Where a group stands, to be given back with it.
+/// Where a group is stored, to be returned with it.
 #[derive(Debug)]
 pub(super) enum Stand {
     Everything,
@@ -80,7 +80,7 @@ pub(super) struct HashedKey {
     combination: CombinationNumber,
 }
 
-/// Where one key stands, and whether that is all of it.
+/// Where one key is stored, and whether that is all of it.
 struct KeyStand {
     key: HashedKey,
     is_whole: bool,
@@ -157,7 +157,7 @@ impl Index {
         }
     }
 
-    /// The groups of an entity that every change must be held against.
+    /// The groups of an entity that every change must be compared with.
     pub(super) fn scanned(&self, entity: &str) -> usize {
         let generations = self.entities.get(entity).into_iter().flatten();
         generations.map(|of| of.anywhere.len()).sum()

@@ -1,4 +1,4 @@
-//! `KeyBytes`: values as far as equality tells them from others, in bytes that are equal when the values are. What is equal here is
+//! `KeyBytes`: values as bytes that are equal exactly when the values are. What is equal here is
 //! what `rules::predicate` finds equal.
 
 use serde_json::Value as Json;

@@ -1,4 +1,4 @@
-//! Subscriptions: which connection hears of which change. ChannelManager owns every group; the ring keeps
+//! Subscriptions: which connection receives which change. ChannelManager owns every group; the ring keeps
 //! recent batches.
 //!
 //! Knows no socket and no frame of a client: `realtime` decides what is attached, and when.

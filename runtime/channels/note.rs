@@ -1,4 +1,4 @@
-//! What ChannelManager tells a session, in the order of its outbox.
+//! The notes of ChannelManager for a session, in the order of its outbox.
 
 use crate::ids::Seq;
 use crate::outbox::{self, Lag, Vocabulary};
@@ -39,7 +39,7 @@ pub struct Events {
     pub base: Seq,
 }
 
-/// What stands with a control frame.
+/// What accompanies a control frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
     /// The attachment is live after `at`.
@@ -47,11 +47,11 @@ pub enum Note {
     /// The ring does not reach back to where the attachment would start, or the rights of its person may have changed
     /// since its read scope was bound: read on and attach again.
     Behind { attachment: AttachmentId },
-    /// The attachment is not taken: its subscription ends, and the peer is told `code` for its channel.
+    /// The attachment is not taken: its subscription ends, and the peer gets `code` for its channel.
     Refused { attachment: AttachmentId, code: Code },
-    /// The client was told that every live channel has reached `at`.
+    /// A pong said that every live channel has reached `at`.
     Reached { at: Seq, lag: Lag },
-    /// The rights of the person changed, and the client is told so.
+    /// The rights of the person changed, and the client gets `rights:changed`.
     RightsChanged,
 }
 
@@ -63,6 +63,6 @@ pub enum InvalidationCause {
     Lag,
     /// The rights of the person changed, last at `at`: a read scope that was bound earlier shows too much or too little.
     Rights { at: Seq },
-    /// The records have another shape: every subscription starts anew.
+    /// The records have another shape: every subscription starts again.
     Schema,
 }

@@ -1,5 +1,5 @@
-//! Whose rights changed last, and when, as far as the ring reaches back: by this an attachment is taken or sent back to
-//! have its read scope bound anew. Pure.
+//! Whose rights changed last, and when, as far as the ring reaches back. It decides whether an attachment is taken or sent back to
+//! have its read scope bound again. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Waiters: connections that were refused a channel and want to know when the rights of their person change.
 //!
-//! Each is told once, and by any change of the person's rights: being told must not tell whether the channel exists. Pure.
+//! Each is notified once, by any change of the person's rights, so that the notice does not reveal whether the channel exists. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The command line: subcommands and their flags. Parsing only.
 //!
-//! Flags that set something come from the table of settings; what their values mean is that table's business.
+//! Flags that set something come from the table of settings; that table decides what their values mean.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -29,21 +29,21 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Serve the schemas on this machine only. Names are believed, and files without rules are open.
+    /// Serve the schema files on this machine only. There is no login, and entities without rules are open to everyone.
     Dev(DevArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
-    /// Print what the schema files make: descriptions for tools and editors.
+    /// Print descriptions of the schema files for tools and editors.
     Schema(SchemaArguments),
     /// Print the effective settings and where each comes from.
     Config(ConfigArguments),
     /// Check this machine and project; with --url, check a running server through its proxy.
     Doctor(DoctorArguments),
-    /// Explain a code of an error, such as E0130, NOT_FOUND or 4013; without one, list them all.
+    /// Explain an error code, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
     /// Make a new project folder: a schema file, a live page, every setting as a comment.
     New(NewArguments),
-    /// Write every record of an entity to a file. A server can run on the data folder meanwhile.
+    /// Write every record of an entity to a file. Works beside a running server.
     Export(ExportArguments),
     /// Import the records of a file into a data folder, or into a running server: all or nothing.
     Import(ImportArguments),
@@ -93,10 +93,10 @@ pub struct ImportArguments {
     /// What to do with a record whose id already exists.
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     pub on_conflict: OnConflict,
-    /// Most records in one unit of the log: live clients see a unit at once.
+    /// Largest number of records in one change. Live clients see each change as a whole.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
     pub batch: u16,
-    /// Import what can be imported and skip the rest. Commits as it goes.
+    /// Import the records that can be imported and skip the others. Commits as it goes.
     #[arg(long)]
     pub partial: bool,
     /// Check everything and write nothing.
@@ -106,7 +106,7 @@ pub struct ImportArguments {
     /// records need --partial.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Import a file again that was imported before.
+    /// Import the file even if it was imported before.
     #[arg(long)]
     pub again: bool,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub struct ImportArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnConflict {
-    /// Refuse the record, and so the file.
+    /// Refuse the record, and with it the whole file.
     Fail,
     /// Leave the stored record as it is.
     Skip,
@@ -321,7 +321,7 @@ pub struct DoctorArguments {
     /// Also check a running server at this address, as browsers reach it: through the reverse proxy.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// Seconds that the test of a long poll takes; 25 also finds proxies that give up early.
+    /// Seconds that the test of a long poll takes; 25 also finds proxies that stop early.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u64).range(1..=60))]
     pub wait: u64,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use super::arguments::CheckArguments;
 use super::config::{color_of_stderr, effective};
 use crate::schema::{self, Color, Diagnostics, Loaded};
 
-/// How the result is told.
+/// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Text(Color),

@@ -28,7 +28,7 @@ pub fn run(arguments: &ConfigArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The settings, warnings told on stderr; or every error told there, and the exit code for it.
+/// The settings, with warnings on stderr; or, after printing every error there, the exit code.
 pub(super) fn effective(given: &Given) -> Result<Settings, ExitCode> {
     let mut stderr = std::io::stderr();
     let color = color_of_stderr();

@@ -64,7 +64,7 @@ pub(super) async fn add(repository: &Repository) -> Result<usize, RepositoryErro
         match repository.write_unjudged(&identity(whose), Mutation::create(entity, body)).await {
             Ok(_) => added += 1,
             Err(RepositoryError::IdTaken { .. }) => {}
-            // A user's own constraint, or a demo parent that was deleted: the row does not belong there any more.
+            // A user's own constraint, or a demo parent that was deleted: the row does not belong there any longer.
             Err(error) if error.code().retry() == crate::protocol::Retry::Never => {}
             Err(error) => return Err(error),
         }

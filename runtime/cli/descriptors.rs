@@ -59,7 +59,7 @@ pub(super) fn fit(config: &mut Config, limit: u64, open: u64) -> Fit {
     let least = own(1, open).saturating_add((FEWEST + of_requests(&fewest)) as u64);
     if limit < least {
         return Fit::TooFew(format!(
-            "this process may have {limit} descriptors (ulimit -n), and at least {least} are needed"
+            "this process may open {limit} file descriptors (ulimit -n), and needs at least {least}"
         ));
     }
     let of_readers = (limit - own(1, open)) / 4 / A_CONNECTION_TO_THE_DATABASE;
@@ -71,7 +71,7 @@ pub(super) fn fit(config: &mut Config, limit: u64, open: u64) -> Fit {
     let left = requests_within(free - config.realtime.connections);
     config.http.connections = wished.min(left.max(config.http.connections));
     Fit::Lowered(format!(
-        "at most {}, {} and {}, because this process may have {limit} descriptors (ulimit -n)",
+        "at most {}, {} and {}, because this process may open only {limit} file descriptors (ulimit -n)",
         in_words(config.realtime.connections, "socket", "sockets"),
         in_words(config.http.connections, "other connection", "other connections"),
         in_words(config.store.readers as usize, "reader of the database", "readers of the database"),

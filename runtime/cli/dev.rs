@@ -1,4 +1,4 @@
-//! `tidewire dev`: the server on this machine, open to whoever reaches its loopback port. Binds, catches signals, and tells the
+//! `tidewire dev`: the server on this machine, open to everyone who reaches its loopback port. Binds, catches signals, and tells the
 //! terminal what it found and where to look.
 
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     if !listen.ip().is_loopback() {
         let _ = writeln!(
             std::io::stderr(),
-            "error: `tidewire dev` does not listen on {listen}: whoever reaches it is believed to be anybody.\n\
+            "error: `tidewire dev` does not listen on {listen}: there is no login, so everyone who reaches it can act as any user.\n\
              Use a loopback address, such as --listen 127.0.0.1:{}.",
             listen.port()
         );
@@ -74,7 +74,7 @@ fn color(config: &Config) -> Color {
     if config.log.form == LogForm::Text { color_of_stderr() } else { Color::Never }
 }
 
-/// What the terminal is told beside what opening finds.
+/// What the start screen shows beside what opening finds.
 struct Notes {
     /// The settings file.
     file: Option<PathBuf>,
@@ -95,36 +95,36 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         })?;
     let mut text = summary;
     if let Some(file) = notes.file {
-        let _ = writeln!(text, "  settings    {}", file.display());
+        let _ = writeln!(text, "  Settings    {}", file.display());
     }
     if public.is_dir() {
-        let _ = writeln!(text, "  public      {} at /", public.display());
+        let _ = writeln!(text, "  Public      {} at /", public.display());
     }
     let found = app.found();
     let _ = writeln!(
         text,
-        "  database    {}: synchronous={}, changes so far: {}",
+        "  Database    {}: synchronous={}, changes so far: {}",
         found.database,
         found.report.synchronous.to_uppercase(),
         found.report.head
     );
     for (what, names) in [
-        ("new tables", &found.report.created_tables),
-        ("changes", &found.report.changes),
-        ("new indexes", &found.report.added_indexes),
+        ("New tables", &found.report.created_tables),
+        ("Changes", &found.report.changes),
+        ("New indexes", &found.report.added_indexes),
     ] {
         if !names.is_empty() {
             let _ = writeln!(text, "  {what:<11} {}", names.join(", "));
         }
     }
     if let Some(limited) = notes.limited {
-        let _ = writeln!(text, "  connections {limited}");
+        let _ = writeln!(text, "  Connections {limited}");
     }
     if with_demo {
         let added = demo::add(app.repository()).await.map_err(|error| format!("error: --demo: {error}"))?;
         let _ = writeln!(
             text,
-            "  demo        {}",
+            "  Demo        {}",
             if added == 0 {
                 "already there".to_owned()
             } else {
@@ -134,16 +134,16 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     }
     let plurals: Vec<String> =
         app.repository().current().schema.entities().map(|entity| entity.plural.to_string()).collect();
-    let _ = writeln!(text, "\n  listening on http://{address}");
-    let _ = writeln!(text, "  open http://{address}/_/  or one of these in two windows:");
+    let _ = writeln!(text, "\n  The server is listening on http://{address}");
+    let _ = writeln!(text, "  Open http://{address}/_/ or one of these pages in two windows:");
     for plural in plurals {
         let _ = writeln!(text, "    http://{address}/_/e/{plural}");
     }
     let _ = writeln!(
         text,
-        "  without a name you are anonymous; ?as=ada makes you ada, and ?as=root:admin an admin"
+        "  Without a name you are anonymous. With ?as=ada you are ada, with ?as=root:admin an admin"
     );
-    let _ = writeln!(text, "  stop with Ctrl-C");
+    let _ = writeln!(text, "  Stop with Ctrl-C");
     say(&text);
     let reshaper = app.reshaper();
     let followed = async {
@@ -160,14 +160,14 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
         () = followed => Ok(()),
     };
     served.map_err(|error| format!("error: {error}"))?;
-    say("stopped\n");
+    say("Stopped\n");
     Ok(())
 }
 
 fn describe(config: &Config, loaded: &Loaded) -> String {
     let names: Vec<&str> = loaded.schema.entities().map(|entity| &*entity.name).collect();
     format!(
-        "tidewire dev {}\n  schemas     {} ({} in {})\n",
+        "Tidewire {}\n  Schemas     {} ({} in {})\n",
         env!("CARGO_PKG_VERSION"),
         names.join(", "),
         count(loaded.files.len(), "file", "files"),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::arguments::ExportArguments;
+use super::check::count;
 use super::config::effective;
 use super::formats::{self, RecordWriter, RowFormat};
 use super::loading::{self, Refused};
@@ -55,11 +56,12 @@ fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
     let whose = match (&arguments.name, is_known) {
         (Some(name), true) => format!(" that {} may read", quoted(name)),
         (Some(name), false) => {
-            format!(" that {} may read, of whom there is no User record", quoted(name))
+            format!(" that {} may read (there is no such User record)", quoted(name))
         }
         (None, _) => String::new(),
     };
-    let line = format!("exported {records} records of {}{whose} at {position}\n", entity.name);
+    let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record", "records");
+    let line = format!("exported {} of {}{whose} at {position}\n", records, entity.name);
     let _ = std::io::stderr().write_all(line.as_bytes());
     Ok(())
 }

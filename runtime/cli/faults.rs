@@ -11,10 +11,10 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use crate::schema::Color;
 use crate::schema::message::plain;
 
-/// More than these are counted and not told.
+/// More than these are counted and not printed.
 const MOST: usize = 50;
 
-/// Where a fault stands.
+/// The place of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FaultSite {
     /// In the file, by bytes.

@@ -1,7 +1,7 @@
 //! `tidewire import`: the records of a file into a data folder that no server uses, all of them or none.
 //!
 //! One transaction holds the whole import, so a process that dies leaves nothing behind; with `--partial` each unit is
-//! committed together with how far the file was read, and the next run goes on from there. docs/import-export.md.
+//! committed together with how far the file was read, and the next run continues from there. docs/import-export.md.
 
 mod faults;
 mod remote;
@@ -100,11 +100,13 @@ fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refuse
 fn done_before(source: &ImportSource, found: &ImportJob, at: Timestamp) -> Result<String, Refused> {
     let (name, at) = (&source.name, at.rfc3339());
     match found.refused {
-        0 => Ok(format!("{name} was imported at {at}, and nothing was done now; --again imports it again\n")),
+        0 => Ok(format!(
+            "{name} was already imported at {at}, so nothing was done; --again imports it again\n"
+        )),
         count => {
             let records = records_were(count);
             Err(Refused::failed(format!(
-                "{name} was imported in part at {at}: {records} refused; --again tries it again"
+                "{name} was already imported in part at {at}: {records} refused; --again tries again"
             )))
         }
     }
@@ -293,7 +295,7 @@ impl Told<'_> {
                 let (records, counts) = (records_were(self.progress.refused), self.counts());
                 Err(Refused::failed(format!(
                     "{records} refused by an earlier run of {name}; the rest was imported: {counts}, at {position}; \
-                     --again looks at them once more"
+                     --again tries them again"
                 )))
             }
             ImportEnd::Committed(position) => {
@@ -323,9 +325,9 @@ fn in_use(error: OpenError) -> String {
 
 fn broken(error: &ImportError, arguments: &ImportArguments) -> Refused {
     let state = if arguments.partial {
-        "what was committed stays; the same command goes on from there"
+        "what was committed stays; run the same command again to continue"
     } else {
-        "nothing was imported; the same command starts again"
+        "nothing was imported; run the same command again to start over"
     };
     Refused::failed(format!("{error}: {state}"))
 }

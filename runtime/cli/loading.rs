@@ -1,4 +1,4 @@
-//! What subcommands begin with: the schema files, one entity of them, and the person of `--as`; and how a subcommand says that it cannot go on.
+//! What subcommands begin with: the schema files, one entity of them, and the person of `--as`; and how a subcommand says that it cannot continue.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;

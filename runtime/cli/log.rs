@@ -1,5 +1,5 @@
 //! The log on stderr: its form, its filter, and panics as lines of it. In JSON form nothing else goes to stderr, so that
-//! whoever collects it can parse every line. Nothing here waits for whoever reads stderr, and nothing fails with it.
+//! a log collector can parse every line. Nothing here waits for the reader of stderr, and nothing fails with it.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;

@@ -50,7 +50,7 @@ pub struct MigrateOutput {
     pub code: u8,
 }
 
-/// Exit code 0 when everything fits or was applied, 1 when something stands in the way, 2 for wrong flags or settings.
+/// Exit code 0 when everything fits or was applied, 1 when something is in the way, 2 for wrong flags or settings.
 pub fn run(arguments: &MigrateArguments) -> ExitCode {
     let command = &arguments.command;
     let (Migrate::Plan { settings, .. } | Migrate::Apply { settings, .. } | Migrate::Status { settings, .. }) =
@@ -119,9 +119,10 @@ fn plan(
 fn ready_advice(plan: &Plan, project: &Project) -> String {
     match plan.loses() {
         0 => {
-            "nothing is lost: the server does this at its start, or now:\n  ".to_owned()
+            "nothing is lost. The server does this when it starts; to do it now:\n  ".to_owned()
                 + &command(&[], project)
         }
+        1 => "1 value is lost or changed; a backup is made first".to_owned(),
         lost => format!("{lost} values are lost or changed; a backup is made first"),
     }
 }
@@ -142,7 +143,7 @@ fn apply(
                 "the schema files fit the records: nothing to do (generation {})",
                 generation.0
             ),
-            false => writeln!(text, "the records stay as they are; done: generation {}", generation.0),
+            false => writeln!(text, "done, no record changed: generation {}", generation.0),
         };
         return Ok(success(text));
     }
@@ -166,16 +167,16 @@ fn status_text(project: &Project, standing: &Standing, plan: &Plan) -> String {
         standing.records.iter().map(|(entity, count)| format!("{entity} {count}")).collect();
     let fit = match (plan.steps.len(), standing.is_current) {
         (0, true) => "fit".to_owned(),
-        (0, false) => "fit; the next start stores limits that concern later writes only".to_owned(),
+        (0, false) => "fit; the next start stores limits that only later writes must keep".to_owned(),
         (steps, _) => {
             let (noun, needs) = if steps == 1 { ("step", "needs") } else { ("steps", "need") };
             let word = if plan.is_ready() { "" } else { &format!(", which {needs} your permission") };
-            format!("{steps} {noun} away{word}: tidewire migrate plan")
+            format!("{steps} {noun} missing{word}: tidewire migrate plan")
         }
     };
     format!(
-        "{}\n  format      {}, last opened by {program}\n  generation  {}\n  log         up to {}, kept after {}\n  \
-         records     {}\n  schemas     {}: {fit}\n",
+        "{}\n  Format      {}, last opened by {program}\n  Generation  {}\n  Log         up to change {}, kept after change {}\n  \
+         Records     {}\n  Schemas     {}: {fit}\n",
         project.backend.about().place,
         standing.format,
         standing.generation.0,
@@ -220,7 +221,10 @@ fn nothing_there(project: &Project, json: bool) -> String {
     if json {
         return format!("{:#}\n", json!({"ready": true, "steps": []}));
     }
-    format!("there is no database in {}: the server makes one at its start\n", project.backend.about().place)
+    format!(
+        "there is no database in {}: the server makes one when it starts\n",
+        project.backend.about().place
+    )
 }
 
 /// Why the schema does not fit, with the command for these folders.
@@ -229,14 +233,14 @@ pub(super) fn advice(plan: &Plan, project: &Project) -> String {
     let backfill =
         if flags.iter().any(|flag| flag.ends_with("=VALUE")) { "; write the value for VALUE" } else { "" };
     match (plan.is_blocked(), flags.is_empty()) {
-        (true, true) => "change the records or the schema files as said above".to_owned(),
+        (true, true) => "change the records or the schema files as described above".to_owned(),
         (true, false) => format!(
-            "change what has no flag as said above; the rest is allowed, with the server stopped, by{backfill}:\n  {}",
+            "change what has no flag as described above; then stop the server and allow the rest{backfill}:\n  {}",
             command(&flags, project)
         ),
         (false, _) => {
             format!(
-                "undo these changes in the schema files, or allow them, with the server stopped{backfill}:\n  {}",
+                "undo these changes in the schema files, or stop the server and allow them{backfill}:\n  {}",
                 command(&flags, project)
             )
         }
@@ -257,7 +261,7 @@ fn command(flags: &[&str], project: &Project) -> String {
     command
 }
 
-/// An error at opening, with the command where the schema is what stands in the way.
+/// An error at opening, with the command where the schema is what is in the way.
 pub(super) fn explain(error: &OpenError, project: &Project) -> String {
     let OpenError::Schema { plan } = error else { return format!("error: {error}\n") };
     let advice = advice(plan, project);

@@ -70,7 +70,7 @@ fn make(name: &str) -> Result<(), NotCreated> {
     published.map_err(|error| failed("", &error))
 }
 
-/// Moves everything out of the draft into the folder in which it stands: all of it or nothing.
+/// Moves everything out of the draft into its parent folder: all of it or nothing.
 fn move_into(draft: &DraftFolder, folder: &Path) -> io::Result<()> {
     let mut moved = Vec::new();
     for entry in fs::read_dir(draft.path())? {
@@ -125,13 +125,13 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 fn done(name: &str) -> String {
     format!(
         "made {name}/\n\
-         \x20 schemas/task.toml   what is kept: one file for each entity\n\
+         \x20 schemas/task.toml   your data: one file for each entity\n\
          \x20 public/             a page that shows it live, served at /\n\
          \x20 tidewire.toml       every setting, all at their defaults\n\
-         \x20 .gitignore          leaves the database out\n\n\
+         \x20 .gitignore          keeps the database out of git\n\n\
          next:\n\
          \x20 cd {name}\n\
-         \x20 tidewire check      # reads schemas/ and tells what is wrong\n\
+         \x20 tidewire check      # finds mistakes in schemas/\n\
          \x20 tidewire dev        # serves it on http://127.0.0.1:8080; open / and /_/e/tasks?as=ada in two windows\n"
     )
 }

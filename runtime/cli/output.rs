@@ -1,7 +1,7 @@
 //! `Output`: where a command writes what it was asked for. A file gets its name when it is whole; a device, a pipe, a socket
 //! and an open descriptor are written through; a link stays a link to what is written.
 //!
-//! Knows nothing of what is written.
+//! Does not know what is written.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};

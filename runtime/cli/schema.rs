@@ -31,7 +31,7 @@ pub fn run(form: &SchemaForm) -> ExitCode {
     }
 }
 
-/// The schema and the settings; or what is wrong with either told on stderr, and the exit code for it.
+/// The schema and the settings; or, after printing the errors of either on stderr, the exit code.
 fn read(arguments: &SchemaFormArguments) -> Result<(Schema, Settings), ExitCode> {
     let settings = effective(arguments.settings.given())?;
     match schema::load(&settings.config.schemas) {

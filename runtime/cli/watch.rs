@@ -1,7 +1,7 @@
 //! Watching the schema files under `tidewire dev`: a saved file is checked, and the running server takes its shape, as far as nothing
 //! is lost.
 //!
-//! Knows no database: the `Reshaper` says what was done or what stands in the way.
+//! Knows no database: the `Reshaper` says what was done or what is in the way.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,10 +59,10 @@ impl FolderWatch {
         self.watcher.watch(folder, RecursiveMode::NonRecursive)
     }
 
-    /// Tells `say` what became of each change, for ever.
+    /// Passes the outcome of each change to `say`, forever.
     pub(super) async fn follow(mut self, mut files: Files, reshaper: Reshaper, mut say: impl FnMut(&str)) {
         loop {
-            // Once without being told: a file may have been saved between the first reading and the watching.
+            // Once without an event: a file may have been saved between the first reading and the watching.
             if let Some(text) = files.take(&reshaper).await {
                 say(&text);
             }
@@ -81,7 +81,7 @@ impl FolderWatch {
 }
 
 /// The files that are followed.
-/// Reading the files is no change of them: it would be followed by a further reading, for ever.
+/// Reading the files is no change of them: otherwise each reading would cause another one.
 fn is_change(kind: &EventKind) -> bool {
     !kind.is_access() || *kind == EventKind::Access(AccessKind::Close(AccessMode::Write))
 }
@@ -109,7 +109,7 @@ impl Files {
     async fn take(&mut self, reshaper: &Reshaper) -> Option<String> {
         let mut loaded = self.load().await?;
         if loaded.is_err() {
-            // Many programs empty a file before they write it; what is still wrong a moment later is told.
+            // Many programs empty a file before they write it; errors that are still there a moment later are printed.
             tokio::time::sleep(SETTLED).await;
             loaded = self.load().await?;
         }
@@ -141,7 +141,7 @@ impl Files {
         loaded: Result<Loaded, Diagnostics>,
         reshaper: &Reshaper,
     ) -> Result<Option<String>, String> {
-        const GOES_ON: &str = "the server goes on with its old schema";
+        const GOES_ON: &str = "the server keeps its old schema";
         let loaded = loaded.map_err(|errors| format!("{}{GOES_ON}\n", errors.render(self.color)))?;
         let now = canonical(&loaded.schema);
         if now == self.known {

@@ -1,4 +1,4 @@
-//! `Batches`: what one listener hears, which nobody waits for. What it was too slow for is named by its seqs.
+//! `Batches`: the queue of one listener, which is not waited for. What it was too slow for is named by its seqs.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Batches {
     shared: Arc<Shared>,
 }
 
-/// What a listener is told.
+/// What a listener gets.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Announcement {
     Batch(Arc<CommitBatch>),
@@ -28,7 +28,7 @@ pub enum Announcement {
     Missed(Missed),
 }
 
-/// Changes that a listener was not told of.
+/// Changes that a listener missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
     pub after: Seq,
@@ -59,7 +59,7 @@ impl Batches {
         loop {
             let batch = match self.receiver.recv().await {
                 Ok(batch) => batch,
-                // The next batch tells by its seqs what is missing.
+                // The seqs of the next batch show what is missing.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return None,
             };

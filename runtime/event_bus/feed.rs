@@ -60,7 +60,7 @@ impl CommitFeed {
                     }
                 }
                 self.last = batch.last();
-                // Before the batch goes out: the position of whoever begins to listen in between includes it.
+                // Before the batch goes out: the position of a listener that begins in between includes it.
                 self.shared.advance(self.last);
                 if let Some(others) = &self.others {
                     // No listener is no error.

@@ -1,7 +1,7 @@
 //! `Listener`: functions that are called with the events of some entities, in seq order, one at a time, by a task of their own.
 //!
 //! A function that panics is logged and called again with the next event; neither the committer nor another listener notices.
-//! One that blocks delays only its own listener, which then is told what it missed.
+//! One that blocks delays only its own listener, which then learns what it missed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -151,7 +151,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// No function is called any more after the batch in hand.
+    /// No function is called after the current batch.
     pub fn stop(&self) {
         self.task.abort();
     }

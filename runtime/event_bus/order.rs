@@ -3,7 +3,7 @@
 use crate::ids::Seq;
 use crate::store::CommitBatch;
 
-/// The tail left something out, or stepped back into what was told: what follows cannot be told as the log has it.
+/// The tail left something out, or repeated something: what follows cannot be delivered in the log's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("after seq {} the log's tail went on at {}", .after.0, .found.0)]
 pub struct OutOfOrder {
@@ -11,11 +11,11 @@ pub struct OutOfOrder {
     pub found: Seq,
 }
 
-/// How a batch stands to those before it.
+/// How a batch relates to those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Succession {
     Next,
-    /// All of it was told before, as a source does that says its last words again.
+    /// All of it was delivered before, as when a source repeats its last batch.
     Repeated,
 }
 

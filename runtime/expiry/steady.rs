@@ -1,4 +1,4 @@
-//! Whether the wall clock is believed. What is deleted cannot be brought back, so one that jumps must go on as it is for an hour first.
+//! Whether the wall clock is believed. What is deleted cannot be brought back, so one that jumps must continue as it is for an hour first.
 //!
 //! Pure: both clocks come in. The same as the store does for what it forgets, here for what users stored.
 
@@ -8,7 +8,7 @@ use crate::ids::Timestamp;
 
 /// How far the two clocks may drift apart between two looks.
 const TOLERANCE: i64 = 60_000;
-/// For so long a wall clock that jumped must go on.
+/// For so long a wall clock that jumped must continue.
 const DOUBT: Duration = Duration::from_secs(3600);
 
 /// Both clocks at one moment.
@@ -70,7 +70,7 @@ mod tests {
         let minutes = |count: u64| Some(Duration::from_secs(count * 60));
         assert_eq!(steady.look(at(9_000, 11)), minutes(60));
         assert_eq!(steady.look(at(9_020, 31)), minutes(40));
-        // It jumps again: the hour begins anew.
+        // It jumps again: the hour begins again.
         assert_eq!(steady.look(at(5_000, 32)), minutes(60));
         assert_eq!(steady.look(at(5_060, 92)), None);
         // Back to where it was at once.

@@ -236,7 +236,7 @@ impl Sweep {
                     let first = ids.first().cloned();
                     match self.delete(expiring, &entity, ids.clone(), Vec::new()).await? {
                         Deleted::All | Deleted::UpTo(_) => {}
-                        // One of them is too large by itself, or another record stands in the way of it.
+                        // One of them is too large by itself, or another record is in the way of it.
                         Deleted::Nothing(_) => stack.extend(first.map(|id| (entity, id))),
                     }
                 }

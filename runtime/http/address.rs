@@ -1,6 +1,6 @@
 //! What the path of a request names: an entity, or one record.
 //!
-//! Whether there is such a record is the repository's business.
+//! The repository looks for the record.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl FromRequestParts<AppState> for CollectionPath {
     }
 }
 
-/// The entity and the id that a path names. Whether the id can be one is the repository's business.
+/// The entity and the id that a path names. The repository checks the id.
 pub(super) struct RecordPath {
     pub(super) current: Current,
     pub(super) entity: Arc<Entity>,

@@ -1,6 +1,6 @@
 //! `POST /api/batch`: many operations in one request, all or none, or each for itself.
 //!
-//! Translates between HTTP and `Repository`; the shape of a batch is `repository::Batch`'s business.
+//! Translates between HTTP and `Repository`; `repository::Batch` defines the shape of a batch.
 
 use axum::Router;
 use axum::extract::State;
@@ -93,7 +93,7 @@ fn answer_to_each(
     with_json(with_position(StatusCode::OK, &end.epoch, end.seq), json)
 }
 
-/// Where the last operation that succeeded stands; all of one batch are of one epoch.
+/// The position of the last operation that succeeded; all of one batch are of one epoch.
 fn end_of(results: &[Result<Written, RepositoryError>]) -> Option<Position> {
     let last = results.iter().flatten().max_by_key(|written| written.seq)?;
     Some(Position { epoch: last.epoch.clone(), seq: last.seq })

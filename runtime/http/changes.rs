@@ -43,10 +43,7 @@ async fn changes_by_body(
 ) -> Result<Response, Problem> {
     for (name, _) in Params::parse(query.as_deref())?.iter() {
         if name != "as" {
-            return Err(bad_query(format!(
-                "`{}` stands in the address: write it into the body here",
-                shown(name)
-            )));
+            return Err(bad_query(format!("`{}` is in the address: move it into the body", shown(name))));
         }
     }
     poll(&state, PollRequest::of_body(&body.to_json())?, caller.person()).await
@@ -85,7 +82,7 @@ fn problem(fault: PollFault) -> Problem {
 /// Numbers about sockets, subscriptions and deliveries, for those who run the server.
 async fn stats(State(state): State<AppState>, Caller(caller): Caller) -> Result<Response, Problem> {
     if !state.repository.is_admin(&caller).await? {
-        let detail = "numbers about the server are for the role `admin`: ask as somebody who has it; in dev, add ?as=NAME:admin";
+        let detail = "only the role `admin` may read numbers about the server; in dev, add ?as=NAME:admin";
         return Err(Problem::new(Code::Forbidden, detail));
     }
     Ok(axum::Json(state.sessions.stats()).into_response())
@@ -108,7 +105,7 @@ impl PollRequest {
         for (name, _) in params.iter() {
             if !["channel", "view", "since", "wait", "as"].contains(&name) {
                 return Err(bad_query(format!(
-                    "`{}` is no parameter here: use channel, view, since and wait",
+                    "`{}` is not a parameter here: use channel, view, since and wait",
                     shown(name)
                 )));
             }
@@ -118,7 +115,7 @@ impl PollRequest {
         if !views.is_empty() && views.len() != channels.len() {
             let (views, channels) = (views.len(), channels.len());
             return Err(bad_query(format!(
-                "{views} times `view` for {channels} times `channel`: give one for each, or none"
+                "`view` is given {views} times and `channel` {channels} times: give one view for each channel, or none"
             )));
         }
         let view_of = |at: usize| views.get(at).map(|view| (*view).to_owned());
@@ -205,7 +202,7 @@ impl PollRequest {
     }
 }
 
-/// Refuses what is no object, or has other members. `place` stands before their names.
+/// Refuses what is no object, or has other members. `place` comes before their names.
 fn only(json: &Json, place: &str, names: &[&str]) -> Result<(), Problem> {
     let Json::Object(members) = json else {
         return Err(malformed(format!("`{}` must be an object", place.trim_end_matches('.'))));
@@ -213,7 +210,7 @@ fn only(json: &Json, place: &str, names: &[&str]) -> Result<(), Problem> {
     match members.keys().find(|name| !names.contains(&name.as_str())) {
         Some(name) => {
             let names = names.join(", ");
-            Err(malformed(format!("`{place}{}` means nothing here: use {names}", shown(name))))
+            Err(malformed(format!("`{place}{}` is not known here: use {names}", shown(name))))
         }
         None => Ok(()),
     }

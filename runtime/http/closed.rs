@@ -54,9 +54,9 @@ pub(super) async fn as_if_absent(
     }
 }
 
-/// A failure that its caller is not told of is one all the same.
+/// A failure that its caller does not see still counts as one.
 fn tell(problem: &Problem) {
-    // Damage was told by the store when it was found.
+    // The store logged the damage when it was found.
     let is_news = problem.status().is_server_error() && problem.code() != Code::StorageDamaged;
     if let Some(cause) = problem.cause().filter(|_| is_news) {
         tracing::error!(code = problem.code().as_str(), cause, "a request to a closed entity failed");
@@ -74,7 +74,7 @@ async fn concealed(
     let schema = state.schema();
     let person = auth::identify(&presented.credentials())?.person();
     let principal = state.repository.principal(&person).await?;
-    // Trouble of the store may come before anybody looked for the entity.
+    // The store may fail before the entity was looked for.
     let hidden = schema.by_plural(plural).is_none_or(|entity| is_absent(entity, operation, &principal));
     let absent = hidden || code == Code::UnknownEntity;
     Ok(absent.then(|| nothing_there(&schema, plural, &principal)))

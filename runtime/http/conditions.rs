@@ -30,7 +30,7 @@ impl Precondition {
         for name in conditions(headers) {
             if name != header::IF_MATCH && name != header::IF_NONE_MATCH {
                 let detail = format!(
-                    "`{name}` is not supported on writes: a record is known by its version; send the ETag in If-Match"
+                    "`{name}` is not supported on writes: records have versions; send the ETag in If-Match"
                 );
                 return Err(bad(detail));
             }
@@ -39,7 +39,7 @@ impl Precondition {
         match single(headers, &header::IF_NONE_MATCH)? {
             Some("*") => Ok(Precondition::Absent),
             Some(text) => Err(bad(format!(
-                "If-None-Match on a write must be *, not `{}`: name the version that you have seen in If-Match",
+                "If-None-Match on a write must be *, not `{}`: send the version that you have seen in If-Match",
                 shown(text)
             ))),
             None => Ok(version.map_or(Precondition::Exists, Precondition::Version)),
@@ -60,7 +60,7 @@ impl Precondition {
         match (self, &error) {
             (Precondition::Absent, RepositoryError::VersionConflict { entity, current }) => {
                 let detail = format!(
-                    "the {entity} exists, at version {}, and the request asks by `If-None-Match: *` that it does not",
+                    "the {entity} already exists, at version {}, and `If-None-Match: *` allows only a new one",
                     current.version
                 );
                 Problem::from(error).with_detail(detail)
@@ -100,7 +100,7 @@ fn version_of_tag(text: &str) -> Option<u64> {
 pub(super) fn none_on_create(headers: &HeaderMap) -> Result<(), Problem> {
     match conditions(headers).next() {
         Some(name) => Err(bad(format!(
-            "`{name}` means nothing on a create: there is no version yet, and a taken id is refused anyway"
+            "`{name}` is not possible on a create: a new record has no version, and an id that is taken is refused"
         ))),
         None => Ok(()),
     }
@@ -110,7 +110,7 @@ pub(super) fn none_on_create(headers: &HeaderMap) -> Result<(), Problem> {
 pub(super) fn none_on_many(headers: &HeaderMap) -> Result<(), Problem> {
     match conditions(headers).next() {
         Some(name) => Err(bad(format!(
-            "`{name}` means nothing on a change of many records: each has its own version; filter by `version` instead"
+            "`{name}` is not possible on a change of many records: each has its own version; filter by `version` instead"
         ))),
         None => Ok(()),
     }
@@ -120,7 +120,7 @@ pub(super) fn none_on_many(headers: &HeaderMap) -> Result<(), Problem> {
 pub(super) fn none_on_batch(headers: &HeaderMap) -> Result<(), Problem> {
     match conditions(headers).next() {
         Some(name) => {
-            Err(bad(format!("`{name}` means nothing on a batch: give the operations their `version`")))
+            Err(bad(format!("`{name}` is not possible on a batch: give each operation its `version`")))
         }
         None => Ok(()),
     }
@@ -130,7 +130,7 @@ pub(super) fn none_on_batch(headers: &HeaderMap) -> Result<(), Problem> {
 /// forbids the answer is refused.
 pub(super) fn none_on_read(headers: &HeaderMap) -> Result<(), Problem> {
     match [header::IF_MATCH, header::IF_UNMODIFIED_SINCE].iter().find(|name| headers.contains_key(*name)) {
-        Some(name) => Err(bad(format!("`{name}` means nothing on a read: compare the ETag of the answer"))),
+        Some(name) => Err(bad(format!("`{name}` is not possible on a read: compare the ETag of the answer"))),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Cursors: where a list goes on. Opaque to clients, tied to the entity and the order that they were made for.
+//! Cursors: where a list continues. Opaque to clients, tied to the entity and the order that they were made for.
 //!
 //! A cursor is a place, not a right, so its seal is a checksum against mistakes and not a secret; it stays valid over
 //! restarts and schema changes that leave the sorted fields alone.

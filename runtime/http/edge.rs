@@ -24,7 +24,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids of callers are not taken over.
 const MAX_REQUEST_ID: usize = 64;
 
-/// Every log line of the request stands in a span with its id. The span's level is that of the gravest line, so that no
+/// Every log line of the request is in a span with its id. The span's level is that of the gravest line, so that no
 /// filter lets a line through without it.
 pub(super) async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let request_id =
@@ -88,7 +88,7 @@ impl Seen<'_> {
         let (method, route, status, duration_ms) = self.fields();
         let code = problem.code().as_str();
         if problem.code() == Code::StorageDamaged {
-            // The store told it when it was found; a line for each request that meets it would hide everything else.
+            // The store logged it when it was found; a line for each request that meets it would hide everything else.
             tracing::debug!(
                 method,
                 route,

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
 
-/// The names that may stand in `Host` and `Origin`.
+/// The names that `Host` and `Origin` may have.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     listen: SocketAddr,

@@ -1,5 +1,5 @@
 //! The documents, as part of the program: each page below `/_/docs/`, a list of them at `/_/llms.txt` (llmstxt.org) and all of them in
-//! one text at `/_/llms-full.txt`, for coding assistants. Knows nothing of what the pages say.
+//! one text at `/_/llms-full.txt`, for coding assistants. Does not know what the pages say.
 
 use std::sync::LazyLock;
 
@@ -20,13 +20,13 @@ const README: &str = include_str!("../../README.md");
 #[folder = "docs/"]
 struct Docs;
 
-/// What somebody who writes an application needs first. The other pages follow by name.
+/// What a user who writes an application needs first. The other pages follow by name.
 const FIRST: [&str; 6] =
     ["schema.md", "permissions.md", "client.md", "http.md", "protocol.md", "semantics.md"];
 
 /// How an assistant begins, and how it finds its own mistakes.
 const ADVICE: &str = "An application is a folder: schema files in `schemas/`, with the access rules, and pages in `public/`. \
-                      `tidewire new NAME` makes one. `tidewire check` prints every mistake of the schema files with a help, \
+                      `tidewire new NAME` makes one. `tidewire check` prints every mistake in the schema files with advice, \
                       `tidewire rules test` runs test cases of the rules, and `tidewire explain CODE` explains an error.";
 
 pub(super) fn routes() -> Router<AppState> {

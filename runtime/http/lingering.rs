@@ -1,4 +1,4 @@
-//! `Lingering`: what the server does with a request's bytes that nobody wants any more, so that the answer still arrives.
+//! `Lingering`: what the server does with a request's bytes that it no longer needs, so that the answer still arrives.
 //!
 //! A server that closes a connection while the client still sends makes the client's kernel throw the answer away (a connection reset). So
 //! after an answer that came before the end of its request, the server closes its own direction only, and reads on for a while.
@@ -39,7 +39,7 @@ impl Unread {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The body of a request, which tells when it has ended.
+    /// The body of a request, which reports its end.
     pub fn watch(&self, body: Incoming) -> WatchedBody {
         self.0.store(!body.is_end_stream(), Ordering::Relaxed);
         WatchedBody { body, unread: self.clone() }

@@ -1,4 +1,4 @@
-//! `GET /metrics`, and the table of routes under which requests are counted. Asks nobody who they are: the numbers name
+//! `GET /metrics`, and the table of routes under which requests are counted. Needs no identity: the numbers name
 //! no user, and Host is checked as everywhere.
 
 use axum::Router;

@@ -1,6 +1,6 @@
 //! HTTP: the router table and what its handlers share.
 //!
-//! Knows how requests look; what they mean is the repository's and the session's business.
+//! Knows how requests look; the repository and the session decide what they mean.
 
 mod address;
 mod answer;

@@ -74,7 +74,7 @@ impl Timer for PatientTimer {
     }
 }
 
-/// What the future comes to, or `None` when it takes longer.
+/// The output of the future, or `None` when it takes longer.
 pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let late = PatientSleep::until(Instant::now() + limit);
     let mut future = pin!(future);

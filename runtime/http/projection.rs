@@ -188,7 +188,7 @@ fn no_reference(entity: &Entity, names: &Nameable, name: &str) -> Problem {
     if let Some(meant) = suggestion(name, references.iter().copied()) {
         detail.push_str(&format!("; did you mean `{meant}`?"));
     } else if references.is_empty() {
-        detail.push_str(", which has none");
+        detail.push_str(", which has no ref field");
     } else {
         detail.push_str(&format!("; it has {}", references.join(", ")));
     }

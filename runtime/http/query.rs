@@ -1,7 +1,7 @@
 //! The query strings of lists, counts and single records, and the same in JSON: conditions, words, `sort`, `limit`, `cursor`, `group`, and what
 //! an answer shows.
 //!
-//! Knows no SQL; what a condition means is the repository's business. Everything that it does not understand is an error.
+//! Knows no SQL; the repository decides what a condition means. Everything that it does not understand is an error.
 
 use std::sync::Arc;
 
@@ -30,14 +30,11 @@ const MOST_SORTED: usize = 10;
 /// The parameters of a question that came as a body. Who asks is said in the address, as for every request.
 pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Problem> {
     if let Some((name, _)) = Params::parse(address)?.iter().find(|(name, _)| !CALLER.contains(name)) {
-        return Err(bad_query(format!(
-            "`{}` stands in the address: write it into the body here",
-            shown(name)
-        )));
+        return Err(bad_query(format!("`{}` is in the address: move it into the body", shown(name))));
     }
     let params = Params::from_pairs(parameters(body)?);
     if let Some(name) = CALLER.iter().find(|name| params.has(name)) {
-        return Err(bad_query(format!("`{name}` stands in the body: write it into the address")));
+        return Err(bad_query(format!("`{name}` is in the body: move it into the address")));
     }
     Ok(params)
 }
@@ -138,7 +135,7 @@ impl ManyQuestion {
         Ok(ManyQuestion { filter, after, order, question })
     }
 
-    /// Where a request that follows goes on.
+    /// Where a request that follows continues.
     pub(super) fn cursor(order: &str, last: &RecordId) -> String {
         cursor::encode(order, last, &[])
     }
@@ -193,7 +190,7 @@ fn filters(params: &Params) -> impl Iterator<Item = (&str, &str)> {
 
 fn refuse(params: &Params, names: &[&str], what: &str) -> Result<(), Problem> {
     match names.iter().find(|name| params.has(name)) {
-        Some(name) => Err(bad_query(format!("`{name}` does not go with {what}"))),
+        Some(name) => Err(bad_query(format!("`{name}` cannot be combined with {what}"))),
         None => Ok(()),
     }
 }
@@ -243,7 +240,7 @@ fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<(Column, Di
     Ok(sort)
 }
 
-/// A column with values that can be told apart by the database.
+/// A column whose values the database can compare.
 fn comparable(
     entity: &Entity,
     names: &Nameable,

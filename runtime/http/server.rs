@@ -59,7 +59,7 @@ pub struct Serving {
 
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
     Content-Type: application/problem+json\r\n\r\n\
-    {\"code\":\"CONNECTION_LIMIT\",\"title\":\"Connection limit\",\"status\":503,\"detail\":\"the server has as many connections as it takes\"}";
+    {\"code\":\"CONNECTION_LIMIT\",\"title\":\"Connection limit\",\"status\":503,\"detail\":\"the server has reached its limit of connections\"}";
 
 /// How long the loop rests when the process is out of file descriptors.
 const REST: Duration = Duration::from_millis(200);

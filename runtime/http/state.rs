@@ -15,11 +15,11 @@ use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::Repository;
 use crate::schema::{Generation, Schema};
 
-/// What every handler may use. The router clones it several times for each request, so a clone is one counter and no more.
+/// What every handler may use. The router clones it several times for each request, so a clone only counts up one counter.
 #[derive(Clone)]
 pub struct AppState(Arc<Services>);
 
-/// What stands behind the routes.
+/// What the routes use.
 pub struct Services {
     pub repository: Arc<Repository>,
     pub sessions: Arc<Sessions>,

@@ -1,7 +1,7 @@
 //! `TimedStream`: a stream whose writes fail when the peer takes too little for too long, and that lingers when it is closed
 //! (`lingering.rs`).
 //!
-//! hyper waits for ever for a peer that asks and does not read, and the connection keeps its place meanwhile. Knows no HTTP.
+//! hyper waits forever for a peer that sends a request and does not read the answer, and the connection keeps its place meanwhile. Knows no HTTP.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -37,7 +37,7 @@ struct Stalled {
 }
 
 impl<S> TimedStream<S> {
-    /// `unread` tells at the end whether the peer still sends.
+    /// `unread` says at the end whether the peer still sends.
     pub fn new(stream: S, limit: Duration, unread: Unread) -> TimedStream<S> {
         TimedStream { stream, limit, stalled: None, unread, lingering: None }
     }
@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Asked for once everything was handed over: nothing waits any more.
+    /// Asked for once everything was handed over: nothing waits any longer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stalled = None;
         Pin::new(&mut self.stream).poll_flush(context)

@@ -69,7 +69,7 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     Ok(response.into_response())
 }
 
-/// The caller, or what the socket is told before it is closed.
+/// The caller, or the error that the socket gets before it is closed.
 async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, NotAdmitted> {
     let identity = auth::identify(&presented.credentials()).map_err(|error| NotAdmitted {
         code: Code::Unauthenticated,

@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 use super::register::counters;
 use crate::protocol::{CloseCode, Code};
 
-/// On which way an error was told.
+/// The transport over which an error was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     Http,
@@ -26,7 +26,7 @@ pub struct ErrorMetrics {
 
 impl ErrorMetrics {
     pub(super) fn new(registry: &mut Registry) -> ErrorMetrics {
-        let errors = counters(registry, "tidewire_errors", "Errors told to clients");
+        let errors = counters(registry, "tidewire_errors", "Errors sent to clients");
         let told = ["http", "ws", "poll"].map(|transport| {
             let labels = |code: &Code| vec![("transport", transport.into()), ("code", code.as_str().into())];
             Code::ALL.iter().map(|code| errors.get_or_create_owned(&labels(code))).collect()
@@ -34,7 +34,7 @@ impl ErrorMetrics {
         let closes = counters(
             registry,
             "tidewire_closes",
-            "Sockets that ended, by the code that closed them, or `peer`",
+            "Closed sockets, by close code, or `peer` when the client closed it",
         );
         let closed = |code: String| closes.get_or_create_owned(&vec![("code", code.into())]);
         ErrorMetrics {

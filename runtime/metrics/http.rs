@@ -59,12 +59,12 @@ struct Series {
 
 impl HttpMetrics {
     pub(super) fn new(routes: Routes, registry: &mut Registry) -> HttpMetrics {
-        let requests = counters(registry, "tidewire_http_requests", "Requests that were answered");
+        let requests = counters(registry, "tidewire_http_requests", "Answered requests");
         let durations: Family<Labels, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(DURATIONS));
         registry.register(
             "tidewire_http_request_duration_seconds",
-            "Time from a request's head to its answer's head",
+            "Time from the head of a request to the head of its answer",
             durations.clone(),
         );
         let others = routes.iter().map(|(route, _)| (*route, OTHER)).chain([(OTHER, OTHER)]);
@@ -81,14 +81,14 @@ impl HttpMetrics {
         let series = series.collect();
         let ended =
             counters(registry, "tidewire_http_connections_ended", "TCP connections, by how they ended");
-        let refused = counters(registry, "tidewire_connections_refused", "Connections that were sent away");
+        let refused = counters(registry, "tidewire_connections_refused", "Refused connections");
         HttpMetrics {
             series,
             in_flight: gauge(registry, "tidewire_http_requests_in_flight", "Requests being answered"),
             connections: gauge(
                 registry,
                 "tidewire_http_connections",
-                "TCP connections, those of sockets too",
+                "TCP connections, including those of sockets",
             ),
             ended: of_words(
                 &ended,

@@ -33,11 +33,11 @@ pub enum CatchUp {
     Lag,
     /// A poll, for each of its channels.
     Poll,
-    /// A change of rights, told by a difference.
+    /// A change of rights, sent as a difference.
     Rights,
 }
 
-/// What is read when somebody asks.
+/// What is read when a user asks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moment {
     pub log_head: u64,
@@ -57,14 +57,14 @@ pub struct Moment {
 /// See the module's text.
 #[derive(Debug)]
 pub struct LiveMetrics {
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub position: Gauge,
     pub groups: Gauge,
-    /// Groups whose predicate has no equality, so that every change of their entity is held against them.
+    /// Groups whose predicate has no equality, so that every change of their entity is compared with them.
     pub scan_groups: Gauge,
     /// Subscriptions that were refused because there were too many of these.
     pub scan_refusals: Counter,
-    /// Batches that the slowest listener of the event bus has yet to take.
+    /// Batches that wait for the slowest listener of the event bus.
     pub backlog: Gauge,
     pub events: Counter,
     pub deliveries: Counter,
@@ -76,7 +76,7 @@ pub struct LiveMetrics {
     pub lags: Counter,
     pub voided: Counter,
     pub opened: Counter,
-    /// Subscriptions that were ended because a rule or a query of them cannot be served any more.
+    /// Subscriptions that were ended because a rule or a query of them cannot be served any longer.
     pub suspended: Counter,
     catching_up: Gauge,
     subscriptions: Gauge,
@@ -118,59 +118,59 @@ impl LiveMetrics {
         let (sockets, polls) = (of("ws"), of("poll"));
         let opened = counters(registry, "tidewire_sessions_opened", "Sockets admitted, and polls asked");
         let [opened, polled] = of_words(&opened, "transport", ["ws", "poll"]);
-        let catch_ups = counters(registry, "tidewire_catch_ups", "Channels brought up to date from the log");
+        let catch_ups = counters(registry, "tidewire_catch_ups", "Channels that caught up from the log");
         let r = registry;
-        let resyncs = counters(r, "tidewire_resyncs", "Subscribed channels sent a snapshot unasked");
-        let snapshots = counters(r, "tidewire_snapshots", "`subscribe` answered by a snapshot");
+        let resyncs = counters(r, "tidewire_resyncs", "Subscribed channels that got a new snapshot");
+        let snapshots = counters(r, "tidewire_snapshots", "`subscribe` frames answered with a snapshot");
         for reason in reason::ALL {
             let labels = vec![("reason", (*reason).into())];
-            // Nobody is resynced for having asked.
+            // A snapshot that was asked for is no resync.
             if *reason != reason::ASKED {
                 resyncs.get_or_create_owned(&labels);
             }
             snapshots.get_or_create_owned(&labels);
         }
         LiveMetrics {
-            position: gauge(r, "tidewire_fan_out_position", "The last seq that was fanned out"),
+            position: gauge(r, "tidewire_fan_out_position", "The last seq that was sent to subscriptions"),
             backlog: gauge(
                 r,
                 "tidewire_event_bus_backlog_batches",
-                "Batches that the slowest listener of the event bus has yet to take",
+                "Batches that wait for the slowest listener of the event bus",
             ),
             groups: gauge(
                 r,
                 "tidewire_groups",
-                "Channels that somebody is subscribed to, once for each read_scope",
+                "Channels with subscriptions, counted once for each read_scope",
             ),
             scan_groups: gauge(
                 r,
                 "tidewire_scan_groups",
-                "Groups without an equality, which every change of their entity is held against",
+                "Groups that compare no field for equality, so every change of their entity is checked for them",
             ),
             scan_refusals: counter(
                 r,
                 "tidewire_scan_refusals",
-                "Subscriptions refused because there were too many groups without an equality",
+                "Subscriptions refused because too many groups compare no field for equality",
             ),
-            events: counter(r, "tidewire_events", "Changes that concerned a group, once for each group"),
+            events: counter(r, "tidewire_events", "Changes sent to groups, counted once for each group"),
             deliveries: counter(r, "tidewire_deliveries", "Buffers of events appended to outboxes"),
-            encodings: counter(
-                r,
-                "tidewire_encodings",
-                "Events encoded, each for all groups that are shown the same",
-            ),
+            encodings: counter(r, "tidewire_encodings", "Events encoded; groups that see the same share one"),
             rights_voided: counter(
                 r,
                 "tidewire_rights_voided",
-                "Connections set back because rights of their person changed",
+                "Connections whose subscriptions began again because their user's rights changed",
             ),
             lags: counter(r, "tidewire_outbox_lags", "Outboxes emptied because their connection fell behind"),
-            voided: counter(r, "tidewire_attachments_voided", "Subscriptions set back to the log by a lag"),
+            voided: counter(
+                r,
+                "tidewire_attachments_voided",
+                "Subscriptions that read the log because their connection fell behind",
+            ),
             opened,
             suspended: counter(
                 r,
                 "tidewire_subscriptions_suspended",
-                "Subscriptions ended because their rule or query cannot be served any more",
+                "Subscriptions ended because their rule or query can no longer be served",
             ),
             catching_up: gauge(
                 r,
@@ -239,7 +239,7 @@ impl Gauges {
     fn new(sockets: Gauge, r: &mut Registry) -> Gauges {
         Gauges {
             log_head: gauge(r, "tidewire_log_head", "Seq of the last change in the log"),
-            log_floor: gauge(r, "tidewire_log_floor", "Seq after which the log is whole"),
+            log_floor: gauge(r, "tidewire_log_floor", "The log has every change after this seq"),
             sockets,
             users: gauge(r, "tidewire_users", "Users with at least one socket"),
             outbox_batches: gauge(r, "tidewire_outbox_batches", "Buffers that wait in all outboxes together"),
@@ -247,13 +247,17 @@ impl Gauges {
             lagging: gauge(
                 r,
                 "tidewire_lagging_connections",
-                "Connections whose outbox was emptied and that do not know yet",
+                "Connections that have not yet seen that their outbox was emptied",
             ),
             commands: gauge(r, "tidewire_channel_commands", "Commands that wait for ChannelManager"),
             reads: gauge(r, "tidewire_live_reads", "Reads of the database for sockets and polls under way"),
             ring_changes: gauge(r, "tidewire_ring_changes", "Recent changes held in memory"),
             ring_bytes: gauge(r, "tidewire_ring_bytes", "Bytes of the recent changes held in memory"),
-            offenders: gauge(r, "tidewire_offenders", "Callers remembered for a flood of messages"),
+            offenders: gauge(
+                r,
+                "tidewire_offenders",
+                "Callers remembered because they sent too many messages",
+            ),
         }
     }
 }

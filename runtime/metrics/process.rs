@@ -36,21 +36,21 @@ impl Process {
         build.get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION").into())]).set(1);
         let start: Gauge<f64, AtomicU64> = Gauge::default();
         start.set(started.0 as f64 / 1000.0);
-        registry.register("process_start_time_seconds", "When the server was opened, since 1970", start);
+        registry.register("process_start_time_seconds", "Time when the server started, since 1970", start);
         let cpu = Counter::default();
         registry.register("process_cpu_seconds", "Processor time used", cpu.clone());
         let log_lines_dropped = Counter::default();
         registry.register(
             "tidewire_log_lines_dropped",
-            "Log lines that nobody took in time or that could not be written",
+            "Log lines lost because they could not be written in time",
             log_lines_dropped.clone(),
         );
         Process {
             cpu,
-            memory: gauge(registry, "process_resident_memory_bytes", "Memory that is resident"),
+            memory: gauge(registry, "process_resident_memory_bytes", "Resident memory"),
             threads: gauge(registry, "process_threads", "Threads"),
-            open_fds: gauge(registry, "process_open_fds", "Descriptors that are open"),
-            max_fds: gauge(registry, "process_max_fds", "Descriptors that may be open"),
+            open_fds: gauge(registry, "process_open_fds", "Open file descriptors"),
+            max_fds: gauge(registry, "process_max_fds", "Limit of open file descriptors"),
             log_lines_dropped,
         }
     }

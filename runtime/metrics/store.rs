@@ -44,7 +44,7 @@ pub struct Commit {
     pub took: Duration,
 }
 
-/// Counts that nobody reads.
+/// Counts that are not read.
 impl Default for StoreMetrics {
     fn default() -> StoreMetrics {
         StoreMetrics::new(&mut Registry::default())
@@ -56,8 +56,7 @@ impl StoreMetrics {
         let commits = counters(registry, "tidewire_commits", "Group commits");
         let [committed, failed] = of_words(&commits, "result", ["committed", "failed"]);
         let sizes = || exponential_buckets(1.0, 2.0, 14);
-        let overloads =
-            counters(registry, "tidewire_overloads", "Work that a bound of the store turned away");
+        let overloads = counters(registry, "tidewire_overloads", "Work refused at a limit of the store");
         StoreMetrics {
             committed,
             failed,
@@ -66,7 +65,7 @@ impl StoreMetrics {
             duration: histogram(
                 registry,
                 "tidewire_commit_duration_seconds",
-                "Time of a group commit, its thread's start included",
+                "Time of a group commit, with the start of its thread",
                 DURATIONS,
             ),
             queue: gauge(registry, "tidewire_committer_queue", "Operations that wait for the committer"),
@@ -74,9 +73,13 @@ impl StoreMetrics {
             replayed: counter(
                 registry,
                 "tidewire_replayed_writes",
-                "Writes answered by their mutation id, again",
+                "Repeated writes answered from their mutation id",
             ),
-            damaged: gauge(registry, "tidewire_storage_damaged", "1 since damage of the database was found"),
+            damaged: gauge(
+                registry,
+                "tidewire_storage_damaged",
+                "1 once damage of the database was found, else 0",
+            ),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What waits in an outbox. What the notes on it mean is the business of those at its two ends.
+//! What waits in an outbox. The code at its two ends decides what the notes on it mean.
 
 use std::fmt::Debug;
 

@@ -1,12 +1,12 @@
 //! The outbox: the bounded queue in front of one connection.
 //!
-//! Whoever appends never waits. When batches or bytes exceed their bound, the outbox drops the batches, and nothing else
+//! Appending never waits. When batches or bytes exceed their bound, the outbox drops the batches, and nothing else
 //! that could tell the client of a position it has not reached, and its lag number grows: every attachment made under an
 //! older number is invalid, and the connection gets what it missed elsewhere. Control frames keep their order; too many of
 //! them mean that the peer asks without reading, and close it (4013).
 //!
-//! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends. It tells those
-//! who append in which bytes its connection is told.
+//! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends. It tells
+//! senders which wire form its connection uses.
 
 mod item;
 
@@ -81,7 +81,7 @@ struct Queue<M: Vocabulary> {
     bytes: usize,
     controls: usize,
     lag: Lag,
-    /// Why it was emptied, until the connection has been told.
+    /// Why it was emptied, until the connection has seen it.
     invalidated: Option<M::Cause>,
     overflowed: bool,
     closed: bool,
@@ -185,7 +185,7 @@ impl<M: Vocabulary> Outbox<M> {
         }
     }
 
-    /// Whether this is a queue; one that holds nothing only tells that something came.
+    /// Whether this is a queue; one that holds nothing only reports that something came.
     pub fn holds_batches(&self) -> bool {
         self.limits.batches > 0
     }
@@ -199,7 +199,7 @@ impl<M: Vocabulary> Outbox<M> {
         self.queue.lock().lag
     }
 
-    /// The connection is gone: nothing is taken any more.
+    /// The connection is gone: nothing is taken any longer.
     pub fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
@@ -223,7 +223,7 @@ impl<M: Vocabulary> Default for Queue<M> {
 }
 
 impl<M: Vocabulary> Queue<M> {
-    /// Counts an item off, and tells its bytes.
+    /// Counts an item off, and returns its bytes.
     fn release(&mut self, item: &Item<M>) -> usize {
         match item {
             Item::Batch { frames, .. } => {

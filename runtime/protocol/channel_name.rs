@@ -73,9 +73,9 @@ impl ChannelName {
             }
             "presence" | "user" | "room" => Err(ChannelError {
                 code: Code::ForbiddenChannel,
-                message: format!("`{family}:` channels are not served yet"),
+                message: format!("`{family}:` channels are not supported yet"),
             }),
-            other => Err(bad(format!("`{}:` is not a family of channels, use `entity:`", shown(other)))),
+            other => Err(bad(format!("`{}:` is not a kind of channel; use `entity:`", shown(other)))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Frames from a client: from one text message to a `ClientFrame`, or to the error that the client gets.
 //!
-//! Pure. Knows nothing of what a session does with a frame.
+//! Pure. Does not know what a session does with a frame.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::ids::{Epoch, Position, Seq, shown};
 /// Longest `requestId` and `view`, in bytes.
 pub const MAX_REQUEST_ID: usize = 128;
 
-/// One message of a client, with the id by which it knows the answer.
+/// One message of a client, with the id that its answer repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFrame {
     pub request_id: Option<String>,
@@ -34,7 +34,7 @@ pub struct SubscribeOptions {
     pub limit: Option<usize>,
 }
 
-/// Where a client wants to go on.
+/// Where a client wants to continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Since {
     /// `None`: the epoch was missing, empty or malformed, and so matches nothing.
@@ -131,7 +131,7 @@ fn options(object: &Map<String, Value>) -> Result<SubscribeOptions, FrameError> 
         None | Some(Value::Null) => None,
         Some(value) => {
             Some(value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(
-                || plain(Code::BadFrame, "`payload.limit` is not a whole number from 1 on".to_owned()),
+                || plain(Code::BadFrame, "`payload.limit` is not a whole number of at least 1".to_owned()),
             )?)
         }
     };
@@ -148,7 +148,7 @@ fn since(payload: &Map<String, Value>) -> Result<Option<Since>, FrameError> {
     let seq = since
         .get("seq")
         .and_then(Value::as_u64)
-        .ok_or_else(|| wrong("`payload.since.seq` is not a whole number from 0 on".to_owned()))?;
+        .ok_or_else(|| wrong("`payload.since.seq` is not a whole number of at least 0".to_owned()))?;
     let epoch: Option<Epoch> = match since.get("epoch") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => text.parse().ok(),

@@ -1,5 +1,5 @@
 //! The one table of codes: every error code of the wire and of problem+json, and every close code, with what a client
-//! does on it. `docs/protocol.md` and `static/codes.js` are held to it by a test.
+//! does on it. A test compares `docs/protocol.md` and `static/codes.js` with it.
 //!
 //! Knows no HTTP status: those live in `http/problem.rs`.
 
@@ -43,20 +43,20 @@ codes! {
     UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
     BadChannel "BAD_CHANNEL" Never "Name a channel as entity:Task, entity:Task:<id> or entity:Task?status=open, percent-encoded."
-    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "This server serves `entity:` channels only, so far."
+    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Use an `entity:` channel; this version has no others."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
     BadPosition "BAD_POSITION" Never "Send `since` as the server sent it: {epoch, seq, view} over `/ws`, <epoch>:<seq> in a poll."
     RateLimited "RATE_LIMITED" Later "Send fewer messages; `connected` names the limit in limits.messagesPerSecond."
     ConnectionLimit "CONNECTION_LIMIT" Later "Close other tabs or connections of this user, or try again later."
     // Who and from where.
-    Unauthenticated "UNAUTHENTICATED" Never "This server has no identities yet: leave the token out, and use ?as=NAME in dev."
-    AccountDisabled "ACCOUNT_DISABLED" Never "Ask whoever administers this server to enable the account again."
+    Unauthenticated "UNAUTHENTICATED" Never "This server has no login yet: leave the token out, and use ?as=NAME in dev."
+    AccountDisabled "ACCOUNT_DISABLED" Never "Ask the administrator of this server to enable the account."
     Forbidden "FORBIDDEN" Never "The entity's access rules do not allow this; `tidewire rules why` prints how they are evaluated."
-    RuleLimit "RULE_LIMIT" Never "Narrow the rule in the schema file, or let fewer records belong to this person."
+    RuleLimit "RULE_LIMIT" Never "Narrow the rule in the schema file, or give this user fewer records."
     QueryLimit "QUERY_LIMIT" Later "Subscribe with a filter that compares some field for equality, or close other live queries."
-    ForbiddenHost "FORBIDDEN_HOST" Never "Open the server by the address that it printed at its start."
-    ForbiddenOrigin "FORBIDDEN_ORIGIN" Never "Open the page from the server's own origin, by the address that it printed at its start."
+    ForbiddenHost "FORBIDDEN_HOST" Never "Open the server at the address that it printed when it started."
+    ForbiddenOrigin "FORBIDDEN_ORIGIN" Never "Open the page from the server's own origin, at the address that it printed when it started."
     // Requests.
     UnknownEntity "UNKNOWN_ENTITY" Never "GET /api/schema lists the entities."
     NotFound "NOT_FOUND" Never "Check the address; the record may have been deleted."
@@ -76,16 +76,16 @@ codes! {
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
     CascadeTooLarge "CASCADE_TOO_LARGE" Never "Delete or change the referring records in smaller steps first."
-    TriggerFailed "TRIGGER_FAILED" Never "The server's log says what failed; the `[[on]]` of that schema file must be corrected, or the records that stand in its way."
+    TriggerFailed "TRIGGER_FAILED" Never "The server's log says what failed. Correct the `[[on]]` table of that schema file, or the records that are in its way."
     UnitTooLarge "UNIT_TOO_LARGE" Never "Split the request."
     IdempotencyMismatch "IDEMPOTENCY_MISMATCH" Never "Use a new Idempotency-Key for a new request."
     SchemaChanged "SCHEMA_CHANGED" Later "Read /api/schema again and repeat the request."
     // The server's own trouble.
-    Overloaded "OVERLOADED" Later "Wait as long as Retry-After says and repeat the request."
+    Overloaded "OVERLOADED" Later "Wait as long as Retry-After says, then repeat the request."
     ShuttingDown "SHUTTING_DOWN" Later "Repeat the request when the server is back."
     StorageFull "STORAGE_FULL" Later "The operator must free disk space."
     ReadOnly "READ_ONLY" Later "The operator must make the data folder writable."
-    StorageDamaged "STORAGE_DAMAGED" Later "The operator must repair the database; `tidewire doctor` tells what is damaged and what to do."
+    StorageDamaged "STORAGE_DAMAGED" Later "The operator must repair the database; `tidewire doctor` shows what is damaged and what to do."
     StorageError "STORAGE_ERROR" Later "The write was not acknowledged; the server's log says why."
     Internal "INTERNAL" Later "The server's log names this request by its id."
 }

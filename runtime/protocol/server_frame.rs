@@ -59,7 +59,7 @@ pub struct EventHead {
     pub more: bool,
 }
 
-/// Where an event stands.
+/// The position of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventPlace {
     /// An event of the log.
@@ -211,7 +211,7 @@ pub struct ConnectedPayload<'a> {
     pub protocol: u32,
     pub epoch: &'a Epoch,
     pub seq: Seq,
-    /// Of the schema; `schema:changed` tells of the next.
+    /// Of the schema; `schema:changed` announces the next.
     pub generation: Generation,
     /// How often the server pings.
     pub heartbeat: u64,
@@ -238,7 +238,7 @@ pub struct DrainPayload {
     pub reconnect_in_ms: u64,
 }
 
-/// Payload of `schema:changed`: entities have another shape, and every channel is sent anew.
+/// Payload of `schema:changed`: entities have another shape, and every channel is sent again.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct SchemaChangedPayload {
     pub generation: Generation,

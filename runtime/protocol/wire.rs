@@ -1,4 +1,4 @@
-//! JSON text into the bytes of a transport. What a client is told has one text; each wire form has its own way to say where
+//! JSON text into the bytes of a transport. A frame has one text; each wire form has its own way to say where
 //! it ends.
 //!
 //! Knows no transport and no frame: the text and the frame's type are all that a form needs.
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// In which bytes a connection is told its frames. Frames of one form can be written one behind the other.
+/// The wire form of a connection's frames. Frames of one form can be written one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WireForm {
     /// Text frames of a WebSocket. A server's frames are not masked, so one encoding serves every socket.

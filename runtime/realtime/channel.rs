@@ -26,7 +26,7 @@ pub struct Channel {
     asked: Vec<(String, String)>,
     /// The same, typed. Whether there is a fault is said when it is known what the person may name.
     filter: Vec<Condition>,
-    /// What is wrong with the id of a record channel, which has the scope of its entity then and is opened for nobody.
+    /// What is wrong with the id of a record channel, which has the scope of its entity then and is opened for no one.
     bad_id: Option<ChannelRefusal>,
 }
 
@@ -40,7 +40,7 @@ pub struct Binding {
     pub at: Seq,
 }
 
-/// What a read told of the rights of whoever it was made for.
+/// What a read found out about the rights of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checkup {
     Same,
@@ -63,7 +63,7 @@ impl Binding {
         }
     }
 
-    /// What a read is checked for before anything of it is shown. Whoever resumes at `since` must not have had other rights at any
+    /// What a read is checked for before anything of it is shown. A client that resumes at `since` must not have had other rights at any
     /// time between there and where the read scope was bound.
     pub fn rights_check(&self, since: Option<Seq>) -> RightsCheck {
         let after = since.map_or(self.at, |since| since.min(self.at));
@@ -71,7 +71,7 @@ impl Binding {
         RightsCheck { until, ..RightsCheck::of(&self.person, &self.read_scope.uses, after) }
     }
 
-    /// Nobody's rights change.
+    /// Anonymous: no rights can change.
     pub fn watch(&self) -> Option<Watch> {
         self.person.id.clone().map(|person| Watch { person, bound_at: self.at })
     }
@@ -116,7 +116,7 @@ impl ChannelRefusal {
             StoreError::TooBroad { entity, rows, .. } => ChannelRefusal::new(
                 Code::QueryTooBroad,
                 format!(
-                    "the snapshot would step over more than {rows} records of {entity}: subscribe without one, or narrow the filter"
+                    "the snapshot would read more than {rows} records of {entity}: subscribe without one, or narrow the filter"
                 ),
             ),
             StoreError::UnknownEntity(_)
@@ -170,13 +170,13 @@ impl Channel {
         Ok(Channel { text, scope, entity, schema, generation, asked, filter, bad_id })
     }
 
-    /// The conditions of a live query, bound to nobody.
+    /// The conditions of a live query, bound to no user.
     pub fn filter(&self) -> &[Condition] {
         &self.filter
     }
 
     /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
-    /// never see is none, in the very words of those that do not exist.
+    /// never see is none, in the same words as those that do not exist.
     pub fn open(&self, principal: &Principal, at: Seq) -> Result<Binding, ChannelRefusal> {
         if is_closed(&self.entity, principal) {
             return Err(unknown(&self.entity.name));
@@ -188,7 +188,7 @@ impl Channel {
         let names = Nameable::of(principal.clone());
         match filter(&self.schema, &self.entity, &names, pairs(&self.asked)) {
             Err(fault) => Err(ChannelRefusal::new(Code::BadChannel, fault.to_string())),
-            // The log does not keep when the record was written that a change replaced, so nobody could tell what left.
+            // The log does not keep when the record was written that a change replaced, so it is unknown which records left.
             Ok(filter) if filter.iter().any(|condition| condition.column == Column::UpdatedAt) => {
                 Err(ChannelRefusal::new(
                     Code::BadChannel,
@@ -199,7 +199,7 @@ impl Channel {
         }
     }
 
-    /// The same for somebody who is subscribed already: what is closed now has no records.
+    /// The same for a user who is subscribed already: what is closed now has no records.
     pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Binding, BindError> {
         Ok(self.through(self.scope.bind(&self.entity, self.generation, principal)?, principal, at))
     }

@@ -50,7 +50,7 @@ pub(super) struct Connection<T> {
     pub(super) drain_spread: Duration,
 }
 
-/// Completes with the next news. Without anybody to tell any, never.
+/// Completes with the next news. Never completes when there is no sender.
 async fn next(mut news: watch::Receiver<News>) -> watch::Receiver<News> {
     if news.changed().await.is_err() {
         std::future::pending::<()>().await;
@@ -70,7 +70,7 @@ enum LoopEvent {
 type ReadUnderWay = OptionFuture<BoxFuture<'static, ReadAnswer>>;
 
 impl<T: Transport> Connection<T> {
-    /// Runs until the peer or the session ends it. `news` tells of another schema, and of the end. By reference, since a future keeps
+    /// Runs until the peer or the session ends it. `news` reports another schema, and shutdown. By reference, since a future keeps
     /// what it is given twice.
     pub(super) async fn run(&mut self, news: watch::Receiver<News>) -> Ended {
         let mut reading: ReadUnderWay = None.into();
@@ -211,7 +211,7 @@ impl<T: Transport> Connection<T> {
 
     /// Writes whole frames.
     async fn write(&mut self, frames: Vec<Bytes>) -> Result<(), Ended> {
-        // A peer that takes a byte now and then may not hold its place for ever.
+        // A peer that takes a byte now and then must not hold its place forever.
         let patience = self.write_timeout * PATIENCE;
         let (mut deadline, mut taken) = (Instant::now() + patience, 0);
         let mut queue: VecDeque<Bytes> = frames.into();
@@ -240,7 +240,7 @@ impl<T: Transport> Connection<T> {
     }
 }
 
-/// Ends the connection, as far as the peer takes part in it in time.
+/// Ends the connection, in order if the peer answers in time.
 pub(super) async fn close(transport: &mut impl Transport, ended: Ended) -> Ended {
     let _ = timeout(CLOSE_TIMEOUT, transport.close(ended)).await;
     ended

@@ -1,4 +1,4 @@
-//! What a newcomer is told first: `connected`, or the error for which it is sent away again.
+//! The first frame of a connection: `connected`, or the error with which it is refused.
 //!
 //! Knows no transport but the form of its bytes.
 
@@ -39,7 +39,7 @@ impl From<NoPlace> for NotAdmitted {
 pub struct Greeting<'a> {
     pub connection: ConnectionId,
     pub user: Option<&'a str>,
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub position: Seq,
     pub around: &'a Surroundings,
 }

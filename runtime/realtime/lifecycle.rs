@@ -1,7 +1,7 @@
-//! `Lifecycle`: what is true for every connection at this moment, and who is told when it changes: another schema, and
+//! `Lifecycle`: what is true for every connection at this moment, and the notice of its changes: another schema, and
 //! the end of the server.
 //!
-//! Knows nobody who listens.
+//! Does not know the listeners.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::schema::{Generation, Schema};
 #[derive(Debug)]
 pub struct Lifecycle(watch::Sender<News>);
 
-/// What every connection is told.
+/// A notice to every connection.
 #[derive(Debug, Clone)]
 pub struct News {
     pub around: Surroundings,
@@ -31,14 +31,14 @@ impl Lifecycle {
         self.0.borrow().around.clone()
     }
 
-    /// What is true now, and a way to hear of all that comes after it.
+    /// What is true now, and a way to receive all that comes after it.
     pub fn follow(&self) -> (Surroundings, watch::Receiver<News>) {
         let mut news = self.0.subscribe();
         let around = news.borrow_and_update().around.clone();
         (around, news)
     }
 
-    /// From here on entities have the shape of another schema. Every connection is told, and its channels start anew.
+    /// From here on entities have the shape of another schema. Every connection is notified, and its channels start again.
     pub fn adopt(&self, schema: Arc<Schema>, generation: Generation) {
         self.0.send_modify(|news| {
             news.around.schema = schema;
@@ -46,7 +46,7 @@ impl Lifecycle {
         });
     }
 
-    /// The server stops: every connection is told when to come back and ended.
+    /// The server stops: every connection learns when to reconnect, and is ended.
     pub fn drain(&self) {
         self.0.send_modify(|news| news.draining = true);
     }

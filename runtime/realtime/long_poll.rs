@@ -1,7 +1,7 @@
 //! `LongPoll`: how a poll waits for the next event. Its channels are attached to an outbox that holds nothing: the first event
 //! empties it, and that is the news.
 //!
-//! Knows nothing of questions and answers.
+//! Does not know questions and answers.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct LongPoll {
     outbox: Arc<Outbox>,
 }
 
-/// Why a long poll goes on.
+/// Why a long poll continues.
 pub(super) enum Woken {
     /// A channel that was refused may be open now.
     RightsChanged,
@@ -28,7 +28,7 @@ pub(super) enum Woken {
     News,
     /// The server stops.
     Stopped,
-    /// Some channels are told nothing of what happens.
+    /// Some channels get no events.
     Refused(Vec<RefusedAttachment>),
 }
 
@@ -44,7 +44,7 @@ impl LongPoll {
         LongPoll { channels, connection, outbox: Arc::new(Outbox::new(limits, WireForm::Json)) }
     }
 
-    /// Wakes by what the channel, the nth of all, hears after `at`.
+    /// Wakes when the channel, the nth of all, gets an event after `at`.
     pub(super) async fn watch(&self, nth: usize, channel: &Channel, bound: &Binding, at: Seq) {
         let attach = Attach {
             connection: self.connection,

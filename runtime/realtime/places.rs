@@ -37,12 +37,12 @@ pub struct ConnectionPlace {
     key: ConnectionKey,
 }
 
-/// There is no place left, for anybody or for this user.
+/// There is no place left, in all or for this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
-    #[error("this server already has {0} connections, the most it may have")]
+    #[error("this server already has {0} connections, which is its limit")]
     Server(usize),
-    #[error("this user already has {0} connections, the most one user may have")]
+    #[error("this user already has {0} connections, which is the limit for one user")]
     User(usize),
 }
 

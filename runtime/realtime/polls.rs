@@ -2,7 +2,7 @@
 //! one reading of the log; a long poll waits for the next event by an outbox that holds nothing.
 //!
 //! A poll is bound to what its person may see when it comes. When their rights change while it is being answered, it is asked
-//! once more from the start: then the channels concerned are no resume any more.
+//! once more from the start: then the channels concerned are no resume any longer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::protocol::{Code, View, WireForm};
 use crate::rules::{Person, Principal};
 use crate::store::{At, Change, ChangeOp, LogPage, StoreError};
 
-/// How often a poll is asked anew because the rights of its person changed meanwhile.
+/// How often a poll is asked again because the rights of its person changed meanwhile.
 const MOST_ROUNDS: usize = 8;
 
 /// What a client asks.
@@ -44,7 +44,7 @@ pub struct PollQuestion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedChannel {
     pub text: String,
-    /// The view under which the client stands.
+    /// The view that the client has.
     pub view: Option<String>,
 }
 
@@ -104,11 +104,11 @@ struct PollPage {
     events: Vec<Box<RawValue>>,
     to: Seq,
     has_more: bool,
-    /// The log cannot be followed from here; every channel must be read anew.
+    /// The log cannot be followed from here; every channel must be read again.
     broken: bool,
 }
 
-/// What a step of a poll comes to.
+/// The result of a step of a poll.
 enum PollStep<T> {
     Done(T),
     /// The person's rights changed: nothing that was read may be shown.
@@ -139,7 +139,7 @@ impl Polls {
     pub async fn answer(&self, question: PollQuestion) -> Result<PollAnswer, PollFault> {
         let _counted = self.metrics.live.poll();
         let mut deadline = Instant::now() + question.wait.min(self.lifecycle.around().config.poll_wait);
-        // A channel whose rights changed is recovered no more, so this ends unless they change all the time.
+        // A channel whose rights changed is no longer recovered, so this ends unless they change all the time.
         for _ in 0..MOST_ROUNDS {
             if let PollStep::Done(answer) = self.ask(&question, deadline).await? {
                 return Ok(answer);
@@ -249,7 +249,7 @@ impl Polls {
         }))
     }
 
-    /// Who is to be told of other rights, because they may open a channel that is refused now.
+    /// The user whose change of rights ends the wait, because it may open a channel that is refused now.
     fn refused(
         &self,
         question: &PollQuestion,
@@ -304,7 +304,7 @@ impl Polls {
         }
     }
 
-    /// `head`: where the log stood when the question came. What was acknowledged by then is in the answer, fanned out
+    /// `head`: the head of the log when the request came. What was acknowledged by then is in the answer, fanned out
     /// or not.
     async fn page(
         &self,
@@ -337,7 +337,7 @@ impl Polls {
         Ok(PollStep::Done(page))
     }
 
-    /// A channel that nobody would wake takes no part in the answer: its client would wait and miss what happens.
+    /// A channel without a subscription takes no part in the answer: its client would wait and miss what happens.
     fn refuse_waiting(&self, text: &str, code: Code, answer: &mut PollAnswer) {
         let ChannelRefusal { code, message } = ChannelRefusal::of_attachment(code);
         self.metrics.errors.told(Via::Poll, code);

@@ -60,7 +60,7 @@ impl ReadAnswer {
 /// Whose rights a read must not overtake.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RightsCheck {
-    /// `None` is nobody, whose rights do not change.
+    /// `None` is an anonymous caller, whose rights do not change.
     pub person: Option<Arc<str>>,
     /// After which seq a change of each matters.
     pub uses: Vec<RightsAt>,
@@ -93,7 +93,7 @@ impl RightsCheck {
         rights
     }
 
-    /// Whoever uses nothing has no rights that change.
+    /// A read scope that uses nothing has no rights that change.
     pub fn add(&mut self, uses: &Arc<[EntityName]>, after: Seq) {
         if uses.is_empty() || self.person.is_none() {
             return;
@@ -106,7 +106,7 @@ impl RightsCheck {
 }
 
 impl RightsNow {
-    /// `None` where nobody asked, and so nothing may be shown.
+    /// `None` where no one asked, so nothing may be shown.
     pub fn changed(&self, uses: &Arc<[EntityName]>) -> Option<Seq> {
         if uses.is_empty() {
             return Some(Seq::ZERO);

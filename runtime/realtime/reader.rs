@@ -31,7 +31,7 @@ impl LiveReader {
         LiveReader { store, ring, log_limit, replay_limit, under_way: Arc::default() }
     }
 
-    /// A session's read. A failure that is the store's is logged here: the session tells its peer no cause.
+    /// A session's read. A failure that is the store's is logged here: the session does not send the cause to its peer.
     pub async fn read(&self, read: ReadRequest) -> ReadAnswer {
         match read {
             ReadRequest::Survey { scope, since, rights } => {
@@ -193,7 +193,7 @@ impl LiveReader {
         At { epoch, seq, floor: Seq::ZERO, generation, value }
     }
 
-    /// Counted until it is answered or nobody waits for it any longer.
+    /// Counted until it is answered or no longer awaited.
     async fn asking<T>(&self, read: ReadFuture<'_, T>) -> Result<T, StoreError> {
         let _under_way = UnderWay::of(&self.under_way);
         read.await

@@ -20,11 +20,11 @@ pub enum Resume {
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     pub since: Seq,
-    /// The view under which it stood there; without one it is believed only where everybody sees the same.
+    /// The view that it had there. Without one, the position is accepted only where every user sees the same.
     pub view: Option<&'a str>,
 }
 
-/// Whether somebody who is bound now may go on from where they stood. `survey` was checked: nothing is unknown to the read scope.
+/// Whether a user who is bound now may continue from their position. `survey` was checked: nothing is unknown to the read scope.
 pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, replay_limit: u64) -> Resume {
     let (facts, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
     if !facts.known || claim.since > at.seq {

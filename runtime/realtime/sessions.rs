@@ -53,11 +53,11 @@ pub struct Stats {
     pub deliveries: u64,
     /// Outboxes that were emptied because their connection fell behind.
     pub lags: u64,
-    /// The last seq that was fanned out.
+    /// The last seq that was sent to subscriptions.
     pub position: u64,
 }
 
-/// A connection that may begin, and what it hears of from then on.
+/// A connection that may begin, and what it receives from then on.
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
@@ -167,11 +167,11 @@ impl Sessions {
         ended
     }
 
-    /// What rules may ask of whoever comes, or why they may not come.
+    /// What rules may ask of the caller, or why the caller is refused.
     async fn look_up(&self, identity: &Identity) -> Result<At<Principal>, NotAdmitted> {
         let known = self.reader.principal(identity.person()).await.map_err(|error| {
             tracing::error!(%error, "socket refused");
-            let message = "who you are could not be looked up; connect again later".to_owned();
+            let message = "your User record could not be read; connect again later".to_owned();
             NotAdmitted {
                 code: Code::StorageError,
                 message,
@@ -198,7 +198,7 @@ impl Sessions {
         known: At<Principal>,
         place: &ConnectionPlace,
     ) -> Result<Begun<T>, Ended> {
-        // What is told from here on comes after what the connection starts with.
+        // What is reported from here on comes after what the connection starts with.
         let (around, news) = self.lifecycle.follow();
         let greeting = Greeting {
             connection: ConnectionId(self.env.uuid_v7()),

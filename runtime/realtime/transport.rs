@@ -38,8 +38,8 @@ pub trait Transport: Send {
     /// Asks the peer for a sign of life.
     fn ping(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Ends the connection, with a word to the peer as far as the transport has one. The peer may never answer it: the
-    /// loop does not wait for ever.
+    /// Ends the connection, with a close frame if the transport has one. The peer may never answer it: the
+    /// loop does not wait forever.
     fn close(&mut self, ended: Ended) -> impl Future<Output = ()> + Send;
 }
 
@@ -55,7 +55,7 @@ pub enum Arrival {
     Life,
     /// The peer ended the connection in order.
     Closed,
-    /// The peer is gone without a word.
+    /// The peer is gone without a close frame.
     Gone,
     /// The peer broke the rules of the transport.
     Broken(CloseCode),

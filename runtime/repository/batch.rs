@@ -1,6 +1,6 @@
 //! `Batch`: a list of operations as a client sent it, its shape checked. The same shape over every transport.
 //!
-//! Knows no entity: whether names and values fit the schema is `validate`'s business.
+//! Knows no entity: `validate` checks whether names and values fit the schema.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +145,7 @@ fn with_id_in_data(op: &OpMembers, mut mutation: Mutation) -> Result<Mutation, B
     Ok(Mutation { data: Some(Body::from_part(members, inexact)), ..mutation })
 }
 
-/// The members of one operation, and where it stands.
+/// The members of one operation, and its place in the batch.
 struct OpMembers {
     place: String,
     members: Map<String, Json>,
@@ -163,7 +163,7 @@ impl OpMembers {
         })
     }
 
-    /// A text; null is as good as nothing.
+    /// A text; null counts as missing.
     fn text(&mut self, key: &str) -> Result<Option<String>, BatchError> {
         match self.members.remove(key) {
             None | Some(Json::Null) => Ok(None),
@@ -178,7 +178,7 @@ impl OpMembers {
             Some(other) => match other.as_number().and_then(whole).map(u64::try_from) {
                 Some(Ok(version @ 1..)) => Ok(Some(version)),
                 Some(Ok(0) | Err(_)) | None => {
-                    Err(wrong(&self.at("version"), "a whole number from 1 on", &other))
+                    Err(wrong(&self.at("version"), "a whole number of at least 1", &other))
                 }
             },
         }
@@ -206,7 +206,7 @@ impl OpMembers {
     }
 
     fn means_nothing(&self, key: &str, verb: &str) -> BatchError {
-        BatchError(format!("`{}` means nothing to a {verb}; leave it out", self.at(key)))
+        BatchError(format!("`{}` is not possible in a {verb}; leave it out", self.at(key)))
     }
 }
 

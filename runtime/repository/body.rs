@@ -1,7 +1,7 @@
 //! `Body`: one JSON object as a client sent it, syntax checked and no key twice at any depth. It remembers the numbers that
 //! the parser changed.
 //!
-//! Knows no schema: whether the keys are fields is `validate`'s business.
+//! Knows no schema: `validate` checks whether the keys are fields.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! The canonical form of a request: compact JSON with sorted keys, and the hash by which a retry is known (SEMANTICS M1).
+//! The canonical form of a request: compact JSON with sorted keys, and the hash that identifies a retry (SEMANTICS M1).
 //!
-//! Knows nothing of transports: the same mutation over HTTP and over a socket has the same hash.
+//! Does not know transports: the same mutation over HTTP and over a socket has the same hash.
 
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};

@@ -26,7 +26,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// The same fault, told of an operation of a batch.
+    /// The same error, as one of an operation of a batch.
     fn within(self, op: usize) -> FieldError {
         FieldError {
             field: format!("ops[{op}].{}", self.field),
@@ -62,12 +62,12 @@ pub enum RepositoryError {
     #[error("`ops[{op}]`: {error}")]
     InBatch { op: usize, error: Box<RepositoryError> },
     /// Several operations of a batch are wrong; `op` is the first. Fields are named as in `ops[3].title`.
-    #[error("{} faults in the operations of the batch: {}", errors.len(), names(errors))]
+    #[error("{} errors in the operations of the batch: {}", errors.len(), names(errors))]
     InvalidBatch { op: usize, errors: Vec<FieldError> },
     /// One record of a change of many failed, and so the whole.
     #[error("{entity} `{id}`: {error}")]
     OfRecord { entity: EntityName, id: RecordId, error: Box<RepositoryError> },
-    #[error("{}: ask somebody who may", not_allowed(entity, *operation))]
+    #[error("{}: ask a user who may", not_allowed(entity, *operation))]
     Forbidden { entity: EntityName, operation: Operation },
     /// A rule cannot be evaluated for this person.
     #[error("{0}")]
@@ -75,7 +75,7 @@ pub enum RepositoryError {
     /// As the parser of query strings would say it.
     #[error("{0}")]
     HiddenColumn(String),
-    /// Nothing is answered to this user, whatever is asked.
+    /// Every request of this user is refused.
     #[error("the account `{}` is disabled", shown(_0))]
     AccountDisabled(String),
     #[error("the {entity} is at version {}, not at the one that the request names", current.version)]
@@ -101,15 +101,15 @@ pub enum RepositoryError {
     UnitTooLarge { entries: usize, bytes: usize },
     #[error("the mutation id (Idempotency-Key) was used before, for a request with other content")]
     MutationReused,
-    #[error("this would step over more than {rows} rows of {entity}; {remedy}")]
+    #[error("this would read more than {rows} rows of {entity}; {remedy}")]
     TooBroad { entity: EntityName, rows: u64, remedy: ListRemedy },
     #[error(
         "`group` would make more than {MOST_GROUPS} groups of {entity}: group by a field with fewer values, or filter"
     )]
     TooManyGroups { entity: EntityName },
-    #[error("the schema changed while the request was on its way")]
+    #[error("the schema changed during the request")]
     SchemaChanged,
-    #[error("the server has more requests waiting than it takes")]
+    #[error("the server has too many waiting requests")]
     Overloaded,
     #[error("the server is shutting down")]
     Closed,
@@ -397,9 +397,9 @@ impl fmt::Display for ListRemedy {
                 write!(f, "its schema file lacks this index: [[index]] fields = [{}]", fields.join(", "))
             }
             ListRemedy::Words => f.write_str(
-                "so many hold the words of the search, whatever the filters leave of them: use more or longer words",
+                "too many contain the words of the search, even before the filters apply: use more or longer words",
             ),
-            ListRemedy::Narrow => f.write_str("no further index would help: narrow it by filters"),
+            ListRemedy::Narrow => f.write_str("no index would help: add filters"),
         }
     }
 }
@@ -425,7 +425,7 @@ pub(super) fn of_list(
             let name = &entity.at(at).name;
             RepositoryError::HiddenColumn(match hidden {
                 Hidden::Sometimes => {
-                    format!("`{name}` is shown with some records only and cannot be {} by", ordered.done)
+                    format!("`{name}` is hidden in some records, so it cannot be {} by", ordered.done)
                 }
                 Hidden::Always => {
                     let unknown = unknown_field(entity, &Nameable::usual(), name);

@@ -134,7 +134,7 @@ pub(super) fn unknown_field(entity: &Entity, names: &Nameable, name: &str) -> Fi
     let renamed = names.fields(entity).find(|field| field.was.as_deref() == Some(name));
     let habit = HABITS.iter().find(|(names, _)| names.contains(&name));
     if let Some(now) = renamed {
-        message.push_str(&format!(" any more: it is called `{}` now", now.name));
+        message.push_str(&format!(" any longer: it is now called `{}`", now.name));
     } else if let Some((_, advice)) = habit {
         message.push_str(&format!("; {advice}"));
     } else if let Some(meant) = suggestion(name, known) {
@@ -145,7 +145,10 @@ pub(super) fn unknown_field(entity: &Entity, names: &Nameable, name: &str) -> Fi
 
 /// What other APIs call something, and what it is here.
 const HABITS: [(&[&str], &str); 4] = [
-    (&["page", "offset", "skip", "per_page", "page_size", "after"], "lists go on with `limit` and `cursor`"),
+    (
+        &["page", "offset", "skip", "per_page", "page_size", "after"],
+        "pages of a list come with `limit` and `cursor`",
+    ),
     (&["order", "order_by", "orderby", "sort_by", "sortby"], "lists are sorted as in `sort=-priority,title`"),
     (&["asc", "desc"], "ascending is `sort=title`, descending `sort=-title`"),
     (&["q", "query", "filter"], "filter as in `status=open`, or find words with `search`"),
@@ -240,14 +243,14 @@ fn check_nature(entity: &Entity, column: Column, operator: FilterOperator) -> Re
     let refused = match operator {
         FilterOperator::Null => None,
         _ if nature == FilterClass::Opaque => {
-            Some("cannot be asked: a json field can be filtered by `null` only")
+            Some("is not possible: a json field can only be filtered by `null`")
         }
         FilterOperator::Eq | FilterOperator::Ne | FilterOperator::In => None,
         FilterOperator::Gt | FilterOperator::Gte | FilterOperator::Lt | FilterOperator::Lte => {
-            (!ordered).then_some("cannot be asked: its values have no order; use eq, ne, in or null")
+            (!ordered).then_some("is not possible: its values have no order; use eq, ne, in or null")
         }
         FilterOperator::Contains | FilterOperator::Starts => (!textual)
-            .then_some("cannot be asked: its values are no texts; use eq, ne, in, null or a comparison"),
+            .then_some("is not possible: its values are not texts; use eq, ne, in, null or a comparison"),
     };
     refused.map_or(Ok(()), |message| Err(message.to_owned()))
 }
@@ -282,9 +285,7 @@ fn list(text: &str) -> Result<Vec<String>, String> {
             '\\' => match letters.next() {
                 Some(escaped @ (',' | '\\')) => value.push(escaped),
                 _ => {
-                    return Err(
-                        "has a backslash that stands before neither a comma nor another one".to_owned()
-                    );
+                    return Err("has a backslash that is not followed by a comma or a backslash".to_owned());
                 }
             },
             other => value.push(other),

@@ -1,7 +1,7 @@
-//! `Nameable`: the fields that somebody may name in a query. One that is shown to them with no record is as if it did not exist,
+//! `Nameable`: the fields that a user may name in a query. One that is shown to them with no record is as if it did not exist,
 //! in every word of the answer: it is not found, not suggested, and what is asked of it is not looked at.
 //!
-//! Knows no query string. What is shown with some records is the store's business, which judges by the record.
+//! Knows no query string. The store handles fields that are shown only with some records.
 
 use crate::rules::{Principal, bind};
 use crate::schema::{Entity, Expr, Field, FieldIndex};
@@ -24,7 +24,7 @@ impl Nameable {
         Nameable(NameableFields::Everything)
     }
 
-    /// Of somebody about whom nothing was read: right wherever `depends_on_principal` is false.
+    /// Of a user about whom nothing was read: right wherever `depends_on_principal` is false.
     pub fn usual() -> Nameable {
         Nameable(NameableFields::Usual)
     }
@@ -56,7 +56,7 @@ impl Nameable {
     }
 }
 
-/// Whether it takes facts to know which fields of the entity somebody may name.
+/// Whether it takes facts to know which fields of the entity a user may name.
 pub fn depends_on_principal(entity: &Entity) -> bool {
     let rules = entity.fields.iter().filter_map(|field| field.read.as_ref());
     rules.into_iter().any(|rule| !matches!(rule.meaning, Expr::Constant(_)))

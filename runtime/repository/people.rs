@@ -101,7 +101,7 @@ impl Repository {
     }
 
     /// Of a PUT: a required field that the writer never sees need not be given. Everything else that is written is judged
-    /// whoever writes.
+    /// the writer.
     pub(super) async fn names_of_writer(
         &self,
         schema: &Schema,
@@ -117,7 +117,7 @@ impl Repository {
     }
 
     /// The operations that name entities which are closed to the writer, refused as if those did not exist: a refusal says nothing
-    /// of them, whatever is wrong with the request. Whoever may create records of an entity and read none, as of a letter box, is told
+    /// of them, whatever is wrong with the request. A user who may create records of an entity but read none, as of a letter box, learns
     /// the truth about creates.
     pub(super) async fn absent_to(
         &self,
@@ -141,7 +141,7 @@ impl Repository {
     }
 }
 
-/// Whether somebody may be shut out of an entity that these name.
+/// Whether a user may be shut out of an entity that these name.
 fn names_ruled(schema: &Schema, mutations: &[Mutation]) -> bool {
     let mut named = mutations.iter().filter_map(|mutation| schema.entity(&mutation.entity));
     named.any(|entity| entity.access.rule(Operation::Read) != &Expr::Constant(true))

@@ -23,7 +23,10 @@ pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
     let mut found = Vec::new();
     for (name, json) in &members {
         if name.contains('[') {
-            return fault(name, "names an operator: write it within, as in {\"priority\": {\"gte\": 3}}");
+            return fault(
+                name,
+                "has an operator in its name: write it inside, as in {\"priority\": {\"gte\": 3}}",
+            );
         }
         let is_word = WORDS.contains(&name.as_str());
         if let Json::Array(names) = json
@@ -58,7 +61,7 @@ impl QuestionReader {
         found: &mut Vec<(String, String)>,
     ) -> Result<(), FilterError> {
         if operators.is_empty() {
-            return fault(name, "is an empty object and asks nothing: name an operator, or leave it out");
+            return fault(name, "is an empty object: name an operator, or leave it out");
         }
         for (operator, operand) in operators {
             let parameter = format!("{name}[{operator}]");

@@ -154,7 +154,7 @@ impl Validator<'_> {
 
     fn writable(&self, name: &str) -> Result<(FieldIndex, &Field), ValueFault> {
         if SYSTEM.contains(&name) {
-            return Err(ValueFault::new("system_field", "is kept by the server and cannot be set"));
+            return Err(ValueFault::new("system_field", "is set by the server"));
         }
         let entity = &self.entity.name;
         let Some((index, field)) = self.entity.field(name) else {
@@ -164,7 +164,7 @@ impl Validator<'_> {
             let mut message = format!("is not a field of {entity}");
             let renamed = told().find(|field| field.was.as_deref() == Some(name));
             if let Some(now) = renamed {
-                message.push_str(&format!(" any more: it is called `{}` now", now.name));
+                message.push_str(&format!(" any longer: it is now called `{}`", now.name));
             } else if let Some(meant) = suggestion(name, known) {
                 message.push_str(&format!("; did you mean `{meant}`?"));
             }

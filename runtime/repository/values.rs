@@ -1,6 +1,6 @@
 //! One JSON value against one field: type first, into its one stored form, then constraints.
 //!
-//! Knows nothing of records, verbs or defaults. A fault reads on after the field's name: "`title` must be a text, ...".
+//! Does not know records, verbs or defaults. A fault reads on after the field's name: "`title` must be a text, ...".
 
 use serde_json::{Number, Value as Json};
 

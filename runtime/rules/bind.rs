@@ -1,6 +1,6 @@
 //! Binding: a rule and one person to a `Predicate` on the record alone (partial evaluation).
 //!
-//! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` where it stands.
+//! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` there.
 
 use super::compare::{compare, contains, member, plain, size, starts, value_of_json};
 use super::condition::{Condition, Test};
@@ -17,9 +17,11 @@ pub const MOST_TESTS: usize = 5_000;
 /// Why a rule cannot be used for a person. The text is for that person, who may not know of the entity that the rule asks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    #[error("a rule asks for records that belong to you, and more than {MOST_RELATED} of one kind do")]
+    #[error(
+        "a rule uses the records that belong to you, and you have more than {MOST_RELATED} of one entity"
+    )]
     SetTooLarge { entity: EntityName },
-    #[error("a rule comes to more than {MOST_TESTS} conditions for you")]
+    #[error("for you a rule has more than {MOST_TESTS} conditions")]
     TooManyTests,
 }
 
@@ -28,18 +30,16 @@ impl BindError {
     pub fn cause(&self) -> String {
         match self {
             BindError::SetTooLarge { entity } => {
-                format!(
-                    "a rule asks for the person's records of {entity}, and they have more than {MOST_RELATED}"
-                )
+                format!("a rule uses the user's records of {entity}, and there are more than {MOST_RELATED}")
             }
             BindError::TooManyTests => {
-                format!("a rule comes to more than {MOST_TESTS} conditions for the person")
+                format!("for this user the rule has more than {MOST_TESTS} conditions")
             }
         }
     }
 }
 
-/// The condition on a record of `entity` under which the rule grants. Proposals are asked of nobody here: a read rule knows none.
+/// The condition on a record of `entity` under which the rule grants. There is no proposal here: a read rule knows none.
 pub fn bind(rule: &Expr, entity: &Entity, principal: &Principal) -> Result<Predicate, BindError> {
     if principal.is_disabled() {
         return Ok(Predicate::Constant(false));

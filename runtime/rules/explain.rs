@@ -1,4 +1,4 @@
-//! Why a rule comes to what it comes to: each of its parts with its truth and with the values of the names in it.
+//! Why a rule has its result: each of its parts with its truth and with the values of the names in it.
 //!
 //! Decides nothing: every truth is the evaluator's.
 
@@ -112,7 +112,7 @@ impl<'a> Explainer<'a> {
     fn set(self, entity: &str, shown: impl Fn(&Record) -> String) -> String {
         let principal = self.evaluator.subject.principal;
         match principal.related(entity) {
-            _ if principal.is_nobody() => "unknown: nobody asks".to_owned(),
+            _ if principal.is_nobody() => "unknown: the caller is anonymous".to_owned(),
             RelatedRecords::TooMany => "unknown: too many records".to_owned(),
             RelatedRecords::Records(records) => {
                 let mut values: Vec<String> = records.iter().take(MOST_SHOWN).map(shown).collect();

@@ -26,7 +26,7 @@ pub enum Asker {
 /// A person as far as the credentials tell.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Person {
-    /// Id of the `User` record; `None` is anybody without credentials.
+    /// Id of the `User` record; `None` is a caller without credentials.
     pub id: Option<Arc<str>>,
     /// Wins over the record's role.
     pub role: Option<Arc<str>>,
@@ -39,7 +39,7 @@ pub struct Person {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Principal {
     pub person: Arc<Person>,
-    /// `user.id` as a value; null for nobody.
+    /// `user.id` as a value; null for an anonymous caller.
     id: Value,
     role: Value,
     /// The `User` record.
@@ -72,7 +72,7 @@ impl Principal {
         Principal { id: text(&person.id), role, record, related, person }
     }
 
-    /// Of somebody about whom the database was not asked, or knows nothing.
+    /// Of a user about whom the database was not asked, or knows nothing.
     pub fn unread(person: Arc<Person>) -> Principal {
         Principal::new(person, None, BTreeMap::new())
     }

@@ -1,6 +1,6 @@
 //! `Predicate`: a condition on one record and nothing else. What is left of a rule when it is bound to a person, and of a filter.
 //!
-//! Negation stands only in front of single tests and nothing in it is unknown by itself, so "known to hold" is all that has to
+//! Negation occurs only in front of single tests and nothing in it is unknown by itself, so "known to hold" is all that has to
 //! be computed. `store/sqlite` writes the same tree as SQL.
 
 use std::borrow::Cow;

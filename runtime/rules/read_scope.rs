@@ -23,7 +23,7 @@ pub struct ReadScope {
     pub filter: Predicate,
     /// Fields that are not shown with every record, and the records with which they are.
     pub fields: Vec<(FieldIndex, Predicate)>,
-    /// Entities whose records decided what is seen: as long as the person's records there stay, so does the read scope. Empty for nobody.
+    /// Entities whose records decided what is seen: as long as the person's records there stay, so does the read scope. Empty for an anonymous caller.
     pub uses: Arc<[EntityName]>,
     /// Both the rule and the filter.
     seen: Predicate,
@@ -51,7 +51,7 @@ pub enum Verdict {
     Updated,
     /// It left the filter and is still readable.
     Left,
-    /// It is readable no more.
+    /// It is no longer readable.
     Lost,
     /// It is gone.
     Deleted,
@@ -166,7 +166,7 @@ impl ReadScope {
 
 impl Verdict {
     /// Of whether the record is seen, and whether it existed, each before and after; and whether it may still be read, which is
-    /// asked only of a record that is there and seen no more.
+    /// asked only of a record that is there and no longer seen.
     pub fn of(seen: Sides, existed: Sides, is_readable: impl FnOnce() -> bool) -> Verdict {
         match (seen.old, seen.new) {
             (false, false) => Verdict::Nothing,
@@ -202,7 +202,7 @@ pub fn may_ever(entity: &Entity, operation: Operation, principal: &Principal) ->
     !principal.is_disabled() && could_hold(rule, true, entity, principal) != Some(false)
 }
 
-/// What the rule comes to (`wanted`) without its record and the person's sets; `None` if it depends on them.
+/// The result of the rule (`wanted`) without its record and the person's sets; `None` if it depends on them.
 fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, principal: &Principal) -> Option<bool> {
     let each = |terms: &[Expr]| -> Vec<Option<bool>> {
         terms.iter().map(|term| could_hold(term, wanted, entity, principal)).collect()

@@ -1,4 +1,4 @@
-//! What rules use of a person: which entities they ask, and so which log entries are changes of somebody's rights
+//! What rules use of a person: which entities they ask, and so which log entries are changes of a user's rights
 //! (SEMANTICS R1).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,7 +173,7 @@ fn asks_of_person(rule: &Expr) -> bool {
     }
 }
 
-/// The entities of a schema whose changes are changes of somebody's rights to see.
+/// The entities of a schema whose changes are changes of a user's rights to see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rights(BTreeMap<EntityName, RightsEntity>);
 
@@ -203,7 +203,7 @@ impl Rights {
         Rights(rights.collect())
     }
 
-    /// Whether changes of its records may change somebody's rights.
+    /// Whether changes of its records may change a user's rights.
     pub fn holds(&self, entity: &str) -> bool {
         self.0.contains_key(entity)
     }

@@ -1,6 +1,6 @@
 //! The built-in entity `User` (SEMANTICS R11). A schema file may add fields to it and change nothing else.
 //!
-//! Knows nothing of how a user comes to be known.
+//! Does not know how a user comes to be known.
 
 use super::column::FieldIndex;
 pub(super) use super::model::USER;

@@ -1,7 +1,7 @@
-//! The checker: sources to a `Schema`, with every problem of every file reported before it gives up.
+//! The checker: sources to a `Schema`, with every problem of every file reported before it stops.
 //!
 //! Works in passes: each file for itself (`entity.rs`), what concerns several of them (`across.rs`, `lookup.rs`), then the
-//! access rules (`rule.rs`), which may name what stands in any file. Every pass runs, whatever the ones before found; what depends
+//! access rules (`rule.rs`), which may name what is in any file. Every pass runs, whatever the ones before found; what depends
 //! on a mistake that was reported is left out (`doubt.rs`). Knows no folder and no database.
 
 mod across;
@@ -57,7 +57,7 @@ pub fn check(sources: &[SourceFile]) -> Result<Schema, Diagnostics> {
 
 /// As `check`, into a report that may hold problems already. The schema counts only if the report stays empty.
 pub(super) fn check_into(sources: &[SourceFile], report: &mut DiagnosticSink) -> Schema {
-    // Of a file that could not be read, nobody knows which entity it describes.
+    // The entity of a file that could not be read is unknown.
     let mut names_known = report.is_empty();
     let mut drafts: Vec<EntityDraft> = Vec::with_capacity(sources.len());
     for source in sources {

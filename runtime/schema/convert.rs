@@ -1,5 +1,5 @@
-//! What becomes of a value when its field changes its type. Pure; whether a reference leads to a record, and what
-//! becomes of a value that does not convert, is the store's and the operator's business.
+//! How a value converts when its field changes its type. Pure; whether a reference leads to a record, and what
+//! happens to a value that does not convert, the store and the operator decide.
 
 use super::model::{FieldKind, IdKind};
 use super::text_form;

@@ -122,7 +122,7 @@ fn history_json(history: History) -> Json {
     }
 }
 
-/// A constant as it would stand in a record; a source as `{"from": …}`. Only a json field has an object as constant, and
+/// A constant as it would be in a record; a source as `{"from": …}`. Only a json field has an object as constant, and
 /// no json field has a source, so the type tells the two apart.
 fn default_json(default: &FieldDefault) -> Json {
     match default {

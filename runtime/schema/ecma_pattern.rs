@@ -34,7 +34,7 @@ pub(super) fn ecma(source: &str) -> Option<String> {
     Some(out)
 }
 
-/// What stands before the next letter, which decides whether it may be repeated.
+/// What comes before the next letter, which decides whether it may be repeated.
 #[derive(Clone, Copy, PartialEq)]
 enum Last {
     /// The beginning of a pattern, group or branch, or an anchor.

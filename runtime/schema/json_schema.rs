@@ -149,7 +149,7 @@ fn field_name() -> Json {
     json!({"type": "string", "pattern": snake(), "not": {"enum": reserved}})
 }
 
-/// What a file may not do with the built-in entity. Its records are made when somebody is first seen, so no field may
+/// What a file may not do with the built-in entity. Its records are made when a user is first seen, so no field may
 /// wait for a value.
 fn user() -> Json {
     let mut built_in: Vec<String> =
@@ -186,7 +186,7 @@ fn access() -> Json {
         })
         .collect();
     json!({
-        "description": "Who may do what, by operation; without a rule nobody (docs/schema.md).",
+        "description": "The rule of each operation; without a rule it is denied (docs/schema.md).",
         "type": "object",
         "additionalProperties": false,
         "properties": rules,
@@ -266,9 +266,9 @@ fn field_keys() -> Json {
         },
         "was": {"description": "The name that the field had before it was renamed.", "allOf": [field_name()]},
         "search": flag("?search= looks into it."),
-        "read": rule("Who may see this field, of those who may see the record: an expression such as owner == user.id."),
-        "hidden": flag("Nobody sees this field."),
-        "identity": flag("Of several refs to `User` the one that says whose a record is."),
+        "read": rule("Who may see this field, if they may see the record: an expression such as owner == user.id."),
+        "hidden": flag("Hidden from every user."),
+        "identity": flag("Of several refs to `User`, the one that says which user a record belongs to."),
         "entity": text("The entity referred to, its own among them."),
         "on_delete": {
             "description": "What a delete of the record referred to does to this one.",

@@ -8,7 +8,7 @@ const LONGEST: usize = 60;
 /// Farther than this many edits, a word is no suggestion.
 const FARTHEST: usize = 2;
 
-/// The text in backquotes, control characters escaped and cut to 60 characters: whatever stands in a file cannot
+/// The text in backquotes, control characters escaped and cut to 60 characters: whatever is in a file cannot
 /// steer the terminal that shows the error.
 pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(LONGEST).flat_map(escaped).collect();

@@ -84,7 +84,7 @@ impl Loaded {
             let problem = problem.label("no [access] in this file");
             warnings.add(
                 file,
-                problem.help("outside of `tidewire dev` nobody is allowed anything: add a table [access] with rules like: read = \"user != null\""),
+                problem.help("outside of `tidewire dev` every request is denied: add a table [access] with rules like: read = \"user != null\""),
             );
         }
         warnings.finish()

@@ -220,7 +220,7 @@ impl Field {
         }
     }
 
-    /// Whether nobody ever sees it: `hidden = true`, or a rule that says `false`.
+    /// Whether it is hidden from everyone: `hidden = true`, or a rule that says `false`.
     pub fn is_hidden(&self) -> bool {
         self.read.as_ref().is_some_and(|rule| rule.meaning == Expr::Constant(false))
     }
@@ -331,7 +331,7 @@ pub enum FieldDefault {
     Now,
 }
 
-/// Who may do what with the records of an entity. A missing rule means nobody (G10).
+/// Who may do what with the records of an entity. A missing rule denies the operation (G10).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Access {
     pub read: Option<Rule>,
@@ -345,7 +345,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// The condition under which somebody may. Of a list it is asked beside that of reading.
+    /// The condition under which a user may. Of a list it is asked beside that of reading.
     pub fn rule(&self, operation: Operation) -> &Expr {
         const EVERYBODY: &Expr = &Expr::Constant(true);
         const NOBODY: &Expr = &Expr::Constant(false);

@@ -1,4 +1,4 @@
-//! What becomes of a written number when a 64-bit float keeps it: all that JavaScript, and so half of the clients, has.
+//! How a written number changes when a 64-bit float keeps it: all that JavaScript, and so half of the clients, has.
 //!
 //! Pure. Knows no field: the caller decides what is refused where.
 

@@ -1,6 +1,6 @@
 //! The one spanned tree that TOML and JSON are both read into, so that one checker walks either.
 //!
-//! Knows no entity and no field: what a key means is the checker's business.
+//! Knows no entity and no field: the checker decides what a key means.
 
 mod json;
 mod node;

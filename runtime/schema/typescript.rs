@@ -39,7 +39,7 @@ fn record(entity: &Entity) -> String {
     let fields = entity.fields.iter().filter(|field| !field.is_hidden()).map(|field| {
         let readonly = if field.readonly { "readonly " } else { "" };
         let (optional, kept) = match field.read {
-            Some(_) => ("?", Some("Left out for whoever may not see it.")),
+            Some(_) => ("?", Some("Missing when the caller may not see it.")),
             None => ("", None),
         };
         format!("{}  {readonly}{}{optional}: {};\n", comment(field, kept), field.name, stored(field))

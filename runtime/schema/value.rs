@@ -1,6 +1,6 @@
 //! Typed values and their JSON form.
 //!
-//! Knows no field: checking what a client sent is the repository's business.
+//! Knows no field: the repository checks what a client sent.
 
 /// A stored field value. `Text` also holds enum, date, datetime, uuid and ref values in their canonical text form:
 /// a date is `2026-11-21`, a datetime `2026-11-21T08:00:00.000Z`. `Json` is compact JSON text.

@@ -10,7 +10,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, Script};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Changes whenever `words` comes to answer otherwise, a newer Unicode included: an index that was made before is made anew.
+/// Changes whenever `words` comes to answer otherwise, a newer Unicode included: an index that was made before is made again.
 pub const WORDS_VERSION: &str = "words 1, icu 2.4.0";
 
 /// Letters that have no decomposition, though people type them without their stroke or as two letters.
@@ -76,7 +76,7 @@ fn is_letter_or_digit(category: GeneralCategory) -> bool {
     GeneralCategoryGroup::Letter.contains(category) || GeneralCategoryGroup::Number.contains(category)
 }
 
-/// What stands between words becomes one space. A mark without a letter is no word.
+/// What is between words becomes one space. A mark without a letter is no word.
 fn spaced(text: &str, is_of_a_word: impl Fn(char) -> bool) -> String {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let mut words = String::with_capacity(text.len());
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Another Unicode folds other characters; the indexes must be made anew then.
+    /// Another Unicode folds other characters; the indexes must be made again then.
     #[test]
     fn the_version_names_the_unicode_libraries_that_are_used() {
         let lock = include_str!("../../Cargo.lock").replace("\r\n", "\n");

@@ -9,7 +9,7 @@ use crate::rules::{BindError, Condition, Person, Principal, ReadScope, Verdict};
 /// On whose behalf records are read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Who {
-    /// The server itself, or whoever owns the data folder: no rule applies.
+    /// The server itself, or the owner of the data folder: no rule applies.
     System,
     /// Bound inside the read's own transaction.
     Person(Arc<Person>),
@@ -24,7 +24,7 @@ pub struct Differ {
     pub scope: Scope,
     /// What the peer saw up to `since`.
     pub old: Arc<ReadScope>,
-    /// The filter of the channel, bound to nobody.
+    /// The filter of the channel, bound to no user.
     pub filter: Vec<Condition>,
     /// The peer knows everything up to here.
     pub since: Seq,

@@ -40,7 +40,7 @@ pub trait Backend: Send + Sync {
     /// What opening with this schema would do; `None` when there is no database.
     fn look(&self, schema: &Schema, allow: &Allow, env: &Env) -> Result<Option<Looked>, OpenError>;
 
-    /// Brings the database into the schema's shape, with what `allow` says, and lets go of it. Refused when something stands in
+    /// Brings the database into the schema's shape, with what `allow` says, and lets go of it. Refused when something is in
     /// the way; then nothing has changed.
     fn migrate(&self, schema: &Schema, allow: &Allow, env: &Env) -> Result<Migrated, OpenError>;
 
@@ -78,7 +78,7 @@ pub trait LiveStore: Store {
     /// other change.
     fn evolve(&self, schema: Arc<Schema>) -> BoxFuture<'_, Result<Evolved, OpenError>>;
 
-    /// Refuses further units, commits and publishes those that wait, and lets go of the database. A store that is dropped instead
+    /// Refuses further units, commits and publishes those that wait, and closes the database. A store that is dropped instead
     /// loses nothing.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -96,7 +96,7 @@ pub struct DatabaseInfo {
     pub folder: Option<PathBuf>,
 }
 
-/// Where a database stands, and what would become of it.
+/// The state of a database, and what a migration would change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looked {
     pub standing: Standing,

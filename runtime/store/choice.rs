@@ -74,7 +74,7 @@ impl std::str::FromStr for DatabaseAddress {
         if scheme != "sqlite" {
             let word = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
             let found = if word && !scheme.is_empty() && !path.starts_with("//") && path.contains('@') {
-                // `ada:secret@host`: what stands before the colon is no scheme, but a name.
+                // `ada:secret@host`: what comes before the colon is no scheme, but a name.
                 "an address without a scheme".to_owned()
             } else if word && (1..=20).contains(&scheme.len()) {
                 format!("an address of the scheme `{scheme}`")

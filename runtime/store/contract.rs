@@ -30,10 +30,10 @@ pub trait Store: Send + Sync + 'static {
     /// Queues the unit and waits for the commit that holds it.
     fn commit(&self, unit: Unit) -> BoxFuture<'_, Result<Outcome, CommitError>>;
 
-    /// One record, whoever asks: for the server itself.
+    /// One record, without rules: for the server itself.
     fn get<'a>(&'a self, entity: &'a str, id: &'a RecordId) -> ReadFuture<'a, At<Option<Stored>>>;
 
-    /// One record as somebody sees it; `None` where it is missing or hidden.
+    /// One record as a user sees it; `None` where it is missing or hidden.
     fn find<'a>(
         &'a self,
         entity: &'a str,
@@ -45,10 +45,10 @@ pub trait Store: Send + Sync + 'static {
     fn principal<'a>(&'a self, person: &'a Arc<Person>) -> ReadFuture<'a, At<Principal>>;
 
     /// Seq of the last change of a person's rights through these entities; 0 if there was none. A read scope that was bound at
-    /// an earlier seq must be bound anew; asked after a read, it tells whether what was read may be shown.
+    /// an earlier seq must be bound again; asked after a read, it tells whether what was read may be shown.
     fn rights_changed<'a>(&'a self, person: &'a str, entities: &'a [EntityName]) -> ReadFuture<'a, Seq>;
 
-    /// What changes for a subscriber who stands at `Differ::since` under an old read scope and has the rights of now (SEMANTICS R3).
+    /// What changes for a subscriber at `Differ::since` under an old read scope who has the current rights (SEMANTICS R3).
     fn differ<'a>(&'a self, differ: &'a Differ) -> ReadFuture<'a, At<Difference>>;
 
     /// Records of one entity, filtered, sorted and cut. No row behind the end of the page is read whole.
@@ -78,7 +78,7 @@ pub trait Store: Send + Sync + 'static {
     /// The head without reading a value, for answers that need only a position.
     fn head(&self) -> ReadFuture<'_, At<()>>;
 
-    /// Fails once damage is known, by which writes are refused; reads go on as far as they find none.
+    /// Fails once damage is known. Then writes are refused, and reads continue as long as they find none.
     fn sound(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::schema::{Column, EntityName, Operation};
 /// Why a unit was not committed. `op` is the index of the operation at fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CommitError {
-    /// Or hidden from whoever asks.
+    /// Or hidden from the caller.
     #[error("operation {op}: no such record")]
     NotFound { op: usize },
     /// The record may be seen, but this may not be done with it.

@@ -12,7 +12,7 @@ pub trait Sink {
     /// Called once, before the first record: the position at which all of them are true, how many there are, and what is
     /// seen of them.
     fn start(&mut self, position: &Position, records: u64, read_scope: &ReadScope) -> std::io::Result<()>;
-    /// The fields of the mask must not be told.
+    /// The fields of the mask must not be shown.
     fn record(&mut self, record: &Record, mask: &Mask) -> std::io::Result<()>;
 }
 
@@ -21,7 +21,7 @@ pub trait Sink {
 pub struct Exported {
     pub position: Position,
     pub records: u64,
-    /// Whether there is a record of the person for whom this was; so it is for whoever owns the database.
+    /// Whether there is a record of the person for whom this was; so it is for the owner of the database.
     pub is_known: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct Exported {
 pub enum ExportError {
     #[error("{0}")]
     Open(OpenError),
-    /// The rules of the files are not those by which the records are served.
+    /// The rules of the files are not the ones that the database has.
     #[error(
         "the schema files differ from the schema of the data folder (generation {}), so their rules are not in force yet: start \
          `tidewire dev`, or see `tidewire migrate plan`, then export again",
@@ -45,7 +45,7 @@ pub enum ExportError {
     #[error("{0}")]
     Rule(BindError),
     #[error(
-        "the records cannot be read, because the database is damaged ({0}): `tidewire doctor` tells what is damaged and what can \
+        "the records cannot be read, because the database is damaged ({0}): `tidewire doctor` shows what is damaged and what can \
          be rescued"
     )]
     Damaged(String),

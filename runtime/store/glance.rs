@@ -1,6 +1,6 @@
-//! Single records of a database, all at one position, beside whoever writes: no lock is taken, nothing changed.
+//! Single records of a database, all at one position, beside a writer: no lock is taken, nothing changed.
 //!
-//! Knows no database and no rule: what `tidewire rules why` asks of it is its own business.
+//! Knows no database and no rule: `tidewire rules why` decides what it asks.
 
 use super::OpenError;
 use crate::ids::Position;

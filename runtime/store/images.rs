@@ -1,4 +1,4 @@
-//! The JSON that a log entry holds beside the record itself. Knows nothing of when entries are written.
+//! The JSON that a log entry holds beside the record itself. Does not know when entries are written.
 
 use bytes::Bytes;
 

@@ -23,10 +23,10 @@ pub trait Import {
     /// leads nowhere.
     fn settle(&mut self, mid: &MutationId) -> Result<Vec<LineRefused>, ImportError>;
 
-    /// Makes everything since the last commit durable, together with how far the job is, and goes on.
+    /// Makes everything since the last commit durable, together with how far the job is, and continues.
     fn commit(&mut self, job: &str, progress: &ImportJob) -> Result<Position, ImportError>;
 
-    /// Drops what was not committed, and lets go of the database.
+    /// Drops what was not committed, and closes the database.
     fn close(self: Box<Self>);
 }
 
@@ -37,7 +37,7 @@ pub type Feed<'a> = dyn FnMut(&mut dyn ImportUnit) -> Result<(), ImportError> + 
 pub trait ImportUnit {
     fn exists(&self, entity: &str, id: &RecordId) -> Result<bool, ImportError>;
 
-    /// Applies one operation. One that is refused leaves no trace; the unit goes on.
+    /// Applies one operation. One that is refused leaves no trace; the unit continues.
     fn apply(&mut self, line: u64, op: &Op) -> Result<Applied, ImportError>;
 }
 
@@ -93,7 +93,7 @@ pub struct LineRefused {
     pub refusal: CommitError,
 }
 
-/// Why an import cannot go on. What was not committed is gone.
+/// Why an import cannot continue. What was not committed is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     #[error("the disk is full")]

@@ -18,7 +18,7 @@ pub struct LogLimit {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum LogPage {
-    /// Changes in seq order. They end at `to`, which is `after` when there are none; the log goes on when
+    /// Changes in seq order. They end at `to`, which is `after` when there are none; the log continues when
     /// `to` < `At::seq`.
     Changes { changes: Vec<Arc<Change>>, to: Seq },
     /// `after` is below `At::floor`: what follows it is gone.
@@ -79,7 +79,7 @@ pub enum ChangeOp {
     Create,
     Update,
     Delete,
-    /// A new schema generation: nobody resumes across it.
+    /// A new schema generation: no client resumes across it.
     Schema,
 }
 

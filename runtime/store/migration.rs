@@ -9,7 +9,7 @@ use std::fmt;
 use crate::ids::Seq;
 use crate::schema::{Generation, Value};
 
-/// Where a database stands.
+/// The state of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub generation: Generation,
@@ -43,7 +43,7 @@ pub struct MigrationStep {
     pub what: String,
     /// How many values are gone afterwards, or are no longer what they were. A backup is made first.
     pub loses: u64,
-    /// What stands in the way; `None` when the step may be done.
+    /// What is in the way; `None` when the step may be done.
     pub need: Option<Need>,
 }
 
@@ -64,7 +64,7 @@ pub enum StepKind {
     Stray,
 }
 
-/// What stands in the way of a step.
+/// What is in the way of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Need {
     /// "3 of 12 values do not convert".
@@ -142,7 +142,7 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Nothing stands in the way.
+    /// Nothing is in the way.
     pub fn is_ready(&self) -> bool {
         self.steps.iter().all(|step| step.need.is_none())
     }
@@ -169,7 +169,7 @@ impl Plan {
     }
 }
 
-/// One line for each step, with what stands in its way below it.
+/// One line for each step, with what is in its way below it.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.steps.iter().enumerate() {

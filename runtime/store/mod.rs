@@ -1,7 +1,7 @@
 //! The store: commit a unit, read at a position, read the log after a seq. One ordered change log, written in
 //! the transaction of the rows (G1), acknowledged when durable (G2).
 //!
-//! Knows nothing of HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
+//! Does not know HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
 mod asked;
 mod at;

@@ -15,7 +15,7 @@ use crate::schema::Generation;
 /// An opened store.
 pub struct Opened<S: ?Sized> {
     pub store: Arc<S>,
-    /// Every commit's changes, in seq order. Whoever holds this must drain or drop it: a full channel holds back the
+    /// Every commit's changes, in seq order. The holder must drain or drop it: a full channel holds back the
     /// next commit, and closing the store waits for the last.
     pub batches: mpsc::Receiver<Arc<CommitBatch>>,
     /// Of the schema as the database has it now: goes into every `Unit`.
@@ -67,7 +67,7 @@ pub enum OpenError {
     Unusable(String),
     #[error(
         "{database} is damaged or not a Tidewire database ({detail}): put a backup in its place, or move it away to start \
-         with an empty one; `tidewire doctor` tells what is damaged and what can be rescued"
+         with an empty one; `tidewire doctor` shows what is damaged and what can be rescued"
     )]
     Damaged { database: String, detail: String },
     #[error(
@@ -107,10 +107,10 @@ fn advice(plan: &Plan) -> String {
         (false, _) => format!(
             "Undo these changes in the schema files, or allow them:\n  tidewire migrate apply {flags}"
         ),
-        (true, true) => "Change the records or the schema files as said above.".to_owned(),
+        (true, true) => "Change the records or the schema files as described above.".to_owned(),
         (true, false) => {
             format!(
-                "Change what has no flag as said above; the rest is allowed by:\n  tidewire migrate apply {flags}"
+                "Change what has no flag as described above; then allow the rest:\n  tidewire migrate apply {flags}"
             )
         }
     }

@@ -1,6 +1,6 @@
 //! `Unit`: what one request commits, and what is answered.
 //!
-//! Knows no rule; what becomes of a unit is the business of `unit/`.
+//! Knows no rule; `unit/` applies a unit.
 
 use std::sync::Arc;
 

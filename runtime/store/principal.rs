@@ -1,4 +1,4 @@
-//! What rules ask of a person, gathered in the transaction of whoever asks: for the read scopes of a read, and for what a write is
+//! What rules ask of a person, gathered in the transaction of the caller: for the read scopes of a read, and for what a write is
 //! judged by.
 //!
 //! Knows neither which rows are then read nor which are written.
@@ -13,7 +13,7 @@ use crate::rules::{MOST_RELATED, Needs, Person, Principal, RelatedRecords};
 /// The built-in entity of persons. Its record is always read, since an account may be disabled.
 pub const USER: &str = "User";
 
-/// What rules with these needs may ask of the person. Of nobody there is nothing to read.
+/// What rules with these needs may ask of the person. For an anonymous caller there is nothing to read.
 pub async fn principal<S: Source>(
     source: &S,
     relations: &Relations,

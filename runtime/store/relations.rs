@@ -22,7 +22,7 @@ pub struct Relations {
     pub read_needs: Needs,
     /// What the conditions of all `[[on]]` tables ask of a person.
     pub trigger_needs: Needs,
-    /// Which changes are changes of somebody's rights.
+    /// Which changes are changes of a user's rights.
     pub rights: Rights,
 }
 

@@ -1,4 +1,4 @@
-//! The records of a change, before it and after it: for whoever judges a change by predicates.
+//! The records of a change, before it and after it: for judging a change by predicates.
 //!
 //! The committer has them at hand; of a change that was read from the log, `decode.rs` makes them.
 

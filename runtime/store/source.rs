@@ -56,7 +56,7 @@ pub trait Source {
         most: usize,
     ) -> impl Future<Output = Result<Vec<Vec<RecordId>>, Self::Error>> + Send;
 
-    /// The records that belong to a person (`Entity::identity`), at most `most`; none where the entity belongs to nobody.
+    /// The records that belong to a person (`Entity::identity`), at most `most`; none where the entity belongs to no user.
     fn records_of_person(
         &self,
         of: &Relation,

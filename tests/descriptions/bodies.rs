@@ -147,7 +147,7 @@ async fn the_server_takes_the_batches_that_are_described_and_no_others() {
                 body["atomic"] = atomic;
             }
             let answer = client.call("POST", "/api/batch", body.clone()).await;
-            // Without `atomic` the whole is taken, and the op's own answer tells.
+            // Without `atomic` the whole is taken, and the op's own answer shows it.
             let told = answer.json["code"].as_str().or(answer.json["results"][0]["error"]["code"].as_str());
             let by_others =
                 told.is_some_and(|code| ["NOT_FOUND", "VERSION_CONFLICT", "ID_TAKEN"].contains(&code));
@@ -160,7 +160,7 @@ async fn the_server_takes_the_batches_that_are_described_and_no_others() {
     assert!(taken > 20 && refused > 50, "{taken} were taken and {refused} refused");
 }
 
-/// Each op, and what becomes of it with each member left out, null or of another kind.
+/// Each op, and its result with each member left out, null or of another kind.
 fn ops() -> Vec<Value> {
     let id = "0190a000-0000-7000-8000-00000000000a";
     let whole = [

@@ -1,4 +1,4 @@
-//! `tidewire schema`: the same texts as the routes answer, and errors of schema files as `tidewire check` tells them.
+//! `tidewire schema`: the same texts as the routes answer, and errors of schema files as `tidewire check` prints them.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -41,7 +41,7 @@ fn the_schema_of_schema_files_needs_no_schema_files() {
 }
 
 #[test]
-fn schema_files_with_errors_are_told_and_nothing_is_printed() {
+fn schema_files_with_errors_are_reported_and_nothing_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.toml"), "entity = \"A\"\n[fields]\nf = { type = \"txt\" }\n").unwrap();
     let folder = folder.path().to_str().unwrap();
@@ -57,7 +57,7 @@ fn schema_files_with_errors_are_told_and_nothing_is_printed() {
 }
 
 #[test]
-fn a_wrong_call_is_told_with_the_forms_that_there_are() {
+fn a_wrong_call_gets_an_error_that_lists_the_forms() {
     for (arguments, words) in [
         (&["schema"][..], "openapi"),
         (&["schema", "opanapi"], "openapi"),

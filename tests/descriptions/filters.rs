@@ -66,7 +66,7 @@ fn parameters(judge: &Judge, document: &Value, path: &str) -> BTreeMap<String, (
         .collect()
 }
 
-/// The text of a query as the value that it stands for.
+/// The text of a query as the value that it means.
 fn read(schema: &Value, text: &str) -> Value {
     match schema["type"].as_str() {
         Some("array") if text.is_empty() => json!([]),

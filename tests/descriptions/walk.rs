@@ -314,7 +314,7 @@ async fn histories(walk: &mut Walk) {
         walk.step(&format!("GET {history}?{query}"), Value::Null, (400, code)).await;
     }
     walk.step(&format!("GET /api/tasks/{ABSENT}/history"), Value::Null, (404, "NOT_FOUND")).await;
-    // Described only where there is a history: whoever holds an older description meets this.
+    // Described only where there is a history: clients with an older description meet this.
     let without = walk.client.call("GET", &format!("/api/projects/{ABSENT}/history"), Value::Null).await;
     assert_eq!(without.json["code"], "NO_HISTORY");
     walk.judge.accept("get", "/api/tasks/{id}/history", &without);

@@ -23,7 +23,7 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Without what stands beside it behind two spaces.
+    /// Without the comment after two spaces.
     pub(super) fn bare(&self) -> &str {
         self.text.split("  ").next().unwrap()
     }
@@ -40,7 +40,7 @@ pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every page that a reader is sent to. A changelog tells of the past and is not one.
+/// Every page that a reader is sent to. A changelog describes the past and is not one.
 pub(super) fn pages() -> Vec<String> {
     let mut pages = Vec::new();
     for folder in [".", "docs", "docs/errors"] {

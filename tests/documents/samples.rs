@@ -1,6 +1,6 @@
 //! The samples: schema files and settings are given to the program, bodies are sent, and answers have the members of real ones.
 //!
-//! In a sample `…` stands for what is left out. An id is told from another by its first digits: `0190…`, `0191…`.
+//! In a sample `…` stands for what is left out. Ids differ in their first digits: `0190…`, `0191…`.
 
 use std::path::Path;
 

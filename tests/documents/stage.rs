@@ -31,7 +31,7 @@ const OPEN: &str = "[access]\nread = \"true\"\ncreate = \"true\"\nupdate = \"tru
 pub(super) enum Project {
     /// A clone of the repository after `dev --demo`: the README's.
     Shipped,
-    /// The same with rules that let everybody do everything.
+    /// The same with rules that allow everyone everything.
     Open,
     /// A folder with the files of the recipes `People` and `Team`.
     Team,
@@ -140,7 +140,7 @@ impl Stage {
         self.run(&line).await
     }
 
-    /// A long poll: a task is added as soon as the server holds it, so that nobody waits 25 seconds.
+    /// A long poll: a task is added as soon as the server holds it, so that the test does not wait 25 seconds.
     async fn held(&self, line: &str, address: std::net::SocketAddr) -> Told {
         let client = Client::new(address);
         let waker = async {

@@ -106,7 +106,7 @@ fn notes_in(file: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_killed_backup_is_no_backup_and_does_no_harm() {
+async fn a_killed_backup_leaves_no_backup_and_no_damage() {
     let project = Project::new().await;
     let limit = format!("ulimit -c 0; ulimit -f {};", project.half());
     for _ in 0..2 {

@@ -50,7 +50,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     std::fs::create_dir(&schemas).unwrap();
     save(&schemas, FIRST_DAY);
     let mut process = Process::over(&schemas, &data, 0).await;
-    process.printed("stop with Ctrl-C").await;
+    process.printed("Stop with Ctrl-C").await;
     let client = Client::new(process.address);
     let body = json!({"title": "Paint", "effort": "3", "notes": "two coats"});
     let paint = client.create("tasks", body).await["id"].as_str().unwrap().to_owned();
@@ -75,13 +75,13 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     process.printed("generation 3").await;
     let (status, refused) = client.any("POST", "/api/tasks", json!({"title": "x"})).await;
     let (_, unread) = client.any("GET", "/api/tasks?title=x", Value::Null).await;
-    let told = "`title` is not a field of Task any more: it is called `name` now";
+    let told = "`title` is not a field of Task any longer: it is now called `name`";
     assert_eq!(unread["detail"], told);
     assert_eq!((status, &refused["errors"][0]["message"]), (422, &json!(told)), "{refused}");
 
-    // A slip of the pen is shown, and the server goes on.
+    // A slip of the pen is shown, and the server continues.
     save(&schemas, &renamed.replace("type = 'text' }", "type = 'txt' }"));
-    let printed = process.printed("the server goes on").await;
+    let printed = process.printed("the server keeps its old schema").await;
     assert!(printed.contains("E0130") && printed.contains("did you mean `text`?"), "{printed}");
 
     // One is dropped and one gets another type: that needs a word, and the command is printed.
@@ -89,7 +89,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
         .replace("notes = { type = 'text' }\n", "")
         .replace("effort = { type = 'text' }", "effort = { type = 'int' }");
     save(&schemas, &(last.clone() + "due = { type = 'date' }\n"));
-    let printed = process.printed("the server goes on").await;
+    let printed = process.printed("the server keeps its old schema").await;
     assert!(printed.contains("✗ Task.notes: drop the field") && printed.contains("`much`"), "{printed}");
     client.patch(&format!("/api/tasks/{paint}"), json!({"notes": "three coats"})).await;
     let updated = window.socket.expect("entity:updated").await;
@@ -109,7 +109,7 @@ async fn fields_are_added_renamed_dropped_and_retyped_on_the_second_day() {
     assert!(applied.status.success() && text(&applied.stdout).contains("backup: "), "{applied:?}");
     let status = text(&tidewire(&["migrate", "status"], &schemas, &data).await.stdout);
     assert!(
-        status.contains("generation  4") && status.contains("Task 2") && status.ends_with(": fit\n"),
+        status.contains("Generation  4") && status.contains("Task 2") && status.ends_with(": fit\n"),
         "{status}"
     );
 
@@ -145,19 +145,19 @@ async fn a_refusal_is_looked_at_again_and_a_folder_may_be_replaced() {
     std::fs::create_dir(&schemas).unwrap();
     save(&schemas, COMMON);
     let mut process = Process::over(&schemas, &data, 0).await;
-    process.printed("stop with Ctrl-C").await;
+    process.printed("Stop with Ctrl-C").await;
     let client = Client::new(process.address);
     client.create("tasks", json!({"title": "a"})).await;
     let double = client.create("tasks", json!({"title": "a"})).await;
 
     save(&schemas, UNIQUE);
-    let printed = process.printed("the server goes on").await;
+    let printed = process.printed("the server keeps its old schema").await;
     assert!(printed.contains("2 records have `a`"), "{printed}");
     save(&schemas, COMMON);
     process.printed("the schema files fit again").await;
 
     save(&schemas, UNIQUE);
-    process.printed("the server goes on").await;
+    process.printed("the server keeps its old schema").await;
     client.delete(&format!("/api/tasks/{}", double["id"].as_str().unwrap())).await;
     save(&schemas, UNIQUE);
     let printed = process.printed("generation 2").await;

@@ -1,4 +1,4 @@
-//! The steps. In `Flags` and `Never` the last record of the watched entity is deleted on the way, to see that everything goes on.
+//! The steps. In `Flags` and `Never` the last record of the watched entity is deleted on the way, to see that everything continues.
 
 use super::{How, Step, take};
 
@@ -421,7 +421,7 @@ steps! {
         before: &[TITLE],
         after: &[task!("title = { type = 'int', unique = true }")],
         rows: &[("tasks", r#"{"title": "1"}"#), ("tasks", r#"{"title": "01"}"#), ("tasks", r#"{"title": "2"}"#)],
-        how: How::Never(&["values are there more than once", "two records would have `1`"]),
+        how: How::Never(&["values occur more than once", "two records would have `1`"]),
     }
     one_default_does_not_fill_a_unique_field {
         before: &[TITLE],

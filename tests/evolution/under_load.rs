@@ -1,5 +1,5 @@
 //! Schemas that change in the middle of writes, reads, snapshots and resumes: no record of the one shape is ever sent under
-//! the other, and everybody ends with the state of a fresh read.
+//! the other, and every client ends with the state of a fresh read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,7 @@ struct World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_ends_with_a_fresh_read_however_often_the_schema_changes() {
+async fn every_client_ends_with_a_fresh_read_after_many_schema_changes() {
     let app = TestApp::over(of_generation(1), |config| {
         config.realtime.outbox_batches = 3;
         config.realtime.ring_changes = 30;
@@ -114,7 +114,7 @@ async fn window(world: Arc<World>, mut random: Random) -> Follower {
     follower.fits = Some(fits);
     loop {
         let mut socket = Socket::open(world.app.address).await;
-        // A connection is told of changes only, so on a new one nothing is known.
+        // A connection gets changes only, so on a new one nothing is known.
         follower.generation = 0;
         socket.send(&follower.subscribe()).await;
         if world.quiet.is_cancelled() {

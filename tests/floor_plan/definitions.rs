@@ -39,7 +39,7 @@ pub(super) fn types_of(text: &str) -> Vec<String> {
     found
 }
 
-/// `pub(crate) struct`, `unsafe impl`, and what stands behind an attribute or another item.
+/// `pub(crate) struct`, `unsafe impl`, and what follows an attribute or another item.
 fn begins_item(tokens: &[Token<'_>], at: usize) -> bool {
     at == 0 || [";", "{", "}", "]", ")", "pub", "unsafe"].contains(&tokens[at - 1].text)
 }

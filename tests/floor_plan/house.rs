@@ -72,7 +72,7 @@ impl House {
             first => {
                 let module = &self.modules[from].names;
                 let is_ours = module.parts.iter().any(|part| part == first) && segments.len() > 1;
-                // A name that a `use` brought in is told at the `use`.
+                // A name that a `use` brought in is reported at the `use`.
                 if !is_ours {
                     return None;
                 }
@@ -233,7 +233,7 @@ fn a_part_that_imports_from_the_file_that_uses_it_is_a_circle() {
 }
 
 #[test]
-fn a_name_that_is_passed_on_belongs_to_where_it_comes_from() {
+fn a_reexported_name_belongs_to_its_first_module() {
     let found = circles_of([
         ("a/mod.rs", "mod b; mod c; pub use b::{B, Other as Renamed}; pub use c::C; fn f(_: C) {}"),
         ("a/b.rs", "pub struct B; fn f() {}"),

@@ -83,7 +83,7 @@ fn use_tree(
             "{" => prefixes.push(segments.clone()),
             "," | "}" | ";" => {
                 let prefix = prefixes.last().map_or(0, Vec::len);
-                // A tree that ends by `}` or a comma behind it has been told branch by branch.
+                // A tree that ends by `}` or a comma behind it has been reported branch by branch.
                 if segments.len() > prefix {
                     paths.extend(import(&segments, renamed.take(), inside, passes_on, token.line));
                 }

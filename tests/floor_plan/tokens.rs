@@ -14,7 +14,7 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of a file. What `#[cfg(test)]` stands before is left out: tests of a file may use the whole house.
+/// The tokens of a file. What `#[cfg(test)]` comes before is left out: tests of a file may use the whole house.
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     without_tests(&all_tokens(text))
 }

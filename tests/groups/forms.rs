@@ -1,4 +1,4 @@
-//! The bytes of a batch in each wire form: made once, and only where somebody is told in it.
+//! The bytes of a batch in each wire form: made once, and only if a member uses it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Random read scopes against random changes: each subscriber is told exactly what a loop over all of them comes to.
+//! Random read scopes against random changes: each subscriber gets exactly what a loop over all of them would send.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ struct Subscriber {
 }
 
 #[test]
-fn every_subscriber_is_told_what_a_loop_over_all_of_them_comes_to() {
+fn every_subscriber_gets_what_a_plain_loop_would_send() {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 1..=8 {
         run(seed, &mut kinds);
@@ -144,7 +144,7 @@ fn values(random: &mut Random, at: &RecordId, old: Option<&Json>) -> Json {
     record(at, &values)
 }
 
-/// What one subscriber is to be told of a batch: seq, kind, payload, changed, more.
+/// What one subscriber should get of a batch: seq, kind, payload, changed, more.
 #[derive(Debug)]
 struct Wanted {
     seq: u64,

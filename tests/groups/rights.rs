@@ -37,12 +37,12 @@ fn member(connection: u64, person: &str, bound_at: u64) -> Attach {
 }
 
 #[test]
-fn a_person_is_voided_before_anything_of_the_batch_that_changes_their_rights() {
+fn a_user_is_invalidated_before_the_batch_that_changes_their_rights_is_sent() {
     let mut groups = Groups::new(Seq(0), 10);
     let (ada, bob) = (member(1, "ada", 0), member(2, "bob", 0));
     join(&mut groups, &ada);
     join(&mut groups, &bob);
-    // Also what stands before the change of rights: the session reads it under the rights of then.
+    // Also what comes before the change of rights: the session reads it under the rights of then.
     let counts = groups.fan_out(&batch(vec![create(1), rights(2, "Membership", "ada"), create(3)]));
     assert_eq!((counts.invalidated, counts.deliveries), (1, 1));
     assert_eq!((ada.outbox.lag(), bob.outbox.lag()), (Lag(1), Lag(0)));
@@ -57,7 +57,7 @@ fn a_person_is_voided_before_anything_of_the_batch_that_changes_their_rights() {
 }
 
 #[test]
-fn only_who_sees_by_the_entity_whose_record_changed_is_voided() {
+fn only_users_whose_scope_uses_the_changed_entity_are_invalidated() {
     for (entity, person, bound_at, invalidated) in [
         ("Membership", "ada", 0, true),
         ("User", "ada", 0, true),
@@ -79,7 +79,7 @@ fn only_who_sees_by_the_entity_whose_record_changed_is_voided() {
 }
 
 #[test]
-fn who_sees_the_same_as_nobody_is_voided_all_the_same() {
+fn a_user_who_sees_what_anonymous_sees_is_still_invalidated() {
     let mut groups = Groups::new(Seq(0), 10);
     let nobody = attach(1, "entity:Task", &read_scope(4, 0, &Someone::nobody()), &outbox());
     let somebody = read_scope(4, 0, &Someone::named("ada", &[]));
@@ -94,7 +94,7 @@ fn who_sees_the_same_as_nobody_is_voided_all_the_same() {
 }
 
 #[test]
-fn a_connection_is_voided_whole_and_once() {
+fn a_connection_is_invalidated_whole_and_once() {
     let mut groups = Groups::new(Seq(0), 10);
     let ada = member(1, "ada", 0);
     let mut other = Attach {
@@ -194,12 +194,12 @@ async fn an_attachment_under_rights_that_may_have_changed_is_sent_back() {
 }
 
 #[tokio::test]
-async fn a_change_of_rights_between_a_refusal_and_the_wait_for_rights_is_told() {
+async fn a_change_of_rights_between_a_refusal_and_the_wait_is_not_lost() {
     for (person, known, told_at_once, told_of_twelve) in [
         ("ada", Some(10), true, false),
         ("ada", Some(11), false, true),
         ("ada", None, false, true),
-        // The refusal knows of the change that ChannelManager has yet to hear of.
+        // The refusal knows of the change that ChannelManager has yet to receive.
         ("ada", Some(12), false, false),
         ("bob", Some(10), false, false),
         // Before the ring's floor nothing is known.
@@ -227,7 +227,7 @@ async fn a_change_of_rights_between_a_refusal_and_the_wait_for_rights_is_told() 
 }
 
 #[tokio::test]
-async fn nobody_is_attached_whatever_became_of_anybodys_rights() {
+async fn an_anonymous_subscription_attaches_after_any_change_of_rights() {
     let managed = Managed::start();
     managed.fan_out(rights(11, "Membership", "ada")).await;
     let attach = attach(1, "entity:Task", &read_scope(4, 0, &Someone::nobody()), &outbox());
@@ -237,7 +237,7 @@ async fn nobody_is_attached_whatever_became_of_anybodys_rights() {
 }
 
 #[tokio::test]
-async fn a_sight_from_ahead_of_the_fan_out_hears_of_what_comes_after_it() {
+async fn a_scope_read_ahead_of_the_fan_out_gets_what_comes_after_it() {
     let managed = Managed::start();
     let ada = member(1, "ada", 12);
     let outbox = ada.outbox.clone();
@@ -252,7 +252,7 @@ async fn a_sight_from_ahead_of_the_fan_out_hears_of_what_comes_after_it() {
 }
 
 #[tokio::test]
-async fn what_was_missed_is_judged_by_the_sight() {
+async fn missed_changes_are_filtered_by_the_read_scope() {
     let managed = Managed::start();
     let (ours, other) = (json!({"owner": "ada"}), json!({"owner": "bob", "project": "p2"}));
     let image = |values: &Json| record(&id(7), values);

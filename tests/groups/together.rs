@@ -1,4 +1,4 @@
-//! Batches that wait are fanned out as one: every event is there, in its place, and no subscriber hears of what is before its
+//! Batches that wait are fanned out as one: every event is there, in its place, and no subscriber receives what is before its
 //! beginning.
 
 use std::sync::Arc;
@@ -72,13 +72,13 @@ async fn what_waits_is_one_buffer_with_every_event_in_its_place() {
             [&json!(15), &json!(14), no],
         ]
     );
-    // And what comes next goes on from there.
+    // And what comes next continues from there.
     fan_out(&managed, [single(16)]).await;
     assert_eq!(drained(&outbox).0[0]["prev"], 15);
 }
 
 #[tokio::test]
-async fn who_begins_between_them_hears_of_nothing_before() {
+async fn a_listener_that_begins_between_batches_gets_none_before() {
     let managed = Managed::start();
     // Two begin at different positions that are still to come; the third is there already.
     let [first, second, third] = [ada(1, 12), ada(2, 14), ada(3, 10)];
@@ -95,7 +95,7 @@ async fn who_begins_between_them_hears_of_nothing_before() {
 }
 
 #[tokio::test]
-async fn rights_that_change_among_them_take_all_of_it_back() {
+async fn a_change_of_rights_among_them_invalidates_all_of_it() {
     let managed = Managed::start();
     let ben = Attach { watch: watch("ben", 10), ..ada(2, 10) };
     let (ada, ben) = (ada(1, 10), ben);
@@ -112,7 +112,7 @@ async fn rights_that_change_among_them_take_all_of_it_back() {
 }
 
 #[tokio::test]
-async fn a_buffer_has_its_bounds() {
+async fn a_buffer_is_limited_in_bytes_and_batches() {
     let managed = Managed::start();
     for (first, each, letters, expected) in [
         // 60 batches of 8 changes: 32 of them are 256.
@@ -134,7 +134,7 @@ async fn a_buffer_has_its_bounds() {
 }
 
 #[tokio::test]
-async fn another_schema_among_them_voids_who_was_there_before() {
+async fn a_schema_change_among_them_invalidates_earlier_members() {
     let managed = Managed::start();
     let mine = ada(1, 10);
     let outbox = mine.outbox.clone();

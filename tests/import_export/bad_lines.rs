@@ -79,12 +79,12 @@ const CSV: [Case; 33] = [
     (b"name,active\nx,\"\"\n", "`active` must be true or false (or TRUE, True, t, 1 and the like), not ``"),
     (
         b"name,count\n\"\"hello\"\",1\n",
-        "a.csv:2: `name` goes on after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\" [bad_quotes]",
+        "a.csv:2: `name` continues after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\" [bad_quotes]",
     ),
-    (b"name,count\nx,1\n\"a\"b,1\n", "a.csv:3: `name` goes on after its closing quote"),
-    (b"name,count\n\"a\" ,1\n", "a.csv:2: `name` goes on after its closing quote"),
-    (b"name,\"count\"s\nx,1\n", "a.csv:1: a name in the header goes on after its closing quote"),
-    (b"name\n\"a\"\xFFb\n", "a.csv:2: `name` goes on after its closing quote"),
+    (b"name,count\nx,1\n\"a\"b,1\n", "a.csv:3: `name` continues after its closing quote"),
+    (b"name,count\n\"a\" ,1\n", "a.csv:2: `name` continues after its closing quote"),
+    (b"name,\"count\"s\nx,1\n", "a.csv:1: a name in the header continues after its closing quote"),
+    (b"name\n\"a\"\xFFb\n", "a.csv:2: `name` continues after its closing quote"),
     (b"name,extra\nx,{a:1}\n", "`extra` is a json field, and `{a:1}` is not valid JSON"),
     (b"name,extra\nx,\"{\"\"a\"\":1,\"\"a\"\":2}\"\n", "the key `a` appears twice"),
     (b"name\n\nna\xEFve\n", "a.csv:3: `name` is not UTF-8; save the file as UTF-8 [not_utf8]"),
@@ -95,7 +95,7 @@ const CSV: [Case; 33] = [
 ];
 
 #[test]
-fn every_bad_file_is_refused_by_line_code_and_words() {
+fn every_bad_file_is_refused_with_line_code_and_text() {
     let place = Place::new();
     for (name, cases) in [("a.jsonl", &JSON_LINES[..]), ("a.csv", &CSV[..])] {
         for (text, words) in cases {
@@ -120,7 +120,7 @@ fn a_line_of_many_megabytes_is_refused_before_it_is_held() {
 }
 
 #[test]
-fn the_first_hundred_errors_are_told_in_the_order_of_the_lines() {
+fn the_first_hundred_errors_are_reported_in_line_order() {
     let place = Place::new();
     let text: String = (1..=250).map(|n| if n % 2 == 0 { "{}\n" } else { "{\"name\": 1}\n" }).collect();
     place.write("a.jsonl", text);

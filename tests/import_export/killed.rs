@@ -62,19 +62,19 @@ fn a_killed_import_leaves_nothing_and_the_next_brings_all() {
     place.import("data", &["a.jsonl"]).ok();
     all_there_once(&place);
     let again = place.import("data", &["a.jsonl"]).ok();
-    assert!(again.stdout.contains("nothing was done now"), "{}", again.stdout);
+    assert!(again.stdout.contains("so nothing was done"), "{}", again.stdout);
     all_there_once(&place);
 }
 
 #[test]
-fn a_killed_partial_import_goes_on_from_its_last_commit() {
+fn a_killed_partial_import_continues_from_its_last_commit() {
     let place = Place::new();
     // Without ids, so that nothing but the record of the job keeps a line from coming twice.
     let text: String = (1..=LINES).map(|n| format!("{{\"name\": \"record {n}\"}}\n")).collect();
     place.write("a.jsonl", text);
     let arguments = ["--partial", "--batch", "100"];
     let mut before = 0;
-    // Each run goes on writing the log that the one before left behind.
+    // Each run continues writing the log that the one before left behind.
     for kib in [1024, 2048, 4096] {
         import_until(&place, kib, &arguments);
         let line = ask(&place, "SELECT line FROM _imports");

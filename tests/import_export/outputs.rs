@@ -124,7 +124,7 @@ fn a_link_leads_to_the_file_that_is_replaced_and_a_file_keeps_its_permissions() 
 }
 
 #[test]
-fn what_cannot_be_written_is_told_and_left_as_it_is() {
+fn an_unwritable_output_is_reported_and_left_as_it_is() {
     let place = place();
     fs::create_dir(place.path("folder")).unwrap();
     export(&place, &place.path("folder")).refused(1, "is a directory");
@@ -176,7 +176,7 @@ fn an_export_leaves_the_draft_of_another_alone() {
     assert!(!draft.exists());
 }
 
-/// An export whose files may have 64 KiB, which is less than the export and more than SQLite's shared memory; it dies at that byte, unless the shell is told otherwise.
+/// An export whose files may have 64 KiB, which is less than the export and more than SQLite's shared memory; it dies at that byte, unless the shell ignores the signal.
 fn limited(place: &Place, output: &Path, trap: &str) -> std::process::Output {
     let export = place.command("export", "data", &["Sample", "-o", output.to_str().unwrap()]);
     let line = format!("ulimit -c 0; {trap} ulimit -f 128; exec \"$@\"");

@@ -1,4 +1,4 @@
-//! `import --url`: through a running server, which goes on serving others meanwhile.
+//! `import --url`: through a running server, which continues serving others meanwhile.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -58,7 +58,7 @@ async fn a_small_file_is_one_batch_that_live_clients_see_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_by_line_and_nothing_is_sent() {
+async fn errors_are_reported_by_line_and_nothing_is_sent() {
     let place = Place::new();
     let server = place.serve("data").await;
     Client::new(server.address)
@@ -90,7 +90,7 @@ async fn what_is_wrong_is_told_by_line_and_nothing_is_sent() {
     place.write("c.jsonl", many(501));
     send(&place, &server, &["c.jsonl"])
         .await
-        .refused(1, "c.jsonl has 501 records, and a server takes at most 500 as one; add --partial");
+        .refused(1, "c.jsonl has 501 records, but a server takes at most 500 in one request; add --partial");
     send(&place, &server, &["c.jsonl", "--dry-run"]).await.ok();
     place.write("d.jsonl", many(1));
     send(&place, &server, &["d.jsonl", "--on-conflict", "skip"]).await.refused(2, "needs --partial");
@@ -162,7 +162,7 @@ async fn a_killed_import_over_the_wire_is_finished_by_the_same_command() {
     let server = place.serve("data").await;
     let text: String = (1..=6000).map(|n| format!("{{\"name\": \"{n}\"}}\n")).collect();
     place.write("a.jsonl", text);
-    // What stands between passes on so much and then no more: the import surely waits in the middle when it is killed.
+    // What is between passes on so much and then no more: the import surely waits in the middle when it is killed.
     let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", way.local_addr().unwrap());
     let stuck = tokio::spawn(pass_on(way, server.address, 30_000));

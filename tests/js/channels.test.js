@@ -325,7 +325,7 @@ test('a subscription that ends takes its rows along and no other, and is not ask
     { code: 'RULE_LIMIT', message: 'too many', retry: false },
     { code: 'QUERY_LIMIT', message: 'too many queries', retry: true, retryAfterMs: 100 },
     { code: 'UNKNOWN_ENTITY', message: 'gone', retry: false },
-    { code: 'BAD_CHANNEL', message: '`status` is no field any more: it is called `state` now', retry: false },
+    { code: 'BAD_CHANNEL', message: '`status` is not a field of Task any longer: it is now called `state`', retry: false },
     { code: 'QUERY_TOO_BROAD', message: 'too many records', retry: false },
   ]) {
     const { w, rt, channels, say, fill, back } = open();

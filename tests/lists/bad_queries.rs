@@ -5,7 +5,7 @@ use super::{app, refused};
 /// The query of a list of items, and what is said about it; all are 400.
 const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("wrod=x", "BAD_QUERY", "`wrod` is not a field of Item; did you mean `word`?"),
-    ("page=2", "BAD_QUERY", "`page` is not a field of Item; lists go on with `limit` and `cursor`"),
+    ("page=2", "BAD_QUERY", "`page` is not a field of Item; pages of a list come with `limit` and `cursor`"),
     ("order=word", "BAD_QUERY", "lists are sorted as in `sort=-priority,title`"),
     ("q=x", "BAD_QUERY", "or find words with `search`"),
     ("sort=wrod", "BAD_QUERY", "`sort`: `wrod` is not a field of Item; did you mean `word`?"),
@@ -39,16 +39,16 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("ratio[lt]=1e999", "BAD_QUERY", "`ratio[lt]`"),
     ("kind[in]=red,gren", "BAD_QUERY", "did you mean `green`?"),
     ("kind[ne]=", "BAD_QUERY", "must be one of red, green, blue"),
-    ("on[gt]=true", "BAD_QUERY", "`on[gt]` cannot be asked: its values have no order"),
+    ("on[gt]=true", "BAD_QUERY", "`on[gt]` is not possible: its values have no order"),
     ("on=yes", "BAD_QUERY", "`on` must be true or false"),
-    ("on[contains]=t", "BAD_QUERY", "its values are no texts"),
+    ("on[contains]=t", "BAD_QUERY", "its values are not texts"),
     ("token[lt]=0190a000-0000-7000-8000-0000000000ff", "BAD_QUERY", "its values have no order"),
     ("folder[gte]=0190a000-0000-7000-8000-0000000000ff", "BAD_QUERY", "its values have no order"),
     ("folder=x", "BAD_QUERY", "`folder` must be an id: `x` is not a UUID"),
     ("id[in]=x", "BAD_QUERY", "`id[in]` must be an id"),
-    ("number[contains]=1", "BAD_QUERY", "its values are no texts"),
-    ("version[starts]=1", "BAD_QUERY", "its values are no texts"),
-    ("created_at[starts]=2026", "BAD_QUERY", "its values are no texts"),
+    ("number[contains]=1", "BAD_QUERY", "its values are not texts"),
+    ("version[starts]=1", "BAD_QUERY", "its values are not texts"),
+    ("created_at[starts]=2026", "BAD_QUERY", "its values are not texts"),
     ("created_at[gt]=yesterday", "BAD_QUERY", "`created_at[gt]` must be a datetime"),
     ("updated_at[lt]=2026-11-21", "BAD_QUERY", "2026-11-21T08:00:00Z"),
     ("at[gte]=2026-11-21T08:00:00", "BAD_QUERY", "with an offset"),
@@ -61,8 +61,8 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ),
     ("ratio[gt]=1e+2", "BAD_QUERY", "a `+` is written `%2B` in an address"),
     ("day[gte]=2026-02-30", "BAD_QUERY", "`day[gte]` must be a date"),
-    ("extra=1", "BAD_QUERY", "a json field can be filtered by `null` only"),
-    ("extra[contains]=1", "BAD_QUERY", "a json field can be filtered by `null` only"),
+    ("extra=1", "BAD_QUERY", "a json field can only be filtered by `null`"),
+    ("extra[contains]=1", "BAD_QUERY", "a json field can only be filtered by `null`"),
     ("word[null]=", "BAD_QUERY", "`word[null]` must be true or false"),
     ("word[null]=1", "BAD_QUERY", "`word[null]` must be true or false"),
     ("word[in]=a\\b", "BAD_QUERY", "backslash"),
@@ -93,7 +93,7 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("expand=foldr", "BAD_QUERY", "`foldr` is not a ref field of Item; did you mean `folder`?"),
     ("expand=word", "BAD_QUERY", "`word` is not a ref field of Item; it has folder"),
     ("expand=folder.name", "BAD_QUERY", "`name` is not a ref field of Folder; it has parent, keeper"),
-    ("expand=folder.keeper.name", "BAD_QUERY", "`name` is not a ref field of User, which has none"),
+    ("expand=folder.keeper.name", "BAD_QUERY", "`name` is not a ref field of User, which has no ref field"),
     ("expand=folder.parent.parent.parent", "BAD_QUERY", "more than 3 references"),
     ("expand=folder.", "BAD_QUERY", "`` is not a ref field of Folder"),
     (
@@ -101,16 +101,16 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
         "BAD_QUERY",
         "more than 10 paths",
     ),
-    ("group=kind", "BAD_QUERY", "`group` does not go with a list"),
+    ("group=kind", "BAD_QUERY", "`group` cannot be combined with a list"),
     ("cursor=nonsense&number=1", "BAD_CURSOR", "these filters"),
 ];
 
 const BAD_COUNTS: &[(&str, &str)] = &[
-    ("sort=word", "`sort` does not go with a count"),
-    ("limit=5", "`limit` does not go with a count"),
-    ("cursor=x", "`cursor` does not go with a count"),
-    ("fields=word", "`fields` does not go with a count"),
-    ("expand=folder", "`expand` does not go with a count"),
+    ("sort=word", "`sort` cannot be combined with a count"),
+    ("limit=5", "`limit` cannot be combined with a count"),
+    ("cursor=x", "`cursor` cannot be combined with a count"),
+    ("fields=word", "`fields` cannot be combined with a count"),
+    ("expand=folder", "`expand` cannot be combined with a count"),
     ("group=", "`` is not a field"),
     ("group=knd", "did you mean `kind`?"),
     ("group=extra", "`extra` is a json field and cannot be grouped by"),
@@ -120,7 +120,7 @@ const BAD_COUNTS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_bad_query_is_answered_by_what_is_wrong_with_it() {
+async fn a_bad_query_gets_an_error_that_names_the_mistake() {
     let app = app().await;
     let api = app.client();
     for (query, code, words) in BAD_QUERIES {
@@ -137,7 +137,7 @@ async fn a_bad_query_is_answered_by_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_answered_by_how_much_may_be() {
+async fn errors_about_size_name_the_limit() {
     let app = app().await;
     let api = app.client();
     let fields = ["word", "note", "kind", "number", "ratio", "on", "day", "at", "token", "folder"];

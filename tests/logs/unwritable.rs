@@ -1,4 +1,4 @@
-//! A log that cannot be written: a full disk, a reader that went away, a pipe that nobody reads. The server serves on, counts what
+//! A log that cannot be written: a full disk, a reader that went away, a pipe that is not read. The server serves on, counts what
 //! is lost, and ends when it is told to.
 
 use std::fs::File;

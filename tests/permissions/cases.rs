@@ -69,7 +69,7 @@ who     = "nobody"
 may_not = ["read", "update", "delete"]
 record  = "Note.mine"
 [[case]]
-about   = "a missing rule means nobody"
+about   = "a missing rule denies"
 who     = "ada"
 may_not = "delete"
 record  = "Note.mine"
@@ -111,7 +111,7 @@ set     = { owner = "ada" }
 }
 
 #[tokio::test]
-async fn a_case_that_fails_shows_the_rule_and_what_each_part_came_to() {
+async fn a_failing_case_shows_the_rule_and_the_value_of_each_part() {
     let cases = "[[case]]\nwho = [\"ada\", \"ben\"]\nmay = \"read\"\nrecord = \"Note.mine\"\n";
     let told = run(NOTE, &format!("{SCENE}{cases}")).await;
     assert_eq!((told.code, told.stderr.as_str()), (1, ""), "{}", told.stdout);
@@ -130,7 +130,7 @@ async fn a_case_that_fails_shows_the_rule_and_what_each_part_came_to() {
 }
 
 #[tokio::test]
-async fn a_case_that_fails_calls_records_by_their_names() {
+async fn a_failing_case_uses_the_names_of_records() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files("### Team") {
         write(folder.path(), &name, &text);
@@ -183,7 +183,7 @@ set    = { title = "New", project = "harbour" }
 }
 
 #[tokio::test]
-async fn a_create_that_lacks_more_than_rights_is_noted() {
+async fn why_notes_the_required_fields_that_a_create_lacks() {
     let case = |keys: &str| format!("{SCENE}[[case]]\nwho = \"ada\"\nentity = \"Note\"\n{keys}\n");
     const NOTE_WORDS: &str = "note: besides rights, a create must set the required fields: text";
     for (keys, noted) in [
@@ -198,7 +198,7 @@ async fn a_create_that_lacks_more_than_rights_is_noted() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_file_is_told_with_its_place() {
+async fn errors_in_a_file_are_reported_with_their_place() {
     let case = |keys: &str| format!("{SCENE}[[case]]\n{keys}\n");
     for (file, place, words) in [
         ("[[case]\n".to_owned(), "cases.toml:1", "this is not TOML"),
@@ -340,13 +340,13 @@ async fn what_is_wrong_with_a_file_is_told_with_its_place() {
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_read_are_told() {
+async fn files_that_cannot_be_read_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "schemas/note.toml", NOTE);
     let run = async |arguments: &[&str]| ended(tidewire(folder.path()).args(["rules"]).args(arguments)).await;
     let none = run(&["test"]).await;
     assert_eq!(none.code, 1);
-    assert!(none.stderr.contains("write one as schemas/tests/NAME.toml"), "{}", none.stderr);
+    assert!(none.stderr.contains("write a file schemas/tests/NAME.toml"), "{}", none.stderr);
     let missing = run(&["test", "cases.toml"]).await;
     assert!(missing.code == 1 && missing.stderr.contains("cases.toml cannot be read"), "{}", missing.stderr);
     std::fs::write(folder.path().join("bytes.toml"), [0xff, 0xfe]).unwrap();

@@ -42,7 +42,7 @@ async fn an_owner_has_the_records_to_themselves() {
 }
 
 #[tokio::test]
-async fn a_team_comes_and_goes_with_its_memberships() {
+async fn access_to_a_team_follows_its_memberships() {
     let story = Story::of(&["Team"]).await;
     let project = story.make("ada", "/api/projects", json!({"name": "Harbour"})).await;
     let task = story.make("ada", "/api/tasks", json!({"title": "Paint", "project": project})).await;
@@ -78,7 +78,7 @@ async fn a_member_may_leave_and_an_owner_cannot_move_a_seat_elsewhere() {
     let story = Story::of(&["Team"]).await;
     let project = story.make("ada", "/api/projects", json!({"name": "Harbour"})).await;
     let other = story.make("cy", "/api/projects", json!({"name": "Lighthouse"})).await;
-    // Somebody is known from the first request on.
+    // A user is known from the first request on.
     assert!(story.sees("ben", "projects").await.is_empty());
     let seat = json!({"person": "ben", "project": project});
     let seat = story.make("ada", "/api/memberships", seat).await;
@@ -110,7 +110,7 @@ async fn a_role_opens_drafts_and_only_editors_publish() {
 }
 
 #[tokio::test]
-async fn everybody_reads_what_is_public_and_only_the_author_writes() {
+async fn everyone_reads_public_records_and_only_the_author_writes() {
     let story = Story::of(&["Public read"]).await;
     let mut visitor = story.live("nobody", "entity:Post").await;
     story.may_not("nobody", "POST", "/api/posts", json!({"text": "x"}), "FORBIDDEN").await;
@@ -126,7 +126,7 @@ async fn everybody_reads_what_is_public_and_only_the_author_writes() {
 }
 
 #[tokio::test]
-async fn single_fields_are_shown_to_those_whom_they_concern() {
+async fn single_fields_are_shown_only_to_allowed_users() {
     let story = Story::of(&["Single fields"]).await;
     // Whoever calls is known from then on, and can be referred to.
     story.sees("ada", "employees").await;
@@ -143,7 +143,7 @@ async fn single_fields_are_shown_to_those_whom_they_concern() {
         let record = story.may(who, "GET", &path, json!(null)).await;
         assert_eq!((record.get("salary"), record.get("pin")), (salary.as_ref(), None), "{who}");
     }
-    // Filtering finds what one sees, and tells nothing of the rest.
+    // Filtering finds what the user sees, and reveals nothing of the rest.
     for (who, found) in [("ada", 1), ("hal:hr", 1), ("ben", 0)] {
         let list = story.may(who, "GET", "/api/employees?salary[gte]=60", json!(null)).await;
         assert_eq!(list["items"].as_array().unwrap().len(), found, "{who}");
@@ -162,7 +162,7 @@ async fn single_fields_are_shown_to_those_whom_they_concern() {
 }
 
 #[tokio::test]
-async fn protected_fields_are_not_for_everybody_who_may_write() {
+async fn protected_fields_need_more_than_the_right_to_update() {
     let story = Story::of(&["Protected fields"]).await;
     story.may_not("ada", "POST", "/api/requests", json!({"text": "x", "approved": true}), "FORBIDDEN").await;
     let id = story.make("ada", "/api/requests", json!({"text": "A boat"})).await;
@@ -212,7 +212,7 @@ async fn comments_follow_their_task_from_project_to_project() {
 }
 
 #[tokio::test]
-async fn only_an_admin_makes_admins_and_everybody_has_a_name() {
+async fn only_an_admin_makes_admins_and_everyone_may_change_their_name() {
     let story = Story::of(&["Admin"]).await;
     story.sees("ben", "users").await;
     let mut ben = story.live("ben", "entity:User:ada").await;
@@ -235,7 +235,7 @@ async fn only_an_admin_makes_admins_and_everybody_has_a_name() {
 }
 
 #[tokio::test]
-async fn a_letter_box_takes_from_everybody_and_shows_nothing() {
+async fn a_letter_box_accepts_records_from_everyone_and_shows_none() {
     let story = Story::of(&["A letter box"]).await;
     let mut support = story.live("sue:support", "entity:Message").await;
     let text = "It leaks";

@@ -65,7 +65,7 @@ fn titles(rows: &Value) -> BTreeSet<&str> {
 }
 
 #[tokio::test]
-async fn the_first_run_shows_something_to_everybody_and_a_project_to_its_members() {
+async fn the_first_run_shows_everyone_something_and_members_their_project() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = tidewire(folder.path());
     command.args(["dev", "--demo", "--listen", "127.0.0.1:0", "--schemas"]).arg(shipped());

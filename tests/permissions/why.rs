@@ -61,7 +61,7 @@ fn has(told: &Ended, code: i32, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
+async fn why_shows_the_value_of_each_part_beside_a_running_server() {
     let project = Project::served().await;
     let (task, harbour) = (project.task.as_str(), project.harbour.as_str());
     let read = project.why(&["--as", "ben", "read", "Task", task]).await;
@@ -86,17 +86,17 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
     has(&delete, 1, &["ben may not delete Task", "denied"]);
     let stranger = project.why(&["--as", "cy", "delete", "Task", task]).await;
     has(&stranger, 1, &["the user may not read the record, so it looks as if it did not exist"]);
-    has(
-        &stranger,
-        1,
-        &["hint: there is no User record `cy`, so this is the answer for a person without one"],
-    );
+    has(&stranger, 1, &["hint: there is no User record `cy`, so this is the answer for a user without one"]);
     for told in [&read, &update, &delete] {
         assert!(!told.stdout.contains("hint:"), "{}", told.stdout);
     }
     let nobody = project.why(&["read", "Task", task]).await;
     assert!(!nobody.stdout.contains("hint:"), "{}", nobody.stdout);
-    has(&nobody, 1, &["nobody may not read", "unknown  project in user.projects.id", "unknown: nobody asks"]);
+    has(
+        &nobody,
+        1,
+        &["nobody may not read", "unknown  project in user.projects.id", "unknown: the caller is anonymous"],
+    );
     let to_harbour = format!("project={harbour}");
     let create =
         project.why(&["--as", "ben", "create", "Task", "--change", &to_harbour, "--change", "title=x"]).await;
@@ -116,7 +116,7 @@ async fn it_tells_what_each_part_of_a_rule_came_to_beside_a_running_server() {
 }
 
 #[tokio::test]
-async fn questions_that_cannot_be_answered_are_told() {
+async fn unanswerable_queries_get_an_error() {
     let project = Project::served().await;
     let task = project.task.as_str();
     let missing = "01900000-0000-7000-8000-00000000ffff";
@@ -124,14 +124,14 @@ async fn questions_that_cannot_be_answered_are_told() {
         (&["read", "Tsk", task][..], "did you mean `Task`?"),
         (&["read", "tasks", task], "did you mean `Task`?"),
         (&["raed", "Task", task], "read"),
-        (&["read", "Task"], "to read needs a record"),
+        (&["read", "Task"], "`read` needs a record"),
         (&["create", "Task", task], "a create has no record yet"),
         (&["read", "Task", missing], "there is no Task 01900000"),
         (&["read", "Task", "seven"], "seven"),
         (&["--as", "", "read", "Task", task], "--as must name a user"),
         (&["--as", ":admin", "read", "Task", task], "no name before the colon"),
         (&["--as", "ada:", "read", "Task", task], "no role"),
-        (&["read", "Task", task, "--change", "title=x"], "to read changes no field"),
+        (&["read", "Task", task, "--change", "title=x"], "`read` changes no field"),
         (&["update", "Task", task, "--change", "title"], "write FIELD=VALUE"),
         (&["update", "Task", task, "--change", "titel=x"], "did you mean `title`?"),
         (&["update", "Task", task, "--change", "title=x", "--change", "title=y"], "names `title` twice"),
@@ -151,7 +151,7 @@ async fn questions_that_cannot_be_answered_are_told() {
 }
 
 #[tokio::test]
-async fn rules_that_the_database_does_not_have_yet_are_told_as_such() {
+async fn why_says_when_its_rules_are_not_in_force_yet() {
     const WORDS: &str =
         "these rules are not in force yet: schemas differs from the schema of the data folder (generation ";
     let Project { folder, process, task, .. } = Project::served().await;

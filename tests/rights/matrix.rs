@@ -1,4 +1,4 @@
-//! The permission matrix: everybody by every way. Who may see what is written down once; each way must show exactly that, and
+//! The permission matrix: every user by every way. Who may see what is written down once; each way must show exactly that, and
 //! what is hidden must answer word for word like what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -222,7 +222,8 @@ async fn an_export_for_a_person_has_what_they_may_read() {
         let records: Vec<Value> =
             lines.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(numbers(who, &records), expected, "{who} by export");
-        let said = format!("exported {} records of Doc that `{who}` may read at ", expected.len());
+        let noun = if expected.len() == 1 { "record" } else { "records" };
+        let said = format!("exported {} {noun} of Doc that `{who}` may read at ", expected.len());
         assert!(lines.stderr.contains(&said), "{who}: {}", lines.stderr);
         let rows = export(&["Doc", "--as", who, "--format", "csv"]).await;
         let mut rows = rows.stdout.lines();
@@ -239,14 +240,14 @@ async fn an_export_for_a_person_has_what_they_may_read() {
         }
         assert_eq!(found, expected, "{who} by export of rows");
     }
-    // What is hidden is as what is missing: not a word of it, and the same words for whoever nobody knows.
+    // What is hidden is as what is missing: not a word of it, and the same words for an unknown user.
     let hidden = export(&["Doc", "--as", "cyd"]).await;
     stage.admin.any("DELETE", &format!("/api/docs/{}", id("d", 4)), Value::Null).await;
     let missing = export(&["Doc", "--as", "cyd"]).await;
     let words = |text: &str| text.split(" at ").next().unwrap().to_owned();
     assert_eq!((hidden.stdout, words(&hidden.stderr)), (missing.stdout, words(&missing.stderr)));
     let unknown = export(&["Doc", "--as", "nosuch"]).await;
-    assert!(unknown.stderr.contains("of whom there is no User record"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("(there is no such User record)"), "{}", unknown.stderr);
     let closed = export(&["Closed", "--as", "ada"]).await;
     assert!(closed.stderr.contains("there is no entity `Closed`"), "{}", closed.stderr);
     let closed = export(&["User", "--as", "ada"]).await;
@@ -264,7 +265,7 @@ async fn an_export_for_a_person_has_what_they_may_read() {
     assert!(ahead.stderr.contains("their rules are not in force yet"), "{}", ahead.stderr);
 }
 
-/// To whom the entity is closed there is none, by any way: the words are those for a name that nobody ever gave to an entity.
+/// For a user to whom the entity is closed it does not exist, by any way: the texts are those for an unknown name.
 async fn nothing_is_there(client: &Client) {
     for (path, missing) in [
         ("/api/docs".to_owned(), "/api/nons".to_owned()),
@@ -280,7 +281,7 @@ async fn nothing_is_there(client: &Client) {
     }
 }
 
-/// A note shows its document only to whoever may read that.
+/// A note shows its document only to those who may read that.
 async fn expanded(client: &Client, who: &str, expected: &BTreeSet<u64>) {
     let notes = client.get("/api/notes?expand=doc").await;
     let notes = notes["items"].as_array().unwrap();
@@ -367,7 +368,7 @@ async fn touch_all(stage: &Stage) {
     }
 }
 
-/// Rows and the position from which a resume goes on.
+/// Rows and the position from which a resume continues.
 async fn snapshot(stage: &Stage, who: &str, channel: &str) -> (Vec<Value>, Value) {
     let mut socket = stage.socket(who).await;
     socket.subscribe(channel, json!({"snapshot": true})).await;
@@ -435,7 +436,7 @@ async fn hidden_and_missing_answer_alike() {
                 assert_eq!(told(&one), told(&other), "{who}: {method} {}", of(&hidden));
                 assert_eq!(one.status, 404, "{who}: {method} {}", of(&hidden));
             }
-            // A version that is not compared tells nothing either.
+            // A version that is not compared reveals nothing either.
             let path = format!("/api/docs/{hidden}");
             let versions = client.call_with("PATCH", &path, json!({}), &[("if-match", "\"7\"")]).await;
             assert_eq!(versions.status, 404, "{who}: {n}");
@@ -484,7 +485,7 @@ async fn every_write_is_judged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_that_one_never_sees_are_no_fields() {
+async fn fields_that_a_user_never_sees_are_unknown() {
     let stage = Stage::set().await;
     let client = stage.client("ben");
     for path in ["/api/docs?{}=k", "/api/docs?sort={}", "/api/docs/count?group={}", "/api/docs?{}[null]=true"]
@@ -495,7 +496,7 @@ async fn fields_that_one_never_sees_are_no_fields() {
         let named = missing.text.replace("kez", "key");
         assert_eq!(hidden.json["detail"], serde_json::from_str::<Value>(&named).unwrap()["detail"], "{path}");
     }
-    // What is shown with some records only tells of these alone.
+    // A field that is shown with some records reveals only those.
     let by_pay = client.get("/api/docs?pay[gte]=0").await;
     assert_eq!(by_pay["items"], json!([]));
     assert_eq!(client.call("GET", "/api/docs?sort=pay", Value::Null).await.status, 400);

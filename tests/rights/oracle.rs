@@ -29,13 +29,13 @@ struct Run {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_ends_with_what_he_may_see_and_never_saw_anything_else() {
+async fn every_user_ends_with_what_they_may_see_and_never_saw_more() {
     for seed in 1..=rounds() {
         run(Run { seed, writes: 900, lives: 3 }).await;
     }
 }
 
-/// `RIGHTS_ROUNDS=50 cargo test rights` goes on for longer; once is what every change must pass.
+/// `RIGHTS_ROUNDS=50 cargo test rights` continues for longer; once is what every change must pass.
 fn rounds() -> u64 {
     std::env::var("RIGHTS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
@@ -107,7 +107,7 @@ fn admin(address: SocketAddr) -> Client {
     Client::named(address, "root:admin")
 }
 
-/// What there is before anybody follows.
+/// The records before any channel is followed.
 async fn settle(admin: &Client, seed: u64) {
     let mut random = Random::new(seed);
     for n in 0..PROJECTS {
@@ -196,7 +196,7 @@ async fn write(admin: &Client, random: &mut Random, kind: u64) {
     };
 }
 
-/// Follows every channel through cuts, stalls and restarts until nothing is written any more and everything has come.
+/// Follows every channel through cuts, stalls and restarts until nothing is written any longer and everything has come.
 async fn person(
     name: String,
     mut random: Random,
@@ -347,7 +347,7 @@ fn ends_right(
     }
 }
 
-/// Nothing came to anybody that he could not see at the position that it came with. Answers how much came.
+/// No user got anything that they could not see at the position of the frame. Returns how much came.
 fn saw_nothing_else(log: &Log, followers: &BTreeMap<String, Vec<Follower>>, seed: u64) -> usize {
     let mut received: BTreeMap<u64, Vec<(&str, &Follower, &What)>> = BTreeMap::new();
     for (person, followers) in followers {
@@ -386,7 +386,7 @@ fn judge(state: &State, person: &str, channel: &str, what: &What, about: &str) {
             assert_eq!(state.seen(person, entity, id), None, "{about}: {frame}");
             assert_eq!(frame["payload"].as_object().unwrap().len(), 1, "{about}: {frame}");
             if state.record(entity, id).is_some() {
-                // It is still there: whoever may not see it learns nothing of who hid it.
+                // It is still there: a user who may not see it learns nothing of who hid it.
                 for told in ["by", "mid", "changed", "cause"] {
                     assert!(frame[told].is_null(), "{about}: {frame}");
                 }

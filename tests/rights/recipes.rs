@@ -137,7 +137,7 @@ pub fn schema(variant: Variant) -> Arc<Schema> {
     Arc::new(tidewire::schema::check(&files).unwrap_or_else(|errors| panic!("{errors}")))
 }
 
-/// The channels that everybody follows.
+/// The channels that every user follows.
 pub const CHANNELS: [&str; 4] =
     ["entity:Task", "entity:Comment", "entity:Project", "entity:Task?status=open&priority[gte]=3"];
 

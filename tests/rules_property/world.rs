@@ -47,7 +47,7 @@ pub(super) struct World {
     pub(super) roles: Vec<Option<&'static str>>,
 }
 
-/// Those with a record, by place; the fourth has none, the fifth is nobody.
+/// Those with a record, by place; the fourth has none, the fifth is anonymous.
 pub(super) const USERS: [u128; 3] = [1, 2, 3];
 const PROJECTS: std::ops::Range<u128> = 11..14;
 

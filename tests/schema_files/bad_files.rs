@@ -1,5 +1,5 @@
 //! One table of wrong schema files, each with the code, the line and words that its error must have; and that all
-//! errors of all files are told at once.
+//! errors of all files are reported at once.
 
 pub(super) mod cases;
 
@@ -12,7 +12,7 @@ use super::{errors, source};
 use cases::{FIELD, FILE, ON};
 
 #[test]
-fn every_wrong_field_is_told_with_code_line_and_words() {
+fn every_wrong_field_is_reported_with_code_line_and_text() {
     for (line, code, words) in FIELD {
         let text = format!("entity = \"A\"\n[fields]\n{line}\n");
         assert_only_error("a.toml", &text, code, 3, words);
@@ -20,7 +20,7 @@ fn every_wrong_field_is_told_with_code_line_and_words() {
 }
 
 #[test]
-fn every_wrong_file_is_told_with_code_line_and_words() {
+fn every_wrong_file_is_reported_with_code_line_and_text() {
     for (name, text, code, line, words) in FILE.iter().chain(ON) {
         assert_only_error(name, text, code, *line, words);
     }
@@ -40,7 +40,7 @@ fn assert_only_error(name: &str, text: &str, code: &str, line: u64, words: &str)
 }
 
 #[test]
-fn limits_are_told_with_their_number() {
+fn errors_about_limits_name_the_number() {
     let many = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();
     let head = "entity = \"A\"\n[fields]\n";
     let fields = format!("{head}{}", many(201, |at| format!("f{at} = {{ type = \"int\" }}\n")));
@@ -222,7 +222,7 @@ fn a_former_name_that_is_still_in_use_names_both_places() {
 }
 
 #[test]
-fn a_cycle_of_lookups_is_told_at_each_of_them() {
+fn a_cycle_of_lookups_is_reported_at_each_of_them() {
     let text = |name: &str, other: &str| {
         format!(
             "entity = \"{name}\"\n[fields]\nr = {{ type = \"ref\", entity = \"{other}\" }}\nx = {{ type = \"int\", from = \"r.x\" }}\n"

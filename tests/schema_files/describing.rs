@@ -1,4 +1,4 @@
-//! The JSON of `GET /api/schema`, and the canonical form that tells whether two schemas mean the same.
+//! The JSON of `GET /api/schema`, and the canonical form, which is equal when two schemas mean the same.
 
 use serde_json::json;
 use tidewire::schema::{Generation, canonical, check, describe};

@@ -147,7 +147,7 @@ fn the_shipped_schemas_check_clean() {
 }
 
 #[test]
-fn a_folder_gives_its_own_toml_and_json_in_the_order_of_names() {
+fn a_folder_lists_its_own_toml_and_json_files_by_name() {
     let dir = tempfile::tempdir().expect("a temp folder");
     let entity = |name: &str| format!("entity = \"{name}\"\n[fields]\nf = {{ type = \"int\" }}");
     fs::write(dir.path().join("b.toml"), entity("B")).unwrap();
@@ -184,7 +184,7 @@ fn a_missing_folder_is_an_error_and_an_empty_one_a_warning() {
 }
 
 #[test]
-fn files_that_cannot_be_texts_are_told_beside_the_errors_of_the_others() {
+fn files_that_are_not_text_are_reported_beside_the_errors_of_the_others() {
     let dir = tempfile::tempdir().expect("a temp folder");
     fs::write(dir.path().join("a.toml"), vec![b'#'; (1 << 20) + 1]).unwrap();
     fs::write(dir.path().join("b.toml"), b"entity = \"B\"\n\xff").unwrap();

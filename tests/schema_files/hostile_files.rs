@@ -1,4 +1,4 @@
-//! Texts that nobody wrote on purpose: cut off, with a byte exchanged, far too deep or far too long. The checker
+//! Texts that no author would write: cut off, with a byte exchanged, far too deep or far too long. The checker
 //! answers every one, and everything it says can be shown.
 
 use tidewire::schema::{Color, MOST_DIAGNOSTICS, SourceFile, check};

@@ -38,16 +38,24 @@ async fn refused(folder: &Path, limit: u32) -> (Option<i32>, String) {
 async fn least() -> u32 {
     let folder = tempfile::tempdir().unwrap();
     let (code, said) = refused(folder.path(), 32).await;
-    assert!(code == Some(1) && said.contains("32 descriptors") && said.contains("ulimit -n 1024"), "{said}");
-    said.split("at least ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap()
+    assert!(
+        code == Some(1) && said.contains("32 file descriptors") && said.contains("ulimit -n 1024"),
+        "{said}"
+    );
+    said.split("at least ")
+        .nth(1)
+        .and_then(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next())
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
-async fn a_server_that_could_serve_nobody_does_not_start_and_says_why() {
+async fn a_server_without_enough_descriptors_does_not_start_and_says_why() {
     let (folder, least) = (tempfile::tempdir().unwrap(), least().await);
     let (code, said) = refused(folder.path(), least - 1).await;
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(&format!("at least {least} are needed")), "{said}");
+    assert!(said.contains(&format!("needs at least {least}")), "{said}");
 }
 
 #[tokio::test]
@@ -67,7 +75,7 @@ async fn serves_what_it_promises(limit: u32) {
     let process = Process::with_descriptors(folder.path(), limit).await;
     let greeting = &process.greeting;
     let (sockets, others) = (promised(greeting, " sockets"), promised(greeting, " other connections"));
-    assert!(greeting.contains(&format!("{limit} descriptors")), "{greeting}");
+    assert!(greeting.contains(&format!("{limit} file descriptors")), "{greeting}");
     assert!(sockets >= 2 && others >= 2, "{greeting}");
     let mut open = Vec::new();
     for n in 0..sockets {
@@ -97,7 +105,7 @@ async fn serves_what_it_promises(limit: u32) {
     assert_eq!(client.call("GET", "/metrics", Value::Null).await.status, 200);
     drop(client);
     files.push(asked_once_there_is_a_place(&process).await);
-    // One more is told that there is no place; it does not wait for a descriptor.
+    // One more gets an error; it does not wait for a descriptor.
     let answer = rest_of(&mut TcpStream::connect(process.address).await.unwrap()).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("CONNECTION_LIMIT"), "{limit}: {answer}");
     drop((files, open));

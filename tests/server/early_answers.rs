@@ -79,7 +79,7 @@ async fn the_refusal_of_a_head_reaches_a_client_that_sends_more_than_fits() {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_cap_that_sends_its_whole_body_first_is_told_so() {
+async fn a_connection_beyond_the_limit_gets_an_error_after_its_whole_body() {
     // As many turns for refusals as rounds: each may still be under way when the next begins.
     let connections = 8 * 2 * ROUNDS;
     let app = TestApp::with(|config| {
@@ -151,8 +151,8 @@ async fn lingered(mut stream: impl AsyncRead + Unpin) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_does_not_read_for_nothing_without_end() {
-    // A peer of whom nothing is there to read is let go at once.
+async fn the_server_does_not_drain_a_body_forever() {
+    // A peer that has sent nothing is released at once.
     let (ours, _theirs) = tokio::io::duplex(64);
     assert_eq!(lingered(ours).await, Duration::ZERO);
 
@@ -161,14 +161,14 @@ async fn the_server_does_not_read_for_nothing_without_end() {
     theirs.write_all(b"x").await.unwrap();
     assert_eq!(lingered(ours).await.as_secs(), 2);
 
-    // One that sends a byte each second, and one that sends as fast as it can, are let go in the end.
+    // One that sends a byte each second, and one that sends as fast as it can, are released in the end.
     for pause in [Duration::from_secs(1), Duration::ZERO] {
         let (ours, mut theirs) = tokio::io::duplex(1 << 16);
         theirs.write_all(b"x").await.unwrap();
         let peer = tokio::spawn(async move {
             let bytes = vec![b'x'; if pause.is_zero() { 1 << 16 } else { 1 }];
             while theirs.write_all(&bytes).await.is_ok() {
-                // On the paused clock: this is the peer's pace, and nobody waits for it.
+                // On the paused clock: this is the peer's pace, and takes no real time.
                 tokio::time::sleep(pause).await;
             }
         });

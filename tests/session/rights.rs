@@ -1,4 +1,4 @@
-//! The session of somebody whose rights change: every phase of a subscription against every way to learn of it. What was read
+//! The session of a user whose rights change: every phase of a subscription against every way to learn of it. What was read
 //! before the change was known is never shown, and nothing else happens than what each row says.
 
 use std::sync::Arc;
@@ -155,7 +155,7 @@ fn since_with_view(seq: u64, view: &str) -> Value {
     json!({"since": {"epoch": epoch().as_str(), "seq": seq, "view": view}})
 }
 
-/// A resume that goes on from `seq`: what was asked last.
+/// A resume that continues from `seq`: what was asked last.
 fn following(peer: &mut Peer, seq: u64) -> Vec<Effect> {
     let view = view_of(LIVE, ruled::principal("member", &["p1"]));
     let asked = peer.subscribe(LIVE, &since_with_view(seq, &view));
@@ -281,7 +281,7 @@ fn a_read_that_was_checked_is_shown_and_moves_what_is_known_to_be_right() {
 }
 
 #[test]
-fn a_plain_subscribe_that_may_be_out_of_date_is_bound_anew_before_it_is_answered() {
+fn a_plain_subscribe_that_may_be_out_of_date_is_bound_again_before_its_answer() {
     let mut peer = ada();
     let effects = peer.subscribe(LIVE, &json!({}));
     assert_eq!(heard(&effects), ["attach now"]);
@@ -312,7 +312,7 @@ fn a_resume_across_a_change_of_rights_is_answered_by_a_snapshot_under_the_new_on
 }
 
 #[test]
-fn a_resume_whose_rights_did_not_change_goes_on_and_only_with_its_view() {
+fn a_resume_with_unchanged_rights_is_recovered_only_with_its_view() {
     let view = view_of(LIVE, ruled::principal("member", &["p1"]));
     let other = view_of(LIVE, two_projects());
     let everybody = view_of("entity:Board", ruled::principal("member", &[]));
@@ -390,7 +390,7 @@ fn a_difference_is_written_and_closed_under_the_new_view() {
     assert_eq!(heard(&effects), ["pong"], "live again");
 }
 
-/// Rights of Ada changed at 30: what was attached is attached no more.
+/// Rights of Ada changed at 30: what was attached is no longer attached.
 fn other_rights(nth: u32) -> Input<'static> {
     Input::Invalidated(Invalidated { lag: Lag(nth), cause: InvalidationCause::Rights { at: Seq(30) } })
 }
@@ -403,7 +403,7 @@ fn board(peer: &mut Peer, seq: u64) -> AttachmentId {
 }
 
 #[test]
-fn a_change_of_rights_has_the_person_read_once_and_then_what_differs() {
+fn a_change_of_rights_reads_the_user_once_and_then_the_differences() {
     let mut peer = ada();
     live(&mut peer, 20);
     let attachment = board(&mut peer, 20);
@@ -434,7 +434,7 @@ fn a_channel_that_sees_the_same_by_other_rights_reads_the_difference_if_its_own_
 }
 
 #[test]
-fn a_person_who_is_known_as_of_now_is_not_read_for_a_change_of_rights() {
+fn a_user_whose_facts_are_current_is_not_read_for_a_change_of_rights() {
     let mut peer = knowing(at(30, 0, two_projects()), RealtimeConfig::default());
     let attachment = live(&mut peer, 31);
     assert!(peer.log_item(attachment, 33, 32).is_some());
@@ -451,7 +451,7 @@ fn an_account_that_a_change_of_rights_disables_is_closed_before_anything_is_read
 }
 
 #[test]
-fn a_difference_that_cannot_be_told_goes_another_way() {
+fn a_difference_that_cannot_be_sent_becomes_a_snapshot() {
     let lookup = || BindError::SetTooLarge { entity: "Membership".into() };
     let table: [(&str, ReadAnswer, &[&str], usize); 9] = [
         ("many", differ(36, two_projects(), Steps::Many), &["read rows"], 1),
@@ -527,7 +527,7 @@ fn differing_beside(peer: &mut Peer) {
     assert_eq!(heard(&asked), ["detach", "detach", "read survey 20"]);
     let asked = peer.on(Input::Read(survey(&asked, 35, 5)));
     assert_eq!(heard(&asked), ["read log 20"]);
-    // The log goes on while the second waits for its survey.
+    // The log continues while the second waits for its survey.
     let asked = peer.on(Input::Read(log_part(&asked, 35, 20)));
     assert_eq!(heard(&asked), ["read survey 20"]);
     assert_eq!(heard(&peer.on(Input::Read(survey(&asked, 35, 30)))), ["read log 20"]);
@@ -592,7 +592,7 @@ fn a_page_that_was_not_read_for_a_channel_is_not_shown_to_it() {
 }
 
 #[test]
-fn a_closed_entity_is_unknown_in_the_words_of_an_unknown_one() {
+fn a_closed_entity_has_the_same_error_text_as_an_unknown_one() {
     let words = |error: &Value, name: &str| error["payload"]["message"].as_str().unwrap().replace(name, "X");
     let mut nobody = knowing(at(10, 0, Principal::nobody()), RealtimeConfig::default());
     let closed = nobody.subscribe("entity:Vault", &json!({}));
@@ -627,7 +627,7 @@ fn a_filter_by_a_field_that_is_never_shown_is_one_by_an_unknown_field() {
 }
 
 #[test]
-fn a_live_query_hears_of_what_enters_and_leaves_its_filter() {
+fn a_live_query_gets_what_enters_and_leaves_its_filter() {
     let channel = "entity:Task?project=p1&status=open";
     let view = view_of(channel, ruled::principal("member", &["p1", "p2"]));
     let known = at(10, 0, ruled::principal("member", &["p1", "p2"]));
@@ -657,7 +657,7 @@ fn a_live_query_hears_of_what_enters_and_leaves_its_filter() {
 }
 
 #[test]
-fn a_disabled_account_is_told_so_and_closed_wherever_it_is_found_out() {
+fn a_disabled_account_gets_an_error_and_is_closed_in_every_phase() {
     let mut peer = ada();
     let effects = peer.subscribe(LIVE, &json!({}));
     assert_eq!(heard(&behind(&mut peer, attachment_of(&effects))), ["read principal"]);
@@ -692,7 +692,7 @@ fn an_attachment_that_is_refused_ends_its_subscription_alone() {
 }
 
 #[test]
-fn another_schema_has_the_facts_read_anew_before_anything_is_bound() {
+fn a_schema_change_reads_the_facts_again_before_anything_is_bound() {
     let mut peer = ada();
     live(&mut peer, 20);
     let reshaped = around(ruled::schema(), 2, RealtimeConfig::default());

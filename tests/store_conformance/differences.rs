@@ -1,4 +1,4 @@
-//! What a change of rights changes for a subscriber, as the store tells it: one step for each record that differs between what
+//! What a change of rights changes for a subscriber, as the store reports it: one step for each record that differs between what
 //! they saw then and what they see now, and no other.
 
 use std::collections::BTreeMap;
@@ -118,7 +118,7 @@ pub(super) async fn a_right_that_is_held_twice_is_not_lost_with_one<F: Fixture>(
     assert_eq!(ada.steps(&studio), [(1, Verdict::Lost, None)]);
 }
 
-/// Only which fields are shown changes: of records that nobody touched, those alone come whose fields differ.
+/// Only which fields are shown changes: of untouched records, only those come whose fields differ.
 pub(super) async fn a_field_that_is_shown_or_hidden_now_is_a_step<F: Fixture>() {
     let admins = schema_with_secret(crate::support::club::admin());
     let studio = club_over::<F>(admins.clone()).await;
@@ -225,7 +225,7 @@ pub(super) async fn below_the_floor_nothing_is_known_of_the_position<F: Fixture>
     assert_eq!(ada.asked(&studio).steps, Steps::Many);
 }
 
-/// The log does not hold when a record had been updated before, so whether it was seen then cannot be told.
+/// The log does not hold when a record had been updated before, so it is unknown whether it was seen then.
 pub(super) async fn a_filter_by_the_time_of_the_last_update_asks_for_a_snapshot_once_something_was_updated<
     F: Fixture,
 >() {

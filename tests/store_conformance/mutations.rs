@@ -49,7 +49,7 @@ pub(super) async fn a_mutation_id_means_one_request_of_one_owner<F: Fixture>() {
     assert!(!studio.store.commit(of_another).await.unwrap().replayed);
     assert_eq!(studio.head(), 2);
 
-    // Both in flight at once: one writes, the other is told.
+    // Both in flight at once: one writes, the other gets its answer.
     let (one, other) = tokio::join!(
         studio.store.commit(named("twin", 1, [project(3)])),
         studio.store.commit(named("twin", 1, [project(3)])),

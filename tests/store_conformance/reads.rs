@@ -1,4 +1,4 @@
-//! Reads under rules: everybody sees what is theirs, in lists, counts, references and histories.
+//! Reads under rules: every user sees what is theirs, in lists, counts, references and histories.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A store that stops and starts again goes on where it ended, as far as it leaves anything behind.
+//! A store that stops and starts again continues where it ended, as far as it leaves anything behind.
 
 use tidewire::config::StoreConfig;
 use tidewire::ids::{Position, Seq};

@@ -74,7 +74,7 @@ pub(super) async fn records_that_refer_to_each_other_are_deleted_together<F: Fix
     assert_eq!(studio.story(head), ["delete seat:2", "delete seat:1", "delete ticket:7", "delete seat:3"]);
     let first = image(studio.log(head)[0].before.as_ref());
     assert_eq!(first["next"], json!(id(3)), "the entry holds the record as it was");
-    // A record that refers to another may also let go of it.
+    // A record that refers to another may also drop the reference.
     studio.commit([seat(1, "a", 1), seat(2, "b", 2), ticket(7, 1)]).await.unwrap();
     studio.commit([delete("Seat", 1), update("Ticket", 7, [(SEAT, link(2))])]).await.unwrap();
     assert_eq!(studio.json("Seat", &id(1)), None);

@@ -194,7 +194,7 @@ pub(super) async fn a_put_keeps_the_fields_that_the_writer_does_not_see<F: Fixtu
     assert_eq!(known.results[0].status, OpStatus::Unchanged);
     ask(&studio, "ada", [put(21, values("kept"), &[])]).await.unwrap();
     assert_eq!(stored(&studio, 21)["secret"], Json::Null);
-    // Whoever sees it empties it by leaving it out.
+    // A user who sees it empties it by leaving it out.
     studio.commit([update("Task", 21, [(SECRET, words("hush"))])]).await.unwrap();
     ask(&studio, "bo", [put(21, values("emptied"), &[SECRET])]).await.unwrap();
     assert_eq!(stored(&studio, 21)["secret"], Json::Null);

@@ -1,5 +1,5 @@
 //! Random units of persons under rules, on SQLite and on the memory model: the same outcomes, principals, lists, counts,
-//! histories, differences and rights entries for everybody.
+//! histories, differences and rights entries for every user.
 
 use std::sync::Arc;
 
@@ -263,7 +263,7 @@ fn count() -> impl Strategy<Value = Count> {
     })
 }
 
-/// Somebody subscribes before some group, and asks for the difference at the end.
+/// A user subscribes before some group, and asks for the difference at the end.
 #[derive(Debug, Clone)]
 struct Watch {
     before: prop::sample::Index,
@@ -295,7 +295,7 @@ fn watch() -> impl Strategy<Value = Watch> {
     })
 }
 
-/// The question of one who stands where the stores are now; `None` where a rule fails for them.
+/// The question of a subscriber at the stores' position; `None` where a rule fails for them.
 fn standing(studios: [&Studio; 2], schema: &Schema, watch: &Watch) -> Option<Differ> {
     let [real, model] = studios.map(|studio| studio.store.principal(&watch.person).now().unwrap());
     assert_eq!((&real.value, real.seq), (&model.value, model.seq));
@@ -360,7 +360,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn everybody_writes_and_sees_on_sqlite_what_they_do_on_the_model(
+    fn every_user_writes_and_sees_the_same_on_sqlite_and_on_the_model(
         groups in prop::collection::vec(prop::collection::vec(some_unit(), 1..5), 4..14),
         watches in prop::collection::vec(watch(), 6),
         queries in prop::collection::vec(query(), 24),

@@ -35,7 +35,7 @@ async fn an_import_notes_whose_rights_it_changes() {
 
 /// A database of format 2 has no table of rights entries; it gets one, and the program of then no longer opens it.
 #[tokio::test]
-async fn a_database_from_before_rules_is_raised() {
+async fn a_database_from_before_rules_is_upgraded() {
     let folder = tempfile::tempdir().unwrap();
     let config = StoreConfig::default();
     open(folder.path(), schema(), &config).store.close().await;

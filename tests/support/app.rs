@@ -239,7 +239,7 @@ impl Client {
         Client { base: format!("http://{address}"), http, name: None, repository: None }
     }
 
-    /// The same as somebody: `ada`, or `ada:admin`.
+    /// The same as a user: `ada`, or `ada:admin`.
     pub fn named(address: SocketAddr, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..Client::new(address) }
     }

@@ -43,7 +43,7 @@ fn from(via: usize, source: usize, field: Field) -> Field {
 
 /// A chain over four entities, by texts and by refs; lookups through lookups; a diamond (`Comment.org` and
 /// `Comment.task_org` come from the same place by two ways); records that refer to their own kind. `Task` keeps its history
-/// for ever, `Comment` for an hour.
+/// forever, `Comment` for an hour.
 pub(crate) fn schema() -> Schema {
     use OnDelete::{Cascade, Restrict, SetNull};
     let project = vec![

@@ -37,7 +37,7 @@ impl HandClock {
         self.jump(i64::try_from(millis).unwrap());
     }
 
-    /// Somebody sets the wall clock.
+    /// Sets the wall clock.
     pub(crate) fn jump(&self, millis: i64) {
         self.0.wall.fetch_add(millis, Ordering::Relaxed);
     }

@@ -171,7 +171,7 @@ pub(crate) fn person(name: &str) -> Arc<Person> {
     Arc::new(Person { id: Some(name.into()), ..Person::default() })
 }
 
-/// The studio with everybody in it.
+/// The studio with all its people.
 pub(crate) async fn club<F: Fixture>() -> Studio {
     club_over::<F>(schema()).await
 }

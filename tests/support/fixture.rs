@@ -7,7 +7,7 @@ use tidewire::schema::Schema;
 
 use super::studio::Studio;
 
-/// One backend. The clock of a store that was opened stands at noon, and its log is empty.
+/// One backend. The clock of a store that was opened is at noon, and its log is empty.
 pub(crate) trait Fixture {
     /// The model leaves the read scope of a list to the product, whose own form it is.
     const NAMES_READ_SCOPES: bool = true;

@@ -20,19 +20,19 @@ pub struct Follower {
     snapshot: Option<Snapshot>,
     /// Subscribed, and the closing pong of a resume has come.
     pub live: bool,
-    /// Of the schema, as the connection was told last; 0 when it was told nothing.
+    /// Of the schema, as the last frame said; 0 before any.
     pub generation: u64,
     /// Whether a record has the shape of a generation.
     pub fits: Option<fn(u64, &Value) -> bool>,
     pub broken: Vec<String>,
-    /// Everything that came, for whoever judges whether it may have.
+    /// Everything that came, for checks of whether it may have.
     pub received: Vec<Received>,
     /// The server ended the subscription with this code.
     pub ended: Option<String>,
     /// Where the resume that waits for its answer began, and every answer to one.
     asked: Option<u64>,
     pub resumes: Vec<Resumed>,
-    /// The last frames, in short, for whoever must find out why a promise was broken.
+    /// The last frames, in short, to find out why a promise was broken.
     trace: VecDeque<String>,
     pub counts: Counts,
 }
@@ -82,7 +82,7 @@ impl Follower {
         Follower { channel: channel.to_owned(), ..Follower::default() }
     }
 
-    /// The `subscribe` frame that goes on from what is known.
+    /// The `subscribe` frame that continues from what is known.
     pub fn subscribe(&mut self) -> Value {
         self.note(format!("subscribe from {}", self.position));
         self.live = false;
@@ -153,7 +153,7 @@ impl Follower {
     fn start_snapshot(&mut self, frame: &Value) {
         let payload = &frame["payload"];
         let first = payload["seq"].as_u64().unwrap();
-        // Half a snapshot is no state to go on from, so position and epoch stay what they are until it is closed.
+        // Half a snapshot is no state to continue from, so position and epoch stay what they are until it is closed.
         self.seen = first;
         self.snapshot = Some(Snapshot { first, ids: BTreeSet::new() });
     }

@@ -1,4 +1,4 @@
-//! Live connections over a transport that is made of queues in memory, and all that stands behind it, on the runtime of the
+//! Live connections over a transport that is made of queues in memory, and all that follows it, on the runtime of the
 //! test. Knows no story.
 
 use std::collections::VecDeque;
@@ -130,7 +130,7 @@ impl LiveServer {
     }
 }
 
-/// Lets the other tasks go on until something is so.
+/// Lets the other tasks continue until something is so.
 pub async fn until(mut so: impl FnMut() -> bool) {
     while !so() {
         tokio::task::yield_now().await;

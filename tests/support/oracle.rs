@@ -1,7 +1,7 @@
 //! What a rule means, said once more in the plainest way: over JSON, with `None` for what is not known. The one oracle of rules,
 //! so it shares nothing with `runtime/rules` but the tree of the rule.
 //!
-//! Knows no store: who asks and what belongs to them comes in from whoever read it.
+//! Knows no store: the user and what belongs to them come in as arguments.
 
 mod foregone;
 
@@ -18,7 +18,7 @@ pub(crate) use foregone::{Sets, foregone};
 const ROLE: FieldIndex = FieldIndex(1);
 const DISABLED: FieldIndex = FieldIndex(2);
 
-/// Who asks, as the oracle sees them. The default is nobody.
+/// Who asks, as the oracle sees them. The default is an anonymous caller.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asker {
     pub(crate) id: Option<String>,
@@ -119,7 +119,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Nobody has sets, and one that is too large is not known.
+    /// An anonymous caller has no sets, and one that is too large is not known.
     fn has_set(&self, entity: &EntityName) -> Option<()> {
         (self.asker.id.is_some() && !self.asker.too_many.contains(entity)).then_some(())
     }

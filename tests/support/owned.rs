@@ -37,7 +37,7 @@ pub(crate) fn has_state(state: &str) -> Expr {
     is(STATE, Term::Value(words(state)))
 }
 
-/// `Task`, read by its owner; nobody sees `salary`, the owner sees `note` while the task is open.
+/// `Task`, read by its owner; no one sees `salary`, the owner sees `note` while the task is open.
 pub(crate) fn schema(read: Expr) -> Schema {
     let mut task = Entity {
         history: Some(History::Forever),

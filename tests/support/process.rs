@@ -14,7 +14,7 @@ pub struct Process {
     /// What was printed before the address.
     pub greeting: String,
     child: Child,
-    /// Read or not, it is kept open, so that the child may go on printing.
+    /// Read or not, it is kept open, so that the child may continue printing.
     output: tokio::io::Lines<BufReader<ChildStdout>>,
 }
 
@@ -23,7 +23,7 @@ pub fn plain_schemas() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plain")
 }
 
-/// The real binary in a folder, with none of the settings of whoever runs the tests.
+/// The real binary in a folder, with none of the settings of the person who runs the tests.
 pub fn tidewire(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
     command.current_dir(folder).kill_on_drop(true);

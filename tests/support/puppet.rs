@@ -1,4 +1,4 @@
-//! A store that notes what it is asked and answers as it is told; without an order it commits. For what a real store does
+//! A store that notes what it is asked and gives the answers that a test sets; without an order it commits. For what a real store does
 //! too rarely: being full, closed, broken.
 
 use std::sync::Arc;

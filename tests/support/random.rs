@@ -1,4 +1,4 @@
-//! Repeatable randomness (the SplitMix64 generator): the same seed tells the same story.
+//! Repeatable randomness (the SplitMix64 generator): the same seed gives the same numbers.
 
 #[derive(Debug, Clone)]
 pub struct Random(u64);

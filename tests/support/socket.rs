@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     next_request: u32,
-    /// The last frames that came and the last that was sent, for whoever waits in vain.
+    /// The last frames that came and the last that was sent, for the message when a wait fails.
     came: VecDeque<String>,
     sent: String,
 }

@@ -238,7 +238,7 @@ pub(crate) fn unit(ops: impl IntoIterator<Item = Op>) -> Unit {
     }
 }
 
-/// A unit with a mutation id; `request` stands for what was asked.
+/// A unit with a mutation id; `request` is the hash of what was asked.
 pub(crate) fn named(mid: &str, request: u8, ops: impl IntoIterator<Item = Op>) -> Unit {
     let key = Idempotency { owner: "user:ada".into(), mid: mid.parse().unwrap(), hash: [request; 32] };
     Unit { idempotency: Some(key), ..unit(ops) }

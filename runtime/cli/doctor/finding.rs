@@ -1,4 +1,4 @@
-//! One thing that was looked at: how it stands, and what to do.
+//! One thing that was checked: its state, and what to do.
 
 use std::fmt;
 

@@ -35,7 +35,7 @@ pub(super) fn port(listen: SocketAddr, server: Option<u32>) -> Finding {
         } else {
             "choose another address with --listen"
         };
-        return Finding::error("port", format!("nobody can listen on {listen}: {error}"), advice);
+        return Finding::error("port", format!("cannot listen on {listen}: {error}"), advice);
     }
     match holder(listen.port()) {
         Some((pid, _)) if Some(pid) == server => {
@@ -88,7 +88,7 @@ pub(super) fn descriptors(config: &Config) -> Finding {
         "raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE= of systemd), or lower --max-connections"
     );
     match descriptors::fit(&mut config.clone(), limit, open) {
-        Fit::Whole => Finding::ok("descriptors", format!("{limit} may be had, {wanted} are enough")),
+        Fit::Whole => Finding::ok("descriptors", format!("the limit is {limit}, and {wanted} are needed")),
         Fit::Lowered(what) => Finding::warning("descriptors", what, advice),
         Fit::TooFew(what) => Finding::error("descriptors", what, advice),
     }
@@ -96,14 +96,15 @@ pub(super) fn descriptors(config: &Config) -> Finding {
 
 /// `newest` is the time of the newest change in the database.
 pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
-    let advice = "set it, and let NTP keep it; times of records come from it, their order does not";
+    let advice =
+        "correct it, and keep it right with NTP; the times in records come from it (their order does not)";
     if now < BEFORE_TIDEWIRE {
-        return Finding::error("clock", format!("it says {}, which cannot be", now.rfc3339()), advice);
+        return Finding::error("clock", format!("it says {}, which is impossible", now.rfc3339()), advice);
     }
     match newest {
         Some(newest) if newest.0 > now.0 + AGREES_MS => {
             let text = format!(
-                "it says {}, and the newest change in the database is of {}",
+                "it says {}, but the newest change in the database was made at {}",
                 now.rfc3339(),
                 newest.rfc3339()
             );
@@ -113,12 +114,12 @@ pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
     }
 }
 
-/// Told when the wall clock did not go on as the steady one did while the doctor was at work.
+/// A warning if the wall clock jumped against the steady one while the doctor was at work.
 pub(super) fn jumped(before: Timestamp, after: Timestamp, elapsed: Duration) -> Option<Finding> {
     let passed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
     let jump = (after.0 - before.0).saturating_sub(passed);
     let text = format!("it jumped by {jump} ms during the check");
-    let advice = "let NTP slew it instead of setting it";
+    let advice = "let NTP adjust it gradually";
     (jump.abs() > AGREES_MS).then(|| Finding::warning("clock", text, advice))
 }
 

@@ -52,7 +52,7 @@ pub fn run(arguments: &DoctorArguments) -> ExitCode {
 fn local(settings: &Settings, env: &Env, findings: &mut Vec<Finding>) {
     let config = &settings.config;
     if let Some(file) = &settings.file {
-        findings.push(Finding::ok("settings", format!("{} is read", file.display())));
+        findings.push(Finding::ok("settings", format!("{} was read", file.display())));
     }
     findings.push(project::schemas(&config.schemas));
     let data = project::data(config);

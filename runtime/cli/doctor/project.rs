@@ -1,6 +1,6 @@
 //! The project's own folders: schema files, the data folder, the database in it, the disk under it.
 //!
-//! Knows the database by what the backend tells about it.
+//! Knows of the database only what the backend reports.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -62,7 +62,7 @@ pub(super) fn schemas(folder: &Path) -> Finding {
         Ok(loaded) => {
             let (entities, files) = (loaded.schema.entities().count(), loaded.files.len());
             let (entities, files) = (count(entities, "entity", "entities"), count(files, "file", "files"));
-            Finding::ok("schemas", format!("{}: {entities} from {files}", folder.display()))
+            Finding::ok("schemas", format!("{entities} from {files} in {}", folder.display()))
         }
         Err(errors) => {
             let json = errors.to_json();
@@ -126,7 +126,9 @@ pub(super) fn data(config: &Config) -> DataFolder {
             data.newest = found.newest;
             data.findings.push(database(&*backend, &found));
         }
-        None => data.findings.push(Finding::ok("database", "there is none yet; the first start makes it")),
+        None => data
+            .findings
+            .push(Finding::ok("database", "there is none yet; the server makes it when it starts")),
     }
     if let Some(nearest) = &nearest {
         data.findings.extend([file_system(nearest), space(nearest)]);
@@ -195,10 +197,10 @@ fn file_system(folder: &Path) -> Finding {
         Some((_, kind)) if REMOTE.contains(&kind.as_str()) => Finding::warning(
             "disk",
             format!("the data folder is on a network file system ({kind})"),
-            "locks and syncs may not hold there, and with them what was acknowledged: use a local disk",
+            "file locks and syncs are not reliable there, so saved changes can be lost: use a local disk",
         ),
         Some((_, kind)) => Finding::ok("disk", format!("a local file system ({kind})")),
-        None => Finding::ok("disk", "the kind of file system is not known here"),
+        None => Finding::ok("disk", "the kind of the file system cannot be determined"),
     }
 }
 
@@ -217,7 +219,7 @@ fn space(folder: &Path) -> Finding {
         }
     };
     let text = format!("{} MiB are free", free / MIB);
-    let advice = "free some; a write that does not fit is refused with STORAGE_FULL";
+    let advice = "free some space; a write that does not fit is refused with STORAGE_FULL";
     if free < NO_SPACE {
         Finding::error("space", text, advice)
     } else if free < LITTLE_SPACE {

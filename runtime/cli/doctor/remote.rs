@@ -1,4 +1,4 @@
-//! A running server, reached as a browser reaches it: through the reverse proxy, if one stands before it.
+//! A running server, reached as a browser reaches it: through the reverse proxy, if one comes before it.
 //!
 //! Knows the API only as any client does.
 
@@ -30,7 +30,7 @@ const MOST_CHANNELS: usize = 50;
 
 const NGINX_UPGRADE: &str = "let the proxy pass the upgrade; nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
      proxy_set_header Connection \"upgrade\";";
-const NGINX_BUFFERING: &str = "let the proxy pass what comes at once; nginx: proxy_buffering off; and the two headers of an upgrade \
+const NGINX_BUFFERING: &str = "turn off buffering in the proxy; nginx: proxy_buffering off; and the two headers of an upgrade \
      (Upgrade, Connection)";
 const NGINX_TIMEOUT: &str = "let the proxy wait longer than realtime.poll_wait and realtime.ping_interval; nginx: proxy_read_timeout 75s;";
 
@@ -41,12 +41,12 @@ impl ServerAddress {
     /// Takes `http://` and `https://` addresses without a path.
     pub(super) fn parse(text: &str) -> Result<ServerAddress, String> {
         let wrong = |why: &str| format!("--url {} {why}: write it like https://tide.example", quoted(text));
-        let url = Url::parse(text).map_err(|error| wrong(&format!("is no address ({error})")))?;
+        let url = Url::parse(text).map_err(|error| wrong(&format!("is not an address ({error})")))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(wrong("begins with neither http:// nor https://"));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("has a path, and Tidewire is served at the root of a host"));
+            return Err(wrong("has a path, but Tidewire is always served at the root of a host"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("has a user name"));
@@ -77,12 +77,12 @@ pub(super) fn check(target: &ServerAddress, wait: u64, env: &Env) -> Vec<Finding
         }
         (Err(error), _) => vec![Finding::error(
             "url",
-            format!("it cannot be tried: {error}"),
+            format!("the check cannot run: {error}"),
             "check the limits of this process",
         )],
         (_, Err(error)) => {
             let advice = "check this machine's certificates (the package ca-certificates)";
-            vec![Finding::error("url", format!("it cannot be tried: {}", deepest(&error)), advice)]
+            vec![Finding::error("url", format!("the check cannot run: {}", deepest(&error)), advice)]
         }
     }
 }
@@ -95,7 +95,7 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Goes on only as long as the next question makes sense.
+    /// Continues only as long as the next question makes sense.
     async fn whole(mut self, wait: u64) -> Vec<Finding> {
         if self.reached().await {
             self.web_socket().await;
@@ -150,15 +150,16 @@ impl Visit<'_> {
             status,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
         ) {
-            let advice = "start it, and let the proxy pass to the address that it prints (`listen`)";
+            let advice =
+                "start the server, and let the proxy pass requests to the address that it prints (`listen`)";
             return Finding::error(
                 "url",
                 format!("a proxy answers {status}: it does not reach the server"),
                 advice,
             );
         }
-        let advice = "is it the right address, and does the proxy pass every path?";
-        Finding::error("url", format!("/healthz answers {status}, and not as Tidewire does"), advice)
+        let advice = "check the address, and let the proxy pass every path";
+        Finding::error("url", format!("/healthz answers {status}, but not as Tidewire does"), advice)
     }
 
     fn clock(&self, response: &Response) -> Finding {
@@ -177,7 +178,7 @@ impl Visit<'_> {
                 difference.abs(),
                 if difference > 0 { "ahead of" } else { "behind" }
             );
-            return Finding::warning("url clock", text, "let NTP keep both");
+            return Finding::warning("url clock", text, "keep both clocks right with NTP");
         }
         Finding::ok("url clock", "it agrees with this machine's")
     }
@@ -213,7 +214,7 @@ impl Visit<'_> {
             }
             Heard::Nothing => Finding::error(
                 "websocket",
-                format!("the upgrade passed, but `connected` did not come within {} s: something in between buffers", AT_ONCE.as_secs()),
+                format!("the upgrade passed, but `connected` did not come within {} s: a proxy in between buffers", AT_ONCE.as_secs()),
                 NGINX_BUFFERING,
             ),
             Heard::NoAnswer => {
@@ -234,13 +235,14 @@ impl Visit<'_> {
                 "let the proxy pass the name (nginx: proxy_set_header Host $http_host;) and allow it: allowed_hosts = [\"{host}\"]"
             );
             let text = format!(
-                "pages of {} may not open a socket: the server sees another host",
+                "pages of {} cannot open a socket, because the server sees another host",
                 self.target.origin()
             );
             return Finding::error("websocket", text, advice);
         }
-        let text =
-            format!("/ws answers {status} where it should upgrade: something in between does not pass it");
+        let text = format!(
+            "/ws answers {status} instead of upgrading: a proxy in between does not pass the upgrade"
+        );
         Finding::error("websocket", text, NGINX_UPGRADE)
     }
 
@@ -265,7 +267,7 @@ impl Visit<'_> {
         self.findings.push(finding);
     }
 
-    /// The poll of a channel of this server from its position now. As any client does it sends the view that it was told:
+    /// The poll of a channel of this server from its position now. Like any client it sends the view that it got:
     /// without one the server may answer at once.
     async fn place(&mut self) -> Option<String> {
         let schema = self.json("/api/schema").await?;
@@ -289,17 +291,17 @@ impl Visit<'_> {
             Ok(answer) => format!("{path} answers {}", answer.status()),
             Err(error) => format!("{path} is not answered: {}", deepest(&error)),
         };
-        self.findings.push(Finding::error("long poll", why, "does the proxy pass every path?"));
+        self.findings.push(Finding::error("long poll", why, "let the proxy pass every path"));
         None
     }
 }
 
-/// What the answer to a long poll tells of what stands in between.
+/// What the answer to a long poll shows about a proxy in between.
 fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -> Finding {
     let after = elapsed.as_millis();
     if let (false, Some(code)) = (status == StatusCode::OK, json["code"].as_str()) {
         let (code, detail) = (quoted(code), quoted(json["detail"].as_str().unwrap_or_default()));
-        let advice = "`tidewire explain CODE` says more; a shorter --wait may do";
+        let advice = "`tidewire explain CODE` says more; a shorter --wait may help";
         return Finding::error("long poll", format!("the server refuses it: {code}, {detail}"), advice);
     }
     if status != StatusCode::OK {
@@ -311,23 +313,23 @@ fn polled(status: StatusCode, json: &Value, elapsed: Duration, wait: Duration) -
     }
     let held = elapsed + Duration::from_millis(200) >= wait;
     let quiet = json["events"].as_array().is_some_and(Vec::is_empty);
-    // The server itself answers at once where it cannot go on from the position, or has more to say.
+    // The server itself answers at once where it cannot continue from the position, or has more to say.
     let waits = json["channels"][0]["recovered"] == true && json["hasMore"] != true;
     if quiet && waits && !held {
-        let text = format!("it was answered with nothing after {after} ms of {} s", wait.as_secs());
+        let text = format!("it was answered without events after {after} ms instead of {} s", wait.as_secs());
         return Finding::warning("long poll", text, NGINX_TIMEOUT);
     }
-    let answered = if held { "it was held and" } else { "the server had something to say:" };
+    let answered = if held { "it waited:" } else { "there were events:" };
     Finding::ok("long poll", format!("{answered} answered after {after} ms"))
 }
 
 fn unreachable(shown: &str, error: &reqwest::Error) -> Finding {
     let advice = if error.is_timeout() {
-        "does a firewall block it?"
+        "check whether a firewall blocks it"
     } else if shown.starts_with("https") {
-        "is the server started, is the name known here, and is its certificate one that this machine trusts?"
+        "check that the server runs, that this machine knows the name, and that it trusts the certificate"
     } else {
-        "is the server started, and is the name known here?"
+        "check that the server runs, and that this machine knows the name"
     };
     Finding::error("url", format!("{shown} cannot be reached: {}", deepest(error)), advice)
 }

@@ -36,7 +36,7 @@ pub(super) fn key(env: &Env) -> String {
     STANDARD.encode([env.random_u64().to_le_bytes(), env.random_u64().to_le_bytes()].concat())
 }
 
-/// What only somebody who understood the handshake answers.
+/// What only a server that understood the handshake answers.
 pub(super) fn accept(key: &str) -> String {
     derive_accept_key(key.as_bytes())
 }
@@ -65,7 +65,7 @@ pub(super) async fn talk(response: Response) -> Heard {
     if sent.is_err() || !answered.await {
         return Heard::NoAnswer;
     }
-    // A server that is gone already has nothing to hear.
+    // A server that is gone needs no close frame.
     let _ = timeout(AT_ONCE, socket.close(None)).await;
     Heard::Everything(elapsed)
 }

@@ -121,7 +121,7 @@ impl CsvColumn<'_> {
 }
 
 fn goes_on() -> &'static str {
-    "goes on after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\""
+    "continues after its closing quote; write a cell with quotes in it as \"say \"\"hello\"\" twice\""
 }
 
 /// What each column is, or every fault of the header.

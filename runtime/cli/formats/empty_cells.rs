@@ -1,7 +1,7 @@
-//! `EmptyCells`: a CSV stream in which a quoted empty cell can be told from an empty one, and a cell that goes on behind its
+//! `EmptyCells`: a CSV stream in which a quoted empty cell can be distinguished from an empty one, and a cell that continues after its
 //! closing quote from one that does not.
 //!
-//! The `csv` crate reads the former both as nothing and takes the latter without its quotes. So this stands in front of it and
+//! The `csv` crate reads the former both as nothing and takes the latter without its quotes. So this comes before it and
 //! puts marks in: between the two quotes the byte 0xFF, behind a closing quote 0xFD, which no UTF-8 text holds. Such bytes of the
 //! file itself become 0xFE, which none holds either, and are refused as not UTF-8. On the way it counts lines, and bounds a record's
 //! length.

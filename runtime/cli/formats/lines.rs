@@ -48,7 +48,7 @@ impl<'a> JsonLines<'a> {
             body.remove(&key);
             self.passed_over.insert(key);
         }
-        // Judged here, because what goes on to a server is the parsed body.
+        // Judged here, because the parsed body is what is sent to a server.
         let changed = body.number_faults(self.entity);
         if changed.is_empty() {
             return Ok(body);

@@ -18,7 +18,7 @@ impl RecordWriter for JsonLinesWriter {
     }
 }
 
-/// CSV, the columns in the order of the header. One that nobody could have a value in is not among them.
+/// CSV, the columns in the order of the header. A field that can have no value is left out.
 pub(super) struct CsvWriter(Vec<FieldIndex>);
 
 impl CsvWriter {

@@ -8,7 +8,7 @@ use super::super::formats::FileFault;
 use super::super::loading::Refused;
 use crate::repository::{FieldError, RepositoryError};
 
-/// Faults that are told; the file is not looked at further unless it is imported in part.
+/// The largest number of faults that are reported; after that the file is not read further unless it is imported in part.
 const MOST: usize = 100;
 
 /// Why a record is not fit to be sent.

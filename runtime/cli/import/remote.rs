@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::super::arguments::{ImportArguments, OnConflict};
+use super::super::check::count;
 use super::super::formats::{self, Row, RowFormat};
 use super::super::loading::{self, Refused};
 use super::super::progress::Progress;
@@ -25,7 +26,7 @@ use crate::repository::{Body, Intake, MAX_OPS};
 use crate::schema::Entity;
 use crate::store::import::ImportJob;
 
-/// Bytes of one request; a server takes 1 MiB unless it was told otherwise.
+/// Bytes of one request; a server takes 1 MiB unless its settings say otherwise.
 const REQUEST_BYTES: usize = 900 << 10;
 
 pub(super) fn import(arguments: &ImportArguments, schemas: &Path, url: &str) -> Result<String, Refused> {
@@ -70,7 +71,7 @@ struct Remote<'a> {
     passed_over: BTreeSet<String>,
 }
 
-/// A record that is good as far as can be told from here.
+/// A record that is good as far as this side can see.
 struct Good {
     line: u64,
     id: String,
@@ -82,7 +83,7 @@ struct Good {
 }
 
 impl Remote<'_> {
-    /// The first pass: notes every fault that can be told without the database; answers how many records are good.
+    /// The first pass: notes every fault that can be found without the database; returns how many records are good.
     fn check(&mut self) -> Result<usize, Refused> {
         let mut records = 0;
         let passed_over = self.each_row(|remote, row| {
@@ -131,7 +132,7 @@ impl Remote<'_> {
         Ok(rows.passed_over())
     }
 
-    /// The record, if it is good as far as can be told from here. A server takes no readonly fields; they are passed over.
+    /// The record, if it is good as far as this side can see. A server takes no readonly fields; they are passed over.
     fn good(&mut self, row: &Row) -> Result<Good, RowFault> {
         let mut body = row.body.clone().map_err(RowFault::Fields)?;
         for field in self.entity.fields.iter().filter(|field| field.readonly) {
@@ -184,7 +185,7 @@ impl Remote<'_> {
         }
         if records > MAX_OPS {
             return Err(Refused::failed(format!(
-                "{name} has {records} records, and a server takes at most {MAX_OPS} as one; {partial}"
+                "{name} has {records} records, but a server takes at most {MAX_OPS} in one request; {partial}"
             )));
         }
         let (mut ops, mut lines) = (Vec::new(), Vec::new());
@@ -293,8 +294,7 @@ impl Remote<'_> {
         match self.sender.send(&json!({"atomic": false, "ops": ops}), None)? {
             BatchAnswer::Done(answer) => {
                 let results = answer["results"].as_array().filter(|results| results.len() == records.len());
-                let foreign =
-                    || Refused::failed("the server's answer is not one to a batch; is it Tidewire?");
+                let foreign = || Refused::failed("the answer is not that of a Tidewire server; check --url");
                 results.cloned().ok_or_else(foreign)
             }
             BatchAnswer::Refused(problem) => {
@@ -318,7 +318,9 @@ impl Remote<'_> {
             count => format!("{count} errors"),
         };
         match (self.faults.count(), self.arguments.dry_run, self.arguments.partial) {
-            (0, true, _) => Ok(format!("{name} can be sent: {records} records; nothing was sent\n")),
+            (0, true, _) => {
+                Ok(format!("{name} can be sent: {}; nothing was sent\n", count(records, "record", "records")))
+            }
             (0, false, _) => Ok(format!("imported {name}: {counts}\n")),
             (_, false, true) => {
                 Err(Refused::failed(format!("{errors} in {name}; the rest was imported: {counts}")))

@@ -83,7 +83,7 @@ impl Sender {
                     Ok(answer) => return Ok(answer),
                     Err(again) if left == 0 => {
                         let advice =
-                            "start the server, or correct --url; the same command goes on from there";
+                            "start the server, or correct --url; then run the same command again to continue";
                         return Err(Refused::failed(format!(
                             "{url} does not answer: {}; {advice}",
                             again.why

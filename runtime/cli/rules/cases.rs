@@ -69,7 +69,7 @@ impl CaseDraft<'_> {
     }
 }
 
-/// Every case of the file; what cannot be understood is told.
+/// Every case of the file; what cannot be understood is reported.
 pub(super) fn read(
     scene: &Scene<'_>,
     root: &[FileMember<'_>],
@@ -165,12 +165,8 @@ fn operation(word: &Word, reader: &mut RulesReader) -> Option<Operation> {
     let found = Operation::ALL.into_iter().find(|operation| operation.word() == word.text);
     if found.is_none() {
         let words = Operation::ALL.map(Operation::word);
-        let help = suggestion(&word.text, &words, "what may be done is");
-        reader.fault(
-            &word.span,
-            format!("{} is not an operation that a rule is about", quoted(&word.text)),
-            help,
-        );
+        let help = suggestion(&word.text, &words, "the operations are");
+        reader.fault(&word.span, format!("{} is not an operation", quoted(&word.text)), help);
     }
     found
 }

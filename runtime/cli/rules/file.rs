@@ -1,4 +1,4 @@
-//! A file of cases as TOML with places: tables are walked key by key, and whatever does not fit is told where it stands.
+//! A file of cases as TOML with places: tables are walked key by key, and everything that does not fit is reported with its place.
 //!
 //! Knows neither persons nor records.
 
@@ -16,7 +16,7 @@ use crate::schema::message::{quoted, suggestion};
 /// Largest file in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// The parser goes on after an error, and what it finds later is more and more often a consequence.
+/// The parser continues after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
 
 /// A text of the file and its place.
@@ -51,7 +51,7 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 }
 
 impl RulesReader {
-    /// The top of the file. Of one that is not TOML nobody knows what the rest was meant to say.
+    /// The top of the file. When it is not TOML, the meaning of the rest is unknown.
     pub(super) fn parse<'t>(&mut self, text: &'t str) -> Option<Spanned<DeTable<'t>>> {
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors.iter().take(MOST_SYNTAX_ERRORS) {
@@ -64,7 +64,7 @@ impl RulesReader {
         self.faults.add(LocatedFault::new(FaultSite::File(span.clone()), message, help).label("here"));
     }
 
-    /// The members of a table, those with unknown keys told and left out. `whose` completes "unknown key … ".
+    /// The members of a table; those with unknown keys are reported and left out. `whose` completes "unknown key … ".
     pub(super) fn known<'t>(
         &mut self,
         table: &'t DeTable<'t>,

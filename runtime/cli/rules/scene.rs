@@ -82,7 +82,7 @@ impl<'s> Scene<'s> {
         of.map(|placed| &*placed.name).collect()
     }
 
-    /// What a request sets, so nothing readonly; faults are told.
+    /// What a request sets, so nothing readonly; faults are reported.
     pub(super) fn requested(
         &self,
         entity: &Entity,
@@ -92,7 +92,7 @@ impl<'s> Scene<'s> {
         for FileMember { key, .. } in members(table) {
             if entity.field(&key.text).is_some_and(|(_, field)| field.readonly && field.lookup.is_none()) {
                 let message = format!(
-                    "{} is readonly: no request can set it, whatever the rules say",
+                    "{} is readonly: no request can set it, even if a rule allows it",
                     quoted(&key.text)
                 );
                 reader.fault(&key.span, message, "take it out; [records] may set it");
@@ -101,7 +101,7 @@ impl<'s> Scene<'s> {
         self.given(entity, table, reader)
     }
 
-    /// What a table sets; faults are told.
+    /// What a table sets; faults are reported.
     fn given(&self, entity: &Entity, table: &DeTable<'_>, reader: &mut RulesReader) -> GivenValues {
         let mut given = GivenValues { values: vec![Value::Null; entity.fields.len()], named: Vec::new() };
         for FileMember { key, value } in members(table) {

@@ -33,7 +33,7 @@ pub(super) fn left_out(entity: &Entity, named: &[FieldIndex], indent: &str) -> S
 fn rule(asked: &JudgedRule, indent: &str, text: &mut String) {
     let word = asked.operation.word();
     let Some(rule) = &asked.rule else {
-        let _ = writeln!(text, "{indent}there is no rule for `{word}`, and a missing rule means nobody");
+        let _ = writeln!(text, "{indent}there is no rule for `{word}`, so it is denied");
         return;
     };
     let _ = writeln!(text, "{indent}{word} = {}", one_line(&rule.source));
@@ -75,13 +75,13 @@ fn reason(reason: &Reason, entity: &Entity) -> String {
         Reason::Disabled => "denied: the account is disabled".to_owned(),
         Reason::Unruled => {
             format!(
-                "denied: {} has no [access], and without rules nobody is allowed anything (only `tidewire dev` opens it)",
+                "denied: {} has no [access] table, so every request is denied (only `tidewire dev` allows them)",
                 entity.name
             )
         }
         Reason::UnknownReference(field) => {
             let name = &entity.at(*field).name;
-            format!("denied: `{name}` refers to a record that is not there or cannot be read")
+            format!("denied: `{name}` refers to a record that does not exist or that the user may not read")
         }
         Reason::Failed(error) => format!("denied: {}", error.cause()),
     }
@@ -92,7 +92,7 @@ fn one_line(source: &str) -> String {
     source.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `ada`, or who asks when nobody does.
+/// `ada`, or `nobody` for an anonymous caller.
 pub(super) fn name(id: Option<&str>) -> &str {
     id.unwrap_or("nobody")
 }

@@ -1,5 +1,5 @@
 //! `tidewire rules test`: runs every case of every file, without a database. One line a case; of one that fails the rule and
-//! what each part of it came to.
+//! the result of each part.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -84,7 +84,7 @@ fn found(schemas: &Path) -> Result<Vec<PathBuf>, Refused> {
     match listed() {
         Ok(paths) if !paths.is_empty() => Ok(paths),
         Ok(_) | Err(_) => Err(Refused::failed(format!(
-            "there is no file of cases: write one as {}/NAME.toml (docs/permissions.md), or name one",
+            "there are no test cases: write a file {}/NAME.toml (docs/permissions.md), or name one",
             folder.display()
         ))),
     }

@@ -1,4 +1,4 @@
-//! Whether somebody may do something with a record, and by which rule: the questions that a write asks inside its commit, in
+//! Whether a user may do something with a record, and by which rule: the questions that a write asks inside its commit, in
 //! the same order (SEMANTICS R9).
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) enum Reason {
     Failed(BindError),
 }
 
-/// One rule and what it came to.
+/// One rule and its result.
 pub(super) struct JudgedRule {
     pub(super) operation: Operation,
     /// As the file has it; `None` where it has none.

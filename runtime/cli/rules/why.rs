@@ -117,11 +117,11 @@ fn not_in_force(generation: Generation, config: &Config) -> String {
     )
 }
 
-/// Somebody who never asked has no record, and a name that was mistyped neither.
+/// A user who never asked has no record, and a name that was mistyped neither.
 fn without_record(person: &Person, principal: &Principal) -> String {
     match (&person.id, principal.record()) {
         (Some(id), None) => format!(
-            "hint: there is no User record {}, so this is the answer for a person without one\n",
+            "hint: there is no User record {}, so this is the answer for a user without one\n",
             quoted(id)
         ),
         (Some(_) | None, _) => String::new(),
@@ -141,7 +141,7 @@ fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
     match (&arguments.id, operation) {
         (None, Operation::Read | Operation::List | Operation::Update | Operation::Delete) => {
             Err(Refused::usage(format!(
-                "to {word} needs a record: add its id, as in `tidewire rules why --as ada {word} {entity} ID`"
+                "`{word}` needs a record: add its id, as in `tidewire rules why --as ada {word} {entity} ID`"
             )))
         }
         (Some(_), Operation::Create) => Err(Refused::usage(format!(
@@ -149,7 +149,7 @@ fn operation(arguments: &RulesWhyArguments) -> Result<Operation, Refused> {
              create {entity} --change FIELD=VALUE`"
         ))),
         (_, Operation::Read | Operation::List | Operation::Delete) if !arguments.change.is_empty() => {
-            Err(Refused::usage(format!("to {word} changes no field: leave --change out")))
+            Err(Refused::usage(format!("`{word}` changes no field: leave --change out")))
         }
         _ => Ok(operation),
     }
@@ -170,7 +170,7 @@ fn changes(schema: &Schema, entity: &Entity, given: &[String]) -> Result<Changes
             return Err(Refused::usage(message));
         }
         if field.readonly {
-            let message = format!("`{name}` is readonly: no request can set it, whatever the rules say");
+            let message = format!("`{name}` is readonly: no request can set it, even if a rule allows it");
             return Err(Refused::usage(message));
         }
         if changes.iter().any(|(other, _)| *other == at) {

@@ -51,7 +51,7 @@ pub(super) fn copy_lookups(
     entity: &Entity,
     values: &mut [Value],
 ) -> Result<(), String> {
-    // A lookup through a lookup may stand before it: after as many rounds as there are lookups nothing changes any more.
+    // A lookup through a lookup may come before it: after as many rounds as there are lookups nothing changes any longer.
     let lookups = entity.fields.iter().filter(|field| field.lookup.is_some()).count();
     for _ in 0..lookups {
         for (at, field) in entity.fields.iter().enumerate() {

@@ -55,7 +55,7 @@ pub(super) fn check(loading: &mut Loading) {
         let place =
             places.into_iter().find(|place| *place != FaultSite::Outside).unwrap_or(FaultSite::Outside);
         let help = format!("{why}: lower the first or raise the second");
-        loading.faults.add(LocatedFault::new(place, message, help).label("too great for the other"));
+        loading.faults.add(LocatedFault::new(place, message, help).label("too large for the other"));
     }
 }
 

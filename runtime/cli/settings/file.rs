@@ -18,7 +18,7 @@ use crate::schema::message::{nearest, quoted};
 /// Largest settings file in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// The parser goes on after an error, and what it finds later is more and more often a consequence.
+/// The parser continues after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
 
 /// Read from the working directory when no other file is named.
@@ -45,13 +45,13 @@ pub(super) fn read(path: &Path, named_by: Option<&str>) -> Result<Option<String>
             return Err(fault(format!("there is no settings file {shown}"), &help));
         }
         Err(error) => {
-            let help = "name a file of settings; docs/configuration.md lists the settings";
+            let help = "name a settings file; docs/configuration.md lists the settings";
             return Err(fault(format!("the settings file {shown} cannot be read: {error}"), help));
         }
     }
     if bytes.len() as u64 > LARGEST {
         let message = format!("the settings file {shown} is larger than {LARGEST} bytes");
-        return Err(fault(message, "name a file of settings"));
+        return Err(fault(message, "name a settings file"));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
@@ -72,7 +72,7 @@ pub(super) fn parse(text: &str, faults: &mut Faults) -> Vec<FoundSetting> {
     for error in errors.iter().take(MOST_SYNTAX_ERRORS) {
         faults.add(syntax(error, text));
     }
-    // Of a file that is not TOML nobody knows what the rest was meant to say; a key that is given twice is told alone.
+    // When a file is not TOML, the meaning of the rest is unknown. A key that is given twice is reported alone.
     if errors.iter().any(|error| !is_duplicate(error)) {
         return Vec::new();
     }

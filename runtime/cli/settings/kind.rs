@@ -240,7 +240,7 @@ impl SettingValue {
         }
     }
 
-    /// As it stands in JSON: numbers and lists as such, everything else in its text form.
+    /// As it is in JSON: numbers and lists as such, everything else in its text form.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             SettingValue::Count(number) => (*number).into(),
@@ -255,7 +255,7 @@ impl SettingValue {
         }
     }
 
-    /// As it stands in a variable.
+    /// As it is in a variable.
     pub fn text(&self) -> String {
         match self {
             SettingValue::Count(number) => number.to_string(),
@@ -270,7 +270,7 @@ impl SettingValue {
     }
 }
 
-/// As it stands in `tidewire.toml`.
+/// As it is in `tidewire.toml`.
 impl fmt::Display for SettingValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -15,7 +15,7 @@ use crate::cli::faults::{FaultSite, Faults, LocatedFault};
 use crate::config::Config;
 use crate::schema::message::quoted;
 
-/// Names the file, so it cannot stand in it.
+/// Names the file, so it cannot be in it.
 pub const FILE_VARIABLE: &str = "TIDEWIRE_CONFIG";
 
 /// Variables with our prefix that are not for the server: `TIDEWIRE_BIN` tells benchmarks and browser tests what to start.

@@ -46,7 +46,7 @@ impl Settings {
     }
 }
 
-/// Reads the file, then the variables, then the flags. Every fault of all of them is told at once.
+/// Reads the file, then the variables, then the flags. Every fault of all of them is reported at once.
 pub fn load(
     given: &Given,
     variables: impl IntoIterator<Item = (OsString, OsString)>,

@@ -99,7 +99,7 @@ settings! {
     database: SettingKind::Database, "Where the database is, `sqlite:PATH`, when it is not in `data`.", flag "database" "ADDRESS", read database;
     public: SettingKind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
     listen: SettingKind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
-    allowed_hosts: SettingKind::Hosts, "More names by which clients may call the server (`Host`, `Origin`), such as that of a reverse proxy.";
+    allowed_hosts: SettingKind::Hosts, "More host names that the server answers to (`Host`, `Origin`), such as that of a reverse proxy.";
 
     log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr.", flag "log" "FORM";
     log.filter: SettingKind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";
@@ -114,17 +114,17 @@ settings! {
     http.list_max: SettingKind::Count(1..=10_000), "Largest `limit` of a list.";
     http.shutdown_grace: SettingKind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";
 
-    realtime.connections: SettingKind::Count(1..=1_000_000), "Most sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
-    realtime.connections_per_user: SettingKind::Count(1..=1_000_000), "Most sockets of one user. Anonymous sockets are outside this cap.",
+    realtime.connections: SettingKind::Count(1..=1_000_000), "Largest number of sockets at once.", flag "max-connections" "N", variable "TIDEWIRE_MAX_CONNECTIONS";
+    realtime.connections_per_user: SettingKind::Count(1..=1_000_000), "Largest number of sockets of one user. Anonymous sockets do not count.",
         flag "max-connections-per-user" "N", variable "TIDEWIRE_MAX_CONNECTIONS_PER_USER";
     realtime.subscriptions: SettingKind::Count(1..=10_000), "Subscriptions of one connection; one more is `SUBSCRIPTION_LIMIT`. At most `realtime.message_burst`.";
     realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
-    realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames that one connection may send in a second for long.";
-    realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that it may send at once; more are `RATE_LIMITED`.";
+    realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames a second that one connection may send on average.";
+    realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that one connection may send at once; more are `RATE_LIMITED`.";
     realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
     realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: SettingKind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
-    realtime.send_buffer_bytes: SettingKind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More are faster on a long line (bytes by round-trip time), and let a slow one look dead.";
+    realtime.send_buffer_bytes: SettingKind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More bytes are faster over a long distance, but a slow connection then looks dead sooner.";
     realtime.outbox_batches: SettingKind::Count(1..=100_000), "Batches that may wait for one socket; with one more it reads the log instead.";
     realtime.outbox_bytes: SettingKind::Size(KIB..=GIB), "Bytes that may wait for one socket; with more it reads the log instead.";
     realtime.outbox_controls: SettingKind::Count(16..=100_000), "Control frames that may wait for one socket; one more closes it with 4013.";
@@ -137,20 +137,20 @@ settings! {
     realtime.reconnect_interval: SettingKind::Time(10..=HOUR), "Clients wait this long before their first attempt to reconnect.";
     realtime.max_reconnect_interval: SettingKind::Time(10..=DAY), "Clients wait at most this long between two attempts.";
     realtime.poll_wait: SettingKind::Time(SECOND..=HOUR), "Longest `wait` of a long poll.";
-    realtime.drain_spread: SettingKind::Time(0..=HOUR), "When the server stops, clients are told to come back at a random moment within this time.";
+    realtime.drain_spread: SettingKind::Time(0..=HOUR), "When the server stops, each client reconnects at a random moment within this time.";
 
     store.group_ops: SettingKind::Count(1..=100_000), "Writes in one group commit at most.";
-    store.group_bytes: SettingKind::Size(64 * KIB..=GIB), "Bytes of records in one request's changes; a group commit ends with the unit that reaches it.";
+    store.group_bytes: SettingKind::Size(64 * KIB..=GIB), "Bytes of records that one request may change. A group commit ends at the request that reaches this.";
     store.queue: SettingKind::Count(1..=1_000_000), "Writes that may wait to be committed; one more is `OVERLOADED`.";
     store.unit_entries: SettingKind::Count(1..=10_000_000), "Changes that one request may make; more is `UNIT_TOO_LARGE`.";
-    store.scan_rows: SettingKind::Count(1..=1_000_000_000), "Records that a list or count may step over without an index; more are `QUERY_TOO_BROAD`.";
+    store.scan_rows: SettingKind::Count(1..=1_000_000_000), "Records that a list or count may read without an index; more are `QUERY_TOO_BROAD`.";
     store.cascade_records: SettingKind::Count(0..=10_000_000), "Records that one delete may take with it; more is `CASCADE_TOO_LARGE`.";
     store.retention_age: SettingKind::Time(MINUTE..=3_650 * DAY), "Changes older than this leave the log.";
-    store.retention_changes: SettingKind::Count(1..=1_000_000_000_000), "Changes beyond this count leave the log, whichever comes first.";
+    store.retention_changes: SettingKind::Count(1..=1_000_000_000_000), "Changes beyond this number leave the log, the oldest first.";
     store.trim_chunk: SettingKind::Count(1..=1_000_000), "Changes that leave the log in one commit at most.";
     store.idempotency_age: SettingKind::Time(SECOND..=3_650 * DAY), "How long the answer to an `Idempotency-Key` is kept.";
     store.idempotency_per_user: SettingKind::Count(1..=100_000_000), "Answers kept for one user, or for one anonymous address.";
-    store.readers: SettingKind::Count(1..=256), "Reads of the database at once, each on a connection of its own: requests, sockets and polls together. Lists and other reads that may last leave one free.";
+    store.readers: SettingKind::Count(1..=256), "Reads of the database at once, each on a connection of its own: requests, sockets and polls together. Lists and other reads that can take long leave one free.";
     store.read_wait: SettingKind::Time(1..=10 * MINUTE), "A read that waits longer for its turn is `OVERLOADED`.";
 }
 
@@ -171,7 +171,7 @@ mod tests {
     use super::super::{Given, load};
     use super::*;
 
-    /// Every field of `Config` with its value, as the derived `Debug` tells them: an account that does not know the table.
+    /// Every field of `Config` with its value, from the derived `Debug`, which does not know the table.
     fn fields(config: &Config) -> BTreeMap<String, String> {
         let text = format!("{config:#?}");
         let (mut section, mut field, mut fields) = (String::new(), String::new(), BTreeMap::new());
@@ -246,7 +246,7 @@ mod tests {
             for (given, variables) in [(Given::default(), &by_variable[..]), (by_flag, &[])] {
                 let config = match load(&given, variables.iter().cloned()) {
                     Ok(settings) => settings.config,
-                    // A bound that stands against another setting: the field is written all the same.
+                    // A bound that conflicts with another setting: the field is written all the same.
                     Err(faults) => {
                         let told = faults.errors(crate::schema::Color::Never);
                         assert!(told.contains("is greater than"), "{told}");

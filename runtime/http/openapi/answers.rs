@@ -130,7 +130,7 @@ impl Describer<'_> {
         let text = || json!({"type": "string"});
         let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         let object = ObjectSchema::new("Why a request was refused or failed, as RFC 9457 has it.")
-            .with("code", json!({"description": "Stable; what to branch on.", "type": "string", "enum": codes}))
+            .with("code", json!({"description": "Stable: programs test this.", "type": "string", "enum": codes}))
             .with("title", json!({"description": "The code in words.", "type": "string"}))
             .with("status", json!({"type": "integer", "minimum": 400, "maximum": 599}))
             .with("detail", json!({"description": "What was wrong and where.", "type": "string"}))
@@ -150,9 +150,10 @@ impl Describer<'_> {
         // An op that fails by itself is described by a problem without a request.
         let id = json!({"description": "Also in X-Request-Id and in the server's log.", "type": "string"});
         let whole = object.clone().with("requestId", id);
-        let own_id =
-            ObjectSchema::new("The answer to a repeated request whose record is gone or nobody's to see.")
-                .with("id", text());
+        let own_id = ObjectSchema::new(
+            "The answer to a repeated request whose record was deleted or is hidden from the caller.",
+        )
+        .with("id", text());
         let id_name = self.shared_name("OnlyId");
         let failure = self.shared_name("OpProblem");
         for (name, object) in [(problem, whole), (failure, object), (fault, field_error), (id_name, own_id)] {

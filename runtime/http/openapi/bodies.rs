@@ -23,8 +23,8 @@ impl Describer<'_> {
         let page = ObjectSchema::new(format!("A page of {}.", entity.plural))
             .with("items", json!({"type": "array", "maxItems": self.limits.list_max, "items": self.seen(entity)}))
             .with("next", json!({"description": "`cursor` of the next page; null on the last.", "type": ["string", "null"]}));
-        let page = position(page)
-            .with("view", text("What `since` of a subscription or poll takes beside the position."));
+        let page =
+            position(page).with("view", text("Send it as `view` in the `since` of a subscription or poll."));
         let schemas = [
             ("", of(record_schema::record)),
             ("Create", of(record_schema::create)),
@@ -45,15 +45,17 @@ impl Describer<'_> {
     /// A record of which only id and version must be there, with what it refers to.
     fn view(&self, entity: &Entity) -> ComponentSchema {
         let mut view = record_schema::record(self.schema, entity);
-        view.description =
-            format!("A record of {} in part (`fields`), or with what it refers to (`expand`).", entity.name);
+        view.description = format!(
+            "Some fields of a record of {} (`fields`), or a record with those that it refers to (`expand`).",
+            entity.name
+        );
         view.required = vec!["id".to_owned(), "version".to_owned()];
         let targets = entity.fields.iter().filter_map(|field| {
             let FieldKind::Ref { entity, .. } = &field.kind else { return None };
             Some((&*field.name, self.schema.entity(entity)?))
         });
         let expanded = targets.fold(
-            ObjectSchema::new("By ref field: the record that it names, or null."),
+            ObjectSchema::new("For each ref field, the record that it refers to, or null."),
             |object, (name, target)| {
                 object.with_optional(
                     name,
@@ -121,7 +123,7 @@ impl Describer<'_> {
                 json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()})
                     .into(),
             ),
-            ("State", ObjectSchema::new("How the process is.").with("status", state).into()),
+            ("State", ObjectSchema::new("State of the process.").with("status", state).into()),
         ];
         for (name, schema) in schemas {
             self.add_schema(self.shared_name(name), schema);
@@ -175,12 +177,12 @@ fn count() -> ObjectSchema {
 }
 
 fn many() -> ObjectSchema {
-    ObjectSchema::new("What a change of many records did.")
+    ObjectSchema::new("Result of a change of many records.")
         .with("changed", whole())
         .with("refused", whole())
         .with(
             "next",
-            json!({"description": "`cursor` of the request that goes on.", "type": ["string", "null"]}),
+            json!({"description": "`cursor` for the request that continues.", "type": ["string", "null"]}),
         )
 }
 
@@ -198,7 +200,7 @@ fn history() -> ObjectSchema {
         .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}))
         .with_optional("before", json!({"type": "object"}))
         .with_optional("after", json!({"type": "object"}));
-    let object = ObjectSchema::new("What became of a record, newest first.")
+    let object = ObjectSchema::new("The changes of a record, newest first.")
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", json!({"type": ["string", "null"]}));
     position(object)
@@ -206,15 +208,15 @@ fn history() -> ObjectSchema {
 
 /// As the parameters of a poll are described.
 fn poll() -> ObjectSchema {
-    let channel = ObjectSchema::new("One channel, and the view under which the client stands.")
+    let channel = ObjectSchema::new("One channel, and the view that the client has.")
         .with("channel", json!({"type": "string"}))
         .with_optional("view", json!({"type": ["string", "null"]}));
     let channels = json!({"type": "array", "minItems": 1, "maxItems": MOST_CHANNELS, "items": channel});
     let since = json!({
-        "description": "The position up to which the client knows everything; without it the answer says where to begin.",
+        "description": "The client has every change up to this position. Without it the answer says where to begin.",
         "type": ["string", "null"], "pattern": POSITION,
     });
-    ObjectSchema::new("What to tell of, and from where.")
+    ObjectSchema::new("The channels to ask about, and where to begin.")
         .with("channels", channels)
         .with_optional("since", since)
         .with_optional("wait", json!({"description": "Seconds to wait for the first event.", "type": ["integer", "null"], "minimum": 0, "maximum": 25}))
@@ -224,7 +226,7 @@ fn changes() -> ObjectSchema {
     let channel = ObjectSchema::new("One channel that was asked for.")
         .with("channel", json!({"type": "string"}))
         .with("view", json!({"type": "string"}))
-        .with("recovered", json!({"description": "False: read the list anew.", "type": "boolean"}));
+        .with("recovered", json!({"description": "False: read the list again.", "type": "boolean"}));
     let error = ObjectSchema::new("A channel that cannot be polled.")
         .with("channel", json!({"type": "string"}))
         .with("code", json!({"type": "string"}))

@@ -138,7 +138,7 @@ impl Describer<'_> {
         });
         let count = self.plan(OperationPlan {
             id: format!("count{name}"),
-            summary: format!("How many {} there are, in groups if wanted.", entity.plural),
+            summary: format!("The number of {}, in groups on request.", entity.plural),
             tag: name.to_string(),
             parameters: self.count_parameters(entity),
             body: None,
@@ -179,7 +179,7 @@ impl Describer<'_> {
         let query = self.plan(OperationPlan {
             id: format!("query{name}"),
             summary: format!(
-                "A page of {}; the same as the list, for questions that no address holds.",
+                "A page of {}; the same as the list, for queries that are too long for an address.",
                 entity.plural
             ),
             tag: name.to_string(),
@@ -190,7 +190,10 @@ impl Describer<'_> {
         });
         let count = self.plan(OperationPlan {
             id: format!("countBy{name}Query"),
-            summary: format!("How many {} there are, for questions that no address holds.", entity.plural),
+            summary: format!(
+                "The number of {}, for queries that are too long for an address.",
+                entity.plural
+            ),
             tag: name.to_string(),
             parameters: caller,
             body: Some(self.json_body(self.entity_ref(entity, "CountQuery"))),
@@ -247,7 +250,7 @@ impl Describer<'_> {
         parameters.push(self.parameter_ref("as"));
         let history = self.plan(OperationPlan {
             id: format!("history{name}"),
-            summary: format!("What became of a {name}, newest first."),
+            summary: format!("The changes of a {name}, newest first."),
             tag: name.to_string(),
             parameters,
             body: None,
@@ -283,7 +286,7 @@ impl Describer<'_> {
         });
         let by_body = self.plan(OperationPlan {
             id: "changesByBody".to_owned(),
-            summary: "The same, for more channels than an address holds.".to_owned(),
+            summary: "The same, for more channels than fit into an address.".to_owned(),
             tag: self.shared_name("Changes"),
             parameters: vec![self.parameter_ref("as")],
             body: Some(self.json_body(self.shared_ref("Poll"))),

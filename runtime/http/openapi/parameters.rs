@@ -22,7 +22,7 @@ pub(super) const MOST_CHANNELS: usize = 50;
 pub(super) const POSITION: &str = "^[0-9a-f]{32}:[0-9]{1,19}$";
 
 /// What `as` means.
-const WHO: &str = "Makes the caller this user; the name is believed. After the last colon stands a role, as in `ada:admin`, which wins over \
+const WHO: &str = "The caller is this user; the server does not check it. A role after the last colon, as in `ada:admin`, replaces that \
                    that of the `User` record.";
 
 /// What an operator compares with.
@@ -98,7 +98,7 @@ fn filterable(schema: &Schema, entity: &Entity) -> Vec<Filterable> {
     columns
 }
 
-/// To a query a field that nobody sees is unknown.
+/// To a query, a field that is hidden from everyone is unknown.
 fn shown(entity: &Entity) -> impl Iterator<Item = &Field> {
     entity.fields.iter().filter(|field| !field.is_hidden())
 }
@@ -179,7 +179,7 @@ impl Describer<'_> {
         let paged = ["limit", "cursor"].map(|name| {
             query(
                 name,
-                "As in the address.",
+                "As the parameter in the address.",
                 match name {
                     "limit" => self.limit(),
                     _ => json!({"type": "string"}),
@@ -188,14 +188,14 @@ impl Describer<'_> {
         });
         let words =
             [sort(entity)].into_iter().chain(paged).chain(self.read_shape(entity)).chain(self.search(entity));
-        let about = format!("A question to {}: each member is a parameter of the list.", entity.plural);
+        let about = format!("A query of {}: each member is a parameter of the list.", entity.plural);
         self.question(entity, &about, words.collect())
     }
 
     pub(super) fn count_body(&self, entity: &Entity) -> ObjectSchema {
         let words = [group(entity)].into_iter().chain(self.search(entity));
         let about =
-            format!("A question to the count of {}: each member is a parameter of it.", entity.plural);
+            format!("A query of the number of {}: each member is a parameter of the count.", entity.plural);
         self.question(entity, &about, words.collect())
     }
 
@@ -272,7 +272,7 @@ impl Describer<'_> {
                 false => json!({"type": "string", "pattern": "^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*){0,2}$"}),
             };
             let schema = json!({"type": "array", "minItems": 1, "maxItems": MOST_PATHS, "items": item});
-            let description = "Puts the records that these refs name into `expanded`.";
+            let description = "Adds the records that these refs name, in `expanded`.";
             shape.push(joined(query("expand", description, schema)));
         }
         shape
@@ -307,7 +307,7 @@ impl Describer<'_> {
             view,
             query(
                 "since",
-                "The position up to which the client knows everything; without it the answer says where to begin.",
+                "The client has every change up to this position. Without it the answer says where to begin.",
                 since,
             ),
             wait,
@@ -328,7 +328,7 @@ impl Describer<'_> {
             {"type": "string", "enum": ["*"]},
         ]});
         let parameters = [
-            ("limit", query("limit", "Most records of a page.", limit)),
+            ("limit", query("limit", "Most records in a page.", limit)),
             (
                 "cursor",
                 query(
@@ -340,9 +340,20 @@ impl Describer<'_> {
             ("as", query("as", WHO, caller())),
             (
                 "Idempotency-Key",
-                header("Idempotency-Key", "Sent again with the same request, nothing is done twice.", mid),
+                header(
+                    "Idempotency-Key",
+                    "A request that is sent again with the same key is done only once.",
+                    mid,
+                ),
             ),
-            ("If-Match", header("If-Match", "The record's ETag: refused unless it is at that version.", tag)),
+            (
+                "If-Match",
+                header(
+                    "If-Match",
+                    "The record's ETag. The request is refused if the record has another version.",
+                    tag,
+                ),
+            ),
         ];
         for (key, parameter) in parameters {
             self.add_parameter(key, parameter);
@@ -406,8 +417,8 @@ fn meaning(operator: &str) -> &'static str {
         "in" => {
             "One of these, joined by commas; a comma in a value is `\\,`, a backslash `\\\\`. Without a value no record matches; the empty text alone is `,`."
         }
-        "contains" => "Holds this text.",
-        "starts" => "Begins with this text.",
+        "contains" => "Contains this text.",
+        "starts" => "Starts with this text.",
         _ => "Whether there is no value.",
     }
 }

@@ -1,6 +1,6 @@
 //! What the person may see: binding subscriptions to it, and attaching them (SEMANTICS R3).
 //!
-//! The rule that holds everything together: what is shown to the peer was read, and then checked; a subscription is bound anew
+//! The rule that holds everything together: what is shown to the peer was read, and then checked; a subscription is bound again
 //! only from a principal that is as new as the change that was found.
 
 use super::phase::{Phase, Replay, Route, TailOf};
@@ -16,8 +16,8 @@ use crate::rules::Principal;
 use crate::store::At;
 
 impl Session {
-    /// Starts what the peer asked for, or what it must be sent anew. What was judged by a principal that may be out of date is
-    /// judged once more by that of now, before the peer is told no.
+    /// Starts what the peer asked for, or what it must be sent again. What was judged by a principal that may be out of date is
+    /// judged once more by the current one, before the peer is refused.
     pub(super) fn begin(&mut self, turn: &mut Turn, slot: u16, route: Route) {
         let serial = self.slots.next_serial();
         let Some(subscription) = self.slots.at_mut(slot) else { return };
@@ -66,7 +66,7 @@ impl Session {
         turn.extend(subscription.attach(attachment, AttachFrom::Now { request_id }));
     }
 
-    /// What a following subscription has been sent is complete up to `Replay::at`: from here on it hears of batches.
+    /// What a following subscription has been sent is complete up to `Replay::at`: from here on it receives batches.
     pub(super) fn attach(&mut self, turn: &mut Turn, slot: u16) {
         let (lag, serial) = (self.delivery.lag, self.slots.next_serial());
         let attachment = AttachmentId { slot, serial };
@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// ChannelManager cannot tell what happened since: neither what changed nor whether rights did. Who has read on asks the log,
-    /// and with it the rights; who joins is bound anew.
+    /// and with it the rights; who joins is bound again.
     pub(super) fn on_behind(&mut self, attachment: AttachmentId) {
         let Some(subscription) = self.slots.attached(attachment) else { return };
         match &subscription.phase {
@@ -99,8 +99,8 @@ impl Session {
         }
     }
 
-    /// Rights changed, at `rights` at the latest, and the peer stands at `since` under the ones before. Where it sees the same
-    /// by those of now, it goes on from there: ChannelManager has what it missed, and takes the subscription only if none of the
+    /// Rights changed, at `rights` at the latest, and the peer is at `since` under the earlier ones. Where it sees the same
+    /// by those of now, it continues from there: ChannelManager has what it missed, and takes the subscription only if none of the
     /// rights that it depends on changed in between, under whichever it was for a while. Otherwise the difference is read.
     pub(super) fn rebind(&mut self, turn: &mut Turn, key: SlotKey, since: Seq, rights: Seq) {
         let principal = self.person.principal(self.around.generation);

@@ -112,7 +112,7 @@ impl Session {
         }
     }
 
-    /// Who was live goes on from where the peer stands. A channel that a change of rights does not concern missed nothing by
+    /// A live subscription continues from the peer's position. A channel that a change of rights does not concern missed nothing by
     /// it but what the ring holds, so the person is looked at first, once for all of them.
     fn on_invalidated(&mut self, turn: &mut Turn, invalidated: Invalidated<InvalidationCause>) {
         let Invalidated { lag, cause } = invalidated;

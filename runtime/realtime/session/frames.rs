@@ -27,7 +27,7 @@ impl Session {
         match frame.message {
             ClientMessage::Ping => self.pong(turn, request_id),
             ClientMessage::Auth => {
-                let text = "this server has no identities yet, so no token is accepted";
+                let text = "this server has no login yet, so it accepts no token";
                 self.refuse(turn, Code::Unauthenticated, text, Envelope::to(request_id.as_deref()));
                 self.close(turn, CloseCode::Unauthenticated);
             }
@@ -93,7 +93,7 @@ impl Session {
         }
         self.detach(turn, slot);
         self.slots.close(slot);
-        // Items of the subscription that are still in the outbox carry an attachment that is known no more, so
+        // Items of the subscription that are still in the outbox carry an attachment that is no longer known, so
         // nothing of this channel follows.
         turn.send("unsubscribed", envelope, serde_json::json!({}));
     }
@@ -112,7 +112,7 @@ impl Session {
     fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<u16, ChannelRefusal> {
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
-            let text = format!("this connection already has {most} subscriptions, the most it may have");
+            let text = format!("this connection already has {most} subscriptions, which is its limit");
             return Err(ChannelRefusal::new(Code::SubscriptionLimit, text));
         }
         let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
@@ -140,7 +140,7 @@ impl Session {
         self.begin(turn, slot, route);
     }
 
-    /// `subscribed` again, for a subscription that goes on: its position is what the peer was sent.
+    /// `subscribed` again, for a subscription that continues: its position is what the peer was sent.
     fn acknowledge(&self, turn: &mut Turn, slot: u16, request_id: Option<&str>) {
         let Some(subscription) = self.slots.at(slot) else { return };
         let more = subscription.phase.in_snapshot();

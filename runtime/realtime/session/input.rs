@@ -52,11 +52,11 @@ pub enum Input<'a> {
     Text(&'a str),
     /// A binary frame, which the protocol does not have.
     Binary,
-    /// A frame over the limit; the transport cannot go on after it.
+    /// A frame over the limit; the transport cannot continue after it.
     Oversized,
     /// A ping or pong of the transport: the peer lives.
     Heard,
-    /// The outbox was emptied, and what was attached before is attached no more.
+    /// The outbox was emptied, and what was attached before is no longer attached.
     Invalidated(Invalidated<InvalidationCause>),
     /// The outbox could not hold another control frame.
     Overflowed,

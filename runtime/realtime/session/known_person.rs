@@ -14,7 +14,7 @@ pub(super) struct KnownPerson {
     known: At<Principal>,
     /// It may be out of date where it matters: to be read before any subscription is bound.
     wanted: bool,
-    /// A channel was refused, and the peer is to be told when the rights of its person change.
+    /// A channel was refused, and the peer waits for a change of its person's rights.
     awaiting_rights: bool,
 }
 
@@ -23,7 +23,7 @@ impl KnownPerson {
         KnownPerson { person: known.value.person.clone(), known, wanted: false, awaiting_rights: false }
     }
 
-    /// Nobody's rights never change, and are never read again.
+    /// The rights of an anonymous caller never change, and are never read again.
     pub(super) fn is_nobody(&self) -> bool {
         self.known.value.is_nobody()
     }
@@ -45,7 +45,7 @@ impl KnownPerson {
         self.wanted = !self.is_nobody();
     }
 
-    /// A change of rights at `seq` was found. What is newer tells of it already.
+    /// A change of rights at `seq` was found. Newer facts include it already.
     pub(super) fn want_of(&mut self, seq: Seq) {
         if self.known.seq < seq {
             self.want();
@@ -64,7 +64,7 @@ impl KnownPerson {
         self.principal(generation).is_some()
     }
 
-    /// The person whose rights are to be watched, if nobody watches them for this session yet.
+    /// The person whose rights are to be watched, if this session does not watch them yet.
     pub(super) fn await_rights(&mut self) -> Option<Arc<str>> {
         let person = self.person.id.clone().filter(|_| !self.awaiting_rights)?;
         self.awaiting_rights = true;
@@ -75,7 +75,7 @@ impl KnownPerson {
         self.awaiting_rights
     }
 
-    /// The peer was told.
+    /// The peer was notified.
     pub(super) fn rights_were_told(&mut self) {
         self.awaiting_rights = false;
     }

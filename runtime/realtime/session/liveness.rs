@@ -53,7 +53,7 @@ impl Liveness {
         self.excused = false;
     }
 
-    /// The peer took bytes that had to wait. There is no telling how much stands in queues before it.
+    /// The peer took bytes that had to wait. There is no telling how much is in queues before it.
     pub(super) fn took(&mut self, now: Instant) {
         self.heard();
         self.busy_until = self.busy_until.max(now + self.interval);

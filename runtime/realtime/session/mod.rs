@@ -11,14 +11,14 @@
 //! rights changed: Live ► Queued ─► Differing if the person sees something else now (or Rows) ─► Attaching ► Live
 //! ```
 //!
-//! A subscription is bound to what its person may see. Every read tells whether the rights of the person changed since; then
+//! A subscription is bound to what its person may see. Every read reports whether the rights of the person changed since; then
 //! nothing of what was read is shown (SEMANTICS R3), and by what the peer has been shown under the old read scope the subscription
-//! goes on:
+//! continues:
 //!
 //! ```text
-//! nothing yet: Joining, Surveying or Rows after a `subscribe` ─► Queued, bound anew, the same again
+//! nothing yet: Joining, Surveying or Rows after a `subscribe` ─► Queued, bound again, the same again
 //! a state at a position: Live, Following ─────────► Queued ─► Differing ─► Attaching (or Rows) ─► Live
-//! half a snapshot: Rows, Following as its tail ───► Queued, bound anew ─► Rows ─► …
+//! half a snapshot: Rows, Following as its tail ───► Queued, bound again ─► Rows ─► …
 //! ```
 //!
 //! `state.rs` is what a session knows. Above it stand its rules, each of them methods on that state: `frames.rs` (what the peer

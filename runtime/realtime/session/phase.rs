@@ -5,7 +5,7 @@ use crate::ids::{Position, RecordId, Seq};
 use crate::outbox::Lag;
 use crate::protocol::reason::RIGHTS;
 
-/// Why a subscription is being brought up to date, and what the peer is told first.
+/// Why a subscription is being brought up to date, and the first frame that the peer gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
     /// Answered by `subscribed`.
@@ -20,7 +20,7 @@ pub(super) enum Phase {
     Queued(Route),
     /// Whether the position can be resumed is being looked up.
     Surveying(ResumeFrom),
-    /// What a change of rights means for the peer, who stands at `since`, is being read.
+    /// The difference that a change of rights makes for the peer at `since` is being read.
     Differing {
         since: Seq,
     },
@@ -49,7 +49,7 @@ pub(super) enum Phase {
     },
 }
 
-/// What a subscription that waits goes on with.
+/// What a subscription that waits continues with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// Attach wherever ChannelManager is, once it is known what the person sees.
@@ -58,7 +58,7 @@ pub(super) enum Route {
     },
     Survey(ResumeFrom),
     Rows(SnapshotRequest),
-    /// Rights of the person changed, at `rights` at the latest; the peer stands at `since` under the ones before.
+    /// Rights of the person changed, at `rights` at the latest; the peer is at `since` under the earlier ones.
     Rebind {
         since: Seq,
         rights: Seq,
@@ -68,7 +68,7 @@ pub(super) enum Route {
     },
 }
 
-/// A position to go on from, and the view under which the peer says it stood there.
+/// A position to continue from, and the view that the peer says it had there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResumeFrom {
     pub(super) cause: Cause,
@@ -110,7 +110,7 @@ impl Replay {
 }
 
 impl Route {
-    /// Whether the peer has a state under the read scope that it is bound to, from which it goes on.
+    /// Whether the peer has a state under the read scope that it is bound to, from which it continues.
     pub(super) fn goes_on(&self) -> bool {
         match self {
             Route::Survey(resume) => resume.cause == Cause::Lagged,
@@ -202,7 +202,7 @@ impl Phase {
         }
     }
 
-    /// How a subscription goes on whose rights changed while it was being brought up to date; `None` where no read of its own
+    /// How a subscription continues whose rights changed while it was being brought up to date; `None` where no read of its own
     /// can have told.
     pub(super) fn under_other_rights(&self) -> Option<Route> {
         match self {

@@ -31,7 +31,7 @@ pub(super) enum ReadFor {
     Slot(SlotKey),
     /// For the whole session.
     Principal,
-    /// The log after this seq, for those who stood there or further when the read began.
+    /// The log after this seq, for subscriptions that were there or further when the read began.
     Log(Seq),
 }
 
@@ -52,7 +52,7 @@ impl ReadQueue {
         self.waiting.pop_front()
     }
 
-    /// Everybody starts anew.
+    /// Every subscription starts again.
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
         self.retry_at = None;

@@ -33,7 +33,7 @@ impl Session {
         self.read_log(turn);
     }
 
-    /// From where the one that is furthest behind stands, for all that follow the log. False if nobody does.
+    /// Reads from the position of the one that is furthest behind, for all that follow the log. False if none does.
     fn read_log(&mut self, turn: &mut Turn) -> bool {
         let followers = || {
             let following = |(_, subscription): (u16, &'_ Subscription)| subscription.phase.replay();

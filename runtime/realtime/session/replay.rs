@@ -16,7 +16,7 @@ use crate::realtime::read::CheckedRead;
 use crate::store::{Change, ChangeOp, LogPage};
 
 impl Session {
-    /// A page of the log after `after`. Who fell behind `after` while it was read has no part in it, nor has anybody whose rights
+    /// A page of the log after `after`. Who fell behind `after` while it was read has no part in it, nor has one whose rights
     /// changed unknown to their read scope.
     pub(super) fn on_log(&mut self, turn: &mut Turn, after: Seq, page: &CheckedRead<LogPage>) {
         let read = &page.read;
@@ -78,7 +78,7 @@ impl Session {
     }
 
     fn on_below_floor(&mut self, turn: &mut Turn, floor: Seq) {
-        // A snapshot that ends below the floor is taken once more; a second one in a row would only go on for ever.
+        // A snapshot that ends below the floor is taken once more; a second one in a row could repeat forever.
         let hopeless = self.slots.records().any(|(_, subscription)| {
             subscription.snapshots >= 2 && subscription.phase.replay().is_some_and(|replay| replay.at < floor)
         });

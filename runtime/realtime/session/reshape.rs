@@ -1,4 +1,4 @@
-//! Another schema under a running session: the peer is told, and every subscription starts again from a snapshot of the
+//! Another schema under a running session: the peer gets `schema:changed`, and every subscription starts again from a snapshot of the
 //! records in their new shape (SEMANTICS R4, F3).
 
 use super::input::Surroundings;

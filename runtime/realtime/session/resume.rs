@@ -23,7 +23,7 @@ impl Session {
             Checkup::NotAsked => return self.close(turn, CloseCode::Internal),
         }
         let Some(bound) = &subscription.bound else { return };
-        // Whoever fell behind was shown what they have by this very server, under this very read scope.
+        // A subscription that fell behind got its state from this server, under this read scope.
         let view = if cause == Cause::Lagged { Some(bound.view.as_str()) } else { theirs.as_deref() };
         match decide(Claim { since: since.seq, view }, bound, survey, limit) {
             Resume::Recovered => {

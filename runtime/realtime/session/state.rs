@@ -50,7 +50,7 @@ pub(super) struct PositionFrame<'a> {
 }
 
 impl Session {
-    /// `known`: the principal at the other end; nobody's is never read again.
+    /// `known`: the principal at the other end; that of an anonymous caller is never read again.
     pub fn new(around: Surroundings, known: At<Principal>, start: SessionStart) -> Session {
         let config = around.config.clone();
         let SessionStart { at, via, form, offended } = start;
@@ -113,7 +113,7 @@ impl Session {
 
     pub(super) fn refuse(&self, turn: &mut Turn, code: Code, message: &str, envelope: Envelope<'_>) {
         self.around.metrics.errors.told(self.via, code);
-        // A hundred a second may come from one peer, so this is for whoever asks.
+        // A hundred a second may come from one peer, so this is for the caller to count.
         tracing::debug!(code = code.as_str(), "frame refused");
         turn.send("error", envelope, ErrorPayload::new(code, message));
     }
@@ -141,7 +141,7 @@ impl Session {
         self.end(turn, slot, why);
     }
 
-    /// The peer is told why; what it asked of the channel meanwhile is due now.
+    /// The peer gets the reason; then what it asked of the channel meanwhile is handled.
     pub(super) fn end(&mut self, turn: &mut Turn, slot: u16, why: &ChannelRefusal) {
         self.detach(turn, slot);
         let Some(subscription) = self.slots.close(slot) else { return };
@@ -159,7 +159,7 @@ impl Session {
         turn.make_due(subscription.postponed);
     }
 
-    /// A channel was refused: other rights may open it, so the peer is told of them. `known`: the refusal knows of every change
+    /// A channel was refused: other rights may open it, so the peer is notified of them. `known`: the refusal knows of every change
     /// up to here; without it, it was judged by no rights.
     pub(super) fn await_rights(&mut self, turn: &mut Turn, known: Option<Seq>) {
         if let Some(person) = self.person.await_rights() {

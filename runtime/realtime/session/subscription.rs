@@ -1,6 +1,6 @@
 //! One subscription to records: its phase, and how far its peer has come.
 //!
-//! Knows nothing of its session: what is true for all subscriptions comes in.
+//! Does not know its session: what is true for all subscriptions comes in.
 
 use super::input::Effect;
 use super::phase::{Cause, Phase, Route, SnapshotRequest};
@@ -40,7 +40,7 @@ pub(super) struct Subscription {
     _counted: GaugeGuard,
 }
 
-/// A subscription, told from an earlier one in the same slot.
+/// A subscription, distinguished from an earlier one in the same slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotKey {
     pub(super) slot: u16,
@@ -81,7 +81,7 @@ impl Subscription {
         None
     }
 
-    /// Binds what was shown nothing yet under its read scope, or must be shown everything anew.
+    /// Binds what was shown nothing yet under its read scope, or must be shown everything again.
     pub(super) fn bind(&mut self, principal: At<&Principal>) -> Result<(), ChannelRefusal> {
         let (principal, at) = (principal.value, principal.seq);
         let known = self.bound.as_ref().map(|bound| bound.at);
@@ -112,7 +112,7 @@ impl Subscription {
         self.bound.as_mut().map_or(Checkup::NotAsked, |bound| bound.check(read))
     }
 
-    /// What ChannelManager is asked; `None` while nobody knows what its person sees.
+    /// What ChannelManager is asked; `None` while it is unknown what its person sees.
     pub(super) fn attach(&self, attachment: AttachmentId, from: AttachFrom) -> Option<Effect> {
         let bound = self.bound.as_ref()?;
         Some(Effect::Attach {
@@ -153,7 +153,7 @@ impl Subscription {
         self.phase = Phase::Live { attachment, lag };
     }
 
-    /// A pong told the peer that it has everything up to `at`.
+    /// A pong said that the peer has everything up to `at`.
     pub(super) fn reached(&mut self, at: Seq, under: Lag) {
         if self.phase.is_live(under) {
             self.sent = self.sent.max(at);
@@ -177,7 +177,7 @@ impl Subscription {
         }
     }
 
-    /// The outbox was emptied. Answers where the peer stands if the subscription was live, and has to go on from there. `swept`
+    /// The outbox was emptied. Returns the peer's position if the subscription was live, and has to continue from there. `swept`
     /// holds for what was live under `old`.
     pub(super) fn fall_behind(&mut self, now: Lag, old: Lag, swept: Seq) -> Option<Seq> {
         match &self.phase {

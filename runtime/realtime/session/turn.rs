@@ -1,4 +1,4 @@
-//! `Turn`: one input's way through the session. Its time, what the loop has to do after it, and what the peer is told in it.
+//! `Turn`: one input's way through the session. Its time, what the loop has to do after it, and the frames for the peer.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ pub(super) struct Turn {
     due: VecDeque<ClientFrame>,
 }
 
-/// What stands beside the payload of a control frame.
+/// What a control frame has beside its payload.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Envelope<'a> {
     pub(super) channel: Option<&'a str>,

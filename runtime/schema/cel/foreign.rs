@@ -4,7 +4,7 @@ use super::lexer::{Infix, Token, TokenKind};
 use super::syntax::{Binary, SyntaxError};
 use crate::schema::message::quoted;
 
-/// Finds the first word that belongs to another language. A parser alone would say something that helps nobody.
+/// Finds the first word that belongs to another language. The message of a parser alone would not help.
 pub(super) fn refuse(text: &str, tokens: &[Token]) -> Result<(), SyntaxError> {
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| tokens.get(at)).map(|before| before.kind);

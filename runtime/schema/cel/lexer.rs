@@ -41,7 +41,7 @@ pub(super) enum Literal {
     Bytes,
 }
 
-/// What stands between two values only.
+/// What is between two values only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Infix {
     Question,
@@ -61,7 +61,7 @@ pub(super) enum Bracket {
 }
 
 impl TokenKind {
-    /// Whether a value can begin with this token. `-` and `[` are left out: they also stand between values.
+    /// Whether a value can begin with this token. `-` and `[` are left out: they are also between values.
     pub(super) fn begins_value(self) -> bool {
         matches!(self, Self::Name | Self::Literal(_) | Self::Not | Self::Open(Bracket::Round))
     }

@@ -1,5 +1,5 @@
 //! Doubt: which names of the files mean nothing certain, because something else is wrong with them. A rule or lookup that uses such
-//! a name is not called wrong: the mistake may be the field's. Everything else about it is still told.
+//! a name is not called wrong: the mistake may be the field's. Everything else about it is still reported.
 //!
 //! Knows no rule; `rule.rs` and `lookup.rs` ask here.
 
@@ -10,7 +10,7 @@ use crate::schema::model::FieldKind;
 /// See the module's text. One for each draft, in their order.
 pub(super) struct Doubts {
     entities: Vec<Doubt>,
-    /// Of some file nobody knows which entity it describes.
+    /// For some file the entity that it describes is unknown.
     files_unread: bool,
 }
 
@@ -65,7 +65,7 @@ impl Doubts {
         of_plural.any(|doubt| doubt.owner) || self.several(|doubt| doubt.plural == plural)
     }
 
-    /// Two files claim the same, and which of them is right nobody knows.
+    /// Two files claim the same, and it is unknown which of them is right.
     fn several(&self, which: impl Fn(&Doubt) -> bool) -> bool {
         self.entities.iter().filter(|doubt| which(doubt)).count() > 1
     }

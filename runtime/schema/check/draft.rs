@@ -1,4 +1,4 @@
-//! What the checker has made out of one file, and where in the file that stands, for passes that look at all files.
+//! What the checker has read from one file, with its places, for passes that look at all files.
 //!
 //! Decides nothing.
 
@@ -14,18 +14,18 @@ use crate::schema::trigger::OnExisting;
 pub(super) struct EntityDraft {
     pub(super) file: usize,
     pub(super) entity: Entity,
-    /// Where the entity's name stands; `None` if the file names no entity.
+    /// The place of the entity's name; `None` if the file names no entity.
     pub(super) name_span: Option<Span>,
-    /// Where the plural stands, or the name that it was made of.
+    /// The place of the plural, or of the name that it was made of.
     pub(super) plural_span: Span,
     pub(super) refs: Vec<RefSite>,
     pub(super) lookups: Vec<LookupSite>,
     pub(super) rules: Vec<RuleSite>,
     /// The tables `[[on]]`, until every entity is known.
     pub(super) on: Vec<OnDraft>,
-    /// Where `was` stands, of the entity and of its fields.
+    /// The places of `was`, of the entity and of its fields.
     pub(super) was: Option<Span>,
-    /// Every field of the file and where its name stands.
+    /// Every field of the file and the place of its name.
     pub(super) names: Vec<(Arc<str>, Span)>,
     /// Rules of fields that have no type: only what is wrong with them counts.
     pub(super) loose_rules: Vec<(Rule, Span)>,
@@ -74,7 +74,7 @@ pub(super) struct LookupSite {
     pub(super) span: Span,
 }
 
-/// Where a rule stands.
+/// The place of a rule.
 pub(super) struct RuleSite {
     pub(super) place: RulePlace,
     /// The string in the file, with what encloses it.

@@ -106,7 +106,7 @@ fn named(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDraft {
     draft
 }
 
-/// The plural, and in `span` where it stands if it stands anywhere. One made of a bad name is not looked at.
+/// The plural, and in `span` its place if the file has it. One made of a bad name is not looked at.
 fn plural(name: &str, root: &TableNode, span: &mut Span, reader: &mut TableReader<'_>) -> String {
     let plural = match root.get("plural") {
         Some(entry) => {
@@ -136,12 +136,12 @@ fn name<'t>(root: &'t TableNode, reader: &mut TableReader<'_>) -> Option<(&'t st
     Some((name, entry.value.span.clone()))
 }
 
-/// Adds the fields of the file to the draft; answers with every name that stands there, those of bad fields too.
+/// Adds the fields of the file to the draft; answers with every name that is there, those of bad fields too.
 fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableReader<'_>) -> Vec<&'t str> {
     let is_user = &*draft.entity.name == USER;
     let Some(entry) = root.get("fields") else {
         draft.unread = !is_user;
-        // A file without a name has been told to begin with one.
+        // A file without a name already got an error.
         if let (Some(span), false) = (draft.name_span.clone(), is_user) {
             no_fields(span, reader);
         }
@@ -266,12 +266,12 @@ fn no_fields(span: Span, reader: &mut TableReader<'_>) {
     reader.add(problem.help("add a table [fields] with lines like: title = { type = \"text\" }"));
 }
 
-/// A User record is made by the server the first time somebody is seen: nobody is there to supply a value.
+/// A User record is made by the server the first time a user is seen: no request can supply a value.
 fn fits_first_sight(field: &Field, entry: &Entry, reader: &mut TableReader<'_>) {
     if field.required && field.default.is_none() {
         let message = format!("{} of `User` is required and has no default", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
-            .label("nobody can supply it");
+            .label("no request can supply it");
         reader.add(
             problem
                 .help("the server creates a User at the first request: add a default, or remove `required`"),

@@ -21,7 +21,7 @@ pub(super) struct CheckedField {
     pub(super) field: Field,
     pub(super) reference: Option<RefSite>,
     pub(super) lookup: Option<LookupSite>,
-    /// Where the rule of who may see it stands.
+    /// The place of the rule that says who may see it.
     pub(super) rule: Option<Span>,
     /// Where it says that it is the identity.
     pub(super) identity: Option<Span>,
@@ -66,7 +66,7 @@ pub(super) fn check(
     Ok(CheckedField { field, reference, lookup, rule, identity, is_doubtful })
 }
 
-/// Who may see the field, and where that stands unless it is nobody.
+/// Who may see the field, and where the file says so unless it is hidden from everyone.
 fn read_rule(table: &TableNode, search: bool, reader: &mut TableReader<'_>) -> (Option<Rule>, Option<Span>) {
     let hidden = reader.flag(table, "hidden");
     let read = table.get("read").and_then(|entry| {
@@ -78,7 +78,9 @@ fn read_rule(table: &TableNode, search: bool, reader: &mut TableReader<'_>) -> (
     };
     if let (true, Some(hides), Some(entry)) = (hidden, table.get("hidden"), table.get("read")) {
         let problem = problem(entry, "a hidden field has a rule about who sees it").label("this rule");
-        reader.add(problem.also(hides.key_span.clone(), "nobody sees it").help("remove one of the two"));
+        reader.add(
+            problem.also(hides.key_span.clone(), "hidden from every user").help("remove one of the two"),
+        );
     }
     let says = if hidden { table.get("hidden") } else { table.get("read") };
     if let (true, Some(says)) = (search, says) {
@@ -104,7 +106,7 @@ fn never_set(field: &Field, entry: &Entry, table: &TableNode, reader: &mut Table
     if field.required && field.readonly && !lookup && table.get("default").is_none() {
         let message = format!("{} is required and readonly and has no default", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
-            .label("nobody can set it");
+            .label("no request can set it");
         reader.add(problem.help("add a default, or leave `required` or `readonly` out"));
     }
 }

@@ -101,7 +101,7 @@ fn type_word<'t>(field: &Entry, table: &'t TableNode, reader: &mut TableReader<'
     None
 }
 
-/// Reports keys that nobody knows, and those that belong to another type than `word`.
+/// Reports keys that are unknown, and those that belong to another type than `word`.
 fn keys(table: &TableNode, word: Option<&str>, reader: &mut TableReader<'_>) {
     let known: Vec<&str> =
         COMMON_KEYS.iter().copied().chain(KEYS_OF_TYPES.iter().map(|(key, _)| *key)).collect();

@@ -87,7 +87,7 @@ fn path(
         )));
     };
     match same_type(&field.kind, &copied.kind) {
-        // Whatever the rules of the two entities are, nobody said that the copy may be seen by others.
+        // Whatever the rules of the two entities are, no file says that others may see the copy.
         Ok(()) if copied.read.is_some() && field.read.is_none() => {
             let original = format!("{}.{}", target.name, copied.name);
             let message = format!("{} would show what {} hides", quoted(&field.name), quoted(&original));
@@ -134,7 +134,7 @@ struct DraftField {
 }
 
 /// A lookup depends on the ref that it goes through and on the field that it copies. Following both from each lookup, it
-/// must never come back to itself: a change would then go round for ever.
+/// must never come back to itself: a change would then go round forever.
 fn cycles(drafts: &[EntityDraft], report: &mut DiagnosticSink) {
     for (at, draft) in drafts.iter().enumerate() {
         for site in &draft.lookups {

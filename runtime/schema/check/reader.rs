@@ -1,4 +1,4 @@
-//! Reads keys of a table and reports those with the wrong kind of value and those that nobody knows.
+//! Reads keys of a table and reports those with the wrong kind of value and those that are unknown.
 //!
 //! Knows no particular key.
 
@@ -46,7 +46,7 @@ impl<'r> TableReader<'r> {
         value.unwrap_or(false)
     }
 
-    /// `None`, for the caller to go on without the value.
+    /// `None`, for the caller to continue without the value.
     pub(super) fn wrong_kind<T>(&mut self, entry: &Entry, expected: &str, example: &str) -> Option<T> {
         let found = entry.value.data.noun();
         let message = format!("{} must be {expected}, found {found}", quoted(&entry.key));

@@ -92,7 +92,7 @@ impl<'a> OnScope<'a> {
     }
 }
 
-/// Reports what is wrong with a rule where it stands in its file.
+/// Reports what is wrong with a rule where it is in its file.
 pub(super) fn tell(
     file: usize,
     source: &str,

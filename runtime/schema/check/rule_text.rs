@@ -11,7 +11,7 @@ use crate::schema::tree::Entry;
 /// Longest access rule in bytes.
 pub(in crate::schema) const LONGEST_RULE: usize = 4 << 10;
 
-/// A rule that nobody meets until its text has been read.
+/// A rule that denies until its text has been read.
 pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut TableReader<'_>) -> Option<Rule> {
     let text = reader.text(entry, example)?;
     let wrong = match text.len() {
@@ -22,6 +22,6 @@ pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut TableReader<'
     let message = format!("the rule {} {wrong}", quoted(&entry.key));
     let problem =
         Diagnostic::new(DiagnosticCode::AccessRule, entry.value.span.clone(), message).label("this rule");
-    reader.add(problem.help("a rule is one expression; without the key nobody is allowed"));
+    reader.add(problem.help("a rule is one expression; without the key the operation is denied"));
     None
 }

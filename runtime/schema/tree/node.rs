@@ -1,4 +1,4 @@
-//! A spanned tree: what a TOML or JSON file holds, and where each part stands.
+//! A spanned tree: what a TOML or JSON file holds, and the place of each part.
 //!
 //! Knows no syntax.
 
@@ -13,7 +13,7 @@ pub(in crate::schema) type Span = Range<usize>;
 /// Tables and lists nested deeper than this are refused; a schema file needs four levels.
 pub(super) const DEEPEST: usize = 32;
 
-/// One value and where it stands.
+/// One value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::schema) struct Node {
     pub(in crate::schema) span: Span,

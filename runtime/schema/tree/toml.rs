@@ -8,7 +8,7 @@ use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 use super::super::diagnostics::{Diagnostic, DiagnosticCode};
 use super::node::{DEEPEST, Data, Entry, Node, Parsed, Span, TableNode, not_kept};
 
-/// The parser goes on after an error, and what it finds later is more and more often a consequence.
+/// The parser continues after an error, and what it finds later is more and more often a consequence.
 const MOST_SYNTAX_ERRORS: usize = 10;
 
 pub(super) fn parse(text: &str) -> Parsed {

@@ -68,7 +68,7 @@ impl KnownAsker {
     }
 }
 
-/// Which records of one entity somebody may ask for by their ids.
+/// Which records of one entity a user may ask for by their ids.
 pub async fn read_scope<S: Source<Error: Into<StoreError>>>(
     source: &S,
     relations: &Relations,
@@ -80,7 +80,7 @@ pub async fn read_scope<S: Source<Error: Into<StoreError>>>(
     known.read_scope(of, generation)
 }
 
-/// Which records of one entity are in somebody's lists.
+/// Which records of one entity are in a user's lists.
 pub async fn list_scope<S: Source<Error: Into<StoreError>>>(
     source: &S,
     relations: &Relations,
@@ -92,7 +92,7 @@ pub async fn list_scope<S: Source<Error: Into<StoreError>>>(
     known.list_scope(of, generation)
 }
 
-/// Whether there is a `User` record of whoever asks. Whoever owns the folder needs none.
+/// Whether there is a `User` record of the caller. The owner of the folder needs none.
 pub async fn is_known<S: Source>(source: &S, relations: &Relations, who: &Who) -> Result<bool, S::Error> {
     let (Who::Person(person), Some(users)) = (who, relations.get(USER)) else { return Ok(true) };
     match person.id.as_deref() {

@@ -8,7 +8,7 @@ use crate::rules::ReadScope;
 use crate::schema::Entity;
 use crate::store::{Column, Condition, Hidden, StoreError};
 
-/// Of a field that is not shown nobody may ask anything. Conditions on one that is shown with some records ask in addition for
+/// A field that is not shown cannot be asked about. Conditions on one that is shown with some records ask in addition for
 /// those, but an order or groups would tell of the others.
 pub(super) fn may_be_asked(
     read_scope: &ReadScope,

@@ -1,7 +1,7 @@
 //! What changes for a subscriber whose rights changed (SEMANTICS R3): what they saw at a position under an old read scope, held
 //! against what they see now under a new one, as one step for each record. All in one read transaction.
 //!
-//! Knows no channel and no frame. A record that nobody touched is fetched only if it differs.
+//! Knows no channel and no frame. A record that no change touched is fetched only if it differs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -244,7 +244,7 @@ impl StepJudge<'_> {
     }
 }
 
-/// How a record that nobody touched differs.
+/// How a record that no change touched differs.
 #[derive(Clone, Copy)]
 enum Moved {
     In,

@@ -1,7 +1,7 @@
 //! Following references from the records of a list: one question for each reference, however many records there are, in the
-//! transaction of the list. What a reference leads to is shown only if whoever asks may read it there.
+//! transaction of the list. What a reference leads to is shown only if the caller may read it there.
 //!
-//! Knows nothing of conditions and order.
+//! Does not know conditions and order.
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;

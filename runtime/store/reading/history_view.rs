@@ -1,7 +1,7 @@
-//! What somebody sees of a change in a history: of the record before it and after it each what they may read today.
+//! What a user sees of a change in a history: of the record before it and after it each what they may read today.
 //!
 //! Knows neither how changes are kept nor how they are found. An image of an earlier schema is judged and shown by the fields of
-//! today that it has by name, since nobody can say who might read the others, or what was in those that came later.
+//! today that it has by name, since it is unknown who might read the others, or what was in those that came later.
 
 use bytes::Bytes;
 
@@ -37,7 +37,7 @@ pub(super) fn view(change: Change, read_scope: &ReadScope) -> Option<Change> {
         }
         names_json(&read_scope.entity, &names)
     });
-    // Of a change that took the record out of sight nobody is told more than that, as on live channels.
+    // Of a change that hid the record, a user learns only that, as on live channels.
     let is_lost = past.new.is_some() && new.is_none();
     let changed = names.or_else(|| change.changed.clone()).filter(|_| !is_lost);
     let (actor, mid) = if is_lost { (None, None) } else { (change.actor.clone(), change.mid.clone()) };

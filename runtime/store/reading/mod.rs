@@ -23,7 +23,7 @@ use super::relations::Relations;
 pub struct SnapshotReads<'a, S> {
     pub snapshot: &'a S,
     pub relations: &'a Relations,
-    /// Where the transaction stands.
+    /// The position of the transaction.
     pub at: &'a At<()>,
     /// Rows that a list or a count may step over.
     pub scan_rows: u64,

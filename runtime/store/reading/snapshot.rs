@@ -15,7 +15,7 @@ use crate::store::{At, Change, Count, Counted, LogLimit, Query, Scope, StoreErro
 
 /// A read transaction: everything that it answers is true at one position.
 ///
-/// Rows are handed on one by one, so that none is read that nobody wants and not all are in memory at once. A backend stops a
+/// Rows are handed on one by one, so that no more are read than wanted, and not all are in memory at once. A backend stops a
 /// read that would step over more rows than it was told, and says so.
 pub trait Snapshot: Source<Error: Into<StoreError>> {
     /// The log after a position, ending with the unit that reaches a bound.
@@ -75,7 +75,7 @@ pub type Take<'a, T> = &'a mut (dyn FnMut(T) -> ControlFlow<()> + Send);
 
 /// Where the records of a list go.
 pub trait RecordSink {
-    /// Asked before the first record, and again where the backend begins anew in another way: what was added is forgotten.
+    /// Asked before the first record, and again where the backend begins once more in another way: what was added is forgotten.
     fn begin(&mut self);
 
     /// Asked when there is a further record, before it is read.
@@ -87,7 +87,7 @@ pub trait RecordSink {
 /// How a read ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walk {
-    /// At the end of the rows, or where nobody wanted more.
+    /// At the end of the rows, or where no more were wanted.
     Whole,
     /// At one row more than it may step over.
     Stopped,
@@ -106,7 +106,7 @@ pub struct CountAsked<'a> {
     pub scan_rows: u64,
 }
 
-/// Records that meet one predicate and stand in a certain way to others.
+/// Records that meet one predicate and are in a certain way to others.
 pub struct Selection<'a> {
     pub wanted: &'a Predicate,
     pub apart: Apart<'a>,

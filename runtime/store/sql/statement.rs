@@ -1,6 +1,6 @@
 //! A statement in the making: its text and what it binds. One shape of a question is one text, so connections keep it prepared.
 //!
-//! Knows nothing of where rows are read: the backend begins the text, up to the first condition.
+//! Does not know where rows are read: the backend begins the text, up to the first condition.
 
 use super::dialect::Dialect;
 use super::stretches::SortBy;

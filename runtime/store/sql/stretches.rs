@@ -45,7 +45,7 @@ pub(in crate::store) fn stretches(query: &Query, order: &[SortBy]) -> Vec<Stretc
         let equal: Vec<Condition> =
             equal.map(|(by, mark)| Condition::new(by.column, equal_to(mark))).collect();
         for test in behind(*by, mark) {
-            // Where the column itself is one value, it takes no part in the order any more.
+            // Where the column itself is one value, it takes no part in the order any longer.
             let fixed = if test == Test::Null(true) { fixed + 1 } else { fixed };
             let conditions = equal.iter().cloned().chain([Condition::new(by.column, test)]).collect();
             stretches.push(Stretch { conditions, fixed });

@@ -2,7 +2,7 @@
 //! and are quoted, values are bound, so one shape of a predicate is one text.
 //!
 //! SQL's own three-valued logic is that of the rules; what SQL would judge otherwise, by turning one type into another, is
-//! written as NULL. Knows nothing of the statements that these are parts of.
+//! written as NULL. Does not know the statements that these are parts of.
 
 use super::dialect::{Dialect, ItemKind, TextKind};
 use crate::rules::{Operand, Predicate};
@@ -10,7 +10,7 @@ use crate::schema::{Column, Comparison, Entity, FieldKind, Value};
 use crate::store::{Condition, Test};
 
 /// Writes terms over the columns of one entity and gathers what they bind, behind what is bound already. The columns are those
-/// of the entity: whoever asks looked at the generation.
+/// of the entity: the caller looked at the generation.
 pub(in crate::store) struct Terms<'a> {
     pub(in crate::store) dialect: &'a dyn Dialect,
     pub(in crate::store) entity: &'a Entity,

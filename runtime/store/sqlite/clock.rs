@@ -12,7 +12,7 @@ use crate::ids::Timestamp;
 /// How far the two clocks may drift apart between two commits.
 const TOLERANCE: i64 = 60_000;
 
-/// For so long a wall clock that jumped must go on as it is before it is believed.
+/// For so long a wall clock that jumped must continue as it is before it is believed.
 const DOUBT: Duration = Duration::from_secs(3600);
 
 /// Columns of `_meta`: the steady time of the last commit, and the time in the newest id that the server made, both in

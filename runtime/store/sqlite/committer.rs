@@ -1,7 +1,7 @@
 //! The committer: the one task that writes. It takes whatever is queued, has it committed as one group, releases the
 //! answers, then publishes the batch, then looks again. No timed wait: under load the commit itself is the wait.
 //!
-//! Knows nothing of SQL; `group.rs` does the transaction.
+//! Does not know SQL; `group.rs` does the transaction.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl CommitQueue {
     }
 }
 
-/// Starts the task over a writer whose log ends at `head`. It ends, and lets go of the folder, after `CommitQueue::stop` or
+/// Starts the task over a writer whose log ends at `head`. It ends, and unlocks the folder, after `CommitQueue::stop` or
 /// when the `CommitQueue` is dropped, in both cases after what is queued was committed and published.
 pub(super) fn start(
     setting: Arc<WriterSetting>,

@@ -1,7 +1,7 @@
 //! How many records an entity has. After a restart every client resumes at once, and each resume asks; counting a
 //! large table each time would be most of the work. So a count is kept, and brought up to date from the log.
 //!
-//! Knows nothing of who asks. Every answer is exact for the transaction in which it was asked.
+//! Does not know who asks. Every answer is exact for the transaction in which it was asked.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::ids::Seq;
 use crate::schema::EntityName;
 use crate::store::At;
 
-/// Beyond so many log entries, counting the table anew is the shorter way.
+/// Beyond so many log entries, counting the table again is the shorter way.
 const WORTHWHILE: u64 = 10_000;
 
 #[derive(Default)]

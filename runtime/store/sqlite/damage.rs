@@ -1,6 +1,6 @@
-//! Damage of the database file: how it is told from other errors, who knows of it, and what is looked at before a start.
+//! Damage of the database file: how it is distinguished from other errors, who knows of it, and what is looked at before a start.
 //!
-//! Knows nothing of entities. What to do about damage stands in docs/operations.md.
+//! Does not know entities. What to do about damage is in docs/operations.md.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl OpenError {
     }
 }
 
-/// Whether damage was found since the start. Whoever finds it tells; the writer and `/readyz` ask. It is not forgotten: nobody
+/// Whether damage was found since the start. The code that finds it reports it; the writer and `/readyz` ask. It is not forgotten: no one
 /// knows what else is damaged, and a repair needs the file for itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Damage {
@@ -84,7 +84,7 @@ impl Damage {
             self.metrics.damaged();
             tracing::error!(
                 cause,
-                "the database is damaged: writes are refused from now on; `tidewire doctor` tells what is damaged and what to do"
+                "the database is damaged: writes are refused from now on; `tidewire doctor` shows what is damaged and what to do"
             );
         }
     }

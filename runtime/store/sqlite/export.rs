@@ -1,4 +1,4 @@
-//! Reading one entity, whole or as one person sees it, at one position, beside whoever writes: no lock is taken, no epoch
+//! Reading one entity, whole or as one person sees it, at one position, beside a writer: no lock is taken, no epoch
 //! begun, nothing changed.
 //!
 //! Knows no file format and no rule; a `Sink` takes the records, and a `ReadScope` says which they are.

@@ -1,7 +1,7 @@
 //! One group commit: a transaction, the units in it, their answers and their changes. Blocking; the committer runs it on
 //! a blocking thread.
 //!
-//! Knows nothing of queues beyond what it was handed, and announces nothing: it says what there is to announce.
+//! Does not know queues beyond what it was handed, and announces nothing: it says what there is to announce.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub(super) struct WriterSetting {
 /// The writing connection and the counters that belong to it.
 pub(super) struct Writer {
     setting: Arc<WriterSetting>,
-    /// `None` after a failure: the next group opens it anew and reads the counters back.
+    /// `None` after a failure: the next group opens it again and reads the counters back.
     conn: Option<Connection>,
     seq: Seq,
     floor: Seq,
@@ -79,7 +79,7 @@ pub(super) struct Done {
 pub(super) struct Reshaped {
     pub(super) answer: Result<Evolved, OpenError>,
     pub(super) batches: Vec<CommitBatch>,
-    /// For whoever opens the database anew.
+    /// For reopening the database.
     pub(super) setting: Arc<WriterSetting>,
 }
 
@@ -163,7 +163,7 @@ impl Writer {
         let target = Target { file: &setting.file, schema, allow: &allow, env: &setting.env };
         let shape = catalog.clone();
         let changed = evolution::change(conn, target, |transaction, generation| {
-            // Nobody begins to read for the length of the commit: each read sees either shape whole.
+            // No read begins during the commit: each read sees either shape whole.
             let mut held = setting.shape.write();
             transaction.commit()?;
             *held = Arc::new(Shape::new(shape, generation));
@@ -224,7 +224,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the connection anew after a failure. Should the database hold changes that were never announced, because
+    /// Opens the connection again after a failure. Should the database hold changes that were never announced, because
     /// the thread died between a commit and its report, they are announced now.
     fn ready(&mut self, done: &mut Done) -> rusqlite::Result<()> {
         if self.conn.is_some() {
@@ -361,7 +361,7 @@ fn undo(
     }
 }
 
-/// What a writer is told about an error of SQLite.
+/// The error that a writer gets for an error of SQLite.
 fn refusal(error: &rusqlite::Error) -> CommitError {
     if is_damage(error) {
         return CommitError::Damaged;
@@ -480,7 +480,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut first = writer(folder.path());
         assert_eq!(first.run([note("a", 1)].into()).batches.len(), 1);
-        // The thread dies after the commit, before anybody hears of it.
+        // The thread dies after the commit, before anyone learns of it.
         let unreported = first.run([note("b", 1), note("c", 1)].into()).batches.remove(0);
         let mut second = Writer::new(first.setting.clone(), Seq(1));
         drop(first);

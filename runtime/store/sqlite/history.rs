@@ -41,7 +41,7 @@ pub(super) fn past(
 }
 
 /// Takes histories along when entities get other names, all at once, since two may exchange theirs. One reading of the
-/// log's table; nobody resumes across a change of the schema, so nobody is told of an entry by its former name.
+/// log's table; no client resumes across a change of the schema, so no client gets an entry by its former name.
 pub(super) fn rename<'a>(
     conn: &Connection,
     renames: impl Iterator<Item = (&'a str, &'a str)>,

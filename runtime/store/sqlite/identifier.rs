@@ -1,4 +1,4 @@
-//! Names of tables, columns and indexes as they stand in SQL.
+//! Names of tables, columns and indexes as they are in SQL.
 //!
 //! Knows none of them.
 

@@ -268,7 +268,7 @@ impl SqliteImport {
         Ok(refused)
     }
 
-    /// Makes everything since the last commit durable, together with how far the job is, and goes on.
+    /// Makes everything since the last commit durable, together with how far the job is, and continues.
     pub fn commit(&mut self, job: &str, progress: &ImportJob) -> Result<Position, ImportError> {
         self.conn.execute(r#"DELETE FROM "_imports" WHERE "job" = ?1"#, [job])?;
         self.conn.execute(
@@ -295,7 +295,7 @@ impl SqliteImport {
         Ok(Position { epoch: self.epoch.clone(), seq: self.seq })
     }
 
-    /// Drops what was not committed, tidies the file and lets go of the folder.
+    /// Drops what was not committed, tidies the file and unlocks the folder.
     pub fn close(self) {
         // A reader may be in the way of the checkpoint. Then the log stays beside the file, which is as safe.
         let _ = self.conn.execute_batch("ROLLBACK");
@@ -373,7 +373,7 @@ impl Page<'_> {
         }
     }
 
-    /// Applies one operation. One that is refused leaves no trace; the unit goes on.
+    /// Applies one operation. One that is refused leaves no trace; the unit continues.
     pub fn apply(&mut self, line: u64, op: &Op) -> Result<Applied, ImportError> {
         let mark = self.work.mark();
         if mark.entries > 0 && mark.bytes > self.half {

@@ -1,4 +1,4 @@
-//! Looks at a database and changes nothing in it: for whoever wants to know before a server is started, or beside one.
+//! Looks at a database and changes nothing in it: before a server is started, or beside one.
 //!
 //! Knows no entity. `try_out` is the exception that writes: a database of its own, in a folder that it is given.
 
@@ -18,7 +18,7 @@ use crate::ids::Timestamp;
 use crate::store::OpenError;
 use crate::store::inspection::{DatabaseFound, InUse, Inspection, Unfit};
 
-/// Faults that a check names before it gives up.
+/// Faults that a check names before it stops.
 const MOST_FAULTS: usize = 5;
 
 /// Reads what is there. A folder that is missing holds nothing.
@@ -70,7 +70,7 @@ pub(super) fn rescue(file: &DatabaseFile, backup: Option<&Path>) -> String {
     )
 }
 
-/// Who holds the lock. A lock that can be shared is nobody's; it is let go at once.
+/// Who holds the lock. A lock that can be shared has no holder; it is released at once.
 fn holder(database: &DatabaseFile) -> Result<Option<InUse>, OpenError> {
     let Ok(mut file) = File::open(database.lock()) else { return Ok(None) };
     match fs4::FileExt::try_lock_shared(&file) {
@@ -119,7 +119,7 @@ fn newest_backup(file: &DatabaseFile) -> Option<PathBuf> {
     entries.filter(|path| file.is_backup(path)).max()
 }
 
-/// A file that nobody uses and whose write-ahead log is empty is read as if it could not change: otherwise even a reader
+/// A file that is not in use and whose write-ahead log is empty is read as if it could not change: otherwise even a reader
 /// would leave companion files behind.
 fn read_only(file: &DatabaseFile, in_use: bool) -> rusqlite::Result<Connection> {
     let at_rest = !in_use && std::fs::metadata(file.log()).map_or(true, |about| about.len() == 0);

@@ -1,7 +1,7 @@
 //! `Kept`: which log entries stay in `_changes` below the floor, for the history of records. Two partial indexes lead to them, so
 //! that entities without `history` pay nothing; nothing is moved or stored twice.
 //!
-//! Knows nothing of the log above the floor; `trim.rs` trims that, and leaves behind what is kept here.
+//! Does not know the log above the floor; `trim.rs` trims that, and leaves behind what is kept here.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -19,7 +19,7 @@ const BY_AGE: &str = "_changes:ages";
 /// Which entities keep their changes, and the statements about them.
 pub(super) struct Kept {
     entities: Vec<(EntityName, History)>,
-    /// A condition on a log entry. It stands word for word in the indexes and in the statements that use them; otherwise
+    /// A condition on a log entry. It is word for word the same in the indexes and in the statements that use them; otherwise
     /// SQLite could not tell that an index holds all that is asked for.
     condition: String,
     ages_condition: String,

@@ -1,6 +1,6 @@
 //! A list, a count or a selection as SQLite's statements: where the reading begins, and what bounds it.
 //!
-//! What is asked comes from `store/sql`, the same for every dialect. Knows nothing of connections, and of who asks no more than
+//! What is asked comes from `store/sql`, the same for every dialect. Does not know connections, and of who asks no more than
 //! what they ask for in the end: rule and filter in one.
 
 use super::dialect::SqliteDialect;
@@ -18,7 +18,7 @@ const LOOK: u64 = 20;
 /// Where a list begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Where SQLite thinks best, which knows nothing of how many rows there are.
+    /// Where SQLite thinks best, which does not know how many rows there are.
     Planned,
     /// At the end of the index over `created_at`, where a page is near for everybody who sees many of the records.
     Newest,
@@ -31,7 +31,7 @@ pub(super) struct BoundedWay {
 }
 
 /// The ways in which to try a list, one after the other until one is not stopped.
-/// In order of creation only a look tells whether the conditions leave many rows, so that the index over `created_at` leads to
+/// In order of creation only a look shows whether the conditions leave many rows, so that the index over `created_at` leads to
 /// a page soon, or few, so that those are found by other indexes and sorted.
 pub(super) fn attempts(entity: &Entity, list: &ListAsked<'_>) -> Vec<BoundedWay> {
     let ListAsked { query, asked, scan_rows } = *list;
@@ -175,7 +175,7 @@ mod tests {
         (conn, catalog)
     }
 
-    /// As anybody asks.
+    /// As any user asks.
     fn statements<'a>(catalog: &'a Catalog, query: &Query) -> Vec<Statement<'a>> {
         let table = catalog.table("Task").unwrap();
         let read_scope = ReadScope::bind(&table.entity, Generation(1), &Principal::nobody()).unwrap();

@@ -1,4 +1,4 @@
-//! `DatabaseFile`: where the database is, what stands beside it, and what messages call it.
+//! `DatabaseFile`: where the database is, the files beside it, and its name in messages.
 //!
 //! Opens nothing.
 
@@ -39,7 +39,7 @@ impl DatabaseFile {
         DatabaseFile(folder.join(DATABASE))
     }
 
-    /// A file that somebody names, which may not be there yet. A link is refused: a server that knows the file by another name
+    /// A file named in the settings, which may not be there yet. A link is refused: a server that knows the file by another name
     /// would hold another lock.
     pub fn at(path: PathBuf) -> Result<DatabaseFile, OpenError> {
         let wrong = match std::fs::symlink_metadata(&path).map(|about| about.file_type()) {
@@ -63,7 +63,7 @@ impl DatabaseFile {
         log_of(&self.0)
     }
 
-    /// Held by the process that writes. Named after the database, so that two databases may stand in one folder.
+    /// Held by the process that writes. Named after the database, so that two databases may share a folder.
     pub(super) fn lock(&self) -> PathBuf {
         self.folder().join(format!("{}.lock", self.stem()))
     }
@@ -91,7 +91,7 @@ impl DatabaseFile {
         name.strip_suffix(".db").unwrap_or(&name).to_owned()
     }
 
-    /// Whether it is the database of its folder, which then stands for it in messages.
+    /// Whether it is the database of its folder; then messages name the folder.
     fn is_of_folder(&self) -> bool {
         self.0.file_name().is_some_and(|name| name == DATABASE)
     }
@@ -111,8 +111,8 @@ impl DatabaseFile {
 
     pub(super) fn missing(&self) -> OpenError {
         let (word, advice) = match self.is_of_folder() {
-            true => ("in", "name the data folder of a server with --data DIR"),
-            false => ("at", "name that of a server with --database sqlite:PATH"),
+            true => ("in", "start `tidewire dev` once, or name the data folder with --data DIR"),
+            false => ("at", "start `tidewire dev` once, or name the database with --database sqlite:PATH"),
         };
         OpenError::NoDatabase { place: format!("{word} {}", self.place()), advice }
     }

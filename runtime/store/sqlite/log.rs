@@ -113,7 +113,7 @@ fn word(op: ChangeOp) -> &'static str {
     }
 }
 
-/// An op that this program does not know reads as a schema marker, across which nobody resumes.
+/// An op that this program does not know reads as a schema marker, which no client resumes across.
 pub(super) fn op(word: ValueRef<'_>) -> ChangeOp {
     match word {
         ValueRef::Text(b"create") => ChangeOp::Create,

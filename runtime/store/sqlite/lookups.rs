@@ -1,6 +1,6 @@
 //! The values of lookup fields in all records, when the schema changed.
 //!
-//! Knows nothing of the writes that lookups follow.
+//! Does not know the writes that lookups follow.
 
 use rusqlite::Connection;
 
@@ -9,7 +9,7 @@ use crate::schema::Schema;
 use crate::store::lookups::{OrderedLookup, in_order};
 
 /// Brings the lookups of all records into step, for a schema that is new to the database. Versions stay, and nothing is
-/// logged: nobody resumes across a change of the schema.
+/// logged: no client resumes across a change of the schema.
 pub(super) fn fill(conn: &Connection, schema: &Schema) -> rusqlite::Result<()> {
     for OrderedLookup { entity, copied } in in_order(schema) {
         let (Some(entity), Some(target)) = (schema.entity(&entity), schema.entity(&copied.target)) else {

@@ -1,6 +1,6 @@
 //! SQLite: the embedded store. `rusqlite` is used nowhere else.
 //!
-//! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Knows nothing of who asks or listens.
+//! One connection writes, on behalf of one task (`committer.rs`); a pool reads. Does not know who asks or listens.
 
 mod backend;
 mod clock;
@@ -156,7 +156,7 @@ impl SqliteStore {
         self.queue.evolve(schema).await
     }
 
-    /// Refuses further units, commits and publishes those that wait, tidies the file and lets go of the folder. A
+    /// Refuses further units, commits and publishes those that wait, tidies the file and unlocks the folder. A
     /// store that is dropped instead loses nothing; only the file is less tidy.
     pub async fn close(&self) {
         self.queue.stop();

@@ -1,6 +1,6 @@
 //! The lock of a database, its file, and the connections to that file.
 //!
-//! Knows nothing of entities; `evolution/` brings the tables into the schema's shape.
+//! Does not know entities; `evolution/` brings the tables into the schema's shape.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -55,7 +55,7 @@ impl DatabaseLock {
 }
 
 /// A lock outlives its holder for a moment: a program that the holder's process was just starting has a copy of every open file until
-/// it runs. So somebody who holds the lock is asked again for half a second.
+/// it runs. So the lock is tried again for half a second.
 fn lock(file: &File) -> Result<(), fs4::TryLockError> {
     const TRIES: u32 = 25;
     const PAUSE: Duration = Duration::from_millis(20);
@@ -195,7 +195,7 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     dialect::prepare(conn)
 }
 
-/// Plans statements without a look at what is bound. Otherwise SQLite compiles a statement anew whenever a value is bound that
+/// Plans statements without a look at what is bound. Otherwise SQLite compiles a statement again whenever a value is bound that
 /// its plan was made by, such as a limit: each list would be compiled for its request, which takes longer than to run it.
 pub(super) fn plan_by_text(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)

@@ -3,7 +3,7 @@
 //! A short read runs where it is awaited and never blocks: without a free connection it waits as a future does. A read that
 //! is probably short is tried there with an allowance, if a connection is free. Any other read runs on a blocking thread, so
 //! that no async worker stands still while SQLite steps over rows; such reads leave one connection to the others. A read that
-//! gets no connection in time is refused. Knows nothing of what is read.
+//! gets no connection in time is refused. Does not know what is read.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -53,13 +53,13 @@ impl Pool {
     }
 
     /// A read that is most often as short. It is made at once on the thread of the caller, and stopped where it goes past what
-    /// such a read may take. `None` when it was stopped or no connection is free: then it must be made anew, as one that lasts.
+    /// such a read may take. `None` when it was stopped or no connection is free: then it must be made again, as one that lasts.
     pub(super) fn in_place<T>(&self, read: impl FnOnce(&mut Connection) -> T) -> Option<T> {
         let _turn = self.turns.try_acquire().ok()?;
         scan_limit::in_place(|| read(&mut self.lend()))
     }
 
-    /// A read that may last. Once it runs it runs to its end and holds its connection until then, also where nobody waits for
+    /// A read that may last. Once it runs it runs to its end and holds its connection until then, even when no one waits for
     /// it any longer.
     pub(super) async fn lasting<T: Send + 'static>(
         self: &Arc<Pool>,

@@ -1,8 +1,8 @@
 //! The reads of `trait Store`: each one read transaction on a connection of the pool, its position read in the same
 //! transaction.
 //!
-//! Knows nothing of writing. A read begins its transaction and takes the shape of the tables in one step, between two
-//! changes of the shape; it goes on without holding anybody up. The epoch is the writer's, fixed for the run; only that writer appends to the log.
+//! Does not know writing. A read begins its transaction and takes the shape of the tables in one step, between two
+//! changes of the shape; it then blocks no one. The epoch is the writer's, fixed for the run; only that writer appends to the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Reader {
         self.get_at(conn, shape.table(entity)?, id)
     }
 
-    /// A single statement where nobody asks, or anybody, and everything is shown; otherwise whoever asks is looked up first.
+    /// A single statement where the caller does not matter and everything is shown; otherwise the caller is looked up first.
     pub(super) fn find(
         &self,
         conn: &mut Connection,
@@ -281,7 +281,7 @@ fn schema_changed(conn: &Connection, since: Seq) -> rusqlite::Result<bool> {
         .exists([signed(since.0)])
 }
 
-/// Walks the log after `since`. An index by entity would make every write dearer, and whoever asks is about to read
+/// Walks the log after `since`. An index by entity would make every write dearer, and the caller is about to read
 /// the same stretch of the log anyway.
 fn backlog(conn: &Connection, scope: &Scope, since: Seq) -> rusqlite::Result<u64> {
     let (since, most) = (signed(since.0), signed(COUNTED));

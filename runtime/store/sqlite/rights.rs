@@ -10,7 +10,7 @@ use crate::store::Change;
 
 /// One row for each person and entity, never trimmed. A row keeps the name that the entity had: a read scope that was bound under a
 /// former schema asks by that name, and still finds what came between its binding and the schema marker. What is newer
-/// than the marker is written under the names of the new schema, and nobody resumes across a marker, so a row of a former
+/// than the marker is written under the names of the new schema, and no client resumes across a marker, so a row of a former
 /// schema is too old to invalidate anything else, even if another entity has taken the name.
 pub(super) const CREATE: &str = r#"
 CREATE TABLE IF NOT EXISTS "_rights" (

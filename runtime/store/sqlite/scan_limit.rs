@@ -1,6 +1,6 @@
 //! The bounds on the rows that one read may step over.
 //!
-//! `scanned(most)` is an SQL function that stands as the first condition of a read. It counts the rows that reach it and stops
+//! `scanned(most)` is an SQL function, the first condition of a read. It counts the rows that reach it and stops
 //! the statement at one too many. So the work itself is bounded, whatever the query planner thought. A read that runs on a
 //! thread that others need has an allowance besides, much smaller and of time as well: `in_place`.
 

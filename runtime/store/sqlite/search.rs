@@ -120,7 +120,7 @@ impl Search {
     }
 }
 
-/// Brings the indexes into the schema's shape: drops those that are not wanted any more, cover other fields or belong to
+/// Brings the indexes into the schema's shape: drops those that are not wanted any longer, cover other fields or belong to
 /// tables that were `rewritten`, and builds from the records those that are missing. Belongs after every change of the
 /// tables.
 pub(super) fn settle(conn: &Connection, schema: &Schema, rewritten: &HashSet<&str>) -> rusqlite::Result<()> {

@@ -1,6 +1,6 @@
 //! `trait Snapshot` over one connection within a read transaction. As with `Source`, every future is ready when it is made.
 //!
-//! Knows nothing of what the answers are for.
+//! Does not know what the answers are for.
 
 use std::future::ready as at_once;
 use std::ops::ControlFlow;
@@ -213,7 +213,7 @@ mod tests {
         Field::new(name, FieldKind::Ref { entity: entity.into(), on_delete: OnDelete::Cascade })
     }
 
-    /// `User`, and `Task` that is read by whoever is a member of its project.
+    /// `User`, and `Task` that is read by the members of its project.
     fn database() -> (Connection, Catalog) {
         let disabled = Field::new("disabled", FieldKind::Bool);
         let user = Entity::new("User", "users", vec![text("name"), text("role"), disabled]);

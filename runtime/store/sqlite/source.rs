@@ -1,7 +1,7 @@
-//! `trait Source` over one connection. SQLite answers in place, so every future is ready when it is made, and whoever runs on a
+//! `trait Source` over one connection. SQLite answers in place, so every future is ready when it is made, and a caller that runs on a
 //! thread that may block takes its answer by `ready`.
 //!
-//! Knows nothing of what the answers are for.
+//! Does not know what the answers are for.
 
 use std::future::{Ready, ready as at_once};
 

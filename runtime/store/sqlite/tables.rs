@@ -1,7 +1,7 @@
 //! One table per entity: its DDL, and every SQL text that writing and reading its records needs, built once at opening
 //! so that no operation formats SQL.
 //!
-//! Knows nothing of what the database already holds; `evolution/` compares the two.
+//! Does not know what the database already holds; `evolution/` compares the two.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ struct SelectFields {
 /// The column of the index that every table has.
 const NEWEST: &str = "created_at";
 
-/// A secondary index, named after what it covers, so that the name alone tells whether it is there.
+/// A secondary index, named after what it covers, so that the name alone shows whether it exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TableIndex {
     pub(super) name: String,
@@ -198,7 +198,7 @@ impl Table {
     }
 }
 
-/// `CREATE TABLE` of an entity. Whether a field may be null is the repository's business: a constraint here could not
+/// `CREATE TABLE` of an entity. The repository decides whether a field may be null: a constraint here could not
 /// be loosened later without copying the table.
 pub(super) fn create_table(entity: &Entity) -> String {
     let fields: String = entity

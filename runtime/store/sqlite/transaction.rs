@@ -87,7 +87,7 @@ impl Transaction for SqliteTransaction<'_> {
 }
 
 impl SqliteTransaction<'_> {
-    /// The statement itself tells that an id is taken.
+    /// The statement itself reports that an id is taken.
     fn insert_now(&mut self, table: &Table, record: &Record) -> rusqlite::Result<Inserted> {
         let mut insert = self.conn.prepare_cached(&table.insert)?;
         bind_record(&mut insert, record)?;

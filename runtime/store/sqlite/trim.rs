@@ -1,6 +1,6 @@
 //! Trimming the front of the change log, by age and by count, and the histories below it by their own ages.
 //!
-//! Knows no entry; what stays below the floor is `kept.rs`'s business.
+//! Knows no entry; `kept.rs` decides what stays below the floor.
 
 use rusqlite::Connection;
 

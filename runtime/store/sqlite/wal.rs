@@ -1,7 +1,7 @@
 //! Reads the write-ahead log of SQLite as a file, to find damage that SQLite passes over: it takes the frames up to the first
 //! that is not whole, which after a power cut is right. Damage further back would lose what was acknowledged without a word.
 //!
-//! The format is that of <https://www.sqlite.org/fileformat2.html#walformat>. Knows nothing of pages.
+//! The format is that of <https://www.sqlite.org/fileformat2.html#walformat>. Does not know pages.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -9,10 +9,10 @@ use std::path::Path;
 
 const HEADER: usize = 32;
 const FRAME: usize = 24;
-/// The last bit tells the byte order of checksums.
+/// The last bit is the byte order of checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// A checksum, which goes on from that of the frame before.
+/// A checksum, which continues from that of the frame before.
 type Sum = (u32, u32);
 
 struct Log {
@@ -27,15 +27,15 @@ struct Log {
 struct Frame {
     /// The last of a commit.
     commits: bool,
-    /// What stands in it.
+    /// What is in it.
     sum: Sum,
     /// The bytes that its checksum is of.
     head: [u8; 8],
     page: Vec<u8>,
 }
 
-/// Tells if commits stand behind a frame that is not whole. A commit was on the disk before the next frame was written, so a frame
-/// that goes on from a commit's checksum proves it; nothing that a power cut leaves looks so.
+/// Tells if commits follow a frame that is not whole. A commit was on the disk before the next frame was written, so a frame
+/// that continues from a commit's checksum proves it; nothing that a power cut leaves looks so.
 pub(super) fn lost(path: &Path) -> std::io::Result<Option<String>> {
     let Some(mut log) = Log::open(path)? else { return Ok(None) };
     let (mut before, mut broken, mut number, mut last_committed) = (log.sum, None, 0_u64, false);

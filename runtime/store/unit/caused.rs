@@ -21,7 +21,7 @@ pub(super) struct Caused {
 }
 
 impl Caused {
-    /// Whoever wrote is asked anew what they may.
+    /// Whoever wrote is asked again what they may.
     pub(super) fn forget_principal(&mut self) {
         self.principal = None;
     }

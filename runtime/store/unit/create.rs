@@ -1,4 +1,4 @@
-//! A create: judged on the record as it will be, with its lookups. Knows nothing of the rest of the unit.
+//! A create: judged on the record as it will be, with its lookups. Does not know the rest of the unit.
 
 use super::fault::{Fault, refuse};
 use super::lookups;

@@ -1,4 +1,4 @@
-//! A delete, and what goes or changes with it. Knows nothing of the rest of the unit.
+//! A delete, and what goes or changes with it. Does not know the rest of the unit.
 
 use super::cascade::{self, Cascade};
 use super::end_checks::Judged;
@@ -33,7 +33,7 @@ impl<'a, T: Transaction> Work<'a, T> {
     }
 
     /// The record goes, and all that loses a reference, or goes, because it goes. Records that refer come before those that they
-    /// refer to, and the records by which people have their rights last, so that whoever loses a right with
+    /// refer to, and the records by which people have their rights last, so that a user who loses a right with
     /// them still sees what else happens (SEMANTICS R12).
     async fn cascade(
         &mut self,

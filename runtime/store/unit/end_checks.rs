@@ -125,7 +125,7 @@ impl<'a> EndChecks<'a> {
     }
 
     /// A record that the unit deleted is created again. What refers to it by now referred to the deleted one, which forbids
-    /// the delete: nobody may put another record under the references of others.
+    /// the delete: no user may put another record under the references of others.
     pub(super) async fn returns<S: Source>(
         &mut self,
         source: &S,

@@ -1,4 +1,4 @@
-//! Records by entity and id, and reading many of them at once. Knows not what they are read for.
+//! Records by entity and id, and reading many of them at once. Does not know what they are read for.
 
 use super::context::UnitContext;
 use super::fault::Fault;

@@ -1,4 +1,4 @@
-//! The lookups of a new record, which no other record follows yet. Knows nothing of those that follow a write.
+//! The lookups of a new record, which no other record follows yet. Does not know those that follow a write.
 
 use super::context::UnitContext;
 use super::fault::Fault;

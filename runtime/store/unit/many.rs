@@ -52,7 +52,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         Ok(OpResult { id, status: OpStatus::Many(tally), record: None })
     }
 
-    /// Asked of the record as it is by now. Rights that the unit itself changed are bound anew.
+    /// Asked of the record as it is by now. Rights that the unit itself changed are bound again.
     async fn is_selected(
         &mut self,
         relation: &Relation,

@@ -126,7 +126,7 @@ impl<'a> Permission<'a> {
         Ok(scope.through(filter.to_vec()))
     }
 
-    /// Whether a reference may lead to the record `id`: there must be one, and the writer may read it. Nobody is unknown to
+    /// Whether a reference may lead to the record `id`: there must be one, and the writer may read it. No user is unknown to
     /// themselves, whatever rule `User` has.
     pub(super) async fn may_refer<S: Source>(
         &mut self,
@@ -229,7 +229,7 @@ impl<'a> Permission<'a> {
     }
 }
 
-/// Binding a rule fails where it asks for a set that is too large, and the person is told so rather than that there is
+/// Binding a rule fails where it asks for a set that is too large, and the person gets this error rather than that there is
 /// nothing.
 fn bindable(principal: &Principal, needs: &Needs) -> Result<(), BindError> {
     match needs.related().find(|entity| *principal.related(entity) == RelatedRecords::TooMany) {

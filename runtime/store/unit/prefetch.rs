@@ -1,6 +1,6 @@
 //! What the operations of a group's units name, so that a backend on another machine may ask for it once.
 //!
-//! Knows not what follows from an operation: what a cascade reads, it asks for itself.
+//! Does not know what follows from an operation: what a cascade reads, it asks for itself.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -236,7 +236,7 @@ impl<'a, S: Source> Propagation<'a, '_, S> {
         Ok(())
     }
 
-    /// Whoever follows a field that changed changes too, so those to come are counted before they are looked at.
+    /// A record that follows a changed field changes too, so those to come are counted before they are looked at.
     fn check_room(&self, new: usize) -> Result<(), Fault<S::Error>> {
         if self.drafts.len() + new > self.most {
             let limit = self.context.config.cascade_records;

@@ -1,6 +1,6 @@
-//! Whose rights a change concerns, for whoever announces changes that were read from the log: the log does not hold it.
+//! Whose rights a change concerns, for code that announces changes read from the log: the log does not hold it.
 //!
-//! Knows not what the rights are; `rules::Rights` says which changes are changes of somebody's.
+//! Does not know what the rights are; `rules::Rights` says which changes are changes of a user's.
 
 use std::sync::Arc;
 

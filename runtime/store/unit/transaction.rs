@@ -13,8 +13,8 @@ use crate::store::{Change, Idempotency, OpStatus};
 /// The writing transaction of one group of units. What a unit wrote, `Source` answers from the next call on, to this unit and
 /// to those after it. How a refused unit is taken back is the backend's own.
 pub trait Transaction: Source {
-    /// Told what the units of a group name before they are applied, by whoever runs the group. A backend that reads from another
-    /// machine asks for it once; one that has the records at hand need not be told.
+    /// Told what the units of a group name before they are applied, by the code that runs the group. A backend that reads from another
+    /// machine asks for it once; one that has the records at hand ignores this.
     fn prefetch(&mut self, named: &Prefetch) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Writes a new record and its words for the search. Writes nothing where the id is taken.

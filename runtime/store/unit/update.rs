@@ -1,5 +1,5 @@
 //! An update: judged on the stored record and on what it would become, then written with all that follows it.
-//! Knows nothing of the rest of the unit.
+//! Does not know the rest of the unit.
 
 use indexmap::IndexSet;
 
@@ -29,7 +29,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         let hidden = self.permission.hidden(&*self.transaction, entity, &record).await?;
         let mut values = record.values.clone();
         let named = enter(edit, relation, &hidden, &mut values);
-        // What a writer does not see is unchanged for nobody: a reference that happens to be the stored one tells nothing.
+        // What a writer does not see is not compared: a reference that happens to be the stored one tells nothing.
         let changed = |field: FieldIndex| {
             values[field.0] != record.values[field.0] || (hidden.contains(&field) && named.contains(&field))
         };
@@ -47,7 +47,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         let attempt = Attempt { op: at, operation: Operation::Update, record: &record, proposal };
         self.permission.require(&*self.transaction, entity, attempt).await?;
         refuse_unknown(at, relation, &unknown)?;
-        // A field that the writer does not see is written anew whatever it held: that nothing changed would tell the value.
+        // A field that the writer does not see is written again whatever it held: that nothing changed would tell the value.
         let unseen = self.permission.hidden(&*self.transaction, entity, &record).await?;
         if values == record.values && !named.iter().any(|field| unseen.contains(field)) {
             let unchanged = self.permission.stored(&*self.transaction, relation, &record).await?;

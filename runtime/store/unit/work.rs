@@ -1,7 +1,7 @@
 //! One unit inside the transaction of its group: the mutation id, then every operation, then what is judged at the end, then
 //! the log entries, then the answer that is remembered.
 //!
-//! Knows nothing of queues, commits or a backend. It never takes anything back: whoever runs it does, when it is refused.
+//! Does not know queues, commits or a backend. It never takes anything back: its caller does, when it is refused.
 
 use super::caused::Caused;
 use super::context::UnitContext;
@@ -118,7 +118,7 @@ pub(super) struct Edit {
 }
 
 impl<'a, T: Transaction> Work<'a, T> {
-    /// For whoever applies operations one by one, which cause nothing; `apply` does all of a unit.
+    /// For callers that apply operations one by one, which trigger nothing; `apply` does all of a unit.
     pub fn begin(
         transaction: &'a mut T,
         context: UnitContext<'a>,
@@ -139,7 +139,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         }
     }
 
-    /// How much the unit holds. Whoever takes the transaction back to where it was at a mark takes the unit back with it.
+    /// How much the unit holds. Code that rolls the transaction back to a mark rolls the unit back with it.
     pub fn mark(&self) -> UnitMark {
         self.log.mark()
     }

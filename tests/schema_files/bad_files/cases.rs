@@ -1,4 +1,4 @@
-//! The tables: what is wrong, and how it must be told. Knows nothing of how they are checked.
+//! The tables: bad files, and the errors that they must get. Does not know how they are checked.
 
 /// A field line inside an otherwise good entity; the error is on line 3.
 pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[

@@ -198,7 +198,7 @@ const BAD: &[(&str, &str, &str, u64, &str)] = &[
 ];
 
 #[test]
-fn every_wrong_rule_is_told_with_code_column_and_words() {
+fn every_wrong_rule_is_reported_with_code_column_and_text() {
     assert!(BAD.len() >= 60);
     let mut wrong = Vec::new();
     for (operation, rule, code, column, words) in BAD {
@@ -253,7 +253,7 @@ fn count(sources: &[SourceFile]) -> (usize, String) {
 }
 
 #[test]
-fn no_other_error_keeps_the_errors_of_rules_from_being_told() {
+fn other_errors_do_not_suppress_the_errors_of_rules() {
     let rules = "[access]\nread = \"nope == nothing || user.nowhere == 'x'\"\nupdate = \"id == 'no id'\"\n";
     let other = source("z.toml", &format!("entity = \"Z\"\n[fields]\nz = {{ type = \"int\" }}\n{rules}"));
     for (line, code, _) in crate::schema_files::bad_files::cases::FIELD {
@@ -266,7 +266,7 @@ fn no_other_error_keeps_the_errors_of_rules_from_being_told() {
     for (name, text, code, ..) in crate::schema_files::bad_files::cases::FILE {
         let (alone, _) = count(&[source(name, text)]);
         let (both, told) = count(&[source(name, text), other.clone()]);
-        // Where a file does not tell its plural, nobody knows what `user.nowhere` might be.
+        // Where a file does not have its plural, it is unknown what `user.nowhere` might be.
         let known = told.contains("`user` has no `nowhere`");
         unsure += usize::from(!known);
         assert_eq!(both, alone + if known { 4 } else { 3 }, "{code}: {text}\n{told}");
@@ -276,7 +276,7 @@ fn no_other_error_keeps_the_errors_of_rules_from_being_told() {
 }
 
 #[test]
-fn what_hangs_on_another_error_is_no_error_of_its_own() {
+fn a_consequence_of_another_error_is_not_reported() {
     const MEMBERS: &str = "entity = \"Member\"\n[fields]\nwho = { type = \"ref\", entity = \"User\" }\nof = { type = \"ref\", entity = \"A\" }\n";
     let on = |fields: &str, rule: &str| format!("entity = \"A\"\n{fields}\n[access]\nread = \"{rule}\"\n");
     let whole = "f == 'x' || f > 3 || f in user.members.of || f.contains('a') || size(f) == 2 || user.members.exists(m, m.of == f)";
@@ -308,7 +308,7 @@ fn what_hangs_on_another_error_is_no_error_of_its_own() {
         (good, "id in user.members.of", &format!("{MEMBERS}of = 3\n"), 1),
         (good, "id in user.members.of", "entity = \"Member\"\n[fields", 1),
         (good, "id in user.members.of", "[fields]\nwho = { type = \"ref\", entity = \"User\" }\n", 1),
-        // What does not hang on it is told.
+        // Errors that do not depend on it are reported.
         ("[fields]\nf = { type = \"txet\", read = \"nope\" }", whole, MEMBERS, 2),
         ("[fields]\nf = { type = \"txet\" }", "f == 3 && nope", MEMBERS, 2),
         ("[fields]\nf = { type = \"int\", default = \"x\" }", "f == 'x'", MEMBERS, 2),
@@ -321,7 +321,7 @@ fn what_hangs_on_another_error_is_no_error_of_its_own() {
     }
 }
 
-/// The wrong name stands at the same place of the rule, and elsewhere in the file.
+/// The wrong name is at the same place of the rule, and elsewhere in the file.
 #[test]
 fn the_caret_stands_under_the_name_however_the_string_is_written() {
     for (written, line, column) in [

@@ -1,4 +1,4 @@
-//! Rules that are right, each with the tree that it stands for.
+//! Correct rules, each with the tree that it means.
 
 use tidewire::schema::{Column, Comparison, Expr, FieldIndex, RelatedSet, Term, UserTerm, Value};
 

@@ -1,4 +1,4 @@
-//! Rules that nobody wrote on purpose: too deep, too long, of any characters. Each is answered, and none takes long.
+//! Rules that no author would write: too deep, too long, of any characters. Each is answered, and none takes long.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn rules_that_grow_on_purpose_are_answered_at_once() {
         let shown = serde_json::to_string(&errors).unwrap();
         assert!(!shown.contains('\u{1b}') && shown.len() < 20_000, "{shown}");
     }
-    // One of them that took exponential time would take for ever; this is only generous.
+    // One of them that took exponential time would take forever; this is only generous.
     assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
 }
 

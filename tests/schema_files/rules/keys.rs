@@ -1,4 +1,4 @@
-//! The keys beside rules: `read` and `hidden` of fields, `identity`, rules in a file of `User`, and where all of that is told.
+//! The keys beside rules: `read` and `hidden` of fields, `identity`, rules in a file of `User`, and where their errors are reported.
 
 use serde_json::json;
 use tidewire::schema::record_schema::record;
@@ -33,7 +33,7 @@ fn a_field_has_a_rule_of_its_own() {
 }
 
 #[test]
-fn wrong_keys_of_fields_are_told() {
+fn wrong_keys_of_fields_are_reported() {
     for (fields, code, words) in [
         ("f = { type = \"text\", read = \"ownr == user.id\" }", "E0172", "did you mean `owner`?"),
         ("f = { type = \"text\", read = \"has(change.f)\" }", "E0176", "only possible in the rule `update`"),

@@ -28,7 +28,7 @@ impl State {
         }
     }
 
-    /// The owner's oldest answer leaves when there are too many, everybody's old ones by age.
+    /// The owner's oldest answer leaves when there are too many, and old ones of every owner by age.
     pub(super) fn remember(
         &mut self,
         config: &StoreConfig,

@@ -109,7 +109,7 @@ impl Judge<'_> {
         self.old.hidden(self.entity, record) == self.new.hidden(self.entity, record)
     }
 
-    /// A log need not hold when a record had been updated before an update, so no backend tells who saw it by that.
+    /// A log need not hold when a record had been updated before an update, so no backend decides by that who saw it.
     fn is_unknown(&self) -> bool {
         let mut met = BTreeSet::new();
         let firsts = self.state.log.iter().filter(|entry| {

@@ -1,4 +1,4 @@
-//! The model's histories: of each change what somebody may see today of the record before it and after it.
+//! The model's histories: of each change what a user may see today of the record before it and after it.
 
 use std::sync::Arc;
 

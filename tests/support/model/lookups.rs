@@ -1,4 +1,4 @@
-//! The model's lookups: all of them are computed anew until none changes, and then it is seen which did.
+//! The model's lookups: all of them are computed again until none changes, and then it is seen which did.
 
 use std::sync::Arc;
 

@@ -39,7 +39,7 @@ pub(super) fn principal(schema: &Schema, records: &Records, person: &Arc<Person>
     Principal::new(person.clone(), asker.user.as_deref().cloned(), related)
 }
 
-/// Whether changes of its records may change what somebody sees.
+/// Whether changes of its records may change what a user sees.
 pub(super) fn gives(schema: &Schema, entity: &str) -> bool {
     of_read_rules(schema).contains_key(entity)
 }

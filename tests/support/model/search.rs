@@ -25,7 +25,7 @@ fn tokens(text: &str) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// Whether the words stand in the text one after the other, the last one at least begun.
+/// Whether the words are in the text one after the other, the last one at least begun.
 fn holds(text: &[String], words: &[String]) -> bool {
     let Some((last, before)) = words.split_last() else { return false };
     text.windows(words.len())

@@ -1,4 +1,4 @@
-//! What somebody sees, as the model says it: which entities, which records, which of their fields.
+//! What a user sees, as the model says it: which entities, which records, which of their fields.
 //!
 //! Knows who asks and the records of one moment. A bound read scope is taken for what it says: its tree is read as a rule that
 //! asks of nobody, and the oracle answers it.
@@ -140,7 +140,7 @@ impl Sight {
     }
 }
 
-/// What the records of a moment say of a person. Of nobody there is nothing to read.
+/// What the records of a moment say of a person. For an anonymous caller there is nothing to read.
 pub(super) fn asker(schema: &Schema, records: &Records, person: &Person) -> Asker {
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
     let mut asker = Asker {

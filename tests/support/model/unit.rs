@@ -274,14 +274,14 @@ impl Judge {
         is_shown.then(|| sight.shown(entity, record))
     }
 
-    /// Nobody is unknown to themselves.
+    /// No user is unknown to themselves.
     pub(super) fn is(&self, entity: &Entity, id: &str) -> bool {
         let own = self.0.as_ref().and_then(|asker| asker.id.as_deref());
         &*entity.name == "User" && own == Some(id)
     }
 }
 
-/// A disabled account is told of a set that is too large as well.
+/// A disabled account also gets the error of a set that is too large.
 fn too_large(entity: &Entity, asker: &Asker) -> Result<(), BindError> {
     match sets(entity, &[Operation::Read]).into_iter().filter(|set| asker.too_many.contains(set)).min() {
         Some(entity) => Err(BindError::SetTooLarge { entity }),

@@ -1,4 +1,4 @@
-//! What a rule comes to before any record is looked at: an entity that nobody can ever read is closed, a field that no record
+//! The result of a rule before any record is looked at: an entity that no one can ever read is closed, a field that no record
 //! shows is as if absent.
 //!
 //! Knows which values can be compared at all, and no record.

@@ -47,7 +47,7 @@ pub(crate) struct OverlayBackend {
 pub(crate) struct GroupDone {
     /// Of its units, in order.
     pub(crate) outcomes: Vec<Result<Outcome, CommitError>>,
-    /// Records that were asked for by their ids though `prefetch` had not been told of them.
+    /// Records that were asked for by their ids though `prefetch` did not name them.
     pub(crate) asked: usize,
 }
 

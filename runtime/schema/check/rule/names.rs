@@ -287,7 +287,7 @@ impl<'a> RuleScope<'a> {
         if std::ptr::eq(entity, self.own) {
             known.push("user");
         }
-        // A file that does not say which entity it describes was told so.
+        // A file that does not say which entity it describes already got an error.
         let of = if entity.name.is_empty() { "the entity".to_owned() } else { quoted(&entity.name) };
         let message = format!("{of} has no field {}", quoted(&name.text));
         if let Some(constant) = refused::constant(&name.text) {
@@ -410,9 +410,9 @@ fn no_part(of: &Identifier, part: &Identifier) -> Diagnostic {
 }
 
 fn no_name(node: &SyntaxNode) -> Diagnostic {
-    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name must stand before a dot")
+    Diagnostic::new(DiagnosticCode::RuleUnsupported, node.span.clone(), "a name is missing before the dot")
         .label("no name")
-        .help("write a field, or `user` and what there is below it")
+        .help("write a field, or `user` and one of its fields")
 }
 
 fn unknown(span: Span, message: impl Into<String>) -> Diagnostic {

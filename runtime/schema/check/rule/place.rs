@@ -5,7 +5,7 @@
 use crate::schema::diagnostics::Diagnostic;
 use crate::schema::tree::Span;
 
-/// Where the bytes of a rule stand in its file.
+/// Where the bytes of a rule are in its file.
 pub(super) struct Places {
     /// The string, with what encloses it.
     whole: Span,
@@ -58,7 +58,7 @@ struct StringReader<'a> {
     /// Where `rest` begins in the string.
     at: usize,
     text: String,
-    /// For each byte of `text` where it stands in the string.
+    /// For each byte of `text` where it is in the string.
     places: Vec<usize>,
 }
 

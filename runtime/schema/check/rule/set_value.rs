@@ -200,7 +200,7 @@ fn is_whole_column(entity: &Entity, column: Column) -> bool {
     }
 }
 
-/// A copy is seen by whoever sees the record that it is stored in.
+/// A copy is seen by every user who sees the record that it is stored in.
 fn shows_nothing(
     node: &SyntaxNode,
     value: &SetValue,

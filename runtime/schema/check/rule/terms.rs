@@ -1,4 +1,4 @@
-//! What has a value in a rule, and whether it may stand where it stands.
+//! What has a value in a rule, and whether it is allowed at its place.
 //!
 //! Knows no condition but that a condition is no value.
 

@@ -78,7 +78,7 @@ pub(in crate::store::sqlite) fn read_meta(conn: &Connection, file: &Path) -> Res
         Ok((meta, row.get::<_, u32>(3)?))
     });
     let (meta, format) = row.map_err(|error| match error.sqlite_error_code() {
-        // The disk is in the way, not what stands on it.
+        // The disk is in the way, not its content.
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => OpenError::of(file, &error),
         _ => damaged(file, error.to_string()),
     })?;
@@ -149,7 +149,7 @@ pub(super) fn begin_epoch(
     let mut ended = HashMap::new();
     while let Some(row) = rows.next()? {
         let (text, end): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
-        // What is not an epoch can be nobody's position.
+        // What is not an epoch can be no client's position.
         if let (Ok(epoch), Some(end)) = (text.parse(), end) {
             ended.insert(epoch, Seq(unsigned(end)));
         }
@@ -157,7 +157,7 @@ pub(super) fn begin_epoch(
     Ok(ended)
 }
 
-/// Writes the schema down when it is not the one of the last run. In a log that somebody may resume, the change is
+/// Writes the schema down when it is not the one of the last run. In a log that a client may resume, the change is
 /// an entry of its own.
 pub(super) fn settle_generation(
     conn: &Connection,

@@ -117,7 +117,7 @@ impl Site {
     }
 }
 
-/// Every move, in an order that tells the story entity by entity.
+/// Every move, entity by entity.
 pub(super) fn difference(old: &StoredSchema, schema: &Schema) -> Vec<Move> {
     let mut moves = Vec::new();
     for (name, was) in &old.entities {
@@ -151,7 +151,7 @@ fn former_field<'a>(was: &'a StoredEntity, field: &crate::schema::Field) -> Opti
     field.was.as_deref().and_then(|name| was.field(name)).or_else(|| was.field(&field.name))
 }
 
-/// Present name of each entity that goes on, by its former one.
+/// Present name of each entity that continues, by its former one.
 type Names<'a> = HashMap<&'a str, &'a str>;
 
 fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {

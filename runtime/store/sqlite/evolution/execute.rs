@@ -1,6 +1,6 @@
 //! Carrying moves out, inside one transaction: the tables first, then their columns, then what is new.
 //!
-//! Decides nothing: what stands in the way of a move was judged before.
+//! Decides nothing: what is in the way of a move was judged before.
 
 use std::collections::BTreeMap;
 
@@ -154,7 +154,7 @@ fn fill_nulls(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
     premises.conn.execute(&update, [Sql(&value)]).map(|_| ())
 }
 
-/// Whoever bears the name next has nothing of it: what the log still has goes under a name that no entity can have, what was
+/// The next entity of this name inherits nothing: what the log still has goes under a name that no entity can have, what was
 /// kept below it goes, and so do the versions of deleted records.
 fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<()> {
     conn.execute_batch(&format!("DROP TABLE {}", quoted(table)))?;
@@ -168,14 +168,14 @@ fn drop_entity(conn: &Connection, name: &str, table: &str) -> rusqlite::Result<(
     Ok(())
 }
 
-/// The versions of deleted records go on under the new name. The log's entries, which are the
+/// The versions of deleted records continue under the new name. The log's entries, which are the
 /// history of its records, follow all at once.
 fn rename_tombstones(conn: &Connection, was: &str, name: &str) -> rusqlite::Result<()> {
     let update = r#"UPDATE OR REPLACE "_graves" SET "entity" = ?2 WHERE "entity" = ?1"#;
     conn.execute(update, params![was, name]).map(|_| ())
 }
 
-/// By way of names that nobody has, since two tables may exchange theirs.
+/// By way of unused names, since two tables may exchange theirs.
 fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
     let moving: BTreeMap<usize, (&str, &str)> = moves
         .iter()

@@ -93,7 +93,7 @@ impl Premises<'_> {
             kept => format!(" with {} of its history", counted(kept, "change")),
         };
         let need = Need {
-            why: format!("{}{history} would be gone", counted(records, "record")),
+            why: format!("{}{history} would be lost", counted(records, "record")),
             examples: Vec::new(),
             remedy: Remedy::Flag(format!("--allow-drop {name}")),
         };
@@ -129,7 +129,7 @@ impl Premises<'_> {
         let subject = format!("{}.{column}", entity.name);
         let allowed = values == 0 || self.allow.drop.contains(&subject);
         let need = Need {
-            why: format!("{} would be gone", counted(values, "value")),
+            why: format!("{} would be lost", counted(values, "value")),
             examples: Vec::new(),
             remedy: Remedy::Flag(format!("--allow-drop {subject}")),
         };
@@ -168,7 +168,7 @@ impl Premises<'_> {
         let subject = at.subject();
         let field = at.field();
         let found = Converter::new(self, at, was).survey()?;
-        // What a lookup holds is copied anew, whatever it converts to.
+        // What a lookup holds is copied again, whatever it converts to.
         let copied = field.lookup.is_some();
         let clear = copied || self.allow.clear.contains(&subject);
         let same_type = was.kind == field.kind.word();
@@ -330,7 +330,7 @@ impl Premises<'_> {
         let changes = self.kept_changes(was, oldest)?;
         let allowed = changes == 0 || self.allow.forget.contains(&*entity.name);
         let need = Need {
-            why: format!("{} of its history would be gone", counted(changes, "change")),
+            why: format!("{} of its history would be lost", counted(changes, "change")),
             examples: Vec::new(),
             remedy: Remedy::Flag(format!("--allow-forget {}", entity.name)),
         };
@@ -387,7 +387,7 @@ impl Premises<'_> {
         flags.map(write).collect()
     }
 
-    /// A flag that concerns nothing is a slip of the pen, and better told than passed over.
+    /// A flag that concerns nothing is a mistake, so it is reported and not ignored.
     fn stray_flags(&self, steps: &[MigrationStep]) -> Vec<MigrationStep> {
         let step = |AllowFlag { flag, subject, .. }: AllowFlag<'_>| MigrationStep {
             subject: subject.to_owned(),
@@ -395,7 +395,7 @@ impl Premises<'_> {
             what: format!("{flag} allows nothing"),
             loses: 0,
             need: Some(Need {
-                why: "no step of this kind is about it".to_owned(),
+                why: "no step of this kind affects it".to_owned(),
                 examples: Vec::new(),
                 remedy: Remedy::Words("take the flag out, or correct it: Entity or Entity.field"),
             }),
@@ -439,7 +439,7 @@ fn does_not_convert(subject: &str, found: &Converted, cleared: &Value) -> Need {
 
 fn duplicates(examples: Vec<String>) -> Need {
     Need {
-        why: "values are there more than once".to_owned(),
+        why: "values occur more than once".to_owned(),
         examples,
         remedy: Remedy::Words("change the records first, or leave `unique` out"),
     }

@@ -1,7 +1,7 @@
 //! Bringing the database into the schema's shape: at the start of a run with a new epoch, and under a running server. What
-//! stands in the way is found first; then everything is done in one transaction, with a schema marker in the log.
+//! is in the way is found first; then everything is done in one transaction, with a schema marker in the log.
 //!
-//! Knows nothing of commits and reads that come later.
+//! Does not know commits and reads that come later.
 
 mod books;
 mod difference;
@@ -237,7 +237,7 @@ fn created_table(one: &Move) -> Option<String> {
 }
 
 /// Plurals of tables whose values may not be those that were there before. Lookups are
-/// filled anew for a schema that is new to the database.
+/// filled again for a schema that is new to the database.
 fn rewritten<'a>(moves: &'a [Move], schema: &'a Schema, is_new: bool) -> HashSet<&'a str> {
     let copies = |entity: &&std::sync::Arc<Entity>| entity.fields.iter().any(|field| field.lookup.is_some());
     let copying = schema.entities().filter(copies).map(|entity| &*entity.plural);

@@ -1,4 +1,4 @@
-//! `Premises`: what moves are judged against, and what a look at the records tells of them.
+//! `Premises`: the facts that moves are checked against, read from the records.
 //!
 //! Judges nothing.
 
@@ -62,7 +62,7 @@ impl<'a> Premises<'a> {
         self.conn.query_row(sql, [], |row| row.get(0).map(unsigned))
     }
 
-    /// What a record gets that has no value, or none that converts: what the operator says, or a default that needs nobody.
+    /// What a record gets that has no value, or none that converts: what the operator says, or a default that needs no writer.
     pub(super) fn fill(&self, at: &Site) -> Value {
         if let Some(value) = self.allow.backfill.get(&at.subject()) {
             return value.clone();

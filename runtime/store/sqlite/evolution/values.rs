@@ -1,4 +1,4 @@
-//! Walking over the values of one column: to see what becomes of them under another type, and to change them.
+//! Walking over the values of one column: to see how they convert to another type, and to change them.
 //!
 //! Knows how a value converts; whether it may is judged elsewhere.
 
@@ -20,7 +20,7 @@ use crate::store::sqlite::rows::Sql;
 /// Rows that are read before their values are written.
 const CHUNK: usize = 1_000;
 
-/// What becomes of the values of one field.
+/// How the values of one field convert.
 #[derive(Debug, Default)]
 pub(super) struct Converted {
     /// Values that are there.

@@ -1,0 +1,130 @@
+/**
+ * Plants faults into a copy of the browser modules, one at a time, and shows that the test named beside each turns red.
+ * `node tests/js/faults.js` plants all of them, `node tests/js/faults.js WORD` those whose harm contains the word.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from './program.js';
+
+const FAULTS = [
+  {
+    harm: 'a late answer writes over newer rows',
+    file: 'overlay.js',
+    from: 'if (at.epoch === then.epoch) return at.seq >= then.seq;',
+    to: 'if (at.epoch === then.epoch) return false;',
+    red: ['changes.test.js', 'an answer that comes when the list is further'],
+  },
+  {
+    harm: 'a confirmed change vanishes until its event',
+    file: 'overlay.js',
+    from: '[row, upTo] = [change.row, mutation.at];',
+    to: '{}',
+    red: ['changes.test.js', 'an answer before the event'],
+  },
+  {
+    harm: 'a change is laid over a later row',
+    file: 'overlay.js',
+    from: '(change.row !== undefined || this.#reaches(upTo, mutation.at))',
+    to: 'change.row !== undefined',
+    red: ['changes.test.js', 'a confirmed change whose row is unknown'],
+  },
+  {
+    harm: 'changes of one record overtake each other',
+    file: 'outbox.js',
+    from: 'if (earlier.some((before) => mutation.follows(before))) break;',
+    to: '',
+    red: ['changes.test.js', 'what needs a record that could not be created'],
+  },
+  {
+    harm: 'a record that the server does not show stays',
+    file: 'store.js',
+    from: 'for (const id of overlay.ids(this.entity)) touched.add(id);',
+    to: '',
+    red: ['changes.test.js', 'a record that the server does not show leaves'],
+  },
+  {
+    harm: 'an equal row is drawn again',
+    file: 'list.js',
+    from: 'return before && before !== after && JSON.stringify(before) === JSON.stringify(after) ? before : after;',
+    to: 'return after;',
+    red: ['optimistic.test.js', 'stories of three people'],
+  },
+  {
+    harm: 'what left a filter counts as deleted',
+    file: 'rows.js',
+    from: "cause === 'left' ? undefined : null",
+    to: 'null',
+    red: ['changes.test.js', 'a confirmed change whose row is unknown'],
+  },
+  {
+    harm: "somebody else's change is written over",
+    file: 'conflict.js',
+    from: 'if (fields.length === 0) return null;',
+    to: 'return null;',
+    red: ['changes.test.js', 'others changed other fields'],
+  },
+  {
+    harm: 'a change that was sent is joined with another',
+    file: 'optimistic.js',
+    from: 'Math.max(1, attempts)',
+    to: '0',
+    red: ['queue.test.js', 'what an earlier page may have sent'],
+  },
+  {
+    harm: "another user's changes are sent",
+    file: 'queue.js',
+    from: 'this.#host?.release(!other);',
+    to: 'this.#host?.release(true);',
+    red: ['queue.test.js', 'a page that the server knows as another user'],
+  },
+  {
+    harm: 'a lane is taken from a living tab',
+    file: 'queue.js',
+    from: 'if (lock) await this.#take(lane);',
+    to: 'await this.#take(lane);',
+    red: ['queue.test.js', 'of two tabs one takes over'],
+  },
+  {
+    harm: 'sockets that die young are tried for ever at full pace',
+    file: 'machine.js',
+    from: 'const MOST_FLAPS = 3;',
+    to: 'const MOST_FLAPS = 300;',
+    red: ['machine.test.js', 'three sockets in a row'],
+  },
+  {
+    harm: 'the wait that the server asked for is ignored',
+    file: 'machine.js',
+    from: 'floor: Math.max(state.floor, ms)',
+    to: 'floor: 0',
+    red: ['machine.test.js', 'what lived for long'],
+  },
+];
+
+let failed = 0;
+const [word = ''] = process.argv.slice(2);
+const chosen = FAULTS.filter(({ harm }) => harm.includes(word));
+for (const { harm, file, from, to, red } of chosen) {
+  const copy = mkdtempSync(join(tmpdir(), 'tidewire-fault-'));
+  try {
+    for (const part of ['static', 'tests/js', 'package.json']) cpSync(join(ROOT, part), join(copy, part), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+    const path = join(copy, 'static', file);
+    const source = readFileSync(path, 'utf8');
+    if (source.split(from).length !== 2) throw new Error(`static/${file} has the text of this fault ${source.split(from).length - 1} times: ${from}`);
+    writeFileSync(path, source.replace(from, () => to));
+    const [tests, name] = red;
+    const args = ['--experimental-websocket', '--test', '--test-force-exit', '--test-reporter=tap', `--test-name-pattern=${name}`, join('tests/js', tests)];
+    const { stdout } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: 120_000, env: { ...process.env, SEEDS: '12' } });
+    if (!stdout.includes('not ok') || !stdout.includes(name)) throw new Error(`“${name}” of ${tests} stayed green`);
+    console.log(`red   ${harm}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL  ${harm}: ${error.message}`);
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+console.log(`${chosen.length - failed} of ${chosen.length} turned a test red`);
+process.exitCode = failed > 0 || chosen.length === 0 ? 1 : 0;
