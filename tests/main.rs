@@ -75,3 +75,4 @@ mod transports;
 mod unit_differential;
 mod unit_end;
 mod values;
+mod write_rules;

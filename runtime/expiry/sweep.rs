@@ -45,14 +45,14 @@ pub struct Sweep {
     env: Env,
     steady: Steady,
     /// Entities with records that are held back: those due up to then were tried.
-    held: HashMap<EntityName, Held>,
+    held: HashMap<EntityName, TriedUpTo>,
     /// When they are tried again.
     again: Option<Duration>,
     /// The clock is not believed: told once.
     doubts: bool,
 }
 
-struct Held {
+struct TriedUpTo {
     tried: Timestamp,
 }
 
@@ -158,7 +158,7 @@ impl Sweep {
                 entity.name = %name, count = held.count, example = id.as_str(), %why,
                 "expired records are held back; they are tried again in a minute"
             );
-            self.held.insert(name.clone(), Held { tried: expiring.now });
+            self.held.insert(name.clone(), TriedUpTo { tried: expiring.now });
             self.again.get_or_insert(self.env.elapsed() + HELD_BACK);
         } else if let Some(held) = self.held.get_mut(name) {
             held.tried = expiring.now;

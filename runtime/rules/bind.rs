@@ -5,6 +5,7 @@
 use super::compare::{compare, contains, member, plain, size, starts, value_of_json};
 use super::condition::{Condition, Test};
 use super::evaluate::user_value;
+use super::further::MOST_STEPS;
 use super::person::{MOST_RELATED, Principal, RelatedRecords};
 use super::predicate::{Operand, Predicate};
 use super::truth::Truth;
@@ -14,9 +15,16 @@ use crate::schema::{Column, Comparison, Entity, EntityName, Expr, FieldKind, Rec
 /// Tests of one predicate. SQLite binds at most 32,766 values in a statement.
 pub const MOST_TESTS: usize = 5_000;
 
+/// Rows that the judgements of one unit step over at most.
+pub const MOST_STEPS_OF_UNIT: usize = 100_000;
+
 /// Why a rule cannot be used for a person. The text is for that person, who may not know of the entity that the rule asks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
+    #[error("a rule would look at more than {MOST_STEPS} records")]
+    TooManyRows,
+    #[error("the rules would look at more than {MOST_STEPS_OF_UNIT} records for one request")]
+    UnitTooBroad,
     #[error(
         "a rule uses the records that belong to you, and you have more than {MOST_RELATED} of one entity"
     )]
@@ -32,6 +40,7 @@ impl BindError {
             BindError::SetTooLarge { entity } => {
                 format!("a rule uses the user's records of {entity}, and there are more than {MOST_RELATED}")
             }
+            BindError::TooManyRows | BindError::UnitTooBroad => self.to_string(),
             BindError::TooManyTests => {
                 format!("for this user the rule has more than {MOST_TESTS} conditions")
             }
@@ -96,6 +105,8 @@ impl Binder<'_> {
             Expr::Starts(text, prefix) => self.part(TextTest::Starts, text, prefix, sense),
             Expr::Contains(text, part) => self.part(TextTest::Contains, text, part, sense),
             Expr::Named(_) => known(Truth::False, sense),
+            // Only a write rule looks further, and a write rule is judged, not bound.
+            Expr::Search(_) => known(Truth::Unknown, sense),
         })
     }
 
@@ -284,7 +295,7 @@ impl Binder<'_> {
                 Operand::Value(self.element.map_or(Value::Null, |record| record.value(*column)))
             }
             // Only an update has one, and an update is evaluated, not bound.
-            Term::Change(_) => Operand::Value(Value::Null),
+            Term::Change(_) | Term::Behind(_) | Term::Now(_) => Operand::Value(Value::Null),
             Term::Size(inner) => match self.operand(inner) {
                 Operand::Column(column) => Operand::Size(column),
                 Operand::Value(value) => Operand::Value(size(&value)),

@@ -4,9 +4,13 @@
 use std::borrow::Cow;
 
 use super::compare::{compare, contains, member, size, starts, value_of_json};
+use super::further::{Further, SearchedRecords};
 use super::person::{Principal, RelatedRecords};
 use super::truth::Truth;
-use crate::schema::{Column, Comparison, Expr, FieldIndex, Record, Term, UserTerm, Value};
+use crate::schema::{
+    Column, Comparison, Expr, FieldIndex, NowForm, Record, RecordSearch, ReferencePath, SearchKey, Term,
+    UserTerm, Value,
+};
 
 /// What a rule is evaluated on.
 #[derive(Debug, Clone, Copy)]
@@ -27,17 +31,13 @@ pub struct Proposal<'a> {
     pub named: &'a [FieldIndex],
 }
 
-/// Whether the rule holds. For a disabled person nothing does.
+/// Whether the rule holds. For a disabled person nothing does. What looks further than the record and the person is unknown
+/// here: `judge` is for such rules.
 pub fn evaluate(rule: &Expr, subject: Subject<'_>) -> Truth {
     if subject.principal.is_disabled() {
         return Truth::False;
     }
-    holds(rule, subject)
-}
-
-/// The same of a condition that gives nobody a right: it holds for a disabled person as for any other.
-pub fn holds(condition: &Expr, subject: Subject<'_>) -> Truth {
-    Evaluator { subject, element: None }.truth(condition)
+    Evaluator { subject, element: None, further: None }.truth(rule)
 }
 
 #[derive(Clone, Copy)]
@@ -45,6 +45,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) subject: Subject<'a>,
     /// The record that `exists` looks at.
     pub(super) element: Option<&'a Record>,
+    /// What is known beyond the record and the person.
+    pub(super) further: Option<Further<'a>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -58,7 +60,7 @@ impl<'a> Evaluator<'a> {
             Expr::Compare(left, comparison, right) => {
                 compare(&self.value(left), *comparison, &self.value(right))
             }
-            Expr::IsNull(term) => Truth::from(self.is_null(term)),
+            Expr::IsNull(term) => self.is_null(term),
             Expr::OneOf(item, list) => {
                 let item = self.value(item);
                 let equal = |other: &Term| compare(&item, Comparison::Eq, &self.value(other));
@@ -77,7 +79,32 @@ impl<'a> Evaluator<'a> {
             Expr::Named(field) => {
                 Truth::from(self.subject.proposal.is_some_and(|change| change.named.contains(field)))
             }
+            Expr::Search(search) => self.search(search),
         }
+    }
+
+    /// Whether any of the records that meet the keys meets the condition.
+    fn search(self, search: &RecordSearch) -> Truth {
+        let Some(records) = self.searched(search) else { return Truth::Unknown };
+        let condition = |record| Evaluator { element: Some(record), ..self }.truth(&search.condition);
+        Truth::any(records.into_iter().map(condition))
+    }
+
+    /// The records that meet all keys. `None` without a value for one of the keys, and as long as they are not known.
+    pub(super) fn searched(self, search: &RecordSearch) -> Option<Vec<&'a Record>> {
+        let mut keys = Vec::with_capacity(search.keys.len());
+        for SearchKey { column, value } in &search.keys {
+            let Value::Text(value) = self.seek(value)?.into_owned() else { return None };
+            keys.push((*column, value));
+        }
+        let SearchedRecords::These(records) = self.further?.searched(&search.entity, &keys) else {
+            return None;
+        };
+        let meets = |record: &Record| {
+            let mut keys = keys.iter();
+            keys.all(|(column, value)| matches!(record.value(*column), Value::Text(held) if held == *value))
+        };
+        Some(records.iter().filter(|record| meets(record)).collect())
     }
 
     /// Stops at the first that is false.
@@ -102,32 +129,60 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn is_null(self, term: &Term) -> bool {
-        match term {
-            Term::User(UserTerm::Itself) => self.subject.principal.is_nobody(),
-            Term::Record(_)
-            | Term::Change(_)
-            | Term::Element(_)
-            | Term::Value(_)
-            | Term::Size(_)
-            | Term::User(_) => self.value(term).is_null(),
+    fn is_null(self, term: &Term) -> Truth {
+        if *term == Term::User(UserTerm::Itself) {
+            return Truth::from(self.subject.principal.is_nobody());
         }
+        // What is not known yet may be there.
+        self.seek(term).map_or(Truth::Unknown, |value| Truth::from(value.is_null()))
     }
 
-    /// Null where there is none.
+    /// Null where there is none, or none is known.
     pub(super) fn value(self, term: &Term) -> Cow<'a, Value>
     where
         Self: 'a,
     {
+        self.seek(term).unwrap_or(Cow::Owned(Value::Null))
+    }
+
+    /// `None` as long as it is not known.
+    pub(super) fn seek(self, term: &Term) -> Option<Cow<'a, Value>>
+    where
+        Self: 'a,
+    {
         let Subject { principal, record, proposal } = self.subject;
-        match term {
+        Some(match term {
             Term::Record(column) => column_of(Some(record), *column),
             Term::Element(column) => column_of(self.element, *column),
             Term::Change(field) => field_of(proposal.map(|change| change.values), *field),
             Term::Value(value) => Cow::Owned(value.clone()),
-            Term::Size(inner) => Cow::Owned(size(&self.value(inner))),
+            Term::Size(inner) => Cow::Owned(size(&*self.seek(inner)?)),
             Term::User(user) => user_value(principal, user),
+            Term::Behind(path) => return self.behind(path),
+            Term::Now(form) => Cow::Owned(now(self.further?, *form)),
+        })
+    }
+
+    /// Null where the reference, or the record that it leads to, is missing.
+    fn behind(self, path: &ReferencePath) -> Option<Cow<'a, Value>>
+    where
+        Self: 'a,
+    {
+        match &*self.seek(&path.via)? {
+            Value::Text(id) => Some(column_of(self.further?.record(&path.entity, id)?, path.column)),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => {
+                Some(Cow::Owned(Value::Null))
+            }
         }
+    }
+}
+
+fn now(further: Further<'_>, form: NowForm) -> Value {
+    let now = further.known.now;
+    match form {
+        NowForm::Datetime => Value::Text(now.rfc3339()),
+        NowForm::Date => Value::Text(now.rfc3339().chars().take_while(|letter| *letter != 'T').collect()),
+        NowForm::Millis => Value::Int(now.0),
     }
 }
 

@@ -3,11 +3,12 @@
 //! Decides nothing: every truth is the evaluator's.
 
 use super::evaluate::{Evaluator, Subject};
+use super::further::{Further, KnownFacts, Lacks};
 use super::person::RelatedRecords;
 use super::predicate::value_text;
 use super::printer::{ELEMENT, RulePrinter};
 use super::truth::Truth;
-use crate::schema::{Entity, Expr, Record, Schema, Term, UserTerm};
+use crate::schema::{Entity, Expr, Record, RecordSearch, Schema, Term, UserTerm};
 
 /// Of a set that a rule asks, so many values and records are shown.
 const MOST_SHOWN: usize = 10;
@@ -24,9 +25,17 @@ pub struct Explanation {
 }
 
 /// The whole rule of `entity`. Unlike `evaluate`, it does not look at whether the person is disabled.
-pub fn explain(rule: &Expr, schema: &Schema, entity: &Entity, subject: Subject<'_>) -> Explanation {
+pub fn explain(
+    rule: &Expr,
+    schema: &Schema,
+    entity: &Entity,
+    subject: Subject<'_>,
+    known: &KnownFacts,
+) -> Explanation {
+    let lacks = Lacks::default();
+    let further = Some(Further::new(known, &lacks));
     let printer = RulePrinter { schema, entity, element: None };
-    Explainer { printer, evaluator: Evaluator { subject, element: None } }.part(rule)
+    Explainer { printer, evaluator: Evaluator { subject, element: None, further } }.part(rule)
 }
 
 #[derive(Clone, Copy)]
@@ -60,6 +69,7 @@ impl<'a> Explainer<'a> {
             }
             Expr::Exists(entity, condition) => self.exists(entity, condition),
             Expr::Named(_) => (Vec::new(), Vec::new()),
+            Expr::Search(search) => self.search(search),
         };
         Explanation { text: self.printer.expr(expr), truth: self.evaluator.truth(expr), values, parts }
     }
@@ -87,6 +97,22 @@ impl<'a> Explainer<'a> {
         (Vec::new(), each.collect())
     }
 
+    /// The records that meet the keys, and each of them with the condition.
+    fn search(self, search: &RecordSearch) -> (Vec<(String, String)>, Vec<Explanation>) {
+        let printer = self.printer.within(&search.entity);
+        let keys = self.values(search.keys.iter().map(|key| &key.value));
+        let Some(records) = self.evaluator.searched(search) else { return (keys, Vec::new()) };
+        let each = records.into_iter().take(MOST_SHOWN).map(|record| {
+            let evaluator = Evaluator { element: Some(record), ..self.evaluator };
+            let part = Explainer { printer, evaluator }.part(&search.condition);
+            Explanation {
+                text: format!("{ELEMENT} = {} {}: {}", search.entity, record.id, part.text),
+                ..part
+            }
+        });
+        (keys, each.collect())
+    }
+
     fn values<'t>(self, terms: impl IntoIterator<Item = &'t Term>) -> Vec<(String, String)> {
         let mut values: Vec<(String, String)> = Vec::new();
         for term in terms {
@@ -96,9 +122,13 @@ impl<'a> Explainer<'a> {
                     true => "null".to_owned(),
                     false => value_text(self.evaluator.subject.principal.id()),
                 },
-                Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Size(_) => {
-                    value_text(&self.evaluator.value(term))
-                }
+                Term::Record(_)
+                | Term::Change(_)
+                | Term::Element(_)
+                | Term::User(_)
+                | Term::Size(_)
+                | Term::Behind(_)
+                | Term::Now(_) => value_text(&self.evaluator.value(term)),
             };
             let named = (self.printer.term(term), value);
             if !values.contains(&named) {

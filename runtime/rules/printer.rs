@@ -56,6 +56,10 @@ impl<'a> RulePrinter<'a> {
             Expr::Starts(text, prefix) => format!("{}.startsWith({})", self.term(text), self.term(prefix)),
             Expr::Contains(text, part) => format!("{}.contains({})", self.term(text), self.term(part)),
             Expr::Named(field) => format!("has(change.{})", self.entity.at(*field).name),
+            Expr::Search(search) => {
+                let condition = self.within(&search.entity).expr(&search.condition);
+                format!("exists({}, {ELEMENT}, {condition})", search.entity)
+            }
         }
     }
 
@@ -77,6 +81,11 @@ impl<'a> RulePrinter<'a> {
             Term::User(UserTerm::Claim(path)) => format!("user.claims.{}", path.join(".")),
             Term::Value(value) => value_text(value),
             Term::Size(inner) => format!("size({})", self.term(inner)),
+            Term::Behind(path) => {
+                let column = self.schema.entity(&path.entity).map_or("id", |of| of.name_of(path.column));
+                format!("{}.{column}", self.term(&path.via))
+            }
+            Term::Now(_) => "now".to_owned(),
         }
     }
 
@@ -92,7 +101,8 @@ impl<'a> RulePrinter<'a> {
             | Expr::Named(_)
             | Expr::Starts(..)
             | Expr::Contains(..)
-            | Expr::Exists(..) => format!("!{}", self.expr(inner)),
+            | Expr::Exists(..)
+            | Expr::Search(_) => format!("!{}", self.expr(inner)),
             Expr::Not(_)
             | Expr::All(_)
             | Expr::Any(_)
@@ -119,6 +129,7 @@ impl<'a> RulePrinter<'a> {
             | Expr::Exists(..)
             | Expr::Starts(..)
             | Expr::Contains(..)
+            | Expr::Search(_)
             | Expr::Named(_) => self.expr(term),
         });
         let each: Vec<String> = each.collect();

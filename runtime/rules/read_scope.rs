@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::bind::{BindError, MOST_TESTS, bind};
 use super::condition::Condition;
+use super::evaluate::user_value;
 use super::person::Principal;
 use super::predicate::Predicate;
 use super::uses::Needs;
-use crate::schema::{Column, Entity, EntityName, Expr, FieldIndex, Generation, Operation, Record};
+use crate::schema::{Column, Entity, EntityName, Expr, FieldIndex, Generation, Operation, Record, Term};
 
 /// See the module's text. Two are equal when they show the same.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,6 +219,13 @@ fn could_hold(rule: &Expr, wanted: bool, entity: &Entity, principal: &Principal)
         (Expr::All(terms), true) | (Expr::Any(terms), false) => joined(terms, false),
         (Expr::Any(terms), true) | (Expr::All(terms), false) => joined(terms, true),
         (Expr::Related(..) | Expr::Exists(..), _) if !principal.is_nobody() => None,
+        // Without a person nothing equals a value of theirs, whatever it is that lies further.
+        (Expr::Compare(left, _, right), _) if rule.looks_further() => {
+            let of_nobody =
+                |term: &Term| matches!(term, Term::User(user) if user_value(principal, user).is_null());
+            (of_nobody(left) || of_nobody(right)).then_some(false)
+        }
+        (leaf, _) if leaf.looks_further() => None,
         (leaf, _) => {
             let leaf = if wanted { leaf.clone() } else { Expr::Not(Box::new(leaf.clone())) };
             match bind(&leaf, entity, principal) {

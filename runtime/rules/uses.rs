@@ -94,6 +94,10 @@ impl Needs {
                 self.add_term(item, None);
                 self.columns(&set.entity).insert(set.column);
             }
+            Expr::Search(search) => {
+                search.keys.iter().for_each(|key| self.add_term(&key.value, None));
+                self.add_rule(&search.condition);
+            }
             Expr::Exists(entity, condition) => {
                 self.columns(entity);
                 self.add_rule(condition);
@@ -108,11 +112,13 @@ impl Needs {
             (Term::User(UserTerm::Field(field)), _) => drop(self.columns(USER).insert(Column::Field(*field))),
             (Term::Element(column), Some(entity)) => drop(self.columns(entity).insert(*column)),
             (Term::Size(inner), _) => self.add_term(inner, element),
+            (Term::Behind(path), _) => self.add_term(&path.via, element),
             (
                 Term::Record(_)
                 | Term::Change(_)
                 | Term::Element(_)
                 | Term::Value(_)
+                | Term::Now(_)
                 | Term::User(UserTerm::Itself | UserTerm::Id | UserTerm::Claim(_)),
                 _,
             ) => {}
@@ -122,7 +128,7 @@ impl Needs {
     /// The columns that the condition of an `exists` asks of its records. There is none within another.
     fn add_elements(&mut self, entity: &EntityName, condition: &Expr) {
         match condition {
-            Expr::Constant(_) | Expr::Named(_) | Expr::Exists(..) => {}
+            Expr::Constant(_) | Expr::Named(_) | Expr::Exists(..) | Expr::Search(_) => {}
             Expr::Not(inner) => self.add_elements(entity, inner),
             Expr::All(terms) | Expr::Any(terms) => {
                 terms.iter().for_each(|term| self.add_elements(entity, term));
@@ -156,7 +162,8 @@ fn asks_of_person(rule: &Expr) -> bool {
         match asked {
             Term::User(_) | Term::Element(_) => true,
             Term::Size(inner) => term(inner),
-            Term::Record(_) | Term::Change(_) | Term::Value(_) => false,
+            Term::Behind(path) => term(&path.via),
+            Term::Record(_) | Term::Change(_) | Term::Value(_) | Term::Now(_) => false,
         }
     }
     match rule {
@@ -169,7 +176,7 @@ fn asks_of_person(rule: &Expr) -> bool {
         | Expr::Starts(left, right)
         | Expr::Contains(left, right) => term(left) || term(right),
         Expr::OneOf(item, list) => term(item) || list.iter().any(term),
-        Expr::Related(..) | Expr::Exists(..) => true,
+        Expr::Related(..) | Expr::Exists(..) | Expr::Search(_) => true,
     }
 }
 

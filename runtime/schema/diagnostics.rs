@@ -83,8 +83,11 @@ codes! {
     RuleBudget "E0177" "the rule is nested too deep or has too many parts"
     FieldRule "E0178" "`read` or `hidden` is not possible here"
     LookupShows "E0179" "the lookup shows a value that its source hides"
-    UniqueMember "E0200" "the field cannot be in `[[unique]]`"
-    UniqueFields "E0201" "`[[unique]]` has too few fields, or says something twice"
+    RuleFurther "E0200" "a rule that decides what is seen asks beyond its record"
+    RuleSearch "E0201" "`exists` has no equality with an indexed field"
+    RuleSteps "E0202" "the rule follows more than three references"
+    UniqueMember "E0210" "the field cannot be in `[[unique]]`"
+    UniqueFields "E0211" "`[[unique]]` has too few fields, or says something twice"
     OnAction "E0220" "the `[[on]]` does not say one event and one action"
     OnTarget "E0221" "the server cannot write such records"
     OnWhere "E0222" "`where` is no equality by which records are found"
@@ -95,6 +98,8 @@ codes! {
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"
     Unindexed "W0103" "no index serves the read rule"
+    Guessable "W0124" "values of a hidden field can be guessed with a rule"
+    OnlyOwn "W0125" "the rule asks for another person among the caller's own records"
 }
 
 /// One thing that is wrong in one file, as the checker finds it.

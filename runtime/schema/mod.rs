@@ -18,6 +18,7 @@ pub(crate) mod message;
 pub mod model;
 pub mod number;
 mod operation;
+mod questionable;
 mod record;
 pub mod record_schema;
 mod render;
@@ -45,7 +46,9 @@ pub use model::{
 };
 pub use record::Record;
 pub use render::Color;
-pub use rule::{Comparison, Expr, RelatedSet, Rule, Term, UserTerm};
+pub use rule::{
+    Comparison, Expr, NowForm, RecordSearch, ReferencePath, RelatedSet, Rule, SearchKey, Term, UserTerm,
+};
 pub use source::{Format, SourceFile};
 pub use trigger::{OnExisting, SetField, SetValue, Trigger, TriggerAct, TriggerTarget};
 pub use typescript::{own_name, typescript};
@@ -108,7 +111,26 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
         warnings.add(folder, problem.help("describe an entity in a file like task.toml (docs/schema.md); `tidewire new NAME` makes a folder with one"));
     }
     rules_without_an_index(&files, &schema, &mut warnings);
+    questionable_rules(&files, &schema, &mut warnings);
     Ok(Loaded { schema, files, warnings: warnings.finish() })
+}
+
+/// A warning for each part of a rule that is probably not meant.
+fn questionable_rules(files: &[SourceFile], schema: &Schema, warnings: &mut DiagnosticSink) {
+    for (source, entity) in files.iter().zip(schema.entities()) {
+        for operation in Operation::ALL {
+            let found = questionable::questionable(schema, entity, operation);
+            if found.is_empty() {
+                continue;
+            }
+            let file = warnings.add_source(source);
+            let root = tree::parse(source).root;
+            let access = root.as_ref().and_then(|root| root.get("access"));
+            let rule = access.and_then(|access| access.value.data.as_table()?.get(operation.word()));
+            let span = rule.map_or(0..0, |rule| rule.value.span.clone());
+            found.into_iter().for_each(|one| warnings.add(file, one.told(span.clone())));
+        }
+    }
 }
 
 /// A warning for each column by which a read rule gives a user few records, and which no index leads to.

@@ -52,6 +52,25 @@ pub enum Expr {
     Contains(Term, Term),
     /// `has(change.field)`: the request names the field. Never unknown.
     Named(FieldIndex),
+    /// `exists(Collaborator, c, …)`: some record of an entity meets the condition. In write rules only.
+    Search(Box<RecordSearch>),
+}
+
+/// Which records an `exists` over a whole entity looks at, and what one of them must meet (SEMANTICS X1).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordSearch {
+    pub entity: EntityName,
+    /// Equalities that each of the records meets, at least one. An index leads to the records of each.
+    pub keys: Vec<SearchKey>,
+    /// The whole condition, the equalities among it.
+    pub condition: Expr,
+}
+
+/// `c.draft == id`: an indexed column of the record, and what is known before any of them is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchKey {
+    pub column: Column,
+    pub value: Term,
 }
 
 /// The values of one column over the records of an entity that belong to the person: those whose `Entity::identity` refers
@@ -87,6 +106,31 @@ pub enum Term {
     Value(Value),
     /// Characters of a text, elements of a json list; of anything else unknown.
     Size(Box<Term>),
+    /// `draft.holder`: a value of the record that a reference leads to. In write rules only.
+    Behind(Box<ReferencePath>),
+    /// `now`: the time of the unit. In write rules only.
+    Now(NowForm),
+}
+
+/// One step from a record to the record that it refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReferencePath {
+    /// The reference; perhaps behind another one.
+    pub via: Term,
+    /// The entity that it refers to.
+    pub entity: EntityName,
+    pub column: Column,
+}
+
+/// How the values look that `now` is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NowForm {
+    /// The canonical text.
+    Datetime,
+    /// The day of it in UTC.
+    Date,
+    /// Milliseconds, as `created_at` has them.
+    Millis,
 }
 
 /// What a rule may ask of the person who asks.
@@ -101,6 +145,45 @@ pub enum UserTerm {
     Field(FieldIndex),
     /// `user.claims.a.b`.
     Claim(Vec<Arc<str>>),
+}
+
+impl Expr {
+    /// Whether more than the record and the person must be known: another record, or the time.
+    pub fn looks_further(&self) -> bool {
+        match self {
+            Expr::Constant(_) | Expr::Named(_) => false,
+            Expr::Not(inner) | Expr::Exists(_, inner) => inner.looks_further(),
+            Expr::All(terms) | Expr::Any(terms) => terms.iter().any(Expr::looks_further),
+            Expr::Holds(term) | Expr::IsNull(term) | Expr::Related(term, _) => term.looks_further(),
+            Expr::Compare(left, _, right)
+            | Expr::Member(left, right)
+            | Expr::Starts(left, right)
+            | Expr::Contains(left, right) => left.looks_further() || right.looks_further(),
+            Expr::OneOf(item, list) => item.looks_further() || list.iter().any(Term::looks_further),
+            Expr::Search(_) => true,
+        }
+    }
+}
+
+impl Term {
+    /// See `Expr::looks_further`.
+    pub fn looks_further(&self) -> bool {
+        match self {
+            Term::Behind(_) | Term::Now(_) => true,
+            Term::Size(inner) => inner.looks_further(),
+            Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Value(_) => false,
+        }
+    }
+
+    /// Whether it is a value of the record that an `exists` looks at.
+    pub fn is_of_element(&self) -> bool {
+        match self {
+            Term::Element(_) => true,
+            Term::Size(inner) => inner.is_of_element(),
+            Term::Behind(path) => path.via.is_of_element(),
+            Term::Record(_) | Term::Change(_) | Term::User(_) | Term::Value(_) | Term::Now(_) => false,
+        }
+    }
 }
 
 impl Comparison {

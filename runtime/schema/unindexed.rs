@@ -57,6 +57,7 @@ fn way(entity: &Entity, expr: &Expr) -> AccessPath {
         | Expr::Exists(..)
         | Expr::Starts(..)
         | Expr::Contains(..)
+        | Expr::Search(_)
         | Expr::Named(_) => AccessPath::Open,
     }
 }
@@ -87,11 +88,16 @@ fn both(one: AccessPath, other: AccessPath) -> AccessPath {
     }
 }
 
-fn through(entity: &Entity, column: Column) -> AccessPath {
+/// Whether an index leads to the records with one value in the column.
+pub(super) fn is_indexed(entity: &Entity, column: Column) -> bool {
     let served = match column {
         Column::Id | Column::CreatedAt => true,
         Column::Version | Column::UpdatedAt => false,
         Column::Field(_) => entity.all_indexes().any(|index| index.first() == Some(&column)),
     };
-    if served { AccessPath::Served } else { AccessPath::Unserved(vec![column]) }
+    served
+}
+
+fn through(entity: &Entity, column: Column) -> AccessPath {
+    if is_indexed(entity, column) { AccessPath::Served } else { AccessPath::Unserved(vec![column]) }
 }

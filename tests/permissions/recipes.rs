@@ -50,7 +50,7 @@ async fn access_to_a_team_follows_its_memberships() {
     assert!(story.sees("ben", "tasks").await.is_empty());
     let join = json!({"person": "ben", "project": project, "role": "member"});
     // A project that one may not see is no project.
-    story.may_not("ben", "POST", "/api/memberships", join.clone(), "FORBIDDEN").await;
+    story.may_not("ben", "POST", "/api/memberships", join.clone(), "UNKNOWN_REFERENCE").await;
     let membership = story.make("ada", "/api/memberships", join).await;
     ben.shows("entity:created", &task).await;
     assert_eq!(story.sees("ben", "tasks").await, only(&task));
@@ -65,7 +65,7 @@ async fn access_to_a_team_follows_its_memberships() {
     // Whoever owns another project cannot take the membership over there, nor the editor the task.
     let other = story.make("cy", "/api/projects", json!({"name": "Lighthouse"})).await;
     story.may_not("cy", "PATCH", &seat, json!({"project": other}), "NOT_FOUND").await;
-    story.may_not("ben", "PATCH", &path, json!({"project": other}), "FORBIDDEN").await;
+    story.may_not("ben", "PATCH", &path, json!({"project": other}), "UNKNOWN_REFERENCE").await;
     story.may("ada", "DELETE", &seat, json!(null)).await;
     ben.loses(&task).await;
     story.may("ada", "PATCH", &path, json!({"title": "Secret"})).await;
@@ -83,7 +83,7 @@ async fn a_member_may_leave_and_an_owner_cannot_move_a_seat_elsewhere() {
     let seat = json!({"person": "ben", "project": project});
     let seat = story.make("ada", "/api/memberships", seat).await;
     let path = format!("/api/memberships/{seat}");
-    story.may_not("ada", "PATCH", &path, json!({"project": other}), "FORBIDDEN").await;
+    story.may_not("ada", "PATCH", &path, json!({"project": other}), "UNKNOWN_REFERENCE").await;
     story.may("ben", "DELETE", &path, json!(null)).await;
     assert!(story.sees("ben", "projects").await.is_empty());
 }

@@ -34,11 +34,12 @@ pub(super) async fn each_operation_is_granted_by_its_own_rule<F: Fixture>() {
     studio.commit([task(21, 1, Some("ada")), task(22, 1, None), task(23, 2, Some("dan"))]).await.unwrap();
     let not_found = || Err(CommitError::NotFound { op: 0 });
     let no = |operation| Err(forbidden(0, operation));
+    let unknown = |field: &str| Err(CommitError::UnknownReference { op: 0, field: field.into() });
     let cases = [
         ("ada", task(31, 1, None), Ok(OpStatus::Created)),
         ("bo", task(32, 1, None), Ok(OpStatus::Created)),
-        ("bo", task(33, 2, None), no(Operation::Create)),
-        ("cy", task(34, 1, None), no(Operation::Create)),
+        ("bo", task(33, 2, None), unknown("project")),
+        ("cy", task(34, 1, None), unknown("project")),
         ("ada", titled(22, "an editor may"), Ok(OpStatus::Updated)),
         ("bo", titled(22, "a viewer may not"), no(Operation::Update)),
         ("bo", titled(22, "a task"), no(Operation::Update)),
@@ -63,7 +64,8 @@ pub(super) async fn nobody_and_a_disabled_account_may_nothing<F: Fixture>() {
     let studio = club::<F>().await;
     studio.commit([task(21, 1, Some("ada"))]).await.unwrap();
     let nobody = |op| Unit { asker: Asker::Person(Arc::default()), ..asked("", [op]) };
-    assert_eq!(studio.store.commit(nobody(task(22, 1, None))).await, Err(forbidden(0, Operation::Create)));
+    let unknown = || Err(CommitError::UnknownReference { op: 0, field: "project".into() });
+    assert_eq!(studio.store.commit(nobody(task(22, 1, None))).await, unknown());
     assert_eq!(studio.store.commit(nobody(delete("Task", 21))).await, Err(CommitError::NotFound { op: 0 }));
 
     let disable = |flag| Op::Update {
@@ -75,7 +77,7 @@ pub(super) async fn nobody_and_a_disabled_account_may_nothing<F: Fixture>() {
     };
     studio.commit([disable(true)]).await.unwrap();
     assert_eq!(ask(&studio, "ada", [delete("Task", 21)]).await, Err(CommitError::NotFound { op: 0 }));
-    assert_eq!(ask(&studio, "ada", [task(22, 1, None)]).await, Err(forbidden(0, Operation::Create)));
+    assert_eq!(ask(&studio, "ada", [task(22, 1, None)]).await, unknown());
     studio.commit([disable(false)]).await.unwrap();
     ask(&studio, "ada", [delete("Task", 21)]).await.unwrap();
 }
@@ -242,7 +244,7 @@ pub(super) async fn an_operation_has_the_rights_that_an_earlier_one_of_its_batch
         if_version: None,
     };
     let refused = ask(&studio, "root", [demote.clone(), member(52, "cy", 1, "editor")]).await;
-    assert_eq!(refused, Err(forbidden(1, Operation::Create)));
+    assert_eq!(refused, Err(CommitError::UnknownReference { op: 1, field: "project".into() }));
     ask(&studio, "root", [member(52, "cy", 1, "editor"), demote]).await.unwrap();
 }
 

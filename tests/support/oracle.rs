@@ -5,11 +5,14 @@
 
 mod foregone;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
-use tidewire::schema::{Column, Comparison, EntityName, Expr, FieldIndex, Record, Term, UserTerm, Value};
+use tidewire::ids::{RecordId, Timestamp};
+use tidewire::schema::{
+    Column, Comparison, EntityName, Expr, FieldIndex, NowForm, Record, Term, UserTerm, Value,
+};
 use tidewire::store::{Condition, Test};
 
 pub(crate) use foregone::{Sets, foregone};
@@ -45,6 +48,15 @@ pub(crate) struct Oracle<'a> {
     /// The record that an `exists` looks at.
     pub(crate) element: Option<&'a Record>,
     pub(crate) proposed: Option<Proposed<'a>>,
+    /// For write rules.
+    pub(crate) everything: Option<Everything<'a>>,
+}
+
+/// The whole database, and when the write happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Everything<'a> {
+    pub(crate) records: &'a BTreeMap<(EntityName, RecordId), Arc<Record>>,
+    pub(crate) now: Timestamp,
 }
 
 /// A value as a rule sees it: what a json field holds is a document, which equals nothing.
@@ -66,7 +78,7 @@ impl Asker {
 
 impl<'a> Oracle<'a> {
     pub(crate) fn of(asker: &'a Asker, record: &'a Record) -> Oracle<'a> {
-        Oracle { asker, record, element: None, proposed: None }
+        Oracle { asker, record, element: None, proposed: None, everything: None }
     }
 
     pub(crate) fn grants(&self, rule: &Expr) -> bool {
@@ -115,6 +127,24 @@ impl<'a> Oracle<'a> {
             Expr::Contains(text, part) => {
                 Some(self.plain(text)?.as_str()?.contains(self.plain(part)?.as_str()?))
             }
+            Expr::Search(search) => {
+                let records = self.everything?.records.iter().filter(|((name, _), _)| *name == search.entity);
+                let keys: Vec<(Column, Json)> = search
+                    .keys
+                    .iter()
+                    .map(|key| {
+                        self.plain(&key.value).filter(Json::is_string).map(|value| (key.column, value))
+                    })
+                    .collect::<Option<_>>()?;
+                let candidates = records.filter(|(_, record)| {
+                    keys.iter().all(|(column, value)| {
+                        let (Seen::Plain(held) | Seen::Document(held)) = seen(&record.value(*column));
+                        held == *value
+                    })
+                });
+                any(candidates
+                    .map(|(_, record)| Oracle { element: Some(record), ..*self }.holds(&search.condition)))
+            }
             Expr::Named(field) => Some(self.proposed.is_some_and(|change| change.named.contains(field))),
         }
     }
@@ -159,6 +189,17 @@ impl<'a> Oracle<'a> {
                 }
                 Seen::Plain(claim)
             }
+            Term::Behind(path) => {
+                let (Seen::Plain(id) | Seen::Document(id)) = self.seen(&path.via);
+                let key = id.as_str().map(|id| (path.entity.clone(), RecordId::stored(id)));
+                let found = self.everything.zip(key).and_then(|(all, key)| all.records.get(&key));
+                of(found.map(|record| &**record), path.column)
+            }
+            Term::Now(form) => Seen::Plain(self.everything.map_or(Json::Null, |all| match form {
+                NowForm::Datetime => Json::String(all.now.rfc3339()),
+                NowForm::Date => Json::String(all.now.rfc3339()[..10].to_owned()),
+                NowForm::Millis => Json::from(all.now.0),
+            })),
             Term::Size(inner) => {
                 let size = match self.seen(inner) {
                     Seen::Plain(Json::String(text)) => Some(text.chars().count()),

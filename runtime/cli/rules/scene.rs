@@ -12,7 +12,7 @@ use crate::ids::{RecordId, Timestamp};
 use crate::repository::{default_value, suggestion as meant, value_of_json};
 use crate::rules::Person;
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value};
+use crate::schema::{Entity, Field, FieldIndex, FieldKind, Record, Schema, Value, text_form};
 
 /// The anonymous caller; every file knows it.
 pub(super) const NOBODY: &str = "nobody";
@@ -23,13 +23,15 @@ const FIRST_ID: u128 = u128::from_be_bytes(*b"tw of a case\0\0\0\0");
 /// Of a record that is proposed; a server makes its id later.
 const NO_ID: uuid::Uuid = uuid::Uuid::nil();
 
-/// When everything in a file happens: no rule can tell.
+/// When everything in a file happens that does not say `now`.
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
 pub(super) struct Scene<'s> {
     pub(super) schema: &'s Schema,
     pub(super) persons: BTreeMap<String, Arc<Person>>,
     records: Vec<Placed>,
+    /// When everything in the file happens.
+    pub(super) now: Timestamp,
 }
 
 /// A record under the name that the file gives it.
@@ -48,7 +50,8 @@ pub(super) struct GivenValues {
 impl<'s> Scene<'s> {
     pub(super) fn read(schema: &'s Schema, root: &[FileMember<'_>], reader: &mut RulesReader) -> Scene<'s> {
         let nobody = (NOBODY.to_owned(), Arc::new(Person::default()));
-        let mut scene = Scene { schema, persons: BTreeMap::from([nobody]), records: Vec::new() };
+        let mut scene = Scene { schema, persons: BTreeMap::from([nobody]), records: Vec::new(), now: NOW };
+        scene.read_now(root, reader);
         for member in root.iter().filter(|member| member.key.text == "persons") {
             if let Some(table) = reader.table(member, "[persons.ada]") {
                 members(table).for_each(|person| scene.person(&person, reader));
@@ -136,7 +139,7 @@ impl<'s> Scene<'s> {
     ) -> Result<Record, String> {
         let mut values = self.with_defaults(entity, given, writer.id.as_ref());
         copy_lookups(self, self.schema, entity, &mut values)?;
-        Ok(record(RecordId::from_uuid(NO_ID), values))
+        Ok(record(RecordId::from_uuid(NO_ID), self.now, values))
     }
 
     /// The values of a record after an update.
@@ -152,6 +155,20 @@ impl<'s> Scene<'s> {
         }
         copy_lookups(self, self.schema, entity, &mut values)?;
         Ok(values)
+    }
+
+    fn read_now(&mut self, root: &[FileMember<'_>], reader: &mut RulesReader) {
+        for member in root.iter().filter(|member| member.key.text == "now") {
+            let Some(word) = reader.word(member, "now = \"2026-11-21T08:00:00Z\"") else { continue };
+            match text_form::millis(&word.text) {
+                Some(millis) => self.now = Timestamp(millis),
+                None => reader.fault(
+                    &word.span,
+                    format!("{} is not a datetime", quoted(&word.text)),
+                    "write a time with an offset: now = \"2026-11-21T08:00:00Z\"",
+                ),
+            }
+        }
     }
 
     fn person(&mut self, member: &FileMember<'_>, reader: &mut RulesReader) {
@@ -199,7 +216,7 @@ impl<'s> Scene<'s> {
             given.named.push(at);
         }
         let values = self.with_defaults(&entity, &given, None);
-        self.records.push(Placed { entity, name: name.to_owned(), record: record(id, values) });
+        self.records.push(Placed { entity, name: name.to_owned(), record: record(id, self.now, values) });
     }
 
     /// First all names, so that records may refer to later ones.
@@ -217,7 +234,8 @@ impl<'s> Scene<'s> {
             for one in members(named) {
                 let Some(body) = reader.table(&one, &example) else { continue };
                 let id = uuid::Uuid::from_u128(FIRST_ID + self.records.len() as u128);
-                let record = record(RecordId::from_uuid(id), vec![Value::Null; entity.fields.len()]);
+                let record =
+                    record(RecordId::from_uuid(id), self.now, vec![Value::Null; entity.fields.len()]);
                 bodies.push((self.records.len(), body));
                 self.records.push(Placed { entity: entity.clone(), name: one.key.text, record });
             }
@@ -243,7 +261,7 @@ impl<'s> Scene<'s> {
         let fields = entity.fields.iter().enumerate();
         let value = |(at, field): (usize, &Field)| match given.named.contains(&FieldIndex(at)) {
             true => given.values[at].clone(),
-            false => default_value(field, writer, NOW),
+            false => default_value(field, writer, self.now),
         };
         fields.map(value).collect()
     }
@@ -336,6 +354,6 @@ impl World for Scene<'_> {
     }
 }
 
-fn record(id: RecordId, values: Vec<Value>) -> Record {
-    Record { id, version: 1, created_at: NOW, updated_at: NOW, values }
+fn record(id: RecordId, now: Timestamp, values: Vec<Value>) -> Record {
+    Record { id, version: 1, created_at: now, updated_at: now, values }
 }

@@ -97,7 +97,7 @@ fn one_file(schema: &Schema, path: &Path, text: &str, report: &mut Report) -> Re
     reader.faults.source(&name, text);
     if let Some(root) = reader.parse(text) {
         let root = root.into_inner();
-        reader.known(&root, &["persons", "records", "case"], "of a file of cases");
+        reader.known(&root, &["persons", "records", "case", "now"], "of a file of cases");
         let root: Vec<_> = members(&root).collect();
         let scene = Scene::read(schema, &root, &mut reader);
         let cases = cases::read(&scene, &root, text, &mut reader);
@@ -156,7 +156,10 @@ fn one_person(scene: &Scene<'_>, case: &Case, who: &str) -> Result<String, Strin
     let mut wrong = String::new();
     let ask = |operation: Operation, record: &Record, proposal: Option<Proposal<'_>>| {
         let (schema, entity) = (scene.schema, &case.entity);
-        judge(&Question { schema, entity, principal: &principal, operation, record, proposal }, scene)
+        judge(
+            &Question { schema, entity, principal: &principal, operation, record, proposal, now: scene.now },
+            scene,
+        )
     };
     for expected in &case.expected {
         let verdict = match (&case.record, expected.operation) {

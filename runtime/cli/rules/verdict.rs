@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use super::world::World;
+use crate::ids::Timestamp;
 use crate::rules::{
-    BindError, Explanation, Mask, Principal, Proposal, ReadScope, Subject, evaluate, explain,
+    BindError, Explanation, Found, KnownFacts, MOST_STEPS, Mask, MissingFact, Principal, Proposal, ReadScope,
+    Subject, Truth, explain, judge as judge_rule,
 };
 use crate::schema::{
-    Entity, FieldIndex, FieldKind, Generation, IdKind, Operation, Record, Rule, Schema, Value,
+    Column, Entity, FieldIndex, FieldKind, Generation, IdKind, Operation, Record, Rule, Schema, Value,
 };
 
 /// One question. In a create `record` is the proposed one.
@@ -20,6 +22,8 @@ pub(super) struct Question<'a> {
     pub(super) record: &'a Record,
     /// In an update.
     pub(super) proposal: Option<Proposal<'a>>,
+    /// When the write happens.
+    pub(super) now: Timestamp,
 }
 
 /// The answer.
@@ -81,11 +85,15 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule
             Err(error) => return Ok(Reason::Failed(error)),
         };
         let bound = Some(read_scope.rule.text(entity));
-        asked.push(JudgedRule { bound, ..question.ask(Operation::Read) });
+        let facts = KnownFacts::at(question.now);
+        asked.push(JudgedRule { bound, ..question.ask(Operation::Read, &facts) });
         if !read_scope.sees(record) {
             return Ok(if *operation == Operation::Read { Reason::Denied } else { Reason::Hidden });
         }
         mask = read_scope.mask(record);
+    }
+    if let Some(field) = question.bad_reference(world)? {
+        return Ok(Reason::UnknownReference(field));
     }
     // Without a rule of its own, all that may be read is in lists.
     let is_asked = match operation {
@@ -94,15 +102,16 @@ fn reason(question: &Question<'_>, world: &dyn World, asked: &mut Vec<JudgedRule
         Operation::Create | Operation::Update | Operation::Delete => true,
     };
     if is_asked {
-        asked.push(question.ask(*operation));
-        if !evaluate(entity.access.rule(*operation), question.subject()).grants() {
-            return Ok(Reason::Denied);
+        let mut facts = KnownFacts::at(question.now);
+        let truth = question.truth(*operation, world, &mut facts)?;
+        asked.push(question.ask(*operation, &facts));
+        match truth {
+            Some(truth) if truth.grants() => {}
+            Some(_) => return Ok(Reason::Denied),
+            None => return Ok(Reason::Failed(BindError::TooManyRows)),
         }
     }
-    match question.bad_reference(world)? {
-        Some(field) => Ok(Reason::UnknownReference(field)),
-        None => Ok(Reason::Granted(mask)),
-    }
+    Ok(Reason::Granted(mask))
 }
 
 impl Question<'_> {
@@ -110,9 +119,48 @@ impl Question<'_> {
         Subject { principal: self.principal, record: self.record, proposal: self.proposal }
     }
 
-    fn ask(&self, operation: Operation) -> JudgedRule {
+    /// What the rule for the operation comes to, and what it was told. `None`: it would look at too many records.
+    fn truth(
+        &self,
+        operation: Operation,
+        world: &dyn World,
+        facts: &mut KnownFacts,
+    ) -> Result<Option<Truth>, String> {
+        loop {
+            match judge_rule(self.entity.access.rule(operation), self.subject(), facts).judged {
+                Found::Known(truth) => return Ok(Some(truth)),
+                Found::TooManyRows => return Ok(None),
+                Found::Lacks(missing) => {
+                    for fact in missing {
+                        self.learn(fact, world, facts)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn learn(&self, fact: MissingFact, world: &dyn World, facts: &mut KnownFacts) -> Result<(), String> {
+        match fact {
+            MissingFact::Record { entity, id } => {
+                facts.learn_record(&entity, &id, world.record(&entity, &id)?);
+            }
+            MissingFact::Having { entity, column, value } => {
+                let found = match (self.schema.entity(&entity), column) {
+                    (Some(of), Column::Field(field)) => world.belonging(of, field, &value, MOST_STEPS + 1)?,
+                    (_, Column::Id) => world.record(&entity, &value)?.into_iter().collect(),
+                    (None, Column::Field(_))
+                    | (_, Column::Version | Column::CreatedAt | Column::UpdatedAt) => Vec::new(),
+                };
+                let found = (found.len() <= MOST_STEPS).then_some(found);
+                facts.learn_search(&entity, column, &value, found);
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, operation: Operation, facts: &KnownFacts) -> JudgedRule {
         let access = &self.entity.access;
-        let part = explain(access.rule(operation), self.schema, self.entity, self.subject());
+        let part = explain(access.rule(operation), self.schema, self.entity, self.subject(), facts);
         JudgedRule { operation, rule: access.source(operation).cloned(), part, bound: None }
     }
 

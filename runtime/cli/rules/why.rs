@@ -86,6 +86,7 @@ fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool),
         operation,
         record: &record,
         proposal,
+        now: Env::system().now(),
     };
     let verdict = judge(&question, &world).map_err(Refused::failed)?;
     let allowed = verdict.reason.grants();

@@ -7,6 +7,7 @@ mod lower;
 mod names;
 mod place;
 mod refused;
+mod search;
 mod set_value;
 mod terms;
 mod types;
@@ -37,8 +38,20 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
                 RulePlace::Entity(Operation::Read | Operation::List) | RulePlace::Field(_)
             );
             let own = &entities[at];
-            let scope =
-                RuleScope { entities: &entities, doubts, own, is_read, is_update, on: None, element: None };
+            let word = match site.place {
+                RulePlace::Entity(operation) => operation.word(),
+                RulePlace::Field(_) => Operation::Read.word(),
+            };
+            let scope = RuleScope {
+                entities: &entities,
+                doubts,
+                own,
+                is_read,
+                word,
+                is_update,
+                on: None,
+                element: None,
+            };
             let Some(rule) = rule_at(&mut draft.entity, site.place) else { continue };
             let (meaning, problems) = meaning(&rule.source, scope);
             rule.meaning = meaning;
@@ -51,6 +64,7 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
                 doubts,
                 own,
                 is_read: true,
+                word: Operation::Read.word(),
                 is_update: false,
                 on: None,
                 element: None,
@@ -76,6 +90,7 @@ impl<'a> OnScope<'a> {
             doubts: self.doubts,
             own: self.own,
             is_read: false,
+            word: "when",
             is_update: false,
             on: Some(self.event),
             element: None,

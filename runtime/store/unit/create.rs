@@ -5,7 +5,7 @@ use super::lookups;
 use super::permission::Attempt;
 use super::transaction::{Inserted, Transaction};
 use super::work::{NewRecord, Work};
-use super::writes::{References, give_back, refuse_unknown, settle, withhold};
+use super::writes::{References, settle};
 use crate::ids::RecordId;
 use crate::schema::{Operation, Record};
 use crate::store::images::Images;
@@ -22,10 +22,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         let NewRecord { id, mut values, fresh_id } = new;
         values.iter_mut().for_each(settle);
         let references = References { of: &id, values: &values };
-        let unknown = self.unknown_references(at, relation, references, |_| true).await?;
-        let withheld = withhold(&unknown, &mut values);
+        self.require_references(at, relation, references, |_| true).await?;
         lookups::fill(&*self.transaction, self.context, relation, &id, &mut values).await?;
-        give_back(withheld, &mut values);
         let taken = !fresh_id && self.transaction.exists(relation, id.as_str()).await?;
         let buried = if fresh_id { 0 } else { self.transaction.deleted_version(relation, &id).await? };
         let at_time = self.log.at;
@@ -35,7 +33,6 @@ impl<'a, T: Transaction> Work<'a, T> {
         if taken {
             return refuse(CommitError::IdTaken { op: at });
         }
-        refuse_unknown(at, relation, &unknown)?;
         self.check_return(relation, &record.id).await?;
         let after = record.to_json(&relation.entity);
         self.log.reserve(after.len())?;

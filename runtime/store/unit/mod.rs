@@ -9,6 +9,7 @@ mod context;
 mod create;
 mod delete;
 mod end_checks;
+mod facts;
 mod fault;
 mod idempotency;
 mod keys;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::facts::Facts;
 use super::fault::{Fault, refuse};
+use crate::ids::Timestamp;
 use crate::rules::{
     Asker, BindError, Condition, Needs, Person, Principal, Proposal, ReadScope, RelatedRecords, Subject,
     evaluate, is_closed,
@@ -27,6 +29,8 @@ pub(super) struct Permission<'a> {
     needs: Needs,
     /// Read once, and again after the unit wrote a record that belongs to the person.
     principal: Option<Principal>,
+    /// What rules were told beyond the person.
+    pub(super) facts: Facts<'a>,
 }
 
 /// An operation that a rule must allow.
@@ -41,12 +45,18 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Permission<'a> {
-    pub(super) fn new(relations: &'a Relations, asker: &Asker) -> Permission<'a> {
+    pub(super) fn new(relations: &'a Relations, asker: &Asker, now: Timestamp) -> Permission<'a> {
         let person = match asker {
             Asker::System => None,
             Asker::Person(person) => Some(person.clone()),
         };
-        Permission { relations, person, needs: Needs::default(), principal: None }
+        Permission {
+            relations,
+            person,
+            needs: Needs::default(),
+            principal: None,
+            facts: Facts::at(relations, now),
+        }
     }
 
     /// Who writes; `None` is the server itself.
@@ -54,9 +64,10 @@ impl<'a> Permission<'a> {
         self.person.as_ref()
     }
 
-    /// What was read of the writer may be another by now.
+    /// What was read of the writer and for rules may be another by now.
     pub(super) fn forget(&mut self) {
         self.principal = None;
+        self.facts.forget();
     }
 
     /// Names the entities of the unit, before anything is asked.
@@ -76,6 +87,7 @@ impl<'a> Permission<'a> {
 
     /// A later operation of the unit has the rights that an earlier one gave or took.
     pub(super) fn wrote(&mut self, entity: &Entity, rows: &Rows) {
+        self.facts.wrote(&entity.name);
         let Some(id) = self.person.as_ref().and_then(|person| person.id.as_deref()) else { return };
         let own = |record: &Record| match entity.identity {
             _ if &*entity.name == USER => record.id.as_str() == id,
@@ -139,10 +151,10 @@ impl<'a> Permission<'a> {
         if self.person.is_none() || (&*relation.entity.name == USER && own == Some(id)) {
             return Ok(source.exists(relation, id).await?);
         }
-        match source.record(relation, id).await? {
-            Some(record) => self.sees(source, op, relation, &record).await,
-            None => Ok(false),
-        }
+        let Some(record) = source.record(relation, id).await? else { return Ok(false) };
+        let sees = self.sees(source, op, relation, &record).await?;
+        self.facts.learn(&relation.entity.name, id, Some(record));
+        Ok(sees)
     }
 
     /// Refuses what the rule for the operation does not grant.
@@ -153,8 +165,12 @@ impl<'a> Permission<'a> {
         attempt: Attempt<'_>,
     ) -> Result<(), Fault<S::Error>> {
         let Attempt { op, operation, record, proposal } = attempt;
-        let Some(principal) = self.principal(source).await? else { return Ok(()) };
-        if evaluate(entity.access.rule(operation), Subject { principal, record, proposal }).grants() {
+        if self.principal(source).await?.is_none() {
+            return Ok(());
+        }
+        let Permission { principal: Some(principal), facts, .. } = self else { return Ok(()) };
+        let subject = Subject { principal, record, proposal };
+        if facts.truth(source, op, entity.access.rule(operation), subject).await?.grants() {
             return Ok(());
         }
         refuse(CommitError::Forbidden { op, operation })

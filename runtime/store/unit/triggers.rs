@@ -12,7 +12,7 @@ use super::permission::Permission;
 use super::transaction::Transaction;
 use super::work::{Edit, NewRecord, Work};
 use crate::ids::{RecordId, Timestamp};
-use crate::rules::{Asker, Principal, Proposal, Subject, holds};
+use crate::rules::{Asker, Principal, Proposal, Subject};
 use crate::schema::{
     Column, EntityName, FieldIndex, OnExisting, Operation, Record, SetField, SetValue, Trigger, TriggerAct,
     TriggerTarget, Value, defaults, limits,
@@ -87,12 +87,12 @@ impl<'a, T: Transaction> Work<'a, T> {
         };
         let writer = self.permission.person().and_then(|person| person.id.clone());
         let happened = Happened { record, old, writer, at: self.log.at };
-        if !self.is_wanted(trigger, &happened).await? {
+        if !self.is_wanted(at, trigger, &happened).await? {
             return Ok(());
         }
         let op = FIRST_CAUSED + self.caused.operations.len();
         self.caused.operations.push((at, entity.clone()));
-        let server = Permission::new(self.context.relations, &Asker::System);
+        let server = Permission::new(self.context.relations, &Asker::System, self.log.at);
         let person = std::mem::replace(&mut self.permission, server);
         let done = self.perform(op, &trigger.act, &happened).await;
         self.permission = person;
@@ -101,7 +101,12 @@ impl<'a, T: Transaction> Work<'a, T> {
         done
     }
 
-    async fn is_wanted(&mut self, trigger: &Trigger, happened: &Happened<'_>) -> Result<bool, T::Error> {
+    async fn is_wanted(
+        &mut self,
+        at: usize,
+        trigger: &Trigger,
+        happened: &Happened<'_>,
+    ) -> Result<bool, Fault<T::Error>> {
         let Some(when) = &trigger.when else { return Ok(true) };
         if self.caused.principal.is_none() {
             let relations = self.context.relations;
@@ -117,7 +122,9 @@ impl<'a, T: Transaction> Work<'a, T> {
         let Some(principal) = &self.caused.principal else { return Ok(false) };
         let named = happened.old.map_or_else(Vec::new, |old| changed(old, happened.record));
         let proposal = happened.old.map(|old| Proposal { values: &old.values, named: &named });
-        Ok(holds(&when.meaning, Subject { principal, record: happened.record, proposal }).grants())
+        let subject = Subject { principal, record: happened.record, proposal };
+        let facts = &mut self.permission.facts;
+        Ok(facts.condition(&*self.transaction, at, &when.meaning, subject).await?.grants())
     }
 
     async fn perform(

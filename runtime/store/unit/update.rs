@@ -9,7 +9,7 @@ use super::permission::Attempt;
 use super::propagation::{self, Drafts};
 use super::transaction::Transaction;
 use super::work::{Edit, Work};
-use super::writes::{References, give_back, refuse_unknown, settle, withhold};
+use super::writes::{References, settle};
 use crate::ids::RecordId;
 use crate::rules::Proposal;
 use crate::schema::{FieldIndex, Operation, Record, Value};
@@ -34,19 +34,16 @@ impl<'a, T: Transaction> Work<'a, T> {
             values[field.0] != record.values[field.0] || (hidden.contains(&field) && named.contains(&field))
         };
         let references = References { of: &id, values: &values };
-        let unknown = self.unknown_references(at, relation, references, changed).await?;
-        let withheld = withhold(&unknown, &mut values);
+        self.require_references(at, relation, references, changed).await?;
         let mut drafts = self.follow(at, relation, &record, &values).await;
         if let Ok(drafts) = &mut drafts
             && let Some((_, own)) = drafts.shift_remove_index(0)
         {
             own.into_iter().for_each(|(field, value)| values[field.0] = value);
         }
-        give_back(withheld, &mut values);
         let proposal = Some(Proposal { values: &values, named: &named });
         let attempt = Attempt { op: at, operation: Operation::Update, record: &record, proposal };
         self.permission.require(&*self.transaction, entity, attempt).await?;
-        refuse_unknown(at, relation, &unknown)?;
         // A field that the writer does not see is written again whatever it held: that nothing changed would tell the value.
         let unseen = self.permission.hidden(&*self.transaction, entity, &record).await?;
         if values == record.values && !named.iter().any(|field| unseen.contains(field)) {

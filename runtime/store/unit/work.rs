@@ -129,7 +129,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         Work {
             transaction,
             context,
-            permission: Permission::new(context.relations, &unit.asker),
+            permission: Permission::new(context.relations, &unit.asker, unit.at),
             log: UnitLog::new(context, unit, start),
             judged,
             end_checks: EndChecks::default(),
@@ -146,6 +146,7 @@ impl<'a, T: Transaction> Work<'a, T> {
 
     pub fn back_to(&mut self, mark: UnitMark) {
         self.log.back_to(mark);
+        self.permission.facts.forget();
     }
 
     /// Writes the log entries of a unit whose operations were applied one by one.

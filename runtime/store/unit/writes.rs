@@ -50,16 +50,16 @@ impl<'a, T: Transaction> Work<'a, T> {
         Ok(record)
     }
 
-    /// The references among those that are `asked` for that lead to no record, or to none that the writer may read. One leads
-    /// to a record of this unit as well as to any other, or to the record itself.
-    pub(super) async fn unknown_references(
+    /// Refuses a reference among those that are `asked` for that leads to no record, or to none that the writer may read, before
+    /// any rule is judged or any lookup is copied: what lies behind it would tell of it. One leads to a record of this unit as
+    /// well as to any other, or to the record itself.
+    pub(super) async fn require_references(
         &mut self,
         at: usize,
         relation: &Relation,
         references: References<'_>,
         asked: impl Fn(FieldIndex) -> bool,
-    ) -> Result<Vec<FieldIndex>, Fault<T::Error>> {
-        let mut unknown = Vec::new();
+    ) -> Result<(), Fault<T::Error>> {
         for reference in relation.references.iter().filter(|reference| asked(reference.field)) {
             let Value::Text(id) = &references.values[reference.field.0] else { continue };
             if reference.target == relation.entity.name && id == references.of.as_str() {
@@ -67,10 +67,11 @@ impl<'a, T: Transaction> Work<'a, T> {
             }
             let target = self.context.relation(&reference.target)?;
             if !self.permission.may_refer(&*self.transaction, at, target, id).await? {
-                unknown.push(reference.field);
+                let field = relation.entity.at(reference.field).name.clone();
+                return refuse(CommitError::UnknownReference { op: at, field });
             }
         }
-        Ok(unknown)
+        Ok(())
     }
 
     /// Judges unique values before they are written, or notes that they are to be judged at the unit's end.
@@ -180,35 +181,4 @@ pub(super) fn settle(value: &mut Value) {
     if matches!(value, Value::Float(number) if *number == 0.0) {
         *value = Value::Float(0.0);
     }
-}
-
-/// A value that is kept out of a record for a while.
-pub(super) struct Withheld {
-    field: FieldIndex,
-    value: Value,
-}
-
-/// Takes references out of the values while lookups are computed: a rule that is judged by what was copied from a record that the
-/// writer may not read would tell of it.
-pub(super) fn withhold(unknown: &[FieldIndex], values: &mut [Value]) -> Vec<Withheld> {
-    let take = |field: &FieldIndex| Withheld {
-        field: *field,
-        value: std::mem::replace(&mut values[field.0], Value::Null),
-    };
-    unknown.iter().map(take).collect()
-}
-
-pub(super) fn give_back(withheld: Vec<Withheld>, values: &mut [Value]) {
-    withheld.into_iter().for_each(|Withheld { field, value }| values[field.0] = value);
-}
-
-pub(super) fn refuse_unknown<E>(
-    at: usize,
-    relation: &Relation,
-    unknown: &[FieldIndex],
-) -> Result<(), Fault<E>> {
-    unknown.first().map_or(Ok(()), |field| {
-        let field = relation.entity.at(*field).name.clone();
-        refuse(CommitError::UnknownReference { op: at, field })
-    })
 }

@@ -9,6 +9,7 @@ use tidewire::store::{CommitError, Many, ManyEdit, OpResult, OpStatus, Tally, Wh
 
 use super::sight::Sight;
 use super::unit::Draft;
+use crate::support::oracle::Everything;
 
 impl Draft<'_> {
     pub(super) fn many(&mut self, entity: &Arc<Entity>, many: &Many) -> Result<OpResult, CommitError> {
@@ -65,7 +66,8 @@ impl Draft<'_> {
             ManyEdit::Delete => {
                 let judge = self.judge();
                 let record = self.current(place, entity, id, None, &judge)?;
-                judge.require((place, Operation::Delete), entity, &record, None)?;
+                let everything = Everything { records: &self.state.records, now: self.unit.at };
+                judge.require((place, Operation::Delete), entity, &record, (None, everything))?;
                 self.delete(place, entity, id)?;
                 Ok(OpStatus::Deleted)
             }

@@ -99,7 +99,7 @@ fn of_read_rules(schema: &Schema) -> Asked {
 /// `element`: the entity whose records an `exists` looks at.
 fn rule(expr: &Expr, element: Option<&EntityName>, asked: &mut Asked) {
     match expr {
-        Expr::Constant(_) | Expr::Named(_) => {}
+        Expr::Constant(_) | Expr::Named(_) | Expr::Search(_) => {}
         Expr::Not(inner) => rule(inner, element, asked),
         Expr::All(terms) | Expr::Any(terms) => terms.iter().for_each(|term| rule(term, element, asked)),
         Expr::Holds(one) | Expr::IsNull(one) => term(one, element, asked),
@@ -128,7 +128,8 @@ fn term(one: &Term, element: Option<&EntityName>, asked: &mut Asked) {
         (Term::User(UserTerm::Role), _) => add("User", ROLE),
         (Term::User(UserTerm::Field(field)), _) => add("User", Column::Field(*field)),
         (Term::Size(inner), _) => term(inner, element, asked),
-        (Term::Element(_) | Term::Record(_) | Term::Change(_) | Term::Value(_), _)
+        (Term::Behind(path), _) => term(&path.via, element, asked),
+        (Term::Element(_) | Term::Record(_) | Term::Change(_) | Term::Value(_) | Term::Now(_), _)
         | (Term::User(UserTerm::Itself | UserTerm::Id | UserTerm::Claim(_)), _) => {}
     }
 }

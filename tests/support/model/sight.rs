@@ -213,6 +213,7 @@ fn collect(rule: &Expr, found: &mut Vec<EntityName>) {
         | Expr::Member(..)
         | Expr::Starts(..)
         | Expr::Contains(..)
+        | Expr::Search(_)
         | Expr::Named(_) => {}
     }
 }

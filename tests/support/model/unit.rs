@@ -15,7 +15,7 @@ use super::sight::{Sight, asker, failing, is_closed, sets};
 use super::triggers::Caused;
 use super::unit_end::Blocked;
 use super::{GENERATION, Key, MemoryStore, State, images};
-use crate::support::oracle::{Asker, Oracle, Proposed};
+use crate::support::oracle::{Asker, Everything, Oracle, Proposed};
 
 pub(super) struct Draft<'a> {
     pub(super) store: &'a MemoryStore,
@@ -105,7 +105,8 @@ impl<'a> Draft<'a> {
             Op::Delete { id, if_version, .. } => {
                 let judge = self.judge();
                 let record = self.current(at, &entity, id, *if_version, &judge)?;
-                judge.require((at, Operation::Delete), &entity, &record, None)?;
+                let everything = Everything { records: &self.state.records, now: self.unit.at };
+                judge.require((at, Operation::Delete), &entity, &record, (None, everything))?;
                 self.delete(at, &entity, id)?;
                 Ok(OpResult { id: id.clone(), status: OpStatus::Deleted, record: None })
             }
@@ -251,10 +252,10 @@ impl Judge {
         (op, operation): (usize, Operation),
         entity: &Entity,
         record: &Record,
-        proposed: Option<Proposed<'_>>,
+        (proposed, everything): (Option<Proposed<'_>>, Everything<'_>),
     ) -> Result<(), CommitError> {
         let Some(asker) = &self.0 else { return Ok(()) };
-        let oracle = Oracle { proposed, ..Oracle::of(asker, record) };
+        let oracle = Oracle { proposed, everything: Some(everything), ..Oracle::of(asker, record) };
         if oracle.grants(entity.access.rule(operation)) {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use tidewire::store::{CommitError, OpResult, OpStatus};
 
 use super::Key;
 use super::unit::{Draft, Judge, settled};
-use crate::support::oracle::Proposed;
+use crate::support::oracle::{Everything, Proposed};
 
 impl Draft<'_> {
     pub(super) fn create(
@@ -24,23 +24,20 @@ impl Draft<'_> {
             Some(_) => Value::Null,
             None => settled(value),
         };
-        let mut values: Vec<Value> = values.iter().enumerate().map(own).collect();
-        let unknown = self.unknown_references(at, entity, (id, &values), &judge, |_| true)?;
-        // What would be copied from a record that the writer may not read decides nothing.
-        let withheld = take_out(&unknown, &mut values);
+        let values: Vec<Value> = values.iter().enumerate().map(own).collect();
+        self.require_references(at, entity, (id, &values), &judge, |_| true)?;
         let version = self.state.tombstones.get(&key).map_or(0, |tombstone| tombstone.0) + 1;
         let time = self.unit.at;
         let record = Record { id: id.clone(), version, created_at: time, updated_at: time, values };
         let before = self.state.records.clone();
         self.state.records.insert(key.clone(), Arc::new(record));
         self.settle_lookups(&before, &[]);
-        let mut record = Record::clone(&self.state.records[&key]);
-        put_back(withheld, &mut record.values);
-        judge.require((at, Operation::Create), entity, &record, None)?;
+        let record = Record::clone(&self.state.records[&key]);
+        let everything = Everything { records: &before, now: time };
+        judge.require((at, Operation::Create), entity, &record, (None, everything))?;
         if before.contains_key(&key) {
             return Err(CommitError::IdTaken { op: at });
         }
-        refuse(at, entity, &unknown)?;
         // What refers to the record now referred to the one that the unit deleted.
         self.check_blocked(|blocked| blocked.gone == key)?;
         self.blocked.retain(|blocked| blocked.gone != key);
@@ -73,17 +70,15 @@ impl Draft<'_> {
         }
         let is_guessed = |field: &FieldIndex| hidden.contains(field) && named.contains(field);
         let is_set = |field: FieldIndex| values[field.0] != old.values[field.0] || is_guessed(&field);
-        let unknown = self.unknown_references(at, entity, (id, &values), &judge, is_set)?;
+        self.require_references(at, entity, (id, &values), &judge, is_set)?;
         let key: Key = (entity.name.clone(), id.clone());
-        let withheld = take_out(&unknown, &mut values);
         let before = self.state.records.clone();
         Arc::make_mut(self.state.records.get_mut(&key).unwrap()).values = values;
         self.settle_lookups(&before, &[]);
-        let mut values = self.state.records[&key].values.clone();
-        put_back(withheld, &mut values);
+        let values = self.state.records[&key].values.clone();
         let proposed = Proposed { values: &values, named: &named };
-        judge.require((at, Operation::Update), entity, &old, Some(proposed))?;
-        refuse(at, entity, &unknown)?;
+        let everything = Everything { records: &before, now: self.unit.at };
+        judge.require((at, Operation::Update), entity, &old, (Some(proposed), everything))?;
         if values == old.values && !named.iter().any(is_guessed) {
             let record = judge.shown(entity, &old);
             return Ok(OpResult { id: id.clone(), status: OpStatus::Unchanged, record });
@@ -93,17 +88,16 @@ impl Draft<'_> {
         Ok(OpResult { id: id.clone(), status: OpStatus::Updated, record })
     }
 
-    /// Those among the references that are `asked` for that lead to no record, or to none that the writer may read. One may
-    /// lead to the record itself.
-    fn unknown_references(
+    /// Refuses a reference that is `asked` for and leads to no record, or to none that the writer may read. One may lead to the
+    /// record itself.
+    fn require_references(
         &self,
         at: usize,
         entity: &Arc<Entity>,
         (own, values): (&RecordId, &[Value]),
         judge: &Judge,
         asked: impl Fn(FieldIndex) -> bool,
-    ) -> Result<Vec<FieldIndex>, CommitError> {
-        let mut unknown = Vec::new();
+    ) -> Result<(), CommitError> {
         for (place, field) in entity.fields.iter().enumerate().filter(|(_, field)| field.lookup.is_none()) {
             let (FieldKind::Ref { entity: target, .. }, Value::Text(to)) = (&field.kind, &values[place])
             else {
@@ -118,10 +112,10 @@ impl Draft<'_> {
                 None => false,
             };
             if !is_known {
-                unknown.push(FieldIndex(place));
+                return Err(CommitError::UnknownReference { op: at, field: field.name.clone() });
             }
         }
-        Ok(unknown)
+        Ok(())
     }
 
     /// Logs the next version of every record that has other values than before: first these, then the others by how many
@@ -154,20 +148,5 @@ impl Draft<'_> {
         self.state.records.insert(key, new.clone());
         self.log(&entity, (Some(old), Some(new.clone())), changed.clone())?;
         self.set(at, &entity, &new, changed)
-    }
-}
-
-fn take_out(fields: &[FieldIndex], values: &mut [Value]) -> Vec<(FieldIndex, Value)> {
-    fields.iter().map(|field| (*field, std::mem::replace(&mut values[field.0], Value::Null))).collect()
-}
-
-fn put_back(taken: Vec<(FieldIndex, Value)>, values: &mut [Value]) {
-    taken.into_iter().for_each(|(field, value)| values[field.0] = value);
-}
-
-fn refuse(at: usize, entity: &Entity, unknown: &[FieldIndex]) -> Result<(), CommitError> {
-    match unknown.first() {
-        Some(field) => Err(CommitError::UnknownReference { op: at, field: entity.at(*field).name.clone() }),
-        None => Ok(()),
     }
 }

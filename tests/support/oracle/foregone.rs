@@ -111,6 +111,7 @@ impl Question<'_> {
             | Expr::OneOf(..)
             | Expr::Related(..)
             | Expr::Exists(..)
+            | Expr::Search(_)
             | Expr::Named(_) => unreachable!("no single test: {leaf:?}"),
         };
         if depends { None } else { Some(false) }
@@ -134,6 +135,8 @@ impl Question<'_> {
                 | FieldKind::Ref { .. } => Some(Nature::Text),
             },
             Term::User(UserTerm::Itself) => None,
+            // No rule that decides what is seen has them.
+            Term::Behind(_) | Term::Now(_) => None,
             Term::User(_) | Term::Value(_) | Term::Element(_) | Term::Change(_) => {
                 self.oracle(&nothing()).plain(term).as_ref().and_then(of_json)
             }
@@ -180,6 +183,7 @@ fn asks_record(leaf: &Expr) -> bool {
         | Expr::OneOf(..)
         | Expr::Related(..)
         | Expr::Exists(..)
+        | Expr::Search(_)
         | Expr::Named(_) => false,
     }
 }
@@ -188,7 +192,12 @@ fn asks(term: &Term) -> bool {
     match term {
         Term::Record(_) => true,
         Term::Size(inner) => asks(inner),
-        Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Value(_) => false,
+        Term::Change(_)
+        | Term::Element(_)
+        | Term::User(_)
+        | Term::Value(_)
+        | Term::Behind(_)
+        | Term::Now(_) => false,
     }
 }
 

@@ -4,7 +4,8 @@
 
 use super::names::{Meaning, RuleScope, WORDS, column_of};
 use super::refused;
-use super::terms::{fit, fitting, ordered, there, value};
+use super::search;
+use super::terms::{fit, fitting, ordered, there, timed, value};
 use super::types::{self, Type, is_literal};
 use crate::schema::cel::{Binary, Identifier, SyntaxData, SyntaxNode, Unsupported};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
@@ -27,6 +28,9 @@ fn condition(node: &SyntaxNode, scope: RuleScope<'_>, problems: &mut Vec<Diagnos
         SyntaxData::Not(inner) => Expr::Not(Box::new(condition(inner, scope, problems))),
         SyntaxData::Call(Some(of), word, arguments) if word.text == "exists" => {
             exists(of, word, arguments, scope, problems)
+        }
+        SyntaxData::Call(None, word, arguments) if word.text == "exists" => {
+            search::search(condition, node, word, arguments, scope, problems)
         }
         SyntaxData::Null
         | SyntaxData::Bool(_)
@@ -116,6 +120,7 @@ fn compare(
             }
             let ((left_term, one), (right_term, other)) = both(value(left, scope), value(right, scope))?;
             fit(one, other, whole)?;
+            let (left_term, right_term) = (timed(left_term, other), timed(right_term, one));
             ordered(comparison, one, left)?;
             ordered(comparison, other, right)?;
             if left_term == right_term {
@@ -183,7 +188,7 @@ fn member(item: &SyntaxNode, list: &SyntaxNode, scope: RuleScope<'_>) -> Result<
             let item = match is_literal(item) {
                 true => Term::Value(types::plain(item)?),
                 false => match value(item, scope)? {
-                    (_, kind @ (Type::Json | Type::Moment)) => {
+                    (_, kind @ (Type::Json | Type::Moment | Type::Now)) => {
                         return Err(refused::misfit(
                             item,
                             format!("{} cannot be an element of a list", kind.noun()),
@@ -225,6 +230,10 @@ fn one_of(
                 found
             })
         })?;
+        if kind == Type::Now {
+            Err(refused::misfit(item, "no list holds the time of a write".to_owned())
+                .help("compare `now` with `<` and `>`"))?;
+        }
         if kind == Type::Json {
             Err(refused::misfit(item, "a json value cannot be compared".to_owned())
                 .help("for a json field write `x in field`, `size(field)` or `field == null`"))?;
@@ -284,9 +293,13 @@ fn has(inner: &SyntaxNode, scope: RuleScope<'_>) -> Result<Expr, Diagnostic> {
     }
     Ok(match there(inner, scope)? {
         Term::Change(field) => Expr::Named(field),
-        term @ (Term::Record(_) | Term::Element(_) | Term::User(_) | Term::Value(_) | Term::Size(_)) => {
-            Expr::Not(Box::new(Expr::IsNull(term)))
-        }
+        term @ (Term::Record(_)
+        | Term::Element(_)
+        | Term::User(_)
+        | Term::Value(_)
+        | Term::Size(_)
+        | Term::Behind(_)
+        | Term::Now(_)) => Expr::Not(Box::new(Expr::IsNull(term))),
     })
 }
 

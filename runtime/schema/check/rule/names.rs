@@ -13,11 +13,13 @@ use crate::schema::column::{Column, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{Entity, FieldKind, Operation};
-use crate::schema::rule::{Term, UserTerm};
+use crate::schema::rule::{NowForm, ReferencePath, Term, UserTerm};
 use crate::schema::tree::Span;
 
 /// Words that are no fields.
-pub(super) const WORDS: &[&str] = &["user", "change", "record"];
+pub(super) const WORDS: &[&str] = &["user", "change", "record", "now"];
+/// References that may be followed one after the other.
+const MOST_STEPS: usize = 3;
 /// Place of `role` in the built-in `User`.
 const ROLE: FieldIndex = FieldIndex(1);
 
@@ -30,6 +32,8 @@ pub(super) struct RuleScope<'a> {
     pub(super) own: &'a Entity,
     /// Decides what is seen, live events among it.
     pub(super) is_read: bool,
+    /// What the rule is called: `read`, `create`.
+    pub(super) word: &'static str,
     pub(super) is_update: bool,
     /// The event of the `[[on]]` whose `when` or value this is: bare names are the record after it.
     pub(super) on: Option<Operation>,
@@ -64,10 +68,18 @@ impl<'a> RuleScope<'a> {
             ("old", [_, ..]) if self.on.is_some() => self.of_old(rest),
             ("change", _) => self.of_change(node, rest),
             ("record", [name]) => self.own_column(name),
-            ("record", _) => Err(unknown(node.span.clone(), "`record` alone has no value")
+            ("record", [name, part, ..]) if self.is_read => Err(self.part_of(name, part)),
+            ("record", [name, below @ ..]) => self.behind(self.own_column(name)?, self.own, name, below),
+            ("now", []) if self.own.field("now").is_none() => self.now(node),
+            ("record", []) => Err(unknown(node.span.clone(), "`record` alone has no value")
                 .help("name one of its fields: `record.id`")),
             (_, []) => self.own_column(first),
-            (_, [second, ..]) => Err(self.part_of(first, second)),
+            (_, [second, ..]) => match self.own.field(&first.text) {
+                Some((_, field)) if !self.is_read && matches!(field.kind, FieldKind::Ref { .. }) => {
+                    self.behind(self.own_column(first)?, self.own, first, rest)
+                }
+                Some(_) | None => Err(self.part_of(first, second)),
+            },
         }
     }
 
@@ -130,18 +142,21 @@ impl<'a> RuleScope<'a> {
         node: &SyntaxNode,
         rest: &[Identifier],
     ) -> Result<Meaning<'a>, Diagnostic> {
-        let [name] = rest else {
-            let problem = match rest {
-                [_, part, ..] => unknown(part.span.clone(), "a rule sees only the fields of this record"),
-                _ => unknown(node.span.clone(), "a record alone has no value"),
-            };
-            return Err(problem.help("name one of its fields, as in `m.role`"));
+        let [name, below @ ..] = rest else {
+            return Err(unknown(node.span.clone(), "a record alone has no value")
+                .help("name one of its fields, as in `m.role`"));
         };
         let Meaning::Value(Term::Record(column), kind) = self.column(entity, name)? else {
             return Err(no_name(node));
         };
-        stays(column, name)?;
-        Ok(Meaning::Value(Term::Element(column), kind))
+        if self.is_read {
+            if let [part, ..] = below {
+                return Err(unknown(part.span.clone(), "a rule sees only the fields of this record")
+                    .help("name one of its fields, as in `m.role`"));
+            }
+            stays(column, name)?;
+        }
+        self.behind(Meaning::Value(Term::Element(column), kind), entity, name, below)
     }
 
     /// `old.field`: the value before an update.
@@ -195,15 +210,15 @@ impl<'a> RuleScope<'a> {
                 None => "write the bare name: in `create` it is the proposed value, elsewhere the stored one",
             }));
         }
-        let [name] = rest else {
-            let problem = match rest {
-                [_, part, ..] => unknown(part.span.clone(), "a change has only fields"),
-                _ => unknown(node.span.clone(), "`change` alone has no value"),
-            };
-            return Err(problem.help("name one field, as in `change.owner`"));
+        let [name, below @ ..] = rest else {
+            return Err(unknown(node.span.clone(), "`change` alone has no value")
+                .help("name one field, as in `change.owner`"));
         };
         match self.own.field(&name.text) {
-            Some((at, _)) => Ok(Meaning::Value(Term::Change(at), Type::of(Column::Field(at), self.own))),
+            Some((at, _)) => {
+                let value = Meaning::Value(Term::Change(at), Type::of(Column::Field(at), self.own));
+                self.behind(value, self.own, name, below)
+            }
             None if column_of(self.own, &name.text).is_some() => {
                 let message = format!("no request changes {}", quoted(&name.text));
                 Err(unknown(name.span.clone(), message).help("`change` has the fields of the entity only"))
@@ -227,6 +242,12 @@ impl<'a> RuleScope<'a> {
             ("id", _, []) => value(UserTerm::Id, Type::Id(USER_ID, crate::schema::model::IdKind::Text)),
             (_, Some((_, ROLE)), []) => value(UserTerm::Role, Type::Text),
             (_, Some((user, at)), []) => value(UserTerm::Field(at), Type::of(Column::Field(at), user)),
+            (_, Some((user, at)), below)
+                if !self.is_read && matches!(user.at(at).kind, FieldKind::Ref { .. }) =>
+            {
+                let term = Term::User(UserTerm::Field(at));
+                self.behind(Meaning::Value(term, Type::of(Column::Field(at), user)), user, name, below)
+            }
             (_, _, below) => self.of_records(name, below, field.is_some() || name.text == "id"),
         }
     }
@@ -312,15 +333,70 @@ impl<'a> RuleScope<'a> {
         unknown(name.span.clone(), message).help(suggestion(&name.text, &known, "there are"))
     }
 
-    /// `project.owner`: a rule sees one record.
+    /// The time of the write.
+    fn now(self, node: &SyntaxNode) -> Result<Meaning<'a>, Diagnostic> {
+        if self.is_read {
+            let message =
+                format!("a {} rule has no `now`, because rights change only with a write", self.word);
+            return Err(Diagnostic::new(DiagnosticCode::RuleFurther, node.span.clone(), message)
+                .label("only in create, update and delete")
+                .help("compare with `now` in the rule that allows the write, or let the server delete what is over"));
+        }
+        Ok(Meaning::Value(Term::Now(NowForm::Datetime), Type::Now))
+    }
+
+    /// `draft.holder` and on: what lies behind a reference. `of` is the entity that has the field `name`.
+    fn behind(
+        self,
+        start: Meaning<'a>,
+        of: &'a Entity,
+        name: &Identifier,
+        below: &[Identifier],
+    ) -> Result<Meaning<'a>, Diagnostic> {
+        let (mut reached, mut of, mut name) = (start, of, name);
+        for (step, next) in below.iter().enumerate() {
+            let Meaning::Value(via, _) = reached else { return Err(no_part(name, next)) };
+            let target = of.field(&name.text).and_then(|(_, field)| match &field.kind {
+                FieldKind::Ref { entity, .. } => self.entities.iter().find(|other| other.name == *entity),
+                FieldKind::Text { .. }
+                | FieldKind::Int { .. }
+                | FieldKind::Float { .. }
+                | FieldKind::Bool
+                | FieldKind::Enum { .. }
+                | FieldKind::Json
+                | FieldKind::Date
+                | FieldKind::Datetime
+                | FieldKind::Uuid => None,
+            });
+            let Some(target) = target else { return Err(no_part(name, next)) };
+            if step == MOST_STEPS {
+                let message = format!("a rule follows at most {MOST_STEPS} references one after the other");
+                return Err(Diagnostic::new(DiagnosticCode::RuleSteps, next.span.clone(), message)
+                    .label("one too many")
+                    .help("give a record on the way a lookup field (from = \"…\") and name that"));
+            }
+            let Meaning::Value(Term::Record(column), kind) = self.column(target, next)? else {
+                return Err(no_part(name, next));
+            };
+            let path = ReferencePath { via, entity: target.name.clone(), column };
+            reached = Meaning::Value(Term::Behind(Box::new(path)), kind);
+            (of, name) = (target, next);
+        }
+        Ok(reached)
+    }
+
+    /// `project.owner`: a rule that decides what is seen sees one record.
     fn part_of(self, of: &Identifier, part: &Identifier) -> Diagnostic {
         let field = self.own.field(&of.text).map(|(_, field)| field);
         if field.is_some() && refused::is_size(&part.text) {
             return no_part(of, part);
         }
         let help = match field.map(|field| &field.kind) {
+            Some(FieldKind::Ref { .. }) if !self.is_read => {
+                format!("name a field of the record that {} refers to", quoted(&of.text))
+            }
             Some(FieldKind::Ref { .. }) => format!(
-                "a rule sees one record: add a field with from = \"{}.{}\", which the server keeps up to date, and name that",
+                "a rule that decides what is seen sees one record: add a field with from = \"{}.{}\", which the server keeps up to date, and name that",
                 of.text, part.text
             ),
             Some(FieldKind::Json) => {

@@ -68,7 +68,7 @@ pub(super) fn set(node: &SyntaxNode) -> Diagnostic {
 
 pub(super) fn exists_of(node: &SyntaxNode) -> Diagnostic {
     unsupported(node.span.clone(), "`exists` is only for the records of a user", "not `user.…`")
-        .help("write `user.memberships.exists(m, …)`; for an element of a json list write `x in list`")
+        .help("write `user.memberships.exists(m, …)` or `exists(Membership, m, …)`; for an element of a json list write `x in list`")
 }
 
 pub(super) fn arguments(word: &Identifier, example: &str) -> Diagnostic {
@@ -84,7 +84,7 @@ pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
     let name = word.text.as_str();
     let help = match name {
         "all" | "exists_one" | "existsOne" | "map" | "filter" => {
-            "the macros are `has` and `user.memberships.exists(m, …)`".to_owned()
+            "the macros are `has`, `user.memberships.exists(m, …)` and, in write rules, `exists(Membership, m, …)`".to_owned()
         }
         "matches" => {
             "write `text.startsWith('a')` or `text.contains('a')`, or store what you want to ask in a field"
@@ -93,7 +93,8 @@ pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
         name if is_size(name) => "write `size(x)`".to_owned(),
         "endsWith" => "store the ending in a field of its own and compare that".to_owned(),
         "timestamp" => "compare with a text: `created_at > '2026-11-21T08:00:00Z'`".to_owned(),
-        "now" | "duration" => "rules have no clock, because rights change only with a write".to_owned(),
+        "now" => "write `now` without brackets; only create, update and delete rules have it".to_owned(),
+        "duration" => "rules have no arithmetic: store the time itself in a field and compare that".to_owned(),
         "int" | "uint" | "double" | "string" | "bool" | "bytes" | "dyn" | "type" => {
             "values are not converted: compare those of one type".to_owned()
         }

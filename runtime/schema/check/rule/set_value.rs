@@ -243,7 +243,7 @@ fn longest(value: &SetValue, scope: RuleScope<'_>) -> Option<u64> {
         Type::Id(_, IdKind::Text) => Some(128),
         Type::Id(_, IdKind::Uuid) | Type::Uuid => Some(36),
         Type::Date => Some(10),
-        Type::Datetime | Type::Moment => Some(24),
+        Type::Datetime | Type::Moment | Type::Now => Some(24),
         Type::Number | Type::Bool | Type::Json | Type::Claim => Some(0),
     }
 }

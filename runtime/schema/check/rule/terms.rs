@@ -7,7 +7,7 @@ use super::refused;
 use super::types::{self, Type, is_literal};
 use crate::schema::cel::{SyntaxData, SyntaxNode, Unsupported};
 use crate::schema::diagnostics::Diagnostic;
-use crate::schema::rule::{Comparison, Term, UserTerm};
+use crate::schema::rule::{Comparison, NowForm, Term, UserTerm};
 
 /// What can be asked whether it is there.
 pub(super) fn there(node: &SyntaxNode, scope: RuleScope<'_>) -> Result<Term, Diagnostic> {
@@ -16,14 +16,19 @@ pub(super) fn there(node: &SyntaxNode, scope: RuleScope<'_>) -> Result<Term, Dia
         return match term {
             Term::Size(_) => Err(refused::misfit(node, format!("{} is never null", kind.noun()))
                 .help("ask whether the field itself is: `field == null`")),
-            term
-            @ (Term::Record(_) | Term::Change(_) | Term::Element(_) | Term::User(_) | Term::Value(_)) => {
-                Ok(term)
-            }
+            term @ (Term::Record(_)
+            | Term::Change(_)
+            | Term::Element(_)
+            | Term::User(_)
+            | Term::Value(_)
+            | Term::Behind(_)
+            | Term::Now(_)) => Ok(term),
         };
     }
     match scope.meaning(node)? {
         Meaning::Person => Ok(Term::User(UserTerm::Itself)),
+        Meaning::Value(Term::Now(_), _) => Err(refused::misfit(node, "`now` is never null".to_owned())
+            .help("compare it with a time: `until > now`")),
         Meaning::Value(term, _) => Ok(term),
         Meaning::Records(_) | Meaning::Set(..) => Err(refused::set(node)),
     }
@@ -69,7 +74,7 @@ pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term
 fn unquoted(node: &SyntaxNode, problem: Diagnostic) -> Diagnostic {
     let SyntaxData::Name(name) = &node.data else { return problem };
     // A slip of a name that there is has its own help, and so has a constant of another language.
-    if problem.help.ends_with('?') || refused::constant(name).is_some() {
+    if problem.help.ends_with('?') || refused::constant(name).is_some() || name == "now" {
         return problem;
     }
     let help = format!("if it is a text, write it in quotes: '{name}'; {}", problem.help);
@@ -94,7 +99,16 @@ pub(super) fn fitting(node: &SyntaxNode, kind: Type<'_>, scope: RuleScope<'_>) -
     }
     let (term, own) = value(node, scope)?;
     fit(own, kind, node)?;
-    Ok(term)
+    Ok(timed(term, kind))
+}
+
+/// `now` in the form of what it is compared with.
+pub(super) fn timed(term: Term, beside: Type<'_>) -> Term {
+    match (term, beside) {
+        (Term::Now(_), Type::Moment) => Term::Now(NowForm::Millis),
+        (Term::Now(_), Type::Date) => Term::Now(NowForm::Date),
+        (term, _) => term,
+    }
 }
 
 pub(super) fn fit(one: Type<'_>, other: Type<'_>, node: &SyntaxNode) -> Result<(), Diagnostic> {

@@ -26,6 +26,8 @@ pub(super) enum Type<'a> {
     Datetime,
     /// `created_at` and `updated_at`: milliseconds.
     Moment,
+    /// `now`, which takes the form of any time that it is compared with.
+    Now,
     Uuid,
     /// The id of a record of this entity.
     Id(&'a str, IdKind),
@@ -67,7 +69,7 @@ impl<'a> Type<'a> {
             Type::Enum(_) => "an enum".to_owned(),
             Type::Date => "a date".to_owned(),
             Type::Datetime => "a datetime".to_owned(),
-            Type::Moment => "the time of a write".to_owned(),
+            Type::Moment | Type::Now => "the time of a write".to_owned(),
             Type::Uuid => "a uuid".to_owned(),
             Type::Id(entity, _) => format!("the id of a {entity}"),
             Type::Number => "a number".to_owned(),
@@ -79,7 +81,13 @@ impl<'a> Type<'a> {
 
     pub(super) fn has_order(self) -> bool {
         match self {
-            Type::Text | Type::Date | Type::Datetime | Type::Moment | Type::Number | Type::Claim => true,
+            Type::Text
+            | Type::Date
+            | Type::Datetime
+            | Type::Moment
+            | Type::Now
+            | Type::Number
+            | Type::Claim => true,
             Type::Enum(_) | Type::Uuid | Type::Id(..) | Type::Bool | Type::Json => false,
         }
     }
@@ -97,6 +105,8 @@ impl<'a> Type<'a> {
             | (Type::Date, Type::Date)
             | (Type::Datetime, Type::Datetime)
             | (Type::Moment, Type::Moment)
+            | (Type::Now, Type::Date | Type::Datetime | Type::Moment | Type::Now)
+            | (Type::Date | Type::Datetime | Type::Moment, Type::Now)
             | (Type::Uuid, Type::Uuid)
             | (Type::Number, Type::Number)
             | (Type::Bool, Type::Bool) => true,
@@ -106,6 +116,7 @@ impl<'a> Type<'a> {
                 | Type::Date
                 | Type::Datetime
                 | Type::Moment
+                | Type::Now
                 | Type::Uuid
                 | Type::Id(..)
                 | Type::Number
@@ -183,7 +194,7 @@ fn stored(node: &SyntaxNode, text: &str, wanted: Type<'_>) -> Result<Value, Diag
             form(known.contains(&text).then(|| text.to_owned()), "one of the values of this enum", &help)?
         }
         Type::Date => form(text_form::date(text), "a date", "write it as '2026-11-21'")?,
-        Type::Datetime => form(text_form::datetime(text), "a datetime", DATETIME)?,
+        Type::Datetime | Type::Now => form(text_form::datetime(text), "a datetime", DATETIME)?,
         Type::Moment => match text_form::millis(text) {
             Some(millis) => return Ok(Value::Int(millis)),
             None => form(None, "a datetime", DATETIME)?,

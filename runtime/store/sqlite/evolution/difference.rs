@@ -61,7 +61,7 @@ pub(super) enum Move {
     },
     /// Fields become unique together, or what is in them changes.
     UniqueTogether {
-        members: Vec<UniqueMember>,
+        members: Vec<TogetherField>,
     },
     /// The field becomes a lookup: the server copies its values from now on.
     Follow {
@@ -91,7 +91,7 @@ pub(super) struct Site {
 
 /// One of the fields that are to be unique together.
 #[derive(Debug, Clone)]
-pub(super) struct UniqueMember {
+pub(super) struct TogetherField {
     pub(super) at: Site,
     pub(super) becomes: Becomes,
 }
@@ -200,7 +200,7 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names
 /// Fields that are unique together: those that were not before, and those that are rewritten.
 fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
     for fields in &entity.unique {
-        let members: Vec<UniqueMember> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
+        let members: Vec<TogetherField> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
         let mut columns: Vec<&str> = members.iter().map(|member| member.at.column.as_str()).collect();
         columns.sort_unstable();
         let held = was.unique.iter().any(|known| {
@@ -214,7 +214,7 @@ fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves:
     }
 }
 
-fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &Names<'_>) -> UniqueMember {
+fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &Names<'_>) -> TogetherField {
     let now = entity.at(field);
     let site = |column: &str| Site {
         entity: entity.clone(),
@@ -223,11 +223,11 @@ fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &N
         column: column.to_owned(),
     };
     match former_field(was, now) {
-        None => UniqueMember { at: site(&now.name), becomes: Becomes::Added },
+        None => TogetherField { at: site(&now.name), becomes: Becomes::Added },
         Some(was) => {
             let rewritten = needs_retype(was, &now.kind, names) || (now.required && !was.required);
             let becomes = if rewritten { Becomes::Rewritten } else { Becomes::Stays };
-            UniqueMember { at: site(&was.name), becomes }
+            TogetherField { at: site(&was.name), becomes }
         }
     }
 }

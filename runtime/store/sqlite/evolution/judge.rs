@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::difference::{Becomes, Move, Site, UniqueMember};
+use super::difference::{Becomes, Move, Site, TogetherField};
 use super::premises::{Premises, text_of};
 use super::stored_schema::StoredField;
 use super::values::{Converted, Converter};
@@ -228,13 +228,13 @@ impl Premises<'_> {
     }
 
     /// A field that changes its values is judged with the values that it has then, so it must have them before.
-    fn unique_together(&self, members: &[UniqueMember]) -> rusqlite::Result<MigrationStep> {
+    fn unique_together(&self, members: &[TogetherField]) -> rusqlite::Result<MigrationStep> {
         let first = &members[0].at;
         let names: Vec<&str> = members.iter().map(|member| &*member.at.field().name).collect();
         let names = names.join("`, `");
         let rewritten = members.iter().find(|member| member.becomes == Becomes::Rewritten);
         let empty =
-            |member: &UniqueMember| member.becomes == Becomes::Added && self.fill(&member.at).is_null();
+            |member: &TogetherField| member.becomes == Becomes::Added && self.fill(&member.at).is_null();
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&first.table)))?;
         let need = match rewritten {
             _ if records < 2 || members.iter().any(empty) => None,
@@ -264,7 +264,7 @@ impl Premises<'_> {
     }
 
     /// Lists of values that more than one record has, the most frequent first. A field that is new has one value in all records.
-    fn doubles_together(&self, members: &[UniqueMember]) -> rusqlite::Result<Vec<String>> {
+    fn doubles_together(&self, members: &[TogetherField]) -> rusqlite::Result<Vec<String>> {
         let present: Vec<String> = members
             .iter()
             .filter(|member| member.becomes != Becomes::Added)
