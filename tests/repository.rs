@@ -88,7 +88,7 @@ async fn every_refusal_of_the_store_has_a_code_and_no_secret() {
         (CommitError::NotFound { op }, Code::NotFound),
         (CommitError::VersionConflict { op, current }, Code::VersionConflict),
         (CommitError::IdTaken { op }, Code::IdTaken),
-        (CommitError::NotUnique { op, field: "title".into() }, Code::NotUnique),
+        (CommitError::NotUnique { op, fields: vec!["title".into()] }, Code::NotUnique),
         (CommitError::UnknownReference { op, field: "project".into() }, Code::UnknownReference),
         (CommitError::Restricted { op, entity: Some("Comment".into()) }, Code::Restricted),
         (CommitError::CascadeTooLarge { op, limit: 9 }, Code::CascadeTooLarge),
@@ -202,7 +202,7 @@ async fn a_read_succeeds_if_the_user_record_cannot_be_stored() {
     let before = puppet.units.lock().len();
     repository.ensure_reader(&caller(Some("ann"))).await.unwrap();
     assert_eq!(puppet.units.lock().len(), before + 1, "every read_scope tries again");
-    puppet.refusals.lock().push(CommitError::NotUnique { op: 0, field: "name".into() });
+    puppet.refusals.lock().push(CommitError::NotUnique { op: 0, fields: vec!["name".into()] });
     let refused = repository.ensure_reader(&caller(Some("ann"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotUnique);
 }

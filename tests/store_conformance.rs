@@ -110,6 +110,8 @@ macro_rules! of_unit_ends {
                 records_that_refer_to_each_other_are_deleted_together;
                 a_delete_that_is_forbidden_at_the_end_is_refused_by_its_operation;
                 nobody_slips_another_record_under_a_reference;
+                two_fields_are_unique_together;
+                records_exchange_what_is_unique_together;
                 a_reference_must_lead_somewhere_when_it_is_set;
                 what_a_ticket_copied_stays_until_its_seat_is_settled;
             }

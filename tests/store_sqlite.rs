@@ -390,7 +390,7 @@ async fn schema_names_may_be_sql_keywords() {
     let again = unit([create("Select", 2, vec![words("x"), Value::Null])]);
     assert_eq!(
         opened.store.commit(again).await,
-        Err(CommitError::NotUnique { op: 0, field: "group".into() })
+        Err(CommitError::NotUnique { op: 0, fields: vec!["group".into()] })
     );
     opened.store.close().await;
     open(folder.path(), odd(), &defaults());
@@ -473,7 +473,7 @@ async fn a_refused_unit_does_not_affect_its_group() {
     let refused = [
         CommitError::IdTaken { op: 1 },
         CommitError::NotFound { op: 0 },
-        CommitError::NotUnique { op: 0, field: "code".into() },
+        CommitError::NotUnique { op: 0, fields: vec!["code".into()] },
         CommitError::UnknownReference { op: 0, field: "project".into() },
     ];
     let [taken, missing, not_unique, unknown] = refused.map(Err);

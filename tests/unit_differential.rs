@@ -21,13 +21,13 @@ use crate::support::studio::*;
 
 const PEOPLE: [&str; 5] = ["ada", "bo", "cy", "dan", "root"];
 
-/// The club, where no two tasks have the same status, and no two members of a project the same note.
+/// The club, where no two tasks have the same status, and no two memberships the same note and role.
 fn schema() -> Schema {
     let with = |entity: &Arc<Entity>| {
         let mut entity = (**entity).clone();
         match &*entity.name {
             "Task" => entity.fields[STATUS.0].unique = true,
-            "Membership" => entity.fields[club::OF_NOTE.0].unique = true,
+            "Membership" => entity.unique = vec![vec![club::OF_NOTE, club::OF_ROLE]],
             _ => {}
         }
         entity

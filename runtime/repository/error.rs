@@ -82,8 +82,8 @@ pub enum RepositoryError {
     VersionConflict { entity: EntityName, current: Stored },
     #[error("there is already a {entity} with this id")]
     IdTaken { entity: EntityName },
-    #[error("another {entity} has this value of `{field}`, which is unique")]
-    NotUnique { entity: EntityName, field: Arc<str> },
+    #[error("another {entity} has {}", taken(fields))]
+    NotUnique { entity: EntityName, fields: Vec<Arc<str>> },
     #[error("`{field}` of the {entity} refers to a record that does not exist")]
     UnknownReference { entity: EntityName, field: Arc<str> },
     #[error("the {entity} cannot be deleted: records of {} still refer to it", by.as_deref().unwrap_or("other entities"))]
@@ -172,8 +172,13 @@ impl RepositoryError {
         if let RepositoryError::OfRecord { error, .. } = self {
             return error.field_errors();
         }
-        let fault = if let RepositoryError::NotUnique { field, .. } = self {
-            Some((&**field, "not_unique"))
+        let fault = if let RepositoryError::NotUnique { fields, .. } = self {
+            let error = |field: &Arc<str>| FieldError {
+                field: field.to_string(),
+                code: "not_unique",
+                message: self.to_string(),
+            };
+            return fields.iter().map(error).collect();
         } else if let RepositoryError::UnknownReference { field, .. } = self {
             Some((&**field, "unknown_reference"))
         } else if let RepositoryError::IdTaken { .. } = self {
@@ -360,7 +365,7 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
             RepositoryError::VersionConflict { entity: entity(op), current }
         }
         CommitError::IdTaken { op } => RepositoryError::IdTaken { entity: entity(op) },
-        CommitError::NotUnique { op, field } => RepositoryError::NotUnique { entity: entity(op), field },
+        CommitError::NotUnique { op, fields } => RepositoryError::NotUnique { entity: entity(op), fields },
         CommitError::UnknownReference { op, field } => {
             RepositoryError::UnknownReference { entity: entity(op), field }
         }
@@ -468,5 +473,14 @@ fn not_allowed(entity: &str, operation: Operation) -> String {
         Operation::Create => format!("you may not create this {entity}"),
         Operation::Update => format!("you may read this {entity}, but not update it in this way"),
         Operation::Delete => format!("you may read this {entity}, but not delete it"),
+    }
+}
+
+/// What another record has, in words.
+fn taken(fields: &[Arc<str>]) -> String {
+    let names = fields.join("`, `");
+    match fields {
+        [_] => format!("this value of `{names}`, which is unique"),
+        _ => format!("these values of `{names}`, which are unique together"),
     }
 }

@@ -52,6 +52,10 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
         "fields": entity.fields.iter().map(|field| field_json(schema, entity, field)).collect::<Vec<_>>(),
         "indexes": entity.indexes.iter().map(names).collect::<Vec<_>>(),
     });
+    if !entity.unique.is_empty() {
+        let names = |fields: &Vec<_>| fields.iter().map(|at| entity.at(*at).name.clone()).collect::<Vec<_>>();
+        json["unique"] = json!(entity.unique.iter().map(names).collect::<Vec<_>>());
+    }
     if let Some(expires) = entity.expires {
         json["expires"] = json!(entity.at(expires).name);
     }

@@ -86,6 +86,8 @@ codes! {
     RuleFurther "E0200" "a rule that decides what is seen asks beyond its record"
     RuleSearch "E0201" "`exists` has no equality with an indexed field"
     RuleSteps "E0202" "the rule follows more than three references"
+    UniqueMember "E0210" "the field cannot be in `[[unique]]`"
+    UniqueFields "E0211" "`[[unique]]` has too few fields, or says something twice"
     OnAction "E0220" "the `[[on]]` does not say one event and one action"
     OnTarget "E0221" "the server cannot write such records"
     OnWhere "E0222" "`where` is no equality by which records are found"

@@ -68,6 +68,25 @@ fn entity_keys() -> Json {
             "maxItems": words::MOST_TRIGGERS,
             "items": on(),
         },
+        "unique": {
+            "description": "Fields of which no two records have the same values. A record in which one of them is empty is not compared.",
+            "type": "array",
+            "maxItems": words::MOST_UNIQUE,
+            "uniqueItems": true,
+            "items": {
+                "type": "object",
+                "required": ["fields"],
+                "additionalProperties": false,
+                "properties": {
+                    "fields": {
+                        "type": "array",
+                        "minItems": 2,
+                        "uniqueItems": true,
+                        "items": {"type": "string", "not": {"enum": words::RECORD_FIELDS}},
+                    },
+                },
+            },
+        },
         "index": {
             "description": "Indexes for lists that filter by the first fields and sort by the next.",
             "type": "array",

@@ -88,6 +88,8 @@ pub struct Entity {
     /// Over fields, `created_at` and `updated_at`. Every table also has those over each reference, each unique field and
     /// `created_at`.
     pub indexes: Vec<Vec<Column>>,
+    /// Several fields each: no two records have the same values in all of them.
+    pub unique: Vec<Vec<FieldIndex>>,
     pub access: Access,
     /// How long its changes are kept for the history of a record, beyond the log's retention.
     pub history: Option<History>,
@@ -111,6 +113,7 @@ impl Entity {
             id_kind: IdKind::Uuid,
             fields,
             indexes: Vec::new(),
+            unique: Vec::new(),
             access: Access::default(),
             history: None,
             was: None,
@@ -136,6 +139,24 @@ impl Entity {
     /// The identity, where it has to be said which of several refs it is.
     pub fn marked_identity(&self) -> Option<FieldIndex> {
         self.identity.filter(|_| self.refs_to_user().nth(1).is_some())
+    }
+
+    /// The columns of every index that the records have beside the one over ids, the built-in ones first.
+    pub fn all_indexes(&self) -> impl Iterator<Item = Vec<Column>> {
+        let alone = self
+            .fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.unique || matches!(field.kind, FieldKind::Ref { .. }));
+        let alone = alone.map(|(at, _)| vec![Column::Field(FieldIndex(at))]);
+        let together = self.unique.iter().map(|fields| fields.iter().copied().map(Column::Field).collect());
+        // The sweep asks for what is due next, and newest first is asked of every entity.
+        let expiry = self.expires.map(|field| vec![Column::Field(field)]);
+        alone
+            .chain(together)
+            .chain(expiry)
+            .chain([vec![Column::CreatedAt]])
+            .chain(self.indexes.iter().cloned())
     }
 
     pub fn at(&self, index: FieldIndex) -> &Field {

@@ -6,7 +6,7 @@
 use indexmap::IndexSet;
 
 use super::column::Column;
-use super::model::{Entity, FieldKind, Operation};
+use super::model::{Entity, Operation};
 use super::rule::{Comparison, Expr, Term, UserTerm};
 
 /// What a condition means for the way to the records that meet it.
@@ -93,9 +93,9 @@ pub(super) fn is_indexed(entity: &Entity, column: Column) -> bool {
     let served = match column {
         Column::Id | Column::CreatedAt => true,
         Column::Version | Column::UpdatedAt => false,
-        Column::Field(at) => entity.at(at).unique || matches!(entity.at(at).kind, FieldKind::Ref { .. }),
+        Column::Field(_) => entity.all_indexes().any(|index| index.first() == Some(&column)),
     };
-    served || entity.indexes.iter().any(|index| index.first() == Some(&column))
+    served
 }
 
 fn through(entity: &Entity, column: Column) -> AccessPath {

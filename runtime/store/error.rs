@@ -24,8 +24,9 @@ pub enum CommitError {
     VersionConflict { op: usize, current: Stored },
     #[error("operation {op}: the id is taken")]
     IdTaken { op: usize },
-    #[error("operation {op}: the value of `{field}` is taken")]
-    NotUnique { op: usize, field: Arc<str> },
+    /// One field, or the fields of a `[[unique]]`.
+    #[error("operation {op}: the value of `{}` is taken", fields.join("`, `"))]
+    NotUnique { op: usize, fields: Vec<Arc<str>> },
     #[error("operation {op}: `{field}` refers to a record that does not exist")]
     UnknownReference { op: usize, field: Arc<str> },
     /// Without `entity` where its name would tell the writer of records that are as if absent.

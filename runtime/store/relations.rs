@@ -36,7 +36,8 @@ pub struct Relation {
     pub read_needs: Needs,
     /// What the rules ask by which a write of one of its records is judged: its own, and the read rules of what it refers to.
     pub write_needs: Needs,
-    pub unique: Vec<FieldIndex>,
+    /// Fields whose values no two records share: each `unique` field, then each `[[unique]]`.
+    pub unique: Vec<Vec<FieldIndex>>,
     /// References that a client sets.
     pub references: Vec<Reference>,
     /// Who refers to this entity, in the order of the schema.
@@ -126,7 +127,7 @@ impl Relation {
             place,
             read_needs: Needs::of_read(entity),
             write_needs: write_needs(schema, entity),
-            unique: unique.map(|(at, _)| FieldIndex(at)).collect(),
+            unique: unique.map(|(at, _)| vec![FieldIndex(at)]).chain(entity.unique.iter().cloned()).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),
             lookups: Vec::new(),

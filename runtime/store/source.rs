@@ -46,13 +46,13 @@ pub trait Source {
         most: usize,
     ) -> impl Future<Output = Result<Vec<Vec<RecordId>>, Self::Error>> + Send;
 
-    /// For each of these values, none of them null, the ids of the records whose unique field has it: more than one within a
-    /// unit that is not at its end. Ascending, at most `most` for each.
+    /// The ids of the records that have each of these lists of values, none of them null, in all of these fields: one field, or
+    /// those of a `[[unique]]`. More than one within a unit that is not at its end. Ascending, at most `most` for each list.
     fn ids_holding(
         &self,
         of: &Relation,
-        field: FieldIndex,
-        values: &[&Value],
+        fields: &[FieldIndex],
+        values: &[Vec<&Value>],
         most: usize,
     ) -> impl Future<Output = Result<Vec<Vec<RecordId>>, Self::Error>> + Send;
 

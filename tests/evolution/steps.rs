@@ -115,6 +115,12 @@ steps! {
         rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": null}"#), ("tasks", r#"{"title": null}"#)],
         then: r#"[{"title": "a"}, {"title": null}, {"title": null}]"#,
     }
+    fields_without_doubles_become_unique_together {
+        before: &["entity = 'Task'\n[fields]\nr = { type = 'text' }\nnumber = { type = 'int' }\n"],
+        after: &["entity = 'Task'\n[fields]\nrow = { type = 'text', was = 'r' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['row', 'number']\n"],
+        rows: &[("tasks", r#"{"r": "a", "number": 1}"#), ("tasks", r#"{"r": "a", "number": 2}"#), ("tasks", r#"{"r": null, "number": 1}"#), ("tasks", r#"{"r": null, "number": 1}"#)],
+        then: r#"[{"row": "a", "number": 1}, {"row": "a", "number": 2}, {"row": null, "number": 1}, {"row": null, "number": 1}]"#,
+    }
     a_unique_field_becomes_common {
         before: &[task!("title = { type = 'text', unique = true }")],
         after: &[TITLE],
@@ -392,6 +398,24 @@ steps! {
         after: &[task!("title = { type = 'text', unique = true }")],
         rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b"}"#)],
         how: How::Never(&["Task.title: make the field unique", "2 records have `a`", "leave `unique` out"]),
+    }
+    fields_with_doubles_do_not_become_unique_together {
+        before: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n"],
+        after: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['row', 'number']\n"],
+        rows: &[("tasks", r#"{"row": "a", "number": 1}"#), ("tasks", r#"{"row": "a", "number": 1}"#), ("tasks", r#"{"row": "a", "number": 2}"#)],
+        how: How::Never(&["Task: make `row`, `number` unique together", "2 records have `a`, `1`", "leave `[[unique]]` out"]),
+    }
+    a_new_field_with_a_default_makes_doubles_together {
+        before: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\n"],
+        after: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int', default = 1 }\n[[unique]]\nfields = ['row', 'number']\n"],
+        rows: &[("tasks", r#"{"row": "a"}"#), ("tasks", r#"{"row": "a"}"#), ("tasks", r#"{"row": "b"}"#)],
+        how: How::Never(&["make `row`, `number` unique together", "2 records have `a`"]),
+    }
+    values_that_are_converted_are_not_made_unique_together_at_once {
+        before: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n"],
+        after: &["entity = 'Task'\n[fields]\nrow = { type = 'int' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['row', 'number']\n"],
+        rows: &[("tasks", r#"{"row": "1", "number": 1}"#), ("tasks", r#"{"row": "01", "number": 1}"#)],
+        how: How::Never(&["the values of `row` change in the same step", "leave this `[[unique]]` out, start once"]),
     }
     values_that_become_equal_do_not_become_unique {
         before: &[TITLE],

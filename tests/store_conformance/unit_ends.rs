@@ -2,12 +2,12 @@
 
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::schema::Value;
+use tidewire::schema::{FieldIndex, FieldKind, Schema, Value};
 use tidewire::store::CommitError;
 
 use crate::support::fixture::Fixture;
 use crate::support::seats::*;
-use crate::support::studio::{delete, id, link, update, words};
+use crate::support::studio::{create, delete, entity, field, id, link, text, update, words};
 
 pub(super) async fn two_records_exchange_their_unique_values<F: Fixture>() {
     let studio = F::open(schema(), &StoreConfig::default());
@@ -132,4 +132,60 @@ pub(super) async fn what_a_ticket_copied_stays_until_its_seat_is_settled<F: Fixt
     let codes: Vec<Json> =
         studio.log(head).iter().map(|one| image(one.after.as_ref())["seat_code"].clone()).collect();
     assert_eq!(codes, [Json::Null, json!("a"), json!("b")]);
+}
+
+/// A place in a row: a number once in each row.
+fn rows() -> Schema {
+    let mut place = entity(
+        "Place",
+        "places",
+        vec![field("row", text()), field("number", FieldKind::Int { min: None, max: None })],
+    );
+    place.unique = vec![vec![FieldIndex(0), FieldIndex(1)]];
+    Schema::new([entity("User", "users", vec![field("name", text())]), place])
+}
+
+fn place(n: u128, row: Value, number: Value) -> tidewire::store::Op {
+    create("Place", n, vec![row, number])
+}
+
+fn taken_together(op: usize) -> CommitError {
+    CommitError::NotUnique { op, fields: vec!["row".into(), "number".into()] }
+}
+
+pub(super) async fn two_fields_are_unique_together<F: Fixture>() {
+    let studio = F::open(rows(), &StoreConfig::default());
+    let of = |n, row: &str, number| place(n, words(row), Value::Int(number));
+    studio.commit([of(1, "a", 1), of(2, "a", 2), of(3, "b", 1)]).await.unwrap();
+    let head = studio.head();
+    for (ops, op) in [
+        (vec![of(4, "a", 1)], 0),
+        (vec![of(4, "c", 1), of(5, "c", 1)], 1),
+        (vec![update("Place", 2, [(FieldIndex(1), Value::Int(1))])], 0),
+        (vec![update("Place", 3, [(FieldIndex(0), words("a"))]), of(4, "c", 1)], 0),
+    ] {
+        assert_eq!(studio.commit(ops.clone()).await, Err(taken_together(op)), "{ops:?}");
+    }
+    assert_eq!(studio.head(), head);
+    // An empty field exempts the record, as often as it likes.
+    let without = [
+        place(5, Value::Null, Value::Int(1)),
+        place(6, Value::Null, Value::Int(1)),
+        place(7, words("a"), Value::Null),
+        place(8, words("a"), Value::Null),
+    ];
+    studio.commit(without).await.unwrap();
+    let filled = update("Place", 5, [(FieldIndex(0), words("a"))]);
+    assert_eq!(studio.commit([filled]).await, Err(taken_together(0)), "it is compared once nothing is empty");
+    studio.commit([delete("Place", 1), of(9, "a", 1)]).await.unwrap();
+}
+
+pub(super) async fn records_exchange_what_is_unique_together<F: Fixture>() {
+    let studio = F::open(rows(), &StoreConfig::default());
+    let of = |n, row: &str, number| place(n, words(row), Value::Int(number));
+    let number = |n, number| update("Place", n, [(FieldIndex(1), Value::Int(number))]);
+    studio.commit([of(1, "a", 1), of(2, "a", 2)]).await.unwrap();
+    studio.commit([number(1, 2), number(2, 1)]).await.unwrap();
+    assert_eq!(studio.commit([number(1, 1), number(2, 3), of(3, "a", 3)]).await, Err(taken_together(2)));
+    assert_eq!(studio.commit([of(3, "a", 1)]).await, Err(taken_together(0)));
 }

@@ -151,7 +151,7 @@ pub(super) async fn ids_and_unique_values_are_taken_once<F: Fixture>() {
     let studio = F::open(schema(), &defaults());
     let code = |n, code: &str| create("Project", n, vec![words(code)]);
     studio.commit([code(1, "x"), code(2, "y"), project(3), project(4)]).await.unwrap();
-    let taken = |op| Err(CommitError::NotUnique { op, field: "code".into() });
+    let taken = |op| Err(CommitError::NotUnique { op, fields: vec!["code".into()] });
     assert_eq!(studio.commit([code(5, "x")]).await, taken(0));
     assert_eq!(studio.commit([update("Project", 2, [(FieldIndex(0), words("x"))])]).await, taken(0));
     assert_eq!(studio.commit([code(5, "z"), code(6, "z")]).await, taken(1));

@@ -56,5 +56,5 @@ pub(crate) fn image(bytes: Option<&bytes::Bytes>) -> Json {
 }
 
 pub(crate) fn not_unique(op: usize, field: &str) -> CommitError {
-    CommitError::NotUnique { op, field: field.into() }
+    CommitError::NotUnique { op, fields: vec![field.into()] }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::draft::{EntityDraft, RulePlace, RuleSite};
 use super::reader::TableReader;
 use super::rule_text::rule_text;
-use super::{field, index, names, on};
+use super::{field, index, names, on, unique};
 use crate::schema::builtin::{self, USER};
 use crate::schema::column::{EntityName, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
@@ -17,7 +17,8 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] = &[
-    "entity", "plural", "label", "fields", "access", "index", "on", "history", "expires", "was", EDITOR_KEY,
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "expires", "was",
+    EDITOR_KEY,
 ];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
@@ -41,6 +42,10 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     if let Some(entry) = root.get("index") {
         draft.entity.indexes = index::check(entry, &draft.entity, &known, reader);
     }
+    if let Some(entry) = root.get("unique") {
+        let lookups = lookups(root);
+        draft.entity.unique = unique::check(entry, &draft.entity, &known, &lookups, reader);
+    }
     if let Some(entry) = root.get("access") {
         access(entry, &mut draft, reader);
     }
@@ -58,6 +63,16 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
         draft.was = Some(entry.value.span.clone());
     }
     draft
+}
+
+/// Names of the fields that copy from another record, sound or not.
+fn lookups(root: &TableNode) -> Vec<&str> {
+    let fields = root.get("fields").and_then(|entry| entry.value.data.as_table());
+    let copies =
+        |entry: &&Entry| entry.value.data.as_table().is_some_and(|field| field.get("from").is_some());
+    fields
+        .map(|table| table.entries.iter().filter(copies).map(|entry| entry.key.as_str()).collect())
+        .unwrap_or_default()
 }
 
 /// The name in a file whose syntax is broken elsewhere, so that references to it are not called unknown.

@@ -253,7 +253,10 @@ impl<'a> Resolver<'a, '_> {
             self.add(problem(message).label("cannot be created").help(help));
             return None;
         }
-        if on.exists == OnExisting::Skip && !target.fields.iter().any(|field| field.unique) {
+        if on.exists == OnExisting::Skip
+            && target.unique.is_empty()
+            && !target.fields.iter().any(|field| field.unique)
+        {
             let message =
                 format!("{} has no unique field, so no record is there before", quoted(&target.name));
             let help = "make a field of it `unique`, or take `exists` out";
@@ -452,10 +455,7 @@ fn of_target(node: &SyntaxNode) -> Option<&str> {
 
 /// Every reference and every unique field has an index of its own.
 fn is_indexed(entity: &Entity, at: FieldIndex) -> bool {
-    let field = entity.at(at);
-    field.unique
-        || matches!(field.kind, FieldKind::Ref { .. })
-        || entity.indexes.iter().any(|index| index.first() == Some(&Column::Field(at)))
+    entity.all_indexes().any(|index| index.first() == Some(&Column::Field(at)))
 }
 
 fn misfit(span: &Span, message: String) -> Diagnostic {

@@ -4,7 +4,7 @@
 
 use super::asked::{Asked, conjuncts, indexable, is_equality, is_range};
 use crate::rules::Predicate;
-use crate::schema::{Entity, FieldIndex, FieldKind};
+use crate::schema::{Entity, FieldKind};
 use crate::store::{Advice, Column, Count, Query, Test};
 
 /// A count that an index serves alone, without a look at the records, may step over so many times more entries.
@@ -31,7 +31,7 @@ pub fn in_order(entity: &Entity, query: &Query, asked: &Asked<'_>) -> bool {
     let order: Option<Vec<Column>> = columns().map(indexable).collect();
     let Some(order) = order.filter(|_| plain && straight && query.search.is_empty()) else { return false };
     let ordered = distinct(asked.columns(is_equality).chain(order));
-    ordered.is_empty() || indexes(entity).any(|index| index == ordered)
+    ordered.is_empty() || entity.all_indexes().any(|index| index == ordered)
 }
 
 pub fn advice_on_list(entity: &Entity, query: &Query, asked: &Asked<'_>) -> Advice {
@@ -56,11 +56,11 @@ fn advice(entity: &Entity, asked: &Asked<'_>, search: &[String], order: Vec<Colu
     if !search.is_empty() {
         return Advice::Words;
     }
-    if !order.is_empty() && !indexes(entity).any(|index| index == ordered) {
+    if !order.is_empty() && !entity.all_indexes().any(|index| index == ordered) {
         return Advice::Index(ordered);
     }
     let ranged = distinct(equal().chain(asked.columns(is_range).take(1)));
-    if !ranged.is_empty() && !indexes(entity).any(|index| index.starts_with(&ranged)) {
+    if !ranged.is_empty() && !entity.all_indexes().any(|index| index.starts_with(&ranged)) {
         return Advice::Index(ranged);
     }
     let missing = asked.alternatives.iter().find_map(|term| unserved(entity, term));
@@ -73,7 +73,7 @@ fn unserved(entity: &Entity, term: &Predicate) -> Option<Column> {
     conjuncts(term, &mut conditions, &mut alternatives);
     let equal = conditions.iter().filter(|condition| is_equality(&condition.test));
     let equal: Vec<Column> = equal.filter_map(|condition| indexable(condition.column)).collect();
-    let is_served = |at: &Column| indexes(entity).any(|index| index.first() == Some(at));
+    let is_served = |at: &Column| entity.all_indexes().any(|index| index.first() == Some(at));
     let first = equal.iter().find(|at| !is_json(entity, **at)).copied();
     first.filter(|_| !equal.iter().any(is_served))
 }
@@ -105,17 +105,7 @@ fn served(entity: &Entity, count: &Count, asked: &Asked<'_>) -> bool {
         head.sort_unstable();
         head == equal && tail.starts_with(&rest)
     };
-    ranged && count.search.is_empty() && rest.len() + equal.len() > 0 && indexes(entity).any(fits)
-}
-
-/// The columns of every index that the table has.
-fn indexes(entity: &Entity) -> impl Iterator<Item = Vec<Column>> {
-    let single = entity.fields.iter().enumerate().filter(|(_, field)| {
-        let refers = matches!(field.kind, FieldKind::Ref { .. });
-        field.unique || refers
-    });
-    let single = single.map(|(at, _)| Column::Field(FieldIndex(at))).chain([Column::CreatedAt]);
-    entity.indexes.iter().cloned().chain(single.map(|column| vec![column]))
+    ranged && count.search.is_empty() && rest.len() + equal.len() > 0 && entity.all_indexes().any(fits)
 }
 
 fn is_json(entity: &Entity, column: Column) -> bool {

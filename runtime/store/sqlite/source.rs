@@ -6,7 +6,6 @@
 use std::future::{Ready, ready as at_once};
 
 use futures_util::FutureExt;
-use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{Sql, read_record, read_value, signed};
@@ -61,22 +60,31 @@ impl<M> Source for SqliteSource<'_, M> {
         to: &[&str],
         most: usize,
     ) -> Answer<Vec<Vec<RecordId>>> {
-        at_once(self.ids(&self.table(of).ids_with[field.0], to.iter().copied(), most))
+        at_once(self.referrers(&self.table(of).ids_with[field.0], to, most))
     }
 
     fn ids_holding(
         &self,
         of: &Relation,
-        field: FieldIndex,
-        values: &[&Value],
+        fields: &[FieldIndex],
+        values: &[Vec<&Value>],
         most: usize,
     ) -> Answer<Vec<Vec<RecordId>>> {
-        at_once(self.ids(&self.table(of).ids_with[field.0], values.iter().map(|value| Sql(value)), most))
+        at_once(self.holders(self.table(of).select_holders(fields), values, most))
     }
 
     fn records_of_person(&self, of: &Relation, person: &str, most: usize) -> Answer<Vec<Record>> {
         at_once(self.of_person(self.table(of), person, most))
     }
+}
+
+/// The first column of every row.
+fn ids(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<RecordId>> {
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        ids.push(RecordId::stored(row.get_ref(0)?.as_str()?));
+    }
+    Ok(ids)
 }
 
 impl<'a> SqliteSource<'a> {
@@ -114,23 +122,26 @@ impl<'a, M> SqliteSource<'a, M> {
         ids.iter().map(|id| select.query_row([id], read).optional()).collect()
     }
 
-    fn ids<T: ToSql>(
+    fn referrers(&self, statement: &str, to: &[&str], most: usize) -> rusqlite::Result<Vec<Vec<RecordId>>> {
+        let mut select = self.conn.prepare_cached(statement)?;
+        to.iter().map(|id| ids(select.query(params![id, signed(most as u64)])?)).collect()
+    }
+
+    fn holders(
         &self,
         statement: &str,
-        values: impl Iterator<Item = T>,
+        values: &[Vec<&Value>],
         most: usize,
     ) -> rusqlite::Result<Vec<Vec<RecordId>>> {
         let mut select = self.conn.prepare_cached(statement)?;
-        let mut found = Vec::with_capacity(values.size_hint().0);
-        for value in values {
-            let mut rows = select.query(params![value, signed(most as u64)])?;
-            let mut ids = Vec::new();
-            while let Some(row) = rows.next()? {
-                ids.push(RecordId::stored(row.get_ref(0)?.as_str()?));
+        let mut of = |values: &Vec<&Value>| {
+            for (at, value) in (1..).zip(values) {
+                select.raw_bind_parameter(at, Sql(value))?;
             }
-            found.push(ids);
-        }
-        Ok(found)
+            select.raw_bind_parameter(values.len() + 1, signed(most as u64))?;
+            ids(select.raw_query())
+        };
+        values.iter().map(&mut of).collect()
     }
 
     fn of_person(&self, table: &Table, person: &str, most: usize) -> rusqlite::Result<Vec<Record>> {

@@ -42,6 +42,8 @@ pub(super) struct Table {
     select_fields: Vec<SelectFields>,
     /// For each field: value, most → ids of the records that have the value, ascending. Asked where an index answers it.
     pub(super) ids_with: Vec<String>,
+    /// The same for each `[[unique]]`.
+    ids_with_all: Vec<SelectHolders>,
     /// `id` → a row if there is such a record.
     pub(super) exists: String,
     /// `id`, version, updated_at, then every field.
@@ -57,6 +59,12 @@ pub(super) struct Table {
     pub(super) newest: String,
     /// Where some field is searched.
     pub(super) search: Option<Search>,
+}
+
+/// Finds the records that have certain values in all fields of a `[[unique]]`.
+struct SelectHolders {
+    fields: Vec<FieldIndex>,
+    select: String,
 }
 
 struct SelectFields {
@@ -105,8 +113,12 @@ impl Catalog {
 
     /// How many statements the committer may want to keep prepared.
     pub(super) fn statements(&self) -> usize {
-        let of =
-            |table: &Table| 12 + table.update_one.len() + table.ids_with.len() + table.select_fields.len();
+        let of = |table: &Table| {
+            12 + table.update_one.len()
+                + table.ids_with.len()
+                + table.ids_with_all.len()
+                + table.select_fields.len()
+        };
         24 + self.tables.iter().map(of).sum::<usize>()
     }
 }
@@ -136,6 +148,11 @@ impl Table {
                 .iter()
                 .map(|field| format!(r#"SELECT "id" FROM {name} WHERE {field} = ?1 ORDER BY "id" LIMIT ?2"#))
                 .collect(),
+            ids_with_all: entity
+                .unique
+                .iter()
+                .map(|key| SelectHolders { fields: key.clone(), select: select_holders(&name, key, &fields) })
+                .collect(),
             exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
             update_one: fields.iter().map(one).collect(),
@@ -146,6 +163,17 @@ impl Table {
             entity: entity.clone(),
             name,
             columns,
+        }
+    }
+
+    /// The statement that finds records by all these fields: by one, or by those of a `[[unique]]`.
+    pub(super) fn select_holders(&self, fields: &[FieldIndex]) -> &str {
+        match fields {
+            [field] => &self.ids_with[field.0],
+            _ => {
+                let known = self.ids_with_all.iter().find(|known| known.fields == fields);
+                &known.expect("records are found by the fields of a `[[unique]]`").select
+            }
         }
     }
 
@@ -198,7 +226,7 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
     }
 }
 
-/// Every index that the entity's table should have: one for each unique field, each reference, the field of `expires`, `created_at` and each `[[index]]`. None is
+/// Every index that the entity's table should have: one for each unique field, each reference, each `[[unique]]`, the field of `expires`, `created_at` and each `[[index]]`. None is
 /// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`store/unit/end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
     let mut wanted: Vec<TableIndex> = Vec::new();
@@ -207,21 +235,17 @@ pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
             wanted.push(index);
         }
     };
-    for field in &entity.fields {
-        if field.unique || matches!(field.kind, FieldKind::Ref { .. }) {
-            add(plain_index(entity, &[&field.name]));
-        }
-    }
-    // The sweep asks for what is due, and for what is due next.
-    if let Some(expires) = entity.expires {
-        add(plain_index(entity, &[&entity.at(expires).name]));
-    }
-    // Newest first is asked of every entity. No statement but an insert and a delete touches it.
-    add(plain_index(entity, &[NEWEST]));
-    for fields in &entity.indexes {
-        add(plain_index(entity, &fields.iter().map(|at| entity.name_of(*at)).collect::<Vec<_>>()));
+    for columns in entity.all_indexes() {
+        add(plain_index(entity, &columns.iter().map(|at| entity.name_of(*at)).collect::<Vec<_>>()));
     }
     wanted
+}
+
+fn select_holders(table: &str, key: &[FieldIndex], fields: &[String]) -> String {
+    let equal: Vec<String> =
+        (1..).zip(key).map(|(at, field)| format!("{} = ?{at}", fields[field.0])).collect();
+    let (equal, most) = (equal.join(" AND "), key.len() + 1);
+    format!(r#"SELECT "id" FROM {table} WHERE {equal} ORDER BY "id" LIMIT ?{most}"#)
 }
 
 fn plain_index(entity: &Entity, names: &[&str]) -> TableIndex {

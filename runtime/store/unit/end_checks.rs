@@ -29,16 +29,17 @@ pub enum Judged {
 #[derive(Default)]
 pub(super) struct EndChecks<'a> {
     /// The unique values that the unit wrote last.
-    values: HashMap<UniqueField, Holders>,
+    values: HashMap<UniqueKey, Holders>,
     /// Deletes of records to which others still referred. Empty for nearly every unit.
     deletes: IndexMap<RecordKey, Vec<Blocked<'a>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct UniqueField {
+struct UniqueKey {
     /// Of the relation.
     place: usize,
-    field: FieldIndex,
+    /// In `Relation::unique`.
+    key: usize,
 }
 
 /// By record what the unit gave it.
@@ -46,7 +47,8 @@ type Holders = HashMap<RecordId, HeldValue>;
 
 struct HeldValue {
     op: usize,
-    value: Value,
+    /// Of all fields; `None` where one of them is empty, which exempts the record.
+    values: Option<Vec<Value>>,
 }
 
 /// A deleted record to which a reference with `restrict` led.
@@ -74,14 +76,14 @@ impl Blocked<'_> {
     }
 }
 
-/// The fault that comes first: that of the first operation at fault, and of its first field.
+/// The fault that comes first: that of the first operation at fault, and of its first unique field.
 #[derive(Default)]
 struct FirstFault(Option<(FaultPlace, CommitError)>);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct FaultPlace {
     op: usize,
-    field: usize,
+    key: usize,
 }
 
 impl FirstFault {
@@ -91,18 +93,18 @@ impl FirstFault {
 }
 
 impl<'a> EndChecks<'a> {
-    /// Notes the value of a unique field that an operation wrote.
-    pub(super) fn wrote(&mut self, op: usize, relation: &Relation, field: FieldIndex, record: &Record) {
-        let value = record.values[field.0].clone();
-        let holders = self.values.entry(UniqueField { place: relation.place, field }).or_default();
-        holders.insert(record.id.clone(), HeldValue { op, value });
+    /// Notes the values of unique fields that an operation wrote. `key`: which of `Relation::unique`.
+    pub(super) fn wrote(&mut self, op: usize, relation: &Relation, key: usize, record: &Record) {
+        let values = unique_values(&relation.unique[key], &record.values);
+        let values = values.map(|values| values.into_iter().cloned().collect());
+        let holders = self.values.entry(UniqueKey { place: relation.place, key }).or_default();
+        holders.insert(record.id.clone(), HeldValue { op, values });
     }
 
     /// A record that is gone holds no values.
     pub(super) fn removed(&mut self, relation: &Relation, id: &RecordId) {
-        for field in &relation.unique {
-            if let Some(holders) = self.values.get_mut(&UniqueField { place: relation.place, field: *field })
-            {
+        for key in 0..relation.unique.len() {
+            if let Some(holders) = self.values.get_mut(&UniqueKey { place: relation.place, key }) {
                 holders.remove(id);
             }
         }
@@ -150,17 +152,18 @@ impl<'a> EndChecks<'a> {
         context: UnitContext<'_>,
     ) -> Result<(), Fault<S::Error>> {
         let mut first = FirstFault::default();
-        for (UniqueField { place, field }, holders) in self.values.drain() {
+        for (UniqueKey { place, key }, holders) in self.values.drain() {
             let relation = &context.relations.all()[place];
-            if let Some(op) = first_double(source, relation, field, &holders).await? {
-                let place = FaultPlace { op, field: field.0 };
+            let fields = &relation.unique[key];
+            if let Some(op) = first_double(source, relation, fields, &holders).await? {
+                let place = FaultPlace { op, key };
                 if !first.is_before(place) {
-                    first.0 = Some((place, not_unique(relation, op, field)));
+                    first.0 = Some((place, not_unique(relation, op, fields)));
                 }
             }
         }
         for one in self.deletes.drain(..).flat_map(|(_, blocked)| blocked) {
-            let place = FaultPlace { op: one.op, field: 0 };
+            let place = FaultPlace { op: one.op, key: 0 };
             if !first.is_before(place) && one.is_referred_to(source, context).await? {
                 first.0 = Some((place, one.error()));
             }
@@ -169,21 +172,24 @@ impl<'a> EndChecks<'a> {
     }
 }
 
-/// Refuses the value of a unique field that another record has.
+/// The values of unique fields. `None`: one of them is empty, and no other record is compared with this one.
+pub(super) fn unique_values<'v>(fields: &[FieldIndex], values: &'v [Value]) -> Option<Vec<&'v Value>> {
+    fields.iter().map(|field| Some(&values[field.0]).filter(|value| !value.is_null())).collect()
+}
+
+/// Refuses the values of unique fields that another record has.
 pub(super) async fn require_unique<S: Source>(
     source: &S,
     op: usize,
     relation: &Relation,
-    field: FieldIndex,
+    key: usize,
     record: &Record,
 ) -> Result<(), Fault<S::Error>> {
-    let value = &record.values[field.0];
-    if value.is_null() {
-        return Ok(());
-    }
-    let holders = source.ids_holding(relation, field, &[value], 2).await?;
+    let fields = &relation.unique[key];
+    let Some(values) = unique_values(fields, &record.values) else { return Ok(()) };
+    let holders = source.ids_holding(relation, fields, &[values], 2).await?;
     if holders.into_iter().flatten().any(|id| id != record.id) {
-        return refuse(not_unique(relation, op, field));
+        return refuse(not_unique(relation, op, fields));
     }
     Ok(())
 }
@@ -193,15 +199,16 @@ pub(super) async fn require_unique<S: Source>(
 async fn first_double<S: Source>(
     source: &S,
     relation: &Relation,
-    field: FieldIndex,
+    fields: &[FieldIndex],
     holders: &Holders,
 ) -> Result<Option<usize>, Fault<S::Error>> {
-    let held: Vec<(&RecordId, &HeldValue)> =
-        holders.iter().filter(|(_, held)| !held.value.is_null()).collect();
-    let values: Vec<&Value> = held.iter().map(|(_, held)| &held.value).collect();
+    let (held, values): (Vec<(&RecordId, &HeldValue)>, Vec<Vec<&Value>>) = holders
+        .iter()
+        .filter_map(|(id, held)| Some(((id, held), held.values.as_ref()?.iter().collect())))
+        .unzip();
     // Those to which the unit gave a value can be in the way of finding one that had it before.
     let most = holders.len() + 1;
-    let found = source.ids_holding(relation, field, &values, most).await?;
+    let found = source.ids_holding(relation, fields, &values, most).await?;
     let doubles = held.into_iter().zip(found).filter(|((id, held), others)| {
         let mut others = others.iter().filter(|other| other != id);
         others.any(|other| holders.get(other).is_none_or(|other| other.op < held.op))
@@ -209,6 +216,7 @@ async fn first_double<S: Source>(
     Ok(doubles.map(|((_, held), _)| held.op).min())
 }
 
-fn not_unique(relation: &Relation, op: usize, field: FieldIndex) -> CommitError {
-    CommitError::NotUnique { op, field: relation.entity.at(field).name.clone() }
+fn not_unique(relation: &Relation, op: usize, fields: &[FieldIndex]) -> CommitError {
+    let name = |field: &FieldIndex| relation.entity.at(*field).name.clone();
+    CommitError::NotUnique { op, fields: fields.iter().map(name).collect() }
 }

@@ -148,7 +148,7 @@ impl<'a> Facts<'a> {
             Column::Version | Column::CreatedAt | Column::UpdatedAt => return Ok(None),
         };
         let value = Value::Text(value.to_owned());
-        let mut ids = source.ids_holding(relation, field, &[&value], MOST_STEPS + 1).await?;
+        let mut ids = source.ids_holding(relation, &[field], &[vec![&value]], MOST_STEPS + 1).await?;
         let ids = ids.pop().unwrap_or_default();
         if ids.len() > MOST_STEPS {
             return Ok(None);

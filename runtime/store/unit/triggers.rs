@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::caused::FIRST_CAUSED;
+use super::end_checks::unique_values;
 use super::fault::{Fault, refuse};
 use super::permission::Permission;
 use super::transaction::Transaction;
@@ -183,10 +184,11 @@ impl<'a, T: Transaction> Work<'a, T> {
         }
     }
 
-    /// Whether a record has one of the unique values.
+    /// Whether a record has the unique values of one field, or of one `[[unique]]`.
     async fn is_there(&self, relation: &Relation, values: &[Value]) -> Result<bool, T::Error> {
-        for field in relation.unique.iter().filter(|field| !values[field.0].is_null()) {
-            let found = self.transaction.ids_holding(relation, *field, &[&values[field.0]], 1).await?;
+        for fields in &relation.unique {
+            let Some(values) = unique_values(fields, values) else { continue };
+            let found = self.transaction.ids_holding(relation, fields, &[values], 1).await?;
             if found.iter().any(|ids| !ids.is_empty()) {
                 return Ok(true);
             }
@@ -209,7 +211,7 @@ impl<'a, T: Transaction> Work<'a, T> {
                 return Ok(is_there.then(|| RecordId::stored(id)).into_iter().collect());
             }
             (Column::Field(field), value) => {
-                self.transaction.ids_holding(relation, field, &[value], most).await?
+                self.transaction.ids_holding(relation, &[field], &[vec![value]], most).await?
             }
             (Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt, _) => Vec::new(),
         };

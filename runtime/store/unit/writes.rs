@@ -82,10 +82,13 @@ impl<'a, T: Transaction> Work<'a, T> {
         record: &Record,
         is_written: impl Fn(FieldIndex) -> bool,
     ) -> Result<(), Fault<T::Error>> {
-        for field in relation.unique.iter().copied().filter(|field| is_written(*field)) {
+        for (key, fields) in relation.unique.iter().enumerate() {
+            if !fields.iter().any(|field| is_written(*field)) {
+                continue;
+            }
             match self.judged {
-                Judged::Each => require_unique(&*self.transaction, at, relation, field, record).await?,
-                Judged::Together => self.end_checks.wrote(at, relation, field, record),
+                Judged::Each => require_unique(&*self.transaction, at, relation, key, record).await?,
+                Judged::Together => self.end_checks.wrote(at, relation, key, record),
             }
         }
         Ok(())

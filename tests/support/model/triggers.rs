@@ -13,6 +13,7 @@ use tidewire::store::{ChangeOp, CommitError};
 
 use super::sight::asker;
 use super::unit::Draft;
+use super::unit_end::unique_members;
 use crate::support::oracle::{Asker, Oracle, Proposed};
 
 const FIRST: usize = 1 << 40;
@@ -111,8 +112,8 @@ impl Draft<'_> {
                     .collect();
                 self.check(op, &entity, values.iter().enumerate())?;
                 let same = |other: &Record| {
-                    let unique = (0..values.len()).filter(|at| entity.fields[*at].unique);
-                    unique.into_iter().any(|at| !values[at].is_null() && values[at] == other.values[at])
+                    let equal = |at: &usize| !values[*at].is_null() && values[*at] == other.values[*at];
+                    unique_members(&entity).iter().any(|members| members.iter().all(equal))
                 };
                 let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
                 if *exists == OnExisting::Skip && of_entity.map(|(_, other)| other).any(|other| same(other)) {

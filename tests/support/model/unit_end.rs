@@ -24,24 +24,27 @@ impl Draft<'_> {
         record: &Record,
         fields: Vec<FieldIndex>,
     ) -> Result<(), CommitError> {
-        for FieldIndex(place) in fields {
+        for (place, members) in unique_members(entity).iter().enumerate() {
+            if !members.iter().any(|member| fields.contains(&FieldIndex(*member))) {
+                continue;
+            }
             if self.is_together() {
                 self.setters.insert(((entity.name.clone(), record.id.clone()), place), at);
-            } else if !self.others_with(entity, record, place).is_empty() {
-                return Err(CommitError::NotUnique { op: at, field: entity.fields[place].name.clone() });
+            } else if !self.others_with(entity, record, members).is_empty() {
+                return Err(not_unique(at, entity, members));
             }
         }
         Ok(())
     }
 
-    /// The other records that have the value of a unique field.
-    fn others_with(&self, entity: &Entity, record: &Record, place: usize) -> Vec<Key> {
-        let value = &record.values[place];
-        if !entity.fields[place].unique || value.is_null() {
+    /// The other records that have all these values, unless one of them is empty.
+    fn others_with(&self, entity: &Entity, record: &Record, members: &[usize]) -> Vec<Key> {
+        if members.iter().any(|member| record.values[*member].is_null()) {
             return Vec::new();
         }
+        let equal = |other: &Record| members.iter().all(|at| other.values[*at] == record.values[*at]);
         let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
-        let same = of_entity.filter(|(key, other)| key.1 != record.id && other.values[place] == *value);
+        let same = of_entity.filter(|(key, other)| key.1 != record.id && equal(other));
         same.map(|(key, _)| key.clone()).collect()
     }
 
@@ -51,10 +54,10 @@ impl Draft<'_> {
             for ((key, place), _) in self.setters.iter().filter(|(_, setter)| **setter == op) {
                 let entity = self.store.schema.entity(&key.0).unwrap();
                 let setter = |other: Key| self.setters.get(&(other, *place)).copied();
-                let others = self.others_with(entity, &self.state.records[key], *place);
+                let members = &unique_members(entity)[*place];
+                let others = self.others_with(entity, &self.state.records[key], members);
                 if others.into_iter().any(|other| setter(other).is_none_or(|other| other < op)) {
-                    let field = entity.fields[*place].name.clone();
-                    return Err(CommitError::NotUnique { op, field });
+                    return Err(not_unique(op, entity, members));
                 }
             }
             self.check_blocked(|blocked| blocked.op == op)?;
@@ -71,4 +74,18 @@ impl Draft<'_> {
         }
         Ok(())
     }
+}
+
+/// The fields that are unique, alone or together: first each field that is unique by itself.
+pub(super) fn unique_members(entity: &Entity) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> =
+        (0..entity.fields.len()).filter(|at| entity.fields[*at].unique).map(|at| vec![at]).collect();
+    for fields in &entity.unique {
+        all.push(fields.iter().map(|FieldIndex(at)| *at).collect());
+    }
+    all
+}
+
+fn not_unique(op: usize, entity: &Entity, members: &[usize]) -> CommitError {
+    CommitError::NotUnique { op, fields: members.iter().map(|at| entity.fields[*at].name.clone()).collect() }
 }

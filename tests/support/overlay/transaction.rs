@@ -117,12 +117,14 @@ impl Source for OverlayTransaction<'_> {
     async fn ids_holding(
         &self,
         of: &Relation,
-        field: FieldIndex,
-        values: &[&Value],
+        fields: &[FieldIndex],
+        values: &[Vec<&Value>],
         most: usize,
     ) -> Result<Vec<Vec<RecordId>>, Infallible> {
-        let holds = |record: &Record, value: &Value| record.values[field.0] == *value;
-        later(values.iter().map(|value| self.ids(of, most, |record| holds(record, value))).collect()).await
+        let holds = |record: &Record, values: &[&Value]| {
+            fields.iter().zip(values).all(|(field, value)| record.values[field.0] == **value)
+        };
+        later(values.iter().map(|values| self.ids(of, most, |record| holds(record, values))).collect()).await
     }
 
     async fn records_of_person(

@@ -59,6 +59,10 @@ pub(super) enum Move {
     Unique {
         at: Site,
     },
+    /// Fields become unique together, or what is in them changes.
+    UniqueTogether {
+        members: Vec<TogetherField>,
+    },
     /// The field becomes a lookup: the server copies its values from now on.
     Follow {
         at: Site,
@@ -83,6 +87,23 @@ pub(super) struct Site {
     pub(super) table: String,
     /// The column's present name; of a new field the one that it will have.
     pub(super) column: String,
+}
+
+/// One of the fields that are to be unique together.
+#[derive(Debug, Clone)]
+pub(super) struct TogetherField {
+    pub(super) at: Site,
+    pub(super) becomes: Becomes,
+}
+
+/// What becomes of the values of a field in the same evolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Becomes {
+    Stays,
+    /// The field is new.
+    Added,
+    /// It gets another type, or values where it has none.
+    Rewritten,
 }
 
 impl Site {
@@ -171,6 +192,42 @@ fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names
                     moves.push(Move::Expire { at: site(&was_field.name) });
                 }
             }
+        }
+    }
+    of_unique(entity, was, names, moves);
+}
+
+/// Fields that are unique together: those that were not before, and those that are rewritten.
+fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
+    for fields in &entity.unique {
+        let members: Vec<TogetherField> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
+        let mut columns: Vec<&str> = members.iter().map(|member| member.at.column.as_str()).collect();
+        columns.sort_unstable();
+        let held = was.unique.iter().any(|known| {
+            let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+            known.sort_unstable();
+            known == columns
+        });
+        if !held || members.iter().any(|member| member.becomes != Becomes::Stays) {
+            moves.push(Move::UniqueTogether { members });
+        }
+    }
+}
+
+fn member(entity: &Arc<Entity>, was: &StoredEntity, field: FieldIndex, names: &Names<'_>) -> TogetherField {
+    let now = entity.at(field);
+    let site = |column: &str| Site {
+        entity: entity.clone(),
+        field,
+        table: was.plural.clone(),
+        column: column.to_owned(),
+    };
+    match former_field(was, now) {
+        None => TogetherField { at: site(&now.name), becomes: Becomes::Added },
+        Some(was) => {
+            let rewritten = needs_retype(was, &now.kind, names) || (now.required && !was.required);
+            let becomes = if rewritten { Becomes::Rewritten } else { Becomes::Stays };
+            TogetherField { at: site(&was.name), becomes }
         }
     }
 }

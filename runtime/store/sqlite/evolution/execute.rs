@@ -55,6 +55,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::AddField { .. }
             | Move::RenameField { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
             | Move::Forget { .. } => {}
@@ -73,6 +74,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::Retype { .. }
             | Move::Require { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
             | Move::Forget { .. } => {}
@@ -106,6 +108,7 @@ fn changing_tables(moves: &[Move]) -> Vec<&str> {
             | Move::AddField { .. }
             | Move::Require { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
             | Move::Forget { .. } => None,
@@ -189,6 +192,7 @@ fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
             | Move::Retype { .. }
             | Move::Require { .. }
             | Move::Unique { .. }
+            | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
             | Move::Forget { .. } => None,

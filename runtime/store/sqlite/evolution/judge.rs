@@ -5,7 +5,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::difference::{Move, Site};
+use super::difference::{Becomes, Move, Site, TogetherField};
 use super::premises::{Premises, text_of};
 use super::stored_schema::StoredField;
 use super::values::{Converted, Converter};
@@ -56,6 +56,7 @@ impl Premises<'_> {
             Move::Retype { at, was } => self.retype(at, was)?,
             Move::Require { at } => self.require(at)?,
             Move::Unique { at } => self.unique(at, moves)?,
+            Move::UniqueTogether { members } => self.unique_together(members)?,
             Move::Follow { at } => self.follow(at)?,
             Move::Expire { at } => self.expire(at)?,
             Move::Forget { entity, was } => self.forget(entity, was)?,
@@ -224,6 +225,76 @@ impl Premises<'_> {
         let doubles = if retyped { Vec::new() } else { self.doubles(at)? };
         let need = (!doubles.is_empty()).then(|| duplicates(doubles));
         Ok(self.field_step(at, StepKind::Unique, "make the field unique", need))
+    }
+
+    /// A field that changes its values is judged with the values that it has then, so it must have them before.
+    fn unique_together(&self, members: &[TogetherField]) -> rusqlite::Result<MigrationStep> {
+        let first = &members[0].at;
+        let names: Vec<&str> = members.iter().map(|member| &*member.at.field().name).collect();
+        let names = names.join("`, `");
+        let rewritten = members.iter().find(|member| member.becomes == Becomes::Rewritten);
+        let empty =
+            |member: &TogetherField| member.becomes == Becomes::Added && self.fill(&member.at).is_null();
+        let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&first.table)))?;
+        let need = match rewritten {
+            _ if records < 2 || members.iter().any(empty) => None,
+            Some(member) => Some(Need {
+                why: format!("the values of `{}` change in the same step", member.at.field().name),
+                examples: Vec::new(),
+                remedy: Remedy::Words(
+                    "leave this `[[unique]]` out, start once, then put it in: the values are compared then",
+                ),
+            }),
+            None => {
+                let doubles = self.doubles_together(members)?;
+                (!doubles.is_empty()).then(|| Need {
+                    why: "these values are there more than once".to_owned(),
+                    examples: doubles,
+                    remedy: Remedy::Words("change the records first, or leave `[[unique]]` out"),
+                })
+            }
+        };
+        Ok(MigrationStep {
+            subject: first.entity.name.to_string(),
+            kind: StepKind::Unique,
+            what: format!("make `{names}` unique together"),
+            loses: 0,
+            need,
+        })
+    }
+
+    /// Lists of values that more than one record has, the most frequent first. A field that is new has one value in all records.
+    fn doubles_together(&self, members: &[TogetherField]) -> rusqlite::Result<Vec<String>> {
+        let present: Vec<String> = members
+            .iter()
+            .filter(|member| member.becomes != Becomes::Added)
+            .map(|member| quoted(&member.at.column))
+            .collect();
+        let table = quoted(&members[0].at.table);
+        let texts: Vec<String> = present.iter().map(|column| format!("CAST({column} AS TEXT)")).collect();
+        let filled: Vec<String> = present.iter().map(|column| format!("{column} IS NOT NULL")).collect();
+        let (group, have) = match present.as_slice() {
+            [] => (String::new(), String::new()),
+            columns => {
+                (format!("GROUP BY {}", columns.join(", ")), format!("WHERE {}", filled.join(" AND ")))
+            }
+        };
+        let texts: String = texts.iter().map(|text| format!(", {text}")).collect();
+        let mut statement = self.conn.prepare(&format!(
+            "SELECT count(*){texts} FROM {table} {have} {group} HAVING count(*) > 1 ORDER BY 1 DESC{texts} LIMIT {EXAMPLES}"
+        ))?;
+        let rows = statement.query_map([], |row| {
+            let values = (1..=present.len()).map(|at| row.get::<_, String>(at));
+            Ok((row.get::<_, i64>(0)?, values.collect::<Result<Vec<_>, _>>()?))
+        })?;
+        let told = |(times, values): (i64, Vec<String>)| {
+            let values: Vec<String> = values.iter().map(|value| format!("`{}`", shown(value))).collect();
+            match values.is_empty() {
+                true => format!("{times} records would get the same values"),
+                false => format!("{times} records have {}", values.join(", ")),
+            }
+        };
+        rows.map(|row| row.map(told)).collect()
     }
 
     fn field_step(&self, at: &Site, kind: StepKind, what: &str, need: Option<Need>) -> MigrationStep {

@@ -256,6 +256,7 @@ fn rewrites(one: &Move) -> Option<&Entity> {
         | Move::DropField { .. }
         | Move::RenameField { .. }
         | Move::Unique { .. }
+        | Move::UniqueTogether { .. }
         | Move::Follow { .. }
         | Move::Expire { .. }
         | Move::Forget { .. } => None,

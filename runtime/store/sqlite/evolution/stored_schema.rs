@@ -31,6 +31,9 @@ pub(super) struct StoredEntity {
     /// `forever`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) history: Option<String>,
+    /// The fields of each `[[unique]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unique: Vec<Vec<String>>,
     /// The field by which its records expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<String>,
@@ -103,6 +106,7 @@ impl StoredEntity {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),
             }),
+            unique: entity.unique.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             expires: entity.expires.as_ref().map(name),
             on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
         }
