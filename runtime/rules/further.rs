@@ -12,13 +12,16 @@ use crate::schema::{Column, EntityName, Record};
 /// Rows that one judgement steps over at most.
 pub const MOST_STEPS: usize = 1_000;
 
+/// Records by column and value; `None` where there are more than `MOST_STEPS`.
+type Searched = BTreeMap<(Column, String), Option<Vec<Record>>>;
+
 /// Facts of one moment of a transaction.
 #[derive(Debug)]
 pub struct KnownFacts {
     pub now: Timestamp,
     records: HashMap<EntityName, HashMap<String, Option<Record>>>,
-    /// By column and value; `None` where there are more than `MOST_STEPS`.
-    searched: HashMap<EntityName, BTreeMap<(Column, String), Option<Vec<Record>>>>,
+    /// By entity.
+    searched: HashMap<EntityName, Searched>,
     /// How many records are kept.
     kept: usize,
 }

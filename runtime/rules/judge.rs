@@ -6,7 +6,7 @@
 use super::evaluate::{Evaluator, Subject};
 use super::further::{Further, KnownFacts, Lacks, MissingFact};
 use super::truth::Truth;
-use crate::schema::{Expr, Term, Value};
+use crate::schema::Expr;
 
 /// What a rule or a term comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,15 +44,6 @@ pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) ->
         Truth::Unknown => judged(lacks, Truth::Unknown),
     };
     JudgedStep { judged, steps }
-}
-
-/// A value in the language of rules, null where there is none.
-pub fn find_value(term: &Term, subject: Subject<'_>, known: &KnownFacts) -> JudgedStep<Value> {
-    let lacks = Lacks::default();
-    let further = Some(Further::new(known, &lacks));
-    let value = Evaluator { subject, element: None, further }.seek(term).map(std::borrow::Cow::into_owned);
-    let steps = lacks.steps();
-    JudgedStep { judged: value.map_or_else(|| judged(lacks, Value::Null), Found::Known), steps }
 }
 
 /// `otherwise` where nothing is missing.

@@ -26,7 +26,7 @@ pub use condition::{Condition, Test};
 pub use evaluate::{Proposal, Subject, evaluate};
 pub use explain::{Explanation, explain};
 pub use further::{KnownFacts, MOST_STEPS, MissingFact};
-pub use judge::{Found, JudgedStep, find_truth, find_value, judge};
+pub use judge::{Found, JudgedStep, find_truth, judge};
 pub use person::{Asker, MOST_RELATED, Person, Principal, RelatedRecords};
 pub use predicate::{Operand, Predicate};
 pub use read_scope::{Mask, ReadScope, Sides, Verdict, is_closed, may_ever};

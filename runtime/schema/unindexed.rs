@@ -90,12 +90,11 @@ fn both(one: AccessPath, other: AccessPath) -> AccessPath {
 
 /// Whether an index leads to the records with one value in the column.
 pub(super) fn is_indexed(entity: &Entity, column: Column) -> bool {
-    let served = match column {
+    match column {
         Column::Id | Column::CreatedAt => true,
         Column::Version | Column::UpdatedAt => false,
         Column::Field(_) => entity.all_indexes().any(|index| index.first() == Some(&column)),
-    };
-    served
+    }
 }
 
 fn through(entity: &Entity, column: Column) -> AccessPath {

@@ -7,9 +7,9 @@ use super::fault::{Fault, refuse};
 use crate::ids::Timestamp;
 use crate::rules::{
     BindError, Found, JudgedStep, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
-    find_truth, find_value, judge,
+    find_truth, judge,
 };
-use crate::schema::{Column, EntityName, Expr, Record, Term, Value};
+use crate::schema::{Column, EntityName, Expr, Record, Value};
 use crate::store::CommitError;
 use crate::store::relations::{Relation, Relations};
 use crate::store::source::Source;
@@ -65,18 +65,6 @@ impl<'a> Facts<'a> {
         subject: Subject<'_>,
     ) -> Result<Truth, Fault<S::Error>> {
         self.settle(source, op, |known| find_truth(condition, subject, known)).await
-    }
-
-    /// What the term comes to; null where there is none.
-    #[expect(dead_code, reason = "what the server makes by itself takes its values from here")]
-    pub(super) async fn value<S: Source>(
-        &mut self,
-        source: &S,
-        op: usize,
-        term: &Term,
-        subject: Subject<'_>,
-    ) -> Result<Value, Fault<S::Error>> {
-        self.settle(source, op, |known| find_value(term, subject, known)).await
     }
 
     /// Asks again until nothing is missing. Each round learns something, and each row counts as a step.
