@@ -30,6 +30,7 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("make screenshots", "writes the picture of the README into the tree"),
     ("make bench", "takes minutes and needs two idle cores"),
     ("make chaos", "takes an hour"),
+    ("make js-faults", "plants faults in the browser modules, which other tests use"),
     ("npm pack", "writes a package into the folder; tests/js/package.test.js packs and loads it"),
     ("make faults", "plants faults in the sources that this test is made of"),
     ("make openapi", "installs schemathesis and takes minutes"),
@@ -39,8 +40,14 @@ const NOT_PASTED: &[(&str, &str)] = &[
 ];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 5] =
-    ["tidewire export", "tidewire import", "tidewire migrate", "tidewire new", "tidewire rules why"];
+const NAMES: [&str; 6] = [
+    "tidewire export",
+    "tidewire import",
+    "tidewire migrate",
+    "tidewire new",
+    "tidewire records",
+    "tidewire rules why",
+];
 
 /// Commands that need the folder for themselves.
 const ALONE: [&str; 2] = ["tidewire import", "tidewire migrate apply"];

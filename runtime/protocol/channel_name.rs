@@ -161,7 +161,7 @@ mod tests {
             ("entity:Task?s%65arch=x", Code::BadChannel, "`search`"),
             ("entity:Task?group=status", Code::BadChannel, "`group`"),
             ("entity?status=open", Code::BadChannel, "no `:`"),
-            ("tasks:1", Code::BadChannel, "family"),
+            ("tasks:1", Code::BadChannel, "kind of channel"),
             ("presence:board", Code::ForbiddenChannel, "presence:"),
             ("user:ada", Code::ForbiddenChannel, "user:"),
             ("room:x", Code::ForbiddenChannel, "room:"),

@@ -172,7 +172,7 @@ mod tests {
             (r#"{"n": {"in": {"a": 1}}}"#, "`n[in]` must be an array"),
             (r#"{"n": {"in": [null]}}"#, "`n[in]` is null"),
             (r#"{"n": {"in": [[1]]}}"#, "`n[in]` is an array"),
-            (r#"{"n[gte]": 3}"#, "names an operator"),
+            (r#"{"n[gte]": 3}"#, "has an operator in its name"),
             (r#"{"cursor": null}"#, "`cursor` is null"),
             (r#"{"limit": {"eq": 1}}"#, "`limit` must be a value"),
             (r#"{"limit": [1]}"#, "`limit` is an array"),
