@@ -13,7 +13,7 @@ const DOUBT: Duration = Duration::from_secs(3600);
 
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct ClockReading {
+pub(super) struct SteadyMoment {
     pub(super) wall: Timestamp,
     /// Of the monotonic clock.
     pub(super) elapsed: Duration,
@@ -22,13 +22,13 @@ pub(super) struct ClockReading {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Steady {
-    trusted: Option<ClockReading>,
+    trusted: Option<SteadyMoment>,
     /// When the wall clock was first seen elsewhere.
-    doubted: Option<ClockReading>,
+    doubted: Option<SteadyMoment>,
 }
 
-impl ClockReading {
-    fn agrees(self, later: ClockReading) -> bool {
+impl SteadyMoment {
+    fn agrees(self, later: SteadyMoment) -> bool {
         let passed = later.elapsed.saturating_sub(self.elapsed).as_millis();
         let expected = self.wall.0.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX));
         expected.abs_diff(later.wall.0) <= TOLERANCE.unsigned_abs()
@@ -37,7 +37,7 @@ impl ClockReading {
 
 impl Steady {
     /// Takes a look at both clocks; for how long the wall clock is not yet believed.
-    pub(super) fn look(&mut self, now: ClockReading) -> Option<Duration> {
+    pub(super) fn look(&mut self, now: SteadyMoment) -> Option<Duration> {
         let trusted = *self.trusted.get_or_insert(now);
         if trusted.agrees(now) {
             (self.trusted, self.doubted) = (Some(now), None);
@@ -58,8 +58,8 @@ impl Steady {
 mod tests {
     use super::*;
 
-    fn at(wall_minutes: i64, minutes: u64) -> ClockReading {
-        ClockReading { wall: Timestamp(wall_minutes * 60_000), elapsed: Duration::from_secs(minutes * 60) }
+    fn at(wall_minutes: i64, minutes: u64) -> SteadyMoment {
+        SteadyMoment { wall: Timestamp(wall_minutes * 60_000), elapsed: Duration::from_secs(minutes * 60) }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::steady::{ClockReading, Steady};
+use super::steady::{Steady, SteadyMoment};
 use crate::env::Env;
 use crate::ids::{RecordId, Timestamp};
 use crate::rules::{Asker, Condition, Test};
@@ -88,7 +88,7 @@ impl Sweep {
 
     /// Deletes what is due by now, and says when to look again.
     pub async fn run(&mut self, schema: &Schema, generation: Generation) -> Result<NextLook, SweepTrouble> {
-        let now = ClockReading { wall: self.env.now(), elapsed: self.env.elapsed() };
+        let now = SteadyMoment { wall: self.env.now(), elapsed: self.env.elapsed() };
         if let Some(wait) = self.steady.look(now) {
             if !std::mem::replace(&mut self.doubts, true) {
                 tracing::warn!(
