@@ -139,6 +139,8 @@ struct Stage {
     app: Option<TestApp>,
     answer: Option<Value>,
     sockets: Vec<Socket>,
+    /// Nothing of what came on the last socket was looked at yet.
+    unheard: bool,
 }
 
 impl Stage {
@@ -208,6 +210,10 @@ impl Stage {
     }
 
     async fn frames(&mut self, text: &str) {
+        // The server has greeted the last socket before another one asks for its place.
+        if let Some(last) = self.sockets.last_mut().filter(|_| self.unheard) {
+            last.frame().await;
+        }
         let address = self.app().await.address;
         let mut lines = text.lines().peekable();
         let path = lines.next_if(|line| line.starts_with('/')).unwrap_or("/ws");
@@ -215,7 +221,8 @@ impl Stage {
         for line in lines {
             socket.send_text(line).await;
         }
-        (self.answer, _) = (None, self.sockets.push(socket));
+        self.sockets.push(socket);
+        (self.answer, self.unheard) = (None, true);
     }
 
     /// What a `json` block shows, with the values that the program has for them.
@@ -232,6 +239,7 @@ impl Stage {
     }
 
     async fn frame(&mut self, kind: &str) -> Value {
+        self.unheard = false;
         let socket = self.sockets.last_mut().expect("a socket was opened");
         loop {
             let frame = socket.frame().await;
@@ -242,6 +250,7 @@ impl Stage {
     }
 
     async fn closed(&mut self) -> String {
+        self.unheard = false;
         let socket = self.sockets.last_mut().expect("a socket was opened");
         let code = loop {
             if let Came::Closed(code) = socket.came().await {
@@ -287,6 +296,7 @@ async fn every_example_is_what_the_program_does() {
             app: None,
             answer: None,
             sockets: Vec::new(),
+            unheard: false,
         };
         for block in &mut blocks {
             if let Some(said) = stage.perform(block).await {

@@ -13,7 +13,7 @@ use crate::schema::{Column, EntityName, Record};
 pub const MOST_STEPS: usize = 1_000;
 
 /// Records by column and value; `None` where there are more than `MOST_STEPS`.
-type Searched = BTreeMap<(Column, String), Option<Vec<Record>>>;
+type RecordsFound = BTreeMap<(Column, String), Option<Vec<Record>>>;
 
 /// Facts of one moment of a transaction.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct KnownFacts {
     pub now: Timestamp,
     records: HashMap<EntityName, HashMap<String, Option<Record>>>,
     /// By entity.
-    searched: HashMap<EntityName, Searched>,
+    searched: HashMap<EntityName, RecordsFound>,
     /// How many records are kept.
     kept: usize,
 }
