@@ -40,7 +40,7 @@ pub fn run(command: &RecordsCommand) -> ExitCode {
     let done = loading::entity(&settings.config.schemas, &arguments.entity)
         .and_then(|(schema, entity)| write(arguments, &verb, &schema, &entity));
     match done {
-        Ok(Told { text, refused }) => {
+        Ok(Reported { text, refused }) => {
             let _ = std::io::stdout().write_all(text.as_bytes());
             if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -49,7 +49,7 @@ pub fn run(command: &RecordsCommand) -> ExitCode {
 }
 
 /// What is printed, and how many records were refused.
-struct Told {
+struct Reported {
     text: String,
     refused: u64,
 }
@@ -59,7 +59,7 @@ fn write(
     verb: &ManyVerb<'_>,
     schema: &Schema,
     entity: &Entity,
-) -> Result<Told, Refused> {
+) -> Result<Reported, Refused> {
     let (method, body, done) = match verb {
         ManyVerb::Update(change) => (Method::PATCH, Some(changes(schema, entity, change)?), "changed"),
         ManyVerb::Delete => (Method::DELETE, None, "deleted"),
@@ -95,7 +95,7 @@ fn write(
         page += 1;
         if cursor.is_none() {
             let text = format!("{changed} of {} {done}, {refused} refused\n", entity.plural);
-            return Ok(Told { text, refused });
+            return Ok(Reported { text, refused });
         }
     }
 }
