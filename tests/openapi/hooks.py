@@ -28,11 +28,12 @@ STATE = {
 # What JSON Schema cannot say of parameters; the description says it in words.
 IN_WORDS = (
     "`sort` names",  # a field and its descending form are two values of the list
-    "give one for each, or none",  # as many `view` as `channel`
+    "give one view for each channel, or none",  # as many `view` as `channel`
     "is given twice",  # `field` is `field[eq]`
     "a backslash that stands before",  # escapes in `in`
     "[in]` must be an id: a text id",  # a comma in an id, which must be escaped
-    "are for the role `admin`",
+    "only the role `admin` may read",
+    "name at least one condition",  # of a change of many
     "`search` holds no word",
     "`search` has more than",
     "Idempotency-Key belongs to an atomic batch",
