@@ -30,7 +30,8 @@ IN_WORDS = (
     "`sort` names",  # a field and its descending form are two values of the list
     "give one view for each channel, or none",  # as many `view` as `channel`
     "is given twice",  # `field` is `field[eq]`
-    "a backslash that stands before",  # escapes in `in`
+    "a backslash that is not followed by",  # escapes in `in`
+    "composed form (NFC)",  # of a text id, which `as` is
     "[in]` must be an id: a text id",  # a comma in an id, which must be escaped
     "only the role `admin` may read",
     "name at least one condition",  # of a change of many
