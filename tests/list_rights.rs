@@ -161,7 +161,7 @@ async fn channels_of_the_entity_follow_the_list_and_channels_of_a_record_the_rea
             assert_eq!(
                 keys,
                 ["channel", "payload", "prev", "seq", "timestamp", "type"],
-                "nothing else is told"
+                "it has no other member"
             );
         } else {
             assert_eq!(event["type"], "entity:updated", "{event}");

@@ -18,6 +18,7 @@ use crate::schema::model::{Entity, FieldKind, IdKind, Operation};
 use crate::schema::rule::Rule;
 use crate::schema::tree::{Data, Entry, Node, Span, TableNode};
 use crate::schema::trigger::{OnExisting, SetField, SetValue, Trigger, TriggerAct, TriggerTarget};
+use crate::schema::unindexed;
 
 pub(in crate::schema) const ON_KEYS: &[&str] =
     &["event", "when", "create", "update", "delete", "where", "set", "exists"];
@@ -401,7 +402,7 @@ fn equality(
     };
     let column = match (name, target.field(name)) {
         ("id", _) => Column::Id,
-        (_, Some((at, _))) if is_indexed(target, at) => Column::Field(at),
+        (_, Some((at, _))) if unindexed::is_indexed(target, Column::Field(at)) => Column::Field(at),
         (_, Some((at, field))) => {
             let message = format!("no index finds records of {} by {}", target.name, quoted(&field.name));
             let help = match target.at(at).kind {
@@ -433,29 +434,8 @@ fn equality(
 
 /// The name after `target.`.
 fn of_target(node: &SyntaxNode) -> Option<&str> {
-    match &node.data {
-        SyntaxData::Select(of, word) if of.data == SyntaxData::Name("target".to_owned()) => Some(&word.text),
-        SyntaxData::Null
-        | SyntaxData::Bool(_)
-        | SyntaxData::Int(_)
-        | SyntaxData::Float(_)
-        | SyntaxData::Text(_)
-        | SyntaxData::List(_)
-        | SyntaxData::Name(_)
-        | SyntaxData::Select(..)
-        | SyntaxData::Call(..)
-        | SyntaxData::Not(_)
-        | SyntaxData::All(_)
-        | SyntaxData::Any(_)
-        | SyntaxData::Binary(..)
-        | SyntaxData::Sum(_)
-        | SyntaxData::Unsupported(_) => None,
-    }
-}
-
-/// Every reference and every unique field has an index of its own.
-fn is_indexed(entity: &Entity, at: FieldIndex) -> bool {
-    entity.all_indexes().any(|index| index.first() == Some(&Column::Field(at)))
+    let SyntaxData::Select(of, word) = &node.data else { return None };
+    (of.data == SyntaxData::Name("target".to_owned())).then_some(&word.text)
 }
 
 fn misfit(span: &Span, message: String) -> Diagnostic {

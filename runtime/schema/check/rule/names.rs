@@ -174,28 +174,11 @@ impl<'a> RuleScope<'a> {
 
     /// `changed(field)`.
     pub(super) fn changed(self, inner: &SyntaxNode) -> Result<FieldIndex, Diagnostic> {
-        match &inner.data {
-            SyntaxData::Name(text) => {
-                self.before(&Identifier { text: text.clone(), span: inner.span.clone() }, "changed")
-            }
-            SyntaxData::Null
-            | SyntaxData::Bool(_)
-            | SyntaxData::Int(_)
-            | SyntaxData::Float(_)
-            | SyntaxData::Text(_)
-            | SyntaxData::List(_)
-            | SyntaxData::Select(..)
-            | SyntaxData::Call(..)
-            | SyntaxData::Not(_)
-            | SyntaxData::All(_)
-            | SyntaxData::Any(_)
-            | SyntaxData::Binary(..)
-            | SyntaxData::Sum(_)
-            | SyntaxData::Unsupported(_) => {
-                Err(refused::misfit(inner, "`changed` asks for one field".to_owned())
-                    .help("write `changed(status)`; join several with `||`"))
-            }
-        }
+        let SyntaxData::Name(text) = &inner.data else {
+            return Err(refused::misfit(inner, "`changed` asks for one field".to_owned())
+                .help("write `changed(status)`; join several with `||`"));
+        };
+        self.before(&Identifier { text: text.clone(), span: inner.span.clone() }, "changed")
     }
 
     /// A field of which the record before an update has a value, too.

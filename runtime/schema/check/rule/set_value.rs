@@ -226,15 +226,8 @@ fn shows_nothing(
     scope: RuleScope<'_>,
     wanted: Wanted<'_>,
 ) -> Result<(), Vec<Diagnostic>> {
-    let source = match value {
-        SetValue::Column(Column::Field(at)) | SetValue::Old(at) => scope.own.at(*at),
-        SetValue::Constant(_)
-        | SetValue::Column(_)
-        | SetValue::UserId
-        | SetValue::Now
-        | SetValue::Today
-        | SetValue::Joined(_) => return Ok(()),
-    };
+    let (SetValue::Column(Column::Field(at)) | SetValue::Old(at)) = value else { return Ok(()) };
+    let source = scope.own.at(*at);
     let Column::Field(target) = wanted.column else { return Ok(()) };
     let target = wanted.entity.at(target);
     if wanted.purpose == Purpose::Find || source.read.is_none() || target.read.is_some() {
@@ -256,21 +249,7 @@ fn longest(value: &SetValue, scope: RuleScope<'_>) -> Option<u64> {
         SetValue::Constant(_) | SetValue::Now | SetValue::Today | SetValue::Joined(_) => return Some(24),
     };
     match Type::of(column, scope.own) {
-        Type::Text => match column {
-            Column::Field(at) => match &scope.own.at(at).kind {
-                FieldKind::Text { max, .. } => *max,
-                FieldKind::Int { .. }
-                | FieldKind::Float { .. }
-                | FieldKind::Bool
-                | FieldKind::Enum { .. }
-                | FieldKind::Json
-                | FieldKind::Date
-                | FieldKind::Datetime
-                | FieldKind::Uuid
-                | FieldKind::Ref { .. } => None,
-            },
-            Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt => None,
-        },
+        Type::Text => longest_text(column, scope.own),
         Type::Enum(values) => values.iter().map(|value| value.chars().count() as u64).max(),
         Type::Id(_, IdKind::Text) => Some(128),
         Type::Id(_, IdKind::Uuid) | Type::Uuid => Some(36),
@@ -278,6 +257,13 @@ fn longest(value: &SetValue, scope: RuleScope<'_>) -> Option<u64> {
         Type::Datetime | Type::Moment | Type::Now => Some(24),
         Type::Number | Type::Bool | Type::Json | Type::Claim => Some(0),
     }
+}
+
+/// `None` if the field has no bound.
+fn longest_text(column: Column, entity: &Entity) -> Option<u64> {
+    let Column::Field(at) = column else { return None };
+    let FieldKind::Text { max, .. } = &entity.at(at).kind else { return None };
+    *max
 }
 
 fn fits_length(node: &SyntaxNode, longest: Option<u64>, wanted: Wanted<'_>) -> Result<(), Vec<Diagnostic>> {
