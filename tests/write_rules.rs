@@ -1,5 +1,5 @@
 //! Write rules that look further than their record: references, `exists`, `now`. They see the database as the write's own
-//! transaction has it, so nobody passes by who is faster than the rule.
+//! transaction has it, so a write in between cannot get past a rule.
 
 use serde_json::{Value, json};
 use tidewire::schema::{Format, Schema, SourceFile, check};
@@ -198,12 +198,39 @@ async fn an_operation_is_judged_on_what_the_earlier_ones_of_its_unit_left() {
     assert_eq!(world.told("ada", "POST", "/api/batch", after).await, "FORBIDDEN");
     let before = batch(json!([segment, segment, pass]));
     assert_eq!(world.told("ada", "POST", "/api/batch", before).await, "200");
-    // Somebody who is made a collaborator in the unit may be passed the role in it.
+    // A user who becomes a collaborator in the unit can be passed the role in the same unit.
     let join = json!({"op": "create", "entity": "Collaborator", "data": {"draft": draft, "person": "cy"}});
     let pass = json!({"op": "update", "entity": "Draft", "id": draft, "data": {"holder": "cy"}});
     let early = batch(json!([pass, join]));
     assert_eq!(world.told("ben", "POST", "/api/batch", early).await, "FORBIDDEN");
     assert_eq!(world.told("ben", "POST", "/api/batch", batch(json!([join, pass]))).await, "200");
+}
+
+/// What a rule read for one operation is not used for a later one, once the unit has written to that entity.
+#[tokio::test]
+async fn an_answer_of_a_rule_does_not_outlive_a_write_to_what_it_asked() {
+    let world = World::new().await;
+    let draft = world.make("ada", "/api/drafts", json!({"title": "Act", "holder": "ada"})).await;
+    let segment = world.make("ada", "/api/segments", json!({"draft": draft, "text": "x"})).await;
+    world.make("ada", "/api/collaborators", json!({"draft": draft, "person": "ben"})).await;
+    let own = world.make("ada", "/api/collaborators", json!({"draft": draft, "person": "ada"})).await;
+    let batch = |ops: Value| json!({"atomic": true, "ops": ops});
+    // Only the rule reads the record behind two references.
+    let data = json!({"segment": segment, "until": "2999-01-01T00:00:00Z"});
+    let note = json!({"op": "create", "entity": "Note", "data": data});
+    let pass = json!({"op": "update", "entity": "Draft", "id": draft, "data": {"holder": "ben"}});
+    assert_eq!(world.told("ada", "POST", "/api/batch", batch(json!([note, note]))).await, "200");
+    assert_eq!(world.told("ada", "POST", "/api/batch", batch(json!([note, pass, note]))).await, "FORBIDDEN");
+    // Only the rule reads the records of an `exists`.
+    let keep = |title: &str| {
+        let data = json!({"holder": "ada", "title": title});
+        json!({"op": "update", "entity": "Draft", "id": draft, "data": data})
+    };
+    let leave = json!({"op": "delete", "entity": "Collaborator", "id": own});
+    let kept = batch(json!([keep("I"), keep("II"), leave]));
+    let left = batch(json!([keep("I"), leave, keep("II")]));
+    assert_eq!(world.told("ada", "POST", "/api/batch", left).await, "FORBIDDEN");
+    assert_eq!(world.told("ada", "POST", "/api/batch", kept).await, "200");
 }
 
 #[tokio::test]
