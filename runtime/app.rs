@@ -1,4 +1,4 @@
-//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until it is told to stop.
+//! `App`: builds everything from a `Config` and a schema, and runs it on a listener until it is stopped.
 //!
 //! Knows every floor below and decides nothing. It never binds, reads the environment or catches signals.
 

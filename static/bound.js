@@ -1,6 +1,6 @@
 /**
  * A signal of the caller's own that no list fills: the rows in it, with the changes of this page. Knows no network; what
- * others change is for whoever puts rows into the signal.
+ * others change is the business of the code that puts rows into the signal.
  */
 import { plain } from './overlay.js';
 

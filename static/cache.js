@@ -22,17 +22,17 @@ export class RowCache {
 
   /**
    * @param {object} options
-   * @param {string} options.user The id of who is logged in. Empty for nobody.
+   * @param {string} options.user The id of the user who is logged in. Empty for an anonymous page.
    * @param {string} [options.name] Of the database: `tidewire`.
    * @param {IDBFactory} [options.indexedDB]
    */
   constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB }) {
-    if (typeof user !== 'string') throw new TypeError("rows belong to a user: new RowCache({ user: 'ada' }), or '' for nobody");
+    if (typeof user !== 'string') throw new TypeError("rows belong to a user: new RowCache({ user: 'ada' }), or '' for an anonymous page");
     this.#user = user;
     this.#storage = new Storage(name, indexedDB);
   }
 
-  /** What is kept of a channel. Without storage nothing is, and nobody is bothered. @param {string} channel @returns {Promise<Kept | null>} */
+  /** What is kept of a channel. Without storage nothing is kept, and no error is shown. @param {string} channel @returns {Promise<Kept | null>} */
   async load(channel) {
     const found = await this.#storage.all('rows', [this.#user, channel]).catch(() => []);
     return found[0]?.value ?? null;

@@ -221,7 +221,7 @@ function keptOf({ epoch, seq, view, items, next }) {
  * @template T
  * @param {Store} store
  * @param {T} empty What is shown while nothing is known.
- * @param {(ids: Iterable<string>, before: T) => T} pick A failure is told as the list's error, and the rows stay.
+ * @param {(ids: Iterable<string>, before: T) => T} pick A failure becomes the list's error, and the rows stay.
  * @param {{value: any}} [into]
  * @returns {import('./signal.js').Readable<T> & Live}
  */

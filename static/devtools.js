@@ -17,7 +17,7 @@ import { environment } from './env.js';
 
 /**
  * @param {object} [options]
- * @param {(entry: Entry) => void} [options.log] Is told of every frame and request.
+ * @param {(entry: Entry) => void} [options.log] Gets every frame and request.
  * @param {Partial<import('./env.js').Env>} [options.env]
  * @returns {{env: Partial<import('./env.js').Env>, simulate: (trouble: Trouble) => void}} `env` goes into the options of every part;
  * `simulate({})` ends the trouble.

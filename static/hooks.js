@@ -24,7 +24,7 @@ export function reactHooks({ useSyncExternalStore, useMemo }) {
 
   /**
    * A list or a record, for as long as the component is there. React may draw without keeping the result, and take a component
-   * away and put it back (StrictMode): what nobody holds is let go, and opened again when it is needed.
+   * away and put it back (StrictMode): a list without a user is closed, and opened again when it is needed.
    *
    * @template {import('./channels.js').Live & import('./signal.js').Readable<any>} L
    * @param {() => L} open

@@ -47,7 +47,7 @@ import { onClose } from './codes.js';
  * @typedef {object} Context
  * @property {number} now
  * @property {() => number} random
- * @property {boolean} renews Whether there is somebody to ask for another token.
+ * @property {boolean} renews Whether another token can be fetched.
  * @property {{reconnectInterval: number, maxReconnectInterval: number, maxReconnectAttempts: number}} options
  *
  * @typedef {{state: State, effects: Effect[]}} Step

@@ -11,7 +11,7 @@
  * repeated under the same id until the server answers. `failed` and `conflict`: refused, no longer shown. `done`: over, by
  * the server's confirmation or because it was given up.
  *
- * @typedef {object} Guard How a change of one record is kept from overwriting that of somebody else.
+ * @typedef {object} Guard How a change of one record is kept from overwriting that of another user.
  * @property {number | null} version The version that it goes out with; null: the newest one, if the base still holds.
  * @property {Record<string, any> | null} base The fields that it changes, as they were seen. Null: `make` computes them anew.
  *
@@ -67,7 +67,7 @@ export class Mutation {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // Whoever does not wait for the verdict looks at `state`, or at the list of those that failed.
+    // Code that does not wait for the answer looks at `state`, or at the list of those that failed.
     this.#verdict.catch(() => {});
   }
 

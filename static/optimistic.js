@@ -29,7 +29,7 @@ import { signal } from './signal.js';
  * theirs; `server` gives up ours. A function decides for each, by a word or by the fields to write; undefined is `merge`.
  * Changes of different fields are always merged.
  *
- * @typedef {object} QueueHost What a queue is told about the page that uses it.
+ * @typedef {object} QueueHost What a queue knows about the page that uses it.
  * @property {import('./realtime.js').RealtimeClient | null} rt
  * @property {(stored: import('./mutation.js').Stored[]) => void} adopt Takes over what an earlier page left behind.
  * @property {(open: boolean) => void} release Whether anything may be sent.
@@ -51,7 +51,7 @@ import { signal } from './signal.js';
  *
  * @typedef {object} ChangeOptions
  * @property {boolean} [optimistic] Show it before the server confirms it: true.
- * @property {boolean | number} [ifMatch] Only if nobody else changed these fields meanwhile; a number names the version that was
+ * @property {boolean | number} [ifMatch] Only if no other user changed these fields meanwhile; a number names the version that was
  * seen. Off for plain changes, where the last writer of a field wins; always on for functions.
  * @property {number} [debounce] Wait so many milliseconds for another change of the same record, and send them as one.
  */
@@ -445,7 +445,7 @@ export class OptimisticManager {
     const mutation = this.#mutations.get(mid);
     if (!mutation || mutation.at) return;
     const temps = mutation.changes.filter((change) => change.id.startsWith('temp_'));
-    // Of several new records nobody can tell which one this is; the answer can.
+    // Of several new records only the answer shows which one this is.
     if (temps.length > 0 && mutation.changes.length > 1) return;
     for (const change of temps) if (change.entity === entity) this.#identify(change, id);
     for (const change of mutation.changes) if (change.entity === entity && change.id === id) change.row ??= row;

@@ -30,7 +30,7 @@
  * @property {any} error
  * @property {Position | null} at Where the server confirmed it.
  *
- * @typedef {object} Watcher Somebody who shows rows of one entity.
+ * @typedef {object} Watcher A list or record that shows rows of one entity.
  * @property {Position | null} at How far its rows of the server go.
  * @property {boolean} follows Whether it will go further by itself.
  * @property {(ids: Iterable<string>) => void} touch These ids may look different now.
@@ -87,7 +87,7 @@ export class Overlay {
    *
    * @param {string} entity
    * @param {string} id
-   * @returns {Row | null | undefined} undefined when nobody knows it.
+   * @returns {Row | null | undefined} undefined when it is not known.
    */
   newest(entity, id) {
     const lent = this.#lent(entity, id);
@@ -122,7 +122,7 @@ export class Overlay {
     }
     let pending = false;
     for (const { mutation, change } of news) {
-      // What is confirmed is in the row already, unless nobody has told the row.
+      // What is confirmed is in the row already, unless the row was not read since.
       if (mutation.at && (change.row !== undefined || this.#reaches(upTo, mutation.at))) continue;
       pending ||= !mutation.at;
       row = applied(change, row);
@@ -310,7 +310,7 @@ export function applied({ op, id, data, make, guess }, row) {
   try {
     return { ...row, ...(make ? make(plain(row)) : data) };
   } catch {
-    // Whoever sends it finds the same error, and fails it.
+    // Sending it finds the same error, and fails it.
     return row;
   }
 }

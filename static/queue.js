@@ -16,7 +16,7 @@ import { Storage } from './storage.js';
  * @typedef {import('./optimistic.js').QueueHost} Host
  *
  * @typedef {object} QueueOptions
- * @property {string} user The id of who is logged in: only their mutations are loaded and sent. Empty for nobody.
+ * @property {string} user The id of the user who is logged in: only their mutations are loaded and sent. Empty for an anonymous page.
  * @property {string} [name] Of the database: `tidewire`.
  * @property {IDBFactory} [indexedDB]
  * @property {LockManager | null} [locks] Null: a lease instead.
@@ -55,7 +55,7 @@ export class OfflineQueue {
 
   /** @param {QueueOptions} options */
   constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env }) {
-    if (typeof user !== 'string') throw new TypeError("a queue belongs to a user: new OfflineQueue({ user: 'ada' }), or '' for nobody");
+    if (typeof user !== 'string') throw new TypeError("a queue belongs to a user: new OfflineQueue({ user: 'ada' }), or '' for an anonymous page");
     this.#user = user;
     this.#env = environment(env);
     this.#locks = locks;
@@ -228,7 +228,7 @@ export class OfflineQueue {
   }
 
   /**
-   * What the storage refuses costs no more than the storage.
+   * If the storage refuses a write, only the storage is given up.
    *
    * @template T
    * @param {() => Promise<T>} act

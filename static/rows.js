@@ -20,9 +20,9 @@
  */
 
 export class Rows {
-  /** Ids whose rows have changed; whoever looks at them empties it. @type {Set<string>} */
+  /** Ids whose rows have changed. Reading them empties the set. @type {Set<string>} */
   changed = new Set();
-  /** Mutations that were heard of in events; whoever looks at them empties it. @type {Echo[]} */
+  /** Mutations that came back in events. Reading them empties the list. @type {Echo[]} */
   echoes = [];
   /** Up to where the rows are those of the server. @type {Position | null} */
   position = null;

@@ -25,7 +25,7 @@ export class Storage {
         for (const table of TABLES) opening.result.createObjectStore(table, { keyPath: 'key' });
       };
       opening.onsuccess = () => {
-        // Another tab with a newer version of this page, or somebody who deletes the database, is not kept waiting.
+        // Another tab with a newer version of this page, or a person who deletes the database, does not have to wait.
         opening.result.onversionchange = () => opening.result.close();
         resolve(opening.result);
       };

@@ -1,6 +1,6 @@
 /**
  * What all lists and records of one channel share: the server's rows as they are shown, the state, the subscription. Knows
- * nothing of the order or the number of rows that somebody wants.
+ * nothing of the order or the number of rows that a list wants.
  */
 import { Rows } from './rows.js';
 import { signal } from './signal.js';
@@ -192,7 +192,7 @@ export class Store {
     });
   }
 
-  /** The rows change before the state, so that nobody sees `live` beside old rows. */
+  /** The rows change before the state, so that `live` is never shown beside old rows. */
   #show() {
     // A resume is shown as one step, not as the history that it is made of.
     if (this.#dirty && (this.#next === 'live' || this.#next === 'denied')) {

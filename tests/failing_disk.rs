@@ -1,4 +1,4 @@
-//! A disk that takes no more bytes under a running server: who can still read, and which errors writers get.
+//! A disk that is full under a running server: who can still read, and which errors writers get.
 //!
 //! The kernel refuses every write of the process to a file, which the story switches on and off. So the server is a process
 //! of its own, and its database is a real one.

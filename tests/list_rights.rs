@@ -36,7 +36,7 @@ read = "true"
 create = "true"
 "#;
 
-/// By its id everybody may ask for one; nobody lists them.
+/// Everyone can read one by its id; no list shows them.
 const TICKET: &str = r#"
 entity = "Ticket"
 [fields]

@@ -81,7 +81,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let world = World { app: TestApp::governed(folder, schema().into(), |_| {}).await };
         for person in ["ada", "ben", "cy"] {
-            // Somebody is known from the first request on.
+            // A user's record exists from the first request on.
             world.client(person).any("GET", "/api/drafts", json!(null)).await;
         }
         world
@@ -124,7 +124,7 @@ async fn a_reference_is_followed_to_who_holds_it_now() {
     // A change is judged on both sides.
     let other = world.make("cy", "/api/drafts", json!({"title": "Other", "holder": "cy"})).await;
     assert_eq!(world.told("ben", "PATCH", &one, json!({"draft": other})).await, "FORBIDDEN");
-    // Without a reference there is nobody behind it.
+    // Without a reference there is no user behind it.
     assert_eq!(world.told("ben", "POST", "/api/segments", json!({"text": "loose"})).await, "FORBIDDEN");
 }
 

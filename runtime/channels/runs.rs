@@ -82,7 +82,7 @@ impl<T> Runs<T> {
         self.runs[run].0.at
     }
 
-    /// What is made of the run in a form, made if nobody has asked for it yet.
+    /// The bytes of the run in a form. They are made at the first request.
     pub(super) fn made(
         &mut self,
         run: RunNumber,

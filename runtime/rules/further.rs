@@ -1,7 +1,7 @@
-//! What a write rule is told beyond the record and the person: records behind references, records of an `exists`, the time
+//! What a write rule reads beside the record and the person: records behind references, records of an `exists`, the time
 //! (SEMANTICS X1).
 //!
-//! Asks no database: what a judgement lacks is noted here, and whoever judges learns it and judges again (`judge.rs`).
+//! Asks no database: what a judgement lacks is noted here; the caller reads it and judges again (`judge.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};

@@ -33,7 +33,7 @@ pub fn judge(rule: &Expr, subject: Subject<'_>, known: &KnownFacts) -> JudgedSte
     find_truth(rule, subject, known)
 }
 
-/// The same of a condition that gives nobody a right: it holds for a disabled person as for any other.
+/// The same of a condition that grants nothing: it holds for a disabled person as for any other.
 pub fn find_truth(condition: &Expr, subject: Subject<'_>, known: &KnownFacts) -> JudgedStep<Truth> {
     let lacks = Lacks::default();
     let further = Some(Further::new(known, &lacks));

@@ -109,7 +109,7 @@ fn entity_keys() -> Json {
     })
 }
 
-/// What each action takes beside itself is told by `tidewire check`.
+/// `tidewire check` reports which other keys an action takes.
 fn on() -> Json {
     let event = json!({"description": "After what.", "type": "string", "enum": words::EVENTS});
     let value = json!({"description": "A field, old.field, user.id, now, a constant in quotes, or texts joined by +.", "type": ["string", "number", "boolean", "null"]});

@@ -1,6 +1,6 @@
 //! Whether a value keeps the limits of its field, for values that no client wrote.
 //!
-//! Knows the field alone. What a client is told about a value, the repository says.
+//! Knows the field alone. The repository writes the errors that clients get.
 
 use super::model::{Field, FieldKind};
 use super::text_form;

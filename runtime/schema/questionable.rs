@@ -50,7 +50,7 @@ impl Questionable {
             }
             Questionable::OnlyOwn { item, entity, field } => {
                 let message = format!(
-                    "the caller's own records of {} all name the caller as {}, so {} can be nobody else",
+                    "the caller's own records of {} all name the caller as {}, so {} can only be the caller",
                     quoted(&entity),
                     quoted(&field),
                     quoted(&item)

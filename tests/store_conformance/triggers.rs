@@ -292,7 +292,7 @@ pub(super) async fn what_fails_fails_the_unit_and_tells_nothing<F: Fixture>() {
         edit: ManyEdit::Update(vec![(COUNT, Value::Int(11))]),
     };
     failed(studio.store.commit(asked("ada", [Op::Many(Box::new(many))])).await, 0, "Task");
-    // A required value that is missing: nobody joins without a name.
+    // A required value that is missing: an anonymous caller cannot join.
     let join = |n| create("Join", n, vec![link(1)]);
     let nobody = Unit { asker: Asker::Person(std::sync::Arc::default()), actor: None, ..unit([join(3)]) };
     assert!(studio.store.commit(nobody).await.is_ok(), "the field is not required");

@@ -42,7 +42,7 @@ pub(crate) fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> ReadFutu
     Box::pin(std::future::ready(answer))
 }
 
-/// Whoever answers for itself.
+/// The store, for methods that answer from it at once.
 pub(crate) fn itself<'a, T>(store: &'a T, _method: &'static str) -> &'a T {
     store
 }

@@ -15,7 +15,7 @@ use crate::store::{At, Change, Count, Counted, LogLimit, Query, Scope, StoreErro
 
 /// A read transaction: everything that it answers is true at one position.
 ///
-/// Rows are handed on one by one, so that no more are read than wanted, and not all are in memory at once. A backend stops a
+/// Rows are handed on one by one, so that only those are read that are wanted, and not all are in memory at once. A backend stops a
 /// read that would step over more rows than it was told, and says so.
 pub trait Snapshot: Source<Error: Into<StoreError>> {
     /// The log after a position, ending with the unit that reaches a bound.
@@ -87,7 +87,7 @@ pub trait RecordSink {
 /// How a read ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Walk {
-    /// At the end of the rows, or where no more were wanted.
+    /// At the end of the rows, or where enough were read.
     Whole,
     /// At one row more than it may step over.
     Stopped,

@@ -1,4 +1,4 @@
-//! What the operations of a unit cause by `[[on]]`, and what the writer is told when that fails.
+//! What the operations of a unit cause by `[[on]]`, and the error that the writer gets when that fails.
 //!
 //! Knows not how it is done; `triggers.rs` does it.
 
@@ -21,12 +21,12 @@ pub(super) struct Caused {
 }
 
 impl Caused {
-    /// Whoever wrote is asked again what they may.
+    /// The rights of the writer are read again.
     pub(super) fn forget_principal(&mut self) {
         self.principal = None;
     }
 
-    /// A refusal as the writer is told it: of another record nothing but whose table wanted it.
+    /// A refusal as the writer gets it. Of another record it names only the entity whose table caused it.
     pub(super) fn told(&self, refusal: CommitError) -> CommitError {
         let caused = refusal.op().and_then(|op| op.checked_sub(FIRST_CAUSED));
         match caused.and_then(|place| self.operations.get(place)) {

@@ -56,7 +56,7 @@ impl<'a> Facts<'a> {
         self.settle(source, op, |known| judge(rule, subject, known)).await
     }
 
-    /// The same of a condition that gives nobody a right.
+    /// The same of a condition that grants nothing.
     pub(super) async fn condition<S: Source>(
         &mut self,
         source: &S,
