@@ -31,6 +31,7 @@ mod projection;
 mod query;
 mod records;
 mod schema;
+mod scripts;
 pub mod server;
 pub mod socket_options;
 mod state;
