@@ -13,6 +13,7 @@ mod configuration;
 mod crash;
 mod damage;
 mod database_setting;
+mod defaults;
 mod descriptions;
 mod differ_cost;
 mod doctor;
