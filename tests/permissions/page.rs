@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tidewire::env::Env;
 use tidewire::schema::{Format, SourceFile, check};
 
 use crate::support::app::{Client, TestApp};
@@ -51,6 +52,11 @@ pub(super) struct Story {
 impl Story {
     /// Serves the files of these recipes with their rules and nothing else.
     pub(super) async fn of(recipes: &[&str]) -> Story {
+        Story::timed(recipes, Env::system()).await
+    }
+
+    /// With clocks of its own.
+    pub(super) async fn timed(recipes: &[&str], env: Env) -> Story {
         let mut all: Vec<_> = recipes.iter().flat_map(|recipe| files(&format!("### {recipe}"))).collect();
         if all.iter().all(|(name, _)| name != "schemas/user.toml") {
             all.extend(files("### People"));
@@ -59,7 +65,9 @@ impl Story {
             all.into_iter().map(|(name, text)| SourceFile { name, format: Format::Toml, text }).collect();
         let schema = check(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         let folder = tempfile::tempdir().unwrap();
-        Story { app: TestApp::governed(folder, schema.into(), |_| {}).await }
+        let unruled = schema.entities().find(|entity| entity.access.is_unsaid());
+        assert_eq!(unruled.map(|entity| &entity.name), None, "it would be open to everyone");
+        Story { app: TestApp::timed(folder, schema.into(), env, |_| {}).await }
     }
 
     /// `ada`, `ada:admin`; `nobody` has no name.
