@@ -45,21 +45,6 @@ test('what an application bundles is small', () => {
   }
 });
 
-test('what a page without a bundler loads is small, comments aside', () => {
-  /** @type {Set<string>} */
-  const loaded = new Set();
-  const load = (name) => {
-    if (loaded.has(name)) return;
-    loaded.add(name);
-    for (const [, next] of read(`static/${name}`).matchAll(/^(?:import|export) .* from '\.\/(.*)';$/gm)) load(next);
-  };
-  load('client.js');
-  for (const name of ['queue.js', 'cache.js']) load(name);
-  const bare = (name) => read(`static/${name}`).replace(/\/\*\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
-  const size = [...loaded].map((name) => gzipped(bare(name))).reduce((a, b) => a + b);
-  assert.ok(loaded.size > 25 && size <= 40 * 1024, `${loaded.size} modules, ${size} bytes`);
-});
-
 test('the style sheet is at most 8 KB gzipped', () => {
   assert.ok(gzipped(read('static/pages/pages.css')) <= 8 * 1024);
 });
