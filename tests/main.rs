@@ -22,6 +22,7 @@ mod evolution;
 mod expiry;
 mod explain;
 mod failing_disk;
+mod finding;
 mod floor_plan;
 mod groups;
 mod guard;
