@@ -45,8 +45,7 @@ fn every_folder_of_a_system_is_among_the_five() {
 #[tokio::test]
 async fn check_has_nothing_to_say_about_the_five_systems() {
     for system in SYSTEMS {
-        let told =
-            ended(tidewire(&folder(system)).args(["check", "--schemas"]).arg(folder(system))).await;
+        let told = ended(tidewire(&folder(system)).args(["check", "--schemas"]).arg(folder(system))).await;
         assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{system}: {}", told.stdout);
         assert!(told.stdout.ends_with(" entities, no errors\n"), "{system}: {}", told.stdout);
     }
@@ -55,7 +54,8 @@ async fn check_has_nothing_to_say_about_the_five_systems() {
 #[tokio::test]
 async fn the_cases_of_the_five_systems_come_out_as_expected() {
     for system in SYSTEMS {
-        let told = ended(tidewire(&folder(system)).args(["rules", "test", "--schemas"]).arg(folder(system))).await;
+        let told =
+            ended(tidewire(&folder(system)).args(["rules", "test", "--schemas"]).arg(folder(system))).await;
         assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{system}: {}", told.stdout);
         assert!(told.stdout.ends_with(" cases, all as expected\n"), "{system}: {}", told.stdout);
     }

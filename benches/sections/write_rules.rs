@@ -74,7 +74,11 @@ pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     }
     let [own, behind, notified] = &sides;
     let followed = behind.rounds.multiple_of(&own.rounds);
-    report.judge("write-rules: server CPU of a rule that follows a reference", followed, Aim::AtMost(FOLLOWED));
+    report.judge(
+        "write-rules: server CPU of a rule that follows a reference",
+        followed,
+        Aim::AtMost(FOLLOWED),
+    );
     let caused = notified.rounds.multiple_of(&own.rounds);
     report.judge("write-rules: server CPU of a create with a notification", caused, Aim::AtMost(CAUSED));
     let row = |mut side: Side| Row { label: side.label.to_owned(), values: side.rounds.columns() };

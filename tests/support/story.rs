@@ -98,12 +98,12 @@ impl Story {
         self.app.stop().await;
         let database = Connection::open(self.app.folder.path().join("data/tidewire.db")).unwrap();
         let mut select = database
-            .prepare("SELECT seq, entity, id, before, after FROM _changes WHERE op <> 'schema' ORDER BY seq")
+            .prepare("SELECT seq, entity, after FROM _changes WHERE op <> 'schema' ORDER BY seq")
             .unwrap();
-        let json = |text: Option<String>| text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
         let entries = select.query_map([], |row| {
-            let (before, after) = (json(row.get(3)?), json(row.get(4)?));
-            Ok(Logged { seq: row.get(0)?, entity: row.get(1)?, id: row.get(2)?, before, after })
+            let after: Option<String> = row.get(2)?;
+            let after = after.map_or(Value::Null, |json| serde_json::from_str(&json).unwrap());
+            Ok(Logged { seq: row.get(0)?, entity: row.get(1)?, after })
         });
         entries.unwrap().map(Result::unwrap).collect()
     }
@@ -117,13 +117,12 @@ impl Story {
     }
 }
 
-/// One change; what there is not is null. Of an update `before` has the changed fields only.
+/// One change.
 #[derive(Debug)]
 pub struct Logged {
     pub seq: i64,
     pub entity: String,
-    pub id: String,
-    pub before: Value,
+    /// Null after a delete.
     pub after: Value,
 }
 

@@ -23,8 +23,7 @@ async fn what_one_does_every_window_of_the_board_shows_and_no_other() {
     let story = story("board").await;
     let demo = board(&story, "ada", "Demo").await;
     let other = board(&story, "dee", "Other").await;
-    let mut windows =
-        [story.live("ada", &cards(&demo)).await, story.live("ben", &cards(&demo)).await];
+    let mut windows = [story.live("ada", &cards(&demo)).await, story.live("ben", &cards(&demo)).await];
     let mut chats = [story.live("ada", &chat(&demo)).await, story.live("cy", &chat(&demo)).await];
     let (mut elsewhere, mut elsewhere_chat) =
         (story.live("dee", &cards(&other)).await, story.live("dee", &chat(&other)).await);

@@ -97,7 +97,10 @@ async fn an_assignee_works_on_a_task_and_what_is_done_is_closed() {
     story.may("cy", "PATCH", &format!("/api/comments/{comment}"), json!({"text": "Blue?"})).await;
     story.may("max:manager", "PATCH", &path, json!({"status": "open"})).await;
     story.may("ada", "POST", "/api/comments", json!({"task": id, "text": "Again"})).await;
-    assert_eq!(story.may("ada", "GET", &format!("{path}/history"), Value::Null).await["items"][0]["by"], "max");
+    assert_eq!(
+        story.may("ada", "GET", &format!("{path}/history"), Value::Null).await["items"][0]["by"],
+        "max"
+    );
 }
 
 #[tokio::test]

@@ -39,10 +39,13 @@ async fn who_has_the_link_opens_it_joins_and_sees_everything_at_once() {
         let opened = story.may(who, "GET", &format!("/api/invitations/{invitation}"), Value::Null).await;
         assert_eq!((&opened["workspace"], opened.get("key")), (&json!(workspace), None));
         assert!(story.may(who, "GET", "/api/invitations", Value::Null).await["items"] == json!([]));
-        story.may_not(who, "DELETE", &format!("/api/invitations/{invitation}"), Value::Null, "FORBIDDEN").await;
+        story
+            .may_not(who, "DELETE", &format!("/api/invitations/{invitation}"), Value::Null, "FORBIDDEN")
+            .await;
     }
     assert_eq!(story.sees("ada", "invitations").await, only(&invitation));
-    let (status, hidden) = story.client("ben").any("GET", &format!("/api/invitations?key={KEY}"), Value::Null).await;
+    let (status, hidden) =
+        story.client("ben").any("GET", &format!("/api/invitations?key={KEY}"), Value::Null).await;
     assert!(status == 200 && hidden["items"] == json!([]), "{hidden}");
 
     let guess = json!({"invitation": invitation, "key": "a-key-that-somebody-guesses"});
