@@ -72,6 +72,7 @@ mod store_conformance;
 mod store_equivalence;
 mod store_sqlite;
 mod stress;
+mod systems;
 mod transports;
 mod unit_differential;
 mod unit_end;
