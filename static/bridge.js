@@ -295,10 +295,10 @@ export class Bridge {
  * @param {Subscription} subscription
  * @param {import('./reading.js').Reading} reading
  */
-function replaceRows(subscription, { epoch, view, pages }) {
+function replaceRows(subscription, { epoch, view, pages, next, most }) {
   const channel = subscription.name;
   const payload = { epoch, seq: pages[0].seq, view };
-  subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling' }, more: true });
+  subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling', limited: next !== null }, more: true, asked: most });
   for (const { seq, rows } of pages) subscription.deliver({ type: 'snapshot', channel, seq, payload: { rows }, more: true });
   subscription.track.jump(payload);
   subscription.deliver({ type: 'pong', channel, payload });

@@ -170,13 +170,14 @@ export class RealtimeClient {
    * @param {import('./track.js').Point} [options.since] The rows of this position are there: send what has happened since.
    * @param {number} [options.linger]
    * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
+   * @param {import('./subscription.js').Part} [options.part] Of the rows that exist, these are enough. Events are of all rows.
    * @param {import('./subscription.js').Reload} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
-  subscribe(channel, callback, { snapshot = false, since, linger = this.#options.linger, onState, reload } = {}) {
+  subscribe(channel, callback, { snapshot = false, since, part, linger = this.#options.linger, onState, reload } = {}) {
     const subscription = this.#channels.get(channel) ?? new Subscription(channel);
     const { track, listeners } = subscription;
-    const listener = { callback, onState, reload };
+    const listener = { callback, onState, reload, snapshot, part };
     this.#channels.set(channel, subscription);
     this.#timers.clear(`linger ${channel}`);
     listeners.add(listener);
@@ -374,7 +375,7 @@ export class RealtimeClient {
     const verdict = subscription.track.accept(frame);
     if (verdict === 'drop') return;
     if (verdict === 'gap') return this.#again(subscription, 0);
-    subscription.deliver(frame);
+    subscription.deliver({ ...frame, asked: subscription.asked });
     const live = subscription.track.phase === 'live';
     if (live && frame.seq !== undefined) subscription.tries = 0;
     subscription.show(live ? 'live' : 'waiting');
@@ -407,8 +408,10 @@ export class RealtimeClient {
   /** @param {Subscription} subscription */
   #ask(subscription) {
     const requestId = `r${(this.#requests += 1)}`;
+    const { name, track, snapshot, part } = subscription;
+    subscription.asked = part?.limit;
     subscription.show('waiting');
-    this.#connection?.send('subscribe', subscription.name, subscription.track.ask(requestId, subscription), requestId);
+    this.#connection?.send('subscribe', name, track.ask(requestId, { snapshot, part }), requestId);
   }
 
   /**
