@@ -17,12 +17,12 @@ import { Store } from './store.js';
  * @typedef {import('./track.js').Frame} Frame
  *
  * @typedef {'loading' | 'live' | 'stale' | 'denied' | 'error'} ListState `stale`: the rows are those of a moment ago, and
- * newer ones are on their way. `denied`: there are no rows for you (any more), see `error`.
+ * newer ones are on their way. `denied`: there are no rows for you, or no longer; see `error`.
  *
  * @typedef {object} Live
  * @property {import('./signal.js').Readable<ListState>} state
  * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was
- * refused, at the start or later: `UNKNOWN_ENTITY` is also what one hears who may see nothing of it. Other channels go on.
+ * refused, at the start or later: `UNKNOWN_ENTITY` also if the user may not see any record of it. Other channels go on.
  * @property {(id: string) => Meta} meta How a record stands.
  * @property {() => void} close Lets go. May be called twice.
  *
@@ -77,7 +77,7 @@ export class ChannelSubscriber {
   }
 
   /**
-   * The records of an entity that you may see: all of them, or those that match a question.
+   * The records of an entity that you may see: all of them, or those that match a filter.
    *
    * The server alone decides which records belong to it. A record that no longer matches keeps its last values until the
    * server says that it is gone.
@@ -99,7 +99,7 @@ export class ChannelSubscriber {
     if (!(limit === Infinity || (Number.isInteger(limit) && limit > 0)))
       throw new TypeError(`a list shows a whole number of rows, 1 or more: \`limit\` is ${String(limit)}`);
     const channel = channelOf(entity, where);
-    // A copy: what the caller does to the question later does not change what the channel shows.
+    // A copy: if the caller changes the filter object later, the channel stays as it is.
     const asked = JSON.parse(JSON.stringify(where));
     const store = this.#store(channel, entity, (api, { readList }) => readList(api, entity, asked), initial && keptOf(initial));
     /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */

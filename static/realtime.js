@@ -180,13 +180,13 @@ export class RealtimeClient {
     this.#channels.set(channel, subscription);
     this.#timers.clear(`linger ${channel}`);
     listeners.add(listener);
-    // Whoever needs the rows needs all of them from the start, whatever the others have.
+    // A listener that needs the rows needs all of them from the start, whatever the other listeners have.
     if (snapshot) track.forget();
     if (since && listeners.size === 1 && track.phase === 'idle') track.jump(since);
     subscription.snapshot ||= snapshot;
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);
-    // Where changes are fetched, its rows are, too, and now.
+    // While the client polls, the rows of a new channel are read by a poll, at once.
     else if (track.phase === 'idle') this.#bridge?.soon();
 
     return () => {
@@ -217,7 +217,7 @@ export class RealtimeClient {
     open: () => this.#open(),
     close: () => this.#drop(),
     wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
-    // The count runs from the first loss on, and through connections that die young.
+    // The time counts from the first loss, also through connections that close early.
     bridge: () => {
       if (!this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
     },
@@ -306,7 +306,7 @@ export class RealtimeClient {
       });
       if (this.#polls) this.#bridge.start();
     } catch {
-      // The part could not be loaded, as all else at the moment.
+      // The module could not be loaded, because nothing gets through at the moment.
       if (this.#polls) this.#timers.set('bridge', this.#options.pollInterval, () => this.#poll());
     }
   }
@@ -439,7 +439,7 @@ export class RealtimeClient {
     subscription.refusal = frame.payload?.code ?? null;
     this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();
-    // Whoever drops the rows cannot go on from where they stood.
+    // Without its rows a channel cannot resume from their position.
     if (denied) subscription.track.forget();
     subscription.deliver(frame);
     subscription.show(denied ? 'denied' : 'error');

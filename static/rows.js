@@ -6,7 +6,7 @@
  * are always those of the channel's position, and what is left of a connection that was cut can be thrown away, even when
  * the server itself has lost it.
  *
- * Every row carries the seq of the state that it shows, and an older word about it is ignored. So a page of a snapshot
+ * Every row carries the seq of the state that it shows, and an older frame about it is ignored. So a page of a snapshot
  * and the events of the same time may come in any order.
  */
 import { kept } from './same.js';
@@ -154,7 +154,7 @@ export class Rows {
     this.#filling = { seq, ids: new Set() };
   }
 
-  /** What was there before the snapshot and is not on its pages is gone; what came after S_1 is not judged by it. */
+  /** Removes rows from before the snapshot that are on none of its pages. Rows that changed after S_1 stay. */
   #sweep() {
     if (!this.#filling) return;
     const { seq, ids } = this.#filling;

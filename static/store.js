@@ -83,7 +83,7 @@ export class Store {
       this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
         snapshot: true,
         since: kept && !kept.partial ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined,
-        // The rows linger here, so the channel need not.
+        // The store keeps the rows for a while, so the channel can end at once.
         linger: 0,
         onState: (state) => this.#turn(state),
         reload,
