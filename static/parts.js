@@ -22,3 +22,5 @@ function part(load) {
 
 /** Polling. */
 export const bridge = part(() => import('./bridge.js'));
+/** Rows over HTTP. */
+export const reading = part(() => import('./reading.js'));

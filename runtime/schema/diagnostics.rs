@@ -83,7 +83,7 @@ codes! {
     RuleBudget "E0177" "the rule is nested too deep or has too many parts"
     FieldRule "E0178" "`read` or `hidden` is not possible here"
     LookupShows "E0179" "the lookup shows a value that its source hides"
-    RuleFurther "E0200" "a rule that decides what is shown cannot use `now` or `exists(Entity, …)`"
+    RuleFurther "E0200" "a rule that decides what is shown cannot use `now`, a reference or `exists(Entity, …)`"
     RuleSearch "E0201" "`exists` has no equality with an indexed field"
     RuleSteps "E0202" "the rule follows more than three references"
     UniqueMember "E0210" "the field cannot be in `[[unique]]`"
