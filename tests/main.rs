@@ -47,6 +47,7 @@ mod names;
 mod new_project;
 mod newest;
 mod numbers;
+mod other_writers;
 mod outbox;
 mod permissions;
 mod planted_faults;

@@ -93,19 +93,10 @@ impl Story {
         assert_eq!(refused["payload"]["code"], "UNKNOWN_ENTITY", "{who} {channel}: {refused}");
     }
 
-    /// Stops the server and reads its log, as the database has it.
+    /// Stops the server and reads its log.
     pub async fn log(&self) -> Vec<Logged> {
         self.app.stop().await;
-        let database = Connection::open(self.app.folder.path().join("data/tidewire.db")).unwrap();
-        let mut select = database
-            .prepare("SELECT seq, entity, after FROM _changes WHERE op <> 'schema' ORDER BY seq")
-            .unwrap();
-        let entries = select.query_map([], |row| {
-            let after: Option<String> = row.get(2)?;
-            let after = after.map_or(Value::Null, |json| serde_json::from_str(&json).unwrap());
-            Ok(Logged { seq: row.get(0)?, entity: row.get(1)?, after })
-        });
-        entries.unwrap().map(Result::unwrap).collect()
+        logged(self.app.folder.path())
     }
 
     /// Everything that was written so far went out, and nothing of it came to these windows.
@@ -122,8 +113,25 @@ impl Story {
 pub struct Logged {
     pub seq: i64,
     pub entity: String,
+    pub id: String,
+    pub actor: Option<String>,
     /// Null after a delete.
     pub after: Value,
+}
+
+/// The log of a server that has stopped, as its database has it.
+pub fn logged(folder: &std::path::Path) -> Vec<Logged> {
+    let database = Connection::open(folder.join("data/tidewire.db")).unwrap();
+    let mut select = database
+        .prepare("SELECT seq, entity, id, actor, after FROM _changes WHERE op <> 'schema' ORDER BY seq")
+        .unwrap();
+    let entries = select.query_map([], |row| {
+        let after: Option<String> = row.get(4)?;
+        let after = after.map_or(Value::Null, |json| serde_json::from_str(&json).unwrap());
+        let (seq, entity, id, actor) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Logged { seq, entity, id, actor, after })
+    });
+    entries.unwrap().map(Result::unwrap).collect()
 }
 
 /// One subscription, seen as what it shows.
