@@ -95,7 +95,7 @@ export class RealtimeClient {
   #given;
   /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
   #tokens;
-  /** A token that was given by hand, and whether an attempt has used it. */
+  /** A token from `setToken`, and whether an attempt has used it. */
   #token = { value: /** @type {string | null} */ (null), used: true };
   /** @type {Map<string, Set<(...args: any[]) => void>>} by the name of what happens */
   #calls = new Map();
@@ -166,7 +166,7 @@ export class RealtimeClient {
   }
 
   /**
-   * A token from now on: an open connection is renewed, one that was refused is tried again.
+   * Uses this token from now on. It is sent over an open connection; a connection that was refused is tried again.
    *
    * @param {string | null} token
    */
@@ -179,7 +179,7 @@ export class RealtimeClient {
 
   /**
    * @param {'error' | 'resync'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
-   * a channel began anew; the call gets its name and the reason.
+   * a channel starts over with a snapshot; the call gets its name and the reason.
    * @param {(...args: any[]) => void} call
    * @returns {() => void} disposer
    */
@@ -292,7 +292,7 @@ export class RealtimeClient {
   }
 
   /**
-   * A token that was given by hand serves until it is refused.
+   * A token from `setToken` is used until the server refuses it.
    *
    * @param {boolean} refresh
    */
@@ -309,13 +309,13 @@ export class RealtimeClient {
     if (expires === undefined || !this.#tokens) return;
     this.#timers.set('renew', dueIn(expires, now ?? this.#env.now()), async () => {
       const connection = this.#connection;
-      // Without a new one the server ends the connection, and the next attempt asks again.
+      // Without a new token the server ends the connection, and the next attempt asks again.
       const token = await this.#tokens?.(true).catch(() => undefined);
       if (token && connection === this.#connection) connection?.send('auth', undefined, { token });
     });
   }
 
-  /** For another user: nothing of the last one is shown, and nothing is resumed. */
+  /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
   #begin() {
     this.#refuseAll({ code: 'UNAUTHENTICATED', message: 'The user of this page is another one now.' });
     if (this.#state.name === 'idle') return;

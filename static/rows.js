@@ -21,7 +21,7 @@ import { kept } from './same.js';
  *
  * @typedef {object} Watch What events tell while rows are read over HTTP.
  * @property {Map<string, number>} news The seq of the last event, by id.
- * @property {boolean} over The rows have begun anew: what is read is no part of them.
+ * @property {boolean} over A new snapshot has replaced the rows, so the rows that were read do not belong to them.
  */
 
 export class Rows {
@@ -85,7 +85,7 @@ export class Rows {
   }
 
   /**
-   * Rows that were read over HTTP, at or before the present position. What an event has told since stands.
+   * Rows that were read over HTTP, at or before the present position. Newer rows from events stay.
    *
    * @param {import('./reading.js').Reading} reading
    * @param {Watch} watch Since before the reading.
@@ -128,7 +128,7 @@ export class Rows {
     switch (type) {
       case 'subscribed':
       case 'resync':
-        // A resync leaves the question as it was.
+        // A resync keeps the limit of the subscription.
         if (type === 'subscribed' || payload.limited !== undefined) this.#limited = payload.limited === true;
         this.#asked = asked ?? Infinity;
         if (payload.recovered !== true) this.#begin(payload);
