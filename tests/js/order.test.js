@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { Api, ApiError } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
@@ -178,7 +179,7 @@ test(`windows stay what the server's list has first, whatever is written (seed $
     for (const { list, sort, shown, where } of windows) {
       const { items } = await api.list('items', { ...where, sort, limit: shown });
       const theirs = items.map(({ id }) => id).join();
-      const settled = () => list.state.value === 'live' && list.value.map(({ id }) => id).join() === theirs;
+      const settled = () => list.state.value === 'live' && isDeepStrictEqual(list.value, items);
       // Its events and its reading may be on their way; what it comes to in the end is compared.
       for (let patience = 0; !settled() && patience < 200; patience++) await new Promise((resolve) => setTimeout(resolve, 10));
       assert.deepEqual([list.state.value, list.value.map(({ id }) => id).join()], ['live', theirs], `SEED=${SEED}, round ${round}, sort ${sort}, ${shown} rows of ${JSON.stringify(where)}`);
