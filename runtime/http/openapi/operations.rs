@@ -82,11 +82,9 @@ const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference
 const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
 const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
 
-/// A record that is gone meanwhile is passed over, and no version is asked for. One that the unit itself hides from its writer is
-/// NOT_FOUND: changing one's own account may do that.
-const CHANGE_OF_MANY: &[Code] =
-    &[Code::NotFound, Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
-const DELETE_OF_MANY: &[Code] = &[Code::NotFound, Code::Restricted, Code::CascadeTooLarge];
+/// A record that is gone or hidden meanwhile is passed over, and no version is asked for.
+const CHANGE_OF_MANY: &[Code] = &[Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
+const DELETE_OF_MANY: &[Code] = &[Code::Restricted, Code::CascadeTooLarge];
 
 /// Codes of a request that asks the store whether it is there.
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
