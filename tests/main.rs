@@ -34,6 +34,7 @@ mod held_back;
 mod history;
 mod http_rights;
 mod ids;
+mod import_as;
 mod import_export;
 mod list_rights;
 mod lists;

@@ -106,6 +106,9 @@ pub struct ImportArguments {
     /// records need --partial.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// With --url, the user who imports: an id, or with a role `ada:admin` [default: an anonymous caller]
+    #[arg(long = "as", value_name = "NAME[:ROLE]", requires = "url")]
+    pub name: Option<String>,
     /// Import the file even if it was imported before.
     #[arg(long)]
     pub again: bool,
