@@ -229,6 +229,12 @@ async fn every_way_of_reading_shows_the_same_records() {
             }
             let (status, past) = client.get_any(&format!("/api/docs/{}/history", id("d", n))).await;
             assert_eq!(status, if expected.contains(&n) { 200 } else { 404 }, "{who}: {n}: {past}");
+            let first = past["items"].as_array().and_then(|items| items.last());
+            assert_eq!(
+                first.is_some_and(|first| first["op"] == "create"),
+                status == 200,
+                "{who}: {n}: {past}"
+            );
         }
         expanded(&client, who, &expected).await;
         paged(&client, who, &listed).await;
