@@ -16,7 +16,7 @@ import { readList, readRecord } from './reading.js';
  * @property {URL} url Of `/api/changes`.
  * @property {() => Iterable<Subscription>} subscriptions
  * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
- * @property {() => Promise<string | undefined>} token
+ * @property {(refresh: boolean) => Promise<string | undefined>} token
  * @property {(subscription: Subscription, frame: import('./track.js').Frame) => void} refused
  * @property {() => void} changed `working` is another.
  *
@@ -44,11 +44,13 @@ export class Bridge {
   #interval = 0;
   /** Something happened during a poll: the next one follows at once. */
   #hurry = false;
+  /** The last poll's token. */
+  #refused = false;
   /** Where the next turn begins, of more channels than fit into one poll. */
   #turn = 0;
   /** Of the last answer. @type {string | undefined} */
   #epoch;
-  /** @type {Set<Subscription>} Their position is lost and nobody can reload them; they wait for the socket. */
+  /** @type {Set<Subscription>} Their position is lost and no listener can reload them; they wait for the socket. */
   #unable = new Set();
 
   /** @param {Host} host */
@@ -206,13 +208,14 @@ export class Bridge {
       init.headers['Content-Type'] = 'application/json';
       init.body = JSON.stringify({ channels, since });
     }
-    const token = await this.#host.token();
+    const token = await this.#host.token(this.#refused);
     if (token) init.headers.Authorization = `Bearer ${token}`;
     const response = await this.#host.env.fetch(url.href, init);
+    this.#refused = response.status === 401;
     if (!response.ok) {
       const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
       const { status } = response;
-      // The next attempt at a socket renews a token that has run out. A user who is refused stays refused.
+      // The next poll asks for another token. A user who is refused stays refused.
       const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
       const message = detail ?? `polling was answered with ${status}`;
       throw Object.assign(new Error(message), { retryAfter, code, hint });

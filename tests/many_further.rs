@@ -15,7 +15,7 @@ entity = "Seat"
 [fields]
 room  = { type = "ref", entity = "Room", on_delete = "cascade" }
 taken = { type = "bool", default = false }
-note  = { type = "text", max = 20 }
+note  = { type = "text", max = 20, required = true, default = "free" }
 [access]
 read   = "true"
 create = "true"

@@ -128,6 +128,20 @@ const FAULTS = [
     to: 'this.at) break;',
     red: ['windows.test.js', 'a row that is read early waits'],
   },
+  {
+    harm: "a token is renewed when it has ended",
+    file: 'tokens.js',
+    from: 'const RENEW = 0.8;',
+    to: 'const RENEW = 1.1;',
+    red: ['tokens.test.js', 'a token is renewed in the open connection'],
+  },
+  {
+    harm: "the last user's rows are shown to the next",
+    file: 'realtime.js',
+    from: "this.#refuseAll({ code: 'UNAUTHENTICATED'",
+    to: "void ({ code: 'UNAUTHENTICATED'",
+    red: ['tokens.test.js', 'another user begins anew'],
+  },
 ];
 
 let failed = 0;
