@@ -35,6 +35,7 @@ mod source;
 mod tables;
 mod transaction;
 mod trim;
+mod vault;
 mod wal;
 
 use std::sync::Arc;
