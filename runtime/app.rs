@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::channels::{ChannelManager, Ring};
 use crate::auth::Names;
+use crate::channels::{ChannelManager, Ring};
 use crate::config::Config;
 use crate::env::Env;
 use crate::event_bus::{Batches, EventBus, OutOfOrder};
@@ -75,12 +75,7 @@ impl App {
     }
 
     /// The same for callers who may say who they are, or who must show it.
-    pub fn open_for(
-        config: Config,
-        schema: Arc<Schema>,
-        env: Env,
-        names: Names,
-    ) -> Result<App, AppError> {
+    pub fn open_for(config: Config, schema: Arc<Schema>, env: Env, names: Names) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;

@@ -39,9 +39,7 @@ pub struct Credentials<'a> {
 /// Why credentials were refused. The text is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    #[error(
-        "a name is wanted here, not a token"
-    )]
+    #[error("a name is wanted here, not a token")]
     TokenRefused,
     #[error("`as` must name a user: {0}")]
     BadName(IdError),

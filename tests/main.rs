@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod alike;
 mod bad_requests;
 mod batch;
@@ -76,4 +77,5 @@ mod transports;
 mod unit_differential;
 mod unit_end;
 mod values;
+mod vault;
 mod write_rules;

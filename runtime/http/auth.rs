@@ -89,7 +89,7 @@ async fn log_in(
     client: Client,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(&body, &["name", "password"], &["cookie"])?;
+    let asked = AuthFields::of(&body, &["name", "password"], &["cookie"])?;
     let granted = state
         .identities
         .log_in(asked.text("name"), asked.text("password"), client.address, &client.device())
@@ -102,7 +102,7 @@ async fn register(
     client: Client,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(&body, &["name", "password"], &["link", "cookie"])?;
+    let asked = AuthFields::of(&body, &["name", "password"], &["link", "cookie"])?;
     let wanted = NewAccount {
         name: asked.text("name"),
         password: asked.text("password"),
@@ -138,19 +138,17 @@ async fn password(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     if body.keys().any(|key| key == "link") {
-        let asked = Asked::of(&body, &["link", "password"], &["cookie"])?;
+        let asked = AuthFields::of(&body, &["link", "password"], &["cookie"])?;
         let (link, new) = (asked.text("link"), asked.text("password"));
         let granted = state.identities.reset_password(link, new, client.address, &client.device()).await?;
         return answer(&state, &client, &granted, StatusCode::OK, asked.wants_cookie()).await;
     }
     let own = OwnSession::from_request_parts(&mut { parts }, &state).await?;
     own.token()?;
-    let asked = Asked::of(&body, &["oldPassword", "password"], &["cookie"])?;
+    let asked = AuthFields::of(&body, &["oldPassword", "password"], &["cookie"])?;
     let (old, new) = (asked.text("oldPassword"), asked.text("password"));
-    let granted = state
-        .identities
-        .change_password(&own.session, old, new, client.address, &client.device())
-        .await?;
+    let granted =
+        state.identities.change_password(&own.session, old, new, client.address, &client.device()).await?;
     answer(&state, &client, &granted, StatusCode::OK, own.presented.by_cookie() || asked.wants_cookie()).await
 }
 
@@ -243,13 +241,13 @@ async fn user_json(state: &AppState, user: &str, role: Option<&str>) -> Result<V
 }
 
 /// The members of a body, each a text but `cookie`.
-struct Asked<'a> {
+struct AuthFields<'a> {
     body: &'a Body,
     cookie: bool,
 }
 
-impl<'a> Asked<'a> {
-    fn of(body: &'a Body, required: &[&str], optional: &[&str]) -> Result<Asked<'a>, Problem> {
+impl<'a> AuthFields<'a> {
+    fn of(body: &'a Body, required: &[&str], optional: &[&str]) -> Result<AuthFields<'a>, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |field: &str, code: &'static str, message: String| {
             errors.push(FieldError { field: field.to_owned(), code, message });
@@ -272,7 +270,7 @@ impl<'a> Asked<'a> {
             wrong(key, "required", format!("`{key}` is required"));
         }
         match errors.is_empty() {
-            true => Ok(Asked { body, cookie: json["cookie"] == true }),
+            true => Ok(AuthFields { body, cookie: json["cookie"] == true }),
             false => Err(IdentityError::Invalid { errors }.into()),
         }
     }

@@ -153,7 +153,8 @@ pub(super) fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
     let Ok(Some(host)) = host_of(uri, headers) else { return false };
     let name = host.host();
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The value of a header that may appear once.

@@ -56,7 +56,15 @@ struct Json<'a> {
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
-        Problem(Box::new(Parts { code, detail, errors: Vec::new(), op: None, current: None, cause: None, wait: None }))
+        Problem(Box::new(Parts {
+            code,
+            detail,
+            errors: Vec::new(),
+            op: None,
+            current: None,
+            cause: None,
+            wait: None,
+        }))
     }
 
     /// Our own fault; the client learns nothing but the request's id.

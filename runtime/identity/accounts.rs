@@ -80,8 +80,8 @@ impl Identities {
             None => None,
         };
         let role = self.may_register(link.as_ref())?;
-        let name = LoginName::parse(wanted.name)
-            .map_err(|fault| IdentityError::field("name", "bad_name", fault))?;
+        let name =
+            LoginName::parse(wanted.name).map_err(|fault| IdentityError::field("name", "bad_name", fault))?;
         self.must_be_strong("password", wanted.password, name.text())?;
         let password = Some(self.passwords.hash(wanted.password.to_owned()).await?);
         let account = Account {

@@ -62,9 +62,16 @@ pub enum LinkKind {
 #[serde(tag = "order", rename_all = "lowercase")]
 pub enum Order {
     /// Make the `User` record of an account.
-    Record { name: String, role: Option<String> },
-    Role { role: Option<String> },
-    Disable { disabled: bool },
+    Record {
+        name: String,
+        role: Option<String>,
+    },
+    Role {
+        role: Option<String>,
+    },
+    Disable {
+        disabled: bool,
+    },
 }
 
 impl Account {
@@ -100,8 +107,9 @@ impl Link {
 }
 
 pub(super) fn read<T: DeserializeOwned>(entry: &VaultEntry) -> Result<T, IdentityError> {
-    serde_json::from_str(&entry.body)
-        .map_err(|error| IdentityError::Failed(format!("an entry of the vault ({}): {error}", entry.kind.word())))
+    serde_json::from_str(&entry.body).map_err(|error| {
+        IdentityError::Failed(format!("an entry of the vault ({}): {error}", entry.kind.word()))
+    })
 }
 
 pub(super) fn write(

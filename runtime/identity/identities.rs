@@ -129,11 +129,9 @@ impl Identities {
         let admitted = self.identify(brought, address).await?;
         match &admitted.session {
             Some(session) => self.require_account(session).await?,
-            None => self
-                .repository
-                .ensure_reader(&admitted.identity)
-                .await
-                .map_err(IdentityError::Repository)?,
+            None => {
+                self.repository.ensure_reader(&admitted.identity).await.map_err(IdentityError::Repository)?
+            }
         }
         Ok(admitted)
     }
@@ -166,7 +164,9 @@ impl Identities {
 
     async fn session_of(&self, token: &str) -> Result<Arc<LiveSession>, IdentityError> {
         if !SecretKind::Session.fits(token) {
-            return Err(IdentityError::BadToken("the token has not the form of a token of this server"));
+            return Err(IdentityError::BadToken(
+                "the token does not have the form of a token of this server",
+            ));
         }
         self.session_under(&digest(token)).await
     }

@@ -24,9 +24,7 @@ pub async fn perform(repository: &Repository, user: &str, order: &Order) -> Resu
     let owner = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
     let done = match order {
         Order::Record { name, role } => repository.add_person(&owner, user, name, role.as_deref()).await,
-        Order::Role { role } => {
-            repository.change_person(&owner, user, "role", role.clone().into()).await
-        }
+        Order::Role { role } => repository.change_person(&owner, user, "role", role.clone().into()).await,
         Order::Disable { disabled } => {
             repository.change_person(&owner, user, "disabled", (*disabled).into()).await
         }

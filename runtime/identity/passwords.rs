@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 
 use super::error::IdentityError;
@@ -30,9 +30,33 @@ const MOST: usize = 1024;
 
 /// Passwords that are tried first by everybody who guesses.
 const COMMON: &[&str] = &[
-    "password", "12345678", "123456789", "1234567890", "qwertyui", "qwerty123", "password1", "iloveyou", "11111111",
-    "00000000", "abcdefgh", "abcd1234", "change-me", "changeme", "letmein1", "passw0rd", "sunshine", "princess",
-    "football", "baseball", "superman", "trustno1", "admin123", "tidewire", "administrator", "1q2w3e4r", "asdfghjk",
+    "password",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "qwertyui",
+    "qwerty123",
+    "password1",
+    "iloveyou",
+    "11111111",
+    "00000000",
+    "abcdefgh",
+    "abcd1234",
+    "change-me",
+    "changeme",
+    "letmein1",
+    "passw0rd",
+    "sunshine",
+    "princess",
+    "football",
+    "baseball",
+    "superman",
+    "trustno1",
+    "admin123",
+    "tidewire",
+    "administrator",
+    "1q2w3e4r",
+    "asdfghjk",
 ];
 
 impl Passwords {

@@ -35,8 +35,7 @@ impl SecretKind {
     /// Whether a text may be such a secret. Other texts are refused without a look at the vault.
     pub fn fits(self, text: &str) -> bool {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        text.strip_prefix(self.prefix())
-            .is_some_and(|rest| rest.len() == LETTERS && rest.bytes().all(letter))
+        text.strip_prefix(self.prefix()).is_some_and(|rest| rest.len() == LETTERS && rest.bytes().all(letter))
     }
 }
 

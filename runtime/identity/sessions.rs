@@ -88,7 +88,8 @@ impl Identities {
         let former = StoredSession { superseded: true, ..known.stored.clone() };
         let last = Timestamp(known.expires.0.min(now.0 + millis(GRACE)));
         let stored = StoredSession { seen: now.0, superseded: false, ..known.stored };
-        let (secret, expires) = (Secret::new(SecretKind::Session, &self.env), self.expiry(stored.created, now));
+        let (secret, expires) =
+            (Secret::new(SecretKind::Session, &self.env), self.expiry(stored.created, now));
         let next = secret.digest();
         let edits = vec![
             VaultEdit::Replace { was, entry: former.entry(&key, &user, last) },

@@ -66,9 +66,8 @@ mod tests {
     #[test]
     fn tickets_are_bounded_and_room_comes_back() {
         let tickets = Tickets::default();
-        let add = |ticket: usize, at: u64| {
-            tickets.add(ticket.to_string(), String::new(), Duration::from_secs(at))
-        };
+        let add =
+            |ticket: usize, at: u64| tickets.add(ticket.to_string(), String::new(), Duration::from_secs(at));
         assert!((0..MOST).all(|ticket| add(ticket, 1)));
         assert!(!add(MOST, 2));
         assert!(add(MOST, 31));

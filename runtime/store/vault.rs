@@ -87,7 +87,9 @@ pub enum VaultEdit {
 pub enum Edited {
     Done,
     /// The edit at this place did not fit, so nothing was changed.
-    Refused { edit: usize },
+    Refused {
+        edit: usize,
+    },
 }
 
 /// Why the vault did not answer. The text is for the log.

@@ -1,5 +1,6 @@
 //! What several stories need.
 
+pub(crate) mod account;
 pub mod app;
 pub(crate) mod at_once;
 pub mod bad_filters;
@@ -25,4 +26,5 @@ pub(crate) mod seats;
 pub mod socket;
 pub(crate) mod studio;
 pub(crate) mod subscriber;
+pub(crate) mod vault;
 pub mod wire;

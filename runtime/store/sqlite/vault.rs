@@ -13,8 +13,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavio
 use super::location::DatabaseFile;
 use super::open::BUSY_TIMEOUT;
 use crate::ids::Timestamp;
-use crate::store::vault::{Edited, Vault, VaultEdit, VaultEntry, VaultError, VaultFuture, VaultKind};
 use crate::store::OpenError;
+use crate::store::vault::{Edited, Vault, VaultEdit, VaultEntry, VaultError, VaultFuture, VaultKind};
 
 /// A vault of another number was written by a newer program.
 const FORMAT: i64 = 1;
