@@ -3,8 +3,9 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { DENIED, ERROR_CODES, LIFTED_BY_RIGHTS } from './codes.js';
+import { DENIED, LIFTED_BY_RIGHTS, mayRetry } from './codes.js';
 import { LONGEST_ADDRESS, Timers } from './env.js';
+import { readList, readRecord } from './reading.js';
 
 /**
  * @typedef {import('./subscription.js').Subscription} Subscription
@@ -15,7 +16,7 @@ import { LONGEST_ADDRESS, Timers } from './env.js';
  * @property {URL} url Of `/api/changes`.
  * @property {() => Iterable<Subscription>} subscriptions
  * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
- * @property {() => Promise<string | undefined>} token
+ * @property {(refresh: boolean) => Promise<string | undefined>} token
  * @property {(subscription: Subscription, frame: import('./track.js').Frame) => void} refused
  * @property {() => void} changed `working` is another.
  *
@@ -43,6 +44,8 @@ export class Bridge {
   #interval = 0;
   /** Something happened during a poll: the next one follows at once. */
   #hurry = false;
+  /** The last poll's token. */
+  #refused = false;
   /** Where the next turn begins, of more channels than fit into one poll. */
   #turn = 0;
   /** Of the last answer. @type {string | undefined} */
@@ -113,10 +116,10 @@ export class Bridge {
   async #round(run) {
     for (const subscription of this.#unattached()) {
       if (subscription.track.point || !subscription.reload) continue;
-      const rows = await subscription.reload().catch((error) => this.#isolated(subscription, error));
+      const rows = await subscription.reload({ readList, readRecord }).catch((error) => this.#isolated(subscription, error));
       if (run !== this.#run) return undefined;
       // The socket may have come meanwhile and be sending the rows itself.
-      if (rows && subscription.track.phase === 'idle') subscription.replaceRows(rows);
+      if (rows && subscription.track.phase === 'idle') replaceRows(subscription, rows);
     }
     const asked = this.#standing();
     const points = asked.flatMap(({ track }) => track.point ?? []);
@@ -153,7 +156,7 @@ export class Bridge {
    */
   #isolated(subscription, error) {
     const { code = '', message, hint } = error;
-    if (!DENIED.has(code) && ERROR_CODES.get(code) !== 'never') throw error;
+    if (!code || (!DENIED.has(code) && mayRetry({ code }))) throw error;
     this.#refuse(subscription, { code, message, hint });
   }
 
@@ -205,13 +208,14 @@ export class Bridge {
       init.headers['Content-Type'] = 'application/json';
       init.body = JSON.stringify({ channels, since });
     }
-    const token = await this.#host.token();
+    const token = await this.#host.token(this.#refused);
     if (token) init.headers.Authorization = `Bearer ${token}`;
     const response = await this.#host.env.fetch(url.href, init);
+    this.#refused = response.status === 401;
     if (!response.ok) {
       const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
       const { status } = response;
-      // The next attempt at a socket renews a token that has run out. A user who is refused stays refused.
+      // The next poll asks for another token. A user who is refused stays refused.
       const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
       const message = detail ?? `polling was answered with ${status}`;
       throw Object.assign(new Error(message), { retryAfter, code, hint });
@@ -285,4 +289,20 @@ export class Bridge {
     this.working = working;
     this.#host.changed();
   }
+}
+
+/**
+ * Rows that were read over HTTP, told as the frames of a `resync`, so that listeners know one way only. The position
+ * is that of the first page: what happened during the reading follows as events.
+ *
+ * @param {Subscription} subscription
+ * @param {import('./reading.js').Reading} reading
+ */
+function replaceRows(subscription, { epoch, view, pages, next, most }) {
+  const channel = subscription.name;
+  const payload = { epoch, seq: pages[0].seq, view };
+  subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling', limited: next !== null }, more: true, asked: most });
+  for (const { seq, rows } of pages) subscription.deliver({ type: 'snapshot', channel, seq, payload: { rows }, more: true });
+  subscription.track.jump(payload);
+  subscription.deliver({ type: 'pong', channel, payload });
 }

@@ -27,6 +27,7 @@
  * @property {string} [mid]
  * @property {string[]} [changed]
  * @property {string} [cause]
+ * @property {number} [asked] Of `subscribed` and `resync`, put there by the client: the rows that were asked for at most.
  */
 
 export class Track {
@@ -55,15 +56,15 @@ export class Track {
    * A `subscribe` goes out.
    *
    * @param {string} requestId
-   * @param {{snapshot: boolean}} wants
+   * @param {{snapshot: boolean, part?: import('./subscription.js').Part}} wants
    * @returns {object | undefined} its payload
    */
-  ask(requestId, { snapshot }) {
+  ask(requestId, { snapshot, part }) {
     this.phase = 'asked';
     this.#request = requestId;
     this.#wantsRows = snapshot || this.point !== null;
-    if (this.point) return { since: { ...this.point } };
-    return snapshot ? { snapshot: true } : undefined;
+    if (this.point) return { since: { ...this.point }, ...part };
+    return snapshot ? { snapshot: true, ...part } : undefined;
   }
 
   /** @param {Frame} frame */

@@ -14,7 +14,7 @@ use super::formats::RowFormat;
 use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
 
-/// A database server for web apps: schema files in; a database, a live API, channels and pages out.
+/// A database server for web apps. From schema files it serves a database, an HTTP API, live updates and pages.
 ///
 /// Without a subcommand this is `tidewire dev`.
 #[derive(Debug, Parser)]
@@ -41,7 +41,7 @@ pub enum CliCommand {
     Doctor(DoctorArguments),
     /// Explain an error code, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
-    /// Make a new project folder: a schema file, a live page, every setting as a comment.
+    /// Make a new project folder: a schema file, a live page, and a settings file with every setting as a comment.
     New(NewArguments),
     /// Write every record of an entity to a file. Works beside a running server.
     Export(ExportArguments),
@@ -166,7 +166,7 @@ pub enum Migrate {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Take the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
+    /// Make the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
     Apply {
         #[command(flatten)]
         allow: AllowArguments,
@@ -385,7 +385,7 @@ pub struct AllowArguments {
     /// Delete the part of this entity's history that is older than its schema file now says.
     #[arg(long, value_name = "ENTITY")]
     pub allow_forget: Vec<String>,
-    /// Let the records of this entity expire that are due already: the server deletes them at once.
+    /// Delete the records of this entity that are due already: the server does it at its next start.
     #[arg(long, value_name = "ENTITY")]
     pub allow_expire: Vec<String>,
     /// Give this value to the records that have none: `Task.due=2026-01-01`.
@@ -395,7 +395,7 @@ pub struct AllowArguments {
 
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    /// Add the demo rows that are missing.
+    /// Add the example rows that are missing.
     #[arg(long)]
     pub demo: bool,
     #[command(flatten)]

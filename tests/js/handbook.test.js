@@ -25,7 +25,7 @@ declare global {
   const id: string, first: string, second: string, user: string;
   const badge: any, draw: any, React: any, shallowRef: any, onScopeDispose: any, from: any, signal: any, tasks: any;
   const drawList: any, drawRecord: any, drawRefused: any, drawBadge: any;
-  const createCollection: any, tidewireCollection: any, reactHooks: any, connect: any;
+  const renewed: any, createCollection: any, tidewireCollection: any, reactHooks: any, connect: any;
 }
 `;
 

@@ -667,7 +667,7 @@ pub(in crate::schema_files) const ON: &[(&str, &str, &str, u64, &str)] = &[
         "entity = \"A\"\n[fields]\nf = { type = \"text\", max = 10 }\nn = { type = \"int\" }\nx = { type = \"float\" }\nq = { type = \"text\", max = 10, required = true, default = \"a\" }\nr = { type = \"ref\", entity = \"A\", on_delete = \"set_null\" }\nh = { type = \"text\", max = 5, hidden = true }\nl = { type = \"text\", from = \"r.f\" }\n[[on]]\nevent = \"update\"\ncreate = \"A\"\nexists = \"skip\"\nset = { f = \"f\" }",
         "E0220",
         12,
-        "has no unique field",
+        "needs a unique field",
     ),
     (
         "a.toml",
