@@ -46,7 +46,9 @@ const NOT_PASTED: &[(&str, &str)] = &[
 ];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
+    "tidewire user",
+    "tidewire user passwd",
     "tidewire user invite",
     "tidewire export",
     "tidewire import",

@@ -43,11 +43,11 @@ pub(super) struct KnownToken {
 #[derive(Debug, Default)]
 pub(super) struct KnownSessions {
     /// Held for a look or a change of a few entries.
-    inner: Mutex<Inner>,
+    inner: Mutex<SessionTable>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct SessionTable {
     /// By the digest of the token.
     tokens: HashMap<String, KnownToken>,
     /// By the id of the session.
@@ -85,7 +85,7 @@ impl KnownSessions {
         let mut inner = self.inner.lock();
         if inner.tokens.len() >= MOST {
             inner.tokens.retain(|_, token| token.session.is_followed());
-            let Inner { tokens, sessions } = &mut *inner;
+            let SessionTable { tokens, sessions } = &mut *inner;
             let kept: std::collections::HashSet<&str> =
                 tokens.values().map(|token| &*token.session.id).collect();
             sessions.retain(|id, _| kept.contains(&**id));
