@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::Names;
+use crate::auth::NameTrust;
 use crate::channels::{ChannelManager, Ring};
 use crate::config::Config;
 use crate::env::Env;
@@ -71,11 +71,16 @@ impl App {
     /// Opens the store and starts the tasks between it and the sockets. Blocks for the database; needs a tokio runtime
     /// around it.
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
-        App::open_for(config, schema, env, Names::Believed)
+        App::open_for(config, schema, env, NameTrust::Believed)
     }
 
     /// The same for callers who may say who they are, or who must show it.
-    pub fn open_for(config: Config, schema: Arc<Schema>, env: Env, names: Names) -> Result<App, AppError> {
+    pub fn open_for(
+        config: Config,
+        schema: Arc<Schema>,
+        env: Env,
+        names: NameTrust,
+    ) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;

@@ -20,7 +20,7 @@ pub struct Identity {
 
 /// Whether a caller may simply say who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
+pub enum NameTrust {
     /// By `?as=NAME`, in `tidewire dev` on loopback.
     Believed,
     Refused,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidewire::auth::Names;
+use tidewire::auth::NameTrust;
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
@@ -257,7 +257,8 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let sessions = Sessions::new(around, channels, reader, Env::system());
     let repository = Arc::new(puppet.repository_over(schema));
     let vault = Arc::new(MemoryVault::default());
-    let identities = Identities::new(vault, repository.clone(), Env::system(), &config.auth, Names::Believed);
+    let identities =
+        Identities::new(vault, repository.clone(), Env::system(), &config.auth, NameTrust::Believed);
     let state = AppState::new(Services {
         repository,
         identities: Arc::new(identities),

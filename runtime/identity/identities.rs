@@ -14,7 +14,7 @@ use super::passwords::Passwords;
 use super::secret::{SecretKind, digest};
 use super::throttle::Throttle;
 use super::tickets::Tickets;
-use crate::auth::{self, Credentials, Identity, Names};
+use crate::auth::{self, Credentials, Identity, NameTrust};
 use crate::config::AuthConfig;
 use crate::env::Env;
 use crate::ids::Timestamp;
@@ -27,7 +27,7 @@ pub struct Identities {
     pub(super) repository: Arc<Repository>,
     pub(super) env: Env,
     pub(super) config: AuthConfig,
-    names: Names,
+    names: NameTrust,
     pub(super) passwords: Passwords,
     pub(super) throttle: Throttle,
     pub(super) known: KnownSessions,
@@ -60,7 +60,7 @@ impl Identities {
         repository: Arc<Repository>,
         env: Env,
         config: &AuthConfig,
-        names: Names,
+        names: NameTrust,
     ) -> Identities {
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         Identities {
@@ -92,13 +92,15 @@ impl Identities {
         match brought {
             Brought::Nothing => match self.names {
                 // `dev` is open to whoever reaches it.
-                Names::Refused if !self.config.anonymous => {
+                NameTrust::Refused if !self.config.anonymous => {
                     Err(IdentityError::BadToken("this server lets nobody in without a token: log in first"))
                 }
-                Names::Refused | Names::Believed => Ok(Admitted { identity: nobody(), session: None }),
+                NameTrust::Refused | NameTrust::Believed => {
+                    Ok(Admitted { identity: nobody(), session: None })
+                }
             },
             Brought::Name(name) => {
-                if self.names == Names::Refused {
+                if self.names == NameTrust::Refused {
                     return Err(IdentityError::BadToken(
                         "`?as=` and X-User-Id are for `tidewire dev`; this server wants a token",
                     ));
