@@ -50,7 +50,7 @@ export class Bridge {
   #turn = 0;
   /** Of the last answer. @type {string | undefined} */
   #epoch;
-  /** @type {Set<Subscription>} Their position is lost and nobody can reload them; they wait for the socket. */
+  /** @type {Set<Subscription>} Their position is lost and no listener can reload them; they wait for the socket. */
   #unable = new Set();
 
   /** @param {Host} host */

@@ -18,12 +18,12 @@ import { Window } from './window.js';
  * @typedef {import('./track.js').Frame} Frame
  *
  * @typedef {'loading' | 'live' | 'stale' | 'denied' | 'error'} ListState `stale`: the rows are those of a moment ago, and
- * newer ones are on their way. `denied`: there are no rows for you (any more), see `error`.
+ * newer ones are on their way. `denied`: there are no rows for you, or no longer; see `error`.
  *
  * @typedef {object} Live
  * @property {import('./signal.js').Readable<ListState>} state
  * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was
- * refused, at the start or later: `UNKNOWN_ENTITY` is also what one hears who may see nothing of it. Other channels go on.
+ * refused, at the start or later: `UNKNOWN_ENTITY` also if the user may not see any record of it. Other channels go on.
  * @property {(id: string) => Meta} meta How a record stands.
  * @property {() => void} close Lets go. May be called twice.
  *
@@ -81,7 +81,7 @@ export class ChannelSubscriber {
   }
 
   /**
-   * The records of an entity that you may see: all of them, or those that match a question.
+   * The records of an entity that you may see: all of them, or those that match a filter.
    *
    * The server alone decides which records belong to it. A record that no longer matches keeps its last values until the
    * server says that it is gone.
@@ -102,7 +102,7 @@ export class ChannelSubscriber {
     const order = comparator(sort);
     count('limit', limit);
     const channel = channelOf(entity, where);
-    // A copy: what the caller does to the question later does not change what the channel shows.
+    // A copy: if the caller changes the filter object later, the channel stays as it is.
     const asked = JSON.parse(JSON.stringify(where));
     const query = { ...asked, sort };
     const api = this.#api;

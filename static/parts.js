@@ -1,6 +1,6 @@
 /**
- * Parts that a page does not need while all goes well. Each is loaded when it is first needed, and once a connection has
- * proved itself, so that it is there when the line is gone.
+ * Modules that a page needs only when the network fails. Each is loaded at its first use, or in advance once a connection
+ * is trusted, so that it is there when nothing can be loaded any longer.
  */
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Reads the rows of a channel over HTTP, while there is no socket. Knows no channel.
+ * Reads all rows of a list, or one record, over HTTP while there is no socket. Knows no channel.
  */
 
 /**

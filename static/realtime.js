@@ -95,7 +95,7 @@ export class RealtimeClient {
   #given;
   /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
   #tokens;
-  /** A token that was given by hand, and whether an attempt has used it. */
+  /** A token from `setToken`, and whether an attempt has used it. */
   #token = { value: /** @type {string | null} */ (null), used: true };
   /** @type {Map<string, Set<(...args: any[]) => void>>} by the name of what happens */
   #calls = new Map();
@@ -166,7 +166,7 @@ export class RealtimeClient {
   }
 
   /**
-   * A token from now on: an open connection is renewed, one that was refused is tried again.
+   * Uses this token from now on. It is sent over an open connection; a connection that was refused is tried again.
    *
    * @param {string | null} token
    */
@@ -179,7 +179,7 @@ export class RealtimeClient {
 
   /**
    * @param {'error' | 'resync'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
-   * a channel began anew; the call gets its name and the reason.
+   * a channel starts over with a snapshot; the call gets its name and the reason.
    * @param {(...args: any[]) => void} call
    * @returns {() => void} disposer
    */
@@ -218,13 +218,13 @@ export class RealtimeClient {
     this.#channels.set(channel, subscription);
     this.#timers.clear(`linger ${channel}`);
     listeners.add(listener);
-    // Whoever needs the rows needs all of them from the start, whatever the others have.
+    // A listener that needs the rows needs all of them from the start, whatever the other listeners have.
     if (snapshot) track.forget();
     if (since && listeners.size === 1 && track.phase === 'idle') track.jump(since);
     subscription.snapshot ||= snapshot;
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);
-    // Where changes are fetched, its rows are, too, and now.
+    // While the client polls, the rows of a new channel are read by a poll, at once.
     else if (track.phase === 'idle') this.#bridge?.soon();
 
     return () => {
@@ -255,7 +255,7 @@ export class RealtimeClient {
     open: () => this.#open(),
     close: () => this.#drop(),
     wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
-    // The count runs from the first loss on, and through connections that die young.
+    // The time counts from the first loss, also through connections that close early.
     bridge: () => {
       if (!this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
     },
@@ -292,7 +292,7 @@ export class RealtimeClient {
   }
 
   /**
-   * A token that was given by hand serves until it is refused.
+   * A token from `setToken` is used until the server refuses it.
    *
    * @param {boolean} refresh
    */
@@ -309,13 +309,13 @@ export class RealtimeClient {
     if (expires === undefined || !this.#tokens) return;
     this.#timers.set('renew', dueIn(expires, now ?? this.#env.now()), async () => {
       const connection = this.#connection;
-      // Without a new one the server ends the connection, and the next attempt asks again.
+      // Without a new token the server ends the connection, and the next attempt asks again.
       const token = await this.#tokens?.(true).catch(() => undefined);
       if (token && connection === this.#connection) connection?.send('auth', undefined, { token });
     });
   }
 
-  /** For another user: nothing of the last one is shown, and nothing is resumed. */
+  /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
   #begin() {
     this.#refuseAll({ code: 'UNAUTHENTICATED', message: 'The user of this page is another one now.' });
     if (this.#state.name === 'idle') return;
@@ -381,7 +381,7 @@ export class RealtimeClient {
       });
       if (this.#polls) this.#bridge.start();
     } catch {
-      // The part could not be loaded, as all else at the moment.
+      // The module could not be loaded, because nothing gets through at the moment.
       if (this.#polls) this.#timers.set('bridge', this.#options.pollInterval, () => this.#poll());
     }
   }
@@ -527,7 +527,7 @@ export class RealtimeClient {
     subscription.refusal = frame.payload?.code ?? null;
     this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();
-    // Whoever drops the rows cannot go on from where they stood.
+    // Without its rows a channel cannot resume from their position.
     if (denied) subscription.track.forget();
     subscription.deliver(frame);
     subscription.show(denied ? 'denied' : 'error');

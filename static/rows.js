@@ -6,7 +6,7 @@
  * are always those of the channel's position, and what is left of a connection that was cut can be thrown away, even when
  * the server itself has lost it.
  *
- * Every row carries the seq of the state that it shows, and an older word about it is ignored. So a page of a snapshot
+ * Every row carries the seq of the state that it shows, and an older frame about it is ignored. So a page of a snapshot
  * and the events of the same time may come in any order.
  */
 import { kept } from './same.js';
@@ -21,7 +21,7 @@ import { kept } from './same.js';
  *
  * @typedef {object} Watch What events tell while rows are read over HTTP.
  * @property {Map<string, number>} news The seq of the last event, by id.
- * @property {boolean} over The rows have begun anew: what is read is no part of them.
+ * @property {boolean} over A new snapshot has replaced the rows, so the rows that were read do not belong to them.
  */
 
 export class Rows {
@@ -85,7 +85,7 @@ export class Rows {
   }
 
   /**
-   * Rows that were read over HTTP, at or before the present position. What an event has told since stands.
+   * Rows that were read over HTTP, at or before the present position. Newer rows from events stay.
    *
    * @param {import('./reading.js').Reading} reading
    * @param {Watch} watch Since before the reading.
@@ -128,7 +128,7 @@ export class Rows {
     switch (type) {
       case 'subscribed':
       case 'resync':
-        // A resync leaves the question as it was.
+        // A resync keeps the limit of the subscription.
         if (type === 'subscribed' || payload.limited !== undefined) this.#limited = payload.limited === true;
         this.#asked = asked ?? Infinity;
         if (payload.recovered !== true) this.#begin(payload);
@@ -196,7 +196,7 @@ export class Rows {
     for (const watch of this.#watches) watch.over = true;
   }
 
-  /** What was there before the snapshot and is not on its pages is gone; what came after S_1 is not judged by it. */
+  /** Removes rows from before the snapshot that are on none of its pages. Rows that changed after S_1 stay. */
   #sweep() {
     if (!this.#filling) return;
     const { seq, ids, last } = this.#filling;

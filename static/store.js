@@ -25,7 +25,7 @@ import { signal } from './signal.js';
 const SAVE_AFTER = 1000;
 /** Rows that one question may ask for. */
 const MOST = 1000;
-/** Rows that events may have brought beside those that are asked for, before these are asked for anew. */
+/** Rows that events may add to those that were asked for, before a new snapshot is asked for. */
 const BESIDE = 1000;
 
 export class Store {
@@ -95,7 +95,7 @@ export class Store {
       let since = kept && (!kept.partial || kept.last) ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined;
       this.#subscribe = () => {
         const { part } = this.#options;
-        // The rows linger here, so the channel need not.
+        // The store keeps the rows for a while, so the channel can end at once.
         return rt.subscribe(channel, (frame) => this.#take(frame), { snapshot: true, since, part, linger: 0, onState: (state) => this.#turn(state), reload });
       };
       this.#unsubscribe = this.#subscribe();
@@ -153,7 +153,7 @@ export class Store {
     this.#renew();
   }
 
-  /** Asks for the rows anew. */
+  /** Asks for a new snapshot. */
   #renew() {
     const before = this.#unsubscribe;
     this.#unsubscribe = this.#subscribe?.() ?? null;
@@ -164,7 +164,7 @@ export class Store {
    * Puts further rows beside these, as soon as these are as far as the reading.
    *
    * @param {() => Promise<import('./reading.js').Reading>} read
-   * @returns {Promise<import('./reading.js').Reading | null>} Null when the rows began anew meanwhile.
+   * @returns {Promise<import('./reading.js').Reading | null>} Null when a new snapshot replaced the rows in the meantime.
    */
   async add(read) {
     const watch = this.#rows.watch();
@@ -301,7 +301,7 @@ export class Store {
   #step() {
     const { overlay } = this.#options;
     const rows = this.#rows;
-    // How far the rows go may be another although none of them is.
+    // How far the rows are known may change although no row does.
     const first = !this.loaded || this.#filled !== rows.filled;
     this.#filled = rows.filled;
     const touched = (this.#touched = rows.changed);

@@ -17,8 +17,8 @@ import { Track } from './track.js';
  * @property {(frame: Frame) => void} callback
  * @property {(state: ChannelState) => void} [onState]
  * @property {Reload} [reload]
- * @property {boolean} [snapshot] It needs rows,
- * @property {Part} [part] but no more of them than these.
+ * @property {boolean} [snapshot] Whether it needs the rows that exist.
+ * @property {Part} [part] If these rows are enough.
  */
 
 export class Subscription {

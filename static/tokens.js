@@ -13,7 +13,7 @@
  * @typedef {{getToken?: GetToken, auth?: Auth}} Source
  */
 
-/** Renewals under way: whoever needs a token meanwhile waits for the new one. @type {WeakMap<object, Promise<string | null | undefined>>} */
+/** Renewals under way. A caller that needs a token in the meantime waits for the new one. @type {WeakMap<object, Promise<string | null | undefined>>} */
 const renewals = new WeakMap();
 
 /**

@@ -1,9 +1,9 @@
 /**
- * The first rows of a sorted list, of which the page need not have all: how far it knows them, and reading more of them
- * when they become too few. Knows no socket.
+ * The first rows of a sorted list, while the page does not have all of them: which rows are known, and reading more when
+ * too few are left. Knows no socket.
  *
- * All rows up to the edge are known. Events are of every row, so that stays so whatever happens: what comes before the edge
- * is heard of, what leaves too. Rows behind the edge may be known or not, so none of them is shown.
+ * All rows up to the edge are known, and stay known: events come for every row, so the page hears of each row that appears
+ * before the edge or leaves. Of the rows behind the edge some may be known and others not, so none of them is shown.
  */
 import { delay } from './backoff.js';
 import { place } from './list.js';
@@ -22,7 +22,7 @@ import { signal } from './signal.js';
  * @property {import('./env.js').Env} env
  */
 
-/** Rows that are read beside those that are missing, so that the next one to leave leaves no hole. */
+/** Rows that are read in addition to the missing ones, so that the next row that leaves can be replaced at once. */
 const SPARE = 10;
 
 export class Window {
@@ -98,7 +98,7 @@ export class Window {
       const most = this.#shown + SPARE - (cursor === undefined ? 0 : known);
       const found = await store.add(() => read(how, most, cursor));
       this.#failures = 0;
-      // The rows may have begun anew meanwhile.
+      // A new snapshot may have replaced the rows in the meantime.
       if (found && this.#edge === edge) {
         const last = found.pages.at(-1)?.rows.at(-1);
         const further = !edge || (last && order(last, edge) > 0);
@@ -109,7 +109,7 @@ export class Window {
       const { code, message, hint, status } = /** @type {any} */ (error);
       this.#cursor = undefined;
       if (code === 'BAD_QUERY') this.fault.value = { code, message, hint };
-      // A cursor may have become too old; all else has time.
+      // The cursor may be too old. Everything else can wait.
       const wait = cursor !== undefined && status === 400 ? 0 : delay(++this.#failures, { base: 1000, max: 30_000, random: env.random });
       await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), wait));
     }
