@@ -17,7 +17,7 @@ const MOST: usize = 100_000;
 
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct LoginState {
     pub expires: Timestamp,
     /// It was logged out, revoked, or its user is gone.
     pub ended: bool,
@@ -28,7 +28,7 @@ pub struct Standing {
 pub struct LiveSession {
     pub id: String,
     pub user: Arc<str>,
-    standing: watch::Sender<Standing>,
+    standing: watch::Sender<LoginState>,
 }
 
 /// What is known of one token.
@@ -55,12 +55,12 @@ struct SessionTable {
 }
 
 impl LiveSession {
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> LoginState {
         *self.standing.borrow()
     }
 
     /// Notices of every change from here on.
-    pub fn follow(&self) -> watch::Receiver<Standing> {
+    pub fn follow(&self) -> watch::Receiver<LoginState> {
         self.standing.subscribe()
     }
 
@@ -94,7 +94,7 @@ impl KnownSessions {
             .sessions
             .entry(stored.id.clone())
             .or_insert_with(|| {
-                let standing = watch::Sender::new(Standing { expires, ended: false });
+                let standing = watch::Sender::new(LoginState { expires, ended: false });
                 Arc::new(LiveSession { id: stored.id.clone(), user: user.into(), standing })
             })
             .clone();

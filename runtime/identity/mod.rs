@@ -21,7 +21,7 @@ pub use accounts::{Granted, NewAccount};
 pub use entries::{Account, Link, LinkKind, Order, StoredSession};
 pub use error::IdentityError;
 pub use identities::{Admitted, Brought, Identities};
-pub use known_sessions::{LiveSession, Standing};
+pub use known_sessions::{LiveSession, LoginState};
 pub use links::{LINK_LIFE, new_link};
 pub use login_name::LoginName;
 pub use orders::{OrderOutcome, outcome_of, perform};
