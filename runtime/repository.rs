@@ -265,7 +265,8 @@ impl Repository {
         at: Timestamp,
     ) -> Result<Op, RepositoryError> {
         let entity = entity_of(schema, &mutation.entity)?;
-        let validator = Validator { schema, entity, caller, names, at, readonly: Readonly::Refused };
+        let (env, readonly) = (&self.env, Readonly::Refused);
+        let validator = Validator { schema, entity, caller, names, at, env, readonly };
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 

@@ -14,6 +14,7 @@ mod configuration;
 mod crash;
 mod damage;
 mod database_setting;
+mod defaults;
 mod descriptions;
 mod differ_cost;
 mod doctor;
