@@ -8,6 +8,7 @@ mod accounts;
 mod alike;
 mod bad_requests;
 mod batch;
+mod claims;
 mod clocks;
 mod conditions;
 mod configuration;

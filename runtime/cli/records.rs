@@ -128,7 +128,7 @@ fn question(arguments: &RecordsArguments) -> Result<String, Refused> {
             );
             return Err(Refused::usage(message));
         };
-        if ["as", "cursor"].contains(&name) {
+        if ["as", "claims", "cursor"].contains(&name) {
             return Err(Refused::usage(format!("`{name}` is no condition; who asks is said by --as NAME")));
         }
         parts.push(format!("{}={}", utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY)));
