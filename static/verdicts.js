@@ -27,8 +27,10 @@ import { own, plain } from './overlay.js';
  * @property {(problem: any) => void} stuck
  */
 
-/** Times that a change computed by a function is computed again, before it is called a conflict. */
-const MOST_MISSES = 20;
+/** Times that a change is made again on the record of somebody who was faster, before it is called a conflict. */
+const MOST_MISSES = 100;
+/** For each such time, it waits up to so many milliseconds more: of several that meet, one comes first. */
+const STEP_ASIDE = 10;
 /** After a confirmation, lists are given so long to show it by themselves. */
 const PATIENCE = 1000;
 
@@ -241,7 +243,10 @@ export class Verdicts {
     if (mutation.misses > MOST_MISSES) return this.#refuse(mutation, 'conflict', error);
     // Each change of a batch is put on the newest record again.
     for (const [other, one] of mutation.guards.entries()) if (one && other !== at) one.version = null;
-    if (this.#rebase(mutation, at, error.current)) mutation.state = 'queued';
+    if (!this.#rebase(mutation, at, error.current)) return;
+    mutation.state = 'queued';
+    const { env } = this.#host;
+    if (mutation.misses > 1) mutation.due = env.now() + env.random() * STEP_ASIDE * mutation.misses;
   }
 
   /**
