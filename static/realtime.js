@@ -165,6 +165,12 @@ export class RealtimeClient {
     if (this.#timers.has('retry')) this.#step({ type: 'wake' });
   }
 
+  /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
+  simulate(trouble) {
+    if (!this.#env.simulate) throw new TypeError('only a client with `env: devtools().env` can simulate');
+    this.#env.simulate(trouble);
+  }
+
   /**
    * Uses this token from now on. It is sent over an open connection; a connection that was refused is tried again.
    *
