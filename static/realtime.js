@@ -91,6 +91,8 @@ export class RealtimeClient {
    */
   generation = signal(/** @type {number | null} */ (null));
 
+  /** Milliseconds that the server's clock is ahead of this one. */
+  skew = 0;
   #env;
   #given;
   /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
@@ -427,7 +429,8 @@ export class RealtimeClient {
 
   /** @param {Frame} frame */
   #greeted(frame) {
-    const { payload } = frame;
+    const { payload, timestamp } = frame;
+    if (timestamp) this.skew = timestamp - this.#env.now();
     for (const name of FROM_SERVER) {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
