@@ -32,7 +32,6 @@ pub(in crate::schema) const QUERY_WORDS: &[&str] = &[
     "search",
     "group",
     "as",
-    "claims",
     "token",
     "ticket",
     "access_token",

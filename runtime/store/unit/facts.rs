@@ -73,7 +73,8 @@ impl<'a> Facts<'a> {
         source: &S,
         op: usize,
         path: &ReferencePath,
-        (record, old): (&Record, Option<&Record>),
+        record: &Record,
+        old: Option<&Record>,
     ) -> Result<Value, Fault<S::Error>> {
         let mut steps = vec![path];
         while let Some(ReferencePath { via: Term::Behind(inner), .. }) = steps.last() {

@@ -149,8 +149,9 @@ impl<'a, T: Transaction> Work<'a, T> {
                 if let SetValue::Joined(parts) = source { &parts[..] } else { std::slice::from_ref(source) };
             for part in parts {
                 let SetValue::Behind(path) = part else { continue };
-                let from = (happened.record, happened.old);
-                let value = self.permission.facts.behind(&*self.transaction, op, path, from).await?;
+                let (record, old) = (happened.record, happened.old);
+                let facts = &mut self.permission.facts;
+                let value = facts.behind(&*self.transaction, op, path, record, old).await?;
                 reached.push((&**path, value));
             }
         }
