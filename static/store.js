@@ -296,7 +296,12 @@ export class Store {
     env.clearTimeout(this.#saving);
     if (this.#next === 'denied') return void cache.drop(this.#channel);
     this.#saving = env.setTimeout(() => {
-      if (this.at) cache.save(this.#channel, { ...this.at, view: this.#rows.view, partial: this.filled.last !== null || undefined, rows: [...this.#shown.values()].map(({ row, seq }) => ({ row, seq })) });
+      const at = this.at;
+      if (!at) return;
+      const rows = [...this.#shown.values()].map(({ row, seq }) => ({ row, seq }));
+      // Rows that were read after the position are no state to go on from.
+      const partial = this.filled.last !== null || rows.some(({ seq }) => seq > at.seq) || undefined;
+      cache.save(this.#channel, { ...at, view: this.#rows.view, partial, rows });
     }, SAVE_AFTER);
   }
 

@@ -128,6 +128,10 @@ function byHand() {
 }
 const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
 
+test('rows that were read after their position, and lost by a restart of the server, are read again', async () => {
+  await story(1862, { reads: 0, further: 0 });
+});
+
 test('a window asks for its rows and one more, moves that one up, and reads further ones', async () => {
   const { w, list, say, begin, page } = byHand();
   await begin([row(99), row(98), row(97)]);
