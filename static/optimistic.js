@@ -128,7 +128,7 @@ export class OptimisticManager {
   create(entity, data, target, options) {
     const temp = this.#options.ids === 'temp';
     const id = data.id ?? (temp ? `temp_${++this.#temp}_${this.#api.newId()}` : this.#api.newId());
-    const now = new Date(this.#env.now()).toISOString();
+    const now = new Date(this.#env.now() + (this.#rt?.skew ?? 0)).toISOString();
     const guess = { ...this.#defaultsOf(entity), version: 0, created_at: now, updated_at: now };
     return this.#change({ op: 'create', entity, id, data: { ...own(data) }, guess }, null, target, options);
   }
