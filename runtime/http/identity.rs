@@ -28,7 +28,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
-        let identity = identify(parts)?;
+        let identity = identify(parts, state)?;
         state.repository.ensure_reader(&identity).await?;
         Ok(Caller(identity))
     }
@@ -38,14 +38,25 @@ impl FromRequestParts<AppState> for Author {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Author, Problem> {
-        let identity = identify(parts)?;
+        let identity = identify(parts, state)?;
         state.repository.ensure_user(&identity).await?;
         Ok(Author(identity))
     }
 }
 
-fn identify(parts: &Parts) -> Result<Identity, Problem> {
-    Ok(auth::identify(&Presented::collect(parts)?.credentials())?)
+/// Counts the request: of a user, or of an address where no user is known.
+fn identify(parts: &Parts, state: &AppState) -> Result<Identity, Problem> {
+    let presented = Presented::collect(parts)?;
+    match auth::identify(&presented.credentials()) {
+        Ok(identity) => {
+            state.limits.request(&identity)?;
+            Ok(identity)
+        }
+        Err(refused) => {
+            state.limits.anonymous_request(presented.address)?;
+            Err(refused.into())
+        }
+    }
 }
 
 /// What the request brought along.

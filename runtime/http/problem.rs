@@ -3,6 +3,8 @@
 //! A handler returns a `Problem`; `edge` gives it the request's id, logs it and writes the body, so that no handler
 //! can forget any of the three. Knows no entity.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -30,6 +32,10 @@ struct Parts {
     current: Option<Bytes>,
     /// For the log only.
     cause: Option<String>,
+    /// Seconds until the same request may succeed, where that is known.
+    wait: Option<u64>,
+    /// Whether it depends on the caller alone, and not on what they asked for.
+    of_caller: bool,
 }
 
 #[derive(Serialize)]
@@ -54,12 +60,41 @@ struct Json<'a> {
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
-        Problem(Box::new(Parts { code, detail, errors: Vec::new(), op: None, current: None, cause: None }))
+        Problem(Box::new(Parts {
+            code,
+            detail,
+            errors: Vec::new(),
+            op: None,
+            current: None,
+            cause: None,
+            wait: None,
+            of_caller: matches!(code, Code::Unauthenticated | Code::AccountDisabled),
+        }))
     }
 
     /// Our own fault; the client learns nothing but the request's id.
     pub fn internal(cause: impl Into<String>) -> Problem {
         Problem::new(Code::Internal, "the server failed on this request").because(cause)
+    }
+
+    /// Too many of something. `rest` is the time until there may be one more.
+    pub(super) fn rate_limited(detail: String, rest: Duration) -> Problem {
+        let wait = rest.as_secs() + u64::from(rest.subsec_nanos() > 0);
+        let mut problem = Problem::new(Code::RateLimited, format!("{detail}: wait {wait} s"));
+        problem.0.wait = Some(wait);
+        problem
+    }
+
+    /// Says that it depends on the caller alone.
+    #[must_use]
+    pub(super) fn of_caller(mut self) -> Problem {
+        self.0.of_caller = true;
+        self
+    }
+
+    /// Whether it depends on the caller alone, so that it tells nothing of the address that was asked for.
+    pub(super) fn is_of_caller(&self) -> bool {
+        self.0.of_caller
     }
 
     /// Adds what the log must know and the client must not.
@@ -122,7 +157,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = status(self.0.code).into_response();
         let headers = response.headers_mut();
-        if let Some(seconds) = retry_after(self.0.code) {
+        if let Some(seconds) = self.0.wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if let Some(seconds) = retry_after(self.0.code) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         if self.0.code == Code::Unauthenticated {
