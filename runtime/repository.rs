@@ -44,7 +44,7 @@ pub use intake::Intake;
 pub use many::{ManyRequest, ManyWritten};
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_principal};
-pub use people::is_absent;
+pub use people::{PersonRecord, is_absent};
 pub use question::parameters;
 pub use suggest::suggestion;
 pub use value_fault::ValueFault;

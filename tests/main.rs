@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod alike;
 mod bad_requests;
 mod batch;
@@ -42,6 +43,7 @@ mod logs;
 mod long_questions;
 mod lookups;
 mod many;
+mod many_further;
 mod metrics;
 mod mutation_keys;
 mod names;
@@ -80,4 +82,5 @@ mod transports;
 mod unit_differential;
 mod unit_end;
 mod values;
+mod vault;
 mod write_rules;

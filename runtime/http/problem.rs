@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::auth::AuthError;
+use crate::identity::IdentityError;
 use crate::protocol::{Code, QueryStringError};
 use crate::repository::{FieldError, FilterError, RepositoryError};
 
@@ -184,9 +184,15 @@ impl From<RepositoryError> for Problem {
     }
 }
 
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Problem {
-        Problem::new(Code::Unauthenticated, error.to_string())
+impl From<IdentityError> for Problem {
+    fn from(error: IdentityError) -> Problem {
+        let mut problem = Problem::new(error.code(), error.to_string());
+        problem.0.errors = error.field_errors();
+        problem.0.cause = error.cause();
+        if let IdentityError::Throttled { wait } = error {
+            problem.0.wait = Some(wait.as_secs() + 1);
+        }
+        problem
     }
 }
 
@@ -230,11 +236,13 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::BadCursor
         | Code::QueryTooBroad
         | Code::BadHeader => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Unauthenticated | Code::LoginFailed => StatusCode::UNAUTHORIZED,
+        Code::BadLink => StatusCode::GONE,
         Code::ForbiddenChannel
         | Code::ForbiddenHost
         | Code::ForbiddenOrigin
         | Code::AccountDisabled
+        | Code::RegistrationClosed
         | Code::Forbidden
         | Code::RuleLimit => StatusCode::FORBIDDEN,
         Code::UnknownEntity | Code::NotFound | Code::NoHistory => StatusCode::NOT_FOUND,
@@ -249,7 +257,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::TriggerFailed
         | Code::UnitTooLarge
         | Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::RateLimited | Code::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
         Code::Internal | Code::StorageError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::ConnectionLimit
         | Code::QueryLimit
@@ -257,6 +265,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::Overloaded
         | Code::ShuttingDown
         | Code::ReadOnly
+        | Code::SetupRequired
         | Code::StorageDamaged => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
