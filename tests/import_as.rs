@@ -59,7 +59,7 @@ async fn an_import_writes_as_the_user_that_it_names() {
     notes(&["three", "forbidden", "four"]);
     let partly = import(folder, &server, "", &["--as", "ben", "--partial"]).await;
     assert_eq!(partly.code, 1, "{}", partly.stdout);
-    assert!(partly.stdout.contains("2 created") && partly.stderr.contains("notes.jsonl:2"), "{partly:?}");
+    assert!(partly.stderr.contains("2 created") && partly.stderr.contains("notes.jsonl:2"), "{partly:?}");
 
     for (address, more, words) in [
         ("/?as=ada", &[][..], "who asks is said by --as NAME"),

@@ -191,8 +191,14 @@ impl Draft<'_> {
             other => panic!("no reference begins with {other:?}"),
         };
         let Value::Text(id) = reference else { return Value::Null };
-        let found = self.state.records.get(&(path.entity.clone(), RecordId::stored(&id)));
-        found.map_or(Value::Null, |found| found.value(path.column))
+        let Some(found) = self.state.records.get(&(path.entity.clone(), RecordId::stored(&id))) else {
+            return Value::Null;
+        };
+        match path.column {
+            Column::CreatedAt => Value::Text(found.created_at.rfc3339()),
+            Column::UpdatedAt => Value::Text(found.updated_at.rfc3339()),
+            Column::Id | Column::Version | Column::Field(_) => found.value(path.column),
+        }
     }
 
     fn value(&self, value: &SetValue, record: &Record, before: Option<&Record>) -> Value {
