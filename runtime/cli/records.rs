@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::arguments::{RecordsArguments, RecordsCommand};
 use super::config::effective;
 use super::import::sender::{BatchAnswer, Request, Sender};
-use super::loading::{self, Refused};
+use super::loading::{self, NamedEntity, Refused};
 use crate::env::Env;
 use crate::repository::value_of_text;
 use crate::schema::message::{quoted, suggestion};
@@ -38,7 +38,7 @@ pub fn run(command: &RecordsCommand) -> ExitCode {
         Err(code) => return code,
     };
     let done = loading::entity(&settings.config.schemas, &arguments.entity)
-        .and_then(|(schema, entity)| write(arguments, &verb, &schema, &entity));
+        .and_then(|NamedEntity { schema, entity }| write(arguments, &verb, &schema, &entity));
     match done {
         Ok(Reported { text, refused }) => {
             let _ = std::io::stdout().write_all(text.as_bytes());

@@ -18,7 +18,8 @@ use crate::ids::{Epoch, MutationId, RecordId, Seq};
 use crate::rules::{Asker, is_closed};
 use crate::schema::{Entity, FieldKind, OnDelete, Schema};
 use crate::store::{
-    CommitError, Condition, Idempotency, Many, ManyEdit, Op, OpStatus, Outcome, Query, Tally, Unit, Who,
+    CommitError, Condition, Idempotency, ListCursor, Many, ManyEdit, Op, OpStatus, Outcome, Query, Tally,
+    Unit, Who,
 };
 
 /// Most records that one request looks at, and most bytes of them: no unit has room for more.
@@ -105,7 +106,7 @@ impl Repository {
         let query = Query {
             who: Who::Person(caller.person()),
             filter: request.filter.clone(),
-            after: request.after.clone().map(|id| (Vec::new(), id)),
+            after: request.after.clone().map(|id| ListCursor { values: Vec::new(), id }),
             bytes: MOST_BYTES,
             ..Query::all(entity.clone(), request.generation, MOST_RECORDS)
         };

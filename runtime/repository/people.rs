@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::body::Body;
-use super::error::{self, RepositoryError};
+use super::error::{self, RefusedOp, RepositoryError};
 use super::mutation::{Mutation, Verb};
 use super::nameable::{Nameable, depends_on_principal};
 use super::{MutationAuthor, Repository};
@@ -124,17 +124,17 @@ impl Repository {
         schema: &Schema,
         writer: &MutationAuthor<'_>,
         mutations: &[Mutation],
-    ) -> Result<Vec<(usize, RepositoryError)>, RepositoryError> {
+    ) -> Result<Vec<RefusedOp>, RepositoryError> {
         let Asker::Person(person) = &writer.asker else { return Ok(Vec::new()) };
         if !names_ruled(schema, mutations) {
             return Ok(Vec::new());
         }
         let principal = self.principal(person).await?;
         let mut absent = Vec::new();
-        for (place, mutation) in mutations.iter().enumerate() {
+        for (op, mutation) in mutations.iter().enumerate() {
             let entity = schema.entity(&mutation.entity);
             if entity.is_some_and(|entity| is_absent(entity, operation(mutation.verb), &principal)) {
-                absent.push((place, RepositoryError::UnknownEntity(shown(&mutation.entity))));
+                absent.push(RefusedOp { op, error: RepositoryError::UnknownEntity(shown(&mutation.entity)) });
             }
         }
         Ok(absent)

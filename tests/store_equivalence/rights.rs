@@ -9,7 +9,7 @@ use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::rules::{Asker, Condition, Person, Test};
 use tidewire::schema::{Column, EntityName, Expr, FieldIndex, Generation, History, Schema, Term, Value};
-use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, Unit, Who};
+use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, SortBy, Unit, Who};
 
 use super::told;
 use crate::support::at_once::Now;
@@ -239,7 +239,10 @@ fn expand(entity: &str) -> Vec<Expand> {
 fn query() -> impl Strategy<Value = Query> {
     entity().prop_flat_map(|entity| {
         let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
-        let sort = prop::collection::vec((column(entity), direction), 0..3);
+        let sort = prop::collection::vec(
+            (column(entity), direction).prop_map(|(column, direction)| SortBy { column, direction }),
+            0..3,
+        );
         let room = (1..5usize, prop_oneof![Just(usize::MAX), 1..900usize]);
         (who(), sort, filter(entity), search(entity), room, any::<bool>()).prop_map(
             move |(who, sort, filter, search, (limit, bytes), deep)| {
@@ -322,7 +325,7 @@ fn same_lists([sqlite, memory]: [&Studio; 2], query: &Query) {
             assert_eq!((rows(sqlite), rows(memory)), (Ok(expected.clone()), Ok(expected)), "{page:?}");
         }
         let Some(last) = plain.ok().and_then(|mut page| page.rows.pop()) else { return };
-        page.after = Some((last.sort_values, last.id));
+        page.after = Some(last.cursor());
     }
     panic!("the pages do not end: {query:?}");
 }

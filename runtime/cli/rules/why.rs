@@ -9,7 +9,7 @@ use super::world::{World, copy_lookups, principal};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
-use crate::cli::loading::{self, Refused};
+use crate::cli::loading::{self, NamedEntity, Refused};
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RecordId, shown};
@@ -62,7 +62,7 @@ impl World for Folder {
 }
 
 fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
-    let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
+    let NamedEntity { schema, entity } = loading::entity(&config.schemas, &arguments.entity)?;
     let operation = operation(arguments)?;
     let person = loading::person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;

@@ -40,7 +40,7 @@ impl<'a> Premises<'a> {
     pub(super) fn new(conn: &'a Connection, old: &StoredSchema, target: Target<'a>) -> Premises<'a> {
         let Target { schema, allow, env, .. } = target;
         let present = |entity: &Entity| {
-            former(old, entity).map(|(_, was)| (entity.name.to_string(), was.plural.clone()))
+            former(old, entity).map(|former| (entity.name.to_string(), former.entity.plural.clone()))
         };
         let tables = schema.entities().filter_map(|entity| present(entity)).collect();
         Premises { conn, schema, allow, now: env.now(), tables }
