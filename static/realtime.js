@@ -333,9 +333,10 @@ export class RealtimeClient {
     this.#connection?.close();
     this.#connection = null;
     this.#timers.clear('renew');
-    for (const { name, track } of this.#channels.values()) {
-      track.detach();
-      this.#timers.clear(`again ${name}`);
+    for (const subscription of this.#channels.values()) {
+      subscription.track.detach();
+      subscription.asked = undefined;
+      this.#timers.clear(`again ${subscription.name}`);
     }
     this.connected.value = false;
     for (const subscription of this.#channels.values()) {
@@ -494,6 +495,8 @@ export class RealtimeClient {
   #ask(subscription) {
     const requestId = `r${(this.#requests += 1)}`;
     const { name, track, snapshot, part } = subscription;
+    // The server remembers a limit for as long as the subscription lasts.
+    if (subscription.asked && !part) this.#connection?.send('unsubscribe', name);
     subscription.asked = part?.limit;
     subscription.show('waiting');
     this.#connection?.send('subscribe', name, track.ask(requestId, { snapshot, part }), requestId);

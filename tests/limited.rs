@@ -194,9 +194,7 @@ async fn a_change_of_rights_begins_a_limited_subscription_again() {
         let body = json!({"person": "ada", "project": project});
         admin.create("memberships", body).await["id"].as_str().unwrap().to_owned()
     };
-    for name in ["ada", "root"] {
-        app.client_as(name).create("users", json!({"id": name, "name": name})).await;
-    }
+    admin.create("users", json!({"id": "ada", "name": "Ada"})).await;
     let red = join("red").await;
     for (title, project) in [("1", "red"), ("2", "blue"), ("3", "red"), ("4", "blue"), ("5", "red")] {
         admin.create("tasks", json!({"title": title, "project": project})).await;
@@ -262,9 +260,7 @@ async fn a_hundred_thousand_records_open_with_one_page() {
 #[tokio::test]
 async fn what_cannot_be_sorted_or_limited_is_refused_in_words() {
     let app = TestApp::over(ruled::schema(), |_| {}).await;
-    for name in ["ada", "root"] {
-        app.client_as(name).create("users", json!({"id": name, "name": name})).await;
-    }
+    app.client_as("root").create("users", json!({"id": "ada", "name": "Ada"})).await;
     let mut socket = Socket::open_at(app.address, "/ws?as=ada").await;
     socket.expect("connected").await;
     let long = "x".repeat(5_000);

@@ -68,7 +68,7 @@ impl Repository {
         if let Some(data) = &request.data {
             let (schema, entity, names) = (&*current.schema, &request.entity, &Nameable::usual());
             let readonly = Readonly::Refused;
-            let validator = Validator { schema, entity, caller, names, at, readonly };
+            let validator = Validator { schema, entity, caller, names, at, env: &self.env, readonly };
             many.edit = ManyEdit::Update(validator.changes(data)?);
         }
         let idempotency = mid.map(|mid| Idempotency {

@@ -142,6 +142,20 @@ const FAULTS = [
     to: "void ({ code: 'UNAUTHENTICATED'",
     red: ['tokens.test.js', 'another user begins anew'],
   },
+  {
+    harm: 'a list without a limit stays short beside one with a limit',
+    file: 'realtime.js',
+    from: "if (subscription.asked && !part) this.#connection?.send('unsubscribe', name);",
+    to: '',
+    red: ['windows.test.js', 'a list without a limit beside one'],
+  },
+  {
+    harm: 'each change sorts the whole list again',
+    file: 'list.js',
+    from: 'const many = broken || changes.length > 8 + this.#sorted.length / 16;',
+    to: 'const many = true;',
+    red: ['cost.test.js', "another's change of one reads a handful"],
+  },
 ];
 
 let failed = 0;

@@ -123,7 +123,7 @@ function byHand() {
     answer(reply(200, { items, next, epoch: 'e1', seq, view: 'v' }));
     await settle();
   };
-  return { w, list, say, begin, page };
+  return { w, channels, list, say, begin, page };
 }
 const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
 
@@ -204,4 +204,19 @@ test('rows that events bring beside a window do not pile up', async () => {
   await say('pong', { epoch: 'e1', seq: 1011, view: 'v' });
   await write(1000, 1012);
   assert.equal(w.socket.take('subscribe').length, 0, 'the others were forgotten');
+});
+
+test('a list without a limit beside one with a limit: the server forgets the limit', async () => {
+  const { w, channels, list, begin } = byHand();
+  const asked = () => w.socket.inbox.splice(0).filter(({ type }) => type !== 'ping').map(({ type, payload }) => [type, payload]);
+  await begin([row(9), row(8), row(7)]);
+  assert.deepEqual(asked(), []);
+  const all = channels.list('Task');
+  assert.deepEqual(asked(), [['unsubscribe', undefined], ['subscribe', { snapshot: true }]]);
+  assert.deepEqual([ids(list.value), all.state.value], ['r9,r8', 'loading']);
+  // A new connection has no limit that could be forgotten.
+  w.socket.cut();
+  await w.clock.run(2000);
+  w.socket.greet();
+  assert.deepEqual(asked(), [['subscribe', { snapshot: true }]]);
 });
