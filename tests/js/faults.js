@@ -156,6 +156,27 @@ const FAULTS = [
     to: 'const many = true;',
     red: ['cost.test.js', "another's change of one reads a handful"],
   },
+  {
+    harm: 'a change is given up because others are often faster',
+    file: 'verdicts.js',
+    from: 'const MOST_MISSES = 100;',
+    to: 'const MOST_MISSES = 20;',
+    red: ['changes.test.js', 'a function for which others are faster'],
+  },
+  {
+    harm: 'changes that meet run into each other again at once',
+    file: 'verdicts.js',
+    from: 'if (mutation.misses > 1) mutation.due = env.now() + env.random() * STEP_ASIDE * mutation.misses;',
+    to: '',
+    red: ['changes.test.js', 'a function for which others are faster'],
+  },
+  {
+    harm: 'a new record is not seen where the clock is slow',
+    file: 'optimistic.js',
+    from: 'this.#env.now() + (this.#rt?.skew ?? 0)',
+    to: 'this.#env.now()',
+    red: ['windows.test.js', 'a record that is made on a machine'],
+  },
 ];
 
 let failed = 0;

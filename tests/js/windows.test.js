@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
+import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Server } from './server.js';
 import { reply, seeded, settle, world } from './world.js';
@@ -219,4 +220,25 @@ test('a list without a limit beside one with a limit: the server forgets the lim
   await w.clock.run(2000);
   w.socket.greet();
   assert.deepEqual(asked(), [['subscribe', { snapshot: true }]]);
+});
+
+test('a record that is made on a machine whose clock is slow stands where the server will put it', async () => {
+  const w = world();
+  const hour = 3_600_000;
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const api = new Api('/api', { env: w.env });
+  const db = new OptimisticManager(api, rt, { env: w.env });
+  const list = new ChannelSubscriber(rt, { env: w.env, api }).list('Task', { sort: '-created_at', limit: 1 });
+  const at = (ms) => new Date(w.clock.now() + hour + ms).toISOString();
+  w.socket.onopen();
+  w.socket.say({ type: 'connected', payload: {}, timestamp: w.clock.now() + hour });
+  const [{ requestId }] = w.socket.take('subscribe');
+  const channel = 'entity:Task';
+  w.socket.say({ type: 'subscribed', channel, requestId, payload: { epoch: 'e1', seq: 1, view: 'v', recovered: false, limited: true }, more: true });
+  w.socket.say({ type: 'snapshot', channel, seq: 1, payload: { rows: [-60_000, -120_000].map((ms) => ({ id: `r${ms}`, created_at: at(ms) })) }, more: true });
+  w.socket.say({ type: 'pong', channel, payload: { epoch: 'e1', seq: 1, view: 'v' } });
+  await settle();
+  assert.equal(ids(list.value), 'r-60000');
+  const made = db.create('Task', { title: 'now' });
+  assert.equal(ids(list.value), made.id);
 });
