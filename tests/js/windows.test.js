@@ -242,3 +242,18 @@ test('a record that is made on a machine whose clock is slow stands where the se
   const made = db.create('Task', { title: 'now' });
   assert.equal(ids(list.value), made.id);
 });
+
+test('a window of thousands of rows is not asked for again and again', async () => {
+  const { w, list, say, begin, page } = byHand();
+  await begin([row(9000), row(8999), row(8998)]);
+  list.more(3000);
+  await settle();
+  for (let from = 9000; from > 9000 - 3012; from -= 200) {
+    const items = Array.from({ length: Math.min(200, from - 9000 + 3012) }, (_, at) => row(from - at));
+    await page(10, items, 'more');
+  }
+  assert.equal(list.value.length, 3002);
+  await say('entity:updated', row(9000, { version: 2 }), { seq: 11, prev: 10 });
+  assert.equal(list.value[0].version, 2);
+  assert.equal(w.socket.take('subscribe').length, 0);
+});
