@@ -36,6 +36,7 @@ mod history;
 mod http_rights;
 mod ids;
 mod import_export;
+mod limited;
 mod list_rights;
 mod lists;
 mod live_rights;
