@@ -38,6 +38,7 @@ mod http_rights;
 mod ids;
 mod import_as;
 mod import_export;
+mod limited;
 mod list_rights;
 mod lists;
 mod live_rights;
