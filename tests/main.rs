@@ -38,6 +38,7 @@ mod ids;
 mod import_export;
 mod list_rights;
 mod lists;
+mod live_logins;
 mod live_rights;
 mod logs;
 mod long_questions;

@@ -59,7 +59,7 @@ impl Peer {
         let session = Session::new(
             around,
             known,
-            SessionStart { at: instant, via: Via::Ws, form: FORM, offended: false },
+            SessionStart { at: instant, via: Via::Ws, form: FORM, offended: false, login: None },
         );
         Peer { session, now: Now { instant, wall: Timestamp(1) } }
     }

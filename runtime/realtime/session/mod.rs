@@ -39,6 +39,7 @@ mod liveness;
 mod phase;
 mod read_queue;
 mod reading;
+mod renewal;
 mod replay;
 mod request;
 mod reshape;
@@ -49,5 +50,5 @@ mod state;
 mod subscription;
 mod turn;
 
-pub use input::{Effect, Input, Now, Passed, SessionStart, Surroundings};
+pub use input::{Effect, Input, LoginStart, Now, Passed, SessionStart, Surroundings};
 pub use state::Session;
