@@ -122,13 +122,13 @@ async fn a_token_in_a_frame_renews_a_login_or_makes_one_and_never_changes_the_us
 
     let mut anonymous = Socket::open(app.address).await;
     anonymous.send(&auth(&ada.token)).await;
-    let done = anonymous.expect("authenticated").await;
+    let done = anonymous.expect("auth:ok").await;
     assert_eq!((&done["requestId"], &done["payload"]["userId"]), (&json!("a"), &json!(ada.id)), "{done}");
     anonymous.subscribe("entity:Task", json!({})).await;
 
     let refreshed = Account::of(&app, &ada.call("POST", "/api/auth/refresh", Value::Null).await);
     anonymous.send(&auth(&refreshed.token)).await;
-    assert_eq!(anonymous.expect("authenticated").await["payload"]["userId"], json!(ada.id));
+    assert_eq!(anonymous.expect("auth:ok").await["payload"]["userId"], json!(ada.id));
     refreshed.call("POST", "/api/tasks", json!({"title": "after"})).await;
     assert_eq!(anonymous.expect("entity:created").await["payload"]["title"], "after", "the channel goes on");
     assert_eq!(refreshed.call("POST", "/api/auth/logout", Value::Null).await.status, 204);

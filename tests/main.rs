@@ -69,6 +69,7 @@ mod schema_files;
 mod search;
 mod semantics_document;
 mod server;
+mod serving;
 mod session;
 mod slow_line;
 mod slow_reader;

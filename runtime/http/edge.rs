@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::problem::Problem;
 use super::state::AppState;
+use crate::identity::IdentityError;
 use crate::metrics::Via;
 use crate::protocol::Code;
 
@@ -46,7 +47,9 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
     let route = request.extensions().get::<MatchedPath>().cloned();
     let api = request.uri().path().starts_with("/api");
     let (method, started) = (request.method().clone(), Instant::now());
-    let mut response = match state.hosts.admit(&method, request.uri(), request.headers()) {
+    let admitted = state.hosts.admit(&method, request.uri(), request.headers());
+    let admitted = admitted.and_then(|()| set_up(&state, request.uri().path()));
+    let mut response = match admitted {
         Ok(()) => AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
@@ -73,6 +76,15 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Until there is an administrator, health checks and the way to become one.
+fn set_up(state: &AppState, path: &str) -> Result<(), Problem> {
+    const OPEN: [&str; 5] = ["/health", "/healthz", "/readyz", "/_/register", "/api/auth/register"];
+    if !state.identities.awaits_admin() || OPEN.contains(&path) || path.starts_with("/static/") {
+        return Ok(());
+    }
+    Err(IdentityError::SetupRequired.into())
 }
 
 struct Seen<'a> {

@@ -25,7 +25,7 @@ pub(super) struct LoginEnd {
     warned: bool,
 }
 
-/// Payload of `authenticated` and of `auth:expiring`.
+/// Payload of `auth:ok` and of `auth:expiring`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LoginPayload<'a> {
@@ -105,7 +105,7 @@ impl Session {
         }
         self.login = Some(LoginEnd::new(turn.now, standing.expires, self.expiry_warning));
         let expires_at = standing.expires.rfc3339();
-        turn.send("authenticated", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
+        turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
     }
 
     fn log_out(&mut self, turn: &mut Turn, why: &str) {
