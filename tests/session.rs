@@ -159,6 +159,7 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Read(ReadRequest::Principal(_)) => "read principal".to_owned(),
         Effect::Read(ReadRequest::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
+        Effect::Authenticate { .. } => "authenticate".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
     };
     effects.iter().map(word).collect()
