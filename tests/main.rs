@@ -44,6 +44,7 @@ mod logs;
 mod long_questions;
 mod lookups;
 mod many;
+mod many_further;
 mod metrics;
 mod mutation_keys;
 mod names;

@@ -215,9 +215,12 @@ pub struct RecordsArguments {
     /// Conditions as in the address of a list: status=done, 'priority[gte]=3'. All must be met.
     #[arg(value_name = "CONDITION", required = true)]
     pub conditions: Vec<String>,
-    /// Address of the running server, such as http://127.0.0.1:8080.
+    /// Address of the running server, such as http://127.0.0.1:8080. Required.
     #[arg(long, value_name = "URL")]
-    pub url: String,
+    pub url: Option<String>,
+    /// A folder that no server uses: refused with what to do.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub data: Option<PathBuf>,
     /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,

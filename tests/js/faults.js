@@ -156,6 +156,20 @@ const FAULTS = [
     to: 'const many = true;',
     red: ['cost.test.js', "another's change of one reads a handful"],
   },
+  {
+    harm: 'a change is given up because others are often faster',
+    file: 'verdicts.js',
+    from: 'const MOST_MISSES = 100;',
+    to: 'const MOST_MISSES = 20;',
+    red: ['changes.test.js', 'a function for which others are faster'],
+  },
+  {
+    harm: 'changes that meet run into each other again at once',
+    file: 'verdicts.js',
+    from: 'if (mutation.misses > 1) mutation.due = env.now() + env.random() * STEP_ASIDE * mutation.misses;',
+    to: '',
+    red: ['changes.test.js', 'a function for which others are faster'],
+  },
 ];
 
 let failed = 0;
