@@ -56,8 +56,8 @@ impl Identities {
 
     /// Ends what another process has removed.
     async fn compare_sessions(&self) -> Result<(), IdentityError> {
-        for (digest, token) in self.known.all() {
-            let found = self.vault.find(VaultKind::Session, &digest).await.map_err(of_vault)?;
+        for token in self.known.all() {
+            let found = self.vault.find(VaultKind::Session, &token.digest).await.map_err(of_vault)?;
             let same = match &found {
                 Some(entry) => StoredSession::of(entry)?.id == token.session.id,
                 None => false,

@@ -93,14 +93,17 @@ impl Credential {
     }
 
     /// The next change of the session's standing, if the connection has a session.
-    pub(super) fn next(&self) -> Option<BoxFuture<'static, LoginState>> {
-        let mut following = self.following.clone()?;
+    pub(super) fn next(&mut self) -> Option<BoxFuture<'static, LoginState>> {
+        let following = self.following.as_mut()?;
+        let mut next = following.clone();
+        // What this future tells is not told by the next one again.
+        following.mark_unchanged();
         Some(Box::pin(async move {
             // Never completes once nobody can change it.
-            if following.changed().await.is_err() {
+            if next.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
-            *following.borrow()
+            *next.borrow()
         }))
     }
 

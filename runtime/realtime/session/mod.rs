@@ -36,6 +36,7 @@ mod frames;
 mod input;
 mod known_person;
 mod liveness;
+mod login_end;
 mod phase;
 mod read_queue;
 mod reading;

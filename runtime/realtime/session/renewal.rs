@@ -2,28 +2,15 @@
 //!
 //! Judges no token: it is told what became of one.
 
-use std::time::Duration;
-
 use serde::Serialize;
-use tokio::time::Instant;
 
-use super::input::Now;
 use super::known_person::KnownPerson;
+use super::login_end::LoginEnd;
 use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::identity::{IdentityError, LoginState};
-use crate::ids::Timestamp;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
-
-/// When the login of the peer ends.
-#[derive(Debug, Clone)]
-pub(super) struct LoginEnd {
-    expires: Timestamp,
-    warn_at: Instant,
-    end_at: Instant,
-    warned: bool,
-}
 
 /// Payload of `auth:ok` and of `auth:expiring`.
 #[derive(Debug, Serialize)]
@@ -34,25 +21,16 @@ struct LoginPayload<'a> {
     expires_at: String,
 }
 
-impl LoginEnd {
-    pub(super) fn new(now: Now, expires: Timestamp, warning: Duration) -> LoginEnd {
-        let left = Duration::from_millis(u64::try_from(expires.0 - now.wall.0).unwrap_or(0));
-        let end_at = now.instant + left;
-        LoginEnd { expires, warn_at: now.instant + left.saturating_sub(warning), end_at, warned: false }
-    }
-
-    pub(super) fn next_deadline(&self) -> Instant {
-        if self.warned { self.end_at } else { self.warn_at }
-    }
-}
-
 impl Session {
     /// The peer's login stands otherwise than before.
     pub(super) fn on_login_state(&mut self, turn: &mut Turn, state: LoginState) {
         if state.ended {
             return self.log_out(turn, "the session was ended: log in again");
         }
-        self.login = Some(LoginEnd::new(turn.now, state.expires, self.expiry_warning));
+        // Told again of the same end, the peer is not warned again.
+        if self.login.as_ref().is_none_or(|login| login.expires != state.expires) {
+            self.login = Some(LoginEnd::new(turn.now, state.expires, self.expiry_warning));
+        }
     }
 
     /// The time of the login, if the peer has one.
