@@ -150,7 +150,7 @@ test('rows that came with the page', async () => {
 test('a bad network, until it is good again', async (t) => {
   const told = [];
   t.mock.method(console, 'debug', (type) => told.push(type));
-  const { channels } = await run('dev.simulate({});', 'rt', 'channels', 'db');
+  const { channels } = await run('rt.simulate({});', 'rt', 'channels', 'db');
   const list = channels.list('Task');
   await until(() => list.state.value === 'live');
   assert.ok(told.includes('received'));
