@@ -335,3 +335,21 @@ async fn a_session_that_expired_while_the_machine_slept_is_ended_by_the_next_tic
     clock.jump(i64::try_from(Duration::from_secs(15 * 24 * 3600).as_millis()).unwrap());
     ends_with(&mut socket, "UNAUTHENTICATED", 4401).await;
 }
+
+#[tokio::test]
+async fn a_poll_that_waits_ends_with_its_login() {
+    let app = TestApp::with(open).await;
+    let ada = Account::register(&app, "ada").await;
+    let first = ada.call("GET", "/api/changes?channel=entity:Task", Value::Null).await.json;
+    let since = format!("{}:{}", first["epoch"].as_str().unwrap(), first["seq"]);
+    let view = first["channels"][0]["view"].as_str().unwrap().to_owned();
+    let polling = format!("/api/changes?channel=entity:Task&view={view}&since={since}&wait=25");
+    let waiting = ada.call("GET", &polling, Value::Null);
+    let leaving = async {
+        app.wait_for_metric("tidewire_sessions{transport=\"poll\"}", 1.0).await;
+        Account::log_in(&app, "ada").await.call("DELETE", "/api/auth/sessions", Value::Null).await
+    };
+    let (ended, left) = tokio::join!(waiting, leaving);
+    assert_eq!(left.json, json!({"ended": 1}), "{}", left.text);
+    assert_eq!((ended.status, &ended.json["code"]), (401, &json!("UNAUTHENTICATED")), "{}", ended.text);
+}

@@ -14,7 +14,7 @@ use super::server::Peer;
 use super::state::AppState;
 use super::{cookie, guard};
 use crate::auth::Identity;
-use crate::identity::{Brought, IdentityError};
+use crate::identity::{Admitted, Brought, IdentityError};
 use crate::protocol::Params;
 
 /// Extractor of requests that read: the caller whose credentials were accepted. In `dev` the `User` record is committed at first
@@ -33,6 +33,32 @@ impl FromRequestParts<AppState> for Caller {
         let presented = Presented::collect(parts)?;
         let admitted = state.identities.admit_reader(presented.brought()?, presented.address).await?;
         Ok(Caller(admitted.identity))
+    }
+}
+
+/// Extractor of requests that wait: the caller, whose login may end meanwhile.
+#[derive(Debug, Clone)]
+pub(super) struct WaitingCaller(pub(super) Admitted);
+
+impl FromRequestParts<AppState> for WaitingCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<WaitingCaller, Problem> {
+        let presented = Presented::collect(parts)?;
+        Ok(WaitingCaller(state.identities.admit_reader(presented.brought()?, presented.address).await?))
+    }
+}
+
+impl WaitingCaller {
+    /// Completes when the login of the caller ends, by a logout for example.
+    pub(super) async fn logged_out(&self) -> Problem {
+        if let Some(session) = &self.0.session {
+            let mut following = session.follow();
+            if following.wait_for(|state| state.ended).await.is_ok() {
+                return IdentityError::BadToken("the session was ended: log in again").into();
+            }
+        }
+        std::future::pending().await
     }
 }
 
