@@ -57,6 +57,7 @@ mod permissions;
 mod planted_faults;
 mod polling;
 mod protocol_document;
+mod rate_limits;
 mod realtime;
 mod repository;
 mod rest;

@@ -30,8 +30,7 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
-        let presented = Presented::collect(parts)?;
-        let admitted = state.identities.admit_reader(presented.brought()?, presented.address).await?;
+        let WaitingCaller(admitted) = WaitingCaller::from_request_parts(parts, state).await?;
         Ok(Caller(admitted.identity))
     }
 }
@@ -45,7 +44,9 @@ impl FromRequestParts<AppState> for WaitingCaller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<WaitingCaller, Problem> {
         let presented = Presented::collect(parts)?;
-        Ok(WaitingCaller(state.identities.admit_reader(presented.brought()?, presented.address).await?))
+        let admitting =
+            async { state.identities.admit_reader(presented.brought()?, presented.address).await };
+        Ok(WaitingCaller(counted(state, presented.address, admitting).await?))
     }
 }
 
@@ -67,8 +68,27 @@ impl FromRequestParts<AppState> for Author {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Author, Problem> {
         let presented = Presented::collect(parts)?;
-        let admitted = state.identities.admit_writer(presented.brought()?, presented.address).await?;
-        Ok(Author(admitted.identity))
+        let admitting =
+            async { state.identities.admit_writer(presented.brought()?, presented.address).await };
+        Ok(Author(counted(state, presented.address, admitting).await?.identity))
+    }
+}
+
+/// The caller, with their request counted: as one of a user, or of an address where no user is known.
+pub(super) async fn counted(
+    state: &AppState,
+    address: IpAddr,
+    admitting: impl Future<Output = Result<Admitted, IdentityError>>,
+) -> Result<Admitted, Problem> {
+    match admitting.await {
+        Ok(admitted) => {
+            state.limits.request(&admitted.identity)?;
+            Ok(admitted)
+        }
+        Err(refused) => {
+            state.limits.anonymous_request(address)?;
+            Err(refused.into())
+        }
     }
 }
 
