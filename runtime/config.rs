@@ -15,6 +15,8 @@ pub struct Config {
     /// Served at `/` when it exists.
     pub public: PathBuf,
     pub listen: SocketAddr,
+    /// Why the server may listen beyond loopback.
+    pub listen_beyond: Beyond,
     /// More hosts that may appear in `Host` and `Origin`, beside loopback names and the listen address.
     pub allowed_hosts: Vec<String>,
     pub auth: AuthConfig,
@@ -32,6 +34,7 @@ impl Default for Config {
             database: None,
             public: PathBuf::from("public"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen_beyond: Beyond::No,
             allowed_hosts: Vec::new(),
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
@@ -40,6 +43,16 @@ impl Default for Config {
             log: LogConfig::default(),
         }
     }
+}
+
+/// Why a server without TLS may listen on an address that other machines reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    No,
+    /// A proxy on another machine ends TLS.
+    Proxy,
+    /// Nobody else can read the network.
+    PrivateNetwork,
 }
 
 /// Users, their passwords and sessions.

@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
+use crate::identity::IdentityError;
 use crate::metrics::Via;
 use crate::protocol::Code;
 
@@ -50,6 +51,7 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
     let admitted = state
         .hosts
         .admit(&method, request.uri(), request.headers())
+        .and_then(|()| set_up(&state, request.uri().path()))
         .and_then(|()| if api && route.is_none() { nowhere(&state, &request) } else { Ok(()) });
     let mut response = match admitted {
         Ok(()) => AssertUnwindSafe(next.run(request))
@@ -78,6 +80,15 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Until there is an administrator, health checks and the way to become one.
+fn set_up(state: &AppState, path: &str) -> Result<(), Problem> {
+    const OPEN: [&str; 5] = ["/health", "/healthz", "/readyz", "/_/register", "/api/auth/register"];
+    if !state.identities.awaits_admin() || OPEN.contains(&path) || path.starts_with("/static/") {
+        return Ok(());
+    }
+    Err(IdentityError::SetupRequired.into())
 }
 
 /// A request to an address below `/api` that no route claims. It asks for no caller, so it counts as one without a user.

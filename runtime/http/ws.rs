@@ -22,10 +22,9 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::identity::Admitted;
 use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
-use crate::realtime::{NotAdmitted, WebSocketManager};
+use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
 
 /// The sub-protocol that a client may name.
 const SUB_PROTOCOL: &str = "tidewire.v1";
@@ -75,12 +74,13 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or the error that the socket gets before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Admitted, NotAdmitted> {
+async fn admit(state: &AppState, presented: &Presented) -> Result<Arrived, NotAdmitted> {
     let admitting = async {
         let brought = presented.brought()?;
         state.identities.admit_reader(brought, presented.address).await
     };
-    admitting.await.map_err(|error| {
+    let arrived = |admitted| Arrived::through(state.identities.clone(), admitted);
+    admitting.await.map(arrived).map_err(|error| {
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
         if code == Code::Unauthenticated {
@@ -119,7 +119,7 @@ async fn live_socket(
     websockets: WebSocketManager,
     stream: std::net::TcpStream,
     read_ahead: Bytes,
-    caller: Result<Admitted, NotAdmitted>,
+    caller: Result<Arrived, NotAdmitted>,
     _place: Option<Peer>,
 ) {
     let stream = match TcpStream::from_std(stream) {
@@ -128,7 +128,7 @@ async fn live_socket(
     };
     socket_options::bound_send_buffer(&stream, websockets.send_buffer_bytes());
     match caller {
-        Ok(Admitted { identity, session: _ }) => websockets.serve(stream, read_ahead, identity).await,
+        Ok(arrived) => websockets.serve(stream, read_ahead, arrived).await,
         Err(refused) => Box::pin(websockets.refuse(stream, read_ahead, &refused)).await,
     };
 }
