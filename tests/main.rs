@@ -63,6 +63,7 @@ mod rules_reads;
 mod schema_files;
 mod search;
 mod semantics_document;
+mod sequences;
 mod server;
 mod session;
 mod slow_line;

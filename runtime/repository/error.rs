@@ -370,9 +370,8 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
             RepositoryError::UnknownReference { entity: entity(op), field }
         }
         CommitError::NoNumber { op, field } => {
-            let message = format!(
-                "`{field}` has no number left: the highest was given, so no further record gets one"
-            );
+            let message =
+                format!("`{field}` has no number left: the highest was given, so no further record gets one");
             let errors = vec![FieldError { field: field.to_string(), code: "no_number", message }];
             RepositoryError::Invalid { entity: entity(op), errors }
         }

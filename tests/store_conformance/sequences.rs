@@ -20,7 +20,8 @@ const LAST: i64 = 9_007_199_254_740_991;
 /// A draft's segments are numbered within it, and all segments together. A note copies the position of its segment.
 fn schema() -> Schema {
     let open = |lines: &str, create: &str, update: &str| {
-        let rules = format!("read = \"true\"\ncreate = \"{create}\"\nupdate = \"{update}\"\ndelete = \"true\"");
+        let rules =
+            format!("read = \"true\"\ncreate = \"{create}\"\nupdate = \"{update}\"\ndelete = \"true\"");
         format!("{lines}\n[access]\n{rules}\n")
     };
     let low = |name: &str| format!("{name} == null || {name} <= 2");
@@ -46,9 +47,8 @@ position = { type = "int", from = "segment.position" }"#,
             "true",
         ),
     ];
-    let source = |(at, text): (usize, String)| {
-        SourceFile { name: format!("{at}.toml"), format: Format::Toml, text }
-    };
+    let source =
+        |(at, text): (usize, String)| SourceFile { name: format!("{at}.toml"), format: Format::Toml, text };
     let sources: Vec<SourceFile> = files.into_iter().enumerate().map(source).collect();
     check(&sources).unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -175,10 +175,12 @@ pub(super) async fn a_record_that_loses_its_parent_loses_its_number<F: Fixture>(
 /// Only an import names numbers; a client cannot.
 pub(super) async fn a_number_that_is_brought_stays_and_raises_the_counter<F: Fixture>() {
     let studio = two_drafts::<F>().await;
-    let brought = |n, draft, number| {
-        create("Segment", n, vec![draft, Value::Int(number), Value::Null, Value::Null])
-    };
-    studio.commit([brought(11, link(1), 7), brought(12, link(1), 3), brought(13, Value::Null, 9)]).await.unwrap();
+    let brought =
+        |n, draft, number| create("Segment", n, vec![draft, Value::Int(number), Value::Null, Value::Null]);
+    studio
+        .commit([brought(11, link(1), 7), brought(12, link(1), 3), brought(13, Value::Null, 9)])
+        .await
+        .unwrap();
     studio.commit([segment(14, link(1))]).await.unwrap();
     let told = [11, 12, 13, 14].map(|n| numbers(&studio, n).0);
     assert_eq!(told, [json!(7), json!(3), Json::Null, json!(8)]);

@@ -308,7 +308,8 @@ impl<'a> Resolver<'a, '_> {
             return None;
         }
         if field.sequence.is_some() {
-            let message = format!("{} is a sequence, which the server numbers by itself", quoted(&draft.field));
+            let message =
+                format!("{} is a sequence, which the server numbers by itself", quoted(&draft.field));
             self.add(misfit(&draft.key_span, message).help("take it out"));
             return None;
         }

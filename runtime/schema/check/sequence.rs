@@ -30,17 +30,16 @@ pub(super) fn check(
         Data::Bool(false) => return None,
         Data::Bool(true) => None,
         Data::Text(name) => Some(name.clone()),
-        Data::Null
-        | Data::Int(_)
-        | Data::Float(_)
-        | Data::Datetime(_)
-        | Data::List(_)
-        | Data::Table(_) => return reader.wrong_kind(entry, "true or the name of a field", EXAMPLE),
+        Data::Null | Data::Int(_) | Data::Float(_) | Data::Datetime(_) | Data::List(_) | Data::Table(_) => {
+            return reader.wrong_kind(entry, "true or the name of a field", EXAMPLE);
+        }
     };
     for other in NOT_FOR_SEQUENCES.iter().filter_map(|key| table.get(key)) {
         let message = format!("{} is not possible with `sequence`", quoted(&other.key));
         let problem = Diagnostic::new(DiagnosticCode::Sequence, other.key_span.clone(), message);
-        reader.add(problem.label("not for a sequence").help("remove it: the server gives the numbers 1, 2, 3..."));
+        reader.add(
+            problem.label("not for a sequence").help("remove it: the server gives the numbers 1, 2, 3..."),
+        );
     }
     Some(SequenceSite { field: field.key.clone(), by, span: entry.value.span.clone() })
 }
@@ -70,8 +69,7 @@ fn counted_by(
     lookups: &[&str],
     reader: &mut TableReader<'_>,
 ) -> Option<Sequence> {
-    let problem =
-        |message: String| Diagnostic::new(DiagnosticCode::Sequence, site.span.clone(), message);
+    let problem = |message: String| Diagnostic::new(DiagnosticCode::Sequence, site.span.clone(), message);
     if name == site.field {
         let message = format!("{} cannot count by itself", quoted(name));
         reader.add(problem(message).label("the same field").help(
@@ -97,9 +95,11 @@ fn counted_by(
         None if known.contains(&name) => None,
         None if RECORD_FIELDS.contains(&name) => {
             let message = format!("{} cannot be counted by", quoted(name));
-            reader.add(problem(message).label("not a field of the file").help(
-                "name a field of the file; for all records of the entity write sequence = true",
-            ));
+            reader.add(
+                problem(message)
+                    .label("not a field of the file")
+                    .help("name a field of the file; for all records of the entity write sequence = true"),
+            );
             None
         }
         None => {

@@ -89,9 +89,7 @@ struct HeldReference {
 fn said(op: &Op, field: FieldIndex) -> Option<(&RecordId, &Value)> {
     match op {
         Op::Create { id, values, .. } => Some((id, values.get(field.0)?)),
-        Op::Update { id, set, .. } => {
-            set.iter().find(|(at, _)| *at == field).map(|(_, value)| (id, value))
-        }
+        Op::Update { id, set, .. } => set.iter().find(|(at, _)| *at == field).map(|(_, value)| (id, value)),
         Op::Delete { .. } | Op::Many(_) => None,
     }
 }

@@ -129,8 +129,7 @@ impl<'a, S: Source> CascadeSearch<'a, '_, S> {
                     // Without its parent a record has no number.
                     let sequences = &self.context.relation(&by.entity)?.sequences;
                     let numbers = sequences.iter().filter(|one| one.parent() == Some(by.field));
-                    let emptied: Vec<FieldIndex> =
-                        numbers.map(|one| one.field).chain([by.field]).collect();
+                    let emptied: Vec<FieldIndex> = numbers.map(|one| one.field).chain([by.field]).collect();
                     for child in staying {
                         let emptied = emptied.iter().map(|field| (*field, Value::Null));
                         cleared.entry(child).or_default().extend(emptied);

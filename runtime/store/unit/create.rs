@@ -26,8 +26,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         self.require_references(at, relation, references, |_| true).await?;
         lookups::fill(&*self.transaction, self.context, relation, &id, &mut values).await?;
         let unwritten = Numbering { old: None, named: &[] };
-        let given =
-            sequences::number(&*self.transaction, at, relation, unwritten, &mut values).await?;
+        let given = sequences::number(&*self.transaction, at, relation, unwritten, &mut values).await?;
         let taken = !fresh_id && self.transaction.exists(relation, id.as_str()).await?;
         let buried = if fresh_id { 0 } else { self.transaction.deleted_version(relation, &id).await? };
         let at_time = self.log.at;

@@ -39,7 +39,8 @@ pub(super) async fn number<T: Transaction>(
             continue;
         };
         let is_named = write.old.is_none() || write.named.contains(&field);
-        let brought = if let (true, Value::Int(number)) = (is_named, &values[field.0]) { Some(*number) } else { None };
+        let brought =
+            if let (true, Value::Int(number)) = (is_named, &values[field.0]) { Some(*number) } else { None };
         let kept = write.old.filter(|old| self::parent(counts, &old.values) == Some(parent));
         let kept = kept.map(|old| &old.values[field.0]).filter(|number| !number.is_null());
         if let (None, Some(kept)) = (brought, kept) {
