@@ -76,8 +76,8 @@ steps! {
     a_copy_of_a_number_is_filled_after_it {
         before: &["entity = 'Task'\n[fields]\ntitle = { type = 'text' }\nabove = { type = 'ref', entity = 'Task' }\n"],
         after: &["entity = 'Task'\n[fields]\ntitle = { type = 'text' }\nabove = { type = 'ref', entity = 'Task' }\nn = { type = 'int', sequence = true }\nm = { type = 'int', from = 'above.n' }\n"],
-        rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b", "above": "@0"}"#)],
-        then: r#"[{"title": "a", "above": null, "n": 1, "m": null}, {"title": "b", "above": "@0", "n": 2, "m": 1}]"#,
+        rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b", "above": "@1"}"#)],
+        then: r#"[{"title": "a", "above": null, "n": 1, "m": null}, {"title": "b", "above": "@1", "n": 2, "m": 1}]"#,
     }
     an_index_is_added {
         before: &[TITLE],

@@ -3,14 +3,11 @@
 //!
 //! Knows no plan: it is asked when tables and columns bear their new names.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::difference::Move;
 use crate::schema::{Entity, Field, Schema, Sequence};
 use crate::store::sqlite::identifier::quoted;
-
-/// While counters change names in a circle, their entity is called this and a number.
-const MOVING: &str = "_moving";
 
 /// The entity and the field of a counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +37,7 @@ pub(super) fn settle(conn: &Connection, schema: &Schema, moves: &[Move]) -> rusq
         })
         .collect();
     forget_others(conn, &kept)?;
-    rename(conn, kept.iter().filter(|one| one.was != one.is).collect())?;
+    rename(conn, &kept)?;
     for one in moves {
         if let Move::Number { at, .. } = one {
             number(conn, &at.entity, at.field())?;
@@ -94,16 +91,13 @@ fn forget_others(conn: &Connection, kept: &[KeptCounter]) -> rusqlite::Result<()
     Ok(())
 }
 
-/// By way of unused names, since two fields may exchange theirs.
-fn rename(conn: &Connection, renamed: Vec<&KeptCounter>) -> rusqlite::Result<()> {
-    let update =
-        r#"UPDATE "_sequences" SET "entity" = ?3, "field" = ?4 WHERE "entity" = ?1 AND "field" = ?2"#;
-    let moving = |at: usize| format!("{MOVING}{at}");
-    for (at, KeptCounter { was, is }) in renamed.iter().enumerate() {
-        conn.execute(update, params![was.entity, was.field, moving(at), is.field])?;
-    }
-    for (at, KeptCounter { is, .. }) in renamed.iter().enumerate() {
-        conn.execute(update, params![moving(at), is.field, is.entity, is.field])?;
+/// No name is taken: a former name is no longer that of another entity or field.
+fn rename(conn: &Connection, kept: &[KeptCounter]) -> rusqlite::Result<()> {
+    for KeptCounter { was, is } in kept.iter().filter(|one| one.was != one.is) {
+        conn.execute(
+            r#"UPDATE "_sequences" SET "entity" = ?3, "field" = ?4 WHERE "entity" = ?1 AND "field" = ?2"#,
+            [&was.entity, &was.field, &is.entity, &is.field],
+        )?;
     }
     Ok(())
 }
