@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::join_all;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidewire::config::StoreConfig;
-use tidewire::schema::{self, Format, Schema, SourceFile, check};
+use tidewire::ids::Timestamp;
+use tidewire::schema::{self, FieldIndex, Format, Schema, SourceFile, check};
 use tidewire::store::migration::Allow;
-use tidewire::store::{Op, OpResult, OpenError, Store, Unit};
+use tidewire::store::{CommitError, Op, OpResult, OpenError, Outcome, Store, Unit};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::process::{Process, ended, tidewire};
@@ -284,4 +287,78 @@ async fn a_database_without_counters_is_upgraded_and_its_program_refuses_it_then
     drop(raw);
     let refused = studio::migrate(path, &schema_of(&[DRAFT, SEGMENT]), &Default::default());
     assert!(matches!(refused, Err(OpenError::NewerFormat { found: 6, known: 5, .. })), "{refused:?}");
+}
+
+/// A record's id may be smaller than that of an earlier one.
+#[tokio::test]
+async fn records_are_numbered_by_when_they_were_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let plain = SEGMENT.replace(", sequence = 'draft'", "");
+    let opened = studio::open(path, Schema::clone(&schema_of(&[DRAFT, &plain])), &StoreConfig::default());
+    let first = [vec![draft(), append("Segment", 14)], vec![append("Segment", 12)], vec![append("Segment", 13)]];
+    for (later, ops) in (0..).zip(first) {
+        let at = Timestamp(studio::NOON.0 + later);
+        opened.store.commit(Unit { generation: opened.generation, at, ..studio::unit(ops) }).await.unwrap();
+    }
+    let at = Timestamp(studio::NOON.0 + 2);
+    let last = vec![append("Segment", 11)];
+    opened.store.commit(Unit { generation: opened.generation, at, ..studio::unit(last) }).await.unwrap();
+    opened.store.close().await;
+    let touched = [11, 12, 13, 14].map(|n| studio::update("Segment", n, [(FieldIndex(0), studio::link(1))]));
+    let told = written(path, &[DRAFT, SEGMENT], touched.to_vec(), "position").await;
+    assert_eq!(told, [json!(3), json!(2), json!(4), json!(1)], "those of one moment by their ids");
+}
+
+fn some_op() -> impl Strategy<Value = Op> {
+    let draft = || prop_oneof![1 => Just(schema::Value::Null), 4 => (1..3u128).prop_map(studio::link)];
+    let number = || prop_oneof![5 => Just(schema::Value::Null), 1 => (1..9i64).prop_map(schema::Value::Int)];
+    let segment = || 11..16u128;
+    prop_oneof![
+        5 => (segment(), draft(), number(), number()).prop_map(|(n, draft, position, serial)| {
+            studio::create("Segment", n, vec![draft, position, serial])
+        }),
+        4 => (segment(), draft()).prop_map(|(n, draft)| studio::update("Segment", n, [(FieldIndex(0), draft)])),
+        1 => (segment(), draft(), number()).prop_map(|(n, draft, number)| {
+            studio::update("Segment", n, [(FieldIndex(0), draft), (FieldIndex(1), number)])
+        }),
+        3 => segment().prop_map(|n| studio::delete("Segment", n)),
+        1 => (1..3u128).prop_map(|n| studio::delete("Draft", n)),
+        2 => (1..3u128).prop_map(|n| studio::create("Draft", n, vec![schema::Value::Null])),
+        1 => (21..23u128, segment()).prop_map(|(n, to)| {
+            studio::create("Note", n, vec![studio::link(to), schema::Value::Null])
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_units_give_the_same_numbers_on_sqlite_and_on_the_model(
+        groups in prop::collection::vec(prop::collection::vec(prop::collection::vec(some_op(), 1..4), 1..5), 1..12),
+    ) {
+        let segment = SEGMENT.replace("'cascade'", "'set_null'") + "serial = { type = 'int', sequence = true }\n";
+        let note = "entity = 'Note'\n[fields]\nsegment = { type = 'ref', entity = 'Segment', on_delete = 'cascade' }\n\
+            position = { type = 'int', from = 'segment.position' }\n";
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let config = StoreConfig { unit_entries: 6, cascade_records: 3, ..StoreConfig::default() };
+            let over = || Schema::clone(&schema_of(&[DRAFT, &segment, note]));
+            let sqlite = studio::Studio::sqlite_over(over(), &config);
+            let memory = studio::Studio::memory_over(over(), &config);
+            for group in groups {
+                let units: Vec<Unit> = group.into_iter().map(studio::unit).collect();
+                let real = join_all(units.iter().map(|unit| sqlite.store.commit(unit.clone()))).await;
+                for (unit, real) in units.into_iter().zip(real) {
+                    let model = memory.store.commit(unit.clone()).await;
+                    let told = |outcome: Result<Outcome, CommitError>| {
+                        outcome.map(|outcome| (outcome.seq, outcome.results))
+                    };
+                    assert_eq!(told(real), told(model), "{unit:?}");
+                }
+                assert_eq!(sqlite.log(0), memory.log(0));
+            }
+        });
+    }
 }
