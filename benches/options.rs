@@ -20,6 +20,7 @@ Sections (all of them when none is named):
   replay            one client resumes from 100,000 changes ago
   growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
+  write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing
@@ -44,12 +45,13 @@ pub(crate) enum Section {
     Replay,
     Growth,
     FanoutRules,
+    WriteRules,
     Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 13] = [
+    pub(crate) const ALL: [Section; 14] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -62,6 +64,7 @@ impl Section {
         Section::Replay,
         Section::Growth,
         Section::FanoutRules,
+        Section::WriteRules,
         Section::Rules,
     ];
 
@@ -80,6 +83,7 @@ impl Section {
             Section::Replay => "replay",
             Section::Growth => "growth",
             Section::FanoutRules => "fanout-rules",
+            Section::WriteRules => "write-rules",
             Section::Rules => "rules",
         }
     }

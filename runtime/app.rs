@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::event_bus::{Batches, EventBus, OutOfOrder};
 use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
-use crate::http::{AppState, ROUTES, Services, router, server};
+use crate::http::{AppState, Misses, ROUTES, Services, router, server};
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
@@ -159,6 +159,7 @@ impl App {
             config: self.config.clone(),
             hosts,
             env: self.env,
+            misses: Misses::default(),
             metrics: self.metrics.clone(),
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),

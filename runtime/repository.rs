@@ -30,7 +30,7 @@ use crate::auth::Identity;
 use crate::env::Env;
 use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::rules::Asker;
-use crate::schema::{Entity, Generation, Schema, Value};
+use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
     At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op,
     OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit, Who,
@@ -68,6 +68,17 @@ pub struct Repository {
 pub struct Current {
     pub schema: Arc<Schema>,
     pub generation: Generation,
+}
+
+/// A record that is asked for by a value.
+pub struct FindBy<'a> {
+    pub current: &'a Current,
+    pub entity: &'a Entity,
+    /// One with `find`.
+    pub field: FieldIndex,
+    /// As it is in an address.
+    pub value: &'a str,
+    pub expand: Vec<Expand>,
 }
 
 /// The answer to one committed mutation.
@@ -282,8 +293,23 @@ impl Repository {
         let id = validate::address(entity, id)?;
         let this = Condition::new(Column::Id, Test::Eq(Value::Text(id.to_string())));
         let all = Query::all(entity.name.clone(), generation, 1);
-        let at = self.list(Query { filter: vec![this], expand, who, ..all }).await?;
+        let at = self.list(Query { named: Some(this), expand, who, ..all }).await?;
         present(entity, &id, at.map(|mut page| page.rows.pop()))
+    }
+
+    /// The record that has this value in a field with `find`. A text that is no value of the field names no record.
+    pub async fn find_by(&self, by: FindBy<'_>, who: Who) -> Result<At<Listed>, RepositoryError> {
+        let FindBy { current, entity, field, value, expand } = by;
+        let missing = || RepositoryError::NotFoundBy {
+            entity: entity.name.clone(),
+            field: entity.at(field).name.clone(),
+        };
+        let kind = &entity.at(field).kind;
+        let value = values::value_from_text(&current.schema, kind, value).map_err(|_| missing())?;
+        let this = Condition::new(Column::Field(field), Test::Eq(value));
+        let all = Query::all(entity.name.clone(), current.generation, 1);
+        let at = self.list(Query { named: Some(this), expand, who, ..all }).await?;
+        at.map(|mut page| page.rows.pop()).transpose().ok_or_else(missing)
     }
 
     /// A page of records.

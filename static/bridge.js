@@ -3,8 +3,9 @@
  * connect, never instead of them, and ends only when every channel has come through on a socket. Knows no socket.
  */
 import { delay } from './backoff.js';
-import { DENIED, ERROR_CODES, LIFTED_BY_RIGHTS } from './codes.js';
+import { DENIED, LIFTED_BY_RIGHTS, mayRetry } from './codes.js';
 import { LONGEST_ADDRESS, Timers } from './env.js';
+import { readList, readRecord } from './reading.js';
 
 /**
  * @typedef {import('./subscription.js').Subscription} Subscription
@@ -113,10 +114,10 @@ export class Bridge {
   async #round(run) {
     for (const subscription of this.#unattached()) {
       if (subscription.track.point || !subscription.reload) continue;
-      const rows = await subscription.reload().catch((error) => this.#isolated(subscription, error));
+      const rows = await subscription.reload({ readList, readRecord }).catch((error) => this.#isolated(subscription, error));
       if (run !== this.#run) return undefined;
       // The socket may have come meanwhile and be sending the rows itself.
-      if (rows && subscription.track.phase === 'idle') subscription.replaceRows(rows);
+      if (rows && subscription.track.phase === 'idle') replaceRows(subscription, rows);
     }
     const asked = this.#standing();
     const points = asked.flatMap(({ track }) => track.point ?? []);
@@ -153,7 +154,7 @@ export class Bridge {
    */
   #isolated(subscription, error) {
     const { code = '', message, hint } = error;
-    if (!DENIED.has(code) && ERROR_CODES.get(code) !== 'never') throw error;
+    if (!code || (!DENIED.has(code) && mayRetry({ code }))) throw error;
     this.#refuse(subscription, { code, message, hint });
   }
 
@@ -285,4 +286,20 @@ export class Bridge {
     this.working = working;
     this.#host.changed();
   }
+}
+
+/**
+ * Rows that were read over HTTP, told as the frames of a `resync`, so that listeners know one way only. The position
+ * is that of the first page: what happened during the reading follows as events.
+ *
+ * @param {Subscription} subscription
+ * @param {import('./reading.js').Reading} reading
+ */
+function replaceRows(subscription, { epoch, view, pages }) {
+  const channel = subscription.name;
+  const payload = { epoch, seq: pages[0].seq, view };
+  subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling' }, more: true });
+  for (const { seq, rows } of pages) subscription.deliver({ type: 'snapshot', channel, seq, payload: { rows }, more: true });
+  subscription.track.jump(payload);
+  subscription.deliver({ type: 'pong', channel, payload });
 }

@@ -8,6 +8,7 @@ import { alike, matches } from './match.js';
 import { comparator } from './order.js';
 import { overlayOf } from './overlay.js';
 import { channelOf, channelOfRecord } from './query.js';
+import { kept } from './same.js';
 import { computed, signal } from './signal.js';
 import { Store } from './store.js';
 
@@ -47,9 +48,6 @@ import { Store } from './store.js';
  * @typedef {import('./signal.js').Readable<T | null | undefined> & Live} LiveRecord Null when there is no such record,
  * undefined while that is not known.
  */
-
-/** Rows in one page of a list read over HTTP. */
-const PAGE = 200;
 
 export class ChannelSubscriber {
   #rt;
@@ -103,7 +101,7 @@ export class ChannelSubscriber {
     const channel = channelOf(entity, where);
     // A copy: what the caller does to the question later does not change what the channel shows.
     const asked = JSON.parse(JSON.stringify(where));
-    const store = this.#store(channel, entity, () => this.#read(entity, asked), initial && keptOf(initial));
+    const store = this.#store(channel, entity, (api, { readList }) => readList(api, entity, asked), initial && keptOf(initial));
     /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */
     const look = (/** @type {string} */ id) => {
       const row = store.row(id);
@@ -141,14 +139,14 @@ export class ChannelSubscriber {
    * @returns {LiveRecord<T>}
    */
   record(entity, id) {
-    const store = this.#store(channelOfRecord(entity, id), entity, () => this.#readOne(entity, id));
+    const store = this.#store(channelOfRecord(entity, id), entity, (api, { readRecord }) => readRecord(api, entity, id));
     // The server writes the id in its own form, so it is that of the row once there is one.
     let own = id;
     const pick = (/** @type {Iterable<string>} */ _, /** @type {Row | null | undefined} */ before) => {
       own = store.only ?? own;
       const row = store.row(own);
       if (!store.loaded && !row) return undefined;
-      return before && row && JSON.stringify(before) === JSON.stringify(row) ? before : row;
+      return kept(before, row);
     };
     const record = live(store, /** @type {Row | null | undefined} */ (undefined), pick);
     this.#overlay.shown.add(record);
@@ -158,57 +156,19 @@ export class ChannelSubscriber {
   /**
    * @param {string} channel
    * @param {string} entity
-   * @param {() => Promise<import('./subscription.js').Reloaded>} reload
+   * @param {(api: import('./reading.js').Reader, how: Parameters<import('./subscription.js').Reload>[0]) => Promise<import('./reading.js').Reading>} read
    * @param {import('./cache.js').Kept | null} [initial]
    */
-  #store(channel, entity, reload, initial) {
+  #store(channel, entity, read, initial) {
+    const api = this.#api;
     let store = this.#stores.get(channel);
     if (!store) {
       const gone = () => this.#stores.delete(channel);
       store = new Store({ entity, linger: this.#linger, env: this.#env, overlay: this.#overlay, cache: this.#cache, gone });
       this.#stores.set(channel, store);
-      store.open(this.#rt, channel, this.#api && reload, initial);
+      store.open(this.#rt, channel, api && ((how) => read(api, how)), initial);
     }
     return store;
-  }
-
-  /**
-   * The channel of a record has the view of the whole entity, and a list has that of its filter.
-   *
-   * @param {string} entity
-   * @param {string} id
-   * @returns {Promise<import('./subscription.js').Reloaded>}
-   */
-  async #readOne(entity, id) {
-    const { epoch, view } = await this.#reader().list(await this.#reader().plural(entity), { limit: 1, fields: 'id' });
-    const found = await this.#read(entity, { id });
-    if (found.epoch !== epoch) throw new Error('the server restarted between two reads');
-    return { ...found, view };
-  }
-
-  #reader() {
-    if (!this.#api) throw new Error('channels were made without an api');
-    return this.#api;
-  }
-
-  /**
-   * @param {string} entity
-   * @param {import('./query.js').Query} query
-   * @returns {Promise<import('./subscription.js').Reloaded>}
-   */
-  async #read(entity, query) {
-    const api = this.#reader();
-    const plural = await api.plural(entity);
-    const first = await api.list(plural, { ...query, limit: PAGE });
-    const { epoch, view } = first;
-    const pages = [{ seq: first.seq, rows: first.items }];
-    for (let { next } = first; next;) {
-      const page = await api.list(plural, { ...query, limit: PAGE, cursor: next });
-      if (page.epoch !== epoch) throw new Error('the server restarted between two pages');
-      pages.push({ seq: page.seq, rows: page.items });
-      next = page.next;
-    }
-    return { epoch, view, pages };
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Three-way merge of the fields that a change writes: what was there, what others made of it, what was to be written. Pure.
  */
+import { same } from './same.js';
 
 /** @typedef {Record<string, any>} Fields */
 
@@ -21,9 +22,4 @@ export function collision(base, mine, theirs) {
 /** The fields of a row that a change writes. @param {Fields} row @param {Fields} change @returns {Fields} */
 export function fieldsOf(row, change) {
   return Object.fromEntries(Object.keys(change).map((field) => [field, row[field]]));
-}
-
-/** @param {unknown} a @param {unknown} b Values as in JSON. */
-function same(a, b) {
-  return JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
 }

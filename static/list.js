@@ -2,6 +2,7 @@
  * The rows of a list in their order, kept so by what changed: one change of one record in ten thousand moves that record
  * and looks at no other. Knows no channel.
  */
+import { kept } from './same.js';
 
 /** @typedef {import('./rows.js').Row} Row */
 
@@ -40,7 +41,7 @@ export class SortedRows {
     this.#broken = true;
     const changes = [...(broken ? new Set([...this.#byId.keys(), ...all()]) : ids)].flatMap((id) => {
       const before = this.#byId.get(id);
-      const after = this.#kept(before, this.#look(id));
+      const after = kept(before, this.#look(id) ?? undefined);
       return before === after ? [] : [{ id, before, after }];
     });
     if (changes.length === 0 && !broken) {
@@ -59,17 +60,6 @@ export class SortedRows {
     if (many) this.#sorted = [...this.#byId.values()].sort(this.#order);
     this.#broken = false;
     return this.#sorted;
-  }
-
-  /**
-   * An equal row keeps its identity, so that nothing is drawn again.
-   *
-   * @param {Row | undefined} before
-   * @param {Row | null} after
-   */
-  #kept(before, after) {
-    if (!after) return undefined;
-    return before && before !== after && JSON.stringify(before) === JSON.stringify(after) ? before : after;
   }
 
   /** Where it is, or belongs: the first place whose row is not before it. @param {Row} row */

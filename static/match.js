@@ -2,8 +2,8 @@
  * Whether a record matches a filter, for the moment until the server says so: a record that was changed here appears in,
  * and leaves, a list at once. Knows no types, so it compares as the values look. Pure.
  */
-
 import { compareTexts } from './order.js';
+import { same } from './same.js';
 
 /**
  * @param {import('./query.js').Where} where
@@ -28,7 +28,7 @@ export function matches(where, row) {
  * @param {import('./rows.js').Row} b
  */
 export function alike(where, a, b) {
-  return Object.keys(where).every((field) => JSON.stringify(a[field]) === JSON.stringify(b[field]));
+  return Object.keys(where).every((field) => same(a[field], b[field]));
 }
 
 /**
@@ -40,28 +40,13 @@ function holds(value, operator, operand) {
   if (operator === 'null') return (value === null) === operand;
   // Nothing is equal to an empty field, and nothing differs from it.
   if (value === null) return false;
-  switch (operator) {
-    case 'eq':
-      return equal(value, operand);
-    case 'ne':
-      return !equal(value, operand);
-    case 'in':
-      return operand.some((/** @type {any} */ one) => equal(value, one));
-    case 'contains':
-      return String(value).includes(operand);
-    case 'starts':
-      return String(value).startsWith(operand);
-    case 'gt':
-      return compare(value, operand) > 0;
-    case 'gte':
-      return compare(value, operand) >= 0;
-    case 'lt':
-      return compare(value, operand) < 0;
-    case 'lte':
-      return compare(value, operand) <= 0;
-    default:
-      return false;
-  }
+  if (operator === 'in') return operand.some((/** @type {any} */ one) => equal(value, one));
+  if (operator === 'contains') return String(value).includes(operand);
+  if (operator === 'starts') return String(value).startsWith(operand);
+  const order = compare(value, operand);
+  /** @type {Record<string, boolean>} */
+  const found = { eq: order === 0, ne: order !== 0, gt: order > 0, gte: order >= 0, lt: order < 0, lte: order <= 0 };
+  return found[operator] ?? false;
 }
 
 /**

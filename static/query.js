@@ -20,9 +20,9 @@
  * @typedef {[name: string, operator: string, value: string | number | boolean | (string | number | boolean)[]]} Condition
  */
 
-const OPERATORS = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'contains', 'starts', 'null'];
+const OPERATORS = 'eq ne gt gte lt lte in contains starts null'.split(' ');
 /** What a list takes beside conditions. */
-const WORDS = ['sort', 'limit', 'cursor', 'fields', 'expand', 'search', 'group'];
+const WORDS = 'sort limit cursor fields expand search group'.split(' ');
 
 /**
  * @param {Query} query
@@ -75,7 +75,7 @@ function conditions(query, words) {
   /** @type {Condition[]} */
   const found = [];
   for (const [name, value] of Object.entries(query)) {
-    if (!/^\w+$/.test(name)) refuse(`\`${name}\``, value, 'a name is that of a field; operators stand within, as { field: { gte: 3 } }');
+    if (!/^\w+$/.test(name)) refuse(`\`${name}\``, value, 'name a field, as { field: { gte: 3 } }');
     if (words.includes(name)) {
       if (Array.isArray(value)) found.push([name, '', Array.from(value, (one) => plain(name, one)).join()]);
       else if (value !== undefined) found.push([name, '', plain(name, value)]);
@@ -115,8 +115,7 @@ function plain(place, value) {
   // A lone surrogate would become another character on the way.
   if (typeof value === 'string' && !/\p{Surrogate}/u.test(value)) return value;
   if (Number.isFinite(value) || typeof value === 'boolean') return /** @type {number | boolean} */ (value);
-  const advice = 'give a text, a finite number, true, false or a valid Date; { in: [a, b] } asks for several, null for empty fields';
-  return refuse(`\`${place}\``, value, value === undefined ? 'leave the name out to ask nothing about it' : advice);
+  return refuse(`\`${place}\``, value, value === undefined ? 'leave the name out' : 'give a text, number, boolean or Date, null or { in: [a, b] }');
 }
 
 /**

@@ -3,11 +3,11 @@
  * Knows frames and channels, but neither rows nor entities: those are `channels.js`.
  */
 import { delay } from './backoff.js';
-import { Bridge } from './bridge.js';
 import { DENIED, mayRetry } from './codes.js';
 import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
 import { IDLE, next } from './machine.js';
+import * as parts from './parts.js';
 import { signal } from './signal.js';
 import { Subscription } from './subscription.js';
 import { onWake } from './wake.js';
@@ -95,7 +95,10 @@ export class RealtimeClient {
   #options;
   #timers;
   #url;
-  #bridge;
+  /** Whether to poll. */
+  #polls = false;
+  /** Once polling was needed. @type {import('./bridge.js').Bridge | null} */
+  #bridge = null;
   /** @type {Map<string, Subscription>} by channel */
   #channels = new Map();
   /** @type {Connection | null} */
@@ -128,16 +131,6 @@ export class RealtimeClient {
     this.#timers = new Timers(this.#env);
     this.#url = new URL(url, this.#env.base);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
-    this.#bridge = new Bridge({
-      env: this.#env,
-      options: this.#options,
-      url: this.#changesUrl(),
-      subscriptions: () => this.#channels.values(),
-      connected: () => this.connected.peek(),
-      token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
-      refused: (subscription, frame) => this.#refused(subscription, frame),
-      changed: () => (this.#bridge.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
-    });
   }
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
@@ -177,7 +170,7 @@ export class RealtimeClient {
    * @param {import('./track.js').Point} [options.since] The rows of this position are there: send what has happened since.
    * @param {number} [options.linger]
    * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
-   * @param {() => Promise<import('./subscription.js').Reloaded>} [options.reload] How to read the rows while polling.
+   * @param {import('./subscription.js').Reload} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
   subscribe(channel, callback, { snapshot = false, since, linger = this.#options.linger, onState, reload } = {}) {
@@ -194,7 +187,7 @@ export class RealtimeClient {
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);
     // Where changes are fetched, its rows are, too, and now.
-    else if (track.phase === 'idle') this.#bridge.soon();
+    else if (track.phase === 'idle') this.#bridge?.soon();
 
     return () => {
       if (!listeners.delete(listener) || listeners.size > 0) return;
@@ -226,27 +219,28 @@ export class RealtimeClient {
     wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
     // The count runs from the first loss on, and through connections that die young.
     bridge: () => {
-      if (!this.#bridge.running && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#bridge.start());
+      if (!this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
     },
     settle: () => {
       this.#timers.clear('bridge');
       this.#unbridge();
+      parts.bridge().catch(() => {});
     },
     rest: () => {
       this.#timers.clear('retry', 'bridge');
-      this.#bridge.stop();
+      this.#unpoll();
     },
     ping: () => {
       /** @param {Subscription} subscription */
       const loads = ({ track: { phase } }) => phase !== 'live' && phase !== 'refused';
       this.#connection?.probe({ loading: [...this.#channels.values()].some(loads) });
     },
-    poll: () => this.#bridge.soon(),
+    poll: () => this.#bridge?.soon(),
   };
 
   #open() {
     const { getToken, enabled } = this.#options;
-    if (!enabled) return this.#bridge.start();
+    if (!enabled) return void this.#poll();
     this.#timers.clear('retry');
     this.#complaint = {};
     const connection = new Connection(this.#env, this.#options, {
@@ -293,7 +287,33 @@ export class RealtimeClient {
     const through = [...this.#channels.values()].every(
       ({ track: { phase } }) => phase === 'live' || phase === 'refused',
     );
-    if (through) this.#bridge.stop();
+    if (through) this.#unpoll();
+  }
+
+  async #poll() {
+    this.#polls = true;
+    try {
+      const { Bridge } = await parts.bridge();
+      this.#bridge ??= new Bridge({
+        env: this.#env,
+        options: this.#options,
+        url: this.#changesUrl(),
+        subscriptions: () => this.#channels.values(),
+        connected: () => this.connected.peek(),
+        token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
+        refused: (subscription, frame) => this.#refused(subscription, frame),
+        changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
+      });
+      if (this.#polls) this.#bridge.start();
+    } catch {
+      // The part could not be loaded, as all else at the moment.
+      if (this.#polls) this.#timers.set('bridge', this.#options.pollInterval, () => this.#poll());
+    }
+  }
+
+  #unpoll() {
+    this.#polls = false;
+    this.#bridge?.stop();
   }
 
   // Frames.
@@ -448,7 +468,7 @@ export class RealtimeClient {
   #show(detail) {
     const { name, attempt, wait } = this.#state;
     const connected = this.connected.peek();
-    const transport = connected ? 'ws' : this.#bridge.working ? 'poll' : null;
+    const transport = connected ? 'ws' : this.#bridge?.working ? 'poll' : null;
     const before = this.detail.peek();
     const waits = name === 'backoff' || name === 'fallback';
     const nextRetryAt = waits ? (this.#retryOf === this.#state ? before.nextRetryAt : this.#env.now() + wait) : null;

@@ -9,6 +9,7 @@
  * Every row carries the seq of the state that it shows, and an older word about it is ignored. So a page of a snapshot
  * and the events of the same time may come in any order.
  */
+import { kept } from './same.js';
 
 /**
  * @typedef {import('./track.js').Frame} Frame
@@ -180,9 +181,7 @@ export class Rows {
   #put(row, seq, by) {
     if (!this.#isNews(row.id, seq)) return;
     const known = this.#rows.get(row.id);
-    // An equal row keeps its identity, so that nothing is drawn again.
-    const kept = known && JSON.stringify(known.row) === JSON.stringify(row) ? known.row : row;
-    this.#rows.set(row.id, { row: kept, seq: seq ?? known?.seq ?? 0, by });
+    this.#rows.set(row.id, { row: kept(known?.row, row) ?? row, seq: seq ?? known?.seq ?? 0, by });
     this.changed.add(row.id);
   }
 }

@@ -70,7 +70,7 @@ export class Store {
   /**
    * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
    * @param {string} channel
-   * @param {(() => Promise<import('./subscription.js').Reloaded>) | undefined} reload
+   * @param {import('./subscription.js').Reload | undefined} reload
    * @param {import('./cache.js').Kept | null} [initial] Rows that the page brought along.
    */
   open(rt, channel, reload, initial) {

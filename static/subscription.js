@@ -8,16 +8,13 @@ import { Track } from './track.js';
  * @typedef {import('./track.js').Frame} Frame
  * @typedef {'waiting' | 'live' | 'denied' | 'error'} ChannelState `waiting`: what is shown may be old.
  *
- * @typedef {object} Reloaded Rows read over HTTP while there is no socket, page by page, each with the position of its
- * own read.
- * @property {string} epoch
- * @property {string} [view]
- * @property {{seq: number, rows: any[]}[]} pages At least one.
+ * @typedef {(how: Pick<typeof import('./reading.js'), 'readList' | 'readRecord'>) => Promise<import('./reading.js').Reading>} Reload How to
+ * read the rows while there is no socket.
  *
  * @typedef {object} Listener
  * @property {(frame: Frame) => void} callback
  * @property {(state: ChannelState) => void} [onState]
- * @property {() => Promise<Reloaded>} [reload]
+ * @property {Reload} [reload]
  */
 
 export class Subscription {
@@ -50,23 +47,8 @@ export class Subscription {
     for (const { onState } of [...this.listeners]) if (onState) shielded(onState, state);
   }
 
-  /** @returns {(() => Promise<Reloaded>) | undefined} */
+  /** @returns {Reload | undefined} */
   get reload() {
     return [...this.listeners].find((listener) => listener.reload)?.reload;
-  }
-
-  /**
-   * Rows that were read over HTTP, told as the frames of a `resync`, so that listeners know one way only. The position
-   * is that of the first page: what happened during the reading follows as events.
-   *
-   * @param {Reloaded} reloaded
-   */
-  replaceRows({ epoch, view, pages }) {
-    const channel = this.name;
-    const payload = { epoch, seq: pages[0].seq, view };
-    this.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling' }, more: true });
-    for (const { seq, rows } of pages) this.deliver({ type: 'snapshot', channel, seq, payload: { rows }, more: true });
-    this.track.jump(payload);
-    this.deliver({ type: 'pong', channel, payload });
   }
 }

@@ -222,6 +222,7 @@ macro_rules! of_reads {
                 a_hidden_field_is_neither_shown_nor_asked;
                 a_reference_leads_only_to_what_may_be_read;
                 a_history_shows_of_each_change_what_may_be_read_today;
+                a_record_is_named_by_a_value_and_the_read_rule_alone_decides;
             }
             restarts {
                 a_store_goes_on_where_it_ended;

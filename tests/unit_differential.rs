@@ -21,7 +21,7 @@ use crate::support::studio::*;
 
 const PEOPLE: [&str; 5] = ["ada", "bo", "cy", "dan", "root"];
 
-/// The club, where no two tasks have the same status, and no two memberships the same note and role.
+/// The club, where no two tasks have the same status, no two memberships the same note and role, and write rules look further.
 fn schema() -> Schema {
     let with = |entity: &Arc<Entity>| {
         let mut entity = (**entity).clone();
@@ -32,7 +32,7 @@ fn schema() -> Schema {
         }
         entity
     };
-    Schema::new(club::schema().entities().map(with))
+    Schema::new(club::further(&club::schema()).entities().map(with))
 }
 
 /// Small enough that every bound is met, too.

@@ -10,6 +10,7 @@ mod reads;
 mod replay;
 mod rules;
 mod storm;
+mod write_rules;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -46,6 +47,9 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
     if section == Section::FanoutRules {
         return fanout_rules::run(lab, report).await;
     }
+    if section == Section::WriteRules {
+        return write_rules::run(lab, report).await;
+    }
     if section == Section::Growth {
         return growth::run(lab, report).await;
     }
@@ -61,7 +65,7 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Idle => idle::run(lab, &server, report).await,
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
-        Section::Rules | Section::FanoutRules | Section::Growth => Ok(()),
+        Section::Rules | Section::FanoutRules | Section::WriteRules | Section::Growth => Ok(()),
     };
     let Err(error) = result else { return Ok(()) };
     // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.

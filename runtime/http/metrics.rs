@@ -26,6 +26,7 @@ pub const ROUTES: Routes = &[
     ("/api/types.d.ts", &["GET"]),
     ("/api/schema", &["GET"]),
     ("/api/{plural}", &["GET", "POST"]),
+    ("/api/{plural}/by/{field}/{value}", &["GET"]),
     ("/api/{plural}/count", &["GET", "POST"]),
     ("/api/{plural}/query", &["POST"]),
     ("/api/{plural}/{id}", &["GET", "PATCH", "PUT", "DELETE"]),

@@ -11,6 +11,7 @@ mod conditions;
 mod content_encoding;
 mod cursor;
 mod edge;
+mod find;
 pub mod guard;
 mod handbook;
 mod health;
@@ -21,6 +22,7 @@ pub mod lingering;
 mod lists;
 mod many;
 mod metrics;
+mod misses;
 pub mod openapi;
 mod pages;
 pub mod patient_timer;
@@ -29,6 +31,7 @@ mod projection;
 mod query;
 mod records;
 mod schema;
+mod scripts;
 pub mod server;
 pub mod socket_options;
 mod state;
@@ -42,13 +45,14 @@ use axum::middleware::from_fn_with_state;
 use crate::ids::shown;
 use crate::protocol::Code;
 pub use metrics::ROUTES;
+pub use misses::Misses;
 use problem::Problem;
 pub use state::{AppState, Services};
 
 /// Every route of the server, behind the guard.
 pub fn router(state: AppState) -> Router {
     let public = pages::PublicFolder::new(&state.config);
-    let of_entities = records::routes().merge(history::routes());
+    let of_entities = records::routes().merge(history::routes()).merge(find::routes());
     let of_entities = of_entities.route_layer(from_fn_with_state(state.clone(), closed::as_if_absent));
     Router::new()
         .merge(health::routes())

@@ -23,6 +23,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
 use super::problem::Problem;
+use super::scripts::without_comments;
 use super::state::AppState;
 use crate::config::Config;
 use crate::protocol::Code;
@@ -150,7 +151,7 @@ fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mime = media_type(path, file.metadata.mimetype());
-        ([(header::CONTENT_TYPE, mime)], Bytes::from(file.data.into_owned())).into_response()
+        ([(header::CONTENT_TYPE, mime)], sent(path, file)).into_response()
     };
     let headers = response.headers_mut();
     if let Ok(etag) = HeaderValue::try_from(etag) {
@@ -159,6 +160,13 @@ fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     response
+}
+
+fn sent(path: &str, file: EmbeddedFile) -> Bytes {
+    match std::str::from_utf8(&file.data) {
+        Ok(source) if path.ends_with(".js") => without_comments(source).into(),
+        _ => Bytes::from(file.data.into_owned()),
+    }
 }
 
 /// Type declarations end in `.ts`, which the registry of types knows as video.

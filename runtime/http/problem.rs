@@ -230,9 +230,11 @@ pub(super) fn retry_after(code: Code) -> Option<&'static str> {
     if matches!(code, Code::StorageFull | Code::ReadOnly | Code::StorageDamaged) {
         return Some("30");
     }
+    if code == Code::RateLimited {
+        return Some("60");
+    }
     let status = status(code);
-    let waits = status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS;
-    waits.then_some(if code == Code::ShuttingDown { "2" } else { "1" })
+    (status == StatusCode::SERVICE_UNAVAILABLE).then_some(if code == Code::ShuttingDown { "2" } else { "1" })
 }
 
 #[cfg(test)]

@@ -74,8 +74,16 @@ impl ListRequest {
         let shape = Projection::parse(schema, entity, names, params)?;
         let (expand, generation, who) = (shape.expand().to_vec(), *generation, who.clone());
         let entity = entity.name.clone();
-        let query =
-            Query { entity, generation, who, filter, search, sort, after, limit, bytes: PAGE_BYTES, expand };
+        let query = Query {
+            filter,
+            search,
+            sort,
+            after,
+            bytes: PAGE_BYTES,
+            expand,
+            who,
+            ..Query::all(entity, generation, limit)
+        };
         Ok(ListRequest { query, shape, order })
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::guard::Hosts;
+use super::misses::Misses;
 use crate::config::Config;
 use crate::env::Env;
 use crate::metrics::Metrics;
@@ -27,6 +28,7 @@ pub struct Services {
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
     pub env: Env,
+    pub misses: Misses,
     pub metrics: Arc<Metrics>,
     /// Tasks that shutdown waits for: connections, and the sockets that came from them.
     pub tasks: TaskTracker,

@@ -47,7 +47,7 @@ codes! {
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
     BadPosition "BAD_POSITION" Never "Send `since` as the server sent it: {epoch, seq, view} over `/ws`, <epoch>:<seq> in a poll."
-    RateLimited "RATE_LIMITED" Later "Send fewer messages; `connected` names the limit in limits.messagesPerSecond."
+    RateLimited "RATE_LIMITED" Later "Send fewer messages or requests; for messages, `connected` names the limit in limits.messagesPerSecond."
     ConnectionLimit "CONNECTION_LIMIT" Later "Close other tabs or connections of this user, or try again later."
     // Who and from where.
     Unauthenticated "UNAUTHENTICATED" Never "This server has no login yet: leave the token out, and use ?as=NAME in dev."

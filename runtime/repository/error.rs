@@ -54,6 +54,9 @@ pub enum RepositoryError {
     NoHistory(EntityName),
     #[error("there is no {entity} with the id `{}`", shown(id))]
     NotFound { entity: EntityName, id: String },
+    /// The value is a secret and is not repeated.
+    #[error("there is no {entity} with this `{field}`")]
+    NotFoundBy { entity: EntityName, field: Arc<str> },
     #[error("`{}` cannot be the id of a {entity}: its ids are {}", shown(id), ids_of(*kind))]
     NotAnId { entity: EntityName, kind: IdKind, id: String },
     #[error("{}", summary(entity, errors))]
@@ -136,7 +139,9 @@ impl RepositoryError {
             RepositoryError::Rule(_) => Code::RuleLimit,
             RepositoryError::HiddenColumn(_) => Code::BadQuery,
             RepositoryError::AccountDisabled(_) => Code::AccountDisabled,
-            RepositoryError::NotFound { .. } | RepositoryError::NotAnId { .. } => Code::NotFound,
+            RepositoryError::NotFound { .. }
+            | RepositoryError::NotFoundBy { .. }
+            | RepositoryError::NotAnId { .. } => Code::NotFound,
             RepositoryError::Invalid { .. } | RepositoryError::InvalidBatch { .. } => Code::ValidationFailed,
             RepositoryError::InBatch { error, .. } | RepositoryError::OfRecord { error, .. } => error.code(),
             RepositoryError::VersionConflict { .. } => Code::VersionConflict,

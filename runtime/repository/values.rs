@@ -116,7 +116,7 @@ fn value_in_column(
     }
 }
 
-fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, ValueFault> {
+pub(super) fn value_from_text(schema: &Schema, kind: &FieldKind, text: &str) -> Result<Value, ValueFault> {
     let json = match kind {
         FieldKind::Int { .. } | FieldKind::Float { .. } => number_of_text(kind, text)?,
         FieldKind::Bool => match text {

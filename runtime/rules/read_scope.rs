@@ -133,6 +133,15 @@ impl ReadScope {
         ReadScope { filter, seen, ..self }
     }
 
+    /// The record that this condition names. It asks nothing of who may see the column.
+    #[must_use]
+    pub fn named(self, one: Condition) -> ReadScope {
+        let one = Predicate::of_filter(vec![one], &self.entity);
+        let filter = Predicate::all(vec![one, self.filter], &self.entity);
+        let seen = Predicate::all(vec![self.rule.clone(), filter.clone()], &self.entity);
+        ReadScope { filter, seen, ..self }
+    }
+
     /// The records with which a column is shown; `None` if it always is.
     pub fn shown(&self, column: Column) -> Option<&Predicate> {
         let Column::Field(field) = column else { return None };

@@ -104,6 +104,9 @@ fn field_json(schema: &Schema, entity: &Entity, field: &Field) -> Json {
     if let Some(default) = &field.default {
         put("default", default_json(default));
     }
+    if field.find {
+        put("find", json!(true));
+    }
     if field.search {
         put("search", json!(true));
     }

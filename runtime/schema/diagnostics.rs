@@ -96,6 +96,7 @@ codes! {
     OnCircle "E0225" "`[[on]]` tables cause each other in a circle, or more than four deep"
     Expires "E0226" "`expires` does not name a datetime field"
     Sequence "E0230" "`sequence` names no field to count by, or another key does not go with it"
+    Find "E0240" "`find` without `unique`"
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"
     Unindexed "W0103" "no index serves the read rule"

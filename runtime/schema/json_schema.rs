@@ -210,6 +210,8 @@ fn field() -> Json {
         },
         "then": {"required": ["default"]},
     }));
+    let unique = json!({"required": ["unique"], "properties": {"unique": {"const": true}}});
+    rules.push(when("find", true, unique));
     let no_null = json!({"properties": {"on_delete": {"not": {"const": OnDelete::SetNull.word()}}}});
     rules.push(when("required", true, no_null));
     let not_for_lookups: Map<String, Json> =
@@ -247,6 +249,7 @@ fn field_keys() -> Json {
         "type": {"description": "The type of the values.", "type": "string", "enum": words::TYPES},
         "required": flag("Never null."),
         "unique": flag("No two records have the same value; nulls are not compared."),
+        "find": flag("GET /api/{plural}/by/{field}/{value} finds the record; needs `unique`."),
         "readonly": flag("Clients may not set it. With `required` it needs a default."),
         "default": {"description": "The value of a field that a create leaves out."},
         "min": {"description": "Smallest value; for text the fewest characters.", "type": "number"},

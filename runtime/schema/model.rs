@@ -190,6 +190,8 @@ pub struct Field {
     /// Never null.
     pub required: bool,
     pub unique: bool,
+    /// Its records are found by their values of it: `GET /api/{plural}/by/{field}/{value}`. Only with `unique`.
+    pub find: bool,
     /// Clients may not set it.
     pub readonly: bool,
     pub default: Option<FieldDefault>,
@@ -213,6 +215,7 @@ impl Field {
             kind,
             required: false,
             unique: false,
+            find: false,
             readonly: false,
             default: None,
             search: false,

@@ -20,6 +20,9 @@ pub struct Query {
     /// Schema generation for which the columns are meant: a field's index means another field in the next.
     pub generation: Generation,
     pub who: Who,
+    /// One record, by its id or by the value of a field with `find`: then what may be read decides and not what may be listed,
+    /// and knowing the value is enough, whoever may see the field.
+    pub named: Option<Condition>,
     pub filter: Vec<Condition>,
     /// Each must begin a word of some field marked `search`, whatever its case and accents.
     pub search: Vec<String>,
@@ -41,6 +44,7 @@ impl Query {
             entity: entity.into(),
             generation,
             who: Who::System,
+            named: None,
             filter: Vec::new(),
             search: Vec::new(),
             sort: Vec::new(),

@@ -41,6 +41,7 @@ fn template(address: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["", "api", _, "count" | "query"] => path.to_owned(),
+        ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
@@ -100,6 +101,10 @@ async fn records(walk: &mut Walk) {
     let project = walk.step("POST /api/projects?as=ada", json!({"name": "Home"}), (201, "")).await.id();
     let task = json!({"title": "Write", "project": project, "due": "2026-11-21", "tags": {"a": [1]}});
     let task = walk.step("POST /api/tasks?as=ada", task, (201, "")).await.id();
+    walk.step(&format!("PATCH /api/tasks/{task}"), json!({"slug": "a/b"}), (200, "")).await;
+    walk.step("GET /api/tasks/by/slug/a%2Fb?fields=title", Value::Null, (200, "")).await;
+    walk.step("GET /api/tasks/by/slug/c?as=ada", Value::Null, (404, "NOT_FOUND")).await;
+    walk.step("GET /api/tasks/by/slug/c?fields=x", Value::Null, (400, "BAD_QUERY")).await;
     let comment = json!({"body": "So", "task": task});
     let comment = walk.step("POST /api/comments", comment, (201, "")).await.id();
     walk.step("POST /api/users", json!({"id": "löwe/x", "name": "Lea"}), (201, "")).await;

@@ -46,8 +46,8 @@ const FAULTS = [
   },
   {
     harm: 'an equal row is drawn again',
-    file: 'list.js',
-    from: 'return before && before !== after && JSON.stringify(before) === JSON.stringify(after) ? before : after;',
+    file: 'same.js',
+    from: 'return before && after && before !== after && same(before, after) ? before : after;',
     to: 'return after;',
     red: ['optimistic.test.js', 'stories of three people'],
   },

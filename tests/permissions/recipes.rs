@@ -236,7 +236,7 @@ async fn only_an_admin_makes_admins_and_everyone_may_change_their_name() {
 
 #[tokio::test]
 async fn a_letter_box_accepts_records_from_everyone_and_shows_none() {
-    let story = Story::of(&["A letter box"]).await;
+    let story = Story::of(&["A contact form"]).await;
     let mut support = story.live("sue:support", "entity:Message").await;
     let text = "It leaks";
     let answer = story.may("nobody", "POST", "/api/messages", json!({ "text": text })).await;

@@ -1,7 +1,7 @@
-//! The permission matrix: every user by every way. Who may see what is written down once; each way must show exactly that, and
-//! what is hidden must answer word for word like what is missing.
+//! The permission matrix: every user by every way. Who may read what, who lists what and who may write what is written down once;
+//! each way must show exactly that, and what is hidden must answer word for word like what is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ const TEAM: &str = r#"
 entity = "Team"
 [fields]
 name = { type = "text" }
+lead = { type = "ref", entity = "User" }
 [access]
 read = "id in user.memberships.team || user.role == 'admin'"
 create = "user.role == 'admin'"
@@ -48,31 +49,64 @@ owner = { type = "ref", entity = "User" }
 team = { type = "ref", entity = "Team" }
 pay = { type = "int", read = "owner == user.id || user.role == 'admin'" }
 key = { type = "text", hidden = true }
+listed = { type = "bool", required = true, default = true }
+until = { type = "datetime" }
 [access]
 read = "owner == user.id || team in user.memberships.team || user.role == 'admin'"
-create = "owner == user.id || user.role == 'admin'"
-update = "owner == user.id || user.role == 'admin'"
-delete = "owner == user.id || user.role == 'admin'"
+list = "listed == true || owner == user.id"
+create = "(owner == user.id || user.role == 'admin') && (until == null || until > now)"
+update = "owner == user.id || user.role == 'admin' || team.lead == user.id && change.team.lead == user.id"
+delete = "user.role == 'admin' || owner == user.id && !exists(Note, n, n.doc == id && n.pinned == true)"
 "#;
 
 const NOTE: &str = r#"
 entity = "Note"
 [fields]
 doc = { type = "ref", entity = "Doc", on_delete = "cascade" }
+pinned = { type = "bool", default = false }
 [access]
 read = "user != null"
 create = "user.role == 'admin'"
 "#;
 
-/// Who, and which documents they see; `None`: to them there is no such entity.
-const SEES: [(&str, Option<&[u64]>); 6] = [
-    ("", None),
-    ("ada", Some(&[1])),
-    ("ben", Some(&[1, 2])),
-    ("cyd", Some(&[])),
-    ("eve:admin", Some(&[1, 2, 3, 4])),
-    ("zoe", Some(&[2, 3, 4])),
+/// One row of the matrix: documents by their numbers.
+struct Row {
+    who: &'static str,
+    /// Those that they read by their ids; `None`: to them there is no such entity.
+    reads: Option<&'static [u64]>,
+    /// Those of them that are in their lists.
+    lists: &'static [u64],
+    /// Those that they may change, and delete, among those that they read.
+    updates: &'static [u64],
+    deletes: &'static [u64],
+}
+
+/// Document 2 is in no list but its owner's. Ben leads team 1, to which 1 and 2 belong; Cyd leads team 2, which gives her nothing,
+/// since she sees none of it. A note pins document 4.
+const ROWS: [Row; 6] = [
+    Row { who: "", reads: None, lists: &[], updates: &[], deletes: &[] },
+    Row { who: "ada", reads: Some(&[1]), lists: &[1], updates: &[1], deletes: &[1] },
+    Row { who: "ben", reads: Some(&[1, 2]), lists: &[1], updates: &[1, 2], deletes: &[] },
+    Row { who: "cyd", reads: Some(&[]), lists: &[], updates: &[], deletes: &[] },
+    Row {
+        who: "eve:admin",
+        reads: Some(&[1, 2, 3, 4]),
+        lists: &[1, 3, 4],
+        updates: &[1, 2, 3, 4],
+        deletes: &[1, 2, 3, 4],
+    },
+    Row { who: "zoe", reads: Some(&[2, 3, 4]), lists: &[2, 3, 4], updates: &[2, 3, 4], deletes: &[2, 3] },
 ];
+
+impl Row {
+    fn reads(&self) -> BTreeSet<u64> {
+        self.reads.unwrap_or_default().iter().copied().collect()
+    }
+
+    fn lists(&self) -> BTreeSet<u64> {
+        self.lists.iter().copied().collect()
+    }
+}
 
 /// Documents whose `pay` they see.
 fn sees_pay(who: &str, doc: u64) -> bool {
@@ -105,14 +139,15 @@ impl Stage {
             Client::named(app.address, name).any("GET", "/api/notes", Value::Null).await;
         }
         for n in [1, 2] {
-            admin.create("teams", json!({"id": id("f", n), "name": format!("team {n}")})).await;
+            let lead = if n == 1 { "ben" } else { "cyd" };
+            admin.create("teams", json!({"id": id("f", n), "name": format!("team {n}"), "lead": lead})).await;
         }
         admin.create("memberships", json!({"team": id("f", 1), "member": "ben"})).await;
         let docs =
             [(1, "ada", json!(id("f", 1))), (2, "zoe", json!(id("f", 1))), (3, "zoe", json!(id("f", 2)))];
         for (n, owner, team) in docs.into_iter().chain([(4, "zoe", Value::Null)]) {
             admin.create("docs", doc(n, owner, team)).await;
-            admin.create("notes", json!({"id": id("e", n), "doc": id("d", n)})).await;
+            admin.create("notes", json!({"id": id("e", n), "doc": id("d", n), "pinned": n == 4})).await;
         }
         Stage { app, admin }
     }
@@ -131,7 +166,7 @@ impl Stage {
 
 fn doc(n: u64, owner: &str, team: Value) -> Value {
     json!({"id": id("d", n), "title": format!("word {n}"), "rank": n, "owner": owner, "team": team,
-        "pay": 100 + n, "key": "k"})
+        "pay": 100 + n, "key": "k", "listed": n != 2})
 }
 
 fn id(family: &str, n: u64) -> String {
@@ -151,10 +186,6 @@ fn numbers<'a>(who: &str, records: impl IntoIterator<Item = &'a Value>) -> BTree
     records.into_iter().map(number).collect()
 }
 
-fn expected(sees: Option<&[u64]>) -> BTreeSet<u64> {
-    sees.unwrap_or_default().iter().copied().collect()
-}
-
 /// Problem details without what names the request.
 fn told(answer: &Answer) -> (u16, Value) {
     let mut json = answer.json.clone();
@@ -167,13 +198,13 @@ fn told(answer: &Answer) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_of_reading_shows_the_same_records() {
     let stage = Stage::set().await;
-    for (who, sees) in SEES {
-        let client = stage.client(who);
-        if sees.is_none() {
+    for row in ROWS {
+        let (who, client) = (row.who, stage.client(row.who));
+        if row.reads.is_none() {
             nothing_is_there(&client).await;
             continue;
         }
-        let expected = expected(sees);
+        let (expected, listed) = (row.reads(), row.lists());
         let ways = [
             ("list", "/api/docs"),
             ("filter", "/api/docs?rank[gte]=1"),
@@ -183,21 +214,23 @@ async fn every_way_of_reading_shows_the_same_records() {
         ];
         for (way, path) in ways {
             let answer = client.get(path).await;
-            assert_eq!(numbers(who, answer["items"].as_array().unwrap()), expected, "{who} by {way}");
+            assert_eq!(numbers(who, answer["items"].as_array().unwrap()), listed, "{who} by {way}");
         }
         let count = client.get("/api/docs/count").await;
-        assert_eq!(count["count"], expected.len(), "{who} by count");
+        assert_eq!(count["count"], listed.len(), "{who} by count");
         let grouped = client.get("/api/docs/count?group=rank").await;
-        assert_eq!(grouped["groups"].as_array().unwrap().len(), expected.len(), "{who} by groups");
+        assert_eq!(grouped["groups"].as_array().unwrap().len(), listed.len(), "{who} by groups");
         for n in 1..=4 {
             let (status, record) = client.get_any(&format!("/api/docs/{}", id("d", n))).await;
             assert_eq!(status, if expected.contains(&n) { 200 } else { 404 }, "{who} gets {n}");
             if status == 200 {
                 numbers(who, [&record]);
             }
+            let (status, past) = client.get_any(&format!("/api/docs/{}/history", id("d", n))).await;
+            assert_eq!(status, if expected.contains(&n) { 200 } else { 404 }, "{who}: {n}: {past}");
         }
         expanded(&client, who, &expected).await;
-        paged(&client, who, &expected).await;
+        paged(&client, who, &listed).await;
     }
 }
 
@@ -215,8 +248,8 @@ async fn an_export_for_a_person_has_what_they_may_read() {
         let mut command = tidewire(project.path());
         ended(command.args(["export", "--data", &data]).args(arguments)).await
     };
-    for (who, sees) in SEES.into_iter().filter(|(who, _)| !who.is_empty()) {
-        let expected = expected(sees);
+    for row in ROWS.iter().filter(|row| !row.who.is_empty()) {
+        let (who, expected) = (row.who, row.lists());
         let lines = export(&["Doc", "--as", who]).await;
         assert_eq!(lines.code, 0, "{who}: {}", lines.stderr);
         let records: Vec<Value> =
@@ -308,12 +341,13 @@ async fn paged(client: &Client, who: &str, expected: &BTreeSet<u64>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_live_way_shows_the_same_records() {
     let stage = Stage::set().await;
-    for (who, sees) in SEES {
-        let Some(_) = sees else {
+    for row in ROWS {
+        let who = row.who;
+        if row.reads.is_none() {
             closed_channel(&stage, who).await;
             continue;
-        };
-        let expected = expected(sees);
+        }
+        let (reads, expected) = (row.reads(), row.lists());
         for channel in ["entity:Doc", "entity:Doc?rank[gte]=1"] {
             let (rows, position) = snapshot(&stage, who, channel).await;
             assert_eq!(numbers(who, &rows), expected, "{who} by the snapshot of {channel}");
@@ -333,8 +367,13 @@ async fn every_live_way_shows_the_same_records() {
         for n in 1..=4 {
             let channel = format!("entity:Doc:{}", id("d", n));
             let (rows, _) = snapshot(&stage, who, &channel).await;
-            let own: BTreeSet<u64> = expected.iter().copied().filter(|seen| *seen == n).collect();
+            let own: BTreeSet<u64> = reads.iter().copied().filter(|seen| *seen == n).collect();
             assert_eq!(numbers(who, &rows), own, "{who} by {channel}");
+            let mut live = stage.socket(who).await;
+            live.subscribe(&channel, json!({})).await;
+            touch_all(&stage).await;
+            let events = until_pong(&mut live).await;
+            assert_eq!(numbers(who, &events), own, "{who} by events of {channel}");
         }
     }
 }
@@ -416,8 +455,8 @@ async fn poll(stage: &Stage, who: &str, channel: &str, position: &Value) -> Vec<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hidden_and_missing_answer_alike() {
     let stage = Stage::set().await;
-    for (who, sees) in SEES {
-        let (client, expected) = (stage.client(who), expected(sees));
+    for row in ROWS {
+        let (who, client, expected) = (row.who, stage.client(row.who), row.reads());
         for n in (1..=4).filter(|n| !expected.contains(n)) {
             let (hidden, missing) = (id("d", n), id("d", 99));
             for (method, rest, body) in [
@@ -446,20 +485,20 @@ async fn hidden_and_missing_answer_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_write_is_judged() {
-    let may = |who: &str, n: u64| who == "eve:admin" || (who == "ada" && n == 1) || (who == "zoe" && n > 1);
-    for (who, sees) in SEES {
+    for row in ROWS {
         let stage = Stage::set().await;
-        let (client, expected) = (stage.client(who), expected(sees));
+        let (who, client, expected) = (row.who, stage.client(row.who), row.reads());
         for n in 1..=4 {
             let path = format!("/api/docs/{}", id("d", n));
-            let status = match (expected.contains(&n), may(who, n)) {
-                (false, _) => [404, 404],
-                (true, false) => [403, 403],
-                (true, true) => [200, 204],
+            let status = |may: &[u64], done| match (expected.contains(&n), may.contains(&n)) {
+                (false, _) => 404,
+                (true, false) => 403,
+                (true, true) => done,
             };
-            for (method, body, status) in
-                [("PATCH", json!({"rank": 10 + n}), status[0]), ("DELETE", Value::Null, status[1])]
-            {
+            for (method, body, status) in [
+                ("PATCH", json!({"rank": 10 + n}), status(row.updates, 200)),
+                ("DELETE", Value::Null, status(row.deletes, 204)),
+            ] {
                 let answer = client.call(method, &path, body).await;
                 assert_eq!(answer.status, status, "{who}: {method} {n}: {}", answer.text);
                 if status == 403 {
@@ -467,10 +506,14 @@ async fn every_write_is_judged() {
                 }
             }
         }
-        let left: BTreeMap<String, Value> = stage.admin.rows("docs").await;
-        let kept = (1..=4).filter(|n| !may(who, *n)).count();
-        assert_eq!(left.len(), kept, "{who}");
-        assert!(left.values().all(|doc| doc["rank"].as_u64().unwrap() <= 4), "{who}");
+        for n in 1..=4 {
+            let (status, left) = stage.admin.get_any(&format!("/api/docs/{}", id("d", n))).await;
+            let rank = if row.updates.contains(&n) { 10 + n } else { n };
+            match row.deletes.contains(&n) {
+                true => assert_eq!(status, 404, "{who}: {n}"),
+                false => assert_eq!((status, &left["rank"]), (200, &json!(rank)), "{who}: {n}"),
+            }
+        }
         let own = client.call("POST", "/api/docs", json!({"title": "mine", "owner": who})).await.status;
         let of_another =
             client.call("POST", "/api/docs", json!({"title": "his", "owner": "zoe"})).await.status;
@@ -482,6 +525,41 @@ async fn every_write_is_judged() {
             _ => (201, 422),
         };
         assert_eq!((own, of_another), (own_status, other_status), "{who} creates");
+        let owner = if who == "eve:admin" { "zoe" } else { who };
+        for (until, status) in [("2000-01-01T00:00:00Z", 403), ("2999-01-01T00:00:00Z", 201)] {
+            let body = json!({"title": "timed", "owner": owner, "until": until});
+            let answer = client.call("POST", "/api/docs", body).await;
+            let status = if who.is_empty() { 404 } else { status };
+            assert_eq!(answer.status, status, "{who} until {until}: {}", answer.text);
+        }
+    }
+}
+
+/// Changes of many take what is listed, and of that only what each user may change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_many_take_what_is_listed_and_allowed() {
+    for row in ROWS {
+        let stage = Stage::set().await;
+        let (who, client, listed) = (row.who, stage.client(row.who), row.lists());
+        let among = |may: &[u64]| listed.iter().filter(|n| may.contains(n)).count();
+        for (method, body, may) in
+            [("PATCH", json!({"title": "word"}), row.updates), ("DELETE", Value::Null, row.deletes)]
+        {
+            let answer = client.call(method, "/api/docs?rank[gte]=1", body).await;
+            if row.reads.is_none() {
+                assert_eq!(answer.json["code"], "UNKNOWN_ENTITY", "{method}: {}", answer.text);
+                continue;
+            }
+            let told = json!({"changed": among(may), "refused": listed.len() - among(may), "next": null});
+            assert_eq!(answer.json, told, "{who}: {method}");
+        }
+        for n in 1..=4 {
+            let (status, left) = stage.admin.get_any(&format!("/api/docs/{}", id("d", n))).await;
+            let gone = listed.contains(&n) && row.deletes.contains(&n);
+            assert_eq!(status, if gone { 404 } else { 200 }, "{who}: {n}");
+            let changed = listed.contains(&n) && row.updates.contains(&n);
+            assert_eq!(gone || (left["title"] == "word") == changed, true, "{who}: {n}: {left}");
+        }
     }
 }
 

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use tidewire::config::StoreConfig;
 use tidewire::rules::ReadScope;
-use tidewire::schema::{Column, FieldIndex, Generation, Schema, Value};
-use tidewire::store::{Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who};
+use tidewire::schema::{Column, Entity, Expr, FieldIndex, Generation, Schema, Value};
+use tidewire::store::{
+    Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who,
+};
 
 use crate::support::at_once::Now;
+use crate::support::club::rule;
 use crate::support::fixture::Fixture;
 use crate::support::owned::*;
-use crate::support::studio::{ALL, delete, id, link, searched, update, words};
+use crate::support::studio::{ALL, create, delete, id, link, searched, update, words};
 
 pub(super) async fn everybody_sees_what_is_theirs_and_counts_only_that<F: Fixture>() {
     let studio = studio::<F>(owned()).await;
@@ -219,5 +222,43 @@ pub(super) async fn a_bound_read_scope_is_taken_for_what_it_says<F: Fixture>() {
         let filter = condition(STATE, Test::Eq(words("open")));
         let page = studio.store.list(&Query { filter, ..all(person(BO)) }).now().unwrap().value;
         assert_eq!(listed(&studio, &all(by(&page.read_scope.unwrap()))).unwrap(), [12]);
+    }
+}
+
+/// Neither the rule of lists nor that of the field is asked.
+pub(super) async fn a_record_is_named_by_a_value_and_the_read_rule_alone_decides<F: Fixture>() {
+    let mut schema = schema(owned());
+    let task_entity = schema.entity("Task").unwrap();
+    let unlisted =
+        tidewire::schema::Access { list: rule(Expr::Constant(false)), ..task_entity.access.clone() };
+    let task_entity = Entity { access: unlisted, ..Entity::clone(task_entity) };
+    let others =
+        schema.entities().filter(|entity| &*entity.name != "Task").map(|entity| Entity::clone(entity));
+    schema = Schema::new(others.chain([task_entity]).collect::<Vec<_>>());
+    let studio = furnished(F::open(schema, &StoreConfig::default())).await;
+    let paid = |n, owner, salary| {
+        let values =
+            vec![words("t"), link(owner), Value::Int(salary), words("n"), Value::Null, words("done")];
+        create("Task", n, values)
+    };
+    studio.commit([paid(11, ADA, 7), paid(12, BO, 8)]).await.unwrap();
+    let by = |field, value: Value, who: Who| {
+        let named = Some(Condition::new(Column::Field(field), Test::Eq(value)));
+        listed(&studio, &Query { named, ..all(who) })
+    };
+    let (ada, bo) = (person(ADA), person(BO));
+    assert_eq!(listed(&studio, &all(ada.clone())).unwrap(), Vec::<u128>::new());
+    assert_eq!(by(SALARY, Value::Int(7), ada.clone()).unwrap(), [11]);
+    assert_eq!(by(SALARY, Value::Int(7), Who::System).unwrap(), [11]);
+    assert_eq!(by(SALARY, Value::Int(7), bo.clone()).unwrap(), Vec::<u128>::new());
+    assert_eq!(by(SALARY, Value::Int(9), ada.clone()).unwrap(), Vec::<u128>::new());
+    assert_eq!(by(NOTE, words("n"), bo.clone()).unwrap(), [12], "its note is not shown to its owner");
+    let closed = StoreError::Closed("Task".into());
+    assert_eq!(by(SALARY, Value::Int(7), person(3)).unwrap_err(), closed);
+    let named = Some(Condition::new(Column::Id, Test::Eq(link(11))));
+    for (who, expected) in [(ada, vec![11]), (bo, vec![])] {
+        let of_id =
+            Query { named: named.clone(), expand: vec![Expand { field: OWNER, then: vec![] }], ..all(who) };
+        assert_eq!(listed(&studio, &of_id).unwrap(), expected);
     }
 }

@@ -19,9 +19,10 @@ use crate::support::studio::{NOON, Studio, at_version, create, id, link, named, 
 const PEOPLE: [&str; 4] = ["ada", "bo", "cy", "root"];
 const ENTITIES: [&str; 7] = ["User", "Project", "Membership", "Task", "Comment", "Ledger", "Bill"];
 
-/// The club's schema, with histories, a searched title, a unique text, and rules for lists; two memberships refer to the same person.
+/// The club's schema, with histories, a searched title, a unique text, rules for lists and write rules that look further; two
+/// memberships refer to the same person.
 fn schema() -> Schema {
-    Schema::new(club::schema().entities().map(|entity| {
+    Schema::new(club::further(&club::schema()).entities().map(|entity| {
         let mut entity = (**entity).clone();
         match &*entity.name {
             "Task" => {

@@ -9,8 +9,8 @@ use tidewire::config::StoreConfig;
 use tidewire::ids::RecordId;
 use tidewire::rules::{Asker, Person};
 use tidewire::schema::{
-    Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Lookup, OnDelete, RelatedSet,
-    Rule, Schema, Term, UserTerm, Value,
+    Access, Column, Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Lookup, NowForm, OnDelete,
+    RecordSearch, ReferencePath, RelatedSet, Rule, Schema, SearchKey, Term, UserTerm, Value,
 };
 use tidewire::store::{CommitError, Op, Outcome, Unit};
 
@@ -160,6 +160,86 @@ pub(crate) fn schema() -> Schema {
         on_task("Ledger", "ledgers"),
         Entity { access: access(anybody(), anybody(), anybody(), anybody()), ..on_task("Bill", "bills") },
     ])
+}
+
+/// The club with write rules that look further: they follow references, look through other records and through those of their
+/// own entity, and ask for the time.
+pub(crate) fn further(schema: &Schema) -> Schema {
+    let behind = |via, entity: &str, column| {
+        Term::Behind(Box::new(ReferencePath { via, entity: entity.into(), column }))
+    };
+    let me = || Term::User(UserTerm::Id);
+    let now = || Term::Now(NowForm::Millis);
+    let element = |field| Term::Element(Column::Field(field));
+    let of_task = |field| behind(own(FieldIndex(0)), "Task", Column::Field(field));
+    // exists(Membership, m, m.project == PROJECT && m.user == user.id && m.role == 'editor')
+    let edits = |project: Term| {
+        let keys = vec![
+            SearchKey { column: Column::Field(OF_PROJECT), value: project.clone() },
+            SearchKey { column: Column::Field(OF_USER), value: me() },
+        ];
+        let condition = Expr::All(vec![
+            equal(element(OF_PROJECT), project),
+            equal(element(OF_USER), me()),
+            equal(element(OF_ROLE), says("editor")),
+        ]);
+        Expr::Search(Box::new(RecordSearch { entity: "Membership".into(), keys, condition }))
+    };
+    // exists(Membership, m, m.project == project && m.role == 'editor' && m.id != id)
+    let another_editor = {
+        let keys = vec![SearchKey { column: Column::Field(OF_PROJECT), value: own(OF_PROJECT) }];
+        let other = Expr::Compare(Term::Element(Column::Id), Comparison::Ne, Term::Record(Column::Id));
+        let condition = Expr::All(vec![
+            equal(element(OF_PROJECT), own(OF_PROJECT)),
+            equal(element(OF_ROLE), says("editor")),
+            other,
+        ]);
+        Expr::Search(Box::new(RecordSearch { entity: "Membership".into(), keys, condition }))
+    };
+    // exists(Bill, b, b.task == id)
+    let billed = {
+        let keys = vec![SearchKey { column: Column::Field(FieldIndex(0)), value: Term::Record(Column::Id) }];
+        let condition = equal(element(FieldIndex(0)), Term::Record(Column::Id));
+        Expr::Search(Box::new(RecordSearch { entity: "Bill".into(), keys, condition }))
+    };
+    let with = |entity: &Arc<Entity>| {
+        let mut entity = (**entity).clone();
+        let access = &mut entity.access;
+        match &*entity.name {
+            "Membership" => {
+                access.create = rule(Expr::Any(vec![admin(), edits(own(OF_PROJECT))]));
+                let moves = Expr::All(vec![edits(own(OF_PROJECT)), edits(Term::Change(OF_PROJECT))]);
+                access.update = rule(Expr::Any(vec![admin(), moves]));
+                let leaves = Expr::All(vec![mine(OF_USER), another_editor.clone()]);
+                access.delete = rule(Expr::Any(vec![admin(), leaves]));
+            }
+            "Task" => {
+                let unbilled = Expr::Not(Box::new(billed.clone()));
+                access.delete = rule(Expr::All(vec![mine(OWNER), unbilled]));
+            }
+            "Comment" => {
+                // task.project.name == 'a', or it is one's own task and the comment is not of this moment.
+                let project = of_task(PROJECT);
+                let name = behind(project, "Project", Column::Field(FieldIndex(0)));
+                let created = Term::Record(Column::CreatedAt);
+                let settled = Expr::Compare(created, Comparison::Lt, now());
+                let of_mine = Expr::All(vec![equal(of_task(OWNER), me()), settled]);
+                access.delete = rule(Expr::Any(vec![equal(name, says("a")), of_mine]));
+                let after = behind(Term::Change(FieldIndex(0)), "Task", Column::Field(OWNER));
+                access.update = rule(Expr::Any(vec![equal(after, me()), of_my_projects(of_task(PROJECT))]));
+            }
+            "Bill" => {
+                let owner = behind(of_task(OWNER), "User", Column::Field(FieldIndex(1)));
+                let by_role = equal(owner, says("admin"));
+                access.create =
+                    rule(Expr::Any(vec![equal(of_task(OWNER), me()), edits(of_task(PROJECT)), by_role]));
+                access.delete = rule(Expr::Compare(now(), Comparison::Gt, Term::Record(Column::CreatedAt)));
+            }
+            _ => {}
+        }
+        entity
+    };
+    Schema::new(schema.entities().map(with))
 }
 
 /// `id == user.id || user.role == 'admin'`

@@ -23,6 +23,7 @@ pub mod random;
 pub mod ruled;
 pub(crate) mod seats;
 pub mod socket;
+pub mod story;
 pub(crate) mod studio;
 pub(crate) mod subscriber;
 pub mod wire;

@@ -74,7 +74,13 @@ impl Process {
         Process::prepared(&plain_schemas(), data, port, change).await
     }
 
-    async fn prepared(schemas: &Path, data: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Process {
+    /// Both.
+    pub async fn prepared(
+        schemas: &Path,
+        data: &Path,
+        port: u16,
+        change: impl FnOnce(&mut Command),
+    ) -> Process {
         let mut command = tidewire(Path::new(env!("CARGO_MANIFEST_DIR")));
         command.args(["dev", "--listen", &format!("127.0.0.1:{port}")]);
         command.arg("--schemas").arg(schemas).arg("--data").arg(data).stderr(Stdio::null());

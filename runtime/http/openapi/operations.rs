@@ -10,7 +10,7 @@ use super::answers::{self, ResponseObject};
 use super::describer::Describer;
 use crate::metrics::MEDIA_TYPE;
 use crate::protocol::Code;
-use crate::schema::Entity;
+use crate::schema::{Entity, Field};
 
 /// One operation of the document.
 #[derive(Debug, Serialize)]
@@ -245,6 +245,7 @@ impl Describer<'_> {
             ("put", path.clone(), replace),
             ("delete", path.clone(), delete),
         ];
+        listed.extend(self.finders(entity));
         if entity.history.is_none() {
             return listed;
         }
@@ -261,6 +262,25 @@ impl Describer<'_> {
         });
         listed.push(("get", format!("{path}/history"), history));
         listed
+    }
+
+    /// One for each field with `find`.
+    fn finders(&mut self, entity: &Entity) -> Vec<DescribedRoute> {
+        let name = &entity.name;
+        let fields: Vec<_> = entity.fields.iter().filter(|field| field.find).collect();
+        let finder = |field: &Field| {
+            let operation = self.plan(OperationPlan {
+                id: format!("find{name}By_{}", field.name),
+                summary: format!("The {name} with this `{}`.", field.name),
+                tag: name.to_string(),
+                parameters: self.find_parameters(entity, field),
+                body: None,
+                answers: vec![answers::ok(self.seen(entity), &[answers::SEQ, answers::ETAG])],
+                codes: &[ANY, CALLED, READ, ONE, BROAD, &[Code::RateLimited]],
+            });
+            ("get", format!("/api/{}/by/{}/{{value}}", entity.plural, field.name), operation)
+        };
+        fields.into_iter().map(finder).collect()
     }
 
     fn batch(&mut self) -> DescribedRoute {

@@ -244,6 +244,17 @@ impl Describer<'_> {
         parameters
     }
 
+    pub(super) fn find_parameters(&self, entity: &Entity, field: &Field) -> Vec<Json> {
+        let description = format!("The value of `{}`, percent-encoded.", field.name);
+        let schema = stored_type(self.schema, &field.kind);
+        let mut parameters = vec![
+            json!({"name": "value", "in": "path", "required": true, "description": description, "schema": schema}),
+        ];
+        parameters.extend(self.read_shape(entity));
+        parameters.push(self.parameter_ref("as"));
+        parameters
+    }
+
     /// Only where there is something to search in.
     fn search(&self, entity: &Entity) -> Option<Json> {
         let fields: Vec<&str> =

@@ -39,8 +39,8 @@ pub(super) fn check(
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader).ok_or(None)?;
     // Before the type, without which the rest is not looked at.
-    let [required, unique, readonly, search, identity] =
-        ["required", "unique", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
+    let [required, unique, find, readonly, search, identity] =
+        ["required", "unique", "find", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
     let (read, rule) = read_rule(table, search, reader);
     let before = reader.count();
     let Some(kind) = kind::check(entry, table, reader) else { return Err(read.zip(rule)) };
@@ -52,6 +52,7 @@ pub(super) fn check(
     let field = Field {
         required,
         unique,
+        find: find && unique,
         // A lookup and a number are set by the server alone.
         readonly: readonly || lookup.is_some() || sequence.is_some(),
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
@@ -62,6 +63,7 @@ pub(super) fn check(
     };
     never_set(&field, entry, table, reader);
     unique_json(&field, table, reader);
+    find_one(&field, table, find, reader);
     unique_default(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
@@ -124,6 +126,18 @@ fn unique_json(field: &Field, table: &TableNode, reader: &mut TableReader<'_>) {
     }
 }
 
+/// A value that two records have names none. On a lookup the key has been reported.
+fn find_one(field: &Field, table: &TableNode, find: bool, reader: &mut TableReader<'_>) {
+    if let (true, false, false, Some(entry)) =
+        (find, field.unique, table.get("from").is_some(), table.get("find"))
+    {
+        let message = format!("{} has `find` and is not unique", quoted(&field.name));
+        let problem = Diagnostic::new(DiagnosticCode::Find, entry.key_span.clone(), message);
+        let help = "add unique = true: an address by a value leads to one record";
+        reader.add(problem.label("needs `unique`").help(help));
+    }
+}
+
 /// What a client may not write is no default either.
 fn unique_default(field: &Field, table: &TableNode, reader: &mut TableReader<'_>) {
     let Some(FieldDefault::Value(Value::Text(text))) = &field.default else { return };
@@ -163,7 +177,7 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut TableReader<'_>) -> Opti
 
 /// Keys that say what a value may be or become: a lookup has the value of another record's field.
 pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] =
-    &["required", "unique", "readonly", "default", "min", "max", "pattern", "on_delete", "sequence"];
+    &["required", "unique", "find", "readonly", "default", "min", "max", "pattern", "on_delete", "sequence"];
 
 fn lookup(
     field: &Entry,

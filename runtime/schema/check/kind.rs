@@ -17,7 +17,7 @@ const TYPES_LATER: &[&str] = &["file"];
 
 /// Keys of every type, then those of some types.
 pub(in crate::schema) const COMMON_KEYS: &[&str] =
-    &["type", "required", "unique", "readonly", "default", "from", "was", "read", "hidden"];
+    &["type", "required", "unique", "find", "readonly", "default", "from", "was", "read", "hidden"];
 pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("min", &["text", "int", "float"]),
     ("max", &["text", "int", "float"]),

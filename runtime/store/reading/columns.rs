@@ -54,3 +54,10 @@ pub(super) fn through(read_scope: Arc<ReadScope>, filter: &[Condition]) -> Arc<R
         Arc::new(ReadScope::clone(&read_scope).through(filter.to_vec()))
     }
 }
+
+pub(super) fn named(read_scope: Arc<ReadScope>, one: Option<&Condition>) -> Arc<ReadScope> {
+    match one {
+        Some(one) => Arc::new(ReadScope::clone(&read_scope).named(one.clone())),
+        None => read_scope,
+    }
+}

@@ -4,7 +4,7 @@ use super::SnapshotReads;
 use super::advice;
 use super::asked::Asked;
 use super::asker::KnownAsker;
-use super::columns::{are_searched, exist, may_be_asked, never_hidden, through};
+use super::columns::{are_searched, exist, may_be_asked, named, never_hidden, through};
 use super::expansion::{self, Expansion};
 use super::snapshot::{ListAsked, RecordSink, Snapshot, Walk};
 use crate::rules::ReadScope;
@@ -20,18 +20,22 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
         expansion::needs(self.relations, &of.entity, &query.expand, &mut needs);
         let known = KnownAsker::read(self.snapshot, self.relations, &query.who, &needs);
         let known = known.await.map_err(Into::into)?;
-        let read_scope = known.list_scope(of, self.at.generation)?;
+        let read_scope = match query.named {
+            Some(_) => known.read_scope(of, self.at.generation)?,
+            None => known.list_scope(of, self.at.generation)?,
+        };
         let sorted = || query.sort.iter().map(|(column, _)| *column);
         may_be_asked(&read_scope, &query.filter, sorted())?;
         for expand in &query.expand {
             never_hidden(&read_scope, Column::Field(expand.field))?;
         }
-        exist(&of.entity, query.filter.iter().map(|condition| condition.column).chain(sorted()))?;
+        let asked_for = query.filter.iter().chain(&query.named).map(|condition| condition.column);
+        exist(&of.entity, asked_for.chain(sorted()))?;
         are_searched(&of.entity, &query.search)?;
         if query.after.as_ref().is_some_and(|(values, _)| values.len() != query.sort.len()) {
             return Err(StoreError::Storage("a cursor has one value for each sort column".to_owned()));
         }
-        let read_scope = through(read_scope, &query.filter);
+        let read_scope = named(through(read_scope, &query.filter), query.named.as_ref());
         let page = self.page(of, query, &read_scope).await?;
         let references =
             Expansion { snapshot: self.snapshot, relations: self.relations, at: self.at, known: &known };

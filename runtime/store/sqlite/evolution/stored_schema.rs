@@ -64,6 +64,8 @@ pub(super) struct StoredField {
     /// Minimum, maximum and pattern, as texts.
     pub(super) bounds: [Option<String>; 3],
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) find: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) search: bool,
     /// Of a lookup: `task.project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +147,7 @@ impl StoredField {
             values: values(&field.kind),
             refers: refers(&field.kind),
             bounds: bounds(&field.kind),
+            find: field.find,
             search: field.search,
             from: schema.lookup_path(entity, field),
             sequence: field.sequence.map(|sequence| match sequence {

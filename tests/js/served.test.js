@@ -1,0 +1,46 @@
+/**
+ * What a page without a bundler is sent: the modules without their comments, small enough, and the same program as the source.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { transformSync } from 'esbuild';
+import { ROOT, Tidewire } from './program.js';
+
+let server;
+before(async () => (server = await new Tidewire('tests/fixtures/plain').start()));
+after(() => server.remove());
+
+const fetched = async (name) => {
+  const response = await fetch(`${server.address}/static/${name}`);
+  assert.equal(response.status, 200, name);
+  return response.text();
+};
+/** The program that a text says, whatever its comments and spaces are. */
+const program = (text) => transformSync(text, { minify: true, format: 'esm', target: 'es2022' }).code;
+
+test('every module is sent without its comments, and is the same program', async () => {
+  const names = readdirSync(join(ROOT, 'static'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js') && !name.startsWith('types'));
+  assert.ok(names.length > 30);
+  for (const name of names) {
+    const sent = await fetched(name);
+    assert.doesNotMatch(sent, /\/\*\*|^\s*\/\/|^\s*$\n/m, name);
+    assert.equal(program(sent), program(readFileSync(join(ROOT, 'static', name), 'utf8')), name);
+  }
+});
+
+test('what a page without a bundler loads is at most 40 KB gzipped', async () => {
+  /** @type {Map<string, string>} */
+  const loaded = new Map();
+  const load = async (name) => {
+    if (loaded.has(name)) return;
+    const text = await fetched(name);
+    loaded.set(name, text);
+    for (const [, next] of text.matchAll(/(?:from |import\()'\.\/(.*?)'/g)) await load(next);
+  };
+  for (const name of ['client.js', 'queue.js', 'cache.js']) await load(name);
+  const size = [...loaded.values()].map((text) => gzipSync(text, { level: 9 }).length).reduce((a, b) => a + b);
+  assert.ok(loaded.size > 25 && size <= 40 * 1024, `${loaded.size} modules, ${size} bytes`);
+});

@@ -1,0 +1,62 @@
+//! Five systems that real teams built by hand, each said in schema files alone: a board with a chat, the same for many
+//! organisations, drafts that several people write, tasks with comments, workspaces with invitations.
+//!
+//! Each has its folder of schema files with their cases, and its story over real sockets. The stories know the product
+//! from outside only.
+
+mod board;
+mod drafts;
+mod tasks;
+mod tenants;
+mod workspaces;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::support::process::{ended, tidewire};
+use crate::support::story::Story;
+
+const SYSTEMS: [&str; 5] = ["board", "drafts", "tasks", "tenants", "workspaces"];
+
+fn folder(system: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems").join(system)
+}
+
+/// Serves the schema files of a system.
+async fn story(system: &str) -> Story {
+    let loaded = tidewire::schema::load(&folder(system)).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.warnings.codes().count(), 0, "{}", loaded.warnings);
+    Story::over(loaded.schema).await
+}
+
+fn only(id: &str) -> BTreeSet<String> {
+    BTreeSet::from([id.to_owned()])
+}
+
+#[test]
+fn every_folder_of_a_system_is_among_the_five() {
+    let tests = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = tests.filter(|path| path.is_dir());
+    let named: BTreeSet<String> =
+        folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(named, SYSTEMS.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn check_has_nothing_to_say_about_the_five_systems() {
+    for system in SYSTEMS {
+        let told = ended(tidewire(&folder(system)).args(["check", "--schemas"]).arg(folder(system))).await;
+        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{system}: {}", told.stdout);
+        assert!(told.stdout.ends_with(" entities, no errors\n"), "{system}: {}", told.stdout);
+    }
+}
+
+#[tokio::test]
+async fn the_cases_of_the_five_systems_come_out_as_expected() {
+    for system in SYSTEMS {
+        let told =
+            ended(tidewire(&folder(system)).args(["rules", "test", "--schemas"]).arg(folder(system))).await;
+        assert_eq!((told.code, told.stderr.as_str()), (0, ""), "{system}: {}", told.stdout);
+        assert!(told.stdout.ends_with(" cases, all as expected\n"), "{system}: {}", told.stdout);
+    }
+}
