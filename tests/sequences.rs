@@ -296,7 +296,8 @@ async fn records_are_numbered_by_when_they_were_made() {
     let path = folder.path();
     let plain = SEGMENT.replace(", sequence = 'draft'", "");
     let opened = studio::open(path, Schema::clone(&schema_of(&[DRAFT, &plain])), &StoreConfig::default());
-    let first = [vec![draft(), append("Segment", 14)], vec![append("Segment", 12)], vec![append("Segment", 13)]];
+    let first =
+        [vec![draft(), append("Segment", 14)], vec![append("Segment", 12)], vec![append("Segment", 13)]];
     for (later, ops) in (0..).zip(first) {
         let at = Timestamp(studio::NOON.0 + later);
         opened.store.commit(Unit { generation: opened.generation, at, ..studio::unit(ops) }).await.unwrap();
