@@ -37,14 +37,14 @@ use crate::store::{
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};
-pub use body::{Body, BodyError, strict_json};
+pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use many::{ManyRequest, ManyWritten};
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_principal};
-pub use people::is_absent;
+pub use people::{PersonRecord, is_absent};
 pub use question::parameters;
 pub use suggest::suggestion;
 pub use value_fault::ValueFault;
@@ -52,7 +52,7 @@ pub use values::{number_of_text, value_of_json, value_of_text};
 
 pub(crate) use crate::schema::defaults::value_of as default_value;
 
-use error::{Ordered, UnitRefusal};
+use error::{Ordered, RefusedOp, UnitRefusal};
 use validate::{Readonly, Validator};
 
 /// Validates, commits and reads records. Shared behind an `Arc`.
@@ -202,20 +202,20 @@ impl Repository {
         let at = self.env.now();
         let names =
             self.names_of_writer(&current.schema, writer, mutations).await.map_err(UnitRefusal::of_unit)?;
-        let (mut ops, mut faults) = (Vec::with_capacity(mutations.len()), Vec::new());
-        for (place, mutation) in mutations.iter().enumerate() {
+        let (mut ops, mut refused) = (Vec::with_capacity(mutations.len()), Vec::new());
+        for (at_op, mutation) in mutations.iter().enumerate() {
             match self.checked(&current.schema, writer.caller, &names, mutation, at) {
                 Ok(op) => ops.push(op),
-                Err(fault) => faults.push((place, fault)),
+                Err(error) => refused.push(RefusedOp { op: at_op, error }),
             }
         }
-        if !faults.is_empty() {
+        if !refused.is_empty() {
             let absent =
                 self.absent_to(&current.schema, writer, mutations).await.map_err(UnitRefusal::of_unit)?;
-            faults.retain(|(place, _)| absent.iter().all(|(other, _)| other != place));
-            faults.extend(absent);
-            faults.sort_by_key(|(place, _)| *place);
-            return Err(UnitRefusal::of_ops(faults));
+            refused.retain(|wrong| absent.iter().all(|absent| absent.op != wrong.op));
+            refused.extend(absent);
+            refused.sort_by_key(|refused| refused.op);
+            return Err(UnitRefusal::of_ops(refused));
         }
         let idempotency = mid.map(|mid| Idempotency {
             owner: writer.caller.idempotency_owner(),
@@ -265,7 +265,8 @@ impl Repository {
         at: Timestamp,
     ) -> Result<Op, RepositoryError> {
         let entity = entity_of(schema, &mutation.entity)?;
-        let validator = Validator { schema, entity, caller, names, at, readonly: Readonly::Refused };
+        let (env, readonly) = (&self.env, Readonly::Refused);
+        let validator = Validator { schema, entity, caller, names, at, env, readonly };
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 
@@ -314,7 +315,7 @@ impl Repository {
 
     /// A page of records.
     pub async fn list(&self, query: Query) -> Result<At<ListPage>, RepositoryError> {
-        let columns = query.sort.iter().map(|(column, _)| *column).collect();
+        let columns = query.sort.iter().map(|by| by.column).collect();
         let ordered = Ordered { parameter: "sort", done: "sorted", columns };
         self.store.list(&query).await.map_err(|failure| self.of_list(failure, &query.entity, &ordered))
     }

@@ -5,6 +5,7 @@
 import { delay } from './backoff.js';
 import { environment, LONGEST_ADDRESS } from './env.js';
 import { parameters } from './query.js';
+import { tokensOf } from './tokens.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -62,7 +63,8 @@ import { parameters } from './query.js';
  * @typedef {import('./query.js').Query} Query
  *
  * @typedef {object} ApiOptions
- * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
+ * @property {import('./tokens.js').GetToken} [getToken]
+ * @property {import('./tokens.js').Auth} [auth] A login, in place of `getToken`.
  * @property {string | null} [as] A name in `tidewire dev`, or `name:role`.
  * @property {number} [tries] How often a request is sent at most: 4.
  * @property {Partial<import('./env.js').Env>} [env]
@@ -131,6 +133,7 @@ export class ApiError extends Error {
 export class Api {
   #base;
   #options;
+  #tokens;
   #env;
   /** @type {Promise<{entities: Entity[]}> | null} */
   #schema = null;
@@ -146,6 +149,7 @@ export class Api {
     this.#env = environment(options.env);
     this.#base = new URL(`${base.replace(/\/$/, '')}/`, this.#env.base);
     this.#options = options;
+    this.#tokens = tokensOf(options);
   }
 
   /**
@@ -340,7 +344,8 @@ export class Api {
     }
     let refresh = false;
     for (let attempt = 1; ; attempt++) {
-      const token = await this.#token(refresh);
+      /** @type {string | undefined} */
+      const token = await this.#tokens?.(refresh);
       if (token) init.headers.Authorization = `Bearer ${token}`;
       const { ok, value, status, after, problem } = await this.#send(url, init);
       if (ok) return value;
@@ -371,14 +376,6 @@ export class Api {
       if (init.signal?.aborted) throw error;
       return { ok: false, status: 0, after: 0, problem: { detail: 'The server did not answer.', hint: String(error) } };
     }
-  }
-
-  /**
-   * @param {boolean} refresh
-   * @returns {Promise<string | undefined>}
-   */
-  async #token(refresh) {
-    return (await this.#options.getToken?.({ refresh })) || undefined;
   }
 
   /**

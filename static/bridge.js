@@ -16,7 +16,7 @@ import { readList, readRecord } from './reading.js';
  * @property {URL} url Of `/api/changes`.
  * @property {() => Iterable<Subscription>} subscriptions
  * @property {() => boolean} connected Whether a socket is there, which tells by itself when a refused channel opens.
- * @property {() => Promise<string | undefined>} token
+ * @property {(refresh: boolean) => Promise<string | undefined>} token
  * @property {(subscription: Subscription, frame: import('./track.js').Frame) => void} refused
  * @property {() => void} changed `working` is another.
  *
@@ -44,11 +44,13 @@ export class Bridge {
   #interval = 0;
   /** Something happened during a poll: the next one follows at once. */
   #hurry = false;
+  /** The last poll's token. */
+  #refused = false;
   /** Where the next turn begins, of more channels than fit into one poll. */
   #turn = 0;
   /** Of the last answer. @type {string | undefined} */
   #epoch;
-  /** @type {Set<Subscription>} Their position is lost and nobody can reload them; they wait for the socket. */
+  /** @type {Set<Subscription>} Their position is lost and no listener can reload them; they wait for the socket. */
   #unable = new Set();
 
   /** @param {Host} host */
@@ -206,13 +208,14 @@ export class Bridge {
       init.headers['Content-Type'] = 'application/json';
       init.body = JSON.stringify({ channels, since });
     }
-    const token = await this.#host.token();
+    const token = await this.#host.token(this.#refused);
     if (token) init.headers.Authorization = `Bearer ${token}`;
     const response = await this.#host.env.fetch(url.href, init);
+    this.#refused = response.status === 401;
     if (!response.ok) {
       const retryAfter = 1000 * (Number(response.headers.get('Retry-After')) || 0);
       const { status } = response;
-      // The next attempt at a socket renews a token that has run out. A user who is refused stays refused.
+      // The next poll asks for another token. A user who is refused stays refused.
       const { code, detail, hint } = status === 403 ? await response.json().catch(() => ({})) : {};
       const message = detail ?? `polling was answered with ${status}`;
       throw Object.assign(new Error(message), { retryAfter, code, hint });
@@ -241,11 +244,12 @@ export class Bridge {
       // A socket may have taken it over while the poll was under way.
       if (subscription?.track.phase !== 'idle') continue;
       // Of this answer's history only `from` is known to be a part: what a channel has beyond it may be lost, so it asks itself.
-      const { point } = subscription.track;
+      const { track } = subscription;
+      const { point } = track;
       if (recovered && from && point && from.epoch !== epoch && point.seq > from.seq) continue;
-      if (recovered) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
+      if (recovered && track.leadsTo(epoch)) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
       else if (subscription.reload) {
-        subscription.track.forget();
+        track.forget();
         reload = true;
       } else this.#unable.add(subscription);
     }
@@ -295,11 +299,12 @@ export class Bridge {
  * @param {Subscription} subscription
  * @param {import('./reading.js').Reading} reading
  */
-function replaceRows(subscription, { epoch, view, pages }) {
+function replaceRows(subscription, { epoch, view, pages, next, most }) {
   const channel = subscription.name;
   const payload = { epoch, seq: pages[0].seq, view };
-  subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling' }, more: true });
+  subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling', limited: next !== null }, more: true, asked: most });
   for (const { seq, rows } of pages) subscription.deliver({ type: 'snapshot', channel, seq, payload: { rows }, more: true });
   subscription.track.jump(payload);
+  subscription.track.ahead = Math.max(...pages.map(({ seq }) => seq));
   subscription.deliver({ type: 'pong', channel, payload });
 }

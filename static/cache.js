@@ -9,7 +9,8 @@ import { Storage } from './storage.js';
  * @property {string} epoch
  * @property {number} seq
  * @property {string} [view]
- * @property {boolean} [partial] They are not all: to be shown, not to be built upon.
+ * @property {boolean} [partial] Not all rows: they are shown, but a resume cannot begin from them,
+ * @property {import('./rows.js').Row} [last] unless they are the first ones in the order of their list, up to this one.
  * @property {{row: import('./rows.js').Row, seq: number}[]} rows
  */
 

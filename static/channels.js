@@ -11,22 +11,23 @@ import { channelOf, channelOfRecord } from './query.js';
 import { kept } from './same.js';
 import { computed, signal } from './signal.js';
 import { Store } from './store.js';
+import { Window } from './window.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
  * @typedef {import('./track.js').Frame} Frame
  *
  * @typedef {'loading' | 'live' | 'stale' | 'denied' | 'error'} ListState `stale`: the rows are those of a moment ago, and
- * newer ones are on their way. `denied`: there are no rows for you (any more), see `error`.
+ * newer ones are on their way. `denied`: there are no rows for you, or no longer; see `error`.
  *
  * @typedef {object} Live
  * @property {import('./signal.js').Readable<ListState>} state
  * @property {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} error Why the channel was
- * refused, at the start or later: `UNKNOWN_ENTITY` is also what one hears who may see nothing of it. Other channels go on.
+ * refused, at the start or later: `UNKNOWN_ENTITY` also if the user may not see any record of it. Other channels go on.
  * @property {(id: string) => Meta} meta How a record stands.
  * @property {() => void} close Lets go. May be called twice.
  *
- * @typedef {object} Window
+ * @typedef {object} Shown
  * @property {import('./signal.js').Readable<boolean>} hasMore Whether there are rows beyond `limit`.
  * @property {(count?: number) => void} more Shows more of them: as many as `limit` when no number is given.
  *
@@ -40,7 +41,7 @@ import { Store } from './store.js';
  */
 /**
  * @template {{id: string}} [T=Row]
- * @typedef {import('./signal.js').Readable<T[]> & Live & Window} LiveList A new array for each change; rows that did not change
+ * @typedef {import('./signal.js').Readable<T[]> & Live & Shown} LiveList A new array for each change; rows that did not change
  * stay the same object.
  */
 /**
@@ -48,6 +49,8 @@ import { Store } from './store.js';
  * @typedef {import('./signal.js').Readable<T | null | undefined> & Live} LiveRecord Null when there is no such record,
  * undefined while that is not known.
  */
+
+/** @typedef {(api: import('./reading.js').Reader, how: Parameters<import('./subscription.js').Reload>[0]) => Promise<import('./reading.js').Reading>} Read */
 
 export class ChannelSubscriber {
   #rt;
@@ -62,7 +65,8 @@ export class ChannelSubscriber {
   /**
    * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
    * @param {object} [options]
-   * @param {Pick<import('./api.js').Api, 'list' | 'plural'>} [options.api] Needed to go on while there is no socket.
+   * @param {Pick<import('./api.js').Api, 'list' | 'plural'>} [options.api] Needed to go on while there is no socket, and to load no more than the
+   * first rows of a list with a `limit`.
    * @param {number} [options.linger] How long rows are kept after the last list or record of a channel was closed: 1000 ms.
    * @param {import('./cache.js').RowCache} [options.cache] Shows the rows of the last visit at once: see `cache.js`.
    * @param {Partial<import('./env.js').Env>} [options.env]
@@ -77,7 +81,7 @@ export class ChannelSubscriber {
   }
 
   /**
-   * The records of an entity that you may see: all of them, or those that match a question.
+   * The records of an entity that you may see: all of them, or those that match a filter.
    *
    * The server alone decides which records belong to it. A record that no longer matches keeps its last values until the
    * server says that it is gone.
@@ -88,7 +92,7 @@ export class ChannelSubscriber {
    * @param {import('./query.js').Where} [options.where] `{status: 'open', priority: {gte: 3}, owner: {in: [a, b]}}`
    * @param {{value: any}} [options.into] A signal of the caller's own that gets the rows too: anything with a writable `value`.
    * @param {string | string[]} [options.sort] `-priority,title`; by id, which is the order of creation, when left out.
-   * @param {number} [options.limit] Rows shown at most, 1 or more; all are kept up to date. `more()` shows as many again.
+   * @param {number} [options.limit] Rows shown at most, 1 or more; only these are loaded. `more()` shows as many again.
    * @param {import('./api.js').Page} [options.initial] The answer of `GET /api/tasks?…` with the same filter, from the page itself: it is
    * shown at once, and only what has changed since is sent.
    * @returns {LiveList<T>}
@@ -96,12 +100,17 @@ export class ChannelSubscriber {
    */
   list(entity, { where = {}, into, sort = 'id', limit = Infinity, initial } = {}) {
     const order = comparator(sort);
-    if (!(limit === Infinity || (Number.isInteger(limit) && limit > 0)))
-      throw new TypeError(`a list shows a whole number of rows, 1 or more: \`limit\` is ${String(limit)}`);
+    count('limit', limit);
     const channel = channelOf(entity, where);
-    // A copy: what the caller does to the question later does not change what the channel shows.
+    // A copy: if the caller changes the filter object later, the channel stays as it is.
     const asked = JSON.parse(JSON.stringify(where));
-    const store = this.#store(channel, entity, (api, { readList }) => readList(api, entity, asked), initial && keptOf(initial));
+    const query = { ...asked, sort };
+    const api = this.#api;
+    const part = api && limit < Infinity ? { sort: `${sort}`, limit: limit + 1 } : undefined;
+    /** @type {Read} */
+    const reload = (api, { readList }) => (store.part ? readList(api, entity, query, store.part.limit) : readList(api, entity, asked));
+    const store = this.#store(channel, entity, reload, initial && keptOf(initial, part !== undefined), part);
+    store.need(limit);
     /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */
     const look = (/** @type {string} */ id) => {
       const row = store.row(id);
@@ -109,22 +118,20 @@ export class ChannelSubscriber {
       return row && (row === known || (known && alike(asked, known, row)) || matches(asked, row)) ? row : null;
     };
     const rows = new SortedRows(order, look);
-    let shown = limit;
-    const hasMore = signal(false);
+    /** @type {import('./window.js').WindowOptions['read']} */
+    const read = async (how, most, cursor) => how.readList(/** @type {import('./reading.js').Reader} */ (api), entity, { ...query, cursor }, most);
+    const window = new Window({ store, order, sort: `${sort}`, limit, read, env: this.#env });
     /** @type {(ids: Iterable<string>, before: Row[]) => Row[]} */
     const pick = (ids, before) => {
-      const all = rows.update(ids, store.ids) ?? rows.all;
-      hasMore.value = all.length > shown;
-      const next = all.slice(0, shown);
+      const next = window.cut(rows.update(ids, store.ids) ?? rows.all, before);
       return next.length === before.length && next.every((row, i) => row === before[i]) ? before : next;
     };
-    const more = (count = limit) => {
-      if (count !== Infinity && !(Number.isInteger(count) && count > 0))
-        throw new TypeError(`\`more\` shows a whole number of rows, 1 or more: it is ${String(count)}`);
-      shown += count;
-      store.touch([]);
+    const { hasMore } = window;
+    const more = (number = limit) => {
+      count('more', number);
+      window.more(number);
     };
-    const list = Object.assign(live(store, /** @type {Row[]} */ ([]), pick, into), { hasMore, more });
+    const list = Object.assign(live(store, /** @type {Row[]} */ ([]), pick, into, window), { hasMore, more });
     this.#overlay.shown.add(list);
     if (into) this.#overlay.shown.add(into);
     return /** @type {any} */ (list);
@@ -156,15 +163,16 @@ export class ChannelSubscriber {
   /**
    * @param {string} channel
    * @param {string} entity
-   * @param {(api: import('./reading.js').Reader, how: Parameters<import('./subscription.js').Reload>[0]) => Promise<import('./reading.js').Reading>} read
+   * @param {Read} read
    * @param {import('./cache.js').Kept | null} [initial]
+   * @param {import('./subscription.js').Part} [part]
    */
-  #store(channel, entity, read, initial) {
+  #store(channel, entity, read, initial, part) {
     const api = this.#api;
     let store = this.#stores.get(channel);
     if (!store) {
       const gone = () => this.#stores.delete(channel);
-      store = new Store({ entity, linger: this.#linger, env: this.#env, overlay: this.#overlay, cache: this.#cache, gone });
+      store = new Store({ entity, linger: this.#linger, env: this.#env, overlay: this.#overlay, cache: this.#cache, part, gone });
       this.#stores.set(channel, store);
       store.open(this.#rt, channel, api && ((how) => read(api, how)), initial);
     }
@@ -172,9 +180,16 @@ export class ChannelSubscriber {
   }
 }
 
-/** @param {import('./api.js').Page} page @returns {import('./cache.js').Kept} */
-function keptOf({ epoch, seq, view, items, next }) {
-  return { epoch, seq, view, partial: Boolean(next), rows: items.map((row) => ({ row, seq })) };
+/** @param {string} name @param {number} number */
+function count(name, number) {
+  if (number !== Infinity && !(Number.isInteger(number) && number > 0))
+    throw new TypeError(`a list shows a whole number of rows, 1 or more: \`${name}\` is ${String(number)}`);
+}
+
+/** @param {import('./api.js').Page} page @param {boolean} first Whether a list wants no more than its first rows. @returns {import('./cache.js').Kept} */
+function keptOf({ epoch, seq, view, items, next }, first) {
+  const last = first && next ? items.at(-1) : undefined;
+  return { epoch, seq, view, partial: Boolean(next), last, rows: items.map((row) => ({ row, seq })) };
 }
 
 /**
@@ -183,12 +198,13 @@ function keptOf({ epoch, seq, view, items, next }) {
  * @param {T} empty What is shown while nothing is known.
  * @param {(ids: Iterable<string>, before: T) => T} pick A failure becomes the list's error, and the rows stay.
  * @param {{value: any}} [into]
+ * @param {Window} [window]
  * @returns {import('./signal.js').Readable<T> & Live}
  */
-function live(store, empty, pick, into) {
+function live(store, empty, pick, into, window) {
   const result = signal(empty);
   /** Why these rows cannot be shown in the order that was asked for. */
-  const fault = signal(/** @type {{code: string, message: string} | null} */ (null));
+  const fault = signal(/** @type {{code: string, message: string, hint?: string} | null} */ (null));
   /** @param {Iterable<string>} ids */
   const refresh = (ids) => {
     const before = result.peek();
@@ -201,11 +217,16 @@ function live(store, empty, pick, into) {
     }
     if (into && next !== before) into.value = next;
     result.value = next;
+    window?.tell();
   };
   const leave = store.view(refresh);
   refresh(store.ids());
-  const state = computed([fault, store.state], (found, state) => (found ? 'error' : state));
-  const error = computed([fault, store.error], (found, error) => found ?? error);
+  const { fault: refused = fault, known = signal(true) } = window ?? {};
+  const state = computed([fault, refused, store.state, known], (one, other, state, known) => {
+    if (one ?? other) return 'error';
+    return known || state !== 'live' ? state : result.peek() === empty ? 'loading' : 'stale';
+  });
+  const error = computed([fault, refused, store.error], (one, other, error) => one ?? other ?? error);
   return {
     get value() {
       return result.peek();
@@ -218,6 +239,7 @@ function live(store, empty, pick, into) {
     meta: (id) => store.meta(id),
     close: () => {
       leave();
+      window?.close();
       state.dispose();
       error.dispose();
     },

@@ -16,7 +16,8 @@ export { computed, signal } from './signal.js';
  * @typedef {object} ConnectOptions
  * @property {string} [url] Of the server, when it is not the page's own: `https://tasks.example`.
  * @property {string | null} [as] A name in `tidewire dev`.
- * @property {import('./realtime.js').RealtimeOptions['getToken']} [getToken]
+ * @property {import('./tokens.js').GetToken} [getToken]
+ * @property {import('./tokens.js').Auth} [auth] A login, in place of `getToken`.
  * @property {import('./optimistic.js').Queue} [queue] Keeps unsent changes over a reload: `new OfflineQueue({ user })`.
  * @property {import('./cache.js').RowCache} [cache] Keeps rows over a reload: `new RowCache({ user })`.
  * @property {import('./optimistic.js').ConflictPolicy} [conflict]
@@ -29,10 +30,10 @@ export { computed, signal } from './signal.js';
  *
  * @param {ConnectOptions} [options]
  */
-export function connect({ url = '', as = null, getToken, queue, cache, conflict, enabled, env: given } = {}) {
+export function connect({ url = '', as = null, getToken, auth, queue, cache, conflict, enabled, env: given } = {}) {
   const env = url ? { ...given, base: url } : given;
-  const api = new Api('/api', { as, getToken, env });
-  const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, enabled, env });
+  const api = new Api('/api', { as, getToken, auth, env });
+  const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, auth, enabled, env });
   const channels = new ChannelSubscriber(rt, { api, cache, env });
   const db = new OptimisticManager(api, rt, { queue, conflict, env });
   rt.connect();

@@ -52,24 +52,31 @@ export class SortedRows {
     for (const { after } of changes) if (after) this.#order(after, after);
     const many = broken || changes.length > 8 + this.#sorted.length / 16;
     for (const { id, before, after } of changes) {
-      if (before && !many) this.#sorted.splice(this.#place(before), 1);
+      if (before && !many) this.#sorted.splice(place(this.#sorted, this.#order, before), 1);
       if (after) this.#byId.set(id, after);
       else this.#byId.delete(id);
-      if (after && !many) this.#sorted.splice(this.#place(after), 0, after);
+      if (after && !many) this.#sorted.splice(place(this.#sorted, this.#order, after), 0, after);
     }
     if (many) this.#sorted = [...this.#byId.values()].sort(this.#order);
     this.#broken = false;
     return this.#sorted;
   }
+}
 
-  /** Where it is, or belongs: the first place whose row is not before it. @param {Row} row */
-  #place(row) {
-    let [low, high] = [0, this.#sorted.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#order(this.#sorted[middle], row) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+/**
+ * Where a row is, or belongs: the first place whose row is not before it.
+ *
+ * @param {Row[]} sorted
+ * @param {(a: Row, b: Row) => number} order
+ * @param {Row} row
+ * @param {boolean} [behind] Behind it instead.
+ */
+export function place(sorted, order, row, behind = false) {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (order(sorted[middle], row) < Number(behind)) low = middle + 1;
+    else high = middle;
   }
+  return low;
 }

@@ -1,6 +1,6 @@
 /**
- * Parts that a page does not need while all goes well. Each is loaded when it is first needed, and once a connection has
- * proved itself, so that it is there when the line is gone.
+ * Modules that a page needs only when the network fails. Each is loaded at its first use, or in advance once a connection
+ * is trusted, so that it is there when nothing can be loaded any longer.
  */
 
 /**
@@ -10,7 +10,7 @@
  * @param {() => Promise<T>} load
  * @returns {() => Promise<T>}
  */
-function part(load) {
+export function part(load) {
   /** @type {Promise<T> | undefined} */
   let loaded;
   return () =>
@@ -22,3 +22,5 @@ function part(load) {
 
 /** Polling. */
 export const bridge = part(() => import('./bridge.js'));
+/** Rows over HTTP. */
+export const reading = part(() => import('./reading.js'));

@@ -1,5 +1,5 @@
 /**
- * Reads the rows of a channel over HTTP, while there is no socket. Knows no channel.
+ * Reads all rows of a list, or one record, over HTTP while there is no socket. Knows no channel.
  */
 
 /**
@@ -9,6 +9,8 @@
  * @property {string} epoch
  * @property {string} [view]
  * @property {{seq: number, rows: any[]}[]} pages At least one.
+ * @property {string | null} next Where the rest begins; null when there is none.
+ * @property {number} most The rows that were asked for at most.
  */
 
 /** Rows in one page. */
@@ -18,20 +20,24 @@ const PAGE = 200;
  * @param {Reader} api
  * @param {string} entity
  * @param {import('./query.js').Query} query
+ * @param {number} [most] Rows; all when left out.
  * @returns {Promise<Reading>}
  */
-export async function readList(api, entity, query) {
+export async function readList(api, entity, query, most = Infinity) {
   const plural = await api.plural(entity);
-  const first = await api.list(plural, { ...query, limit: PAGE });
-  const { epoch, view } = first;
-  const pages = [{ seq: first.seq, rows: first.items }];
-  for (let { next } = first; next;) {
-    const page = await api.list(plural, { ...query, limit: PAGE, cursor: next });
-    if (page.epoch !== epoch) throw new Error('the server restarted between two pages');
-    pages.push({ seq: page.seq, rows: page.items });
-    next = page.next;
-  }
-  return { epoch, view, pages };
+  /** @type {Reading | undefined} */
+  let reading;
+  let left = most;
+  do {
+    const cursor = reading?.next ?? query.cursor;
+    const { epoch, view, seq, items, next } = await api.list(plural, { ...query, limit: Math.min(PAGE, left), cursor });
+    reading ??= { epoch, view, pages: [], next, most };
+    if (epoch !== reading.epoch) throw new Error('the server restarted between two pages');
+    reading.pages.push({ seq, rows: items });
+    reading.next = next;
+    left -= items.length;
+  } while (reading.next && left > 0);
+  return reading;
 }
 
 /**

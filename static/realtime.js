@@ -8,8 +8,9 @@ import { Connection } from './connection.js';
 import { environment, Timers } from './env.js';
 import { IDLE, next } from './machine.js';
 import * as parts from './parts.js';
-import { signal } from './signal.js';
+import { shielded, signal } from './signal.js';
 import { Subscription } from './subscription.js';
+import { dueIn, tokensOf } from './tokens.js';
 import { onWake } from './wake.js';
 
 /**
@@ -40,8 +41,8 @@ import { onWake } from './wake.js';
  * @property {number} [linger] How long a channel stays subscribed after its last listener left: 1000.
  * @property {string} [apiBase] `/api`.
  * @property {boolean} [enabled] False: no socket, changes are fetched.
- * @property {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} [getToken]
- * Asked before each attempt, never kept. `refresh` when the last token was refused.
+ * @property {import('./tokens.js').GetToken} [getToken]
+ * @property {import('./tokens.js').Auth} [auth] A login, in place of `getToken`. Another user begins anew.
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
@@ -90,8 +91,16 @@ export class RealtimeClient {
    */
   generation = signal(/** @type {number | null} */ (null));
 
+  /** Milliseconds that the server's clock is ahead of this one. */
+  skew = 0;
   #env;
   #given;
+  /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
+  #tokens;
+  /** A token from `setToken`, and whether an attempt has used it. */
+  #token = { value: /** @type {string | null} */ (null), used: true };
+  /** @type {Map<string, Set<(...args: any[]) => void>>} by the name of what happens */
+  #calls = new Map();
   #options;
   #timers;
   #url;
@@ -129,6 +138,12 @@ export class RealtimeClient {
     this.#given = given;
     this.#options = { ...DEFAULTS, ...given };
     this.#timers = new Timers(this.#env);
+    this.#tokens = tokensOf(given);
+    let user = given.auth?.user.peek()?.id;
+    given.auth?.user.listen((next) => {
+      if (next?.id !== user) this.#begin();
+      user = next?.id;
+    });
     this.#url = new URL(url, this.#env.base);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
   }
@@ -152,6 +167,36 @@ export class RealtimeClient {
     if (this.#timers.has('retry')) this.#step({ type: 'wake' });
   }
 
+  /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
+  simulate(trouble) {
+    if (!this.#env.simulate) throw new TypeError('only a client with `env: devtools().env` can simulate');
+    this.#env.simulate(trouble);
+  }
+
+  /**
+   * Uses this token from now on. It is sent over an open connection; a connection that was refused is tried again.
+   *
+   * @param {string | null} token
+   */
+  setToken(token) {
+    this.#token = { value: token, used: false };
+    if (token && this.connected.peek()) this.#connection?.send('auth', undefined, { token });
+    else if (this.#state.name === 'stopped') this.connect();
+    else if (this.connected.peek()) this.#begin();
+  }
+
+  /**
+   * @param {'error' | 'resync'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
+   * a channel starts over with a snapshot; the call gets its name and the reason.
+   * @param {(...args: any[]) => void} call
+   * @returns {() => void} disposer
+   */
+  on(name, call) {
+    const calls = this.#calls.get(name) ?? new Set();
+    this.#calls.set(name, calls.add(call));
+    return () => void calls.delete(call);
+  }
+
   /** Asks the server how far it is. Its answer brings every channel to that position. */
   ping() {
     if (this.connected.peek()) this.#connection?.send('ping');
@@ -170,23 +215,24 @@ export class RealtimeClient {
    * @param {import('./track.js').Point} [options.since] The rows of this position are there: send what has happened since.
    * @param {number} [options.linger]
    * @param {(state: import('./subscription.js').ChannelState) => void} [options.onState]
+   * @param {import('./subscription.js').Part} [options.part] Of the rows that exist, these are enough. Events are of all rows.
    * @param {import('./subscription.js').Reload} [options.reload] How to read the rows while polling.
    * @returns {() => void} disposer
    */
-  subscribe(channel, callback, { snapshot = false, since, linger = this.#options.linger, onState, reload } = {}) {
+  subscribe(channel, callback, { snapshot = false, since, part, linger = this.#options.linger, onState, reload } = {}) {
     const subscription = this.#channels.get(channel) ?? new Subscription(channel);
     const { track, listeners } = subscription;
-    const listener = { callback, onState, reload };
+    const listener = { callback, onState, reload, snapshot, part };
     this.#channels.set(channel, subscription);
     this.#timers.clear(`linger ${channel}`);
     listeners.add(listener);
-    // Whoever needs the rows needs all of them from the start, whatever the others have.
+    // A listener that needs the rows needs all of them from the start, whatever the other listeners have.
     if (snapshot) track.forget();
     if (since && listeners.size === 1 && track.phase === 'idle') track.jump(since);
     subscription.snapshot ||= snapshot;
     if (this.connected.peek() && (snapshot || track.phase === 'idle' || track.phase === 'refused'))
       this.#ask(subscription);
-    // Where changes are fetched, its rows are, too, and now.
+    // While the client polls, the rows of a new channel are read by a poll, at once.
     else if (track.phase === 'idle') this.#bridge?.soon();
 
     return () => {
@@ -205,7 +251,7 @@ export class RealtimeClient {
    */
   #step(event, detail) {
     const { now, random } = this.#env;
-    const renews = this.#options.getToken !== undefined;
+    const renews = this.#tokens !== undefined || !this.#token.used;
     const { state, effects } = next(this.#state, event, { now: now(), random, renews, options: this.#options });
     this.#state = state;
     for (const effect of effects) this.#perform[effect]();
@@ -217,7 +263,7 @@ export class RealtimeClient {
     open: () => this.#open(),
     close: () => this.#drop(),
     wait: () => this.#timers.set('retry', this.#state.wait, () => this.#step({ type: 'retry' })),
-    // The count runs from the first loss on, and through connections that die young.
+    // The time counts from the first loss, also through connections that close early.
     bridge: () => {
       if (!this.#polls && !this.#timers.has('bridge')) this.#timers.set('bridge', this.#options.bridgeAfter, () => this.#poll());
     },
@@ -239,8 +285,7 @@ export class RealtimeClient {
   };
 
   #open() {
-    const { getToken, enabled } = this.#options;
-    if (!enabled) return void this.#poll();
+    if (!this.#options.enabled) return void this.#poll();
     this.#timers.clear('retry');
     this.#complaint = {};
     const connection = new Connection(this.#env, this.#options, {
@@ -251,16 +296,55 @@ export class RealtimeClient {
     this.#connection = connection;
     this.#show({ refusal: null });
     const { refresh } = this.#state;
-    connection.open(this.#url.href, getToken && (async () => (await getToken({ refresh })) ?? undefined));
+    connection.open(this.#url.href, this.#tokens || this.#token.value ? () => this.#tokenNow(refresh) : undefined);
+  }
+
+  /**
+   * A token from `setToken` is used until the server refuses it.
+   *
+   * @param {boolean} refresh
+   */
+  async #tokenNow(refresh) {
+    const { value, used } = this.#token;
+    this.#token.used = true;
+    if (value && !(refresh && used)) return value;
+    this.#token.value = null;
+    return this.#tokens?.(refresh);
+  }
+
+  /** @param {string | number | undefined} expires @param {number | undefined} now */
+  #renewBefore(expires, now) {
+    if (expires === undefined || !this.#tokens) return;
+    this.#timers.set('renew', dueIn(expires, now ?? this.#env.now()), async () => {
+      const connection = this.#connection;
+      // Without a new token the server ends the connection, and the next attempt asks again.
+      const token = await this.#tokens?.(true).catch(() => undefined);
+      if (token && connection === this.#connection) connection?.send('auth', undefined, { token });
+    });
+  }
+
+  /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
+  #begin() {
+    this.#refuseAll({ code: 'UNAUTHENTICATED', message: 'The user of this page is another one now.' });
+    if (this.#state.name === 'idle') return;
+    this.#step({ type: 'disconnect' });
+    this.#step({ type: 'connect' });
+  }
+
+  /** @param {string} name @param {any[]} args */
+  #tell(name, ...args) {
+    for (const call of [...(this.#calls.get(name) ?? [])]) shielded(call, ...args);
   }
 
   /** Lets go of the connection and of everything that was true only with it. */
   #drop() {
     this.#connection?.close();
     this.#connection = null;
-    for (const { name, track } of this.#channels.values()) {
-      track.detach();
-      this.#timers.clear(`again ${name}`);
+    this.#timers.clear('renew');
+    for (const subscription of this.#channels.values()) {
+      subscription.track.detach();
+      subscription.asked = undefined;
+      this.#timers.clear(`again ${subscription.name}`);
     }
     this.connected.value = false;
     for (const subscription of this.#channels.values()) {
@@ -300,13 +384,13 @@ export class RealtimeClient {
         url: this.#changesUrl(),
         subscriptions: () => this.#channels.values(),
         connected: () => this.connected.peek(),
-        token: async () => (await this.#options.getToken?.({ refresh: false })) ?? undefined,
+        token: (refresh) => this.#tokenNow(refresh),
         refused: (subscription, frame) => this.#refused(subscription, frame),
         changed: () => (this.#bridge?.working ? this.#step({ type: 'reached' }, {}) : this.#show()),
       });
       if (this.#polls) this.#bridge.start();
     } catch {
-      // The part could not be loaded, as all else at the moment.
+      // The module could not be loaded, because nothing gets through at the moment.
       if (this.#polls) this.#timers.set('bridge', this.#options.pollInterval, () => this.#poll());
     }
   }
@@ -320,7 +404,9 @@ export class RealtimeClient {
 
   /** @param {Frame} frame */
   #receive(frame) {
-    if (frame.type === 'connected') this.#greeted(frame.payload);
+    if (frame.type === 'error') this.#tell('error', { ...frame.payload, channel: frame.channel });
+    if (frame.type === 'connected') this.#greeted(frame);
+    else if (frame.type === 'auth:ok') this.#known(frame);
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
     else if (frame.type === 'rights:changed') this.#askRefused();
@@ -335,16 +421,25 @@ export class RealtimeClient {
     }
   }
 
-  /** @param {any} payload */
-  #greeted(payload) {
+  /** Whom the server takes us for, and for how long. @param {Frame} frame */
+  #known({ payload, timestamp }) {
+    this.#renewBefore(payload?.expiresAt, timestamp);
+    this.#show({ userId: payload?.userId ?? null });
+  }
+
+  /** @param {Frame} frame */
+  #greeted(frame) {
+    const { payload, timestamp } = frame;
+    if (timestamp) this.skew = timestamp - this.#env.now();
     for (const name of FROM_SERVER) {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
     this.#step({ type: 'greeted' });
     this.connected.value = true;
-    const { connectionId = null, userId = null, generation = null } = payload ?? {};
+    const { connectionId = null, generation = null } = payload ?? {};
     this.generation.value = generation ?? this.generation.peek();
-    this.#show({ connectionId, userId, everConnected: true, code: null, reason: '' });
+    this.#show({ connectionId, everConnected: true, code: null, reason: '' });
+    this.#known(frame);
     for (const subscription of this.#channels.values()) {
       subscription.tries = 0;
       this.#ask(subscription);
@@ -373,8 +468,9 @@ export class RealtimeClient {
     if (!subscription) return;
     const verdict = subscription.track.accept(frame);
     if (verdict === 'drop') return;
+    if (frame.type === 'resync') this.#tell('resync', channel, frame.payload?.reason);
     if (verdict === 'gap') return this.#again(subscription, 0);
-    subscription.deliver(frame);
+    subscription.deliver({ ...frame, asked: subscription.asked });
     const live = subscription.track.phase === 'live';
     if (live && frame.seq !== undefined) subscription.tries = 0;
     subscription.show(live ? 'live' : 'waiting');
@@ -407,8 +503,12 @@ export class RealtimeClient {
   /** @param {Subscription} subscription */
   #ask(subscription) {
     const requestId = `r${(this.#requests += 1)}`;
+    const { name, track, snapshot, part } = subscription;
+    // The server remembers a limit for as long as the subscription lasts.
+    if (subscription.asked && !part) this.#connection?.send('unsubscribe', name);
+    subscription.asked = part?.limit;
     subscription.show('waiting');
-    this.#connection?.send('subscribe', subscription.name, subscription.track.ask(requestId, subscription), requestId);
+    this.#connection?.send('subscribe', name, track.ask(requestId, { snapshot, part }), requestId);
   }
 
   /**
@@ -439,7 +539,7 @@ export class RealtimeClient {
     subscription.refusal = frame.payload?.code ?? null;
     this.#timers.clear(`again ${subscription.name}`);
     subscription.track.refuse();
-    // Whoever drops the rows cannot go on from where they stood.
+    // Without its rows a channel cannot resume from their position.
     if (denied) subscription.track.forget();
     subscription.deliver(frame);
     subscription.show(denied ? 'denied' : 'error');

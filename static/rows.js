@@ -6,7 +6,7 @@
  * are always those of the channel's position, and what is left of a connection that was cut can be thrown away, even when
  * the server itself has lost it.
  *
- * Every row carries the seq of the state that it shows, and an older word about it is ignored. So a page of a snapshot
+ * Every row carries the seq of the state that it shows, and an older frame about it is ignored. So a page of a snapshot
  * and the events of the same time may come in any order.
  */
 import { kept } from './same.js';
@@ -18,6 +18,10 @@ import { kept } from './same.js';
  * @typedef {{epoch: string, seq: number}} Position
  * @typedef {{mid: string, id: string, row?: Row | null, at: Position}} Echo The event of a change that carries a mutation id;
  * without `row` the record exists, and is not in the event.
+ *
+ * @typedef {object} Watch What events tell while rows are read over HTTP.
+ * @property {Map<string, number>} news The seq of the last event, by id.
+ * @property {boolean} over A new snapshot has replaced the rows, so the rows that were read do not belong to them.
  */
 
 export class Rows {
@@ -37,8 +41,18 @@ export class Rows {
   #held = [];
   /** From the start of a snapshot, or of the difference that a change of rights makes, to the `pong` that ends it. */
   #settling = false;
-  /** A snapshot that is being applied: S_1 and the ids on its pages. @type {{seq: number, ids: Set<string>} | null} */
+  /** A snapshot that is being applied: S_1, the ids on its pages, and the last row. @type {{seq: number, ids: Set<string>, last: Row | undefined} | null} */
   #filling = null;
+  /**
+   * The last snapshot, another object for each. `last`: null when it had all rows, else the last of the first ones in the order
+   * that was asked for; undefined when the server has given others.
+   */
+  filled = { last: /** @type {Row | null | undefined} */ (null) };
+  /** Whether the server gives the first rows in the order that was asked for, and how many were asked for. */
+  #limited = false;
+  #asked = Infinity;
+  /** Who reads further rows over HTTP. @type {Set<Watch>} */
+  #watches = new Set();
 
   /** In order of first sight. */
   all() {
@@ -55,11 +69,33 @@ export class Rows {
    *
    * @param {import('./cache.js').Kept} kept
    */
-  restore({ epoch, seq, view, rows }) {
+  restore({ epoch, seq, view, rows, last }) {
+    this.filled = { last: last ?? null };
     this.#epoch = epoch;
     this.position = { epoch, seq };
     this.view = view;
     for (const { row, seq } of rows) this.#put(row, seq);
+  }
+
+  /** @returns {Watch & {end: () => void}} */
+  watch() {
+    const watch = { news: new Map(), over: false, end: () => void this.#watches.delete(watch) };
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  /**
+   * Rows that were read over HTTP, at or before the present position. Newer rows from events stay.
+   *
+   * @param {import('./reading.js').Reading} reading
+   * @param {Watch} watch Since before the reading.
+   */
+  add({ pages }, { news }) {
+    for (const { seq, rows } of pages) for (const row of rows) if (!(/** @type {number} */ (news.get(row.id)) > seq)) this.#put(row, seq);
+  }
+
+  get size() {
+    return this.#rows.size;
   }
 
   clear() {
@@ -87,10 +123,14 @@ export class Rows {
   }
 
   /** @param {Frame} frame */
-  #apply({ type, payload, at, by, mid, cause, seq = at }) {
+  #apply({ type, payload, at, by, mid, cause, asked, seq = at }) {
+    if (type.startsWith('entity:')) for (const { news } of this.#watches) news.set(payload.id, seq ?? Infinity);
     switch (type) {
       case 'subscribed':
       case 'resync':
+        // A resync keeps the limit of the subscription.
+        if (type === 'subscribed' || payload.limited !== undefined) this.#limited = payload.limited === true;
+        this.#asked = asked ?? Infinity;
         if (payload.recovered !== true) this.#begin(payload);
         this.#epoch = payload.epoch;
         break;
@@ -99,6 +139,7 @@ export class Rows {
           this.#put(row, seq);
           this.#filling?.ids.add(row.id);
         }
+        if (this.#filling) this.#filling.last = payload.rows.at(-1) ?? this.#filling.last;
         break;
       case 'entity:created':
       case 'entity:updated':
@@ -151,13 +192,15 @@ export class Rows {
   #begin({ epoch, seq }) {
     // In another history the same number means something else.
     if (epoch !== this.#epoch) for (const entry of this.#rows.values()) entry.seq = 0;
-    this.#filling = { seq, ids: new Set() };
+    this.#filling = { seq, ids: new Set(), last: undefined };
+    for (const watch of this.#watches) watch.over = true;
   }
 
-  /** What was there before the snapshot and is not on its pages is gone; what came after S_1 is not judged by it. */
+  /** Removes rows from before the snapshot that are on none of its pages. Rows that changed after S_1 stay. */
   #sweep() {
     if (!this.#filling) return;
-    const { seq, ids } = this.#filling;
+    const { seq, ids, last } = this.#filling;
+    this.filled = { last: ids.size < this.#asked ? null : this.#limited ? last : undefined };
     for (const [id, entry] of this.#rows) if (entry.seq <= seq && !ids.has(id)) this.#drop(id);
     this.#filling = null;
   }

@@ -17,11 +17,16 @@ import { signal } from './signal.js';
  * @property {import('./env.js').Env} env
  * @property {import('./overlay.js').Overlay} overlay
  * @property {import('./cache.js').RowCache} [cache]
+ * @property {import('./subscription.js').Part} [part] The rows that are enough.
  * @property {() => void} gone
  */
 
 /** Milliseconds without a change after which the rows are kept. */
 const SAVE_AFTER = 1000;
+/** Rows that one question may ask for. */
+const MOST = 1000;
+/** Rows that events may add to those that were asked for, before a new snapshot is asked for. */
+const BESIDE = 1000;
 
 export class Store {
   state = signal(/** @type {ListState} */ ('loading'));
@@ -36,8 +41,17 @@ export class Store {
   #shown = new Map();
   /** @type {Set<(ids: Iterable<string>) => void>} */
   #views = new Set();
+  /** @type {(() => () => void) | null} */
+  #subscribe = null;
   /** @type {(() => void) | null} */
   #unsubscribe = null;
+  /** @type {unknown} */
+  #filled;
+  /** The rows of the longest window. */
+  #needed = 0;
+  #ping = () => {};
+  /** Readings that wait until the rows are as far. @type {Set<() => void>} */
+  #waits = new Set();
   /** @type {(() => void) | null} */
   #unwatch = null;
   /** @type {any} */
@@ -68,7 +82,7 @@ export class Store {
   }
 
   /**
-   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'>} rt
+   * @param {Pick<import('./realtime.js').RealtimeClient, 'subscribe'> & {ping?: () => void}} rt
    * @param {string} channel
    * @param {import('./subscription.js').Reload | undefined} reload
    * @param {import('./cache.js').Kept | null} [initial] Rows that the page brought along.
@@ -80,15 +94,16 @@ export class Store {
     const begin = (/** @type {import('./cache.js').Kept | null | undefined} */ kept) => {
       if (this.#closed) return;
       if (kept) this.#restore(kept);
-      this.#unsubscribe = rt.subscribe(channel, (frame) => this.#take(frame), {
-        snapshot: true,
-        since: kept && !kept.partial ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined,
-        // The rows linger here, so the channel need not.
-        linger: 0,
-        onState: (state) => this.#turn(state),
-        reload,
-      });
+      let since = kept && (!kept.partial || kept.last) ? { epoch: kept.epoch, seq: kept.seq, view: kept.view } : undefined;
+      this.#subscribe = () => {
+        const { part } = this.#options;
+        // The store keeps the rows for a while, so the channel can end at once.
+        return rt.subscribe(channel, (frame) => this.#take(frame), { snapshot: true, since, part, linger: 0, onState: (state) => this.#turn(state), reload });
+      };
+      this.#unsubscribe = this.#subscribe();
+      since = undefined;
     };
+    this.#ping = () => rt.ping?.();
     if (initial || !cache) begin(initial);
     else cache.load(channel).then(begin);
   }
@@ -104,12 +119,81 @@ export class Store {
       if (!this.#views.delete(refresh) || this.#views.size > 0) return;
       this.#timer = this.#options.env.setTimeout(() => {
         this.#closed = true;
+        this.#wake();
         this.#options.env.clearTimeout(this.#saving);
         this.#unsubscribe?.();
         this.#unwatch?.();
         this.#options.gone();
       }, this.#options.linger);
     };
+  }
+
+  // How many of the rows.
+
+  get part() {
+    return this.#options.part;
+  }
+
+  /** See `Rows`. */
+  get filled() {
+    return this.#rows.filled;
+  }
+
+  /** Whether further rows can be read and put beside these. */
+  get reads() {
+    return this.follows && this.at !== null;
+  }
+
+  /** A list shows so many rows. The next question asks for one more, which tells whether there are others. @param {number} count */
+  need(count) {
+    const { part } = this.#options;
+    if (!part) return;
+    part.limit = Math.min(MOST, Math.max(part.limit, count + 1));
+    this.#needed = Math.max(this.#needed, count + 1);
+    if (count < Infinity) return;
+    // A list that shows all of them.
+    this.#options.part = undefined;
+    this.#renew();
+  }
+
+  /** Asks for a new snapshot. */
+  #renew() {
+    const before = this.#unsubscribe;
+    this.#unsubscribe = this.#subscribe?.() ?? null;
+    before?.();
+  }
+
+  /**
+   * Puts further rows beside these, as soon as these are as far as the reading.
+   *
+   * @param {() => Promise<import('./reading.js').Reading>} read
+   * @returns {Promise<import('./reading.js').Reading | null>} Null when a new snapshot replaced the rows in the meantime.
+   */
+  async add(read) {
+    const watch = this.#rows.watch();
+    try {
+      const reading = await read();
+      const { epoch, pages } = reading;
+      const seq = Math.max(...pages.map((page) => page.seq));
+      const from = this.at?.epoch;
+      for (let asked = false; ; asked = true) {
+        if (watch.over || this.#closed || !this.follows || (this.at?.epoch !== epoch && this.at?.epoch !== from)) return null;
+        if (this.#next === 'live' && !this.#dirty && this.at?.epoch === epoch && this.at.seq >= seq) break;
+        if (!asked) this.#ping();
+        await new Promise((resolve) => void this.#waits.add(() => resolve(undefined)));
+      }
+      this.#rows.add(reading, watch);
+      this.#step();
+      return reading;
+    } finally {
+      watch.end();
+    }
+  }
+
+  #wake() {
+    const waits = [...this.#waits];
+    this.#waits.clear();
+    for (const wake of waits) wake();
   }
 
   /** The server's row. @param {string} id */
@@ -202,6 +286,7 @@ export class Store {
     }
     if (this.#next === 'live') this.error.value = null;
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
+    this.#wake();
   }
 
   /** Not at each change: what is missing in the end is sent again. */
@@ -211,7 +296,12 @@ export class Store {
     env.clearTimeout(this.#saving);
     if (this.#next === 'denied') return void cache.drop(this.#channel);
     this.#saving = env.setTimeout(() => {
-      if (this.at) cache.save(this.#channel, { ...this.at, view: this.#rows.view, rows: [...this.#shown.values()].map(({ row, seq }) => ({ row, seq })) });
+      const at = this.at;
+      if (!at) return;
+      const rows = [...this.#shown.values()].map(({ row, seq }) => ({ row, seq }));
+      // Rows that were read after the position are no state to go on from.
+      const partial = this.filled.last !== null || rows.some(({ seq }) => seq > at.seq) || undefined;
+      cache.save(this.#channel, { ...at, view: this.#rows.view, partial, rows });
     }, SAVE_AFTER);
   }
 
@@ -219,7 +309,9 @@ export class Store {
   #step() {
     const { overlay } = this.#options;
     const rows = this.#rows;
-    const first = !this.loaded;
+    // How far the rows are known may change although no row does.
+    const first = !this.loaded || this.#filled !== rows.filled;
+    this.#filled = rows.filled;
     const touched = (this.#touched = rows.changed);
     rows.changed = new Set();
     for (const id of touched) {
@@ -238,6 +330,8 @@ export class Store {
     this.#touched = null;
     if (touched.size > 0 || first) this.#refresh(touched);
     overlay.prune();
+    const { part } = this.#options;
+    if (part && this.#next === 'live' && rows.size > this.#needed + BESIDE) this.#renew();
   }
 
   /** @param {Set<string>} ids */

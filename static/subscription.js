@@ -11,10 +11,14 @@ import { Track } from './track.js';
  * @typedef {(how: Pick<typeof import('./reading.js'), 'readList' | 'readRecord'>) => Promise<import('./reading.js').Reading>} Reload How to
  * read the rows while there is no socket.
  *
+ * @typedef {{sort: string, limit: number}} Part The first rows in an order. Its owner may raise the limit: it is read at each question.
+ *
  * @typedef {object} Listener
  * @property {(frame: Frame) => void} callback
  * @property {(state: ChannelState) => void} [onState]
  * @property {Reload} [reload]
+ * @property {boolean} [snapshot] Whether it needs the rows that exist.
+ * @property {Part} [part] If these rows are enough.
  */
 
 export class Subscription {
@@ -27,6 +31,8 @@ export class Subscription {
   snapshot = false;
   /** Why the server refused it last. @type {string | null} */
   refusal = null;
+  /** The rows that were asked for at most. @type {number | undefined} */
+  asked;
   /** Times in a row that it had to be asked again. */
   tries = 0;
 
@@ -45,6 +51,14 @@ export class Subscription {
     if (state === this.state) return;
     this.state = state;
     for (const { onState } of [...this.listeners]) if (onState) shielded(onState, state);
+  }
+
+  /** The rows that are enough for all listeners; undefined: all of them. @returns {Part | undefined} */
+  get part() {
+    const parts = [...this.listeners].filter(({ snapshot }) => snapshot).map(({ part }) => part);
+    const sort = parts[0]?.sort;
+    if (sort === undefined || parts.some((part) => part?.sort !== sort)) return undefined;
+    return { sort, limit: Math.max(...parts.map((part) => part?.limit ?? 0)) };
   }
 
   /** @returns {Reload | undefined} */

@@ -35,7 +35,7 @@ fn pages() -> BTreeMap<String, String> {
 
 #[test]
 fn every_code_has_a_page_and_every_page_a_code() {
-    let codes: BTreeSet<String> = explain::codes().into_iter().flat_map(|(_, codes)| codes).collect();
+    let codes: BTreeSet<String> = explain::codes().into_iter().flat_map(|of| of.codes).collect();
     let pages: BTreeSet<String> = pages().into_keys().collect();
     let missing: Vec<_> = codes.difference(&pages).collect();
     let left_over: Vec<_> = pages.difference(&codes).collect();

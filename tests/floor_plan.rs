@@ -33,6 +33,25 @@ const DOUBLED: &[&str] = &[];
 /// Functions that still take a tuple, each with its file. Only ever shorter.
 const TUPLES: &[&str] = &[];
 
+/// Functions that still answer with a tuple, each with its file. Only ever shorter.
+const TUPLES_RETURNED: &[&str] = &[
+    // The two ends of one thing, as `mpsc::channel` of the standard library.
+    "channels/channel_manager.rs start",
+    "event_bus.rs new",
+    "realtime/lifecycle.rs follow",
+    "store/sqlite/committer.rs start",
+    // Where it is, and what it is, as `Iterator::enumerate`.
+    "repository/nameable.rs field",
+    "schema/model.rs field",
+    // Names with values, as a map.
+    "repository/question.rs parameters",
+    "repository/validate.rs changes",
+    // What was found, and what is wrong with it.
+    "schema/check/rule.rs condition",
+    "schema/check/rule/lower.rs lower",
+    "schema/check/rule/terms.rs value",
+];
+
 /// What may be named only in certain places, and where.
 const RESERVED: [(&str, &[&str]); 8] = [
     ("rusqlite", &["store/sqlite"]),
@@ -180,6 +199,18 @@ fn no_function_takes_a_tuple() {
         assert!(is_known, "{function} takes a tuple: name it, or take its parts");
     }
     only_ever_shorter(TUPLES, &taking);
+}
+
+#[test]
+fn no_public_function_answers_with_a_tuple() {
+    let returning = sources().into_iter().flat_map(|(file, text)| {
+        let functions = definitions::functions_that_return_a_tuple(&text);
+        functions.into_iter().map(move |function| format!("{file} {function}"))
+    });
+    let returning: BTreeSet<String> = returning.collect();
+    let found: Vec<_> = returning.iter().filter(|one| !TUPLES_RETURNED.contains(&one.as_str())).collect();
+    assert!(found.is_empty(), "answer with a tuple, whose parts want names: {found:?}");
+    only_ever_shorter(TUPLES_RETURNED, &returning);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
 use tidewire::schema::{Column, FieldIndex, Schema};
-use tidewire::store::{Direction, Query};
+use tidewire::store::{Direction, Query, SortBy};
 
 use crate::support::app::{Client, TestApp};
 use crate::support::at_once::Now;
@@ -164,7 +164,7 @@ async fn every_way_to_the_newest_has_the_same_order() {
         studio.commit([project(2 * n + 1), project(2 * n + 2)]).await.unwrap();
     }
     let query = Query {
-        sort: vec![(Column::CreatedAt, Direction::Descending)],
+        sort: vec![SortBy { column: Column::CreatedAt, direction: Direction::Descending }],
         ..Query::all("Project", studio.generation, 10)
     };
     let rows = studio.store.list(&query).now().unwrap().value.rows;

@@ -8,6 +8,7 @@ mod editors;
 mod good_files;
 mod hostile_files;
 mod rules;
+mod texts;
 
 use tidewire::schema::{Diagnostics, Format, Schema, SourceFile, check};
 

@@ -13,7 +13,7 @@ use tidewire::metrics::{Metrics, Via};
 use tidewire::outbox::{Invalidated, Lag, OnLag};
 use tidewire::protocol::{CloseCode, WireForm};
 use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Now, Session, SessionStart, Surroundings};
+use tidewire::realtime::session::{Effect, Input, Now, Passed, Session, SessionStart, Surroundings};
 use tidewire::rules::Principal;
 use tidewire::schema::Generation;
 use tidewire::store::{At, Change, ChangeOp, ListPage, Listed, LogPage, StoreError, Stored, Survey};
@@ -76,7 +76,7 @@ impl Peer {
         self.say(&json!({"type": "subscribe", "channel": channel, "requestId": "r", "payload": payload}))
     }
 
-    fn attached(&mut self, attachment: AttachmentId, at: u64, lag: u32) -> (Option<Bytes>, Vec<Effect>) {
+    fn attached(&mut self, attachment: AttachmentId, at: u64, lag: u32) -> Passed {
         let note = Note::Attached { attachment, at: Seq(at), lag: Lag(lag) };
         let item = Item::Control { frame: Bytes::from_static(b"x"), note: Some(note), on_lag: OnLag::Keep };
         self.session.on_item(self.now, item)
@@ -99,7 +99,7 @@ impl Peer {
     fn log_item(&mut self, attachment: AttachmentId, last: u64, base: u64) -> Option<Bytes> {
         let frames = Bytes::from(format!("log {last}"));
         let of = Events { attachment, last: Seq(last), base: Seq(base) };
-        self.session.on_item(self.now, Item::Batch { frames, of }).0
+        self.session.on_item(self.now, Item::Batch { frames, of }).frame
     }
 }
 
@@ -224,7 +224,7 @@ fn a_plain_subscribe_joins_at_once() {
     let mut peer = Peer::new();
     let effects = peer.subscribe("entity:Task", &json!({}));
     assert_eq!(heard(&effects), ["attach now"]);
-    let (frame, effects) = peer.attached(attachment_of(&effects), 7, 0);
+    let Passed { frame, effects } = peer.attached(attachment_of(&effects), 7, 0);
     assert!(frame.is_some() && effects.is_empty());
 }
 
@@ -429,7 +429,7 @@ fn a_pong_that_was_asked_for_before_a_channel_came_loses_its_position() {
     let note = Some(Note::Reached { at: Seq(9), lag: Lag(0) });
     let bare = Bytes::from_static(b"bare");
     let item = Item::Control { frame: Bytes::from_static(b"9"), note, on_lag: OnLag::Replace(bare.clone()) };
-    assert_eq!(peer.session.on_item(peer.now, item).0, Some(bare));
+    assert_eq!(peer.session.on_item(peer.now, item).frame, Some(bare));
 }
 
 #[test]
@@ -450,7 +450,7 @@ fn an_unsubscribe_right_behind_a_subscribe_waits_for_its_answer() {
     let attachment = attachment_of(&peer.subscribe("entity:Task", &json!({})));
     let unsubscribe = json!({"type": "unsubscribe", "channel": "entity:Task"});
     assert_eq!(heard(&peer.say(&unsubscribe)), Heard::new());
-    let (frame, effects) = peer.attached(attachment, 5, 0);
+    let Passed { frame, effects } = peer.attached(attachment, 5, 0);
     assert!(frame.is_some(), "first `subscribed`");
     assert_eq!(heard(&effects), ["detach", "send unsubscribed"]);
 }

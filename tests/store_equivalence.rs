@@ -12,7 +12,7 @@ use tidewire::ids::{Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Generation, Value};
 use tidewire::store::{
     Change, ChangeOp, Column, CommitError, Condition, Count, Direction, Expand, LogPage, Op, Outcome, Query,
-    Scope, Test, Unit,
+    Scope, SortBy, Test, Unit,
 };
 
 use crate::support::at_once::Now;
@@ -156,7 +156,10 @@ fn query() -> impl Strategy<Value = Query> {
         (0..9usize).prop_filter("json", |at| *at != TAGS.0).prop_map(|at| Column::Field(FieldIndex(at))),
     ];
     let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
-    let sort = prop::collection::vec((column, direction), 0..4);
+    let sort = prop::collection::vec(
+        (column, direction).prop_map(|(column, direction)| SortBy { column, direction }),
+        0..4,
+    );
     let filter = prop::collection::vec(condition(), 0..3);
     let room = (1..5usize, prop_oneof![Just(usize::MAX), 1..1_500usize]);
     (sort, filter, search(), room, any::<bool>()).prop_map(|(sort, filter, search, (limit, bytes), deep)| {
@@ -189,7 +192,7 @@ fn same_lists(sqlite: &Studio, memory: &Studio, query: &Query) {
             (sqlite.store.list(&page).now().unwrap().value, memory.store.list(&page).now().unwrap().value);
         assert_eq!(real, model, "{page:?}");
         let Some(last) = real.rows.into_iter().next_back() else { return };
-        page.after = Some((last.sort_values, last.id));
+        page.after = Some(last.cursor());
     }
     panic!("the pages do not end: {query:?}");
 }

@@ -252,7 +252,7 @@ fn outbox() -> Arc<Outbox> {
 }
 
 fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadScope>, outbox: &Arc<Outbox>) {
-    let (predicate, projection) = read_scope.text();
+    let text = read_scope.text();
     let attach = Attach {
         connection: ConnectionKey(n),
         attachment: AttachmentId { slot: 0, serial: 1 },
@@ -260,7 +260,7 @@ fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadSc
         channel: channel.clone(),
         scope: Scope::Entity(read_scope.entity.name.clone()),
         read_scope: read_scope.clone(),
-        view: View::new(&predicate, &projection, read_scope.generation),
+        view: View::new(&text.predicate, &text.fields, read_scope.generation),
         watch: None,
         admission: Admission::Sought,
         from: AttachFrom::Now { request_id: None },

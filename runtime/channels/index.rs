@@ -16,7 +16,7 @@ use slab::Slab;
 use super::event::existed;
 use super::few::Few;
 use super::key::{KeyBytes, push_column, push_element, push_text, push_value};
-use crate::rules::{Anchor, Key, Keys, ReadScope, Sides, Sought, anchor};
+use crate::rules::{Anchor, Equality, Key, Keys, ReadScope, Sides, Sought, anchor};
 use crate::schema::{Column, Entity, EntityName, Generation, Record, Value};
 use crate::store::{Change, ChangeOp, Rows, Scope};
 
@@ -209,13 +209,13 @@ impl OfEntity {
             known = self.combination_of(parts);
         }
         let at = known.unwrap_or_else(|| {
-            let sought = parts.iter().map(|(sought, _)| *sought).collect();
+            let sought = parts.iter().map(|part| part.sought).collect();
             self.combinations.insert(Combination { sought, keys: 0 })
         });
         self.combinations[at].keys += 1;
         let combination = number_of(at);
         let mut bytes = KeyBytes::from_slice(&combination.to_le_bytes());
-        let pushed = parts.iter().try_for_each(|(_, value)| push_value(&mut bytes, value));
+        let pushed = parts.iter().try_for_each(|part| push_value(&mut bytes, &part.value));
         let hash = hashes.hash_one(&bytes);
         if pushed.is_ok() {
             let table = &mut self.keyed;
@@ -231,8 +231,8 @@ impl OfEntity {
         KeyStand { key: HashedKey { hash, combination }, is_whole: parts.len() == key.parts().len() }
     }
 
-    fn combination_of(&self, parts: &[(Sought, Value)]) -> Option<usize> {
-        let is_it = |of: &Combination| of.sought.iter().eq(parts.iter().map(|(sought, _)| sought));
+    fn combination_of(&self, parts: &[Equality]) -> Option<usize> {
+        let is_it = |of: &Combination| of.sought.iter().eq(parts.iter().map(|part| &part.sought));
         self.combinations.iter().find(|(_, of)| is_it(of)).map(|(at, _)| at)
     }
 

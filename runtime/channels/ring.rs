@@ -70,10 +70,10 @@ impl Ring {
         }
     }
 
-    /// Changes and bytes that are held at this moment.
-    pub fn size(&self) -> (usize, usize) {
+    /// What is held at this moment.
+    pub fn size(&self) -> RingSize {
         let held = self.held.read();
-        (held.changes, held.bytes)
+        RingSize { changes: held.changes, bytes: held.bytes }
     }
 
     /// The batches that hold changes after `seq`; `None` when the ring does not reach back to it, or not yet to it.
@@ -132,6 +132,13 @@ impl Ring {
         }
         Some(page)
     }
+}
+
+/// How much a ring holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingSize {
+    pub changes: usize,
+    pub bytes: usize,
 }
 
 /// Changes up to and including `to`, of a ring that ends at `head`.

@@ -14,7 +14,7 @@ use super::formats::RowFormat;
 use super::settings::{FILE_VARIABLE, Flag, Given, SETTINGS, Setting};
 use crate::config::Config;
 
-/// A database server for web apps: schema files in; a database, a live API, channels and pages out.
+/// A database server for web apps. From schema files it serves a database, an HTTP API, live updates and pages.
 ///
 /// Without a subcommand this is `tidewire dev`.
 #[derive(Debug, Parser)]
@@ -41,7 +41,7 @@ pub enum CliCommand {
     Doctor(DoctorArguments),
     /// Explain an error code, such as E0130, NOT_FOUND or 4013; without one, list them all.
     Explain(ExplainArguments),
-    /// Make a new project folder: a schema file, a live page, every setting as a comment.
+    /// Make a new project folder: a schema file, a live page, and a settings file with every setting as a comment.
     New(NewArguments),
     /// Write every record of an entity to a file. Works beside a running server.
     Export(ExportArguments),
@@ -51,6 +51,8 @@ pub enum CliCommand {
     Migrate(MigrateArguments),
     /// Change or delete all records that meet conditions, through a running server.
     Records(RecordsGroup),
+    /// Make and manage users: accounts, invitations, passwords, roles. Works beside a running server.
+    User(UserArguments),
     /// Test the access rules, or explain why a user is allowed something or not.
     Rules(RulesArguments),
 }
@@ -164,7 +166,7 @@ pub enum Migrate {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
-    /// Take the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
+    /// Make the steps, in one transaction. Before values are lost, the database is copied to `backups/` beside it.
     Apply {
         #[command(flatten)]
         allow: AllowArguments,
@@ -211,14 +213,113 @@ pub struct RecordsArguments {
     /// Conditions as in the address of a list: status=done, 'priority[gte]=3'. All must be met.
     #[arg(value_name = "CONDITION", required = true)]
     pub conditions: Vec<String>,
-    /// Address of the running server, such as http://127.0.0.1:8080.
+    /// Address of the running server, such as http://127.0.0.1:8080. Required.
     #[arg(long, value_name = "URL")]
-    pub url: String,
+    pub url: Option<String>,
+    /// A folder that no server uses: refused with what to do.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub data: Option<PathBuf>,
     /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,
     #[command(flatten)]
     pub settings: SettingArguments<SchemaFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct UserArguments {
+    #[command(subcommand)]
+    pub command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account. Without --password-stdin, print a link by which its user sets the password.
+    Add {
+        #[command(flatten)]
+        named: NamedUser,
+        /// Role of the user, such as admin.
+        #[arg(long)]
+        role: Option<String>,
+        #[command(flatten)]
+        password: PasswordArguments,
+    },
+    /// List the accounts.
+    List {
+        /// Print a JSON array instead of text.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+    /// Print a link by which one user may register. `auth.register` must be `invitation` or `open`.
+    Invite {
+        /// Role that the new user gets.
+        #[arg(long)]
+        role: Option<String>,
+        /// Days that the link is good for.
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u16).range(1..=90))]
+        days: u16,
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+    /// Set the password of a user and end all of their sessions. Without --password-stdin, print a link by which the user sets it.
+    Passwd {
+        #[command(flatten)]
+        named: NamedUser,
+        #[command(flatten)]
+        password: PasswordArguments,
+    },
+    /// Give a user another role.
+    Role {
+        #[command(flatten)]
+        named: NamedUser,
+        /// The role; an empty one takes the role away.
+        role: String,
+    },
+    /// Refuse every request of a user and close their sockets. What they wrote stays.
+    Disable {
+        #[command(flatten)]
+        named: NamedUser,
+    },
+    /// Let a disabled user in again.
+    Enable {
+        #[command(flatten)]
+        named: NamedUser,
+    },
+    /// Print another link that makes the first administrator. The former one no longer works.
+    Link {
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NamedUser {
+    /// Login name.
+    pub name: String,
+    #[command(flatten)]
+    pub settings: SettingArguments<ServedFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct PasswordArguments {
+    /// Read the password from the first line of stdin.
+    #[arg(long)]
+    pub password_stdin: bool,
+    #[command(flatten)]
+    pub link: LinkArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct LinkArguments {
+    /// Address at which users reach the server, for the link [default: http:// and the address of `listen`]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -287,7 +388,7 @@ pub struct AllowArguments {
     /// Delete the part of this entity's history that is older than its schema file now says.
     #[arg(long, value_name = "ENTITY")]
     pub allow_forget: Vec<String>,
-    /// Let the records of this entity expire that are due already: the server deletes them at once.
+    /// Delete the records of this entity that are due already: the server does it at its next start.
     #[arg(long, value_name = "ENTITY")]
     pub allow_expire: Vec<String>,
     /// Give this value to the records that have none: `Task.due=2026-01-01`.
@@ -297,7 +398,7 @@ pub struct AllowArguments {
 
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    /// Add the demo rows that are missing.
+    /// Add the example rows that are missing.
     #[arg(long)]
     pub demo: bool,
     #[command(flatten)]
@@ -356,6 +457,16 @@ pub enum SchemaFlags {}
 /// `--schemas`, `--data` and `--database`.
 #[derive(Debug)]
 pub enum FolderFlags {}
+
+/// Those of `FolderFlags` and `--listen`.
+#[derive(Debug)]
+pub enum ServedFlags {}
+
+impl Offer for ServedFlags {
+    fn offers(setting: &Setting) -> bool {
+        FolderFlags::offers(setting) || setting.name == "listen"
+    }
+}
 
 impl Offer for EveryFlag {
     fn offers(_setting: &Setting) -> bool {

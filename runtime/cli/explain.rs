@@ -36,15 +36,22 @@ pub fn run(arguments: &ExplainArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Codes that are met in one kind of place.
+pub struct CodesOfPlace {
+    /// As the list of all codes says it.
+    pub place: &'static str,
+    pub codes: Vec<String>,
+}
+
 /// Every code by the kind of place where one meets it.
-pub fn codes() -> [(&'static str, Vec<String>); 3] {
+pub fn codes() -> [CodesOfPlace; 3] {
     let schema = schema::DiagnosticCode::ALL.iter().map(|code| code.as_str().to_owned());
     let errors = Code::ALL.iter().map(|code| code.as_str().to_owned());
     let closes = CloseCode::ALL.iter().map(|code| code.number().to_string());
     [
-        ("In schema files", schema.collect()),
-        ("In answers and `error` frames", errors.collect()),
-        ("When the server closes a socket", closes.collect()),
+        CodesOfPlace { place: "In schema files", codes: schema.collect() },
+        CodesOfPlace { place: "In answers and `error` frames", codes: errors.collect() },
+        CodesOfPlace { place: "When the server closes a socket", codes: closes.collect() },
     ]
 }
 
@@ -55,7 +62,7 @@ pub fn pages() -> impl Iterator<Item = String> {
 
 /// The page of a code, in any case; or the error for an unknown code.
 pub fn explain(code: &str) -> Result<String, String> {
-    let known: Vec<String> = codes().into_iter().flat_map(|(_, codes)| codes).collect();
+    let known: Vec<String> = codes().into_iter().flat_map(|of| of.codes).collect();
     if let Some(page) =
         known.iter().find(|known| known.eq_ignore_ascii_case(code)).and_then(|code| page(code))
     {
@@ -80,7 +87,7 @@ fn page(code: &str) -> Option<String> {
 
 fn index() -> String {
     let mut text = String::from("`tidewire explain CODE` explains one of these.\n");
-    for (place, codes) in codes() {
+    for CodesOfPlace { place, codes } in codes() {
         let _ = writeln!(text, "\n{place}:");
         for code in codes {
             let title = page(&code).and_then(|page| title(&page).map(str::to_owned)).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::arguments::ExportArguments;
 use super::check::count;
 use super::config::effective;
 use super::formats::{self, RecordWriter, RowFormat};
-use super::loading::{self, Refused};
+use super::loading::{self, NamedEntity, Refused};
 use super::output::{Output, unwritable};
 use super::progress::Progress;
 use crate::config::Config;
@@ -31,7 +31,7 @@ pub fn run(arguments: &ExportArguments) -> ExitCode {
 }
 
 fn export(arguments: &ExportArguments, config: &Config) -> Result<(), Refused> {
-    let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
+    let NamedEntity { schema, entity } = loading::entity(&config.schemas, &arguments.entity)?;
     let format = arguments.format.unwrap_or_else(|| RowFormat::of(&arguments.output));
     let who = match arguments.name.as_deref() {
         Some(name) => Who::Person(loading::person(Some(name))?),

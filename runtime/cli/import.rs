@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use super::arguments::{ImportArguments, OnConflict};
 use super::config::effective;
 use super::formats::{self, Row, RowFormat, RowReader};
-use super::loading::{self, Refused};
+use super::loading::{self, NamedEntity, Refused};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::env::Env;
@@ -26,7 +26,7 @@ use crate::store::import::{
 };
 use crate::store::{Op, OpStatus, OpenError, choice};
 use faults::LineFaults;
-use source::{ImportSource, Read};
+use source::{CountedInput, ImportSource, Read};
 
 /// Exit code 0 when the whole file was imported (now or before), 1 when it was not, 2 for wrong arguments.
 pub fn run(arguments: &ImportArguments) -> ExitCode {
@@ -48,14 +48,14 @@ pub fn run(arguments: &ImportArguments) -> ExitCode {
 }
 
 fn import(arguments: &ImportArguments, config: &Config) -> Result<String, Refused> {
-    let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
+    let NamedEntity { schema, entity } = loading::entity(&config.schemas, &arguments.entity)?;
     let format = arguments.format.unwrap_or_else(|| RowFormat::of(&arguments.file));
     let source = ImportSource::open(&arguments.file)?;
     let job = source.job(&[
         entity.name.as_bytes(),
         format!("{format:?} {:?} {}", arguments.on_conflict, arguments.partial).as_bytes(),
     ]);
-    let (input, read) = source.input();
+    let CountedInput { lines: input, read } = source.input();
     let rows =
         formats::reader(format, &entity, input).map_err(|faults| faults::of_header(&source.name, &faults))?;
 

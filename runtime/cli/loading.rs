@@ -40,13 +40,19 @@ impl Refused {
     }
 }
 
-/// The schema of a folder, and the entity of that name.
-pub(super) fn entity(schemas: &Path, name: &str) -> Result<(Arc<Schema>, Arc<Entity>), Refused> {
+/// The schema of a folder, and the entity of it that a subcommand names.
+pub(super) struct NamedEntity {
+    pub(super) schema: Arc<Schema>,
+    pub(super) entity: Arc<Entity>,
+}
+
+/// Reads the schema of a folder, and finds the entity of that name.
+pub(super) fn entity(schemas: &Path, name: &str) -> Result<NamedEntity, Refused> {
     let color = if std::io::stderr().is_terminal() { Color::Always } else { Color::Never };
     let loaded = schema::load(schemas).map_err(|errors| Refused::said(errors.render(color)))?;
     let schema = Arc::new(loaded.schema);
     match schema.entity(name).cloned() {
-        Some(entity) => Ok((schema, entity)),
+        Some(entity) => Ok(NamedEntity { schema, entity }),
         None => Err(Refused::usage(unknown(&schema, name))),
     }
 }

@@ -13,7 +13,9 @@ use crate::rules::{Asker, Condition, Test};
 use crate::schema::{
     Column, Entity, EntityName, FieldIndex, FieldKind, Generation, OnDelete, Schema, Value, text_form,
 };
-use crate::store::{CommitError, Direction, Many, ManyEdit, Op, OpStatus, Query, Store, StoreError, Unit};
+use crate::store::{
+    CommitError, Direction, Listed, Many, ManyEdit, Op, OpStatus, Query, SortBy, Store, StoreError, Unit,
+};
 
 /// Most records of one unit. Writers that wait have their turn between two units.
 const MOST_AT_ONCE: usize = 1_000;
@@ -134,12 +136,12 @@ impl Sweep {
         loop {
             let query = Query {
                 filter: filter.clone(),
-                sort: vec![(expiring.column(), Direction::Ascending)],
+                sort: vec![SortBy { column: expiring.column(), direction: Direction::Ascending }],
                 after,
                 ..Query::all(name.clone(), expiring.generation, MOST_AT_ONCE)
             };
             let page = self.store.list(&query).await.map_err(SweepTrouble::Read)?.value;
-            after = page.rows.last().map(|row| (row.sort_values.clone(), row.id.clone()));
+            after = page.rows.last().map(Listed::cursor);
             let mut ids: Vec<RecordId> = page.rows.into_iter().map(|row| row.id).collect();
             ids.sort_unstable();
             self.delete_all(expiring, ids, &mut held).await?;
@@ -169,7 +171,7 @@ impl Sweep {
         let later = expiring.condition(Test::Gt(Value::Text(expiring.now.rfc3339())));
         let query = Query {
             filter: vec![later],
-            sort: vec![(expiring.column(), Direction::Ascending)],
+            sort: vec![SortBy { column: expiring.column(), direction: Direction::Ascending }],
             ..Query::all(expiring.entity.name.clone(), expiring.generation, 1)
         };
         let page = self.store.list(&query).await.map_err(SweepTrouble::Read)?.value;

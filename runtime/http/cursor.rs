@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::RecordId;
 use crate::schema::Value;
+use crate::store::ListCursor;
 
 /// Longer texts are no cursors of ours: sorted texts are cut by the body limit only, so this is generous.
 const MAX_LENGTH: usize = 8 << 10;
@@ -26,7 +27,7 @@ pub(super) fn encode(order: &str, id: &RecordId, values: &[Value]) -> String {
 }
 
 /// `None` when the text is not a cursor of this order.
-pub(super) fn decode(order: &str, text: &str, sort_columns: usize) -> Option<(Vec<Value>, RecordId)> {
+pub(super) fn decode(order: &str, text: &str, sort_columns: usize) -> Option<ListCursor> {
     if text.len() > MAX_LENGTH {
         return None;
     }
@@ -38,7 +39,7 @@ pub(super) fn decode(order: &str, text: &str, sort_columns: usize) -> Option<(Ve
     let mut items = serde_json::from_slice::<Vec<Json>>(payload).ok()?.into_iter();
     let id = RecordId::stored(items.next()?.as_str()?);
     let values: Vec<Value> = items.map(of_json).collect::<Option<_>>()?;
-    (values.len() == sort_columns).then_some((values, id))
+    (values.len() == sort_columns).then_some(ListCursor { values, id })
 }
 
 fn seal(order: &str, payload: &[u8]) -> [u8; SEAL] {
@@ -84,7 +85,7 @@ mod tests {
             Value::Bool(true),
         ];
         let cursor = encode("Task:-a,b", &id, &values);
-        assert_eq!(decode("Task:-a,b", &cursor, 5), Some((values, id)));
+        assert_eq!(decode("Task:-a,b", &cursor, 5), Some(ListCursor { values, id }));
         assert_eq!(decode("Task:a,b", &cursor, 5), None, "another order");
         assert_eq!(decode("Task:-a,b", &cursor, 4), None, "another number of columns");
     }

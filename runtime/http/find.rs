@@ -1,7 +1,7 @@
 //! `GET /api/{plural}/by/{field}/{value}`: one record by the value of a field with `find` (SEMANTICS X2).
 //!
 //! The value may be a secret: it is in no log, no label and no error. A value that no record has, one of a record that the caller
-//! may not see and one that cannot be a value of the field are one answer. Knows no rule.
+//! may not see and one that cannot be a value of the field get the same answer. Knows no rule.
 
 use axum::Router;
 use axum::extract::{Extension, FromRequestParts, Path, State};
@@ -73,13 +73,13 @@ async fn find(
     Ok(with_record(response, &Stored { version: found.value.stored.version, json: json.into() }))
 }
 
-/// Says the same of a field that there is not, since a caller may not know of all fields.
+/// An unknown field gets the same answer, because a caller may not know of all fields.
 fn findable(entity: &Entity, name: &str) -> Result<FieldIndex, Problem> {
     match entity.field(name) {
         Some((at, field)) if field.find => Ok(at),
         _ => {
             let detail =
-                "nothing is found by this field: only a field with `find = true` opens such an address";
+                "no record is found by this field: only a field with `find = true` has such an address";
             Err(Problem::new(Code::NotFound, detail))
         }
     }

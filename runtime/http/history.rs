@@ -59,7 +59,7 @@ fn known_only(params: &Params) -> Result<(), Problem> {
 }
 
 fn before(order: &str, text: &str) -> Result<Seq, Problem> {
-    let seq = cursor::decode(order, text, 1).and_then(|(values, _)| match values.first() {
+    let seq = cursor::decode(order, text, 1).and_then(|cursor| match cursor.values.first() {
         Some(Value::Int(seq)) => u64::try_from(*seq).ok().map(Seq),
         Some(Value::Null | Value::Bool(_) | Value::Float(_) | Value::Text(_) | Value::Json(_)) | None => None,
     });

@@ -1,4 +1,4 @@
-//! `Misses`: how often an address looked for a value that no record has, so that values cannot be tried out one by one
+//! `Misses`: how often an address asked for a value that no record has, so that values cannot be guessed one by one
 //! (SEMANTICS X2).
 //!
 //! Knows no value. The clock is tokio's.
@@ -45,7 +45,7 @@ impl Misses {
         match by_address.get(&of(address)) {
             Some(window) if window.misses >= MOST_MISSES && !window.is_over() => {
                 let detail = format!(
-                    "more than {MOST_MISSES} values were looked for in a minute that no record has: wait a minute"
+                    "this address asked more than {MOST_MISSES} times in a minute for a value that no record has: wait a minute"
                 );
                 Err(Problem::new(Code::RateLimited, detail))
             }
@@ -70,7 +70,7 @@ impl Misses {
     }
 }
 
-/// Who has an address of IPv6 has at least the 2^64 of its network.
+/// A client with one IPv6 address usually has all 2^64 of its network, so the network counts as one.
 fn of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

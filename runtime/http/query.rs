@@ -14,8 +14,8 @@ use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Params};
 use crate::repository::{Body, Current, Nameable, column, filter, parameters, search_words, suggestion};
-use crate::schema::{Entity, FieldKind, Value};
-use crate::store::{Column, Condition, Count, Direction, ListPage, Query, Who};
+use crate::schema::{Entity, FieldKind};
+use crate::store::{Column, Condition, Count, Direction, ListCursor, ListPage, Query, SortBy, Who};
 
 /// What a list takes beside conditions, and a count and a single record take in part.
 const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
@@ -138,7 +138,7 @@ impl ManyQuestion {
         }
         let order = format!("many {}", order(entity, "", params)?);
         let cursor = params.one("cursor")?;
-        let after = cursor.map(|text| after(&order, text, 0)).transpose()?.map(|(_, id)| id);
+        let after = cursor.map(|text| after(&order, text, 0)).transpose()?.map(|cursor| cursor.id);
         let question = format!("{order} {}", cursor.unwrap_or_default());
         Ok(ManyQuestion { filter, after, order, question })
     }
@@ -221,7 +221,7 @@ pub(super) fn page_limit(text: Option<&str>, config: &HttpConfig) -> Result<usiz
     })
 }
 
-fn after(order: &str, text: &str, columns: usize) -> Result<(Vec<Value>, RecordId), Problem> {
+fn after(order: &str, text: &str, columns: usize) -> Result<ListCursor, Problem> {
     cursor::decode(order, text, columns).ok_or_else(|| {
         let detail = "the cursor was not made for this list with this sort, these filters and this search, or was altered";
         Problem::new(Code::BadCursor, detail)
@@ -229,21 +229,21 @@ fn after(order: &str, text: &str, columns: usize) -> Result<(Vec<Value>, RecordI
 }
 
 /// `-priority,title`: highest priority first, then by title; equal ones by id.
-fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<(Column, Direction)>, Problem> {
-    let mut sort: Vec<(Column, Direction)> = Vec::new();
+fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<SortBy>, Problem> {
+    let mut sort: Vec<SortBy> = Vec::new();
     for key in text.split(',').filter(|_| !text.is_empty()) {
         let (name, direction) = match key.strip_prefix('-') {
             Some(name) => (name, Direction::Descending),
             None => (key, Direction::Ascending),
         };
         let column = comparable(entity, names, name, "sort", "sorted")?;
-        if sort.iter().any(|(earlier, _)| *earlier == column) {
+        if sort.iter().any(|earlier| earlier.column == column) {
             return Err(bad_query(format!("`sort` names `{name}` twice")));
         }
         if sort.len() == MOST_SORTED {
             return Err(bad_query(format!("`sort` names more than {MOST_SORTED} fields")));
         }
-        sort.push((column, direction));
+        sort.push(SortBy { column, direction });
     }
     Ok(sort)
 }

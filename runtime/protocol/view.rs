@@ -31,8 +31,8 @@ impl View {
 
     /// What this read scope shows: equal for equal read scopes of one entity.
     pub fn of(read_scope: &ReadScope) -> View {
-        let (predicate, projection) = read_scope.text();
-        View::new(&predicate, &projection, read_scope.generation)
+        let text = read_scope.text();
+        View::new(&text.predicate, &text.fields, read_scope.generation)
     }
 
     /// All records with all fields: what everybody sees as long as rules are not interpreted.

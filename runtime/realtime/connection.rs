@@ -17,7 +17,7 @@ use super::lifecycle::News;
 use super::offenders::Offenders;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
-use super::session::{Effect, Input, Now, Session};
+use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
 use crate::channels::{Attach, Channels, Drained, Outbox};
@@ -146,7 +146,7 @@ impl<T: Transport> Connection<T> {
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
-            let (frame, effects) = self.session.on_item(now, item);
+            let Passed { frame, effects } = self.session.on_item(now, item);
             frames.extend(frame);
             if !effects.is_empty() {
                 self.write(std::mem::take(&mut frames)).await?;

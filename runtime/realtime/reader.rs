@@ -10,8 +10,8 @@ use crate::config::RealtimeConfig;
 use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal, ReadScope};
 use crate::store::{
-    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store, StoreError, Stored,
-    Survey, Who,
+    At, ChangeOp, ListCursor, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store,
+    StoreError, Stored, Survey, Who,
 };
 
 /// See the module's text. Cheap to clone.
@@ -162,7 +162,7 @@ impl LiveReader {
                 }))
             }
             Scope::Entity(entity) => {
-                let after = after.map(|id| (Vec::new(), id));
+                let after = after.map(|id| ListCursor { values: Vec::new(), id });
                 let query = Query { who, after, bytes, ..Query::all(entity, generation, limit) };
                 self.asking(self.store.list(&query)).await
             }

@@ -119,7 +119,8 @@ impl Sessions {
             now.outbox_bytes += depth.bytes;
             now.lagging += usize::from(depth.lagging);
         });
-        (now.ring_changes, now.ring_bytes) = self.channels.ring().size();
+        let ring = self.channels.ring().size();
+        (now.ring_changes, now.ring_bytes) = (ring.changes, ring.bytes);
         now.commands = self.channels.waiting();
         now.reads = self.reader.under_way();
         now.offenders = self.offenders.count();

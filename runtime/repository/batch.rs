@@ -35,7 +35,7 @@ pub struct BatchError(String);
 
 impl Batch {
     pub fn read(body: Body) -> Result<Batch, BatchError> {
-        let (mut members, inexact) = body.into_parts();
+        let Body { mut members, inexact } = body;
         let mut data = of_data(inexact)?;
         only(&members, &BATCH_KEYS, "a batch", "")?;
         let atomic = match members.remove("atomic") {
@@ -135,7 +135,7 @@ fn with_id_in_data(op: &OpMembers, mut mutation: Mutation) -> Result<Mutation, B
         return Ok(mutation);
     }
     let Some(id) = mutation.id.take() else { return Ok(mutation) };
-    let (mut members, inexact) = mutation.data.take().unwrap_or_default().into_parts();
+    let Body { mut members, inexact } = mutation.data.take().unwrap_or_default();
     let id = Json::String(id);
     if members.get("id").is_some_and(|other| *other != id) {
         let place = &op.place;

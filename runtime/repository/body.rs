@@ -16,9 +16,16 @@ use crate::schema::{Entity, FieldKind};
 /// The members of a JSON object, by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Body {
-    members: Map<String, Json>,
+    pub(super) members: Map<String, Json>,
     /// In `members` each has its nearest float, or 0 where there is none.
-    inexact: Vec<Inexact>,
+    pub(super) inexact: Vec<Inexact>,
+}
+
+/// A number that cannot be the value of its field.
+#[derive(Debug)]
+pub struct NumberFault<'a> {
+    pub field: &'a str,
+    pub fault: ValueFault,
 }
 
 /// What some editors and programs write before a text.
@@ -86,10 +93,6 @@ impl Body {
         &self.members
     }
 
-    pub(super) fn into_parts(self) -> (Map<String, Json>, Vec<Inexact>) {
-        (self.members, self.inexact)
-    }
-
     /// Why the member cannot be the value of a field of this kind, if a number in it is not kept as it was sent.
     pub(super) fn number_fault(&self, name: &str, kind: &FieldKind) -> Option<ValueFault> {
         let of_field = self.inexact.iter().filter_map(|number| match number.path.split_first() {
@@ -105,10 +108,13 @@ impl Body {
     }
 
     /// The same for every field of an entity, by name.
-    pub fn number_faults<'a>(&self, entity: &'a Entity) -> Vec<(&'a str, ValueFault)> {
+    pub fn number_faults<'a>(&self, entity: &'a Entity) -> Vec<NumberFault<'a>> {
         let fields = entity.fields.iter().filter(|field| self.members.contains_key(&*field.name));
         fields
-            .filter_map(|field| Some((&*field.name, self.number_fault(&field.name, &field.kind)?)))
+            .filter_map(|field| {
+                let fault = self.number_fault(&field.name, &field.kind)?;
+                Some(NumberFault { field: &field.name, fault })
+            })
             .collect()
     }
 }

@@ -273,9 +273,16 @@ pub(super) struct UnitRefusal {
     errors: Vec<RepositoryError>,
 }
 
+/// One operation that was refused, by its place in the unit.
+#[derive(Debug)]
+pub(super) struct RefusedOp {
+    pub(super) op: usize,
+    pub(super) error: RepositoryError,
+}
+
 impl UnitRefusal {
-    pub(super) fn of_ops(faults: Vec<(usize, RepositoryError)>) -> UnitRefusal {
-        let (ops, errors) = faults.into_iter().unzip();
+    pub(super) fn of_ops(refused: Vec<RefusedOp>) -> UnitRefusal {
+        let (ops, errors) = refused.into_iter().map(|refused| (refused.op, refused.error)).unzip();
         UnitRefusal { ops, errors }
     }
 

@@ -18,7 +18,7 @@ const WORDS: [&str; 7] = ["sort", "fields", "expand", "limit", "cursor", "search
 
 /// The parameters, in the order of their names.
 pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
-    let (members, inexact) = body.into_parts();
+    let Body { members, inexact } = body;
     let reader = QuestionReader { inexact };
     let mut found = Vec::new();
     for (name, json) in &members {

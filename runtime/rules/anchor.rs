@@ -33,7 +33,14 @@ pub struct Keys {
 
 /// Equalities all of which hold together: one for each of their columns, in the order of `Sought`, at least one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Key(Vec<(Sought, Value)>);
+pub struct Key(Vec<Equality>);
+
+/// What a record must hold, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Equality {
+    pub sought: Sought,
+    pub value: Value,
+}
 
 /// Where a record holds the value of an equality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,10 +53,10 @@ pub enum Sought {
 
 impl Key {
     pub fn one(sought: Sought, value: Value) -> Key {
-        Key(vec![(sought, value)])
+        Key(vec![Equality { sought, value }])
     }
 
-    pub fn parts(&self) -> &[(Sought, Value)] {
+    pub fn parts(&self) -> &[Equality] {
         &self.0
     }
 
@@ -57,15 +64,17 @@ impl Key {
     /// parts had room.
     fn and(&self, other: &Key) -> (Key, bool) {
         let mut parts = self.0.clone();
-        for (sought, value) in &other.0 {
+        for Equality { sought, value } in &other.0 {
             let is_element = |sought: &Sought| matches!(sought, Sought::Element(_));
-            let doubled =
-                parts.iter().any(|(known, _)| known == sought || is_element(known) && is_element(sought));
+            let doubled = parts
+                .iter()
+                .map(|part| &part.sought)
+                .any(|known| known == sought || is_element(known) && is_element(sought));
             if parts.len() < MOST_PARTS && !doubled {
-                parts.push((*sought, value.clone()));
+                parts.push(Equality { sought: *sought, value: value.clone() });
             }
         }
-        parts.sort_by_key(|(sought, _)| *sought);
+        parts.sort_by_key(|part| part.sought);
         let whole = parts.len() == self.0.len() + other.0.len();
         (Key(parts), whole)
     }

@@ -19,7 +19,7 @@ mod truth;
 mod uses;
 mod value_class;
 
-pub use anchor::{Anchor, Key, Keys, Sought, anchor};
+pub use anchor::{Anchor, Equality, Key, Keys, Sought, anchor};
 pub use bind::{BindError, MOST_STEPS_OF_UNIT, MOST_TESTS, bind};
 pub use compare::{member, size};
 pub use condition::{Condition, Test};
@@ -29,7 +29,7 @@ pub use further::{KnownFacts, MOST_STEPS, MissingFact};
 pub use judge::{Found, JudgedStep, find_truth, judge};
 pub use person::{Asker, MOST_RELATED, Person, Principal, RelatedRecords};
 pub use predicate::{Operand, Predicate};
-pub use read_scope::{Mask, ReadScope, Sides, Verdict, is_closed, may_ever};
+pub use read_scope::{Mask, ReadScope, ReadScopeText, Sides, Verdict, is_closed, may_ever};
 pub use truth::Truth;
 pub use uses::{Needs, Rights, RightsEntity, depends_on_person};
 pub use value_class::ValueClass;

@@ -30,6 +30,15 @@ pub struct ReadScope {
     seen: Predicate,
 }
 
+/// Everything that decides what is seen, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadScopeText {
+    /// Of rule and filter.
+    pub predicate: String,
+    /// Of the fields that are not always shown.
+    pub fields: String,
+}
+
 /// The fields of one record that are not shown; none of them for most records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Mask(Vec<FieldIndex>);
@@ -163,14 +172,14 @@ impl ReadScope {
         Mask(hidden.map(|(field, _)| *field).collect())
     }
 
-    /// Everything that decides what is seen, as text: equal exactly for equal read scopes of one entity and generation.
-    pub fn text(&self) -> (String, String) {
+    /// Equal exactly for equal read scopes of one entity and generation.
+    pub fn text(&self) -> ReadScopeText {
         let predicate = format!("{}\n{}", self.rule.text(&self.entity), self.filter.text(&self.entity));
         let fields = self
             .fields
             .iter()
             .map(|(field, shown)| format!("{}: {}\n", self.entity.at(*field).name, shown.text(&self.entity)));
-        (predicate, fields.collect())
+        ReadScopeText { predicate, fields: fields.collect() }
     }
 }
 

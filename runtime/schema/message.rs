@@ -60,6 +60,9 @@ pub(crate) fn suggestion(word: &str, known: &[&str], what: &str) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean {}?", quoted(near)),
         None if known.len() <= 16 => format!("{what}: {}", list(known.iter().copied())),
-        None => format!("{what}: {} and {} more", list(known[..16].iter().copied()), known.len() - 16),
+        None => {
+            let shown: Vec<String> = known[..16].iter().map(|word| quoted(word)).collect();
+            format!("{what}: {} and {} more", shown.join(", "), known.len() - 16)
+        }
     }
 }

@@ -30,6 +30,7 @@ mod sql;
 pub mod sqlite;
 mod stored;
 pub mod unit;
+pub mod vault;
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
@@ -43,6 +44,9 @@ pub use glance::{Glance, GlanceRecords};
 pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
 pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use operation::{Idempotency, Many, ManyEdit, Op, OpResult, OpStatus, Outcome, Tally, Unit};
-pub use query::{Advice, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query, Related};
+pub use query::{
+    Advice, Count, Counted, Direction, Expand, ListCursor, ListPage, Listed, MOST_GROUPS, Query, Related,
+    SortBy,
+};
 pub use rows::{Decoded, Rows};
 pub use stored::Stored;

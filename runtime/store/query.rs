@@ -26,9 +26,9 @@ pub struct Query {
     pub filter: Vec<Condition>,
     /// Each must begin a word of some field marked `search`, whatever its case and accents.
     pub search: Vec<String>,
-    pub sort: Vec<(Column, Direction)>,
-    /// Start after the record with these sort values and this id.
-    pub after: Option<(Vec<Value>, RecordId)>,
+    pub sort: Vec<SortBy>,
+    /// Start after this record.
+    pub after: Option<ListCursor>,
     /// Records at most.
     pub limit: usize,
     /// The list ends with the record that reaches so many bytes, however few records it holds.
@@ -60,6 +60,20 @@ impl Query {
 pub enum Direction {
     Ascending,
     Descending,
+}
+
+/// A term of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortBy {
+    pub column: Column,
+    pub direction: Direction,
+}
+
+/// A record's place in a list: the values of the sort columns, then the id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListCursor {
+    pub values: Vec<Value>,
+    pub id: RecordId,
 }
 
 /// A reference to follow, and those to follow from the record that it leads to.
@@ -97,6 +111,13 @@ pub struct Related {
     pub stored: Stored,
     /// One for each of `Expand::then`, in its order.
     pub expanded: Vec<Option<Arc<Related>>>,
+}
+
+impl Listed {
+    /// Where the list continues after this row.
+    pub fn cursor(&self) -> ListCursor {
+        ListCursor { values: self.sort_values.clone(), id: self.id.clone() }
+    }
 }
 
 /// How many records meet every condition and hold every word, and how they divide by the values of a column.

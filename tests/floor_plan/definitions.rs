@@ -1,4 +1,4 @@
-//! The types that a file defines, and the functions of it that take a tuple.
+//! The types that a file defines, and the functions of it that take or answer with a tuple.
 //! Knows no other file.
 
 use super::tokens::{Token, tokens};
@@ -53,6 +53,55 @@ pub(super) fn functions_that_take_a_tuple(text: &str) -> Vec<String> {
         .filter(|(at, token)| token.text == "fn" && tokens.get(at + 1).is_some_and(Token::is_name));
     let taking = functions.filter(|(at, _)| takes_a_tuple(&tokens[at + 2..]));
     taking.map(|(at, _)| tokens[at + 1].text.to_owned()).collect()
+}
+
+/// The names of the functions that others may call and that answer with a tuple, wherever in the answer it stands. The items of an
+/// iterator are none: `(key, value)` is what iterators of the standard library give.
+pub(super) fn functions_that_return_a_tuple(text: &str) -> Vec<String> {
+    let tokens = tokens(text);
+    let functions = tokens
+        .iter()
+        .enumerate()
+        .filter(|(at, token)| token.text == "fn" && tokens.get(at + 1).is_some_and(Token::is_name));
+    let returning =
+        functions.filter(|(at, _)| is_public(&tokens[..*at]) && returns_a_tuple(&tokens[at + 2..]));
+    returning.map(|(at, _)| tokens[at + 1].text.to_owned()).collect()
+}
+
+/// `pub fn`, `pub(super) async fn`. Functions of traits and of their impls answer as the trait says.
+fn is_public(before: &[Token<'_>]) -> bool {
+    let words = ["const", "async", "unsafe", "(", ")", "crate", "super", "self", "in", ":"];
+    let first = before.iter().rev().find(|token| !words.contains(&token.text));
+    first.is_some_and(|token| token.text == "pub")
+}
+
+/// `behind`: from the generics or the bracket of the parameters on.
+fn returns_a_tuple(behind: &[Token<'_>]) -> bool {
+    let mut depth = 0;
+    let end = behind.iter().position(|token| {
+        depth += i32::from(["(", "["].contains(&token.text)) - i32::from([")", "]"].contains(&token.text));
+        depth == 0 && ["{", ";", "where"].contains(&token.text)
+    });
+    let head = &behind[..end.unwrap_or(behind.len())];
+    let Some(arrow) = arrow(head) else { return false };
+    let answer = &head[arrow + 1..];
+    (0..answer.len()).any(|at| {
+        let is_item = at >= 2 && answer[at - 1].text == "=" && answer[at - 2].text == "Item";
+        // `Fn(A, B)` takes arguments.
+        let is_call =
+            at > 0 && answer[at - 1].is_name() && !["dyn", "mut", "impl"].contains(&answer[at - 1].text);
+        answer[at].text == "(" && !is_item && !is_call && is_tuple(&answer[at..])
+    })
+}
+
+/// The `->` of the function itself, and none of a closure among its parameters or generics.
+fn arrow(head: &[Token<'_>]) -> Option<usize> {
+    let (mut round, mut generics) = (0, 0);
+    head.iter().position(|token| {
+        round += i32::from(token.text == "(") - i32::from(token.text == ")");
+        generics += i32::from(token.text == "<") - i32::from(token.text == ">");
+        token.text == "->" && round == 0 && generics == 0
+    })
 }
 
 /// `behind`: from the generics or the bracket of the parameters on.
@@ -112,4 +161,13 @@ fn tuples_are_found_in_parameters_alone() {
                 j: &[(A, B)], k: &(dyn A + 'b), l: impl Fn((A, B)), m: ()) -> (A, B) { |n: (A, B)| n }\n\
                 fn o(q: A, r: (u8, u8),) {}";
     assert_eq!(functions_that_take_a_tuple(text), ["a", "d", "o"]);
+}
+
+#[test]
+fn tuples_are_found_in_answers_wherever_they_stand() {
+    let text = "pub fn a() -> (A, B) {}\npub(super) async fn b<T: Fn(A) -> (A, B)>(x: T) -> Result<Option<(A, B)>, C> {}\n\
+                fn c() -> (A, B) {}\npub fn d() -> impl Iterator<Item = (A, B)> {}\npub fn e(x: impl Fn() -> (A, B)) {}\n\
+                pub(in crate::x) fn f(x: (A, B)) -> () {}\npub fn g() -> [(A, B); 3] { h() }\n\
+                pub fn h() -> Box<dyn Fn(A, B)> {}\npub fn i() -> A { let x: (A, B); }\npub fn j() -> &[(A, B)] where A: B {}";
+    assert_eq!(functions_that_return_a_tuple(text), ["a", "b", "g", "j"]);
 }

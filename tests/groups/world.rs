@@ -196,8 +196,8 @@ pub fn filtered(conditions: Vec<Condition>) -> Arc<ReadScope> {
 }
 
 pub fn view_of(read_scope: &ReadScope) -> View {
-    let (predicate, projection) = read_scope.text();
-    View::new(&predicate, &projection, read_scope.generation)
+    let text = read_scope.text();
+    View::new(&text.predicate, &text.fields, read_scope.generation)
 }
 
 /// Of a connection by WebSocket.

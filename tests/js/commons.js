@@ -156,7 +156,12 @@ export class Commons {
     return { ok: answer.status < 400, status: answer.status, headers: new Map(), json: async () => answer.body };
   }
 
-  #route({ pathname }, init, body) {
+  #route({ pathname, searchParams }, init, body) {
+    if (pathname === '/api/tasks' && !init?.method?.startsWith('P')) {
+      const { team, sort, limit } = Object.fromEntries(searchParams);
+      const found = first([...this.rows.values()].filter(filterOf(team ? `entity:Task?team=${team}` : 'entity:Task')), sort);
+      return { status: 200, body: { items: found.slice(0, Number(limit)), next: found.length > Number(limit) ? 'more' : null, epoch: this.epoch, seq: this.seq, view: 'v' } };
+    }
     if (pathname === '/api/batch') return this.#batch(init.headers['Idempotency-Key'], body);
     if (pathname === '/api/schema') return { status: 200, body: { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] } };
     const op = { POST: 'create', PATCH: 'update', DELETE: 'delete' }[init?.method];
@@ -174,6 +179,14 @@ export class Commons {
 function filterOf(channel) {
   const [, id, team] = /^entity:Task(?::([^?]+))?(?:\?team=(\d))?$/.exec(channel);
   return (row) => Boolean(row) && (id === undefined || row.id === decodeURIComponent(id)) && (team === undefined || row.team === Number(team));
+}
+
+/** By one text field, equal ones by id in the same direction. */
+function first(rows, sort = 'id') {
+  const [, minus, field] = /^(-?)(.*)$/.exec(sort);
+  const sign = minus ? -1 : 1;
+  const key = (row) => row[field] ?? '';
+  return rows.sort((a, b) => sign * (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a.id < b.id ? -1 : 1));
 }
 
 class Session {
@@ -256,8 +269,10 @@ class Session {
       if (state.hole) return this.cut();
       state.prev = seq;
     } else {
-      this.say({ ...answer, payload: { epoch, seq, view: 'v', recovered: false }, more: true });
-      this.say({ type: 'snapshot', channel, seq, payload: { rows: [...rows.values()].filter(filterOf(channel)) }, more: true });
+      const { sort, limit } = payload ?? {};
+      const all = first([...rows.values()].filter(filterOf(channel)), sort);
+      this.say({ ...answer, payload: { epoch, seq, view: 'v', recovered: false, ...(limit ? { limited: true } : {}) }, more: true });
+      this.say({ type: 'snapshot', channel, seq, payload: { rows: all.slice(0, limit) }, more: true });
     }
     this.say({ type: 'pong', channel, payload: { epoch, seq, view: 'v' } });
     this.#channels.set(channel, state);

@@ -77,7 +77,7 @@ class Tab {
     const { env } = this.line;
     this.rt = new RealtimeClient('/ws', { env });
     const api = new Api('/api', { env });
-    const channels = new ChannelSubscriber(this.rt, { env });
+    const channels = new ChannelSubscriber(this.rt, { env, api });
     this.db = new OptimisticManager(api, this.rt, { env, queue: this.kept.queue(), conflict: this.name === 'a' ? 'client' : 'merge' });
     this.lists = [
       { list: channels.list('Task'), match: () => true },

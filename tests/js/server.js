@@ -27,6 +27,10 @@ export class Server {
   /** Whether sockets get through, and whether anything does. */
   sockets = true;
   up = true;
+  /** Whether a subscription may ask for the first rows in an order; without, it gets the first by id. */
+  windows = true;
+  /** How many records there may be, beside the twins. */
+  ids = 8;
   /** How often history was undone; versions may go back then. */
   restores = 0;
   stats = { resumes: 0, snapshots: 0, resyncs: 0, polls: 0, drops: 0, duplicates: 0, rebinds: 0, lost: 0, entered: 0 };
@@ -108,7 +112,7 @@ export class Server {
   }
 
   random() {
-    const id = () => `t${this.dice.int(8)}`;
+    const id = () => `t${this.dice.int(this.ids)}`;
     const one = () => {
       if (this.dice.chance(0.3)) return { delete: id() };
       return { set: id(), v: this.#next++, team: this.dice.int(3), secret: this.dice.int(3) };
@@ -220,10 +224,31 @@ export class Server {
     });
   }
 
-  page(cursor) {
-    const ids = [...this.rows.keys()].filter((id) => id > cursor && see(this.rows.get(id), this.sight)).sort();
-    const rows = ids.slice(0, PAGE).map((id) => see(this.rows.get(id), this.sight));
-    return { rows, next: ids.length > PAGE ? rows.at(-1).id : null, seq: this.seq };
+  /** Whether the reader was ever shown exactly this row. */
+  stands(row) {
+    const text = JSON.stringify(row);
+    return [...this.states].some((state) => state.includes(text));
+  }
+
+  /** What the reader may see, in an order of their own. */
+  first(sort = 'id') {
+    const [, minus, field] = /^(-?)(.*)$/.exec(sort);
+    const sign = minus ? -1 : 1;
+    return this.shown().sort((a, b) => sign * (a[field] < b[field] ? -1 : a[field] > b[field] ? 1 : a.id < b.id ? -1 : 1));
+  }
+
+  /** A page behind a row, which need not be there any more. */
+  page(cursor, sort = 'id', most = PAGE) {
+    const [, minus, field] = /^(-?)(.*)$/.exec(sort);
+    const from = cursor && JSON.parse(cursor);
+    const behind = (row) => {
+      if (!from) return true;
+      if (row[field] === from[field]) return minus ? row.id < from.id : row.id > from.id;
+      return minus ? row[field] < from[field] : row[field] > from[field];
+    };
+    const found = this.first(sort).filter(behind);
+    const rows = found.slice(0, Math.min(PAGE, most));
+    return { rows, next: found.length > rows.length ? JSON.stringify(rows.at(-1)) : null, seq: this.seq };
   }
 
   #accept(socket) {
@@ -247,7 +272,8 @@ export class Server {
       return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
     if (url.pathname === '/api/tasks') {
       if (this.closed) return reply(404, { code: 'UNKNOWN_ENTITY', detail: 'there is no such entity' });
-      const { rows, next, seq } = this.page(url.searchParams.get('cursor') ?? '');
+      const get = (name) => url.searchParams.get(name);
+      const { rows, next, seq } = this.page(get('cursor'), get('sort') ?? undefined, Number(get('limit')));
       return reply(200, { items: rows, next, epoch: this.epoch, seq, view: this.view });
     }
     this.stats.polls++;
@@ -285,6 +311,8 @@ class Session {
   #sent = [];
   /** The group's last seq, while the channel is attached. */
   #prev = null;
+  /** The rows that are enough. */
+  #part = {};
   /** Whether the pages of a snapshot are under way. */
   #paging = false;
   /** A lost event not yet followed by another: no pong may pass over it. */
@@ -341,13 +369,15 @@ class Session {
     this.#hole = false;
     const { epoch, seq, view } = this.server;
     this.#send({ type: 'resync', channel: CHANNEL, payload: { epoch, seq, view, reason }, more: true });
-    this.#pages(seq, '');
+    this.#pages(seq);
   }
 
   /** A live channel gets the difference, one whose rows are on their way gets them anew. */
   rebind(from) {
     // A lost event may lie before: what the network swallowed is no part of the difference.
-    if (this.#paging || this.#hole || this.server.dice.chance(0.2)) return this.resync('rights');
+    const always = this.#part.limit !== undefined && this.server.windows;
+    if (this.#prev === null && !this.#paging) return;
+    if (always || this.#paging || this.#hole || this.server.dice.chance(0.2)) return this.resync('rights');
     if (this.#prev === null) return;
     this.server.stats.rebinds++;
     for (const frame of this.server.difference(from)) this.#send(frame);
@@ -367,7 +397,7 @@ class Session {
 
   #take(frame) {
     if (frame.type === 'ping') return this.pong(frame.requestId);
-    if (frame.type === 'unsubscribe') return void (this.#prev = null);
+    if (frame.type === 'unsubscribe') return void ([this.#prev, this.#part] = [null, {}]);
     if (frame.type !== 'subscribe') return;
     if (this.server.closed) {
       this.#waits = true;
@@ -375,33 +405,36 @@ class Session {
       return this.#send({ type: 'error', channel: CHANNEL, requestId: frame.requestId, payload });
     }
     const { epoch, seq, view } = this.server;
-    const { since } = frame.payload ?? {};
+    const { since, sort, limit } = frame.payload ?? {};
+    this.#part = limit === undefined ? this.#part : { sort: this.server.windows ? sort : undefined, limit };
+    const limited = this.#part.limit !== undefined && this.server.windows ? { limited: true } : {};
     const answer = { type: 'subscribed', channel: CHANNEL, requestId: frame.requestId };
     this.#prev = null;
     this.#hole = this.#paging = false;
     this.#generation++;
     if (since && this.server.recovers(since)) {
       this.server.stats.resumes++;
-      this.#send({ ...answer, payload: { epoch, seq, view, recovered: true } });
+      this.#send({ ...answer, payload: { epoch, seq, view, recovered: true, ...limited } });
       for (const event of this.server.events(since.seq)) this.#send(event);
       this.#close();
     } else {
       this.server.stats.snapshots++;
-      this.#send({ ...answer, payload: { epoch, seq, view, recovered: false }, more: true });
-      this.#pages(seq, '');
+      this.#send({ ...answer, payload: { epoch, seq, view, recovered: false, ...limited }, more: true });
+      this.#pages(seq);
     }
   }
 
   #generation = 0;
 
   /** Page by page, each its own read, with writes in between. */
-  #pages(s1, cursor, generation = ++this.#generation) {
+  #pages(s1, cursor = null, left = this.#part.limit ?? Infinity, generation = ++this.#generation) {
     if (this.#queue === null || generation !== this.#generation) return;
     this.#paging = true;
-    const { rows, next, seq } = this.server.page(cursor);
+    const { rows, next, seq } = this.server.page(cursor, this.#part.sort, left);
     this.#send({ type: 'snapshot', channel: CHANNEL, seq, payload: { rows }, more: true });
-    if (next)
-      return this.server.world.clock.setTimeout(() => this.#pages(s1, next, generation), this.server.dice.int(300));
+    const rest = left - rows.length;
+    if (next && rest > 0)
+      return this.server.world.clock.setTimeout(() => this.#pages(s1, next, rest, generation), this.server.dice.int(300));
     for (const event of this.server.events(s1, seq, true)) this.#send(event);
     this.#close();
   }

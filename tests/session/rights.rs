@@ -12,7 +12,7 @@ use tidewire::metrics::Metrics;
 use tidewire::outbox::{Invalidated, Lag, OnLag};
 use tidewire::protocol::Code;
 use tidewire::realtime::read::{CheckedRead, ReadAnswer, ReadRequest, RightsAt, RightsNow};
-use tidewire::realtime::session::{Effect, Input, Surroundings};
+use tidewire::realtime::session::{Effect, Input, Passed, Surroundings};
 use tidewire::rules::{BindError, Principal, Verdict};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
@@ -139,7 +139,7 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
 
 fn behind(peer: &mut Peer, attachment: AttachmentId) -> Vec<Effect> {
     let note = Some(Note::Behind { attachment });
-    let (frame, effects) =
+    let Passed { frame, effects } =
         peer.session.on_item(peer.now, Item::Control { frame: Bytes::new(), note, on_lag: OnLag::Drop });
     assert_eq!(frame, None);
     effects
@@ -385,7 +385,7 @@ fn a_difference_is_written_and_closed_under_the_new_view() {
     let attachment = attachment_of(&effects);
     let Some(Effect::Attach { from, .. }) = effects.last() else { panic!("{effects:?}") };
     assert!(format!("{from:?}").contains("prev: Seq(20)"), "what the peer knows: {from:?}");
-    assert!(peer.attached(attachment, 36, 1).0.is_some());
+    assert!(peer.attached(attachment, 36, 1).frame.is_some());
     let effects = peer.say(&json!({"type": "ping"}));
     assert_eq!(heard(&effects), ["pong"], "live again");
 }
@@ -686,7 +686,7 @@ fn an_attachment_that_is_refused_ends_its_subscription_alone() {
     let attachment = attachment_of(&peer.subscribe(LIVE, &json!({})));
     let note = Some(Note::Refused { attachment, code: Code::QueryLimit });
     let item = Item::Control { frame: Bytes::new(), note, on_lag: OnLag::Keep };
-    let (frame, effects) = peer.session.on_item(peer.now, item);
+    let Passed { frame, effects } = peer.session.on_item(peer.now, item);
     assert_eq!((frame, peer.session.subscriptions()), (None, 0));
     assert!(heard(&effects).contains(&"send error QUERY_LIMIT".to_owned()), "{:?}", heard(&effects));
 }

@@ -3,7 +3,7 @@
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq};
 use tidewire::schema::{Generation, Value};
-use tidewire::store::{Column, Condition, Count, Direction, Expand, Query, Test};
+use tidewire::store::{Column, Condition, Count, Direction, Expand, Query, SortBy, Test};
 
 use crate::support::at_once::Now;
 use crate::support::fixture::Fixture;
@@ -32,7 +32,10 @@ pub(super) async fn lists_filter_sort_and_page<F: Fixture>() {
     let (priority, title) = (Column::Field(PRIORITY), Column::Field(TITLE));
     let (up, down) = (Direction::Ascending, Direction::Descending);
     let all = Query::all("Task", Generation(1), 100);
-    let sorted = |sort: &[(Column, Direction)]| Query { sort: sort.to_vec(), ..all.clone() };
+    let sorted = |sort: &[(Column, Direction)]| {
+        let sort = sort.iter().map(|&(column, direction)| SortBy { column, direction }).collect();
+        Query { sort, ..all.clone() }
+    };
     assert_eq!(paged(&studio, &sorted(&[])), [1, 2, 3, 4, 5, 6]);
     assert_eq!(paged(&studio, &sorted(&[(priority, up)])), [1, 5, 2, 3, 4, 6]);
     assert_eq!(paged(&studio, &sorted(&[(priority, down)])), [6, 4, 3, 2, 5, 1]);
@@ -86,7 +89,7 @@ pub(super) async fn a_page_of_a_list_ends_with_the_record_that_reaches_its_bytes
         studio.commit([task(n, [(TITLE, words("same")), (PRIORITY, Value::Int(n as i64))])]).await.unwrap();
     }
     let one = studio.json("Task", &id(1)).unwrap().len();
-    let down = vec![(Column::Field(PRIORITY), Direction::Descending)];
+    let down = vec![SortBy { column: Column::Field(PRIORITY), direction: Direction::Descending }];
     for sort in [vec![], down] {
         let query = Query { sort, ..Query::all("Task", Generation(1), 3) };
         for (limit, bytes, expected) in [
@@ -104,7 +107,7 @@ pub(super) async fn a_page_of_a_list_ends_with_the_record_that_reaches_its_bytes
             assert_eq!((page.rows.len(), page.more), expected, "{limit} records, {bytes} bytes");
         }
         let first = studio.store.list(&query).now().unwrap().value.rows.pop().unwrap();
-        let after = Some((first.sort_values, first.id));
+        let after = Some(first.cursor());
         let page = studio.store.list(&Query { after, bytes: 1, ..query }).now().unwrap().value;
         assert_eq!((page.rows.len(), page.more), (1, false), "the last record ends the list");
     }
@@ -175,7 +178,7 @@ pub(super) fn paged(studio: &Studio, query: &Query) -> Vec<u128> {
             read.extend(listed.iter().map(|listed| number(&listed.id)));
             listed.into_iter().next_back()
         } {
-            page.after = Some((last.sort_values, last.id));
+            page.after = Some(last.cursor());
         }
         assert_eq!(read, whole, "in pages of {limit}");
     }

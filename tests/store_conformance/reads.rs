@@ -6,7 +6,7 @@ use tidewire::config::StoreConfig;
 use tidewire::rules::ReadScope;
 use tidewire::schema::{Column, Entity, Expr, FieldIndex, Generation, Schema, Value};
 use tidewire::store::{
-    Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, StoreError, Test, Who,
+    Condition, Count, Direction, Expand, Hidden, LogLimit, Op, Past, Query, SortBy, StoreError, Test, Who,
 };
 
 use crate::support::at_once::Now;
@@ -58,7 +58,8 @@ pub(super) async fn a_hidden_field_is_neither_shown_nor_asked<F: Fixture>() {
     let no_note = condition(NOTE, Test::Ne(words("x")));
     assert_eq!(listed(&studio, &Query { filter: no_note, ..all(ada.clone()) }).unwrap(), [11]);
     let (salary, note) = (Column::Field(SALARY), Column::Field(NOTE));
-    let sorted = |column| Query { sort: vec![(column, Direction::Ascending)], ..all(ada.clone()) };
+    let sorted =
+        |column| Query { sort: vec![SortBy { column, direction: Direction::Ascending }], ..all(ada.clone()) };
     let by_salary = Query { filter: condition(SALARY, Test::Null(false)), ..all(ada.clone()) };
     for (query, column, hidden) in [
         (by_salary, salary, Hidden::Always),

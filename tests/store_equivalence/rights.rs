@@ -8,8 +8,10 @@ use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::rules::{Asker, Condition, Person, Test};
-use tidewire::schema::{Column, EntityName, Expr, FieldIndex, Generation, History, Schema, Term, Value};
-use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, Unit, Who};
+use tidewire::schema::{
+    Column, EntityName, Expr, FieldIndex, Generation, History, RecordSearch, Schema, SearchKey, Term, Value,
+};
+use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, SortBy, Unit, Who};
 
 use super::told;
 use crate::support::at_once::Now;
@@ -30,6 +32,8 @@ fn schema() -> Schema {
                 entity.fields[TITLE.0].search = true;
                 let open = club::equal(club::own(STATUS), club::says("open"));
                 entity.access.list = club::rule(Expr::Any(vec![open, club::mine(OWNER)]));
+                let projects = club::of_my_projects(club::own(PROJECT));
+                entity.access.create = club::rule(Expr::All(vec![projects, Expr::Not(Box::new(twin()))]));
             }
             "Comment" => {
                 entity.history = Some(History::Forever);
@@ -44,6 +48,14 @@ fn schema() -> Schema {
         }
         entity
     }))
+}
+
+/// `exists(Task, t, t.project == project && t.title == title)`: of a create, among those that were there before it.
+fn twin() -> Expr {
+    let same = |field| club::equal(Term::Element(Column::Field(field)), club::own(field));
+    let keys = vec![SearchKey { column: Column::Field(PROJECT), value: club::own(PROJECT) }];
+    let condition = Expr::All(vec![same(PROJECT), same(TITLE)]);
+    Expr::Search(Box::new(RecordSearch { entity: "Task".into(), keys, condition }))
 }
 
 /// Small enough that bounds are met.
@@ -239,7 +251,10 @@ fn expand(entity: &str) -> Vec<Expand> {
 fn query() -> impl Strategy<Value = Query> {
     entity().prop_flat_map(|entity| {
         let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
-        let sort = prop::collection::vec((column(entity), direction), 0..3);
+        let sort = prop::collection::vec(
+            (column(entity), direction).prop_map(|(column, direction)| SortBy { column, direction }),
+            0..3,
+        );
         let room = (1..5usize, prop_oneof![Just(usize::MAX), 1..900usize]);
         (who(), sort, filter(entity), search(entity), room, any::<bool>()).prop_map(
             move |(who, sort, filter, search, (limit, bytes), deep)| {
@@ -322,7 +337,7 @@ fn same_lists([sqlite, memory]: [&Studio; 2], query: &Query) {
             assert_eq!((rows(sqlite), rows(memory)), (Ok(expected.clone()), Ok(expected)), "{page:?}");
         }
         let Some(last) = plain.ok().and_then(|mut page| page.rows.pop()) else { return };
-        page.after = Some((last.sort_values, last.id));
+        page.after = Some(last.cursor());
     }
     panic!("the pages do not end: {query:?}");
 }

@@ -115,7 +115,7 @@ impl AtOnce for Puppet {
         if rows.is_empty() {
             return Err(StoreError::Storage("secret detail".to_owned()));
         }
-        let begin = query.after.as_ref().map_or(0, |(_, id)| rows.partition_point(|row| row.id <= *id));
+        let begin = query.after.as_ref().map_or(0, |after| rows.partition_point(|row| row.id <= after.id));
         let mut bytes = 0;
         let fits = |row: &&Listed| {
             let fits = bytes < query.bytes;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
 use super::row::{FileFault, LONGEST, Row, RowReader, is_kept_by_the_server, unreadable, whole_row};
-use crate::repository::{Body, BodyError, FieldError, ValueFault};
+use crate::repository::{Body, BodyError, FieldError, NumberFault, ValueFault};
 use crate::schema::Entity;
 
 pub(super) struct JsonLines<'a> {
@@ -53,7 +53,7 @@ impl<'a> JsonLines<'a> {
         if changed.is_empty() {
             return Ok(body);
         }
-        Err(changed.into_iter().map(|(field, fault)| field_error(field, &fault)).collect())
+        Err(changed.into_iter().map(|NumberFault { field, fault }| field_error(field, &fault)).collect())
     }
 }
 

@@ -15,11 +15,11 @@ use sha2::{Digest, Sha256};
 use super::super::arguments::{ImportArguments, OnConflict};
 use super::super::check::count;
 use super::super::formats::{self, Row, RowFormat};
-use super::super::loading::{self, Refused};
+use super::super::loading::{self, NamedEntity, Refused};
 use super::super::progress::Progress;
 use super::faults::{self, LineFaults, RowFault};
 use super::sender::{BatchAnswer, Sender};
-use super::source::ImportSource;
+use super::source::{CountedInput, ImportSource};
 use crate::env::Env;
 use crate::ids::RecordId;
 use crate::repository::{Body, Intake, MAX_OPS};
@@ -30,7 +30,7 @@ use crate::store::import::ImportJob;
 const REQUEST_BYTES: usize = 900 << 10;
 
 pub(super) fn import(arguments: &ImportArguments, schemas: &Path, url: &str) -> Result<String, Refused> {
-    let (schema, entity) = loading::entity(schemas, &arguments.entity)?;
+    let NamedEntity { schema, entity } = loading::entity(schemas, &arguments.entity)?;
     let sender = Sender::new(url)?;
     let source = ImportSource::open(&arguments.file)?;
     let env = Env::system();
@@ -108,7 +108,7 @@ impl Remote<'_> {
     ) -> Result<Vec<String>, Refused> {
         let (entity, source) = (self.entity.clone(), self.source.again()?);
         let format = self.arguments.format.unwrap_or_else(|| RowFormat::of(&self.arguments.file));
-        let (input, read) = source.input();
+        let CountedInput { lines: input, read } = source.input();
         let mut rows = formats::reader(format, &entity, input)
             .map_err(|found| faults::of_header(&source.name, &found))?;
         let bar = Progress::bytes(source.bytes);

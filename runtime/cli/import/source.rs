@@ -19,6 +19,12 @@ pub(super) struct ImportSource {
     hash: [u8; 32],
 }
 
+/// The content of a file, with a count of what was read of it.
+pub(super) struct CountedInput<'a> {
+    pub(super) lines: Box<dyn BufRead + 'a>,
+    pub(super) read: Read,
+}
+
 /// How many bytes were read.
 #[derive(Clone, Default)]
 pub(super) struct Read(Rc<Cell<u64>>);
@@ -71,10 +77,10 @@ impl ImportSource {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    pub(super) fn input(&self) -> (Box<dyn BufRead + '_>, Read) {
+    pub(super) fn input(&self) -> CountedInput<'_> {
         let read = Read::default();
         let counted = CountingReader { file: &self.file, read: read.clone() };
-        (Box::new(BufReader::with_capacity(64 << 10, counted)), read)
+        CountedInput { lines: Box::new(BufReader::with_capacity(64 << 10, counted)), read }
     }
 }
 

@@ -9,7 +9,7 @@ use super::world::{World, copy_lookups, principal};
 use crate::cli::USAGE;
 use crate::cli::arguments::{RuleOperation, RulesWhyArguments};
 use crate::cli::config::effective;
-use crate::cli::loading::{self, Refused};
+use crate::cli::loading::{self, NamedEntity, Refused};
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RecordId, shown};
@@ -62,7 +62,7 @@ impl World for Folder {
 }
 
 fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
-    let (schema, entity) = loading::entity(&config.schemas, &arguments.entity)?;
+    let NamedEntity { schema, entity } = loading::entity(&config.schemas, &arguments.entity)?;
     let operation = operation(arguments)?;
     let person = loading::person(arguments.name.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
@@ -214,8 +214,10 @@ fn proposed(
     changes: &Changes,
     person: &Person,
 ) -> Result<Record, Refused> {
-    let now = Env::system().now();
-    let values = entity.fields.iter().map(|field| default_value(field, person.id.as_ref(), now)).collect();
+    let env = Env::system();
+    let now = env.now();
+    let default = |field| default_value(field, person.id.as_ref(), now, &env);
+    let values = entity.fields.iter().map(default).collect();
     let id = RecordId::from_uuid(uuid::Uuid::nil());
     let blank = Record { id, version: 1, created_at: now, updated_at: now, values };
     let values = after(world, schema, entity, &blank, changes)?;

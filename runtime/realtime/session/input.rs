@@ -70,6 +70,14 @@ pub enum Input<'a> {
     Drain { reconnect_in_ms: u64 },
 }
 
+/// What is to be done about an item of the outbox.
+#[derive(Debug)]
+pub struct Passed {
+    /// Written first.
+    pub frame: Option<Bytes>,
+    pub effects: Vec<Effect>,
+}
+
 /// What the loop has to do, in this order.
 #[derive(Debug)]
 pub enum Effect {

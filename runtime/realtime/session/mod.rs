@@ -23,9 +23,11 @@
 //!
 //! `state.rs` is what a session knows. Above it stand its rules, each of them methods on that state: `frames.rs` (what the peer
 //! asks), `reading.rs` (which read is next), `answers.rs` (what became of it) with `resume.rs`, `snapshot.rs`, `replay.rs` and
-//! `difference.rs`, `reshape.rs` (another schema). `entry.rs` is the way in.
+//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema). The ways in are `entry.rs` and
+//! `delivery.rs` (what comes out of the outbox).
 
 mod answers;
+mod attaching;
 mod binding;
 mod delivery;
 mod difference;
@@ -47,5 +49,5 @@ mod state;
 mod subscription;
 mod turn;
 
-pub use input::{Effect, Input, Now, SessionStart, Surroundings};
+pub use input::{Effect, Input, Now, Passed, SessionStart, Surroundings};
 pub use state::Session;

@@ -3,7 +3,6 @@
 
 use tokio::time::Instant;
 
-use super::delivery::Delivery;
 use super::input::{Effect, SessionStart, Surroundings};
 use super::known_person::KnownPerson;
 use super::liveness::Liveness;
@@ -13,7 +12,8 @@ use super::turn::{Envelope, Turn};
 use crate::channels::AttachmentId;
 use crate::channels::encode::Encoder;
 use crate::ids::Seq;
-use crate::metrics::Via;
+use crate::metrics::{GaugeGuard, Via};
+use crate::outbox::Lag;
 use crate::protocol::server_frame::{ErrorPayload, PositionPayload};
 use crate::protocol::{CloseCode, Code, ENDS_SUBSCRIPTION, WireForm};
 use crate::realtime::channel::ChannelRefusal;
@@ -36,6 +36,16 @@ pub struct Session {
     pub(super) form: WireForm,
     pub(super) offended: bool,
     pub(super) closing: bool,
+}
+
+/// How far the outbox has come for all live subscriptions together.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    pub(super) lag: Lag,
+    /// Every live subscription under `lag` has been sent everything up to here.
+    pub(super) swept: Seq,
+    /// From falling behind until every channel is live again.
+    pub(super) catching_up: Option<GaugeGuard>,
 }
 
 /// What a frame says that names a position of a channel.

@@ -12,6 +12,10 @@ pub(super) fn refuse(text: &str, tokens: &[Token]) -> Result<(), SyntaxError> {
         let word = text.get(token.span.clone()).unwrap_or_default();
         let (shown, advice) = if token.kind == LESS && after == Some(GREATER) {
             ("<>", Some("write `!=`"))
+        } else if token.kind == TokenKind::Minus && after == Some(GREATER) {
+            ("->", Some("write `.`"))
+        } else if token.kind == QUESTION && after == Some(TokenKind::Dot) {
+            ("?.", Some("write `.`; what is not there is unknown, and unknown denies"))
         } else if token.kind != TokenKind::Name {
             continue;
         } else if before.is_some_and(TokenKind::ends_value) {
@@ -29,6 +33,7 @@ pub(super) fn refuse(text: &str, tokens: &[Token]) -> Result<(), SyntaxError> {
 
 const LESS: TokenKind = TokenKind::Infix(Infix::Binary(Binary::Less));
 const GREATER: TokenKind = TokenKind::Infix(Infix::Binary(Binary::Greater));
+const QUESTION: TokenKind = TokenKind::Infix(Infix::Question);
 const IN: TokenKind = TokenKind::Infix(Infix::Binary(Binary::In));
 
 /// Where an operator must stand.

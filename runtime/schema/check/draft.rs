@@ -28,13 +28,19 @@ pub(super) struct EntityDraft {
     /// Every field of the file and the place of its name.
     pub(super) names: Vec<(Arc<str>, Span)>,
     /// Rules of fields that have no type: only what is wrong with them counts.
-    pub(super) loose_rules: Vec<(Rule, Span)>,
+    pub(super) loose_rules: Vec<LooseRule>,
     /// Fields whose type is not certain.
     pub(super) doubtful: Vec<String>,
     /// Nothing is known of the fields.
     pub(super) unread: bool,
     /// `identity` was reported.
     pub(super) owner_doubtful: bool,
+}
+
+/// A rule, and its place.
+pub(super) struct LooseRule {
+    pub(super) rule: Rule,
+    pub(super) span: Span,
 }
 
 impl EntityDraft {

@@ -335,7 +335,13 @@ fn expires(
         None if known.contains(&name) => {}
         None => {
             let problem = problem(format!("there is no field {} to expire by", quoted(name)));
-            reader.add(problem.label("unknown field").help(suggestion(name, known, "the fields are")));
+            let times = entity.fields.iter().filter(|field| field.kind == FieldKind::Datetime);
+            let times: Vec<&str> = times.map(|field| &*field.name).collect();
+            let help = match times.is_empty() {
+                true => "name a field of type datetime: until = { type = \"datetime\" }".to_owned(),
+                false => suggestion(name, &times, "the datetime fields are"),
+            };
+            reader.add(problem.label("unknown field").help(help));
         }
     }
     None
@@ -362,7 +368,8 @@ fn access(entry: &Entry, draft: &mut EntityDraft, reader: &mut TableReader<'_>) 
     reader.unknown_keys(table, OPERATIONS, &[], "in [access]");
     for operation in Operation::ALL {
         let Some(entry) = table.get(operation.word()) else { continue };
-        let Some(rule) = rule_text(entry, &format!("{} = \"false\"", entry.key), reader) else {
+        let constant = entry.value.data.as_bool().unwrap_or(false);
+        let Some(rule) = rule_text(entry, &format!("{} = \"{constant}\"", entry.key), reader) else {
             continue;
         };
         draft.rules.push(RuleSite { place: RulePlace::Entity(operation), span: entry.value.span.clone() });

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::draft::{LookupSite, RefSite, SequenceSite};
+use super::draft::{LookupSite, LooseRule, RefSite, SequenceSite};
 use super::reader::TableReader;
 use super::rule_text::rule_text;
 use super::{default, kind, names, sequence};
@@ -32,10 +32,7 @@ pub(super) struct CheckedField {
 }
 
 /// Checks one entry of `[fields]`. If its type is not known, which has then been reported, only its rule is left.
-pub(super) fn check(
-    entry: &Entry,
-    reader: &mut TableReader<'_>,
-) -> Result<CheckedField, Option<(Rule, Span)>> {
+pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<CheckedField, Option<LooseRule>> {
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader).ok_or(None)?;
     // Before the type, without which the rest is not looked at.
@@ -43,7 +40,10 @@ pub(super) fn check(
         ["required", "unique", "find", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
     let (read, rule) = read_rule(table, search, reader);
     let before = reader.count();
-    let Some(kind) = kind::check(entry, table, reader) else { return Err(read.zip(rule)) };
+    let Some(kind) = kind::check(entry, table, reader) else {
+        let loose = |(rule, span)| LooseRule { rule, span };
+        return Err(read.zip(rule).map(loose));
+    };
     let is_doubtful = reader.count() > before;
     let sequence = table.get("sequence").filter(|_| matches!(kind, FieldKind::Int { .. }));
     let sequence = sequence.and_then(|sequence| sequence::check(entry, sequence, table, reader));

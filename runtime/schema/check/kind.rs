@@ -105,7 +105,19 @@ fn type_word<'t>(field: &Entry, table: &'t TableNode, reader: &mut TableReader<'
 fn keys(table: &TableNode, word: Option<&str>, reader: &mut TableReader<'_>) {
     let known: Vec<&str> =
         COMMON_KEYS.iter().copied().chain(KEYS_OF_TYPES.iter().map(|(key, _)| *key)).collect();
-    reader.unknown_keys(table, &known, &[], "of a field");
+    // Named at a field by whom it should delete by this field.
+    if let Some(entry) = table.get("expires") {
+        let problem = Diagnostic::new(
+            DiagnosticCode::UnknownKey,
+            entry.key_span.clone(),
+            "`expires` is a key of the entity, not of a field",
+        );
+        reader.add(
+            problem.label("not here").help("write it above [fields] and name the field: expires = \"until\""),
+        );
+    }
+    let others = table.entries.iter().filter(|entry| entry.key != "expires").cloned().collect();
+    reader.unknown_keys(&TableNode { entries: others }, &known, &[], "of a field");
     let Some(word) = word else { return };
     for (key, types) in KEYS_OF_TYPES {
         if let (Some(entry), false) = (table.get(key), types.contains(&word)) {

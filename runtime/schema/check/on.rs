@@ -143,7 +143,7 @@ fn exists(table: &TableNode, reader: &mut TableReader<'_>) -> OnExisting {
     match reader.text(entry, "exists = \"skip\"") {
         Some("skip") => OnExisting::Skip,
         Some(other) => {
-            let message = format!("{} is nothing that `exists` may say", quoted(other));
+            let message = format!("`exists` cannot be {}", quoted(other));
             let problem = Diagnostic::new(DiagnosticCode::OnAction, entry.value.span.clone(), message);
             reader.add(problem.label("not known here").help("write exists = \"skip\", or leave it out"));
             OnExisting::Fail
@@ -259,8 +259,8 @@ impl<'a> Resolver<'a, '_> {
             && !target.fields.iter().any(|field| field.unique)
         {
             let message =
-                format!("{} has no unique field, so no record is there before", quoted(&target.name));
-            let help = "make a field of it `unique`, or take `exists` out";
+                format!("`exists = \"skip\"` needs a unique field, and {} has none", quoted(&target.name));
+            let help = "make one of its fields unique, add a [[unique]] to its file, or remove `exists`";
             self.add(
                 Diagnostic::new(DiagnosticCode::OnAction, on.entity_span.clone(), message)
                     .label("nothing to skip")
@@ -321,7 +321,7 @@ impl<'a> Resolver<'a, '_> {
         let constant = |data| Some(SyntaxNode { span: node.span.clone(), data });
         let parsed = match &node.data {
             Data::Text(text) => {
-                let found = rule::parsed(text).map_err(|problem| vec![problem]);
+                let found = rule::parsed(text).map_err(|problem| vec![no_value(text, problem)]);
                 let found = found.and_then(|parsed| self.scope.value(&parsed, wanted));
                 return found
                     .map_err(|problems| rule::tell(self.file, text, &node.span, problems, self.report))
@@ -442,6 +442,23 @@ fn equality(
 fn of_target(node: &SyntaxNode) -> Option<&str> {
     let SyntaxData::Select(of, word) = &node.data else { return None };
     (of.data == SyntaxData::Name("target".to_owned())).then_some(&word.text)
+}
+
+/// Of a text of `set` that is no expression: most often it was meant as a text, and lacks the inner quotes.
+fn no_value(text: &str, problem: Diagnostic) -> Diagnostic {
+    if problem.code != DiagnosticCode::RuleSyntax {
+        return problem;
+    }
+    let message =
+        problem.message.replace("this is not a rule", "this is not a value").replace("the rule", "the value");
+    let help = match text.contains(['\'', '"', '+']) {
+        true => {
+            "a value is a field, a constant, `user.id`, `now`, or texts joined by `+`: \"'Hello ' + name\""
+                .to_owned()
+        }
+        false => format!("if it is a text, write it in quotes of its own: \"'{text}'\""),
+    };
+    Diagnostic { message, ..problem }.help(help)
 }
 
 fn misfit(span: &Span, message: String) -> Diagnostic {

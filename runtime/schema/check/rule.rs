@@ -13,7 +13,7 @@ mod terms;
 mod types;
 
 use super::doubt::Doubts;
-use super::draft::{EntityDraft, RulePlace};
+use super::draft::{EntityDraft, LooseRule, RulePlace};
 use crate::schema::builtin::{self, USER};
 use crate::schema::cel::{self, DEEPEST, MOST_NODES, SyntaxErrorKind, SyntaxNode};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
@@ -57,7 +57,7 @@ pub(super) fn resolve(drafts: &mut [EntityDraft], doubts: &Doubts, report: &mut 
             rule.meaning = meaning;
             tell(draft.file, &rule.source, &site.span, problems, report);
         }
-        for (rule, span) in &draft.loose_rules {
+        for LooseRule { rule, span } in &draft.loose_rules {
             let own = &entities[at];
             let scope = RuleScope {
                 entities: &entities,

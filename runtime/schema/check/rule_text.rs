@@ -22,6 +22,10 @@ pub(super) fn rule_text(entry: &Entry, example: &str, reader: &mut TableReader<'
     let message = format!("the rule {} {wrong}", quoted(&entry.key));
     let problem =
         Diagnostic::new(DiagnosticCode::AccessRule, entry.value.span.clone(), message).label("this rule");
-    reader.add(problem.help("a rule is one expression; without the key the operation is denied"));
+    let without = match entry.key.as_str() {
+        "list" => "what may be read is listed",
+        _ => "the operation is denied",
+    };
+    reader.add(problem.help(format!("a rule is one expression; without the key, {without}")));
     None
 }

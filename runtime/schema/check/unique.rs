@@ -95,10 +95,9 @@ fn one(item: &Node, names: &MemberNames<'_>, reader: &mut TableReader<'_>) -> Op
             return None;
         }
         [one] => {
-            let message = "one field alone is not unique by [[unique]]".to_owned();
+            let message = "this [[unique]] has one field, and needs two or more".to_owned();
             let name = one.data.as_text().unwrap_or("code");
-            let help =
-                format!("write `unique = true` at the field {}, and take this table out", quoted(name));
+            let help = format!("write `unique = true` at the field {}, and remove this table", quoted(name));
             reader.add(problem(span, message).label("one field").help(help));
             return None;
         }

@@ -24,10 +24,10 @@ pub fn in_order(entity: &Entity, query: &Query, asked: &Asked<'_>) -> bool {
             .conditions
             .iter()
             .all(|condition| is_one(&condition.test) && indexable(condition.column).is_some());
-    let mut directions = query.sort.iter().map(|(_, direction)| direction);
+    let mut directions = query.sort.iter().map(|by| by.direction);
     let first = directions.next();
     let straight = directions.all(|direction| Some(direction) == first);
-    let columns = || query.sort.iter().map(|(column, _)| *column).take_while(|column| *column != Column::Id);
+    let columns = || query.sort.iter().map(|by| by.column).take_while(|column| *column != Column::Id);
     let order: Option<Vec<Column>> = columns().map(indexable).collect();
     let Some(order) = order.filter(|_| plain && straight && query.search.is_empty()) else { return false };
     let ordered = distinct(asked.columns(is_equality).chain(order));
@@ -35,7 +35,7 @@ pub fn in_order(entity: &Entity, query: &Query, asked: &Asked<'_>) -> bool {
 }
 
 pub fn advice_on_list(entity: &Entity, query: &Query, asked: &Asked<'_>) -> Advice {
-    let sorted = query.sort.iter().map_while(|(column, _)| indexable(*column)).collect();
+    let sorted = query.sort.iter().map_while(|by| indexable(by.column)).collect();
     advice(entity, asked, &query.search, sorted)
 }
 

@@ -24,7 +24,7 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
             Some(_) => known.read_scope(of, self.at.generation)?,
             None => known.list_scope(of, self.at.generation)?,
         };
-        let sorted = || query.sort.iter().map(|(column, _)| *column);
+        let sorted = || query.sort.iter().map(|by| by.column);
         may_be_asked(&read_scope, &query.filter, sorted())?;
         for expand in &query.expand {
             never_hidden(&read_scope, Column::Field(expand.field))?;
@@ -32,7 +32,7 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
         let asked_for = query.filter.iter().chain(&query.named).map(|condition| condition.column);
         exist(&of.entity, asked_for.chain(sorted()))?;
         are_searched(&of.entity, &query.search)?;
-        if query.after.as_ref().is_some_and(|(values, _)| values.len() != query.sort.len()) {
+        if query.after.as_ref().is_some_and(|after| after.values.len() != query.sort.len()) {
             return Err(StoreError::Storage("a cursor has one value for each sort column".to_owned()));
         }
         let read_scope = named(through(read_scope, &query.filter), query.named.as_ref());
@@ -42,7 +42,7 @@ impl<S: Snapshot> SnapshotReads<'_, S> {
         let expanded = references.of_records(&read_scope, &page.records, &query.expand).await?;
         let rows =
             page.records.into_iter().zip(page.shown).zip(expanded).map(|((record, stored), expanded)| {
-                let sort_values = query.sort.iter().map(|(column, _)| record.value(*column)).collect();
+                let sort_values = query.sort.iter().map(|by| record.value(by.column)).collect();
                 Listed { sort_values, stored, id: record.id, expanded }
             });
         let told = (query.who != Who::System).then(|| read_scope.clone());

@@ -3,12 +3,11 @@
 //! Does not know where rows are read: the backend begins the text, up to the first condition.
 
 use super::dialect::Dialect;
-use super::stretches::SortBy;
 use super::terms::{Terms, column_name, text_kind};
 use crate::rules::Predicate;
 use crate::schema::{Column, Entity, Value};
 use crate::store::reading::snapshot::Apart;
-use crate::store::{Condition, Direction, MOST_GROUPS};
+use crate::store::{Condition, Direction, MOST_GROUPS, SortBy};
 
 pub(in crate::store) struct Statement<'a> {
     dialect: &'a dyn Dialect,

@@ -3,14 +3,7 @@
 //! Knows no statement: each stretch is conditions, for a `WHERE`, and what is left of the order.
 
 use crate::schema::{Column, Value};
-use crate::store::{Condition, Direction, Query, Test};
-
-/// A term of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct SortBy {
-    pub(in crate::store) column: Column,
-    pub(in crate::store) direction: Direction,
-}
+use crate::store::{Condition, Direction, ListCursor, Query, SortBy, Test};
 
 /// A part of the order in which the first `fixed` columns have one value each.
 #[derive(Debug)]
@@ -22,9 +15,9 @@ pub(in crate::store) struct Stretch {
 /// The sort columns, then the id, in the direction of the last of them: an index over the columns ends with the id
 /// and can be walked in that order. What follows an id decides nothing.
 pub(in crate::store) fn order(query: &Query) -> Vec<SortBy> {
-    let last = query.sort.last().map_or(Direction::Ascending, |(_, direction)| *direction);
-    let columns = query.sort.iter().copied().chain([(Column::Id, last)]);
-    let mut order: Vec<SortBy> = columns.map(|(column, direction)| SortBy { column, direction }).collect();
+    let direction = query.sort.last().map_or(Direction::Ascending, |by| by.direction);
+    let mut order = query.sort.clone();
+    order.push(SortBy { column: Column::Id, direction });
     let end = order.iter().position(|by| by.column == Column::Id).map_or(order.len(), |at| at + 1);
     order.truncate(end);
     order
@@ -34,7 +27,7 @@ pub(in crate::store) fn order(query: &Query) -> Vec<SortBy> {
 /// in all but the last two, and so on. Each is one range of an index that fits the order, so a page costs the same
 /// wherever it lies, among many equal values too; one condition with alternatives would read the list from its beginning.
 pub(in crate::store) fn stretches(query: &Query, order: &[SortBy]) -> Vec<Stretch> {
-    let Some((values, id)) = &query.after else {
+    let Some(ListCursor { values, id }) = &query.after else {
         return vec![Stretch { conditions: Vec::new(), fixed: 0 }];
     };
     let id = Value::Text(id.as_str().to_owned());

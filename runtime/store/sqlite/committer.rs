@@ -1,7 +1,7 @@
 //! The committer: the one task that writes. It takes whatever is queued, has it committed as one group, releases the
 //! answers, then publishes the batch, then looks again. No timed wait: under load the commit itself is the wait.
 //!
-//! Does not know SQL; `group.rs` does the transaction.
+//! Does not know SQL; `group.rs` does the transaction of units, `reshape.rs` that of another schema.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::group::{Done, Job, UnitAnswer, Writer, WriterSetting};
+use super::group::{Done, Job, UnitAnswer};
+use super::writer::{Writer, WriterSetting};
 use crate::ids::Seq;
 use crate::metrics::{Bound, Commit, GaugeGuard, StoreMetrics};
 use crate::schema::Schema;

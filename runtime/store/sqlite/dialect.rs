@@ -95,7 +95,7 @@ mod tests {
     use crate::schema::{Comparison, Entity, Field, FieldIndex, FieldKind, Generation};
     use crate::store::reading::snapshot::Apart;
     use crate::store::sql::{PostgresTexts, Statement, order, stretches};
-    use crate::store::{Column, Condition, Query, Test};
+    use crate::store::{Column, Condition, ListCursor, Query, SortBy, Test};
 
     const fn field(at: usize) -> Column {
         Column::Field(FieldIndex(at))
@@ -213,8 +213,8 @@ mod tests {
     fn each_dialect_walks_the_stretches_behind_a_mark_with_null_before_every_value() {
         let entity = entity();
         let query = Query {
-            sort: vec![(TITLE, Direction::Descending)],
-            after: Some((vec![text("m")], RecordId::stored("i"))),
+            sort: vec![SortBy { column: TITLE, direction: Direction::Descending }],
+            after: Some(ListCursor { values: vec![text("m")], id: RecordId::stored("i") }),
             ..Query::all("Task", Generation(1), 10)
         };
         let write = |dialect: &dyn Dialect| -> Vec<String> {

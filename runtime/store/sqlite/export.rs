@@ -10,7 +10,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::damage::{damaged, is_damage};
 use super::dialect::SqliteDialect;
-use super::evolution;
+use super::evolution::{self, InForce};
 use super::location::DatabaseFile;
 use super::open;
 use super::rows::{Sql, read_record, unsigned};
@@ -57,10 +57,9 @@ pub(super) fn export(
 
 /// The generation of the schema, whose rules are asked.
 fn in_force(conn: &Connection, file: &Path, schema: &Schema) -> Result<Generation, ExportError> {
-    match evolution::standing_of(conn, file, schema).map_err(ExportError::Open)? {
-        (generation, true) => Ok(generation),
-        (generation, false) => Err(ExportError::NotInForce(generation)),
-    }
+    let InForce { generation, is_current } =
+        evolution::in_force(conn, file, schema).map_err(ExportError::Open)?;
+    if is_current { Ok(generation) } else { Err(ExportError::NotInForce(generation)) }
 }
 
 fn unseen(error: StoreError) -> ExportError {

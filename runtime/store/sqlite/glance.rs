@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::evolution;
+use super::evolution::{self, InForce};
 use super::export::{missing, read_position};
 use super::identifier::quoted;
 use super::location::DatabaseFile;
@@ -25,7 +25,7 @@ pub(super) fn open(file: &DatabaseFile, schema: &Schema) -> Result<Glance, OpenE
     let conn = open::beside(file)?;
     conn.execute_batch("BEGIN").map_err(|error| OpenError::of(file, &error))?;
     let position = read_position(&conn, file)?;
-    let (generation, is_current) = evolution::standing_of(&conn, file, schema)?;
+    let InForce { generation, is_current } = evolution::in_force(&conn, file, schema)?;
     let records = Box::new(StillRecords { conn, file: file.clone(), catalog: Catalog::of(schema) });
     Ok(Glance { position, generation, is_current, records })
 }

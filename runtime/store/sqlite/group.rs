@@ -10,24 +10,17 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::clock::{Clock, Reading, Times};
-use super::damage::{Damage, damaged, is_damage};
-use super::evolution::{self, Target};
-use super::location::DatabaseFile;
-use super::open::{DatabaseLock, open_writer};
-use super::read::{Shape, SharedShape};
-use super::rows::{signed, unsigned};
+use super::damage::is_damage;
+use super::idempotency;
+use super::rows::signed;
 use super::source::ready;
-use super::tables::Catalog;
 use super::transaction::SqliteTransaction;
 use super::trim::{LogEnds, trim};
-use super::{idempotency, log};
+use super::writer::Writer;
 use crate::config::StoreConfig;
-use crate::env::Env;
-use crate::ids::{Epoch, Seq, Timestamp};
-use crate::schema::{Generation, Schema};
-use crate::store::migration::Allow;
-use crate::store::unit::{self, AppliedUnit, Fault, UnitContext, found_again};
-use crate::store::{Change, CommitBatch, CommitError, Evolved, LogLimit, OpenError, Outcome, Unit};
+use crate::ids::{Seq, Timestamp};
+use crate::store::unit::{self, AppliedUnit, Fault, UnitContext};
+use crate::store::{Change, CommitBatch, CommitError, Outcome, Unit};
 
 pub(super) type UnitAnswer = Result<Outcome, CommitError>;
 
@@ -35,34 +28,6 @@ pub(super) type UnitAnswer = Result<Outcome, CommitError>;
 pub(super) struct Job {
     pub(super) unit: Unit,
     pub(super) answer: oneshot::Sender<UnitAnswer>,
-}
-
-/// What every writer of one opening of the database has in common.
-pub(super) struct WriterSetting {
-    pub(super) file: DatabaseFile,
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) config: StoreConfig,
-    pub(super) epoch: Epoch,
-    pub(super) generation: Generation,
-    /// What reads begin with.
-    pub(super) shape: SharedShape,
-    pub(super) env: Env,
-    /// Held as long as anything may write, on whatever thread that is.
-    pub(super) lock: Arc<DatabaseLock>,
-    pub(super) damage: Damage,
-}
-
-/// The writing connection and the counters that belong to it.
-pub(super) struct Writer {
-    setting: Arc<WriterSetting>,
-    /// `None` after a failure: the next group opens it again and reads the counters back.
-    conn: Option<Connection>,
-    seq: Seq,
-    floor: Seq,
-    /// `None` until the first group reads it from the database.
-    clock: Option<Clock>,
-    /// Seq of the last change that was handed on for announcing.
-    announced: Seq,
 }
 
 /// What came of a group.
@@ -73,14 +38,6 @@ pub(super) struct Done {
     pub(super) rest: VecDeque<Job>,
     /// Why the whole group failed, for the log.
     pub(super) failure: Option<String>,
-}
-
-/// What came of a change of the database's shape.
-pub(super) struct Reshaped {
-    pub(super) answer: Result<Evolved, OpenError>,
-    pub(super) batches: Vec<CommitBatch>,
-    /// For reopening the database.
-    pub(super) setting: Arc<WriterSetting>,
 }
 
 /// What grew while the units of one transaction were applied.
@@ -94,16 +51,6 @@ struct Growth {
 }
 
 impl Writer {
-    /// A writer that opens its connection when it is first needed.
-    pub(super) fn new(setting: Arc<WriterSetting>, announced: Seq) -> Writer {
-        Writer { setting, conn: None, seq: announced, floor: Seq::ZERO, clock: None, announced }
-    }
-
-    /// A writer over a connection that is open already; `head` and `floor` were read through it.
-    pub(super) fn over(setting: Arc<WriterSetting>, conn: Connection, head: Seq, floor: Seq) -> Writer {
-        Writer { setting, conn: Some(conn), seq: head, floor, clock: None, announced: head }
-    }
-
     /// Commits what fits of `jobs`. A unit that is refused fails alone; a transaction that fails takes all of its
     /// units with it, and nothing of them is announced.
     pub(super) fn run(&mut self, jobs: VecDeque<Job>) -> Done {
@@ -128,75 +75,8 @@ impl Writer {
         done
     }
 
-    /// Changes the database's shape to that of `schema`. Announces what was never announced before, and the marker.
-    pub(super) fn evolve(&mut self, schema: &Schema) -> Reshaped {
-        let mut done =
-            Done { answers: Vec::new(), batches: Vec::new(), rest: VecDeque::new(), failure: None };
-        if self.setting.damage.is_known() {
-            let detail = "damage was found since the start".to_owned();
-            let answer = Err(damaged(&self.setting.file, detail));
-            return Reshaped { answer, batches: Vec::new(), setting: self.setting.clone() };
-        }
-        if let Err(error) = self.ready(&mut done) {
-            self.setting.damage.note(&error);
-            let answer = Err(OpenError::of(&self.setting.file, &error));
-            return Reshaped { answer, batches: done.batches, setting: self.setting.clone() };
-        }
-        let answer = self.reshape(schema, &mut done.batches);
-        if let Err(OpenError::Damaged { detail, .. }) = &answer {
-            self.setting.damage.found(detail);
-        }
-        if let Err(OpenError::Storage { .. } | OpenError::Damaged { .. }) = answer {
-            // Closing the connection rolls back whatever is left of the transaction.
-            self.conn = None;
-        }
-        if let Some(batch) = done.batches.last() {
-            self.announced = batch.last();
-        }
-        Reshaped { answer, batches: done.batches, setting: self.setting.clone() }
-    }
-
-    fn reshape(&mut self, schema: &Schema, batches: &mut Vec<CommitBatch>) -> Result<Evolved, OpenError> {
-        let conn = self.conn.as_mut().expect("`ready` opened the connection or failed");
-        let (setting, allow) = (self.setting.clone(), Allow::default());
-        let catalog = Arc::new(Catalog::of(schema));
-        let target = Target { file: &setting.file, schema, allow: &allow, env: &setting.env };
-        let shape = catalog.clone();
-        let changed = evolution::change(conn, target, |transaction, generation| {
-            // No read begins during the commit: each read sees either shape whole.
-            let mut held = setting.shape.write();
-            transaction.commit()?;
-            *held = Arc::new(Shape::new(shape, generation));
-            Ok(())
-        })?;
-        conn.set_prepared_statement_cache_capacity(catalog.statements());
-        self.seq = changed.head;
-        self.setting = Arc::new(WriterSetting {
-            file: setting.file.clone(),
-            catalog,
-            config: setting.config.clone(),
-            epoch: setting.epoch.clone(),
-            generation: changed.generation,
-            shape: setting.shape.clone(),
-            env: setting.env.clone(),
-            lock: setting.lock.clone(),
-            damage: setting.damage.clone(),
-        });
-        let epoch = setting.epoch.clone();
-        batches.extend(changed.marker.map(|marker| CommitBatch { epoch, changes: vec![Arc::new(marker)] }));
-        Ok(Evolved { generation: changed.generation, plan: changed.plan })
-    }
-
-    /// Moves everything from the write-ahead log into the database file, and closes it.
-    pub(super) fn finish(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            // A reader may be in the way. Then the log stays beside the file, which is as safe and only less tidy.
-            let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        }
-    }
-
     fn group(&mut self, done: &mut Done) -> rusqlite::Result<()> {
-        self.ready(done)?;
+        done.batches.extend(self.ready()?);
         let conn = self.conn.as_ref().expect("`ready` opened the connection or failed");
         let now = Reading {
             // One time for the group. Its units were stamped when they were queued, the last of them just now.
@@ -221,29 +101,6 @@ impl Writer {
         if !growth.changes.is_empty() {
             done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes: growth.changes });
         }
-        Ok(())
-    }
-
-    /// Opens the connection again after a failure. Should the database hold changes that were never announced, because
-    /// the thread died between a commit and its report, they are announced now.
-    fn ready(&mut self, done: &mut Done) -> rusqlite::Result<()> {
-        if self.conn.is_some() {
-            return Ok(());
-        }
-        let conn = open_writer(&self.setting.file, self.setting.catalog.statements())?;
-        let counters = conn.query_row(r#"SELECT "seq", "floor" FROM "_meta""#, [], |row| {
-            Ok((Seq(unsigned(row.get(0)?)), Seq(unsigned(row.get(1)?))))
-        })?;
-        (self.seq, self.floor) = counters;
-        let all = LogLimit { changes: usize::MAX, bytes: usize::MAX };
-        let catalog = &self.setting.catalog;
-        let changes = log::page(&conn, catalog, self.announced, all)?;
-        let changes: Vec<_> =
-            changes.into_iter().map(|change| found_again(change, &catalog.relations)).collect();
-        if !changes.is_empty() {
-            done.batches.push(CommitBatch { epoch: self.setting.epoch.clone(), changes });
-        }
-        self.conn = Some(conn);
         Ok(())
     }
 
@@ -376,10 +233,18 @@ fn refusal(error: &rusqlite::Error) -> CommitError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::Env;
     use crate::ids::RecordId;
-    use crate::schema::{Entity, Field, FieldKind, IdKind, Schema, Value};
+    use crate::schema::{Entity, Field, FieldKind, Generation, IdKind, Schema, Value};
     use crate::store::Op;
-    use crate::store::sqlite::open;
+    use crate::store::migration::Allow;
+    use crate::store::sqlite::damage::Damage;
+    use crate::store::sqlite::evolution::{self, Target};
+    use crate::store::sqlite::location::DatabaseFile;
+    use crate::store::sqlite::open::{self, DatabaseLock, open_writer};
+    use crate::store::sqlite::read::Shape;
+    use crate::store::sqlite::tables::Catalog;
+    use crate::store::sqlite::writer::WriterSetting;
 
     fn schema() -> Schema {
         let body = Field::new("body", FieldKind::Text { min: None, max: None, pattern: None });

@@ -35,9 +35,9 @@ pub(super) struct BoundedWay {
 /// a page soon, or few, so that those are found by other indexes and sorted.
 pub(super) fn attempts(entity: &Entity, list: &ListAsked<'_>) -> Vec<BoundedWay> {
     let ListAsked { query, asked, scan_rows } = *list;
-    let by_creation =
-        matches!(query.sort[..], [(Column::CreatedAt, _)] | [(Column::CreatedAt, _), (Column::Id, _)]);
-    let straight = query.sort.iter().all(|(_, direction)| *direction == query.sort[0].1);
+    let by_creation = query.sort.first().is_some_and(|by| by.column == Column::CreatedAt)
+        && query.sort[1..].iter().all(|by| by.column == Column::Id);
+    let straight = query.sort.iter().all(|by| by.direction == query.sort[0].direction);
     if !by_creation || !straight || !query.search.is_empty() || in_order(entity, query, asked) {
         return vec![BoundedWay { way: Way::Planned, most: scan_rows }];
     }
@@ -131,15 +131,16 @@ mod tests {
     use rusqlite::{Connection, params_from_iter};
 
     use super::*;
+    use crate::ids::RecordId;
     use crate::rules::{Principal, ReadScope};
     use crate::schema::{Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation};
     use crate::schema::{OnDelete, Rule, Schema, Term};
-    use crate::store::Direction;
     use crate::store::Query;
     use crate::store::reading::asked::Asked;
     use crate::store::sqlite::open::plan_by_text;
     use crate::store::sqlite::rows::Sql;
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
+    use crate::store::{Direction, ListCursor, SortBy};
 
     const STATUS: Column = Column::Field(FieldIndex(0));
     const DUE: Column = Column::Field(FieldIndex(1));
@@ -200,7 +201,11 @@ mod tests {
 
     fn open_by_due(direction: Direction) -> Query {
         let open = Condition::new(STATUS, Test::Eq(Value::Text("open".to_owned())));
-        Query { filter: vec![open], sort: vec![(DUE, direction)], ..Query::all("Task", Generation(1), 10) }
+        Query {
+            filter: vec![open],
+            sort: vec![SortBy { column: DUE, direction }],
+            ..Query::all("Task", Generation(1), 10)
+        }
     }
 
     #[test]
@@ -215,7 +220,7 @@ mod tests {
     #[test]
     fn a_later_page_begins_at_its_place_in_the_index() {
         let (conn, catalog) = database();
-        let mark = |value: Value| Some((vec![value], crate::ids::RecordId::stored("a")));
+        let mark = |value: Value| Some(ListCursor { values: vec![value], id: RecordId::stored("a") });
         let index = "SEARCH tasks USING INDEX tasks:status,due";
         let day = Value::Text("2026-11-21".to_owned());
 
@@ -238,7 +243,7 @@ mod tests {
         assert_eq!(plans(&conn, &catalog, &query), expected);
 
         let by_id = Query {
-            after: Some((vec![], crate::ids::RecordId::stored("a"))),
+            after: Some(ListCursor { values: vec![], id: RecordId::stored("a") }),
             ..Query::all("Task", Generation(1), 10)
         };
         assert_eq!(plans(&conn, &catalog, &by_id), ["SEARCH tasks USING PRIMARY KEY (id>?)"]);
@@ -249,10 +254,12 @@ mod tests {
         let (conn, catalog) = database();
         let index = "tasks:created_at";
         for direction in [Direction::Ascending, Direction::Descending] {
-            let query =
-                Query { sort: vec![(Column::CreatedAt, direction)], ..Query::all("Task", Generation(1), 10) };
+            let query = Query {
+                sort: vec![SortBy { column: Column::CreatedAt, direction }],
+                ..Query::all("Task", Generation(1), 10)
+            };
             assert_eq!(plans(&conn, &catalog, &query), [format!("SCAN tasks USING INDEX {index}")]);
-            let after = Some((vec![Value::Int(5)], crate::ids::RecordId::stored("a")));
+            let after = Some(ListCursor { values: vec![Value::Int(5)], id: RecordId::stored("a") });
             let sign = if direction == Direction::Ascending { '>' } else { '<' };
             let later = [
                 format!("SEARCH tasks USING INDEX {index} (created_at=? AND id{sign}?)"),
@@ -272,7 +279,7 @@ mod tests {
         };
         let open = || Expr::Compare(Term::Record(STATUS), Comparison::Ne, value("gone"));
         let all = || Query::all("Task", Generation(1), 10);
-        let after = || Some((vec![], crate::ids::RecordId::stored("a")));
+        let after = || Some(ListCursor { values: vec![], id: RecordId::stored("a") });
         let filtered = |test: Test| Query { filter: vec![Condition::new(RANK, test)], ..all() };
         let by_owner = "SEARCH tasks USING INDEX tasks:owner (owner=?)";
         let by_project = "tasks:project (project=?)";
@@ -318,7 +325,7 @@ mod tests {
             &catalog,
             &Query {
                 filter,
-                sort: vec![(RANK, Direction::Ascending)],
+                sort: vec![SortBy { column: RANK, direction: Direction::Ascending }],
                 ..Query::all("Task", Generation(1), 10)
             },
         );
@@ -334,7 +341,10 @@ mod tests {
         let all = || Query::all("Task", Generation(1), 10);
         let open = |test: Test| vec![Condition::new(STATUS, test)];
         let values = || vec![Value::Text("a".to_owned()), Value::Text("b".to_owned())];
-        let by = |sort: &[(Column, Direction)]| Query { sort: sort.to_vec(), ..all() };
+        let by = |sort: &[(Column, Direction)]| Query {
+            sort: sort.iter().map(|&(column, direction)| SortBy { column, direction }).collect(),
+            ..all()
+        };
         let (up, down) = (Direction::Ascending, Direction::Descending);
         for query in [
             by(&[(RANK, up)]),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tidewire::ids::RecordId;
 use tidewire::schema::{Entity, EntityName, Record, Schema, Value};
 use tidewire::store::{
-    Condition, Count, Counted, Direction, Expand, ListPage, Listed, MOST_GROUPS, Query, Related, StoreError,
+    Condition, Count, Counted, Direction, Expand, ListCursor, ListPage, Listed, MOST_GROUPS, Query, Related,
+    SortBy, StoreError,
 };
 
 use super::State;
@@ -27,12 +28,13 @@ pub(super) fn list(
         None => sight.open_list(entity)?,
     }
     query.filter.iter().try_for_each(|condition| sight.may_filter(entity, condition.column))?;
-    query.sort.iter().try_for_each(|(column, _)| sight.may_sort(entity, *column))?;
+    query.sort.iter().try_for_each(|by| sight.may_sort(entity, by.column))?;
     for expand in &query.expand {
         sight.may_filter(entity, tidewire::schema::Column::Field(expand.field))?;
     }
-    let place = |record: &Record| -> (Vec<Value>, RecordId) {
-        (query.sort.iter().map(|(column, _)| record.value(*column)).collect(), record.id.clone())
+    let place = |record: &Record| {
+        let values = query.sort.iter().map(|by| record.value(by.column)).collect();
+        ListCursor { values, id: record.id.clone() }
     };
     let found: Vec<_> = match &query.named {
         Some(one) => named(state, &sight, entity, one).collect(),
@@ -45,7 +47,7 @@ pub(super) fn list(
     found.sort_by(|left, right| order(&query.sort, &left.0, &right.0));
     let following = Following { schema, state, sight: &sight };
     let (mut page, mut room) = (ListPage::default(), query.bytes);
-    for ((sort_values, id), record) in found {
+    for (ListCursor { values: sort_values, id }, record) in found {
         if page.rows.len() == query.limit || room == 0 {
             page.more = true;
             break;
@@ -111,17 +113,13 @@ fn named<'a>(
 }
 
 /// Ids go in the direction of the last column.
-fn order(
-    sort: &[(tidewire::schema::Column, Direction)],
-    left: &(Vec<Value>, RecordId),
-    right: &(Vec<Value>, RecordId),
-) -> Ordering {
-    let columns = left.0.iter().zip(&right.0).zip(sort);
-    let by_columns = columns.fold(Ordering::Equal, |so_far, ((left, right), (_, direction))| {
-        so_far.then_with(|| directed(compare(left, right), *direction))
+fn order(sort: &[SortBy], left: &ListCursor, right: &ListCursor) -> Ordering {
+    let columns = left.values.iter().zip(&right.values).zip(sort);
+    let by_columns = columns.fold(Ordering::Equal, |so_far, ((left, right), by)| {
+        so_far.then_with(|| directed(compare(left, right), by.direction))
     });
-    let last = sort.last().map_or(Direction::Ascending, |(_, direction)| *direction);
-    by_columns.then_with(|| directed(left.1.cmp(&right.1), last))
+    let last = sort.last().map_or(Direction::Ascending, |by| by.direction);
+    by_columns.then_with(|| directed(left.id.cmp(&right.id), last))
 }
 
 /// Null first, then by value; one column never holds two types.

@@ -151,8 +151,12 @@ impl<'a> RuleScope<'a> {
         };
         if self.is_read {
             if let [part, ..] = below {
-                return Err(unknown(part.span.clone(), "a rule sees only the fields of this record")
-                    .help("name one of its fields, as in `m.role`"));
+                return Err(match entity.field(&name.text).map(|(_, field)| &field.kind) {
+                    Some(FieldKind::Ref { entity: target, .. }) => {
+                        self.no_further(entity, name, part, target)
+                    }
+                    Some(_) | None => no_part(name, part),
+                });
             }
             stays(column, name)?;
         }
@@ -312,7 +316,30 @@ impl<'a> RuleScope<'a> {
         if let Some(constant) = refused::constant(&name.text) {
             return unknown(name.span.clone(), message).help(format!("write `{constant}`"));
         }
-        unknown(name.span.clone(), message).help(suggestion(&name.text, &known, "there are"))
+        let help = refused::word(&name.text, self.is_update)
+            .map(str::to_owned)
+            .or_else(|| self.records_of(&name.text))
+            .unwrap_or_else(|| suggestion(&name.text, &known, "there are"));
+        unknown(name.span.clone(), message).help(help)
+    }
+
+    /// What to write where a name is no field, but the name or the plural of an entity.
+    fn records_of(self, name: &str) -> Option<String> {
+        let named = |entity: &&Entity| entity.name.eq_ignore_ascii_case(name) || *entity.plural == *name;
+        let Entity { name, plural, identity, .. } = self.entities.iter().find(named)?;
+        Some(match (self.is_read, identity) {
+            (false, _) => format!("write `exists({name}, x, …)` to ask for records of {}", quoted(name)),
+            (true, Some(_)) => {
+                format!(
+                    "write `user.{plural}.exists(x, …)` to ask for the caller's own records of {}",
+                    quoted(name)
+                )
+            }
+            (true, None) => format!(
+                "write a lookup field (from = \"…\") for what this rule needs of {}: it sees one record",
+                quoted(name)
+            ),
+        })
     }
 
     fn unknown_of_user(self, name: &Identifier) -> Diagnostic {
@@ -383,6 +410,23 @@ impl<'a> RuleScope<'a> {
         Ok(reached)
     }
 
+    /// `project.owner` in a rule that decides what is seen. `of` is the entity that has the reference.
+    fn no_further(self, of: &Entity, reference: &Identifier, part: &Identifier, target: &str) -> Diagnostic {
+        let target = self.entities.iter().find(|entity| *entity.name == *target);
+        if let Some(target) = target.filter(|target| column_of(target, &part.text).is_none()) {
+            return self.unknown_field(target, part);
+        }
+        let message = format!("a {} rule cannot follow the reference {}", self.word, quoted(&reference.text));
+        let whose =
+            if std::ptr::eq(of, self.own) { String::new() } else { format!("to {} ", quoted(&of.name)) };
+        Diagnostic::new(DiagnosticCode::RuleFurther, part.span.clone(), message)
+            .label("only in create, update and delete")
+            .help(format!(
+                "add {whose}a field with from = \"{}.{}\", which the server keeps up to date, and name that field",
+                reference.text, part.text
+            ))
+    }
+
     /// `project.owner`: a rule that decides what is seen sees one record.
     fn part_of(self, of: &Identifier, part: &Identifier) -> Diagnostic {
         let field = self.own.field(&of.text).map(|(_, field)| field);
@@ -393,10 +437,9 @@ impl<'a> RuleScope<'a> {
             Some(FieldKind::Ref { .. }) if !self.is_read => {
                 format!("name a field of the record that {} refers to", quoted(&of.text))
             }
-            Some(FieldKind::Ref { .. }) => format!(
-                "a rule that decides what is seen sees one record: add a field with from = \"{}.{}\", which the server keeps up to date, and name that",
-                of.text, part.text
-            ),
+            Some(FieldKind::Ref { entity: target, .. }) => {
+                return self.no_further(self.own, of, part, target);
+            }
             Some(FieldKind::Json) => {
                 "a rule cannot use the parts of a json field: store the value in a field of its own"
                     .to_owned()

@@ -28,6 +28,21 @@ pub(super) fn constant(name: &str) -> Option<&'static str> {
     })
 }
 
+/// What to write instead of a word that is no field, but means something elsewhere.
+pub(super) fn word(name: &str, is_update: bool) -> Option<&'static str> {
+    Some(match (name, is_update) {
+        ("old", true) => {
+            "write the plain name for the stored value, and `change.field` for the value after the write"
+        }
+        ("old", false) => "write the plain name: only an update has a value before it",
+        ("target", _) => "write a field of this record: `target` is only for `where` of an [[on]]",
+        ("today" | "timestamp" | "current_time" | "current_date" | "current_timestamp", _) => {
+            "write `now` for the time of the write; create, update and delete rules have it"
+        }
+        _ => return None,
+    })
+}
+
 pub(super) fn unsupported(span: Span, message: impl Into<String>, label: &str) -> Diagnostic {
     Diagnostic::new(DiagnosticCode::RuleUnsupported, span, message).label(label)
 }
@@ -83,9 +98,11 @@ pub(super) fn arguments(word: &Identifier, example: &str) -> Diagnostic {
 pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
     let name = word.text.as_str();
     let help = match name {
-        "all" | "exists_one" | "existsOne" | "map" | "filter" => {
-            "the macros are `has`, `user.memberships.exists(m, …)` and, in write rules, `exists(Membership, m, …)`".to_owned()
+        "all" | "any" | "some" | "none" | "find" | "select" | "exists_one" | "existsOne" | "map" | "filter" => {
+            "write `user.memberships.exists(m, …)` or, in create, update and delete, `exists(Membership, m, …)`; for an element of a json list write `x in list`".to_owned()
         }
+        "changed" => "write `has(change.status)`, or `change.status != status`; `changed` is only for `when` of an [[on]]".to_owned(),
+        "count" => "write `size(x)` for a text or list; records are not counted, `exists(Membership, m, …)` asks whether there is one".to_owned(),
         "matches" => {
             "write `text.startsWith('a')` or `text.contains('a')`, or store what you want to ask in a field"
                 .to_owned()
@@ -108,9 +125,10 @@ pub(super) fn other(node: &SyntaxNode, other: Unsupported) -> Diagnostic {
     let (what, help) = match other {
         Unsupported::Arithmetic => ("arithmetic", "store the result in a field and compare that"),
         Unsupported::Conditional => ("`a ? b : c`", "write `(a && b) || (!a && c)`"),
-        Unsupported::Index => {
-            ("`a[b]`", "write `x in list`, or a claim's name after a dot: `user.claims.team`")
-        }
+        Unsupported::Index => (
+            "`a[b]`",
+            "write a name after a dot, as in `project.owner` or `user.claims.team`; for an element of a list write `x in list`",
+        ),
         Unsupported::Map => ("maps", "join comparisons with `&&` and `||`"),
         Unsupported::Struct => ("structures", "join comparisons with `&&` and `||`"),
         Unsupported::Bytes => ("bytes", "write a text without the `b` before it"),

@@ -6,14 +6,12 @@
 use super::names::{RuleScope, WORDS, column_of};
 use super::refused;
 use crate::schema::cel::{Identifier, SyntaxData, SyntaxNode};
-use crate::schema::column::Column;
+use crate::schema::column::{Column, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
-use crate::schema::message::{quoted, suggestion};
+use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{Entity, FieldKind};
 use crate::schema::rule::{Comparison, Expr, RecordSearch, SearchKey, Term};
 use crate::schema::unindexed;
-
-const EXAMPLE: &str = "exists(Membership, m, m.project == project && m.person == user.id)";
 
 /// Gives a condition its meaning, and reports what is wrong with it.
 pub(super) type LowerCondition = fn(&SyntaxNode, RuleScope<'_>, &mut Vec<Diagnostic>) -> Expr;
@@ -58,9 +56,9 @@ fn searched<'n, 'a>(
     arguments: &'n [SyntaxNode],
     scope: RuleScope<'a>,
 ) -> Result<Searched<'n, 'a>, Diagnostic> {
-    let [of, variable, inner] = arguments else { return Err(refused::arguments(word, EXAMPLE)) };
+    let [of, variable, inner] = arguments else { return Err(other_arguments(word, arguments, scope)) };
     let (SyntaxData::Name(of_name), SyntaxData::Name(name)) = (&of.data, &variable.data) else {
-        return Err(refused::arguments(word, EXAMPLE));
+        return Err(other_arguments(word, arguments, scope));
     };
     let Some(entity) = scope.entities.iter().find(|entity| *entity.name == **of_name) else {
         let names: Vec<&str> = scope.entities.iter().map(|entity| &*entity.name).collect();
@@ -98,6 +96,20 @@ fn searched<'n, 'a>(
             .help("choose another name for the record, `m` for example"));
     }
     Ok(Searched { entity, name, inner })
+}
+
+/// With the entity that was meant, where it can be told.
+fn other_arguments(word: &Identifier, arguments: &[SyntaxNode], scope: RuleScope<'_>) -> Diagnostic {
+    let named = |node: &SyntaxNode| match &node.data {
+        SyntaxData::Name(name) => scope.entities.iter().find(|entity| *entity.name == **name),
+        _ => None,
+    };
+    match arguments.first().and_then(named) {
+        Some(Entity { name, .. }) => refused::arguments(word, &format!("exists({name}, x, x.id == id)")),
+        None => {
+            refused::arguments(word, "exists(Membership, m, m.project == project && m.person == user.id)")
+        }
+    }
 }
 
 /// The equalities of a conjunction between an indexed column and what is known without the record; the narrowest first.
@@ -172,11 +184,13 @@ fn no_key(node: &SyntaxNode, name: &str, entity: &Entity, condition: &Expr) -> D
         }
         None => {
             let message = format!("this `exists` would look through all records of {of}");
+            let fields = (0..entity.fields.len()).map(|at| Column::Field(FieldIndex(at)));
+            let columns = std::iter::once(Column::Id).chain(fields);
             Diagnostic::new(DiagnosticCode::RuleSearch, node.span.clone(), message)
                 .label("no equality")
                 .help(format!(
-                    "join with `&&` a comparison of an indexed field, a reference for example, with what is known before: \
-                     `{name}.id == id`"
+                    "join with `&&` an equality that an index serves, such as `{name}.id == id`; {of} has indexes for {}",
+                    list(columns.filter(|column| leads(entity, *column)).map(|column| entity.name_of(column)))
                 ))
         }
     }

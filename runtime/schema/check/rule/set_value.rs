@@ -4,6 +4,7 @@
 
 use super::names::{Meaning, RuleScope};
 use super::refused;
+use super::terms::unquoted;
 use super::types::{self, Type, is_literal};
 use crate::schema::builtin::USER;
 use crate::schema::cel::{SyntaxData, SyntaxNode};
@@ -140,7 +141,7 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
         Err(_) if scope.is_in_doubt(node) => {
             return Ok(Part { value: SetValue::Constant(Value::Null), longest: Some(0) });
         }
-        Err(problem) => return Err(vec![problem]),
+        Err(problem) => return Err(vec![unquoted(node, problem)]),
     };
     let (value, kind) = match meaning {
         Meaning::Value(Term::Record(column), kind) => (SetValue::Column(column), kind),

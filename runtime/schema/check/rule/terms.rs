@@ -71,10 +71,10 @@ pub(super) fn value<'a>(node: &SyntaxNode, scope: RuleScope<'a>) -> Result<(Term
 }
 
 /// A word that is no field was perhaps meant as a text.
-fn unquoted(node: &SyntaxNode, problem: Diagnostic) -> Diagnostic {
+pub(super) fn unquoted(node: &SyntaxNode, problem: Diagnostic) -> Diagnostic {
     let SyntaxData::Name(name) = &node.data else { return problem };
     // A slip of a name that there is has its own help, and so has a constant of another language.
-    if problem.help.ends_with('?') || refused::constant(name).is_some() || name == "now" {
+    if problem.help.ends_with('?') || problem.help.starts_with("write ") || name == "now" {
         return problem;
     }
     let help = format!("if it is a text, write it in quotes: '{name}'; {}", problem.help);

@@ -177,6 +177,7 @@ pub(super) fn literal(node: &SyntaxNode, wanted: Type<'_>) -> Result<Value, Diag
 
 fn stored(node: &SyntaxNode, text: &str, wanted: Type<'_>) -> Result<Value, Diagnostic> {
     let form = |stored: Option<String>, what: &str, help: &str| {
+        let help = if text == "now" { "write `now` without quotes for the time of the write" } else { help };
         let wrong = || problem(node, format!("{} is not {what}", quoted(text)), "never equal").help(help);
         stored.ok_or_else(wrong)
     };

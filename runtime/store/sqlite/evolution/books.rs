@@ -158,6 +158,14 @@ pub(super) fn begin_epoch(
     Ok(ended)
 }
 
+/// Where the database is with the schema written down.
+pub(super) struct Settled {
+    pub(super) head: Seq,
+    pub(super) generation: Generation,
+    /// The entry that says so, in a log that a client may resume.
+    pub(super) marker: Option<Change>,
+}
+
 /// Writes the schema down when it is not the one of the last run. In a log that a client may resume, the change is
 /// an entry of its own.
 pub(super) fn settle_generation(
@@ -165,7 +173,7 @@ pub(super) fn settle_generation(
     meta: &Meta,
     schema: &Schema,
     env: &Env,
-) -> rusqlite::Result<(Seq, Generation, Option<Change>)> {
+) -> rusqlite::Result<Settled> {
     let text = StoredSchema::of(schema).text();
     let last: Option<String> = conn
         .query_row(
@@ -175,7 +183,7 @@ pub(super) fn settle_generation(
         )
         .optional()?;
     if last.as_ref() == Some(&text) {
-        return Ok((meta.head, meta.generation, None));
+        return Ok(Settled { head: meta.head, generation: meta.generation, marker: None });
     }
     lookups::fill(conn, schema)?;
     Kept::of(schema).settle(conn, meta.floor)?;
@@ -210,5 +218,5 @@ pub(super) fn settle_generation(
         r#"UPDATE "_meta" SET "seq" = ?1, "generation" = ?2"#,
         params![signed(head.0), signed(generation.0)],
     )?;
-    Ok((head, generation, marker))
+    Ok(Settled { head, generation, marker })
 }

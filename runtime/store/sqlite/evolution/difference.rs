@@ -128,27 +128,33 @@ pub(super) fn difference(old: &StoredSchema, schema: &Schema) -> Vec<Move> {
     let mut moves = Vec::new();
     for (name, was) in &old.entities {
         let kept =
-            schema.entities().any(|entity| former(old, entity).is_some_and(|(former, _)| former == name));
+            schema.entities().any(|entity| former(old, entity).is_some_and(|former| former.name == name));
         if !kept {
             moves.push(Move::Drop { name: name.clone(), table: was.plural.clone() });
         }
     }
-    let going_on = |entity: &'_ Arc<Entity>| former(old, entity).map(|(name, _)| name.as_str());
+    let going_on = |entity: &'_ Arc<Entity>| former(old, entity).map(|former| former.name);
     let names: Names<'_> =
         schema.entities().filter_map(|entity| Some((going_on(entity)?, &*entity.name))).collect();
     for entity in schema.entities() {
         match former(old, entity) {
             None => moves.push(Move::Create { entity: entity.clone() }),
-            Some((name, was)) => of_entity(entity, name, was, &names, &mut moves),
+            Some(was) => of_entity(entity, was, &names, &mut moves),
         }
     }
     moves
 }
 
+/// An entity as the database has it.
+pub(super) struct Former<'a> {
+    pub(super) name: &'a str,
+    pub(super) entity: &'a StoredEntity,
+}
+
 /// The entity as the database has it: under the name that it had, or under its own. A database that has both names never
 /// took that `was`, because no schema may have an entity of a former name; so what bears the new name now is another one.
-pub(super) fn former<'a>(old: &'a StoredSchema, entity: &Entity) -> Option<(&'a String, &'a StoredEntity)> {
-    let by = |name: &str| old.entities.get_key_value(name);
+pub(super) fn former<'a>(old: &'a StoredSchema, entity: &Entity) -> Option<Former<'a>> {
+    let by = |name: &str| old.entities.get_key_value(name).map(|(name, entity)| Former { name, entity });
     entity.was.as_deref().and_then(by).or_else(|| by(&entity.name))
 }
 
@@ -160,7 +166,8 @@ fn former_field<'a>(was: &'a StoredEntity, field: &crate::schema::Field) -> Opti
 /// Present name of each entity that continues, by its former one.
 type Names<'a> = HashMap<&'a str, &'a str>;
 
-fn of_entity(entity: &Arc<Entity>, name: &str, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
+fn of_entity(entity: &Arc<Entity>, former: Former<'_>, names: &Names<'_>, moves: &mut Vec<Move>) {
+    let Former { name, entity: was } = former;
     let table = || was.plural.clone();
     if *name != *entity.name {
         moves.push(Move::Rename { entity: entity.clone(), was: name.to_owned() });

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 pub(super) use self::books::{CREATE, FORMAT, read_meta, require_known_format};
-use self::books::{Meta, begin_epoch, count, create_later, program, read_schema, settle_generation};
+use self::books::{Meta, Settled, begin_epoch, count, create_later, program, read_schema, settle_generation};
 use self::difference::{Move, difference};
 use self::premises::Premises;
 pub(super) use self::premises::Target;
@@ -112,7 +112,7 @@ pub(super) fn change(
     execute::execute(&judge, &moves).map_err(failed)?;
     sequences::settle(&transaction, target.schema, &moves).map_err(failed)?;
     settle_all_indexes(&transaction, target.schema).map_err(failed)?;
-    let (head, generation, marker) =
+    let Settled { head, generation, marker } =
         settle_generation(&transaction, &meta, target.schema, target.env).map_err(failed)?;
     search::settle(
         &transaction,
@@ -142,15 +142,18 @@ pub(super) fn look(conn: &Connection, target: Target<'_>) -> Result<Looked, Open
     Ok(Looked { standing, plan })
 }
 
-/// The generation that the database has, and whether it is of this very schema.
-pub(super) fn standing_of(
-    conn: &Connection,
-    file: &Path,
-    schema: &Schema,
-) -> Result<(Generation, bool), OpenError> {
+/// The schema in force, beside one in files.
+pub(super) struct InForce {
+    pub(super) generation: Generation,
+    /// Whether it is the one in the files.
+    pub(super) is_current: bool,
+}
+
+/// Which schema the database has.
+pub(super) fn in_force(conn: &Connection, file: &Path, schema: &Schema) -> Result<InForce, OpenError> {
     let generation = read_meta(conn, file)?.generation;
     let old = read_schema(conn, file, generation)?;
-    Ok((generation, StoredSchema::of(schema).text() == old.text()))
+    Ok(InForce { generation, is_current: StoredSchema::of(schema).text() == old.text() })
 }
 
 fn ready(plan: Plan) -> Result<Plan, OpenError> {
@@ -209,7 +212,7 @@ fn write(
     added_indexes.retain(|index| !created.contains(&table_of(index)));
     let epoch = Epoch::from_uuid(target.env.uuid_v7());
     let ended = begin_epoch(transaction, &epoch, meta.head)?;
-    let (head, generation, _) = settle_generation(transaction, meta, target.schema, target.env)?;
+    let Settled { head, generation, .. } = settle_generation(transaction, meta, target.schema, target.env)?;
     search::settle(
         transaction,
         target.schema,

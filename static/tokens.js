@@ -1,0 +1,49 @@
+/**
+ * Tokens of the page's user: where they come from, and when the next one is due. Knows no connection.
+ */
+
+/**
+ * @typedef {(ask: {refresh: boolean}) => string | null | undefined | Promise<string | null | undefined>} GetToken Asked before each
+ * attempt, never kept. `refresh` when the last token was refused, or ends soon.
+ *
+ * @typedef {object} Auth A login, as `auth.js` makes one.
+ * @property {GetToken} token
+ * @property {import('./signal.js').Readable<{id: string} | null>} user
+ *
+ * @typedef {{getToken?: GetToken, auth?: Auth}} Source
+ */
+
+/** Renewals under way. A caller that needs a token in the meantime waits for the new one. @type {WeakMap<object, Promise<string | null | undefined>>} */
+const renewals = new WeakMap();
+
+/**
+ * @param {Source} source
+ * @returns {((refresh: boolean) => Promise<string | undefined>) | undefined}
+ */
+export function tokensOf({ getToken, auth }) {
+  const source = auth ?? getToken;
+  const get = auth?.token ?? getToken;
+  if (!source || !get) return undefined;
+  const ask = async (/** @type {boolean} */ refresh) => get({ refresh });
+  return async (refresh) => {
+    if (refresh && !renewals.has(source)) renewals.set(source, ask(true).finally(() => renewals.delete(source)));
+    return (await (renewals.get(source) ?? ask(false))) || undefined;
+  };
+}
+
+/** The part of its life after which a token is renewed. */
+const RENEW = 0.8;
+/** Timers count to 2^31 milliseconds. */
+const LONGEST = 20 * 86_400_000;
+
+/**
+ * How long to wait before the next token is due.
+ *
+ * @param {string | number} expires RFC 3339, or milliseconds since 1970, by the server's clock.
+ * @param {number} now By the same clock.
+ * @returns {number} milliseconds
+ */
+export function dueIn(expires, now) {
+  const life = new Date(expires).getTime() - now;
+  return Number.isNaN(life) ? LONGEST : Math.min(LONGEST, Math.max(0, life * RENEW));
+}

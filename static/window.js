@@ -1,0 +1,119 @@
+/**
+ * The first rows of a sorted list, while the page does not have all of them: which rows are known, and reading more when
+ * too few are left. Knows no socket.
+ *
+ * All rows up to the edge are known, and stay known: events come for every row, so the page hears of each row that appears
+ * before the edge or leaves. Of the rows behind the edge some may be known and others not, so none of them is shown.
+ */
+import { delay } from './backoff.js';
+import { place } from './list.js';
+import * as parts from './parts.js';
+import { signal } from './signal.js';
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ *
+ * @typedef {object} WindowOptions
+ * @property {import('./store.js').Store} store
+ * @property {string} sort
+ * @property {(a: Row, b: Row) => number} order
+ * @property {number} limit
+ * @property {(how: Parameters<import('./subscription.js').Reload>[0], most: number, cursor: string | undefined) => Promise<import('./reading.js').Reading>} read
+ * @property {import('./env.js').Env} env
+ */
+
+/** Rows that are read in addition to the missing ones, so that the next row that leaves can be replaced at once. */
+const SPARE = 10;
+
+export class Window {
+  /** Whether there are rows beyond those that are shown. */
+  hasMore = signal(false);
+  /** Whether there is anything to show yet. */
+  known = signal(true);
+  /** Why rows cannot be read, as the server says. */
+  fault = signal(/** @type {{code: string, message: string, hint?: string} | null} */ (null));
+  #options;
+  #shown;
+  /** Null: all rows are known; undefined: none are. @type {Row | null | undefined} */
+  #edge = null;
+  /** Where the rows behind the edge begin. @type {string | undefined} */
+  #cursor;
+  /** @type {unknown} */
+  #filled;
+  #tells = [true, false];
+  #reads = false;
+  #failures = 0;
+  #closed = false;
+
+  /** @param {WindowOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#shown = options.limit;
+  }
+
+  /**
+   * @param {Row[]} all In order.
+   * @param {Row[]} before What is shown; it stays until the first rows are known again.
+   */
+  cut(all, before) {
+    const { store, order, sort } = this.#options;
+    if (store.filled !== this.#filled) {
+      this.#filled = store.filled;
+      const { last } = store.filled;
+      this.#edge = last && store.part?.sort !== sort ? undefined : last;
+      this.#cursor = undefined;
+    }
+    const edge = this.#edge;
+    const end = edge === null ? all.length : edge ? place(all, order, edge, true) : 0;
+    this.#tells = [edge !== undefined, store.follows && (edge !== null || end > this.#shown)];
+    if (edge !== null && end <= this.#shown && this.#shown < Infinity) this.#fill(end);
+    return edge === undefined && store.follows ? before : all.slice(0, Math.min(end, this.#shown));
+  }
+
+  /** Once the rows are shown. */
+  tell() {
+    [this.known.value, this.hasMore.value] = this.#tells;
+  }
+
+  /** @param {number} count */
+  more(count) {
+    this.#shown += count;
+    const { store } = this.#options;
+    store.need(this.#shown);
+    store.touch([]);
+  }
+
+  close() {
+    this.#closed = true;
+  }
+
+  /** @param {number} known */
+  async #fill(known) {
+    const { store, order, read, env } = this.#options;
+    if (this.#reads || this.#closed || !store.reads) return;
+    this.#reads = true;
+    const [edge, cursor] = [this.#edge, this.#cursor];
+    try {
+      const how = await parts.reading();
+      const most = this.#shown + SPARE - (cursor === undefined ? 0 : known);
+      const found = await store.add(() => read(how, most, cursor));
+      this.#failures = 0;
+      // A new snapshot may have replaced the rows in the meantime.
+      if (found && this.#edge === edge) {
+        const last = found.pages.at(-1)?.rows.at(-1);
+        const further = !edge || (last && order(last, edge) > 0);
+        if (!found.next) this.#edge = null;
+        else if (further) [this.#edge, this.#cursor] = [last, found.next];
+      }
+    } catch (error) {
+      const { code, message, hint, status } = /** @type {any} */ (error);
+      this.#cursor = undefined;
+      if (code === 'BAD_QUERY') this.fault.value = { code, message, hint };
+      // The cursor may be too old. Everything else can wait.
+      const wait = cursor !== undefined && status === 400 ? 0 : delay(++this.#failures, { base: 1000, max: 30_000, random: env.random });
+      await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), wait));
+    }
+    this.#reads = false;
+    if (!this.#closed && !this.fault.peek()) store.touch([]);
+  }
+}

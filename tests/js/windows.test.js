@@ -1,0 +1,263 @@
+/**
+ * A list with a `limit` is a window: whatever is written, cut, restarted or taken from its reader, in the end it shows what
+ * the server's own list has first, and on the way it never shows rows that no such list ever had.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Api } from '../../static/api.js';
+import { ChannelSubscriber } from '../../static/channels.js';
+import { OptimisticManager } from '../../static/optimistic.js';
+import { RealtimeClient } from '../../static/realtime.js';
+import { Server } from './server.js';
+import { reply, seeded, settle, world } from './world.js';
+
+const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: Number(process.env.SEEDS ?? 100) }, (_, i) => i + 1);
+
+const TROUBLE = [
+  [6, (server) => server.changeRights()],
+  [4, (server, dice, clock) => (server.changeRights(), clock.run(dice.int(100)).then(() => server.cutAll()))],
+  [6, (server, dice) => server.cutAll(dice.chance(0.5) ? 1006 : 1001)],
+  [2, (server) => server.restart()],
+  [2, (server, dice) => server.restart({ lose: 1 + dice.int(6) })],
+  [3, (server) => server.trim()],
+  [3, (server) => server.resync()],
+  [4, (server) => server.dropNext()],
+  [4, (server) => server.repeatOne()],
+  [6, (server) => server.beat()],
+  [2, (server) => ((server.up = false), server.cutAll())],
+  [5, (server) => (server.up = true)],
+  [2, (server) => ((server.sockets = false), server.cutAll())],
+  [3, (server) => (server.sockets = true)],
+];
+const BAG = TROUBLE.flatMap(([weight, act]) => Array(weight).fill(act));
+const ids = (rows) => rows.map(({ id }) => id).join();
+
+async function story(seed, totals) {
+  const random = seeded(seed);
+  const dice = { int: (n) => Math.floor(random() * n), chance: (p) => random() < p };
+  const w = world({ random });
+  const server = new Server(w, dice);
+  // Every third server knows no order, and gives the first rows by id.
+  server.windows = seed % 3 > 0;
+  server.ids = 60;
+  for (let at = 0; at < 40; at++) server.random();
+  const rt = new RealtimeClient('/ws', { env: w.env });
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+  const windows = [];
+  const open = (sort, limit) => {
+    const list = channels.list('Task', { sort, limit });
+    windows.push({ list, sort, shown: limit });
+    list.listen((rows) => {
+      if (new Set(rows.map(({ id }) => id)).size < rows.length) problems.push('one id twice');
+      const text = rows.map(({ v }) => v);
+      if (sort !== 'id' && String([...text].sort((a, b) => (sort === 'v' ? a - b : b - a))) !== String(text)) problems.push(`out of order: ${text}`);
+      // Two reads that were not at one time make no state; a window that is live was one.
+      if (list.state.value === 'live' && rt.status.value === 'connected' && !rows.every((row) => server.stands(row))) problems.push(`never there: ${JSON.stringify(rows)}`);
+      if (rows.length > windows.find((one) => one.list === list).shown) problems.push('more than were asked for');
+    });
+  };
+  const problems = [];
+  open('-v', 1 + dice.int(3));
+  rt.connect();
+  for (let step = 0; step < 100; step++) {
+    await w.clock.run(dice.int(600));
+    if (dice.chance(0.75)) server.random();
+    else await BAG[dice.int(BAG.length)](server, dice, w.clock);
+    if (step === 20) open(dice.chance(0.5) ? 'v' : '-v', 1 + dice.int(5));
+    if (step === 60 && dice.chance(0.3)) open('id', dice.chance(0.5) ? 2 : Infinity);
+    if (step === 80 && dice.chance(0.3)) windows.splice(0, 1)[0].list.close();
+    const chosen = windows[dice.int(windows.length)];
+    if (dice.chance(0.05) && chosen.shown < Infinity) {
+      const count = 1 + dice.int(3);
+      chosen.shown += count;
+      chosen.list.more(count);
+    }
+  }
+  server.up = server.sockets = true;
+  await w.clock.run(60_000);
+  server.commit([{ set: 'last', v: 1 }]);
+  await w.clock.run(60_000);
+
+  for (const { list, sort, shown } of windows) {
+    const all = server.first(sort);
+    const what = `seed ${seed}: ${sort}, ${shown} rows`;
+    assert.equal(ids(list.value), ids(all.slice(0, shown)), what);
+    assert.deepEqual(list.value, all.slice(0, shown), what);
+    assert.deepEqual([list.state.value, list.hasMore.value], ['live', all.length > shown], what);
+  }
+  assert.deepEqual(problems, [], `seed ${seed}: what was shown on the way`);
+  rt.disconnect();
+  totals.reads += w.requests.filter(({ url }) => url.searchParams.has('sort')).length;
+  totals.further += w.requests.filter(({ url }) => url.searchParams.has('sort') && url.searchParams.has('cursor')).length;
+  for (const [name, count] of Object.entries(server.stats)) totals[name] = (totals[name] ?? 0) + count;
+}
+
+test(`${SEEDS.length} stories: a window shows what the server's list has first`, async () => {
+  const totals = { reads: 0, further: 0 };
+  for (const seed of SEEDS) await story(seed, totals);
+  if (SEEDS.length < 100) return;
+  for (const name of ['reads', 'further', 'resumes', 'snapshots', 'resyncs', 'polls']) assert.ok(totals[name] > 50, `${name}: ${totals[name]}`);
+});
+
+/** A window of two rows, which is filled by hand. */
+function byHand() {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+  let answer;
+  w.respond = ({ pathname }) => (pathname === '/api/schema' ? reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] }) : new Promise((resolve) => (answer = resolve)));
+  w.socket.greet();
+  w.socket.say({ type: 'pong', payload: {} });
+  const list = channels.list('Task', { sort: '-v', limit: 2 });
+  const say = async (type, payload, extra = {}) => {
+    w.socket.say({ type, channel: 'entity:Task', payload, ...extra });
+    await settle();
+  };
+  const begin = async (rows) => {
+    const { requestId, payload } = w.socket.take('subscribe').at(-1);
+    assert.deepEqual(payload, { snapshot: true, sort: '-v', limit: 3 });
+    await say('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false, limited: true }, { requestId, more: true });
+    await say('snapshot', { rows }, { seq: 10, more: true });
+    await say('pong', { epoch: 'e1', seq: 10, view: 'v' });
+  };
+  const page = async (seq, items, next = null) => {
+    answer(reply(200, { items, next, epoch: 'e1', seq, view: 'v' }));
+    await settle();
+  };
+  return { w, channels, list, say, begin, page };
+}
+const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
+
+test('rows that were read after their position, and lost by a restart of the server, are read again', async () => {
+  await story(1862, { reads: 0, further: 0 });
+});
+
+test('a window asks for its rows and one more, moves that one up, and reads further ones', async () => {
+  const { w, list, say, begin, page } = byHand();
+  await begin([row(99), row(98), row(97)]);
+  assert.deepEqual([ids(list.value), list.hasMore.value, w.requests.length], ['r99,r98', true, 0]);
+  await say('entity:deleted', { id: 'r99' }, { seq: 11, prev: 10 });
+  assert.equal(ids(list.value), 'r98,r97');
+  assert.equal(w.requests.at(-1).url.search, '?sort=-v&limit=12');
+  const twelve = Array.from({ length: 12 }, (_, at) => 98 - at);
+  await page(11, twelve.map((v) => row(v)), 'behind');
+  // Known, and behind what is known without a hole.
+  await say('entity:created', row(1), { seq: 12, prev: 11 });
+  list.more(9);
+  assert.deepEqual([ids(list.value), list.hasMore.value, w.requests.length], [twelve.slice(0, 11).map((v) => `r${v}`).join(), true, 2]);
+  list.more();
+  await settle();
+  assert.equal(w.requests.at(-1).url.search, '?sort=-v&cursor=behind&limit=11');
+  assert.deepEqual([list.value.length, list.hasMore.value], [12, true]);
+  await page(12, [row(4), row(1)]);
+  assert.equal(ids(list.value).slice(-6), 'r87,r4');
+  list.more(5);
+  assert.deepEqual([ids(list.value.slice(-2)), list.hasMore.value, list.state.value], ['r4,r1', false, 'live']);
+  for (const wrong of [0, -1, 1.5, 'x']) assert.throws(() => list.more(wrong), TypeError);
+});
+
+test('a row that is deleted while a window is read does not come back', async () => {
+  const { list, say, begin, page } = byHand();
+  await begin([row(9), row(8), row(7)]);
+  await say('entity:deleted', { id: 'r9' }, { seq: 11, prev: 10 });
+  await say('entity:deleted', { id: 'r8' }, { seq: 12, prev: 11 });
+  await say('entity:updated', row(7, { version: 2 }), { seq: 13, prev: 12 });
+  await page(11, [row(8), row(7), row(6)]);
+  assert.deepEqual(list.value, [row(7, { version: 2 }), row(6)]);
+});
+
+test('a row that is read early waits until the list is as far', async () => {
+  const { w, list, say, begin, page } = byHand();
+  await begin([row(9), row(8), row(7)]);
+  await say('entity:deleted', { id: 'r9' }, { seq: 11, prev: 10 });
+  w.socket.take('ping');
+  await page(13, [row(8, { version: 3 }), row(6)]);
+  assert.deepEqual(list.value, [row(8), row(7)], 'the server never had both at once');
+  assert.equal(w.socket.take('ping').length, 1, 'it asks how far the server is');
+  await say('entity:deleted', { id: 'r7' }, { seq: 12, prev: 11 });
+  assert.deepEqual(list.value, [row(8)]);
+  await say('entity:updated', row(8, { version: 3 }), { seq: 13, prev: 12 });
+  assert.deepEqual(list.value, [row(8, { version: 3 }), row(6)]);
+});
+
+test('a page that came with the document is the beginning of a window', async () => {
+  const w = world();
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const channels = new ChannelSubscriber(rt, { env: w.env, api: new Api('/api', { env: w.env }) });
+  const initial = { items: [row(9), row(8), row(7)], next: 'c', epoch: 'e1', seq: 10, view: 'v' };
+  const list = channels.list('Task', { sort: '-v', limit: 2, initial });
+  assert.deepEqual([ids(list.value), list.state.value, list.hasMore.value], ['r9,r8', 'stale', true]);
+  w.socket.greet();
+  const [{ payload }] = w.socket.take('subscribe');
+  assert.deepEqual(payload, { since: { epoch: 'e1', seq: 10, view: 'v' }, sort: '-v', limit: 3 });
+});
+
+test('rows that events bring beside a window do not pile up', async () => {
+  const { w, say, begin } = byHand();
+  await begin([row(9), row(8), row(7)]);
+  const write = async (count, from) => {
+    for (let at = 0; at < count; at++) w.socket.say({ type: 'entity:created', channel: 'entity:Task', payload: row(-from - at), seq: from + at, prev: from + at - 1 });
+    await settle();
+  };
+  await write(1000, 11);
+  assert.equal(w.socket.take('subscribe').length, 0);
+  await write(1, 1011);
+  const [{ payload, requestId }] = w.socket.take('subscribe');
+  assert.deepEqual(payload, { snapshot: true, sort: '-v', limit: 3 });
+  await say('subscribed', { epoch: 'e1', seq: 1011, view: 'v', recovered: false, limited: true }, { requestId, more: true });
+  await say('snapshot', { rows: [row(9), row(8), row(7)] }, { seq: 1011, more: true });
+  await say('pong', { epoch: 'e1', seq: 1011, view: 'v' });
+  await write(1000, 1012);
+  assert.equal(w.socket.take('subscribe').length, 0, 'the others were forgotten');
+});
+
+test('a list without a limit beside one with a limit: the server forgets the limit', async () => {
+  const { w, channels, list, begin } = byHand();
+  const asked = () => w.socket.inbox.splice(0).filter(({ type }) => type !== 'ping').map(({ type, payload }) => [type, payload]);
+  await begin([row(9), row(8), row(7)]);
+  assert.deepEqual(asked(), []);
+  const all = channels.list('Task');
+  assert.deepEqual(asked(), [['unsubscribe', undefined], ['subscribe', { snapshot: true }]]);
+  assert.deepEqual([ids(list.value), all.state.value], ['r9,r8', 'loading']);
+  // A new connection has no limit that could be forgotten.
+  w.socket.cut();
+  await w.clock.run(2000);
+  w.socket.greet();
+  assert.deepEqual(asked(), [['subscribe', { snapshot: true }]]);
+});
+
+test('a record that is made on a machine whose clock is slow stands where the server will put it', async () => {
+  const w = world();
+  const hour = 3_600_000;
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const api = new Api('/api', { env: w.env });
+  const db = new OptimisticManager(api, rt, { env: w.env });
+  const list = new ChannelSubscriber(rt, { env: w.env, api }).list('Task', { sort: '-created_at', limit: 1 });
+  const at = (ms) => new Date(w.clock.now() + hour + ms).toISOString();
+  w.socket.onopen();
+  w.socket.say({ type: 'connected', payload: {}, timestamp: w.clock.now() + hour });
+  const [{ requestId }] = w.socket.take('subscribe');
+  const channel = 'entity:Task';
+  w.socket.say({ type: 'subscribed', channel, requestId, payload: { epoch: 'e1', seq: 1, view: 'v', recovered: false, limited: true }, more: true });
+  w.socket.say({ type: 'snapshot', channel, seq: 1, payload: { rows: [-60_000, -120_000].map((ms) => ({ id: `r${ms}`, created_at: at(ms) })) }, more: true });
+  w.socket.say({ type: 'pong', channel, payload: { epoch: 'e1', seq: 1, view: 'v' } });
+  await settle();
+  assert.equal(ids(list.value), 'r-60000');
+  const made = db.create('Task', { title: 'now' });
+  assert.equal(ids(list.value), made.id);
+});
+
+test('a window of thousands of rows is not asked for again and again', async () => {
+  const { w, list, say, begin, page } = byHand();
+  await begin([row(9000), row(8999), row(8998)]);
+  list.more(3000);
+  await settle();
+  for (let from = 9000; from > 9000 - 3012; from -= 200) {
+    const items = Array.from({ length: Math.min(200, from - 9000 + 3012) }, (_, at) => row(from - at));
+    await page(10, items, 'more');
+  }
+  assert.equal(list.value.length, 3002);
+  await say('entity:updated', row(9000, { version: 2 }), { seq: 11, prev: 10 });
+  assert.equal(list.value[0].version, 2);
+  assert.equal(w.socket.take('subscribe').length, 0);
+});
