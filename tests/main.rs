@@ -73,6 +73,7 @@ mod rules_reads;
 mod schema_files;
 mod search;
 mod semantics_document;
+mod sequences;
 mod server;
 mod serving;
 mod session;
