@@ -37,6 +37,7 @@ mod hostile_network;
 mod http_rights;
 mod ids;
 mod import_export;
+mod limited;
 mod list_rights;
 mod lists;
 mod live_rights;
