@@ -11,11 +11,13 @@ mod closed;
 mod conditions;
 mod content_encoding;
 mod cookie;
+mod cors;
 mod cursor;
 mod edge;
 mod find;
 pub mod guard;
 mod handbook;
+mod headers;
 mod health;
 mod history;
 pub mod identity;
@@ -30,6 +32,7 @@ mod pages;
 pub mod patient_timer;
 pub mod problem;
 mod projection;
+mod proxies;
 mod query;
 mod records;
 mod schema;
@@ -38,6 +41,7 @@ pub mod server;
 pub mod socket_options;
 mod state;
 pub mod timed_stream;
+pub mod tls;
 mod windows;
 mod ws;
 
@@ -47,9 +51,11 @@ use axum::middleware::from_fn_with_state;
 
 use crate::ids::shown;
 use crate::protocol::Code;
+pub use cors::AllowedOrigins;
 pub use limits::RateLimits;
 pub use metrics::ROUTES;
 use problem::Problem;
+pub use proxies::Proxies;
 pub use state::{AppState, Services};
 
 /// Every route of the server, behind the guard.
