@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod alike;
 mod bad_requests;
 mod batch;
@@ -13,6 +14,7 @@ mod configuration;
 mod crash;
 mod damage;
 mod database_setting;
+mod defaults;
 mod descriptions;
 mod differ_cost;
 mod doctor;
@@ -41,6 +43,7 @@ mod logs;
 mod long_questions;
 mod lookups;
 mod many;
+mod many_further;
 mod metrics;
 mod mutation_keys;
 mod names;
@@ -78,4 +81,5 @@ mod transports;
 mod unit_differential;
 mod unit_end;
 mod values;
+mod vault;
 mod write_rules;

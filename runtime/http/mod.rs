@@ -4,11 +4,13 @@
 
 mod address;
 mod answer;
+mod auth;
 mod batch;
 mod changes;
 mod closed;
 mod conditions;
 mod content_encoding;
+mod cookie;
 mod cursor;
 mod edge;
 mod find;
@@ -58,6 +60,7 @@ pub fn router(state: AppState) -> Router {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(batch::routes())
+        .merge(auth::routes())
         .merge(of_entities)
         .merge(schema::routes())
         .merge(changes::routes())
