@@ -47,6 +47,8 @@ export class Store {
   #unsubscribe = null;
   /** @type {unknown} */
   #filled;
+  /** The rows of the longest window. */
+  #needed = 0;
   #ping = () => {};
   /** Readings that wait until the rows are as far. @type {Set<() => void>} */
   #waits = new Set();
@@ -139,7 +141,7 @@ export class Store {
 
   /** Whether further rows can be read and put beside these. */
   get reads() {
-    return this.follows && this.at !== null;
+    return this.#next === 'live' && this.at !== null;
   }
 
   /** A list shows so many rows. The next question asks for one more, which tells whether there are others. @param {number} count */
@@ -147,6 +149,7 @@ export class Store {
     const { part } = this.#options;
     if (!part) return;
     part.limit = Math.min(MOST, Math.max(part.limit, count + 1));
+    this.#needed = Math.max(this.#needed, count + 1);
     if (count < Infinity) return;
     // A list that shows all of them.
     this.#options.part = undefined;
@@ -282,7 +285,10 @@ export class Store {
       this.#save();
     }
     if (this.#next === 'live') this.error.value = null;
+    const before = this.state.peek();
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
+    // A window may have become too short meanwhile.
+    if (this.#next === 'live' && before !== 'live') this.#refresh(new Set());
     this.#wake();
   }
 
@@ -293,7 +299,12 @@ export class Store {
     env.clearTimeout(this.#saving);
     if (this.#next === 'denied') return void cache.drop(this.#channel);
     this.#saving = env.setTimeout(() => {
-      if (this.at) cache.save(this.#channel, { ...this.at, view: this.#rows.view, partial: this.filled.last !== null || undefined, rows: [...this.#shown.values()].map(({ row, seq }) => ({ row, seq })) });
+      const at = this.at;
+      if (!at) return;
+      const rows = [...this.#shown.values()].map(({ row, seq }) => ({ row, seq }));
+      // Rows that were read after the position are no state to go on from.
+      const partial = this.filled.last !== null || rows.some(({ seq }) => seq > at.seq) || undefined;
+      cache.save(this.#channel, { ...at, view: this.#rows.view, partial, rows });
     }, SAVE_AFTER);
   }
 
@@ -323,7 +334,7 @@ export class Store {
     if (touched.size > 0 || first) this.#refresh(touched);
     overlay.prune();
     const { part } = this.#options;
-    if (part && this.#next === 'live' && rows.size > part.limit + BESIDE) this.#renew();
+    if (part && this.#next === 'live' && rows.size > this.#needed + BESIDE) this.#renew();
   }
 
   /** @param {Set<string>} ids */
