@@ -32,8 +32,9 @@ use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
-    ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op,
-    OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit, Who,
+    ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency,
+    ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
+    Who,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};

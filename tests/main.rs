@@ -4,6 +4,7 @@
 
 mod support;
 
+mod activity;
 mod alike;
 mod bad_requests;
 mod batch;

@@ -52,7 +52,9 @@ async fn activity(
 fn entities(text: &str) -> Result<Vec<EntityName>, Problem> {
     let names: Vec<&str> = text.split(',').collect();
     if names.iter().any(|name| name.is_empty()) {
-        return Err(bad_query("`entity` names entities, separated by commas, as in `Task,Comment`".to_owned()));
+        return Err(bad_query(
+            "`entity` names entities, separated by commas, as in `Task,Comment`".to_owned(),
+        ));
     }
     if names.len() > MOST_ENTITIES {
         return Err(bad_query(format!("`entity` names more than {MOST_ENTITIES} entities")));
@@ -63,7 +65,10 @@ fn entities(text: &str) -> Result<Vec<EntityName>, Problem> {
 fn before(text: &str) -> Result<Seq, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().map(Seq).ok_or_else(|| {
-        bad_query(format!("`before` must be the `seq` of an entry, or `next` of a page, not `{}`", shown(text)))
+        bad_query(format!(
+            "`before` must be the `seq` of an entry, or `next` of a page, not `{}`",
+            shown(text)
+        ))
     })
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{
-    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome, Past, Query,
-    Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit,
+    LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal};

@@ -11,8 +11,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::rules::{Person, Principal};
 use tidewire::schema::EntityName;
 use tidewire::store::{
-    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome, Past, Query,
-    ReadFuture, Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit,
+    LogPage, Outcome, Past, Query, ReadFuture, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// `trait Store` of a store that never waits. `answers_at_once!` makes a `Store` of it.

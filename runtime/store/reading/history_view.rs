@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::rules::{Predicate, ReadScope};
 use crate::schema::value::write_json_of;
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
+use crate::store::activity::label_text;
 use crate::store::decode::{ImageMembers, members};
 use crate::store::images::names_json;
-use crate::store::activity::label_text;
 use crate::store::{ActivityEntry, Change, ChangeOp, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.

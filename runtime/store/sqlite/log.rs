@@ -35,11 +35,8 @@ CREATE INDEX "_graves:seq" ON "_graves" ("seq");
 const APPEND: &str = r#"INSERT INTO "_changes" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"#;
 const PAGE: &str = concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#);
 /// Seq before which to begin, floor → entries between them, newest first.
-const NEWEST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    r#" FROM "_changes" WHERE "seq" < ?1 AND "seq" > ?2 ORDER BY "seq" DESC"#
-);
+const NEWEST: &str =
+    concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" < ?1 AND "seq" > ?2 ORDER BY "seq" DESC"#);
 
 /// Seq, entity → entries after it.
 pub(super) const OF_ENTITY: &str =

@@ -24,8 +24,8 @@ use crate::store::reading::{SnapshotReads, asker};
 use crate::store::relations::Relation;
 use crate::store::source::Source;
 use crate::store::{
-    ActivityPage, ActivityQuery, At, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Past, Query, Scope, StoreError,
-    Stored, Survey, Who,
+    ActivityPage, ActivityQuery, At, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Past,
+    Query, Scope, StoreError, Stored, Survey, Who,
 };
 
 /// `Survey` counts no further.

@@ -15,7 +15,9 @@ use super::tables::Table;
 use super::{listing, log, scan_limit};
 use crate::ids::{RecordId, Seq};
 use crate::schema::{Record, Value};
-use crate::store::reading::snapshot::{CountAsked, ListAsked, RecordSink, Selection, Snapshot, Stroll, Take, Walk};
+use crate::store::reading::snapshot::{
+    CountAsked, ListAsked, RecordSink, Selection, Snapshot, Stroll, Take, Walk,
+};
 use crate::store::relations::Relation;
 use crate::store::sql::Statement;
 use crate::store::{At, Change, Counted, LogLimit, Scope};

@@ -32,8 +32,8 @@ use tidewire::ids::{Epoch, Position, RecordId, Seq};
 use tidewire::rules::{Person, Principal};
 use tidewire::schema::{Entity, EntityName, Generation, Record, Schema};
 use tidewire::store::{
-    ActivityPage, ActivityQuery, At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
-    Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage,
+    LogLimit, LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use tokio::sync::mpsc;
 
