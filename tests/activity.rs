@@ -105,10 +105,10 @@ async fn what_happened_is_told_newest_first_and_without_values() {
     let (ada, ben) = (app.client_as("ada"), app.client_as("ben"));
     let task = ada.create("tasks", json!({"title": "Write", "project": "p", "status": "open"})).await;
     ben.patch(&path(&task), json!({"title": "Rewrite", "status": "done"})).await;
-    app.client().delete(&path(&task)).await;
+    ada.delete(&path(&task)).await;
     assert_eq!(
         of_tasks(&ada).await,
-        ["delete Rewrite [] by -", "update Rewrite [status,title] by ben", "create Write [] by ada"]
+        ["delete Rewrite [] by ada", "update Rewrite [status,title] by ben", "create Write [] by ada"]
     );
     let page = page(&ada, "?entity=Task").await;
     let head = app.head();
@@ -434,7 +434,7 @@ async fn everyone_is_told_what_an_oracle_tells_them() {
             let told: Vec<String> =
                 told.map(|item| format!("{} {}", item["id"].as_str().unwrap(), short(item))).collect();
             assert_eq!(told, expected, "seed {seed}, {person}");
-            assert!(person == "eva" || told.len() > 10, "the story is about something");
+            assert_eq!(told.is_empty(), person == "eva", "seed {seed}, {person}");
         }
     }
 }
