@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::NameTrust;
 use crate::channels::{ChannelManager, Ring};
 use crate::config::Config;
 use crate::env::Env;
@@ -19,6 +20,7 @@ use crate::event_bus::{Batches, EventBus, OutOfOrder};
 use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
 use crate::http::{AppState, Misses, ROUTES, Services, router, server};
+use crate::identity::Identities;
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
@@ -37,6 +39,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
+    identities: Arc<Identities>,
     sessions: Arc<Sessions>,
     event_bus: EventBus,
     /// From the first commit on, for the sweep of expired records.
@@ -68,6 +71,16 @@ impl App {
     /// Opens the store and starts the tasks between it and the sockets. Blocks for the database; needs a tokio runtime
     /// around it.
     pub fn open(config: Config, schema: Arc<Schema>, env: Env) -> Result<App, AppError> {
+        App::open_for(config, schema, env, NameTrust::Believed)
+    }
+
+    /// The same for callers who may say who they are, or who must show it.
+    pub fn open_for(
+        config: Config,
+        schema: Arc<Schema>,
+        env: Env,
+        names: NameTrust,
+    ) -> Result<App, AppError> {
         let config = Arc::new(config);
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;
@@ -96,6 +109,9 @@ impl App {
         let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
+        let vault = backend.vault().map_err(AppError::Store)?;
+        let identities =
+            Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));
         let found = FoundDatabase { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
@@ -104,6 +120,7 @@ impl App {
             metrics,
             store,
             repository,
+            identities,
             sessions,
             committed: event_bus.listen(),
             event_bus,
@@ -119,6 +136,10 @@ impl App {
 
     pub fn repository(&self) -> &Arc<Repository> {
         &self.repository
+    }
+
+    pub fn identities(&self) -> &Arc<Identities> {
+        &self.identities
     }
 
     pub fn sessions(&self) -> &Arc<Sessions> {
@@ -158,6 +179,7 @@ impl App {
             websockets: WebSocketManager::new(self.sessions.clone()),
             config: self.config.clone(),
             hosts,
+            identities: self.identities.clone(),
             env: self.env,
             misses: Misses::default(),
             metrics: self.metrics.clone(),
@@ -179,8 +201,7 @@ impl App {
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
-            expiry.run().await;
-            std::future::pending::<()>().await;
+            tokio::join!(expiry.run(), self.identities.keep());
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

@@ -1,6 +1,6 @@
 //! Who is asking. `dev` knows two kinds of callers: anonymous ones, and the user that `?as=NAME` or `?as=NAME:role` names.
 //!
-//! Knows no HTTP: `http/identity.rs` collects the credentials, `identify` judges them.
+//! Knows no HTTP: `http/identity.rs` collects the credentials, `identify` judges them. Tokens are for `identity/`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +18,14 @@ pub struct Identity {
     pub address: IpAddr,
 }
 
+/// Whether a caller may simply say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameTrust {
+    /// By `?as=NAME`, in `tidewire dev` on loopback.
+    Believed,
+    Refused,
+}
+
 /// What a request or socket brought along, in any of the places where a token or a name may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials<'a> {
@@ -31,9 +39,7 @@ pub struct Credentials<'a> {
 /// Why credentials were refused. The text is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    #[error(
-        "tokens are not accepted: this server has no login yet, and it does not treat a token as anonymous"
-    )]
+    #[error("a name is wanted here, not a token")]
     TokenRefused,
     #[error("`as` must name a user: {0}")]
     BadName(IdError),

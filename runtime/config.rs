@@ -17,6 +17,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// More hosts that may appear in `Host` and `Origin`, beside loopback names and the listen address.
     pub allowed_hosts: Vec<String>,
+    pub auth: AuthConfig,
     pub store: StoreConfig,
     pub realtime: RealtimeConfig,
     pub http: HttpConfig,
@@ -32,10 +33,48 @@ impl Default for Config {
             public: PathBuf::from("public"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             allowed_hosts: Vec::new(),
+            auth: AuthConfig::default(),
             store: StoreConfig::default(),
             realtime: RealtimeConfig::default(),
             http: HttpConfig::default(),
             log: LogConfig::default(),
+        }
+    }
+}
+
+/// Users, their passwords and sessions.
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    pub register: Registration,
+    /// Whether a caller without a token is let in at all. `dev` always lets them in.
+    pub anonymous: bool,
+    /// A session that is not used for so long ends ...
+    pub session_idle: Duration,
+    /// ... and so does one that began so long ago.
+    pub session_lifetime: Duration,
+    /// Characters of a new password at least.
+    pub password_length: usize,
+    /// A socket is warned so long before its session ends.
+    pub expiry_warning: Duration,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Off,
+    Invitation,
+    Open,
+}
+
+impl Default for AuthConfig {
+    fn default() -> AuthConfig {
+        AuthConfig {
+            register: Registration::Off,
+            anonymous: true,
+            session_idle: Duration::from_secs(14 * 24 * 3600),
+            session_lifetime: Duration::from_secs(90 * 24 * 3600),
+            password_length: 8,
+            expiry_warning: Duration::from_secs(60),
         }
     }
 }

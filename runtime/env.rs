@@ -115,7 +115,22 @@ impl Env {
     pub fn random_u64(&self) -> u64 {
         self.0.source.random_u64()
     }
+
+    /// 32 characters for an address, that no one can guess: 192 bits.
+    pub fn random_text(&self) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut text = String::with_capacity(RANDOM_TEXT);
+        for _ in 0..RANDOM_TEXT / 8 {
+            // Eight letters take 48 of the 64 bits.
+            let random = self.random_u64();
+            text.extend((0..8).map(|place| char::from(LETTERS[(random >> (6 * place) & 63) as usize])));
+        }
+        text
+    }
 }
+
+/// Characters of `Env::random_text`.
+pub const RANDOM_TEXT: usize = 32;
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,6 +192,21 @@ mod tests {
             assert!(seen.insert(random.take::<16>().to_vec()));
             assert!(seen.insert(random.take::<9>().to_vec()));
         }
+    }
+
+    #[test]
+    fn no_two_random_texts_are_alike_and_all_letters_occur_in_them_alike_often() {
+        let env = Env::system();
+        let (mut seen, mut times) = (std::collections::HashSet::new(), std::collections::HashMap::new());
+        for _ in 0..10_000 {
+            let text = env.random_text();
+            assert_eq!(text.len(), RANDOM_TEXT);
+            text.chars().for_each(|letter| *times.entry(letter).or_insert(0) += 1);
+            assert!(seen.insert(text));
+        }
+        assert_eq!(times.len(), 64);
+        // 5,000 of each are expected; ten standard deviations are 700.
+        assert!(times.values().all(|times| (4300..5700).contains(times)), "{times:?}");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub mod expiry;
 pub mod channels;
 pub mod repository;
 
+pub mod identity;
+
 pub mod realtime;
 
 pub mod http;

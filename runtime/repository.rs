@@ -45,7 +45,7 @@ pub use intake::Intake;
 pub use many::{ManyRequest, ManyWritten};
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_principal};
-pub use people::is_absent;
+pub use people::{PersonRecord, is_absent};
 pub use question::parameters;
 pub use suggest::suggestion;
 pub use value_fault::ValueFault;
@@ -266,7 +266,8 @@ impl Repository {
         at: Timestamp,
     ) -> Result<Op, RepositoryError> {
         let entity = entity_of(schema, &mutation.entity)?;
-        let validator = Validator { schema, entity, caller, names, at, readonly: Readonly::Refused };
+        let (env, readonly) = (&self.env, Readonly::Refused);
+        let validator = Validator { schema, entity, caller, names, at, env, readonly };
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))
     }
 

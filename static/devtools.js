@@ -20,7 +20,7 @@ import { environment } from './env.js';
  * @param {(entry: Entry) => void} [options.log] Gets every frame and request.
  * @param {Partial<import('./env.js').Env>} [options.env]
  * @returns {{env: Partial<import('./env.js').Env>, simulate: (trouble: Trouble) => void}} `env` goes into the options of every part;
- * `simulate({})` ends the trouble.
+ * `simulate({})` ends the trouble. `rt.simulate` is the same.
  */
 export function devtools({ log = () => {}, env: given } = {}) {
   const world = environment(given);
@@ -81,10 +81,8 @@ export function devtools({ log = () => {}, env: given } = {}) {
     return new TypeError('simulated: the line broke');
   };
 
-  return {
-    env: { ...given, WebSocket: /** @type {any} */ (DevSocket), fetch: devFetch },
-    simulate: (next) => void (trouble = { drop: 0, reject: 0, delay: 0, ...next }),
-  };
+  const simulate = (/** @type {Trouble} */ next) => void (trouble = { drop: 0, reject: 0, delay: 0, ...next });
+  return { env: { ...given, WebSocket: /** @type {any} */ (DevSocket), fetch: devFetch, simulate }, simulate };
 }
 
 /** As the server would answer. @param {RequestInit | undefined} init */

@@ -14,6 +14,7 @@
  * @property {Pick<Document, 'addEventListener' | 'removeEventListener' | 'visibilityState'> | null} document
  * @property {Pick<Window, 'addEventListener' | 'removeEventListener'> | null} window
  * @property {string | undefined} base What relative addresses are relative to.
+ * @property {(trouble: import('./devtools.js').Trouble) => void} [simulate] A bad network on request, see `devtools.js`.
  */
 
 /** Characters of an address at most. Servers and proxies differ; so much fits through all of them. */

@@ -1,14 +1,14 @@
 /**
  * Changes that are seen at once and sent in the background. Each is shown over the server's rows until the server has
- * judged it; one that is refused disappears by itself, and nothing else changes. Knows how verdicts are read, not how
- * rows are shown (`overlay.js`) or requests repeated (`outbox.js`).
+ * judged it; one that is refused disappears by itself, and nothing else changes. Knows neither what the server's
+ * answers mean (`verdicts.js`) nor how rows are shown (`overlay.js`).
  */
 import { Bound } from './bound.js';
-import { collision, fieldsOf } from './conflict.js';
+import { fieldsOf } from './conflict.js';
 import { environment } from './env.js';
+import { Lane, verdicts } from './lane.js';
 import { Mutation } from './mutation.js';
-import { Outbox } from './outbox.js';
-import { Overlay, overlayOf, plain } from './overlay.js';
+import { Overlay, overlayOf, own, plain } from './overlay.js';
 import { signal } from './signal.js';
 
 /**
@@ -56,10 +56,8 @@ import { signal } from './signal.js';
  * @property {number} [debounce] Wait so many milliseconds for another change of the same record, and send them as one.
  */
 
-/** Times that a change computed by a function is computed again, before it is called a conflict. */
-const MOST_MISSES = 20;
-/** After a confirmation, lists are given so long to show it by themselves. */
-const PATIENCE = 1000;
+/** Milliseconds after which a part that could not be loaded is tried again. */
+const LOAD_AGAIN = 1000;
 
 export class OptimisticManager {
   /** What the server has not judged yet, in order. @type {import('./signal.js').Readable<Mutation[]>} */
@@ -73,7 +71,9 @@ export class OptimisticManager {
   #env;
   #options;
   #overlay;
-  #outbox;
+  #lane = new Lane(() => this.#send());
+  /** What sends and judges, once there is something to send. @type {import('./verdicts.js').Verdicts | null} */
+  #verdicts = null;
   /** @type {Map<string, Mutation>} by mid: pending and failed */
   #mutations = new Map();
   /** Signals of the caller's own, while anything is pending. @type {Map<object, {bound: Bound, leave: () => void}>} */
@@ -83,8 +83,6 @@ export class OptimisticManager {
   /** @type {Map<string, Fields> | null} by entity */
   #defaults = null;
   #temp = 0;
-  /** @type {any} */
-  #patience;
   /** @type {(() => void)[]} */
   #disposers = [];
 
@@ -99,22 +97,19 @@ export class OptimisticManager {
     this.#env = environment(options.env);
     this.#options = options;
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
-    const { send = ({ ops, atomic, mid }) => api.batch(ops, { atomic, mid, tries: 2 }) } = options;
-    this.#outbox = new Outbox({
-      env: this.#env,
-      send,
-      prepare: (mutation) => this.#prepare(mutation),
-      judge: (mutation, verdict) => this.#judge(mutation, verdict),
-      stuck: (problem) => void (this.stuck.value = problem),
-    });
-    const heard = this.#heard.bind(this);
-    this.#overlay.listeners.add(heard);
-    this.#disposers.push(() => this.#overlay.listeners.delete(heard));
-    if (rt) this.#disposers.push(rt.connected.listen((connected) => connected && this.#outbox.kick()));
+    if (rt)
+      this.#disposers.push(
+        rt.connected.listen((connected) => {
+          if (!connected) return;
+          this.#verdicts?.outbox.kick();
+          // While the line is good, so that it is there when the line is not.
+          verdicts().catch(() => {});
+        }),
+      );
     options.queue?.open({
       rt,
       adopt: (stored) => this.#adopt(stored),
-      release: (open) => void (this.#outbox.open = open),
+      release: (open) => void (this.#lane.open = open),
     });
   }
 
@@ -133,7 +128,7 @@ export class OptimisticManager {
   create(entity, data, target, options) {
     const temp = this.#options.ids === 'temp';
     const id = data.id ?? (temp ? `temp_${++this.#temp}_${this.#api.newId()}` : this.#api.newId());
-    const now = new Date(this.#env.now()).toISOString();
+    const now = new Date(this.#env.now() + (this.#rt?.skew ?? 0)).toISOString();
     const guess = { ...this.#defaultsOf(entity), version: 0, created_at: now, updated_at: now };
     return this.#change({ op: 'create', entity, id, data: { ...own(data) }, guess }, null, target, options);
   }
@@ -199,13 +194,13 @@ export class OptimisticManager {
 
   /** What waits for more changes of the same record (`debounce`) goes out now. */
   flush() {
-    this.#outbox.flush();
+    this.#lane.flush();
   }
 
   /** Stops sending. What is pending stays in the queue, if there is one. */
   close() {
-    this.#outbox.open = false;
-    this.#env.clearTimeout(this.#patience);
+    this.#lane.open = false;
+    this.#verdicts?.close();
     this.#env.window?.removeEventListener('beforeunload', this.#ask);
     for (const dispose of this.#disposers) dispose();
     this.#unbind();
@@ -239,11 +234,11 @@ export class OptimisticManager {
   #add(mutation, { optimistic = true, debounce = 0 }) {
     this.#mutations.set(mutation.mid, mutation);
     mutation.optimistic = optimistic;
-    if (debounce === 0) this.#outbox.flush();
+    if (debounce === 0) this.#lane.flush();
     else mutation.due = this.#env.now() + debounce;
     this.#keep(mutation);
     if (optimistic) this.#overlay.add(mutation);
-    this.#outbox.add(mutation);
+    this.#lane.add(mutation);
     this.#tell();
     return mutation;
   }
@@ -255,7 +250,7 @@ export class OptimisticManager {
    * @param {ChangeOptions} options
    */
   #join(change, { debounce = 0 }) {
-    const last = this.#outbox.queue.at(-1);
+    const last = this.#lane.queue.at(-1);
     const [into] = last?.changes ?? [];
     const fits = last?.state === 'queued' && last.changes.length === 1 && !last.guards[0] && last.attempts === 0 && last.optimistic;
     if (!last || !fits || into.entity !== change.entity || into.id !== change.id || into.op === 'delete') return null;
@@ -270,7 +265,7 @@ export class OptimisticManager {
     last.due = debounce === 0 ? 0 : this.#env.now() + debounce;
     this.#keep(last);
     this.#overlay.renew(last);
-    if (debounce === 0) this.#outbox.flush();
+    if (debounce === 0) this.#lane.flush();
     return last;
   }
 
@@ -307,229 +302,32 @@ export class OptimisticManager {
 
   // Sending.
 
-  /**
-   * @param {Mutation} mutation
-   * @returns {Promise<import('./api.js').BatchOp[] | null>}
-   */
-  async #prepare(mutation) {
-    for (const [at, change] of mutation.changes.entries()) {
-      const guard = mutation.guards[at];
-      // What may have been sent already must be repeated word for word.
-      if (!guard || guard.version !== null) continue;
-      const row = await this.#newest(change);
-      if (mutation.state !== 'sent') return null;
-      if (!row) {
-        this.#fail(mutation, { code: 'NOT_FOUND', message: `There is no ${change.entity} with the id ${change.id}.` });
-        return null;
-      }
-      if (!this.#rebase(mutation, at, row)) return null;
-    }
-    const idle = mutation.changes.every(({ op, make, data }) => op === 'update' && make && Object.keys(data ?? {}).length === 0);
-    if (idle) {
-      this.#drop(mutation);
-      mutation.fulfil(null);
-      return null;
-    }
-    this.#keep(mutation);
-    return mutation.changes.map(({ op, entity, id, data }, at) => ({
-      op,
-      entity,
-      ...(id.startsWith('temp_') ? {} : { id }),
-      ...(data ? { data: own(data) } : {}),
-      version: mutation.guards[at]?.version ?? undefined,
-    }));
-  }
-
-  /**
-   * The record that a guarded change is made on: the server's newest.
-   *
-   * @param {Change} change
-   * @returns {Promise<Row | null>}
-   */
-  async #newest({ entity, id }) {
-    const known = this.#overlay.newest(entity, id);
-    if (known !== undefined) return known && plain(known);
+  /** There may be something to send: what sends it is loaded with the first change. */
+  async #send() {
+    const lane = this.#lane;
+    if (!lane.open || lane.queue.length === 0) return;
     try {
-      return await this.#api.get(await this.#api.plural(entity), id);
+      const { Verdicts } = await verdicts();
+      if (this.#verdicts || !lane.open) return;
+      this.#verdicts = new Verdicts({
+        api: this.#api,
+        rt: this.#rt,
+        env: this.#env,
+        options: this.#options,
+        overlay: this.#overlay,
+        lane,
+        mutations: this.#mutations,
+        drop: (mutation) => this.#drop(mutation),
+        keep: (mutation) => this.#keep(mutation),
+        tell: () => this.#tell(),
+        stuck: (problem) => void (this.stuck.value = problem),
+      });
+      lane.sender = this.#verdicts.outbox;
+      lane.sender.soon();
     } catch (error) {
-      if (/** @type {any} */ (error).status === 404) return null;
-      throw error;
+      this.stuck.value = error;
+      this.#env.setTimeout(() => this.#send(), LOAD_AGAIN);
     }
-  }
-
-  /**
-   * Puts a guarded change on top of the record as it is.
-   *
-   * @param {Mutation} mutation
-   * @param {number} at
-   * @param {Row} row
-   * @returns {boolean} false when that is for the user to decide, or was given up.
-   */
-  #rebase(mutation, at, row) {
-    const change = mutation.changes[at];
-    const guard = /** @type {Guard} */ (mutation.guards[at]);
-    if (change.make) {
-      try {
-        change.data = own(change.make(row));
-      } catch (error) {
-        this.#fail(mutation, { code: 'FUNCTION_FAILED', message: `The function of the change failed: ${String(error)}`, cause: error });
-        return false;
-      }
-      guard.base = fieldsOf(row, change.data);
-    } else {
-      const met = change.op === 'delete' && guard.version !== null ? { mine: {}, theirs: row, base: {} } : collision(guard.base ?? {}, change.data ?? {}, row);
-      if (guard.base && met && !this.#decide(mutation, at, met, row)) return false;
-      guard.base = fieldsOf(row, change.data ?? {});
-    }
-    guard.version = row.version;
-    this.#overlay.renew(mutation);
-    return true;
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {number} at
-   * @param {{mine: Fields, theirs: Fields, base: Fields}} met
-   * @param {Row} row
-   */
-  #decide(mutation, at, met, row) {
-    const { computed } = mutation.changes[at];
-    const { conflict = 'merge' } = computed ? {} : this.#options;
-    const word = typeof conflict === 'function' ? conflict({ ...met, mutation }) : { merge: undefined, client: 'mine', server: 'theirs' }[conflict];
-    if (word === 'mine') return true;
-    const error = { code: 'VERSION_CONFLICT', message: 'Others have changed the same fields.', current: row };
-    if (word === 'theirs') {
-      this.#drop(mutation);
-      mutation.refuse('conflict', error);
-      mutation.state = 'done';
-      return false;
-    }
-    if (typeof word === 'object') {
-      mutation.changes[at].data = { ...mutation.changes[at].data, ...word };
-      return true;
-    }
-    mutation.conflict = met;
-    // The next attempt is one over their change.
-    mutation.guards[at] = { version: row.version, base: fieldsOf(row, mutation.changes[at].data ?? {}) };
-    this.#refuse(mutation, 'conflict', error);
-    return false;
-  }
-
-  // Verdicts.
-
-  /**
-   * @param {Mutation} mutation
-   * @param {{epoch: string, seq: number, results: import('./api.js').BatchResult[]} | {error: any}} verdict
-   */
-  #judge(mutation, verdict) {
-    if ('error' in verdict) return this.#refused(mutation, verdict.error);
-    const { epoch, seq, results } = verdict;
-    for (const [at, change] of mutation.changes.entries()) {
-      const { id, status, record } = results[at];
-      if (change.id.startsWith('temp_') && id) this.#identify(change, id);
-      // What the caller may not see is answered by its id alone.
-      if (status === 204) change.row ??= null;
-      else if (record?.version) change.row ??= record;
-    }
-    if (mutation.at) this.#overlay.renew(mutation);
-    else this.#confirm(mutation, { epoch, seq });
-  }
-
-  /**
-   * An event with the id of a mutation. It is as good as an answer, and often earlier.
-   *
-   * @param {string} mid
-   * @param {{entity: string, id: string, row?: Row | null, at: import('./rows.js').Position}} echo
-   */
-  #heard(mid, { entity, id, row, at }) {
-    const mutation = this.#mutations.get(mid);
-    if (!mutation || mutation.at) return;
-    const temps = mutation.changes.filter((change) => change.id.startsWith('temp_'));
-    // Of several new records only the answer shows which one this is.
-    if (temps.length > 0 && mutation.changes.length > 1) return;
-    for (const change of temps) if (change.entity === entity) this.#identify(change, id);
-    for (const change of mutation.changes) if (change.entity === entity && change.id === id) change.row ??= row;
-    this.#confirm(mutation, at);
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {import('./rows.js').Position} at
-   */
-  #confirm(mutation, at) {
-    this.#mutations.delete(mutation.mid);
-    this.#outbox.remove(mutation);
-    this.#options.queue?.remove(mutation.mid);
-    this.#overlay.confirm(mutation, at);
-    const rows = mutation.changes.map((change) => change.row ?? (change.op === 'delete' ? null : { id: change.id, ...change.data }));
-    mutation.fulfil(mutation.changes.length > 1 ? rows : rows[0]);
-    this.#tell();
-    if (!this.#rt || !this.#overlay.waiting) return;
-    this.#env.clearTimeout(this.#patience);
-    this.#patience = this.#env.setTimeout(() => this.#overlay.waiting && this.#rt?.ping(), PATIENCE);
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {any} error
-   */
-  #refused(mutation, error) {
-    const [{ op }] = mutation.changes;
-    const single = mutation.changes.length === 1;
-    // Gone is what a delete wants.
-    if (single && op === 'delete' && (error.status === 404 || error.status === 410)) {
-      this.#drop(mutation);
-      return mutation.fulfil(null);
-    }
-    if (single && op === 'create' && error.code === 'ID_TAKEN' && mutation.attempts > 1) return void this.#ours(mutation, error);
-    const at = single ? 0 : (error.op ?? 0);
-    const guard = mutation.guards[at];
-    if (error.code !== 'VERSION_CONFLICT' || !guard || !error.current) return this.#fail(mutation, error);
-    mutation.misses += 1;
-    if (mutation.misses > MOST_MISSES) return this.#refuse(mutation, 'conflict', error);
-    // Each change of a batch is put on the newest record again.
-    for (const [other, one] of mutation.guards.entries()) if (one && other !== at) one.version = null;
-    if (this.#rebase(mutation, at, error.current)) mutation.state = 'queued';
-  }
-
-  /**
-   * A create that was sent before, longer ago than the server keeps mutation ids: its record may be there.
-   *
-   * @param {Mutation} mutation
-   * @param {any} error
-   */
-  async #ours(mutation, error) {
-    const [{ entity, id, data = {} }] = mutation.changes;
-    const row = await this.#api.plural(entity).then((plural) => this.#api.get(plural, id)).catch(() => null);
-    if (!row || collision({}, data, row)) return this.#fail(mutation, error);
-    this.#drop(mutation);
-    mutation.fulfil(row);
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {any} error
-   */
-  #fail(mutation, error) {
-    this.#refuse(mutation, 'failed', error);
-    if (!mutation.changes.some(({ op }) => op === 'create')) return;
-    for (const other of [...this.#outbox.queue]) {
-      if (other.state !== 'failed' && other.needs(mutation))
-        this.#fail(other, { code: 'DEPENDS_ON', message: `It needs the ${mutation.entity} that could not be created.`, cause: error, mid: mutation.mid });
-    }
-  }
-
-  /**
-   * @param {Mutation} mutation
-   * @param {'failed' | 'conflict'} state
-   * @param {any} error
-   */
-  #refuse(mutation, state, error) {
-    mutation.refuse(state, error);
-    this.#outbox.remove(mutation);
-    this.#overlay.renew(mutation);
-    this.#keep(mutation);
-    this.#tell();
   }
 
   #keeper = {
@@ -540,7 +338,7 @@ export class OptimisticManager {
       Object.assign(mutation, { state: 'queued', error: null, conflict: null, misses: 0, due: 0 });
       this.#keep(mutation);
       if (mutation.optimistic) this.#overlay.add(mutation);
-      this.#outbox.add(mutation);
+      this.#lane.add(mutation);
       this.#tell();
       for (const other of waiting) this.#keeper.retry(other);
     },
@@ -551,31 +349,17 @@ export class OptimisticManager {
       if (pending) mutation.refuse('failed', { code: 'DISCARDED', message: 'It was given up before it was sent.' });
       mutation.state = 'done';
       if (!pending || !mutation.changes.some(({ op }) => op === 'create')) return;
-      for (const other of [...this.#outbox.queue]) if (other.needs(mutation) && other.state === 'queued') this.#keeper.discard(other);
+      for (const other of [...this.#lane.queue]) if (other.needs(mutation) && other.state === 'queued') this.#keeper.discard(other);
     },
   };
 
   /** Lets go of a mutation. @param {Mutation} mutation */
   #drop(mutation) {
     this.#mutations.delete(mutation.mid);
-    this.#outbox.remove(mutation);
+    this.#lane.remove(mutation);
     this.#overlay.remove(mutation);
     this.#options.queue?.remove(mutation.mid);
     this.#tell();
-  }
-
-  /** The server gave a record its id. @param {Change} change @param {string} id */
-  #identify(change, id) {
-    const temp = change.id;
-    change.id = id;
-    for (const mutation of this.#mutations.values()) {
-      for (const other of mutation.changes) {
-        if (other.id === temp) other.id = id;
-        for (const [field, value] of Object.entries(other.data ?? {})) if (value === temp) /** @type {Fields} */ (other.data)[field] = id;
-      }
-      this.#keep(mutation);
-    }
-    this.#overlay.rename(change.entity, temp, id);
   }
 
   // Keeping.
@@ -594,10 +378,12 @@ export class OptimisticManager {
       if (state === 'failed' || state === 'conflict') mutation.refuse(state, error);
       return mutation;
     });
-    this.#mutations = new Map([...adopted.map((mutation) => /** @type {const} */ ([mutation.mid, mutation])), ...this.#mutations]);
+    const later = [...this.#mutations.values()];
+    this.#mutations.clear();
+    for (const mutation of [...adopted, ...later]) this.#mutations.set(mutation.mid, mutation);
     // They were made before everything that was made here.
     this.#overlay.adopt(adopted);
-    this.#outbox.adopt(adopted.filter(({ state }) => state === 'queued'));
+    this.#lane.adopt(adopted.filter(({ state }) => state === 'queued'));
     this.#tell();
   }
 
@@ -647,11 +433,6 @@ function isSignal(target) {
  */
 function optionsOf(target, options) {
   return options ?? (isSignal(target) ? {} : /** @type {ChangeOptions} */ (target ?? {}));
-}
-
-/** What goes to the server: without the marks of this page. @param {Fields} data @returns {Fields} */
-function own({ _optimistic, _key, ...data }) {
-  return data;
 }
 
 /**

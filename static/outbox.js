@@ -18,6 +18,7 @@ import { Timers } from './env.js';
  *
  * @typedef {object} Host
  * @property {import('./env.js').Env} env
+ * @property {import('./lane.js').Lane} lane
  * @property {Send} send
  * @property {(mutation: Mutation) => Promise<BatchOp[] | null>} prepare What to send; null when it needs no sending any more.
  * @property {(mutation: Mutation, verdict: {epoch: string, seq: number, results: import('./api.js').BatchResult[]} | {error: any}) => void} judge
@@ -36,13 +37,11 @@ const MOST_CRASHES = 8;
 export class Outbox {
   #host;
   #timers;
-  /** @type {Mutation[]} */
-  #queue = [];
+  #lane;
   #running = false;
   #failures = 0;
   /** Since a request as a whole was refused: one at a time finds the culprit. */
   #alone = false;
-  #open = true;
   /** What the request under way is about, as far as no event has told its end. @type {Set<Mutation>} */
   #awaited = new Set();
   #release = () => {};
@@ -52,63 +51,33 @@ export class Outbox {
   /** @param {Host} host */
   constructor(host) {
     this.#host = host;
+    this.#lane = host.lane;
     this.#timers = new Timers(host.env);
   }
 
-  /** In order. @returns {readonly Mutation[]} */
-  get queue() {
-    return this.#queue;
-  }
-
   /** @param {Mutation} mutation */
-  add(mutation) {
-    this.#queue.push(mutation);
-    this.#soon();
-  }
-
-  /** In front of everything that waits. @param {Mutation[]} mutations */
-  adopt(mutations) {
-    this.#queue = [...mutations, ...this.#queue];
-    this.#soon();
-  }
-
-  /** @param {Mutation} mutation */
-  remove(mutation) {
-    this.#queue = this.#queue.filter((one) => one !== mutation);
+  removed(mutation) {
     this.#crashes.delete(mutation);
     if (this.#awaited.delete(mutation) && this.#awaited.size === 0) this.#release();
-    this.#soon();
-  }
-
-  /** What waits for more of the same record goes now. */
-  flush() {
-    for (const mutation of this.#queue) mutation.due = 0;
-    this.#soon();
   }
 
   /** The way to the server may be free again. */
   kick() {
     this.#failures = 0;
     this.#timers.clear('again');
-    this.#soon();
-  }
-
-  /** Keeps everything back, or lets it go. @param {boolean} open */
-  set open(open) {
-    this.#open = open;
-    if (open) this.#soon();
+    this.soon();
   }
 
   /** What is done in one task goes out together. */
-  #soon() {
+  soon() {
     queueMicrotask(() => this.#run());
   }
 
   async #run() {
-    if (this.#running || !this.#open || this.#timers.has('again')) return;
+    if (this.#running || !this.#lane.open || this.#timers.has('again')) return;
     this.#running = true;
     try {
-      for (let run = this.#next(); run.length > 0 && this.#open; run = this.#next()) {
+      for (let run = this.#next(); run.length > 0 && this.#lane.open; run = this.#next()) {
         const wait = await this.#deliver(run);
         if (wait === 0) continue;
         this.#timers.set('again', wait, () => this.#run());
@@ -127,7 +96,7 @@ export class Outbox {
     /** @type {Mutation[]} */
     const earlier = [];
     let due = Infinity;
-    for (const mutation of this.#queue) {
+    for (const mutation of this.#lane.queue) {
       if (earlier.some((before) => mutation.follows(before))) break;
       earlier.push(mutation);
       if (mutation.due > now) {

@@ -10,7 +10,7 @@
  * @param {() => Promise<T>} load
  * @returns {() => Promise<T>}
  */
-function part(load) {
+export function part(load) {
   /** @type {Promise<T> | undefined} */
   let loaded;
   return () =>

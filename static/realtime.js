@@ -91,6 +91,8 @@ export class RealtimeClient {
    */
   generation = signal(/** @type {number | null} */ (null));
 
+  /** Milliseconds that the server's clock is ahead of this one. */
+  skew = 0;
   #env;
   #given;
   /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
@@ -163,6 +165,12 @@ export class RealtimeClient {
   /** Tries to connect now. */
   reconnectNow() {
     if (this.#timers.has('retry')) this.#step({ type: 'wake' });
+  }
+
+  /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
+  simulate(trouble) {
+    if (!this.#env.simulate) throw new TypeError('only a client with `env: devtools().env` can simulate');
+    this.#env.simulate(trouble);
   }
 
   /**
@@ -333,9 +341,10 @@ export class RealtimeClient {
     this.#connection?.close();
     this.#connection = null;
     this.#timers.clear('renew');
-    for (const { name, track } of this.#channels.values()) {
-      track.detach();
-      this.#timers.clear(`again ${name}`);
+    for (const subscription of this.#channels.values()) {
+      subscription.track.detach();
+      subscription.asked = undefined;
+      this.#timers.clear(`again ${subscription.name}`);
     }
     this.connected.value = false;
     for (const subscription of this.#channels.values()) {
@@ -420,7 +429,8 @@ export class RealtimeClient {
 
   /** @param {Frame} frame */
   #greeted(frame) {
-    const { payload } = frame;
+    const { payload, timestamp } = frame;
+    if (timestamp) this.skew = timestamp - this.#env.now();
     for (const name of FROM_SERVER) {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
@@ -494,6 +504,8 @@ export class RealtimeClient {
   #ask(subscription) {
     const requestId = `r${(this.#requests += 1)}`;
     const { name, track, snapshot, part } = subscription;
+    // The server remembers a limit for as long as the subscription lasts.
+    if (subscription.asked && !part) this.#connection?.send('unsubscribe', name);
     subscription.asked = part?.limit;
     subscription.show('waiting');
     this.#connection?.send('subscribe', name, track.ask(requestId, { snapshot, part }), requestId);

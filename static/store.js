@@ -47,6 +47,8 @@ export class Store {
   #unsubscribe = null;
   /** @type {unknown} */
   #filled;
+  /** The rows of the longest window. */
+  #needed = 0;
   #ping = () => {};
   /** Readings that wait until the rows are as far. @type {Set<() => void>} */
   #waits = new Set();
@@ -147,6 +149,7 @@ export class Store {
     const { part } = this.#options;
     if (!part) return;
     part.limit = Math.min(MOST, Math.max(part.limit, count + 1));
+    this.#needed = Math.max(this.#needed, count + 1);
     if (count < Infinity) return;
     // A list that shows all of them.
     this.#options.part = undefined;
@@ -323,7 +326,7 @@ export class Store {
     if (touched.size > 0 || first) this.#refresh(touched);
     overlay.prune();
     const { part } = this.#options;
-    if (part && this.#next === 'live' && rows.size > part.limit + BESIDE) this.#renew();
+    if (part && this.#next === 'live' && rows.size > this.#needed + BESIDE) this.#renew();
   }
 
   /** @param {Set<string>} ids */

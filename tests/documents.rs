@@ -36,11 +36,20 @@ const NOT_PASTED: &[(&str, &str)] = &[
     ("make openapi", "installs schemathesis and takes minutes"),
     ("make help", "prints the comments of the Makefile"),
     ("tidewire dev", "serves until it is stopped; every page here is pasted beside one"),
+    ("tidewire serve", "the same, and it waits for its first administrator"),
+    ("tidewire user add ben --password-stdin", "reads a password from stdin"),
+    ("tidewire user invite --role editor", "needs a setting; accounts::commands invites"),
+    ("tidewire user passwd NAME", "NAME is a word for a name"),
+    ("tidewire user add NAME", "the same"),
+    ("tidewire user add NAME --role admin", "the same"),
     ("tidewire dev --demo", "the same; permissions::shipped reads what the demo shows to whom"),
 ];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 9] = [
+    "tidewire user",
+    "tidewire user passwd",
+    "tidewire user invite",
     "tidewire export",
     "tidewire import",
     "tidewire migrate",

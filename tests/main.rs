@@ -4,6 +4,7 @@
 
 mod support;
 
+mod accounts;
 mod activity;
 mod alike;
 mod bad_requests;
@@ -14,6 +15,7 @@ mod configuration;
 mod crash;
 mod damage;
 mod database_setting;
+mod defaults;
 mod descriptions;
 mod differ_cost;
 mod doctor;
@@ -42,6 +44,7 @@ mod logs;
 mod long_questions;
 mod lookups;
 mod many;
+mod many_further;
 mod metrics;
 mod mutation_keys;
 mod names;
@@ -79,4 +82,5 @@ mod transports;
 mod unit_differential;
 mod unit_end;
 mod values;
+mod vault;
 mod write_rules;

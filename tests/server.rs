@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidewire::auth::NameTrust;
 use tidewire::channels::{ChannelManager, Ring};
 use tidewire::config::Config;
 use tidewire::env::Env;
@@ -18,6 +19,7 @@ use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
 use tidewire::http::{AppState, Misses, ROUTES, Services, router, server};
+use tidewire::identity::Identities;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
 use tidewire::realtime::{LiveReader, Sessions, Surroundings, WebSocketManager};
@@ -33,6 +35,7 @@ use crate::support::entities;
 use crate::support::fixtures::epoch;
 use crate::support::puppet::Puppet;
 use crate::support::socket::PATIENCE;
+use crate::support::vault::MemoryVault;
 
 /// Everything that comes until the server closes.
 async fn rest_of(stream: &mut TcpStream) -> String {
@@ -252,8 +255,13 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
     let sessions = Sessions::new(around, channels, reader, Env::system());
+    let repository = Arc::new(puppet.repository_over(schema));
+    let vault = Arc::new(MemoryVault::default());
+    let identities =
+        Identities::new(vault, repository.clone(), Env::system(), &config.auth, NameTrust::Believed);
     let state = AppState::new(Services {
-        repository: Arc::new(puppet.repository_over(schema)),
+        repository,
+        identities: Arc::new(identities),
         sessions: sessions.clone(),
         websockets: WebSocketManager::new(sessions),
         config: config.clone(),

@@ -51,6 +51,8 @@ pub enum CliCommand {
     Migrate(MigrateArguments),
     /// Change or delete all records that meet conditions, through a running server.
     Records(RecordsGroup),
+    /// Make and manage users: accounts, invitations, passwords, roles. Works beside a running server.
+    User(UserArguments),
     /// Test the access rules, or explain why a user is allowed something or not.
     Rules(RulesArguments),
 }
@@ -211,14 +213,113 @@ pub struct RecordsArguments {
     /// Conditions as in the address of a list: status=done, 'priority[gte]=3'. All must be met.
     #[arg(value_name = "CONDITION", required = true)]
     pub conditions: Vec<String>,
-    /// Address of the running server, such as http://127.0.0.1:8080.
+    /// Address of the running server, such as http://127.0.0.1:8080. Required.
     #[arg(long, value_name = "URL")]
-    pub url: String,
+    pub url: Option<String>,
+    /// A folder that no server uses: refused with what to do.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub data: Option<PathBuf>,
     /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,
     #[command(flatten)]
     pub settings: SettingArguments<SchemaFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct UserArguments {
+    #[command(subcommand)]
+    pub command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account. Without --password-stdin, print a link by which its user sets the password.
+    Add {
+        #[command(flatten)]
+        named: NamedUser,
+        /// Role of the user, such as admin.
+        #[arg(long)]
+        role: Option<String>,
+        #[command(flatten)]
+        password: PasswordArguments,
+    },
+    /// List the accounts.
+    List {
+        /// Print a JSON array instead of text.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingArguments<FolderFlags>,
+    },
+    /// Print a link by which one user may register. `auth.register` must be `invitation` or `open`.
+    Invite {
+        /// Role that the new user gets.
+        #[arg(long)]
+        role: Option<String>,
+        /// Days that the link is good for.
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u16).range(1..=90))]
+        days: u16,
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+    /// Set the password of a user and end all of their sessions. Without --password-stdin, print a link by which the user sets it.
+    Passwd {
+        #[command(flatten)]
+        named: NamedUser,
+        #[command(flatten)]
+        password: PasswordArguments,
+    },
+    /// Give a user another role.
+    Role {
+        #[command(flatten)]
+        named: NamedUser,
+        /// The role; an empty one takes the role away.
+        role: String,
+    },
+    /// Refuse every request of a user and close their sockets. What they wrote stays.
+    Disable {
+        #[command(flatten)]
+        named: NamedUser,
+    },
+    /// Let a disabled user in again.
+    Enable {
+        #[command(flatten)]
+        named: NamedUser,
+    },
+    /// Print another link that makes the first administrator. The former one no longer works.
+    Link {
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NamedUser {
+    /// Login name.
+    pub name: String,
+    #[command(flatten)]
+    pub settings: SettingArguments<ServedFlags>,
+}
+
+#[derive(Debug, Args)]
+pub struct PasswordArguments {
+    /// Read the password from the first line of stdin.
+    #[arg(long)]
+    pub password_stdin: bool,
+    #[command(flatten)]
+    pub link: LinkArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct LinkArguments {
+    /// Address at which users reach the server, for the link [default: http:// and the address of `listen`]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -356,6 +457,16 @@ pub enum SchemaFlags {}
 /// `--schemas`, `--data` and `--database`.
 #[derive(Debug)]
 pub enum FolderFlags {}
+
+/// Those of `FolderFlags` and `--listen`.
+#[derive(Debug)]
+pub enum ServedFlags {}
+
+impl Offer for ServedFlags {
+    fn offers(setting: &Setting) -> bool {
+        FolderFlags::offers(setting) || setting.name == "listen"
+    }
+}
 
 impl Offer for EveryFlag {
     fn offers(_setting: &Setting) -> bool {

@@ -25,6 +25,7 @@ pub mod rules;
 pub mod schema;
 pub mod settings;
 mod stream;
+pub mod user;
 mod watch;
 
 /// Exit code for wrong arguments and wrong settings, as clap has it.

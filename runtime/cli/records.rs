@@ -15,7 +15,7 @@ use super::import::sender::{BatchAnswer, Request, Sender};
 use super::loading::{self, NamedEntity, Refused};
 use crate::env::Env;
 use crate::repository::value_of_text;
-use crate::schema::message::{quoted, suggestion};
+use crate::schema::message::{plain, quoted, suggestion};
 use crate::schema::{Entity, Schema};
 
 /// What stays as it is in a query string.
@@ -68,7 +68,7 @@ fn write(
         loading::person(Some(name))?;
     }
     let question = question(arguments)?;
-    let sender = Sender::new(&arguments.url)?;
+    let sender = Sender::new(server(arguments)?)?;
     let job = Env::system().uuid_v7();
     let (mut changed, mut refused, mut page) = (0, 0, 0);
     let mut cursor: Option<String> = None;
@@ -98,6 +98,26 @@ fn write(
             return Ok(Reported { text, refused });
         }
     }
+}
+
+/// The address of the server. A folder alone is not written to: its rules are judged, and its changes told, by a server.
+fn server(arguments: &RecordsArguments) -> Result<&str, Refused> {
+    let said = match (&arguments.url, &arguments.data) {
+        (Some(url), None) => return Ok(url),
+        (Some(_), Some(_)) => "--data is not needed: the server of --url knows its folder".to_owned(),
+        (None, Some(data)) => format!(
+            "{} is not written to directly, because only a server judges the rules and informs open pages",
+            plain(&data.display().to_string())
+        ),
+        (None, None) => {
+            "--url is missing: the changes go through a running server, which judges the rules".to_owned()
+        }
+    };
+    let advice = "start `tidewire dev` in the project folder, then add --url http://127.0.0.1:8080";
+    Err(Refused::usage(match arguments.url {
+        Some(_) => format!("{said}; remove --data"),
+        None => format!("{said}; {advice}"),
+    }))
 }
 
 /// The conditions as a query string, and who asks.

@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use super::identity::Presented;
 use super::problem::Problem;
 use super::state::AppState;
-use crate::auth;
 use crate::ids::shown;
 use crate::protocol::Code;
 use crate::repository::{is_absent, suggestion};
@@ -72,7 +71,8 @@ async fn concealed(
     code: Code,
 ) -> Result<Option<Problem>, Problem> {
     let schema = state.schema();
-    let person = auth::identify(&presented.credentials())?.person();
+    let identified = state.identities.identify(presented.brought()?, presented.address).await?;
+    let person = identified.identity.person();
     let principal = state.repository.principal(&person).await?;
     // The store may fail before the entity was looked for.
     let hidden = schema.by_plural(plural).is_none_or(|entity| is_absent(entity, operation, &principal));

@@ -132,6 +132,31 @@ fn same_origin(page: &Uri, host: &Authority) -> bool {
     page_host.host().eq_ignore_ascii_case(host.host()) && port(page_host) == port(host)
 }
 
+/// Whether a browser sends this for a page of this very origin, or for an address that its user typed. Programs that are no
+/// browsers say nothing of pages.
+pub(super) fn is_same_origin(uri: &Uri, headers: &HeaderMap) -> bool {
+    let Ok(Some(host)) = host_of(uri, headers) else { return false };
+    let site = match single(headers, &SEC_FETCH_SITE) {
+        Ok(None | Some("same-origin" | "none")) => true,
+        Ok(Some(_)) | Err(_) => false,
+    };
+    let origin = match single(headers, &header::ORIGIN) {
+        Ok(None) => true,
+        Ok(Some(origin)) => origin.parse().is_ok_and(|page| same_origin(&page, &host)),
+        Err(_) => false,
+    };
+    site && origin
+}
+
+/// Whether the request names this machine by a name of loopback.
+pub(super) fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let Ok(Some(host)) = host_of(uri, headers) else { return false };
+    let name = host.host();
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The value of a header that may appear once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let bad = || Problem::new(Code::BadHeader, format!("the header `{name}` appears twice or is not ASCII"));

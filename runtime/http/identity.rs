@@ -1,4 +1,4 @@
-//! `Caller` and `Author`: who sends this request. Collects credentials from every place where they may be and has `auth`
+//! `Caller` and `Author`: who sends this request. Collects credentials from every place where they may be and has `identity`
 //! judge them.
 //!
 //! Knows no rule about credentials. `/ws` collects with `Presented` and adds its sub-protocol.
@@ -6,16 +6,18 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderName, header};
 
 use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
-use crate::auth::{self, Credentials, Identity};
+use super::{cookie, guard};
+use crate::auth::Identity;
+use crate::identity::{Brought, IdentityError};
 use crate::protocol::Params;
 
-/// Extractor of requests that read: the caller whose credentials were accepted. The `User` record is committed at first
+/// Extractor of requests that read: the caller whose credentials were accepted. In `dev` the `User` record is committed at first
 /// sight (SEMANTICS R11), unless the server cannot store anything now.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Identity);
@@ -28,9 +30,9 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
-        let identity = identify(parts)?;
-        state.repository.ensure_reader(&identity).await?;
-        Ok(Caller(identity))
+        let presented = Presented::collect(parts)?;
+        let admitted = state.identities.admit_reader(presented.brought()?, presented.address).await?;
+        Ok(Caller(admitted.identity))
     }
 }
 
@@ -38,38 +40,93 @@ impl FromRequestParts<AppState> for Author {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Author, Problem> {
-        let identity = identify(parts)?;
-        state.repository.ensure_user(&identity).await?;
-        Ok(Author(identity))
+        let presented = Presented::collect(parts)?;
+        let admitted = state.identities.admit_writer(presented.brought()?, presented.address).await?;
+        Ok(Author(admitted.identity))
     }
 }
 
-fn identify(parts: &Parts) -> Result<Identity, Problem> {
-    Ok(auth::identify(&Presented::collect(parts)?.credentials())?)
-}
-
 /// What the request brought along.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Presented {
-    /// A token of any form, even an empty one: it is refused, never overlooked.
-    pub token: bool,
-    pub name: Option<String>,
+    /// Tokens of every place but the cookie. A place that is no good has an empty one: it is refused, never overlooked.
+    tokens: Vec<String>,
+    ticket: Option<String>,
+    name: Option<String>,
+    cookie: Option<String>,
     pub address: IpAddr,
 }
+
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 
 impl Presented {
     pub fn collect(parts: &Parts) -> Result<Presented, Problem> {
         let peer = parts.extensions.get::<Peer>();
         let peer = peer.ok_or_else(|| Problem::internal("a request without a peer"))?;
         let params = Params::parse(parts.uri.query())?;
-        let token = [header::AUTHORIZATION.as_str(), "x-api-key"]
-            .iter()
-            .any(|name| parts.headers.contains_key(*name))
-            || ["token", "ticket", "access_token", "api_key"].iter().any(|name| params.has(name));
-        Ok(Presented { token, name: params.one("as")?.map(str::to_owned), address: peer.address })
+        let mut tokens: Vec<String> = Vec::new();
+        for value in parts.headers.get_all(header::AUTHORIZATION) {
+            tokens.push(value.to_str().ok().and_then(bearer).unwrap_or_default().to_owned());
+        }
+        tokens.extend(params.one("token")?.map(str::to_owned));
+        // Where other servers take tokens: here they are refused, and not taken for no token.
+        let elsewhere = parts.headers.contains_key("x-api-key")
+            || ["access_token", "api_key"].iter().any(|name| params.has(name));
+        tokens.extend(elsewhere.then(String::new));
+        let header = match parts.headers.get(X_USER_ID) {
+            Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
+            None => None,
+        };
+        // A page of another origin must not act with a cookie that it cannot read.
+        let cookie = match guard::is_same_origin(&parts.uri, &parts.headers) {
+            true => cookie::token(&parts.uri, &parts.headers),
+            false => None,
+        };
+        let name = params.one("as")?.map(str::to_owned).or(header);
+        let ticket = params.one("ticket")?.map(str::to_owned);
+        Ok(Presented { tokens, ticket, name, cookie, address: peer.address })
     }
 
-    pub fn credentials(&self) -> Credentials<'_> {
-        Credentials { token: self.token, name: self.name.as_deref(), address: self.address }
+    /// One more token, of the sub-protocol of a socket.
+    pub(super) fn add_token(&mut self, token: &str) {
+        self.tokens.push(token.to_owned());
     }
+
+    /// The one thing that counts. A cookie comes along by itself, so it counts only where nothing else was brought.
+    pub(super) fn brought(&self) -> Result<Brought<'_>, IdentityError> {
+        let brought = self
+            .tokens
+            .iter()
+            .map(|token| Brought::Token(token))
+            .chain(self.ticket.as_deref().map(Brought::Ticket))
+            .chain(self.name.as_deref().map(Brought::Name));
+        let mut all: Vec<Brought<'_>> = brought.collect();
+        all.dedup();
+        match all.as_slice() {
+            [] => Ok(self.cookie.as_deref().map_or(Brought::Nothing, Brought::Token)),
+            [one] => Ok(*one),
+            [_, _, ..] => {
+                Err(IdentityError::BadToken("there are several tokens or names in this request: send one"))
+            }
+        }
+    }
+
+    /// The token of the session itself, where one was brought.
+    pub(super) fn token(&self) -> Option<&str> {
+        match self.brought() {
+            Ok(Brought::Token(token)) => Some(token),
+            Ok(Brought::Nothing | Brought::Name(_) | Brought::Ticket(_)) | Err(_) => None,
+        }
+    }
+
+    /// Whether the session came in a cookie, and goes back in one.
+    pub(super) fn by_cookie(&self) -> bool {
+        self.cookie.is_some() && self.token() == self.cookie.as_deref()
+    }
+}
+
+/// `Bearer TOKEN`
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

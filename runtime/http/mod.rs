@@ -5,11 +5,13 @@
 mod activity;
 mod address;
 mod answer;
+mod auth;
 mod batch;
 mod changes;
 mod closed;
 mod conditions;
 mod content_encoding;
+mod cookie;
 mod cursor;
 mod edge;
 mod find;
@@ -59,6 +61,7 @@ pub fn router(state: AppState) -> Router {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(batch::routes())
+        .merge(auth::routes())
         .merge(of_entities)
         .merge(schema::routes())
         .merge(activity::routes())

@@ -4,6 +4,7 @@
 //! what the routes do and does nothing itself.
 
 mod answers;
+mod auth;
 mod bodies;
 mod describer;
 mod operations;
@@ -76,6 +77,7 @@ impl Describer<'_> {
             self.filter_parameters(entity);
         }
         self.shared_bodies(&entities);
+        self.auth_bodies();
         self.shared_parameters();
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::auth::AuthError;
+use crate::identity::IdentityError;
 use crate::protocol::{Code, QueryStringError};
 use crate::repository::{FieldError, FilterError, RepositoryError};
 
@@ -30,6 +30,8 @@ struct Parts {
     current: Option<Bytes>,
     /// For the log only.
     cause: Option<String>,
+    /// Seconds until the same request may succeed, where that is known.
+    wait: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +56,15 @@ struct Json<'a> {
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
         let detail = detail.into();
-        Problem(Box::new(Parts { code, detail, errors: Vec::new(), op: None, current: None, cause: None }))
+        Problem(Box::new(Parts {
+            code,
+            detail,
+            errors: Vec::new(),
+            op: None,
+            current: None,
+            cause: None,
+            wait: None,
+        }))
     }
 
     /// Our own fault; the client learns nothing but the request's id.
@@ -122,7 +132,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = status(self.0.code).into_response();
         let headers = response.headers_mut();
-        if let Some(seconds) = retry_after(self.0.code) {
+        if let Some(seconds) = self.0.wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if let Some(seconds) = retry_after(self.0.code) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         if self.0.code == Code::Unauthenticated {
@@ -147,9 +159,15 @@ impl From<RepositoryError> for Problem {
     }
 }
 
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Problem {
-        Problem::new(Code::Unauthenticated, error.to_string())
+impl From<IdentityError> for Problem {
+    fn from(error: IdentityError) -> Problem {
+        let mut problem = Problem::new(error.code(), error.to_string());
+        problem.0.errors = error.field_errors();
+        problem.0.cause = error.cause();
+        if let IdentityError::Throttled { wait } = error {
+            problem.0.wait = Some(wait.as_secs() + 1);
+        }
+        problem
     }
 }
 
@@ -193,11 +211,13 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::BadCursor
         | Code::QueryTooBroad
         | Code::BadHeader => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Unauthenticated | Code::LoginFailed => StatusCode::UNAUTHORIZED,
+        Code::BadLink => StatusCode::GONE,
         Code::ForbiddenChannel
         | Code::ForbiddenHost
         | Code::ForbiddenOrigin
         | Code::AccountDisabled
+        | Code::RegistrationClosed
         | Code::Forbidden
         | Code::RuleLimit => StatusCode::FORBIDDEN,
         Code::UnknownEntity | Code::NotFound | Code::NoHistory => StatusCode::NOT_FOUND,
@@ -212,7 +232,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::TriggerFailed
         | Code::UnitTooLarge
         | Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::RateLimited | Code::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
         Code::Internal | Code::StorageError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::ConnectionLimit
         | Code::QueryLimit
@@ -220,6 +240,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::Overloaded
         | Code::ShuttingDown
         | Code::ReadOnly
+        | Code::SetupRequired
         | Code::StorageDamaged => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }

@@ -11,6 +11,7 @@ use super::guard::Hosts;
 use super::misses::Misses;
 use crate::config::Config;
 use crate::env::Env;
+use crate::identity::Identities;
 use crate::metrics::Metrics;
 use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::Repository;
@@ -27,6 +28,7 @@ pub struct Services {
     pub websockets: WebSocketManager,
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
+    pub identities: Arc<Identities>,
     pub env: Env,
     pub misses: Misses,
     pub metrics: Arc<Metrics>,

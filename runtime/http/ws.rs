@@ -22,7 +22,7 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::auth::{self, Identity};
+use crate::identity::Admitted;
 use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::{NotAdmitted, WebSocketManager};
@@ -52,7 +52,9 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
     let mut presented = Presented::collect(&parts)?;
-    presented.token |= offered.iter().any(|protocol| protocol.starts_with("bearer"));
+    for protocol in offered.iter().filter(|protocol| protocol.starts_with("bearer")) {
+        presented.add_token(protocol.strip_prefix("bearer.").unwrap_or_default());
+    }
     let caller = admit(&state, &presented).await;
     // The socket keeps the connection's place under the cap.
     let peer = parts.extensions.remove::<Peer>();
@@ -70,16 +72,17 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or the error that the socket gets before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, NotAdmitted> {
-    let identity = auth::identify(&presented.credentials()).map_err(|error| NotAdmitted {
-        code: Code::Unauthenticated,
-        message: error.to_string(),
-        close: CloseCode::Unauthenticated,
-        why: Refusal::Identity,
-    })?;
-    state.repository.ensure_reader(&identity).await.map_err(|error| {
+async fn admit(state: &AppState, presented: &Presented) -> Result<Admitted, NotAdmitted> {
+    let admitting = async {
+        let brought = presented.brought()?;
+        state.identities.admit_reader(brought, presented.address).await
+    };
+    admitting.await.map_err(|error| {
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
+        if code == Code::Unauthenticated {
+            return NotAdmitted { code, message, close: CloseCode::Unauthenticated, why: Refusal::Identity };
+        }
         if code == Code::AccountDisabled {
             return NotAdmitted { code, message, close: CloseCode::Refused, why: Refusal::Identity };
         }
@@ -91,8 +94,7 @@ async fn admit(state: &AppState, presented: &Presented) -> Result<Identity, NotA
             tracing::error!(code = code.as_str(), cause, "socket refused");
         }
         NotAdmitted { code, message, close: CloseCode::Internal, why: Refusal::Failure }
-    })?;
-    Ok(identity)
+    })
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
@@ -114,7 +116,7 @@ async fn live_socket(
     websockets: WebSocketManager,
     stream: std::net::TcpStream,
     read_ahead: Bytes,
-    caller: Result<Identity, NotAdmitted>,
+    caller: Result<Admitted, NotAdmitted>,
     _place: Option<Peer>,
 ) {
     let stream = match TcpStream::from_std(stream) {
@@ -123,7 +125,7 @@ async fn live_socket(
     };
     socket_options::bound_send_buffer(&stream, websockets.send_buffer_bytes());
     match caller {
-        Ok(identity) => websockets.serve(stream, read_ahead, identity).await,
+        Ok(Admitted { identity, session: _ }) => websockets.serve(stream, read_ahead, identity).await,
         Err(refused) => Box::pin(websockets.refuse(stream, read_ahead, &refused)).await,
     };
 }

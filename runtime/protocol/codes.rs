@@ -50,7 +50,12 @@ codes! {
     RateLimited "RATE_LIMITED" Later "Send fewer messages or requests; for messages, `connected` names the limit in limits.messagesPerSecond."
     ConnectionLimit "CONNECTION_LIMIT" Later "Close other tabs or connections of this user, or try again later."
     // Who and from where.
-    Unauthenticated "UNAUTHENTICATED" Never "This server has no login yet: leave the token out, and use ?as=NAME in dev."
+    Unauthenticated "UNAUTHENTICATED" Never "Log in with POST /api/auth/login and send the token as `Authorization: Bearer`; in dev, ?as=NAME needs no token."
+    LoginFailed "LOGIN_FAILED" Never "Check the name and the password; an administrator makes a new link with `tidewire user passwd NAME`."
+    TooManyLogins "TOO_MANY_LOGINS" Later "Wait as long as Retry-After says, then try again."
+    RegistrationClosed "REGISTRATION_CLOSED" Never "Ask the administrator of this server for an invitation: `tidewire user invite`."
+    BadLink "BAD_LINK" Never "Ask the administrator of this server for another link; each works once."
+    SetupRequired "SETUP_REQUIRED" Later "Open the link that the server printed when it started; `tidewire user link` makes another."
     AccountDisabled "ACCOUNT_DISABLED" Never "Ask the administrator of this server to enable the account."
     Forbidden "FORBIDDEN" Never "The entity's access rules do not allow this; `tidewire rules why` prints how they are evaluated."
     RuleLimit "RULE_LIMIT" Never "Narrow the rule in the schema file, or give this user fewer records."

@@ -59,6 +59,7 @@ impl Intake {
             caller: &self.caller,
             names: &self.names,
             at: self.at,
+            env: &self.env,
             readonly: Readonly::Taken,
         };
         validator.op(mutation, || RecordId::from_uuid(self.env.uuid_v7()))

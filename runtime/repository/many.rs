@@ -15,7 +15,7 @@ use super::validate::{Readonly, Validator};
 use super::{MutationAuthor, Repository, canonical};
 use crate::auth::Identity;
 use crate::ids::{Epoch, MutationId, RecordId, Seq};
-use crate::rules::{Asker, is_closed};
+use crate::rules::{Asker, BindError, is_closed};
 use crate::schema::{Entity, FieldKind, OnDelete, Schema};
 use crate::store::{
     CommitError, Condition, Idempotency, ListCursor, Many, ManyEdit, Op, OpStatus, Outcome, Query, Tally,
@@ -68,7 +68,7 @@ impl Repository {
         if let Some(data) = &request.data {
             let (schema, entity, names) = (&*current.schema, &request.entity, &Nameable::usual());
             let readonly = Readonly::Refused;
-            let validator = Validator { schema, entity, caller, names, at, readonly };
+            let validator = Validator { schema, entity, caller, names, at, env: &self.env, readonly };
             many.edit = ManyEdit::Update(validator.changes(data)?);
         }
         let idempotency = mid.map(|mid| Idempotency {
@@ -88,8 +88,11 @@ impl Repository {
             };
             match self.store.commit(unit).await {
                 Ok(outcome) => return answer(outcome),
-                // What goes with one record was larger than the room that was left: fewer are taken at once.
-                Err(CommitError::UnitTooLarge { .. }) if many.ids.len() > 1 => {
+                // What goes with one record was larger than the room that was left, or asked for too much: fewer are taken at once.
+                Err(
+                    CommitError::UnitTooLarge { .. }
+                    | CommitError::Rule { error: BindError::UnitTooBroad, .. },
+                ) if many.ids.len() > 1 => {
                     many.ids.truncate(many.ids.len() / 2);
                     many.more = true;
                 }

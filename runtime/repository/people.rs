@@ -23,11 +23,15 @@ const USER: &str = "User";
 /// The role of those who may look at the server itself.
 const ADMIN: &str = "admin";
 
-/// What is asked of a `User` record with every request.
-#[derive(Deserialize)]
-struct Account {
+/// What the server asks of a `User` record.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PersonRecord {
     #[serde(default)]
-    disabled: Option<bool>,
+    pub name: Option<String>,
+    #[serde(default)]
+    pub role: Option<String>,
+    #[serde(default)]
+    pub disabled: Option<bool>,
 }
 
 impl Repository {
@@ -57,14 +61,53 @@ impl Repository {
     /// cannot be read: then the server cannot know whether the account is disabled.
     async fn unrecorded<'a>(&self, caller: &'a Identity) -> Result<Option<&'a str>, RepositoryError> {
         let Some(name) = caller.user.as_deref() else { return Ok(None) };
-        let found = self.store.get(USER, &RecordId::stored(name)).await.map_err(error::of_read)?;
-        let Some(record) = found.value else { return Ok(Some(name)) };
-        let account: Account = serde_json::from_slice(&record.json)
-            .map_err(|error| RepositoryError::Read(format!("the User record of {name}: {error}")))?;
-        match account.disabled {
-            Some(true) => Err(RepositoryError::AccountDisabled(name.to_owned())),
-            Some(false) | None => Ok(None),
+        Ok(if self.has_account(name).await? { None } else { Some(name) })
+    }
+
+    /// Whether there is a `User` record of this id. Fails for a disabled account.
+    pub async fn has_account(&self, user: &str) -> Result<bool, RepositoryError> {
+        let Some(person) = self.person(user).await? else { return Ok(false) };
+        match person.disabled {
+            Some(true) => Err(RepositoryError::AccountDisabled(user.to_owned())),
+            Some(false) | None => Ok(true),
         }
+    }
+
+    /// The `User` record of this id.
+    pub async fn person(&self, user: &str) -> Result<Option<PersonRecord>, RepositoryError> {
+        let found = self.store.get(USER, &RecordId::stored(user)).await.map_err(error::of_read)?;
+        let Some(record) = found.value else { return Ok(None) };
+        let person = serde_json::from_slice(&record.json)
+            .map_err(|error| RepositoryError::Read(format!("the User record of {user}: {error}")))?;
+        Ok(Some(person))
+    }
+
+    /// Commits the `User` record of a new account. One that is there already stays as it is.
+    pub async fn add_person(
+        &self,
+        author: &Identity,
+        user: &str,
+        name: &str,
+        role: Option<&str>,
+    ) -> Result<(), RepositoryError> {
+        let mut pairs = vec![("id", user.into()), ("name", name.into())];
+        pairs.extend(role.map(|role| ("role", role.into())));
+        match self.write_unjudged(author, Mutation::create(USER, Body::from_pairs(pairs))).await {
+            Ok(_) | Err(RepositoryError::IdTaken { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Sets a field of a `User` record, whatever the rules say.
+    pub async fn change_person(
+        &self,
+        author: &Identity,
+        user: &str,
+        field: &str,
+        value: serde_json::Value,
+    ) -> Result<(), RepositoryError> {
+        let body = Body::from_pairs([(field, value)]);
+        self.write_unjudged(author, Mutation::update(USER, user, body)).await.map(drop)
     }
 
     async fn create_user(&self, caller: &Identity, name: &str) -> Result<(), RepositoryError> {

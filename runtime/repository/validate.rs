@@ -15,6 +15,7 @@ use super::suggest::suggestion;
 use super::value_fault::ValueFault;
 use super::values::{fits, typed};
 use crate::auth::Identity;
+use crate::env::Env;
 use crate::ids::{IdError, RecordId, Timestamp, shown};
 use crate::schema::{Entity, Field, FieldDefault, FieldIndex, IdKind, Schema, Value, defaults};
 use crate::store::Op;
@@ -31,6 +32,7 @@ pub(super) struct Validator<'a> {
     /// What the writer may name in a query; more may be written.
     pub(super) names: &'a Nameable,
     pub(super) at: Timestamp,
+    pub(super) env: &'a Env,
     pub(super) readonly: Readonly,
 }
 
@@ -111,7 +113,8 @@ impl Validator<'_> {
         Ok(given_fields(given))
     }
 
-    /// Fields that clients may not set keep what they hold, and so do those that this one never sees and does not name. Beside
+    /// Fields that clients may not set keep what they hold. Of those that the request does not name, so do random ones and those
+    /// that this client never sees. Beside
     /// them, which fields the request left out: whether this one sees them depends on the record.
     fn every_writable_field(
         &self,
@@ -122,7 +125,9 @@ impl Validator<'_> {
         for (at, (field, given)) in self.entity.fields.iter().zip(given).enumerate() {
             let at = FieldIndex(at);
             let missing = given == GivenValue::Missing;
-            if field.is_kept_by_server() || (missing && !self.names.has(self.entity, at)) {
+            // A secret that changes whenever the rest of its record does would be of no use.
+            let kept = field.default == Some(FieldDefault::Random) || !self.names.has(self.entity, at);
+            if field.is_kept_by_server() || (missing && kept) {
                 continue;
             }
             if missing {
@@ -195,13 +200,15 @@ impl Validator<'_> {
             GivenValue::Faulty => return Value::Null,
             GivenValue::Missing => {}
         }
-        let value = defaults::value_of(field, self.caller.user.as_ref(), self.at);
+        let value = defaults::value_of(field, self.caller.user.as_ref(), self.at, self.env);
         if value.is_null() && field.required {
             let message = match field.default {
                 Some(FieldDefault::UserId) => {
                     "is required, and its default is the writer, but the request is anonymous"
                 }
-                Some(FieldDefault::Value(_) | FieldDefault::Now) | None => "is required",
+                Some(FieldDefault::Value(_) | FieldDefault::Now(_) | FieldDefault::Random) | None => {
+                    "is required"
+                }
             };
             faults.add(&field.name, ValueFault::new("required", message));
         }

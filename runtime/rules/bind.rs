@@ -23,7 +23,9 @@ pub const MOST_STEPS_OF_UNIT: usize = 100_000;
 pub enum BindError {
     #[error("a rule would look at more than {MOST_STEPS} records")]
     TooManyRows,
-    #[error("the rules would look at more than {MOST_STEPS_OF_UNIT} records for one request")]
+    #[error(
+        "the rules would look at more than {MOST_STEPS_OF_UNIT} records for one request: send fewer changes at once"
+    )]
     UnitTooBroad,
     #[error(
         "a rule uses the records that belong to you, and you have more than {MOST_RELATED} of one entity"

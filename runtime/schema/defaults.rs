@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use super::model::{Field, FieldDefault, FieldKind};
 use super::value::Value;
+use crate::env::Env;
 use crate::ids::Timestamp;
 
 /// The field's default for this writer at this time; null without one.
-pub fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp) -> Value {
+pub fn value_of(field: &Field, writer: Option<&Arc<str>>, at: Timestamp, env: &Env) -> Value {
     match &field.default {
         None => Value::Null,
         Some(FieldDefault::Value(value)) => value.clone(),
         Some(FieldDefault::UserId) => writer.map_or(Value::Null, |user| Value::Text(user.to_string())),
-        Some(FieldDefault::Now) => now(&field.kind, at),
+        Some(FieldDefault::Now(delay)) => time(&field.kind, delay.after(at)),
+        Some(FieldDefault::Random) => Value::Text(env.random_text()),
     }
 }
 
 /// A date is the first ten characters of the datetime, in UTC.
-fn now(kind: &FieldKind, at: Timestamp) -> Value {
+pub fn time(kind: &FieldKind, at: Timestamp) -> Value {
     let mut text = at.rfc3339();
     if matches!(kind, FieldKind::Date) {
         text.truncate(10);

@@ -133,7 +133,8 @@ fn history_json(history: History) -> Json {
 fn default_json(default: &FieldDefault) -> Json {
     match default {
         FieldDefault::UserId => json!({ "from": "user.id" }),
-        FieldDefault::Now => json!({ "from": "now" }),
+        FieldDefault::Now(later) => json!({ "from": later.to_string() }),
+        FieldDefault::Random => json!({ "from": "random" }),
         FieldDefault::Value(value) => value_json(value),
     }
 }

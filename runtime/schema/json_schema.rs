@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::builtin;
 use super::check::{MOST_FIELDS, MOST_INDEXES, words};
 use super::model::OnDelete;
+use crate::env::RANDOM_TEXT;
 
 /// The whole schema.
 pub fn json_schema() -> Json {
@@ -223,6 +224,9 @@ fn field() -> Json {
     rules.push(json!({"if": {"required": ["from"]}, "then": {"properties": not_for_lookups}}));
     rules.push(when("hidden", true, json!({"properties": {"search": {"const": false}, "read": false}})));
     rules.push(json!({"if": {"required": ["read"]}, "then": {"properties": {"search": {"const": false}}}}));
+    // A random text has 32 letters, and which they are no pattern can say.
+    let random = json!({"properties": {"pattern": false, "min": {"maximum": RANDOM_TEXT}, "max": {"minimum": RANDOM_TEXT}}});
+    rules.push(when("default", "random", random));
     rules.push(when("identity", true, json!({"properties": {"entity": {"const": builtin::USER}}})));
     // Ids are UUIDs, but for those of users.
     rules.push(json!({
@@ -326,10 +330,12 @@ fn default_of(word: &str) -> Json {
             let uuid = "[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}";
             json!({"type": "string", "pattern": format!("^(urn:uuid:|[{{])?{uuid}[}}]?$")})
         }
-        "date" => json!({"type": "string", "pattern": "^(now|[0-9]{4}-[0-9]{2}-[0-9]{2})$"}),
+        "date" => {
+            json!({"type": "string", "pattern": "^(now( *[+] *0*[1-9][0-9]{0,9}[smhdw])?|[0-9]{4}-[0-9]{2}-[0-9]{2})$"})
+        }
         "datetime" => {
             let moment = "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?";
-            json!({"type": "string", "pattern": format!("^(now|{moment}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}}))$")})
+            json!({"type": "string", "pattern": format!("^(now( *[+] *0*[1-9][0-9]{{0,9}}[smhdw])?|{moment}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}}))$")})
         }
         _ => json!({"type": "string", "pattern": "^[^\\u0000]*$"}),
     }

@@ -8,6 +8,7 @@ mod check;
 mod column;
 pub mod convert;
 pub mod defaults;
+mod delay;
 mod describe;
 mod diagnostics;
 mod ecma_pattern;
@@ -36,6 +37,7 @@ use std::path::Path;
 
 pub use check::{MOST_ENTITIES, MOST_FIELDS, MOST_INDEXES, check};
 pub use column::{Column, EntityName, FieldIndex};
+pub use delay::{BadDelay, Delay};
 pub use describe::{canonical, describe};
 pub use diagnostics::{DiagnosticCode, Diagnostics, MOST_DIAGNOSTICS};
 pub use folder::{LARGEST_FILE, MOST_FILES};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::column::{Column, EntityName, FieldIndex};
+use super::delay::Delay;
 pub use super::operation::Operation;
 use super::rule::{Expr, Rule};
 use super::trigger::Trigger;
@@ -333,8 +334,10 @@ pub enum FieldDefault {
     Value(Value),
     /// The writer's id; null for an anonymous writer.
     UserId,
-    /// The time of the request: `datetime` or `date`.
-    Now,
+    /// The time of the request, or so much later: `datetime` or `date`.
+    Now(Delay),
+    /// A secret that the server makes, another one for each record: `text`.
+    Random,
 }
 
 /// Who may do what with the records of an entity. A missing rule denies the operation (G10).

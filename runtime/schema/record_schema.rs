@@ -7,9 +7,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::delay::Delay;
 use super::describe::value_json;
 use super::ecma_pattern::ecma;
 use super::model::{Entity, Field, FieldDefault, FieldKind, IdKind, Schema};
+use crate::env::RANDOM_TEXT;
 
 /// Beyond this, numbers lose digits in JavaScript.
 const LARGEST_INT: i64 = (1 << 53) - 1;
@@ -149,7 +151,15 @@ fn whole_body(schema: &Schema, entity: &Entity, object: ObjectSchema) -> ObjectS
                 say(&mut json, "The writer's id when left out; an anonymous writer must give it.");
             }
             Some(FieldDefault::UserId) => say(&mut json, "The writer's id when left out."),
-            Some(FieldDefault::Now) => say(&mut json, "The time of the request when left out."),
+            Some(FieldDefault::Now(Delay::NONE)) => {
+                say(&mut json, "The time of the request when left out.");
+            }
+            Some(FieldDefault::Now(later)) => {
+                say(&mut json, &format!("`{later}` when left out, from the time of the request."));
+            }
+            Some(FieldDefault::Random) => {
+                say(&mut json, &format!("{RANDOM_TEXT} random characters when left out of a create."));
+            }
             None => {}
         }
         match field.required && field.default.is_none() {

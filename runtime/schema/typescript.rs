@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::delay::Delay;
 use super::model::{Entity, Field, FieldDefault, FieldKind, Schema};
 
 /// A module of types only: `Task`, `TaskCreate`, `TaskUpdate` for each entity, and the map `Entities`.
@@ -95,7 +96,9 @@ fn literal(text: &str) -> String {
 fn left_out(field: &Field) -> Option<&'static str> {
     match field.default.as_ref()? {
         FieldDefault::UserId => Some("The writer's id when left out."),
-        FieldDefault::Now => Some("The time of the request when left out."),
+        FieldDefault::Now(Delay::NONE) => Some("The time of the request when left out."),
+        FieldDefault::Now(_) => Some("A time after that of the request when left out."),
+        FieldDefault::Random => Some("Random text when left out."),
         FieldDefault::Value(_) => None,
     }
 }

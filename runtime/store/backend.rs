@@ -13,6 +13,7 @@ use super::glance::Glance;
 use super::import::{Import, ImportMode};
 use super::inspection::{Inspection, Unfit};
 use super::migration::{Allow, Plan, Standing};
+use super::vault::Vault;
 use super::{Evolved, Migrated, OpenError, Opened, Store, Who};
 use crate::env::Env;
 use crate::metrics::StoreMetrics;
@@ -56,6 +57,9 @@ pub trait Backend: Send + Sync {
     /// Opens the database for an import.
     fn import(&self, schema: &Arc<Schema>, mode: ImportMode, env: &Env)
     -> Result<Box<dyn Import>, OpenError>;
+
+    /// Opens what is kept of people beside the records, making it when it is missing. Works beside a running server.
+    fn vault(&self) -> Result<Arc<dyn Vault>, OpenError>;
 
     /// Single records, all at one position.
     fn glance(&self, schema: &Schema) -> Result<Glance, OpenError>;

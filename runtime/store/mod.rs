@@ -31,6 +31,7 @@ mod sql;
 pub mod sqlite;
 mod stored;
 pub mod unit;
+pub mod vault;
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;

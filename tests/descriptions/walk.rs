@@ -41,6 +41,7 @@ fn template(address: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["", "api", _, "count" | "query"] => path.to_owned(),
+        ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
@@ -51,7 +52,7 @@ fn template(address: &str) -> String {
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_describes_it() {
-    let app = TestApp::over(grown().into(), |_| {}).await;
+    let app = TestApp::over(grown().into(), crate::support::account::open).await;
     let document = app.client().get("/api/openapi.json").await;
     assert_eq!(document, json(&tidewire::http::openapi::openapi(&grown(), &Default::default())));
     let mut walk = Walk { client: app.client(), judge: Judge::new(document.clone()) };
@@ -65,6 +66,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     batches(&mut walk).await;
     batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
+    users(&mut walk).await;
 
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
@@ -95,6 +97,44 @@ async fn about(walk: &mut Walk) {
     }
     walk.step("GET /api/openapi.json?as=", Value::Null, (401, "UNAUTHENTICATED")).await;
     walk.step("GET /api/types.d.ts?as=%ff", Value::Null, (400, "BAD_QUERY")).await;
+}
+
+async fn users(walk: &mut Walk) {
+    let ada = json!({"name": "ada", "password": "correct horse"});
+    walk.step("POST /api/auth/register", ada.clone(), (201, "")).await;
+    walk.step("POST /api/auth/register", ada.clone(), (409, "NOT_UNIQUE")).await;
+    walk.step("POST /api/auth/register", json!({"name": "ben"}), (422, "VALIDATION_FAILED")).await;
+    let linked = json!({"name": "ben", "password": "correct horse", "link": "x"});
+    walk.step("POST /api/auth/register", linked, (410, "BAD_LINK")).await;
+    walk.step("POST /api/auth/login", json!({"name": "eve", "password": "x"}), (401, "LOGIN_FAILED")).await;
+    walk.step("POST /api/auth/login", json!([]), (400, "BAD_JSON")).await;
+    walk.step("POST /api/auth/login", Value::Null, (415, "UNSUPPORTED_MEDIA_TYPE")).await;
+    let token = async |walk: &mut Walk| {
+        let answer = walk.step("POST /api/auth/login", ada.clone(), (200, "")).await;
+        format!("Bearer {}", answer.json["token"].as_str().unwrap())
+    };
+    let (first, second) = (token(walk).await, token(walk).await);
+    let (first, second) = ([("authorization", &*first)], [("authorization", &*second)]);
+    walk.step("GET /api/auth/me", Value::Null, (200, "")).await;
+    walk.step_with("GET /api/auth/me", Value::Null, &first, (200, "")).await;
+    walk.step_with("POST /api/auth/ticket", Value::Null, &first, (200, "")).await;
+    walk.step_with("POST /api/auth/refresh", Value::Null, &first, (200, "")).await;
+    let listed = walk.step_with("GET /api/auth/sessions", Value::Null, &second, (200, "")).await;
+    let other = listed.json["items"].as_array().unwrap().iter().find(|row| row["current"] == false).unwrap();
+    let other = format!("DELETE /api/auth/sessions/{}", other["id"].as_str().unwrap());
+    walk.step_with(&other, Value::Null, &second, (204, "")).await;
+    walk.step_with(&other, Value::Null, &second, (404, "NOT_FOUND")).await;
+    walk.step_with("DELETE /api/auth/sessions", Value::Null, &second, (200, "")).await;
+    walk.step_with("POST /api/auth/logout", Value::Null, &second, (204, "")).await;
+    walk.step_with("POST /api/auth/logout", Value::Null, &second, (401, "UNAUTHENTICATED")).await;
+    let by_link = json!({"link": "x", "password": "correct horse"});
+    walk.step("POST /api/auth/password", by_link, (410, "BAD_LINK")).await;
+    let third = token(walk).await;
+    let third = [("authorization", &*third)];
+    let wrong = json!({"oldPassword": "x", "password": "another horse"});
+    walk.step_with("POST /api/auth/password", wrong, &third, (422, "VALIDATION_FAILED")).await;
+    let right = json!({"oldPassword": "correct horse", "password": "another horse"});
+    walk.step_with("POST /api/auth/password", right, &third, (200, "")).await;
 }
 
 async fn records(walk: &mut Walk) {

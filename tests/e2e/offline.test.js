@@ -130,3 +130,45 @@ test('of two tabs one sends what the other left behind; another user does not', 
   await unsent(two, 0);
   assert.deepEqual((await titles()).sort(), ['from one', 'from two']);
 });
+
+test('a tab that was hidden and frozen while the server came and went is up to date when it is looked at', async () => {
+  const page = await open();
+  await page.evaluate(() => window.db.create('Task', { title: 'seen' }).then(() => {}));
+  await shows(page, 'seen');
+  const devtools = await context.newCDPSession(page);
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await server.post('tasks', { title: 'while hidden' }, 'ben');
+  await server.kill();
+  await server.start();
+  const [{ id }] = await server.list('tasks');
+  await server.request('PATCH', `tasks/${id}`, { title: 'while hidden, changed' }, 'ben');
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await shows(page, 'seen', 'while hidden, changed');
+  await page.waitForFunction(() => document.querySelector('[role=status]').textContent === 'connected');
+  assert.equal(await page.evaluate(() => window.tasks.state.value), 'live');
+});
+
+test('a hidden tab goes on while its connection lives, and asks whether the server is there when it is looked at', async () => {
+  const page = await open();
+  await page.evaluate(() => {
+    window.visibility = 'hidden';
+    Object.defineProperty(document, 'visibilityState', { get: () => window.visibility });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await server.post('tasks', { title: 'while hidden' }, 'ben');
+  await shows(page, 'while hidden');
+  const sent = await page.evaluate(() => {
+    const sent = [];
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+      sent.push(JSON.parse(text).type);
+      return send.call(this, text);
+    };
+    document.dispatchEvent(new Event('visibilitychange'));
+    const whileHidden = sent.length;
+    window.visibility = 'visible';
+    document.dispatchEvent(new Event('visibilitychange'));
+    return [whileHidden, ...sent];
+  });
+  assert.deepEqual(sent, [0, 'ping']);
+});

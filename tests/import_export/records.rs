@@ -48,4 +48,26 @@ async fn records_are_changed_and_deleted_by_conditions() {
     ] {
         records(&place, &server, arguments).await.refused(code, words);
     }
+    records(&place, &server, &["delete", "Sample", "count=1", "--data", "data"])
+        .await
+        .refused(2, "remove --data");
+}
+
+/// Only a server judges the rules and tells who watches, so a folder by itself is not written to.
+#[test]
+fn a_folder_without_a_server_is_refused_with_what_to_do() {
+    let place = Place::new();
+    for (arguments, words) in [
+        (&["delete", "Sample", "count=1"][..], "--url is missing"),
+        (
+            &["update", "Sample", "count=1", "--change", "count=2", "--data", "data"],
+            "data is not written to directly",
+        ),
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidewire"));
+        command.arg("records").args(arguments).arg("--schemas").arg(place.path("schemas"));
+        let said = Said::of(command.output().unwrap());
+        assert!(said.stderr.contains("start `tidewire dev`"), "{}", said.stderr);
+        said.refused(2, words);
+    }
 }

@@ -235,6 +235,23 @@ test('a function is called again on every new row, and sent with the version tha
   assert.deepEqual(posts[2].ops.map(({ data, version }) => [data, version]), [[{ likes: 13 }, 3]]);
 });
 
+test('a function for which others are faster fifty times waits ever longer, and is done in the end', async () => {
+  const { w, db, posts, list } = await open();
+  await list([row('a', { likes: 1 })]);
+  const like = db.update('Task', 'a', (of) => ({ likes: of.likes + 1 }));
+  await settle();
+  let waited = 0;
+  for (let version = 2; version <= 51; version++) {
+    const sent = posts.length;
+    await posts.at(-1).answer(version, error(412, 'VERSION_CONFLICT', { current: row('a', { likes: version, version }) }));
+    for (; posts.length === sent && waited < 60_000; waited++) await w.clock.run(1);
+  }
+  assert.equal(like.state, 'sent');
+  assert.ok(waited > 1000, `${waited} ms`);
+  await posts.at(-1).answer(52, { status: 200, id: 'a', seq: 52, record: row('a', { likes: 52, version: 52 }) });
+  assert.equal((await like).likes, 52);
+});
+
 test('a function that fails fails its change; the row stays', async () => {
   const { db, list } = await open();
   const tasks = await list([row('a', { n: 1 })]);

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect } from '../../static/client.js';
 import { devtools } from '../../static/devtools.js';
+import { RealtimeClient } from '../../static/realtime.js';
 import { Commons } from './commons.js';
 import { Clock, seeded } from './world.js';
 
@@ -36,7 +37,7 @@ test('delays, losses and refusals are simulated, told, and over when they are en
   assert.equal(db.failed.value[0].error.hint, 'simulate({}) ends it');
   db.failed.value[0].discard();
 
-  dev.simulate({ delay: 3000 });
+  rt.simulate({ delay: 3000 });
   db.create('Task', { title: 'slow' });
   await clock.run(2000);
   assert.equal(list.value[0]._optimistic, true);
@@ -52,6 +53,7 @@ test('delays, losses and refusals are simulated, told, and over when they are en
   assert.deepEqual([rt.status.value, db.pending.value.length, commons.rows.size], ['connected', 0, 2]);
   for (const entry of ['sent subscribe', 'received connected', 'request POST', 'answer POST', 'rejected POST', 'lost POST']) assert.ok(told.includes(entry), entry);
   close();
+  assert.throws(() => new RealtimeClient('/ws', { env }).simulate({}), TypeError);
 });
 
 test('with `enabled: false` there is no socket, and lists live by polling', async () => {

@@ -142,6 +142,41 @@ const FAULTS = [
     to: "void ({ code: 'UNAUTHENTICATED'",
     red: ['tokens.test.js', 'another user begins anew'],
   },
+  {
+    harm: 'a list without a limit stays short beside one with a limit',
+    file: 'realtime.js',
+    from: "if (subscription.asked && !part) this.#connection?.send('unsubscribe', name);",
+    to: '',
+    red: ['windows.test.js', 'a list without a limit beside one'],
+  },
+  {
+    harm: 'each change sorts the whole list again',
+    file: 'list.js',
+    from: 'const many = broken || changes.length > 8 + this.#sorted.length / 16;',
+    to: 'const many = true;',
+    red: ['cost.test.js', "another's change of one reads a handful"],
+  },
+  {
+    harm: 'a change is given up because others are often faster',
+    file: 'verdicts.js',
+    from: 'const MOST_MISSES = 100;',
+    to: 'const MOST_MISSES = 20;',
+    red: ['changes.test.js', 'a function for which others are faster'],
+  },
+  {
+    harm: 'changes that meet run into each other again at once',
+    file: 'verdicts.js',
+    from: 'if (mutation.misses > 1) mutation.due = env.now() + env.random() * STEP_ASIDE * mutation.misses;',
+    to: '',
+    red: ['changes.test.js', 'a function for which others are faster'],
+  },
+  {
+    harm: 'a new record is not seen where the clock is slow',
+    file: 'optimistic.js',
+    from: 'this.#env.now() + (this.#rt?.skew ?? 0)',
+    to: 'this.#env.now()',
+    red: ['windows.test.js', 'a record that is made on a machine'],
+  },
 ];
 
 let failed = 0;

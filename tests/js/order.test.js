@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { Api, ApiError } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
 import { RealtimeClient } from '../../static/realtime.js';
@@ -140,5 +141,49 @@ test('ids that are texts are ordered as the server orders them', async () => {
     assert.ok(theirs.items.length >= USERS.length);
     assert.deepEqual(mine.ids, theirs.items.map(({ id }) => id), sort);
     list.close();
+  }
+});
+
+test(`windows stay what the server's list has first, whatever is written (seed ${SEED})`, async () => {
+  const channels = new ChannelSubscriber(rt, { api });
+  const orderable = COLUMNS.filter((name) => name !== 'json');
+  const windows = [];
+  for (let at = 0; at < 8; at++) {
+    const named = Array.from({ length: 1 + below(2) }, () => pick(orderable)).filter((name, at, all) => all.indexOf(name) === at);
+    const sort = named.map((name) => (random() < 0.5 ? `-${name}` : name)).join();
+    const limit = pick([1, 3, 10, 30]);
+    // A filter of its own makes a channel of its own; the others share one.
+    const where = at < 4 ? {} : { number: { [pick(['gte', 'ne'])]: pick(POOLS.number) } };
+    const list = channels.list('Item', { sort, limit, where });
+    const refused = await api.list('items', { ...where, sort, limit: 1 }).then(() => false, () => true);
+    if (refused) list.close();
+    else windows.push({ list, sort, shown: limit, where });
+  }
+  assert.ok(windows.length > 3, `${windows.length} windows`);
+  const known = (await api.list('items', { limit: 200 })).items.map(({ id }) => id);
+  for (let round = 0; round < 12; round++) {
+    const ops = Array.from({ length: 5 }, () => {
+      const data = Object.fromEntries(COLUMNS.filter((name) => name in POOLS && random() < 0.3).map((name) => [name, random() < 0.2 ? null : pick(POOLS[name])]));
+      const dice = random();
+      if (dice < 0.4 && known.length > 20) return { op: 'delete', entity: 'Item', id: known.splice(below(known.length), 1)[0] };
+      if (dice < 0.7) return { op: 'update', entity: 'Item', id: pick(known), data };
+      return { op: 'create', entity: 'Item', data };
+    });
+    const { results } = await api.batch(ops, { atomic: false });
+    for (const [at, { id, error }] of results.entries()) if (!error && ops[at].op === 'create') known.push(id);
+    const chosen = pick(windows);
+    if (random() < 0.4) {
+      chosen.shown += 5;
+      chosen.list.more(5);
+    }
+    for (const { list, sort, shown, where } of windows) {
+      const { items } = await api.list('items', { ...where, sort, limit: shown });
+      const theirs = items.map(({ id }) => id).join();
+      const settled = () => list.state.value === 'live' && isDeepStrictEqual(list.value, items);
+      // Its events and its reading may be on their way; what it comes to in the end is compared.
+      for (let patience = 0; !settled() && patience < 200; patience++) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.deepEqual([list.state.value, list.value.map(({ id }) => id).join()], ['live', theirs], `SEED=${SEED}, round ${round}, sort ${sort}, ${shown} rows of ${JSON.stringify(where)}`);
+      assert.deepEqual(list.value, items);
+    }
   }
 });

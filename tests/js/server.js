@@ -397,7 +397,7 @@ class Session {
 
   #take(frame) {
     if (frame.type === 'ping') return this.pong(frame.requestId);
-    if (frame.type === 'unsubscribe') return void (this.#prev = null);
+    if (frame.type === 'unsubscribe') return void ([this.#prev, this.#part] = [null, {}]);
     if (frame.type !== 'subscribe') return;
     if (this.server.closed) {
       this.#waits = true;
@@ -406,8 +406,8 @@ class Session {
     }
     const { epoch, seq, view } = this.server;
     const { since, sort, limit } = frame.payload ?? {};
-    this.#part = { sort: this.server.windows ? sort : undefined, limit };
-    const limited = limit !== undefined && this.server.windows ? { limited: true } : {};
+    this.#part = limit === undefined ? this.#part : { sort: this.server.windows ? sort : undefined, limit };
+    const limited = this.#part.limit !== undefined && this.server.windows ? { limited: true } : {};
     const answer = { type: 'subscribed', channel: CHANNEL, requestId: frame.requestId };
     this.#prev = null;
     this.#hole = this.#paging = false;

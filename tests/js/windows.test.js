@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Api } from '../../static/api.js';
 import { ChannelSubscriber } from '../../static/channels.js';
+import { OptimisticManager } from '../../static/optimistic.js';
 import { RealtimeClient } from '../../static/realtime.js';
 import { Server } from './server.js';
 import { reply, seeded, settle, world } from './world.js';
@@ -123,7 +124,7 @@ function byHand() {
     answer(reply(200, { items, next, epoch: 'e1', seq, view: 'v' }));
     await settle();
   };
-  return { w, list, say, begin, page };
+  return { w, channels, list, say, begin, page };
 }
 const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
 
@@ -204,4 +205,55 @@ test('rows that events bring beside a window do not pile up', async () => {
   await say('pong', { epoch: 'e1', seq: 1011, view: 'v' });
   await write(1000, 1012);
   assert.equal(w.socket.take('subscribe').length, 0, 'the others were forgotten');
+});
+
+test('a list without a limit beside one with a limit: the server forgets the limit', async () => {
+  const { w, channels, list, begin } = byHand();
+  const asked = () => w.socket.inbox.splice(0).filter(({ type }) => type !== 'ping').map(({ type, payload }) => [type, payload]);
+  await begin([row(9), row(8), row(7)]);
+  assert.deepEqual(asked(), []);
+  const all = channels.list('Task');
+  assert.deepEqual(asked(), [['unsubscribe', undefined], ['subscribe', { snapshot: true }]]);
+  assert.deepEqual([ids(list.value), all.state.value], ['r9,r8', 'loading']);
+  // A new connection has no limit that could be forgotten.
+  w.socket.cut();
+  await w.clock.run(2000);
+  w.socket.greet();
+  assert.deepEqual(asked(), [['subscribe', { snapshot: true }]]);
+});
+
+test('a record that is made on a machine whose clock is slow stands where the server will put it', async () => {
+  const w = world();
+  const hour = 3_600_000;
+  const rt = new RealtimeClient('/ws', { env: w.env }).connect();
+  const api = new Api('/api', { env: w.env });
+  const db = new OptimisticManager(api, rt, { env: w.env });
+  const list = new ChannelSubscriber(rt, { env: w.env, api }).list('Task', { sort: '-created_at', limit: 1 });
+  const at = (ms) => new Date(w.clock.now() + hour + ms).toISOString();
+  w.socket.onopen();
+  w.socket.say({ type: 'connected', payload: {}, timestamp: w.clock.now() + hour });
+  const [{ requestId }] = w.socket.take('subscribe');
+  const channel = 'entity:Task';
+  w.socket.say({ type: 'subscribed', channel, requestId, payload: { epoch: 'e1', seq: 1, view: 'v', recovered: false, limited: true }, more: true });
+  w.socket.say({ type: 'snapshot', channel, seq: 1, payload: { rows: [-60_000, -120_000].map((ms) => ({ id: `r${ms}`, created_at: at(ms) })) }, more: true });
+  w.socket.say({ type: 'pong', channel, payload: { epoch: 'e1', seq: 1, view: 'v' } });
+  await settle();
+  assert.equal(ids(list.value), 'r-60000');
+  const made = db.create('Task', { title: 'now' });
+  assert.equal(ids(list.value), made.id);
+});
+
+test('a window of thousands of rows is not asked for again and again', async () => {
+  const { w, list, say, begin, page } = byHand();
+  await begin([row(9000), row(8999), row(8998)]);
+  list.more(3000);
+  await settle();
+  for (let from = 9000; from > 9000 - 3012; from -= 200) {
+    const items = Array.from({ length: Math.min(200, from - 9000 + 3012) }, (_, at) => row(from - at));
+    await page(10, items, 'more');
+  }
+  assert.equal(list.value.length, 3002);
+  await say('entity:updated', row(9000, { version: 2 }), { seq: 11, prev: 10 });
+  assert.equal(list.value[0].version, 2);
+  assert.equal(w.socket.take('subscribe').length, 0);
 });

@@ -272,6 +272,11 @@ async fn errors_in_a_file_are_reported_with_their_place() {
         ),
         (case("who = \"ada\"\nmay = \"read\""), "cases.toml:12", "names neither a record nor an entity"),
         (
+            case("who = \"ada\"\nmay = \"read\"\nrecord = [\"Note.mine\"]"),
+            "cases.toml:14:10",
+            "`record` must be a string, found a list",
+        ),
+        (
             case("who = \"ada\"\nmay = \"read\"\nrecord = \"mine\""),
             "cases.toml:14:10",
             "`mine` names no record",

@@ -1,6 +1,7 @@
 //! A recipe of the page, served: its schema files are the blocks below its heading.
 
 use serde_json::Value;
+use tidewire::env::Env;
 use tidewire::schema::{Format, SourceFile, check};
 
 pub(super) use crate::support::story::Story;
@@ -44,12 +45,17 @@ pub(super) fn recipes() -> Vec<&'static str> {
 impl Story {
     /// Serves the files of these recipes with their rules and nothing else.
     pub(super) async fn of(recipes: &[&str]) -> Story {
+        Story::timed(recipes, Env::system()).await
+    }
+
+    /// With clocks of its own.
+    pub(super) async fn timed(recipes: &[&str], env: Env) -> Story {
         let mut all: Vec<_> = recipes.iter().flat_map(|recipe| files(&format!("### {recipe}"))).collect();
         if all.iter().all(|(name, _)| name != "schemas/user.toml") {
             all.extend(files("### People"));
         }
         let sources: Vec<SourceFile> =
             all.into_iter().map(|(name, text)| SourceFile { name, format: Format::Toml, text }).collect();
-        Story::over(check(&sources).unwrap_or_else(|errors| panic!("{errors}"))).await
+        Story::at(check(&sources).unwrap_or_else(|errors| panic!("{errors}")), env).await
     }
 }

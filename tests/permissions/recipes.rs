@@ -1,10 +1,13 @@
 //! One story a recipe: who may and who may not, and what live windows are shown.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
+use tidewire::ids::Timestamp;
 
 use super::page::{Story, recipes};
+use crate::support::clock::HandClock;
 
 fn only(id: &str) -> BTreeSet<String> {
     BTreeSet::from([id.to_owned()])
@@ -289,6 +292,78 @@ async fn members_are_listed_with_their_names_and_users_are_not_listed() {
     assert_eq!(story.sees("cyd", "users").await, only("cyd"));
     assert_eq!(story.may("cyd", "GET", "/api/users/ada", json!(null)).await["name"], "ADA");
     story.may_not("nobody", "GET", "/api/users/ada", json!(null), "UNKNOWN_ENTITY").await;
+}
+
+#[tokio::test]
+async fn who_has_the_link_joins_until_it_ends() {
+    let clock = HandClock::at(Timestamp(1_795_600_800_000));
+    let story = Story::timed(&["Team", "Joining by a link"], clock.env()).await;
+    let project = story.make("ada", "/api/projects", json!({"name": "Harbour"})).await;
+    let task = story.make("ada", "/api/tasks", json!({"title": "Paint", "project": project})).await;
+    let invite = || story.may("ada", "POST", "/api/invitations", json!({"project": project}));
+    let invitation = invite().await;
+    let (id, secret) = (invitation["id"].as_str().unwrap(), invitation["secret"].as_str().unwrap());
+    assert_eq!(story.sees("ada", "invitations").await, only(id));
+    // Only who sees the project invites to it.
+    story.may_not("ben", "POST", "/api/invitations", json!({"project": project}), "UNKNOWN_REFERENCE").await;
+    story
+        .may_not(
+            "ada",
+            "PATCH",
+            &format!("/api/invitations/{id}"),
+            json!({"until": null}),
+            "VALIDATION_FAILED",
+        )
+        .await;
+
+    let mut ben = story.live("ben", "entity:Task").await;
+    let link = format!("/api/invitations/by/secret/{secret}");
+    for visitor in ["ben", "nobody"] {
+        assert!(story.sees(visitor, "invitations").await.is_empty());
+        let shown = story.may(visitor, "GET", &link, json!(null)).await;
+        assert_eq!((&shown["id"], shown.get("secret")), (&json!(id), None));
+    }
+    story.may_not("ben", "GET", "/api/invitations/by/secret/another", json!(null), "NOT_FOUND").await;
+    let join = |secret: &str| json!({"invitation": id, "secret": secret});
+    for wrong in ["another", &secret[..31], &secret.to_lowercase(), ""] {
+        story.may_not("ben", "POST", "/api/joins", join(wrong), "FORBIDDEN").await;
+    }
+    story.may_not("nobody", "POST", "/api/joins", join(secret), "VALIDATION_FAILED").await;
+    let as_another = json!({"invitation": id, "secret": secret, "person": "cy"});
+    story.may_not("ben", "POST", "/api/joins", as_another, "VALIDATION_FAILED").await;
+    ben.is_quiet().await;
+    let joined = story.may("ben", "POST", "/api/joins", join(secret)).await;
+    assert_eq!(joined.as_object().unwrap().len(), 1, "nothing but the id: {joined}");
+    ben.shows("entity:created", &task).await;
+    let seats = story.sees("ben", "memberships").await;
+    assert_eq!((seats.len(), story.sees("ada", "memberships").await), (1, seats.clone()));
+    // To join again changes nothing, the role that one has by now included.
+    let seat = format!("/api/memberships/{}", seats.first().unwrap());
+    story.may("ada", "PATCH", &seat, json!({"role": "editor"})).await;
+    story.may("ben", "POST", "/api/joins", join(secret)).await;
+    assert_eq!(story.may("ben", "GET", &seat, json!(null)).await["role"], "editor");
+    story.may_not("ben", "GET", "/api/joins", json!(null), "UNKNOWN_ENTITY").await;
+    story
+        .may_not(
+            "ada",
+            "GET",
+            &format!("/api/joins/{}", joined["id"].as_str().unwrap()),
+            json!(null),
+            "UNKNOWN_ENTITY",
+        )
+        .await;
+
+    // After a week, and after its author took it back, it opens nothing.
+    clock.pass(Duration::from_secs(7 * 86_400));
+    story.may_not("cy", "POST", "/api/joins", join(secret), "FORBIDDEN").await;
+    let second = invite().await;
+    let second_id = second["id"].as_str().unwrap();
+    story.may_not("ben", "DELETE", &format!("/api/invitations/{second_id}"), json!(null), "FORBIDDEN").await;
+    story.may("ada", "DELETE", &format!("/api/invitations/{second_id}"), json!(null)).await;
+    let late = json!({"invitation": second_id, "secret": second["secret"]});
+    story.may_not("cy", "POST", "/api/joins", late, "UNKNOWN_REFERENCE").await;
+    assert!(story.sees("cy", "memberships").await.is_empty());
+    assert_eq!(story.sees("ben", "memberships").await, seats);
 }
 
 fn name_of(member: &serde_json::Value) -> &str {

@@ -82,7 +82,7 @@ struct Row {
 }
 
 /// Document 2 is in no list but its owner's. Ben leads team 1, to which 1 and 2 belong; Cyd leads team 2, which gives her nothing,
-/// since she sees none of it. A note pins document 4.
+/// since she sees none of it. A note pins document 4, and of the note of document 3 that is not known: doubt denies.
 const ROWS: [Row; 6] = [
     Row { who: "", reads: None, lists: &[], updates: &[], deletes: &[] },
     Row { who: "ada", reads: Some(&[1]), lists: &[1], updates: &[1], deletes: &[1] },
@@ -95,7 +95,7 @@ const ROWS: [Row; 6] = [
         updates: &[1, 2, 3, 4],
         deletes: &[1, 2, 3, 4],
     },
-    Row { who: "zoe", reads: Some(&[2, 3, 4]), lists: &[2, 3, 4], updates: &[2, 3, 4], deletes: &[2, 3] },
+    Row { who: "zoe", reads: Some(&[2, 3, 4]), lists: &[2, 3, 4], updates: &[2, 3, 4], deletes: &[2] },
 ];
 
 impl Row {
@@ -147,7 +147,8 @@ impl Stage {
             [(1, "ada", json!(id("f", 1))), (2, "zoe", json!(id("f", 1))), (3, "zoe", json!(id("f", 2)))];
         for (n, owner, team) in docs.into_iter().chain([(4, "zoe", Value::Null)]) {
             admin.create("docs", doc(n, owner, team)).await;
-            admin.create("notes", json!({"id": id("e", n), "doc": id("d", n), "pinned": n == 4})).await;
+            let pinned = [json!(false), json!(false), Value::Null, json!(true)][n as usize - 1].clone();
+            admin.create("notes", json!({"id": id("e", n), "doc": id("d", n), "pinned": pinned})).await;
         }
         Stage { app, admin }
     }
@@ -228,6 +229,12 @@ async fn every_way_of_reading_shows_the_same_records() {
             }
             let (status, past) = client.get_any(&format!("/api/docs/{}/history", id("d", n))).await;
             assert_eq!(status, if expected.contains(&n) { 200 } else { 404 }, "{who}: {n}: {past}");
+            let first = past["items"].as_array().and_then(|items| items.last());
+            assert_eq!(
+                first.is_some_and(|first| first["op"] == "create"),
+                status == 200,
+                "{who}: {n}: {past}"
+            );
         }
         expanded(&client, who, &expected).await;
         paged(&client, who, &listed).await;

@@ -339,9 +339,8 @@ fn ends_right(
             let ids: BTreeSet<String> = ids.map(Result::unwrap).collect();
             let held: BTreeSet<String> = follower.rows.keys().cloned().collect();
             assert_eq!(held, ids, "{about}");
-            let entity = entity_of(&follower.channel);
             for (id, row) in &follower.rows {
-                assert_eq!(Some(row), last.seen(person, entity, id).as_ref(), "{about}");
+                assert_eq!(Some(row), last.seen(person, &follower.channel, id).as_ref(), "{about}");
             }
         }
     }
@@ -374,16 +373,16 @@ fn judge(state: &State, person: &str, channel: &str, what: &What, about: &str) {
     match what {
         What::Record(record) => {
             let id = record["id"].as_str().unwrap();
-            assert_eq!(Some(record), state.seen(person, entity, id).as_ref(), "{about}");
+            assert_eq!(Some(record), state.seen(person, channel, id).as_ref(), "{about}");
             let whole = state.record(entity, id).unwrap();
             assert!(takes(channel, whole), "{about}: {record} is not within the filter");
         }
         What::Left(id) => {
-            assert!(state.seen(person, entity, id).is_some(), "{about}: {id} left and cannot be read");
+            assert!(state.seen(person, channel, id).is_some(), "{about}: {id} left and cannot be read");
         }
         What::Gone(frame) => {
             let id = frame["payload"]["id"].as_str().unwrap();
-            assert_eq!(state.seen(person, entity, id), None, "{about}: {frame}");
+            assert_eq!(state.seen(person, channel, id), None, "{about}: {frame}");
             assert_eq!(frame["payload"].as_object().unwrap().len(), 1, "{about}: {frame}");
             if state.record(entity, id).is_some() {
                 // It is still there: a user who may not see it learns nothing of who hid it.

@@ -1,5 +1,6 @@
 //! The world of the oracle run: schema files with rules, and for each rule the same right twice more, written by hand: as a
-//! function over a state of the world, and as SQL. Neither knows the server's rules.
+//! function over a state of the world, and as SQL. Neither knows the server's rules. Tasks and projects have a rule for lists:
+//! the channels of an entity follow it, and those of a record do not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ name = { type = "text", required = true }
 public = { type = "bool", default = false }
 [access]
 read = "public || id in user.memberships.project || user.role == 'admin'"
+list = "id in user.memberships.project || user.role == 'admin'"
 create = "user.role == 'admin'"
 update = "user.role == 'admin'"
 delete = "user.role == 'admin'"
@@ -53,6 +55,7 @@ project = { type = "ref", entity = "Project", on_delete = "cascade" }
 secret = { type = "text", read = "owner == user.id || user.role == 'admin'" }
 [access]
 read = "RULE"
+list = "status != 'done' || owner == user.id"
 create = "user.role == 'admin'"
 update = "user.role == 'admin'"
 delete = "user.role == 'admin'"
@@ -138,22 +141,40 @@ pub fn schema(variant: Variant) -> Arc<Schema> {
 }
 
 /// The channels that every user follows.
-pub const CHANNELS: [&str; 4] =
-    ["entity:Task", "entity:Comment", "entity:Project", "entity:Task?status=open&priority[gte]=3"];
+pub const CHANNELS: [&str; 6] = [
+    "entity:Task",
+    "entity:Comment",
+    "entity:Project",
+    "entity:Task?status=open&priority[gte]=3",
+    "entity:Task:01890000-0000-7000-8000-b00000000001",
+    "entity:Project:01890000-0000-7000-8000-a00000000000",
+];
 
 /// Ids of what the person `?1` may read of a channel, from the database's own tables.
 pub fn sql(channel: &str, variant: Variant) -> String {
     let alive = "EXISTS (SELECT 1 FROM users WHERE users.id = ?1 AND users.disabled = 0)";
     let ids = match channel {
-        "entity:Task" => variant.tasks_sql().to_owned(),
+        "entity:Task" => format!(
+            "SELECT id FROM tasks WHERE (status <> 'done' OR owner = ?1) AND id IN ({})",
+            variant.tasks_sql()
+        ),
         "entity:Comment" => "SELECT comments.id FROM comments JOIN tasks ON tasks.id = comments.task
              JOIN memberships ON memberships.project = tasks.project
              WHERE member = ?1 AND memberships.role IN ('editor', 'owner')"
             .to_owned(),
-        "entity:Project" => "SELECT id FROM projects WHERE public = 1
-             UNION SELECT project FROM memberships WHERE member = ?1 AND project IS NOT NULL
+        "entity:Project" => "SELECT project FROM memberships WHERE member = ?1 AND project IS NOT NULL
              UNION SELECT projects.id FROM projects, users WHERE users.id = ?1 AND users.role = 'admin'"
             .to_owned(),
+        record if record_of(record).is_some() => {
+            let readable = match entity_of(record) {
+                "Task" => variant.tasks_sql().to_owned(),
+                _ => "SELECT id FROM projects WHERE public = 1
+                     UNION SELECT project AS id FROM memberships WHERE member = ?1 AND project IS NOT NULL
+                     UNION SELECT projects.id FROM projects, users WHERE users.id = ?1 AND users.role = 'admin'"
+                    .to_owned(),
+            };
+            format!("SELECT id FROM ({readable}) WHERE id = '{}'", record_of(record).unwrap())
+        }
         _ => format!(
             "SELECT id FROM tasks WHERE status = 'open' AND priority >= 3 AND id IN ({})",
             variant.tasks_sql()
@@ -175,10 +196,13 @@ impl State {
         self.records.get(entity)?.get(id)
     }
 
-    /// The record as the person sees it; `None` where it is hidden or missing.
-    pub fn seen(&self, person: &str, entity: &str, id: &str) -> Option<Value> {
+    /// The record as the person sees it by a channel; `None` where it is hidden or missing. The channel of an entity shows what
+    /// is listed.
+    pub fn seen(&self, person: &str, channel: &str, id: &str) -> Option<Value> {
+        let entity = entity_of(channel);
         let record = self.record(entity, id)?;
-        if !self.may_read(person, entity, record) {
+        let is_listed = record_of(channel).is_some() || self.may_list(person, entity, record);
+        if !is_listed || !self.may_read(person, entity, record) {
             return None;
         }
         let mut seen = record.clone();
@@ -219,6 +243,17 @@ impl State {
         }
     }
 
+    /// Beside `may_read`.
+    fn may_list(&self, person: &str, entity: &str, record: &Value) -> bool {
+        match entity {
+            "Project" => self.is_admin(person) || self.membership(person, &record["id"], |_| true),
+            "Task" => {
+                record["owner"] == person || (!record["status"].is_null() && record["status"] != "done")
+            }
+            _ => true,
+        }
+    }
+
     fn is_admin(&self, person: &str) -> bool {
         self.record("User", person).is_some_and(|user| user["role"] == "admin")
     }
@@ -252,7 +287,12 @@ pub fn changes_rights(entity: &str, old: Option<&Value>, new: Option<&Value>, pe
 
 /// The entity of a channel, and whether its filter takes the record.
 pub fn entity_of(channel: &str) -> &str {
-    channel.trim_start_matches("entity:").split('?').next().unwrap()
+    channel.trim_start_matches("entity:").split(['?', ':']).next().unwrap()
+}
+
+/// The id in the channel of a record.
+fn record_of(channel: &str) -> Option<&str> {
+    channel.split(':').nth(2)
 }
 
 pub fn takes(channel: &str, record: &Value) -> bool {

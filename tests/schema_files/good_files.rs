@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidewire::cli::check::{Form, judge};
 use tidewire::schema::{
-    Color, FieldDefault, FieldIndex, FieldKind, History, IdKind, Lookup, OnDelete, Value, check, load,
+    Color, Delay, FieldDefault, FieldIndex, FieldKind, History, IdKind, Lookup, OnDelete, Value, check, load,
 };
 
 use super::{good, shipped, source};
@@ -80,7 +80,7 @@ fn every_type_and_constraint_arrives() {
         default("data"),
         Some(FieldDefault::Value(Value::Json(r#"{"a":true,"z":[1,2.5,"x"]}"#.to_owned())))
     );
-    assert_eq!(default("day"), Some(FieldDefault::Now));
+    assert_eq!(default("day"), Some(FieldDefault::Now(Delay::NONE)));
     assert_eq!(default("at"), text("2026-11-21T08:00:00.000Z"));
     assert_eq!(default("key"), text("01900000-0000-7000-8000-00000000000a"));
     assert_eq!((default("by"), default("via")), (Some(FieldDefault::UserId), Some(FieldDefault::UserId)));

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::rules::{Asker, Condition, Person, Test};
-use tidewire::schema::{Column, EntityName, Expr, FieldIndex, Generation, History, Schema, Term, Value};
+use tidewire::schema::{
+    Column, EntityName, Expr, FieldIndex, Generation, History, RecordSearch, Schema, SearchKey, Term, Value,
+};
 use tidewire::store::{
     ActivityPage, ActivityQuery, Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, SortBy, Unit,
     Who,
@@ -33,6 +35,8 @@ fn schema() -> Schema {
                 entity.fields[TITLE.0].search = true;
                 let open = club::equal(club::own(STATUS), club::says("open"));
                 entity.access.list = club::rule(Expr::Any(vec![open, club::mine(OWNER)]));
+                let projects = club::of_my_projects(club::own(PROJECT));
+                entity.access.create = club::rule(Expr::All(vec![projects, Expr::Not(Box::new(twin()))]));
             }
             "Comment" => {
                 entity.history = Some(History::Forever);
@@ -47,6 +51,14 @@ fn schema() -> Schema {
         }
         entity
     }))
+}
+
+/// `exists(Task, t, t.project == project && t.title == title)`: of a create, among those that were there before it.
+fn twin() -> Expr {
+    let same = |field| club::equal(Term::Element(Column::Field(field)), club::own(field));
+    let keys = vec![SearchKey { column: Column::Field(PROJECT), value: club::own(PROJECT) }];
+    let condition = Expr::All(vec![same(PROJECT), same(TITLE)]);
+    Expr::Search(Box::new(RecordSearch { entity: "Task".into(), keys, condition }))
 }
 
 /// Small enough that bounds are met.

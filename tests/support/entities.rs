@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tidewire::schema::{Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Pattern, Schema, Value};
+use tidewire::schema::{
+    Delay, Entity, Field, FieldDefault, FieldKind, IdKind, OnDelete, Pattern, Schema, Value,
+};
 
 fn text(max: u64) -> FieldKind {
     FieldKind::Text { min: None, max: Some(max), pattern: None }
@@ -81,7 +83,8 @@ fn task() -> Entity {
 
 fn sample() -> Entity {
     let code = Some(Pattern(regex::Regex::new("^[a-z]{2,4}$").unwrap()));
-    let stamped = |name, kind| Field { readonly: true, ..with_default(name, kind, FieldDefault::Now) };
+    let stamped =
+        |name, kind| Field { readonly: true, ..with_default(name, kind, FieldDefault::Now(Delay::NONE)) };
     entity(
         "Sample",
         "samples",

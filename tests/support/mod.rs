@@ -1,5 +1,6 @@
 //! What several stories need.
 
+pub(crate) mod account;
 pub mod app;
 pub(crate) mod at_once;
 pub mod bad_filters;
@@ -26,4 +27,5 @@ pub mod socket;
 pub mod story;
 pub(crate) mod studio;
 pub(crate) mod subscriber;
+pub(crate) mod vault;
 pub mod wire;

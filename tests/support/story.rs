@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use tidewire::env::Env;
 use tidewire::schema::Schema;
 
 use super::app::{Client, TestApp};
@@ -19,6 +20,14 @@ impl Story {
     /// Serves the schema with its rules and nothing else.
     pub async fn over(schema: Schema) -> Story {
         Story { app: TestApp::governed(tempfile::tempdir().unwrap(), schema.into(), |_| {}).await }
+    }
+
+    /// The same with clocks of its own, for a schema in which everything has a rule.
+    pub async fn at(schema: Schema, env: Env) -> Story {
+        let unruled = schema.entities().find(|entity| entity.access.is_unsaid());
+        let unruled = unruled.map(|entity| &entity.name);
+        assert_eq!(unruled, None, "it would be open to everyone");
+        Story { app: TestApp::timed(tempfile::tempdir().unwrap(), schema.into(), env, |_| {}).await }
     }
 
     /// `ada`, `ada:admin`; `nobody` has no name.

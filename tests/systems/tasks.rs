@@ -78,7 +78,9 @@ async fn what_is_confidential_appears_and_disappears_with_what_hangs_on_it() {
 async fn an_assignee_works_on_a_task_and_what_is_done_is_closed() {
     let story = story("tasks").await;
     story.sees("ben", "tasks").await;
-    let id = task(&story, "ada", json!({"title": "Paint", "assignee": "ben"})).await;
+    let late = json!({"title": "Paint", "due": "2001-01-01"});
+    story.may_not("ada", "POST", "/api/tasks", late, "FORBIDDEN").await;
+    let id = task(&story, "ada", json!({"title": "Paint", "assignee": "ben", "due": "2999-01-01"})).await;
     let path = path(&id);
     story.may_not("cy", "PATCH", &path, json!({"status": "doing"}), "FORBIDDEN").await;
     story.may("ben", "PATCH", &path, json!({"status": "doing", "description": "Two coats"})).await;

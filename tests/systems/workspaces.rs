@@ -8,22 +8,28 @@ use serde_json::{Value, json};
 use super::{only, story};
 use crate::support::story::Story;
 
-const KEY: &str = "a-key-that-nobody-guesses";
-const NEVER: &str = "2999-01-01T00:00:00Z";
-
-/// Ada's workspace and an invitation to it.
-async fn opened(story: &Story) -> (String, String) {
+/// Ada's workspace and an invitation to it, as she sees it.
+async fn opened(story: &Story) -> (String, Value) {
     let workspace = story.make("ada", "/api/workspaces", json!({"name": "Team"})).await;
-    let invitation = story.make("ada", "/api/invitations", invitation(&workspace, KEY)).await;
+    let invitation = story.may("ada", "POST", "/api/invitations", json!({ "workspace": workspace })).await;
     (workspace, invitation)
 }
 
-fn invitation(workspace: &str, key: &str) -> Value {
-    json!({"workspace": workspace, "key": key, "until": NEVER})
+/// What is in the link: the secret, by which everyone finds the invitation.
+fn link(invitation: &Value) -> String {
+    format!("/api/invitations/by/secret/{}", invitation["secret"].as_str().unwrap())
 }
 
-async fn join(story: &Story, who: &str, invitation: &str) -> Value {
-    story.may(who, "POST", "/api/joins", json!({"invitation": invitation, "key": KEY})).await
+fn path(invitation: &Value) -> String {
+    format!("/api/invitations/{}", invitation["id"].as_str().unwrap())
+}
+
+fn with(invitation: &Value, secret: &Value) -> Value {
+    json!({"invitation": invitation["id"], "secret": secret})
+}
+
+async fn join(story: &Story, who: &str, invitation: &Value) -> Value {
+    story.may(who, "POST", "/api/joins", with(invitation, &invitation["secret"])).await
 }
 
 #[tokio::test]
@@ -34,25 +40,27 @@ async fn who_has_the_link_opens_it_joins_and_sees_everything_at_once() {
     let task = story.make("ada", "/api/tasks", task).await;
     let mut tasks = story.live("ben", "entity:Task").await;
     let mut members = story.live("ada", "entity:Member").await;
-    // The link opens, also without a name. Its key is not in it, and no list has it.
+    // The link opens, also without a name. The secret is not in the answer, and no list has the invitation.
+    assert_eq!(invitation["secret"].as_str().unwrap().len(), 32);
     for who in ["ben", "nobody"] {
-        let opened = story.may(who, "GET", &format!("/api/invitations/{invitation}"), Value::Null).await;
-        assert_eq!((&opened["workspace"], opened.get("key")), (&json!(workspace), None));
+        for address in [link(&invitation), path(&invitation)] {
+            let opened = story.may(who, "GET", &address, Value::Null).await;
+            assert_eq!((&opened["workspace"], opened.get("secret")), (&json!(workspace), None));
+        }
         assert!(story.may(who, "GET", "/api/invitations", Value::Null).await["items"] == json!([]));
-        story
-            .may_not(who, "DELETE", &format!("/api/invitations/{invitation}"), Value::Null, "FORBIDDEN")
-            .await;
+        story.may_not(who, "DELETE", &path(&invitation), Value::Null, "FORBIDDEN").await;
     }
-    assert_eq!(story.sees("ada", "invitations").await, only(&invitation));
-    let (status, hidden) =
-        story.client("ben").any("GET", &format!("/api/invitations?key={KEY}"), Value::Null).await;
-    assert!(status == 200 && hidden["items"] == json!([]), "{hidden}");
+    assert_eq!(story.sees("ada", "invitations").await, only(invitation["id"].as_str().unwrap()));
+    let filter = format!("/api/invitations?secret={}", invitation["secret"].as_str().unwrap());
+    assert!(story.may("ben", "GET", &filter, Value::Null).await["items"] == json!([]));
+    let guess = format!("{}x", link(&invitation));
+    story.may_not("ben", "GET", &guess, Value::Null, "NOT_FOUND").await;
 
-    let guess = json!({"invitation": invitation, "key": "a-key-that-somebody-guesses"});
+    let guess = with(&invitation, &json!("a-secret-that-somebody-guesses"));
     story.may_not("ben", "POST", "/api/joins", guess, "FORBIDDEN").await;
     story.nothing_came_to([&mut tasks, &mut members]).await;
     let joined = join(&story, "ben", &invitation).await;
-    assert!(joined.get("key").is_none(), "the key is written and never read: {joined}");
+    assert!(joined.get("secret").is_none(), "the secret is written and never read: {joined}");
     tasks.shows("entity:created", &task).await;
     let member = members.event().await;
     assert_eq!(
@@ -77,16 +85,19 @@ async fn who_has_the_link_opens_it_joins_and_sees_everything_at_once() {
 async fn an_invitation_is_of_no_use_after_its_time_and_goes() {
     let story = story("workspaces").await;
     let (workspace, lasting) = opened(&story).await;
-    let past = json!({"workspace": workspace, "key": "another-key-of-many-letters", "until": "2020-01-01T00:00:00Z"});
+    let past = json!({"workspace": workspace, "until": "2020-01-01T00:00:00Z"});
     story.may_not("ada", "POST", "/api/invitations", past, "FORBIDDEN").await;
+    let own = json!({"workspace": workspace, "secret": "one-of-my-own"});
+    story.may_not("ada", "POST", "/api/invitations", own, "VALIDATION_FAILED").await;
     let mut ada = story.live("ada", "entity:Invitation").await;
     // An author may end it at any time; what is deleted is no invitation.
-    story.may("ada", "DELETE", &format!("/api/invitations/{lasting}"), Value::Null).await;
-    ada.shows("entity:deleted", &lasting).await;
-    let late = json!({"invitation": lasting, "key": KEY});
+    story.may("ada", "DELETE", &path(&lasting), Value::Null).await;
+    ada.shows("entity:deleted", lasting["id"].as_str().unwrap()).await;
+    story.may_not("ben", "GET", &link(&lasting), Value::Null, "NOT_FOUND").await;
+    let late = with(&lasting, &lasting["secret"]);
     story.may_not("ben", "POST", "/api/joins", late, "UNKNOWN_REFERENCE").await;
     // One that runs out is deleted by the server, and by nobody.
-    let soon = json!({"workspace": workspace, "key": KEY, "until": in_a_moment()});
+    let soon = json!({"workspace": workspace, "until": in_a_moment()});
     let soon = story.make("ada", "/api/invitations", soon).await;
     ada.shows("entity:created", &soon).await;
     let gone = ada.shows("entity:deleted", &soon).await;

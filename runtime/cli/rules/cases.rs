@@ -54,6 +54,8 @@ struct CaseDraft<'t> {
     set: Option<(&'t DeTable<'t>, Range<usize>)>,
     sees: Vec<Word>,
     sees_not: Vec<Word>,
+    /// `record` or `entity` is there, and is no string: that was reported.
+    is_about_something: bool,
 }
 
 impl CaseDraft<'_> {
@@ -99,6 +101,7 @@ pub(super) fn read(
 fn draft<'t>(table: &'t DeTable<'t>, reader: &mut RulesReader) -> CaseDraft<'t> {
     let mut draft = CaseDraft::default();
     for member in reader.known(table, &KEYS, "of a case") {
+        draft.is_about_something |= matches!(&*member.key.text, "record" | "entity");
         match &*member.key.text {
             "about" => draft.about = reader.word(&member, "about = \"an owner\"").map(|word| word.text),
             "who" => draft.who = reader.words(&member, "who = [\"ada\", \"ben\"]"),
@@ -205,6 +208,7 @@ fn subject(
             reader.fault(&word.span, "a case is about an entity or about a record", help);
             None
         }
+        (None, None) if draft.is_about_something => None,
         (None, None) => {
             let help = "write `record = \"Task.paint\"`, or for a create `entity = \"Task\"`";
             reader.fault(place, "this case names neither a record nor an entity", help);

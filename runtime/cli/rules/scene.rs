@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::file::{FileMember, RulesReader, Word, json, members, object};
 use super::world::{USER, World, copy_lookups};
+use crate::env::Env;
 use crate::ids::{RecordId, Timestamp};
 use crate::repository::{default_value, suggestion as meant, value_of_json};
 use crate::rules::Person;
@@ -32,6 +33,8 @@ pub(super) struct Scene<'s> {
     records: Vec<Placed>,
     /// When everything in the file happens.
     pub(super) now: Timestamp,
+    /// For what the server makes at random.
+    env: Env,
 }
 
 /// A record under the name that the file gives it.
@@ -50,7 +53,13 @@ pub(super) struct GivenValues {
 impl<'s> Scene<'s> {
     pub(super) fn read(schema: &'s Schema, root: &[FileMember<'_>], reader: &mut RulesReader) -> Scene<'s> {
         let nobody = (NOBODY.to_owned(), Arc::new(Person::default()));
-        let mut scene = Scene { schema, persons: BTreeMap::from([nobody]), records: Vec::new(), now: NOW };
+        let mut scene = Scene {
+            schema,
+            persons: BTreeMap::from([nobody]),
+            records: Vec::new(),
+            now: NOW,
+            env: Env::system(),
+        };
         scene.read_now(root, reader);
         for member in root.iter().filter(|member| member.key.text == "persons") {
             if let Some(table) = reader.table(member, "[persons.ada]") {
@@ -261,7 +270,7 @@ impl<'s> Scene<'s> {
         let fields = entity.fields.iter().enumerate();
         let value = |(at, field): (usize, &Field)| match given.named.contains(&FieldIndex(at)) {
             true => given.values[at].clone(),
-            false => default_value(field, writer, self.now),
+            false => default_value(field, writer, self.now, &self.env),
         };
         fields.map(value).collect()
     }

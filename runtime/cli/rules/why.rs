@@ -214,8 +214,10 @@ fn proposed(
     changes: &Changes,
     person: &Person,
 ) -> Result<Record, Refused> {
-    let now = Env::system().now();
-    let values = entity.fields.iter().map(|field| default_value(field, person.id.as_ref(), now)).collect();
+    let env = Env::system();
+    let now = env.now();
+    let default = |field| default_value(field, person.id.as_ref(), now, &env);
+    let values = entity.fields.iter().map(default).collect();
     let id = RecordId::from_uuid(uuid::Uuid::nil());
     let blank = Record { id, version: 1, created_at: now, updated_at: now, values };
     let values = after(world, schema, entity, &blank, changes)?;

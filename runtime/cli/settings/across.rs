@@ -8,7 +8,7 @@ use crate::cli::faults::{FaultSite, LocatedFault};
 use crate::schema::message::quoted;
 
 /// The first must not be greater than the second, because ...
-const ORDER: [(&str, &str, &str); 6] = [
+const ORDER: [(&str, &str, &str); 7] = [
     ("http.list_default", "http.list_max", "a list without `limit` would be longer than a list may be"),
     (
         "realtime.reconnect_interval",
@@ -30,6 +30,11 @@ const ORDER: [(&str, &str, &str); 6] = [
         "realtime.poll_wait",
         "store.retention_age",
         "what a poll waits for could have left the log before it answers",
+    ),
+    (
+        "auth.session_idle",
+        "auth.session_lifetime",
+        "a session would end before it had been unused for so long",
     ),
 ];
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{SettingKind, SettingValue};
-use crate::config::LogForm;
+use crate::config::{LogForm, Registration};
 
 /// A field of `Config`: what kind of value it is, and back.
 pub(super) trait ConfigField: Sized {
@@ -67,6 +67,26 @@ impl ConfigField for LogForm {
         match value.text().as_str() {
             "json" => Some(LogForm::Json),
             "text" => Some(LogForm::Text),
+            _ => None,
+        }
+    }
+}
+
+impl ConfigField for Registration {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        let word = match self {
+            Registration::Off => "off",
+            Registration::Invitation => "invitation",
+            Registration::Open => "open",
+        };
+        SettingValue::Word(word.to_owned())
+    }
+
+    fn held(value: SettingValue) -> Option<Registration> {
+        match value.text().as_str() {
+            "off" => Some(Registration::Off),
+            "invitation" => Some(Registration::Invitation),
+            "open" => Some(Registration::Open),
             _ => None,
         }
     }

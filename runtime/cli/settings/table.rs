@@ -101,6 +101,13 @@ settings! {
     listen: SettingKind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
     allowed_hosts: SettingKind::Hosts, "More host names that the server answers to (`Host`, `Origin`), such as that of a reverse proxy.";
 
+    auth.register: SettingKind::OneOf(&["off", "invitation", "open"]), "Who may register: nobody, users with an invitation, or everybody.";
+    auth.anonymous: SettingKind::Switch, "Whether `tidewire serve` lets callers in without a token. Access rules still apply.";
+    auth.session_idle: SettingKind::Time(MINUTE..=3_650 * DAY), "A session that is not used for this long ends.";
+    auth.session_lifetime: SettingKind::Time(MINUTE..=3_650 * DAY), "A session ends this long after the login, however much it is used.";
+    auth.password_length: SettingKind::Count(8..=128), "Fewest characters of a new password.";
+    auth.expiry_warning: SettingKind::Time(0..=HOUR), "A socket is warned this long before its session ends.";
+
     log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr: `text` or `json`.", flag "log" "FORM";
     log.filter: SettingKind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";
 

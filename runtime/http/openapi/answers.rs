@@ -41,6 +41,15 @@ pub(super) fn deleted() -> ResponseObject {
     ResponseObject { status: StatusCode::NO_CONTENT, json }
 }
 
+/// Without a body.
+pub(super) fn nothing() -> ResponseObject {
+    ResponseObject { status: StatusCode::NO_CONTENT, json: json!({"description": "Done."}) }
+}
+
+pub(super) fn plainly(status: StatusCode, schema: Json) -> ResponseObject {
+    with_json(status, "As asked.", schema, &[])
+}
+
 pub(super) fn text(media: &str, example: &str) -> ResponseObject {
     let content = json!({media: {"schema": {"type": "string"}, "example": example}});
     ResponseObject { status: StatusCode::OK, json: json!({"description": "As text.", "content": content}) }

@@ -28,7 +28,7 @@ pub(super) struct OperationObject {
 }
 
 /// Method, address, operation.
-type DescribedRoute = (&'static str, String, OperationObject);
+pub(super) type DescribedRoute = (&'static str, String, OperationObject);
 
 /// An operation without anything else.
 struct PlainRoute {
@@ -39,10 +39,10 @@ struct PlainRoute {
 }
 
 /// Codes of every request, whatever it asks.
-const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
+pub(super) const ANY: &[Code] = &[Code::BadHeader, Code::ForbiddenHost, Code::Internal];
 
 /// Codes of every request that has a caller.
-const CALLED: &[Code] = &[
+pub(super) const CALLED: &[Code] = &[
     Code::BadQuery,
     Code::Unauthenticated,
     Code::AccountDisabled,
@@ -72,7 +72,7 @@ const SENT: &[Code] =
     &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
 
 /// Codes of every question with a body.
-const ASKED: &[Code] = &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType];
+pub(super) const ASKED: &[Code] = &[Code::BadJson, Code::BodyTooLarge, Code::UnsupportedMediaType];
 
 const LIST: &[Code] = &[Code::BadCursor];
 /// Codes of what may step over too much, or show too much.
@@ -92,14 +92,14 @@ const DELETE_OF_MANY: &[Code] = &[Code::NotFound, Code::Restricted, Code::Cascad
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
 
 /// What makes up an operation beside its method and address.
-struct OperationPlan<'p> {
-    id: String,
-    summary: String,
-    tag: String,
-    parameters: Vec<Json>,
-    body: Option<Json>,
-    answers: Vec<ResponseObject>,
-    codes: &'p [&'p [Code]],
+pub(super) struct OperationPlan<'p> {
+    pub(super) id: String,
+    pub(super) summary: String,
+    pub(super) tag: String,
+    pub(super) parameters: Vec<Json>,
+    pub(super) body: Option<Json>,
+    pub(super) answers: Vec<ResponseObject>,
+    pub(super) codes: &'p [&'p [Code]],
 }
 
 impl Describer<'_> {
@@ -115,6 +115,7 @@ impl Describer<'_> {
         listed.push(self.batch());
         listed.push(self.activity());
         listed.extend(self.changes());
+        listed.extend(self.auth());
         listed.extend(self.about());
         listed
     }
@@ -387,7 +388,7 @@ impl Describer<'_> {
         ("get", path.to_owned(), self.plan(plan))
     }
 
-    fn plan(&mut self, plan: OperationPlan<'_>) -> OperationObject {
+    pub(super) fn plan(&mut self, plan: OperationPlan<'_>) -> OperationObject {
         let mut responses: IndexMap<String, Json> =
             plan.answers.into_iter().map(|answer| (answer.status.as_str().to_owned(), answer.json)).collect();
         let codes: Vec<Code> = plan.codes.iter().copied().flatten().copied().collect();
@@ -404,7 +405,7 @@ impl Describer<'_> {
         }
     }
 
-    fn json_body(&self, schema: Json) -> Json {
+    pub(super) fn json_body(&self, schema: Json) -> Json {
         json!({
             "description": format!("At most {} bytes.", self.limits.body_bytes),
             "required": true,

@@ -1,11 +1,13 @@
-//! The default of a field: a constant of its type and within its constraints, or `user.id`, or `now`.
+//! The default of a field: a constant of its type and within its constraints, or `user.id`, `now`, `now + 7d`, `random`.
 //!
 //! Knows no other field.
 
 use super::kind::{LARGEST_INT, SMALLEST_INT};
 use super::reader::TableReader;
+use crate::env::RANDOM_TEXT;
 use crate::ids::RecordId;
 use crate::schema::builtin::USER;
+use crate::schema::delay::{BadDelay, Delay};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::model::{FieldDefault, FieldKind};
@@ -40,7 +42,7 @@ pub(super) fn check(entry: &Entry, kind: &FieldKind, reader: &mut TableReader<'_
         .ok()
 }
 
-/// `user.id` and `now`, where they are not constants: `None` for a constant.
+/// `user.id`, `now` and `random`, where they are not constants: `None` for a constant.
 fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, BadDefault>> {
     let Data::Text(word) = data else { return None };
     match (word.as_str(), kind) {
@@ -52,8 +54,19 @@ fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, BadDefau
             message: "only a text field or a ref to User can default to `user.id`".to_owned(),
             help: "use type = \"ref\", entity = \"User\"".to_owned(),
         })),
-        ("now", FieldKind::Date | FieldKind::Datetime) => Some(Ok(FieldDefault::Now)),
-        ("now", FieldKind::Int { .. } | FieldKind::Float { .. } | FieldKind::Bool | FieldKind::Uuid) => {
+        ("random", FieldKind::Text { min, max, pattern }) => {
+            Some(random(*min, *max, pattern.is_some()).map(|()| FieldDefault::Random))
+        }
+        ("random", FieldKind::Enum { .. } | FieldKind::Json) => None,
+        ("random", _) => Some(Err(BadDefault {
+            code: DiagnosticCode::DefaultSource,
+            message: "only a text field can default to `random`".to_owned(),
+            help: "use type = \"text\"".to_owned(),
+        })),
+        (word, FieldKind::Date | FieldKind::Datetime) => later(word),
+        (word, FieldKind::Int { .. } | FieldKind::Float { .. } | FieldKind::Bool | FieldKind::Uuid)
+            if later(word).is_some() =>
+        {
             Some(Err(BadDefault {
                 code: DiagnosticCode::DefaultSource,
                 message: "only a date or datetime field can default to `now`".to_owned(),
@@ -62,6 +75,55 @@ fn source(data: &Data, kind: &FieldKind) -> Option<Result<FieldDefault, BadDefau
         }
         _ => None,
     }
+}
+
+/// `now`, and `now + 7d`; `None` where the text begins with another word.
+fn later(text: &str) -> Option<Result<FieldDefault, BadDefault>> {
+    let rest = text.strip_prefix("now")?;
+    if rest.is_empty() {
+        return Some(Ok(FieldDefault::Now(Delay::NONE)));
+    }
+    if rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_') {
+        return None;
+    }
+    let rest = rest.trim();
+    let delay = rest.strip_prefix('+').map_or(Err(BadDelay::Form), |rest| Delay::parse(rest.trim()));
+    let refused = |message: String, help: &str| {
+        Err(BadDefault { code: DiagnosticCode::DefaultLater, message, help: help.to_owned() })
+    };
+    Some(match delay {
+        Ok(delay) => Ok(FieldDefault::Now(delay)),
+        Err(BadDelay::Form) => refused(
+            format!("{} does not say how much later", quoted(text)),
+            "write a whole number and s, m, h, d or w (seconds, minutes, hours, days, weeks): \"now + 7d\"",
+        ),
+        Err(BadDelay::Zero) => refused(format!("{} is now", quoted(text)), "write \"now\""),
+        Err(BadDelay::TooLong) => refused(
+            format!("{} is more than a hundred years later", quoted(text)),
+            "write at most 36525d, or no default",
+        ),
+    })
+}
+
+/// The characters are those of addresses, so a pattern would have to take every one of them in every place.
+fn random(min: Option<u64>, max: Option<u64>, has_pattern: bool) -> Result<(), BadDefault> {
+    let length = RANDOM_TEXT as u64;
+    let (message, help) = match (min, max) {
+        _ if has_pattern => (
+            "a random text need not match the pattern".to_owned(),
+            "leave `pattern` out, or the default".to_owned(),
+        ),
+        (Some(min), _) if min > length => (
+            format!("a random text has {length} characters, and `min` is {min}"),
+            format!("lower `min` to {length}"),
+        ),
+        (_, Some(max)) if max < length => (
+            format!("a random text has {length} characters, and `max` is {max}"),
+            format!("raise `max` to {length}"),
+        ),
+        _ => return Ok(()),
+    };
+    Err(BadDefault { code: DiagnosticCode::DefaultRandom, message, help })
 }
 
 fn constant(node: &Node, kind: &FieldKind) -> Result<Value, BadDefault> {
@@ -94,12 +156,12 @@ fn constant(node: &Node, kind: &FieldKind) -> Result<Value, BadDefault> {
         (FieldKind::Json, _) => json(node).map(Value::Json),
         (FieldKind::Date, Data::Text(text) | Data::Datetime(text)) => text_form::date(text)
             .map(Value::Text)
-            .ok_or_else(|| refused("`now` or a day like \"2026-11-21\"")),
-        (FieldKind::Date, _) => Err(refused("`now` or a day like \"2026-11-21\"")),
+            .ok_or_else(|| refused("`now`, `now + 7d` or a day like \"2026-11-21\"")),
+        (FieldKind::Date, _) => Err(refused("`now`, `now + 7d` or a day like \"2026-11-21\"")),
         (FieldKind::Datetime, Data::Text(text) | Data::Datetime(text)) => text_form::datetime(text)
             .map(Value::Text)
-            .ok_or_else(|| refused("`now` or a time like \"2026-11-21T08:00:00Z\"")),
-        (FieldKind::Datetime, _) => Err(refused("`now` or a time like \"2026-11-21T08:00:00Z\"")),
+            .ok_or_else(|| refused("`now`, `now + 7d` or a time like \"2026-11-21T08:00:00Z\"")),
+        (FieldKind::Datetime, _) => Err(refused("`now`, `now + 7d` or a time like \"2026-11-21T08:00:00Z\"")),
         (FieldKind::Ref { entity, .. }, Data::Text(text)) if &**entity == USER => RecordId::parse_text(text)
             .map(id_value)
             .map_err(|_| refused("the id of a User: 1 to 128 characters, `count` excepted")),

@@ -9,6 +9,7 @@ use super::evolution::{self, Target};
 use super::import::SqliteImport;
 use super::location::DatabaseFile;
 use super::open::{self, DatabaseLock};
+use super::vault::SqliteVault;
 use super::{SqliteStore, export, glance, inspect};
 use crate::config::StoreConfig;
 use crate::env::Env;
@@ -17,6 +18,7 @@ use crate::schema::{EntityName, Schema};
 use crate::store::import::{Import, ImportMode};
 use crate::store::inspection::{Inspection, Unfit};
 use crate::store::migration::Allow;
+use crate::store::vault::Vault;
 use crate::store::{
     Backend, DatabaseInfo, ExportError, Exported, Glance, LiveStore, Looked, Migrated, OpenError, Opened,
     Sink, Who,
@@ -98,6 +100,10 @@ impl Backend for SqliteBackend {
             ImportMode::Rehearse => SqliteImport::rehearse,
         };
         Ok(Box::new(open(&self.file, schema, &self.config, env)?))
+    }
+
+    fn vault(&self) -> Result<Arc<dyn Vault>, OpenError> {
+        Ok(Arc::new(SqliteVault::open(&self.file)?))
     }
 
     fn glance(&self, schema: &Schema) -> Result<Glance, OpenError> {

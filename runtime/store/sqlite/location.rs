@@ -68,6 +68,11 @@ impl DatabaseFile {
         self.folder().join(format!("{}.lock", self.stem()))
     }
 
+    /// `tidewire.secrets.db`: what no copy of the records may hold.
+    pub(super) fn vault(&self) -> PathBuf {
+        self.folder().join(format!("{}.secrets.db", self.stem()))
+    }
+
     pub(super) fn backups(&self) -> PathBuf {
         self.folder().join(BACKUPS)
     }

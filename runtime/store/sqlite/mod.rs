@@ -36,6 +36,7 @@ mod source;
 mod tables;
 mod transaction;
 mod trim;
+mod vault;
 mod wal;
 mod writer;
 

@@ -7,8 +7,7 @@ use super::fault::Fault;
 use super::transaction::Transaction;
 use super::work::{Edit, Work};
 use crate::ids::RecordId;
-use crate::rules::ReadScope;
-
+use crate::rules::{BindError, ReadScope};
 use crate::store::relations::Relation;
 use crate::store::{CommitError, Condition, Many, ManyEdit, OpResult, OpStatus, Tally};
 
@@ -18,7 +17,7 @@ enum Judgement {
     Refused,
     /// It is gone, not selected, or as it would become.
     PassedOver,
-    /// It no longer fits into the unit, and nothing of it was written.
+    /// It no longer fits into the unit, or the rules have looked at as many records as they may, and nothing of it was written.
     NoRoom,
 }
 
@@ -83,9 +82,9 @@ impl<'a, T: Transaction> Work<'a, T> {
             Ok(OpStatus::Unchanged) => Ok(Judgement::PassedOver),
             Ok(_) => Ok(Judgement::Changed),
             Err(Fault::Refused(CommitError::Forbidden { .. })) => Ok(Judgement::Refused),
-            Err(Fault::Refused(CommitError::UnitTooLarge { .. }))
-                if place > 0 && self.log.mark().entries == mark.entries =>
-            {
+            Err(Fault::Refused(
+                CommitError::UnitTooLarge { .. } | CommitError::Rule { error: BindError::UnitTooBroad, .. },
+            )) if place > 0 && self.log.mark().entries == mark.entries => {
                 self.log.back_to(mark);
                 self.end_checks.take_back(place);
                 Ok(Judgement::NoRoom)

@@ -172,7 +172,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         happened: &Happened<'_>,
     ) -> Result<Vec<Value>, Fault<T::Error>> {
         let fields = &relation.entity.fields;
-        let default = |field| defaults::value_of(field, happened.writer.as_ref(), happened.at);
+        let env = self.context.env;
+        let default = |field| defaults::value_of(field, happened.writer.as_ref(), happened.at, env);
         let mut all: Vec<Value> = fields.iter().map(default).collect();
         values(op, relation, set, happened)?.into_iter().for_each(|(field, value)| all[field.0] = value);
         let lacks = |(field, value): (&crate::schema::Field, &Value)| {

@@ -140,6 +140,9 @@ fn add_column(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
     let (table, column) = (quoted(&at.table), quoted(&at.field().name));
     let kind = sql_type(&at.field().kind);
     premises.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
+    if premises.fills_each(at) {
+        return fill_each(premises, at, &at.field().name);
+    }
     let value = premises.fill(at);
     if value != Value::Null {
         premises.conn.execute(&format!("UPDATE {table} SET {column} = ?1"), [Sql(&value)])?;
@@ -149,9 +152,33 @@ fn add_column(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
 
 fn fill_nulls(premises: &Premises<'_>, at: &Site) -> rusqlite::Result<()> {
     let (table, column) = (quoted(&at.table), quoted(&at.column));
+    if premises.fills_each(at) {
+        return fill_each(premises, at, &at.column);
+    }
     let value = premises.fill(at);
     let update = format!("UPDATE {table} SET {column} = ?1 WHERE {column} IS NULL");
     premises.conn.execute(&update, [Sql(&value)]).map(|_| ())
+}
+
+/// Gives every record without a value one of its own. Ids are read in chunks, since the table is written to meanwhile.
+fn fill_each(premises: &Premises<'_>, at: &Site, column: &str) -> rusqlite::Result<()> {
+    const CHUNK: usize = 1_000;
+    let (table, column) = (quoted(&at.table), quoted(column));
+    let mut select = premises.conn.prepare(&format!(
+        r#"SELECT "id" FROM {table} WHERE {column} IS NULL AND "id" > ?1 ORDER BY "id" LIMIT {CHUNK}"#
+    ))?;
+    let mut update =
+        premises.conn.prepare(&format!(r#"UPDATE {table} SET {column} = ?2 WHERE "id" = ?1"#))?;
+    let mut last = String::new();
+    loop {
+        let ids: Vec<String> =
+            select.query_map([&last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let Some(next) = ids.last() else { return Ok(()) };
+        last.clone_from(next);
+        for id in &ids {
+            update.execute(params![id, Sql(&premises.fill(at))])?;
+        }
+    }
 }
 
 /// The next entity of this name inherits nothing: what the log still has goes under a name that no entity can have, what was

@@ -154,7 +154,7 @@ impl Premises<'_> {
         let field = at.field();
         let need = if field.required && value.is_null() && records > 0 {
             Some(self.backfill(at, format!("{} would have no value for it", counted(records, "record"))))
-        } else if field.unique && !value.is_null() && records > 1 {
+        } else if field.unique && !value.is_null() && records > 1 && !self.fills_each(at) {
             Some(same_value(records))
         } else if records > 0 {
             self.dangling(at, &value)?
@@ -198,7 +198,7 @@ impl Premises<'_> {
         let nulls = self.nulls(at)?;
         let value = self.fill(at);
         let given = self.allow.backfill.contains_key(&at.subject());
-        let need = if nulls == 0 {
+        let need = if nulls == 0 || self.fills_each(at) {
             None
         } else if !given {
             Some(self.backfill(at, format!("{} no value", counted_have(nulls))))
@@ -233,8 +233,10 @@ impl Premises<'_> {
         let names: Vec<&str> = members.iter().map(|member| &*member.at.field().name).collect();
         let names = names.join("`, `");
         let rewritten = members.iter().find(|member| member.becomes == Becomes::Rewritten);
-        let empty =
-            |member: &TogetherField| member.becomes == Becomes::Added && self.fill(&member.at).is_null();
+        let empty = |member: &TogetherField| {
+            member.becomes == Becomes::Added
+                && (self.fills_each(&member.at) || self.fill(&member.at).is_null())
+        };
         let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&first.table)))?;
         let need = match rewritten {
             _ if records < 2 || members.iter().any(empty) => None,
@@ -358,7 +360,9 @@ impl Premises<'_> {
     fn backfill(&self, at: &Site, why: String) -> Need {
         let value = match &at.field().default {
             Some(FieldDefault::Value(value)) => shell(&text_of(value)),
-            Some(FieldDefault::UserId | FieldDefault::Now) | None => "VALUE".to_owned(),
+            Some(FieldDefault::UserId | FieldDefault::Now(_) | FieldDefault::Random) | None => {
+                "VALUE".to_owned()
+            }
         };
         let remedy = Remedy::Flag(format!("--backfill {}={value}", at.subject()));
         Need { why, examples: Vec::new(), remedy }

@@ -10,7 +10,7 @@ use super::difference::{Site, former};
 use super::stored_schema::StoredSchema;
 use crate::env::Env;
 use crate::ids::Timestamp;
-use crate::schema::{Entity, FieldDefault, FieldKind, Schema, Value};
+use crate::schema::{Entity, FieldDefault, Schema, Value, defaults};
 use crate::store::migration::Allow;
 use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::location::DatabaseFile;
@@ -32,6 +32,7 @@ pub(super) struct Premises<'a> {
     pub(super) schema: &'a Schema,
     pub(super) allow: &'a Allow,
     pub(super) now: Timestamp,
+    env: &'a Env,
     /// Present table of each entity of the new schema; a new one has none.
     tables: HashMap<String, String>,
 }
@@ -43,7 +44,7 @@ impl<'a> Premises<'a> {
             former(old, entity).map(|former| (entity.name.to_string(), former.entity.plural.clone()))
         };
         let tables = schema.entities().filter_map(|entity| present(entity)).collect();
-        Premises { conn, schema, allow, now: env.now(), tables }
+        Premises { conn, schema, allow, now: env.now(), env, tables }
     }
 
     pub(super) fn nulls(&self, at: &Site) -> rusqlite::Result<u64> {
@@ -63,18 +64,18 @@ impl<'a> Premises<'a> {
     }
 
     /// What a record gets that has no value, or none that converts: what the operator says, or a default that needs no writer.
+    /// Where `fills_each`, every call answers with another one.
     pub(super) fn fill(&self, at: &Site) -> Value {
         if let Some(value) = self.allow.backfill.get(&at.subject()) {
             return value.clone();
         }
-        match (&at.field().default, &at.field().kind) {
-            (Some(FieldDefault::Value(value)), _) => value.clone(),
-            (Some(FieldDefault::Now), FieldKind::Date) => {
-                Value::Text(self.now.rfc3339().chars().take(10).collect())
-            }
-            (Some(FieldDefault::Now), _) => Value::Text(self.now.rfc3339()),
-            (Some(FieldDefault::UserId) | None, _) => Value::Null,
-        }
+        defaults::value_of(at.field(), None, self.now, self.env)
+    }
+
+    /// Whether each record that has no value gets one of its own.
+    pub(super) fn fills_each(&self, at: &Site) -> bool {
+        let is_random = at.field().default == Some(FieldDefault::Random);
+        is_random && !self.allow.backfill.contains_key(&at.subject())
     }
 }
 

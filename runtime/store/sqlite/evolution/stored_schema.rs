@@ -50,7 +50,7 @@ pub(super) struct StoredField {
     pub(super) required: bool,
     pub(super) unique: bool,
     pub(super) readonly: bool,
-    /// JSON text of a constant, or the word `user.id` or `now`.
+    /// JSON text of a constant, or the words `user.id`, `now`, `now + 7d`, `random`.
     pub(super) default: Option<String>,
     /// Of an enum.
     pub(super) values: Vec<String>,
@@ -151,7 +151,8 @@ impl StoredField {
 fn default_text(default: &FieldDefault) -> String {
     match default {
         FieldDefault::UserId => "user.id".to_owned(),
-        FieldDefault::Now => "now".to_owned(),
+        FieldDefault::Now(later) => later.to_string(),
+        FieldDefault::Random => "random".to_owned(),
         FieldDefault::Value(value) => {
             let mut json = Vec::new();
             value.write_json(&mut json);

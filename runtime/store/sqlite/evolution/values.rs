@@ -55,6 +55,7 @@ impl<'a> Converter<'a> {
         let mut changed = Vec::new();
         let mut seen = HashSet::new();
         let otherwise = self.premises.fill(self.at);
+        let alike = !self.premises.fills_each(self.at);
         let mut meet = |found: &mut Converted, value: &Value| {
             let double = self.at.field().unique && !value.is_null() && !seen.insert(text_of(value));
             if double && found.duplicate.is_none() {
@@ -67,7 +68,9 @@ impl<'a> Converter<'a> {
             let Some(new) = self.convert(&value)? else {
                 found.failed += 1;
                 note(&mut found.examples, format!("{id}: `{}`", shown(&text_of(&value))));
-                meet(&mut found, &otherwise);
+                if alike {
+                    meet(&mut found, &otherwise);
+                }
                 return Ok(());
             };
             if text_of(&new) != text_of(&value) && !widening {
@@ -80,7 +83,7 @@ impl<'a> Converter<'a> {
             meet(&mut found, &new);
             Ok(())
         })?;
-        if self.at.field().required {
+        if self.at.field().required && alike {
             // Nulls are filled as well; two of them are enough to see what comes of it.
             (0..self.premises.nulls(self.at)?.min(2)).for_each(|_| meet(&mut found, &otherwise));
         }
@@ -92,11 +95,11 @@ impl<'a> Converter<'a> {
 
     /// Writes every value in its new form into the column `to`. What does not convert gets what `fill` says.
     pub(super) fn rewrite(&self, to: &str) -> rusqlite::Result<()> {
-        let otherwise = self.premises.fill(self.at);
+        let otherwise = || self.premises.fill(self.at);
         let conn = self.premises.conn;
         let update = format!(r#"UPDATE {} SET {} = ?2 WHERE "id" = ?1"#, quoted(&self.at.table), quoted(to));
         each_value(conn, &self.at.table, &self.at.column, &self.was.kind, |id, value| {
-            let new = self.convert(&value)?.unwrap_or_else(|| otherwise.clone());
+            let new = self.convert(&value)?.unwrap_or_else(otherwise);
             if to == self.at.column && new == value {
                 return Ok(());
             }

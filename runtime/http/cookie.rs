@@ -1,0 +1,32 @@
+//! The session cookie: how it is read and written. Scripts cannot read it, and other sites' requests do not carry it.
+//!
+//! Whether it counts, `identity.rs` decides.
+
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+
+use super::guard;
+
+/// Browsers take it over TLS alone, and from this very host alone.
+const SECURE: &str = "__Host-tidewire";
+/// On loopback there is no TLS, and some browsers drop secure cookies there.
+const PLAIN: &str = "tidewire";
+
+/// The token in the cookie of this host.
+pub(super) fn token(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let wanted = name(uri, headers);
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
+}
+
+/// `Set-Cookie` with a token for so many seconds; with none, it is removed.
+pub(super) fn set(uri: &Uri, headers: &HeaderMap, token: &str, seconds: i64) -> HeaderValue {
+    let name = name(uri, headers);
+    let secure = if name == SECURE { "; Secure" } else { "" };
+    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", seconds.max(0));
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn name(uri: &Uri, headers: &HeaderMap) -> &'static str {
+    if guard::is_loopback(uri, headers) { PLAIN } else { SECURE }
+}

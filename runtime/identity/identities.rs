@@ -1,0 +1,254 @@
+//! `Identities`: who a request or a connection is, by what it brought along.
+//!
+//! A token is looked up in memory, then in the vault; whether its user still has an account, the records say each time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::entries::StoredSession;
+use super::error::{IdentityError, of_vault};
+use super::known_sessions::{KnownSessions, KnownToken, LiveSession};
+use super::passwords::Passwords;
+use super::secret::{SecretKind, digest};
+use super::throttle::Throttle;
+use super::tickets::Tickets;
+use crate::auth::{self, Credentials, Identity, NameTrust};
+use crate::config::AuthConfig;
+use crate::env::Env;
+use crate::ids::Timestamp;
+use crate::repository::Repository;
+use crate::store::vault::{Edited, Vault, VaultEdit, VaultKind};
+
+/// See the module's text. Shared behind an `Arc`.
+pub struct Identities {
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) repository: Arc<Repository>,
+    pub(super) env: Env,
+    pub(super) config: AuthConfig,
+    names: NameTrust,
+    pub(super) passwords: Passwords,
+    pub(super) throttle: Throttle,
+    pub(super) known: KnownSessions,
+    pub(super) tickets: Tickets,
+    /// Nothing but the link of the first administrator is served.
+    pub(super) awaits_admin: AtomicBool,
+}
+
+/// What a request or connection brought along. More than one of these is refused before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought<'a> {
+    Nothing,
+    /// `?as=NAME` or `?as=NAME:role`.
+    Name(&'a str),
+    Token(&'a str),
+    Ticket(&'a str),
+}
+
+/// A caller who was let in.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    pub identity: Identity,
+    /// Of a caller with a token of this server.
+    pub session: Option<Arc<LiveSession>>,
+}
+
+impl Identities {
+    pub fn new(
+        vault: Arc<dyn Vault>,
+        repository: Arc<Repository>,
+        env: Env,
+        config: &AuthConfig,
+        names: NameTrust,
+    ) -> Identities {
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        Identities {
+            vault,
+            repository,
+            env,
+            passwords: Passwords::new(at_once, config.password_length),
+            config: config.clone(),
+            names,
+            throttle: Throttle::default(),
+            known: KnownSessions::default(),
+            tickets: Tickets::default(),
+            awaits_admin: AtomicBool::new(false),
+        }
+    }
+
+    pub fn config(&self) -> &AuthConfig {
+        &self.config
+    }
+
+    /// Whether the server serves nothing before it has an administrator.
+    pub fn awaits_admin(&self) -> bool {
+        self.awaits_admin.load(Ordering::Relaxed)
+    }
+
+    /// The caller, whose account may still be disabled or gone: `admit_reader` and `admit_writer` look.
+    pub async fn identify(&self, brought: Brought<'_>, address: IpAddr) -> Result<Admitted, IdentityError> {
+        let nobody = || Identity { user: None, role: None, address };
+        match brought {
+            Brought::Nothing => match self.names {
+                // `dev` is open to whoever reaches it.
+                NameTrust::Refused if !self.config.anonymous => {
+                    Err(IdentityError::BadToken("this server lets nobody in without a token: log in first"))
+                }
+                NameTrust::Refused | NameTrust::Believed => {
+                    Ok(Admitted { identity: nobody(), session: None })
+                }
+            },
+            Brought::Name(name) => {
+                if self.names == NameTrust::Refused {
+                    return Err(IdentityError::BadToken(
+                        "`?as=` and X-User-Id are for `tidewire dev`; this server wants a token",
+                    ));
+                }
+                let credentials = Credentials { token: false, name: Some(name), address };
+                let identity = auth::identify(&credentials).map_err(IdentityError::BadName)?;
+                Ok(Admitted { identity, session: None })
+            }
+            Brought::Token(token) => {
+                let session = self.session_of(token).await?;
+                let identity = Identity { user: Some(session.user.clone()), ..nobody() };
+                Ok(Admitted { identity, session: Some(session) })
+            }
+            Brought::Ticket(ticket) => {
+                let session = self.session_of_ticket(ticket).await?;
+                let identity = Identity { user: Some(session.user.clone()), ..nobody() };
+                Ok(Admitted { identity, session: Some(session) })
+            }
+        }
+    }
+
+    /// A caller who reads. A user of `dev` gets a `User` record at first sight (SEMANTICS R11).
+    pub async fn admit_reader(
+        &self,
+        brought: Brought<'_>,
+        address: IpAddr,
+    ) -> Result<Admitted, IdentityError> {
+        let admitted = self.identify(brought, address).await?;
+        match &admitted.session {
+            Some(session) => self.require_account(session).await?,
+            None => {
+                self.repository.ensure_reader(&admitted.identity).await.map_err(IdentityError::Repository)?
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// The same for a caller who writes.
+    pub async fn admit_writer(
+        &self,
+        brought: Brought<'_>,
+        address: IpAddr,
+    ) -> Result<Admitted, IdentityError> {
+        let admitted = self.identify(brought, address).await?;
+        match &admitted.session {
+            Some(session) => self.require_account(session).await?,
+            None => {
+                self.repository.ensure_user(&admitted.identity).await.map_err(IdentityError::Repository)?;
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// A user whose record was deleted has no account any more: the id is not given again (SEMANTICS Y1).
+    async fn require_account(&self, session: &LiveSession) -> Result<(), IdentityError> {
+        let found = self.repository.has_account(&session.user).await.map_err(IdentityError::Repository)?;
+        if !found {
+            self.known.end(&session.id);
+            return Err(IdentityError::BadToken("the account of this token was deleted"));
+        }
+        Ok(())
+    }
+
+    async fn session_of(&self, token: &str) -> Result<Arc<LiveSession>, IdentityError> {
+        if !SecretKind::Session.fits(token) {
+            return Err(IdentityError::BadToken(
+                "the token does not have the form of a token of this server",
+            ));
+        }
+        self.session_under(&digest(token)).await
+    }
+
+    async fn session_of_ticket(&self, ticket: &str) -> Result<Arc<LiveSession>, IdentityError> {
+        const WRONG: &str = "the ticket is unknown, was used already, or is older than 30 seconds";
+        if !SecretKind::Ticket.fits(ticket) {
+            return Err(IdentityError::BadToken(WRONG));
+        }
+        let token = self.tickets.take(&digest(ticket), self.env.elapsed());
+        let token = token.ok_or(IdentityError::BadToken(WRONG))?;
+        self.session_under(&token).await
+    }
+
+    pub(super) async fn session_under(&self, digest: &str) -> Result<Arc<LiveSession>, IdentityError> {
+        let known = match self.known.get(digest) {
+            Some(known) => known,
+            None => self.read_session(digest).await?,
+        };
+        let now = self.env.now();
+        let standing = known.session.standing();
+        if known.expires <= now || standing.ended {
+            self.known.forget(digest);
+            return Err(IdentityError::BadToken("the session has ended: log in again"));
+        }
+        if self.is_due(&known, now) {
+            return Ok(self.slide(digest, known, now).await?.session);
+        }
+        Ok(known.session)
+    }
+
+    async fn read_session(&self, digest: &str) -> Result<KnownToken, IdentityError> {
+        let entry = self.vault.find(VaultKind::Session, digest).await.map_err(of_vault)?;
+        let entry = entry.ok_or(IdentityError::BadToken("the token is unknown, or its session has ended"))?;
+        let expires = entry.expires.unwrap_or(Timestamp(0));
+        let user = entry.owner.clone().unwrap_or_default();
+        Ok(self.known.learn(digest, &user, StoredSession::of(&entry)?, expires))
+    }
+
+    /// The use of a session is written down now and then, not at each request.
+    fn is_due(&self, known: &KnownToken, now: Timestamp) -> bool {
+        const LONGEST: Duration = Duration::from_secs(3600);
+        let step = (self.config.session_idle / 20).min(LONGEST);
+        !known.stored.superseded && now.0 - known.stored.seen >= millis(step)
+    }
+
+    async fn slide(
+        &self,
+        digest: &str,
+        known: KnownToken,
+        now: Timestamp,
+    ) -> Result<KnownToken, IdentityError> {
+        let expires = self.expiry(known.stored.created, now);
+        let seen = StoredSession { seen: now.0, ..known.stored.clone() };
+        let user = known.session.user.clone();
+        let was = known.stored.entry(digest, &user, known.expires).body;
+        let edit = VaultEdit::Replace { was, entry: seen.entry(digest, &user, expires) };
+        match self.vault.change(vec![edit]).await {
+            Ok(Edited::Done) => Ok(self.known.learn(digest, &user, seen, expires)),
+            // Another process changed it, or ended it.
+            Ok(Edited::Refused { .. }) => {
+                self.known.forget(digest);
+                self.read_session(digest).await
+            }
+            // A disk that is full must not keep people from reading.
+            Err(error) => {
+                tracing::debug!(%error, "the use of a session could not be stored");
+                Ok(known)
+            }
+        }
+    }
+
+    /// Until when a session lasts that is used now.
+    pub(super) fn expiry(&self, created: i64, now: Timestamp) -> Timestamp {
+        let idle = now.0.saturating_add(millis(self.config.session_idle));
+        let whole = created.saturating_add(millis(self.config.session_lifetime));
+        Timestamp(idle.min(whole))
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}

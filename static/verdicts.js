@@ -1,0 +1,305 @@
+/**
+ * What becomes of mutations: what goes to the server, and what its answer or an event means for each. It is loaded with the
+ * first change of a page. Knows not how rows are shown, or how a change is made (`optimistic.js`).
+ */
+import { collision, fieldsOf } from './conflict.js';
+import { Outbox } from './outbox.js';
+import { own, plain } from './overlay.js';
+
+/**
+ * @typedef {import('./rows.js').Row} Row
+ * @typedef {import('./overlay.js').Change} Change
+ * @typedef {import('./mutation.js').Guard} Guard
+ * @typedef {import('./mutation.js').Mutation} Mutation
+ * @typedef {Record<string, any>} Fields
+ *
+ * @typedef {object} Host The manager, as far as it is needed here.
+ * @property {import('./api.js').Api} api
+ * @property {import('./realtime.js').RealtimeClient | null} rt
+ * @property {import('./env.js').Env} env
+ * @property {import('./optimistic.js').OptimisticOptions} options
+ * @property {import('./overlay.js').Overlay} overlay
+ * @property {import('./lane.js').Lane} lane
+ * @property {Map<string, Mutation>} mutations by mid: pending and refused
+ * @property {(mutation: Mutation) => void} drop Lets go of it.
+ * @property {(mutation: Mutation) => void} keep Writes it down, as it is now.
+ * @property {() => void} tell There are others pending or refused now.
+ * @property {(problem: any) => void} stuck
+ */
+
+/** Times that a change is made again on the record of somebody who was faster, before it is called a conflict. */
+const MOST_MISSES = 100;
+/** For each such time, it waits up to so many milliseconds more: of several that meet, one comes first. */
+const STEP_ASIDE = 10;
+/** After a confirmation, lists are given so long to show it by themselves. */
+const PATIENCE = 1000;
+
+export class Verdicts {
+  outbox;
+  #host;
+  /** @type {any} */
+  #patience;
+
+  /** @param {Host} host */
+  constructor(host) {
+    this.#host = host;
+    const { api, env, lane, options } = host;
+    const { send = ({ ops, atomic, mid }) => api.batch(ops, { atomic, mid, tries: 2 }) } = options;
+    this.outbox = new Outbox({
+      env,
+      lane,
+      send,
+      prepare: (mutation) => this.#prepare(mutation),
+      judge: (mutation, verdict) => this.#judge(mutation, verdict),
+      stuck: host.stuck,
+    });
+    host.overlay.listeners.add(this.#heard);
+  }
+
+  close() {
+    this.#host.env.clearTimeout(this.#patience);
+    this.#host.overlay.listeners.delete(this.#heard);
+  }
+
+  /**
+   * @param {Mutation} mutation
+   * @returns {Promise<import('./api.js').BatchOp[] | null>}
+   */
+  async #prepare(mutation) {
+    for (const [at, change] of mutation.changes.entries()) {
+      const guard = mutation.guards[at];
+      // What may have been sent already must be repeated word for word.
+      if (!guard || guard.version !== null) continue;
+      const row = await this.#newest(change);
+      if (mutation.state !== 'sent') return null;
+      if (!row) {
+        this.#fail(mutation, { code: 'NOT_FOUND', message: `There is no ${change.entity} with the id ${change.id}.` });
+        return null;
+      }
+      if (!this.#rebase(mutation, at, row)) return null;
+    }
+    const idle = mutation.changes.every(({ op, make, data }) => op === 'update' && make && Object.keys(data ?? {}).length === 0);
+    if (idle) {
+      this.#host.drop(mutation);
+      mutation.fulfil(null);
+      return null;
+    }
+    this.#host.keep(mutation);
+    return mutation.changes.map(({ op, entity, id, data }, at) => ({
+      op,
+      entity,
+      ...(id.startsWith('temp_') ? {} : { id }),
+      ...(data ? { data: own(data) } : {}),
+      version: mutation.guards[at]?.version ?? undefined,
+    }));
+  }
+
+  /**
+   * The record that a guarded change is made on: the server's newest.
+   *
+   * @param {Change} change
+   * @returns {Promise<Row | null>}
+   */
+  async #newest({ entity, id }) {
+    const known = this.#host.overlay.newest(entity, id);
+    if (known !== undefined) return known && plain(known);
+    try {
+      return await this.#host.api.get(await this.#host.api.plural(entity), id);
+    } catch (error) {
+      if (/** @type {any} */ (error).status === 404) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Puts a guarded change on top of the record as it is.
+   *
+   * @param {Mutation} mutation
+   * @param {number} at
+   * @param {Row} row
+   * @returns {boolean} false when that is for the user to decide, or was given up.
+   */
+  #rebase(mutation, at, row) {
+    const change = mutation.changes[at];
+    const guard = /** @type {Guard} */ (mutation.guards[at]);
+    if (change.make) {
+      try {
+        change.data = own(change.make(row));
+      } catch (error) {
+        this.#fail(mutation, { code: 'FUNCTION_FAILED', message: `The function of the change failed: ${String(error)}`, cause: error });
+        return false;
+      }
+      guard.base = fieldsOf(row, change.data);
+    } else {
+      const met = change.op === 'delete' && guard.version !== null ? { mine: {}, theirs: row, base: {} } : collision(guard.base ?? {}, change.data ?? {}, row);
+      if (guard.base && met && !this.#decide(mutation, at, met, row)) return false;
+      guard.base = fieldsOf(row, change.data ?? {});
+    }
+    guard.version = row.version;
+    this.#host.overlay.renew(mutation);
+    return true;
+  }
+
+  /**
+   * @param {Mutation} mutation
+   * @param {number} at
+   * @param {{mine: Fields, theirs: Fields, base: Fields}} met
+   * @param {Row} row
+   */
+  #decide(mutation, at, met, row) {
+    const { computed } = mutation.changes[at];
+    const { conflict = 'merge' } = computed ? {} : this.#host.options;
+    const word = typeof conflict === 'function' ? conflict({ ...met, mutation }) : { merge: undefined, client: 'mine', server: 'theirs' }[conflict];
+    if (word === 'mine') return true;
+    const error = { code: 'VERSION_CONFLICT', message: 'Others have changed the same fields.', current: row };
+    if (word === 'theirs') {
+      this.#host.drop(mutation);
+      mutation.refuse('conflict', error);
+      mutation.state = 'done';
+      return false;
+    }
+    if (typeof word === 'object') {
+      mutation.changes[at].data = { ...mutation.changes[at].data, ...word };
+      return true;
+    }
+    mutation.conflict = met;
+    // The next attempt is one over their change.
+    mutation.guards[at] = { version: row.version, base: fieldsOf(row, mutation.changes[at].data ?? {}) };
+    this.#refuse(mutation, 'conflict', error);
+    return false;
+  }
+
+  // Verdicts.
+
+  /**
+   * @param {Mutation} mutation
+   * @param {{epoch: string, seq: number, results: import('./api.js').BatchResult[]} | {error: any}} verdict
+   */
+  #judge(mutation, verdict) {
+    if ('error' in verdict) return this.#refused(mutation, verdict.error);
+    const { epoch, seq, results } = verdict;
+    for (const [at, change] of mutation.changes.entries()) {
+      const { id, status, record } = results[at];
+      if (change.id.startsWith('temp_') && id) this.#identify(change, id);
+      // What the caller may not see is answered by its id alone.
+      if (status === 204) change.row ??= null;
+      else if (record?.version) change.row ??= record;
+    }
+    if (mutation.at) this.#host.overlay.renew(mutation);
+    else this.#confirm(mutation, { epoch, seq });
+  }
+
+  /**
+   * An event with the id of a mutation. It is as good as an answer, and often earlier.
+   *
+   * @param {string} mid
+   * @param {{entity: string, id: string, row?: Row | null, at: import('./rows.js').Position}} echo
+   */
+  #heard = (mid, { entity, id, row, at }) => {
+    const mutation = this.#host.mutations.get(mid);
+    if (!mutation || mutation.at) return;
+    const temps = mutation.changes.filter((change) => change.id.startsWith('temp_'));
+    // Of several new records only the answer shows which one this is.
+    if (temps.length > 0 && mutation.changes.length > 1) return;
+    for (const change of temps) if (change.entity === entity) this.#identify(change, id);
+    for (const change of mutation.changes) if (change.entity === entity && change.id === id) change.row ??= row;
+    this.#confirm(mutation, at);
+  };
+
+  /**
+   * @param {Mutation} mutation
+   * @param {import('./rows.js').Position} at
+   */
+  #confirm(mutation, at) {
+    this.#host.mutations.delete(mutation.mid);
+    this.#host.lane.remove(mutation);
+    this.#host.options.queue?.remove(mutation.mid);
+    this.#host.overlay.confirm(mutation, at);
+    const rows = mutation.changes.map((change) => change.row ?? (change.op === 'delete' ? null : { id: change.id, ...change.data }));
+    mutation.fulfil(mutation.changes.length > 1 ? rows : rows[0]);
+    this.#host.tell();
+    if (!this.#host.rt || !this.#host.overlay.waiting) return;
+    this.#host.env.clearTimeout(this.#patience);
+    this.#patience = this.#host.env.setTimeout(() => this.#host.overlay.waiting && this.#host.rt?.ping(), PATIENCE);
+  }
+
+  /**
+   * @param {Mutation} mutation
+   * @param {any} error
+   */
+  #refused(mutation, error) {
+    const [{ op }] = mutation.changes;
+    const single = mutation.changes.length === 1;
+    // Gone is what a delete wants.
+    if (single && op === 'delete' && (error.status === 404 || error.status === 410)) {
+      this.#host.drop(mutation);
+      return mutation.fulfil(null);
+    }
+    if (single && op === 'create' && error.code === 'ID_TAKEN' && mutation.attempts > 1) return void this.#ours(mutation, error);
+    const at = single ? 0 : (error.op ?? 0);
+    const guard = mutation.guards[at];
+    if (error.code !== 'VERSION_CONFLICT' || !guard || !error.current) return this.#fail(mutation, error);
+    mutation.misses += 1;
+    if (mutation.misses > MOST_MISSES) return this.#refuse(mutation, 'conflict', error);
+    // Each change of a batch is put on the newest record again.
+    for (const [other, one] of mutation.guards.entries()) if (one && other !== at) one.version = null;
+    if (!this.#rebase(mutation, at, error.current)) return;
+    mutation.state = 'queued';
+    const { env } = this.#host;
+    if (mutation.misses > 1) mutation.due = env.now() + env.random() * STEP_ASIDE * mutation.misses;
+  }
+
+  /**
+   * A create that was sent before, longer ago than the server keeps mutation ids: its record may be there.
+   *
+   * @param {Mutation} mutation
+   * @param {any} error
+   */
+  async #ours(mutation, error) {
+    const [{ entity, id, data = {} }] = mutation.changes;
+    const row = await this.#host.api.plural(entity).then((plural) => this.#host.api.get(plural, id)).catch(() => null);
+    if (!row || collision({}, data, row)) return this.#fail(mutation, error);
+    this.#host.drop(mutation);
+    mutation.fulfil(row);
+  }
+
+  /**
+   * @param {Mutation} mutation
+   * @param {any} error
+   */
+  #fail(mutation, error) {
+    this.#refuse(mutation, 'failed', error);
+    if (!mutation.changes.some(({ op }) => op === 'create')) return;
+    for (const other of [...this.#host.lane.queue]) {
+      if (other.state !== 'failed' && other.needs(mutation))
+        this.#fail(other, { code: 'DEPENDS_ON', message: `It needs the ${mutation.entity} that could not be created.`, cause: error, mid: mutation.mid });
+    }
+  }
+
+  /**
+   * @param {Mutation} mutation
+   * @param {'failed' | 'conflict'} state
+   * @param {any} error
+   */
+  #refuse(mutation, state, error) {
+    mutation.refuse(state, error);
+    this.#host.lane.remove(mutation);
+    this.#host.overlay.renew(mutation);
+    this.#host.keep(mutation);
+    this.#host.tell();
+  }
+
+  /** The server gave a record its id. @param {Change} change @param {string} id */
+  #identify(change, id) {
+    const temp = change.id;
+    change.id = id;
+    for (const mutation of this.#host.mutations.values()) {
+      for (const other of mutation.changes) {
+        if (other.id === temp) other.id = id;
+        for (const [field, value] of Object.entries(other.data ?? {})) if (value === temp) /** @type {Fields} */ (other.data)[field] = id;
+      }
+      this.#host.keep(mutation);
+    }
+    this.#host.overlay.rename(change.entity, temp, id);
+  }
+}
