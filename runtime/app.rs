@@ -19,7 +19,7 @@ use crate::env::Env;
 use crate::event_bus::{Batches, EventBus, OutOfOrder};
 use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
-use crate::http::{AppState, Misses, ROUTES, Services, router, server};
+use crate::http::{AppState, ROUTES, RateLimits, Services, router, server};
 use crate::identity::Identities;
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
@@ -181,7 +181,7 @@ impl App {
             hosts,
             identities: self.identities.clone(),
             env: self.env,
-            misses: Misses::default(),
+            limits: RateLimits::new(&self.config.http),
             metrics: self.metrics.clone(),
             tasks: tasks.clone(),
             live: self.runtime.handle().clone(),

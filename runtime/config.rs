@@ -216,6 +216,13 @@ pub struct HttpConfig {
     /// TCP connections beside those of `RealtimeConfig::connections`, so that requests come through when all sockets
     /// are taken.
     pub connections: usize,
+    /// Requests a minute of one address without a user, and of one user; 0 is no limit.
+    pub anonymous_requests: u32,
+    pub user_requests: u32,
+    /// Live connections that one address may open in a minute; 0 is no limit.
+    pub stream_openings: u32,
+    /// Whether the three limits above hold for callers on this machine too.
+    pub limit_loopback: bool,
     pub list_default: usize,
     pub list_max: usize,
     /// After the signal to stop, requests in flight get this long.
@@ -243,6 +250,10 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             connections: 1_024,
+            anonymous_requests: 120,
+            user_requests: 1_200,
+            stream_openings: 30,
+            limit_loopback: false,
             list_default: 50,
             list_max: 1_000,
             shutdown_grace: Duration::from_secs(8),

@@ -244,11 +244,12 @@ export class Bridge {
       // A socket may have taken it over while the poll was under way.
       if (subscription?.track.phase !== 'idle') continue;
       // Of this answer's history only `from` is known to be a part: what a channel has beyond it may be lost, so it asks itself.
-      const { point } = subscription.track;
+      const { track } = subscription;
+      const { point } = track;
       if (recovered && from && point && from.epoch !== epoch && point.seq > from.seq) continue;
-      if (recovered) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
+      if (recovered && track.leadsTo(epoch)) this.#catchUp(subscription, { epoch, seq, view }, answer.events);
       else if (subscription.reload) {
-        subscription.track.forget();
+        track.forget();
         reload = true;
       } else this.#unable.add(subscription);
     }
@@ -304,5 +305,6 @@ function replaceRows(subscription, { epoch, view, pages, next, most }) {
   subscription.deliver({ type: 'resync', channel, payload: { ...payload, reason: 'polling', limited: next !== null }, more: true, asked: most });
   for (const { seq, rows } of pages) subscription.deliver({ type: 'snapshot', channel, seq, payload: { rows }, more: true });
   subscription.track.jump(payload);
+  subscription.track.ahead = Math.max(...pages.map(({ seq }) => seq));
   subscription.deliver({ type: 'pong', channel, payload });
 }

@@ -112,16 +112,19 @@ const lose = (state, { code }, context) => {
   return to(state, { ...next, name: 'backoff', wait }, 'close', 'wait', 'bridge');
 };
 
+/** What an event does where a state does not say. @type {Readonly<Record<Event['type'], Rule>>} */
+const ELSE = { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: stay, freeze: stay, reached: stay, asked: stay };
+
 /** What each event does in each state. @type {Readonly<Record<Name, Readonly<Record<Event['type'], Rule>>>>} */
 export const TABLE = Object.freeze({
-  idle: { connect: start, disconnect: stay, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: stay, freeze: stay, reached: stay, asked: stay },
-  opening: { connect: stay, disconnect: end, greeted: greet, trusted: stay, lost: lose, retry: stay, wake: poll, freeze, reached: stay, asked: ask },
-  probing: { connect: stay, disconnect: end, greeted: stay, trusted: trust, lost: lose, retry: stay, wake: probe, freeze, reached: stay, asked: ask },
-  live: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: lose, retry: stay, wake: probe, freeze, reached: stay, asked: ask },
-  backoff: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: again, wake: look, freeze, reached: stay, asked: stay },
-  fallback: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: again, wake: look, freeze, reached: again, asked: stay },
-  stopped: { connect: start, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: stay, freeze: stay, reached: stay, asked: stay },
-  frozen: { connect: stay, disconnect: end, greeted: stay, trusted: stay, lost: stay, retry: stay, wake: start, freeze: stay, reached: stay, asked: stay },
+  idle: { ...ELSE, connect: start, disconnect: stay },
+  opening: { ...ELSE, greeted: greet, lost: lose, wake: poll, freeze, asked: ask },
+  probing: { ...ELSE, trusted: trust, lost: lose, wake: probe, freeze, asked: ask },
+  live: { ...ELSE, lost: lose, wake: probe, freeze, asked: ask },
+  backoff: { ...ELSE, retry: again, wake: look, freeze },
+  fallback: { ...ELSE, retry: again, wake: look, freeze, reached: again },
+  stopped: { ...ELSE, connect: start },
+  frozen: { ...ELSE, wake: start },
 });
 
 /**

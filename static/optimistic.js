@@ -97,15 +97,9 @@ export class OptimisticManager {
     this.#env = environment(options.env);
     this.#options = options;
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
-    if (rt)
-      this.#disposers.push(
-        rt.connected.listen((connected) => {
-          if (!connected) return;
-          this.#verdicts?.outbox.kick();
-          // While the line is good, so that it is there when the line is not.
-          verdicts().catch(() => {});
-        }),
-      );
+    if (rt) this.#disposers.push(rt.connected.listen((connected) => connected && this.#verdicts?.outbox.kick()));
+    // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded.
+    verdicts().catch(() => {});
     options.queue?.open({
       rt,
       adopt: (stored) => this.#adopt(stored),

@@ -141,7 +141,7 @@ export class Store {
 
   /** Whether further rows can be read and put beside these. */
   get reads() {
-    return this.follows && this.at !== null;
+    return this.#next === 'live' && this.at !== null;
   }
 
   /** A list shows so many rows. The next question asks for one more, which tells whether there are others. @param {number} count */
@@ -285,7 +285,10 @@ export class Store {
       this.#save();
     }
     if (this.#next === 'live') this.error.value = null;
+    const before = this.state.peek();
     this.state.value = this.#next === 'stale' && !this.loaded ? 'loading' : this.#next;
+    // A window may have become too short meanwhile.
+    if (this.#next === 'live' && before !== 'live') this.#refresh(new Set());
     this.#wake();
   }
 
@@ -296,7 +299,12 @@ export class Store {
     env.clearTimeout(this.#saving);
     if (this.#next === 'denied') return void cache.drop(this.#channel);
     this.#saving = env.setTimeout(() => {
-      if (this.at) cache.save(this.#channel, { ...this.at, view: this.#rows.view, partial: this.filled.last !== null || undefined, rows: [...this.#shown.values()].map(({ row, seq }) => ({ row, seq })) });
+      const at = this.at;
+      if (!at) return;
+      const rows = [...this.#shown.values()].map(({ row, seq }) => ({ row, seq }));
+      // Rows that were read after the position are no state to go on from.
+      const partial = this.filled.last !== null || rows.some(({ seq }) => seq > at.seq) || undefined;
+      cache.save(this.#channel, { ...at, view: this.#rows.view, partial, rows });
     }, SAVE_AFTER);
   }
 

@@ -34,6 +34,8 @@ export class Track {
   /** @type {Point | null} */
   point = null;
   seen = 0;
+  /** The seq of rows that were read after the position. A history that leads from there to another epoch may lack them. */
+  ahead = 0;
   /** @type {Phase} */
   phase = 'idle';
   /** @type {string | null} */
@@ -49,7 +51,7 @@ export class Track {
   /** Nothing that was known can be built upon. */
   forget() {
     this.point = null;
-    this.seen = 0;
+    this.seen = this.ahead = 0;
   }
 
   /**
@@ -65,6 +67,11 @@ export class Track {
     this.#wantsRows = snapshot || this.point !== null;
     if (this.point) return { since: { ...this.point }, ...part };
     return snapshot ? { snapshot: true, ...part } : undefined;
+  }
+
+  /** Whether rows and position are of one history with an epoch that the position is said to lead to. @param {string} epoch */
+  leadsTo(epoch) {
+    return this.point?.epoch === epoch || this.ahead <= (this.point?.seq ?? 0);
   }
 
   /** @param {Frame} frame */
@@ -138,6 +145,7 @@ export class Track {
     else {
       this.point = { epoch: to.epoch, seq: to.seq, view: to.view };
       this.seen = to.seq;
+      this.ahead = 0;
     }
   }
 
@@ -146,6 +154,10 @@ export class Track {
     if (this.phase !== 'asked' || (frame.requestId ?? this.#request) !== this.#request) return 'drop';
     const { epoch, seq, view, recovered } = frame.payload;
     this.#request = null;
+    if (recovered === true && !this.leadsTo(epoch)) {
+      this.forget();
+      return 'gap';
+    }
     if (recovered === true && this.point) {
       this.phase = 'replay';
       this.point = { epoch, seq: this.point.seq, view };

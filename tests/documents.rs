@@ -46,11 +46,10 @@ const NOT_PASTED: &[(&str, &str)] = &[
 ];
 
 /// Names of commands whose arguments stand elsewhere: their help is asked for.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 8] = [
     "tidewire user",
     "tidewire user passwd",
     "tidewire user invite",
-    "tidewire export",
     "tidewire import",
     "tidewire migrate",
     "tidewire new",

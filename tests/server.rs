@@ -18,7 +18,7 @@ use tidewire::event_bus::EventBus;
 use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
-use tidewire::http::{AppState, Misses, ROUTES, Services, router, server};
+use tidewire::http::{AppState, ROUTES, RateLimits, Services, router, server};
 use tidewire::identity::Identities;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
@@ -267,7 +267,7 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         config: config.clone(),
         hosts: Arc::new(Hosts::new(address, &[])),
         env: Env::system(),
-        misses: Misses::default(),
+        limits: RateLimits::new(&Config::default().http),
         metrics: metrics.clone(),
         tasks: tasks.clone(),
         live: tokio::runtime::Handle::current(),

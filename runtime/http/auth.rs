@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
 use super::cookie;
-use super::identity::Presented;
+use super::identity::{Presented, counted};
 use super::json_body::JsonBody;
 use super::problem::Problem;
 use super::server::Peer;
@@ -71,7 +71,9 @@ impl FromRequestParts<AppState> for OwnSession {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<OwnSession, Problem> {
         let presented = Presented::collect(parts)?;
-        let admitted = state.identities.admit_reader(presented.brought()?, presented.address).await?;
+        let admitting =
+            async { state.identities.admit_reader(presented.brought()?, presented.address).await };
+        let admitted = counted(state, presented.address, admitting).await?;
         let session = admitted.session.ok_or(IdentityError::NoSession)?;
         Ok(OwnSession { session, presented })
     }

@@ -39,7 +39,7 @@ pub(super) async fn as_if_absent(
         return response;
     };
     // Neither depends on the address.
-    if matches!(problem.code(), Code::Unauthenticated | Code::AccountDisabled) {
+    if problem.is_of_caller() {
         return response;
     }
     match concealed(&state, &presented, &plural, operation, problem.code()).await {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::problem::Problem;
+use super::server::Peer;
 use super::state::AppState;
 use crate::metrics::Via;
 use crate::protocol::Code;
@@ -46,7 +47,11 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
     let route = request.extensions().get::<MatchedPath>().cloned();
     let api = request.uri().path().starts_with("/api");
     let (method, started) = (request.method().clone(), Instant::now());
-    let mut response = match state.hosts.admit(&method, request.uri(), request.headers()) {
+    let admitted = state
+        .hosts
+        .admit(&method, request.uri(), request.headers())
+        .and_then(|()| if api && route.is_none() { nowhere(&state, &request) } else { Ok(()) });
+    let mut response = match admitted {
         Ok(()) => AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
@@ -73,6 +78,14 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// A request to an address below `/api` that no route claims. It asks for no caller, so it counts as one without a user.
+fn nowhere(state: &AppState, request: &Request) -> Result<(), Problem> {
+    match request.extensions().get::<Peer>() {
+        Some(peer) => state.limits.anonymous_request(peer.address),
+        None => Ok(()),
+    }
 }
 
 struct Seen<'a> {

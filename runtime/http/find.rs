@@ -59,12 +59,12 @@ async fn find(
     let names = query::names(&state, &caller, &current, &entity, &params).await?;
     let asked = QueryContext { current: &current, entity: &entity, names: &names, who: who.clone() };
     let shape = query::shape(&asked, &params)?;
-    state.misses.admit(peer.address)?;
+    state.limits.guess(peer.address)?;
     let expand = shape.expand().to_vec();
     let by = FindBy { current: &current, entity: &entity, field, value: &value, expand };
     let found = state.repository.find_by(by, who).await;
     if matches!(found, Err(RepositoryError::NotFoundBy { .. })) {
-        state.misses.missed(peer.address);
+        state.limits.missed(peer.address);
     }
     let found = found?;
     let mut json = Vec::with_capacity(found.value.stored.json.len());

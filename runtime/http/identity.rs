@@ -14,7 +14,7 @@ use super::server::Peer;
 use super::state::AppState;
 use super::{cookie, guard};
 use crate::auth::Identity;
-use crate::identity::{Brought, IdentityError};
+use crate::identity::{Admitted, Brought, IdentityError};
 use crate::protocol::Params;
 
 /// Extractor of requests that read: the caller whose credentials were accepted. In `dev` the `User` record is committed at first
@@ -31,8 +31,9 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
         let presented = Presented::collect(parts)?;
-        let admitted = state.identities.admit_reader(presented.brought()?, presented.address).await?;
-        Ok(Caller(admitted.identity))
+        let admitting =
+            async { state.identities.admit_reader(presented.brought()?, presented.address).await };
+        Ok(Caller(counted(state, presented.address, admitting).await?.identity))
     }
 }
 
@@ -41,8 +42,27 @@ impl FromRequestParts<AppState> for Author {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Author, Problem> {
         let presented = Presented::collect(parts)?;
-        let admitted = state.identities.admit_writer(presented.brought()?, presented.address).await?;
-        Ok(Author(admitted.identity))
+        let admitting =
+            async { state.identities.admit_writer(presented.brought()?, presented.address).await };
+        Ok(Author(counted(state, presented.address, admitting).await?.identity))
+    }
+}
+
+/// The caller, with their request counted: as one of a user, or of an address where no user is known.
+pub(super) async fn counted(
+    state: &AppState,
+    address: IpAddr,
+    admitting: impl Future<Output = Result<Admitted, IdentityError>>,
+) -> Result<Admitted, Problem> {
+    match admitting.await {
+        Ok(admitted) => {
+            state.limits.request(&admitted.identity)?;
+            Ok(admitted)
+        }
+        Err(refused) => {
+            state.limits.anonymous_request(address)?;
+            Err(refused.into())
+        }
     }
 }
 

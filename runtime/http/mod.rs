@@ -21,11 +21,11 @@ mod health;
 mod history;
 pub mod identity;
 mod json_body;
+mod limits;
 pub mod lingering;
 mod lists;
 mod many;
 mod metrics;
-mod misses;
 pub mod openapi;
 mod pages;
 pub mod patient_timer;
@@ -39,6 +39,7 @@ pub mod server;
 pub mod socket_options;
 mod state;
 pub mod timed_stream;
+mod windows;
 mod ws;
 
 use axum::Router;
@@ -47,8 +48,8 @@ use axum::middleware::from_fn_with_state;
 
 use crate::ids::shown;
 use crate::protocol::Code;
+pub use limits::RateLimits;
 pub use metrics::ROUTES;
-pub use misses::Misses;
 use problem::Problem;
 pub use state::{AppState, Services};
 

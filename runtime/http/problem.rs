@@ -3,6 +3,8 @@
 //! A handler returns a `Problem`; `edge` gives it the request's id, logs it and writes the body, so that no handler
 //! can forget any of the three. Knows no entity.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -32,6 +34,8 @@ struct Parts {
     cause: Option<String>,
     /// Seconds until the same request may succeed, where that is known.
     wait: Option<u64>,
+    /// Whether it depends on the caller alone, and not on what they asked for.
+    of_caller: bool,
 }
 
 #[derive(Serialize)]
@@ -64,12 +68,33 @@ impl Problem {
             current: None,
             cause: None,
             wait: None,
+            of_caller: matches!(code, Code::Unauthenticated | Code::AccountDisabled),
         }))
     }
 
     /// Our own fault; the client learns nothing but the request's id.
     pub fn internal(cause: impl Into<String>) -> Problem {
         Problem::new(Code::Internal, "the server failed on this request").because(cause)
+    }
+
+    /// Too many of something. `rest` is the time until there may be one more.
+    pub(super) fn rate_limited(detail: String, rest: Duration) -> Problem {
+        let wait = rest.as_secs() + u64::from(rest.subsec_nanos() > 0);
+        let mut problem = Problem::new(Code::RateLimited, format!("{detail}: wait {wait} s"));
+        problem.0.wait = Some(wait);
+        problem
+    }
+
+    /// Says that it depends on the caller alone.
+    #[must_use]
+    pub(super) fn of_caller(mut self) -> Problem {
+        self.0.of_caller = true;
+        self
+    }
+
+    /// Whether it depends on the caller alone, so that it tells nothing of the address that was asked for.
+    pub(super) fn is_of_caller(&self) -> bool {
+        self.0.of_caller
     }
 
     /// Adds what the log must know and the client must not.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::guard::Hosts;
-use super::misses::Misses;
+use super::limits::RateLimits;
 use crate::config::Config;
 use crate::env::Env;
 use crate::identity::Identities;
@@ -30,7 +30,7 @@ pub struct Services {
     pub hosts: Arc<Hosts>,
     pub identities: Arc<Identities>,
     pub env: Env,
-    pub misses: Misses,
+    pub limits: RateLimits,
     pub metrics: Arc<Metrics>,
     /// Tasks that shutdown waits for: connections, and the sockets that came from them.
     pub tasks: TaskTracker,

@@ -42,6 +42,9 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
     let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
         return Err(Problem::new(Code::BadHeader, "this connection cannot become a WebSocket"));
     };
+    if let Some(peer) = parts.extensions.get::<Peer>() {
+        state.limits.stream(peer.address)?;
+    }
     let offered = offered_protocols(&parts.headers);
     // A browser that offered protocols and is given none sees a failed upgrade, and never the close code.
     let chosen = offered

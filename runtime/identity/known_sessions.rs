@@ -121,8 +121,8 @@ impl KnownSessions {
     }
 
     /// All that are known, by digest.
-    pub(super) fn all(&self) -> Vec<(String, KnownToken)> {
-        self.inner.lock().tokens.iter().map(|(digest, token)| (digest.clone(), token.clone())).collect()
+    pub(super) fn all(&self) -> HashMap<String, KnownToken> {
+        self.inner.lock().tokens.clone()
     }
 
     pub(super) fn forget(&self, digest: &str) {

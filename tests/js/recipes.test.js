@@ -33,6 +33,9 @@ room = { type = "text", required = true }
 `,
 };
 
+/** What never comes about ends with this. */
+const LIMIT = { timeout: 30_000 };
+
 let server;
 let home;
 let app;
@@ -69,7 +72,7 @@ const until = async (look) => {
 };
 const task = (fields) => app.api.create('tasks', { title: 'a task', ...fields });
 
-test('the parts made by hand', async () => {
+test('the parts made by hand', LIMIT, async () => {
   const { api, rt, channels } = await run("new ChannelSubscriber(rt, { api })", 'api', 'rt', 'channels');
   close.push(() => rt.disconnect());
   const list = channels.list('Task', { limit: 1 });
@@ -77,7 +80,7 @@ test('the parts made by hand', async () => {
   assert.equal((await api.list('tasks')).items.length, list.value.length);
 });
 
-test('a list with a filter, an order and a limit, and a record', async () => {
+test('a list with a filter, an order and a limit, and a record', LIMIT, async () => {
   globalThis.id = (await task({ priority: 4 })).id;
   await task({ priority: 2 });
   const { tasks, task: record } = await run('tasks.close();', 'tasks', 'task');
@@ -89,7 +92,7 @@ test('a list with a filter, an order and a limit, and a record', async () => {
   assert.deepEqual(open.value.map(({ priority }) => priority), [4]);
 });
 
-test('a window over the newest messages, and the ones before', async () => {
+test('a window over the newest messages, and the ones before', LIMIT, async () => {
   globalThis.id = 'lobby';
   const ops = Array.from({ length: 120 }, (_, n) => ({ op: 'create', entity: 'Message', data: { text: String(n), room: n < 110 ? 'lobby' : 'other' } }));
   for (const op of ops) await app.api.batch([op]);
@@ -105,13 +108,13 @@ test('a window over the newest messages, and the ones before', async () => {
   await until(() => messages.value.length === 110 && !messages.hasMore.value);
 });
 
-test('a badge', async () => {
+test('a badge', LIMIT, async () => {
   const { rt } = await run('badge.textContent = status', 'rt');
   close.push(() => rt.disconnect());
   await until(() => badge.textContent === 'connected');
 });
 
-test('a token is asked for before the first attempt', async () => {
+test('a token is asked for before the first attempt', LIMIT, async () => {
   const asked = [];
   Object.assign(globalThis, { renewed: () => null, sessionStorage: { getItem: (name) => (asked.push(name), null) } });
   const { rt } = await run('renewed()', 'rt');
@@ -119,7 +122,7 @@ test('a token is asked for before the first attempt', async () => {
   assert.ok(asked.length > 0);
 });
 
-test('changes', async () => {
+test('changes', LIMIT, async () => {
   const [one, first, second, other] = [await task(), await task(), await task(), await task({ title: 'another' })];
   Object.assign(globalThis, { id: one.id, first: first.id, second: second.id });
   const { db, made } = await run('called again when another user was faster', 'db', 'made');
@@ -132,7 +135,7 @@ test('changes', async () => {
   assert.equal((await app.api.get('tasks', other.id)).title, 'another');
 });
 
-test('a page with a queue and a cache', async () => {
+test('a page with a queue and a cache', LIMIT, async () => {
   const { channels, db } = await run('new OfflineQueue({ user })', 'channels', 'db');
   const list = channels.list('Task');
   await until(() => list.state.value === 'live');
@@ -140,14 +143,14 @@ test('a page with a queue and a cache', async () => {
   await until(() => list.value.some((row) => row.id === id));
 });
 
-test('rows that came with the page', async () => {
+test('rows that came with the page', LIMIT, async () => {
   const { tasks, initial } = await run('{ where: { status: \'open\' }, initial }', 'tasks', 'initial');
   assert.ok(initial.items.length > 0);
   assert.deepEqual([tasks.value.length, tasks.state.value], [initial.items.length, 'stale'], 'at once');
   await until(() => tasks.state.value === 'live');
 });
 
-test('a bad network, until it is good again', async (t) => {
+test('a bad network, until it is good again', LIMIT, async (t) => {
   const told = [];
   t.mock.method(console, 'debug', (type) => told.push(type));
   const { channels } = await run('rt.simulate({});', 'rt', 'channels', 'db');

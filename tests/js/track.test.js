@@ -114,3 +114,24 @@ test('between a difference and its pong, a pong of the connection moves nothing'
   track.detach();
   assert.deepEqual(track.ask('r3', { snapshot: true }), { since: POINT }, 'the old position with the old view');
 });
+
+test('a position whose rows were read later leads to no other epoch, and to its own as ever', () => {
+  const standing = () => {
+    const track = new Track();
+    track.jump(POINT);
+    track.ahead = 12;
+    track.ask('r2', { snapshot: true });
+    return track;
+  };
+  const answer = (epoch) => ({ ...CHANNEL, type: 'subscribed', requestId: 'r2', payload: { epoch, seq: 14, view: 'v', recovered: true } });
+  assert.equal(standing().accept(answer('e1')), 'deliver');
+  const lost = standing();
+  assert.equal(lost.accept(answer('e2')), 'gap');
+  assert.deepEqual(lost.ask('r3', { snapshot: true }), { snapshot: true }, 'it begins anew');
+  const passed = new Track();
+  passed.jump(POINT);
+  passed.ahead = 12;
+  passed.jump({ ...POINT, seq: 12 });
+  passed.ask('r2', { snapshot: true });
+  assert.equal(passed.accept(answer('e2')), 'deliver', 'once the position has come to the rows');
+});

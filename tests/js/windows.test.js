@@ -124,9 +124,13 @@ function byHand() {
     answer(reply(200, { items, next, epoch: 'e1', seq, view: 'v' }));
     await settle();
   };
-  return { w, channels, list, say, begin, page };
+  return { w, rt, channels, list, say, begin, page };
 }
 const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
+
+test('rows that were read after their position, and lost by a restart of the server, are read again', async () => {
+  await story(1862, { reads: 0, further: 0 });
+});
 
 test('a window asks for its rows and one more, moves that one up, and reads further ones', async () => {
   const { w, list, say, begin, page } = byHand();
@@ -256,4 +260,30 @@ test('a window of thousands of rows is not asked for again and again', async () 
   await say('entity:updated', row(9000, { version: 2 }), { seq: 11, prev: 10 });
   assert.equal(list.value[0].version, 2);
   assert.equal(w.socket.take('subscribe').length, 0);
+});
+
+test('a window that cannot be read is read no longer once the client is at rest, and again when it is back', async () => {
+  const { w, rt, list, say, begin } = byHand();
+  await begin([row(9), row(8), row(7)]);
+  w.respond = ({ pathname }) => {
+    if (pathname === '/api/schema') return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
+    throw new TypeError('fetch failed');
+  };
+  await say('entity:deleted', { id: 'r9' }, { seq: 11, prev: 10 });
+  const reads = () => w.requests.filter(({ url }) => url.searchParams.has('sort')).length;
+  await w.clock.run(60_000);
+  assert.ok(reads() > 1, 'it tries again');
+  rt.disconnect();
+  await w.clock.run(60_000);
+  const count = reads();
+  await w.clock.run(600_000);
+  assert.deepEqual([reads() - count, ids(list.value)], [0, 'r8,r7']);
+  rt.connect();
+  w.socket.greet({ seq: 11 });
+  const [{ requestId, payload }] = w.socket.take('subscribe');
+  assert.deepEqual(payload.since, { epoch: 'e1', seq: 11, view: 'v' });
+  await say('subscribed', { epoch: 'e1', seq: 11, view: 'v', recovered: true, limited: true }, { requestId });
+  await say('pong', { epoch: 'e1', seq: 11, view: 'v' });
+  await w.clock.run(100);
+  assert.ok(reads() > count, 'it is read again');
 });

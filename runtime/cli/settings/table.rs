@@ -117,6 +117,10 @@ settings! {
     http.body_timeout: SettingKind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
     http.write_timeout: SettingKind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
     http.connections: SettingKind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
+    http.anonymous_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one address without a user; more are `RATE_LIMITED`. 0 is no limit.";
+    http.user_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one user; more are `RATE_LIMITED`. 0 is no limit.";
+    http.stream_openings: SettingKind::Count(0..=10_000_000), "Sockets that one address may open in a minute; more are `RATE_LIMITED`. 0 is no limit.";
+    http.limit_loopback: SettingKind::Switch, "Whether these limits hold for callers on this machine too, as in `tidewire dev`.";
     http.list_default: SettingKind::Count(1..=10_000), "Records in a list that names no `limit`.";
     http.list_max: SettingKind::Count(1..=10_000), "Largest `limit` of a list.";
     http.shutdown_grace: SettingKind::Time(0..=10 * MINUTE), "Requests in flight get this long when the server stops.";

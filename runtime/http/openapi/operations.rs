@@ -46,6 +46,7 @@ pub(super) const CALLED: &[Code] = &[
     Code::BadQuery,
     Code::Unauthenticated,
     Code::AccountDisabled,
+    Code::RateLimited,
     Code::ForbiddenOrigin,
     Code::SchemaChanged,
     Code::Overloaded,
@@ -278,7 +279,7 @@ impl Describer<'_> {
                 parameters: self.find_parameters(entity, field),
                 body: None,
                 answers: vec![answers::ok(self.seen(entity), &[answers::SEQ, answers::ETAG])],
-                codes: &[ANY, CALLED, READ, ONE, BROAD, &[Code::RateLimited]],
+                codes: &[ANY, CALLED, READ, ONE, BROAD],
             });
             ("get", format!("/api/{}/by/{}/{{value}}", entity.plural, field.name), operation)
         };
