@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod activity;
 mod alike;
 mod bad_requests;
 mod batch;
