@@ -159,7 +159,7 @@ async fn live<S>(
     websockets: WebSocketManager,
     stream: S,
     read_ahead: Bytes,
-    caller: Result<Admitted, NotAdmitted>,
+    caller: Result<Arrived, NotAdmitted>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
