@@ -29,8 +29,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Serve the schema files on this machine only. There is no login, and entities without rules are open to everyone.
+    /// Serve the schema files on this machine only. It believes every name, and entities without rules are open to everyone.
     Dev(DevArguments),
+    /// Serve the schema files to other people: callers log in, and entities without rules are closed.
+    Serve(ServeArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
     /// Print descriptions of the schema files for tools and editors.
@@ -108,6 +110,9 @@ pub struct ImportArguments {
     /// records need --partial.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// With --url, the user who imports: an id, or with a role `ada:admin` [default: an anonymous caller]
+    #[arg(long = "as", value_name = "NAME[:ROLE]", requires = "url")]
+    pub name: Option<String>,
     /// Import the file even if it was imported before.
     #[arg(long)]
     pub again: bool,
@@ -351,6 +356,9 @@ pub struct RulesWhyArguments {
     /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,
+    /// With --as, the claims of this user: a JSON object, such as '{"team": "red"}'
+    #[arg(long, value_name = "JSON")]
+    pub claims: Option<String>,
     /// The operation.
     pub operation: RuleOperation,
     /// Name of the entity, such as Task.
@@ -401,6 +409,14 @@ pub struct DevArguments {
     /// Add the example rows that are missing.
     #[arg(long)]
     pub demo: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    pub link: LinkArguments,
     #[command(flatten)]
     pub settings: SettingArguments<EveryFlag>,
 }

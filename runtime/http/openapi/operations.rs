@@ -83,11 +83,9 @@ const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference
 const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
 const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
 
-/// A record that is gone meanwhile is passed over, and no version is asked for. One that the unit itself hides from its writer is
-/// NOT_FOUND: changing one's own account may do that.
-const CHANGE_OF_MANY: &[Code] =
-    &[Code::NotFound, Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
-const DELETE_OF_MANY: &[Code] = &[Code::NotFound, Code::Restricted, Code::CascadeTooLarge];
+/// A record that is gone or hidden meanwhile is passed over, and no version is asked for.
+const CHANGE_OF_MANY: &[Code] = &[Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
+const DELETE_OF_MANY: &[Code] = &[Code::Restricted, Code::CascadeTooLarge];
 
 /// Codes of a request that asks the store whether it is there.
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
@@ -114,6 +112,7 @@ impl Describer<'_> {
             listed.extend(self.of_record(entity));
         }
         listed.push(self.batch());
+        listed.push(self.activity());
         listed.extend(self.changes());
         listed.extend(self.auth());
         listed.extend(self.about());
@@ -179,7 +178,7 @@ impl Describer<'_> {
     /// The list and the count, asked for in a body.
     fn long_questions(&mut self, entity: &Entity) -> [DescribedRoute; 2] {
         let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
-        let caller = vec![self.parameter_ref("as")];
+        let caller = self.caller_parameters().to_vec();
         let query = self.plan(OperationPlan {
             id: format!("query{name}"),
             summary: format!(
@@ -252,7 +251,7 @@ impl Describer<'_> {
             return listed;
         }
         let mut parameters = vec![id, self.parameter_ref("limit"), self.parameter_ref("cursor")];
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         let history = self.plan(OperationPlan {
             id: format!("history{name}"),
             summary: format!("The changes of a {name}, newest first."),
@@ -298,6 +297,19 @@ impl Describer<'_> {
         ("post", "/api/batch".to_owned(), operation)
     }
 
+    fn activity(&mut self) -> DescribedRoute {
+        let operation = self.plan(OperationPlan {
+            id: "activity".to_owned(),
+            summary: "What happened, newest first, in all records that you may list.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.activity_parameters(),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Activity"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, READ],
+        });
+        ("get", "/api/activity".to_owned(), operation)
+    }
+
     fn changes(&mut self) -> [DescribedRoute; 2] {
         let operation = self.plan(OperationPlan {
             id: "changes".to_owned(),
@@ -312,7 +324,7 @@ impl Describer<'_> {
             id: "changesByBody".to_owned(),
             summary: "The same, for more channels than fit into an address.".to_owned(),
             tag: self.shared_name("Changes"),
-            parameters: vec![self.parameter_ref("as")],
+            parameters: self.caller_parameters().to_vec(),
             body: Some(self.json_body(self.shared_ref("Poll"))),
             answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
             codes: &[ANY, CALLED, ASKED, &[Code::BadPosition]],
@@ -345,7 +357,7 @@ impl Describer<'_> {
             plain("/readyz", "readyz", "200 while the store answers, too.", state()),
             plain("/metrics", "metrics", "Numbers for Prometheus.", numbers),
         ];
-        let caller = vec![self.parameter_ref("as")];
+        let caller = self.caller_parameters().to_vec();
         let mut listed = Vec::new();
         for route in of_callers {
             let codes: &[&[Code]] = if route.id == "websocketStats" {

@@ -18,12 +18,17 @@ const MOST_LISTED: usize = 100;
 
 /// Most channels of one poll, as long as no setting says otherwise.
 pub(super) const MOST_CHANNELS: usize = 50;
+/// Most entities of one page of the activity.
+const MOST_ENTITIES: usize = 200;
 /// `<epoch>:<seq>`
 pub(super) const POSITION: &str = "^[0-9a-f]{32}:[0-9]{1,19}$";
 
 /// What `as` means.
 const WHO: &str = "The caller is this user; the server does not check it. A role after the last colon, as in `ada:admin`, replaces that \
                    that of the `User` record.";
+
+/// What `claims` means.
+const CLAIMS: &str = "With `as`: a JSON object, which rules know as `user.claims`.";
 
 /// What an operator compares with.
 #[derive(Clone, Copy)]
@@ -132,6 +137,11 @@ impl Describer<'_> {
         json!({"$ref": format!("#/components/parameters/{name}")})
     }
 
+    /// Who asks, where the server believes it.
+    pub(super) fn caller_parameters(&self) -> [Json; 2] {
+        ["as", "claims"].map(|name| self.parameter_ref(name))
+    }
+
     fn add_parameter(&mut self, key: &str, parameter: Json) {
         self.components.parameters.insert(key.to_owned(), parameter);
     }
@@ -155,7 +165,7 @@ impl Describer<'_> {
         let mut parameters = vec![sort(entity), self.parameter_ref("limit"), self.parameter_ref("cursor")];
         parameters.extend(self.read_shape(entity));
         parameters.extend(self.search(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters.extend(self.filters(entity));
         parameters
     }
@@ -163,7 +173,7 @@ impl Describer<'_> {
     pub(super) fn count_parameters(&self, entity: &Entity) -> Vec<Json> {
         let mut parameters = vec![group(entity)];
         parameters.extend(self.search(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters.extend(self.filters(entity));
         parameters
     }
@@ -240,7 +250,7 @@ impl Describer<'_> {
     pub(super) fn read_parameters(&self, entity: &Entity) -> Vec<Json> {
         let mut parameters = vec![self.id_parameter(entity)];
         parameters.extend(self.read_shape(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters
     }
 
@@ -251,7 +261,7 @@ impl Describer<'_> {
             json!({"name": "value", "in": "path", "required": true, "description": description, "schema": schema}),
         ];
         parameters.extend(self.read_shape(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters
     }
 
@@ -290,7 +300,21 @@ impl Describer<'_> {
     }
 
     pub(super) fn write_parameters(&self, own: &[Json]) -> Vec<Json> {
-        [own, &[self.parameter_ref("Idempotency-Key"), self.parameter_ref("as")]].concat()
+        [own, &[self.parameter_ref("Idempotency-Key")], &self.caller_parameters()].concat()
+    }
+
+    pub(super) fn activity_parameters(&self) -> Vec<Json> {
+        let entity = query(
+            "entity",
+            "Of these entities alone: `Task,Comment`.",
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_ENTITIES, "items": {"type": "string"}}),
+        );
+        let before = query(
+            "before",
+            "Begin with the entry before this one: the `next` of the page before, or the `seq` of an entry.",
+            json!({"type": "integer", "minimum": 0}),
+        );
+        vec![self.parameter_ref("limit"), before, joined(entity), self.parameter_ref("as")]
     }
 
     pub(super) fn poll_parameters(&self) -> Vec<Json> {
@@ -323,6 +347,7 @@ impl Describer<'_> {
             ),
             wait,
             self.parameter_ref("as"),
+            self.parameter_ref("claims"),
         ]
     }
 
@@ -349,6 +374,10 @@ impl Describer<'_> {
                 ),
             ),
             ("as", query("as", WHO, caller())),
+            (
+                "claims",
+                query("claims", CLAIMS, json!({"type": "string", "pattern": "^\\s*\\{", "maxLength": 4096})),
+            ),
             (
                 "Idempotency-Key",
                 header(
