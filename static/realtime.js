@@ -180,7 +180,7 @@ export class RealtimeClient {
    */
   setToken(token) {
     this.#token = { value: token, used: false };
-    if (token && this.connected.peek()) this.#connection?.send('auth', undefined, { token });
+    if (token && this.connected.peek()) this.#renewWith(token);
     else if (this.#state.name === 'stopped') this.connect();
     else if (this.connected.peek()) this.#begin();
   }
@@ -315,12 +315,19 @@ export class RealtimeClient {
   /** @param {string | number | undefined} expires @param {number | undefined} now */
   #renewBefore(expires, now) {
     if (expires === undefined || !this.#tokens) return;
-    this.#timers.set('renew', dueIn(expires, now ?? this.#env.now()), async () => {
-      const connection = this.#connection;
-      // Without a new token the server ends the connection, and the next attempt asks again.
-      const token = await this.#tokens?.(true).catch(() => undefined);
-      if (token && connection === this.#connection) connection?.send('auth', undefined, { token });
-    });
+    this.#timers.set('renew', dueIn(expires, now ?? this.#env.now()), () => this.#renew());
+  }
+
+  async #renew() {
+    const connection = this.#connection;
+    // Without a new one the server ends the connection, and the next attempt asks again.
+    const token = await this.#tokens?.(true).catch(() => undefined);
+    if (token && connection === this.#connection) this.#renewWith(token);
+  }
+
+  /** @param {string} token */
+  #renewWith(token) {
+    this.#connection?.send('auth', undefined, { token }, 'auth');
   }
 
   /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
@@ -407,6 +414,7 @@ export class RealtimeClient {
     if (frame.type === 'error') this.#tell('error', { ...frame.payload, channel: frame.channel });
     if (frame.type === 'connected') this.#greeted(frame);
     else if (frame.type === 'auth:ok') this.#known(frame);
+    else if (frame.type === 'auth:expiring') this.#renew();
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
     else if (frame.type === 'rights:changed') this.#askRefused();
@@ -484,6 +492,8 @@ export class RealtimeClient {
     // Without a request it is the end of a channel: its entity is gone, or its rule fails. No other channel is concerned.
     const ended = frame.channel && !frame.requestId ? this.#channels.get(frame.channel) : undefined;
     const subscription = asked ?? ended;
+    // The token that was set is another user's.
+    if (frame.requestId === 'auth' && !this.#token.used) return this.#begin();
     if (!subscription) {
       this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;

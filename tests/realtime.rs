@@ -221,22 +221,6 @@ async fn a_position_of_another_log_is_never_resumed() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_is_cut_by_its_limit_says_so() {
-    let app = TestApp::start().await;
-    for n in 0..5 {
-        app.client().create("tasks", json!({"title": format!("{n}")})).await;
-    }
-    let mut socket = Socket::open(app.address).await;
-    for (limit, rows, truncated) in [(2, 2, json!(true)), (9, 5, Value::Null)] {
-        socket.subscribe("entity:Task", json!({"snapshot": true, "limit": limit})).await;
-        let page = socket.expect("snapshot").await;
-        assert_eq!(page["payload"]["rows"].as_array().unwrap().len(), rows);
-        assert_eq!(page["payload"]["truncated"], truncated);
-        socket.expect("pong").await;
-    }
-}
-
-#[tokio::test]
 async fn two_matching_channels_get_one_event_each() {
     let app = TestApp::start().await;
     let id = "01890000-0000-7000-8000-00000000000a";

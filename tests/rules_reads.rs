@@ -77,6 +77,6 @@ async fn a_resume_from_a_ring_that_is_behind_sees_later_changes_of_rights() {
     let survey = reader.survey(channel.scope.clone(), since, standing).await.unwrap();
     assert_eq!((survey.read.seq, principal.seq), (Seq(3), Seq(5)), "the ring is behind the principal");
     assert_eq!(bound.check(&survey), Checkup::Same);
-    let claim = Claim { since: Seq(3), view: Some(bound.view.as_str()) };
+    let claim = Claim { since: Seq(3), view: Some(bound.view.as_str()), limited: false };
     assert_eq!(decide(claim, &bound, &survey, 10), Resume::Restart(RIGHTS));
 }

@@ -327,6 +327,7 @@ impl ChannelManager {
             seq: at,
             view: &attach.view,
             recovered: None,
+            limited: false,
             reason: None,
         };
         let pong = self.control("pong", Some(&attach.channel), None, payload).to_bytes(attach.outbox.form());
@@ -359,6 +360,7 @@ impl ChannelManager {
             seq,
             view: &attach.view,
             recovered: Some(false),
+            limited: false,
             reason: None,
         };
         self.control("subscribed", Some(&attach.channel), request_id, payload).to_bytes(attach.outbox.form())

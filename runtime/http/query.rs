@@ -13,19 +13,19 @@ use crate::auth::Identity;
 use crate::config::HttpConfig;
 use crate::ids::{RecordId, shown};
 use crate::protocol::{Code, Params};
-use crate::repository::{Body, Current, Nameable, column, filter, parameters, search_words, suggestion};
-use crate::schema::{Entity, FieldKind};
-use crate::store::{Column, Condition, Count, Direction, ListCursor, ListPage, Query, SortBy, Who};
+use crate::repository::{
+    Body, Current, Nameable, comparable, filter, parameters, search_words, sort, suggestion,
+};
+use crate::schema::Entity;
+use crate::store::{Condition, Count, ListCursor, ListPage, Query, Who};
 
 /// What a list takes beside conditions, and a count and a single record take in part.
 const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
 /// These say who asks, and belong to `identity`.
-const CALLER: [&str; 5] = ["as", "token", "ticket", "access_token", "api_key"];
+const CALLER: [&str; 6] = ["as", "claims", "token", "ticket", "access_token", "api_key"];
 /// A page of a list or a history ends with the record or change that reaches so many bytes, however few it holds. The
 /// bytes are of whole records, whatever is shown of them: so much memory one request may take.
 pub(super) const PAGE_BYTES: usize = 4 << 20;
-/// Fields that a list is sorted by.
-const MOST_SORTED: usize = 10;
 
 /// The parameters of a question that came as a body. Who asks is said in the address, as for every request.
 pub(super) fn of_body(address: Option<&str>, body: Body) -> Result<Params, Problem> {
@@ -226,41 +226,4 @@ fn after(order: &str, text: &str, columns: usize) -> Result<ListCursor, Problem>
         let detail = "the cursor was not made for this list with this sort, these filters and this search, or was altered";
         Problem::new(Code::BadCursor, detail)
     })
-}
-
-/// `-priority,title`: highest priority first, then by title; equal ones by id.
-fn sort(entity: &Entity, names: &Nameable, text: &str) -> Result<Vec<SortBy>, Problem> {
-    let mut sort: Vec<SortBy> = Vec::new();
-    for key in text.split(',').filter(|_| !text.is_empty()) {
-        let (name, direction) = match key.strip_prefix('-') {
-            Some(name) => (name, Direction::Descending),
-            None => (key, Direction::Ascending),
-        };
-        let column = comparable(entity, names, name, "sort", "sorted")?;
-        if sort.iter().any(|earlier| earlier.column == column) {
-            return Err(bad_query(format!("`sort` names `{name}` twice")));
-        }
-        if sort.len() == MOST_SORTED {
-            return Err(bad_query(format!("`sort` names more than {MOST_SORTED} fields")));
-        }
-        sort.push(SortBy { column, direction });
-    }
-    Ok(sort)
-}
-
-/// A column whose values the database can compare.
-fn comparable(
-    entity: &Entity,
-    names: &Nameable,
-    name: &str,
-    parameter: &str,
-    done: &str,
-) -> Result<Column, Problem> {
-    let column = column(entity, names, name).map_err(|error| bad_query(format!("`{parameter}`: {error}")))?;
-    if let Column::Field(index) = column
-        && entity.at(index).kind == FieldKind::Json
-    {
-        return Err(bad_query(format!("`{name}` is a json field and cannot be {done} by")));
-    }
-    Ok(column)
 }

@@ -8,6 +8,10 @@ use super::channel_name::MAX_BYTES;
 use super::codes::Code;
 use crate::ids::{Epoch, Position, Seq, shown};
 
+/// Largest `limit` of a subscription.
+pub const MOST_FIRST_ROWS: usize = 1_000;
+/// Longest `sort` of a subscription, in bytes.
+const MAX_SORT: usize = 4 << 10;
 /// Longest `requestId` and `view`, in bytes.
 pub const MAX_REQUEST_ID: usize = 128;
 
@@ -30,8 +34,17 @@ pub enum ClientMessage {
 pub struct SubscribeOptions {
     pub since: Option<Since>,
     pub snapshot: bool,
-    /// Most rows of the snapshot.
-    pub limit: Option<usize>,
+    /// Only the first records in an order.
+    pub first_rows: Option<FirstRows>,
+}
+
+/// The part of a channel that snapshots of a limited subscription show (SEMANTICS X8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstRows {
+    /// As the `sort` of a list; empty for the order of the ids.
+    pub sort: String,
+    /// 1 to `MOST_FIRST_ROWS`.
+    pub limit: usize,
 }
 
 /// Where a client wants to continue.
@@ -139,15 +152,39 @@ fn options(object: &Map<String, Value>) -> Result<SubscribeOptions, FrameError> 
             ));
         }
     };
-    let limit = match payload.get("limit") {
+    Ok(SubscribeOptions { since: since(payload)?, snapshot, first_rows: first_rows(payload)? })
+}
+
+/// `sort` and `limit`.
+fn first_rows(payload: &Map<String, Value>) -> Result<Option<FirstRows>, FrameError> {
+    let wrong = |what: String| plain(Code::BadFrame, what);
+    let sort = match payload.get("sort") {
         None | Some(Value::Null) => None,
-        Some(value) => {
-            Some(value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(
-                || plain(Code::BadFrame, "`payload.limit` is not a whole number of at least 1".to_owned()),
-            )?)
+        Some(Value::String(text)) if text.len() <= MAX_SORT => Some(text.clone()),
+        Some(Value::String(_)) => {
+            return Err(wrong(format!("`payload.sort` is longer than {MAX_SORT} bytes")));
+        }
+        Some(other) => {
+            return Err(wrong(format!(
+                "`payload.sort` is {}, not a string like \"-created_at\"",
+                kind(other)
+            )));
         }
     };
-    Ok(SubscribeOptions { since: since(payload)?, snapshot, limit })
+    let limit = match payload.get("limit") {
+        None | Some(Value::Null) if sort.is_some() => {
+            let text =
+                "`payload.sort` needs a `payload.limit`: without one every record is sent, in no order";
+            return Err(wrong(text.to_owned()));
+        }
+        None | Some(Value::Null) => return Ok(None),
+        Some(limit) => limit,
+    };
+    let number = limit.as_u64().and_then(|limit| usize::try_from(limit).ok());
+    let limit = number
+        .filter(|limit| (1..=MOST_FIRST_ROWS).contains(limit))
+        .ok_or_else(|| wrong(format!("`payload.limit` is not a whole number from 1 to {MOST_FIRST_ROWS}")))?;
+    Ok(Some(FirstRows { sort: sort.unwrap_or_default(), limit }))
 }
 
 fn since(payload: &Map<String, Value>) -> Result<Option<Since>, FrameError> {

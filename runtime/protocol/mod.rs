@@ -12,7 +12,9 @@ pub mod view;
 pub mod wire;
 
 pub use channel_name::{ChannelError, ChannelName, ChannelTarget};
-pub use client_frame::{ClientFrame, ClientMessage, FrameError, Since, SubscribeOptions};
+pub use client_frame::{
+    ClientFrame, ClientMessage, FirstRows, FrameError, MOST_FIRST_ROWS, Since, SubscribeOptions,
+};
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use query_string::{Params, QueryStringError};
 pub use view::View;

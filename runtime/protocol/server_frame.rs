@@ -163,6 +163,9 @@ pub struct PositionPayload<'a> {
     pub view: &'a View,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
+    /// Snapshots of this subscription are its first records in an order.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
@@ -251,14 +254,12 @@ pub struct SchemaChangedPayload {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RightsChangedPayload {}
 
-/// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already. `truncated`: the client's limit is
-/// reached, and there may be more records.
+/// `{"type":"snapshot",…,"payload":{"rows":[…]}}` from rows that are JSON already.
 pub fn snapshot_json<'r>(
     channel: &str,
     seq: Seq,
     timestamp: Timestamp,
     rows: impl Iterator<Item = &'r Bytes>,
-    truncated: bool,
 ) -> Bytes {
     let mut out = Vec::with_capacity(4096);
     out.extend_from_slice(b"{\"type\":\"snapshot\",\"channel\":");
@@ -274,6 +275,6 @@ pub fn snapshot_json<'r>(
         }
         out.extend_from_slice(row);
     }
-    out.extend_from_slice(if truncated { b"],\"truncated\":true}}" } else { b"]}}" });
+    out.extend_from_slice(b"]}}");
     Bytes::from(out)
 }

@@ -8,10 +8,10 @@ use super::read::{CheckedRead, RightsCheck};
 use crate::channels::Watch;
 use crate::ids::{RecordId, Seq};
 use crate::protocol::{ChannelName, ChannelTarget, Code, View};
-use crate::repository::{Nameable, filter};
+use crate::repository::{Nameable, filter, sort};
 use crate::rules::{BindError, Condition, Person, Principal, ReadScope, is_closed};
 use crate::schema::{Column, Entity, Generation, IdKind, Schema};
-use crate::store::{Scope, StoreError};
+use crate::store::{Scope, SortBy, StoreError};
 
 /// A well-formed channel of an entity that there is. Whether a person may know of the entity is judged by `open`.
 #[derive(Debug, Clone)]
@@ -196,6 +196,28 @@ impl Channel {
                 ))
             }
             Ok(_) => Ok(self.through(whole, principal, at)),
+        }
+    }
+
+    /// The order of a limited subscription. Who may not see a field with every record cannot sort by it: the order would tell of it.
+    pub fn order(
+        &self,
+        principal: &Principal,
+        read_scope: &ReadScope,
+        text: &str,
+    ) -> Result<Arc<[SortBy]>, ChannelRefusal> {
+        if text.is_empty() {
+            return Ok(Arc::default());
+        }
+        let refused = |message: String| ChannelRefusal::new(Code::BadChannel, message);
+        let order = sort(&self.entity, &Nameable::of(principal.clone()), text);
+        let order = order.map_err(|fault| refused(fault.to_string()))?;
+        match order.iter().find(|by| read_scope.shown(by.column).is_some()) {
+            None => Ok(order.into()),
+            Some(by) => {
+                let name = self.entity.name_of(by.column);
+                Err(refused(format!("`{name}` is hidden in some records, so it cannot be sorted by")))
+            }
         }
     }
 

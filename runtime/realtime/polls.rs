@@ -206,7 +206,7 @@ impl Polls {
                     if bound.check(&survey) != Checkup::Same {
                         return Ok(PollStep::RightsChanged);
                     }
-                    let claim = Claim { since: since.seq, view: view.as_deref() };
+                    let claim = Claim { since: since.seq, view: view.as_deref(), limited: false };
                     decide(claim, &bound, &survey, self.lifecycle.around().config.replay_limit)
                         == Resume::Recovered
                 }

@@ -3,32 +3,32 @@
 
 use std::sync::Arc;
 
-use crate::ids::{Position, RecordId, Seq};
+use crate::ids::{Position, Seq};
 use crate::rules::{Person, Principal, ReadScope};
 use crate::schema::{EntityName, Generation};
-use crate::store::{At, Differ, Difference, ListPage, LogPage, Scope, StoreError, Survey};
+use crate::store::{
+    At, Differ, Difference, ListCursor, ListPage, LogPage, Scope, SortBy, StoreError, Survey,
+};
 
 /// What a session reads.
 #[derive(Debug, Clone)]
 pub enum ReadRequest {
-    Survey {
-        scope: Scope,
-        since: Position,
-        rights: RightsCheck,
-    },
-    Rows {
-        scope: Scope,
-        read_scope: Arc<ReadScope>,
-        after: Option<RecordId>,
-        limit: usize,
-        rights: RightsCheck,
-    },
-    Log {
-        after: Seq,
-        rights: RightsCheck,
-    },
+    Survey { scope: Scope, since: Position, rights: RightsCheck },
+    Rows { rows: RowsAsked, rights: RightsCheck },
+    Log { after: Seq, rights: RightsCheck },
     Principal(Arc<Person>),
     Differ(Differ),
+}
+
+/// A page of a snapshot.
+#[derive(Debug, Clone)]
+pub struct RowsAsked {
+    pub scope: Scope,
+    pub read_scope: Arc<ReadScope>,
+    /// Equal ones by id.
+    pub order: Arc<[SortBy]>,
+    pub after: Option<ListCursor>,
+    pub limit: usize,
 }
 
 #[derive(Debug)]

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::read::{CheckedRead, ReadAnswer, ReadRequest, RightsAt, RightsCheck, RightsNow};
+use super::read::{CheckedRead, ReadAnswer, ReadRequest, RightsAt, RightsCheck, RightsNow, RowsAsked};
 use crate::channels::Ring;
 use crate::config::RealtimeConfig;
-use crate::ids::{Position, RecordId, Seq};
-use crate::rules::{Person, Principal, ReadScope};
+use crate::ids::{Position, Seq};
+use crate::rules::{Person, Principal};
 use crate::store::{
-    At, ChangeOp, ListCursor, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store,
-    StoreError, Stored, Survey, Who,
+    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store, StoreError, Stored,
+    Survey, Who,
 };
 
 /// See the module's text. Cheap to clone.
@@ -37,8 +37,8 @@ impl LiveReader {
             ReadRequest::Survey { scope, since, rights } => {
                 ReadAnswer::Survey(logged(self.survey(scope, since, rights).await))
             }
-            ReadRequest::Rows { scope, read_scope, after, limit, rights } => {
-                let read = self.rows(scope, read_scope, after, limit).await;
+            ReadRequest::Rows { rows, rights } => {
+                let read = self.rows(rows).await;
                 ReadAnswer::Rows(logged(self.checked(read, rights).await))
             }
             ReadRequest::Log { after, rights } => {
@@ -142,13 +142,8 @@ impl LiveReader {
         }
     }
 
-    async fn rows(
-        &self,
-        scope: Scope,
-        read_scope: Arc<ReadScope>,
-        after: Option<RecordId>,
-        limit: usize,
-    ) -> Result<At<ListPage>, StoreError> {
+    async fn rows(&self, asked: RowsAsked) -> Result<At<ListPage>, StoreError> {
+        let RowsAsked { scope, read_scope, order, after, limit } = asked;
         let (bytes, generation) = (self.log_limit.bytes, read_scope.generation);
         let who = Who::ReadScope(read_scope);
         match scope {
@@ -162,8 +157,8 @@ impl LiveReader {
                 }))
             }
             Scope::Entity(entity) => {
-                let after = after.map(|id| ListCursor { values: Vec::new(), id });
-                let query = Query { who, after, bytes, ..Query::all(entity, generation, limit) };
+                let sort = order.to_vec();
+                let query = Query { who, sort, after, bytes, ..Query::all(entity, generation, limit) };
                 self.asking(self.store.list(&query)).await
             }
         }

@@ -22,7 +22,12 @@ pub struct Claim<'a> {
     pub since: Seq,
     /// The view that it had there. Without one, the position is accepted only where every user sees the same.
     pub view: Option<&'a str>,
+    /// It holds the first records in an order: a snapshot of them is small (SEMANTICS X8).
+    pub limited: bool,
 }
+
+/// A limited subscription that missed more than this starts again.
+const LIMITED_REPLAY: u64 = 1_000;
 
 /// Whether a user who is bound now may continue from their position. `survey` was checked: nothing is unknown to the read scope.
 pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, replay_limit: u64) -> Resume {
@@ -48,7 +53,8 @@ pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, r
     }
     // A snapshot of a part may be far smaller than the whole entity, so only that of everything is weighed against it.
     let rows = if read_scope.predicate().is_true() { facts.rows } else { 0 };
-    if facts.backlog > replay_limit.max(rows) {
+    let most = if claim.limited { replay_limit.min(LIMITED_REPLAY) } else { replay_limit.max(rows) };
+    if facts.backlog > most {
         return Resume::Restart(BACKLOG);
     }
     Resume::Recovered

@@ -15,16 +15,15 @@ async fn subscribed(app: &TestApp, payload: Value) -> (Socket, Value) {
     (socket, answer)
 }
 
-/// The ids of the snapshot's rows, whether it was truncated, and its closing pong.
-async fn snapshot(socket: &mut Socket) -> (Vec<String>, bool, Value) {
-    let (mut ids, mut truncated) = (Vec::new(), false);
+/// The ids of the snapshot's rows, and its closing pong.
+async fn snapshot(socket: &mut Socket) -> (Vec<String>, Value) {
+    let mut ids = Vec::new();
     loop {
         let frame = socket.frame().await;
         if frame["type"] == "pong" {
-            return (ids, truncated, frame);
+            return (ids, frame);
         }
         assert_eq!(frame["type"], "snapshot", "{frame}");
-        truncated = frame["payload"]["truncated"] == true;
         for row in frame["payload"]["rows"].as_array().unwrap() {
             ids.push(row["id"].as_str().unwrap().to_owned());
         }
@@ -40,8 +39,8 @@ async fn the_limit_of_a_snapshot_bounds_its_rows_and_no_event() {
         client.create("tasks", json!({"id": id(n), "title": format!("{n}")})).await;
     }
     let (mut socket, _) = subscribed(&app, json!({"snapshot": true, "limit": 2})).await;
-    let (ids, truncated, pong) = snapshot(&mut socket).await;
-    assert_eq!((ids, truncated), (vec![id(1), id(2)], true));
+    let (ids, pong) = snapshot(&mut socket).await;
+    assert_eq!(ids, [id(1), id(2)]);
     client.patch(&format!("/api/tasks/{}", id(4)), json!({"priority": 1})).await;
     assert_eq!(socket.expect("entity:updated").await["payload"]["id"], id(4));
 
@@ -49,13 +48,12 @@ async fn the_limit_of_a_snapshot_bounds_its_rows_and_no_event() {
     let nowhere = json!({"epoch": pong["payload"]["epoch"], "seq": 999, "view": pong["payload"]["view"]});
     let answer = socket.subscribe("entity:Task", json!({"since": nowhere})).await;
     assert_eq!(answer["payload"]["recovered"], false, "{answer}");
-    let (ids, truncated, _) = snapshot(&mut socket).await;
-    assert_eq!((ids, truncated), (vec![id(1), id(2)], true));
+    assert_eq!(answer["payload"]["limited"], true, "{answer}");
+    assert_eq!(snapshot(&mut socket).await.0, [id(1), id(2)]);
     socket.subscribe("entity:Task", json!({"snapshot": true, "limit": 4})).await;
-    let (ids, truncated, _) = snapshot(&mut socket).await;
-    assert_eq!((ids.len(), truncated), (4, true), "n rows were sent, though there are no more");
-    socket.subscribe("entity:Task", json!({"snapshot": true, "limit": 1_000_000})).await;
-    assert!(!snapshot(&mut socket).await.1);
+    assert_eq!(snapshot(&mut socket).await.0.len(), 4);
+    socket.subscribe("entity:Task", json!({"snapshot": true, "limit": 3, "sort": "-title"})).await;
+    assert_eq!(snapshot(&mut socket).await.0, [id(4), id(3), id(2)]);
 
     socket.send(&json!({"type": "subscribe", "channel": "entity:Note", "payload": {"snapshot": true, "limit": 0}})).await;
     assert_eq!(socket.expect("error").await["payload"]["code"], "BAD_FRAME");
@@ -66,7 +64,7 @@ async fn what_was_resumed_is_a_position_of_the_new_epoch_too() {
     let app = TestApp::start().await;
     app.client().create("tasks", json!({"title": "Before"})).await;
     let (mut socket, _) = subscribed(&app, json!({"snapshot": true})).await;
-    let (_, _, pong) = snapshot(&mut socket).await;
+    let (_, pong) = snapshot(&mut socket).await;
     let mut position = pong["payload"].clone();
     app.client().create("tasks", json!({"title": "Missed"})).await;
     app.stop().await;

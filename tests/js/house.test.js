@@ -50,7 +50,7 @@ test('what an application bundles is small: what a page begins with, and all of 
   const budgets = [
     [['realtime.js', 'channels.js'], 13.5, 15.5],
     [CORE, 17.75, 22],
-    [[...CORE, 'queue.js'], 19.25, 23.75],
+    [[...CORE, 'queue.js'], 19.5, 23.75],
   ];
   for (const [names, first, all] of budgets) {
     const size = bundled(names);

@@ -171,3 +171,27 @@ test('errors and new beginnings are told to who asks, until they ask no longer',
   w.socket.say({ type: 'error', payload: { code: 'OVERLOADED' } });
   assert.deepEqual(told, [['entity:Task', 'rights'], ['RATE_LIMITED', undefined]]);
 });
+
+test('a token is renewed when the server says that it ends soon', async () => {
+  const { w, sent, greet } = open({ getToken: counter() });
+  await settle();
+  greet({ expiresAt: 1e13 });
+  assert.deepEqual(sent(), ['t1']);
+  w.socket.say({ type: 'auth:expiring', payload: { expiresAt: 1e13 } });
+  await settle();
+  assert.deepEqual(sent(), ['t2!']);
+});
+
+test('a token of another user opens a connection of its own, whether the server closes this one or not', async () => {
+  const { w, rt, sent, greet } = open();
+  greet();
+  rt.setToken('bens');
+  const [{ requestId }] = w.socket.inbox.filter(({ type }) => type === 'auth');
+  w.socket.say({ type: 'error', requestId, payload: { code: 'UNAUTHENTICATED' } });
+  await settle();
+  assert.equal(w.sockets.length, 2);
+  w.socket.onopen();
+  assert.deepEqual(sent(), ['bens']);
+  w.socket.say({ type: 'error', payload: { code: 'UNAUTHENTICATED' } });
+  assert.equal(w.sockets.length, 2);
+});

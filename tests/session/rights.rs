@@ -707,10 +707,8 @@ fn a_schema_change_reads_the_facts_again_before_anything_is_bound() {
     let new = At { generation: Generation(2), ..at(31, 0, two_projects()) };
     let effects = peer.on(Input::Read(ReadAnswer::Principal(Ok(new))));
     assert_eq!(heard(&effects), ["read rows"]);
-    let Some(Effect::Read(ReadRequest::Rows { read_scope, .. })) = effects.last() else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(read_scope.generation, Generation(2));
+    let Some(Effect::Read(ReadRequest::Rows { rows, .. })) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(rows.read_scope.generation, Generation(2));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The rule that holds everything together: what is shown to the peer was read, and then checked; a subscription is bound again
 //! only from a principal that is as new as the change that was found.
 
-use super::phase::{Phase, Replay, Route, TailOf};
+use super::phase::{Phase, Replay, Route, SnapshotRequest, TailOf};
 use super::state::Session;
 use super::subscription::SlotKey;
 use super::turn::{Envelope, Turn};
@@ -57,12 +57,17 @@ impl Session {
 
     /// Rights changed, at `rights` at the latest, and the peer is at `since` under the earlier ones. Where it sees the same
     /// by those of now, it continues from there: ChannelManager has what it missed, and takes the subscription only if none of the
-    /// rights that it depends on changed in between, under whichever it was for a while. Otherwise the difference is read.
+    /// rights that it depends on changed in between, under whichever it was for a while. Otherwise the difference is read, or the first
+    /// records of a limited subscription: what its peer has of the rest is unknown.
     pub(super) fn rebind(&mut self, turn: &mut Turn, key: SlotKey, since: Seq, rights: Seq) {
         let principal = self.person.principal(self.around.generation);
         let Some(subscription) = self.slots.of(key) else { return };
         let is_new = |principal: &At<&Principal>| principal.seq >= rights;
         let same = principal.filter(is_new).is_some_and(|now| subscription.sees_the_same(&now));
+        if !same && subscription.is_limited() {
+            subscription.phase = Phase::Queued(Route::Rows(SnapshotRequest::of_rights()));
+            return self.reads.wait_first(key);
+        }
         if !same {
             subscription.phase = Phase::Differing { since };
             return;
@@ -76,7 +81,10 @@ impl Session {
     /// Rights changed at `seq` while the subscription, which is no part of any read now, was being brought up to date.
     pub(super) fn on_rights_changed(&mut self, slot: u16, seq: Seq) {
         let Some(subscription) = self.slots.at_mut(slot) else { return };
-        let Some(route) = subscription.phase.under_other_rights() else { return };
+        let Some(mut route) = subscription.phase.under_other_rights() else { return };
+        if subscription.is_limited() && matches!(route, Route::Differ { .. }) {
+            route = Route::Rows(SnapshotRequest::of_rights());
+        }
         let anew = !matches!(route, Route::Differ { .. });
         subscription.phase = Phase::Queued(route);
         self.reads.wait_first(subscription.key(slot));

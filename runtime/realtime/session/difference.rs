@@ -1,13 +1,12 @@
 //! What a change of rights means for a subscription: the difference between what its peer has and what its person may see now
 //! (SEMANTICS R3).
 
-use super::phase::{Cause, Phase, Replay, Route, SnapshotRequest, TailOf};
+use super::phase::{Phase, Replay, Route, SnapshotRequest, TailOf};
 use super::state::Session;
 use super::subscription::SlotKey;
 use super::turn::Turn;
 use crate::channels::encode::{Encoder, StepPlace};
 use crate::metrics::CatchUp;
-use crate::protocol::reason::RIGHTS;
 use crate::realtime::channel::ChannelRefusal;
 use crate::store::{At, Difference, Step, Steps};
 
@@ -30,8 +29,7 @@ impl Session {
             Err(error) => return self.suspend(turn, key.slot, &ChannelRefusal::from(error)),
         }
         let Some(steps) = steps else {
-            let anew = SnapshotRequest { cause: Cause::Lagged, reason: RIGHTS };
-            subscription.phase = Phase::Queued(Route::Rows(anew));
+            subscription.phase = Phase::Queued(Route::Rows(SnapshotRequest::of_rights()));
             return self.reads.wait_first(key);
         };
         // The difference has no place among the events, so the next one's `prev` is the last that the peer was sent.

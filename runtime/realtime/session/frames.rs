@@ -64,7 +64,7 @@ impl Session {
                 self.detach(turn, slot);
                 self.start(turn, slot, options, request_id);
             }
-            None => match self.open(channel, options.limit) {
+            None => match self.open(channel) {
                 Ok(slot) => self.start(turn, slot, options, request_id),
                 Err(refusal) => {
                     let envelope = Envelope::of(channel, request_id.as_deref());
@@ -105,7 +105,7 @@ impl Session {
     }
 
     /// A free slot with a subscription in it, or the refusal.
-    fn open(&mut self, channel: &str, limit: Option<usize>) -> Result<u16, ChannelRefusal> {
+    fn open(&mut self, channel: &str) -> Result<u16, ChannelRefusal> {
         let most = self.around.config.subscriptions;
         if self.subscriptions() >= most {
             let text = format!("this connection already has {most} subscriptions, which is its limit");
@@ -113,13 +113,15 @@ impl Session {
         }
         let channel = Channel::resolve(&self.around.schema, self.around.generation, channel)?;
         let counted = self.around.metrics.live.subscription();
-        Ok(self.slots.open(Subscription::new(channel, limit, counted)))
+        Ok(self.slots.open(Subscription::new(channel, counted)))
     }
 
     fn start(&mut self, turn: &mut Turn, slot: u16, options: SubscribeOptions, request_id: Option<String>) {
         let Some(subscription) = self.slots.at_mut(slot) else { return };
         subscription.snapshots = 0;
-        subscription.limit = options.limit.or(subscription.limit);
+        if options.first_rows.is_some() {
+            subscription.first_rows = options.first_rows;
+        }
         let asked = |request_id| Cause::Asked { request_id };
         let route = match options.since {
             Some(Since { position: Some(since), view }) => {

@@ -1,9 +1,10 @@
 //! `Phase`: how far a subscription is on its way to being live. Values, and what each of them means; see the pictures in `mod.rs`.
 
 use crate::channels::AttachmentId;
-use crate::ids::{Position, RecordId, Seq};
+use crate::ids::{Position, Seq};
 use crate::outbox::Lag;
 use crate::protocol::reason::RIGHTS;
+use crate::store::ListCursor;
 
 /// Why a subscription is being brought up to date, and the first frame that the peer gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(super) enum Cause {
     Lagged,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Phase {
     /// Waits for its turn to read.
     Queued(Route),
@@ -28,7 +29,7 @@ pub(super) enum Phase {
     Rows {
         why: SnapshotRequest,
         first: Option<Seq>,
-        after: Option<RecordId>,
+        after: Option<ListCursor>,
         written: usize,
     },
     /// Reads the log after `Replay::at`.
@@ -100,6 +101,13 @@ pub(super) enum TailOf {
     Difference,
     /// Of a snapshot, whose later pages are ahead of them.
     Snapshot,
+}
+
+impl SnapshotRequest {
+    /// Unasked, because rights changed.
+    pub(super) fn of_rights() -> SnapshotRequest {
+        SnapshotRequest { cause: Cause::Lagged, reason: RIGHTS }
+    }
 }
 
 impl Replay {
@@ -216,7 +224,7 @@ impl Phase {
             Phase::Rows { why, first: None, .. } => Some(Route::Rows(why.clone())),
             Phase::Rows { first: Some(_), .. }
             | Phase::Following(Replay { tail_of: TailOf::Snapshot, .. }) => {
-                Some(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: RIGHTS }))
+                Some(Route::Rows(SnapshotRequest::of_rights()))
             }
             Phase::Queued(_)
             | Phase::Differing { .. }

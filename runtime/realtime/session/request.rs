@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::phase::{Phase, ResumeFrom};
 use super::subscription::Subscription;
 use crate::config::RealtimeConfig;
-use crate::realtime::read::ReadRequest;
+use crate::realtime::read::{ReadRequest, RowsAsked};
 use crate::rules::Person;
 use crate::store::{Differ, LogLimit};
 
@@ -23,10 +23,16 @@ impl Subscription {
             }
             Phase::Rows { after, written, .. } => {
                 let page = config.page_rows;
-                let left = self.limit.map_or(page, |limit| limit.saturating_sub(*written));
-                let (read_scope, after) = (bound.read_scope.clone(), after.clone());
-                let rights = bound.rights_check(None);
-                Some(ReadRequest::Rows { scope, read_scope, after, limit: left.min(page), rights })
+                let left =
+                    self.first_rows.as_ref().map_or(page, |first| first.limit.saturating_sub(*written));
+                let rows = RowsAsked {
+                    scope,
+                    read_scope: bound.read_scope.clone(),
+                    order: self.order.clone(),
+                    after: after.clone(),
+                    limit: left.min(page),
+                };
+                Some(ReadRequest::Rows { rows, rights: bound.rights_check(None) })
             }
             Phase::Differing { since } => Some(ReadRequest::Differ(Differ {
                 person: person.clone(),

@@ -25,7 +25,8 @@ impl Session {
         let Some(bound) = &subscription.bound else { return };
         // A subscription that fell behind got its state from this server, under this read scope.
         let view = if cause == Cause::Lagged { Some(bound.view.as_str()) } else { theirs.as_deref() };
-        match decide(Claim { since: since.seq, view }, bound, survey, limit) {
+        let claim = Claim { since: since.seq, view, limited: subscription.first_rows.is_some() };
+        match decide(claim, bound, survey, limit) {
             Resume::Recovered => {
                 // A lagging peer knows of no event between its last one and `since`, so `prev` is what it was sent.
                 let prev = if cause == Cause::Lagged { subscription.sent } else { since.seq };

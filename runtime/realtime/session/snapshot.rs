@@ -10,7 +10,7 @@ use crate::protocol::CloseCode;
 use crate::protocol::server_frame::snapshot_json;
 use crate::realtime::channel::Checkup;
 use crate::realtime::read::CheckedRead;
-use crate::store::{At, ListPage};
+use crate::store::{At, ListPage, Listed};
 
 impl Session {
     pub(super) fn on_rows(&mut self, turn: &mut Turn, key: SlotKey, page: &CheckedRead<ListPage>) {
@@ -23,15 +23,15 @@ impl Session {
             Checkup::NotAsked => return self.close(turn, CloseCode::Internal),
         }
         let written = written + rows.value.rows.len();
-        let limited = subscription.limit.is_some_and(|limit| written >= limit);
-        let complete = !rows.value.more || limited;
+        let enough = subscription.first_rows.as_ref().is_some_and(|first| written >= first.limit);
+        let complete = !rows.value.more || enough;
         let started = first.unwrap_or(rows.seq);
         subscription.sent = started;
         if complete {
             let replay = Replay { at: started, prev: started, tail_of: TailOf::Snapshot };
             subscription.phase = Phase::Following(replay);
         } else {
-            let after = rows.value.rows.last().map(|row| row.id.clone());
+            let after = rows.value.rows.last().map(Listed::cursor);
             subscription.phase = Phase::Rows { why: why.clone(), first: Some(started), after, written };
             self.reads.wait(key);
         }
@@ -40,7 +40,7 @@ impl Session {
             subscription.snapshots = subscription.snapshots.saturating_add(1);
             self.announce_rows(turn, key.slot, &why, rows);
         }
-        write_rows(turn, &channel, rows, self.around.config.page_bytes, limited);
+        write_rows(turn, &channel, rows, self.around.config.page_bytes);
         if complete && started == rows.seq {
             self.attach(turn, key.slot);
         }
@@ -77,7 +77,7 @@ impl Session {
 }
 
 /// The rows of one page, in frames of about `page_bytes`.
-fn write_rows(turn: &mut Turn, channel: &str, rows: &At<ListPage>, page_bytes: usize, limited: bool) {
+fn write_rows(turn: &mut Turn, channel: &str, rows: &At<ListPage>, page_bytes: usize) {
     let wall = turn.now.wall;
     let mut frame: Vec<&Bytes> = Vec::new();
     let mut size = 0;
@@ -85,12 +85,11 @@ fn write_rows(turn: &mut Turn, channel: &str, rows: &At<ListPage>, page_bytes: u
         frame.push(&row.stored.json);
         size += row.stored.json.len();
         if size >= page_bytes {
-            turn.send_json("snapshot", &snapshot_json(channel, rows.seq, wall, frame.drain(..), false));
+            turn.send_json("snapshot", &snapshot_json(channel, rows.seq, wall, frame.drain(..)));
             size = 0;
         }
     }
-    if !frame.is_empty() || limited {
-        let rows_left = frame.into_iter();
-        turn.send_json("snapshot", &snapshot_json(channel, rows.seq, wall, rows_left, limited));
+    if !frame.is_empty() {
+        turn.send_json("snapshot", &snapshot_json(channel, rows.seq, wall, frame.into_iter()));
     }
 }

@@ -144,8 +144,9 @@ impl Session {
         let Some(subscription) = self.slots.at(slot) else { return };
         let Some(bound) = &subscription.bound else { return };
         let PositionFrame { kind, request_id, seq, recovered, reason, more } = frame;
+        let limited = subscription.is_limited();
         let payload =
-            PositionPayload { epoch: &self.around.epoch, seq, view: &bound.view, recovered, reason };
+            PositionPayload { epoch: &self.around.epoch, seq, view: &bound.view, recovered, limited, reason };
         let envelope = Envelope { channel: Some(&subscription.channel.text), request_id, more };
         turn.send(kind, envelope, payload);
     }

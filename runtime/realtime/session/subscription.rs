@@ -2,18 +2,20 @@
 //!
 //! Does not know its session: what is true for all subscriptions comes in.
 
+use std::sync::Arc;
+
 use super::input::Effect;
 use super::phase::{Cause, Phase, Route, SnapshotRequest};
 use crate::channels::{Admission, AttachFrom, AttachmentId};
 use crate::ids::Seq;
 use crate::metrics::GaugeGuard;
 use crate::outbox::Lag;
-use crate::protocol::ClientFrame;
 use crate::protocol::reason::ASKED;
+use crate::protocol::{ClientFrame, FirstRows};
 use crate::realtime::channel::{Binding, Channel, ChannelRefusal, Checkup};
 use crate::realtime::read::CheckedRead;
 use crate::rules::Principal;
-use crate::store::At;
+use crate::store::{At, SortBy};
 
 /// Frames for one channel that may wait until its last `subscribe` is answered.
 const POSTPONED: usize = 8;
@@ -28,8 +30,10 @@ pub(super) struct Subscription {
     pub(super) phase: Phase,
     /// The peer knows everything up to here: the last event or position it was sent.
     pub(super) sent: Seq,
-    /// Most rows of a snapshot.
-    pub(super) limit: Option<usize>,
+    /// What a snapshot shows, where that is not every record.
+    pub(super) first_rows: Option<FirstRows>,
+    /// The order of a snapshot.
+    pub(super) order: Arc<[SortBy]>,
     /// Granted when it was live first.
     admission: Admission,
     /// Snapshots since the subscription was last live.
@@ -48,19 +52,25 @@ pub(super) struct SlotKey {
 }
 
 impl Subscription {
-    pub(super) fn new(channel: Channel, limit: Option<usize>, counted: GaugeGuard) -> Subscription {
+    pub(super) fn new(channel: Channel, counted: GaugeGuard) -> Subscription {
         Subscription {
             channel,
             bound: None,
             serial: 0,
             phase: Phase::Queued(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: ASKED })),
             sent: Seq::ZERO,
-            limit,
+            first_rows: None,
+            order: Arc::default(),
             admission: Admission::Sought,
             snapshots: 0,
             postponed: Vec::new(),
             _counted: counted,
         }
+    }
+
+    /// Whether its snapshots are a part of its records (SEMANTICS X8).
+    pub(super) fn is_limited(&self) -> bool {
+        self.first_rows.is_some()
     }
 
     pub(super) fn key(&self, slot: u16) -> SlotKey {
@@ -94,6 +104,8 @@ impl Subscription {
         } else {
             self.channel.rebind(principal, at)?
         };
+        let sort = self.first_rows.as_ref().map_or("", |first| &first.sort);
+        self.order = self.channel.order(principal, &bound.read_scope, sort)?;
         if known.is_none_or(|known| known < at) {
             self.bound = Some(bound);
         }

@@ -31,6 +31,7 @@ mod rights;
 mod rows;
 mod scan_limit;
 mod search;
+mod sequences;
 mod snapshot;
 mod source;
 mod tables;

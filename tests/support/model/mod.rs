@@ -15,6 +15,7 @@ mod lookups;
 mod many;
 mod rights;
 mod search;
+mod sequences;
 mod sight;
 mod triggers;
 mod unit;
@@ -68,6 +69,8 @@ struct State {
     log: Vec<Entry>,
     /// Changes of entities with `history`, in the log or not.
     past: Vec<Entry>,
+    /// The last number that a field of an entity was given, by the value that it counts by.
+    numbers: BTreeMap<(EntityName, usize, Option<String>), i64>,
     /// Oldest first.
     answers: Vec<Answer>,
     /// By person and entity: the last change of the person's rights.
