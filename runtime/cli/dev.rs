@@ -21,6 +21,7 @@ use super::{USAGE, demo, descriptors, log, migrate, stream};
 use crate::app::{App, AppError};
 use crate::config::{Config, LogForm};
 use crate::env::Env;
+use crate::http::tls::Tls;
 use crate::schema::{self, Color, Loaded};
 
 /// Connections that the kernel may hold until they are accepted: a herd of clients comes back at once.
@@ -82,6 +83,8 @@ struct Notes {
 }
 
 async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: bool) -> Result<(), String> {
+    Tls::load(&config.tls).map_err(|error| format!("error: {error}"))?;
+    let scheme = if config.tls.certificate.is_some() { "https" } else { "http" };
     let listener = listen(config.listen)?;
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let summary = describe(&config, &loaded);
@@ -134,10 +137,10 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     }
     let plurals: Vec<String> =
         app.repository().current().schema.entities().map(|entity| entity.plural.to_string()).collect();
-    let _ = writeln!(text, "\n  The server is listening on http://{address}");
-    let _ = writeln!(text, "  Open http://{address}/_/ or one of these pages in two windows:");
+    let _ = writeln!(text, "\n  The server is listening on {scheme}://{address}");
+    let _ = writeln!(text, "  Open {scheme}://{address}/_/ or one of these pages in two windows:");
     for plural in plurals {
-        let _ = writeln!(text, "    http://{address}/_/e/{plural}");
+        let _ = writeln!(text, "    {scheme}://{address}/_/e/{plural}");
     }
     let _ = writeln!(
         text,

@@ -12,7 +12,9 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tracing::Instrument;
 
@@ -106,27 +108,61 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
-/// The TCP stream under the upgraded connection, freed from this runtime, and what was read from it already.
-fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Bytes)> {
+/// The stream under an upgraded connection.
+enum BareStream {
+    /// Freed from this runtime.
+    Plain(std::net::TcpStream),
+    /// Stays with this runtime's view of the network: its state cannot be taken apart.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+/// The stream under the upgraded connection, and what was read from it already.
+fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Bytes)> {
+    let upgraded = match upgraded.downcast::<TokioIo<TimedStream<TcpStream>>>() {
+        Ok(parts) => {
+            let stream = parts.io.into_inner().into_inner().into_std()?;
+            return Ok((BareStream::Plain(stream), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
     let parts = upgraded
-        .downcast::<TokioIo<TimedStream<TcpStream>>>()
+        .downcast::<TokioIo<TimedStream<TlsStream<TcpStream>>>>()
         .map_err(|_| std::io::Error::other("the connection is not of this server's accept loop"))?;
-    Ok((parts.io.into_inner().into_inner().into_std()?, parts.read_buf))
+    Ok((BareStream::Encrypted(Box::new(parts.io.into_inner().into_inner())), parts.read_buf))
 }
 
 /// The life of one socket, on the runtime of live connections.
 async fn live_socket(
     websockets: WebSocketManager,
-    stream: std::net::TcpStream,
+    stream: BareStream,
     read_ahead: Bytes,
     caller: Result<Arrived, NotAdmitted>,
     _place: Option<Peer>,
 ) {
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
-    };
-    socket_options::bound_send_buffer(&stream, websockets.send_buffer_bytes());
+    let most = websockets.send_buffer_bytes();
+    match stream {
+        BareStream::Plain(stream) => match TcpStream::from_std(stream) {
+            Ok(stream) => {
+                socket_options::bound_send_buffer(&stream, most);
+                live(websockets, stream, read_ahead, caller).await;
+            }
+            Err(error) => tracing::debug!(%error, "the socket could not be taken over"),
+        },
+        BareStream::Encrypted(stream) => {
+            socket_options::bound_send_buffer(stream.get_ref().0, most);
+            Box::pin(live(websockets, stream, read_ahead, caller)).await;
+        }
+    }
+}
+
+async fn live<S>(
+    websockets: WebSocketManager,
+    stream: S,
+    read_ahead: Bytes,
+    caller: Result<Arrived, NotAdmitted>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     match caller {
         Ok(arrived) => websockets.serve(stream, read_ahead, arrived).await,
         Err(refused) => Box::pin(websockets.refuse(stream, read_ahead, &refused)).await,

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::kind::{SettingKind, SettingValue};
 use crate::config::{Beyond, LogForm, Registration};
 
@@ -55,6 +57,28 @@ impl ConfigField for Option<String> {
 
     fn held(value: SettingValue) -> Option<Option<String>> {
         if let SettingValue::Database(address) = value { Some(Some(address)) } else { None }
+    }
+}
+
+impl ConfigField for Option<PathBuf> {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        SettingValue::Path(self.clone().unwrap_or_default())
+    }
+
+    fn held(value: SettingValue) -> Option<Option<PathBuf>> {
+        let SettingValue::Path(path) = value else { return None };
+        Some((!path.as_os_str().is_empty()).then_some(path))
+    }
+}
+
+impl ConfigField for Vec<IpNet> {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        SettingValue::Hosts(self.iter().map(IpNet::to_string).collect())
+    }
+
+    fn held(value: SettingValue) -> Option<Vec<IpNet>> {
+        let SettingValue::Hosts(networks) = value else { return None };
+        networks.iter().map(|network| network.parse().ok()).collect()
     }
 }
 
