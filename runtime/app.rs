@@ -19,7 +19,8 @@ use crate::env::Env;
 use crate::event_bus::{Batches, EventBus, OutOfOrder};
 use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
-use crate::http::{AppState, ROUTES, RateLimits, Services, router, server};
+use crate::http::tls::Tls;
+use crate::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
 use crate::identity::Identities;
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
@@ -161,7 +162,9 @@ impl App {
     /// Serves until `shutdown`, then ends in order: sockets learn when to reconnect, requests in flight finish, the
     /// store commits what it has accepted.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let hosts = Arc::new(Hosts::new(listener.local_addr()?, &self.config.allowed_hosts));
+        let hosts = Hosts::new(listener.local_addr()?, &self.config.allowed_hosts);
+        let hosts = Arc::new(hosts.with_origins(&self.config.allowed_origins));
+        let tls = Tls::load(&self.config.tls).map_err(std::io::Error::other)?;
         let tasks = TaskTracker::new();
         let current = self.repository.clone();
         let expiry = Expiry {
@@ -179,6 +182,7 @@ impl App {
             websockets: WebSocketManager::new(self.sessions.clone()),
             config: self.config.clone(),
             hosts,
+            proxies: Proxies::new(&self.config.trusted_proxies),
             identities: self.identities.clone(),
             env: self.env,
             limits: RateLimits::new(&self.config.http),
@@ -198,10 +202,11 @@ impl App {
             }
             self.sessions.lifecycle().drain();
         };
-        let serving = server::Serving { router: router(state), tasks, metrics: self.metrics };
+        let serving = server::Serving { router: router(state), tasks, metrics: self.metrics, tls };
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
-            tokio::join!(expiry.run(), self.identities.keep());
+            let deletes = self.identities.follow_deletes(self.event_bus.listen());
+            tokio::join!(expiry.run(), self.identities.keep(), deletes);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

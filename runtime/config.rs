@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// Every setting of a process.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,8 +17,15 @@ pub struct Config {
     /// Served at `/` when it exists.
     pub public: PathBuf,
     pub listen: SocketAddr,
+    /// Why the server may listen beyond loopback.
+    pub listen_beyond: Beyond,
     /// More hosts that may appear in `Host` and `Origin`, beside loopback names and the listen address.
     pub allowed_hosts: Vec<String>,
+    /// Origins of foreign pages that may use the server, as browsers write them.
+    pub allowed_origins: Vec<String>,
+    /// Networks of proxies whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    pub tls: TlsConfig,
     pub auth: AuthConfig,
     pub store: StoreConfig,
     pub realtime: RealtimeConfig,
@@ -32,7 +41,11 @@ impl Default for Config {
             database: None,
             public: PathBuf::from("public"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen_beyond: Beyond::No,
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            tls: TlsConfig::default(),
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
             realtime: RealtimeConfig::default(),
@@ -40,6 +53,16 @@ impl Default for Config {
             log: LogConfig::default(),
         }
     }
+}
+
+/// Why a server without TLS may listen on an address that other machines reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    No,
+    /// A proxy on another machine ends TLS.
+    Proxy,
+    /// Nobody else can read the network.
+    PrivateNetwork,
 }
 
 /// Users, their passwords and sessions.
@@ -77,6 +100,13 @@ impl Default for AuthConfig {
             expiry_warning: Duration::from_secs(60),
         }
     }
+}
+
+/// The certificate of the server; with none it speaks plain HTTP.
+#[derive(Debug, Clone, Default)]
+pub struct TlsConfig {
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
 }
 
 /// Limits of the store and its log.
@@ -216,6 +246,9 @@ pub struct HttpConfig {
     /// TCP connections beside those of `RealtimeConfig::connections`, so that requests come through when all sockets
     /// are taken.
     pub connections: usize,
+    /// Headers of pages in the public folder.
+    pub content_security_policy: String,
+    pub permissions_policy: String,
     /// Requests a minute of one address without a user, and of one user; 0 is no limit.
     pub anonymous_requests: u32,
     pub user_requests: u32,
@@ -250,6 +283,10 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             connections: 1_024,
+            content_security_policy: "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+                .to_owned(),
+            permissions_policy: "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+                .to_owned(),
             anonymous_requests: 120,
             user_requests: 1_200,
             stream_openings: 30,

@@ -18,7 +18,7 @@ use tidewire::event_bus::EventBus;
 use tidewire::http::guard::Hosts;
 use tidewire::http::lingering::Unread;
 use tidewire::http::timed_stream::TimedStream;
-use tidewire::http::{AppState, ROUTES, RateLimits, Services, router, server};
+use tidewire::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
 use tidewire::identity::Identities;
 use tidewire::ids::{Seq, Timestamp};
 use tidewire::metrics::Metrics;
@@ -266,13 +266,14 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
         websockets: WebSocketManager::new(sessions),
         config: config.clone(),
         hosts: Arc::new(Hosts::new(address, &[])),
+        proxies: Proxies::new(&[]),
         env: Env::system(),
         limits: RateLimits::new(&Config::default().http),
         metrics: metrics.clone(),
         tasks: tasks.clone(),
         live: tokio::runtime::Handle::current(),
     });
-    let serving = server::Serving { router: router(state), tasks, metrics };
+    let serving = server::Serving { router: router(state), tasks, metrics, tls: None };
     tokio::spawn(async move { server::serve(listener, serving, &config, std::future::pending()).await });
     (puppet, Client::new(address))
 }

@@ -14,9 +14,11 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::headers;
 use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
+use crate::identity::IdentityError;
 use crate::metrics::Via;
 use crate::protocol::Code;
 
@@ -42,21 +44,27 @@ fn brought_id(headers: &HeaderMap) -> Option<String> {
     ((1..=MAX_REQUEST_ID).contains(&value.len()) && value.bytes().all(plain)).then(|| value.to_owned())
 }
 
-async fn answer(state: AppState, request: Request, next: Next, request_id: String) -> Response {
+async fn answer(state: AppState, mut request: Request, next: Next, request_id: String) -> Response {
     let _counted = state.metrics.http.request();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let api = request.uri().path().starts_with("/api");
     let (method, started) = (request.method().clone(), Instant::now());
-    let admitted = state
-        .hosts
-        .admit(&method, request.uri(), request.headers())
+    let settled = state.proxies.settle(&mut request);
+    let is_secure = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_secure);
+    let origins = state.hosts.origins();
+    let page = origins.of(request.headers());
+    let admitted = settled
+        .and_then(|()| state.hosts.admit(&method, request.uri(), request.headers()))
+        .and_then(|()| set_up(&state, request.uri().path()))
         .and_then(|()| if api && route.is_none() { nowhere(&state, &request) } else { Ok(()) });
-    let mut response = match admitted {
-        Ok(()) => AssertUnwindSafe(next.run(request))
+    let preflight = if api { origins.preflight(&method, request.headers()) } else { None };
+    let mut response = match (admitted, preflight) {
+        (Ok(()), Some(preflight)) => preflight,
+        (Ok(()), None) => AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Problem::internal("the handler panicked").into_response()),
-        Err(refusal) => refusal.into_response(),
+        (Err(refusal), _) => refusal.into_response(),
     };
     let route = route.as_ref().map(MatchedPath::as_str);
     let seen = Seen { method, route, status: response.status(), started };
@@ -72,12 +80,21 @@ async fn answer(state: AppState, request: Request, next: Next, request_id: Strin
     if let Ok(value) = HeaderValue::try_from(request_id) {
         headers.insert(X_REQUEST_ID, value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers::protect(headers, is_secure);
     if api {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        origins.reveal(page, headers);
     }
     response
+}
+
+/// Until there is an administrator, health checks and the way to become one.
+fn set_up(state: &AppState, path: &str) -> Result<(), Problem> {
+    const OPEN: [&str; 5] = ["/health", "/healthz", "/readyz", "/_/register", "/api/auth/register"];
+    if !state.identities.awaits_admin() || OPEN.contains(&path) || path.starts_with("/static/") {
+        return Ok(());
+    }
+    Err(IdentityError::SetupRequired.into())
 }
 
 /// A request to an address below `/api` that no route claims. It asks for no caller, so it counts as one without a user.

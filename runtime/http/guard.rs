@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 
+use super::cors::AllowedOrigins;
 use super::problem::Problem;
 use crate::ids::shown;
 use crate::protocol::{Code, Params};
@@ -19,6 +20,7 @@ pub struct Hosts {
     listen: SocketAddr,
     /// Lower case, each with or without a port.
     allowed: Vec<String>,
+    origins: AllowedOrigins,
 }
 
 /// Answered also to a request without `Host`.
@@ -29,7 +31,18 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 impl Hosts {
     /// `listen` is the listener's own address, with its real port.
     pub fn new(listen: SocketAddr, allowed: &[String]) -> Hosts {
-        Hosts { listen, allowed: allowed.iter().map(|host| host.to_lowercase()).collect() }
+        let allowed = allowed.iter().map(|host| host.to_lowercase()).collect();
+        Hosts { listen, allowed, origins: AllowedOrigins::new(&[]) }
+    }
+
+    /// Also takes commands from pages of these origins.
+    #[must_use]
+    pub fn with_origins(self, origins: &[String]) -> Hosts {
+        Hosts { origins: AllowedOrigins::new(origins), ..self }
+    }
+
+    pub(super) fn origins(&self) -> &AllowedOrigins {
+        &self.origins
     }
 
     /// Refuses requests under a foreign name, and requests from foreign pages that would change something.
@@ -69,6 +82,9 @@ impl Hosts {
             Problem::new(Code::ForbiddenOrigin, detail)
         };
         if let Some(origin) = single(headers, &header::ORIGIN)? {
+            if self.origins.has(origin) {
+                return Ok(());
+            }
             let page: Option<Uri> = origin.parse().ok();
             let own = page.as_ref().is_some_and(|page| {
                 same_origin(page, host) || page.authority().is_some_and(|page| self.is_allowed(page))

@@ -2,6 +2,7 @@
 //!
 //! Knows how requests look; the repository and the session decide what they mean.
 
+mod activity;
 mod address;
 mod answer;
 mod auth;
@@ -11,11 +12,13 @@ mod closed;
 mod conditions;
 mod content_encoding;
 mod cookie;
+mod cors;
 mod cursor;
 mod edge;
 mod find;
 pub mod guard;
 mod handbook;
+mod headers;
 mod health;
 mod history;
 pub mod identity;
@@ -30,6 +33,7 @@ mod pages;
 pub mod patient_timer;
 pub mod problem;
 mod projection;
+mod proxies;
 mod query;
 mod records;
 mod schema;
@@ -38,6 +42,7 @@ pub mod server;
 pub mod socket_options;
 mod state;
 pub mod timed_stream;
+pub mod tls;
 mod windows;
 mod ws;
 
@@ -47,9 +52,11 @@ use axum::middleware::from_fn_with_state;
 
 use crate::ids::shown;
 use crate::protocol::Code;
+pub use cors::AllowedOrigins;
 pub use limits::RateLimits;
 pub use metrics::ROUTES;
 use problem::Problem;
+pub use proxies::Proxies;
 pub use state::{AppState, Services};
 
 /// Every route of the server, behind the guard.
@@ -64,6 +71,7 @@ pub fn router(state: AppState) -> Router {
         .merge(auth::routes())
         .merge(of_entities)
         .merge(schema::routes())
+        .merge(activity::routes())
         .merge(changes::routes())
         .merge(ws::routes())
         .merge(pages::routes())

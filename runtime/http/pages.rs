@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 
+use super::headers::{PAGE_POLICY, PERMISSIONS_POLICY};
 use super::problem::Problem;
 use super::scripts::without_comments;
 use super::state::AppState;
@@ -33,15 +34,13 @@ use crate::protocol::Code;
 #[folder = "static/"]
 struct Static;
 
-/// No inline script or style, no foreign source, no frame around it.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-);
-
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/_", get(|| async { Redirect::permanent("/_/") }))
         .route("/_/", get(home))
+        .route("/_/account", get(|headers: HeaderMap| async move { page("pages/account.html", &headers) }))
+        .route("/_/login", get(|headers: HeaderMap| async move { page("pages/login.html", &headers) }))
+        .route("/_/register", get(|headers: HeaderMap| async move { page("pages/register.html", &headers) }))
         .route("/_/e/{plural}", get(entity))
         .route("/static/{*path}", get(asset))
 }
@@ -51,6 +50,8 @@ pub(super) fn routes() -> Router<AppState> {
 pub(super) struct PublicFolder {
     files: ServeDir,
     turns: Arc<Semaphore>,
+    /// Of every answer.
+    policies: [(HeaderName, HeaderValue); 2],
 }
 
 /// How long a file waits for its turn.
@@ -59,7 +60,12 @@ const FILE_WAIT: Duration = Duration::from_secs(1);
 impl PublicFolder {
     pub(super) fn new(config: &Config) -> PublicFolder {
         let turns = Arc::new(Semaphore::new(config.http.files()));
-        PublicFolder { files: ServeDir::new(&config.public), turns }
+        let value = |text: &str| HeaderValue::from_str(text).unwrap_or(PAGE_POLICY);
+        let policies = [
+            (header::CONTENT_SECURITY_POLICY, value(&config.http.content_security_policy)),
+            (PERMISSIONS_POLICY, value(&config.http.permissions_policy)),
+        ];
+        PublicFolder { files: ServeDir::new(&config.public), turns, policies }
     }
 
     async fn serve(self, request: Request) -> Response {
@@ -67,8 +73,10 @@ impl PublicFolder {
             return Problem::new(Code::Overloaded, "too many files are being sent").into_response();
         };
         let served: Result<_, Infallible> = self.files.oneshot(request).await;
+        let mut response = served.into_response();
+        response.headers_mut().extend(self.policies);
         // The turn ends with the body, which holds the file.
-        served.into_response().map(|body| {
+        response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 let _ = &turn;
                 frame
@@ -158,7 +166,7 @@ fn embedded(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         headers.insert(header::ETAG, etag);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
     response
 }
 
@@ -187,6 +195,6 @@ fn is_hidden(path: &str) -> bool {
 fn not_found() -> Response {
     let page = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Not found</title>\
                 <h1>Not found</h1><p>There is nothing at this address. <a href=\"/_/\">All entities</a></p></html>";
-    let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
+    let policy = [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
     (StatusCode::NOT_FOUND, policy, Html(page)).into_response()
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +21,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -28,9 +29,10 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::lingering::Unread;
-use super::patient_timer::PatientTimer;
+use super::patient_timer::{PatientTimer, within};
 use super::socket_options;
 use super::timed_stream::TimedStream;
+use super::tls::Tls;
 use crate::config::{Config, HttpConfig};
 use crate::metrics::{ConnectionEnd, GaugeGuard, Metrics, Refusal, Via};
 use crate::protocol::Code;
@@ -39,7 +41,10 @@ use crate::protocol::Code;
 /// the cap, as an upgraded socket must.
 #[derive(Debug, Clone)]
 pub struct Peer {
+    /// The client: the other end of the connection, or whom a trusted proxy names.
     pub address: IpAddr,
+    /// Whether the client reached us, or our proxy, over TLS.
+    pub is_secure: bool,
     _place: Arc<ConnectionSlot>,
 }
 
@@ -55,6 +60,8 @@ pub struct Serving {
     /// Tasks that shutdown waits for.
     pub tasks: TaskTracker,
     pub metrics: Arc<Metrics>,
+    /// With none the server speaks plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
@@ -75,6 +82,8 @@ pub async fn serve(
     let server = Server {
         serving,
         http: http(&config.http),
+        handshake_timeout: config.http.header_timeout,
+        is_short: AtomicBool::new(false),
         write_timeout: config.http.write_timeout,
         places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
         refusals: Arc::new(Semaphore::new(config.http.refusals())),
@@ -85,7 +94,10 @@ pub async fn serve(
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => server.connection(stream, address),
+                Ok((stream, address)) => {
+                    server.is_short.store(false, Ordering::Relaxed);
+                    server.connection(stream, address);
+                }
                 Err(error) => server.accept_failed(&error).await,
             },
         }
@@ -139,6 +151,10 @@ struct Server {
     serving: Serving,
     http: http1::Builder,
     write_timeout: Duration,
+    /// A client that has not finished the TLS handshake by then is given up.
+    handshake_timeout: Duration,
+    /// Whether the process is out of descriptors, and has said so.
+    is_short: AtomicBool,
     places: Arc<Semaphore>,
     /// Turns of `refuse`.
     refusals: Arc<Semaphore>,
@@ -170,38 +186,41 @@ impl Server {
             return;
         }
         socket_options::show_progress(&stream);
+        socket_options::notice_death(&stream);
         let place = ConnectionSlot { _permit: permit, _counted: metrics.http.connection() };
-        let peer = Peer { address: address.ip().to_canonical(), _place: Arc::new(place) };
-        let router = self.serving.router.clone();
-        let unread = Unread::default();
-        let watching = unread.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(|body| Body::new(watching.watch(body)));
-            request.extensions_mut().insert(peer.clone());
-            let (router, unread) = (router.clone(), watching.clone());
-            async move {
-                let answered: Result<_, Infallible> = router.oneshot(request).await;
-                answered.map(|response| closing_if(unread.is_left(), response))
-            }
-        });
-        let stream = TimedStream::new(stream, self.write_timeout, unread);
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let stop = self.stop.clone();
+        let peer = Peer {
+            address: address.ip().to_canonical(),
+            is_secure: self.serving.tls.is_some(),
+            _place: Arc::new(place),
+        };
+        let Some(tls) = &self.serving.tls else { return self.spawn(stream, peer) };
+        let (handshake, limit) = (tls.acceptor().accept(stream), self.handshake_timeout);
+        let (serving, metrics) = (self.speaker(), self.serving.metrics.clone());
         self.serving.tasks.spawn(async move {
-            let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            match within(limit, handshake).await {
+                Some(Ok(stream)) => serving.speak(stream, peer).await,
+                Some(Err(error)) => {
+                    metrics.http.ended(ConnectionEnd::BadHead);
+                    tracing::debug!(%error, "a TLS handshake failed");
                 }
-            };
-            let end = ended.as_ref().map_or_else(how_it_ended, |()| ConnectionEnd::Closed);
-            metrics.http.ended(end);
-            if let Err(error) = ended {
-                tracing::debug!(%error, ?end, "a connection ended early");
+                None => metrics.http.ended(ConnectionEnd::HeadLate),
             }
         });
+    }
+
+    /// What one connection is served with.
+    fn speaker(&self) -> Speaker {
+        Speaker {
+            router: self.serving.router.clone(),
+            http: self.http.clone(),
+            metrics: self.serving.metrics.clone(),
+            write_timeout: self.write_timeout,
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: Peer) {
+        self.serving.tasks.spawn(self.speaker().speak(stream, peer));
     }
 
     /// Answers a connection beyond the cap. A few of them are read from until their clients have the answer (`lingering.rs`); a task for each
@@ -235,7 +254,10 @@ impl Server {
             io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
         );
         if !single {
-            tracing::error!(%error, rest_ms = REST.as_millis(), "cannot accept connections: is the descriptor limit reached?");
+            // One line until connections are accepted again: a line for each attempt would fill the disk as well.
+            if !self.is_short.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, rest_ms = REST.as_millis(), "cannot accept connections: is the descriptor limit reached?");
+            }
             tokio::time::sleep(REST).await;
         }
     }
@@ -246,6 +268,49 @@ impl Server {
         tasks.close();
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(connections = tasks.len(), "connections cut off at shutdown");
+        }
+    }
+}
+
+/// Speaks HTTP on one connection.
+struct Speaker {
+    router: Router,
+    http: http1::Builder,
+    metrics: Arc<Metrics>,
+    write_timeout: Duration,
+    stop: CancellationToken,
+}
+
+impl Speaker {
+    async fn speak<S>(self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let router = self.router;
+        let unread = Unread::default();
+        let watching = unread.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(|body| Body::new(watching.watch(body)));
+            request.extensions_mut().insert(peer.clone());
+            let (router, unread) = (router.clone(), watching.clone());
+            async move {
+                let answered: Result<_, Infallible> = router.oneshot(request).await;
+                answered.map(|response| closing_if(unread.is_left(), response))
+            }
+        });
+        let stream = TimedStream::new(stream, self.write_timeout, unread);
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        let end = ended.as_ref().map_or_else(how_it_ended, |()| ConnectionEnd::Closed);
+        self.metrics.http.ended(end);
+        if let Err(error) = ended {
+            tracing::debug!(%error, ?end, "a connection ended early");
         }
     }
 }

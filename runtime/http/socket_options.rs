@@ -3,8 +3,9 @@
 //! Knows no HTTP. A system that does not have an option goes without it: the connection is served all the same.
 
 use std::io;
+use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// Bytes that the kernel takes beyond those that are on their way to the peer. At 20 KB/s these are three seconds: far
@@ -12,12 +13,27 @@ use tokio::net::TcpStream;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 64 << 10;
 
+/// A peer that was silent for so long is asked, again and again, and given up when it answers none of the asks.
+const SILENCE: Duration = Duration::from_secs(60);
+const BETWEEN_ASKS: Duration = Duration::from_secs(10);
+#[cfg(not(target_os = "openbsd"))]
+const ASKS: u32 = 3;
+
 /// For every connection. Without it the kernel takes up to 4 MB at once, and then nothing for a long time.
 pub fn show_progress(stream: &TcpStream) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     tell(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES));
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = stream;
+}
+
+/// The kernel asks a silent peer whether it is still there, so that a connection whose other end lost its power does not keep its
+/// place for hours.
+pub fn notice_death(stream: &TcpStream) {
+    let asks = TcpKeepalive::new().with_time(SILENCE).with_interval(BETWEEN_ASKS);
+    #[cfg(not(target_os = "openbsd"))]
+    let asks = asks.with_retries(ASKS);
+    tell(SockRef::from(stream).set_tcp_keepalive(&asks));
 }
 
 /// For a WebSocket: what the kernel holds at all, with what is on its way. A ping waits behind it.

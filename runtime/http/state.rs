@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::guard::Hosts;
 use super::limits::RateLimits;
+use super::proxies::Proxies;
 use crate::config::Config;
 use crate::env::Env;
 use crate::identity::Identities;
@@ -28,6 +29,7 @@ pub struct Services {
     pub websockets: WebSocketManager,
     pub config: Arc<Config>,
     pub hosts: Arc<Hosts>,
+    pub proxies: Proxies,
     pub identities: Arc<Identities>,
     pub env: Env,
     pub limits: RateLimits,

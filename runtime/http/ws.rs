@@ -12,7 +12,9 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tracing::Instrument;
 
@@ -22,10 +24,9 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::identity::Admitted;
 use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
-use crate::realtime::{NotAdmitted, WebSocketManager};
+use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
 
 /// The sub-protocol that a client may name.
 const SUB_PROTOCOL: &str = "tidewire.v1";
@@ -75,12 +76,13 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or the error that the socket gets before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Admitted, NotAdmitted> {
+async fn admit(state: &AppState, presented: &Presented) -> Result<Arrived, NotAdmitted> {
     let admitting = async {
         let brought = presented.brought()?;
         state.identities.admit_reader(brought, presented.address).await
     };
-    admitting.await.map_err(|error| {
+    let arrived = |admitted| Arrived::through(state.identities.clone(), admitted);
+    admitting.await.map(arrived).map_err(|error| {
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
         if code == Code::Unauthenticated {
@@ -106,29 +108,63 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
-/// The TCP stream under the upgraded connection, freed from this runtime, and what was read from it already.
-fn bare_stream(upgraded: Upgraded) -> std::io::Result<(std::net::TcpStream, Bytes)> {
+/// The stream under an upgraded connection.
+enum BareStream {
+    /// Freed from this runtime.
+    Plain(std::net::TcpStream),
+    /// Stays with this runtime's view of the network: its state cannot be taken apart.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+/// The stream under the upgraded connection, and what was read from it already.
+fn bare_stream(upgraded: Upgraded) -> std::io::Result<(BareStream, Bytes)> {
+    let upgraded = match upgraded.downcast::<TokioIo<TimedStream<TcpStream>>>() {
+        Ok(parts) => {
+            let stream = parts.io.into_inner().into_inner().into_std()?;
+            return Ok((BareStream::Plain(stream), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
     let parts = upgraded
-        .downcast::<TokioIo<TimedStream<TcpStream>>>()
+        .downcast::<TokioIo<TimedStream<TlsStream<TcpStream>>>>()
         .map_err(|_| std::io::Error::other("the connection is not of this server's accept loop"))?;
-    Ok((parts.io.into_inner().into_inner().into_std()?, parts.read_buf))
+    Ok((BareStream::Encrypted(Box::new(parts.io.into_inner().into_inner())), parts.read_buf))
 }
 
 /// The life of one socket, on the runtime of live connections.
 async fn live_socket(
     websockets: WebSocketManager,
-    stream: std::net::TcpStream,
+    stream: BareStream,
     read_ahead: Bytes,
-    caller: Result<Admitted, NotAdmitted>,
+    caller: Result<Arrived, NotAdmitted>,
     _place: Option<Peer>,
 ) {
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => return tracing::debug!(%error, "the socket could not be taken over"),
-    };
-    socket_options::bound_send_buffer(&stream, websockets.send_buffer_bytes());
+    let most = websockets.send_buffer_bytes();
+    match stream {
+        BareStream::Plain(stream) => match TcpStream::from_std(stream) {
+            Ok(stream) => {
+                socket_options::bound_send_buffer(&stream, most);
+                live(websockets, stream, read_ahead, caller).await;
+            }
+            Err(error) => tracing::debug!(%error, "the socket could not be taken over"),
+        },
+        BareStream::Encrypted(stream) => {
+            socket_options::bound_send_buffer(stream.get_ref().0, most);
+            Box::pin(live(websockets, stream, read_ahead, caller)).await;
+        }
+    }
+}
+
+async fn live<S>(
+    websockets: WebSocketManager,
+    stream: S,
+    read_ahead: Bytes,
+    caller: Result<Arrived, NotAdmitted>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     match caller {
-        Ok(Admitted { identity, session: _ }) => websockets.serve(stream, read_ahead, identity).await,
+        Ok(arrived) => websockets.serve(stream, read_ahead, arrived).await,
         Err(refused) => Box::pin(websockets.refuse(stream, read_ahead, &refused)).await,
     };
 }

@@ -86,6 +86,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocket<S> {
         })
         .await?;
         advance(frames, bytes);
+        // TLS keeps what it has encrypted and the kernel did not take; TCP has nothing to flush.
+        poll_fn(|context| {
+            let polled = Pin::new(self.socket.get_mut()).poll_flush(context);
+            waited |= polled.is_pending();
+            polled
+        })
+        .await?;
         Ok(WriteProgress { bytes, waited })
     }
 

@@ -56,6 +56,10 @@ fn entity_keys() -> Json {
             "type": "string",
             "pattern": "^(forever|0*[1-9][0-9]{0,5}[dh])$",
         },
+        "activity": {
+            "description": "Whether GET /api/activity tells of changes to these records. Default: true.",
+            "type": "boolean",
+        },
         "was": {
             "description": "The name that the entity had before it was renamed.",
             "type": "string",

@@ -94,6 +94,8 @@ pub struct Entity {
     pub access: Access,
     /// How long its changes are kept for the history of a record, beyond the log's retention.
     pub history: Option<History>,
+    /// Whether its changes are told in the activity.
+    pub activity: bool,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
@@ -117,6 +119,7 @@ impl Entity {
             unique: Vec::new(),
             access: Access::default(),
             history: None,
+            activity: true,
             was: None,
             identity: None,
             expires: None,

@@ -39,6 +39,7 @@ const ORDER: [(&str, &str, &str); 7] = [
 ];
 
 pub(super) fn check(loading: &mut Loading) {
+    certificate_with_key(loading);
     for (small, large, why) in ORDER {
         let (Some(small), Some(large)) = (named(small), named(large)) else { continue };
         let (least, most) = (small.read(&loading.config), large.read(&loading.config));
@@ -62,6 +63,20 @@ pub(super) fn check(loading: &mut Loading) {
         let help = format!("{why}: lower the first or raise the second");
         loading.faults.add(LocatedFault::new(place, message, help).label("too large for the other"));
     }
+}
+
+/// TLS needs both files.
+fn certificate_with_key(loading: &mut Loading) {
+    let tls = &loading.config.tls;
+    let (given, missing) = match (&tls.certificate, &tls.key) {
+        (Some(_), None) => ("tls.certificate", "tls.key"),
+        (None, Some(_)) => ("tls.key", "tls.certificate"),
+        (Some(_), Some(_)) | (None, None) => return,
+    };
+    let place = loading.origins.get(given).map_or(FaultSite::Outside, |(_, place)| place.clone());
+    let message = format!("{} needs {}, which is not set", quoted(given), quoted(missing));
+    let help = format!("name the file of {} too, or take both out to speak plain HTTP", quoted(missing));
+    loading.faults.add(LocatedFault::new(place, message, help).label("one of two"));
 }
 
 fn named(name: &str) -> Option<&'static Setting> {

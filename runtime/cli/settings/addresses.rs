@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
+use ipnet::IpNet;
+
 use super::wrong::Wrong;
 use crate::schema::message::quoted;
 
@@ -46,6 +48,45 @@ pub(super) fn hosts<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<
         hosts.push(name.to_owned());
     }
     Ok(hosts)
+}
+
+/// As browsers write them in `Origin`, so that they can be compared as they are.
+pub(super) fn origins<'a>(items: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>, Wrong> {
+    items.into_iter().map(|item| origin(item).map_err(|help| Wrong::new(quoted(item), help))).collect()
+}
+
+fn origin(text: &str) -> Result<String, &'static str> {
+    if text.contains('*') {
+        return Err("name each origin: a star would let every page of the internet in");
+    }
+    if text.eq_ignore_ascii_case("null") {
+        return Err("`null` is the origin of every sandboxed page; name the page's own origin");
+    }
+    let lower = text.to_ascii_lowercase();
+    let Some((scheme, host)) = lower.split_once("://") else {
+        return Err("an origin begins with its scheme: https://app.example");
+    };
+    let default = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return Err("an origin begins with https:// or http://"),
+    };
+    if !is_host(host) {
+        return Err(
+            "write scheme, name and perhaps a port, and nothing behind them: https://app.example:8443",
+        );
+    }
+    Ok(format!("{scheme}://{}", host.strip_suffix(default).unwrap_or(host)))
+}
+
+/// Each as a network; a single address is a network of one.
+pub(super) fn networks<'a>(items: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>, Wrong> {
+    let network = |item: &str| {
+        let single = || item.parse::<IpAddr>().ok().map(IpNet::from);
+        item.parse::<IpNet>().ok().or_else(single).map(|network| network.trunc().to_string())
+    };
+    let help = "write an address or a network: 127.0.0.1, 10.0.0.0/8, fd00::/8";
+    items.into_iter().map(|item| network(item).ok_or_else(|| Wrong::new(quoted(item), help))).collect()
 }
 
 /// A name or an address, then perhaps a port.

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::kind::{SettingKind, SettingValue};
-use crate::config::{LogForm, Registration};
+use crate::config::{Beyond, LogForm, Registration};
 
 /// A field of `Config`: what kind of value it is, and back.
 pub(super) trait ConfigField: Sized {
@@ -58,6 +60,28 @@ impl ConfigField for Option<String> {
     }
 }
 
+impl ConfigField for Option<PathBuf> {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        SettingValue::Path(self.clone().unwrap_or_default())
+    }
+
+    fn held(value: SettingValue) -> Option<Option<PathBuf>> {
+        let SettingValue::Path(path) = value else { return None };
+        Some((!path.as_os_str().is_empty()).then_some(path))
+    }
+}
+
+impl ConfigField for Vec<IpNet> {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        SettingValue::Hosts(self.iter().map(IpNet::to_string).collect())
+    }
+
+    fn held(value: SettingValue) -> Option<Vec<IpNet>> {
+        let SettingValue::Hosts(networks) = value else { return None };
+        networks.iter().map(|network| network.parse().ok()).collect()
+    }
+}
+
 impl ConfigField for LogForm {
     fn value(&self, _kind: &SettingKind) -> SettingValue {
         SettingValue::Word(if *self == LogForm::Json { "json" } else { "text" }.to_owned())
@@ -87,6 +111,26 @@ impl ConfigField for Registration {
             "off" => Some(Registration::Off),
             "invitation" => Some(Registration::Invitation),
             "open" => Some(Registration::Open),
+            _ => None,
+        }
+    }
+}
+
+impl ConfigField for Beyond {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        let word = match self {
+            Beyond::No => "no",
+            Beyond::Proxy => "proxy",
+            Beyond::PrivateNetwork => "private-network",
+        };
+        SettingValue::Word(word.to_owned())
+    }
+
+    fn held(value: SettingValue) -> Option<Beyond> {
+        match value.text().as_str() {
+            "no" => Some(Beyond::No),
+            "proxy" => Some(Beyond::Proxy),
+            "private-network" => Some(Beyond::PrivateNetwork),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
-use super::addresses::{address, hosts};
+use super::addresses::{address, hosts, networks, origins};
 use super::numbers::{
     SIZE_UNITS, TIME_UNITS, counted, grouped, in_units, sized, timed, within, within_units,
 };
@@ -50,6 +50,14 @@ pub enum SettingKind {
     Address,
     /// Host names, each with or without a port.
     Hosts,
+    /// Origins of pages: `https://app.example`.
+    Origins,
+    /// Addresses and networks: `10.0.0.0/8`.
+    Networks,
+    /// A file, or nothing.
+    File,
+    /// The value of an HTTP header.
+    Header,
     OneOf(&'static [&'static str]),
     /// Which log lines are written.
     LogFilter,
@@ -65,7 +73,7 @@ impl SettingKind {
 
     /// Reads the text of a variable or a flag.
     pub(super) fn parse(&self, text: &str) -> Result<SettingValue, Wrong> {
-        if text.is_empty() && *self != SettingKind::Hosts {
+        if text.is_empty() && !(self.is_list() || *self == SettingKind::File) {
             return Err(Wrong::new("nothing", format!("write {}, or leave it out", self.example())));
         }
         match self {
@@ -90,9 +98,15 @@ impl SettingKind {
                 Err(NoAddress { found, help }) => Err(Wrong::new(found, help)),
             },
             SettingKind::Address => address(text).map(SettingValue::Address),
-            SettingKind::Hosts => {
-                hosts(text.split(',').map(str::trim).filter(|host| !host.is_empty())).map(SettingValue::Hosts)
+            SettingKind::Hosts | SettingKind::Origins | SettingKind::Networks => {
+                self.listed(text.split(',').map(str::trim).filter(|item| !item.is_empty()))
             }
+            SettingKind::File if text.contains('\0') => Err(self.wrong(text)),
+            SettingKind::File => Ok(SettingValue::Path(PathBuf::from(text))),
+            SettingKind::Header if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => {
+                Ok(SettingValue::Word(text.to_owned()))
+            }
+            SettingKind::Header => Err(self.wrong(text)),
             SettingKind::OneOf(words) if words.contains(&text) => Ok(SettingValue::Word(text.to_owned())),
             SettingKind::OneOf(words) => {
                 Err(Wrong::new(quoted(text), suggestion(text, words, "the words are")))
@@ -117,12 +131,14 @@ impl SettingKind {
                 format!("write \"{number}s\" for seconds; the units are ms, s, m, h, d"),
             )),
             (SettingKind::Switch, DeValue::Boolean(value)) => Ok(SettingValue::Switch(*value)),
-            (SettingKind::Hosts, DeValue::Array(items)) => {
+            (SettingKind::Hosts | SettingKind::Origins | SettingKind::Networks, DeValue::Array(items)) => {
                 let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
                 let texts = texts.ok_or_else(|| self.wrong_type("a list of something else"))?;
-                hosts(texts).map(SettingValue::Hosts)
+                self.listed(texts)
             }
-            (SettingKind::Count(_) | SettingKind::Switch | SettingKind::Hosts, DeValue::String(_)) => {
+            (kind, DeValue::String(_))
+                if kind.is_list() || matches!(kind, SettingKind::Count(_) | SettingKind::Switch) =>
+            {
                 Err(self.wrong_type("a string"))
             }
             (_, DeValue::String(text)) => self.parse(text),
@@ -133,6 +149,30 @@ impl SettingKind {
             (_, DeValue::Array(_)) => Err(self.wrong_type("a list")),
             (_, DeValue::Table(_)) => Err(self.wrong_type("a table")),
         }
+    }
+
+    fn is_list(&self) -> bool {
+        matches!(self, SettingKind::Hosts | SettingKind::Origins | SettingKind::Networks)
+    }
+
+    fn listed<'a>(&self, items: impl IntoIterator<Item = &'a str>) -> Result<SettingValue, Wrong> {
+        let read = match self {
+            SettingKind::Origins => origins(items),
+            SettingKind::Networks => networks(items),
+            SettingKind::Hosts
+            | SettingKind::Count(_)
+            | SettingKind::Size(_)
+            | SettingKind::Time(_)
+            | SettingKind::Switch
+            | SettingKind::Path
+            | SettingKind::Database
+            | SettingKind::Address
+            | SettingKind::File
+            | SettingKind::Header
+            | SettingKind::OneOf(_)
+            | SettingKind::LogFilter => hosts(items),
+        };
+        read.map(SettingValue::Hosts)
     }
 
     /// With an article and without bounds.
@@ -146,6 +186,10 @@ impl SettingKind {
             SettingKind::Database => "the address of a database",
             SettingKind::Address => "an address and a port",
             SettingKind::Hosts => "a list of host names",
+            SettingKind::Origins => "a list of origins",
+            SettingKind::Networks => "a list of addresses and networks",
+            SettingKind::File => "a path",
+            SettingKind::Header => "the value of a header",
             SettingKind::OneOf(_) => "one of the words",
             SettingKind::LogFilter => "a log filter",
         }
@@ -162,6 +206,10 @@ impl SettingKind {
             SettingKind::Database => "sqlite:data/tidewire.db",
             SettingKind::Address => "127.0.0.1:8080",
             SettingKind::Hosts => "[\"tide.example\"]",
+            SettingKind::Origins => "[\"https://app.example\"]",
+            SettingKind::Networks => "[\"10.0.0.0/8\", \"::1\"]",
+            SettingKind::File => "the name of a file",
+            SettingKind::Header => "visible ASCII characters",
             SettingKind::OneOf(_) => "one of the words",
             SettingKind::LogFilter => "a filter such as \"warn,tidewire=debug\"",
         }
@@ -202,6 +250,10 @@ impl fmt::Display for SettingKind {
             | SettingKind::Database
             | SettingKind::Address
             | SettingKind::Hosts
+            | SettingKind::Origins
+            | SettingKind::Networks
+            | SettingKind::File
+            | SettingKind::Header
             | SettingKind::LogFilter => f.write_str(noun),
         }
     }
@@ -211,6 +263,7 @@ impl SettingValue {
     /// A relative path of a file belongs to that file's folder.
     pub(super) fn below(self, folder: &Path) -> SettingValue {
         match self {
+            SettingValue::Path(path) if path.as_os_str().is_empty() => SettingValue::Path(path),
             SettingValue::Path(path) => SettingValue::Path(folder.join(path)),
             SettingValue::Database(text) => SettingValue::Database(match text.parse::<DatabaseAddress>() {
                 Ok(address) => address.below(folder).to_string(),

@@ -98,8 +98,14 @@ settings! {
     data: SettingKind::Path, "Folder of the database `tidewire.db`; created if it is missing.", flag "data" "DIR";
     database: SettingKind::Database, "Where the database is, if it is not in `data`: `sqlite:PATH`.", flag "database" "ADDRESS", read database;
     public: SettingKind::Path, "Folder of your own pages, served at `/` when it exists.", flag "public" "DIR";
-    listen: SettingKind::Address, "Address to listen on; loopback only. Port 0 takes any free port.", flag "listen" "ADDR";
+    listen: SettingKind::Address, "Address to listen on. Port 0 takes any free port. Beyond loopback only by `tidewire serve`, with `listen_beyond`.", flag "listen" "ADDR";
+    listen_beyond: SettingKind::OneOf(&["no", "proxy", "private-network"]), "Why `tidewire serve` may listen beyond loopback without TLS: a proxy on another machine has it, or nobody else can read the network.";
     allowed_hosts: SettingKind::Hosts, "More host names that the server answers to (`Host`, `Origin`), such as that of a reverse proxy.";
+    allowed_origins: SettingKind::Origins, "Pages of these other origins may use the server (CORS), with a token. Cookies never count for them.";
+    trusted_proxies: SettingKind::Networks, "Addresses of your proxies, whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.";
+
+    tls.certificate: SettingKind::File, "PEM file of the certificate and its issuers. With it the server speaks TLS. Read again when it changes.";
+    tls.key: SettingKind::File, "PEM file of the certificate's private key.";
 
     auth.register: SettingKind::OneOf(&["off", "invitation", "open"]), "Who may register: nobody, users with an invitation, or everybody.";
     auth.anonymous: SettingKind::Switch, "Whether `tidewire serve` lets callers in without a token. Access rules still apply.";
@@ -117,6 +123,8 @@ settings! {
     http.body_timeout: SettingKind::Time(100..=HOUR), "A body that has not arrived by then is refused.";
     http.write_timeout: SettingKind::Time(100..=HOUR), "A client that takes less than 16 KiB of its answer in this time loses its connection.";
     http.connections: SettingKind::Count(1..=1_000_000), "Connections for requests, beside those of `realtime.connections`. Also the public files that are sent at once.";
+    http.content_security_policy: SettingKind::Header, "`Content-Security-Policy` of your own pages in `public`. The default allows no inline script and no other origin.";
+    http.permissions_policy: SettingKind::Header, "`Permissions-Policy` of your own pages in `public`.";
     http.anonymous_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one address without a user; more are `RATE_LIMITED`. 0 is no limit.";
     http.user_requests: SettingKind::Count(0..=10_000_000), "Requests a minute of one user; more are `RATE_LIMITED`. 0 is no limit.";
     http.stream_openings: SettingKind::Count(0..=10_000_000), "Sockets that one address may open in a minute; more are `RATE_LIMITED`. 0 is no limit.";
@@ -235,6 +243,10 @@ mod tests {
             SettingKind::Database => "sqlite:elsewhere.db".to_owned(),
             SettingKind::Address => "127.0.0.1:1".to_owned(),
             SettingKind::Hosts => "tide.example".to_owned(),
+            SettingKind::Origins => "https://app.example".to_owned(),
+            SettingKind::Networks => "10.0.0.0/8".to_owned(),
+            SettingKind::File => "some.pem".to_owned(),
+            SettingKind::Header => "something-else".to_owned(),
             SettingKind::OneOf(words) => {
                 words.iter().find(|word| default.text() != **word).unwrap().to_string()
             }
@@ -260,7 +272,7 @@ mod tests {
                     // A bound that conflicts with another setting: the field is written all the same.
                     Err(faults) => {
                         let told = faults.errors(crate::schema::Color::Never);
-                        assert!(told.contains("is greater than"), "{told}");
+                        assert!(told.contains("is greater than") || told.contains("needs"), "{told}");
                         let mut config = Config::default();
                         setting.write(&mut config, setting.kind.parse(&another(setting)).unwrap());
                         config

@@ -17,8 +17,8 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] = &[
-    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "expires", "was",
-    EDITOR_KEY,
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity",
+    "expires", "was", EDITOR_KEY,
 ];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
@@ -57,6 +57,9 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     }
     if let Some(entry) = root.get("history") {
         draft.entity.history = history(entry, reader);
+    }
+    if root.get("activity").is_some() {
+        draft.entity.activity = reader.flag(root, "activity");
     }
     if let Some(entry) = root.get("was") {
         draft.entity.was = was(entry, &draft, reader);

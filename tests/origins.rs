@@ -1,0 +1,153 @@
+//! What browsers are told over real sockets: the headers of every answer, and what pages of other origins may do (CORS).
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::app::{Answer, TestApp};
+use crate::support::socket::Socket;
+
+const APP: &str = "https://app.example";
+
+async fn with_origins(origins: &[&str]) -> TestApp {
+    let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
+    TestApp::with(|config| config.allowed_origins = origins).await
+}
+
+async fn preflight(app: &TestApp, path: &str, origin: &str) -> Answer {
+    let request = app.client().request("OPTIONS", path).header("Origin", origin);
+    app.client().send(request.header("Access-Control-Request-Method", "PATCH")).await
+}
+
+#[tokio::test]
+async fn every_answer_protects_the_browser_that_shows_it() {
+    let app = TestApp::start().await;
+    std::fs::create_dir_all(app.folder.path().join("public")).unwrap();
+    std::fs::write(app.folder.path().join("public/own.html"), "<!doctype html><title>Own</title>").unwrap();
+    let api = app.client();
+    for (method, path, status) in [
+        ("GET", "/", 307),
+        ("GET", "/_/", 200),
+        ("GET", "/_/e/tasks", 200),
+        ("GET", "/static/signal.js", 200),
+        ("GET", "/own.html", 200),
+        ("GET", "/nothing", 404),
+        ("GET", "/health", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/api/tasks", 200),
+        ("GET", "/api/unknown", 404),
+        ("GET", "/api/tasks?as=:", 401),
+        ("POST", "/api/tasks", 415),
+        ("DELETE", "/_/", 405),
+        ("GET", "/ws", 400),
+    ] {
+        let answer = api.call(method, path, Value::Null).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        for (name, expected) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "same-origin"),
+            ("x-frame-options", "DENY"),
+            ("strict-transport-security", ""),
+            ("access-control-allow-origin", ""),
+            ("access-control-allow-credentials", ""),
+        ] {
+            assert_eq!(answer.header(name), expected, "{name} of {method} {path}");
+        }
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("frame-ancestors 'none'") && policy.contains("default-src '"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert!(answer.header("permissions-policy").contains("microphone=()"), "{path}");
+    }
+    let data = api.call("GET", "/api/tasks", Value::Null).await;
+    assert!(data.header("content-security-policy").starts_with("default-src 'none'"));
+}
+
+#[tokio::test]
+async fn own_pages_have_the_policies_of_the_settings_and_the_pages_of_the_server_do_not() {
+    let app = TestApp::with(|config| {
+        config.http.content_security_policy = "default-src https:".to_owned();
+        config.http.permissions_policy = "camera=(self)".to_owned();
+    })
+    .await;
+    std::fs::create_dir_all(app.folder.path().join("public")).unwrap();
+    std::fs::write(app.folder.path().join("public/own.html"), "<!doctype html><title>Own</title>").unwrap();
+    let own = app.client().call("GET", "/own.html", Value::Null).await;
+    assert_eq!(own.header("content-security-policy"), "default-src https:");
+    assert_eq!(own.header("permissions-policy"), "camera=(self)");
+    let page = app.client().call("GET", "/_/", Value::Null).await;
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
+    assert!(page.header("permissions-policy").contains("camera=()"));
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_reads_and_writes_and_brings_no_cookie() {
+    let app = with_origins(&[APP]).await;
+    let api = app.client();
+    let asked = preflight(&app, "/api/tasks", APP).await;
+    assert_eq!(asked.status, 204, "{}", asked.text);
+    assert_eq!(asked.header("access-control-allow-origin"), APP);
+    assert!(asked.header("access-control-allow-methods").contains("PATCH"));
+    assert!(asked.header("access-control-allow-headers").contains("Authorization"));
+    assert_eq!(asked.header("access-control-max-age"), "7200");
+    assert!(asked.header("vary").contains("Origin"));
+    let written =
+        api.call_with("POST", "/api/tasks", json!({"title": "from afar"}), &[("Origin", APP)]).await;
+    assert_eq!(written.status, 201, "{}", written.text);
+    let read = api.call_with("GET", "/api/tasks", Value::Null, &[("Origin", APP)]).await;
+    for answer in [&written, &read, &asked] {
+        assert_eq!(answer.header("access-control-allow-origin"), APP);
+        assert_eq!(answer.header("access-control-allow-credentials"), "", "never for a foreign origin");
+    }
+    assert!(read.header("access-control-expose-headers").contains("Tidewire-Seq"));
+    let missing = api.call_with("GET", "/api/unknown", Value::Null, &[("Origin", APP)]).await;
+    assert_eq!(missing.header("access-control-allow-origin"), APP, "errors can be read too");
+    assert!(Socket::try_open(app.address, "/ws", &[("Origin", APP)], None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_gets_nothing() {
+    let app = with_origins(&[APP, "http://localhost:3000"]).await;
+    let api = app.client();
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil.example",
+        "https://evil-app.example",
+        "https://sub.app.example",
+        "https://APP.example",
+        "https://app.example/",
+        "http://localhost:30000",
+        "http://localhost",
+        "null",
+        "*",
+    ] {
+        let asked = preflight(&app, "/api/tasks", origin).await;
+        assert_eq!((asked.status, asked.json["code"].as_str()), (403, Some("FORBIDDEN_ORIGIN")), "{origin}");
+        let read = api.call_with("GET", "/api/tasks", Value::Null, &[("Origin", origin)]).await;
+        assert_eq!(read.status, 200, "a browser does not show it to the page");
+        let written = api.call_with("POST", "/api/tasks", json!({"title": "x"}), &[("Origin", origin)]).await;
+        assert_eq!(written.status, 403, "{origin}");
+        for answer in [&asked, &read, &written] {
+            assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
+            assert!(
+                answer.header("vary").to_lowercase().contains("origin"),
+                "a cache keeps them apart: {origin}"
+            );
+        }
+        assert!(Socket::try_open(app.address, "/ws", &[("Origin", origin)], None).await.is_err(), "{origin}");
+    }
+    assert!(app.rows("tasks").await.is_empty());
+}
+
+#[tokio::test]
+async fn without_allowed_origins_no_preflight_succeeds() {
+    let app = TestApp::start().await;
+    let asked = preflight(&app, "/api/tasks", APP).await;
+    assert_eq!((asked.status, asked.json["code"].as_str()), (403, Some("FORBIDDEN_ORIGIN")));
+    let own = format!("http://{}", app.address);
+    let plain = app.client().request(Method::OPTIONS.as_str(), "/api/tasks").header("Origin", &own);
+    assert_eq!(app.client().send(plain).await.status, 405, "without a method to ask for it is no preflight");
+}

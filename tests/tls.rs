@@ -1,0 +1,165 @@
+//! TLS: requests and sockets over it, a certificate that is renewed, clients that do not finish, and files that are no good.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tidewire::config::TlsConfig;
+use tidewire::http::tls::Tls;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::app::TestApp;
+use crate::support::socket::PATIENCE;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name)
+}
+
+fn files(certificate: &str, key: &str) -> TlsConfig {
+    TlsConfig { certificate: Some(file(certificate)), key: Some(file(key)) }
+}
+
+async fn encrypted() -> TestApp {
+    TestApp::with(|config| {
+        config.tls = files("first.pem", "first.key");
+        config.http.header_timeout = Duration::from_millis(300);
+    })
+    .await
+}
+
+async fn connect(address: SocketAddr) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(file("authority.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("the certificate is trusted")
+}
+
+fn certificate_of(stream: &TlsStream<TcpStream>) -> Vec<u8> {
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = connect(address).await;
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n", address.port());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn requests_are_answered_over_tls_and_browsers_stay_with_it() {
+    let app = encrypted().await;
+    let answer = get(app.address, "/health").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("strict-transport-security: max-age=31536000"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_socket_over_tls_gets_its_frames_and_its_close() {
+    let app = encrypted().await;
+    let request = format!("wss://localhost:{}/ws", app.address.port());
+    let (mut socket, _) = tokio_tungstenite::client_async(request, connect(app.address).await).await.unwrap();
+    let mut next =
+        async || tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").unwrap().unwrap();
+    assert!(next().await.to_text().unwrap().contains("connected"));
+    drop(app.stop());
+    loop {
+        if let Message::Close(frame) = next().await {
+            assert_eq!(u16::from(frame.unwrap().code), 1012);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_without_a_restart_and_a_bad_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("tide.pem"), folder.path().join("tide.key"));
+    let put = |name: &str| {
+        std::fs::copy(file(&format!("{name}.pem")), &certificate).unwrap();
+        std::fs::copy(file(&format!("{name}.key")), &key).unwrap();
+    };
+    put("first");
+    let config = TlsConfig { certificate: Some(certificate.clone()), key: Some(key.clone()) };
+    let app = TestApp::with(|settings| settings.tls = config).await;
+    let first = certificate_of(&connect(app.address).await);
+    put("second");
+    let renewed = async {
+        while certificate_of(&connect(app.address).await) == first {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, renewed).await.expect("the new certificate is used");
+    std::fs::write(&certificate, "half a cert").unwrap();
+    let still = async {
+        // Longer than the pause between two looks at the files.
+        let until = std::time::Instant::now() + Duration::from_millis(1_500);
+        while std::time::Instant::now() < until {
+            assert!(get(app.address, "/health").await.starts_with("HTTP/1.1 200"));
+        }
+    };
+    tokio::time::timeout(PATIENCE, still).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_finish_the_handshake_is_given_up() {
+    let app = encrypted().await;
+    let mut silent = TcpStream::connect(app.address).await.unwrap();
+    let mut plain = TcpStream::connect(app.address).await.unwrap();
+    plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    for stream in [&mut silent, &mut plain] {
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok() && !String::from_utf8_lossy(&answer).contains("200"), "{answer:?}");
+    }
+    assert!(get(app.address, "/health").await.starts_with("HTTP/1.1 200"), "others are served");
+}
+
+#[test]
+fn files_that_are_no_good_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let half = "-----BEGIN CERTIFICATE-----\nnot base64 ***\n-----END CERTIFICATE-----\n";
+    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    for (certificate, key, told) in [
+        (file("nowhere.pem"), file("first.key"), &["tls.certificate", "nowhere.pem", "cannot be read"][..]),
+        (file("first.pem"), file("nowhere.key"), &["tls.key", "nowhere.key", "cannot be read"]),
+        (folder.path().to_owned(), file("first.key"), &["tls.certificate", "cannot be read"]),
+        (
+            written("empty.pem", ""),
+            file("first.key"),
+            &["empty.pem", "has no certificate", "BEGIN CERTIFICATE"],
+        ),
+        (file("first.key"), file("first.key"), &["has no certificate"]),
+        (written("half.pem", half), file("first.key"), &["tls.certificate", "damaged"]),
+        (file("first.pem"), file("first.pem"), &["tls.key", "has no private key"]),
+        (file("first.pem"), written("locked.key", locked), &["tls.key", "without a password"]),
+        (file("first.pem"), file("second.key"), &["first.pem", "second.key", "do not fit together"]),
+    ] {
+        let config = TlsConfig { certificate: Some(certificate.clone()), key: Some(key) };
+        let error = Tls::load(&config).err().unwrap_or_else(|| panic!("{} is taken", certificate.display()));
+        for words in told {
+            assert!(error.to_string().contains(words), "{error} does not say {words}");
+        }
+    }
+    assert!(Tls::load(&TlsConfig::default()).unwrap().is_none());
+}
