@@ -1,9 +1,12 @@
-//! Who is asking. `dev` knows two kinds of callers: anonymous ones, and the user that `?as=NAME` or `?as=NAME:role` names.
+//! Who is asking. `dev` knows two kinds of callers: anonymous ones, and the user that `?as=NAME` or `?as=NAME:role` names, with
+//! the claims of `?claims=`.
 //!
 //! Knows no HTTP: `http/identity.rs` collects the credentials, `identify` judges them. Tokens are for `identity/`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
 
 use crate::ids::{IdError, RecordId, shown};
 use crate::rules::Person;
@@ -15,6 +18,8 @@ pub struct Identity {
     pub user: Option<Arc<str>>,
     /// What the credentials say of the role; it wins over the record's.
     pub role: Option<Arc<str>>,
+    /// What the credentials say beside: `user.claims` of rules.
+    pub claims: Map<String, Json>,
     pub address: IpAddr,
 }
 
@@ -33,6 +38,8 @@ pub struct Credentials<'a> {
     pub token: bool,
     /// `?as=NAME` or `?as=NAME:role`.
     pub name: Option<&'a str>,
+    /// `?claims=`, which is for a name only: a JSON object.
+    pub claims: Option<&'a str>,
     pub address: IpAddr,
 }
 
@@ -51,22 +58,43 @@ pub enum AuthError {
         shown(_0)
     )]
     BadRole(String),
+    #[error("`claims` is for the user that `as` names: add ?as=NAME")]
+    ClaimsOfNobody,
+    #[error(
+        "`claims` must be a JSON object of at most {MOST_CLAIMS} bytes, percent-encoded, such as {{\"team\":\"red\"}}: {0}"
+    )]
+    BadClaims(String),
 }
 
 /// Characters of a role.
 const MAX_ROLE: usize = 64;
+/// Bytes of claims.
+const MOST_CLAIMS: usize = 4096;
 
 /// The rules of `dev`: a token is refused, a name and a role are believed, nothing at all is anonymous.
 pub fn identify(credentials: &Credentials<'_>) -> Result<Identity, AuthError> {
     if credentials.token {
         return Err(AuthError::TokenRefused);
     }
+    let nobody = Identity::nobody(credentials.address);
     let Some(text) = credentials.name else {
-        return Ok(Identity { user: None, role: None, address: credentials.address });
+        return if credentials.claims.is_some() { Err(AuthError::ClaimsOfNobody) } else { Ok(nobody) };
     };
     let (name, role) = named(text)?;
     let user = RecordId::parse_text(name).map_err(AuthError::BadName)?;
-    Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), address: credentials.address })
+    let claims = credentials.claims.map(claims).transpose()?.unwrap_or_default();
+    Ok(Identity { user: Some(user.shared()), role: role.map(Arc::from), claims, ..nobody })
+}
+
+fn claims(text: &str) -> Result<Map<String, Json>, AuthError> {
+    if text.len() > MOST_CLAIMS {
+        return Err(AuthError::BadClaims(format!("it has {} bytes", text.len())));
+    }
+    match serde_json::from_str(text) {
+        Ok(Json::Object(claims)) => Ok(claims),
+        Ok(_) => Err(AuthError::BadClaims("it is another JSON value".to_owned())),
+        Err(error) => Err(AuthError::BadClaims(error.to_string())),
+    }
 }
 
 /// The role comes after the last colon, because names may contain colons and roles may not. A name with a colon must be
@@ -84,9 +112,14 @@ fn named(text: &str) -> Result<(&str, Option<&str>), AuthError> {
 }
 
 impl Identity {
+    /// An anonymous caller.
+    pub fn nobody(address: IpAddr) -> Identity {
+        Identity { user: None, role: None, claims: Map::new(), address }
+    }
+
     /// On whose behalf rules are asked.
     pub fn person(&self) -> Arc<Person> {
-        Arc::new(Person { id: self.user.clone(), role: self.role.clone(), ..Person::default() })
+        Arc::new(Person { id: self.user.clone(), role: self.role.clone(), claims: self.claims.clone() })
     }
 
     /// Whose idempotency keys these are: the user, or the address of an anonymous caller.

@@ -73,8 +73,6 @@ fn is_form(command: &Command) -> bool {
 fn project(command: &Command) -> Project {
     match (command.page.as_str(), command.heading.as_str()) {
         ("docs/permissions.md", "Team") => Project::Team,
-        // An import without `as` needs rules that let an anonymous caller create.
-        ("docs/import-export.md", _) => Project::Open,
         _ => Project::Shipped,
     }
 }

@@ -426,7 +426,7 @@ async fn more_than_a_thousand_groups_are_refused() {
         let pairs = [("number", json!(n)), ("kind", json!("red"))];
         tidewire::repository::Mutation::create("Item", tidewire::repository::Body::from_pairs(pairs))
     };
-    let caller = tidewire::auth::Identity { user: None, role: None, address: [127, 0, 0, 1].into() };
+    let caller = tidewire::auth::Identity::nobody([127, 0, 0, 1].into());
     let thousand: Vec<_> = (0..1_000).map(create).collect();
     app.repository.batch(&caller, &thousand, None).await.unwrap();
     let groups = api.get("/api/items/count?group=number").await;
@@ -648,7 +648,7 @@ async fn filled(app: TestApp, rows: usize) -> TestApp {
         ];
         tidewire::repository::Mutation::create("Item", tidewire::repository::Body::from_pairs(pairs))
     };
-    let caller = tidewire::auth::Identity { user: None, role: None, address: [127, 0, 0, 1].into() };
+    let caller = tidewire::auth::Identity::nobody([127, 0, 0, 1].into());
     app.repository.batch(&caller, &(0..rows).map(create).collect::<Vec<_>>(), None).await.unwrap();
     app
 }

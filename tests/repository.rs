@@ -16,7 +16,7 @@ use crate::support::entities;
 use crate::support::puppet::Puppet;
 
 fn caller(user: Option<&str>) -> Identity {
-    Identity { user: user.map(Into::into), role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    Identity { user: user.map(Into::into), ..Identity::nobody(IpAddr::V4(Ipv4Addr::LOCALHOST)) }
 }
 
 fn over_puppet() -> (Arc<Puppet>, Repository) {

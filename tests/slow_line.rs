@@ -105,7 +105,7 @@ impl Server {
 }
 
 fn nobody() -> Identity {
-    Identity { user: None, role: None, address: [127, 0, 0, 1].into() }
+    Identity::nobody([127, 0, 0, 1].into())
 }
 
 /// The client's end of a line. What the client sends arrives at once.

@@ -133,6 +133,7 @@ macro_rules! of_many {
                 many_records_that_refer_to_each_other_go_together;
                 a_repeated_change_of_many_gets_its_first_answer;
                 a_right_that_goes_with_an_earlier_record_is_gone_for_the_next;
+                an_account_that_disables_itself_changes_nothing_after;
             }
         }
     };
@@ -150,6 +151,7 @@ macro_rules! of_triggers {
                 what_fails_fails_the_unit_and_tells_nothing;
                 a_record_that_is_there_is_left_as_it_is;
                 cascades_and_changes_of_many_cause_what_single_writes_do;
+                values_come_from_behind_references;
             }
         }
     };

@@ -108,6 +108,9 @@ pub struct ImportArguments {
     /// records need --partial.
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// With --url, the user who imports: an id, or with a role `ada:admin` [default: an anonymous caller]
+    #[arg(long = "as", value_name = "NAME[:ROLE]", requires = "url")]
+    pub name: Option<String>,
     /// Import the file even if it was imported before.
     #[arg(long)]
     pub again: bool,
@@ -351,6 +354,9 @@ pub struct RulesWhyArguments {
     /// The user who asks: an id, or with a role `ada:admin` [default: an anonymous caller]
     #[arg(long = "as", value_name = "NAME[:ROLE]")]
     pub name: Option<String>,
+    /// With --as, the claims of this user: a JSON object, such as '{"team": "red"}'
+    #[arg(long, value_name = "JSON")]
+    pub claims: Option<String>,
     /// The operation.
     pub operation: RuleOperation,
     /// Name of the entity, such as Task.

@@ -73,5 +73,5 @@ pub(super) async fn add(repository: &Repository) -> Result<usize, RepositoryErro
 }
 
 fn identity(name: &str) -> Identity {
-    Identity { user: Some(name.into()), role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    Identity { user: Some(name.into()), ..Identity::nobody(IpAddr::V4(Ipv4Addr::LOCALHOST)) }
 }

@@ -72,9 +72,16 @@ pub(super) fn unknown(schema: &Schema, name: &str) -> String {
 
 /// `ada`, `ada:admin`, as `?as=` takes them.
 pub(super) fn person(name: Option<&str>) -> Result<Arc<Person>, Refused> {
+    person_with(name, None)
+}
+
+/// The same with claims, a JSON object.
+pub(super) fn person_with(name: Option<&str>, claims: Option<&str>) -> Result<Arc<Person>, Refused> {
     let address = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-    let identity = identify(&Credentials { token: false, name, address });
-    let bad =
-        |error: AuthError| Refused::usage(error.to_string().replace("?as=", "--as ").replace("`as`", "--as"));
+    let identity = identify(&Credentials { token: false, name, claims, address });
+    let bad = |error: AuthError| {
+        let words = error.to_string().replace("?as=", "--as ").replace("`as`", "--as");
+        Refused::usage(words.replace("`claims`", "--claims").replace(", percent-encoded", ""))
+    };
     identity.map(|identity| identity.person()).map_err(bad)
 }

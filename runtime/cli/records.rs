@@ -5,21 +5,18 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use reqwest::Method;
 use serde_json::{Map, Value as Json};
 
 use super::arguments::{RecordsArguments, RecordsCommand};
 use super::config::effective;
-use super::import::sender::{BatchAnswer, Request, Sender};
+use super::import::sender::{BatchAnswer, QUERY, Request, Sender};
 use super::loading::{self, NamedEntity, Refused};
 use crate::env::Env;
 use crate::repository::value_of_text;
 use crate::schema::message::{plain, quoted, suggestion};
 use crate::schema::{Entity, Schema};
-
-/// What stays as it is in a query string.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What to do with the records.
 enum ManyVerb<'a> {
@@ -68,7 +65,7 @@ fn write(
         loading::person(Some(name))?;
     }
     let question = question(arguments)?;
-    let sender = Sender::new(server(arguments)?)?;
+    let sender = Sender::new(server(arguments)?, arguments.name.as_deref())?;
     let job = Env::system().uuid_v7();
     let (mut changed, mut refused, mut page) = (0, 0, 0);
     let mut cursor: Option<String> = None;
@@ -120,7 +117,7 @@ fn server(arguments: &RecordsArguments) -> Result<&str, Refused> {
     }))
 }
 
-/// The conditions as a query string, and who asks.
+/// The conditions as a query string.
 fn question(arguments: &RecordsArguments) -> Result<String, Refused> {
     let mut parts = Vec::new();
     for text in &arguments.conditions {
@@ -131,12 +128,11 @@ fn question(arguments: &RecordsArguments) -> Result<String, Refused> {
             );
             return Err(Refused::usage(message));
         };
-        if ["as", "cursor"].contains(&name) {
+        if ["as", "claims", "cursor"].contains(&name) {
             return Err(Refused::usage(format!("`{name}` is no condition; who asks is said by --as NAME")));
         }
         parts.push(format!("{}={}", utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY)));
     }
-    parts.extend(arguments.name.iter().map(|name| format!("as={}", utf8_percent_encode(name, QUERY))));
     Ok(parts.join("&"))
 }
 

@@ -42,7 +42,7 @@ async fn changes_by_body(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     for (name, _) in Params::parse(query.as_deref())?.iter() {
-        if name != "as" {
+        if !["as", "claims"].contains(&name) {
             return Err(bad_query(format!("`{}` is in the address: move it into the body", shown(name))));
         }
     }
@@ -103,7 +103,7 @@ struct PollRequest {
 impl PollRequest {
     fn of_address(params: &Params) -> Result<PollRequest, Problem> {
         for (name, _) in params.iter() {
-            if !["channel", "view", "since", "wait", "as"].contains(&name) {
+            if !["channel", "view", "since", "wait", "as", "claims"].contains(&name) {
                 return Err(bad_query(format!(
                     "`{}` is not a parameter here: use channel, view, since and wait",
                     shown(name)

@@ -21,8 +21,8 @@ use crate::schema::Value;
 use crate::schema::value::write_json_of;
 use crate::store::{At, Change, ChangeOp, LogLimit, Past, Who};
 
-/// The last three belong to `identity`.
-const PARAMS: [&str; 5] = ["limit", "cursor", "as", "token", "ticket"];
+/// All but the first two belong to `identity`.
+const PARAMS: [&str; 6] = ["limit", "cursor", "as", "claims", "token", "ticket"];
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/api/{plural}/{id}/history", get(history))

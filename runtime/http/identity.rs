@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
 use super::{cookie, guard};
-use crate::auth::Identity;
+use crate::auth::{AuthError, Identity};
 use crate::identity::{Admitted, Brought, IdentityError};
 use crate::protocol::Params;
 
@@ -73,6 +73,7 @@ pub struct Presented {
     tokens: Vec<String>,
     ticket: Option<String>,
     name: Option<String>,
+    claims: Option<String>,
     cookie: Option<String>,
     pub address: IpAddr,
 }
@@ -104,7 +105,8 @@ impl Presented {
         };
         let name = params.one("as")?.map(str::to_owned).or(header);
         let ticket = params.one("ticket")?.map(str::to_owned);
-        Ok(Presented { tokens, ticket, name, cookie, address: peer.address })
+        let claims = params.one("claims")?.map(str::to_owned);
+        Ok(Presented { tokens, ticket, name, claims, cookie, address: peer.address })
     }
 
     /// One more token, of the sub-protocol of a socket.
@@ -119,9 +121,12 @@ impl Presented {
             .iter()
             .map(|token| Brought::Token(token))
             .chain(self.ticket.as_deref().map(Brought::Ticket))
-            .chain(self.name.as_deref().map(Brought::Name));
+            .chain(self.name.as_deref().map(|name| Brought::Name(name, self.claims.as_deref())));
         let mut all: Vec<Brought<'_>> = brought.collect();
         all.dedup();
+        if self.claims.is_some() && self.name.is_none() {
+            return Err(IdentityError::BadName(AuthError::ClaimsOfNobody));
+        }
         match all.as_slice() {
             [] => Ok(self.cookie.as_deref().map_or(Brought::Nothing, Brought::Token)),
             [one] => Ok(*one),
@@ -135,7 +140,7 @@ impl Presented {
     pub(super) fn token(&self) -> Option<&str> {
         match self.brought() {
             Ok(Brought::Token(token)) => Some(token),
-            Ok(Brought::Nothing | Brought::Name(_) | Brought::Ticket(_)) | Err(_) => None,
+            Ok(Brought::Nothing | Brought::Name(..) | Brought::Ticket(_)) | Err(_) => None,
         }
     }
 

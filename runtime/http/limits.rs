@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn caller(user: Option<&str>, from: &str) -> Identity {
-        Identity { user: user.map(Arc::from), role: None, address: address(from) }
+        Identity { user: user.map(Arc::from), ..Identity::nobody(address(from)) }
     }
 
     #[tokio::test(start_paused = true)]

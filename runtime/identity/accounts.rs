@@ -212,7 +212,7 @@ impl Identities {
 
     /// Makes the `User` record, once in the life of an account.
     pub(super) async fn record(&self, account: &Account, address: IpAddr) -> Result<(), IdentityError> {
-        let caller = Identity { user: Some(account.user.as_str().into()), role: None, address };
+        let caller = Identity { user: Some(account.user.as_str().into()), ..Identity::nobody(address) };
         let made = self.repository.add_person(&caller, &account.user, &account.name, account.role.as_deref());
         made.await.map_err(IdentityError::Repository)?;
         let recorded = Account { recorded: true, ..account.clone() };

@@ -40,8 +40,8 @@ pub struct Identities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Brought<'a> {
     Nothing,
-    /// `?as=NAME` or `?as=NAME:role`.
-    Name(&'a str),
+    /// `?as=NAME` or `?as=NAME:role`, and what `?claims=` says with it.
+    Name(&'a str, Option<&'a str>),
     Token(&'a str),
     Ticket(&'a str),
 }
@@ -88,7 +88,7 @@ impl Identities {
 
     /// The caller, whose account may still be disabled or gone: `admit_reader` and `admit_writer` look.
     pub async fn identify(&self, brought: Brought<'_>, address: IpAddr) -> Result<Admitted, IdentityError> {
-        let nobody = || Identity { user: None, role: None, address };
+        let nobody = || Identity::nobody(address);
         match brought {
             Brought::Nothing => match self.names {
                 // `dev` is open to whoever reaches it.
@@ -99,13 +99,13 @@ impl Identities {
                     Ok(Admitted { identity: nobody(), session: None })
                 }
             },
-            Brought::Name(name) => {
+            Brought::Name(name, claims) => {
                 if self.names == NameTrust::Refused {
                     return Err(IdentityError::BadToken(
                         "`?as=` and X-User-Id are for `tidewire dev`; this server wants a token",
                     ));
                 }
-                let credentials = Credentials { token: false, name: Some(name), address };
+                let credentials = Credentials { token: false, name: Some(name), claims, address };
                 let identity = auth::identify(&credentials).map_err(IdentityError::BadName)?;
                 Ok(Admitted { identity, session: None })
             }

@@ -21,7 +21,7 @@ pub enum OrderOutcome {
 
 /// Does what an order says of this user.
 pub async fn perform(repository: &Repository, user: &str, order: &Order) -> Result<(), IdentityError> {
-    let owner = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let owner = Identity::nobody(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let done = match order {
         Order::Record { name, role } => repository.add_person(&owner, user, name, role.as_deref()).await,
         Order::Role { role } => repository.change_person(&owner, user, "role", role.clone().into()).await,

@@ -29,7 +29,7 @@ pub struct Intake {
 impl Intake {
     /// Every record is written as of `at`, with no author.
     pub fn new(schema: Arc<Schema>, entity: Arc<Entity>, at: Timestamp, env: Env) -> Intake {
-        let caller = Identity { user: None, role: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let caller = Identity::nobody(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Intake { schema, entity, caller, names: Nameable::everything(), env, at }
     }
 

@@ -63,6 +63,11 @@ impl KnownFacts {
         self.searched.entry(entity.clone()).or_default().insert((column, value.to_owned()), found);
     }
 
+    /// `None` as long as it is not known whether there is one.
+    pub fn record(&self, entity: &EntityName, id: &str) -> Option<Option<&Record>> {
+        self.records.get(entity).and_then(|records| records.get(id)).map(Option::as_ref)
+    }
+
     /// A record of the entity was written.
     pub fn forget(&mut self, entity: &str) {
         self.records.remove(entity);
@@ -110,11 +115,11 @@ impl<'a> Further<'a> {
         if !self.step(1) {
             return None;
         }
-        let known = self.known.records.get(entity).and_then(|records| records.get(id));
+        let known = self.known.record(entity, id);
         if known.is_none() {
             self.lack(MissingFact::Record { entity: entity.clone(), id: id.to_owned() });
         }
-        known.map(Option::as_ref)
+        known
     }
 
     /// By the first key that leads to few.

@@ -15,8 +15,27 @@ const CANONICAL_FORMAT: u64 = 1;
 pub fn describe(schema: &Schema, generation: Generation) -> Json {
     json!({
         "generation": generation,
-        "entities": schema.entities().map(|entity| entity_json(schema, entity)).collect::<Vec<_>>(),
+        "entities": schema.entities().map(|entity| told_json(schema, entity)).collect::<Vec<_>>(),
     })
+}
+
+/// With the entities of which a write may change records by `[[on]]`, and how: a client with a copy of those knows that they may
+/// change. When that happens is for the server to know.
+fn told_json(schema: &Schema, entity: &Entity) -> Json {
+    let mut json = entity_json(schema, entity);
+    let mut told: Vec<Json> = Vec::new();
+    for trigger in &entity.triggers {
+        let act = &trigger.act;
+        let one =
+            json!({"event": trigger.event.word(), "then": act.operation().word(), "entity": act.entity()});
+        if !told.contains(&one) {
+            told.push(one);
+        }
+    }
+    if !told.is_empty() {
+        json["on"] = json!(told);
+    }
+    json
 }
 
 /// One text for all schemas that mean the same: equal exactly when entities, fields (and their order, which is the

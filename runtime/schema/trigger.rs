@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::column::{Column, EntityName, FieldIndex};
 use super::operation::Operation;
-use super::rule::Rule;
+use super::rule::{ReferencePath, Rule};
 use super::value::Value;
 
 /// See the module's text. Two are equal when their sources are.
@@ -96,6 +96,8 @@ pub enum SetValue {
     Column(Column),
     /// Of the record before an update.
     Old(FieldIndex),
+    /// Of a record behind references, which begin at a `Record` or, before an update, a `Change`. Null where one leads nowhere.
+    Behind(Box<ReferencePath>),
     /// Null for an anonymous writer and for the server itself.
     UserId,
     /// The time of the unit: a datetime.

@@ -24,15 +24,11 @@ use crate::support::exposition::Exposition;
 use crate::support::process::{Process, tidewire};
 use crate::support::socket::PATIENCE;
 
-const OPEN: &str = "[access]\nread = \"true\"\ncreate = \"true\"\nupdate = \"true\"\ndelete = \"true\"\n";
-
 /// What the reader has before the first command.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Project {
     /// A clone of the repository after `dev --demo`: the README's.
     Shipped,
-    /// The same with rules that allow everyone everything.
-    Open,
     /// A folder with the files of the recipes `People` and `Team`.
     Team,
 }
@@ -79,14 +75,6 @@ impl Stage {
     fn furnish(&self) {
         match self.project {
             Project::Shipped => copy(&root().join("schemas"), &self.path("schemas")),
-            Project::Open => {
-                copy(&root().join("tests/fixtures/plain"), &self.path("schemas"));
-                for entity in ["comment", "project", "task"] {
-                    let path = self.path(&format!("schemas/{entity}.toml"));
-                    let fields = std::fs::read_to_string(&path).unwrap();
-                    std::fs::write(path, format!("{fields}\n{OPEN}")).unwrap();
-                }
-            }
             Project::Team => {
                 for (name, text) in [files("### People"), files("### Team")].concat() {
                     std::fs::create_dir_all(self.path("schemas")).unwrap();

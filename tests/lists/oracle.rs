@@ -223,7 +223,7 @@ async fn walk(api: &Client, query: &str, limit: u64) -> Vec<String> {
 
 /// Rows in several units, some of them changed afterwards.
 async fn fill(app: &TestApp, random: &mut Random) {
-    let caller = Identity { user: None, role: None, address: [127, 0, 0, 1].into() };
+    let caller = Identity::nobody([127, 0, 0, 1].into());
     let body = |row: Value| Body::parse(row.to_string().as_bytes()).unwrap();
     for _ in 0..4 {
         let rows: Vec<_> = (0..12).map(|_| Mutation::create("Item", body(row(random)))).collect();

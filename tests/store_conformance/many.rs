@@ -191,3 +191,22 @@ pub(super) async fn a_right_that_goes_with_an_earlier_record_is_gone_for_the_nex
     let outcome = ask(&studio, "dan", [many("Task", [21, 22], Vec::new(), away)]).await.unwrap();
     assert_eq!(told(&outcome), (id(22), all(2, 0)));
 }
+
+pub(super) async fn an_account_that_disables_itself_changes_nothing_after<F: Fixture>() {
+    let schema = Schema::new(club::schema().entities().map(|entity| {
+        let mut entity = (**entity).clone();
+        if &*entity.name == "User" {
+            entity.access.update = rule(Expr::Constant(true));
+        }
+        entity
+    }));
+    let studio = club_over::<F>(schema).await;
+    let head = studio.head();
+    let off = ManyEdit::Update(vec![(FieldIndex(2), Value::Bool(true))]);
+    let people = ["ada", "bo", "dan"].map(tidewire::ids::RecordId::stored);
+    let all_of =
+        Many { entity: "User".into(), ids: people.to_vec(), more: false, filter: Vec::new(), edit: off };
+    let outcome = ask(&studio, "bo", [Op::Many(Box::new(all_of))]).await.unwrap();
+    assert_eq!(told(&outcome), (people[2].clone(), all(2, 0)));
+    assert_eq!(studio.log(head).len(), 2, "ada, bo, and no one after that");
+}

@@ -355,3 +355,101 @@ pub(super) async fn cascades_and_changes_of_many_cause_what_single_writes_do<F: 
         "after the whole operation, in the order of its entries"
     );
 }
+
+/// Leaves of a tree of nodes.
+fn tree() -> Schema {
+    let open = "[access]\nread = \"true\"\ncreate = \"true\"\nupdate = \"true\"\ndelete = \"true\"\n";
+    let node = "entity = \"Node\"\n[fields]\nname = { type = \"text\" }\nowner = { type = \"ref\", entity = \"User\" }\n\
+                parent = { type = \"ref\", entity = \"Node\" }\n";
+    let leaf = format!(
+        r#"
+entity = "Leaf"
+[fields]
+node = {{ type = "ref", entity = "Node", on_delete = "cascade" }}
+{open}
+[[on]]
+event = "create"
+create = "Trace"
+set = {{ by = "node.owner", title = "'in ' + node.parent.name", far = "node.parent.parent.owner", since = "node.created_at", depth = "node.version" }}
+[[on]]
+event = "update"
+when = "changed(node)"
+create = "Trace"
+set = {{ by = "old.node.owner", title = "node.name" }}
+[[on]]
+event = "delete"
+update = "Node"
+where = "target.id == node.parent"
+set = {{ name = "node.name" }}
+"#
+    );
+    let trace = "entity = \"Trace\"\n[fields]\nby = { type = \"ref\", entity = \"User\" }\ntitle = { type = \"text\" }\n\
+                 far = { type = \"text\" }\nsince = { type = \"datetime\" }\ndepth = { type = \"int\" }\n";
+    let sources = [
+        ("leaf.toml", leaf.as_str()),
+        ("node.toml", node),
+        ("trace.toml", trace),
+        ("user.toml", "entity = \"User\"\n[access]\nread = \"true\"\n"),
+    ];
+    let source = |(name, text): (&str, &str)| SourceFile {
+        name: name.to_owned(),
+        format: Format::Toml,
+        text: text.to_owned(),
+    };
+    check(&sources.map(source)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+pub(super) async fn values_come_from_behind_references<F: Fixture>() {
+    let studio = F::open(tree(), &StoreConfig::default());
+    let user = |name: &str| Op::Create {
+        entity: "User".into(),
+        id: tidewire::ids::RecordId::stored(name),
+        values: vec![words(name), Value::Null, Value::Bool(false)],
+        fresh_id: false,
+    };
+    let node = |n: u128, owner: &str, parent: Option<u128>| {
+        create("Node", n, vec![words(&format!("n{n}")), words(owner), parent.map_or(Value::Null, link)])
+    };
+    let people = ["ada", "bo", "cy"].map(user);
+    let nodes = [node(1, "ada", None), node(2, "bo", Some(1)), node(3, "cy", Some(2))];
+    studio.commit(people.into_iter().chain(nodes)).await.unwrap();
+    let write = async |ops: Vec<Op>| {
+        let head = studio.head();
+        let unit = Unit { asker: Asker::Person(person("ada")), ..unit(ops) };
+        studio.store.commit(unit).await.unwrap();
+        told(&studio, head)
+    };
+    let leaf = |n: u128, node: Option<u128>| create("Leaf", n, vec![node.map_or(Value::Null, link)]);
+    let of_system = async |ops: Vec<Op>| {
+        let head = studio.head();
+        studio.commit(ops).await.unwrap();
+        told(&studio, head)
+    };
+    let since = studio.store.get("Node", &id(3)).await.unwrap().value.unwrap();
+    let since: Json = serde_json::from_slice(&since.json).unwrap();
+    let made = of_system(vec![leaf(11, Some(3))]).await;
+    assert_eq!(made[1].0, "create Trace");
+    let shown = |trace: &Json| [&trace["by"], &trace["title"], &trace["far"]].map(Clone::clone);
+    assert_eq!(shown(&made[1].1), [json!("cy"), json!("in n2"), json!("ada")]);
+    assert_eq!((&made[1].1["since"], &made[1].1["depth"]), (&since["created_at"], &json!(1)));
+    // A reference on the way is empty.
+    let made = of_system(vec![leaf(12, Some(1))]).await;
+    assert_eq!(shown(&made[1].1), [json!("ada"), Json::Null, Json::Null]);
+    let made = write(vec![leaf(13, None)]).await;
+    assert_eq!(shown(&made[1].1), [Json::Null, Json::Null, Json::Null]);
+    // What an earlier operation of the unit wrote counts.
+    let owner = update("Node", 3, [(FieldIndex(1), words("bo"))]);
+    let made = of_system(vec![leaf(14, Some(3)), owner, leaf(15, Some(3))]).await;
+    let by = |place: usize| made[place].1["by"].clone();
+    assert_eq!((by(1), by(4)), (json!("cy"), json!("bo")), "{made:?}");
+    // Before an update the reference led elsewhere.
+    let made = of_system(vec![update("Leaf", 12, [(FieldIndex(0), link(2))])]).await;
+    assert_eq!((&made[1].1["by"], &made[1].1["title"]), (&json!("ada"), &json!("n2")));
+    // The records to be changed are found behind one, too.
+    let made = of_system(vec![delete("Leaf", 12)]).await;
+    assert_eq!(
+        (&*made[1].0, &made[1].1["id"], &made[1].1["name"]),
+        ("update Node", &json!(id(1).as_str()), &json!("n2"))
+    );
+    assert_eq!(of_system(vec![delete("Leaf", 13)]).await.len(), 1);
+}

@@ -346,7 +346,7 @@ impl Client {
     /// Several creates in one unit, by the repository itself.
     pub async fn batch_of_creates(&self, titles: &[&str]) -> (u16, Value) {
         let repository = self.repository.as_ref().expect("a client of a TestApp");
-        let identity = Identity { user: None, role: None, address: [127, 0, 0, 1].into() };
+        let identity = Identity::nobody([127, 0, 0, 1].into());
         let create = |title: &&str| Mutation::create("Task", body(json!({"title": title})));
         let mutations: Vec<Mutation> = titles.iter().map(create).collect();
         let written = repository.batch(&identity, &mutations, None).await;

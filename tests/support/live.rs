@@ -124,7 +124,7 @@ impl LiveServer {
         let room = Arc::new(Semaphore::new(ENDLESS));
         let transport = Box::new(Memory { form, arrivals, done: told, room: room.clone() });
         let sessions = self.sessions.clone();
-        let identity = Identity { user: user.map(Into::into), role: None, address: [127, 0, 0, 1].into() };
+        let identity = Identity { user: user.map(Into::into), ..Identity::nobody([127, 0, 0, 1].into()) };
         let served = tokio::spawn(async move { sessions.serve(transport, identity).await });
         Peer { say, done, room, served }
     }

@@ -31,11 +31,17 @@ const REQUEST_BYTES: usize = 900 << 10;
 
 pub(super) fn import(arguments: &ImportArguments, schemas: &Path, url: &str) -> Result<String, Refused> {
     let NamedEntity { schema, entity } = loading::entity(schemas, &arguments.entity)?;
-    let sender = Sender::new(url)?;
+    if let Some(name) = &arguments.name {
+        loading::person(Some(name))?;
+    }
+    let sender = Sender::new(url, arguments.name.as_deref())?;
     let source = ImportSource::open(&arguments.file)?;
     let env = Env::system();
     let salt = if arguments.again { env.uuid_v7().to_string() } else { String::new() };
-    let job = source.job(&[entity.name.as_bytes(), b"url", salt.as_bytes()]);
+    // The same file of another user is another import, with ids of its own.
+    let mut way = vec![entity.name.as_bytes(), b"url", salt.as_bytes()];
+    way.extend(arguments.name.iter().map(|name| name.as_bytes()));
+    let job = source.job(&way);
     let intake = Intake::new(schema, entity.clone(), env.now(), env);
     let mut remote = Remote {
         arguments,

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, Url};
 use serde_json::Value as Json;
 
 use super::super::loading::Refused;
+
+/// What stays as it is in a query string.
+pub(in crate::cli) const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How often one request is sent at most.
 const TRIES: u32 = 6;
@@ -17,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(in crate::cli) struct Sender {
     url: Url,
+    /// `as=ada`, where somebody asks.
+    caller: Option<String>,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -45,8 +52,8 @@ struct Again {
 }
 
 impl Sender {
-    /// `url` is the server's address, as it prints it at its start.
-    pub(in crate::cli) fn new(url: &str) -> Result<Sender, Refused> {
+    /// `url` is the server's address, as it prints it at its start. `name` asks, as in `?as=`.
+    pub(in crate::cli) fn new(url: &str, name: Option<&str>) -> Result<Sender, Refused> {
         let wrong = || {
             let like = "write it as the server prints it, such as http://127.0.0.1:8080";
             Refused::usage(format!("--url {url} is not the address of a server: {like}"))
@@ -55,7 +62,13 @@ impl Sender {
         if base.scheme() != "http" || !base.has_host() {
             return Err(wrong());
         }
+        // A name in the address would be lost, and the requests sent as those of an anonymous caller.
+        if base.query().is_some() || base.fragment().is_some() || !base.username().is_empty() {
+            let said = "--url names the server alone; who asks is said by --as NAME";
+            return Err(Refused::usage(format!("--url {url} says more than an address: {said}")));
+        }
         let url = base.join("/").map_err(|_| wrong())?;
+        let caller = name.map(|name| format!("as={}", utf8_percent_encode(name, QUERY)));
         let failed = |error: String| Refused::failed(format!("requests cannot be sent: {error}"));
         let client = reqwest::Client::builder()
             .timeout(PATIENCE)
@@ -63,7 +76,7 @@ impl Sender {
             .no_proxy();
         let client = client.build().map_err(|error| failed(error.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        Ok(Sender { url, client, runtime: runtime.map_err(|error| failed(error.to_string()))? })
+        Ok(Sender { url, caller, client, runtime: runtime.map_err(|error| failed(error.to_string()))? })
     }
 
     /// Sends a batch; every operation in it must be known again by its mutation id, for it may be sent twice.
@@ -75,7 +88,11 @@ impl Sender {
     /// Sends a request that must be known again by its key, for it may be sent twice.
     pub(in crate::cli) fn ask(&self, request: &Request) -> Result<BatchAnswer, Refused> {
         let wrong = |error| Refused::failed(format!("{}: {error}", request.path));
-        let url = self.url.join(&request.path).map_err(wrong)?;
+        let mut url = self.url.join(&request.path).map_err(wrong)?;
+        if let Some(caller) = &self.caller {
+            let query = url.query().map_or_else(|| caller.clone(), |query| format!("{query}&{caller}"));
+            url.set_query(Some(&query));
+        }
         self.runtime.block_on(async {
             let mut pause = Duration::from_millis(250);
             for left in (0..TRIES).rev() {

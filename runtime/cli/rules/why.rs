@@ -64,7 +64,7 @@ impl World for Folder {
 fn why(arguments: &RulesWhyArguments, config: &Config) -> Result<(String, bool), Refused> {
     let NamedEntity { schema, entity } = loading::entity(&config.schemas, &arguments.entity)?;
     let operation = operation(arguments)?;
-    let person = loading::person(arguments.name.as_deref())?;
+    let person = loading::person_with(arguments.name.as_deref(), arguments.claims.as_deref())?;
     let changes = changes(&schema, &entity, &arguments.change)?;
     let glance = choice::backend(config).and_then(|backend| backend.glance(&schema));
     let glance = glance.map_err(|error| Refused::failed(error.to_string()))?;

@@ -47,7 +47,7 @@ impl Describer<'_> {
         let one: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError, Code::NotFound]];
         let granted = |status| answers::plainly(status, self.shared_ref("Granted"));
         let none = answers::nothing;
-        let as_name = || vec![self.parameter_ref("as")];
+        let as_name = || self.caller_parameters().to_vec();
         let id = json!({"name": "id", "in": "path", "required": true, "description": "The session's id.", "schema": {"type": "string"}});
         let post = |path, id, summary, body, answer| AuthRoute {
             verb: "post",

@@ -83,11 +83,9 @@ const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference
 const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
 const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
 
-/// A record that is gone meanwhile is passed over, and no version is asked for. One that the unit itself hides from its writer is
-/// NOT_FOUND: changing one's own account may do that.
-const CHANGE_OF_MANY: &[Code] =
-    &[Code::NotFound, Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
-const DELETE_OF_MANY: &[Code] = &[Code::NotFound, Code::Restricted, Code::CascadeTooLarge];
+/// A record that is gone or hidden meanwhile is passed over, and no version is asked for.
+const CHANGE_OF_MANY: &[Code] = &[Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
+const DELETE_OF_MANY: &[Code] = &[Code::Restricted, Code::CascadeTooLarge];
 
 /// Codes of a request that asks the store whether it is there.
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
@@ -179,7 +177,7 @@ impl Describer<'_> {
     /// The list and the count, asked for in a body.
     fn long_questions(&mut self, entity: &Entity) -> [DescribedRoute; 2] {
         let (name, path) = (&entity.name, format!("/api/{}", entity.plural));
-        let caller = vec![self.parameter_ref("as")];
+        let caller = self.caller_parameters().to_vec();
         let query = self.plan(OperationPlan {
             id: format!("query{name}"),
             summary: format!(
@@ -252,7 +250,7 @@ impl Describer<'_> {
             return listed;
         }
         let mut parameters = vec![id, self.parameter_ref("limit"), self.parameter_ref("cursor")];
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         let history = self.plan(OperationPlan {
             id: format!("history{name}"),
             summary: format!("The changes of a {name}, newest first."),
@@ -312,7 +310,7 @@ impl Describer<'_> {
             id: "changesByBody".to_owned(),
             summary: "The same, for more channels than fit into an address.".to_owned(),
             tag: self.shared_name("Changes"),
-            parameters: vec![self.parameter_ref("as")],
+            parameters: self.caller_parameters().to_vec(),
             body: Some(self.json_body(self.shared_ref("Poll"))),
             answers: vec![answers::ok(self.shared_ref("Changes"), &[])],
             codes: &[ANY, CALLED, ASKED, &[Code::BadPosition]],
@@ -345,7 +343,7 @@ impl Describer<'_> {
             plain("/readyz", "readyz", "200 while the store answers, too.", state()),
             plain("/metrics", "metrics", "Numbers for Prometheus.", numbers),
         ];
-        let caller = vec![self.parameter_ref("as")];
+        let caller = self.caller_parameters().to_vec();
         let mut listed = Vec::new();
         for route in of_callers {
             let codes: &[&[Code]] = if route.id == "websocketStats" {

@@ -25,6 +25,9 @@ pub(super) const POSITION: &str = "^[0-9a-f]{32}:[0-9]{1,19}$";
 const WHO: &str = "The caller is this user; the server does not check it. A role after the last colon, as in `ada:admin`, replaces that \
                    that of the `User` record.";
 
+/// What `claims` means.
+const CLAIMS: &str = "With `as`: a JSON object, which rules know as `user.claims`.";
+
 /// What an operator compares with.
 #[derive(Clone, Copy)]
 enum Compared {
@@ -132,6 +135,11 @@ impl Describer<'_> {
         json!({"$ref": format!("#/components/parameters/{name}")})
     }
 
+    /// Who asks, where the server believes it.
+    pub(super) fn caller_parameters(&self) -> [Json; 2] {
+        ["as", "claims"].map(|name| self.parameter_ref(name))
+    }
+
     fn add_parameter(&mut self, key: &str, parameter: Json) {
         self.components.parameters.insert(key.to_owned(), parameter);
     }
@@ -155,7 +163,7 @@ impl Describer<'_> {
         let mut parameters = vec![sort(entity), self.parameter_ref("limit"), self.parameter_ref("cursor")];
         parameters.extend(self.read_shape(entity));
         parameters.extend(self.search(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters.extend(self.filters(entity));
         parameters
     }
@@ -163,7 +171,7 @@ impl Describer<'_> {
     pub(super) fn count_parameters(&self, entity: &Entity) -> Vec<Json> {
         let mut parameters = vec![group(entity)];
         parameters.extend(self.search(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters.extend(self.filters(entity));
         parameters
     }
@@ -240,7 +248,7 @@ impl Describer<'_> {
     pub(super) fn read_parameters(&self, entity: &Entity) -> Vec<Json> {
         let mut parameters = vec![self.id_parameter(entity)];
         parameters.extend(self.read_shape(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters
     }
 
@@ -251,7 +259,7 @@ impl Describer<'_> {
             json!({"name": "value", "in": "path", "required": true, "description": description, "schema": schema}),
         ];
         parameters.extend(self.read_shape(entity));
-        parameters.push(self.parameter_ref("as"));
+        parameters.extend(self.caller_parameters());
         parameters
     }
 
@@ -290,7 +298,7 @@ impl Describer<'_> {
     }
 
     pub(super) fn write_parameters(&self, own: &[Json]) -> Vec<Json> {
-        [own, &[self.parameter_ref("Idempotency-Key"), self.parameter_ref("as")]].concat()
+        [own, &[self.parameter_ref("Idempotency-Key")], &self.caller_parameters()].concat()
     }
 
     pub(super) fn poll_parameters(&self) -> Vec<Json> {
@@ -323,6 +331,7 @@ impl Describer<'_> {
             ),
             wait,
             self.parameter_ref("as"),
+            self.parameter_ref("claims"),
         ]
     }
 
@@ -349,6 +358,10 @@ impl Describer<'_> {
                 ),
             ),
             ("as", query("as", WHO, caller())),
+            (
+                "claims",
+                query("claims", CLAIMS, json!({"type": "string", "pattern": "^\\s*\\{", "maxLength": 4096})),
+            ),
             (
                 "Idempotency-Key",
                 header(

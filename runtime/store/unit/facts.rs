@@ -9,7 +9,7 @@ use crate::rules::{
     BindError, Found, JudgedStep, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
     find_truth, judge,
 };
-use crate::schema::{Column, EntityName, Expr, Record, Value};
+use crate::schema::{Column, EntityName, Expr, Record, ReferencePath, Term, Value};
 use crate::store::CommitError;
 use crate::store::relations::{Relation, Relations};
 use crate::store::source::Source;
@@ -65,6 +65,40 @@ impl<'a> Facts<'a> {
         subject: Subject<'_>,
     ) -> Result<Truth, Fault<S::Error>> {
         self.settle(source, op, |known| find_truth(condition, subject, known)).await
+    }
+
+    /// A value behind references, which begin at the record, or at what it was before.
+    pub(super) async fn behind<S: Source>(
+        &mut self,
+        source: &S,
+        op: usize,
+        path: &ReferencePath,
+        record: &Record,
+        old: Option<&Record>,
+    ) -> Result<Value, Fault<S::Error>> {
+        let mut steps = vec![path];
+        while let Some(ReferencePath { via: Term::Behind(inner), .. }) = steps.last() {
+            steps.push(inner);
+        }
+        let mut value = match steps.last().map(|first| &first.via) {
+            Some(Term::Record(column)) => record.value(*column),
+            Some(Term::Change(field)) => old.map_or(Value::Null, |old| old.values[field.0].clone()),
+            Some(_) | None => Value::Null,
+        };
+        for ReferencePath { entity, column, .. } in steps.into_iter().rev() {
+            let Value::Text(id) = &value else { return Ok(Value::Null) };
+            self.steps += 1;
+            if self.steps > MOST_STEPS_OF_UNIT {
+                return refuse(CommitError::Rule { op, error: BindError::UnitTooBroad });
+            }
+            if self.known.record(entity, id).is_none() {
+                let found = source.record(self.relation(entity)?, id).await?;
+                self.known.learn_record(entity, id, found);
+            }
+            let Some(Some(found)) = self.known.record(entity, id) else { return Ok(Value::Null) };
+            value = found.value(*column);
+        }
+        Ok(value)
     }
 
     /// Asks again until nothing is missing. Each round learns something, and each row counts as a step.

@@ -15,7 +15,7 @@ use crate::store::{CommitError, Condition, Many, ManyEdit, OpResult, OpStatus, T
 enum Judgement {
     Changed,
     Refused,
-    /// It is gone, not selected, or as it would become.
+    /// It is gone, not selected, hidden by now, or as it would become.
     PassedOver,
     /// It no longer fits into the unit, or the rules have looked at as many records as they may, and nothing of it was written.
     NoRoom,
@@ -82,6 +82,8 @@ impl<'a, T: Transaction> Work<'a, T> {
             Ok(OpStatus::Unchanged) => Ok(Judgement::PassedOver),
             Ok(_) => Ok(Judgement::Changed),
             Err(Fault::Refused(CommitError::Forbidden { .. })) => Ok(Judgement::Refused),
+            // Records before it took it out of the writer's sight, as one does that disables their own account.
+            Err(Fault::Refused(CommitError::NotFound { op })) if op == place => Ok(Judgement::PassedOver),
             Err(Fault::Refused(
                 CommitError::UnitTooLarge { .. } | CommitError::Rule { error: BindError::UnitTooBroad, .. },
             )) if place > 0 && self.log.mark().entries == mark.entries => {

@@ -14,8 +14,8 @@ use super::work::{Edit, NewRecord, Work};
 use crate::ids::{RecordId, Timestamp};
 use crate::rules::{Asker, Principal, Proposal, Subject};
 use crate::schema::{
-    Column, EntityName, FieldIndex, OnExisting, Operation, Record, SetField, SetValue, Trigger, TriggerAct,
-    TriggerTarget, Value, defaults, limits,
+    Column, EntityName, FieldIndex, OnExisting, Operation, Record, ReferencePath, SetField, SetValue,
+    Trigger, TriggerAct, TriggerTarget, Value, defaults, limits,
 };
 use crate::store::principal;
 use crate::store::relations::Relation;
@@ -35,6 +35,8 @@ struct Happened<'r> {
     old: Option<&'r Record>,
     writer: Option<Arc<str>>,
     at: Timestamp,
+    /// What lies behind references that the trigger names.
+    reached: Vec<(&'r ReferencePath, Value)>,
 }
 
 /// The event of a log entry.
@@ -86,12 +88,14 @@ impl<'a, T: Transaction> Work<'a, T> {
             (None, None) => return Ok(()),
         };
         let writer = self.permission.person().and_then(|person| person.id.clone());
-        let happened = Happened { record, old, writer, at: self.log.at };
+        let happened = Happened { record, old, writer, at: self.log.at, reached: Vec::new() };
         if !self.is_wanted(at, trigger, &happened).await? {
             return Ok(());
         }
         let op = FIRST_CAUSED + self.caused.operations.len();
         self.caused.operations.push((at, entity.clone()));
+        let reached = self.reach(op, &trigger.act, &happened).await?;
+        let happened = Happened { reached, ..happened };
         let server = Permission::new(self.context.relations, &Asker::System, self.log.at);
         let person = std::mem::replace(&mut self.permission, server);
         let done = self.perform(op, &trigger.act, &happened).await;
@@ -125,6 +129,33 @@ impl<'a, T: Transaction> Work<'a, T> {
         let subject = Subject { principal, record: happened.record, proposal };
         let facts = &mut self.permission.facts;
         Ok(facts.condition(&*self.transaction, at, &when.meaning, subject).await?.grants())
+    }
+
+    /// Everything behind references that the action names, read before the first of it is written.
+    async fn reach<'r>(
+        &mut self,
+        op: usize,
+        act: &'r TriggerAct,
+        happened: &Happened<'r>,
+    ) -> Result<Vec<(&'r ReferencePath, Value)>, Fault<T::Error>> {
+        let (set, target) = match act {
+            TriggerAct::Create { set, .. } => (&set[..], None),
+            TriggerAct::Update { of, set } => (&set[..], Some(&of.value)),
+            TriggerAct::Delete { of } => (&[][..], Some(&of.value)),
+        };
+        let mut reached = Vec::new();
+        for source in set.iter().map(|set| &set.value).chain(target) {
+            let parts =
+                if let SetValue::Joined(parts) = source { &parts[..] } else { std::slice::from_ref(source) };
+            for part in parts {
+                let SetValue::Behind(path) = part else { continue };
+                let (record, old) = (happened.record, happened.old);
+                let facts = &mut self.permission.facts;
+                let value = facts.behind(&*self.transaction, op, path, record, old).await?;
+                reached.push((&**path, value));
+            }
+        }
+        Ok(reached)
     }
 
     async fn perform(
@@ -248,17 +279,11 @@ fn values<E>(
 fn value(source: &SetValue, happened: &Happened<'_>) -> Value {
     match source {
         SetValue::Constant(value) => value.clone(),
-        SetValue::Column(column @ (Column::CreatedAt | Column::UpdatedAt)) => {
-            match happened.record.value(*column) {
-                Value::Int(time) => Value::Text(Timestamp(time).rfc3339()),
-                other @ Value::Null
-                | other @ Value::Bool(_)
-                | other @ Value::Float(_)
-                | other @ Value::Text(_)
-                | other @ Value::Json(_) => other,
-            }
+        SetValue::Column(column) => as_stored(*column, happened.record.value(*column)),
+        SetValue::Behind(path) => {
+            let found = happened.reached.iter().find(|(other, _)| *other == &**path);
+            found.map_or(Value::Null, |(_, value)| as_stored(path.column, value.clone()))
         }
-        SetValue::Column(column) => happened.record.value(*column),
         SetValue::Old(field) => happened.old.map_or(Value::Null, |old| old.values[field.0].clone()),
         SetValue::UserId => happened.writer.as_ref().map_or(Value::Null, |id| Value::Text(id.to_string())),
         SetValue::Now => Value::Text(happened.at.rfc3339()),
@@ -271,6 +296,14 @@ fn value(source: &SetValue, happened: &Happened<'_>) -> Value {
             }
             Value::Text(text)
         }
+    }
+}
+
+/// A time of the record itself is a number of milliseconds, and a datetime in a field.
+fn as_stored(column: Column, value: Value) -> Value {
+    match (column, value) {
+        (Column::CreatedAt | Column::UpdatedAt, Value::Int(time)) => Value::Text(Timestamp(time).rfc3339()),
+        (_, value) => value,
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidewire::ids::RecordId;
 use tidewire::rules::Asker as Whose;
 use tidewire::schema::{
-    Column, Entity, EntityName, FieldDefault, FieldIndex, FieldKind, OnExisting, Operation, Record, SetField,
-    SetValue, Trigger, TriggerAct, Value,
+    Column, Entity, EntityName, FieldDefault, FieldIndex, FieldKind, OnExisting, Operation, Record,
+    ReferencePath, SetField, SetValue, Term, Trigger, TriggerAct, Value,
 };
 use tidewire::store::{ChangeOp, CommitError};
 
@@ -182,10 +182,30 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// The value at the end of references, as the records are before anything is done.
+    fn behind(&self, path: &ReferencePath, record: &Record, before: Option<&Record>) -> Value {
+        let reference = match &path.via {
+            Term::Behind(nearer) => self.behind(nearer, record, before),
+            Term::Record(column) => record.value(*column),
+            Term::Change(field) => before.map_or(Value::Null, |before| before.values[field.0].clone()),
+            other => panic!("no reference begins with {other:?}"),
+        };
+        let Value::Text(id) = reference else { return Value::Null };
+        let Some(found) = self.state.records.get(&(path.entity.clone(), RecordId::stored(&id))) else {
+            return Value::Null;
+        };
+        match path.column {
+            Column::CreatedAt => Value::Text(found.created_at.rfc3339()),
+            Column::UpdatedAt => Value::Text(found.updated_at.rfc3339()),
+            Column::Id | Column::Version | Column::Field(_) => found.value(path.column),
+        }
+    }
+
     fn value(&self, value: &SetValue, record: &Record, before: Option<&Record>) -> Value {
         match value {
             SetValue::Constant(value) => value.clone(),
             SetValue::Column(column) => record.value(*column),
+            SetValue::Behind(path) => self.behind(path, record, before),
             SetValue::Old(field) => before.map_or(Value::Null, |before| before.values[field.0].clone()),
             SetValue::UserId => self.user_id(),
             SetValue::Now => Value::Text(self.unit.at.rfc3339()),

@@ -166,12 +166,11 @@ impl<'a> RuleScope<'a> {
     /// `old.field`: the value before an update.
     fn of_old(self, rest: &[Identifier]) -> Result<Meaning<'a>, Diagnostic> {
         match rest {
-            [name] => {
+            [name, below @ ..] => {
                 let at = self.before(name, "old")?;
-                Ok(Meaning::Value(Term::Change(at), Type::of(Column::Field(at), self.own)))
+                let start = Meaning::Value(Term::Change(at), Type::of(Column::Field(at), self.own));
+                self.behind(start, self.own, name, below)
             }
-            [_, part, ..] => Err(unknown(part.span.clone(), "the record before has only fields")
-                .help("name one field, as in `old.owner`")),
             [] => unreachable!("`old` alone is a field's name"),
         }
     }

@@ -8,11 +8,11 @@ use super::terms::unquoted;
 use super::types::{self, Type, is_literal};
 use crate::schema::builtin::USER;
 use crate::schema::cel::{SyntaxData, SyntaxNode};
-use crate::schema::column::Column;
+use crate::schema::column::{Column, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
-use crate::schema::model::{Entity, FieldKind, IdKind};
-use crate::schema::rule::{Term, UserTerm};
+use crate::schema::model::{Entity, Field, FieldKind, IdKind};
+use crate::schema::rule::{ReferencePath, Term, UserTerm};
 use crate::schema::trigger::SetValue;
 use crate::schema::value::Value;
 
@@ -133,7 +133,7 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
         | SyntaxData::Binary(..)
         | SyntaxData::Sum(_) => {
             return Err(vec![misfit(node, "this is no value".to_owned())
-                .help("a value is a constant in quotes, a field, `old.field`, `user.id`, `now`, or texts joined by `+`")]);
+                .help("a value is a constant in quotes, a field, `old.field`, a field behind references, `user.id`, `now`, or texts joined by `+`")]);
         }
     }
     let meaning = match scope.meaning(node) {
@@ -146,6 +146,7 @@ fn part(node: &SyntaxNode, scope: RuleScope<'_>, wanted: Wanted<'_>) -> Result<P
     let (value, kind) = match meaning {
         Meaning::Value(Term::Record(column), kind) => (SetValue::Column(column), kind),
         Meaning::Value(Term::Change(at), kind) => (SetValue::Old(at), kind),
+        Meaning::Value(Term::Behind(path), kind) => (SetValue::Behind(path), kind),
         Meaning::Value(Term::User(UserTerm::Id), _) => (SetValue::UserId, Type::Id(USER, IdKind::Text)),
         Meaning::Value(..) | Meaning::Person | Meaning::Records(_) | Meaning::Set(..) => {
             return Err(vec![
@@ -207,10 +208,17 @@ fn is_whole(value: &SetValue, scope: RuleScope<'_>) -> bool {
     match value {
         SetValue::Column(column) => is_whole_column(scope.own, *column),
         SetValue::Old(at) => is_whole_column(scope.own, Column::Field(*at)),
+        SetValue::Behind(path) => {
+            entity_of(&path.entity, scope).is_some_and(|entity| is_whole_column(entity, path.column))
+        }
         SetValue::Constant(_) | SetValue::UserId | SetValue::Now | SetValue::Today | SetValue::Joined(_) => {
             true
         }
     }
+}
+
+fn entity_of<'a>(name: &str, scope: RuleScope<'a>) -> Option<&'a Entity> {
+    scope.entities.iter().find(|entity| *entity.name == *name)
 }
 
 fn is_whole_column(entity: &Entity, column: Column) -> bool {
@@ -227,30 +235,66 @@ fn shows_nothing(
     scope: RuleScope<'_>,
     wanted: Wanted<'_>,
 ) -> Result<(), Vec<Diagnostic>> {
-    let (SetValue::Column(Column::Field(at)) | SetValue::Old(at)) = value else { return Ok(()) };
-    let source = scope.own.at(*at);
     let Column::Field(target) = wanted.column else { return Ok(()) };
     let target = wanted.entity.at(target);
-    if wanted.purpose == Purpose::Find || source.read.is_none() || target.read.is_some() {
+    if wanted.purpose == Purpose::Find || target.read.is_some() {
         return Ok(());
     }
+    let Some((of, source)) = hidden_source(value, scope) else { return Ok(()) };
     let (shown, hidden) =
-        (format!("{}.{}", wanted.entity.name, target.name), format!("{}.{}", scope.own.name, source.name));
+        (format!("{}.{}", wanted.entity.name, target.name), format!("{}.{}", of.name, source.name));
     let message = format!("{} would show what {} hides", quoted(&shown), quoted(&hidden));
     let problem = Diagnostic::new(DiagnosticCode::OnShows, node.span.clone(), message).label("copies it");
     Err(vec![problem.help("give that field a rule of its own (`read = \"...\"`), or `hidden = true`")])
 }
 
+/// The first field on the way to the value that not every user sees.
+fn hidden_source<'a>(value: &SetValue, scope: RuleScope<'a>) -> Option<(&'a Entity, &'a Field)> {
+    let hidden = |entity: &'a Entity, at: FieldIndex| {
+        let field = entity.at(at);
+        field.read.as_ref().map(|_| (entity, field))
+    };
+    match value {
+        SetValue::Column(Column::Field(at)) | SetValue::Old(at) => hidden(scope.own, *at),
+        SetValue::Behind(path) => hidden_behind(path, scope),
+        SetValue::Column(_)
+        | SetValue::Constant(_)
+        | SetValue::UserId
+        | SetValue::Now
+        | SetValue::Today
+        | SetValue::Joined(_) => None,
+    }
+}
+
+fn hidden_behind<'a>(path: &ReferencePath, scope: RuleScope<'a>) -> Option<(&'a Entity, &'a Field)> {
+    let via = match &path.via {
+        Term::Behind(inner) => hidden_behind(inner, scope),
+        Term::Record(Column::Field(at)) | Term::Change(at) => hidden_source(&SetValue::Old(*at), scope),
+        Term::Record(_)
+        | Term::Element(_)
+        | Term::User(_)
+        | Term::Value(_)
+        | Term::Size(_)
+        | Term::Now(_) => None,
+    };
+    via.or_else(|| {
+        let Column::Field(at) = path.column else { return None };
+        let entity = entity_of(&path.entity, scope)?;
+        entity.at(at).read.as_ref().map(|_| (entity, entity.at(at)))
+    })
+}
+
 /// Of a value as a text.
 fn longest(value: &SetValue, scope: RuleScope<'_>) -> Option<u64> {
-    let column = match value {
-        SetValue::Column(column) => *column,
-        SetValue::Old(at) => Column::Field(*at),
+    let (entity, column) = match value {
+        SetValue::Column(column) => (scope.own, *column),
+        SetValue::Old(at) => (scope.own, Column::Field(*at)),
+        SetValue::Behind(path) => (entity_of(&path.entity, scope)?, path.column),
         SetValue::UserId => return Some(128),
         SetValue::Constant(_) | SetValue::Now | SetValue::Today | SetValue::Joined(_) => return Some(24),
     };
-    match Type::of(column, scope.own) {
-        Type::Text => longest_text(column, scope.own),
+    match Type::of(column, entity) {
+        Type::Text => longest_text(column, entity),
         Type::Enum(values) => values.iter().map(|value| value.chars().count() as u64).max(),
         Type::Id(_, IdKind::Text) => Some(128),
         Type::Id(_, IdKind::Uuid) | Type::Uuid => Some(36),
