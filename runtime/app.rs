@@ -205,7 +205,8 @@ impl App {
         let serving = server::Serving { router: router(state), tasks, metrics: self.metrics, tls };
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
-            tokio::join!(expiry.run(), self.identities.keep());
+            let deletes = self.identities.follow_deletes(self.event_bus.listen());
+            tokio::join!(expiry.run(), self.identities.keep(), deletes);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

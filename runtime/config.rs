@@ -17,6 +17,8 @@ pub struct Config {
     /// Served at `/` when it exists.
     pub public: PathBuf,
     pub listen: SocketAddr,
+    /// Why the server may listen beyond loopback.
+    pub listen_beyond: Beyond,
     /// More hosts that may appear in `Host` and `Origin`, beside loopback names and the listen address.
     pub allowed_hosts: Vec<String>,
     /// Origins of foreign pages that may use the server, as browsers write them.
@@ -39,6 +41,7 @@ impl Default for Config {
             database: None,
             public: PathBuf::from("public"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            listen_beyond: Beyond::No,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -50,6 +53,16 @@ impl Default for Config {
             log: LogConfig::default(),
         }
     }
+}
+
+/// Why a server without TLS may listen on an address that other machines reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    No,
+    /// A proxy on another machine ends TLS.
+    Proxy,
+    /// Nobody else can read the network.
+    PrivateNetwork,
 }
 
 /// Users, their passwords and sessions.

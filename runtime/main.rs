@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidewire::cli::arguments::{Arguments, CliCommand};
 use tidewire::cli::{
-    check, config, dev, doctor, explain, export, import, migrate, new, records, rules, schema, user,
+    check, config, dev, doctor, explain, export, import, migrate, new, records, rules, schema, serve, user,
 };
 
 #[global_allocator]
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Some(CliCommand::Migrate(arguments)) => migrate::run(&arguments),
         Some(CliCommand::Records(arguments)) => records::run(&arguments.command),
         Some(CliCommand::Rules(arguments)) => rules::run(&arguments.command),
+        Some(CliCommand::Serve(arguments)) => serve::run(&arguments),
         Some(CliCommand::User(arguments)) => user::run(&arguments.command),
         Some(CliCommand::New(arguments)) => new::run(&arguments),
         None => dev::run(&arguments.dev),

@@ -33,8 +33,9 @@ use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
 use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
-    At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency, ListPage, Listed, LogLimit, Op,
-    OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit, Who,
+    ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency,
+    ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
+    Who,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};
@@ -357,6 +358,11 @@ impl Repository {
             true => Ok(At { epoch, seq, floor, generation, value }),
             false => Err(RepositoryError::NotFound { entity: entity.name.clone(), id: id.to_string() }),
         }
+    }
+
+    /// What happened, newest first, as the caller may know of it.
+    pub async fn activity(&self, query: &ActivityQuery) -> Result<At<ActivityPage>, RepositoryError> {
+        self.store.activity(query).await.map_err(error::of_read)
     }
 
     /// Whether the store answers a read, and takes writes as far as is known.

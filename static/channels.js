@@ -108,7 +108,7 @@ export class ChannelSubscriber {
     const api = this.#api;
     const part = api && limit < Infinity ? { sort: `${sort}`, limit: limit + 1 } : undefined;
     /** @type {Read} */
-    const reload = (api, { readList }) => (store.part ? readList(api, entity, query, store.part.limit) : readList(api, entity, asked));
+    const reload = (api, { readList }) => (store.part ? readList(api, entity, { ...asked, sort: store.part.sort }, store.part.limit) : readList(api, entity, asked));
     const store = this.#store(channel, entity, reload, initial && keptOf(initial, part !== undefined), part);
     store.need(limit);
     /** The server decides what belongs to the list, and this page for the moment where it changed a field that matters. */
@@ -222,11 +222,12 @@ function live(store, empty, pick, into, window) {
   const leave = store.view(refresh);
   refresh(store.ids());
   const { fault: refused = fault, known = signal(true) } = window ?? {};
+  // Before the state, so that it is there when the state says so.
+  const error = computed([fault, refused, store.error], (one, other, error) => one ?? other ?? error);
   const state = computed([fault, refused, store.state, known], (one, other, state, known) => {
     if (one ?? other) return 'error';
     return known || state !== 'live' ? state : result.peek() === empty ? 'loading' : 'stale';
   });
-  const error = computed([fault, refused, store.error], (one, other, error) => one ?? other ?? error);
   return {
     get value() {
       return result.peek();

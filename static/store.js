@@ -25,6 +25,8 @@ import { signal } from './signal.js';
 const SAVE_AFTER = 1000;
 /** Rows that one question may ask for. */
 const MOST = 1000;
+/** Refusals of a channel that may be about the order that was asked for. */
+const ORDER_REFUSED = ['BAD_CHANNEL', 'BAD_QUERY', 'QUERY_TOO_BROAD'];
 /** Rows that events may add to those that were asked for, before a new snapshot is asked for. */
 const BESIDE = 1000;
 
@@ -249,6 +251,12 @@ export class Store {
   #take(frame) {
     if (frame.type === 'error') {
       this.error.value = frame.payload;
+      const { part } = this.#options;
+      // The order may be at fault. The list that asked for it hears of it over HTTP, and others go on.
+      if (part?.sort && ORDER_REFUSED.includes(frame.payload?.code)) {
+        part.sort = undefined;
+        queueMicrotask(() => this.#closed || this.#renew());
+      }
       return;
     }
     if (!this.#rows.take(frame)) return;

@@ -11,7 +11,7 @@ import { Track } from './track.js';
  * @typedef {(how: Pick<typeof import('./reading.js'), 'readList' | 'readRecord'>) => Promise<import('./reading.js').Reading>} Reload How to
  * read the rows while there is no socket.
  *
- * @typedef {{sort: string, limit: number}} Part The first rows in an order. Its owner may raise the limit: it is read at each question.
+ * @typedef {{sort?: string, limit: number}} Part The first rows in an order. Its owner may raise the limit: it is read at each question.
  *
  * @typedef {object} Listener
  * @property {(frame: Frame) => void} callback
@@ -56,9 +56,9 @@ export class Subscription {
   /** The rows that are enough for all listeners; undefined: all of them. @returns {Part | undefined} */
   get part() {
     const parts = [...this.listeners].filter(({ snapshot }) => snapshot).map(({ part }) => part);
-    const sort = parts[0]?.sort;
-    if (sort === undefined || parts.some((part) => part?.sort !== sort)) return undefined;
-    return { sort, limit: Math.max(...parts.map((part) => part?.limit ?? 0)) };
+    const [first] = parts;
+    if (!first || parts.some((part) => part?.sort !== first.sort)) return undefined;
+    return { sort: first.sort, limit: Math.max(...parts.map((part) => part?.limit ?? 0)) };
   }
 
   /** @returns {Reload | undefined} */

@@ -108,7 +108,7 @@ export class Window {
     } catch (error) {
       const { code, message, hint, status } = /** @type {any} */ (error);
       this.#cursor = undefined;
-      if (code === 'BAD_QUERY') this.fault.value = { code, message, hint };
+      if (code === 'BAD_QUERY' || code === 'QUERY_TOO_BROAD') this.fault.value = { code, message, hint };
       // The cursor may be too old. Everything else can wait.
       const wait = cursor !== undefined && status === 400 ? 0 : delay(++this.#failures, { base: 1000, max: 30_000, random: env.random });
       await new Promise((resolve) => void env.setTimeout(() => resolve(undefined), wait));

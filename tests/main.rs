@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod activity;
 mod alike;
 mod bad_requests;
 mod batch;
@@ -42,6 +43,7 @@ mod import_export;
 mod limited;
 mod list_rights;
 mod lists;
+mod live_logins;
 mod live_rights;
 mod logs;
 mod long_questions;
@@ -75,7 +77,9 @@ mod rules_reads;
 mod schema_files;
 mod search;
 mod semantics_document;
+mod sequences;
 mod server;
+mod serving;
 mod session;
 mod slow_line;
 mod slow_reader;

@@ -51,11 +51,12 @@ fn a_fault_in_a_unit_is_red_on_every_backend_that_shares_its_logic() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
-/// The text of `tests/MODULE.rs` and of every file below `tests/MODULE/`.
+/// The text of `tests/MODULE.rs` and of every file below `tests/MODULE/`; `lib` is the program itself.
 fn module(name: &str) -> String {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = root.join("tests");
     let mut text = fs::read_to_string(tests.join(format!("{name}.rs"))).unwrap_or_default();
-    let mut folders: Vec<PathBuf> = vec![tests.join(name)];
+    let mut folders: Vec<PathBuf> = vec![if name == "lib" { root.join("runtime") } else { tests.join(name) }];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();

@@ -59,7 +59,7 @@ impl Peer {
         let session = Session::new(
             around,
             known,
-            SessionStart { at: instant, via: Via::Ws, form: FORM, offended: false },
+            SessionStart { at: instant, via: Via::Ws, form: FORM, offended: false, login: None },
         );
         Peer { session, now: Now { instant, wall: Timestamp(1) } }
     }
@@ -159,6 +159,7 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Read(ReadRequest::Principal(_)) => "read principal".to_owned(),
         Effect::Read(ReadRequest::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
+        Effect::Authenticate { .. } => "authenticate".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
     };
     effects.iter().map(word).collect()

@@ -15,6 +15,7 @@ mod references;
 mod restarts;
 mod rights;
 mod searches;
+mod sequences;
 mod triggers;
 mod unit_ends;
 mod units;
@@ -157,6 +158,24 @@ macro_rules! of_triggers {
     };
 }
 
+/// Stories about numbers that the server gives.
+macro_rules! of_sequences {
+    ($fixture:ty) => {
+        stories! {
+            $fixture;
+            sequences {
+                a_record_gets_the_next_number_of_its_parent;
+                a_number_is_not_given_again_when_its_record_is_gone;
+                a_unit_that_fails_gives_its_numbers_back;
+                a_record_that_moves_gets_the_next_number_there;
+                a_record_that_loses_its_parent_loses_its_number;
+                a_number_that_is_brought_stays_and_raises_the_counter;
+                a_rule_sees_the_number_that_a_record_would_get;
+            }
+        }
+    };
+}
+
 /// Stories about what a read answers.
 macro_rules! of_reads {
     ($fixture:ty) => {
@@ -234,6 +253,6 @@ macro_rules! conformance {
     };
 }
 
-conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_many of_triggers of_reads);
-conformance!(memory, MemoryFixture, of_writes of_unit_ends of_many of_triggers of_reads);
-conformance!(overlay, OverlayFixture, of_writes of_unit_ends of_many of_triggers);
+conformance!(sqlite, SqliteFixture, of_writes of_unit_ends of_many of_triggers of_sequences of_reads);
+conformance!(memory, MemoryFixture, of_writes of_unit_ends of_many of_triggers of_sequences of_reads);
+conformance!(overlay, OverlayFixture, of_writes of_unit_ends of_many of_triggers of_sequences);

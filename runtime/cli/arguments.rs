@@ -29,8 +29,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Serve the schema files on this machine only. There is no login, and entities without rules are open to everyone.
+    /// Serve the schema files on this machine only. It believes every name, and entities without rules are open to everyone.
     Dev(DevArguments),
+    /// Serve the schema files to other people: callers log in, and entities without rules are closed.
+    Serve(ServeArguments),
     /// Check the schema files and print every error of every file; exit code 1 if there is one.
     Check(CheckArguments),
     /// Print descriptions of the schema files for tools and editors.
@@ -407,6 +409,14 @@ pub struct DevArguments {
     /// Add the example rows that are missing.
     #[arg(long)]
     pub demo: bool,
+    #[command(flatten)]
+    pub settings: SettingArguments<EveryFlag>,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    pub link: LinkArguments,
     #[command(flatten)]
     pub settings: SettingArguments<EveryFlag>,
 }

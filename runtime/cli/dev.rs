@@ -38,8 +38,8 @@ pub fn run(arguments: &DevArguments) -> ExitCode {
     if !listen.ip().is_loopback() {
         let _ = writeln!(
             std::io::stderr(),
-            "error: `tidewire dev` does not listen on {listen}: there is no login, so everyone who reaches it can act as any user.\n\
-             Use a loopback address, such as --listen 127.0.0.1:{}.",
+            "error: `tidewire dev` does not listen on {listen}: it believes every name, so everyone who reaches it can act as any user.\n\
+             Use a loopback address, such as --listen 127.0.0.1:{}, or `tidewire serve`.",
             listen.port()
         );
         return ExitCode::from(USAGE);
@@ -71,7 +71,7 @@ fn serve(settings: Settings, with_demo: bool) -> Result<(), String> {
 }
 
 /// Colours where diagnostics go to a terminal, and not into lines of JSON.
-fn color(config: &Config) -> Color {
+pub(super) fn color(config: &Config) -> Color {
     if config.log.form == LogForm::Text { color_of_stderr() } else { Color::Never }
 }
 
@@ -167,7 +167,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     Ok(())
 }
 
-fn describe(config: &Config, loaded: &Loaded) -> String {
+pub(super) fn describe(config: &Config, loaded: &Loaded) -> String {
     let names: Vec<&str> = loaded.schema.entities().map(|entity| &*entity.name).collect();
     format!(
         "Tidewire {}\n  Schemas     {} ({} in {})\n",
@@ -178,7 +178,7 @@ fn describe(config: &Config, loaded: &Loaded) -> String {
     )
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     let bound = || -> std::io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
@@ -198,7 +198,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Raises the descriptor limit as far as it goes, and lowers the caps to what fits into it. Answers with what was lowered.
-fn fit_connections(config: &mut Config) -> Result<Option<String>, String> {
+pub(super) fn fit_connections(config: &mut Config) -> Result<Option<String>, String> {
     let open = descriptors::open_now();
     let limit = rlimit::increase_nofile_limit(descriptors::wanted(config, open)).unwrap_or(1024);
     match descriptors::fit(config, limit, open) {
@@ -210,7 +210,7 @@ fn fit_connections(config: &mut Config) -> Result<Option<String>, String> {
     }
 }
 
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     let interrupted = tokio::signal::ctrl_c();
     let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(signal) => signal,
@@ -226,6 +226,6 @@ async fn stop_signal() {
     }
 }
 
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     stream::stdout().say(text.as_bytes());
 }

@@ -23,6 +23,7 @@ mod progress;
 pub mod records;
 pub mod rules;
 pub mod schema;
+pub mod serve;
 pub mod settings;
 mod stream;
 pub mod user;

@@ -80,12 +80,12 @@ impl FolderWatch {
     }
 }
 
-/// The files that are followed.
 /// Reading the files is no change of them: otherwise each reading would cause another one.
 fn is_change(kind: &EventKind) -> bool {
     !kind.is_access() || *kind == EventKind::Access(AccessKind::Close(AccessMode::Write))
 }
 
+/// The files that are followed.
 pub(super) struct Files {
     project: Project,
     /// Canonical text of the schema that is in force.

@@ -3,7 +3,7 @@
 //! Knows no route and no entity.
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use crate::ids::{Epoch, Seq};
@@ -20,8 +20,13 @@ pub(super) fn status_of(status: OpStatus) -> StatusCode {
     }
 }
 
+/// The headers of an answer about a record: those of this file, and what `edge.rs` and the connection add. A map that must grow is
+/// hashed anew.
+const HEADERS: usize = 10;
+
 pub(super) fn with_position(status: StatusCode, epoch: &Epoch, seq: Seq) -> Response {
     let mut response = Response::new(Body::empty());
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     *response.status_mut() = status;
     response.headers_mut().insert(TIDEWIRE_SEQ, ascii(format!("{epoch}:{seq}")));
     response

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value as Json;
 
-use super::identity::Caller;
+use super::identity::{Caller, WaitingCaller};
 use super::json_body::JsonBody;
 use super::problem::{Problem, bad_query};
 use super::state::AppState;
@@ -29,31 +29,34 @@ pub(super) fn routes() -> Router<AppState> {
 
 async fn changes(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    caller: WaitingCaller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    poll(&state, PollRequest::of_address(&Params::parse(query.as_deref())?)?, caller.person()).await
+    poll(&state, PollRequest::of_address(&Params::parse(query.as_deref())?)?, &caller).await
 }
 
 async fn changes_by_body(
     State(state): State<AppState>,
-    Caller(caller): Caller,
+    caller: WaitingCaller,
     RawQuery(query): RawQuery,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     for (name, _) in Params::parse(query.as_deref())?.iter() {
-        if !["as", "claims"].contains(&name) {
+        if !["as", "claims", "token", "ticket"].contains(&name) {
             return Err(bad_query(format!("`{}` is in the address: move it into the body", shown(name))));
         }
     }
-    poll(&state, PollRequest::of_body(&body.to_json())?, caller.person()).await
+    poll(&state, PollRequest::of_body(&body.to_json())?, &caller).await
 }
 
-async fn poll(state: &AppState, asked: PollRequest, person: Arc<Person>) -> Result<Response, Problem> {
+async fn poll(state: &AppState, asked: PollRequest, caller: &WaitingCaller) -> Result<Response, Problem> {
     let limits = &state.config.realtime;
     let most_channels = limits.subscriptions.max(MOST_CHANNELS);
-    let question = asked.question(person, limits.poll_wait.as_secs(), most_channels)?;
-    let answer = state.sessions.polls().answer(question).await.map_err(problem)?;
+    let question = asked.question(caller.0.identity.person(), limits.poll_wait.as_secs(), most_channels)?;
+    let answer = tokio::select! {
+        answer = state.sessions.polls().answer(question) => answer.map_err(problem)?,
+        refused = caller.logged_out() => return Err(refused),
+    };
     Ok(axum::Json(answer).into_response())
 }
 
@@ -103,7 +106,7 @@ struct PollRequest {
 impl PollRequest {
     fn of_address(params: &Params) -> Result<PollRequest, Problem> {
         for (name, _) in params.iter() {
-            if !["channel", "view", "since", "wait", "as", "claims"].contains(&name) {
+            if !["channel", "view", "since", "wait", "as", "claims", "token", "ticket"].contains(&name) {
                 return Err(bad_query(format!(
                     "`{}` is not a parameter here: use channel, view, since and wait",
                     shown(name)

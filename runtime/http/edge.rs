@@ -18,6 +18,7 @@ use super::headers;
 use super::problem::Problem;
 use super::server::Peer;
 use super::state::AppState;
+use crate::identity::IdentityError;
 use crate::metrics::Via;
 use crate::protocol::Code;
 
@@ -54,6 +55,7 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
     let page = origins.of(request.headers());
     let admitted = settled
         .and_then(|()| state.hosts.admit(&method, request.uri(), request.headers()))
+        .and_then(|()| set_up(&state, request.uri().path()))
         .and_then(|()| if api && route.is_none() { nowhere(&state, &request) } else { Ok(()) });
     let preflight = if api { origins.preflight(&method, request.headers()) } else { None };
     let mut response = match (admitted, preflight) {
@@ -84,6 +86,15 @@ async fn answer(state: AppState, mut request: Request, next: Next, request_id: S
         origins.reveal(page, headers);
     }
     response
+}
+
+/// Until there is an administrator, health checks and the way to become one.
+fn set_up(state: &AppState, path: &str) -> Result<(), Problem> {
+    const OPEN: [&str; 5] = ["/health", "/healthz", "/readyz", "/_/register", "/api/auth/register"];
+    if !state.identities.awaits_admin() || OPEN.contains(&path) || path.starts_with("/static/") {
+        return Ok(());
+    }
+    Err(IdentityError::SetupRequired.into())
 }
 
 /// A request to an address below `/api` that no route claims. It asks for no caller, so it counts as one without a user.

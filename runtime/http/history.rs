@@ -120,8 +120,8 @@ fn write_item(change: &Change, json: &mut Vec<u8>) {
     json.push(b'}');
 }
 
-/// A record has no schema markers in its history.
-fn word(op: ChangeOp) -> &'static str {
+/// What is told of records has no schema markers.
+pub(super) fn word(op: ChangeOp) -> &'static str {
     match op {
         ChangeOp::Create => "create",
         ChangeOp::Update => "update",

@@ -30,10 +30,36 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Caller, Problem> {
+        let WaitingCaller(admitted) = WaitingCaller::from_request_parts(parts, state).await?;
+        Ok(Caller(admitted.identity))
+    }
+}
+
+/// Extractor of requests that wait: the caller, whose login may end meanwhile.
+#[derive(Debug, Clone)]
+pub(super) struct WaitingCaller(pub(super) Admitted);
+
+impl FromRequestParts<AppState> for WaitingCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<WaitingCaller, Problem> {
         let presented = Presented::collect(parts)?;
         let admitting =
             async { state.identities.admit_reader(presented.brought()?, presented.address).await };
-        Ok(Caller(counted(state, presented.address, admitting).await?.identity))
+        Ok(WaitingCaller(counted(state, presented.address, admitting).await?))
+    }
+}
+
+impl WaitingCaller {
+    /// Completes when the login of the caller ends, by a logout for example.
+    pub(super) async fn logged_out(&self) -> Problem {
+        if let Some(session) = &self.0.session {
+            let mut following = session.follow();
+            if following.wait_for(|state| state.ended).await.is_ok() {
+                return IdentityError::BadToken("the session was ended: log in again").into();
+            }
+        }
+        std::future::pending().await
     }
 }
 

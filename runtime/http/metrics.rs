@@ -15,10 +15,13 @@ use crate::metrics::{MEDIA_TYPE, Moment, Routes};
 pub const ROUTES: Routes = &[
     ("/_", &["GET"]),
     ("/_/", &["GET"]),
+    ("/_/account", &["GET"]),
     ("/_/docs/{*path}", &["GET"]),
     ("/_/e/{plural}", &["GET"]),
     ("/_/llms-full.txt", &["GET"]),
     ("/_/llms.txt", &["GET"]),
+    ("/_/login", &["GET"]),
+    ("/_/register", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
     ("/api/auth/login", &["POST"]),
     ("/api/auth/logout", &["POST"]),

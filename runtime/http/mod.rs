@@ -2,6 +2,7 @@
 //!
 //! Knows how requests look; the repository and the session decide what they mean.
 
+mod activity;
 mod address;
 mod answer;
 mod auth;
@@ -70,6 +71,7 @@ pub fn router(state: AppState) -> Router {
         .merge(auth::routes())
         .merge(of_entities)
         .merge(schema::routes())
+        .merge(activity::routes())
         .merge(changes::routes())
         .merge(ws::routes())
         .merge(pages::routes())

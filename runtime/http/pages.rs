@@ -38,6 +38,9 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/_", get(|| async { Redirect::permanent("/_/") }))
         .route("/_/", get(home))
+        .route("/_/account", get(|headers: HeaderMap| async move { page("pages/account.html", &headers) }))
+        .route("/_/login", get(|headers: HeaderMap| async move { page("pages/login.html", &headers) }))
+        .route("/_/register", get(|headers: HeaderMap| async move { page("pages/register.html", &headers) }))
         .route("/_/e/{plural}", get(entity))
         .route("/static/{*path}", get(asset))
 }

@@ -24,10 +24,9 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::identity::Admitted;
 use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
-use crate::realtime::{NotAdmitted, WebSocketManager};
+use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
 
 /// The sub-protocol that a client may name.
 const SUB_PROTOCOL: &str = "tidewire.v1";
@@ -77,12 +76,13 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or the error that the socket gets before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Admitted, NotAdmitted> {
+async fn admit(state: &AppState, presented: &Presented) -> Result<Arrived, NotAdmitted> {
     let admitting = async {
         let brought = presented.brought()?;
         state.identities.admit_reader(brought, presented.address).await
     };
-    admitting.await.map_err(|error| {
+    let arrived = |admitted| Arrived::through(state.identities.clone(), admitted);
+    admitting.await.map(arrived).map_err(|error| {
         let problem = Problem::from(error);
         let (code, message) = (problem.code(), problem.detail().to_owned());
         if code == Code::Unauthenticated {
@@ -136,7 +136,7 @@ async fn live_socket(
     websockets: WebSocketManager,
     stream: BareStream,
     read_ahead: Bytes,
-    caller: Result<Admitted, NotAdmitted>,
+    caller: Result<Arrived, NotAdmitted>,
     _place: Option<Peer>,
 ) {
     let most = websockets.send_buffer_bytes();
@@ -159,12 +159,12 @@ async fn live<S>(
     websockets: WebSocketManager,
     stream: S,
     read_ahead: Bytes,
-    caller: Result<Admitted, NotAdmitted>,
+    caller: Result<Arrived, NotAdmitted>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     match caller {
-        Ok(Admitted { identity, session: _ }) => websockets.serve(stream, read_ahead, identity).await,
+        Ok(arrived) => websockets.serve(stream, read_ahead, arrived).await,
         Err(refused) => Box::pin(websockets.refuse(stream, read_ahead, &refused)).await,
     };
 }

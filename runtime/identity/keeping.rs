@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accounts::ADMIN;
-use super::entries::{Account, Order, StoredSession, read, write};
+use super::entries::{Account, LinkKind, Order, StoredSession, read, write};
 use super::error::{IdentityError, of_vault};
 use super::identities::Identities;
+use super::links::{LINK_LIFE, new_link};
 use super::orders::{OrderOutcome, outcome_of, perform};
+use super::secret::Secret;
 use crate::ids::Timestamp;
 use crate::store::vault::{VaultEdit, VaultEntry, VaultKind};
 
@@ -54,8 +56,8 @@ impl Identities {
 
     /// Ends what another process has removed.
     async fn compare_sessions(&self) -> Result<(), IdentityError> {
-        for (digest, token) in self.known.all() {
-            let found = self.vault.find(VaultKind::Session, &digest).await.map_err(of_vault)?;
+        for token in self.known.all() {
+            let found = self.vault.find(VaultKind::Session, &token.digest).await.map_err(of_vault)?;
             let same = match &found {
                 Some(entry) => StoredSession::of(entry)?.id == token.session.id,
                 None => false,
@@ -106,6 +108,11 @@ impl Identities {
         let waits = !self.has_admin().await?;
         self.awaits_admin.store(waits, Ordering::Relaxed);
         Ok(waits)
+    }
+
+    /// The link of the first administrator. A former one no longer works.
+    pub async fn first_link(&self) -> Result<Secret, IdentityError> {
+        new_link(&*self.vault, &self.env, LinkKind::Admin, None, LINK_LIFE).await
     }
 
     /// Whether somebody can log in who has the role `admin`.

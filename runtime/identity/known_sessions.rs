@@ -34,6 +34,7 @@ pub struct LiveSession {
 /// What is known of one token.
 #[derive(Debug, Clone)]
 pub(super) struct KnownToken {
+    pub(super) digest: String,
     pub(super) session: Arc<LiveSession>,
     pub(super) stored: StoredSession,
     pub(super) expires: Timestamp,
@@ -106,7 +107,7 @@ impl KnownSessions {
                 later
             });
         }
-        let known = KnownToken { session, stored, expires };
+        let known = KnownToken { digest: digest.to_owned(), session, stored, expires };
         inner.tokens.insert(digest.to_owned(), known.clone());
         known
     }
@@ -120,9 +121,8 @@ impl KnownSessions {
         }
     }
 
-    /// All that are known, by digest.
-    pub(super) fn all(&self) -> HashMap<String, KnownToken> {
-        self.inner.lock().tokens.clone()
+    pub(super) fn all(&self) -> Vec<KnownToken> {
+        self.inner.lock().tokens.values().cloned().collect()
     }
 
     pub(super) fn forget(&self, digest: &str) {

@@ -3,6 +3,7 @@
 //! Knows no HTTP and no connection. A person is a `User` record like any other; what nobody may read is in the `Vault`.
 
 mod accounts;
+mod departed;
 mod entries;
 mod error;
 mod identities;

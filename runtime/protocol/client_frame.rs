@@ -24,7 +24,7 @@ pub struct ClientFrame {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    Auth,
+    Auth { token: String },
     Subscribe { channel: String, options: SubscribeOptions },
     Unsubscribe { channel: String },
     Ping,
@@ -98,7 +98,7 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
         "subscribe" => Ok(ClientMessage::Subscribe { channel: channel(object)?, options: options(object)? }),
         "unsubscribe" => Ok(ClientMessage::Unsubscribe { channel: channel(object)? }),
         "ping" => Ok(ClientMessage::Ping),
-        "auth" => Ok(ClientMessage::Auth),
+        "auth" => Ok(ClientMessage::Auth { token: token(object)? }),
         other => Err(plain(Code::UnknownMessageType, format!("`{}` is not a message type", shown(other)))),
     }
 }
@@ -119,6 +119,18 @@ fn channel(object: &Map<String, Value>) -> Result<String, FrameError> {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(plain(Code::BadChannel, format!("`channel` is {}, not a string", kind(other)))),
         None => Err(plain(Code::BadChannel, "the frame has no `channel`".to_owned())),
+    }
+}
+
+/// It is no part of any error: errors are shown and logged.
+fn token(object: &Map<String, Value>) -> Result<String, FrameError> {
+    let payload = object.get("payload").and_then(Value::as_object);
+    match payload.and_then(|payload| payload.get("token")) {
+        Some(Value::String(token)) => Ok(token.clone()),
+        Some(other) => {
+            Err(plain(Code::BadFrame, format!("`payload.token` is {}, not a string", kind(other))))
+        }
+        None => Err(plain(Code::BadFrame, "the frame has no `payload.token`".to_owned())),
     }
 }
 

@@ -210,6 +210,9 @@ impl<'a> ErrorPayload<'a> {
 pub struct ConnectedPayload<'a> {
     pub connection_id: String,
     pub user_id: Option<&'a str>,
+    /// When the login of the user ends, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// Version of the protocol: 1.
     pub protocol: u32,
     pub epoch: &'a Epoch,

@@ -13,8 +13,10 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::credential::{Credential, Renewed};
 use super::lifecycle::News;
 use super::offenders::Offenders;
+use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
 use super::session::{Effect, Input, Now, Passed, Session};
@@ -22,6 +24,7 @@ use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
 use crate::channels::{Attach, Channels, Drained, Outbox};
 use crate::env::Env;
+use crate::identity::{IdentityError, LoginState};
 use crate::protocol::CloseCode;
 
 /// Bytes taken from the outbox for one write. What is taken is written, so this much comes on top of its bound.
@@ -38,6 +41,9 @@ pub(super) struct Connection<T> {
     pub(super) transport: Box<T>,
     pub(super) session: Session,
     pub(super) outbox: Arc<Outbox>,
+    /// Given back with the connection.
+    pub(super) place: ConnectionPlace,
+    pub(super) connections_per_user: usize,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
     pub(super) reader: LiveReader,
@@ -46,6 +52,8 @@ pub(super) struct Connection<T> {
     /// Who is at the other end, as `offenders` knows them.
     pub(super) owner: Arc<str>,
     pub(super) write_timeout: Duration,
+    /// By what the peer may stay.
+    pub(super) credential: Credential,
     /// Clients come back at a random moment within this time after a planned stop.
     pub(super) drain_spread: Duration,
 }
@@ -65,7 +73,11 @@ enum LoopEvent {
     Read(ReadAnswer),
     Tick,
     Told(News),
+    Login(LoginState),
 }
+
+/// The next notice about the login of the peer.
+type NextLogin = OptionFuture<BoxFuture<'static, LoginState>>;
 
 type ReadUnderWay = OptionFuture<BoxFuture<'static, ReadAnswer>>;
 
@@ -74,6 +86,7 @@ impl<T: Transport> Connection<T> {
     /// what it is given twice.
     pub(super) async fn run(&mut self, news: watch::Receiver<News>) -> Ended {
         let mut reading: ReadUnderWay = None.into();
+        let mut login: NextLogin = self.credential.next().into();
         // One future for the whole life: each new one would cost a place in the list of those who wait.
         let mut told = pin!(next(news));
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
@@ -89,6 +102,7 @@ impl<T: Transport> Connection<T> {
                     LoopEvent::Told(latest)
                 }
                 () = self.outbox.ready() => LoopEvent::Outbox,
+                Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
                 arrival = self.transport.next() => LoopEvent::Peer(arrival),
                 () = &mut tick => LoopEvent::Tick,
@@ -97,11 +111,15 @@ impl<T: Transport> Connection<T> {
                 LoopEvent::Read(_) => reading = None.into(),
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
+                LoopEvent::Login(_) => login = self.credential.next().into(),
                 LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) => {}
             }
             match self.handle(event, &mut reading).await {
                 Ok(()) => {}
                 Err(ended) => break ended,
+            }
+            if self.credential.took_another() {
+                login = self.credential.next().into();
             }
         };
         self.outbox.close();
@@ -128,6 +146,7 @@ impl<T: Transport> Connection<T> {
                 Arrival::Broken(code) => return Err(close(&mut *self.transport, Ended::ByServer(code)).await),
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
+            LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
             LoopEvent::Tick => self.session.on(now, Input::Tick),
             LoopEvent::Told(News { draining: false, around }) => {
                 self.session.on(now, Input::Reshaped(around))
@@ -197,6 +216,11 @@ impl<T: Transport> Connection<T> {
                     in_time(self.write_timeout, self.transport.ping()).await?;
                     self.session.ping_left(Instant::now());
                 }
+                Effect::Authenticate { token, request_id } => {
+                    let renewed = Box::pin(self.renew(&token)).await;
+                    let effects = self.session.on(self.now(), Input::Renewed { request_id, renewed });
+                    Box::pin(self.perform(effects, reading)).await?;
+                }
                 Effect::Close(code) => {
                     if code == CloseCode::TooManyMessages {
                         // Before the peer can see the close, and so before it can come back.
@@ -207,6 +231,18 @@ impl<T: Transport> Connection<T> {
             }
         }
         Ok(())
+    }
+
+    /// The connection counts as one of the user from then on.
+    async fn renew(&mut self, token: &str) -> Result<Renewed, IdentityError> {
+        let renewed = self.credential.renew(token, &self.reader).await?;
+        if self.place.take_over(renewed.identity.user.as_ref(), self.connections_per_user).is_err() {
+            return Err(IdentityError::BadToken(
+                "this user already has as many connections as they may have",
+            ));
+        }
+        self.owner = renewed.identity.idempotency_owner();
+        Ok(renewed)
     }
 
     /// Writes whole frames.

@@ -39,6 +39,8 @@ impl From<NoPlace> for NotAdmitted {
 pub struct Greeting<'a> {
     pub connection: ConnectionId,
     pub user: Option<&'a str>,
+    /// When the login of the user ends.
+    pub expires: Option<Timestamp>,
     /// The last seq that was sent to subscriptions.
     pub position: Seq,
     pub around: &'a Surroundings,
@@ -51,6 +53,7 @@ impl Greeting<'_> {
         let payload = ConnectedPayload {
             connection_id: self.connection.to_string(),
             user_id: self.user,
+            expires_at: self.expires.map(Timestamp::rfc3339),
             protocol: 1,
             epoch: &self.around.epoch,
             seq: self.position,

@@ -5,6 +5,7 @@
 
 pub mod channel;
 pub mod connection;
+pub mod credential;
 pub mod greeting;
 pub mod lifecycle;
 mod long_poll;
@@ -21,6 +22,7 @@ pub mod transport;
 pub mod websocket;
 pub mod websocket_manager;
 
+pub use credential::Arrived;
 pub use greeting::NotAdmitted;
 pub use polls::{AskedChannel, PollAnswer, PollFault, PollQuestion};
 pub use reader::LiveReader;

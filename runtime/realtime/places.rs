@@ -96,6 +96,26 @@ impl ConnectionPlace {
         self.key
     }
 
+    /// The connection is that of this user from here on, unless they have as many as they may have.
+    pub fn take_over(&mut self, user: Option<&Arc<str>>, most: usize) -> Result<(), NoPlace> {
+        if self.user.as_ref() == user {
+            return Ok(());
+        }
+        let mut present = self.places.present.lock();
+        if let Some(user) = user {
+            let of_user = present.by_user.get(user).copied().unwrap_or(0);
+            if of_user >= most {
+                return Err(NoPlace::User(of_user));
+            }
+            present.by_user.insert(user.clone(), of_user + 1);
+        }
+        if let Some(former) = self.user.take() {
+            present.leave(&former);
+        }
+        self.user = user.cloned();
+        Ok(())
+    }
+
     /// The outbox in front of the connection that has this place.
     pub fn measure(&self, outbox: Arc<Outbox>) {
         self.places.outboxes.lock().insert(self.key, outbox);
@@ -107,12 +127,20 @@ impl Drop for ConnectionPlace {
         self.places.outboxes.lock().remove(&self.key);
         let mut present = self.places.present.lock();
         present.connections -= 1;
-        let Some(user) = &self.user else { return };
-        let left = present.by_user.get(user).copied().unwrap_or(0).saturating_sub(1);
+        if let Some(user) = &self.user {
+            present.leave(user);
+        }
+    }
+}
+
+impl Present {
+    /// One connection of a user is gone.
+    fn leave(&mut self, user: &Arc<str>) {
+        let left = self.by_user.get(user).copied().unwrap_or(0).saturating_sub(1);
         if left == 0 {
-            present.by_user.remove(user);
+            self.by_user.remove(user);
         } else {
-            present.by_user.insert(user.clone(), left);
+            self.by_user.insert(user.clone(), left);
         }
     }
 }

@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::{Connection, close, tell};
+use super::credential::Arrived;
 use super::greeting::{Greeting, NotAdmitted};
 use super::lifecycle::{Lifecycle, News};
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
 use super::reader::LiveReader;
-use super::session::{Session, SessionStart, Surroundings};
+use super::session::{LoginStart, Now, Session, SessionStart, Surroundings};
 use super::transport::{Ended, Transport};
 use crate::auth::Identity;
 use crate::channels::{Channels, Outbox};
@@ -128,23 +129,29 @@ impl Sessions {
     }
 
     /// Runs one connection to its end. The transport is in a box, since a future keeps what it is given twice.
-    pub async fn serve<T: Transport>(&self, transport: Box<T>, identity: Identity) -> Ended {
+    pub async fn serve<T: Transport>(&self, transport: Box<T>, arrived: impl Into<Arrived>) -> Ended {
+        let arrived: Arrived = arrived.into();
+        let identity = &arrived.identity;
         let config = self.lifecycle.around().config;
         let place = match self.places.admit(identity.user.as_ref(), &config) {
             Ok(place) => place,
             Err(full) => return Box::pin(self.refuse(transport, &full.into())).await,
         };
         self.metrics.live.opened.inc();
-        let known = match Box::pin(self.look_up(&identity)).await {
+        let known = match Box::pin(self.look_up(identity)).await {
             Ok(known) => known,
             Err(refused) => return Box::pin(self.refuse(transport, &refused)).await,
         };
         // Boxed, so that the task of an idle connection does not keep room for the greeting.
-        let ended = match Box::pin(self.greet(transport, identity, known, &place)).await {
-            Ok((mut connection, news)) => Box::pin(connection.run(news)).await,
+        let ended = match Box::pin(self.greet(transport, arrived, known, place)).await {
+            Ok((mut connection, news)) => {
+                let ended = Box::pin(connection.run(news)).await;
+                // Its place is free before anybody learns that it ended.
+                drop(connection);
+                ended
+            }
             Err(ended) => ended,
         };
-        drop(place);
         self.metrics.errors.closed(ended.code());
         tracing::debug!(?ended, "connection ended");
         ended
@@ -195,32 +202,39 @@ impl Sessions {
     async fn greet<T: Transport>(
         &self,
         mut transport: Box<T>,
-        identity: Identity,
+        arrived: Arrived,
         known: At<Principal>,
-        place: &ConnectionPlace,
+        place: ConnectionPlace,
     ) -> Result<Begun<T>, Ended> {
         // What is reported from here on comes after what the connection starts with.
         let (around, news) = self.lifecycle.follow();
         let greeting = Greeting {
             connection: ConnectionId(self.env.uuid_v7()),
-            user: identity.user.as_deref(),
+            user: arrived.identity.user.as_deref(),
+            expires: arrived.state().map(|state| state.expires),
             position: self.channels.position(),
             around: &around,
         };
         let frame = greeting.to_bytes(transport.form(), self.env.now());
         tell(&mut *transport, frame, around.config.write_timeout).await?;
-        Ok((self.connection(transport, &identity, known, around, place), news))
+        Ok((self.connection(transport, arrived, known, around, place), news))
     }
 
     fn connection<T: Transport>(
         &self,
         transport: Box<T>,
-        identity: &Identity,
+        arrived: Arrived,
         known: At<Principal>,
         around: Surroundings,
-        place: &ConnectionPlace,
+        place: ConnectionPlace,
     ) -> Box<Connection<T>> {
-        let owner = identity.idempotency_owner();
+        let owner = arrived.identity.idempotency_owner();
+        let now = Now { instant: Instant::now(), wall: self.env.now() };
+        let login = arrived.state().map(|state| LoginStart {
+            now,
+            expires: state.expires,
+            warning: arrived.warning(),
+        });
         let config = around.config.clone();
         let limits = OutboxLimits {
             batches: config.outbox_batches,
@@ -230,16 +244,20 @@ impl Sessions {
         let outbox = Arc::new(Outbox::new(limits, transport.form()));
         place.measure(outbox.clone());
         let start = SessionStart {
-            at: Instant::now(),
+            at: now.instant,
             via: transport.via(),
             form: transport.form(),
             offended: self.offenders.has_offended(&owner),
+            login,
         };
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
             outbox,
             key: place.key(),
+            place,
+            connections_per_user: config.connections_per_user,
+            credential: arrived.credential(),
             channels: self.channels.clone(),
             reader: self.reader.clone(),
             env: self.env.clone(),

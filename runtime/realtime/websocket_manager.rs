@@ -7,11 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::credential::Arrived;
 use super::greeting::NotAdmitted;
 use super::sessions::Sessions;
 use super::transport::Ended;
 use super::websocket::WebSocket;
-use crate::auth::Identity;
 
 /// See the module's text. Cheap to clone.
 #[derive(Clone)]
@@ -30,13 +30,13 @@ impl WebSocketManager {
     }
 
     /// Runs one upgraded connection to its end. `read_ahead`: bytes that came right behind the handshake.
-    pub async fn serve<S>(self, io: S, read_ahead: Bytes, identity: Identity) -> Ended
+    pub async fn serve<S>(self, io: S, read_ahead: Bytes, arrived: impl Into<Arrived>) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let socket = Box::pin(self.upgraded(io, &read_ahead)).await;
         drop(read_ahead);
-        self.sessions.serve(socket, identity).await
+        self.sessions.serve(socket, arrived).await
     }
 
     /// Sends an upgraded socket away.

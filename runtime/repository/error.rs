@@ -381,6 +381,12 @@ fn of_commit(refusal: CommitError, mutations: &[Mutation]) -> RepositoryError {
         CommitError::UnknownReference { op, field } => {
             RepositoryError::UnknownReference { entity: entity(op), field }
         }
+        CommitError::NoNumber { op, field } => {
+            let message =
+                format!("`{field}` has no number left: the highest was given, so no further record gets one");
+            let errors = vec![FieldError { field: field.to_string(), code: "no_number", message }];
+            RepositoryError::Invalid { entity: entity(op), errors }
+        }
         CommitError::Restricted { op, entity: by } => RepositoryError::Restricted { entity: entity(op), by },
         CommitError::CascadeTooLarge { op, limit } => {
             RepositoryError::CascadeTooLarge { entity: entity(op), limit, first: Vec::new() }

@@ -179,6 +179,9 @@ impl Validator<'_> {
             let message = format!("is readonly: the server copies it from `{path}`; set that instead");
             return Err(ValueFault::new("readonly", message));
         }
+        if field.sequence.is_some() && self.readonly == Readonly::Refused {
+            return Err(ValueFault::new("readonly", "is readonly: the server gives its numbers"));
+        }
         if field.readonly && self.readonly == Readonly::Refused {
             return Err(ValueFault::new("readonly", "is readonly: it is set by the server"));
         }

@@ -19,6 +19,7 @@ mod on_circle;
 mod reader;
 mod rule;
 mod rule_text;
+mod sequence;
 mod unique;
 
 use super::diagnostics::{DiagnosticCode, DiagnosticSink, Diagnostics};
@@ -42,6 +43,7 @@ pub(super) mod words {
     };
     pub(in crate::schema) use super::on::{EVENTS, MOST_TRIGGERS};
     pub(in crate::schema) use super::rule_text::LONGEST_RULE;
+    pub(in crate::schema) use super::sequence::NOT_FOR_SEQUENCES;
     pub(in crate::schema) use super::unique::MOST_UNIQUE;
     #[cfg(test)]
     pub(in crate::schema) use super::{entity::KEYS as ENTITY_KEYS, kind::COMMON_KEYS, on::ON_KEYS};

@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::model::{Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Schema};
+use super::model::{
+    Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Schema, Sequence,
+};
 use super::rule::Rule;
 use super::value::Value;
 
@@ -81,6 +83,9 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
     if let Some(history) = entity.history {
         json["history"] = history_json(history);
     }
+    if !entity.activity {
+        json["activity"] = json!(false);
+    }
     json
 }
 
@@ -126,6 +131,11 @@ fn field_json(schema: &Schema, entity: &Entity, field: &Field) -> Json {
     }
     if field.search {
         put("search", json!(true));
+    }
+    match field.sequence {
+        Some(Sequence::Whole) => put("sequence", json!(true)),
+        Some(Sequence::Within(by)) => put("sequence", json!(entity.at(by).name)),
+        None => {}
     }
     if let Some(path) = schema.lookup_path(entity, field) {
         put("from", json!(path));

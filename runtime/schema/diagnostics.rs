@@ -95,6 +95,7 @@ codes! {
     OnShows "E0224" "`set` shows a value that its source hides"
     OnCircle "E0225" "`[[on]]` tables cause each other in a circle, or more than four deep"
     Expires "E0226" "`expires` does not name a datetime field"
+    Sequence "E0230" "`sequence` names no field to count by, or another key does not go with it"
     Find "E0240" "`find` without `unique`"
     DefaultRandom "E0241" "a random text does not keep the field's constraints"
     DefaultLater "E0242" "`now + …` does not say how much later"

@@ -56,6 +56,10 @@ fn entity_keys() -> Json {
             "type": "string",
             "pattern": "^(forever|0*[1-9][0-9]{0,5}[dh])$",
         },
+        "activity": {
+            "description": "Whether GET /api/activity tells of changes to these records. Default: true.",
+            "type": "boolean",
+        },
         "was": {
             "description": "The name that the entity had before it was renamed.",
             "type": "string",
@@ -218,6 +222,12 @@ fn field() -> Json {
     let not_for_lookups: Map<String, Json> =
         words::NOT_FOR_LOOKUPS.iter().map(|key| ((*key).to_owned(), json!(false))).collect();
     rules.push(json!({"if": {"required": ["from"]}, "then": {"properties": not_for_lookups}}));
+    let not_for_sequences: Map<String, Json> =
+        words::NOT_FOR_SEQUENCES.iter().map(|key| ((*key).to_owned(), json!(false))).collect();
+    rules.push(json!({
+        "if": {"required": ["sequence"], "properties": {"sequence": {"not": {"const": false}}}},
+        "then": {"properties": not_for_sequences},
+    }));
     rules.push(when("hidden", true, json!({"properties": {"search": {"const": false}, "read": false}})));
     rules.push(json!({"if": {"required": ["read"]}, "then": {"properties": {"search": {"const": false}}}}));
     // A random text has 32 letters, and which they are no pattern can say.
@@ -273,6 +283,10 @@ fn field_keys() -> Json {
         },
         "was": {"description": "The name that the field had before it was renamed.", "allOf": [field_name()]},
         "search": flag("?search= looks into it."),
+        "sequence": {
+            "description": "The server numbers the records 1, 2, 3...: those with the same value in the named field, or with true all of the entity.",
+            "anyOf": [{"type": "boolean"}, field_name()],
+        },
         "read": rule("Who may see this field, if they may see the record: an expression such as owner == user.id."),
         "hidden": flag("Hidden from every user."),
         "identity": flag("Of several refs to `User`, the one that says which user a record belongs to."),

@@ -6,6 +6,9 @@ use super::model::{Field, FieldKind};
 use super::text_form;
 use super::value::Value;
 
+/// Integers up to here keep their value in JavaScript.
+pub const LARGEST_INT: i64 = (1 << 53) - 1;
+
 /// Of a value of the field's type. Null keeps every limit.
 pub fn are_kept(field: &Field, value: &Value) -> bool {
     match (&field.kind, value) {

@@ -44,7 +44,7 @@ pub use folder::{LARGEST_FILE, MOST_FILES};
 pub use json_schema::json_schema;
 pub use model::{
     Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Lookup, OnDelete, Operation,
-    Pattern, Schema,
+    Pattern, Schema, Sequence,
 };
 pub use record::Record;
 pub use render::Color;

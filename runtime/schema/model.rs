@@ -94,6 +94,8 @@ pub struct Entity {
     pub access: Access,
     /// How long its changes are kept for the history of a record, beyond the log's retention.
     pub history: Option<History>,
+    /// Whether its changes are told in the activity.
+    pub activity: bool,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
@@ -117,6 +119,7 @@ impl Entity {
             unique: Vec::new(),
             access: Access::default(),
             history: None,
+            activity: true,
             was: None,
             identity: None,
             expires: None,
@@ -200,6 +203,8 @@ pub struct Field {
     pub search: bool,
     /// Copied by the server from the record that another field refers to.
     pub lookup: Option<Lookup>,
+    /// Numbers that the server gives.
+    pub sequence: Option<Sequence>,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<Arc<str>>,
     /// Who may see it, of those who may see the record; without one all of them. `hidden = true` is the rule `false`.
@@ -219,6 +224,7 @@ impl Field {
             default: None,
             search: false,
             lookup: None,
+            sequence: None,
             was: None,
             read: None,
         }
@@ -231,7 +237,7 @@ impl Field {
 
     /// Whether no client may set it.
     pub fn is_kept_by_server(&self) -> bool {
-        self.readonly || self.lookup.is_some()
+        self.readonly || self.lookup.is_some() || self.sequence.is_some()
     }
 }
 
@@ -242,6 +248,15 @@ pub struct Lookup {
     pub via: FieldIndex,
     /// The field of the entity referred to. No chain of lookups leads back to its beginning.
     pub field: FieldIndex,
+}
+
+/// Which records a sequence counts (SEMANTICS X5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequence {
+    /// All of the entity.
+    Whole,
+    /// Those with the same value in this field. A record without one has no number.
+    Within(FieldIndex),
 }
 
 /// How long an entity's changes are kept.

@@ -10,11 +10,9 @@ use serde_json::{Value as Json, json};
 use super::delay::Delay;
 use super::describe::value_json;
 use super::ecma_pattern::ecma;
-use super::model::{Entity, Field, FieldDefault, FieldKind, IdKind, Schema};
+use super::limits::LARGEST_INT;
+use super::model::{Entity, Field, FieldDefault, FieldKind, IdKind, Schema, Sequence};
 use crate::env::RANDOM_TEXT;
-
-/// Beyond this, numbers lose digits in JavaScript.
-const LARGEST_INT: i64 = (1 << 53) - 1;
 
 /// A JSON object with these members and no others; members stay in order.
 #[derive(Debug, Clone, Serialize)]
@@ -66,6 +64,13 @@ pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
         let mut stored = nullable(field, described(field, stored_type(schema, &field.kind)));
         if let Some(path) = schema.lookup_path(entity, field) {
             say(&mut stored, &format!("Copied from {path}."));
+        }
+        match field.sequence {
+            Some(Sequence::Whole) => say(&mut stored, "Numbered by the server."),
+            Some(Sequence::Within(by)) => {
+                say(&mut stored, &format!("Numbered by the server, for each {}.", entity.at(by).name));
+            }
+            None => {}
         }
         let stored = if field.readonly { read_only(stored) } else { stored };
         object = match field.read {

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::delay::Delay;
-use super::model::{Entity, Field, FieldDefault, FieldKind, Schema};
+use super::model::{Entity, Field, FieldDefault, FieldKind, Schema, Sequence};
 
 /// A module of types only: `Task`, `TaskCreate`, `TaskUpdate` for each entity, and the map `Entities`.
 pub fn typescript(schema: &Schema) -> String {
@@ -43,7 +43,7 @@ fn record(entity: &Entity) -> String {
             Some(_) => ("?", Some("Missing when the caller may not see it.")),
             None => ("", None),
         };
-        format!("{}  {readonly}{}{optional}: {};\n", comment(field, kept), field.name, stored(field))
+        format!("{}  {readonly}{}{optional}: {};\n", comment(entity, field, kept), field.name, stored(field))
     });
     let fields: String = fields.collect();
     format!(
@@ -54,14 +54,14 @@ fn record(entity: &Entity) -> String {
 fn create(entity: &Entity) -> String {
     let fields = writable(entity).map(|field| {
         let optional = if field.required && field.default.is_none() { "" } else { "?" };
-        format!("{}  {}{optional}: {};\n", comment(field, left_out(field)), field.name, stored(field))
+        format!("{}  {}{optional}: {};\n", comment(entity, field, left_out(field)), field.name, stored(field))
     });
     "  id?: string;\n".to_owned() + &fields.collect::<String>()
 }
 
 fn update(entity: &Entity) -> String {
     writable(entity)
-        .map(|field| format!("{}  {}?: {};\n", comment(field, None), field.name, stored(field)))
+        .map(|field| format!("{}  {}?: {};\n", comment(entity, field, None), field.name, stored(field)))
         .collect()
 }
 
@@ -104,7 +104,7 @@ fn left_out(field: &Field) -> Option<&'static str> {
 }
 
 /// What the type does not say. Holds nothing that a schema file chose freely, so nothing can end the comment.
-fn comment(field: &Field, more: Option<&str>) -> String {
+fn comment(entity: &Entity, field: &Field, more: Option<&str>) -> String {
     let mut words: Vec<String> = Vec::new();
     match &field.kind {
         FieldKind::Ref { entity, .. } => words.push(format!("Id of a {entity}.")),
@@ -120,6 +120,13 @@ fn comment(field: &Field, more: Option<&str>) -> String {
     }
     if field.unique {
         words.push("Unique.".to_owned());
+    }
+    match field.sequence {
+        Some(Sequence::Whole) => words.push("Numbered by the server.".to_owned()),
+        Some(Sequence::Within(by)) => {
+            words.push(format!("Numbered by the server, for each {}.", entity.at(by).name));
+        }
+        None => {}
     }
     words.extend(more.map(str::to_owned));
     if words.is_empty() { String::new() } else { format!("  /** {} */\n", words.join(" ")) }

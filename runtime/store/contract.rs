@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{
-    At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome, Past, Query,
-    Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit,
+    LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use crate::ids::{Position, RecordId, Seq};
 use crate::rules::{Person, Principal};
@@ -71,6 +71,11 @@ pub trait Store: Send + Sync + 'static {
         before: Option<Seq>,
         limit: LogLimit,
     ) -> ReadFuture<'a, At<Option<Past>>>;
+
+    /// What happened, newest first, over all entities whose records `who` may list: of each change that is above the floor, and whose
+    /// record they may list before it and after it by the rights of now. At most `MOST_LOOKED_AT` entries of the log are looked
+    /// at; then the page ends, and says where the next one begins (SEMANTICS X6).
+    fn activity<'a>(&'a self, query: &'a ActivityQuery) -> ReadFuture<'a, At<ActivityPage>>;
 
     /// What a resume of `scope` from `since` must know, in one read transaction.
     fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>>;

@@ -29,6 +29,8 @@ pub enum CommitError {
     NotUnique { op: usize, fields: Vec<Arc<str>> },
     #[error("operation {op}: `{field}` refers to a record that does not exist")]
     UnknownReference { op: usize, field: Arc<str> },
+    #[error("operation {op}: the sequence `{field}` has no number left")]
+    NoNumber { op: usize, field: Arc<str> },
     /// Without `entity` where its name would tell the writer of records that are as if absent.
     #[error("operation {op}: records of {} still refer to it", entity.as_deref().unwrap_or("other entities"))]
     Restricted { op: usize, entity: Option<EntityName> },
@@ -77,6 +79,7 @@ impl CommitError {
         | CommitError::IdTaken { op }
         | CommitError::NotUnique { op, .. }
         | CommitError::UnknownReference { op, .. }
+        | CommitError::NoNumber { op, .. }
         | CommitError::Restricted { op, .. }
         | CommitError::CascadeTooLarge { op, .. }
         | CommitError::TriggerFailed { op, .. }
@@ -97,6 +100,7 @@ impl CommitError {
             | CommitError::IdTaken { op }
             | CommitError::NotUnique { op, .. }
             | CommitError::UnknownReference { op, .. }
+            | CommitError::NoNumber { op, .. }
             | CommitError::Restricted { op, .. }
             | CommitError::CascadeTooLarge { op, .. }
             | CommitError::TriggerFailed { op, .. }

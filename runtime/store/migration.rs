@@ -58,6 +58,8 @@ pub enum StepKind {
     Require,
     Unique,
     Follow,
+    /// The server numbers the records.
+    Number,
     Forget,
     Expire,
     /// Not a step: a flag that no step is about.

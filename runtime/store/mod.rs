@@ -3,6 +3,7 @@
 //!
 //! Does not know HTTP, channels or connections. Every backend runs `tests/store_conformance.rs`.
 
+pub mod activity;
 mod asked;
 mod at;
 mod backend;
@@ -34,6 +35,7 @@ pub mod vault;
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
+pub use activity::{ActivityEntry, ActivityPage, ActivityQuery, MOST_LOOKED_AT};
 pub use asked::{Differ, Difference, Step, Steps, Survey, Who};
 pub use at::At;
 pub use backend::{Backend, DatabaseInfo, LiveStore, Looked};

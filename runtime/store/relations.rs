@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::lookups;
 use crate::rules::{Needs, Rights};
-use crate::schema::{Entity, EntityName, FieldIndex, OnDelete, Operation, Schema};
+use crate::schema::{Entity, EntityName, FieldIndex, OnDelete, Operation, Schema, Sequence};
 
 pub use super::lookups::{FollowingField, LookupField, LookupReach};
 
@@ -38,6 +38,8 @@ pub struct Relation {
     pub write_needs: Needs,
     /// Fields whose values no two records share: each `unique` field, then each `[[unique]]`.
     pub unique: Vec<Vec<FieldIndex>>,
+    /// Fields that the server numbers.
+    pub sequences: Vec<SequenceField>,
     /// References that a client sets.
     pub references: Vec<Reference>,
     /// Who refers to this entity, in the order of the schema.
@@ -48,6 +50,23 @@ pub struct Relation {
     pub followers: Vec<FollowingField>,
     /// For each field.
     pub reach: Vec<LookupReach>,
+}
+
+/// A field that the server numbers, and which records are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceField {
+    pub field: FieldIndex,
+    pub counts: Sequence,
+}
+
+impl SequenceField {
+    /// The field that counted records have in common.
+    pub fn parent(self) -> Option<FieldIndex> {
+        match self.counts {
+            Sequence::Whole => None,
+            Sequence::Within(parent) => Some(parent),
+        }
+    }
 }
 
 /// A field that refers to a record.
@@ -97,6 +116,13 @@ impl Relations {
         for relation in &mut relations {
             let fields = relation.entity.fields.len();
             relation.reach = lookups::reach(fields, &relation.lookups, &relation.followers);
+            // A record that gets another parent gets another number.
+            for sequence in &relation.sequences {
+                if let Some(parent) = sequence.parent() {
+                    let reach = relation.reach[sequence.field.0];
+                    relation.reach[parent.0] = relation.reach[parent.0].max(reach);
+                }
+            }
         }
         let mut read_needs = Needs::default();
         relations.iter().for_each(|relation| read_needs.add(&relation.read_needs));
@@ -128,6 +154,7 @@ impl Relation {
             read_needs: Needs::of_read(entity),
             write_needs: write_needs(schema, entity),
             unique: unique.map(|(at, _)| vec![FieldIndex(at)]).chain(entity.unique.iter().cloned()).collect(),
+            sequences: sequences(entity).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),
             lookups: Vec::new(),
@@ -136,6 +163,11 @@ impl Relation {
             entity: entity.clone(),
         }
     }
+}
+
+fn sequences(entity: &Entity) -> impl Iterator<Item = SequenceField> {
+    let fields = entity.fields.iter().enumerate();
+    fields.filter_map(|(at, field)| Some(SequenceField { field: FieldIndex(at), counts: field.sequence? }))
 }
 
 fn write_needs(schema: &Schema, entity: &Entity) -> Needs {

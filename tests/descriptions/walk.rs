@@ -444,6 +444,11 @@ async fn batches_of_single_ops(walk: &mut Walk) {
 }
 
 async fn changes(walk: &mut Walk) {
+    for query in ["", "?limit=2", "?entity=Task&before=3"] {
+        walk.step(&format!("GET /api/activity{query}"), Value::Null, (200, "")).await;
+    }
+    walk.step("GET /api/activity?entity=Tsak", Value::Null, (404, "UNKNOWN_ENTITY")).await;
+    walk.step("GET /api/activity?before=x", Value::Null, (400, "BAD_QUERY")).await;
     let now = walk.step("GET /api/changes?channel=entity:Task", Value::Null, (200, "")).await;
     let since = format!("{}:0", now.json["epoch"].as_str().unwrap());
     let page = walk

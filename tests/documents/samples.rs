@@ -50,7 +50,7 @@ async fn schema_samples(page: &str) -> usize {
 #[tokio::test]
 async fn every_sample_of_a_schema_file_has_no_error() {
     assert_eq!(schema_samples("README.md").await, 2);
-    assert_eq!(schema_samples("docs/schema.md").await, 7);
+    assert_eq!(schema_samples("docs/schema.md").await, 8);
     // Its recipes are served by `permissions`; this is the block before them.
     let sample = &blocks("docs/permissions.md", &["toml"])[0];
     let fields = std::fs::read_to_string(root().join("schemas/task.toml")).unwrap();
@@ -147,6 +147,10 @@ async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     assert_shape(&history, &sample(page, "\"op\": \"update\", \"version\""));
     assert_eq!(history["items"][0]["mid"], "m-7");
 
+    let activity = ada.get("/api/activity?entity=Task&limit=1").await;
+    assert_shape(&activity, &sample(page, "\"label\": \"Write the page\""));
+    assert_eq!(activity["items"][0]["changed"], json!(["status"]));
+
     let with_ids = |sample: &str| -> Value {
         let ids = Regex::new(r"(019\d)…").unwrap();
         let text = ids.replace_all(sample, |found: &regex::Captures<'_>| uuid(&found[1]));
@@ -185,7 +189,7 @@ async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     let shown = sample(page, "\"refused\": 0");
     assert_shape(&many.json, &shown);
     assert_eq!((&many.json["changed"], &many.json["refused"]), (&json!(1), &json!(0)), "{}", many.text);
-    assert_eq!(blocks(page, &["json"]).len(), 8, "a new sample is a new line of this test");
+    assert_eq!(blocks(page, &["json"]).len(), 9, "a new sample is a new line of this test");
 }
 
 /// Questions that the page writes in its text: all of them are answered.

@@ -61,6 +61,24 @@ steps! {
         rows: &[("tasks", r#"{"title": "a"}"#)],
         then: r#"[{"title": "a", "project": null}]"#,
     }
+    records_are_numbered_in_the_order_in_which_they_were_made {
+        before: &[task!("title = { type = 'text' }" "kind = { type = 'text' }")],
+        after: &[task!("title = { type = 'text' }" "kind = { type = 'text' }" "n = { type = 'int', sequence = 'kind' }" "all = { type = 'int', sequence = true }")],
+        rows: &[("tasks", r#"{"title": "a", "kind": "x"}"#), ("tasks", r#"{"title": "b", "kind": "y"}"#), ("tasks", r#"{"title": "c", "kind": "x"}"#), ("tasks", r#"{"title": "d"}"#)],
+        then: r#"[{"title": "a", "kind": "x", "n": 1, "all": 1}, {"title": "b", "kind": "y", "n": 1, "all": 2}, {"title": "c", "kind": "x", "n": 2, "all": 3}, {"title": "d", "kind": null, "n": null, "all": 4}]"#,
+    }
+    numbers_that_are_there_stay_and_others_follow {
+        before: &[task!("kind = { type = 'text' }" "n = { type = 'int' }" "last = { type = 'int' }")],
+        after: &[task!("kind = { type = 'text' }" "n = { type = 'int', sequence = 'kind' }" "last = { type = 'int' }")],
+        rows: &[("tasks", r#"{"kind": "x"}"#), ("tasks", r#"{"kind": "x", "n": 7}"#), ("tasks", r#"{"kind": "x", "n": 7}"#), ("tasks", r#"{"kind": "x"}"#), ("tasks", r#"{"n": 5}"#)],
+        then: r#"[{"kind": "x", "n": 8, "last": null}, {"kind": "x", "n": 7, "last": null}, {"kind": "x", "n": 7, "last": null}, {"kind": "x", "n": 9, "last": null}, {"kind": null, "n": 5, "last": null}]"#,
+    }
+    a_copy_of_a_number_is_filled_after_it {
+        before: &["entity = 'Task'\n[fields]\ntitle = { type = 'text' }\nabove = { type = 'ref', entity = 'Task' }\n"],
+        after: &["entity = 'Task'\n[fields]\ntitle = { type = 'text' }\nabove = { type = 'ref', entity = 'Task' }\nn = { type = 'int', sequence = true }\nm = { type = 'int', from = 'above.n' }\n"],
+        rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b", "above": "@1"}"#)],
+        then: r#"[{"title": "a", "above": null, "n": 1, "m": null}, {"title": "b", "above": "@1", "n": 2, "m": 1}]"#,
+    }
     an_index_is_added {
         before: &[TITLE],
         after: &[concat!("entity = 'Task'\n[fields]\ntitle = { type = 'text' }\n", "[[index]]\nfields = ['title']\n")],
@@ -416,6 +434,12 @@ steps! {
         after: &["entity = 'Task'\n[fields]\nrow = { type = 'int' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['row', 'number']\n"],
         rows: &[("tasks", r#"{"row": "1", "number": 1}"#), ("tasks", r#"{"row": "01", "number": 1}"#)],
         how: How::Never(&["the values of `row` change in the same step", "leave this `[[unique]]` out, start once"]),
+    }
+    there_must_be_numbers_left {
+        before: &[task!("title = { type = 'text' }" "n = { type = 'int' }")],
+        after: &[task!("title = { type = 'text' }" "n = { type = 'int', sequence = true }")],
+        rows: &[("tasks", r#"{"n": 9007199254740991}"#), ("tasks", "{}")],
+        how: How::Never(&["Task.n: number the records", "there are no numbers left after 9007199254740991", "smaller numbers"]),
     }
     values_that_become_equal_do_not_become_unique {
         before: &[TITLE],

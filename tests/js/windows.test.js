@@ -287,3 +287,24 @@ test('a window that cannot be read is read no longer once the client is at rest,
   await w.clock.run(100);
   assert.ok(reads() > count, 'it is read again');
 });
+
+test('an order that the server refuses is an error of the list that asked for it, and of no other', async () => {
+  const { w, list, channels, say } = byHand();
+  const other = channels.list('Task', { sort: 'v', limit: 1 });
+  w.respond = ({ pathname, searchParams }) => {
+    if (pathname === '/api/schema') return reply(200, { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] });
+    if (searchParams.get('sort') === '-v') return reply(400, { code: 'BAD_QUERY', detail: 'no such order' });
+    return reply(200, { items: [row(7), row(8)], next: null, epoch: 'e1', seq: 10, view: 'v' });
+  };
+  const [{ requestId, payload }] = w.socket.take('subscribe');
+  assert.equal(payload.sort, '-v');
+  await say('error', { code: 'BAD_CHANNEL', retry: false }, { requestId });
+  const [again] = w.socket.take('subscribe');
+  assert.deepEqual(again.payload, { snapshot: true, limit: 3 });
+  await say('subscribed', { epoch: 'e1', seq: 10, view: 'v', recovered: false, limited: true }, { requestId: again.requestId, more: true });
+  await say('snapshot', { rows: [row(7), row(8), row(9)] }, { seq: 10, more: true });
+  await say('pong', { epoch: 'e1', seq: 10, view: 'v' });
+  await settle();
+  assert.deepEqual([list.state.value, list.error.value.code], ['error', 'BAD_QUERY']);
+  assert.deepEqual([other.state.value, ids(other.value)], ['live', 'r7']);
+});

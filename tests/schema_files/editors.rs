@@ -16,7 +16,7 @@ const CHECKER_ALONE: [&str; 18] = [
 ];
 
 /// What a tree of JSON does not show, and days that are not in the calendar, by words of the file.
-const NOT_SEEN: [&str; 12] = [
+const NOT_SEEN: [&str; 13] = [
     // The same fields in another order.
     "fields = [\"r\", \"f\"]",
     "plural = \"role\"",
@@ -30,6 +30,8 @@ const NOT_SEEN: [&str; 12] = [
     "\"2026-02-30\"",
     "type = \"json\", default = [2026-02-03]",
     "entity = \"Change\"",
+    // Which field is meant.
+    "type = \"int\", sequence = \"",
     "\"entity\": \"A\",\n\"entity\": \"A\"",
 ];
 

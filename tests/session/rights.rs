@@ -54,6 +54,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
         | Effect::Detach { .. }
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
+        | Effect::Authenticate { .. }
         | Effect::Ping
         | Effect::Close(_) => None,
     });
@@ -130,6 +131,7 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
         | Effect::Detach { .. }
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
+        | Effect::Authenticate { .. }
         | Effect::Read(_)
         | Effect::Ping
         | Effect::Close(_) => None,

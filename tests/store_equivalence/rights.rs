@@ -11,7 +11,10 @@ use tidewire::rules::{Asker, Condition, Person, Test};
 use tidewire::schema::{
     Column, EntityName, Expr, FieldIndex, Generation, History, RecordSearch, Schema, SearchKey, Term, Value,
 };
-use tidewire::store::{Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, SortBy, Unit, Who};
+use tidewire::store::{
+    ActivityPage, ActivityQuery, Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, SortBy, Unit,
+    Who,
+};
 
 use super::told;
 use crate::support::at_once::Now;
@@ -364,6 +367,19 @@ fn same_records([sqlite, memory]: [&Studio; 2], who: &Who) {
     }
 }
 
+fn same_activity([sqlite, memory]: [&Studio; 2], who: &Who) {
+    for entities in [None, Some(vec!["Task".into(), "Comment".into()])] {
+        let mut query = ActivityQuery { who: who.clone(), entities, before: None, limit: 3 };
+        loop {
+            let page = |studio: &Studio| studio.store.activity(&query).now().map(|at| at.value);
+            let (real, model) = (page(sqlite), page(memory));
+            assert_eq!(real, model, "{query:?}");
+            let Ok(ActivityPage { next: Some(next), .. }) = real else { break };
+            query.before = Some(next);
+        }
+    }
+}
+
 fn same_rights([sqlite, memory]: [&Studio; 2]) {
     for (name, entity) in PEOPLE.iter().flat_map(|name| ENTITIES.map(|entity| (name, entity))) {
         let entities: [EntityName; 1] = [entity.into()];
@@ -418,6 +434,7 @@ proptest! {
                 assert_eq!(answer(&sqlite), answer(&memory), "{count:?}");
             }
             looks.iter().for_each(|who| same_records(both, who));
+            looks.iter().for_each(|who| same_activity(both, who));
         });
     }
 }

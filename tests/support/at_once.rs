@@ -11,8 +11,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::rules::{Person, Principal};
 use tidewire::schema::EntityName;
 use tidewire::store::{
-    At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome, Past, Query,
-    ReadFuture, Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit,
+    LogPage, Outcome, Past, Query, ReadFuture, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// `trait Store` of a store that never waits. `answers_at_once!` makes a `Store` of it.
@@ -34,6 +34,7 @@ pub(crate) trait AtOnce: Send + Sync + 'static {
         before: Option<Seq>,
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError>;
+    fn activity(&self, query: &ActivityQuery) -> Result<At<ActivityPage>, StoreError>;
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
     fn head(&self) -> Result<At<()>, StoreError>;
 }
@@ -131,6 +132,10 @@ macro_rules! hands_on {
                     limit: LogLimit,
                 ) -> ReadFuture<'a, At<Option<Past>>> {
                     $answer($asked::history($to(self, "history"), entity, id, who, before, limit))
+                }
+
+                fn activity<'a>(&'a self, query: &'a ActivityQuery) -> ReadFuture<'a, At<ActivityPage>> {
+                    $answer($asked::activity($to(self, "activity"), query))
                 }
 
                 fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {

@@ -146,6 +146,13 @@ impl AtOnce for Puppet {
         Ok(at(None))
     }
 
+    fn activity(
+        &self,
+        _: &tidewire::store::ActivityQuery,
+    ) -> Result<At<tidewire::store::ActivityPage>, StoreError> {
+        Ok(at(tidewire::store::ActivityPage::default()))
+    }
+
     fn survey(&self, _: &Scope, _: &Position) -> Result<At<Survey>, StoreError> {
         Ok(at(Survey::default()))
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::kind::{SettingKind, SettingValue};
-use crate::config::{LogForm, Registration};
+use crate::config::{Beyond, LogForm, Registration};
 
 /// A field of `Config`: what kind of value it is, and back.
 pub(super) trait ConfigField: Sized {
@@ -111,6 +111,26 @@ impl ConfigField for Registration {
             "off" => Some(Registration::Off),
             "invitation" => Some(Registration::Invitation),
             "open" => Some(Registration::Open),
+            _ => None,
+        }
+    }
+}
+
+impl ConfigField for Beyond {
+    fn value(&self, _kind: &SettingKind) -> SettingValue {
+        let word = match self {
+            Beyond::No => "no",
+            Beyond::Proxy => "proxy",
+            Beyond::PrivateNetwork => "private-network",
+        };
+        SettingValue::Word(word.to_owned())
+    }
+
+    fn held(value: SettingValue) -> Option<Beyond> {
+        match value.text().as_str() {
+            "no" => Some(Beyond::No),
+            "proxy" => Some(Beyond::Proxy),
+            "private-network" => Some(Beyond::PrivateNetwork),
             _ => None,
         }
     }

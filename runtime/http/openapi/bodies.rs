@@ -104,12 +104,13 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, ComponentSchema); 9] = [
+        let schemas: [(&str, ComponentSchema); 10] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
             ("Many", many().into()),
             ("Poll", poll().into()),
+            ("Activity", activity().into()),
             ("Changes", changes().into()),
             (
                 "Schema",
@@ -203,6 +204,26 @@ fn history() -> ObjectSchema {
     let object = ObjectSchema::new("The changes of a record, newest first.")
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", json!({"type": ["string", "null"]}));
+    position(object)
+}
+
+fn activity() -> ObjectSchema {
+    let entry = ObjectSchema::new("One change of a record, without its values.")
+        .with("seq", whole())
+        .with("at", json!({"type": "string", "format": "date-time"}))
+        .with(
+            "by",
+            json!({"description": "The writer's id; null for an anonymous one.", "type": ["string", "null"]}),
+        )
+        .with("op", json!({"type": "string", "enum": ["create", "update", "delete"]}))
+        .with("entity", json!({"type": "string"}))
+        .with("id", json!({"type": "string"}))
+        .with_optional("label", text("The record's name for people, as it was then."))
+        .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}));
+    let next = json!({"description": "The `before` of the next page.", "type": ["integer", "null"]});
+    let object = ObjectSchema::new("What happened, newest first.")
+        .with("items", json!({"type": "array", "items": entry}))
+        .with("next", next);
     position(object)
 }
 

@@ -112,6 +112,7 @@ impl Describer<'_> {
             listed.extend(self.of_record(entity));
         }
         listed.push(self.batch());
+        listed.push(self.activity());
         listed.extend(self.changes());
         listed.extend(self.auth());
         listed.extend(self.about());
@@ -294,6 +295,19 @@ impl Describer<'_> {
             codes: &[ANY, CALLED, SENT, WRITTEN, CREATE, CHANGE, DELETE, &[Code::UnknownEntity]],
         });
         ("post", "/api/batch".to_owned(), operation)
+    }
+
+    fn activity(&mut self) -> DescribedRoute {
+        let operation = self.plan(OperationPlan {
+            id: "activity".to_owned(),
+            summary: "What happened, newest first, in all records that you may list.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.activity_parameters(),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Activity"), &[answers::SEQ])],
+            codes: &[ANY, CALLED, READ],
+        });
+        ("get", "/api/activity".to_owned(), operation)
     }
 
     fn changes(&mut self) -> [DescribedRoute; 2] {

@@ -18,6 +18,8 @@ const MOST_LISTED: usize = 100;
 
 /// Most channels of one poll, as long as no setting says otherwise.
 pub(super) const MOST_CHANNELS: usize = 50;
+/// Most entities of one page of the activity.
+const MOST_ENTITIES: usize = 200;
 /// `<epoch>:<seq>`
 pub(super) const POSITION: &str = "^[0-9a-f]{32}:[0-9]{1,19}$";
 
@@ -299,6 +301,20 @@ impl Describer<'_> {
 
     pub(super) fn write_parameters(&self, own: &[Json]) -> Vec<Json> {
         [own, &[self.parameter_ref("Idempotency-Key")], &self.caller_parameters()].concat()
+    }
+
+    pub(super) fn activity_parameters(&self) -> Vec<Json> {
+        let entity = query(
+            "entity",
+            "Of these entities alone: `Task,Comment`.",
+            json!({"type": "array", "minItems": 1, "maxItems": MOST_ENTITIES, "items": {"type": "string"}}),
+        );
+        let before = query(
+            "before",
+            "Begin with the entry before this one: the `next` of the page before, or the `seq` of an entry.",
+            json!({"type": "integer", "minimum": 0}),
+        );
+        vec![self.parameter_ref("limit"), before, joined(entity), self.parameter_ref("as")]
     }
 
     pub(super) fn poll_parameters(&self) -> Vec<Json> {

@@ -38,6 +38,10 @@ impl Session {
             Input::Invalidated(invalidated) => self.on_invalidated(turn, invalidated),
             Input::Overflowed => self.close(turn, CloseCode::TooSlow),
             Input::Read(answer) => self.on_read(turn, answer),
+            Input::Login(state) => self.on_login_state(turn, state),
+            Input::Renewed { request_id, renewed } => {
+                self.on_renewed(turn, request_id.as_deref(), renewed);
+            }
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),
             Input::Drain { reconnect_in_ms } => {
@@ -82,6 +86,10 @@ impl Session {
 
     fn on_tick(&mut self, turn: &mut Turn) {
         self.reads.on_tick(turn.now.instant);
+        self.on_login_tick(turn);
+        if self.closing {
+            return;
+        }
         match self.liveness.on_tick(turn.now.instant) {
             Pulse::Nothing => {}
             Pulse::Ping => {

@@ -7,7 +7,7 @@ use super::subscription::Subscription;
 use super::turn::{Envelope, Turn};
 use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::PongPayload;
-use crate::protocol::{ClientFrame, ClientMessage, CloseCode, Code, Since, SubscribeOptions};
+use crate::protocol::{ClientFrame, ClientMessage, Code, Since, SubscribeOptions};
 use crate::realtime::channel::{Channel, ChannelRefusal};
 
 impl Session {
@@ -26,11 +26,7 @@ impl Session {
         let request_id = frame.request_id;
         match frame.message {
             ClientMessage::Ping => self.pong(turn, request_id),
-            ClientMessage::Auth => {
-                let text = "this server has no login yet, so it accepts no token";
-                self.refuse(turn, Code::Unauthenticated, text, Envelope::to(request_id.as_deref()));
-                self.close(turn, CloseCode::Unauthenticated);
-            }
+            ClientMessage::Auth { token } => turn.then(Effect::Authenticate { token, request_id }),
             ClientMessage::Subscribe { channel, options } => {
                 self.on_subscribe(turn, &channel, options, request_id);
             }

@@ -1,16 +1,19 @@
 //! What can happen to a session, and what it has done about it. Plain values; decides nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Watch};
 use crate::config::RealtimeConfig;
+use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, View, WireForm};
+use crate::realtime::credential::Renewed;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
@@ -36,6 +39,16 @@ pub struct SessionStart {
     pub form: WireForm,
     /// The peer was closed for too many messages a short while ago.
     pub offended: bool,
+    /// Of a peer who logged in.
+    pub login: Option<LoginStart>,
+}
+
+/// Until when a login lasts, and how long before the peer is warned.
+#[derive(Debug, Clone, Copy)]
+pub struct LoginStart {
+    pub now: Now,
+    pub expires: Timestamp,
+    pub warning: Duration,
 }
 
 /// The time of an input.
@@ -62,6 +75,10 @@ pub enum Input<'a> {
     Overflowed,
     /// The answer to the one `Effect::Read` that is under way.
     Read(ReadAnswer),
+    /// The login of the peer lasts longer, or was ended.
+    Login(LoginState),
+    /// What became of the token of `Effect::Authenticate`.
+    Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
     /// `next_deadline` has come.
     Tick,
     /// Entities have another shape from here on.
@@ -110,5 +127,10 @@ pub enum Effect {
     Read(ReadRequest),
     /// Send a ping of the transport.
     Ping,
+    /// Have a token looked at; the answer comes back as `Input::Renewed` before anything else.
+    Authenticate {
+        token: String,
+        request_id: Option<String>,
+    },
     Close(CloseCode),
 }

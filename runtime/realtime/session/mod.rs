@@ -36,9 +36,11 @@ mod frames;
 mod input;
 mod known_person;
 mod liveness;
+mod login_end;
 mod phase;
 mod read_queue;
 mod reading;
+mod renewal;
 mod replay;
 mod request;
 mod reshape;
@@ -49,5 +51,5 @@ mod state;
 mod subscription;
 mod turn;
 
-pub use input::{Effect, Input, Now, Passed, SessionStart, Surroundings};
+pub use input::{Effect, Input, LoginStart, Now, Passed, SessionStart, Surroundings};
 pub use state::Session;

@@ -1,11 +1,14 @@
 //! `Session`: everything that is known of one peer, and the few things that every rule of a session does with it: refuse, attach,
 //! end, close. The rules are in the other files.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::input::{Effect, SessionStart, Surroundings};
+use super::input::{Effect, LoginStart, SessionStart, Surroundings};
 use super::known_person::KnownPerson;
 use super::liveness::Liveness;
+use super::login_end::LoginEnd;
 use super::read_queue::ReadQueue;
 use super::slots::Slots;
 use super::turn::{Envelope, Turn};
@@ -20,6 +23,9 @@ use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
 use crate::rules::Principal;
 use crate::store::At;
+
+/// How long before its end a login is warned of, where the peer had none when it came.
+const EXPIRY_WARNING: Duration = Duration::from_secs(60);
 
 /// See the module's text.
 #[derive(Debug)]
@@ -36,6 +42,9 @@ pub struct Session {
     pub(super) form: WireForm,
     pub(super) offended: bool,
     pub(super) closing: bool,
+    /// Of a peer who logged in.
+    pub(super) login: Option<LoginEnd>,
+    pub(super) expiry_warning: Duration,
 }
 
 /// How far the outbox has come for all live subscriptions together.
@@ -63,7 +72,7 @@ impl Session {
     /// `known`: the principal at the other end; that of an anonymous caller is never read again.
     pub fn new(around: Surroundings, known: At<Principal>, start: SessionStart) -> Session {
         let config = around.config.clone();
-        let SessionStart { at, via, form, offended } = start;
+        let SessionStart { at, via, form, offended, login } = start;
         Session {
             around,
             person: KnownPerson::new(known),
@@ -77,12 +86,15 @@ impl Session {
             form,
             offended,
             closing: false,
+            login: login.map(|LoginStart { now, expires, warning }| LoginEnd::new(now, expires, warning)),
+            expiry_warning: login.map_or(EXPIRY_WARNING, |login| login.warning),
         }
     }
 
     /// When `Input::Tick` is due.
     pub fn next_deadline(&self) -> Instant {
         let deadline = self.liveness.next_deadline();
+        let deadline = self.login.as_ref().map_or(deadline, |login| login.next_deadline().min(deadline));
         self.reads.next_deadline().map_or(deadline, |retry| retry.min(deadline))
     }
 

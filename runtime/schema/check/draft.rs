@@ -80,6 +80,15 @@ pub(super) struct LookupSite {
     pub(super) span: Span,
 }
 
+/// Where a field says that the server numbers it.
+pub(super) struct SequenceSite {
+    /// The field's own name.
+    pub(super) field: String,
+    /// The field that records have in common; `None` for all records of the entity.
+    pub(super) by: Option<String>,
+    pub(super) span: Span,
+}
+
 /// The place of a rule.
 pub(super) struct RuleSite {
     pub(super) place: RulePlace,

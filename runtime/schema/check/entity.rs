@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::draft::{EntityDraft, RulePlace, RuleSite};
 use super::reader::TableReader;
 use super::rule_text::rule_text;
-use super::{field, index, names, on, unique};
+use super::{field, index, names, on, sequence, unique};
 use crate::schema::builtin::{self, USER};
 use crate::schema::column::{EntityName, FieldIndex};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
@@ -17,8 +17,8 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] = &[
-    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "expires", "was",
-    EDITOR_KEY,
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity",
+    "expires", "was", EDITOR_KEY,
 ];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";
@@ -57,6 +57,9 @@ pub(super) fn check(root: &TableNode, reader: &mut TableReader<'_>) -> EntityDra
     }
     if let Some(entry) = root.get("history") {
         draft.entity.history = history(entry, reader);
+    }
+    if root.get("activity").is_some() {
+        draft.entity.activity = reader.flag(root, "activity");
     }
     if let Some(entry) = root.get("was") {
         draft.entity.was = was(entry, &draft, reader);
@@ -162,7 +165,7 @@ fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableRe
             Diagnostic::new(DiagnosticCode::TooMany, over.key_span.clone(), message).label("one too many");
         reader.add(problem.help("move some into another entity with a `ref`, or into one `json` field"));
     }
-    let mut identities = Vec::new();
+    let (mut identities, mut sequences) = (Vec::new(), Vec::new());
     for entry in &table.entries {
         let built_in = draft.entity.fields[..own].iter().any(|field| *field.name == *entry.key);
         if built_in {
@@ -194,6 +197,7 @@ fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableRe
         }
         draft.refs.extend(checked.reference);
         draft.lookups.extend(checked.lookup);
+        sequences.extend(checked.sequence);
         let at = FieldIndex(draft.entity.fields.len());
         let site = |span| RuleSite { place: RulePlace::Field(at), span };
         draft.rules.extend(checked.rule.map(site));
@@ -204,7 +208,9 @@ fn fields<'t>(root: &'t TableNode, draft: &mut EntityDraft, reader: &mut TableRe
     draft.entity.identity = identity(draft, &identities, reader);
     draft.owner_doubtful = reader.count() > before;
     former_names(table, reader);
-    table.entries.iter().map(|entry| entry.key.as_str()).collect()
+    let known: Vec<&str> = table.entries.iter().map(|entry| entry.key.as_str()).collect();
+    sequence::resolve(draft, &sequences, &known, &lookups(root), reader);
+    known
 }
 
 /// The ref to `User` that says whose a record is: the one that is marked, or the only one.

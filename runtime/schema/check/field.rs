@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use super::draft::{LookupSite, LooseRule, RefSite};
+use super::draft::{LookupSite, LooseRule, RefSite, SequenceSite};
 use super::reader::TableReader;
 use super::rule_text::rule_text;
-use super::{default, kind, names};
+use super::{default, kind, names, sequence};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::quoted;
 use crate::schema::model::{Field, FieldDefault, FieldKind, OnDelete};
@@ -21,6 +21,8 @@ pub(super) struct CheckedField {
     pub(super) field: Field,
     pub(super) reference: Option<RefSite>,
     pub(super) lookup: Option<LookupSite>,
+    /// Where it says by which field it counts.
+    pub(super) sequence: Option<SequenceSite>,
     /// The place of the rule that says who may see it.
     pub(super) rule: Option<Span>,
     /// Where it says that it is the identity.
@@ -43,13 +45,16 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
         return Err(read.zip(rule).map(loose));
     };
     let is_doubtful = reader.count() > before;
+    let sequence = table.get("sequence").filter(|_| matches!(kind, FieldKind::Int { .. }));
+    let sequence = sequence.and_then(|sequence| sequence::check(entry, sequence, table, reader));
+    let kind = if sequence.is_some() { sequence::KIND } else { kind };
     let lookup = table.get("from").and_then(|from| lookup(entry, from, table, reader));
     let field = Field {
         required,
         unique,
         find: find && unique,
-        // A lookup is set by the server alone.
-        readonly: readonly || lookup.is_some(),
+        // A lookup and a number are set by the server alone.
+        readonly: readonly || lookup.is_some() || sequence.is_some(),
         default: table.get("default").and_then(|entry| default::check(entry, &kind, reader)),
         search: search && matches!(kind, FieldKind::Text { .. }),
         was: table.get("was").and_then(|was| former_name(entry, was, reader)),
@@ -65,7 +70,7 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
     // On another type the key has been reported.
     let identity = identity && reference.is_some();
     let identity = table.get("identity").filter(|_| identity).map(|entry| entry.key_span.clone());
-    Ok(CheckedField { field, reference, lookup, rule, identity, is_doubtful })
+    Ok(CheckedField { field, reference, lookup, sequence, rule, identity, is_doubtful })
 }
 
 /// Who may see the field, and where the file says so unless it is hidden from everyone.
@@ -104,8 +109,8 @@ fn table_of<'t>(entry: &'t Entry, reader: &mut TableReader<'_>) -> Option<&'t Ta
 }
 
 fn never_set(field: &Field, entry: &Entry, table: &TableNode, reader: &mut TableReader<'_>) {
-    let lookup = table.get("from").is_some();
-    if field.required && field.readonly && !lookup && table.get("default").is_none() {
+    let by_server = table.get("from").is_some() || table.get("sequence").is_some();
+    if field.required && field.readonly && !by_server && table.get("default").is_none() {
         let message = format!("{} is required and readonly and has no default", quoted(&entry.key));
         let problem = Diagnostic::new(DiagnosticCode::NeverSet, entry.key_span.clone(), message)
             .label("no request can set it");
@@ -172,7 +177,7 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut TableReader<'_>) -> Opti
 
 /// Keys that say what a value may be or become: a lookup has the value of another record's field.
 pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] =
-    &["required", "unique", "find", "readonly", "default", "min", "max", "pattern", "on_delete"];
+    &["required", "unique", "find", "readonly", "default", "min", "max", "pattern", "on_delete", "sequence"];
 
 fn lookup(
     field: &Entry,

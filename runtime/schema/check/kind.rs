@@ -6,6 +6,7 @@ use regex::RegexBuilder;
 
 use super::reader::TableReader;
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
+pub(in crate::schema) use crate::schema::limits::LARGEST_INT;
 use crate::schema::message::{list, quoted, suggestion};
 use crate::schema::model::{FieldKind, OnDelete, Pattern};
 use crate::schema::tree::{Entry, Node, TableNode};
@@ -22,14 +23,13 @@ pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("max", &["text", "int", "float"]),
     ("pattern", &["text"]),
     ("search", &["text"]),
+    ("sequence", &["int"]),
     ("values", &["enum"]),
     ("entity", &["ref"]),
     ("on_delete", &["ref"]),
     ("identity", &["ref"]),
 ];
 
-/// Integers up to here keep their value in JavaScript.
-pub(in crate::schema) const LARGEST_INT: i64 = (1 << 53) - 1;
 pub(in crate::schema) const SMALLEST_INT: i64 = -LARGEST_INT;
 
 pub(in crate::schema) const MOST_VALUES: usize = 1_000;

@@ -307,6 +307,12 @@ impl<'a> Resolver<'a, '_> {
             self.add(misfit(&draft.key_span, message).help("set the ref that it goes through"));
             return None;
         }
+        if field.sequence.is_some() {
+            let message =
+                format!("{} is a sequence, which the server numbers by itself", quoted(&draft.field));
+            self.add(misfit(&draft.key_span, message).help("take it out"));
+            return None;
+        }
         Some((at, field))
     }
 

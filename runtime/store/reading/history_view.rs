@@ -8,9 +8,10 @@ use bytes::Bytes;
 use crate::rules::{Predicate, ReadScope};
 use crate::schema::value::write_json_of;
 use crate::schema::{Column, Entity, FieldIndex, Record, Value};
+use crate::store::activity::label_text;
 use crate::store::decode::{ImageMembers, members};
 use crate::store::images::names_json;
-use crate::store::{Change, Decoded, Rows};
+use crate::store::{ActivityEntry, Change, ChangeOp, Decoded, Rows};
 
 /// `None` where neither the record before nor the one after may be read.
 pub(super) fn view(change: Change, read_scope: &ReadScope) -> Option<Change> {
@@ -42,6 +43,37 @@ pub(super) fn view(change: Change, read_scope: &ReadScope) -> Option<Change> {
     let changed = names.or_else(|| change.changed.clone()).filter(|_| !is_lost);
     let (actor, mid) = if is_lost { (None, None) } else { (change.actor.clone(), change.mid.clone()) };
     Some(Change { before, after, changed, actor, mid, decoded, ..change })
+}
+
+/// The change as an entry of the activity, if the record may be seen on every side that there is: what comes into sight or goes out
+/// of it leaves no entry.
+pub(super) fn entry(change: &Change, read_scope: &ReadScope) -> Option<ActivityEntry> {
+    let entity = &read_scope.entity;
+    let past = PastRows::of(change, read_scope);
+    let sides: Vec<&PastRow<'_>> = [&past.old, &past.new].into_iter().flatten().collect();
+    if sides.is_empty() || !sides.iter().all(|side| side.may_be_read(read_scope)) {
+        return None;
+    }
+    let last = past.new.as_ref().or(past.old.as_ref())?;
+    let label = entity.label.filter(|at| last.shown(read_scope).contains(at));
+    let changed = change.changed.as_ref().filter(|_| change.op == ChangeOp::Update).map(|names| {
+        let mut names = fields_of_today(names, entity);
+        for side in &sides {
+            let shown = side.shown(read_scope);
+            names.retain(|field| shown.contains(field));
+        }
+        names.iter().map(|field| entity.at(*field).name.clone()).collect()
+    });
+    Some(ActivityEntry {
+        seq: change.seq,
+        at: change.at,
+        by: change.actor.clone(),
+        op: change.op,
+        entity: change.entity.clone(),
+        id: change.id.clone(),
+        label: label.and_then(|at| label_text(&last.record.values[at.0])),
+        changed,
+    })
 }
 
 /// Whether the record that a change removed may be read.

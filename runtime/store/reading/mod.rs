@@ -1,8 +1,9 @@
 //! The product's rules of reads, written once for every backend against `trait Snapshot`: what a person sees of a record, a
-//! list, a count, a history, and what changes for a subscriber whose rights changed.
+//! list, a count, a history, the activity, and what changes for a subscriber whose rights changed.
 //!
 //! Knows no statement and no connection.
 
+mod activity;
 pub mod advice;
 pub mod asked;
 pub mod asker;

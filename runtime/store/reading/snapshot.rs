@@ -42,6 +42,14 @@ pub trait Snapshot: Source<Error: Into<StoreError>> {
         take: Take<'_, Change>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Entries of the log, newest first. Answers where it stopped because it had stepped over `Stroll::most` entries and there
+    /// are older ones.
+    fn newest(
+        &self,
+        stroll: &Stroll<'_>,
+        take: Take<'_, Change>,
+    ) -> impl Future<Output = Result<Option<Seq>, Self::Error>> + Send;
+
     /// The records of a list, in its order and behind its mark.
     fn list(
         &self,
@@ -72,6 +80,18 @@ pub trait Snapshot: Source<Error: Into<StoreError>> {
 
 /// Is handed what is read until it breaks off.
 pub type Take<'a, T> = &'a mut (dyn FnMut(T) -> ControlFlow<()> + Send);
+
+/// A part of the log that is read backwards.
+pub struct Stroll<'a> {
+    /// Begin with the entry before this one.
+    pub before: Option<Seq>,
+    /// The last entry that the log no longer has.
+    pub floor: Seq,
+    /// Entries that may be stepped over.
+    pub most: usize,
+    /// Whether entries of this entity are handed on. The others are counted and not read.
+    pub wanted: &'a (dyn Fn(&str) -> bool + Sync),
+}
 
 /// Where the records of a list go.
 pub trait RecordSink {

@@ -81,11 +81,33 @@ struct HeldReference {
     id: RecordId,
     field: FieldIndex,
     target: String,
+    /// What the line says of sequences that count by the reference: without it a record has no number.
+    numbers: Vec<(FieldIndex, Value)>,
+}
+
+/// The record that an operation is about, and what it says of a field.
+fn said(op: &Op, field: FieldIndex) -> Option<(&RecordId, &Value)> {
+    match op {
+        Op::Create { id, values, .. } => Some((id, values.get(field.0)?)),
+        Op::Update { id, set, .. } => set.iter().find(|(at, _)| *at == field).map(|(_, value)| (id, value)),
+        Op::Delete { .. } | Op::Many(_) => None,
+    }
+}
+
+/// Empties the field.
+fn forget(op: &mut Op, field: FieldIndex) {
+    let value = match op {
+        Op::Create { values, .. } => values.get_mut(field.0),
+        Op::Update { set, .. } => set.iter_mut().find(|(at, _)| *at == field).map(|(_, value)| value),
+        Op::Delete { .. } | Op::Many(_) => None,
+    };
+    value.into_iter().for_each(|value| *value = Value::Null);
 }
 
 impl HeldReference {
     fn op(&self) -> Op {
-        let set = vec![(self.field, Value::Text(self.target.clone()))];
+        let mut set = vec![(self.field, Value::Text(self.target.clone()))];
+        set.extend(self.numbers.iter().cloned());
         Op::Update {
             entity: self.entity.clone(),
             id: self.id.clone(),
@@ -427,20 +449,17 @@ impl Page<'_> {
         let own = relation.references.iter().filter(|reference| reference.target == *entity);
         let mut held = Vec::new();
         for field in own.map(|reference| reference.field) {
-            let (id, value) = match op {
-                Op::Create { id, values, .. } => (&*id, values.get_mut(field.0)),
-                Op::Update { id, set, .. } => {
-                    (&*id, set.iter_mut().find(|(at, _)| *at == field).map(|(_, value)| value))
-                }
-                Op::Delete { .. } | Op::Many(_) => return Ok(held),
-            };
-            let Some(value) = value else { continue };
-            let Value::Text(target) = value else { continue };
-            if target.as_str() != id.as_str() && !self.has(relation, target)? {
-                let target = std::mem::take(target);
-                *value = Value::Null;
-                held.push(HeldReference { line, entity: entity.clone(), id: id.clone(), field, target });
+            let Some((id, Value::Text(target))) = said(op, field) else { continue };
+            if target.as_str() == id.as_str() || self.has(relation, target)? {
+                continue;
             }
+            let (id, target) = (id.clone(), target.clone());
+            let counted = relation.sequences.iter().filter(|one| one.parent() == Some(field));
+            let number = |field| Some((field, said(op, field)?.1.clone()));
+            let numbers = counted.filter_map(|one| number(one.field));
+            let numbers = numbers.filter(|(_, number)| !number.is_null()).collect();
+            forget(op, field);
+            held.push(HeldReference { line, entity: entity.clone(), id, field, target, numbers });
         }
         Ok(held)
     }

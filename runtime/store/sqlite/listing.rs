@@ -128,17 +128,19 @@ fn start<'a>(table: &'a Table, from: &FromClause<'_>, scan_rows: u64) -> Stateme
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::{Connection, params_from_iter};
+    use rusqlite::{Connection, StatementStatus, params_from_iter};
 
     use super::*;
     use crate::ids::RecordId;
     use crate::rules::{Principal, ReadScope};
     use crate::schema::{Comparison, Entity, Expr, Field, FieldIndex, FieldKind, Generation};
-    use crate::schema::{OnDelete, Rule, Schema, Term};
+    use crate::schema::{OnDelete, Record, Rule, Schema, Term};
     use crate::store::Query;
     use crate::store::reading::asked::Asked;
+    use crate::store::reading::snapshot::{RecordSink, Snapshot};
     use crate::store::sqlite::open::plan_by_text;
     use crate::store::sqlite::rows::Sql;
+    use crate::store::sqlite::source::{SqliteSource, ready};
     use crate::store::sqlite::tables::{Catalog, create_table, indexes};
     use crate::store::{Direction, ListCursor, SortBy};
 
@@ -197,6 +199,65 @@ mod tests {
             steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
         };
         listings.into_iter().map(plan).collect()
+    }
+
+    /// Counts what a list yields.
+    #[derive(Default)]
+    struct CountedRows(usize);
+
+    impl RecordSink for CountedRows {
+        fn begin(&mut self) {
+            self.0 = 0;
+        }
+
+        fn has_room(&mut self) -> bool {
+            true
+        }
+
+        fn add(&mut self, _: Record) {
+            self.0 += 1;
+        }
+    }
+
+    /// To compile a statement takes longer than to run it for a page.
+    #[test]
+    fn the_statements_of_a_page_are_compiled_once_whatever_is_asked_with_them() {
+        let (conn, catalog) = database();
+        conn.set_prepared_statement_cache_capacity(16);
+        let of = catalog.relations.get("Task").unwrap();
+        let newest = vec![SortBy { column: Column::CreatedAt, direction: Direction::Descending }];
+        let pages = |status: &str, limit| {
+            let open = Condition::new(STATUS, Test::Eq(Value::Text(status.to_owned())));
+            let after = Some(ListCursor { values: vec![], id: RecordId::stored(status) });
+            let all = || Query::all("Task", Generation(1), limit);
+            [
+                all(),
+                Query { after, ..all() },
+                Query { sort: newest.clone(), ..all() },
+                Query {
+                    filter: vec![open],
+                    sort: vec![SortBy { column: DUE, direction: Direction::Ascending }],
+                    ..all()
+                },
+            ]
+        };
+        for (status, limit) in [("open", 10), ("done", 20), ("waiting", 5)] {
+            for query in pages(status, limit) {
+                let table = catalog.table("Task").unwrap();
+                let read_scope = ReadScope::bind(&table.entity, Generation(1), &Principal::nobody()).unwrap();
+                let read_scope = read_scope.through(query.filter.clone());
+                let asked = Asked::of(&read_scope, &query.filter);
+                let list = ListAsked { query: &query, asked: &asked, scan_rows: 100 };
+                let mut rows = CountedRows::default();
+                ready(SqliteSource::reading(&conn, &catalog).list(of, &list, &mut rows)).unwrap();
+                assert_eq!(rows.0, 0, "the table is empty");
+            }
+        }
+        for sql in pages("open", 1).iter().flat_map(|query| statements(&catalog, query)).map(|one| one.sql) {
+            let statement = conn.prepare_cached(&sql).unwrap();
+            assert!(statement.get_status(StatementStatus::Run) >= 3, "not kept: {sql}");
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "compiled again: {sql}");
+        }
     }
 
     fn open_by_due(direction: Direction) -> Query {

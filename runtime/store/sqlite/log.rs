@@ -13,6 +13,7 @@ use super::tables::Catalog;
 use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::store::images::image_bytes;
+use crate::store::reading::snapshot::{Stroll, Take};
 use crate::store::{Change, ChangeOp, Decoded, LogLimit};
 
 /// The short columns come first: a scan that counts or looks for a unit's end then never follows a long row into its
@@ -33,6 +34,9 @@ CREATE INDEX "_graves:seq" ON "_graves" ("seq");
 
 const APPEND: &str = r#"INSERT INTO "_changes" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"#;
 const PAGE: &str = concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" > ?1 ORDER BY "seq""#);
+/// Seq before which to begin, floor → entries between them, newest first.
+const NEWEST: &str =
+    concat!("SELECT ", columns!(), r#" FROM "_changes" WHERE "seq" < ?1 AND "seq" > ?2 ORDER BY "seq" DESC"#);
 
 /// Seq, entity → entries after it.
 pub(super) const OF_ENTITY: &str =
@@ -81,6 +85,32 @@ pub(super) fn page(
         }
     }
     Ok(changes)
+}
+
+/// Entries before a position, newest first; answers the seq at which too many were stepped over. SQLite reads of a row that is
+/// not wanted its short columns alone.
+pub(super) fn newest(
+    conn: &Connection,
+    catalog: &Catalog,
+    stroll: &Stroll<'_>,
+    take: Take<'_, Change>,
+) -> rusqlite::Result<Option<Seq>> {
+    let mut statement = conn.prepare_cached(NEWEST)?;
+    let before = stroll.before.map_or(i64::MAX, |seq| signed(seq.0));
+    let mut rows = statement.query([before, signed(stroll.floor.0)])?;
+    let (mut looked_at, mut last) = (0, None);
+    while let Some(row) = rows.next()? {
+        if looked_at == stroll.most {
+            return Ok(last);
+        }
+        looked_at += 1;
+        last = Some(Seq(unsigned(row.get(0)?)));
+        let is_schema = op(row.get_ref(4)?) == ChangeOp::Schema;
+        if !is_schema && (stroll.wanted)(row.get_ref(5)?.as_str()?) && take(read(row, catalog)?).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change> {

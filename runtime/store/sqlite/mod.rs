@@ -31,6 +31,7 @@ mod rights;
 mod rows;
 mod scan_limit;
 mod search;
+mod sequences;
 mod snapshot;
 mod source;
 mod tables;
@@ -71,9 +72,9 @@ use crate::rules::{Person, Principal};
 use crate::schema::{EntityName, Schema};
 use crate::store::migration::{Allow, StepKind};
 use crate::store::{
-    At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage, LiveStore, LogLimit, LogPage,
-    OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture, Scope, Store, StoreError, Stored,
-    Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage,
+    LiveStore, LogLimit, LogPage, OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture, Scope,
+    Store, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.
@@ -312,6 +313,11 @@ impl Store for SqliteStore {
     ) -> ReadFuture<'a, At<Option<Past>>> {
         let (entity, id, who) = (entity.to_owned(), id.clone(), who.clone());
         self.lasting(move |reader, conn| reader.history(conn, &entity, &id, &who, before, limit)).boxed()
+    }
+
+    fn activity<'a>(&'a self, query: &'a ActivityQuery) -> ReadFuture<'a, At<ActivityPage>> {
+        let query = query.clone();
+        self.lasting(move |reader, conn| reader.activity(conn, &query)).boxed()
     }
 
     fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {

@@ -24,8 +24,8 @@ use crate::store::reading::{SnapshotReads, asker};
 use crate::store::relations::Relation;
 use crate::store::source::Source;
 use crate::store::{
-    At, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Past, Query, Scope, StoreError,
-    Stored, Survey, Who,
+    ActivityPage, ActivityQuery, At, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Past,
+    Query, Scope, StoreError, Stored, Survey, Who,
 };
 
 /// `Survey` counts no further.
@@ -200,6 +200,14 @@ impl Reader {
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
         self.in_one_transaction(conn, |reads| ready(reads.history(entity, id, who, before, limit)))
+    }
+
+    pub(super) fn activity(
+        &self,
+        conn: &mut Connection,
+        query: &ActivityQuery,
+    ) -> Result<At<ActivityPage>, StoreError> {
+        self.in_one_transaction(conn, |reads| ready(reads.activity(query)))
     }
 
     pub(super) fn survey(

@@ -15,7 +15,9 @@ use super::tables::Table;
 use super::{listing, log, scan_limit};
 use crate::ids::{RecordId, Seq};
 use crate::schema::{Record, Value};
-use crate::store::reading::snapshot::{CountAsked, ListAsked, RecordSink, Selection, Snapshot, Take, Walk};
+use crate::store::reading::snapshot::{
+    CountAsked, ListAsked, RecordSink, Selection, Snapshot, Stroll, Take, Walk,
+};
 use crate::store::relations::Relation;
 use crate::store::sql::Statement;
 use crate::store::{At, Change, Counted, LogLimit, Scope};
@@ -33,6 +35,10 @@ impl Snapshot for SqliteSource<'_> {
     fn past(&self, of: &Relation, id: &RecordId, before: Option<Seq>, take: Take<'_, Change>) -> Answer<()> {
         let record = PastOf { entity: &of.entity.name, id, before };
         at_once(past(&self.catalog.kept, self.conn, self.catalog, record, take))
+    }
+
+    fn newest(&self, stroll: &Stroll<'_>, take: Take<'_, Change>) -> Answer<Option<Seq>> {
+        at_once(log::newest(self.conn, self.catalog, stroll, take))
     }
 
     fn list(&self, of: &Relation, list: &ListAsked<'_>, into: &mut (dyn RecordSink + Send)) -> Answer<Walk> {

@@ -119,7 +119,7 @@ impl Catalog {
                 + table.ids_with_all.len()
                 + table.select_fields.len()
         };
-        24 + self.tables.iter().map(of).sum::<usize>()
+        26 + self.tables.iter().map(of).sum::<usize>()
     }
 }
 

@@ -9,12 +9,12 @@ use rusqlite::{Connection, ErrorCode};
 use super::rows::{bind_record, bind_values, signed};
 use super::source::{Answer, SqliteSource};
 use super::tables::{Catalog, Table};
-use super::{idempotency, log, rights, search};
+use super::{idempotency, log, rights, search, sequences};
 use crate::config::StoreConfig;
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::{FieldIndex, Record};
 use crate::store::relations::Relation;
-use crate::store::unit::{Answered, AnsweredOp, Inserted, Prefetch, Transaction};
+use crate::store::unit::{Answered, AnsweredOp, Counter, Inserted, Prefetch, Transaction};
 use crate::store::{Change, Idempotency};
 
 /// A connection within a transaction that writes.
@@ -66,6 +66,15 @@ impl Transaction for SqliteTransaction<'_> {
 
     fn deleted_version(&self, of: &Relation, id: &RecordId) -> Answer<u64> {
         at_once(log::tombstone_version(self.conn, &of.entity.name, id))
+    }
+
+    fn last_number(&self, of: &Relation, counter: &Counter) -> Answer<i64> {
+        at_once(sequences::last(self.conn, self.table(of), counter))
+    }
+
+    fn gave_number(&mut self, of: &Relation, counter: &Counter, last: i64) -> Answer<()> {
+        self.mode.wrote = true;
+        at_once(sequences::set(self.conn, self.table(of), counter, last))
     }
 
     fn append(&mut self, changes: &[Change]) -> Answer<()> {

@@ -13,7 +13,7 @@ use super::fault::{Fault, refuse};
 use super::keys::{RecordKey, TOGETHER, alike};
 use super::propagation::Drafts;
 use crate::ids::RecordId;
-use crate::schema::{OnDelete, Value};
+use crate::schema::{FieldIndex, OnDelete, Value};
 use crate::store::CommitError;
 use crate::store::relations::ReferringField;
 use crate::store::source::Source;
@@ -126,8 +126,13 @@ impl<'a, S: Source> CascadeSearch<'a, '_, S> {
                         blocked.extend(one);
                         continue;
                     }
+                    // Without its parent a record has no number.
+                    let sequences = &self.context.relation(&by.entity)?.sequences;
+                    let numbers = sequences.iter().filter(|one| one.parent() == Some(by.field));
+                    let emptied: Vec<FieldIndex> = numbers.map(|one| one.field).chain([by.field]).collect();
                     for child in staying {
-                        cleared.entry(child).or_default().insert(by.field, Value::Null);
+                        let emptied = emptied.iter().map(|field| (*field, Value::Null));
+                        cleared.entry(child).or_default().extend(emptied);
                     }
                     self.check_limit(going.len() - 1 + cleared.len())?;
                 }

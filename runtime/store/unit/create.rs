@@ -3,6 +3,7 @@
 use super::fault::{Fault, refuse};
 use super::lookups;
 use super::permission::Attempt;
+use super::sequences::{self, Numbering};
 use super::transaction::{Inserted, Transaction};
 use super::work::{NewRecord, Work};
 use super::writes::{References, settle};
@@ -24,6 +25,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         let references = References { of: &id, values: &values };
         self.require_references(at, relation, references, |_| true).await?;
         lookups::fill(&*self.transaction, self.context, relation, &id, &mut values).await?;
+        let unwritten = Numbering { old: None, named: &[] };
+        let given = sequences::number(&*self.transaction, at, relation, unwritten, &mut values).await?;
         let taken = !fresh_id && self.transaction.exists(relation, id.as_str()).await?;
         let buried = if fresh_id { 0 } else { self.transaction.deleted_version(relation, &id).await? };
         let at_time = self.log.at;
@@ -40,6 +43,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         if self.transaction.insert(relation, &record).await? == Inserted::IdTaken {
             return refuse(CommitError::IdTaken { op: at });
         }
+        sequences::give(self.transaction, relation, given).await?;
         if fresh_id {
             self.newest_id = self.newest_id.max(record.id.made_at());
         }

@@ -1,5 +1,5 @@
 //! What one unit does, written once for every backend: idempotency, visibility, rules, versions, references, cascades, lookups,
-//! rights, log entries.
+//! numbers, rights, log entries.
 //!
 //! Knows no backend: it asks `Source` and writes to a `Transaction`. It commits nothing and takes nothing back.
 
@@ -19,6 +19,7 @@ mod permission;
 mod prefetch;
 mod propagation;
 mod rights;
+mod sequences;
 mod transaction;
 mod triggers;
 mod unit_log;
@@ -31,6 +32,6 @@ pub use end_checks::Judged;
 pub use fault::Fault;
 pub use prefetch::{NamedRecord, Prefetch};
 pub use rights::found_again;
-pub use transaction::{Answered, AnsweredOp, Inserted, Transaction};
+pub use transaction::{Answered, AnsweredOp, Counter, Inserted, Transaction};
 pub use unit_log::UnitMark;
 pub use work::{AppliedUnit, Work, apply, may_fail_after_writing};

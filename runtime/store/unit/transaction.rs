@@ -47,6 +47,21 @@ pub trait Transaction: Source {
         id: &RecordId,
     ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
+    /// The highest number that was given by a counter; 0 where none was.
+    fn last_number(
+        &self,
+        of: &Relation,
+        counter: &Counter,
+    ) -> impl Future<Output = Result<i64, Self::Error>> + Send;
+
+    /// Notes the highest number that is given by a counter. What a unit gave counts no more if the unit is taken back.
+    fn gave_number(
+        &mut self,
+        of: &Relation,
+        counter: &Counter,
+        last: i64,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
     /// Appends the entries of a unit to the log, and notes for each person in `Change::rights` the seq of the change.
     fn append(&mut self, changes: &[Change]) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
@@ -68,6 +83,14 @@ pub trait Transaction: Source {
 pub enum Inserted {
     Yes,
     IdTaken,
+}
+
+/// What is counted: a field that the server numbers, in the records that have one parent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counter {
+    pub field: FieldIndex,
+    /// Empty where all records of the entity are counted.
+    pub parent: String,
 }
 
 /// A stored answer (SEMANTICS M1).

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::keys::RecordKey;
 use super::permission::Attempt;
 use super::propagation::{self, Drafts};
+use super::sequences::{self, Numbering};
 use super::transaction::Transaction;
 use super::work::{Edit, Work};
 use super::writes::{References, settle};
@@ -35,6 +36,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         };
         let references = References { of: &id, values: &values };
         self.require_references(at, relation, references, changed).await?;
+        let numbering = Numbering { old: Some(&record), named: &named };
+        let given = sequences::number(&*self.transaction, at, relation, numbering, &mut values).await?;
         let mut drafts = self.follow(at, relation, &record, &values).await;
         if let Ok(drafts) = &mut drafts
             && let Some((_, own)) = drafts.shift_remove_index(0)
@@ -53,6 +56,7 @@ impl<'a, T: Transaction> Work<'a, T> {
         let drafts = drafts?;
         self.log.has_room(1 + drafts.len())?;
         self.rewrite(at, relation, record, values).await?;
+        sequences::give(self.transaction, relation, given).await?;
         let entry = self.log.entries.len() - 1;
         self.carry_out(at, drafts).await?;
         Ok(OpResult { id, status: OpStatus::Updated, record: self.shown(relation, entry).await? })

@@ -7,6 +7,7 @@ use tidewire::ids::RecordId;
 use tidewire::schema::{Entity, EntityName, FieldKind, OnDelete, Record, Value};
 use tidewire::store::CommitError;
 
+use super::sequences::counting_by;
 use super::unit::Draft;
 use super::unit_end::Blocked;
 use super::{Key, rights};
@@ -39,7 +40,10 @@ impl Draft<'_> {
                                 cleared.push((key.clone(), self.state.records[&key].values.clone()));
                             }
                             let (_, values) = cleared.iter_mut().find(|(known, _)| *known == key).unwrap();
-                            values[field] = Value::Null;
+                            let entity = self.store.schema.entity(&child).unwrap();
+                            for field in counting_by(entity, field).into_iter().chain([field]) {
+                                values[field] = Value::Null;
+                            }
                         }
                         if going.len() - 1 + cleared.len() > limit {
                             return Err(too_large);

@@ -4,6 +4,7 @@
 //!
 //! Deliberately slow and without bounds of its own queue; it copies all its state for every unit.
 
+mod activity;
 mod answers;
 mod delete;
 mod differ;
@@ -15,6 +16,7 @@ mod lookups;
 mod many;
 mod rights;
 mod search;
+mod sequences;
 mod sight;
 mod triggers;
 mod unit;
@@ -31,8 +33,8 @@ use tidewire::ids::{Epoch, Position, RecordId, Seq};
 use tidewire::rules::{Person, Principal};
 use tidewire::schema::{Entity, EntityName, Generation, Record, Schema};
 use tidewire::store::{
-    At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
-    Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage,
+    LogLimit, LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use tokio::sync::mpsc;
 
@@ -68,6 +70,8 @@ struct State {
     log: Vec<Entry>,
     /// Changes of entities with `history`, in the log or not.
     past: Vec<Entry>,
+    /// The last number that a field of an entity was given, by the value that it counts by.
+    numbers: BTreeMap<(EntityName, usize, Option<String>), i64>,
     /// Oldest first.
     answers: Vec<Answer>,
     /// By person and entity: the last change of the person's rights.
@@ -191,6 +195,10 @@ impl AtOnce for MemoryStore {
             let page = || history::page(state, &sight, (entity, id), before, limit);
             Ok(entity.history.map(|_| page()))
         })
+    }
+
+    fn activity(&self, query: &ActivityQuery) -> Result<At<ActivityPage>, StoreError> {
+        self.read(|state| activity::page(&self.schema, state, query))
     }
 
     fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {

@@ -24,8 +24,9 @@ impl Draft<'_> {
             Some(_) => Value::Null,
             None => settled(value),
         };
-        let values: Vec<Value> = values.iter().enumerate().map(own).collect();
+        let mut values: Vec<Value> = values.iter().enumerate().map(own).collect();
         self.require_references(at, entity, (id, &values), &judge, |_| true)?;
+        self.state.number(at, entity, None, &[], &mut values)?;
         let version = self.state.tombstones.get(&key).map_or(0, |tombstone| tombstone.0) + 1;
         let time = self.unit.at;
         let record = Record { id: id.clone(), version, created_at: time, updated_at: time, values };
@@ -71,6 +72,7 @@ impl Draft<'_> {
         let is_guessed = |field: &FieldIndex| hidden.contains(field) && named.contains(field);
         let is_set = |field: FieldIndex| values[field.0] != old.values[field.0] || is_guessed(&field);
         self.require_references(at, entity, (id, &values), &judge, is_set)?;
+        self.state.number(at, entity, Some(&old), &named, &mut values)?;
         let key: Key = (entity.name.clone(), id.clone());
         let before = self.state.records.clone();
         Arc::make_mut(self.state.records.get_mut(&key).unwrap()).values = values;

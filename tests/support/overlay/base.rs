@@ -7,7 +7,7 @@ use tidewire::config::StoreConfig;
 use tidewire::ids::{MutationId, RecordId, Seq, Timestamp};
 use tidewire::schema::{EntityName, Record};
 use tidewire::store::Change;
-use tidewire::store::unit::Answered;
+use tidewire::store::unit::{Answered, Counter};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
@@ -34,11 +34,19 @@ pub(super) struct RightsOf {
     pub(super) entity: EntityName,
 }
 
+/// Of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CounterOf {
+    pub(super) entity: EntityName,
+    pub(super) counter: Counter,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Base {
     pub(super) records: BTreeMap<Key, Record>,
     /// The version at which a record was deleted.
     pub(super) deleted: BTreeMap<Key, u64>,
+    pub(super) numbers: BTreeMap<CounterOf, i64>,
     pub(super) log: Vec<Arc<Change>>,
     pub(super) rights: BTreeMap<RightsOf, Seq>,
     pub(super) answers: BTreeMap<Mutation, Answered>,
@@ -59,6 +67,7 @@ pub(super) struct Overlay {
     /// `None`: deleted.
     pub(super) records: BTreeMap<Key, Option<Record>>,
     pub(super) deleted: BTreeMap<Key, u64>,
+    pub(super) numbers: BTreeMap<CounterOf, i64>,
     pub(super) log: Vec<Change>,
     pub(super) rights: BTreeMap<RightsOf, Seq>,
     /// In the order in which they were given.
@@ -79,6 +88,7 @@ impl Base {
             };
         }
         self.deleted.extend(overlay.deleted);
+        self.numbers.extend(overlay.numbers);
         self.log.extend(overlay.log.into_iter().map(Arc::new));
         self.rights.extend(overlay.rights);
         for (mutation, answer) in overlay.answers {

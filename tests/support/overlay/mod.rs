@@ -19,8 +19,8 @@ use tidewire::schema::{EntityName, Generation, Schema};
 use tidewire::store::relations::Relations;
 use tidewire::store::unit::{self, Fault, Prefetch, Transaction, UnitContext};
 use tidewire::store::{
-    At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage, LogLimit, LogPage, Outcome,
-    Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
+    ActivityPage, ActivityQuery, At, CommitBatch, CommitError, Count, Counted, Differ, Difference, ListPage,
+    LogLimit, LogPage, Outcome, Past, Query, Scope, StoreError, Stored, Survey, Unit, Who,
 };
 use tokio::sync::mpsc;
 
@@ -199,6 +199,10 @@ impl AtOnce for OverlayBackend {
         _: Option<Seq>,
         _: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError> {
+        not_here()
+    }
+
+    fn activity(&self, _: &ActivityQuery) -> Result<At<ActivityPage>, StoreError> {
         not_here()
     }
 

@@ -8,10 +8,10 @@ use tidewire::ids::{RecordId, Seq};
 use tidewire::schema::{FieldIndex, Record, Value};
 use tidewire::store::relations::Relation;
 use tidewire::store::source::Source;
-use tidewire::store::unit::{Answered, AnsweredOp, Inserted, Prefetch, Transaction};
+use tidewire::store::unit::{Answered, AnsweredOp, Counter, Inserted, Prefetch, Transaction};
 use tidewire::store::{Change, Idempotency};
 
-use super::base::{Base, Key, Mutation, Overlay, RightsOf};
+use super::base::{Base, CounterOf, Key, Mutation, Overlay, RightsOf};
 
 pub(super) struct OverlayTransaction<'a> {
     pub(super) base: &'a Base,
@@ -189,6 +189,18 @@ impl Transaction for OverlayTransaction<'_> {
         let key = key(of, id.as_str());
         let version = self.overlay.deleted.get(&key).or_else(|| self.base.deleted.get(&key));
         later(version.copied().unwrap_or(0)).await
+    }
+
+    async fn last_number(&self, of: &Relation, counter: &Counter) -> Result<i64, Infallible> {
+        let key = CounterOf { entity: of.entity.name.clone(), counter: counter.clone() };
+        let last = self.overlay.numbers.get(&key).or_else(|| self.base.numbers.get(&key));
+        later(last.copied().unwrap_or(0)).await
+    }
+
+    async fn gave_number(&mut self, of: &Relation, counter: &Counter, last: i64) -> Result<(), Infallible> {
+        let key = CounterOf { entity: of.entity.name.clone(), counter: counter.clone() };
+        self.overlay.numbers.insert(key, last);
+        later(()).await
     }
 
     async fn append(&mut self, changes: &[Change]) -> Result<(), Infallible> {

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::stored_schema::{StoredEntity, StoredField, StoredSchema};
-use crate::schema::{Entity, FieldIndex, FieldKind, History, Schema};
+use super::stored_schema::{StoredEntity, StoredField, StoredSchema, WHOLE};
+use crate::schema::{Entity, FieldIndex, FieldKind, History, Schema, Sequence};
 
 /// One change of the database's shape. Tables and columns bear the names that they have now, before anything moves.
 #[derive(Debug)]
@@ -70,6 +70,12 @@ pub(super) enum Move {
     /// Records of the entity expire by this field from now on.
     Expire {
         at: Site,
+    },
+    /// The server numbers the records from now on, or counts them by another field.
+    Number {
+        at: Site,
+        /// The field has no values yet.
+        is_new: bool,
     },
     /// The entity keeps its changes for less time, or for none.
     Forget {
@@ -202,6 +208,29 @@ fn of_entity(entity: &Arc<Entity>, former: Former<'_>, names: &Names<'_>, moves:
         }
     }
     of_unique(entity, was, names, moves);
+    of_sequences(entity, was, names, moves);
+}
+
+/// Sequences that count otherwise than before, and those whose records may have another parent by now.
+fn of_sequences(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
+    for (at, field) in entity.fields.iter().enumerate() {
+        let Some(sequence) = field.sequence else { continue };
+        let former = former_field(was, field);
+        let counted_by = former.and_then(|former| former.sequence.as_deref());
+        let is_same = match sequence {
+            Sequence::Whole => counted_by == Some(WHOLE),
+            Sequence::Within(parent) => {
+                let parent = member(entity, was, parent, names);
+                parent.becomes == Becomes::Stays && counted_by == Some(parent.at.column.as_str())
+            }
+        };
+        if !is_same {
+            let column = former.map_or(&*field.name, |former| former.name.as_str()).to_owned();
+            let (field, table) = (FieldIndex(at), was.plural.clone());
+            let at = Site { entity: entity.clone(), field, table, column };
+            moves.push(Move::Number { at, is_new: former.is_none() });
+        }
+    }
 }
 
 /// Fields that are unique together: those that were not before, and those that are rewritten.

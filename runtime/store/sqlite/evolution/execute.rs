@@ -58,6 +58,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
+            | Move::Number { .. }
             | Move::Forget { .. } => {}
         }
     }
@@ -77,6 +78,7 @@ pub(super) fn execute(premises: &Premises<'_>, moves: &[Move]) -> rusqlite::Resu
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
+            | Move::Number { .. }
             | Move::Forget { .. } => {}
         }
     }
@@ -111,6 +113,7 @@ fn changing_tables(moves: &[Move]) -> Vec<&str> {
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
+            | Move::Number { .. }
             | Move::Forget { .. } => None,
         })
         .collect();
@@ -222,6 +225,7 @@ fn move_tables(conn: &Connection, moves: &[Move]) -> rusqlite::Result<()> {
             | Move::UniqueTogether { .. }
             | Move::Follow { .. }
             | Move::Expire { .. }
+            | Move::Number { .. }
             | Move::Forget { .. } => None,
         })
         .collect();

@@ -11,7 +11,8 @@ use super::stored_schema::StoredField;
 use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
-use crate::schema::{Entity, FieldDefault, FieldKind, History, Value};
+use crate::schema::limits::LARGEST_INT;
+use crate::schema::{Entity, FieldDefault, FieldKind, History, Sequence, Value};
 use crate::store::migration::{AllowFlag, EXAMPLES, MigrationStep, Need, Plan, Remedy, StepKind};
 use crate::store::sqlite::clock::cutoff;
 use crate::store::sqlite::identifier::quoted;
@@ -59,6 +60,7 @@ impl Premises<'_> {
             Move::UniqueTogether { members } => self.unique_together(members)?,
             Move::Follow { at } => self.follow(at)?,
             Move::Expire { at } => self.expire(at)?,
+            Move::Number { at, is_new } => self.number(at, *is_new)?,
             Move::Forget { entity, was } => self.forget(entity, was)?,
         })
     }
@@ -321,6 +323,32 @@ impl Premises<'_> {
             loses: values,
             need,
         })
+    }
+
+    /// Numbers that are there stay; the others go on behind them.
+    fn number(&self, at: &Site, is_new: bool) -> rusqlite::Result<MigrationStep> {
+        let records = self.count(&format!("SELECT count(*) FROM {}", quoted(&at.table)))?;
+        let highest: i64 = match is_new {
+            true => 0,
+            false => {
+                let (table, column) = (quoted(&at.table), quoted(&at.column));
+                let sql = format!("SELECT coalesce(max(CAST({column} AS INTEGER)), 0) FROM {table}");
+                self.conn.query_row(&sql, [], |row| row.get(0))?
+            }
+        };
+        let is_full = highest.saturating_add_unsigned(records) > LARGEST_INT;
+        let need = is_full.then(|| Need {
+            why: format!("there are no numbers left after {highest}"),
+            examples: Vec::new(),
+            remedy: Remedy::Words("give the records smaller numbers first"),
+        });
+        let what = match at.field().sequence {
+            Some(Sequence::Within(parent)) => {
+                format!("number the records of each `{}`", at.entity.at(parent).name)
+            }
+            Some(Sequence::Whole) | None => "number the records".to_owned(),
+        };
+        Ok(self.field_step(at, StepKind::Number, &what, need))
     }
 
     /// Changes below the log's floor are kept for nothing but the history.

@@ -8,6 +8,7 @@ mod difference;
 mod execute;
 mod judge;
 mod premises;
+mod sequences;
 mod stored_schema;
 mod values;
 
@@ -109,6 +110,7 @@ pub(super) fn change(
     let judge = Premises::new(&transaction, &old, target);
     let plan = ready(judge.plan(&moves).map_err(failed)?)?;
     execute::execute(&judge, &moves).map_err(failed)?;
+    sequences::settle(&transaction, target.schema, &moves).map_err(failed)?;
     settle_all_indexes(&transaction, target.schema).map_err(failed)?;
     let Settled { head, generation, marker } =
         settle_generation(&transaction, &meta, target.schema, target.env).map_err(failed)?;
@@ -203,6 +205,7 @@ fn write(
     let judge = Premises::new(transaction, old, target);
     let plan = judge.plan(moves)?;
     execute::execute(&judge, moves)?;
+    sequences::settle(transaction, target.schema, moves)?;
     let created: Vec<String> = moves.iter().filter_map(created_table).collect();
     let mut added_indexes = settle_all_indexes(transaction, target.schema)?;
     let table_of = |index: &str| index.split([':', '!']).next().unwrap_or_default().to_owned();
@@ -262,6 +265,7 @@ fn rewrites(one: &Move) -> Option<&Entity> {
         | Move::UniqueTogether { .. }
         | Move::Follow { .. }
         | Move::Expire { .. }
+        | Move::Number { .. }
         | Move::Forget { .. } => None,
     }
 }

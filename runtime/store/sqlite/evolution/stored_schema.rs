@@ -8,7 +8,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{Entity, FieldDefault, FieldIndex, FieldKind, History, IdKind, OnDelete, Schema};
+use crate::schema::{
+    Entity, FieldDefault, FieldIndex, FieldKind, History, IdKind, OnDelete, Schema, Sequence,
+};
+
+/// A sequence that counts all records of the entity. No field has this name.
+pub(super) const WHOLE: &str = "*";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredSchema {
@@ -65,6 +70,9 @@ pub(super) struct StoredField {
     /// Of a lookup: `task.project`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<String>,
+    /// By which field the server numbers the records, or `WHOLE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sequence: Option<String>,
     /// The rule of who may see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) read: Option<String>,
@@ -142,6 +150,10 @@ impl StoredField {
             find: field.find,
             search: field.search,
             from: schema.lookup_path(entity, field),
+            sequence: field.sequence.map(|sequence| match sequence {
+                Sequence::Whole => WHOLE.to_owned(),
+                Sequence::Within(parent) => entity.at(parent).name.to_string(),
+            }),
             read: field.read.as_ref().map(|rule| rule.source.to_string()),
             identity: entity.marked_identity() == Some(at),
         }

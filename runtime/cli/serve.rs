@@ -1,0 +1,138 @@
+//! `tidewire serve`: the server for other people. Callers show who they are, what has no rule is closed, and nothing but the first
+//! link is served until there is an administrator.
+//!
+//! Shares with `dev` how it binds, stops and speaks.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::arguments::ServeArguments;
+use super::check::count;
+use super::config::effective;
+use super::dev::{color, describe, fit_connections, listen, say, stop_signal};
+use super::migrate::Project;
+use super::settings::Settings;
+use super::{USAGE, log, migrate};
+use crate::app::{App, AppError};
+use crate::auth::NameTrust;
+use crate::config::{Beyond, Config};
+use crate::env::Env;
+use crate::http::tls::Tls;
+use crate::schema::{self, Loaded};
+
+/// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings, an address
+/// beyond loopback without a reason among them.
+pub fn run(arguments: &ServeArguments) -> ExitCode {
+    let settings = match effective(arguments.settings.given()) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if let Some(fault) = fault(&settings.config) {
+        let _ = writeln!(std::io::stderr(), "error: {fault}");
+        return ExitCode::from(USAGE);
+    }
+    let form = settings.config.log.form;
+    log::start(&settings.config.log);
+    let code = match serve(settings, arguments.link.url.clone()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            log::fail(form, &message);
+            ExitCode::FAILURE
+        }
+    };
+    log::finish();
+    code
+}
+
+/// Why these settings are not safe to serve with.
+fn fault(config: &Config) -> Option<String> {
+    let listen = config.listen;
+    if listen.ip().is_loopback() || config.listen_beyond != Beyond::No || config.tls.certificate.is_some() {
+        return None;
+    }
+    Some(format!(
+        "`tidewire serve` does not listen on {listen} without a reason: there is no TLS here, so passwords and tokens would cross the \
+         network in the clear.\n\
+         Name a certificate: --set tls.certificate=FILE --set tls.key=FILE.\n\
+         Or listen on loopback behind a proxy with TLS, such as --listen 127.0.0.1:{}. If the proxy is on another machine, say so with \
+         --set listen_beyond=proxy; in a network that nobody else can read, with --set listen_beyond=private-network.",
+        listen.port()
+    ))
+}
+
+fn serve(settings: Settings, url: Option<String>) -> Result<(), String> {
+    let Settings { mut config, .. } = settings;
+    let loaded = schema::load(&config.schemas).map_err(|errors| errors.render(color(&config)))?;
+    log::warn(config.log.form, &loaded.warnings.render(color(&config)));
+    let limited = fit_connections(&mut config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("error: the runtime cannot start: {error}"))?;
+    runtime.block_on(serve_loaded(config, loaded, limited, url))
+}
+
+async fn serve_loaded(
+    config: Config,
+    loaded: Loaded,
+    limited: Option<String>,
+    url: Option<String>,
+) -> Result<(), String> {
+    Tls::load(&config.tls).map_err(|error| format!("error: {error}"))?;
+    let scheme = if config.tls.certificate.is_some() { "https" } else { "http" };
+    let listener = listen(config.listen)?;
+    let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
+    let mut text = describe(&config, &loaded);
+    let closed = closed(&loaded);
+    let project = Project::of(&config).map_err(|error| format!("error: {error}"))?;
+    let app = App::open_for(config, Arc::new(loaded.schema), Env::system(), NameTrust::Refused).map_err(
+        |error| match error {
+            AppError::Store(error) => migrate::explain(&error, &project),
+            AppError::Runtime(error) => format!("error: {error}"),
+        },
+    )?;
+    let found = app.found();
+    let _ = writeln!(text, "  Database    {}: changes so far: {}", found.database, found.report.head);
+    if let Some(limited) = limited {
+        let _ = writeln!(text, "  Connections {limited}");
+    }
+    if let Some(closed) = closed {
+        let _ = writeln!(text, "  Closed      {closed}");
+    }
+    let _ = writeln!(text, "\n  The server is listening on {scheme}://{address}");
+    let url = url.unwrap_or_else(|| format!("{scheme}://{address}"));
+    text.push_str(&first_link(&app, &url).await?);
+    let _ = writeln!(text, "  Stop with Ctrl-C");
+    say(&text);
+    app.run(listener, stop_signal()).await.map_err(|error| format!("error: {error}"))?;
+    say("Stopped\n");
+    Ok(())
+}
+
+/// The entities that have no rule: nobody may do anything with them.
+fn closed(loaded: &Loaded) -> Option<String> {
+    let unsaid = loaded.schema.entities().filter(|entity| entity.access.is_unsaid());
+    let names: Vec<&str> = unsaid.map(|entity| &*entity.name).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let are = count(names.len(), "entity has", "entities have");
+    Some(format!("{are} no [access] in the schema file, so every request is denied: {}", names.join(", ")))
+}
+
+/// Printed here and nowhere else: whoever reads the log must not become the administrator.
+async fn first_link(app: &App, url: &str) -> Result<String, String> {
+    let failed = |error: crate::identity::IdentityError| format!("error: {error}");
+    if !app.identities().await_admin().await.map_err(failed)? {
+        return Ok(String::new());
+    }
+    let secret = app.identities().first_link().await.map_err(failed)?;
+    Ok(format!(
+        "  There is no administrator yet. Open this link to become it; it works once, within an hour:\n    \
+         {}/_/register#{}\n  Until then the server answers health checks only\n",
+        url.trim_end_matches('/'),
+        secret.text()
+    ))
+}

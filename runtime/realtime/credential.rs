@@ -1,0 +1,114 @@
+//! `Arrived` and `Credential`: by what a connection may stay. A session of a user may end or last longer while it is connected, and
+//! the peer may send another token.
+//!
+//! Knows no frame: what the peer is told, the session decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::reader::LiveReader;
+use crate::auth::Identity;
+use crate::identity::{Admitted, Brought, Identities, IdentityError, LiveSession, LoginState};
+use crate::rules::Principal;
+use crate::store::At;
+
+/// Who connects.
+#[derive(Clone)]
+pub struct Arrived {
+    pub identity: Identity,
+    /// Of a user who came with a token of this server.
+    pub session: Option<Arc<LiveSession>>,
+    /// Judges the tokens that the peer sends later; without it there is no login.
+    pub door: Option<Arc<Identities>>,
+}
+
+/// See the module's text.
+pub(super) struct Credential {
+    door: Option<Arc<Identities>>,
+    identity: Identity,
+    following: Option<watch::Receiver<LoginState>>,
+    /// Another session is followed than before.
+    another: bool,
+}
+
+/// A token that was accepted.
+#[derive(Debug)]
+pub struct Renewed {
+    pub identity: Identity,
+    pub principal: At<Principal>,
+    pub standing: LoginState,
+}
+
+impl From<Identity> for Arrived {
+    fn from(identity: Identity) -> Arrived {
+        Arrived { identity, session: None, door: None }
+    }
+}
+
+impl Arrived {
+    pub fn through(door: Arc<Identities>, admitted: Admitted) -> Arrived {
+        Arrived { identity: admitted.identity, session: admitted.session, door: Some(door) }
+    }
+
+    pub(super) fn credential(self) -> Credential {
+        // The first notice is due at once: the session may have ended since it was looked up.
+        let following = self.session.map(|session| {
+            let mut following = session.follow();
+            following.mark_changed();
+            following
+        });
+        Credential { door: self.door, identity: self.identity, following, another: false }
+    }
+
+    /// How long before its end a login is warned of.
+    pub(super) fn warning(&self) -> Duration {
+        self.door.as_ref().map_or(Duration::ZERO, |door| door.config().expiry_warning)
+    }
+
+    pub(super) fn state(&self) -> Option<LoginState> {
+        self.session.as_ref().map(|session| session.standing())
+    }
+}
+
+impl Credential {
+    /// Looks at a token that the peer sent. From then on the connection follows its session.
+    pub(super) async fn renew(&mut self, token: &str, reader: &LiveReader) -> Result<Renewed, IdentityError> {
+        let Some(door) = &self.door else {
+            return Err(IdentityError::BadToken("this connection takes no token"));
+        };
+        let admitted = door.admit_reader(Brought::Token(token), self.identity.address).await?;
+        let session = admitted.session.ok_or(IdentityError::NoSession)?;
+        let principal = reader.principal(admitted.identity.person()).await;
+        let principal = principal.map_err(|error| IdentityError::Failed(error.to_string()))?;
+        let following = session.follow();
+        let standing = *following.borrow();
+        // Kept only where the session goes on: a token of another user ends it.
+        self.following = Some(following);
+        self.another = true;
+        self.identity = admitted.identity.clone();
+        Ok(Renewed { identity: admitted.identity, principal, standing })
+    }
+
+    /// The next change of the session's standing, if the connection has a session.
+    pub(super) fn next(&mut self) -> Option<BoxFuture<'static, LoginState>> {
+        let following = self.following.as_mut()?;
+        let mut next = following.clone();
+        // What this future tells is not told by the next one again.
+        following.mark_unchanged();
+        Some(Box::pin(async move {
+            // Never completes once nobody can change it.
+            if next.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            *next.borrow()
+        }))
+    }
+
+    /// Whether another session is to be followed, once.
+    pub(super) fn took_another(&mut self) -> bool {
+        std::mem::take(&mut self.another)
+    }
+}

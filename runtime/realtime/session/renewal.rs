@@ -1,0 +1,93 @@
+//! How long the peer may stay: the end of its login, the warning before, and another token while it is connected.
+//!
+//! Judges no token: it is told what became of one.
+
+use serde::Serialize;
+
+use super::known_person::KnownPerson;
+use super::login_end::LoginEnd;
+use super::state::Session;
+use super::turn::{Envelope, Turn};
+use crate::identity::{IdentityError, LoginState};
+use crate::protocol::{CloseCode, Code};
+use crate::realtime::credential::Renewed;
+
+/// Payload of `auth:ok` and of `auth:expiring`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginPayload<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
+    expires_at: String,
+}
+
+impl Session {
+    /// The peer's login stands otherwise than before.
+    pub(super) fn on_login_state(&mut self, turn: &mut Turn, state: LoginState) {
+        if state.ended {
+            return self.log_out(turn, "the session was ended: log in again");
+        }
+        // Told again of the same end, the peer is not warned again.
+        if self.login.as_ref().is_none_or(|login| login.expires != state.expires) {
+            self.login = Some(LoginEnd::new(turn.now, state.expires, self.expiry_warning));
+        }
+    }
+
+    /// The time of the login, if the peer has one.
+    pub(super) fn on_login_tick(&mut self, turn: &mut Turn) {
+        let Some(login) = &mut self.login else { return };
+        let (now, expires) = (turn.now, login.expires);
+        // The wall clock counts too: a machine that slept has moved it alone.
+        if login.end_at <= now.instant || expires <= now.wall {
+            return self.log_out(turn, "the session has expired: log in again");
+        }
+        if !login.warned && login.warn_at <= now.instant {
+            login.warned = true;
+            let payload = LoginPayload { user_id: None, expires_at: expires.rfc3339() };
+            turn.send("auth:expiring", Envelope::default(), payload);
+        }
+    }
+
+    /// What became of a token that the peer sent.
+    pub(super) fn on_renewed(
+        &mut self,
+        turn: &mut Turn,
+        request_id: Option<&str>,
+        renewed: Result<Renewed, IdentityError>,
+    ) {
+        let envelope = Envelope::to(request_id);
+        let Renewed { identity, principal, standing } = match renewed {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                self.refuse(turn, error.code(), &error.to_string(), envelope);
+                if error.code() == Code::Unauthenticated {
+                    self.close(turn, CloseCode::Unauthenticated);
+                } else if error.code() == Code::AccountDisabled {
+                    self.close(turn, CloseCode::Refused);
+                }
+                // After trouble of the server's own the connection stays what it was.
+                return;
+            }
+        };
+        if self.person.is_nobody() {
+            if self.subscriptions() > 0 {
+                let text = "send `auth` before the first `subscribe`, or connect again with the token";
+                self.refuse(turn, Code::Unauthenticated, text, envelope);
+                return self.close(turn, CloseCode::Unauthenticated);
+            }
+            self.person = KnownPerson::new(principal);
+        } else if self.person.person.id != identity.user {
+            let text = "the token is of another user: connect again with it";
+            self.refuse(turn, Code::Unauthenticated, text, envelope);
+            return self.close(turn, CloseCode::Unauthenticated);
+        }
+        self.login = Some(LoginEnd::new(turn.now, standing.expires, self.expiry_warning));
+        let expires_at = standing.expires.rfc3339();
+        turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
+    }
+
+    fn log_out(&mut self, turn: &mut Turn, why: &str) {
+        self.refuse(turn, Code::Unauthenticated, why, Envelope::default());
+        self.close(turn, CloseCode::Unauthenticated);
+    }
+}

@@ -1,0 +1,96 @@
+/**
+ * `static/auth.js`: a login is kept for all tabs, renewed once, and gone everywhere after a logout.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { LoginError, login } from '../../static/auth.js';
+
+/** A server that answers each request by the table, in storage that two tabs share. */
+function world(answers) {
+  const stored = new Map();
+  const storage = {
+    getItem: (key) => stored.get(key) ?? null,
+    setItem: (key, value) => stored.set(key, value),
+    removeItem: (key) => stored.delete(key),
+  };
+  const asked = [];
+  const fetch = async (url, init) => {
+    const path = url.replace('/api/auth/', '');
+    asked.push([path, init.headers.Authorization ?? null, init.body && JSON.parse(init.body)]);
+    const answer = answers[path];
+    if (!answer) throw new TypeError('no network');
+    const [status, json] = typeof answer === 'function' ? answer() : answer;
+    return { ok: status < 400, status, json: async () => json };
+  };
+  const events = new EventTarget();
+  const tab = () => login({ fetch, storage, events });
+  /** What a browser tells the other tabs. */
+  const spread = () => events.dispatchEvent(Object.assign(new Event('storage'), { key: 'tidewire:login' }));
+  return { tab, asked, spread, stored };
+}
+
+const granted = (token) => ({ token, expiresAt: '2026-12-12T00:00:00.000Z', user: { id: 'u1', name: 'ada', role: null } });
+
+test('a login is kept, used and shared with other tabs', async () => {
+  const { tab, spread, asked } = world({ login: [200, granted('t1')], logout: [204] });
+  const [one, other] = [tab(), tab()];
+  const seen = [];
+  other.user.subscribe((user) => seen.push(user?.name ?? null));
+  assert.equal(await one.token(), undefined);
+  assert.equal((await one.login('ada', 'secret')).name, 'ada');
+  assert.equal(await one.token(), 't1');
+  spread();
+  assert.equal(await other.token(), 't1');
+  assert.equal(tab().user.value.id, 'u1', 'a reload keeps it');
+  await one.logout();
+  spread();
+  assert.deepEqual(seen, [null, 'ada', null]);
+  assert.deepEqual(asked.at(-1), ['logout', 'Bearer t1', undefined]);
+  one.dispose();
+  other.dispose();
+});
+
+test('a refresh renews the token, and a refused one ends the login', async () => {
+  let answer = [200, granted('t2')];
+  const { tab } = world({ login: [200, granted('t1')], refresh: () => answer });
+  const auth = tab();
+  await auth.login('ada', 'secret');
+  assert.equal(await auth.token({ refresh: true }), 't2');
+  assert.equal(await auth.token(), 't2');
+  answer = [503, { code: 'OVERLOADED', detail: 'busy' }];
+  assert.equal(await auth.token({ refresh: true }), 't2', 'trouble of the server ends no login');
+  answer = [401, { code: 'UNAUTHENTICATED', detail: 'ended' }];
+  assert.equal(await auth.token({ refresh: true }), undefined);
+  assert.equal(auth.user.value, null);
+});
+
+test('a logout during a refresh stays', async () => {
+  const { tab, stored } = world({ login: [200, granted('t1')], logout: [204], refresh: [200, granted('t2')] });
+  const auth = tab();
+  await auth.login('ada', 'secret');
+  const renewing = auth.token({ refresh: true });
+  const leaving = auth.logout();
+  assert.equal(await renewing, undefined);
+  await leaving;
+  assert.equal(stored.size, 0);
+});
+
+test('a refusal has the words of the server, and a silent server is no refusal', async () => {
+  const { tab } = world({ login: [401, { code: 'LOGIN_FAILED', detail: 'wrong', hint: 'Check.' }] });
+  const auth = tab();
+  await assert.rejects(auth.login('ada', 'x'), (error) => {
+    assert.ok(error instanceof LoginError);
+    assert.deepEqual([error.code, error.message, error.hint], ['LOGIN_FAILED', 'wrong', 'Check.']);
+    return true;
+  });
+  await assert.rejects(auth.register('ada', 'x'), { code: 'NO_ANSWER' });
+  assert.equal(auth.user.value, null);
+});
+
+test('an unreadable storage is no login', async () => {
+  const { tab, stored } = world({});
+  stored.set('tidewire:login', '{');
+  assert.equal(tab().user.value, null);
+  assert.equal(await tab().token(), undefined);
+});

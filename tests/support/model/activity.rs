@@ -1,0 +1,78 @@
+//! The model's activity: what a user may know of each change, by the rights that they have now and the record as it was then.
+
+use std::sync::Arc;
+
+use tidewire::schema::{Entity, FieldIndex, Record, Schema, Value};
+use tidewire::store::{ActivityEntry, ActivityPage, ActivityQuery, ChangeOp, MOST_LOOKED_AT, StoreError};
+
+use super::State;
+use super::log::Entry;
+use super::sight::Sight;
+
+pub(super) fn page(
+    schema: &Schema,
+    state: &State,
+    query: &ActivityQuery,
+) -> Result<ActivityPage, StoreError> {
+    let sight = Sight::of(schema, &state.records, &query.who);
+    let active: Vec<&Arc<Entity>> = match &query.entities {
+        None => schema.entities().filter(|entity| entity.activity).collect(),
+        Some(named) => {
+            let known = |name: &str| schema.entity(name).filter(|entity| entity.activity);
+            let unknown = |name: &str| StoreError::UnknownEntity(name.to_owned());
+            named.iter().map(|name| known(name).ok_or_else(|| unknown(name))).collect::<Result<_, _>>()?
+        }
+    };
+    let mut listed = Vec::new();
+    for entity in active {
+        match sight.open_list(entity) {
+            Ok(()) => listed.push(entity),
+            Err(StoreError::Closed(_)) if query.entities.is_none() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut page = ActivityPage::default();
+    let older = state.log.iter().rev();
+    let older = older.filter(|entry| query.before.is_none_or(|before| entry.change.seq < before));
+    for (nth, entry) in older.enumerate() {
+        if nth == MOST_LOOKED_AT {
+            page.next = Some(tidewire::ids::Seq(entry.change.seq.0 + 1));
+            break;
+        }
+        let entity = listed.iter().find(|entity| entity.name == entry.change.entity);
+        let Some(told) = entity.and_then(|entity| told(&sight, entity, entry)) else { continue };
+        if page.entries.len() == query.limit {
+            page.next = page.entries.last().map(|last| last.seq);
+            break;
+        }
+        page.entries.push(told);
+    }
+    Ok(page)
+}
+
+fn told(sight: &Sight, entity: &Entity, entry: &Entry) -> Option<ActivityEntry> {
+    let sides: Vec<&Arc<Record>> = [&entry.old, &entry.new].into_iter().flatten().collect();
+    if !sides.iter().all(|record| sight.lists(entity, record)) {
+        return None;
+    }
+    let last = *sides.last()?;
+    let shows = |record: &Record, field: FieldIndex| !sight.hidden(entity, record).contains(&field);
+    let label = entity.label.filter(|field| shows(last, *field)).map(|field| &last.values[field.0]);
+    let change = &entry.change;
+    let is_update = change.op == ChangeOp::Update;
+    let shown = entry.changed.iter().filter(|field| sides.iter().all(|record| shows(record, **field)));
+    let names = shown.map(|field| entity.at(*field).name.clone()).collect();
+    Some(ActivityEntry {
+        seq: change.seq,
+        at: change.at,
+        by: change.actor.clone(),
+        op: change.op,
+        entity: change.entity.clone(),
+        id: change.id.clone(),
+        label: label.and_then(|value| match value {
+            Value::Text(text) => Some(text.as_str().into()),
+            _ => None,
+        }),
+        changed: is_update.then_some(names),
+    })
+}
