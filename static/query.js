@@ -21,7 +21,7 @@
  */
 
 const OPERATORS = 'eq ne gt gte lt lte in contains starts null'.split(' ');
-/** What a list takes beside conditions. */
+/** What a list takes beside conditions. A field of such a name is asked for by an operator. */
 const WORDS = 'sort limit cursor fields expand search group'.split(' ');
 
 /**
@@ -43,7 +43,8 @@ export function channelOf(entity, where = {}) {
   const pairs = conditions(where, []).map(([name, operator, value]) => {
     const canonical = Array.isArray(value) ? [...new Set(value)].sort() : value;
     // The brackets of an operator stay as they are: people read channel names.
-    return `${name}${operator && operator !== 'eq' ? `[${operator}]` : ''}=${encodeURIComponent(text(canonical))}`;
+    const plainly = WORDS.includes(name) ? '[eq]' : '';
+    return `${name}${operator && operator !== 'eq' ? `[${operator}]` : plainly}=${encodeURIComponent(text(canonical))}`;
   });
   return `${family(entity)}${pairs.length > 0 ? '?' : ''}${pairs.sort().join('&')}`;
 }
@@ -75,8 +76,8 @@ function conditions(query, words) {
   /** @type {Condition[]} */
   const found = [];
   for (const [name, value] of Object.entries(query)) {
-    if (!/^\w+$/.test(name)) refuse(`\`${name}\``, value, 'name a field, as { field: { gte: 3 } }');
-    if (words.includes(name)) {
+    if (!/^\w+$/.test(name)) refuse(`\`${name}\``, value, 'write { field: value }');
+    if (words.includes(name) && !isRecord(value)) {
       if (Array.isArray(value)) found.push([name, '', Array.from(value, (one) => plain(name, one)).join()]);
       else if (value !== undefined) found.push([name, '', plain(name, value)]);
     } else if (value === null) found.push([name, 'null', true]);

@@ -94,4 +94,5 @@ mod unit_differential;
 mod unit_end;
 mod values;
 mod vault;
+mod words;
 mod write_rules;

@@ -63,7 +63,7 @@ async fn what_the_server_adds_to_a_record_is_no_field_name() {
 }
 
 #[tokio::test]
-async fn a_parameter_of_a_request_is_no_field_name() {
+async fn a_field_may_be_called_like_a_parameter_of_a_request() {
     let app = TestApp::over(with_field("title").unwrap().into(), |_| {}).await;
     let document = app.client().get("/api/openapi.json").await;
     let mut parameters = BTreeSet::new();
@@ -93,8 +93,7 @@ async fn a_parameter_of_a_request_is_no_field_name() {
     assert!(words.len() > 6, "{words:?}");
     // Tokens are refused and so not described.
     for name in words.into_iter().map(String::as_str).chain(["token", "ticket", "access_token", "api_key"]) {
-        let refused = with_field(name).expect_err(name);
-        assert!(refused.contains("E0125"), "{name}: {refused}");
+        with_field(name).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 

@@ -20,9 +20,9 @@ use crate::schema::Entity;
 use crate::store::{Condition, Count, ListCursor, ListPage, Query, Who};
 
 /// What a list takes beside conditions, and a count and a single record take in part.
-const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
+pub(super) const PARAMETERS: [&str; 7] = ["sort", "limit", "cursor", "expand", "fields", "search", "group"];
 /// These say who asks, and belong to `identity`.
-const CALLER: [&str; 6] = ["as", "claims", "token", "ticket", "access_token", "api_key"];
+pub(super) const CALLER: [&str; 6] = ["as", "claims", "token", "ticket", "access_token", "api_key"];
 /// A page of a list or a history ends with the record or change that reaches so many bytes, however few it holds. The
 /// bytes are of whole records, whatever is shown of them: so much memory one request may take.
 pub(super) const PAGE_BYTES: usize = 4 << 20;

@@ -36,7 +36,7 @@ pub fn parameters(body: Body) -> Result<Vec<(String, String)>, FilterError> {
             let Some(names) = names else { return fault(name, "must be a text, or an array of texts") };
             found.push((name.clone(), names.join(",")));
         } else if let Json::Object(operators) = json
-            && !is_word
+            && (!is_word || !operators.is_empty())
         {
             reader.operators(name, operators, &mut found)?;
         } else if json.is_null() && !is_word {
@@ -149,6 +149,11 @@ mod tests {
             (r#"{"title": {"in": [""]}}"#, "title[in]=,"),
             (r#"{"n": {"in": [1, "2", 3.5, true]}}"#, "n[in]=1,2,3.5,true"),
             (r#"{"due": {"null": false}}"#, "due[null]=false"),
+            // A field with the name of a parameter: parameters have no operators.
+            (
+                r#"{"limit": {"eq": 5}, "sort": {"in": ["a"]}, "token": {"eq": "x"}}"#,
+                "limit[eq]=5&sort[in]=a&token[eq]=x",
+            ),
             // What becomes of these is said by the type of the field.
             (r#"{"n": 123456789012345678901234567890}"#, "n=123456789012345678901234567890"),
             (r#"{"n": {"in": [1, 1e400]}}"#, "n[in]=1,1e400"),
@@ -174,7 +179,7 @@ mod tests {
             (r#"{"n": {"in": [[1]]}}"#, "`n[in]` is an array"),
             (r#"{"n[gte]": 3}"#, "has an operator in its name"),
             (r#"{"cursor": null}"#, "`cursor` is null"),
-            (r#"{"limit": {"eq": 1}}"#, "`limit` must be a value"),
+            (r#"{"limit": {}}"#, "`limit` must be a value"),
             (r#"{"limit": [1]}"#, "`limit` is an array"),
             (r#"{"sort": ["a", 1]}"#, "array of texts"),
             (r#"{"sort": {}}"#, "`sort` must be a value"),

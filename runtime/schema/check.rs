@@ -39,7 +39,7 @@ pub(super) mod words {
         KEYS_OF_TYPES, LARGEST_INT, LONGEST_VALUE, MOST_VALUES, SMALLEST_INT, TYPES,
     };
     pub(in crate::schema) use super::names::{
-        ANSWER_WORDS, API_WORDS, JS_WORDS, LONGEST, QUERY_WORDS, RECORD_FIELDS, USER_WORDS,
+        ANSWER_WORDS, API_WORDS, JS_WORDS, LONGEST, RECORD_FIELDS, USER_WORDS,
     };
     pub(in crate::schema) use super::on::{EVENTS, MOST_TRIGGERS};
     pub(in crate::schema) use super::rule_text::LONGEST_RULE;

@@ -150,7 +150,7 @@ fn snake() -> String {
 }
 
 fn field_name() -> Json {
-    let reserved = [words::RECORD_FIELDS, words::ANSWER_WORDS, words::QUERY_WORDS, words::JS_WORDS].concat();
+    let reserved = [words::RECORD_FIELDS, words::ANSWER_WORDS, words::JS_WORDS].concat();
     json!({"type": "string", "pattern": snake(), "not": {"enum": reserved}})
 }
 

@@ -117,6 +117,18 @@ test('the words of a list may be undefined and lists of names; nothing else is p
   assert.throws(() => channelOf('Task', { sort: undefined }), TypeError, 'a channel has no such words');
 });
 
+test('a field with the name of a parameter is asked for by its operator', () => {
+  for (const name of 'sort limit cursor fields expand search group as claims token ticket access_token api_key'.split(' ')) {
+    assert.deepEqual(parameters({ [name]: { eq: 'x' } }), [[`${name}[eq]`, 'x']]);
+    // A channel has no caller of its own.
+    const eq = /^(as|claims|t|a)/.test(name) ? '' : '[eq]';
+    assert.equal(channelOf('Task', { [name]: 'x' }), `entity:Task?${name}${eq}=x`);
+    assert.equal(channelOf('Task', { [name]: { eq: 'x' } }), `entity:Task?${name}${eq}=x`);
+    assert.equal(channelOf('Task', { [name]: { in: ['x'] } }), `entity:Task?${name}[in]=x`);
+  }
+  assert.deepEqual(parameters({ limit: 5, sort: { gte: 3 } }), [['limit', '5'], ['sort[gte]', '3']]);
+});
+
 test('an entity or an id that would name another channel is refused', () => {
   assert.equal(channelOfRecord('User', 'ada löwe?'), 'entity:User:ada%20l%C3%B6we%3F');
   for (const id of ['', undefined, null, 5, {}, 'a\udc00', ['a']]) assert.throws(() => channelOfRecord('Task', id), TypeError);

@@ -132,7 +132,7 @@ async fn notifications_come_from_the_server_and_to_one_person() {
     let added = ben.event().await;
     assert_eq!(
         (&added["payload"]["text"], &added["payload"]["draft"], &added["by"]),
-        (&json!("You were added to a draft"), &json!(draft), &json!("ada"))
+        (&json!("You were added to Tides"), &json!(draft), &json!("ada"))
     );
     story.nothing_came_to([&mut ada]).await;
     let forged = json!({"person": "ada", "draft": draft, "text": "Give me the ring"});

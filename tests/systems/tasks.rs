@@ -129,6 +129,16 @@ async fn whoever_is_given_a_task_is_told_and_nobody_else() {
     for who in ["ada", "max:manager", "root:admin"] {
         story.may_not(who, "POST", "/api/notifications", forged.clone(), "FORBIDDEN").await;
     }
+    // What others say about the task is news, too.
+    let said = json!({"task": id, "text": "Two coats?"});
+    story.may("ben", "POST", "/api/comments", said.clone()).await;
+    story.nothing_came_to([&mut ben]).await;
+    story.may("cy", "POST", "/api/comments", said).await;
+    let told_of_it = ben.event().await;
+    assert_eq!(
+        (&told_of_it["payload"]["text"], &told_of_it["by"]),
+        (&json!("New comment on Paint the pier"), &json!("cy"))
+    );
     // One that goes with its task, and one that is read and kept no longer than until now.
     let first = format!("/api/notifications/{}", told["payload"]["id"].as_str().unwrap());
     story.may_not("ben", "PATCH", &first, json!({"person": "ada"}), "FORBIDDEN").await;
@@ -141,7 +151,9 @@ async fn whoever_is_given_a_task_is_told_and_nobody_else() {
         "{gone}"
     );
     story.may("ada", "DELETE", &path(&id), Value::Null).await;
-    assert_eq!(ben.event().await["type"], "entity:deleted");
+    for _ in 0..2 {
+        assert_eq!(ben.event().await["type"], "entity:deleted");
+    }
     assert!(story.sees("ben", "notifications").await.is_empty());
 }
 

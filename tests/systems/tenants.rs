@@ -233,3 +233,32 @@ async fn an_organisation_goes_with_everything_that_it_has() {
         assert!(story.sees(who, plural).await.is_empty(), "{who} {plural}");
     }
 }
+
+/// An automation has a token that names boards. It works on those, and nothing else of the organisation is there for it.
+#[tokio::test]
+async fn a_token_opens_the_boards_that_it_names() {
+    let story = story("tenants").await;
+    let harbour = Tenant::found(&story, "ada", "Harbour").await;
+    let second = json!({"organisation": harbour.id, "name": "Second"});
+    let second = story.make("ada", "/api/boards", second).await;
+    let robot = format!("robot&claims=%7B%22boards%22:%5B%22{}%22%5D%7D", harbour.board);
+    let mut window = story.live(&robot, "entity:Card").await;
+    let card = story.make("ada", "/api/cards", harbour.card("Paint")).await;
+    window.shows("entity:created", &card).await;
+    let path = format!("/api/cards/{card}");
+    assert_eq!(story.may(&robot, "PATCH", &path, json!({"column": "done"})).await["column"], "done");
+    window.shows("entity:updated", &card).await;
+    let own = story.make(&robot, "/api/cards", harbour.card("Count the boats")).await;
+    assert_eq!(window.shows("entity:created", &own).await["by"], "robot");
+    let hidden = json!({"board": second, "title": "Secret"});
+    story.make("ada", "/api/cards", hidden.clone()).await;
+    story.nothing_came_to([&mut window]).await;
+    assert_eq!(story.sees(&robot, "boards").await, only(&harbour.board));
+    story.may_not(&robot, "POST", "/api/cards", hidden, "UNKNOWN_REFERENCE").await;
+    story.may_not(&robot, "PATCH", &path, json!({ "board": second }), "UNKNOWN_REFERENCE").await;
+    story.may_not(&robot, "DELETE", &path, Value::Null, "FORBIDDEN").await;
+    story.may_not("robot", "GET", &path, Value::Null, "NOT_FOUND").await;
+    let organisation = format!("/api/organisations/{}", harbour.id);
+    story.may("olga:operator", "PATCH", &organisation, json!({"suspended": true})).await;
+    story.may_not(&robot, "PATCH", &path, json!({"column": "todo"}), "FORBIDDEN").await;
+}

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::describer::Describer;
+use crate::http::query::{CALLER, PARAMETERS};
 use crate::schema::record_schema::{ObjectSchema, id, stored_type};
 use crate::schema::{Entity, Field, FieldKind, Schema};
 
@@ -405,7 +406,9 @@ impl Describer<'_> {
 fn parameters_of(entity: &Entity, column: &Filterable) -> Vec<(String, Json)> {
     let key = format!("{}.{}", entity.name, column.name);
     let mut parameters = Vec::new();
-    if column.kind != Filters::NullOnly {
+    // Without brackets such a name is a parameter of the request.
+    let is_word = PARAMETERS.contains(&&*column.name) || CALLER.contains(&&*column.name);
+    if column.kind != Filters::NullOnly && !is_word {
         parameters.push((
             key.clone(),
             query(&column.name, "Equal to this; short for `[eq]`.", column.value.clone()),

@@ -22,22 +22,6 @@ pub(in crate::schema) const ANSWER_WORDS: &[&str] = &["expanded"];
 /// What rules find under `user` beside the fields of `User` and the records of a person.
 pub(in crate::schema) const USER_WORDS: &[&str] = &["claims"];
 
-/// Parameters of requests: a list could not be filtered by a field of that name.
-pub(in crate::schema) const QUERY_WORDS: &[&str] = &[
-    "sort",
-    "limit",
-    "cursor",
-    "expand",
-    "fields",
-    "search",
-    "group",
-    "as",
-    "token",
-    "ticket",
-    "access_token",
-    "api_key",
-];
-
 /// Names that every JavaScript object has already.
 pub(in crate::schema) const JS_WORDS: &[&str] = &["__proto__", "constructor", "prototype"];
 
@@ -109,12 +93,6 @@ pub(super) fn former_field(name: &str, span: &Span) -> Option<Diagnostic> {
         let message = format!("every record has a field {} already", quoted(name));
         let problem = Diagnostic::new(DiagnosticCode::ReservedField, span.clone(), message).label("reserved");
         return Some(problem.help("remove it, or choose another name"));
-    }
-    if QUERY_WORDS.contains(&name) {
-        let message = format!("{} cannot be the name of a field", quoted(name));
-        let problem = Diagnostic::new(DiagnosticCode::FieldName, span.clone(), message)
-            .label("a parameter of the API's requests");
-        return Some(problem.help("choose another name"));
     }
     if JS_WORDS.contains(&name) {
         let message = format!("{} cannot be the name of a field", quoted(name));

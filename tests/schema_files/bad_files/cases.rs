@@ -172,8 +172,6 @@ pub(in crate::schema_files) const FIELD: &[(&str, &str, &str)] = &[
     ("\"Ö\" = { type = \"date\" }", "E0125", "`Ö` is not a field name"),
     ("_f = { type = \"text\" }", "E0125", "an ASCII letter, then"),
     ("__proto__ = { type = \"text\" }", "E0125", "JavaScript"),
-    ("limit = { type = \"int\" }", "E0125", "a parameter of the API"),
-    ("token = { type = \"text\" }", "E0125", "a parameter of the API"),
     ("constructor = { type = \"text\" }", "E0125", "JavaScript"),
 ];
 
