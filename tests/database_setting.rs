@@ -66,7 +66,7 @@ async fn a_database_named_by_its_path_keeps_its_other_files_beside_it() {
     let process = project.serve(&[]).await;
     assert!(process.greeting.contains("site/store/orders.sqlite"), "{}", process.greeting);
     Client::new(process.address).create("tasks", json!({"title": "Paint", "notes": "blue"})).await;
-    assert_eq!(project.names("store"), ["orders.sqlite", "orders.sqlite.lock"]);
+    assert_eq!(project.names("store"), ["orders.sqlite", "orders.sqlite.lock", "orders.sqlite.secrets.db"]);
     assert!(!project.path("data").exists(), "there is no second place");
 
     let second = project.run(&["dev", "--listen", "127.0.0.1:0"]).await;
@@ -96,7 +96,7 @@ async fn two_databases_stand_in_one_folder() {
     let second = project.serve(&["--database", "sqlite:site/store/b.db"]).await;
     Client::new(first.address).create("tasks", json!({"title": "only here"})).await;
     assert_eq!(Client::new(second.address).rows("tasks").await.len(), 0);
-    assert_eq!(project.names("store"), ["a.db", "a.lock", "b.db", "b.lock"]);
+    assert_eq!(project.names("store"), ["a.db", "a.lock", "a.secrets.db", "b.db", "b.lock", "b.secrets.db"]);
     first.stop().await;
     second.stop().await;
 }

@@ -22,6 +22,7 @@ pub const ROUTES: Routes = &[
     ("/_/llms.txt", &["GET"]),
     ("/_/login", &["GET"]),
     ("/_/register", &["GET"]),
+    ("/api/activity", &["GET"]),
     ("/api/admin/websocket/stats", &["GET"]),
     ("/api/auth/login", &["POST"]),
     ("/api/auth/logout", &["POST"]),

@@ -82,7 +82,7 @@ impl Proxies {
         if !self.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "a proxy on this machine sends X-Forwarded-For, but `trusted_proxies` does not name it: its clients count \
-                 as this machine, which has no limits; set trusted_proxies = [\"127.0.0.1\"] if the proxy is yours"
+                 as this machine, which has no limits; name its address in `trusted_proxies` if the proxy is yours"
             );
         }
     }
