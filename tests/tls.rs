@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::app::TestApp;
+use crate::support::process::{ended, plain_schemas, tidewire};
 use crate::support::socket::PATIENCE;
 
 fn file(name: &str) -> PathBuf {
@@ -162,4 +163,23 @@ fn files_that_are_no_good_are_explained() {
         }
     }
     assert!(Tls::load(&TlsConfig::default()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_certificate_is_a_reason_to_listen_beyond_loopback_and_a_bad_one_ends_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = async |listen: &str, key: &str| {
+        let mut command = tidewire(folder.path());
+        let certificate = format!("tls.certificate={}", file("first.pem").display());
+        let key = format!("tls.key={}", file(key).display());
+        command.args(["serve", "--listen", listen, "--set", &certificate, "--set", &key, "--schemas"]);
+        ended(command.arg(plain_schemas())).await
+    };
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let told = start(listen, "second.key").await;
+        // 1 and not 2: the address was no longer the fault.
+        assert_eq!(told.code, 1, "{listen}: {}", told.stderr);
+        assert!(told.stderr.contains("do not fit together"), "{listen}: {}", told.stderr);
+    }
+    assert!(!folder.path().join("data").exists(), "nothing was made");
 }

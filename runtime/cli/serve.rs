@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use crate::app::{App, AppError};
 use crate::auth::NameTrust;
 use crate::config::{Beyond, Config};
 use crate::env::Env;
+use crate::http::tls::Tls;
 use crate::schema::{self, Loaded};
 
 /// Runs until SIGINT or SIGTERM. Exit code 0 after a planned stop, 1 when it could not start, 2 for wrong settings, an address
@@ -49,13 +49,14 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
 /// Why these settings are not safe to serve with.
 fn fault(config: &Config) -> Option<String> {
     let listen = config.listen;
-    if listen.ip().is_loopback() || config.listen_beyond != Beyond::No {
+    if listen.ip().is_loopback() || config.listen_beyond != Beyond::No || config.tls.certificate.is_some() {
         return None;
     }
     Some(format!(
         "`tidewire serve` does not listen on {listen} without a reason: there is no TLS here, so passwords and tokens would cross the \
          network in the clear.\n\
-         Listen on loopback behind a proxy with TLS, such as --listen 127.0.0.1:{}. If the proxy is on another machine, say so with \
+         Name a certificate: --set tls.certificate=FILE --set tls.key=FILE.\n\
+         Or listen on loopback behind a proxy with TLS, such as --listen 127.0.0.1:{}. If the proxy is on another machine, say so with \
          --set listen_beyond=proxy; in a network that nobody else can read, with --set listen_beyond=private-network.",
         listen.port()
     ))
@@ -79,6 +80,8 @@ async fn serve_loaded(
     limited: Option<String>,
     url: Option<String>,
 ) -> Result<(), String> {
+    Tls::load(&config.tls).map_err(|error| format!("error: {error}"))?;
+    let scheme = if config.tls.certificate.is_some() { "https" } else { "http" };
     let listener = listen(config.listen)?;
     let address = listener.local_addr().map_err(|error| format!("error: {error}"))?;
     let mut text = describe(&config, &loaded);
@@ -98,8 +101,9 @@ async fn serve_loaded(
     if let Some(closed) = closed {
         let _ = writeln!(text, "  Closed      {closed}");
     }
-    let _ = writeln!(text, "\n  The server is listening on http://{address}");
-    text.push_str(&first_link(&app, address, url).await?);
+    let _ = writeln!(text, "\n  The server is listening on {scheme}://{address}");
+    let url = url.unwrap_or_else(|| format!("{scheme}://{address}"));
+    text.push_str(&first_link(&app, &url).await?);
     let _ = writeln!(text, "  Stop with Ctrl-C");
     say(&text);
     app.run(listener, stop_signal()).await.map_err(|error| format!("error: {error}"))?;
@@ -119,17 +123,16 @@ fn closed(loaded: &Loaded) -> Option<String> {
 }
 
 /// Printed here and nowhere else: whoever reads the log must not become the administrator.
-async fn first_link(app: &App, address: SocketAddr, url: Option<String>) -> Result<String, String> {
+async fn first_link(app: &App, url: &str) -> Result<String, String> {
     let failed = |error: crate::identity::IdentityError| format!("error: {error}");
     if !app.identities().await_admin().await.map_err(failed)? {
         return Ok(String::new());
     }
     let secret = app.identities().first_link().await.map_err(failed)?;
-    let base = url.unwrap_or_else(|| format!("http://{address}"));
     Ok(format!(
         "  There is no administrator yet. Open this link to become it; it works once, within an hour:\n    \
          {}/_/register#{}\n  Until then the server answers health checks only\n",
-        base.trim_end_matches('/'),
+        url.trim_end_matches('/'),
         secret.text()
     ))
 }
