@@ -109,8 +109,8 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_bad_one_is_not() 
     std::fs::write(&certificate, "half a cert").unwrap();
     let still = async {
         // Longer than the pause between two looks at the files.
-        let until = std::time::Instant::now() + Duration::from_millis(1_500);
-        while std::time::Instant::now() < until {
+        let until = tokio::time::Instant::now() + Duration::from_millis(1_500);
+        while tokio::time::Instant::now() < until {
             assert!(get(app.address, "/health").await.starts_with("HTTP/1.1 200"));
         }
     };

@@ -120,10 +120,8 @@ impl Presented {
         let elsewhere = parts.headers.contains_key("x-api-key")
             || ["access_token", "api_key"].iter().any(|name| params.has(name));
         tokens.extend(elsewhere.then(String::new));
-        let header = match parts.headers.get(X_USER_ID) {
-            Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
-            None => None,
-        };
+        let header = parts.headers.get(X_USER_ID);
+        let header = header.map(|value| value.to_str().unwrap_or_default().to_owned());
         // A page of another origin must not act with a cookie that it cannot read.
         let cookie = match guard::is_same_origin(&parts.uri, &parts.headers) {
             true => cookie::token(&parts.uri, &parts.headers),

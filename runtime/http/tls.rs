@@ -134,9 +134,12 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read(path, "tls.key")?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey { path: path.to_owned() },
-        error => damaged(path, "tls.key", &error),
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        if matches!(error, pem::Error::NoItemsFound) {
+            TlsError::NoKey { path: path.to_owned() }
+        } else {
+            damaged(path, "tls.key", &error)
+        }
     })
 }
 

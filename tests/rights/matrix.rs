@@ -565,7 +565,7 @@ async fn changes_of_many_take_what_is_listed_and_allowed() {
             let gone = listed.contains(&n) && row.deletes.contains(&n);
             assert_eq!(status, if gone { 404 } else { 200 }, "{who}: {n}");
             let changed = listed.contains(&n) && row.updates.contains(&n);
-            assert_eq!(gone || (left["title"] == "word") == changed, true, "{who}: {n}: {left}");
+            assert!(gone || (left["title"] == "word") == changed, "{who}: {n}: {left}");
         }
     }
 }

@@ -107,8 +107,7 @@ async fn an_invitation_is_of_no_use_after_its_time_and_goes() {
 
 /// A second from now: later than the request that brings it, and soon over.
 fn in_a_moment() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    tidewire::ids::Timestamp(i64::try_from(now.as_millis()).unwrap() + 1_000).rfc3339()
+    tidewire::ids::Timestamp(tidewire::env::Env::system().now().0 + 1_000).rfc3339()
 }
 
 #[tokio::test]

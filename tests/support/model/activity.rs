@@ -69,9 +69,9 @@ fn told(sight: &Sight, entity: &Entity, entry: &Entry) -> Option<ActivityEntry> 
         op: change.op,
         entity: change.entity.clone(),
         id: change.id.clone(),
-        label: label.and_then(|value| match value {
-            Value::Text(text) => Some(text.as_str().into()),
-            _ => None,
+        label: label.and_then(|value| {
+            let Value::Text(text) = value else { return None };
+            Some(text.as_str().into())
         }),
         changed: is_update.then_some(names),
     })

@@ -21,10 +21,10 @@ impl State {
             let Some(sequence) = field.sequence else { continue };
             let of = |values: &[Value]| match sequence {
                 Sequence::Whole => Some(None),
-                Sequence::Within(FieldIndex(by)) => match &values[by] {
-                    Value::Text(text) => Some(Some(text.clone())),
-                    _ => None,
-                },
+                Sequence::Within(FieldIndex(by)) => {
+                    let Value::Text(text) = &values[by] else { return None };
+                    Some(Some(text.clone()))
+                }
             };
             let Some(group) = of(values) else {
                 values[at] = Value::Null;

@@ -188,7 +188,9 @@ impl Draft<'_> {
             Term::Behind(nearer) => self.behind(nearer, record, before),
             Term::Record(column) => record.value(*column),
             Term::Change(field) => before.map_or(Value::Null, |before| before.values[field.0].clone()),
-            other => panic!("no reference begins with {other:?}"),
+            other @ (Term::Element(_) | Term::User(_) | Term::Value(_) | Term::Size(_) | Term::Now(_)) => {
+                panic!("no reference begins with {other:?}")
+            }
         };
         let Value::Text(id) = reference else { return Value::Null };
         let Some(found) = self.state.records.get(&(path.entity.clone(), RecordId::stored(&id))) else {

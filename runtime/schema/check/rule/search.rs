@@ -100,9 +100,9 @@ fn searched<'n, 'a>(
 
 /// With the entity that was meant, where it can be told.
 fn other_arguments(word: &Identifier, arguments: &[SyntaxNode], scope: RuleScope<'_>) -> Diagnostic {
-    let named = |node: &SyntaxNode| match &node.data {
-        SyntaxData::Name(name) => scope.entities.iter().find(|entity| *entity.name == **name),
-        _ => None,
+    let named = |node: &SyntaxNode| {
+        let SyntaxData::Name(name) = &node.data else { return None };
+        scope.entities.iter().find(|entity| *entity.name == **name)
     };
     match arguments.first().and_then(named) {
         Some(Entity { name, .. }) => refused::arguments(word, &format!("exists({name}, x, x.id == id)")),

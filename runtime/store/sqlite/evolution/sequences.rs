@@ -61,19 +61,17 @@ fn begins(one: &Move, entity: &Entity, field: &Field) -> bool {
 }
 
 fn former_entity<'a>(moves: &'a [Move], entity: &'a Entity) -> &'a str {
-    let was = |one: &'a Move| match one {
-        Move::Rename { entity: renamed, was } if renamed.name == entity.name => Some(was.as_str()),
-        _ => None,
+    let was = |one: &'a Move| {
+        let Move::Rename { entity: renamed, was } = one else { return None };
+        (renamed.name == entity.name).then_some(was.as_str())
     };
     moves.iter().find_map(was).unwrap_or(&entity.name)
 }
 
 fn former_field<'a>(moves: &'a [Move], entity: &Entity, field: &'a Field) -> &'a str {
-    let was = |one: &'a Move| match one {
-        Move::RenameField { at } if at.entity.name == entity.name && at.field().name == field.name => {
-            Some(at.column.as_str())
-        }
-        _ => None,
+    let was = |one: &'a Move| {
+        let Move::RenameField { at } = one else { return None };
+        (at.entity.name == entity.name && at.field().name == field.name).then_some(at.column.as_str())
     };
     moves.iter().find_map(was).unwrap_or(&field.name)
 }
