@@ -14,10 +14,13 @@ KEY = re.compile("[!-~]{1,128}")
 # A request that is as described may still meet records that are not as it wants them.
 STATE = {
     "ACCOUNT_DISABLED",  # an earlier request did that to its `User` record
+    "BAD_LINK",  # a link works once, and none was made
     "BAD_CURSOR",  # no text but `next` of a page is a cursor
     "CASCADE_TOO_LARGE",
     "IDEMPOTENCY_MISMATCH",
     "ID_TAKEN",
+    "LOGIN_FAILED",  # nobody has this name
+    "REGISTRATION_CLOSED",  # as the setting is by default
     "NOT_FOUND",
     "NOT_UNIQUE",
     "RESTRICTED",
@@ -42,6 +45,12 @@ IN_WORDS = (
     "a whole number that a float would change",
     "give the id once",  # an op's `id` and `data.id`
     "there are more than 50 filters",  # operators count one by one
+    "`claims` must be a JSON object",  # in a text that begins like one
+    "`claims` is for the user that `as` names",  # one parameter needs the other
+    "this needs a session: log in first",  # nobody is logged in here
+    "`oldPassword` is not known here",  # with a link there is no old password
+    "`entity` names entities, separated by commas",  # names of one text
+    "there is no entity `",  # which names there are
 )
 
 
