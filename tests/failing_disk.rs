@@ -81,6 +81,9 @@ async fn a_full_disk_does_not_keep_a_new_user_from_reading() {
         event = socket.frame().await;
     }
     assert_eq!(event["type"], "entity:created", "{event}");
-    assert_eq!((&event["payload"]["title"], &event["by"]), (&json!("more"), &json!("cy")));
+    assert_eq!(event["payload"]["title"], "more");
+    // The new records changed what the server knows of the user. A change that is made before the channel is attached again comes
+    // as a step of the difference, and a step names nobody.
+    assert!(event["by"] == "cy" || event.get("at").is_some(), "{event}");
     process.stop().await;
 }
