@@ -61,7 +61,7 @@ impl RateLimits {
         })
     }
 
-    /// One more socket or stream, whoever opens it.
+    /// One more socket or stream, of any caller.
     pub(super) fn stream(&self, address: IpAddr) -> Result<(), Problem> {
         if self.is_free(address) {
             return Ok(());
