@@ -130,7 +130,7 @@ async fn first_link(app: &App, url: &str) -> Result<String, String> {
     }
     let secret = app.identities().first_link().await.map_err(failed)?;
     Ok(format!(
-        "  There is no administrator yet. Open this link to become it; it works once, within an hour:\n    \
+        "  There is no administrator yet. Open this link to become the administrator. It works once, within an hour:\n    \
          {}/_/register#{}\n  Until then the server answers health checks only\n",
         url.trim_end_matches('/'),
         secret.text()
