@@ -160,7 +160,7 @@ async fn ticket(State(state): State<AppState>, own: OwnSession) -> Result<Respon
     Ok(Json(json!({ "ticket": ticket.text(), "expiresIn": seconds })).into_response())
 }
 
-/// Who the caller is. Nobody is an answer, too.
+/// Who the caller is. An anonymous caller is an answer, too.
 async fn me(State(state): State<AppState>, parts: Parts) -> Result<Response, Problem> {
     let presented = Presented::collect(&parts)?;
     let Admitted { identity, session } =

@@ -91,7 +91,7 @@ impl Identities {
         let nobody = || Identity::nobody(address);
         match brought {
             Brought::Nothing => match self.names {
-                // `dev` is open to whoever reaches it.
+                // `dev` is open to every caller that reaches it.
                 NameTrust::Refused if !self.config.anonymous => {
                     Err(IdentityError::BadToken("this server lets nobody in without a token: log in first"))
                 }

@@ -181,7 +181,7 @@ impl<M: Vocabulary> Outbox<M> {
         self.reader.wake();
     }
 
-    /// Invalidates every attachment, as if the outbox had run over: what they were made for is no more.
+    /// Invalidates every attachment, as if the outbox had run over: what they were made for no longer exists.
     pub fn invalidate(&self, cause: M::Cause) {
         self.queue.lock().invalidate(cause);
         self.reader.wake();

@@ -62,7 +62,7 @@ export class LiveTable {
         count.added++;
         if (!quiet) mark(rowView.tr);
       } else if (rowView.update(row)) count.changed++;
-      // A deleted record stays where it is while somebody edits it.
+      // A deleted record stays where it is while a user edits it.
       while (next instanceof HTMLElement && next.dataset.gone !== undefined) next = next.nextElementSibling;
       if (rowView.tr === next) next = next.nextElementSibling;
       else this.#body.insertBefore(rowView.tr, next);
@@ -205,7 +205,7 @@ class RowView {
 
   /**
    * @param {Row} row
-   * @returns {boolean} whether anything was changed by somebody else
+   * @returns {boolean} whether another user changed anything
    */
   update(row) {
     this.#latest = row;
@@ -234,8 +234,8 @@ class RowView {
   /**
    * The record was deleted.
    *
-   * @param {() => void} away Called when nobody edits it any more.
-   * @returns {boolean} whether somebody does
+   * @param {() => void} away Called when its last editor closes.
+   * @returns {boolean} whether a user does
    */
   gone(away) {
     if (this.#editors.size === 0) return false;

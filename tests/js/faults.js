@@ -59,7 +59,7 @@ const FAULTS = [
     red: ['changes.test.js', 'a confirmed change whose row is unknown'],
   },
   {
-    harm: "somebody else's change is written over",
+    harm: "another user's change is overwritten",
     file: 'conflict.js',
     from: 'if (fields.length === 0) return null;',
     to: 'return null;',
