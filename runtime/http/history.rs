@@ -120,7 +120,7 @@ fn write_item(change: &Change, json: &mut Vec<u8>) {
     json.push(b'}');
 }
 
-/// What is told of records has no schema markers.
+/// Answers about records have no schema markers.
 pub(super) fn word(op: ChangeOp) -> &'static str {
     match op {
         ChangeOp::Create => "create",
