@@ -219,6 +219,20 @@ const FAULTS = [
     to: "await this.#storage.put('rows', [this.#user, channel], kept);",
     red: ['users.test.js', 'rows that are kept belong'],
   },
+  {
+    harm: 'a change waits for the answer of a connection that is lost',
+    file: 'realtime.js',
+    from: 'for (const { reject } of asked) reject(NO_ANSWER);',
+    to: '',
+    red: ['mutate.test.js', 'a connection that is lost before the answer'],
+  },
+  {
+    harm: 'a login that has ended fails a change for good',
+    file: 'verdicts.js',
+    from: 'UNAUTHENTICATED: 401, ',
+    to: '',
+    red: ['mutate.test.js', 'a delete of what is gone'],
+  },
 ];
 
 let failed = 0;
