@@ -19,7 +19,7 @@ use crate::ids::{RecordId, Seq, shown};
 use crate::protocol::{Code, Params};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
-use crate::store::{At, Change, ChangeOp, LogLimit, Past, Who};
+use crate::store::{At, Change, LogLimit, Past, Who};
 
 /// All but the first two belong to `identity`.
 const PARAMS: [&str; 6] = ["limit", "cursor", "as", "claims", "token", "ticket"];
@@ -97,7 +97,7 @@ fn write_item(change: &Change, json: &mut Vec<u8>) {
     json.extend_from_slice(b"{\"seq\":");
     write_json_of(&change.seq, json);
     json.extend_from_slice(b",\"op\":");
-    write_json_of(word(change.op), json);
+    write_json_of(change.op.word(), json);
     json.extend_from_slice(b",\"version\":");
     write_json_of(&change.version(), json);
     json.extend_from_slice(b",\"at\":");
@@ -118,14 +118,4 @@ fn write_item(change: &Change, json: &mut Vec<u8>) {
         }
     }
     json.push(b'}');
-}
-
-/// What is told of records has no schema markers.
-pub(super) fn word(op: ChangeOp) -> &'static str {
-    match op {
-        ChangeOp::Create => "create",
-        ChangeOp::Update => "update",
-        ChangeOp::Delete => "delete",
-        ChangeOp::Schema => "schema",
-    }
 }

@@ -12,12 +12,13 @@ use crate::ids::{Epoch, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::schema::value::write_json_of;
 
-/// What happened to a record, as a subscriber sees it.
+/// What an event tells a subscriber: what happened to a record, or an entry of the activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     Created,
     Updated,
     Deleted,
+    Activity,
 }
 
 impl EventKind {
@@ -26,6 +27,7 @@ impl EventKind {
             EventKind::Created => "entity:created",
             EventKind::Updated => "entity:updated",
             EventKind::Deleted => "entity:deleted",
+            EventKind::Activity => "activity",
         }
     }
 }
@@ -79,7 +81,7 @@ pub struct EventTail<'a> {
     pub changed: Option<&'a [u8]>,
     /// Commit time.
     pub timestamp: Timestamp,
-    /// JSON: the record, or `{"id":…}`.
+    /// JSON: the record, `{"id":…}`, or the entry of the activity.
     pub payload: &'a [u8],
 }
 

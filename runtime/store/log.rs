@@ -74,13 +74,25 @@ impl Change {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChangeOp {
     Create,
     Update,
     Delete,
     /// A new schema generation: no client resumes across it.
     Schema,
+}
+
+impl ChangeOp {
+    /// As histories and the activity name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ChangeOp::Create => "create",
+            ChangeOp::Update => "update",
+            ChangeOp::Delete => "delete",
+            ChangeOp::Schema => "schema",
+        }
+    }
 }
 
 /// One group commit, or several in a row that are fanned out as one, in seq order. Holds at least one change.

@@ -21,6 +21,7 @@ mod lookups;
 pub mod migration;
 mod opening;
 mod operation;
+mod past_rows;
 pub mod principal;
 mod query;
 pub mod reading;
@@ -35,7 +36,9 @@ pub mod vault;
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
-pub use activity::{ActivityEntry, ActivityPage, ActivityQuery, MOST_LOOKED_AT};
+pub use activity::{
+    ActivityEntry, ActivityPage, ActivityQuery, ActivityScope, ActivitySight, MOST_LOOKED_AT,
+};
 pub use asked::{Differ, Difference, Step, Steps, Survey, Who};
 pub use at::At;
 pub use backend::{Backend, DatabaseInfo, LiveStore, Looked};

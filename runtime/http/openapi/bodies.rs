@@ -224,7 +224,7 @@ fn activity() -> ObjectSchema {
     let object = ObjectSchema::new("What happened, newest first.")
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", next);
-    position(object)
+    position(object).with("view", text("Send it as `view` in the `since` of the channel `activity`."))
 }
 
 /// As the parameters of a poll are described.
