@@ -4,7 +4,7 @@
 //! [`CommitFeed`], and is waited for: it may hold back the committer (SEMANTICS F6). Every other listener that falls behind learns
 //! which seqs it missed, and reads them from the log.
 //!
-//! Events are the log's: whole records, whoever may see them. The bus knows no rules and no channels, and nothing of what
+//! Events are the log's: whole records, without regard to rights. The bus knows no rules and no channels, and nothing of what
 //! listeners do with an event.
 //!
 //! ```no_run

@@ -17,7 +17,7 @@
 /**
  * @template T
  * @param {T} initial
- * @returns {Readable<T>} whose `value` may also be set; setting an equal one (`Object.is`) tells nobody.
+ * @returns {Readable<T>} whose `value` may also be set; setting an equal one (`Object.is`) calls no listener.
  */
 export function signal(initial) {
   let current = initial;
@@ -41,7 +41,7 @@ export function signal(initial) {
     set value(next) {
       if (Object.is(next, current)) return;
       current = next;
-      // A copy: whoever is called may add or remove listeners.
+      // A copy: a listener may add or remove listeners.
       for (const entry of [...listeners]) if (listeners.has(entry)) shielded(entry.call, current);
     },
     peek: () => current,

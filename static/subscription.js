@@ -36,7 +36,7 @@ export class Subscription {
   /** Times in a row that it had to be asked again. */
   tries = 0;
 
-  /** @param {string} name The channel, exactly as the server is told. */
+  /** @param {string} name The channel, exactly as it is sent to the server. */
   constructor(name) {
     this.name = name;
   }

@@ -27,7 +27,7 @@ import { own, plain } from './overlay.js';
  * @property {(problem: any) => void} stuck
  */
 
-/** Times that a change is made again on the record of somebody who was faster, before it is called a conflict. */
+/** Times that a change is made again on the record that another user changed first, before it is called a conflict. */
 const MOST_MISSES = 100;
 /** For each such time, it waits up to so many milliseconds more: of several that meet, one comes first. */
 const STEP_ASIDE = 10;

@@ -219,7 +219,7 @@ fn groups_without_an_equality_are_capped_for_each_entity() {
     record.sight = world::of_record(7, &read_scope);
     assert_eq!(groups.admit(&record), Ok(()), "one record is an equality");
     groups.forget(ConnectionKey(0));
-    assert_eq!(groups.admit(&third), Ok(()), "somebody left");
+    assert_eq!(groups.admit(&third), Ok(()), "a connection left");
 }
 
 /// `field == "v"` of the texts among the fields that are named.

@@ -97,5 +97,5 @@ async fn a_closed_connection_is_removed_even_with_many_waiting_commands() {
     managed.attach(here).await;
     managed.fan_out((*change(11, "Task", 11, ChangeOp::Create)).clone()).await;
     assert_eq!(drained(&hears).0.len(), 1);
-    assert_eq!(drained(&outbox), (vec![], vec![]), "it is told of nothing any more");
+    assert_eq!(drained(&outbox), (vec![], vec![]), "it gets nothing any longer");
 }

@@ -189,7 +189,7 @@ async fn a_closed_entity_answers_every_request_like_a_missing_one() {
         assert_eq!((absent.0, absent.1["code"].as_str()), (404, Some("UNKNOWN_ENTITY")), "{method} {tail}");
     }
     let admin = app.client_as("eve:admin");
-    assert_eq!(admin.get("/api/vaults").await["items"], json!([]), "open to whoever the rule is for");
+    assert_eq!(admin.get("/api/vaults").await["items"], json!([]), "open to the callers that the rule is for");
     let slip = refusal(&bob, "GET", "/api/vault", Value::Null).await.1["detail"].to_string();
     assert!(!slip.contains("did you mean"), "no slip leads to what is closed: {slip}");
     let slip = refusal(&admin, "GET", "/api/vault", Value::Null).await.1["detail"].to_string();
@@ -236,7 +236,7 @@ async fn a_letter_box_accepts_records_that_the_writer_cannot_read() {
     assert_eq!(
         (status, &wrong["code"]),
         (422, &json!("VALIDATION_FAILED")),
-        "who may write is told the truth"
+        "a caller who may write gets the true reason"
     );
     for path in ["/api/letters".to_owned(), format!("/api/letters/{}", put.id())] {
         assert_eq!(refusal(&bob, "GET", &path, Value::Null).await.1["code"], "UNKNOWN_ENTITY", "{path}");

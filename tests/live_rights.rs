@@ -118,7 +118,7 @@ async fn a_record_that_moves_enters_leaves_and_is_lost() {
     let lost = ada.expect("entity:deleted").await;
     let mut keys: Vec<&str> = lost.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["channel", "payload", "prev", "seq", "timestamp", "type"], "nothing else is told");
+    assert_eq!(keys, ["channel", "payload", "prev", "seq", "timestamp", "type"], "nothing else is sent");
     ada.nothing_else().await;
 }
 

@@ -23,7 +23,7 @@ update = "!exists(Seat, s, s.room == room && s.note == 'locked')"
 delete = "!exists(Seat, s, s.room == room && s.note == 'locked')"
 "#;
 
-/// Whoever takes a desk is told, and so is the house.
+/// The user who takes a desk gets a note, and so does the house.
 const DESK: &str = r#"
 entity = "Desk"
 [fields]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Answer, Client, TestApp};
 
-/// Tags have unique names and may name another tag. Whoever reads a locked tag may not change it.
+/// Tags have unique names and may name another tag. A reader of a locked tag may not change it.
 async fn app() -> TestApp {
     let folder = tempfile::tempdir().unwrap();
     let tag = "entity = 'Tag'\n[fields]\nname = { type = 'text', unique = true }\n\

@@ -48,7 +48,7 @@ delete = """
 """
 "#;
 
-/// Written by who holds the group, or by a member to whom somebody else answers.
+/// Written by the holder of the group, or by a member that another caller answers.
 const TEXT: &str = r#"
 entity = "Text"
 [fields]

@@ -179,7 +179,7 @@ async fn a_user_record_is_stored_once_and_again_after_its_delete() {
     repository.ensure_user(&caller(Some("ann"))).await.unwrap();
     assert_eq!(puppet.units.lock().len(), 2);
     puppet.refusals.lock().push(CommitError::IdTaken { op: 0 });
-    repository.ensure_user(&caller(Some("ann"))).await.expect("somebody else was quicker");
+    repository.ensure_user(&caller(Some("ann"))).await.expect("another request was quicker");
 }
 
 /// Each refusal that is the server's trouble, and whether a read continues behind it. A refusal of the record itself is reported.

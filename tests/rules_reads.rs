@@ -1,4 +1,4 @@
-//! Reads of the store for a user: what is not theirs to see is as if absent, and finding what is theirs costs no more
+//! Reads of the store for a user: what is not theirs to see is as if absent, and finding what is theirs does not cost more
 //! than there is of it.
 
 use std::sync::Arc;

@@ -100,7 +100,7 @@ mod tests {
                     config.store.readers = readers;
                     let fit = fit(&mut config, limit, open);
                     if matches!(fit, Fit::TooFew(_)) {
-                        assert!(limit < open + 40, "{limit} with {open} open could serve somebody");
+                        assert!(limit < open + 40, "{limit} with {open} open could serve a client");
                         continue;
                     }
                     let (http, live) = (config.http.connections, config.realtime.connections);

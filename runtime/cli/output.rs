@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::draft::{Draft, folder_of};
 
-/// Links that lead to links; Linux follows no more either.
+/// Links that lead to links; Linux follows as many.
 const MOST_LINKS: usize = 40;
 
 pub(super) struct Output {

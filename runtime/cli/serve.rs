@@ -111,7 +111,7 @@ async fn serve_loaded(
     Ok(())
 }
 
-/// The entities that have no rule: nobody may do anything with them.
+/// The entities that have no rule: they are closed to every caller.
 fn closed(loaded: &Loaded) -> Option<String> {
     let unsaid = loaded.schema.entities().filter(|entity| entity.access.is_unsaid());
     let names: Vec<&str> = unsaid.map(|entity| &*entity.name).collect();
@@ -122,7 +122,7 @@ fn closed(loaded: &Loaded) -> Option<String> {
     Some(format!("{are} no [access] in the schema file, so every request is denied: {}", names.join(", ")))
 }
 
-/// Printed here and nowhere else: whoever reads the log must not become the administrator.
+/// Printed here and nowhere else: a reader of the log must not become the administrator.
 async fn first_link(app: &App, url: &str) -> Result<String, String> {
     let failed = |error: crate::identity::IdentityError| format!("error: {error}");
     if !app.identities().await_admin().await.map_err(failed)? {
@@ -130,7 +130,7 @@ async fn first_link(app: &App, url: &str) -> Result<String, String> {
     }
     let secret = app.identities().first_link().await.map_err(failed)?;
     Ok(format!(
-        "  There is no administrator yet. Open this link to become it; it works once, within an hour:\n    \
+        "  There is no administrator yet. Open this link to become the administrator; it works once, within an hour:\n    \
          {}/_/register#{}\n  Until then the server answers health checks only\n",
         url.trim_end_matches('/'),
         secret.text()

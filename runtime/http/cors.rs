@@ -10,7 +10,7 @@ use super::problem::Problem;
 use crate::ids::shown;
 use crate::protocol::Code;
 
-/// How long a browser may remember a preflight's answer. Chromium takes no more than two hours.
+/// How long a browser may remember a preflight's answer. Chromium takes two hours at most.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(

@@ -23,7 +23,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    /// A proxy that is not believed is told of once.
+    /// A proxy that is not believed is logged once.
     is_told: AtomicBool,
 }
 

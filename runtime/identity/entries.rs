@@ -20,7 +20,7 @@ pub struct Account {
     pub password: Option<String>,
     /// The role that its `User` record begins with.
     pub role: Option<String>,
-    /// Its `User` record was made. A record that is missing later was deleted, and nobody logs in any more.
+    /// Its `User` record was made. A record that is missing later was deleted, and its user can no longer log in.
     pub recorded: bool,
 }
 

@@ -81,6 +81,11 @@ impl Identities {
         &self.config
     }
 
+    /// Whether a name without a token is taken for its user, as in `dev`.
+    pub fn believes_names(&self) -> bool {
+        self.names == NameTrust::Believed
+    }
+
     /// Whether the server serves nothing before it has an administrator.
     pub fn awaits_admin(&self) -> bool {
         self.awaits_admin.load(Ordering::Relaxed)
@@ -91,7 +96,7 @@ impl Identities {
         let nobody = || Identity::nobody(address);
         match brought {
             Brought::Nothing => match self.names {
-                // `dev` is open to whoever reaches it.
+                // `dev` is open to every caller that reaches it.
                 NameTrust::Refused if !self.config.anonymous => {
                     Err(IdentityError::BadToken("this server lets nobody in without a token: log in first"))
                 }

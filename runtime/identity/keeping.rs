@@ -115,7 +115,7 @@ impl Identities {
         new_link(&*self.vault, &self.env, LinkKind::Admin, None, LINK_LIFE).await
     }
 
-    /// Whether somebody can log in who has the role `admin`.
+    /// Whether a user with the role `admin` can log in.
     async fn has_admin(&self) -> Result<bool, IdentityError> {
         for entry in self.vault.list(VaultKind::Account, None).await.map_err(of_vault)? {
             let account = Account::of(&entry)?;

@@ -1,4 +1,4 @@
-//! `Throttle`: how often somebody may try. Pure: the time comes in as an argument.
+//! `Throttle`: how often a caller may try. Pure: the time comes in as an argument.
 //!
 //! Each key has a budget that fills up again by and by (GCRA: one number for each key).
 

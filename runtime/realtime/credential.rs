@@ -1,7 +1,7 @@
 //! `Arrived` and `Credential`: by what a connection may stay. A session of a user may end or last longer while it is connected, and
 //! the peer may send another token.
 //!
-//! Knows no frame: what the peer is told, the session decides.
+//! Knows no frame: the session decides what it says to the peer.
 
 use std::sync::Arc;
 use std::time::Duration;

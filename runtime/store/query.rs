@@ -21,7 +21,7 @@ pub struct Query {
     pub generation: Generation,
     pub who: Who,
     /// One record, by its id or by the value of a field with `find`: then what may be read decides and not what may be listed,
-    /// and knowing the value is enough, whoever may see the field.
+    /// and knowing the value is enough, even if the caller cannot see the field.
     pub named: Option<Condition>,
     pub filter: Vec<Condition>,
     /// Each must begin a word of some field marked `search`, whatever its case and accents.

@@ -53,6 +53,9 @@ export class LiveTable {
     const ids = new Set(rows.map(({ id }) => id));
     for (const [id, rowView] of this.#rows) if (!ids.has(id)) count.removed += this.#remove(id, rowView);
 
+    // Before any row moves: a row that moves loses the focus.
+    for (const row of rows) this.#rows.get(row.id)?.returned(row);
+
     let next = this.#body.firstElementChild;
     for (const row of rows) {
       let rowView = this.#rows.get(row.id);
@@ -62,7 +65,7 @@ export class LiveTable {
         count.added++;
         if (!quiet) mark(rowView.tr);
       } else if (rowView.update(row)) count.changed++;
-      // A deleted record stays where it is while somebody edits it.
+      // A deleted record stays where it is while a user edits it.
       while (next instanceof HTMLElement && next.dataset.gone !== undefined) next = next.nextElementSibling;
       if (rowView.tr === next) next = next.nextElementSibling;
       else this.#body.insertBefore(rowView.tr, next);
@@ -205,7 +208,7 @@ class RowView {
 
   /**
    * @param {Row} row
-   * @returns {boolean} whether anything was changed by somebody else
+   * @returns {boolean} whether another user changed anything
    */
   update(row) {
     this.#latest = row;
@@ -234,8 +237,8 @@ class RowView {
   /**
    * The record was deleted.
    *
-   * @param {() => void} away Called when nobody edits it any more.
-   * @returns {boolean} whether somebody does
+   * @param {() => void} away Called when its last editor closes.
+   * @returns {boolean} whether a user does
    */
   gone(away) {
     if (this.#editors.size === 0) return false;
@@ -243,6 +246,14 @@ class RowView {
     this.#away = away;
     for (const editing of this.#editors.values()) editing.update(null);
     return true;
+  }
+
+  /** It is there again, such as after a login. @param {Row} row */
+  returned(row) {
+    if (this.tr.dataset.gone === undefined) return;
+    delete this.tr.dataset.gone;
+    this.#away = null;
+    for (const editing of this.#editors.values()) editing.update(row);
   }
 
   /**

@@ -114,7 +114,7 @@ impl Stage {
                 self.socket = Some(Socket::open_at(address, "/ws?as=ada").await);
             }
             "(the connection breaks)" => self.socket.take().unwrap().cut(),
-            "(the server is told to stop)" => {
+            "(the operator stops the server)" => {
                 self.stopping = Some(Box::pin(self.app.as_ref().unwrap().stop()));
             }
             "(the server closes with 1012 and starts again)" => {

@@ -15,7 +15,7 @@ const titles = (page) => page.locator('tbody tr td:first-child').allInnerTexts()
 /** Two projects with two tasks each; ben belongs to the garden. */
 async function people() {
   const post = (plural, data) => server().post(plural, data, ADA);
-  // Whoever is seen for the first time becomes a user.
+  // A caller becomes a user at the first request.
   await server().request('GET', 'tasks', undefined, 'ben');
   const garden = await post('projects', { name: 'Garden' });
   const house = await post('projects', { name: 'House' });

@@ -1,4 +1,4 @@
-//! The backup before a loss, cut short: by the end of the process, or by a disk that takes no more.
+//! The backup before a loss, cut short: by the end of the process, or by a full disk.
 //!
 //! Both happen at a byte, not at a moment: the kernel refuses files beyond a size that is half of the backup's.
 

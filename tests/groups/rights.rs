@@ -222,7 +222,7 @@ async fn a_change_of_rights_between_a_refusal_and_the_wait_is_not_lost() {
         assert_eq!(told(&outbox), told_of_twelve, "{case}");
         managed.fan_out(rights(13, "User", "ada")).await;
         let waits_still = person == "ada" && !told_at_once && !told_of_twelve;
-        assert_eq!(told(&outbox), waits_still, "{case}: once, and no more");
+        assert_eq!(told(&outbox), waits_still, "{case}: exactly once");
     }
 }
 
@@ -284,7 +284,7 @@ async fn one_live_query_too_many_without_an_equality_is_refused_and_counted() {
     assert_eq!(managed.attach(second).await, (vec![], vec![refused]));
     let second = Attach { from: after(10), ..broad(2) };
     assert_eq!(managed.attach(second).await, (vec![], vec![refused]));
-    // Whoever was live before is not turned away because the own group is another one now.
+    // A live subscription is not turned away because its group is another one now.
     for from in [after(10), AttachFrom::Now { request_id: None }] {
         let kept = Attach { from, admission: Admission::Granted, ..broad(2) };
         let (_, notes) = managed.attach(kept).await;

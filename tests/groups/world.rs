@@ -34,7 +34,7 @@ const SECRET: Column = Column::Field(FieldIndex(7));
 pub const RULES: usize = 7;
 pub const FILTERS: usize = 10;
 
-/// Whoever subscribes.
+/// A subscriber.
 #[derive(Debug, Clone)]
 pub struct Someone {
     pub id: Option<String>,

@@ -113,7 +113,7 @@ fn a_link_leads_to_the_file_that_is_replaced_and_a_file_keeps_its_permissions() 
     assert_eq!(fs::read_link(place.path("link")).unwrap(), Path::new("there/file"));
     let mut former = String::new();
     (&held).read_to_string(&mut former).unwrap();
-    assert_eq!(former, "old", "whoever reads the former file reads it to its end");
+    assert_eq!(former, "old", "a reader of the former file reads it to its end");
     assert_eq!(names(&place.path("there")), ["file"]);
 
     symlink("there/new", place.path("to-nothing")).unwrap();

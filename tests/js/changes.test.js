@@ -375,7 +375,7 @@ test('ids of the server: until it gives one, the record has a key that stays', a
   await event(tasks, 'created', row('0190', { title: 'x' }), 11, { mid: made.mid });
   assert.deepEqual([made.id, tasks.value[0]._key, tasks.value.length], ['0190', key, 2]);
   await posts[0].answer(11, { status: 201, id: '0190', seq: 11, record: row('0190', { title: 'x' }) });
-  assert.deepEqual(posts[1].ops.map(({ data }) => data.of), ['0190'], 'whoever referred to it refers to its id');
+  assert.deepEqual(posts[1].ops.map(({ data }) => data.of), ['0190'], 'a record that referred to it refers to its id');
   assert.equal((await made).id, '0190');
   await posts[1].answer(12, { status: 201, id: '0191', seq: 12, record: row('0191', { title: 'y' }) });
   assert.equal((await part).id, '0191');

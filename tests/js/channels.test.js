@@ -368,7 +368,7 @@ test('a disabled account: every list is emptied and says so, and nothing is trie
   );
   await w.clock.run(600_000);
   assert.deepEqual([w.sockets.length, w.requests.length], [1, 0]);
-  // Until somebody asks for it.
+  // Until a caller asks for it.
   rt.connect();
   w.socket.greet().say({ type: 'pong', payload: {} });
   assert.equal(rt.detail.value.refusal, null);

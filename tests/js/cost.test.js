@@ -60,7 +60,7 @@ test("in a sorted list of 10,000 rows another's change of one reads a handful of
   assert.ok(most < 150, `${most} reads`);
 });
 
-test('a change of this page reads no more', async (t) => {
+test('a change of this page reads nothing else', async (t) => {
   const { w, rt, list: found } = await list();
   const api = { schema: async () => ({ entities: [] }), newId: () => 'new', batch: () => new Promise(() => {}) };
   const db = new OptimisticManager(api, rt, { env: w.env });

@@ -404,7 +404,7 @@ test('listeners share a subscription; it lingers a second after the last one lef
   await clock.run(999);
   const offC = rt.subscribe('entity:Task', () => {});
   await clock.run(5000);
-  assert.deepEqual(w.socket.take('unsubscribe'), [], 'somebody came back in time');
+  assert.deepEqual(w.socket.take('unsubscribe'), [], 'a subscriber came back in time');
   assert.deepEqual(w.socket.take('subscribe'), []);
   offC();
   await clock.run(1000);

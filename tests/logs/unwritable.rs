@@ -1,5 +1,5 @@
 //! A log that cannot be written: a full disk, a reader that went away, a pipe that is not read. The server serves on, counts what
-//! is lost, and ends when it is told to.
+//! is lost, and ends at a signal.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Read};
@@ -22,7 +22,7 @@ fn dev(folder: &Path) -> Command {
     command
 }
 
-/// Starts a command whose stdout and stderr may be one pipe, and reads no more of the pipe than the address.
+/// Starts a command whose stdout and stderr may be one pipe, and reads only the address from the pipe.
 fn start(command: &mut Command, output: PipeReader) -> (Child, SocketAddr, BufReader<PipeReader>) {
     let child = command.spawn().unwrap();
     let mut output = BufReader::with_capacity(1, output);

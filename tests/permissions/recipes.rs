@@ -65,7 +65,7 @@ async fn access_to_a_team_follows_its_memberships() {
     story.may("ben", "PATCH", &path, json!({"title": "Paint the pier"})).await;
     ben.shows("entity:updated", &task).await;
     story.may_not("ben", "DELETE", &path, json!(null), "FORBIDDEN").await;
-    // Whoever owns another project cannot take the membership over there, nor the editor the task.
+    // The owner of another project cannot take the membership over there, nor the editor the task.
     let other = story.make("cy", "/api/projects", json!({"name": "Lighthouse"})).await;
     story.may_not("cy", "PATCH", &seat, json!({"project": other}), "NOT_FOUND").await;
     story.may_not("ben", "PATCH", &path, json!({"project": other}), "UNKNOWN_REFERENCE").await;
@@ -131,7 +131,7 @@ async fn everyone_reads_public_records_and_only_the_author_writes() {
 #[tokio::test]
 async fn single_fields_are_shown_only_to_allowed_users() {
     let story = Story::of(&["Single fields"]).await;
-    // Whoever calls is known from then on, and can be referred to.
+    // A caller is known from then on, and can be referred to.
     story.sees("ada", "employees").await;
     let (mut ada, mut ben) =
         (story.live("ada", "entity:Employee").await, story.live("ben", "entity:Employee").await);

@@ -610,7 +610,7 @@ fn a_closed_entity_has_the_same_error_text_as_an_unknown_one() {
     }
     assert_eq!(heard(&peer.subscribe("entity:Vault", &json!({}))), ["read principal"]);
     let effects = peer.on(Input::Read(principal(41, ruled::principal("admin", &[]))));
-    assert_eq!(heard(&effects), ["attach now"], "whoever was let in a moment ago is let in");
+    assert_eq!(heard(&effects), ["attach now"], "a caller who was let in a moment ago is let in");
 }
 
 #[test]

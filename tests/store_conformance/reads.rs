@@ -134,7 +134,7 @@ pub(super) async fn a_history_shows_of_each_change_what_may_be_read_today<F: Fix
     assert_eq!(
         (&lost.actor, &lost.mid, &lost.changed),
         (&None, &None, &None),
-        "what took it away, and no more"
+        "what took it away, and nothing else"
     );
     let seen = told(past(&bo));
     assert_eq!(seen.iter().map(|change| change.0).collect::<Vec<_>>(), [4, 2, 1]);

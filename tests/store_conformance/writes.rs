@@ -113,7 +113,7 @@ pub(super) async fn what_is_hidden_is_answered_as_if_it_were_missing<F: Fixture>
 
 /// Red if a rule is judged by what is copied from a record that the writer may not read.
 pub(super) async fn a_rule_tells_nothing_of_what_a_lookup_would_copy_from_a_hidden_record<F: Fixture>() {
-    // Whoever belongs to a project does not see its tasks, only those that they own.
+    // A member of a project does not see its tasks, only those that they own.
     let schema = Schema::new(schema().entities().map(|entity| {
         let mut entity = (**entity).clone();
         if &*entity.name == "Task" {
@@ -187,7 +187,7 @@ pub(super) async fn a_put_keeps_the_fields_that_the_writer_does_not_see<F: Fixtu
     // Named, it is written, seen or not.
     ask(&studio, "ada", [update("Task", 21, [(SECRET, words("new"))])]).await.unwrap();
     assert_eq!(stored(&studio, 21)["secret"], json!("new"));
-    // Whoever guesses what it holds learns nothing by writing it.
+    // A caller who guesses its value learns nothing by writing it.
     let version = stored(&studio, 21)["version"].as_u64().unwrap();
     let guessed = ask(&studio, "ada", [update("Task", 21, [(SECRET, words("new"))])]).await.unwrap();
     assert_eq!(guessed.results[0].status, OpStatus::Updated);

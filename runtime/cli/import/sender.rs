@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(in crate::cli) struct Sender {
     url: Url,
-    /// `as=ada`, where somebody asks.
+    /// `as=ada`, if a name was given.
     caller: Option<String>,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,

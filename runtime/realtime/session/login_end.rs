@@ -1,4 +1,4 @@
-//! `LoginEnd`: when the login of the peer ends, and when it is warned. Tells nobody of either.
+//! `LoginEnd`: when the login of the peer ends, and when it is warned. Sends nothing itself.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! How long the peer may stay: the end of its login, the warning before, and another token while it is connected.
 //!
-//! Judges no token: it is told what became of one.
+//! Judges no token: it gets the verdict.
 
 use serde::Serialize;
 

@@ -84,7 +84,7 @@ impl Reader {
         Reader { scan_rows: config.scan_rows, shape, epoch, ended }
     }
 
-    /// Whether the read scope of the entity asks for no more than the person's own record. Up to a thousand records of a
+    /// Whether the read scope of the entity asks only for the person's own record. Up to a thousand records of a
     /// person are no short read.
     pub(super) fn binds_in_short(&self, entity: &str, who: &Who) -> bool {
         let shape = self.shape.read();

@@ -1,4 +1,4 @@
-//! `trait Vault` over a database file of its own, beside that of the records: whoever gets a copy of the records gets no secret.
+//! `trait Vault` over a database file of its own, beside that of the records: a copy of the records holds no secret.
 //!
 //! One connection does everything, in calls of a millisecond. Another process may write at the same time.
 

@@ -54,7 +54,7 @@ pub trait Transaction: Source {
         counter: &Counter,
     ) -> impl Future<Output = Result<i64, Self::Error>> + Send;
 
-    /// Notes the highest number that is given by a counter. What a unit gave counts no more if the unit is taken back.
+    /// Notes the highest number that is given by a counter. If the unit is taken back, what it gave no longer counts.
     fn gave_number(
         &mut self,
         of: &Relation,

@@ -99,7 +99,7 @@ fn passing<'a>(
         .filter(|record| sight.passes(entity, record, filter) && finds(entity, record, search))
 }
 
-/// One record by what names it: the rule `read` alone decides, whoever may see the field.
+/// One record by what names it: the rule `read` alone decides, even if the caller cannot see the field.
 fn named<'a>(
     state: &'a State,
     sight: &'a Sight,

@@ -119,7 +119,7 @@ impl OverlayBackend {
     }
 }
 
-/// Whoever commits on another machine does so in a task.
+/// A commit on another machine happens in a task.
 fn send<F: Future + Send>(future: F) -> F {
     future
 }
