@@ -297,7 +297,7 @@ async fn what_moves_into_or_out_of_sight_is_not_told() {
 }
 
 #[tokio::test]
-async fn fields_and_labels_that_one_may_not_see_are_told_to_nobody_else() {
+async fn fields_and_labels_that_one_may_not_see_are_named_nowhere() {
     let app = club().await;
     let ada = app.client_as("ada");
     let (mut ada_socket, mut ben_socket) = (join(&app, "ada").await, join(&app, "ben").await);
@@ -747,6 +747,6 @@ async fn the_channel_tells_what_get_tells_whatever_happens() {
             events += told.events;
             resyncs += told.resyncs.len();
         }
-        assert!(events > 100 && resyncs > 3, "{events} events, {resyncs} resyncs");
+        assert!(events > 50 && resyncs > 3, "{events} events, {resyncs} resyncs");
     }
 }

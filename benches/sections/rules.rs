@@ -338,6 +338,7 @@ fn change(seq: u64, projects: u64) -> CommitBatch {
         at: Timestamp(0),
         unit_last: true,
         generation: Generation(1),
+        cause: None,
         rights: Vec::new(),
         decoded: Decoded::known(Rows { old: Some(old), new: Some(new) }),
     };

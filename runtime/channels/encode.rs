@@ -12,7 +12,7 @@ use crate::protocol::server_frame::{
 };
 use crate::rules::{Mask, ReadScope, Verdict};
 use crate::schema::value::write_json_of;
-use crate::store::{ActivityEntry, Change, Step};
+use crate::store::{ActivityEntry, Change, ChangeCause, Step};
 
 /// The place of an event among the events of its channel.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ impl Encoder {
     ) {
         self.head.clear();
         self.tail.clear();
-        let Some(kind) = write_head(event, place.prev, place.more, &mut self.head) else { return };
+        let Some(kind) = write_head(change, event, place.prev, place.more, &mut self.head) else { return };
         write_tail(change, event, sight, place.channel, &mut self.tail);
         self.form.write_frame(kind.as_str(), &[&self.head, &self.tail], out);
     }
@@ -99,8 +99,18 @@ impl Encoder {
 }
 
 /// The part that every group has for itself, and the type of the frame. A verdict that is no event has none.
-pub(super) fn write_head(event: &Event, prev: Seq, more: bool, out: &mut Vec<u8>) -> Option<EventKind> {
+pub(super) fn write_head(
+    change: &Change,
+    event: &Event,
+    prev: Seq,
+    more: bool,
+    out: &mut Vec<u8>,
+) -> Option<EventKind> {
     let (kind, cause) = match event {
+        Event::Record { verdict: Verdict::Deleted, .. } => {
+            let expired = change.cause.map(|ChangeCause::Expired| EventCause::Expired);
+            (EventKind::Deleted, expired)
+        }
         Event::Record { verdict, .. } => kind_of(*verdict)?,
         Event::Entry(_) => (EventKind::Activity, None),
     };

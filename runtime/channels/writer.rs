@@ -57,7 +57,7 @@ impl RunWriter {
             let change = &batch.changes[at];
             let more = is_followed(&batch.changes, at, events.peek().map(|(next, _)| *next));
             head.clear();
-            if let Some(kind) = write_head(event, prev, more, head) {
+            if let Some(kind) = write_head(change, event, prev, more, head) {
                 let tail = tails.tail(change, event, audience.sight, audience.channel);
                 form.write_frame(kind.as_str(), &[head, tail], &mut frames);
             }

@@ -92,12 +92,16 @@ fn next(order: &str, id: &RecordId, seq: Seq) -> String {
     cursor::encode(order, id, &[Value::Int(i64::try_from(seq.0).unwrap_or(i64::MAX))])
 }
 
-/// `{"seq":…,"op":…,"version":…,"at":…,"by":…}`, and of `mid`, `changed`, `before` and `after` what there is.
+/// `{"seq":…,"op":…,"version":…,"at":…,"by":…}`, and of `cause`, `mid`, `changed`, `before` and `after` what there is.
 fn write_item(change: &Change, json: &mut Vec<u8>) {
     json.extend_from_slice(b"{\"seq\":");
     write_json_of(&change.seq, json);
     json.extend_from_slice(b",\"op\":");
     write_json_of(change.op.word(), json);
+    if let Some(cause) = change.cause {
+        json.extend_from_slice(b",\"cause\":");
+        write_json_of(cause.word(), json);
+    }
     json.extend_from_slice(b",\"version\":");
     write_json_of(&change.version(), json);
     json.extend_from_slice(b",\"at\":");

@@ -32,13 +32,15 @@ impl EventKind {
     }
 }
 
-/// Why an event came whose record was not created or deleted.
+/// Why an event came, where the request that caused it does not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventCause {
     /// The record was there and came into sight.
     Entered,
     /// The record is still there and readable, and left the filter.
     Left,
+    /// The server deleted the record, because its time was over.
+    Expired,
 }
 
 impl EventCause {
@@ -46,6 +48,7 @@ impl EventCause {
         match self {
             EventCause::Entered => "entered",
             EventCause::Left => "left",
+            EventCause::Expired => "expired",
         }
     }
 }

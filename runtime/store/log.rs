@@ -53,6 +53,8 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
+    /// Why it was made, where that is no one's request.
+    pub cause: Option<ChangeCause>,
     /// The persons whose rights may change with it, from this seq on (SEMANTICS R1). Known of what is announced; of what is read
     /// from the log `Store::rights_changed` tells it.
     pub rights: Vec<Arc<str>>,
@@ -91,6 +93,22 @@ impl ChangeOp {
             ChangeOp::Update => "update",
             ChangeOp::Delete => "delete",
             ChangeOp::Schema => "schema",
+        }
+    }
+}
+
+/// What made a change that no one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeCause {
+    /// The record's time was over (SEMANTICS X4).
+    Expired,
+}
+
+impl ChangeCause {
+    /// As frames, histories and the activity name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ChangeCause::Expired => "expired",
         }
     }
 }

@@ -46,7 +46,7 @@ pub use contract::{ReadFuture, Store};
 pub use error::{CommitError, Hidden, StoreError};
 pub use export::{ExportError, Exported, Sink};
 pub use glance::{Glance, GlanceRecords};
-pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
+pub use log::{Change, ChangeCause, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
 pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use operation::{Idempotency, Many, ManyEdit, Op, OpResult, OpStatus, Outcome, Tally, Unit};
 pub use query::{

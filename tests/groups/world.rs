@@ -270,6 +270,7 @@ pub fn change(seq: u64, record: &RecordId, old: Option<&Json>, new: Option<&Json
         at: Timestamp(1_700_000_000_000),
         unit_last: true,
         generation: Generation(1),
+        cause: None,
         rights: Vec::new(),
         decoded: Decoded::default(),
     }

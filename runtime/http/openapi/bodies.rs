@@ -197,6 +197,10 @@ fn history() -> ObjectSchema {
             "by",
             json!({"description": "The writer's id; null for an anonymous one.", "type": ["string", "null"]}),
         )
+        .with_optional(
+            "cause",
+            json!({"description": "Why the server made it.", "type": "string", "enum": ["expired"]}),
+        )
         .with_optional("mid", text("The idempotency key."))
         .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}))
         .with_optional("before", json!({"type": "object"}))
@@ -218,6 +222,10 @@ fn activity() -> ObjectSchema {
         .with("op", json!({"type": "string", "enum": ["create", "update", "delete"]}))
         .with("entity", json!({"type": "string"}))
         .with("id", json!({"type": "string"}))
+        .with_optional(
+            "cause",
+            json!({"description": "Why the server made it.", "type": "string", "enum": ["expired"]}),
+        )
         .with_optional("label", text("The record's name for people, as it was then."))
         .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}));
     let next = json!({"description": "The `before` of the next page.", "type": ["integer", "null"]});

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::schema::EntityName;
 use crate::schema::value::write_json_of;
-use crate::store::ChangeOp;
+use crate::store::{ChangeCause, ChangeOp};
 
 /// See the module's text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub struct ActivityEntry {
     /// Who made it; `None` for an anonymous caller and for the server.
     pub by: Option<Arc<str>>,
     pub op: ChangeOp,
+    /// Of a delete that no one asked for.
+    pub cause: Option<ChangeCause>,
     pub entity: EntityName,
     pub id: RecordId,
     /// The record's name for people: that after the change, and of a deleted record the last. `None` where it has none, or
@@ -28,7 +30,7 @@ pub struct ActivityEntry {
 }
 
 impl ActivityEntry {
-    /// `{"seq":…,"at":…,"by":…,"op":…,"entity":…,"id":…}`, and of `label` and `changed` what there is.
+    /// `{"seq":…,"at":…,"by":…,"op":…,"entity":…,"id":…}`, and of `cause`, `label` and `changed` what there is.
     pub fn write_json(&self, json: &mut Vec<u8>) {
         json.extend_from_slice(b"{\"seq\":");
         write_json_of(&self.seq, json);
@@ -38,6 +40,10 @@ impl ActivityEntry {
         write_json_of(&self.by.as_deref(), json);
         json.extend_from_slice(b",\"op\":");
         write_json_of(self.op.word(), json);
+        if let Some(cause) = self.cause {
+            json.extend_from_slice(b",\"cause\":");
+            write_json_of(cause.word(), json);
+        }
         json.extend_from_slice(b",\"entity\":");
         write_json_of(&*self.entity, json);
         json.extend_from_slice(b",\"id\":");

@@ -93,6 +93,7 @@ impl ActivityScope {
             at: change.at,
             by: change.actor.clone(),
             op: change.op,
+            cause: change.cause,
             entity: change.entity.clone(),
             id: change.id.clone(),
             label: label.and_then(|at| label_text(&last.record.values[at.0])),

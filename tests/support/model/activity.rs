@@ -94,6 +94,7 @@ fn told(sight: &Sight, entity: &Entity, entry: &Entry) -> Option<ActivityEntry> 
         at: change.at,
         by: change.actor.clone(),
         op: change.op,
+        cause: change.cause,
         entity: change.entity.clone(),
         id: change.id.clone(),
         label: label.and_then(|value| {
