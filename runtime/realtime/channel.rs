@@ -170,9 +170,9 @@ impl Channel {
         let name =
             ChannelName::parse(text).map_err(|error| ChannelRefusal::new(error.code, error.message))?;
         let subject = match name.target {
-            ChannelTarget::Entity(entity) => RecordsChannel::of(schema, &entity, Part::All)?,
-            ChannelTarget::Record(entity, id) => RecordsChannel::of(schema, &entity, Part::Record(id))?,
-            ChannelTarget::Query(entity, asked) => RecordsChannel::of(schema, &entity, Part::Query(asked))?,
+            ChannelTarget::Entity(entity) => RecordsChannel::of(schema, &entity, NamedRecords::All)?,
+            ChannelTarget::Record(entity, id) => RecordsChannel::of(schema, &entity, NamedRecords::Record(id))?,
+            ChannelTarget::Query(entity, asked) => RecordsChannel::of(schema, &entity, NamedRecords::Query(asked))?,
             ChannelTarget::Activity(named) => {
                 Subject::Activity(ActivityChannel::resolve(schema, named.as_deref())?)
             }
@@ -262,20 +262,20 @@ impl Channel {
 }
 
 /// The records of an entity that a channel names.
-enum Part {
+enum NamedRecords {
     All,
     Record(String),
     Query(Vec<(String, String)>),
 }
 
 impl RecordsChannel {
-    fn of(schema: &Schema, named: &str, part: Part) -> Result<Subject, ChannelRefusal> {
-        let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
+    fn of(schema: &Schema, entity: &str, named: NamedRecords) -> Result<Subject, ChannelRefusal> {
+        let entity = schema.entity(entity).ok_or_else(|| unknown(entity))?.clone();
         let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
-        match part {
-            Part::All => {}
-            Part::Query(conditions) => asked = conditions,
-            Part::Record(id) => {
+        match named {
+            NamedRecords::All => {}
+            NamedRecords::Query(conditions) => asked = conditions,
+            NamedRecords::Record(id) => {
                 let id = match entity.id_kind {
                     IdKind::Uuid => RecordId::parse_uuid(&id),
                     IdKind::Text => RecordId::parse_text(&id),
