@@ -5,7 +5,7 @@
 import { delay } from './backoff.js';
 import { environment, LONGEST_ADDRESS } from './env.js';
 import { parameters } from './query.js';
-import { tokensOf } from './tokens.js';
+import { OTHER_USER, tokensOf } from './tokens.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -112,7 +112,7 @@ export class ApiError extends Error {
    * @param {number} [after]
    */
   constructor(status, problem, after = 0) {
-    super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
+    super(problem.detail ?? problem.message ?? problem.title ?? `The server answered ${status}.`);
     this.name = 'ApiError';
     this.status = status;
     /** Upper snake case, see codes.js. @type {string} */
@@ -343,9 +343,13 @@ export class Api {
       init.headers['Content-Type'] = 'application/json';
     }
     let refresh = false;
+    const user = () => this.#options.auth?.user.peek()?.id;
+    const asked = user();
     for (let attempt = 1; ; attempt++) {
       /** @type {string | undefined} */
       const token = await this.#tokens?.(refresh);
+      // What one user asks for is never sent with the token of another.
+      if (user() !== asked) throw new ApiError(401, OTHER_USER);
       if (token) init.headers.Authorization = `Bearer ${token}`;
       const { ok, value, status, after, problem } = await this.#send(url, init);
       if (ok) return value;

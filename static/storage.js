@@ -7,7 +7,30 @@ const VERSION = 1;
 /** `mutations`: [user, lane, number]. `lanes`: [user, lane]. `rows`: [user, channel]. */
 const TABLES = ['mutations', 'lanes', 'rows'];
 
-/** @typedef {{key: any[], value: any}} Stored */
+/**
+ * @typedef {{key: any[], value: any}} Stored
+ * @typedef {string | import('./signal.js').Readable<{id: string} | null>} Owner An id, empty for an anonymous page; or the user of a login.
+ */
+
+/**
+ * @param {string} name Of the class that keeps something.
+ * @param {Owner} user
+ * @param {(id: string) => void} call Another user has come.
+ * @returns {string} The id of the present one.
+ */
+export function follow(name, user, call) {
+  if (typeof user === 'string') return user;
+  if (typeof user?.listen !== 'function')
+    throw new TypeError(`what is kept belongs to a user: new ${name}({ user: 'ada' }), { user: auth.user } with a login, or '' for an anonymous page`);
+  const idOf = (/** @type {{id: string} | null} */ user) => user?.id ?? '';
+  let id = idOf(user.peek());
+  user.listen((next) => {
+    if (idOf(next) === id) return;
+    id = idOf(next);
+    call(id);
+  });
+  return id;
+}
 
 export class Storage {
   /** @type {Promise<IDBDatabase>} */

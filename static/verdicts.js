@@ -303,3 +303,20 @@ export class Verdicts {
     this.#host.overlay.rename(change.entity, temp, id);
   }
 }
+
+/**
+ * What the server will put into fields that are left out, by entity.
+ *
+ * @param {import('./api.js').Api} api
+ * @returns {Promise<Map<string, Fields>>}
+ */
+export async function guesses(api) {
+  const { entities } = await api.schema();
+  return new Map(entities.map(({ name, fields }) => [name, Object.fromEntries(fields.map((field) => [field.name, guessOf(field)]))]));
+}
+
+/** @param {import('./api.js').Field} field */
+function guessOf({ type, default: given }) {
+  const literal = typeof given === 'number' || typeof given === 'boolean' || ((type === 'text' || type === 'enum') && typeof given === 'string');
+  return literal ? given : null;
+}
