@@ -17,7 +17,6 @@ use tidewire::channels::{Attach, AttachmentId, Outbox};
 use tidewire::ids::Seq;
 use tidewire::rules::{Condition, ReadScope, Test};
 use tidewire::schema::{Column, Entity, Field, FieldIndex, FieldKind, Generation, Value};
-use tidewire::store::Scope;
 
 use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, read_scope, record, taken};
 use crate::support::fixtures::id;

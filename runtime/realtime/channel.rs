@@ -171,8 +171,12 @@ impl Channel {
             ChannelName::parse(text).map_err(|error| ChannelRefusal::new(error.code, error.message))?;
         let subject = match name.target {
             ChannelTarget::Entity(entity) => RecordsChannel::of(schema, &entity, NamedRecords::All)?,
-            ChannelTarget::Record(entity, id) => RecordsChannel::of(schema, &entity, NamedRecords::Record(id))?,
-            ChannelTarget::Query(entity, asked) => RecordsChannel::of(schema, &entity, NamedRecords::Query(asked))?,
+            ChannelTarget::Record(entity, id) => {
+                RecordsChannel::of(schema, &entity, NamedRecords::Record(id))?
+            }
+            ChannelTarget::Query(entity, asked) => {
+                RecordsChannel::of(schema, &entity, NamedRecords::Query(asked))?
+            }
             ChannelTarget::Activity(named) => {
                 Subject::Activity(ActivityChannel::resolve(schema, named.as_deref())?)
             }

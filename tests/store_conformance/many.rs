@@ -221,5 +221,8 @@ pub(super) async fn a_record_whose_time_is_over_says_so_and_what_goes_with_it_do
     let expired = Some(ChangeCause::Expired);
     let causes: Vec<_> = studio.log(head).iter().map(|change| change.cause).collect();
     assert_eq!(causes, [None, expired, expired, None]);
-    assert_eq!(studio.story(head), ["delete comment:1f", "delete task:15", "delete task:16", "delete task:17"]);
+    assert_eq!(
+        studio.story(head),
+        ["delete comment:1f", "delete task:15", "delete task:16", "delete task:17"]
+    );
 }
