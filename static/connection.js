@@ -116,10 +116,10 @@ export class Connection {
   /**
    * The machine or the page woke up: does the server still answer?
    *
-   * @param {object} [what]
-   * @param {boolean} [what.loading] On a slow line the answer waits behind the rest of a page of records: 256 KiB.
+   * @param {object} what
+   * @param {boolean} what.loading On a slow line the answer waits behind the rest of a page of records: 256 KiB.
    */
-  probe({ loading = false } = {}) {
+  probe({ loading }) {
     if (!this.greeted || this.#timers.has('wake')) return;
     this.ping();
     const deadline = loading ? 2 * this.#options.heartbeatTimeout : WAKE_DEADLINE;

@@ -49,8 +49,8 @@ export class OfflineQueue {
   /** @type {Host | null} */
   #host = null;
   #begin = () => {};
-  /** @type {(() => void) | null} */
-  #deafen = null;
+  /** @type {((() => void) | undefined)[]} */
+  #deafen = [];
   /** @type {BroadcastChannel | null} */
   #others = null;
 
@@ -121,8 +121,7 @@ export class OfflineQueue {
   }
 
   #stop() {
-    this.#deafen?.();
-    this.#deafen = null;
+    for (const stop of this.#deafen) stop?.();
     this.#timers.clear();
     this.#ending.abort();
     this.#others?.close();
@@ -134,7 +133,7 @@ export class OfflineQueue {
     const { signal } = this.#ending;
     const host = this.#host;
     host?.release(false);
-    this.#deafen = host?.rt?.connected.listen((connected) => connected && this.#look()) ?? null;
+    this.#deafen = [host?.rt?.connected.listen((connected) => connected && this.#look())];
     await this.#live();
     if (signal.aborted) return;
     this.#announce();
@@ -241,12 +240,7 @@ export class OfflineQueue {
       this.#host?.release(!other);
     };
     check();
-    const deafen = this.#deafen;
-    const stop = rt?.detail.listen(check);
-    this.#deafen = () => {
-      deafen?.();
-      stop?.();
-    };
+    this.#deafen.push(rt?.detail.listen(check));
   }
 
   /** @param {string} lane */

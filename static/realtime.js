@@ -101,6 +101,8 @@ export class RealtimeClient {
 
   /** Milliseconds that the server's clock is ahead of this one. */
   skew = 0;
+  /** Bytes of a frame that the server takes at most; 0 until it has said so. */
+  frameBytes = 0;
   #env;
   #given;
   /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
@@ -461,8 +463,7 @@ export class RealtimeClient {
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
     else if (frame.type === 'rights:changed') this.#askRefused();
     else if (frame.type === 'drain') this.#step({ type: 'asked', ms: frame.payload?.reconnectInMs ?? 0 });
-    else if (this.#channels.has(frame.channel ?? '')) this.#route(/** @type {string} */ (frame.channel), frame);
-    else if (frame.channel) this.#tell('frame', frame);
+    else if (frame.channel) this.#route(frame.channel, frame);
     else if (frame.type === 'pong' && frame.payload?.epoch) {
       for (const subscription of this.#channels.values()) {
         const { epoch, seq } = frame.payload;
@@ -487,6 +488,7 @@ export class RealtimeClient {
     for (const name of FROM_SERVER) {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
+    this.frameBytes = payload?.limits?.frameBytes ?? 0;
     this.#step({ type: 'greeted' });
     this.connected.value = true;
     const { connectionId = null, generation = null } = payload ?? {};
@@ -518,7 +520,7 @@ export class RealtimeClient {
    */
   #route(channel, frame) {
     const subscription = this.#channels.get(channel);
-    if (!subscription) return;
+    if (!subscription) return this.#tell('frame', frame);
     const verdict = subscription.track.accept(frame);
     if (verdict === 'drop') return;
     if (frame.type === 'resync') this.#tell('resync', channel, frame.payload?.reason);
@@ -539,6 +541,7 @@ export class RealtimeClient {
     const subscription = asked ?? ended;
     // The token that was set is another user's.
     if (frame.requestId === 'auth' && !this.#token.used) return this.#begin();
+    if (!subscription && frame.channel) return;
     if (!subscription) {
       this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;

@@ -2,6 +2,7 @@
  * The browser's database, as far as this client uses it: two tables whose keys begin with the user. Knows neither
  * mutations nor rows.
  */
+import { onOtherUser } from './tokens.js';
 
 const VERSION = 1;
 /** `mutations`: [user, lane, number]. `lanes`: [user, lane]. `rows`: [user, channel]. */
@@ -21,15 +22,10 @@ const TABLES = ['mutations', 'lanes', 'rows'];
 export function follow(name, user, call) {
   if (typeof user === 'string') return user;
   if (typeof user?.listen !== 'function')
-    throw new TypeError(`what is kept belongs to a user: new ${name}({ user: 'ada' }), { user: auth.user } with a login, or '' for an anonymous page`);
-  const idOf = (/** @type {{id: string} | null} */ user) => user?.id ?? '';
-  let id = idOf(user.peek());
-  user.listen((next) => {
-    if (idOf(next) === id) return;
-    id = idOf(next);
-    call(id);
-  });
-  return id;
+    throw new TypeError(`new ${name}({ user }) belongs to a user: an id, '' for an anonymous page, or auth.user`);
+  const id = () => user.peek()?.id ?? '';
+  onOtherUser({ user }, () => call(id()));
+  return id();
 }
 
 export class Storage {

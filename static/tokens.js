@@ -35,7 +35,7 @@ export function tokensOf({ getToken, auth }) {
 export const OTHER_USER = { code: 'OTHER_USER', message: 'Another user is logged in now.' };
 
 /**
- * @param {Auth | undefined} auth
+ * @param {Pick<Auth, 'user'> | undefined} auth
  * @param {() => void} call Another user has come, or none is left.
  * @returns {() => void} disposer
  */

@@ -219,6 +219,34 @@ const FAULTS = [
     to: "await this.#storage.put('rows', [this.#user, channel], kept);",
     red: ['users.test.js', 'rows that are kept belong'],
   },
+  {
+    harm: 'a change waits for the answer of a connection that is lost',
+    file: 'realtime.js',
+    from: 'for (const { reject } of asked) reject(NO_ANSWER);',
+    to: '',
+    red: ['mutate.test.js', 'a connection that is lost before the answer'],
+  },
+  {
+    harm: 'a login that has ended fails a change for good',
+    file: 'verdicts.js',
+    from: 'UNAUTHENTICATED: 401, ',
+    to: '',
+    red: ['mutate.test.js', 'a delete of what is gone'],
+  },
+  {
+    harm: 'a reconnect empties the list of who is here',
+    file: 'presence.js',
+    from: "if (this.state.peek() === 'live') this.state.value = 'stale';",
+    to: 'this.users.value = [];',
+    red: ['presence.test.js', 'during a reconnect the list stays'],
+  },
+  {
+    harm: 'after a reconnect others see only what was told last',
+    file: 'presence.js',
+    from: 'const payload = joins ? { metadata: this.#metadata, state: this.#attention }',
+    to: 'const payload = joins ? { state: this.#attention }',
+    red: ['presence.test.js', 'during a reconnect the list stays'],
+  },
 ];
 
 let failed = 0;
