@@ -7,6 +7,7 @@ mod support;
 
 mod accounts;
 mod activity;
+mod activity_channel;
 mod alike;
 mod bad_requests;
 mod batch;
