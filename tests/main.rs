@@ -2,10 +2,12 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
+mod name_rules;
 mod support;
 
 mod accounts;
 mod activity;
+mod activity_channel;
 mod alike;
 mod bad_requests;
 mod batch;
@@ -40,6 +42,7 @@ mod http_rights;
 mod ids;
 mod import_as;
 mod import_export;
+mod letter_case;
 mod limited;
 mod list_rights;
 mod lists;

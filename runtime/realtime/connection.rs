@@ -179,7 +179,7 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
-        let Drained { items, invalidated, overflowed } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed, dropped: _ } = self.outbox.drain(WRITE_BYTES);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -206,15 +206,14 @@ impl<T: Transport> Connection<T> {
         for effect in effects {
             match effect {
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, scope, read_scope, view, watch, admission, from } => {
+                Effect::Attach { attachment, channel, sight, view, watch, admission, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
                     let attach = Attach {
                         connection,
                         attachment,
                         outbox,
                         channel,
-                        scope,
-                        read_scope,
+                        sight,
                         view,
                         watch,
                         admission,

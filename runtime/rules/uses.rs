@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::schema::{
-    Column, Entity, EntityName, Expr, FieldIndex, Operation, Record, Schema, Term, UserTerm, Value,
+    Column, Entity, EntityName, Expr, FieldIndex, Names, Operation, Record, Schema, Term, UserTerm, Value,
 };
 
 const USER: &str = "User";
@@ -38,6 +38,13 @@ impl Needs {
                 needs.add_rule(&read.meaning);
             }
         }
+        needs
+    }
+
+    /// Of the rules for names of presence and rooms.
+    pub fn of_names(names: &Names) -> Needs {
+        let mut needs = Needs::default();
+        names.presence.rules().chain(names.rooms.rules()).for_each(|rule| needs.add_rule(rule));
         needs
     }
 
@@ -85,6 +92,7 @@ impl Needs {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => {
                 self.add_term(left, None);
                 self.add_term(right, None);
@@ -139,6 +147,7 @@ impl Needs {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => {
                 self.add_term(left, Some(entity));
                 self.add_term(right, Some(entity));
@@ -174,6 +183,7 @@ fn asks_of_person(rule: &Expr) -> bool {
         Expr::Compare(left, _, right)
         | Expr::Member(left, right)
         | Expr::Starts(left, right)
+        | Expr::Ends(left, right)
         | Expr::Contains(left, right) => term(left) || term(right),
         Expr::OneOf(item, list) => term(item) || list.iter().any(term),
         Expr::Related(..) | Expr::Exists(..) | Expr::Search(_) => true,
@@ -197,6 +207,7 @@ impl Rights {
     pub fn of(schema: &Schema) -> Rights {
         let mut needs = Needs::default();
         schema.entities().for_each(|entity| needs.add(&Needs::of_read(entity)));
+        needs.add(&Needs::of_names(schema.names()));
         needs.columns(USER).insert(Column::Field(DISABLED));
         let rights = needs.used.into_iter().filter_map(|(name, columns)| {
             let entity = schema.entity(&name)?;
