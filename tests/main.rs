@@ -89,6 +89,7 @@ mod store_sqlite;
 mod stress;
 mod systems;
 mod tls;
+mod tokens;
 mod transports;
 mod unit_differential;
 mod unit_end;

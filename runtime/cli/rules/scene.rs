@@ -206,7 +206,7 @@ impl<'s> Scene<'s> {
                 }
                 "claims" => {
                     let table = reader.table(&member, "claims = { team = \"north\" }");
-                    person.claims = table.map(object).unwrap_or_default();
+                    person.claims = table.map(object).unwrap_or_default().into();
                 }
                 _ => user = reader.table(&member, "user = { role = \"editor\" }"),
             }
