@@ -85,6 +85,7 @@ impl App {
         names: NameTrust,
     ) -> Result<App, AppError> {
         let config = Arc::new(config);
+        let tokens = loaded_tokens(&config, &env, names)?;
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;
         let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
@@ -113,7 +114,6 @@ impl App {
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
         let vault = backend.vault().map_err(AppError::Store)?;
-        let tokens = loaded_tokens(&config, &env, names)?;
         let identities = Identities::new(vault, repository.clone(), env.clone(), &config.auth, names, tokens);
         let identities = Arc::new(identities);
         let found = FoundDatabase { database: backend.about().database, generation, report };

@@ -124,6 +124,8 @@ impl RemoteKeys {
     /// Waits until the task has read the keys once more. False where it may not be asked now.
     async fn read_now(&self, env: &Env) -> bool {
         let mut following = self.state.subscribe();
+        // Before the task is asked: it may be done before the next line.
+        let tries = following.borrow_and_update().tries;
         {
             let mut asking = self.asking.lock();
             if !asking.pending {
@@ -134,7 +136,6 @@ impl RemoteKeys {
                 self.wanted.notify_one();
             }
         }
-        let tries = following.borrow_and_update().tries;
         matches!(timeout(PATIENCE, following.wait_for(|state| state.tries > tries)).await, Ok(Ok(_)))
     }
 
