@@ -8,13 +8,14 @@ import { signal } from './signal.js';
 
 /**
  * @typedef {{id: string, name: string | null, role: string | null}} User
- * @typedef {{token: string, expiresAt: string, user: User}} Kept
+ * @typedef {{token?: string, expiresAt: string | null, user: User}} Kept Without a token it is in a cookie, where scripts cannot read it.
  *
  * @typedef {object} LoginOptions
  * @property {string} [url] Of the server; this page's own without it.
  * @property {typeof globalThis.fetch} [fetch]
  * @property {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} [storage]
  * @property {Pick<EventTarget, 'addEventListener' | 'removeEventListener'>} [events] Tells of changes in other tabs.
+ * @property {Pick<LockManager, 'request'> | null} [locks] So that one tab at a time renews. Pages over plain http have none.
  */
 
 const KEY = 'tidewire:login';
@@ -31,7 +32,7 @@ export class LoginError extends Error {
 }
 
 /** @param {LoginOptions} [options] */
-export function login({ url = '', fetch: given, storage = globalThis.localStorage, events = globalThis } = {}) {
+export function login({ url = '', fetch: given, storage = globalThis.localStorage, events = globalThis, locks = globalThis.navigator?.locks ?? null } = {}) {
   const fetch = given ?? globalThis.fetch.bind(globalThis);
   /** @type {import('./signal.js').Readable<User | null>} */
   const user = signal(kept()?.user ?? null);
@@ -67,7 +68,9 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     const headers = {};
     if (body) headers['Content-Type'] = 'application/json';
     if (token) headers.Authorization = `Bearer ${token}`;
-    const init = { method: 'POST', headers, body: body && JSON.stringify(body), credentials: /** @type {const} */ ('omit') };
+    // A login at an issuer leaves its session in a cookie.
+    const credentials = /** @type {RequestCredentials} */ (!token && kept() ? 'same-origin' : 'omit');
+    const init = { method: 'POST', headers, body: body && JSON.stringify(body), credentials };
     const response = await fetch(`${url}/api/auth/${path}`, init).catch(() => null);
     if (!response) throw new LoginError({});
     const json = response.status === 204 ? null : await response.json().catch(() => ({}));
@@ -80,6 +83,18 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     const granted = /** @type {Kept} */ (await ask(path, body, kept()?.token));
     keep(granted);
     return granted.user;
+  }
+
+  /** A logout, another login, or the renewal of another tab stays: each token ends the one before. @param {Kept} old */
+  async function renew(old) {
+    const is = () => kept()?.token === old.token;
+    if (!is()) return;
+    try {
+      const granted = /** @type {Kept} */ (await ask('refresh', undefined, old.token));
+      if (is()) keep(granted);
+    } catch (error) {
+      if (/** @type {LoginError} */ (error).code === 'UNAUTHENTICATED' && is()) keep(null);
+    }
   }
 
   const changed = (/** @type {any} */ event) => {
@@ -99,21 +114,17 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     resetPassword: (link, password) => begin('password', { link, password }),
     /** Ends the session, here and in other tabs, even if the server does not answer. */
     async logout() {
-      const token = kept()?.token;
+      const before = kept();
+      const leaving = before && ask('logout', undefined, before.token).catch(() => {});
       keep(null);
-      if (token) await ask('logout', undefined, token).catch(() => {});
+      await leaving;
     },
+    /** Takes over a session that is in a cookie. @param {Kept} session As `GET /api/auth/me` tells it. */
+    adopt: ({ user, expiresAt }) => kept() ?? keep({ user, expiresAt }),
     /** For `RealtimeClient` and `Api`. @param {{refresh?: boolean}} [how] */
     async token({ refresh = false } = {}) {
       const now = kept();
-      if (!now || !refresh) return now?.token;
-      try {
-        const granted = /** @type {Kept} */ (await ask('refresh', undefined, now.token));
-        // A logout or another login of this moment stays.
-        if (kept()?.token === now.token) keep(granted);
-      } catch (error) {
-        if (/** @type {LoginError} */ (error).code === 'UNAUTHENTICATED' && kept()?.token === now.token) keep(null);
-      }
+      if (now && refresh) await (locks ? locks.request(KEY, () => renew(now)) : renew(now));
       return kept()?.token;
     },
     dispose: () => events?.removeEventListener?.('storage', changed),

@@ -184,7 +184,9 @@ async fn me(State(state): State<AppState>, parts: Parts) -> Result<Response, Pro
     };
     let expires = session.and_then(|session| session.standing().expires).map(Timestamp::rfc3339);
     let guest = identity.guest().map(|guest| guest.id.clone());
-    Ok(Json(json!({ "user": user, "guest": guest, "expiresAt": expires, "session": own })).into_response())
+    let names = state.identities.believes_names();
+    let me = json!({ "user": user, "guest": guest, "expiresAt": expires, "session": own, "names": names });
+    Ok(Json(me).into_response())
 }
 
 async fn sessions(State(state): State<AppState>, own: OwnSession) -> Result<Response, Problem> {
