@@ -24,8 +24,8 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::metrics::Refusal;
-use crate::protocol::{CloseCode, Code};
+use crate::identity::Brought;
+use crate::protocol::Code;
 use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
 
 /// The sub-protocol that a client may name.
@@ -77,29 +77,12 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 
 /// The caller, or the error that the socket gets before it is closed.
 async fn admit(state: &AppState, presented: &Presented) -> Result<Arrived, NotAdmitted> {
-    let admitting = async {
-        let brought = presented.brought()?;
-        state.identities.admit_reader(brought, presented.address).await
-    };
-    let arrived = |admitted| Arrived::through(state.identities.clone(), admitted);
-    admitting.await.map(arrived).map_err(|error| {
-        let problem = Problem::from(error);
-        let (code, message) = (problem.code(), problem.detail().to_owned());
-        if code == Code::Unauthenticated {
-            return NotAdmitted { code, message, close: CloseCode::Unauthenticated, why: Refusal::Identity };
-        }
-        if code == Code::AccountDisabled {
-            return NotAdmitted { code, message, close: CloseCode::Refused, why: Refusal::Identity };
-        }
-        let cause = problem.cause().unwrap_or_else(|| problem.detail());
-        if code == Code::StorageDamaged {
-            // Told by the store when it was found.
-            tracing::debug!(code = code.as_str(), cause, "socket refused");
-        } else {
-            tracing::error!(code = code.as_str(), cause, "socket refused");
-        }
-        NotAdmitted { code, message, close: CloseCode::Internal, why: Refusal::Failure }
-    })
+    let brought = presented.brought()?;
+    if brought == Brought::Nothing && state.identities.takes_tokens_later() {
+        return Ok(Arrived::owing(state.identities.clone(), presented.address));
+    }
+    let admitted = state.identities.admit_reader(brought, presented.address).await?;
+    Ok(Arrived::through(state.identities.clone(), admitted))
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {

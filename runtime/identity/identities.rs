@@ -81,6 +81,16 @@ impl Identities {
         &self.config
     }
 
+    /// Whether a caller may simply say who they are.
+    pub fn believes_names(&self) -> bool {
+        self.names == NameTrust::Believed
+    }
+
+    /// Whether a socket without a token may come in as far as to send one.
+    pub fn takes_tokens_later(&self) -> bool {
+        self.names == NameTrust::Refused && !self.config.anonymous && !self.config.token_wait.is_zero()
+    }
+
     /// Whether the server serves nothing before it has an administrator.
     pub fn awaits_admin(&self) -> bool {
         self.awaits_admin.load(Ordering::Relaxed)

@@ -3,6 +3,7 @@
 //! Knows no HTTP and no connection. A person is a `User` record like any other; what nobody may read is in the `Vault`.
 
 mod accounts;
+mod adoption;
 mod departed;
 mod entries;
 mod error;
@@ -19,6 +20,7 @@ mod throttle;
 mod tickets;
 
 pub use accounts::{Granted, NewAccount};
+pub use adoption::ids_without_source;
 pub use entries::{Account, Link, LinkKind, Order, StoredSession};
 pub use error::IdentityError;
 pub use identities::{Admitted, Brought, Identities};
@@ -28,4 +30,4 @@ pub use login_name::LoginName;
 pub use orders::{OrderOutcome, outcome_of, perform};
 pub use passwords::Passwords;
 pub use secret::{Secret, SecretKind, digest};
-pub use sessions::SessionRow;
+pub use sessions::{OwnedSession, SessionRow};

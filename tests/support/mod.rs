@@ -14,6 +14,7 @@ pub(crate) mod fixture;
 pub mod fixtures;
 pub mod follower;
 pub mod live;
+pub mod log_watch;
 pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod overlay;

@@ -2,8 +2,6 @@
 //!
 //! Judges no token: it gets the verdict.
 
-use serde::Serialize;
-
 use super::known_person::KnownPerson;
 use super::login_end::LoginEnd;
 use super::state::Session;
@@ -11,15 +9,8 @@ use super::turn::{Envelope, Turn};
 use crate::identity::{IdentityError, LoginState};
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
-
-/// Payload of `auth:ok` and of `auth:expiring`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoginPayload<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    expires_at: String,
-}
+use crate::realtime::greeting::LoginPayload;
+use crate::realtime::roster::Expulsion;
 
 impl Session {
     /// The peer's login stands otherwise than before.
@@ -43,7 +34,7 @@ impl Session {
         }
         if !login.warned && login.warn_at <= now.instant {
             login.warned = true;
-            let payload = LoginPayload { user_id: None, expires_at: expires.rfc3339() };
+            let payload = LoginPayload { user_id: None, expires_at: Some(expires.rfc3339()) };
             turn.send("auth:expiring", Envelope::default(), payload);
         }
     }
@@ -69,6 +60,9 @@ impl Session {
                 return;
             }
         };
+        if principal.value.is_disabled() {
+            return self.on_expelled(turn, Expulsion::Disabled);
+        }
         if self.person.is_nobody() {
             if self.subscriptions() > 0 {
                 let text = "send `auth` before the first `subscribe`, or connect again with the token";
@@ -82,11 +76,22 @@ impl Session {
             return self.close(turn, CloseCode::Unauthenticated);
         }
         self.login = Some(LoginEnd::new(turn.now, standing.expires, self.expiry_warning));
-        let expires_at = standing.expires.rfc3339();
+        let expires_at = Some(standing.expires.rfc3339());
         turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
     }
 
-    fn log_out(&mut self, turn: &mut Turn, why: &str) {
+    /// What the peer is told when its connection is ended from outside.
+    pub(super) fn on_expelled(&mut self, turn: &mut Turn, why: Expulsion) {
+        let (code, text) = match why {
+            Expulsion::Kicked => (Code::Forbidden, "an administrator closed this connection"),
+            Expulsion::Disabled => (Code::AccountDisabled, "this account is disabled"),
+            Expulsion::Unknown => return self.close(turn, CloseCode::Internal),
+        };
+        self.refuse(turn, code, text, Envelope::default());
+        self.close(turn, CloseCode::Refused);
+    }
+
+    pub(super) fn log_out(&mut self, turn: &mut Turn, why: &str) {
         self.refuse(turn, Code::Unauthenticated, why, Envelope::default());
         self.close(turn, CloseCode::Unauthenticated);
     }
