@@ -174,7 +174,7 @@ impl<T: Transport> Connection<T> {
             let effects = self.session.on(self.now(), Input::Login(LoginState { expires, ended: true }));
             return Box::pin(self.perform(effects, reading)).await;
         }
-        let Drained { items, invalidated, overflowed } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed, dropped: _ } = self.outbox.drain(WRITE_BYTES);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
