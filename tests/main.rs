@@ -9,6 +9,7 @@ mod accounts;
 mod activity;
 mod admin;
 mod alike;
+mod attacks;
 mod bad_requests;
 mod batch;
 mod claims;

@@ -91,6 +91,11 @@ impl Identities {
         self.names == NameTrust::Refused && !self.config.anonymous && !self.config.token_wait.is_zero()
     }
 
+    /// How many passwords were computed so far: a login costs one, whoever asks.
+    pub fn passwords_computed(&self) -> u64 {
+        self.passwords.computed()
+    }
+
     /// Whether the server serves nothing before it has an administrator.
     pub fn awaits_admin(&self) -> bool {
         self.awaits_admin.load(Ordering::Relaxed)
