@@ -71,17 +71,9 @@ async fn v12_no_text_of_a_query_becomes_sql() {
             ] {
                 let answer = api.call("GET", &format!("/api/tasks?{query}"), Value::Null).await;
                 assert!([200, 400].contains(&answer.status), "{query}: {} {}", answer.status, answer.text);
-                for word in ["sqlite", "syntax error", "near \""] {
-                    assert!(
-                        answer.status == 200
-                            || !answer.json["detail"]
-                                .as_str()
-                                .unwrap_or_default()
-                                .replace(&text, "")
-                                .contains(word),
-                        "{}",
-                        answer.text
-                    );
+                // What SQLite says when a text reaches it.
+                for words in ["syntax error", "no such column", "unrecognized token"] {
+                    assert!(!answer.text.contains(words), "{query}: {}", answer.text);
                 }
                 tried += 1;
             }

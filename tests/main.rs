@@ -7,7 +7,11 @@ mod support;
 
 mod accounts;
 mod activity;
+<<<<<<< HEAD
 mod admin;
+=======
+mod activity_channel;
+>>>>>>> main
 mod alike;
 mod attacks;
 mod bad_requests;

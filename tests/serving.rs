@@ -31,7 +31,7 @@ async fn the_first_link_makes_an_administrator_and_opens_the_server() {
     let link = link.lines().next().unwrap().trim().to_owned();
 
     for path in
-        ["/health", "/healthz", "/readyz", "/_/register", "/static/auth.js", "/static/pages/register.js"]
+        ["/health", "/healthz", "/readyz", "/_/register", "/static/auth.js", "/static/pages/user.js"]
     {
         assert_eq!(client.call("GET", path, Value::Null).await.status, 200, "{path}");
     }

@@ -203,7 +203,7 @@ fn same_surveys(sqlite: &Studio, memory: &Studio) {
             let head = studio.store.head().now().unwrap();
             let since =
                 tidewire::ids::Position { epoch: head.epoch, seq: memory.store.head().now().unwrap().floor };
-            studio.store.survey(&scope, &since).now().unwrap().value
+            studio.store.survey(Some(&scope), &since).now().unwrap().value
         });
         assert_eq!(real, model, "{scope:?}");
     }

@@ -323,7 +323,7 @@ impl Describer<'_> {
         let since = json!({"type": "string", "pattern": POSITION});
         let channel = query(
             "channel",
-            "`entity:Task` or `entity:Task:<id>`; once for each channel.",
+            "`entity:Task`, `entity:Task:<id>` or `activity`; once for each channel.",
             texts(MOST_CHANNELS),
         );
         let view = query(

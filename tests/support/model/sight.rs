@@ -14,6 +14,7 @@ use tidewire::store::{Condition, Hidden, StoreError, Stored, Who};
 use super::{GENERATION, Records};
 use crate::support::oracle::{Asker, Oracle, Sets, asked, foregone};
 
+#[derive(Clone)]
 pub(super) enum Sight {
     Everything,
     Person(Asker),

@@ -42,6 +42,9 @@ pub(super) struct StoredEntity {
     /// The field by which its records expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<String>,
+    /// The activity does not tell of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) silent: bool,
     /// The `[[on]]` tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) on: Vec<String>,
@@ -118,6 +121,7 @@ impl StoredEntity {
             }),
             unique: entity.unique.iter().map(|fields| fields.iter().map(name).collect()).collect(),
             expires: entity.expires.as_ref().map(name),
+            silent: !entity.activity,
             on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
         }
     }
