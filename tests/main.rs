@@ -7,11 +7,8 @@ mod support;
 
 mod accounts;
 mod activity;
-<<<<<<< HEAD
-mod admin;
-=======
 mod activity_channel;
->>>>>>> main
+mod admin;
 mod alike;
 mod attacks;
 mod bad_requests;

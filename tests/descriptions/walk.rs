@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::socket::Socket;
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
 

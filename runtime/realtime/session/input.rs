@@ -15,11 +15,7 @@ use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
-<<<<<<< HEAD
 use crate::realtime::roster::Expulsion;
-use crate::rules::ReadScope;
-=======
->>>>>>> main
 use crate::schema::{Generation, Schema};
 
 /// What a session must know of the process it lives in.
