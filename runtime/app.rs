@@ -213,7 +213,8 @@ impl App {
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
-            tokio::join!(expiry.run(), self.identities.keep(), deletes);
+            let users = self.sessions.follow_users(self.event_bus.listen());
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, users);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

@@ -304,6 +304,42 @@ pub enum UserCommand {
         #[command(flatten)]
         settings: SettingArguments<FolderFlags>,
     },
+    /// Make the accounts of a CSV file with the columns `name` and `role`, and print a link for each user. All of them, or none where
+    /// the file has a mistake.
+    Import {
+        /// The file. `-` is stdin, where the list may have a column `password` too.
+        file: PathBuf,
+        /// Check the file, and make nothing.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+    /// Make users of this server of the names that `?as=` made in `tidewire dev`. Each gets a new id, and what refers to the name refers
+    /// to that from then on. The server must not run. Without a name, list them.
+    Adopt {
+        /// The name of `?as=`.
+        id: Option<String>,
+        /// Login name of the user [default: the name of `?as=`]
+        #[arg(long, value_name = "LOGIN", requires = "id")]
+        name: Option<String>,
+        /// Adopt all of them, each under its own name.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        #[command(flatten)]
+        link: LinkArguments,
+        #[command(flatten)]
+        settings: SettingArguments<ServedFlags>,
+    },
+    /// Give a user another login name. The id, the password and the sessions stay.
+    Rename {
+        #[command(flatten)]
+        named: NamedUser,
+        /// The login name from now on.
+        login: String,
+    },
     /// Print a link by which one user may register. `auth.register` must be `invitation` or `open`.
     Invite {
         /// Role that the new user gets.

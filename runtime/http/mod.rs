@@ -4,6 +4,7 @@
 
 mod activity;
 mod address;
+mod admin;
 mod answer;
 mod auth;
 mod batch;
@@ -75,6 +76,7 @@ pub fn router(state: AppState) -> Router {
         .merge(schema::routes())
         .merge(activity::routes())
         .merge(changes::routes())
+        .merge(admin::routes())
         .merge(ws::routes())
         .merge(pages::routes())
         .merge(handbook::routes())

@@ -53,10 +53,8 @@ impl Identities {
         let of_name = format!("{near} {key}");
         self.try_once(&near, OF_ADDRESS)?;
         self.try_once(&of_name, OF_NAME)?;
-        let account = match key.as_str() {
-            "" => None,
-            key => self.vault.find(VaultKind::Account, key).await.map_err(of_vault)?,
-        };
+        // A text that can be no name is looked up as well: it must not be told from one that could.
+        let account = self.vault.find(VaultKind::Account, &key).await.map_err(of_vault)?;
         let account = account.as_ref().map(Account::of).transpose()?;
         let stored = account.as_ref().and_then(|account| account.password.clone());
         let fits = self.passwords.fits(password.to_owned(), stored).await?;

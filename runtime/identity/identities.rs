@@ -98,9 +98,19 @@ impl Identities {
         &self.config
     }
 
-    /// Whether a name without a token is taken for its user, as in `dev`.
+    /// Whether a caller may simply say who they are.
     pub fn believes_names(&self) -> bool {
         self.names == NameTrust::Believed
+    }
+
+    /// Whether a socket without a token may come in as far as to send one.
+    pub fn takes_tokens_later(&self) -> bool {
+        self.names == NameTrust::Refused && !self.config.anonymous && !self.config.token_wait.is_zero()
+    }
+
+    /// How many passwords were computed so far: a login costs one, whoever asks.
+    pub fn passwords_computed(&self) -> u64 {
+        self.passwords.computed()
     }
 
     /// Whether the server serves nothing before it has an administrator.

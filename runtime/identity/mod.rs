@@ -4,6 +4,7 @@
 
 mod access_tokens;
 mod accounts;
+mod adoption;
 mod departed;
 mod entries;
 mod error;
@@ -24,6 +25,7 @@ mod tickets;
 
 pub use access_tokens::{IssuedToken, TokenError, TokenRow, issue_token, revoke_tokens, tokens_of};
 pub use accounts::{Granted, NewAccount};
+pub use adoption::ids_without_source;
 pub use entries::{Account, Link, LinkKind, Order, StoredSession, StoredToken, TokenGrant};
 pub use error::IdentityError;
 pub use identities::{Admitted, Brought, Identities};
@@ -35,4 +37,4 @@ pub use outside::{LoadedTokens, LoginBegun, LoginOffer, LoginReturn};
 pub use outside_logins::LoggedIn;
 pub use passwords::Passwords;
 pub use secret::{Secret, SecretKind, digest};
-pub use sessions::SessionRow;
+pub use sessions::{OwnedSession, SessionRow};

@@ -26,27 +26,47 @@ pub struct SessionRow {
     pub device: String,
 }
 
+/// A session and whose it is, for administrators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedSession {
+    pub user: String,
+    pub session: SessionRow,
+}
+
 impl Identities {
     /// Newest first.
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionRow>, IdentityError> {
         let now = self.env.now();
         let mut rows = Vec::new();
         for entry in self.entries_of(user).await? {
-            let stored = StoredSession::of(&entry)?;
-            let expires = entry.expires.unwrap_or(Timestamp(0));
-            if stored.superseded || expires <= now {
-                continue;
-            }
-            rows.push(SessionRow {
-                id: stored.id,
-                created: Timestamp(stored.created),
-                seen: Timestamp(stored.seen),
-                expires,
-                device: stored.device,
-            });
+            rows.extend(row(&entry, now)?);
         }
         rows.sort_by_key(|row| std::cmp::Reverse(row.created.0));
         Ok(rows)
+    }
+
+    /// Sessions of one user or of all, newest first.
+    pub async fn all_sessions(&self, user: Option<&str>) -> Result<Vec<OwnedSession>, IdentityError> {
+        let now = self.env.now();
+        let entries = self.vault.list(VaultKind::Session, user).await.map_err(of_vault)?;
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let user = entry.owner.clone().unwrap_or_default();
+            rows.extend(row(&entry, now)?.map(|session| OwnedSession { user, session }));
+        }
+        // An id begins with the time at which it was made.
+        rows.sort_unstable_by(|one, other| other.session.id.cmp(&one.session.id));
+        Ok(rows)
+    }
+
+    /// Ends one session, whoever it belongs to.
+    pub async fn end_any_session(&self, id: &str) -> Result<(), IdentityError> {
+        for entry in self.vault.list(VaultKind::Session, None).await.map_err(of_vault)? {
+            if StoredSession::of(&entry)?.id == id {
+                return self.end_session(entry.owner.as_deref().unwrap_or_default(), id).await;
+            }
+        }
+        Err(IdentityError::UnknownSession)
     }
 
     /// Ends one session of a user. Its connections are closed at once.
@@ -133,4 +153,18 @@ impl Identities {
     async fn entries_of(&self, user: &str) -> Result<Vec<VaultEntry>, IdentityError> {
         self.vault.list(VaultKind::Session, Some(user)).await.map_err(of_vault)
     }
+}
+
+/// `None` where the session goes on under another token, or has ended.
+fn row(entry: &VaultEntry, now: Timestamp) -> Result<Option<SessionRow>, IdentityError> {
+    let stored = StoredSession::of(entry)?;
+    let expires = entry.expires.unwrap_or(Timestamp(0));
+    let live = !stored.superseded && expires > now;
+    Ok(live.then_some(SessionRow {
+        id: stored.id,
+        created: Timestamp(stored.created),
+        seen: Timestamp(stored.seen),
+        expires,
+        device: stored.device,
+    }))
 }

@@ -19,6 +19,7 @@ use super::offenders::Offenders;
 use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
+use super::roster::{Expulsion, RosterSeat};
 use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
@@ -43,6 +44,7 @@ pub(super) struct Connection<T> {
     pub(super) outbox: Arc<Outbox>,
     /// Given back with the connection.
     pub(super) place: ConnectionPlace,
+    pub(super) seat: RosterSeat,
     pub(super) connections_per_user: usize,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
@@ -74,6 +76,7 @@ enum LoopEvent {
     Tick,
     Told(News),
     Login(LoginState),
+    Expelled(Expulsion),
 }
 
 /// What follows from an event.
@@ -99,6 +102,7 @@ impl<T: Transport> Connection<T> {
         // One future for the whole life: each new one would cost a place in the list of those who wait.
         let mut told = pin!(next(news));
         let mut tick = pin!(sleep_until(self.session.next_deadline()));
+        let mut expelled = pin!(self.seat.clone().expelled());
         let ended = loop {
             let deadline = self.session.next_deadline();
             if tick.deadline() > deadline {
@@ -110,6 +114,7 @@ impl<T: Transport> Connection<T> {
                     told.set(next(news));
                     LoopEvent::Told(latest)
                 }
+                why = &mut expelled => LoopEvent::Expelled(why),
                 () = self.outbox.ready() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
@@ -121,7 +126,7 @@ impl<T: Transport> Connection<T> {
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
                 LoopEvent::Login(_) => login = self.credential.next().into(),
-                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) => {}
+                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Expelled(_) => {}
             }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
             let went_on = match event {
@@ -135,6 +140,7 @@ impl<T: Transport> Connection<T> {
             if let Err(ended) = went_on {
                 break ended;
             }
+            self.seat.has_subscriptions(self.session.subscriptions());
             if self.credential.took_another() {
                 login = self.credential.next().into();
             }
@@ -165,6 +171,7 @@ impl<T: Transport> Connection<T> {
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
             LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
+            LoopEvent::Expelled(why) => self.session.on(now, Input::Expelled(why)),
             LoopEvent::Tick => self.session.on(now, Input::Tick),
             LoopEvent::Told(News { draining: false, around }) => {
                 self.session.on(now, Input::Reshaped(around))
@@ -179,6 +186,12 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+        if self.credential.has_ended() {
+            // Its notice is on the way, and may come behind an event.
+            let expires = self.env.now();
+            let effects = self.session.on(self.now(), Input::Login(LoginState { expires, ended: true }));
+            return Box::pin(self.perform(effects, reading)).await;
+        }
         let Drained { items, invalidated, overflowed, dropped: _ } = self.outbox.drain(WRITE_BYTES);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
@@ -252,12 +265,16 @@ impl<T: Transport> Connection<T> {
 
     /// The connection counts as one of the user from then on.
     async fn renew(&mut self, token: &str) -> Result<Renewed, IdentityError> {
-        let renewed = self.credential.renew(token, &self.reader).await?;
+        let mut renewed = self.credential.renew(token, &self.reader).await?;
         if self.place.take_over(renewed.identity.user.as_ref(), self.connections_per_user).is_err() {
             return Err(IdentityError::BadToken(
                 "this user already has as many connections as they may have",
             ));
         }
+        // From here on the roster knows whose connection this is. Had its user been disabled before, no notice would come.
+        let person = renewed.identity.person();
+        let read = self.reader.principal(person).await;
+        renewed.principal = read.map_err(|error| IdentityError::Failed(error.to_string()))?;
         self.owner = renewed.identity.idempotency_owner();
         Ok(renewed)
     }

@@ -15,6 +15,7 @@ pub mod fixtures;
 pub mod follower;
 pub(crate) mod issuer;
 pub mod live;
+pub mod log_watch;
 pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod overlay;

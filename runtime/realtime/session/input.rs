@@ -15,6 +15,7 @@ use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
+use crate::realtime::roster::Expulsion;
 use crate::schema::{Generation, Schema};
 
 /// What a session must know of the process it lives in.
@@ -77,6 +78,8 @@ pub enum Input<'a> {
     Login(LoginState),
     /// What became of the token of `Effect::Authenticate`.
     Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
+    /// The connection is ended from outside.
+    Expelled(Expulsion),
     /// `next_deadline` has come.
     Tick,
     /// Entities have another shape from here on.

@@ -2,8 +2,6 @@
 //!
 //! Judges no token: it gets the verdict.
 
-use serde::Serialize;
-
 use super::known_person::KnownPerson;
 use super::login_end::LoginEnd;
 use super::state::Session;
@@ -12,16 +10,8 @@ use crate::identity::{IdentityError, LoginState};
 use crate::ids::Timestamp;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
-
-/// Payload of `auth:ok` and of `auth:expiring`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoginPayload<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-}
+use crate::realtime::greeting::LoginPayload;
+use crate::realtime::roster::Expulsion;
 
 impl Session {
     /// The peer's login stands otherwise than before.
@@ -76,6 +66,9 @@ impl Session {
                 return;
             }
         };
+        if principal.value.is_disabled() {
+            return self.on_expelled(turn, Expulsion::Disabled);
+        }
         if self.person.is_nobody() {
             if self.subscriptions() > 0 {
                 let text = "send `auth` before the first `subscribe`, or connect again with the token";
@@ -101,7 +94,18 @@ impl Session {
         turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
     }
 
-    fn log_out(&mut self, turn: &mut Turn, why: &str) {
+    /// What the peer is told when its connection is ended from outside.
+    pub(super) fn on_expelled(&mut self, turn: &mut Turn, why: Expulsion) {
+        let (code, text) = match why {
+            Expulsion::Kicked => (Code::Forbidden, "an administrator closed this connection"),
+            Expulsion::Disabled => (Code::AccountDisabled, "this account is disabled"),
+            Expulsion::Unknown => return self.close(turn, CloseCode::Internal),
+        };
+        self.refuse(turn, code, text, Envelope::default());
+        self.close(turn, CloseCode::Refused);
+    }
+
+    pub(super) fn log_out(&mut self, turn: &mut Turn, why: &str) {
         self.refuse(turn, Code::Unauthenticated, why, Envelope::default());
         self.close(turn, CloseCode::Unauthenticated);
     }
