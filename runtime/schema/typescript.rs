@@ -121,6 +121,9 @@ fn comment(entity: &Entity, field: &Field, more: Option<&str>) -> String {
     if field.unique {
         words.push("Unique.".to_owned());
     }
+    for others in entity.unique_with(field) {
+        words.push(format!("Unique together with {}.", others.join(", ")));
+    }
     match field.sequence {
         Some(Sequence::Whole) => words.push("Numbered by the server.".to_owned()),
         Some(Sequence::Within(by)) => {
