@@ -241,7 +241,10 @@ fn described(entity: &Entity, field: &Field, mut json: Json) -> Json {
         );
     }
     if field.unique {
-        say(&mut json, "Unique.");
+        say(
+            &mut json,
+            if field.ignore_case { "Unique, whatever the case of its letters." } else { "Unique." },
+        );
     }
     for others in entity.unique_with(field) {
         say(&mut json, &format!("Unique together with {}.", others.join(", ")));
