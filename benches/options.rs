@@ -21,7 +21,7 @@ Sections (all of them when none is named):
   growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
-  activity          creates that a subscriber of the activity hears of, beside creates that nobody hears of
+  activity          creates on a server with a subscriber of the activity, beside one without a subscriber
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing

@@ -1,5 +1,5 @@
-//! What the channel `activity` adds to a create: three servers in turns, one that nobody listens to, one with a subscriber of the
-//! records, one with a subscriber of the activity. What happens is read from the log, so a write does nothing for it.
+//! What the channel `activity` adds to a create: three servers in turns, one without a subscriber, one with a
+//! subscriber of the records, one with a subscriber of the activity. What happens is read from the log, so a write does nothing for it.
 
 use crate::error::Outcome;
 use crate::lab::Lab;
@@ -12,7 +12,7 @@ use crate::subscriber::{Fleet, Part};
 
 const CLIENTS: usize = 64;
 
-/// What a create may cost beside one that is told to no subscriber.
+/// What a create may cost, beside one on a server without a subscriber.
 const AIM: f64 = 1.05;
 
 /// One server, its creates, and who listens.
@@ -38,8 +38,8 @@ pub(crate) async fn run(lab: &Lab, report: &mut Report) -> Outcome<()> {
     for side in &sides {
         side.rounds.judge_load(&format!("activity, {}", side.label), report);
     }
-    let [nobody, _, activity] = &sides;
-    let multiple = activity.rounds.multiple_of(&nobody.rounds);
+    let [alone, _, activity] = &sides;
+    let multiple = activity.rounds.multiple_of(&alone.rounds);
     report.judge(
         "activity: server CPU of a create with a subscriber of the activity",
         multiple,
