@@ -101,6 +101,7 @@ mod systems;
 mod tls;
 mod tokens;
 mod transports;
+mod unique_texts;
 mod unit_differential;
 mod unit_end;
 mod values;

@@ -160,6 +160,15 @@ impl Entity {
         self.identity.filter(|_| self.refs_to_user().nth(1).is_some())
     }
 
+    /// The names of the other fields of each `[[unique]]` that this field is in.
+    pub fn unique_with(&self, field: &Field) -> Vec<Vec<&str>> {
+        let is_it = |at: &FieldIndex| self.at(*at).name == field.name;
+        let others = |fields: &Vec<FieldIndex>| {
+            fields.iter().filter(|at| !is_it(at)).map(|at| &*self.at(*at).name).collect::<Vec<&str>>()
+        };
+        self.unique.iter().filter(|fields| fields.iter().any(is_it)).map(others).collect()
+    }
+
     /// The columns of every index that the records have beside the one over ids, the built-in ones first.
     pub fn all_indexes(&self) -> impl Iterator<Item = Vec<Column>> {
         let alone = self
