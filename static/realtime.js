@@ -219,8 +219,8 @@ export class RealtimeClient {
 
   /**
    * @param {'error' | 'resync' | 'frame'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
-   * a channel starts over with a snapshot; the call gets its name and the reason. `frame`: a frame of a channel that `subscribe` does not
-   * follow, such as one of presence.
+   * a channel starts over with a snapshot; the call gets its name and the reason. `frame`: a frame that `subscribe` does not follow,
+   * such as one of presence.
    * @param {(...args: any[]) => void} call
    * @returns {() => void} disposer
    */
@@ -461,10 +461,12 @@ export class RealtimeClient {
     else if (frame.type === 'auth:expiring') this.#renew();
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
-    else if (frame.type === 'rights:changed') this.#askRefused();
     else if (frame.type === 'drain') this.#step({ type: 'asked', ms: frame.payload?.reconnectInMs ?? 0 });
     else if (frame.channel) this.#route(frame.channel, frame);
-    else if (frame.type === 'pong' && frame.payload?.epoch) {
+    else if (frame.type !== 'pong') {
+      if (frame.type === 'rights:changed') this.#askRefused();
+      this.#tell('frame', frame);
+    } else if (frame.payload?.epoch) {
       for (const subscription of this.#channels.values()) {
         const { epoch, seq } = frame.payload;
         if (subscription.track.advance({ epoch, seq }))
