@@ -64,7 +64,7 @@ const DEFAULTS = {
   enabled: true,
 };
 /** Of a request whose connection is gone. */
-const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'The server did not answer.' };
+const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'There was no answer.' };
 /** What `connected` may set. */
 const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
 
@@ -160,7 +160,7 @@ export class RealtimeClient {
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
   connect() {
-    this.#deafen ??= onWake(this.#env, { wake: () => this.#step({ type: 'wake' }), freeze: () => this.#step({ type: 'freeze' }) });
+    this.#deafen ??= onWake(this.#env, (type) => this.#step({ type }));
     this.#step({ type: 'connect' });
     return this;
   }
@@ -184,7 +184,7 @@ export class RealtimeClient {
 
   /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
   simulate(trouble) {
-    if (!this.#env.simulate) throw new TypeError('only a client with `env: devtools().env` can simulate');
+    if (!this.#env.simulate) throw new TypeError('`simulate` needs the option `env: devtools().env`');
     this.#env.simulate(trouble);
   }
 
@@ -543,8 +543,8 @@ export class RealtimeClient {
     const subscription = asked ?? ended;
     // The token that was set is another user's.
     if (frame.requestId === 'auth' && !this.#token.used) return this.#begin();
-    if (!subscription && frame.channel) return;
     if (!subscription) {
+      if (frame.channel) return;
       this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;
       return this.#show({ reason: payload.message ?? payload.code ?? '' });
