@@ -3,6 +3,10 @@
 //!
 //! Knows no HTTP: `http/identity.rs` collects the credentials, `identify` judges them. Tokens are for `identity/`.
 
+mod service;
+
+pub use service::{PublishPattern, Service};
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,16 +15,44 @@ use serde_json::{Map, Value as Json};
 use crate::ids::{IdError, RecordId, shown};
 use crate::rules::Person;
 
+/// The role that rules see of a guest.
+pub const GUEST_ROLE: &str = "guest";
+/// How the names of guests begin. No user has such an id (SEMANTICS Y1).
+pub const GUEST_PREFIX: &str = "guest:";
+/// How the ids of services begin. No other user has such an id.
+pub const SERVICE_PREFIX: &str = "service:";
+
 /// A caller whose credentials were accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Id of the caller's `User` record; `None` is anonymous.
+    /// Id of the caller's `User` record; `None` is anonymous, or a guest.
     pub user: Option<Arc<str>>,
     /// What the credentials say of the role; it wins over the record's.
     pub role: Option<Arc<str>>,
     /// What the credentials say beside: `user.claims` of rules.
     pub claims: Map<String, Json>,
+    pub bearer: Bearer,
     pub address: IpAddr,
+}
+
+/// What a caller is beside a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bearer {
+    /// A user, or an anonymous caller.
+    Person,
+    /// Came with a shared token, which names no user (SEMANTICS Y2).
+    Guest(Arc<Guest>),
+    /// A machine that came with a service token.
+    Service(Arc<Service>),
+}
+
+/// One connection or request with a shared token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// `guest:<id>`, another one for each connection. It has no `User` record.
+    pub id: Arc<str>,
+    /// The name of the shared token.
+    pub token: Arc<str>,
 }
 
 /// Whether a caller may simply say who they are.
@@ -114,7 +146,22 @@ fn named(text: &str) -> Result<(&str, Option<&str>), AuthError> {
 impl Identity {
     /// An anonymous caller.
     pub fn nobody(address: IpAddr) -> Identity {
-        Identity { user: None, role: None, claims: Map::new(), address }
+        Identity { user: None, role: None, claims: Map::new(), bearer: Bearer::Person, address }
+    }
+
+    /// The machine, if the caller is one. Only a machine may publish into rooms and notify users over HTTP.
+    pub fn service(&self) -> Option<&Service> {
+        match &self.bearer {
+            Bearer::Service(service) => Some(service),
+            Bearer::Person | Bearer::Guest(_) => None,
+        }
+    }
+
+    pub fn guest(&self) -> Option<&Guest> {
+        match &self.bearer {
+            Bearer::Guest(guest) => Some(guest),
+            Bearer::Person | Bearer::Service(_) => None,
+        }
     }
 
     /// On whose behalf rules are asked.
@@ -122,11 +169,12 @@ impl Identity {
         Arc::new(Person { id: self.user.clone(), role: self.role.clone(), claims: self.claims.clone() })
     }
 
-    /// Whose idempotency keys these are: the user, or the address of an anonymous caller.
+    /// Whose idempotency keys these are: the user, the shared token of a guest, or the address of an anonymous caller.
     pub fn idempotency_owner(&self) -> Arc<str> {
-        match &self.user {
-            Some(user) => format!("user:{user}").into(),
-            None => format!("address:{}", self.address).into(),
+        match (&self.user, self.guest()) {
+            (Some(user), _) => format!("user:{user}").into(),
+            (None, Some(guest)) => format!("token:{}", guest.token).into(),
+            (None, None) => format!("address:{}", self.address).into(),
         }
     }
 }

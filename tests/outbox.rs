@@ -11,6 +11,7 @@ struct Words;
 impl Vocabulary for Words {
     type Batch = u64;
     type Note = &'static str;
+    type Ephemeral = u64;
     type Cause = Cause;
 }
 
@@ -92,7 +93,7 @@ fn positions_that_were_not_reached_are_withheld_when_batches_are_dropped() {
         .into_iter()
         .map(|item| match item {
             Item::Control { frame, note, .. } => (frame, note),
-            Item::Batch { .. } => panic!("a batch survived"),
+            Item::Batch { .. } | Item::Ephemeral { .. } => panic!("a batch survived"),
         })
         .collect();
     assert_eq!(frames, vec![(Bytes::from_static(b"pong"), None), (Bytes::from_static(b"error"), None)]);
@@ -142,4 +143,52 @@ async fn a_waiter_is_woken_once_for_what_is_there() {
     assert_eq!(outbox.drain(usize::MAX).items.len(), 1);
     outbox.close();
     assert_eq!(append(&outbox, 0, 2, 1), Appended::Void, "a closed outbox takes nothing");
+}
+
+/// The numbers of the ephemeral frames among these.
+fn numbers(items: Vec<Item<Words>>) -> Vec<u64> {
+    let number = |item| match item {
+        Item::Ephemeral { of, .. } => Some(of),
+        Item::Batch { .. } | Item::Control { .. } => None,
+    };
+    items.into_iter().filter_map(number).collect()
+}
+
+#[test]
+fn messages_leave_after_events_and_never_make_an_outbox_fall_behind() {
+    let outbox = outbox(2, 1000);
+    for number in 0..1000 {
+        outbox.append_ephemeral(Bytes::from(vec![b'x'; 1000]), number);
+    }
+    assert_eq!(append(&outbox, 0, 1, 900), Appended::Queued, "messages take no room of events");
+    let drained = outbox.drain(usize::MAX);
+    assert_eq!(drained.items[0], log(1, 900), "the event first");
+    assert_eq!(drained.invalidated, None);
+    let kept = numbers(drained.items);
+    assert_eq!((kept.first(), kept.last()), (Some(&744), Some(&999)), "the oldest made room");
+    assert_eq!(drained.dropped, 744);
+    assert_eq!(outbox.drain(usize::MAX).dropped, 0, "said once");
+}
+
+#[test]
+fn messages_survive_that_their_outbox_is_emptied() {
+    let outbox = outbox(1, 1000);
+    outbox.append_ephemeral(Bytes::from_static(b"hello"), 7);
+    append(&outbox, 0, 1, 1);
+    assert_eq!(append(&outbox, 0, 2, 1), Appended::FellBehind);
+    let drained = outbox.drain(usize::MAX);
+    assert_eq!(drained.invalidated, ran_over(1));
+    assert_eq!(numbers(drained.items), [7]);
+}
+
+#[test]
+fn messages_are_bounded_in_bytes_too() {
+    let outbox = outbox(1, 1000);
+    for number in 0..3 {
+        outbox.append_ephemeral(Bytes::from(vec![b'x'; 100 << 10]), number);
+    }
+    outbox.append_ephemeral(Bytes::from(vec![b'x'; 300 << 10]), 3);
+    let drained = outbox.drain(usize::MAX);
+    assert_eq!(numbers(drained.items), [1, 2], "one that never fits pushes no other out");
+    assert_eq!(drained.dropped, 2);
 }

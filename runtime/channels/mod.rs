@@ -26,6 +26,6 @@ mod writer;
 pub use attach::{Admission, Attach, AttachFrom, Watch};
 pub use channel_manager::{ChannelManager, Channels};
 pub use event::{Event, judge};
-pub use note::{AttachmentId, Drained, Events, InvalidationCause, Item, Note, Outbox};
+pub use note::{AttachmentId, Drained, Events, InvalidationCause, Item, Membership, Note, Outbox};
 pub use ring::Ring;
 pub use units::{UnitEvent, judge_first};

@@ -12,6 +12,11 @@ pub struct AttachmentId {
     pub serial: u32,
 }
 
+/// One stay of one connection in a room, or among those who watch a resource. Never used twice within a connection. What waits
+/// in the outbox for a stay that ended is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Membership(pub u32);
+
 /// The queue in front of a connection.
 pub type Outbox = outbox::Outbox<ChannelNotes>;
 /// What waits in it.
@@ -26,6 +31,7 @@ pub struct ChannelNotes;
 impl Vocabulary for ChannelNotes {
     type Batch = Events;
     type Note = Note;
+    type Ephemeral = Membership;
     type Cause = InvalidationCause;
 }
 

@@ -38,8 +38,12 @@ impl RateLimits {
         }
     }
 
-    /// A request of a caller who is known: a user counts as themselves, wherever they are.
+    /// A request of a caller who is known: a user counts as themselves, wherever they are, a guest as an anonymous caller, and a
+    /// service not at all.
     pub(super) fn request(&self, identity: &Identity) -> Result<(), Problem> {
+        if identity.service().is_some() {
+            return Ok(());
+        }
         match &identity.user {
             None => self.anonymous_request(identity.address),
             Some(_) if self.is_free(identity.address) => Ok(()),

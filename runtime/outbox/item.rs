@@ -10,6 +10,8 @@ pub trait Vocabulary: Debug + Clone + Eq + 'static {
     type Batch: Debug + Clone + Eq + Send;
     /// What comes with a control frame.
     type Note: Debug + Clone + Eq + Send;
+    /// What comes with an ephemeral frame.
+    type Ephemeral: Debug + Clone + Eq + Send;
     /// Why everything that was attached is invalid. Of several causes the greatest counts; the default is that the outbox ran over.
     type Cause: Debug + Copy + Ord + Default + Send;
 }
@@ -21,6 +23,8 @@ pub enum Item<M: Vocabulary> {
     Batch { frames: Bytes, of: M::Batch },
     /// A frame that answers the client, or none, and what the connection must know of it.
     Control { frame: Bytes, note: Option<M::Note>, on_lag: OnLag },
+    /// A frame that is stored nowhere and may be dropped: a message of a room.
+    Ephemeral { frame: Bytes, of: M::Ephemeral },
 }
 
 /// What becomes of a control frame when the batches in front of it are dropped.
@@ -40,6 +44,8 @@ impl<M: Vocabulary> Item<M> {
             Item::Batch { .. } | Item::Control { on_lag: OnLag::Drop, .. } => return None,
             Item::Control { on_lag: OnLag::Replace(other), .. } => (other, None),
             Item::Control { frame, note, on_lag: OnLag::Keep } => (frame, note),
+            // These wait in a queue of their own.
+            Item::Ephemeral { .. } => return Some(self),
         };
         Some(Item::Control { frame, note, on_lag: OnLag::Keep })
     }

@@ -5,6 +5,9 @@
 //! older number is invalid, and the connection gets what it missed elsewhere. Control frames keep their order; too many of
 //! them mean that the peer asks without reading, and close it (4013).
 //!
+//! Ephemeral frames have a queue of their own with a bound of its own, and leave after everything else. So a connection
+//! that is slow loses messages before it loses events: the oldest message makes room for the newest.
+//!
 //! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends. It tells
 //! senders which wire form its connection uses.
 
@@ -21,6 +24,10 @@ use parking_lot::Mutex;
 use crate::protocol::WireForm;
 
 pub use item::{Item, OnLag, Vocabulary};
+
+/// Ephemeral frames that may wait, and the bytes in them.
+const MOST_EPHEMERAL: usize = 256;
+const MOST_EPHEMERAL_BYTES: usize = 256 << 10;
 
 /// How often the outbox was emptied. An attachment made under an older number is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -50,6 +57,8 @@ pub struct Drained<M: Vocabulary> {
     pub invalidated: Option<Invalidated<M::Cause>>,
     /// Control frames overflowed: close with 4013.
     pub overflowed: bool,
+    /// Ephemeral frames that were dropped since the last drain.
+    pub dropped: usize,
 }
 
 /// What waits at one moment.
@@ -80,6 +89,11 @@ struct Queue<M: Vocabulary> {
     batches: usize,
     bytes: usize,
     controls: usize,
+    /// Frames that may be dropped, the oldest first, and what comes with each.
+    ephemerals: VecDeque<(Bytes, M::Ephemeral)>,
+    ephemeral_bytes: usize,
+    /// How many were dropped since the last drain.
+    dropped: usize,
     lag: Lag,
     /// Why it was emptied, until the connection has seen it.
     invalidated: Option<M::Cause>,
@@ -143,6 +157,30 @@ impl<M: Vocabulary> Outbox<M> {
         self.reader.wake();
     }
 
+    /// Appends a frame that may be dropped. The oldest of its kind make room for it; one that is larger than the bound is dropped
+    /// itself.
+    pub fn append_ephemeral(&self, frame: Bytes, of: M::Ephemeral) {
+        let size = frame.len();
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return;
+        }
+        if size > MOST_EPHEMERAL_BYTES {
+            queue.dropped += 1;
+        } else {
+            while queue.ephemerals.len() >= MOST_EPHEMERAL
+                || queue.ephemeral_bytes + size > MOST_EPHEMERAL_BYTES
+            {
+                queue.take_ephemeral();
+                queue.dropped += 1;
+            }
+            queue.ephemeral_bytes += size;
+            queue.ephemerals.push_back((frame, of));
+        }
+        drop(queue);
+        self.reader.wake();
+    }
+
     /// Invalidates every attachment, as if the outbox had run over: what they were made for no longer exists.
     pub fn invalidate(&self, cause: M::Cause) {
         self.queue.lock().invalidate(cause);
@@ -153,12 +191,19 @@ impl<M: Vocabulary> Outbox<M> {
     pub fn drain(&self, max_bytes: usize) -> Drained<M> {
         let mut queue = self.queue.lock();
         let overflowed = std::mem::take(&mut queue.overflowed);
-        let mut drained = Drained { items: Vec::new(), invalidated: None, overflowed };
+        let dropped = std::mem::take(&mut queue.dropped);
+        let mut drained = Drained { items: Vec::new(), invalidated: None, overflowed, dropped };
         let mut taken = 0;
         while taken < max_bytes {
             let Some(item) = queue.items.pop_front() else { break };
             taken += queue.release(&item);
             drained.items.push(item);
+        }
+        while taken < max_bytes
+            && let Some(ephemeral) = queue.take_ephemeral()
+        {
+            taken += ephemeral.0.len();
+            drained.items.push(Item::Ephemeral { frame: ephemeral.0, of: ephemeral.1 });
         }
         if queue.items.is_empty() {
             // What was queued when the outbox fell behind has been taken now, and nothing was queued after it
@@ -178,7 +223,8 @@ impl<M: Vocabulary> Outbox<M> {
     fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         self.reader.register(context.waker());
         let queue = self.queue.lock();
-        if queue.items.is_empty() && queue.invalidated.is_none() && !queue.overflowed {
+        let is_empty = queue.items.is_empty() && queue.ephemerals.is_empty() && queue.dropped == 0;
+        if is_empty && queue.invalidated.is_none() && !queue.overflowed {
             Poll::Pending
         } else {
             Poll::Ready(())
@@ -204,6 +250,7 @@ impl<M: Vocabulary> Outbox<M> {
         let mut queue = self.queue.lock();
         queue.closed = true;
         queue.items = VecDeque::new();
+        queue.ephemerals = VecDeque::new();
     }
 }
 
@@ -214,6 +261,9 @@ impl<M: Vocabulary> Default for Queue<M> {
             batches: 0,
             bytes: 0,
             controls: 0,
+            ephemerals: VecDeque::new(),
+            ephemeral_bytes: 0,
+            dropped: 0,
             lag: Lag::default(),
             invalidated: None,
             overflowed: false,
@@ -235,7 +285,18 @@ impl<M: Vocabulary> Queue<M> {
                 self.controls -= 1;
                 frame.len()
             }
+            Item::Ephemeral { frame, .. } => frame.len(),
         }
+    }
+
+    /// The oldest.
+    fn take_ephemeral(&mut self) -> Option<(Bytes, M::Ephemeral)> {
+        let taken = self.ephemerals.pop_front()?;
+        self.ephemeral_bytes -= taken.0.len();
+        if self.ephemerals.is_empty() {
+            self.ephemerals.shrink_to(0);
+        }
+        Some(taken)
     }
 
     fn invalidate(&mut self, cause: M::Cause) {

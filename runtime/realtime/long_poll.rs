@@ -97,7 +97,7 @@ impl Drop for LongPoll {
 fn note(item: &Item) -> Option<&Note> {
     match item {
         Item::Control { note, .. } => note.as_ref(),
-        Item::Batch { .. } => None,
+        Item::Batch { .. } | Item::Ephemeral { .. } => None,
     }
 }
 

@@ -19,6 +19,7 @@ impl Session {
             Item::Batch { frames, of } => {
                 Passed { frame: self.on_events(of).then_some(frames), effects: Vec::new() }
             }
+            Item::Ephemeral { frame, .. } => Passed { frame: Some(frame), effects: Vec::new() },
             Item::Control { frame, note, on_lag } => {
                 let mut turn = Turn::new(now, self.form);
                 let frame = self.on_note(&mut turn, frame, note, on_lag);
