@@ -28,6 +28,12 @@ pub enum Batch {
     Each(Vec<(Mutation, Option<MutationId>)>),
 }
 
+/// One operation as it was sent, with its own mutation id.
+pub(super) struct BatchOp {
+    pub(super) mutation: Mutation,
+    pub(super) mid: Option<MutationId>,
+}
+
 /// Why a body is not a batch. The text names the place: `ops[3].op`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -62,11 +68,12 @@ impl Batch {
             read_op(format!("ops[{at}]"), json, inexact)
         });
         if !atomic {
-            return ops.collect::<Result<_, _>>().map(Batch::Each);
+            let each = ops.map(|op| op.map(|BatchOp { mutation, mid }| (mutation, mid)));
+            return each.collect::<Result<_, _>>().map(Batch::Each);
         }
         let without_mid = ops.enumerate().map(|(at, op)| match op? {
-            (mutation, None) => Ok(mutation),
-            (_, Some(_)) => Err(BatchError(format!(
+            BatchOp { mutation, mid: None } => Ok(mutation),
+            BatchOp { mid: Some(_), .. } => Err(BatchError(format!(
                 "`ops[{at}].mid` is given, but an atomic batch has one mutation id: {how}"
             ))),
         });
@@ -99,11 +106,7 @@ pub(super) fn no_number(path: &[JsonStep], text: &str) -> BatchError {
 }
 
 /// One operation. `place`: where it is, for the texts of errors.
-pub(super) fn read_op(
-    place: String,
-    json: Json,
-    inexact: Vec<Inexact>,
-) -> Result<(Mutation, Option<MutationId>), BatchError> {
+pub(super) fn read_op(place: String, json: Json, inexact: Vec<Inexact>) -> Result<BatchOp, BatchError> {
     let Json::Object(members) = json else { return Err(wrong(&place, "an object", &json)) };
     let mut op = OpMembers { place, members };
     only(&op.members, &OP_KEYS, "an operation", &format!("{}.", op.place))?;
@@ -115,7 +118,7 @@ pub(super) fn read_op(
     let data = op.data(inexact)?;
     let mutation = Mutation { verb, entity, id, data, if_version };
     fits(&op, &mutation)?;
-    Ok((with_id_in_data(&op, mutation)?, mid))
+    Ok(BatchOp { mutation: with_id_in_data(&op, mutation)?, mid })
 }
 
 /// What each verb needs, and what means nothing to it.

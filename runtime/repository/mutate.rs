@@ -4,7 +4,7 @@
 
 use serde_json::Value as Json;
 
-use super::batch::{Batch, BatchError, OP_KEYS, no_number, only, read_op};
+use super::batch::{Batch, BatchError, BatchOp, OP_KEYS, no_number, only, read_op};
 use super::body::{Body, BodyError};
 use super::mutation::Mutation;
 use super::numbers::{Inexact, JsonStep};
@@ -48,7 +48,7 @@ impl MutateRequest {
             path => Err(no_number(path, &number.text)),
         };
         let inexact = inexact.into_iter().map(within_data).collect::<Result<_, _>>()?;
-        let (mutation, mid) = read_op(PLACE.to_owned(), Json::Object(members), inexact)?;
+        let BatchOp { mutation, mid } = read_op(PLACE.to_owned(), Json::Object(members), inexact)?;
         Ok(MutateRequest::One(Box::new(mutation), mid))
     }
 
