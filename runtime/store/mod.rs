@@ -21,6 +21,7 @@ mod lookups;
 pub mod migration;
 mod opening;
 mod operation;
+mod past_rows;
 pub mod principal;
 mod query;
 pub mod reading;
@@ -35,7 +36,9 @@ pub mod vault;
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
-pub use activity::{ActivityEntry, ActivityPage, ActivityQuery, MOST_LOOKED_AT};
+pub use activity::{
+    ActivityEntry, ActivityPage, ActivityQuery, ActivityScope, ActivitySight, MOST_LOOKED_AT,
+};
 pub use asked::{Differ, Difference, Step, Steps, Survey, Who};
 pub use at::At;
 pub use backend::{Backend, DatabaseInfo, LiveStore, Looked};
@@ -43,7 +46,7 @@ pub use contract::{ReadFuture, Store};
 pub use error::{CommitError, Hidden, StoreError};
 pub use export::{ExportError, Exported, Sink};
 pub use glance::{Glance, GlanceRecords};
-pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
+pub use log::{Change, ChangeCause, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
 pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use operation::{Idempotency, Many, ManyEdit, Op, OpResult, OpStatus, Outcome, Tally, Unit};
 pub use query::{

@@ -22,7 +22,7 @@ use crate::store::{Change, ChangeOp, OpenError};
 /// Version of the internal tables. A program refuses a database with a higher one, and raises a lower one: 1 knew no
 /// lookups, histories and indexes of words, which must be kept in step; 2 knew no rights entries, which every writer owes; 3 left unique values to SQLite's
 /// indexes, which its programs would miss now; 4 knew no counters, which every writer must raise.
-pub(in crate::store::sqlite) const FORMAT: u32 = 5;
+pub(in crate::store::sqlite) const FORMAT: u32 = 6;
 
 /// The schema's text is not in `_meta`: that row is rewritten by every commit and stays short.
 pub(in crate::store::sqlite) const CREATE: &str = r#"
@@ -208,6 +208,7 @@ pub(super) fn settle_generation(
             at: now,
             unit_last: true,
             generation,
+            cause: None,
             rights: Vec::new(),
             decoded: crate::store::Decoded::default(),
         };
