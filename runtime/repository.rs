@@ -9,6 +9,7 @@ mod canonical;
 mod error;
 mod filter;
 mod intake;
+mod lease;
 mod many;
 mod mutation;
 mod nameable;
@@ -34,7 +35,7 @@ use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
     ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency,
-    ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
+    LeaseProof, ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
     Who,
 };
 
@@ -43,6 +44,7 @@ pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
+pub use lease::LeaseRequest;
 pub use many::{ManyRequest, ManyWritten};
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_principal};
@@ -226,7 +228,9 @@ impl Repository {
             hash: canonical::request_hash(mutations, &ops),
         });
         let (actor, asker) = (writer.caller.user.clone(), writer.asker.clone());
-        let unit = Unit { ops, actor, asker, idempotency, generation: current.generation, at };
+        let proof = |(op, mutation): (usize, &Mutation)| Some(LeaseProof { op, fence: mutation.if_lease? });
+        let leases = mutations.iter().enumerate().filter_map(proof).collect();
+        let unit = Unit { ops, actor, asker, idempotency, leases, generation: current.generation, at };
         match self.store.commit(unit).await {
             Ok(outcome) => Ok(outcome),
             Err(refusal) => Err(self.refused(&current.schema, writer, mutations, refusal).await),

@@ -70,6 +70,7 @@ mod repository;
 mod rest;
 mod rights;
 mod rights_reads;
+mod rooms;
 mod rules_canonical;
 mod rules_compared;
 mod rules_property;

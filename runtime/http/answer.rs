@@ -15,7 +15,7 @@ pub(super) const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewi
 pub(super) fn status_of(status: OpStatus) -> StatusCode {
     match status {
         OpStatus::Created => StatusCode::CREATED,
-        OpStatus::Updated | OpStatus::Unchanged | OpStatus::Many(_) => StatusCode::OK,
+        OpStatus::Updated | OpStatus::Unchanged | OpStatus::Many(_) | OpStatus::Lease(_) => StatusCode::OK,
         OpStatus::Deleted => StatusCode::NO_CONTENT,
     }
 }

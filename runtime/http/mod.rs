@@ -36,6 +36,7 @@ mod projection;
 mod proxies;
 mod query;
 mod records;
+mod rooms;
 mod schema;
 mod scripts;
 pub mod server;
@@ -73,6 +74,7 @@ pub fn router(state: AppState) -> Router {
         .merge(schema::routes())
         .merge(activity::routes())
         .merge(changes::routes())
+        .merge(rooms::routes())
         .merge(ws::routes())
         .merge(pages::routes())
         .merge(handbook::routes())

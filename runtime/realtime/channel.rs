@@ -146,12 +146,19 @@ impl Channel {
     ) -> Result<Channel, ChannelRefusal> {
         let name =
             ChannelName::parse(text).map_err(|error| ChannelRefusal::new(error.code, error.message))?;
-        let (ChannelTarget::Entity(named) | ChannelTarget::Record(named, _) | ChannelTarget::Query(named, _)) =
-            &name.target;
+        let named = match &name.target {
+            ChannelTarget::Entity(named)
+            | ChannelTarget::Record(named, _)
+            | ChannelTarget::Query(named, _) => named,
+            ChannelTarget::Room(_) | ChannelTarget::User(_) => {
+                let text = "messages are not kept, so a poll has none of them: use a WebSocket";
+                return Err(ChannelRefusal::new(Code::ForbiddenChannel, text));
+            }
+        };
         let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
         let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
         match name.target {
-            ChannelTarget::Entity(_) => {}
+            ChannelTarget::Entity(_) | ChannelTarget::Room(_) | ChannelTarget::User(_) => {}
             ChannelTarget::Query(_, conditions) => asked = conditions,
             ChannelTarget::Record(_, id) => {
                 let id = match entity.id_kind {

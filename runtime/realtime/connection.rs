@@ -19,6 +19,7 @@ use super::offenders::Offenders;
 use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
+use super::rooms::RoomSeats;
 use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
 use crate::channels::group::ConnectionKey;
@@ -46,6 +47,7 @@ pub(super) struct Connection<T> {
     pub(super) connections_per_user: usize,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
+    pub(super) rooms: RoomSeats,
     pub(super) reader: LiveReader,
     pub(super) env: Env,
     pub(super) offenders: Arc<Offenders>,
@@ -161,7 +163,8 @@ impl<T: Transport> Connection<T> {
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
-        let Drained { items, invalidated, overflowed, dropped: _ } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed, dropped } = self.outbox.drain(WRITE_BYTES);
+        self.rooms.count_dropped(dropped);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -215,6 +218,15 @@ impl<T: Transport> Connection<T> {
                 Effect::Ping => {
                     in_time(self.write_timeout, self.transport.ping()).await?;
                     self.session.ping_left(Instant::now());
+                }
+                Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
+                Effect::Leave { channel } => self.rooms.leave(&channel),
+                Effect::Publish { channel, json, echo, request_id } => {
+                    let now = self.now();
+                    let published = self.rooms.publish(now.instant, &channel, json, echo);
+                    let input = Input::Published { channel, request_id, published };
+                    let effects = self.session.on(now, input);
+                    Box::pin(self.perform(effects, reading)).await?;
                 }
                 Effect::Authenticate { token, request_id } => {
                     let renewed = Box::pin(self.renew(&token)).await;

@@ -16,6 +16,7 @@ pub mod rate;
 pub mod read;
 pub mod reader;
 pub mod resume;
+pub mod rooms;
 pub mod session;
 pub mod sessions;
 pub mod transport;

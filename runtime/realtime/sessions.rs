@@ -17,6 +17,7 @@ use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
 use super::reader::LiveReader;
+use super::rooms::{RoomSeats, Rooms};
 use super::session::{LoginStart, Now, Session, SessionStart, Surroundings};
 use super::transport::{Ended, Transport};
 use crate::auth::Identity;
@@ -36,6 +37,7 @@ pub struct Sessions {
     offenders: Arc<Offenders>,
     polls: Polls,
     channels: Channels,
+    rooms: Arc<Rooms>,
     reader: LiveReader,
     metrics: Arc<Metrics>,
     env: Env,
@@ -64,6 +66,7 @@ type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 impl Sessions {
     pub fn new(around: Surroundings, channels: Channels, reader: LiveReader, env: Env) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
+        let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
@@ -72,6 +75,7 @@ impl Sessions {
             offenders: Arc::default(),
             polls,
             channels,
+            rooms,
             reader,
             metrics,
             env,
@@ -84,6 +88,11 @@ impl Sessions {
 
     pub fn polls(&self) -> &Polls {
         &self.polls
+    }
+
+    /// The rooms and private channels, for messages of the server.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
     }
 
     pub fn reader(&self) -> &LiveReader {
@@ -253,6 +262,7 @@ impl Sessions {
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
+            rooms: RoomSeats::new(self.rooms.clone(), place.key(), outbox.clone()),
             outbox,
             key: place.key(),
             place,

@@ -98,6 +98,7 @@ codes! {
     Sequence "E0230" "`sequence` names no field to count by, or another key does not go with it"
     Find "E0240" "`find` without `unique`"
     DefaultRandom "E0241" "a random text does not keep the field's constraints"
+    Lease "E0360" "`lease` cannot be required here, or has another word"
     DefaultLater "E0242" "`now + …` does not say how much later"
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"

@@ -140,6 +140,9 @@ settings! {
     realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
     realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames a second that one connection may send on average.";
     realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that one connection may send at once; more are `RATE_LIMITED`.";
+    realtime.room_sender_messages: SettingKind::Count(1..=100_000), "Messages a second that one connection may publish into rooms, and twice as many at once; more are `RATE_LIMITED`.";
+    realtime.room_messages: SettingKind::Count(1..=1_000_000), "Messages a second that one room takes from all senders together; more are `RATE_LIMITED`.";
+    realtime.message_bytes: SettingKind::Size(KIB..=MIB), "Largest `data` of a message of a room, as JSON; a larger one is `MESSAGE_TOO_LARGE`.";
     realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
     realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: SettingKind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";

@@ -114,6 +114,7 @@ impl Describer<'_> {
         listed.push(self.batch());
         listed.push(self.activity());
         listed.extend(self.changes());
+        listed.extend(self.messages());
         listed.extend(self.auth());
         listed.extend(self.about());
         listed

@@ -42,6 +42,9 @@ impl Session {
             Input::Renewed { request_id, renewed } => {
                 self.on_renewed(turn, request_id.as_deref(), renewed);
             }
+            Input::Published { channel, request_id, published } => {
+                self.on_published(turn, &channel, request_id.as_deref(), published);
+            }
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),
             Input::Drain { reconnect_in_ms } => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Watch};
+use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Membership, Watch};
 use crate::config::RealtimeConfig;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
@@ -15,6 +15,7 @@ use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
+use crate::realtime::rooms::NotPublished;
 use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
 use crate::store::Scope;
@@ -79,6 +80,8 @@ pub enum Input<'a> {
     Login(LoginState),
     /// What became of the token of `Effect::Authenticate`.
     Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
+    /// What became of `Effect::Publish`.
+    Published { channel: Arc<str>, request_id: Option<String>, published: Result<usize, NotPublished> },
     /// `next_deadline` has come.
     Tick,
     /// Entities have another shape from here on.
@@ -130,6 +133,21 @@ pub enum Effect {
     /// Have a token looked at; the answer comes back as `Input::Renewed` before anything else.
     Authenticate {
         token: String,
+        request_id: Option<String>,
+    },
+    /// Messages of this room are for the peer from here on.
+    Enter {
+        channel: Arc<str>,
+        membership: Membership,
+    },
+    Leave {
+        channel: Arc<str>,
+    },
+    /// Pass a frame on to the members of a room; what became of it comes back as `Input::Published`.
+    Publish {
+        channel: Arc<str>,
+        json: Bytes,
+        echo: bool,
         request_id: Option<String>,
     },
     Close(CloseCode),
