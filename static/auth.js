@@ -15,6 +15,7 @@ import { signal } from './signal.js';
  * @property {typeof globalThis.fetch} [fetch]
  * @property {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} [storage]
  * @property {Pick<EventTarget, 'addEventListener' | 'removeEventListener'>} [events] Tells of changes in other tabs.
+ * @property {Pick<LockManager, 'request'> | null} [locks] So that one tab at a time renews. Pages over plain http have none.
  */
 
 const KEY = 'tidewire:login';
@@ -31,7 +32,7 @@ export class LoginError extends Error {
 }
 
 /** @param {LoginOptions} [options] */
-export function login({ url = '', fetch: given, storage = globalThis.localStorage, events = globalThis } = {}) {
+export function login({ url = '', fetch: given, storage = globalThis.localStorage, events = globalThis, locks = globalThis.navigator?.locks ?? null } = {}) {
   const fetch = given ?? globalThis.fetch.bind(globalThis);
   /** @type {import('./signal.js').Readable<User | null>} */
   const user = signal(kept()?.user ?? null);
@@ -82,6 +83,18 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     return granted.user;
   }
 
+  /** A logout, another login, or the renewal of another tab stays: each token ends the one before. @param {Kept} old */
+  async function renew(old) {
+    const is = () => kept()?.token === old.token;
+    if (!is()) return;
+    try {
+      const granted = /** @type {Kept} */ (await ask('refresh', undefined, old.token));
+      if (is()) keep(granted);
+    } catch (error) {
+      if (/** @type {LoginError} */ (error).code === 'UNAUTHENTICATED' && is()) keep(null);
+    }
+  }
+
   const changed = (/** @type {any} */ event) => {
     if (event.key === KEY || event.key === null) show(kept());
   };
@@ -106,14 +119,7 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     /** For `RealtimeClient` and `Api`. @param {{refresh?: boolean}} [how] */
     async token({ refresh = false } = {}) {
       const now = kept();
-      if (!now || !refresh) return now?.token;
-      try {
-        const granted = /** @type {Kept} */ (await ask('refresh', undefined, now.token));
-        // A logout or another login of this moment stays.
-        if (kept()?.token === now.token) keep(granted);
-      } catch (error) {
-        if (/** @type {LoginError} */ (error).code === 'UNAUTHENTICATED' && kept()?.token === now.token) keep(null);
-      }
+      if (now && refresh) await (locks ? locks.request(KEY, () => renew(now)) : renew(now));
       return kept()?.token;
     },
     dispose: () => events?.removeEventListener?.('storage', changed),

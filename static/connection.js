@@ -20,6 +20,8 @@ export class Connection {
   greeted = false;
   /** Whether it has shown that it lives longer than a moment: some middleboxes kill a socket right after it opened. */
   trusted = false;
+  /** Whether it begins with a token. */
+  authenticates = false;
   #env;
   #options;
   #timers;
@@ -133,6 +135,7 @@ export class Connection {
    */
   #listen(socket, token) {
     this.#socket = socket;
+    this.authenticates = Boolean(token);
     socket.onopen = () => {
       if (token) this.send('auth', undefined, { token });
     };

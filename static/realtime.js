@@ -430,9 +430,11 @@ export class RealtimeClient {
   }
 
   /** Whom the server takes us for, and for how long. @param {Frame} frame */
-  #known({ payload, timestamp }) {
+  #known({ type, payload, timestamp }) {
     this.#renewBefore(payload?.expiresAt, timestamp);
-    this.#show({ userId: payload?.userId ?? null });
+    const userId = payload?.userId ?? null;
+    // A token is on its way to the server, so nobody is anonymous yet.
+    if (userId !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId });
   }
 
   /** @param {Frame} frame */

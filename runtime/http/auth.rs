@@ -171,7 +171,9 @@ async fn me(State(state): State<AppState>, parts: Parts) -> Result<Response, Pro
     };
     let expires = session.as_ref().map(|session| session.standing().expires.rfc3339());
     let session = session.map(|session| session.id.clone());
-    Ok(Json(json!({ "user": user, "expiresAt": expires, "session": session })).into_response())
+    let names = state.identities.believes_names();
+    Ok(Json(json!({ "user": user, "expiresAt": expires, "session": session, "names": names }))
+        .into_response())
 }
 
 async fn sessions(State(state): State<AppState>, own: OwnSession) -> Result<Response, Problem> {

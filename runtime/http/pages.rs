@@ -38,9 +38,9 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/_", get(|| async { Redirect::permanent("/_/") }))
         .route("/_/", get(home))
-        .route("/_/account", get(|headers: HeaderMap| async move { page("pages/account.html", &headers) }))
-        .route("/_/login", get(|headers: HeaderMap| async move { page("pages/login.html", &headers) }))
-        .route("/_/register", get(|headers: HeaderMap| async move { page("pages/register.html", &headers) }))
+        .route("/_/account", get(user))
+        .route("/_/login", get(user))
+        .route("/_/register", get(user))
         .route("/_/e/{plural}", get(entity))
         .route("/static/{*path}", get(asset))
 }
@@ -125,6 +125,11 @@ fn is_text(media: &str) -> bool {
 
 async fn home(headers: HeaderMap) -> Response {
     page("pages/home.html", &headers)
+}
+
+/// One page for the login, the registration and the account: its script shows what the address asks for.
+async fn user(headers: HeaderMap) -> Response {
+    page("pages/user.html", &headers)
 }
 
 async fn entity(State(state): State<AppState>, Path(plural): Path<String>, headers: HeaderMap) -> Response {

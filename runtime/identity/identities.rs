@@ -81,6 +81,11 @@ impl Identities {
         &self.config
     }
 
+    /// Whether a name without a token is taken for its user, as in `dev`.
+    pub fn believes_names(&self) -> bool {
+        self.names == NameTrust::Believed
+    }
+
     /// Whether the server serves nothing before it has an administrator.
     pub fn awaits_admin(&self) -> bool {
         self.awaits_admin.load(Ordering::Relaxed)

@@ -1,10 +1,13 @@
 /**
- * What both pages share: the client, for the user named in the address, and the bar with the connection status and the user.
+ * What the pages of records share: the client, for the user who is logged in or named in the address, and the bar with the
+ * connection status and the user.
  */
 import { Api } from '/static/api.js';
+import { login } from '/static/auth.js';
 import { ChannelSubscriber } from '/static/channels.js';
 import { RealtimeClient } from '/static/realtime.js';
-import { element, find, say } from './dom.js';
+import { element, find } from './dom.js';
+import { userOf } from './who.js';
 
 /** A shape and a word for each status, because colour alone is not enough. */
 const BADGES = {
@@ -16,10 +19,12 @@ const BADGES = {
 
 /** @param {string[]} crumbs Where this page is, below the home page. */
 export function start(...crumbs) {
-  const as = new URLSearchParams(location.search).get('as');
+  const as = new URLSearchParams(location.search).get('as') || null;
   const query = as ? `?as=${encodeURIComponent(as)}` : '';
-  const api = new Api('/api', { as });
-  const rt = new RealtimeClient(`/ws${query}`).connect();
+  // A name in the address is for `tidewire dev`, and stands for the login there.
+  const auth = as === null ? login() : undefined;
+  const api = new Api('/api', { as, auth });
+  const rt = new RealtimeClient(`/ws${query}`, { auth }).connect();
   const channels = new ChannelSubscriber(rt, { api });
   /** An address of this server, under the same name. @param {string} path */
   const link = (path) => path + query;
@@ -27,10 +32,10 @@ export function start(...crumbs) {
   const brand = element('a', { class: 'brand', href: link('/_/') }, 'Tidewire');
   const trail = crumbs.map((crumb) => element('span', { 'aria-current': 'page' }, crumb));
   const nav = element('nav', { 'aria-label': 'Where you are' }, brand, ...trail);
-  find('.bar').append(nav, badge(rt), nameForm(as, whoAmI(rt, channels, as)));
+  const { me, refused } = userOf({ rt, channels, auth, as, isBusy });
+  find('.bar').append(nav, badge(rt), me);
   followSchema(rt);
-  followRefusal(rt);
-  return { api, rt, channels, link };
+  return { api, rt, channels, link, refused };
 }
 
 /**
@@ -51,51 +56,6 @@ function followSchema(rt) {
     const text = element('span', {}, 'The schema has changed. This page still shows the old fields. ');
     find('main').prepend(element('p', { class: 'reshaped', role: 'status' }, text, again));
   });
-}
-
-/**
- * The server refuses this user. The page says why in a sentence, because the badge has room for one word only.
- *
- * @param {RealtimeClient} rt
- */
-function followRefusal(rt) {
-  let told = false;
-  rt.detail.listen(({ refusal, reason }) => {
-    if (refusal !== null || told) say(find('#problem'), refusal && reason);
-    told = refusal !== null;
-  });
-}
-
-/**
- * Name and role as the server takes them; a role in the address wins over that of the record.
- *
- * @param {RealtimeClient} rt
- * @param {ChannelSubscriber} channels
- * @param {string | null} as
- */
-function whoAmI(rt, channels, as) {
-  const text = element('span', { class: 'me' }, '…');
-  /** @type {string | null | undefined} */
-  let shown;
-  /** @type {import('../channels.js').LiveRecord | null} */
-  let record = null;
-  const draw = () => {
-    const { userId, everConnected } = rt.detail.value;
-    if (!everConnected) return;
-    if (userId === null) return void text.replaceChildren('You are anonymous');
-    const given = as?.startsWith(`${userId}:`) ? as.slice(userId.length + 1) : null;
-    const role = given ?? record?.value?.role;
-    text.replaceChildren('You are ', element('strong', {}, userId), role ? `, ${role}` : '');
-  };
-  rt.detail.subscribe(({ userId, everConnected }) => {
-    if (!everConnected || userId === shown) return;
-    shown = userId;
-    record?.close();
-    record = userId === null ? null : channels.record('User', userId);
-    record?.listen(draw);
-    draw();
-  });
-  return text;
 }
 
 /** Whether a reload would lose what the user has typed. */
@@ -135,33 +95,4 @@ function explain({ status, detail }) {
   const when = nextRetryAt ? `Attempt ${attempt + 1} is at ${new Date(nextRetryAt).toLocaleTimeString()}.` : '';
   if (status.value === 'polling') return `There is no WebSocket connection, so changes are fetched every few seconds. ${why}${when}`;
   return `This page may be out of date. ${why}${when}`;
-}
-
-/**
- * @param {string | null} as
- * @param {HTMLElement} me
- */
-function nameForm(as, me) {
-  const input = element('input', {
-    name: 'as',
-    value: as ?? '',
-    maxlength: 200,
-    title: 'A name, or name:role',
-    autocomplete: 'off',
-    size: 10,
-    placeholder: 'anonymous',
-  });
-  // A plain form: it loads this page again with ?as=, and everything starts under that name.
-  return element(
-    'form',
-    {
-      class: 'who',
-      method: 'get',
-      action: location.pathname,
-      submit: () => void (input.disabled = input.value === ''),
-    },
-    me,
-    element('label', {}, 'Switch user ', input),
-    element('button', {}, 'Go'),
-  );
 }

@@ -19,6 +19,7 @@ export class CellEditor {
   #error = element('p', { class: 'error', role: 'alert', hidden: true });
   #remote = element('p', { class: 'remote', role: 'status', hidden: true });
   #busy = false;
+  #gone = false;
 
   /**
    * @param {HTMLTableCellElement} td
@@ -62,12 +63,15 @@ export class CellEditor {
   /** The record changed elsewhere, or (null) is gone. @param {import('./fields.js').Row | null} row */
   update(row) {
     if (!row) {
+      this.#gone = true;
       this.#tell('This record was deleted, or you no longer have access to it. Copy your text: it cannot be saved.');
       return;
     }
     const { name } = this.#field;
     const before = this.#row[name];
     this.#row = row;
+    if (this.#gone) this.#remote.hidden = true;
+    this.#gone = false;
     if (!same(before, row[name]) && !this.#busy) this.#showRemote(row[name]);
   }
 

@@ -14,7 +14,7 @@ const QUIET = 5000;
 
 const plural = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const title = labelOf(plural);
-const { api, channels } = start(title);
+const { api, channels, refused } = start(title);
 document.title = `${title} · Tidewire`;
 find('h1').textContent = title;
 
@@ -25,6 +25,7 @@ try {
   else say(find('#problem'), `There is no entity at the address ${plural}, or you have no access to it.`);
 } catch (error) {
   say(find('#problem'), words(error));
+  if (/** @type {import('../api.js').ApiError} */ (error).status === 401) refused();
 }
 
 /**
@@ -77,6 +78,7 @@ function show(entity, entities) {
     const { value: error } = list.error;
     const closed = error?.code === 'UNKNOWN_ENTITY';
     say(find('#problem'), closed ? `You have no access to ${plural}.` : error && words(error));
+    if (closed) refused();
   };
   for (const source of [list, list.state, list.error]) source.listen(describe);
   describe();

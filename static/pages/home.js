@@ -10,7 +10,7 @@ const NEWEST = 5;
 /** Entities that are kept live: a connection has 50 subscriptions. */
 const LIVE = 40;
 
-const { api, rt, link } = start();
+const { api, rt, link, refused } = start();
 const list = find('#entities');
 
 try {
@@ -18,6 +18,7 @@ try {
   list.append(...entities.map(card));
 } catch (error) {
   say(find('#problem'), words(error));
+  if (/** @type {import('../api.js').ApiError} */ (error).status === 401) refused();
 }
 list.removeAttribute('aria-busy');
 

@@ -53,6 +53,9 @@ export class LiveTable {
     const ids = new Set(rows.map(({ id }) => id));
     for (const [id, rowView] of this.#rows) if (!ids.has(id)) count.removed += this.#remove(id, rowView);
 
+    // Before any row moves: a row that moves loses the focus.
+    for (const row of rows) this.#rows.get(row.id)?.returned(row);
+
     let next = this.#body.firstElementChild;
     for (const row of rows) {
       let rowView = this.#rows.get(row.id);
@@ -243,6 +246,14 @@ class RowView {
     this.#away = away;
     for (const editing of this.#editors.values()) editing.update(null);
     return true;
+  }
+
+  /** It is there again, such as after a login. @param {Row} row */
+  returned(row) {
+    if (this.tr.dataset.gone === undefined) return;
+    delete this.tr.dataset.gone;
+    this.#away = null;
+    for (const editing of this.#editors.values()) editing.update(row);
   }
 
   /**

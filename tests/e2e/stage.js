@@ -10,11 +10,12 @@ import { browser, openWindow, SCREENSHOTS, Tidewire } from './tidewire.js';
 const SEEN_WITHIN = 500;
 
 /**
- * Before each story of the file a server starts, on the schema files of a folder of the repository.
+ * Before each story of the file a server starts, on the schema files of a folder of the repository, or on files by name.
  *
- * @param {string} schemas
+ * @param {string | Record<string, string>} schemas
+ * @param {object} [options] Of the program.
  */
-export function stage(schemas) {
+export function stage(schemas, options) {
   let chrome;
   let server;
   let windows = [];
@@ -24,7 +25,7 @@ export function stage(schemas) {
   });
   after(() => chrome?.close());
   beforeEach(async () => {
-    server = await new Tidewire(schemas).start();
+    server = await new Tidewire(schemas, options).start();
   });
   afterEach(async () => {
     for (const page of windows) await page.context().close();

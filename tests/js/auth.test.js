@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { LoginError, login } from '../../static/auth.js';
+import { Locks } from './locks.js';
 
 /** A server that answers each request by the table, in storage that two tabs share. */
 function world(answers) {
@@ -24,7 +25,8 @@ function world(answers) {
     return { ok: status < 400, status, json: async () => json };
   };
   const events = new EventTarget();
-  const tab = () => login({ fetch, storage, events });
+  const locks = new Locks();
+  const tab = () => login({ fetch, storage, events, locks: locks.tab().locks });
   /** What a browser tells the other tabs. */
   const spread = () => events.dispatchEvent(Object.assign(new Event('storage'), { key: 'tidewire:login' }));
   return { tab, asked, spread, stored };
@@ -63,6 +65,17 @@ test('a refresh renews the token, and a refused one ends the login', async () =>
   answer = [401, { code: 'UNAUTHENTICATED', detail: 'ended' }];
   assert.equal(await auth.token({ refresh: true }), undefined);
   assert.equal(auth.user.value, null);
+});
+
+test('tabs that renew at the same moment ask once, and use the same token', async () => {
+  let count = 1;
+  const { tab, asked } = world({ login: [200, granted('t1')], refresh: () => [200, granted(`t${++count}`)] });
+  const [one, other] = [tab(), tab()];
+  await one.login('ada', 'secret');
+  const tokens = await Promise.all([one.token({ refresh: true }), other.token({ refresh: true })]);
+  assert.deepEqual(tokens, ['t2', 't2'], 'another renewal would have ended the first one');
+  assert.deepEqual(asked.filter(([path]) => path === 'refresh').length, 1);
+  assert.equal(await other.token({ refresh: true }), 't3');
 });
 
 test('a logout during a refresh stays', async () => {

@@ -184,6 +184,20 @@ const FAULTS = [
     to: 'return true || epoch;',
     red: ['windows.test.js', 'rows that were read after their position'],
   },
+  {
+    harm: 'each tab renews for itself, and ends the token of the others',
+    file: 'auth.js',
+    from: 'await (locks ? locks.request(KEY, () => renew(now)) : renew(now));',
+    to: 'await renew(now);',
+    red: ['auth.test.js', 'tabs that renew at the same moment'],
+  },
+  {
+    harm: 'a user counts as anonymous until the token is judged',
+    file: 'realtime.js',
+    from: "if (userId !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId });",
+    to: 'this.#show({ userId });',
+    red: ['tokens.test.js', 'the user is that of the token'],
+  },
 ];
 
 let failed = 0;

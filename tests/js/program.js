@@ -17,12 +17,23 @@ export class Tidewire {
   #schemas = join(this.#folder, 'schemas');
   #child = null;
   #source;
+  #command;
+  #settings;
   /** `http://127.0.0.1:port` */
   address = '';
+  /** Of `serve`: the path that makes the first administrator, with its secret. */
+  firstLink = '';
 
-  /** @param {string | Record<string, string>} schemas Folder of the repository whose files are copied, or files by name. */
-  constructor(schemas) {
+  /**
+   * @param {string | Record<string, string>} schemas Folder of the repository whose files are copied, or files by name.
+   * @param {object} [options]
+   * @param {'dev' | 'serve'} [options.command]
+   * @param {string[]} [options.settings] Each `name=value`.
+   */
+  constructor(schemas, { command = 'dev', settings = [] } = {}) {
     this.#source = schemas;
+    this.#command = command;
+    this.#settings = settings;
   }
 
   async start() {
@@ -30,7 +41,8 @@ export class Tidewire {
     const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
     this.#copy();
     const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
-    const child = spawn(BINARY, ['dev', '--listen', listen, ...folders], { cwd: this.#folder });
+    const settings = this.#settings.flatMap((setting) => ['--set', setting]);
+    const child = spawn(BINARY, [this.#command, '--listen', listen, ...folders, ...settings], { cwd: this.#folder });
     this.#child = child;
     this.address = await new Promise((resolve, reject) => {
       let said = '';
@@ -38,7 +50,9 @@ export class Tidewire {
       const hear = (chunk) => {
         said += chunk;
         const found = /listening on (http:\/\/[^\s/]+)/.exec(said);
-        if (!found) return;
+        // The last line.
+        if (!found || !said.includes('Stop with Ctrl-C')) return;
+        this.firstLink = /\/_\/register#\S+/.exec(said)?.[0] ?? '';
         clearTimeout(timer);
         resolve(found[1]);
       };
@@ -99,6 +113,19 @@ export class Tidewire {
     });
     if (!response.ok) throw new Error(`${method} ${path} was answered with ${response.status}: ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
+  }
+
+  /** A request of the account routes. @param {string} [token] @param {string} [method] */
+  async auth(path, body, token, method = 'POST') {
+    const headers = { ...(body ? { 'Content-Type': 'application/json' } : {}), ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+    const response = await fetch(`${this.address}/api/auth/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`);
+    return response.status === 204 ? undefined : response.json();
+  }
+
+  /** The first administrator of `serve`, without a page. */
+  found(name, password) {
+    return this.auth('register', { name, password, link: this.firstLink.split('#')[1] });
   }
 
   async list(plural) {

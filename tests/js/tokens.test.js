@@ -48,6 +48,22 @@ test('a token is renewed in the open connection at 80 % of its life, by the cloc
   assert.deepEqual([sent(), w.sockets.length, rt.detail.value.userId], [['t3!'], 1, 'ada']);
 });
 
+test('the user is that of the token; while the server looks at it, nobody counts as anonymous', async () => {
+  const { w, rt, clock, sent } = open({ getToken: counter() });
+  const users = [];
+  rt.detail.listen(({ userId, everConnected }) => everConnected && users.at(-1) !== userId && users.push(userId));
+  await settle();
+  w.socket.greet();
+  assert.deepEqual(sent(), ['t1']);
+  w.socket.say({ type: 'auth:ok', payload: { userId: 'ada' } });
+  assert.deepEqual(users, [null, 'ada']);
+  w.socket.cut(1006);
+  await clock.run(2000);
+  w.socket.greet();
+  w.socket.say({ type: 'auth:ok', payload: { userId: 'ada' } });
+  assert.deepEqual([w.sockets.length, users], [2, [null, 'ada']], 'nothing in between');
+});
+
 test('a renewal that fails leaves the connection to the server, and the next attempt asks again', async () => {
   const asked = [];
   const getToken = async ({ refresh }) => {

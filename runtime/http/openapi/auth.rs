@@ -220,7 +220,8 @@ impl Describer<'_> {
                 ObjectSchema::new("The caller.")
                     .with("user", json!({"anyOf": [user, {"type": "null"}]}))
                     .with("expiresAt", json!({"type": ["string", "null"], "format": "date-time"}))
-                    .with("session", perhaps("string")),
+                    .with("session", perhaps("string"))
+                    .with("names", json!({"description": "Whether the server believes `?as=NAME`, as `tidewire dev` does.", "type": "boolean"})),
             ),
             (
                 "Sessions",
