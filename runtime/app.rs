@@ -107,9 +107,9 @@ impl App {
             metrics: metrics.clone(),
         };
         let reader = LiveReader::new(store.clone(), ring, live);
-        let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
+        let sessions = Sessions::new(around, channels, reader, repository.clone(), env.clone());
         let vault = backend.vault().map_err(AppError::Store)?;
         let identities =
             Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));
@@ -206,7 +206,7 @@ impl App {
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
-            tokio::join!(expiry.run(), self.identities.keep(), deletes);
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, self.sessions.leases().keep());
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

@@ -177,6 +177,12 @@ pub struct RealtimeConfig {
     pub room_messages: u32,
     /// Largest data of a message of a room, in bytes of JSON.
     pub message_bytes: usize,
+    /// Leases of one connection.
+    pub leases: usize,
+    /// A lease ends so long after it was last renewed ...
+    pub lease_time: Duration,
+    /// ... and so long after the last connection of its holder ended.
+    pub lease_hold: Duration,
     /// The server pings this often ...
     pub ping_interval: Duration,
     /// ... and closes with 4008 when nothing at all arrived for this long after a ping.
@@ -220,6 +226,9 @@ impl Default for RealtimeConfig {
             room_sender_messages: 50,
             room_messages: 500,
             message_bytes: 16 << 10,
+            leases: 20,
+            lease_time: Duration::from_secs(300),
+            lease_hold: Duration::from_secs(5),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::credential::{Credential, Renewed};
+use super::leases::LeaseSeat;
 use super::lifecycle::News;
 use super::offenders::Offenders;
 use super::places::ConnectionPlace;
@@ -48,6 +49,7 @@ pub(super) struct Connection<T> {
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
     pub(super) rooms: RoomSeats,
+    pub(super) leases: LeaseSeat,
     pub(super) reader: LiveReader,
     pub(super) env: Env,
     pub(super) offenders: Arc<Offenders>,
@@ -221,6 +223,12 @@ impl<T: Transport> Connection<T> {
                 }
                 Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
                 Effect::Leave { channel } => self.rooms.leave(&channel),
+                Effect::Lease { resource, wanted, request_id } => {
+                    let answer = Box::pin(self.leases.ask(self.credential.identity(), &resource, &wanted)).await;
+                    let input = Input::Leased { resource, request_id, answer };
+                    let effects = self.session.on(self.now(), input);
+                    Box::pin(self.perform(effects, reading)).await?;
+                }
                 Effect::Publish { channel, json, echo, request_id } => {
                     let now = self.now();
                     let published = self.rooms.publish(now.instant, &channel, json, echo);
@@ -253,6 +261,7 @@ impl<T: Transport> Connection<T> {
                 "this user already has as many connections as they may have",
             ));
         }
+        self.leases.take_over(&renewed.identity);
         self.owner = renewed.identity.idempotency_owner();
         Ok(renewed)
     }

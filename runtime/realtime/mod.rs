@@ -7,6 +7,8 @@ pub mod channel;
 pub mod connection;
 pub mod credential;
 pub mod greeting;
+pub mod lease_book;
+pub mod leases;
 pub mod lifecycle;
 mod long_poll;
 pub mod offenders;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
 use super::greeting::{Greeting, NotAdmitted};
+use super::leases::{LeaseSeat, Leases};
 use super::lifecycle::{Lifecycle, News};
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
@@ -27,6 +28,7 @@ use crate::ids::ConnectionId;
 use crate::metrics::{Metrics, Moment, Refusal};
 use crate::outbox::OutboxLimits;
 use crate::protocol::{CloseCode, Code};
+use crate::repository::Repository;
 use crate::rules::Principal;
 use crate::store::At;
 
@@ -38,6 +40,7 @@ pub struct Sessions {
     polls: Polls,
     channels: Channels,
     rooms: Arc<Rooms>,
+    leases: Arc<Leases>,
     reader: LiveReader,
     metrics: Arc<Metrics>,
     env: Env,
@@ -64,9 +67,16 @@ pub struct Stats {
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
-    pub fn new(around: Surroundings, channels: Channels, reader: LiveReader, env: Env) -> Arc<Sessions> {
+    pub fn new(
+        around: Surroundings,
+        channels: Channels,
+        reader: LiveReader,
+        repository: Arc<Repository>,
+        env: Env,
+    ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
+        let leases = Leases::new(repository, rooms.clone(), &around.config, env.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
@@ -76,6 +86,7 @@ impl Sessions {
             polls,
             channels,
             rooms,
+            leases,
             reader,
             metrics,
             env,
@@ -93,6 +104,10 @@ impl Sessions {
     /// The rooms and private channels, for messages of the server.
     pub fn rooms(&self) -> &Arc<Rooms> {
         &self.rooms
+    }
+
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     pub fn reader(&self) -> &LiveReader {
@@ -263,6 +278,7 @@ impl Sessions {
             transport,
             session: Session::new(around, known, start),
             rooms: RoomSeats::new(self.rooms.clone(), place.key(), outbox.clone()),
+            leases: LeaseSeat::new(self.leases.clone(), place.key(), outbox.clone(), &arrived.identity),
             outbox,
             key: place.key(),
             place,

@@ -42,6 +42,9 @@ impl Session {
             Input::Renewed { request_id, renewed } => {
                 self.on_renewed(turn, request_id.as_deref(), renewed);
             }
+            Input::Leased { resource, request_id, answer } => {
+                self.on_leased(turn, &resource, request_id.as_deref(), answer);
+            }
             Input::Published { channel, request_id, published } => {
                 self.on_published(turn, &channel, request_id.as_deref(), published);
             }

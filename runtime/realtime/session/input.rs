@@ -12,9 +12,10 @@ use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
-use crate::protocol::{CloseCode, View, WireForm};
+use crate::protocol::{CloseCode, LeaseWanted, Resource, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
+use crate::realtime::leases::LeaseAnswer;
 use crate::realtime::rooms::NotPublished;
 use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
@@ -80,6 +81,8 @@ pub enum Input<'a> {
     Login(LoginState),
     /// What became of the token of `Effect::Authenticate`.
     Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
+    /// What became of `Effect::Lease`.
+    Leased { resource: Resource, request_id: Option<String>, answer: LeaseAnswer },
     /// What became of `Effect::Publish`.
     Published { channel: Arc<str>, request_id: Option<String>, published: Result<usize, NotPublished> },
     /// `next_deadline` has come.
@@ -143,6 +146,8 @@ pub enum Effect {
     Leave {
         channel: Arc<str>,
     },
+    /// Commit what the peer wants of a lease; the answer comes back as `Input::Leased` before anything else.
+    Lease { resource: Resource, wanted: LeaseWanted, request_id: Option<String> },
     /// Pass a frame on to the members of a room; what became of it comes back as `Input::Published`.
     Publish {
         channel: Arc<str>,
