@@ -27,7 +27,7 @@ use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{Sessions, WebSocketManager};
 use crate::repository::{Current, Repository};
-use crate::schema::{Generation, Schema};
+use crate::schema::{Diagnostics, Generation, Schema, with_names};
 use crate::store::{Evolved, LiveStore, LogLimit, OpenError, OpenReport, Store, choice};
 
 /// How long listeners of the event bus have at shutdown to handle the events that wait.
@@ -64,6 +64,9 @@ pub struct FoundDatabase {
 pub enum AppError {
     #[error("{0}")]
     Store(OpenError),
+    /// The rules for names in the settings do not fit the schema.
+    #[error("{0}")]
+    Names(Diagnostics),
     #[error("the threads for live connections cannot be started: {0}")]
     Runtime(std::io::Error),
 }
@@ -83,6 +86,7 @@ impl App {
         names: NameTrust,
     ) -> Result<App, AppError> {
         let config = Arc::new(config);
+        let schema = with_rules_for_names(&schema, &config).map_err(AppError::Names)?;
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;
         let opened = backend.open(&schema, env.clone(), metrics.store.clone()).map_err(AppError::Store)?;
@@ -156,7 +160,7 @@ impl App {
     pub fn reshaper(&self) -> Reshaper {
         let (store, repository, sessions) =
             (self.store.clone(), self.repository.clone(), self.sessions.clone());
-        Reshaper { store, repository, sessions }
+        Reshaper { store, repository, sessions, config: self.config.clone() }
     }
 
     /// Serves until `shutdown`, then ends in order: sockets learn when to reconnect, requests in flight finish, the
@@ -232,6 +236,7 @@ pub struct Reshaper {
     store: Arc<dyn LiveStore>,
     repository: Arc<Repository>,
     sessions: Arc<Sessions>,
+    config: Arc<Config>,
 }
 
 impl Reshaper {
@@ -243,6 +248,9 @@ impl Reshaper {
     /// Brings database, requests and live connections to another schema, as far as nothing is lost; otherwise nothing
     /// changes, and the error is the plan with what is in its way.
     pub async fn reshape(&self, schema: Arc<Schema>) -> Result<Evolved, OpenError> {
+        let schema = with_rules_for_names(&schema, &self.config).map_err(|faults| {
+            OpenError::Unusable(format!("the rules for names do not fit the schema files\n{faults}"))
+        })?;
         let evolved = self.store.evolve(schema.clone()).await?;
         if evolved.generation == self.generation() {
             return Ok(evolved);
@@ -251,6 +259,11 @@ impl Reshaper {
         self.sessions.lifecycle().adopt(schema, evolved.generation);
         Ok(evolved)
     }
+}
+
+/// The schema and the settings' rules for names, which speak of its entities.
+fn with_rules_for_names(schema: &Schema, config: &Config) -> Result<Arc<Schema>, Diagnostics> {
+    with_names(schema.clone(), &config.presence, &config.rooms).map(Arc::new)
 }
 
 /// The runtime of live connections: ChannelManager and the sockets' tasks.

@@ -31,6 +31,29 @@ pub struct Config {
     pub realtime: RealtimeConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
+    /// Who may watch and join resources that are no records.
+    pub presence: NameRuleTexts,
+    /// Who may subscribe and publish to rooms.
+    pub rooms: NameRuleTexts,
+}
+
+/// Rules for names by patterns, in the order of the file. The first pattern that fits a name counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NameRuleTexts(pub Vec<NameRuleText>);
+
+/// One pattern, as in `project/{project:Project}`, and its rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRuleText {
+    pub pattern: String,
+    pub rules: Vec<WordRuleText>,
+}
+
+/// What may be done with a name, and the rule that says who may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordRuleText {
+    /// `watch`, `publish`.
+    pub word: String,
+    pub source: String,
 }
 
 impl Default for Config {
@@ -51,6 +74,8 @@ impl Default for Config {
             realtime: RealtimeConfig::default(),
             http: HttpConfig::default(),
             log: LogConfig::default(),
+            presence: NameRuleTexts::default(),
+            rooms: NameRuleTexts::default(),
         }
     }
 }

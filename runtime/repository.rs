@@ -35,8 +35,8 @@ use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
     ActivityPage, ActivityQuery, At, Column, CommitError, Condition, Count, Counted, Expand, Idempotency,
-    LeaseProof, ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored, Test, Unit,
-    Who,
+    LeaseProof, ListPage, Listed, LogLimit, Op, OpStatus, Outcome, Past, Query, Store, StoreError, Stored,
+    Test, Unit, Who,
 };
 
 pub use batch::{Batch, BatchError, MAX_OPS};

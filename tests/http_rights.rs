@@ -189,7 +189,11 @@ async fn a_closed_entity_answers_every_request_like_a_missing_one() {
         assert_eq!((absent.0, absent.1["code"].as_str()), (404, Some("UNKNOWN_ENTITY")), "{method} {tail}");
     }
     let admin = app.client_as("eve:admin");
-    assert_eq!(admin.get("/api/vaults").await["items"], json!([]), "open to the callers that the rule is for");
+    assert_eq!(
+        admin.get("/api/vaults").await["items"],
+        json!([]),
+        "open to the callers that the rule is for"
+    );
     let slip = refusal(&bob, "GET", "/api/vault", Value::Null).await.1["detail"].to_string();
     assert!(!slip.contains("did you mean"), "no slip leads to what is closed: {slip}");
     let slip = refusal(&admin, "GET", "/api/vault", Value::Null).await.1["detail"].to_string();

@@ -28,7 +28,8 @@ async fn refused(socket: &mut Socket, code: &str) -> String {
 #[tokio::test]
 async fn a_message_reaches_all_members_of_its_room_and_no_other_socket() {
     let app = TestApp::start().await;
-    let (mut ada, mut ben, mut eve) = (socket(&app, "ada").await, socket(&app, "ben").await, socket(&app, "eve").await);
+    let (mut ada, mut ben, mut eve) =
+        (socket(&app, "ada").await, socket(&app, "ben").await, socket(&app, "eve").await);
     let subscribed = ada.subscribe("room:board/1", Value::Null).await;
     assert_eq!(subscribed["payload"], json!({}), "a room has no position");
     ben.subscribe("room:board/1", Value::Null).await;
@@ -147,12 +148,20 @@ async fn bad_messages_say_what_is_wrong_and_the_connection_lives() {
         (message("room:x", json!({"event": "a\nb"})), "BAD_FRAME", "control"),
         (message("room:x", json!({"event": "x", "echo": 1})), "BAD_FRAME", "`payload.echo` is a number"),
         (message("room:x", json!({"event": "x", "dta": 1})), "BAD_FRAME", "`payload.dta` is not known"),
-        (message("room:x", json!({"event": "x", "data": "y".repeat(1023)})), "MESSAGE_TOO_LARGE", "1024 bytes"),
+        (
+            message("room:x", json!({"event": "x", "data": "y".repeat(1023)})),
+            "MESSAGE_TOO_LARGE",
+            "1024 bytes",
+        ),
         (message("room:", json!({"event": "x"})), "BAD_CHANNEL", "empty"),
         (message("room:a//b", json!({"event": "x"})), "BAD_CHANNEL", "empty"),
         (message("entity:Task", json!({"event": "x"})), "FORBIDDEN_CHANNEL", "messages go to rooms"),
         (json!({"type": "subscribe", "channel": "room:x?a=b"}), "BAD_CHANNEL", "no filter"),
-        (json!({"type": "subscribe", "channel": "room:x", "payload": {"snapshot": true}}), "BAD_FRAME", "no records"),
+        (
+            json!({"type": "subscribe", "channel": "room:x", "payload": {"snapshot": true}}),
+            "BAD_FRAME",
+            "no records",
+        ),
         (json!({"type": "subscribe", "channel": "user:"}), "BAD_CHANNEL", "empty"),
     ] {
         ada.send(&frame).await;
@@ -172,7 +181,8 @@ async fn a_sender_and_a_room_have_a_rate_and_the_connection_lives() {
         config.realtime.room_messages = 3;
     })
     .await;
-    let (mut ada, mut ben, mut eve) = (socket(&app, "ada").await, socket(&app, "ben").await, socket(&app, "eve").await);
+    let (mut ada, mut ben, mut eve) =
+        (socket(&app, "ada").await, socket(&app, "ben").await, socket(&app, "eve").await);
     eve.subscribe("room:x", Value::Null).await;
     for socket in [&mut ada, &mut ben] {
         for _ in 0..2 {
@@ -218,10 +228,15 @@ async fn an_administrator_publishes_over_http_and_others_do_not() {
     ada.subscribe("room:deploy/eu", Value::Null).await;
     ada.subscribe("user:ada", Value::Null).await;
     let root = app.client_as("root:admin");
-    let sent = root.any("POST", "/api/realtime/rooms/deploy%2Feu", json!({"event": "done", "data": {"ok": true}})).await;
+    let sent = root
+        .any("POST", "/api/realtime/rooms/deploy%2Feu", json!({"event": "done", "data": {"ok": true}}))
+        .await;
     assert_eq!(sent, (200, json!({"receivers": 1})));
     let came = ada.expect("message").await;
-    assert_eq!((&came["channel"], &came["payload"]["data"]), (&json!("room:deploy/eu"), &json!({"ok": true})));
+    assert_eq!(
+        (&came["channel"], &came["payload"]["data"]),
+        (&json!("room:deploy/eu"), &json!({"ok": true}))
+    );
     let sent = root.any("POST", "/api/realtime/notify/ada", json!({"event": "mention"})).await;
     assert_eq!(sent, (200, json!({"receivers": 1})));
     assert_eq!(ada.expect("message").await["channel"], "user:ada");

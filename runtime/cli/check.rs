@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use super::arguments::CheckArguments;
 use super::config::{color_of_stderr, effective};
+use crate::config::Config;
 use crate::schema::{self, Color, Diagnostics, Loaded};
 
 /// How the result is printed.
@@ -34,18 +35,30 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
         Err(code) => return code,
     };
     let form = if arguments.json { Form::Json } else { Form::Text(color_of_stderr()) };
-    let verdict = judge(&settings.config.schemas, form);
+    let verdict = judge_with(&settings.config, form);
     // A reader that went away, as `head` does, leaves the verdict as it is.
     let _ = std::io::stderr().write_all(verdict.stderr.as_bytes());
     let _ = std::io::stdout().write_all(verdict.stdout.as_bytes());
     if verdict.clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Checks the folder and the rules of the settings for names, without printing.
+fn judge_with(config: &Config, form: Form) -> CheckOutput {
+    let loaded = schema::load(&config.schemas).and_then(|loaded| {
+        schema::with_names(loaded.schema.clone(), &config.presence, &config.rooms)?;
+        Ok(loaded)
+    });
+    verdict(&config.schemas, &loaded, form)
+}
+
 /// Checks the folder without printing.
 pub fn judge(schemas: &Path, form: Form) -> CheckOutput {
-    let loaded = schema::load(schemas);
+    verdict(schemas, &schema::load(schemas), form)
+}
+
+fn verdict(schemas: &Path, loaded: &Result<Loaded, Diagnostics>, form: Form) -> CheckOutput {
     let clean = loaded.is_ok();
-    let (stdout, stderr) = match (&loaded, form) {
+    let (stdout, stderr) = match (loaded, form) {
         (Ok(loaded), Form::Json) => (json_text(&loaded.warnings), String::new()),
         (Err(errors), Form::Json) => (json_text(errors), String::new()),
         (Ok(loaded), Form::Text(color)) => (found(schemas, loaded), loaded.warnings.render(color)),

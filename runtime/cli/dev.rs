@@ -90,10 +90,12 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
     let summary = describe(&config, &loaded);
     let public = config.public.clone();
     let project = Project::of(&config).map_err(|error| format!("error: {error}"))?;
+    let diagnostics_color = color(&config);
     let files = Files::new(project.clone(), &loaded, color(&config));
     let app =
         App::open(config, Arc::new(loaded.schema.opened()), Env::system()).map_err(|error| match error {
             AppError::Store(error) => migrate::explain(&error, &project),
+            AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
         })?;
     let mut text = summary;

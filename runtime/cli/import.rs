@@ -234,9 +234,7 @@ impl ImportRun<'_> {
             Applied::Done(OpStatus::Updated) => self.progress.updated += 1,
             Applied::Done(
                 OpStatus::Unchanged | OpStatus::Deleted | OpStatus::Many(_) | OpStatus::Lease(_),
-            ) => {
-                self.progress.skipped += 1
-            }
+            ) => self.progress.skipped += 1,
             Applied::Refused(refusal) => {
                 let error = self.intake.explain(refusal.clone());
                 self.refuse(row.line, &error);

@@ -87,9 +87,11 @@ async fn serve_loaded(
     let mut text = describe(&config, &loaded);
     let closed = closed(&loaded);
     let project = Project::of(&config).map_err(|error| format!("error: {error}"))?;
+    let diagnostics_color = color(&config);
     let app = App::open_for(config, Arc::new(loaded.schema), Env::system(), NameTrust::Refused).map_err(
         |error| match error {
             AppError::Store(error) => migrate::explain(&error, &project),
+            AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
         },
     )?;

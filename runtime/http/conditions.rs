@@ -120,9 +120,9 @@ pub(super) fn none_on_many(headers: &HeaderMap) -> Result<(), Problem> {
 /// Each operation of a batch names its own version.
 pub(super) fn none_on_batch(headers: &HeaderMap) -> Result<(), Problem> {
     match conditions(headers).next() {
-        Some(name) => {
-            Err(bad(format!("`{name}` is not possible on a batch: give each operation its `version` and `lease`")))
-        }
+        Some(name) => Err(bad(format!(
+            "`{name}` is not possible on a batch: give each operation its `version` and `lease`"
+        ))),
         None => Ok(()),
     }
 }

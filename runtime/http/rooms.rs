@@ -69,7 +69,9 @@ async fn must_be_publisher(
 }
 
 fn message(body: Json) -> Result<RoomMessage, Problem> {
-    let bad = |text: String| Problem::new(Code::BadJson, text.replace("`payload.", "`").replace("`payload`", "the body"));
+    let bad = |text: String| {
+        Problem::new(Code::BadJson, text.replace("`payload.", "`").replace("`payload`", "the body"))
+    };
     RoomMessage::of(Some(&body)).map_err(bad)
 }
 

@@ -41,7 +41,10 @@ pub enum ClientMessage {
         channel: String,
     },
     /// About the lease of a record.
-    Lease { resource: Resource, wanted: LeaseWanted },
+    Lease {
+        resource: Resource,
+        wanted: LeaseWanted,
+    },
     /// A message for those who are in a room.
     Message {
         channel: String,
@@ -170,7 +173,9 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
 
 fn lease(kind_of: &str, payload: Option<&Value>) -> Result<ClientMessage, String> {
     let Some(Value::Object(payload)) = payload else {
-        return Err("`payload` must be an object with `resource`, such as {\"resource\": \"Task/7\"}".to_owned());
+        return Err(
+            "`payload` must be an object with `resource`, such as {\"resource\": \"Task/7\"}".to_owned()
+        );
     };
     let known: &[&str] = match kind_of {
         "lease:acquire" => &["resource"],
@@ -178,7 +183,11 @@ fn lease(kind_of: &str, payload: Option<&Value>) -> Result<ClientMessage, String
         _ => &["resource", "fence"],
     };
     if let Some(stranger) = payload.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(format!("`payload.{}` is not known here: `{kind_of}` has {}", shown(stranger), known.join(", ")));
+        return Err(format!(
+            "`payload.{}` is not known here: `{kind_of}` has {}",
+            shown(stranger),
+            known.join(", ")
+        ));
     }
     let resource = match payload.get("resource") {
         Some(Value::String(text)) => Resource::parse(text)?,
@@ -189,16 +198,21 @@ fn lease(kind_of: &str, payload: Option<&Value>) -> Result<ClientMessage, String
         None | Some(Value::Null) => None,
         Some(fence) => match fence.as_u64() {
             Some(fence @ 1..) => Some(fence),
-            Some(0) | None => return Err("`payload.fence` is not the whole number that `lease:held` named".to_owned()),
+            Some(0) | None => {
+                return Err("`payload.fence` is not the whole number that `lease:held` named".to_owned());
+            }
         },
     };
-    let named = fence.ok_or_else(|| "`payload.fence` is missing: it is the number that `lease:held` named".to_owned());
+    let named = fence
+        .ok_or_else(|| "`payload.fence` is missing: it is the number that `lease:held` named".to_owned());
     let wanted = match kind_of {
         "lease:acquire" => LeaseWanted::Acquire,
         "lease:renew" => LeaseWanted::Renew { fence: named? },
         "lease:pass" => match payload.get("to") {
             Some(Value::String(to)) if !to.is_empty() => LeaseWanted::Pass { fence: named?, to: to.clone() },
-            Some(_) | None => return Err("`payload.to` must be the id of the user who gets the lease".to_owned()),
+            Some(_) | None => {
+                return Err("`payload.to` must be the id of the user who gets the lease".to_owned());
+            }
         },
         _ => LeaseWanted::Release { fence },
     };
@@ -208,7 +222,12 @@ fn lease(kind_of: &str, payload: Option<&Value>) -> Result<ClientMessage, String
 impl Resource {
     /// From `Task/<id>`. The error says what is wrong.
     pub fn parse(text: &str) -> Result<Resource, String> {
-        let bad = || format!("`{}` names no record: write the entity, a slash and the percent-encoded id, as in Task/7", shown(text));
+        let bad = || {
+            format!(
+                "`{}` names no record: write the entity, a slash and the percent-encoded id, as in Task/7",
+                shown(text)
+            )
+        };
         if text.len() > MAX_BYTES {
             return Err(bad());
         }

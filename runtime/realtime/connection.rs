@@ -224,7 +224,8 @@ impl<T: Transport> Connection<T> {
                 Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
                 Effect::Leave { channel } => self.rooms.leave(&channel),
                 Effect::Lease { resource, wanted, request_id } => {
-                    let answer = Box::pin(self.leases.ask(self.credential.identity(), &resource, &wanted)).await;
+                    let answer =
+                        Box::pin(self.leases.ask(self.credential.identity(), &resource, &wanted)).await;
                     let input = Input::Leased { resource, request_id, answer };
                     let effects = self.session.on(self.now(), input);
                     Box::pin(self.perform(effects, reading)).await?;

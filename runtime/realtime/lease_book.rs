@@ -195,8 +195,14 @@ mod tests {
         // At second 1; the lease ends at 300, and its hold time at 5 where Ada is gone since 0.
         let table: [(Begin, [Option<Instant>; 7]); 3] = [
             (Begin::Free, [none, none, Some(at(6)), Some(at(6)), Some(at(6)), none, none]),
-            (Begin::Here, [Some(at(300)), Some(at(6)), Some(at(301)), Some(at(6)), Some(at(300)), none, Some(at(300))]),
-            (Begin::Gone, [Some(at(300)), Some(at(6)), Some(at(6)), Some(at(6)), Some(at(5)), none, Some(at(5))]),
+            (
+                Begin::Here,
+                [Some(at(300)), Some(at(6)), Some(at(301)), Some(at(6)), Some(at(300)), none, Some(at(300))],
+            ),
+            (
+                Begin::Gone,
+                [Some(at(300)), Some(at(6)), Some(at(6)), Some(at(6)), Some(at(5)), none, Some(at(5))],
+            ),
         ];
         for (begin, row) in table {
             for ((word, event), due) in events.iter().zip(row) {

@@ -78,7 +78,12 @@ impl From<RepositoryError> for LeaseRefusal {
 }
 
 impl Leases {
-    pub fn new(repository: Arc<Repository>, rooms: Arc<Rooms>, config: &RealtimeConfig, env: Env) -> Arc<Leases> {
+    pub fn new(
+        repository: Arc<Repository>,
+        rooms: Arc<Rooms>,
+        config: &RealtimeConfig,
+        env: Env,
+    ) -> Arc<Leases> {
         Arc::new(Leases {
             repository,
             rooms,
@@ -132,7 +137,9 @@ impl Leases {
             LeaseWanted::Release { fence: Some(fence) } => LeaseAct::Release { fence: *fence },
             LeaseWanted::Release { fence: None } => {
                 if !self.repository.is_admin(caller).await? {
-                    let message = "name the `fence` of your lease: only the role `admin` ends those of others".to_owned();
+                    let message =
+                        "name the `fence` of your lease: only the role `admin` ends those of others"
+                            .to_owned();
                     return Err(LeaseRefusal { code: Code::Forbidden, message });
                 }
                 person = None;
@@ -196,7 +203,8 @@ impl Leases {
             let left = u64::try_from(row.lease.until.0.saturating_sub(wall.0)).unwrap_or(0);
             let resource = Resource { entity: row.entity.clone(), id: row.id.shared() };
             let ends = now + Duration::from_millis(left).min(self.lasts);
-            let lease = HeldLease { resource, holder: row.lease.holder, fence: row.lease.fence, ends, by: None };
+            let lease =
+                HeldLease { resource, holder: row.lease.holder, fence: row.lease.fence, ends, by: None };
             state.book.hold(lease, now);
         }
     }
@@ -227,7 +235,12 @@ impl Leases {
         }
     }
 
-    fn must_have_room(&self, user: &str, connection: ConnectionKey, resource: &Resource) -> Result<(), LeaseRefusal> {
+    fn must_have_room(
+        &self,
+        user: &str,
+        connection: ConnectionKey,
+        resource: &Resource,
+    ) -> Result<(), LeaseRefusal> {
         let state = self.state.lock();
         let is_own = state.book.of(resource).is_some_and(|lease| *lease.holder == *user);
         if !is_own && state.book.count_of(user, connection) >= self.most {
@@ -249,7 +262,13 @@ impl Leases {
     fn on_held(&self, resource: &Resource, holder: &Arc<str>, term: LeaseTerm, by: Option<ConnectionKey>) {
         let now = Instant::now();
         let LeaseTerm { fence, until } = term;
-        let lease = HeldLease { resource: resource.clone(), holder: holder.clone(), fence, ends: now + self.lasts, by };
+        let lease = HeldLease {
+            resource: resource.clone(),
+            holder: holder.clone(),
+            fence,
+            ends: now + self.lasts,
+            by,
+        };
         let is_new = {
             let mut state = self.state.lock();
             let is_new = state.book.of(resource).is_none_or(|known| known.fence != fence);
@@ -285,7 +304,8 @@ impl Leases {
     fn tell_loss(&self, lease: &HeldLease) {
         let now = self.env.now();
         let resource = lease.resource.to_string();
-        let payload = LeasePayload { resource: &resource, fence: Some(lease.fence), until: None, holder: None };
+        let payload =
+            LeasePayload { resource: &resource, fence: Some(lease.fence), until: None, holder: None };
         self.tell(&lease.holder, |form| lease_frame("lease:lost", form, now, payload.clone()));
     }
 
@@ -298,7 +318,10 @@ impl Leases {
         let payload = LeasePayload { resource: &name, fence: None, until, holder };
         let json = lease_frame("lease:changed", WireForm::Json, self.env.now(), payload);
         // A room that is full of messages still hears of the next change.
-        let _ = self.rooms.pass_on(Instant::now(), &Publication { channel: &channel, kind: "lease:changed", json, except: None });
+        let _ = self.rooms.pass_on(
+            Instant::now(),
+            &Publication { channel: &channel, kind: "lease:changed", json, except: None },
+        );
     }
 }
 
@@ -334,7 +357,12 @@ pub struct LeaseSeat {
 }
 
 impl LeaseSeat {
-    pub fn new(leases: Arc<Leases>, key: ConnectionKey, outbox: Arc<Outbox>, identity: &Identity) -> LeaseSeat {
+    pub fn new(
+        leases: Arc<Leases>,
+        key: ConnectionKey,
+        outbox: Arc<Outbox>,
+        identity: &Identity,
+    ) -> LeaseSeat {
         let mut seat = LeaseSeat { leases, key, outbox, user: None };
         seat.take_over(identity);
         seat

@@ -37,7 +37,8 @@ impl Repository {
         request: &LeaseRequest,
     ) -> Result<LeaseState, RepositoryError> {
         let current = self.current();
-        let missing = || RepositoryError::NotFound { entity: request.entity.clone(), id: request.id.to_string() };
+        let missing =
+            || RepositoryError::NotFound { entity: request.entity.clone(), id: request.id.to_string() };
         // What a caller may not see is missing in the same words as what there is not.
         let entity = entity_of(&current.schema, &request.entity).map_err(|_| missing())?;
         let id = validate::address(entity, &request.id).map_err(|_| missing())?;
@@ -54,7 +55,9 @@ impl Repository {
         match self.store.commit(unit).await {
             Ok(outcome) => match outcome.results.first().map(|result| result.status) {
                 Some(OpStatus::Lease(state)) => Ok(state),
-                Some(_) | None => Err(RepositoryError::Storage("a lease came back as something else".to_owned())),
+                Some(_) | None => {
+                    Err(RepositoryError::Storage("a lease came back as something else".to_owned()))
+                }
             },
             Err(CommitError::NotFound { .. }) => Err(missing()),
             Err(refusal) => Err(error::of_lease(refusal, &entity.name)),

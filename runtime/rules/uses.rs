@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::schema::{
-    Column, Entity, EntityName, Expr, FieldIndex, Operation, Record, Schema, Term, UserTerm, Value,
+    Column, Entity, EntityName, Expr, FieldIndex, Names, Operation, Record, Schema, Term, UserTerm, Value,
 };
 
 const USER: &str = "User";
@@ -38,6 +38,13 @@ impl Needs {
                 needs.add_rule(&read.meaning);
             }
         }
+        needs
+    }
+
+    /// Of the rules for names of presence and rooms.
+    pub fn of_names(names: &Names) -> Needs {
+        let mut needs = Needs::default();
+        names.presence.rules().chain(names.rooms.rules()).for_each(|rule| needs.add_rule(rule));
         needs
     }
 
@@ -197,6 +204,7 @@ impl Rights {
     pub fn of(schema: &Schema) -> Rights {
         let mut needs = Needs::default();
         schema.entities().for_each(|entity| needs.add(&Needs::of_read(entity)));
+        needs.add(&Needs::of_names(schema.names()));
         needs.columns(USER).insert(Column::Field(DISABLED));
         let rights = needs.used.into_iter().filter_map(|(name, columns)| {
             let entity = schema.entity(&name)?;

@@ -30,6 +30,7 @@ pub use across::MOST_ENTITIES;
 use draft::EntityDraft;
 pub use entity::MOST_FIELDS;
 pub use index::MOST_INDEXES;
+pub(super) use rule::name_rule;
 
 /// The words of schema files, for the JSON Schema that editors read.
 pub(super) mod words {

@@ -100,6 +100,7 @@ codes! {
     DefaultRandom "E0241" "a random text does not keep the field's constraints"
     Lease "E0360" "`lease` cannot be required here, or has another word"
     DefaultLater "E0242" "`now + …` does not say how much later"
+    NamePattern "E0350" "a name pattern does not fit the schema files"
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"
     Unindexed "W0103" "no index serves the read rule"

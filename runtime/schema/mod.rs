@@ -17,6 +17,9 @@ mod json_schema;
 pub mod limits;
 pub(crate) mod message;
 pub mod model;
+mod name_check;
+mod name_pattern;
+mod name_rules;
 pub mod number;
 mod operation;
 mod questionable;
@@ -46,6 +49,9 @@ pub use model::{
     Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Lookup, OnDelete, Operation,
     Pattern, Schema, Sequence,
 };
+pub use name_check::with_names;
+pub use name_pattern::{BadPattern, MOST_SEGMENTS, NamePattern};
+pub use name_rules::{NameMatch, NameRule, NameTable, Names, PRESENCE_WORDS, ROOM_WORDS};
 pub use record::Record;
 pub use render::Color;
 pub use rule::{

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 
 use super::column::{Column, EntityName, FieldIndex};
 use super::delay::Delay;
+use super::name_rules::{NameTable, Names};
 pub use super::operation::Operation;
 use super::rule::{Expr, Rule};
 use super::trigger::Trigger;
@@ -26,6 +27,8 @@ pub struct Generation(pub u64);
 pub struct Schema {
     entities: IndexMap<EntityName, Arc<Entity>>,
     by_plural: IndexMap<Arc<str>, EntityName>,
+    /// Who may use the names of presence and rooms: rules of the settings, which speak of entities.
+    names: Names,
 }
 
 impl Schema {
@@ -51,13 +54,24 @@ impl Schema {
         self.entities.values()
     }
 
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The same with other rules for names.
+    #[must_use]
+    pub(super) fn named(mut self, presence: NameTable, rooms: NameTable) -> Schema {
+        (self.names.presence, self.names.rooms) = (presence, rooms);
+        self
+    }
+
     /// The entity that a ref field refers to.
     pub fn target(&self, field: &Field) -> Option<&Arc<Entity>> {
         let entity = field.kind.target()?;
         self.entity(entity)
     }
 
-    /// The same, but open to everyone where a file has no rules at all: for `tidewire dev` on a developer's machine.
+    /// The same, but open to everyone where a file has no rules at all, and where no pattern fits a name: for `tidewire dev` on a developer's machine.
     #[must_use]
     pub fn opened(mut self) -> Schema {
         for entity in self.entities.values_mut() {
@@ -65,6 +79,7 @@ impl Schema {
                 Arc::make_mut(entity).access.open = true;
             }
         }
+        self.names.open = true;
         self
     }
 

@@ -38,13 +38,26 @@ pub struct LeaseOp {
 #[derive(Debug, Clone)]
 pub enum LeaseAct {
     /// The writer takes it, or keeps what they have.
-    Acquire { until: Timestamp },
-    Renew { fence: u64, until: Timestamp },
+    Acquire {
+        until: Timestamp,
+    },
+    Renew {
+        fence: u64,
+        until: Timestamp,
+    },
     /// Another user gets it, under another number.
-    Pass { fence: u64, to: Arc<Person>, until: Timestamp },
-    Release { fence: u64 },
+    Pass {
+        fence: u64,
+        to: Arc<Person>,
+        until: Timestamp,
+    },
+    Release {
+        fence: u64,
+    },
     /// By the server or an administrator: that of this number, or whatever there is.
-    End { fence: Option<u64> },
+    End {
+        fence: Option<u64>,
+    },
 }
 
 /// What became of a lease.
@@ -103,7 +116,9 @@ impl LeaseAct {
             (LeaseAct::Renew { .. }, Standing::Mine) if fits => LeaseStep::Extend,
             (LeaseAct::Pass { .. }, Standing::Mine) if fits => LeaseStep::Grant,
             (LeaseAct::Release { .. }, Standing::Mine) if fits => LeaseStep::Clear,
-            (LeaseAct::Renew { .. } | LeaseAct::Pass { .. } | LeaseAct::Release { .. }, _) => LeaseStep::RefuseLost,
+            (LeaseAct::Renew { .. } | LeaseAct::Pass { .. } | LeaseAct::Release { .. }, _) => {
+                LeaseStep::RefuseLost
+            }
             (LeaseAct::End { .. }, Standing::Free) => LeaseStep::Keep,
             (LeaseAct::End { fence: None }, _) => LeaseStep::Clear,
             (LeaseAct::End { fence: Some(_) }, _) if fits => LeaseStep::Clear,
@@ -114,7 +129,9 @@ impl LeaseAct {
     /// The number that the act names.
     pub fn fence(&self) -> Option<u64> {
         match self {
-            LeaseAct::Renew { fence, .. } | LeaseAct::Pass { fence, .. } | LeaseAct::Release { fence } => Some(*fence),
+            LeaseAct::Renew { fence, .. } | LeaseAct::Pass { fence, .. } | LeaseAct::Release { fence } => {
+                Some(*fence)
+            }
             LeaseAct::End { fence } => *fence,
             LeaseAct::Acquire { .. } => None,
         }
@@ -123,7 +140,9 @@ impl LeaseAct {
     /// Until when the lease lasts that follows.
     pub fn until(&self) -> Option<Timestamp> {
         match self {
-            LeaseAct::Acquire { until } | LeaseAct::Renew { until, .. } | LeaseAct::Pass { until, .. } => Some(*until),
+            LeaseAct::Acquire { until } | LeaseAct::Renew { until, .. } | LeaseAct::Pass { until, .. } => {
+                Some(*until)
+            }
             LeaseAct::Release { .. } | LeaseAct::End { .. } => None,
         }
     }

@@ -126,6 +126,7 @@ impl Relations {
         }
         let mut read_needs = Needs::default();
         relations.iter().for_each(|relation| read_needs.add(&relation.read_needs));
+        read_needs.add(&Needs::of_names(schema.names()));
         let mut trigger_needs = Needs::default();
         relations.iter().for_each(|relation| trigger_needs.add(&Needs::of_triggers(&relation.entity)));
         Relations { relations, places, read_needs, trigger_needs, rights: Rights::of(schema) }

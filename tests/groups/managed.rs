@@ -65,6 +65,7 @@ pub fn drained(outbox: &Outbox) -> (Vec<Json>, Vec<Note>) {
     for item in outbox.drain(usize::MAX).items {
         let frames = match item {
             Item::Batch { frames, .. } => frames,
+            Item::Ephemeral { frame, .. } => frame,
             Item::Control { frame, note, .. } => {
                 notes.extend(note);
                 frame

@@ -22,7 +22,15 @@ fn schema(lease_required: bool) -> Schema {
     let open = || rule(Expr::Constant(true));
     let everybody =
         || Access { read: open(), create: open(), update: open(), delete: open(), ..Access::default() };
-    let user = entity("User", "users", vec![field("name", text()), field("role", text()), field("disabled", tidewire::schema::FieldKind::Bool)]);
+    let user = entity(
+        "User",
+        "users",
+        vec![
+            field("name", text()),
+            field("role", text()),
+            field("disabled", tidewire::schema::FieldKind::Bool),
+        ],
+    );
     let fields = vec![field("title", text()), field("owner", text())];
     let doc = Entity {
         access: Access { update: rule(mine(OWNER)), ..everybody() },
@@ -71,7 +79,13 @@ async fn acquire(studio: &Studio, name: &str, entity: &str, n: u128) -> u64 {
 }
 
 /// A write of a user under a lease.
-async fn writes(studio: &Studio, name: &str, at: i64, ops: Vec<Op>, fences: &[u64]) -> Result<(), CommitError> {
+async fn writes(
+    studio: &Studio,
+    name: &str,
+    at: i64,
+    ops: Vec<Op>,
+    fences: &[u64],
+) -> Result<(), CommitError> {
     let leases = fences.iter().enumerate().map(|(op, fence)| LeaseProof { op, fence: *fence }).collect();
     let unit = Unit { at: Timestamp(NOON.0 + at), leases, ..asked(name, ops) };
     studio.store.commit(unit).await.map(drop)
@@ -91,7 +105,8 @@ pub(super) async fn a_lease_has_one_holder_and_a_number_that_grows<F: Fixture>()
     let later = Timestamp(UNTIL.0 + MINUTE);
     let again = wants(&studio, "ada", 0, op("Note", 2, LeaseAct::Acquire { until: later })).await;
     assert_eq!(again, Ok(LeaseState::Held { fence: first, until: later }), "the holder keeps its number");
-    let earlier = wants(&studio, "ada", 0, op("Note", 2, LeaseAct::Renew { fence: first, until: UNTIL })).await;
+    let earlier =
+        wants(&studio, "ada", 0, op("Note", 2, LeaseAct::Renew { fence: first, until: UNTIL })).await;
     assert_eq!(earlier, Ok(LeaseState::Held { fence: first, until: later }), "a renewal shortens nothing");
 
     let other = acquire(&studio, "bo", "Note", 3).await;
@@ -106,7 +121,10 @@ pub(super) async fn a_lease_has_one_holder_and_a_number_that_grows<F: Fixture>()
     }
     let wrong = wants(&studio, "ada", 0, op("Note", 2, LeaseAct::Release { fence: first + 9 })).await;
     assert_eq!(wrong, Err(CommitError::LeaseLost { op: 0 }));
-    assert_eq!(wants(&studio, "ada", 0, op("Note", 2, LeaseAct::Release { fence: first })).await, Ok(LeaseState::Free));
+    assert_eq!(
+        wants(&studio, "ada", 0, op("Note", 2, LeaseAct::Release { fence: first })).await,
+        Ok(LeaseState::Free)
+    );
     assert!(acquire(&studio, "bo", "Note", 2).await > other, "a number is never given twice");
 }
 
@@ -115,16 +133,28 @@ pub(super) async fn a_stale_holder_writes_nothing<F: Fixture>() {
     let stale = acquire(&studio, "ada", "Note", 2).await;
     assert_eq!(writes(&studio, "ada", 0, vec![titled("Note", 2, "b")], &[stale]).await, Ok(()));
     assert_eq!(writes(&studio, "bo", 0, vec![titled("Note", 2, "c")], &[stale]).await, LOST, "it is ada's");
-    assert_eq!(writes(&studio, "ada", 0, vec![titled("Note", 3, "c")], &[stale]).await, LOST, "of another record");
+    assert_eq!(
+        writes(&studio, "ada", 0, vec![titled("Note", 3, "c")], &[stale]).await,
+        LOST,
+        "of another record"
+    );
     let after = 5 * MINUTE;
-    assert_eq!(writes(&studio, "ada", after, vec![titled("Note", 2, "c")], &[stale]).await, LOST, "it has expired");
+    assert_eq!(
+        writes(&studio, "ada", after, vec![titled("Note", 2, "c")], &[stale]).await,
+        LOST,
+        "it has expired"
+    );
     let acquired = LeaseAct::Acquire { until: Timestamp(NOON.0 + 9 * MINUTE) };
     let fresh = fence(wants(&studio, "bo", after, op("Note", 2, acquired)).await);
     for write in [titled("Note", 2, "c"), delete("Note", 2)] {
         assert_eq!(writes(&studio, "ada", after, vec![write], &[stale]).await, LOST, "bo has it");
     }
     assert_eq!(writes(&studio, "bo", after, vec![titled("Note", 2, "d")], &[fresh]).await, Ok(()));
-    assert_eq!(writes(&studio, "ada", after, vec![titled("Note", 2, "e")], &[]).await, Ok(()), "none was needed");
+    assert_eq!(
+        writes(&studio, "ada", after, vec![titled("Note", 2, "e")], &[]).await,
+        Ok(()),
+        "none was needed"
+    );
 }
 
 pub(super) async fn where_a_lease_is_required_no_client_writes_without_one<F: Fixture>() {
@@ -132,7 +162,13 @@ pub(super) async fn where_a_lease_is_required_no_client_writes_without_one<F: Fi
     let required = |op| Err(CommitError::LeaseRequired { op });
     assert_eq!(writes(&studio, "ada", 0, vec![titled("Note", 2, "b")], &[]).await, required(0));
     assert_eq!(writes(&studio, "ada", 0, vec![delete("Note", 2)], &[]).await, required(0));
-    let many = Many { entity: "Note".into(), ids: vec![id(2)], more: false, filter: Vec::new(), edit: ManyEdit::Delete };
+    let many = Many {
+        entity: "Note".into(),
+        ids: vec![id(2)],
+        more: false,
+        filter: Vec::new(),
+        edit: ManyEdit::Delete,
+    };
     assert_eq!(writes(&studio, "ada", 0, vec![Op::Many(Box::new(many))], &[]).await, required(0));
     let new = create("Note", 9, vec![words("a"), tidewire::schema::Value::Null]);
     assert_eq!(writes(&studio, "ada", 0, vec![new], &[]).await, Ok(()), "there is nothing to hold before");
@@ -145,7 +181,11 @@ pub(super) async fn where_a_lease_is_required_no_client_writes_without_one<F: Fi
     assert_eq!(writes(&studio, "ada", 0, both(), &[two, two]).await, Err(CommitError::LeaseLost { op: 1 }));
     assert!(studio.json("Note", &id(2)).unwrap().contains("\"s\""), "all or nothing");
     assert_eq!(writes(&studio, "ada", 0, both(), &[two, three]).await, Ok(()));
-    assert_eq!(writes(&studio, "ada", 0, vec![delete("Note", 2)], &[two]).await, Ok(()), "its part goes without one");
+    assert_eq!(
+        writes(&studio, "ada", 0, vec![delete("Note", 2)], &[two]).await,
+        Ok(()),
+        "its part goes without one"
+    );
     assert_eq!(studio.json("Part", &id(4)), None);
 }
 
@@ -154,20 +194,31 @@ pub(super) async fn a_lease_is_for_those_who_may_update<F: Fixture>() {
     let acquiring = || LeaseAct::Acquire { until: UNTIL };
     let forbidden = Err(CommitError::Forbidden { op: 0, operation: Operation::Lease });
     assert_eq!(wants(&studio, "bo", 0, op("Doc", 1, acquiring())).await, forbidden);
-    let nobody = Unit { asker: Asker::Person(Default::default()), actor: None, ..unit([op("Note", 2, acquiring())]) };
-    assert_eq!(studio.store.commit(nobody).await.map(drop), Err(CommitError::Forbidden { op: 0, operation: Operation::Lease }));
+    let nobody =
+        Unit { asker: Asker::Person(Default::default()), actor: None, ..unit([op("Note", 2, acquiring())]) };
+    assert_eq!(
+        studio.store.commit(nobody).await.map(drop),
+        Err(CommitError::Forbidden { op: 0, operation: Operation::Lease })
+    );
     let missing = wants(&studio, "ada", 0, op("Doc", 8, acquiring())).await;
     assert_eq!(missing, Err(CommitError::NotFound { op: 0 }));
 
     let own = acquire(&studio, "ada", "Doc", 1).await;
     let passing = LeaseAct::Pass { fence: own, to: person("bo"), until: UNTIL };
-    assert_eq!(wants(&studio, "ada", 0, op("Doc", 1, passing)).await, Err(CommitError::LeaseNotPassed { op: 0 }));
+    assert_eq!(
+        wants(&studio, "ada", 0, op("Doc", 1, passing)).await,
+        Err(CommitError::LeaseNotPassed { op: 0 })
+    );
     let note = acquire(&studio, "ada", "Note", 2).await;
     let passing = LeaseAct::Pass { fence: note, to: person("bo"), until: UNTIL };
     let passed = fence(wants(&studio, "ada", 0, op("Note", 2, passing)).await);
     assert!(passed > note);
     assert_eq!(writes(&studio, "ada", 0, vec![titled("Note", 2, "b")], &[note]).await, LOST);
-    assert_eq!(writes(&studio, "ada", 0, vec![titled("Note", 2, "b")], &[passed]).await, LOST, "the number is not enough");
+    assert_eq!(
+        writes(&studio, "ada", 0, vec![titled("Note", 2, "b")], &[passed]).await,
+        LOST,
+        "the number is not enough"
+    );
     assert_eq!(writes(&studio, "bo", 0, vec![titled("Note", 2, "b")], &[passed]).await, Ok(()));
 }
 

@@ -13,8 +13,8 @@ use tidewire::ids::{Position, RecordId, Seq};
 use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{
-    At, CommitError, Count, Counted, LeaseState, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome,
-    Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
+    At, CommitError, Count, Counted, LeaseState, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus,
+    Outcome, Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
 };
 
 use super::at_once::{AtOnce, answers_at_once};

@@ -172,11 +172,7 @@ impl Question<'_> {
             }
             (Operation::Update, Some(proposal)) => (proposal.values, proposal.named.to_vec()),
             (
-                Operation::Read
-                | Operation::List
-                | Operation::Update
-                | Operation::Delete
-                | Operation::Lease,
+                Operation::Read | Operation::List | Operation::Update | Operation::Delete | Operation::Lease,
                 _,
             ) => return Ok(None),
         };

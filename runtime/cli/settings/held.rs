@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::kind::{SettingKind, SettingValue};
-use crate::config::{Beyond, LogForm, Registration};
+use crate::config::{Beyond, LogForm, NameRuleTexts, Registration};
 
 /// A field of `Config`: what kind of value it is, and back.
 pub(super) trait ConfigField: Sized {
@@ -48,7 +48,8 @@ macro_rules! is_held {
 }
 
 number_is_held!(u32 u64 usize);
-is_held!(Duration as Time bool as Switch PathBuf as Path SocketAddr as Address Vec<String> as Hosts String as Word);
+is_held!(Duration as Time bool as Switch PathBuf as Path SocketAddr as Address Vec<String> as Hosts String as Word
+    NameRuleTexts as NameRules);
 
 impl ConfigField for Option<String> {
     fn value(&self, _kind: &SettingKind) -> SettingValue {

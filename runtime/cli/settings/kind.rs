@@ -12,11 +12,13 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use super::addresses::{address, hosts, networks, origins};
+use super::name_rules;
 use super::numbers::{
     SIZE_UNITS, TIME_UNITS, counted, grouped, in_units, sized, timed, within, within_units,
 };
 use super::wrong::Wrong;
 use crate::cli::faults::{FaultSite, LocatedFault};
+use crate::config::NameRuleTexts;
 use crate::schema::message::{list, quoted, suggestion};
 use crate::store::choice::{DatabaseAddress, NoAddress};
 
@@ -33,6 +35,8 @@ pub enum SettingValue {
     Address(SocketAddr),
     Hosts(Vec<String>),
     Word(String),
+    /// Rules for names, by patterns.
+    NameRules(NameRuleTexts),
 }
 
 /// What a setting takes.
@@ -61,12 +65,18 @@ pub enum SettingKind {
     OneOf(&'static [&'static str]),
     /// Which log lines are written.
     LogFilter,
+    /// A table of patterns, each with rules for these words.
+    NameRules(&'static [&'static str]),
 }
 
 impl SettingKind {
     /// `name` is the setting, variable or flag as the user knows it.
     pub(super) fn fault(&self, wrong: Wrong, place: FaultSite, name: &str) -> LocatedFault {
         let message = format!("{} must be {self}, found {}", quoted(name), wrong.found);
+        let place = match (place, wrong.at) {
+            (FaultSite::File(_), Some(at)) => FaultSite::File(at),
+            (place, _) => place,
+        };
         let label = wrong.label.map_or_else(|| format!("expected {}", self.noun()), str::to_owned);
         LocatedFault::new(place, message, wrong.help).label(label)
     }
@@ -115,6 +125,7 @@ impl SettingKind {
                 Ok(_) => Ok(SettingValue::Word(text.to_owned())),
                 Err(error) => Err(Wrong::new(quoted(text), format!("{error}; write {}", self.example()))),
             },
+            SettingKind::NameRules(words) => name_rules::of_text(text, words).map(SettingValue::NameRules),
         }
     }
 
@@ -136,8 +147,15 @@ impl SettingKind {
                 let texts = texts.ok_or_else(|| self.wrong_type("a list of something else"))?;
                 self.listed(texts)
             }
+            (SettingKind::NameRules(words), DeValue::Table(table)) => {
+                name_rules::of_table(table, words).map(SettingValue::NameRules)
+            }
             (kind, DeValue::String(_))
-                if kind.is_list() || matches!(kind, SettingKind::Count(_) | SettingKind::Switch) =>
+                if kind.is_list()
+                    || matches!(
+                        kind,
+                        SettingKind::Count(_) | SettingKind::Switch | SettingKind::NameRules(_)
+                    ) =>
             {
                 Err(self.wrong_type("a string"))
             }
@@ -170,6 +188,7 @@ impl SettingKind {
             | SettingKind::File
             | SettingKind::Header
             | SettingKind::OneOf(_)
+            | SettingKind::NameRules(_)
             | SettingKind::LogFilter => hosts(items),
         };
         read.map(SettingValue::Hosts)
@@ -192,6 +211,7 @@ impl SettingKind {
             SettingKind::Header => "the value of a header",
             SettingKind::OneOf(_) => "one of the words",
             SettingKind::LogFilter => "a log filter",
+            SettingKind::NameRules(_) => "a table of patterns with rules",
         }
     }
 
@@ -212,6 +232,7 @@ impl SettingKind {
             SettingKind::Header => "visible ASCII characters",
             SettingKind::OneOf(_) => "one of the words",
             SettingKind::LogFilter => "a filter such as \"warn,tidewire=debug\"",
+            SettingKind::NameRules(_) => "a pattern and its rule: \"lobby\" = \"user != null\"",
         }
     }
 
@@ -254,6 +275,7 @@ impl fmt::Display for SettingKind {
             | SettingKind::Networks
             | SettingKind::File
             | SettingKind::Header
+            | SettingKind::NameRules(_)
             | SettingKind::LogFilter => f.write_str(noun),
         }
     }
@@ -275,6 +297,7 @@ impl SettingValue {
             | SettingValue::Switch(_)
             | SettingValue::Address(_)
             | SettingValue::Hosts(_)
+            | SettingValue::NameRules(_)
             | SettingValue::Word(_) => self,
         }
     }
@@ -289,6 +312,7 @@ impl SettingValue {
             | SettingValue::Database(_)
             | SettingValue::Address(_)
             | SettingValue::Hosts(_)
+            | SettingValue::NameRules(_)
             | SettingValue::Word(_) => None,
         }
     }
@@ -304,6 +328,7 @@ impl SettingValue {
             | SettingValue::Path(_)
             | SettingValue::Database(_)
             | SettingValue::Address(_)
+            | SettingValue::NameRules(_)
             | SettingValue::Word(_) => self.text().into(),
         }
     }
@@ -319,6 +344,7 @@ impl SettingValue {
             SettingValue::Address(address) => address.to_string(),
             SettingValue::Hosts(hosts) => hosts.join(","),
             SettingValue::Word(word) | SettingValue::Database(word) => word.clone(),
+            SettingValue::NameRules(rules) => name_rules::text(rules),
         }
     }
 }
@@ -327,7 +353,9 @@ impl SettingValue {
 impl fmt::Display for SettingValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SettingValue::Count(_) | SettingValue::Switch(_) => f.write_str(&self.text()),
+            SettingValue::Count(_) | SettingValue::Switch(_) | SettingValue::NameRules(_) => {
+                f.write_str(&self.text())
+            }
             SettingValue::Hosts(hosts) => {
                 let quoted: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
                 write!(f, "[{}]", quoted.join(", "))

@@ -9,6 +9,7 @@ mod file;
 mod held;
 mod kind;
 mod loading;
+mod name_rules;
 mod numbers;
 mod place_of_database;
 mod table;

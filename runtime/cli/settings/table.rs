@@ -8,6 +8,7 @@ use super::kind::{SettingKind, SettingValue};
 use super::numbers::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND};
 use crate::config::Config;
 use crate::schema::message::nearest;
+use crate::schema::{PRESENCE_WORDS, ROOM_WORDS};
 use crate::store::choice::DatabaseAddress;
 
 /// Something that a user may set.
@@ -103,6 +104,8 @@ settings! {
     allowed_hosts: SettingKind::Hosts, "More host names that the server answers to (`Host`, `Origin`), such as that of a reverse proxy.";
     allowed_origins: SettingKind::Origins, "Pages of these other origins may use the server (CORS), with a token. Cookies never count for them.";
     trusted_proxies: SettingKind::Networks, "Addresses of your proxies, whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.";
+    presence: SettingKind::NameRules(PRESENCE_WORDS), "The table `[presence]`: who may watch and join resources that are no records, by patterns of their names (docs/permissions.md).";
+    rooms: SettingKind::NameRules(ROOM_WORDS), "The table `[rooms]`: who may subscribe and publish to rooms, by patterns of their names.";
 
     tls.certificate: SettingKind::File, "PEM file of the certificate and its issuers. With it the server speaks TLS. Read again when it changes.";
     tls.key: SettingKind::File, "PEM file of the certificate's private key.";
@@ -257,6 +260,9 @@ mod tests {
                 words.iter().find(|word| default.text() != **word).unwrap().to_string()
             }
             SettingKind::LogFilter => "error".to_owned(),
+            SettingKind::NameRules(words) => {
+                format!("{{ \"lobby/{{x}}\" = {{ {} = \"x == user.id\" }} }}", words[0])
+            }
         }
     }
 

@@ -67,10 +67,13 @@ impl Describer<'_> {
 
     pub(super) fn message_bodies(&mut self) {
         let message = ObjectSchema::new("A message: stored nowhere.")
-            .with("event", json!({
-                "description": "What happened, in the words of the application.",
-                "type": "string", "minLength": 1, "maxLength": MAX_EVENT,
-            }))
+            .with(
+                "event",
+                json!({
+                    "description": "What happened, in the words of the application.",
+                    "type": "string", "minLength": 1, "maxLength": MAX_EVENT,
+                }),
+            )
             .with_optional("data", json!({"description": "Any JSON, at most `realtime.message_bytes`."}))
             .with_optional("echo", json!({"description": "Ignored here.", "type": ["boolean", "null"]}));
         let published = ObjectSchema::new("What became of a message.").with(

@@ -14,8 +14,8 @@ use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, LeaseWanted, Resource, View, WireForm};
 use crate::realtime::credential::Renewed;
-use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::leases::LeaseAnswer;
+use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::rooms::NotPublished;
 use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
@@ -147,7 +147,11 @@ pub enum Effect {
         channel: Arc<str>,
     },
     /// Commit what the peer wants of a lease; the answer comes back as `Input::Leased` before anything else.
-    Lease { resource: Resource, wanted: LeaseWanted, request_id: Option<String> },
+    Lease {
+        resource: Resource,
+        wanted: LeaseWanted,
+        request_id: Option<String>,
+    },
     /// Pass a frame on to the members of a room; what became of it comes back as `Input::Published`.
     Publish {
         channel: Arc<str>,

@@ -19,7 +19,7 @@ use crate::protocol::{
 use crate::realtime::channel::ChannelRefusal;
 use crate::realtime::rate::RateCap;
 use crate::realtime::rooms::{NotPublished, user_channel};
-use crate::rules::Principal;
+use crate::rules::{Principal, may_use_name};
 
 /// Frames that may wait until the rights of the person are known.
 const WAITING: usize = 16;
@@ -207,7 +207,8 @@ impl Session {
         if let ChannelTarget::User(id) = &name.target
             && user_channel(id) != *name.text
         {
-            let text = format!("write the channel as `{}`: each user has one, in this spelling", user_channel(id));
+            let text =
+                format!("write the channel as `{}`: each user has one, in this spelling", user_channel(id));
             return Err(ChannelRefusal::new(Code::BadChannel, text));
         }
         if self.rooms.find(channel).is_some() {
@@ -308,8 +309,14 @@ impl Session {
         }
     }
 
-    fn may_use_room(&self, _name: &[String], _right: RoomRight, principal: &Principal) -> bool {
-        !principal.is_disabled()
+    fn may_use_room(&self, name: &[String], right: RoomRight, principal: &Principal) -> bool {
+        let names = self.around.schema.names();
+        let parts: Vec<&str> = name.iter().map(String::as_str).collect();
+        let words = match right {
+            RoomRight::Subscribe => ["subscribe"],
+            RoomRight::Publish => ["publish"],
+        };
+        may_use_name(&names.rooms, names.open, &parts, &words, principal)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::schema::model::{Entity, Field, FieldKind, History, Operation};
 use crate::schema::tree::{Entry, Span, TableNode};
 
 pub(in crate::schema) const KEYS: &[&str] = &[
-    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity",
-    "lease", "expires", "was", EDITOR_KEY,
+    "entity", "plural", "label", "fields", "access", "index", "unique", "on", "history", "activity", "lease",
+    "expires", "was", EDITOR_KEY,
 ];
 /// Tells an editor where the JSON Schema of this file is.
 const EDITOR_KEY: &str = "$schema";

@@ -14,6 +14,7 @@ mod types;
 
 use super::doubt::Doubts;
 use super::draft::{EntityDraft, LooseRule, RulePlace};
+use super::rule_text::LONGEST_RULE;
 use crate::schema::builtin::{self, USER};
 use crate::schema::cel::{self, DEEPEST, MOST_NODES, SyntaxErrorKind, SyntaxNode};
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode, DiagnosticSink};
@@ -82,8 +83,41 @@ fn lease_without_a_rule(draft: &EntityDraft, report: &mut DiagnosticSink) {
     if let Some(span) = draft.lease.clone().filter(|_| asks && access.lease.is_none()) {
         let message = "the update rule asks what changes, so it cannot say who may hold a lease";
         let problem = Diagnostic::new(DiagnosticCode::Lease, span, message).label("needs a rule of its own");
-        report.add(draft.file, problem.help("add a rule without `change` to [access]: lease = \"user.id == owner\""));
+        report.add(
+            draft.file,
+            problem.help("add a rule without `change` to [access]: lease = \"user.id == owner\""),
+        );
     }
+}
+
+/// The meaning of a rule of the settings for names: a read rule on what the pattern captured, and everything that is wrong with
+/// it. `entities` are those of a checked schema.
+pub(in crate::schema) fn name_rule(
+    source: &str,
+    captures: &Entity,
+    entities: &[Entity],
+    word: &'static str,
+) -> (Expr, Vec<Diagnostic>) {
+    if source.trim().is_empty() || source.len() > LONGEST_RULE {
+        let message = format!("a rule has 1 to {LONGEST_RULE} bytes");
+        let problem = Diagnostic::new(DiagnosticCode::AccessRule, 0..source.len(), message);
+        return (
+            Expr::Constant(false),
+            vec![problem.label("empty or too long").help("write `false` for nobody")],
+        );
+    }
+    let doubts = Doubts::of(&[], true);
+    let scope = RuleScope {
+        entities,
+        doubts: &doubts,
+        own: captures,
+        is_read: true,
+        word,
+        is_update: false,
+        on: None,
+        element: None,
+    };
+    meaning(source, scope)
 }
 
 /// The meaning of an expression of an `[[on]]`: its `when`, or a value.

@@ -32,7 +32,12 @@ pub(super) fn find(conn: &Connection, entity: &str, id: &RecordId) -> rusqlite::
     .optional()
 }
 
-pub(super) fn set(conn: &Connection, entity: &str, id: &RecordId, lease: Option<&Lease>) -> rusqlite::Result<()> {
+pub(super) fn set(
+    conn: &Connection,
+    entity: &str,
+    id: &RecordId,
+    lease: Option<&Lease>,
+) -> rusqlite::Result<()> {
     match lease {
         Some(lease) => conn
             .prepare_cached(r#"INSERT OR REPLACE INTO "_leases" VALUES (?1, ?2, ?3, ?4, ?5)"#)?

@@ -74,8 +74,8 @@ use crate::schema::{EntityName, Schema};
 use crate::store::migration::{Allow, StepKind};
 use crate::store::{
     ActivityPage, ActivityQuery, At, CommitError, Count, Counted, Differ, Difference, Evolved, ListPage,
-    LiveStore, LogLimit, LogPage, RecordLease, OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture, Scope,
-    Store, StoreError, Stored, Survey, Unit, Who,
+    LiveStore, LogLimit, LogPage, OpenError, OpenReport, Opened, Outcome, Past, Query, ReadFuture,
+    RecordLease, Scope, Store, StoreError, Stored, Survey, Unit, Who,
 };
 
 /// Batches that may wait for the listener before the next commit waits too.

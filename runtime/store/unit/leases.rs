@@ -12,7 +12,9 @@ use crate::ids::RecordId;
 use crate::rules::Asker;
 use crate::schema::Operation;
 use crate::store::relations::Relation;
-use crate::store::{CommitError, Lease, LeaseAct, LeaseOp, LeaseState, LeaseStep, OpResult, OpStatus, Standing};
+use crate::store::{
+    CommitError, Lease, LeaseAct, LeaseOp, LeaseState, LeaseStep, OpResult, OpStatus, Standing,
+};
 
 impl<'a, T: Transaction> Work<'a, T> {
     /// Judged before anything is written.
@@ -27,7 +29,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         match &act {
             LeaseAct::Acquire { .. } | LeaseAct::Renew { .. } => {
                 let record = self.current(at, relation, &id, None).await?;
-                let attempt = Attempt { op: at, operation: Operation::Lease, record: &record, proposal: None };
+                let attempt =
+                    Attempt { op: at, operation: Operation::Lease, record: &record, proposal: None };
                 self.permission.require(&*self.transaction, &relation.entity, attempt).await?;
             }
             LeaseAct::Pass { to, .. } => {
@@ -35,7 +38,8 @@ impl<'a, T: Transaction> Work<'a, T> {
                 let asker = Asker::Person(to.clone());
                 let mut theirs = Permission::new(self.context.relations, &asker, self.log.at);
                 theirs.involve(std::iter::once(&relation.entity.name));
-                let attempt = Attempt { op: at, operation: Operation::Lease, record: &record, proposal: None };
+                let attempt =
+                    Attempt { op: at, operation: Operation::Lease, record: &record, proposal: None };
                 let sees = theirs.sees(&*self.transaction, at, relation, &record).await?;
                 let may = theirs.require(&*self.transaction, &relation.entity, attempt).await;
                 match may {
@@ -112,8 +116,14 @@ impl<'a, T: Transaction> Work<'a, T> {
         let Some(proof) = proof else { return refuse(CommitError::LeaseRequired { op: at }) };
         let held = self.transaction.lease(relation, id).await?;
         let is_theirs = |lease: &Lease| {
-            lease.is_held(self.log.at) && lease.fence == proof.fence && person.id.as_ref() == Some(&lease.holder)
+            lease.is_held(self.log.at)
+                && lease.fence == proof.fence
+                && person.id.as_ref() == Some(&lease.holder)
         };
-        if held.is_some_and(|lease| is_theirs(&lease)) { Ok(()) } else { refuse(CommitError::LeaseLost { op: at }) }
+        if held.is_some_and(|lease| is_theirs(&lease)) {
+            Ok(())
+        } else {
+            refuse(CommitError::LeaseLost { op: at })
+        }
     }
 }

@@ -63,7 +63,11 @@ pub trait Transaction: Source {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// The lease of a record, expired or not.
-    fn lease(&self, of: &Relation, id: &RecordId) -> impl Future<Output = Result<Option<Lease>, Self::Error>> + Send;
+    fn lease(
+        &self,
+        of: &Relation,
+        id: &RecordId,
+    ) -> impl Future<Output = Result<Option<Lease>, Self::Error>> + Send;
 
     /// Sets the lease of a record, or removes it.
     fn set_lease(

@@ -19,7 +19,12 @@ pub(super) struct ModelLease {
 }
 
 impl Draft<'_> {
-    pub(super) fn lease(&mut self, at: usize, entity: &Entity, op: &LeaseOp) -> Result<OpResult, CommitError> {
+    pub(super) fn lease(
+        &mut self,
+        at: usize,
+        entity: &Entity,
+        op: &LeaseOp,
+    ) -> Result<OpResult, CommitError> {
         let me = self.writer();
         let key = (entity.name.clone(), op.id.clone());
         let now = self.unit.at;
@@ -86,7 +91,9 @@ impl Draft<'_> {
         let named = named.ok_or(CommitError::LeaseRequired { op: at })?;
         let row = self.state.leases.get(&(entity.name.clone(), id.clone()));
         let holds = row.is_some_and(|lease| {
-            lease.fence == named.fence && lease.until > self.unit.at && person.id.as_ref() == Some(&lease.holder)
+            lease.fence == named.fence
+                && lease.until > self.unit.at
+                && person.id.as_ref() == Some(&lease.holder)
         });
         if holds { Ok(()) } else { Err(CommitError::LeaseLost { op: at }) }
     }

@@ -122,7 +122,10 @@ impl<'a> Draft<'a> {
 
     /// Whether the unit is judged at its end.
     pub(super) fn is_together(&self) -> bool {
-        !matches!(self.unit.ops[..], [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. } | Op::Lease(_)])
+        !matches!(
+            self.unit.ops[..],
+            [Op::Create { .. } | Op::Update { .. } | Op::Delete { .. } | Op::Lease(_)]
+        )
     }
 
     /// How many operations there are to blame: of a change of many, each of its records is one.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{MutationId, RecordId, Seq, Timestamp};
 use tidewire::schema::{EntityName, Record};
-use tidewire::store::{Change, Lease};
 use tidewire::store::unit::{Answered, Counter};
+use tidewire::store::{Change, Lease};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {

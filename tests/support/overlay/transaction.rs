@@ -212,7 +212,12 @@ impl Transaction for OverlayTransaction<'_> {
         later(held).await
     }
 
-    async fn set_lease(&mut self, of: &Relation, id: &RecordId, lease: Option<&Lease>) -> Result<(), Infallible> {
+    async fn set_lease(
+        &mut self,
+        of: &Relation,
+        id: &RecordId,
+        lease: Option<&Lease>,
+    ) -> Result<(), Infallible> {
         self.overlay.leases.insert(key(of, id.as_str()), lease.cloned());
         later(()).await
     }
