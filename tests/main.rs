@@ -41,6 +41,7 @@ mod http_rights;
 mod ids;
 mod import_as;
 mod import_export;
+mod leases;
 mod limited;
 mod list_rights;
 mod lists;

@@ -1,9 +1,11 @@
 //! Rooms and private channels over real sockets: who gets a message, who does not, and what is refused.
 
 use serde_json::{Value, json};
+use tidewire::config::{NameRuleText, NameRuleTexts, WordRuleText};
 use tidewire::protocol::RoomMessage;
 
-use crate::support::app::TestApp;
+use crate::support::app::{Client, TestApp};
+use crate::support::ruled;
 use crate::support::socket::Socket;
 
 const SOCKETS: &str = "tidewire_sessions{transport=\"ws\"}";
@@ -257,4 +259,82 @@ async fn an_administrator_publishes_over_http_and_others_do_not() {
         assert_eq!((answered, &refused["code"]), (status, &json!(code)), "{body}");
     }
     ada.nothing_else().await;
+}
+
+fn rules(pattern: &str, words: &[(&str, &str)]) -> NameRuleText {
+    let rules = words
+        .iter()
+        .map(|(word, source)| WordRuleText { word: (*word).to_owned(), source: (*source).to_owned() });
+    NameRuleText { pattern: pattern.to_owned(), rules: rules.collect() }
+}
+
+/// Rooms of projects are for their members, and only admins announce. Nothing else is open.
+async fn ruled_app() -> (TestApp, Client) {
+    let app = TestApp::governed(tempfile::tempdir().unwrap(), ruled::schema(), |config| {
+        config.rooms = NameRuleTexts(vec![
+            rules(
+                "project/{project}",
+                &[
+                    ("subscribe", "project in user.memberships.project"),
+                    ("publish", "project in user.memberships.project"),
+                ],
+            ),
+            rules("news", &[("subscribe", "true"), ("publish", "user.role == 'admin'")]),
+        ]);
+    })
+    .await;
+    let root = app.client_as("root:admin");
+    root.create("boards", json!({"title": "makes the user"})).await;
+    (app, root)
+}
+
+#[tokio::test]
+async fn rooms_follow_the_rules_of_their_pattern_and_are_closed_without_one() {
+    let (app, root) = ruled_app().await;
+    let mut ada = socket(&app, "ada").await;
+    for channel in ["room:project/p1", "room:lobby"] {
+        ada.send(&json!({"type": "subscribe", "channel": channel})).await;
+        refused(&mut ada, "FORBIDDEN_CHANNEL").await;
+        ada.send(&message(channel, json!({"event": "x"}))).await;
+        refused(&mut ada, "FORBIDDEN_CHANNEL").await;
+    }
+    ada.subscribe("room:news", Value::Null).await;
+    ada.send(&message("room:news", json!({"event": "x"}))).await;
+    refused(&mut ada, "FORBIDDEN_CHANNEL").await;
+
+    root.create("memberships", json!({"person": "ada", "project": "p1"})).await;
+    ada.expect("rights:changed").await;
+    ada.subscribe("room:project/p1", Value::Null).await;
+    ada.send(&message("room:project/p1", json!({"event": "x"}))).await;
+    ada.expect("message").await;
+    let mut admin = socket(&app, "root:admin").await;
+    admin.send(&message("room:news", json!({"event": "x"}))).await;
+    assert_eq!(ada.expect("message").await["channel"], "room:news");
+}
+
+#[tokio::test]
+async fn a_right_that_is_lost_ends_the_subscription_and_publishing_at_once() {
+    let (app, root) = ruled_app().await;
+    let mut socket_of_root = socket(&app, "root:admin").await;
+    root.create("memberships", json!({"person": "root", "project": "p1"})).await;
+    let member = root.create("memberships", json!({"person": "ada", "project": "p1"})).await;
+    let mut ada = socket(&app, "ada").await;
+    ada.subscribe("room:project/p1", Value::Null).await;
+    ada.subscribe("room:news", Value::Null).await;
+    root.delete(&format!("/api/memberships/{}", member["id"].as_str().unwrap())).await;
+    let error = ada.expect("error").await;
+    assert_eq!(
+        (&error["channel"], &error["payload"]["code"]),
+        (&json!("room:project/p1"), &json!("FORBIDDEN_CHANNEL"))
+    );
+    assert!(error.get("requestId").is_none(), "nobody asked: {error}");
+
+    ada.send(&message("room:project/p1", json!({"event": "x"}))).await;
+    refused(&mut ada, "FORBIDDEN_CHANNEL").await;
+    socket_of_root.send(&message("room:project/p1", json!({"event": "secret"}))).await;
+    socket_of_root.send(&message("room:news", json!({"event": "public"}))).await;
+    assert_eq!(ada.expect("message").await["payload"]["event"], "public", "the other room stays");
+    root.create("memberships", json!({"person": "ada", "project": "p1"})).await;
+    ada.expect("rights:changed").await;
+    ada.subscribe("room:project/p1", Value::Null).await;
 }
