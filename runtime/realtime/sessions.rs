@@ -225,7 +225,7 @@ impl Sessions {
 
     async fn greet<T: Transport>(
         &self,
-        mut transport: Box<T>,
+        transport: Box<T>,
         arrived: Arrived,
         known: At<Principal>,
         place: ConnectionPlace,
@@ -240,8 +240,11 @@ impl Sessions {
             around: &around,
         };
         let frame = greeting.to_bytes(transport.form(), self.env.now());
-        tell(&mut *transport, frame, around.config.write_timeout).await?;
-        Ok((self.connection(transport, arrived, known, around, place), news))
+        let wait = around.config.write_timeout;
+        // Whoever was greeted is here: a lease can be passed to them.
+        let mut connection = self.connection(transport, arrived, known, around, place);
+        tell(&mut *connection.transport, frame, wait).await?;
+        Ok((connection, news))
     }
 
     fn connection<T: Transport>(
