@@ -5,7 +5,7 @@
 import { delay } from './backoff.js';
 import { environment, LONGEST_ADDRESS } from './env.js';
 import { parameters } from './query.js';
-import { tokensOf } from './tokens.js';
+import { OTHER_USER, tokensOf } from './tokens.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -112,7 +112,7 @@ export class ApiError extends Error {
    * @param {number} [after]
    */
   constructor(status, problem, after = 0) {
-    super(problem.detail ?? problem.title ?? `The server answered ${status}.`);
+    super(problem.detail ?? problem.message ?? `The server answered ${status}.`);
     this.name = 'ApiError';
     this.status = status;
     /** Upper snake case, see codes.js. @type {string} */
@@ -289,12 +289,10 @@ export class Api {
     if (now > this.#lastMs) [this.#lastMs, this.#count] = [now, 0];
     // The counter has twelve bits; more in one millisecond borrow the next one.
     else if (++this.#count > 0xfff) [this.#lastMs, this.#count] = [this.#lastMs + 1, 0];
-    const bytes = this.#env.randomBytes(new Uint8Array(16));
-    new DataView(bytes.buffer).setUint16(0, Math.floor(this.#lastMs / 2 ** 32));
-    new DataView(bytes.buffer).setUint32(2, this.#lastMs % 2 ** 32);
-    new DataView(bytes.buffer).setUint16(6, 0x7000 | this.#count);
-    bytes[8] = 0x80 | (bytes[8] & 0x3f);
-    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    const bytes = this.#env.randomBytes(new Uint8Array(8));
+    bytes[0] = 0x80 | (bytes[0] & 0x3f);
+    const digits = (/** @type {number} */ number, /** @type {number} */ count) => number.toString(16).padStart(count, '0');
+    const hex = `${digits(this.#lastMs, 12)}7${digits(this.#count, 3)}${Array.from(bytes, (byte) => digits(byte, 2)).join('')}`;
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   }
 
@@ -343,9 +341,13 @@ export class Api {
       init.headers['Content-Type'] = 'application/json';
     }
     let refresh = false;
+    const user = () => this.#options.auth?.user.peek()?.id;
+    const asked = user();
     for (let attempt = 1; ; attempt++) {
       /** @type {string | undefined} */
       const token = await this.#tokens?.(refresh);
+      // What one user asks for is never sent with the token of another.
+      if (user() !== asked) throw new ApiError(401, OTHER_USER);
       if (token) init.headers.Authorization = `Bearer ${token}`;
       const { ok, value, status, after, problem } = await this.#send(url, init);
       if (ok) return value;

@@ -8,7 +8,7 @@ import { signal } from './signal.js';
 
 /**
  * @typedef {{id: string, name: string | null, role: string | null}} User
- * @typedef {{token: string, expiresAt: string, user: User}} Kept
+ * @typedef {{token?: string, expiresAt: string | null, user: User}} Kept Without a token it is in a cookie, where scripts cannot read it.
  *
  * @typedef {object} LoginOptions
  * @property {string} [url] Of the server; this page's own without it.
@@ -68,7 +68,9 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     const headers = {};
     if (body) headers['Content-Type'] = 'application/json';
     if (token) headers.Authorization = `Bearer ${token}`;
-    const init = { method: 'POST', headers, body: body && JSON.stringify(body), credentials: /** @type {const} */ ('omit') };
+    // A login at an issuer leaves its session in a cookie.
+    const credentials = /** @type {RequestCredentials} */ (!token && kept() ? 'same-origin' : 'omit');
+    const init = { method: 'POST', headers, body: body && JSON.stringify(body), credentials };
     const response = await fetch(`${url}/api/auth/${path}`, init).catch(() => null);
     if (!response) throw new LoginError({});
     const json = response.status === 204 ? null : await response.json().catch(() => ({}));
@@ -112,10 +114,13 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     resetPassword: (link, password) => begin('password', { link, password }),
     /** Ends the session, here and in other tabs, even if the server does not answer. */
     async logout() {
-      const token = kept()?.token;
+      const before = kept();
+      const leaving = before && ask('logout', undefined, before.token).catch(() => {});
       keep(null);
-      if (token) await ask('logout', undefined, token).catch(() => {});
+      await leaving;
     },
+    /** Takes over a session that is in a cookie. @param {Kept} session As `GET /api/auth/me` tells it. */
+    adopt: ({ user, expiresAt }) => kept() ?? keep({ user, expiresAt }),
     /** For `RealtimeClient` and `Api`. @param {{refresh?: boolean}} [how] */
     async token({ refresh = false } = {}) {
       const now = kept();

@@ -2,7 +2,7 @@
  * Keeps the rows of lists over a reload, so that the next page shows them before the server has answered, as `stale`, and
  * asks only for what has changed since. Each user has rows of their own. Knows the browser's storage, and no channel.
  */
-import { Storage } from './storage.js';
+import { follow, Storage } from './storage.js';
 
 /**
  * @typedef {object} Kept The rows of a channel at one position.
@@ -18,33 +18,38 @@ import { Storage } from './storage.js';
 const MOST_CHANNELS = 100;
 
 export class RowCache {
-  #user;
+  #user = '';
   #storage;
 
   /**
    * @param {object} options
-   * @param {string} options.user The id of the user who is logged in. Empty for an anonymous page.
+   * @param {import('./storage.js').Owner} options.user The id of the user who is logged in, empty for an anonymous page; or the `user` of a
+   * login. When another user comes, the rows of the one before are deleted.
    * @param {string} [options.name] Of the database: `tidewire`.
    * @param {IDBFactory} [options.indexedDB]
    */
   constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB }) {
-    if (typeof user !== 'string') throw new TypeError("rows belong to a user: new RowCache({ user: 'ada' }), or '' for an anonymous page");
-    this.#user = user;
     this.#storage = new Storage(name, indexedDB);
+    this.#user = follow('RowCache', user, (id) => {
+      this.forget().catch(() => {});
+      this.#user = id;
+    });
   }
 
   /** What is kept of a channel. Without storage nothing is kept, and no error is shown. @param {string} channel @returns {Promise<Kept | null>} */
   async load(channel) {
-    const found = await this.#storage.all('rows', [this.#user, channel]).catch(() => []);
-    return found[0]?.value ?? null;
+    const user = this.#user;
+    const found = await this.#storage.all('rows', [user, channel]).catch(() => []);
+    return user === this.#user ? (found[0]?.value ?? null) : null;
   }
 
   /** @param {string} channel @param {Kept} kept */
   async save(channel, kept) {
+    const user = this.#user;
     try {
       // Lists come and go; those that are open are kept again soon.
-      if ((await this.#storage.count('rows', [this.#user])) >= MOST_CHANNELS) await this.forget();
-      await this.#storage.put('rows', [this.#user, channel], kept);
+      if ((await this.#storage.count('rows', [user])) >= MOST_CHANNELS) await this.#storage.delete('rows', [user]);
+      if (user === this.#user) await this.#storage.put('rows', [user, channel], kept);
     } catch {
       // Without storage the next page begins without rows, and loses nothing.
     }

@@ -18,8 +18,8 @@ export { computed, signal } from './signal.js';
  * @property {string | null} [as] A name in `tidewire dev`.
  * @property {import('./tokens.js').GetToken} [getToken]
  * @property {import('./tokens.js').Auth} [auth] A login, in place of `getToken`.
- * @property {import('./optimistic.js').Queue} [queue] Keeps unsent changes over a reload: `new OfflineQueue({ user })`.
- * @property {import('./cache.js').RowCache} [cache] Keeps rows over a reload: `new RowCache({ user })`.
+ * @property {import('./optimistic.js').Queue} [queue] Keeps unsent changes over a reload: `new OfflineQueue({ user })`, with a login `{ user: auth.user }`.
+ * @property {import('./cache.js').RowCache} [cache] Keeps rows over a reload: `new RowCache({ user })`, with a login `{ user: auth.user }`.
  * @property {import('./optimistic.js').ConflictPolicy} [conflict]
  * @property {boolean} [enabled] False: no socket, changes are fetched.
  * @property {Partial<import('./env.js').Env>} [env]
@@ -35,7 +35,7 @@ export function connect({ url = '', as = null, getToken, auth, queue, cache, con
   const api = new Api('/api', { as, getToken, auth, env });
   const rt = new RealtimeClient(`/ws${as === null ? '' : `?as=${encodeURIComponent(as)}`}`, { getToken, auth, enabled, env });
   const channels = new ChannelSubscriber(rt, { api, cache, env });
-  const db = new OptimisticManager(api, rt, { queue, conflict, env });
+  const db = new OptimisticManager(api, rt, { queue, conflict, auth, env });
   rt.connect();
   const close = () => {
     db.close();

@@ -12,8 +12,9 @@ const PROOF = 5000;
 const WAKE_DEADLINE = 2000;
 /** The part of the server's burst that is sent at once. Two parts may arrive together; the rest is for pings and pongs. */
 const PART = 1 / 4;
-/** The `requestId` of the ping behind each part. */
+/** The `requestId` of the ping behind each part, and of every other ping. */
 const PACE = 'pace';
+const PING = 'p';
 
 export class Connection {
   /** Whether the server has said `connected`. */
@@ -29,6 +30,7 @@ export class Connection {
   /** @type {WebSocket | null} */
   #socket = null;
   #lastFrame = 0;
+  #pinged = 0;
   /**
    * Frames that wait, because the server closes a connection that sends too many at once.
    *
@@ -48,6 +50,7 @@ export class Connection {
    * @param {object} on
    * @param {(frame: Frame) => void} on.frame
    * @param {() => void} on.trusted
+   * @param {(ms: number) => void} on.answered How long a ping took.
    * @param {(code: number, reason: string) => void} on.lost Called once at most, and never after `close()`. The code is 0 when
    * the socket was given up on this side.
    */
@@ -83,9 +86,14 @@ export class Connection {
    */
   send(type, channel, payload, requestId) {
     const frame = JSON.stringify({ type, channel, payload, requestId, timestamp: this.#env.now() });
-    if (!channel) return this.#socket?.send(frame);
+    if (type === 'ping' || type === 'auth') return this.#socket?.send(frame);
     this.#queue.push(frame);
     this.#flush();
+  }
+
+  ping() {
+    this.#pinged = this.#env.now();
+    this.send('ping', undefined, undefined, PING);
   }
 
   #flush() {
@@ -108,12 +116,12 @@ export class Connection {
   /**
    * The machine or the page woke up: does the server still answer?
    *
-   * @param {object} [what]
-   * @param {boolean} [what.loading] On a slow line the answer waits behind the rest of a page of records: 256 KiB.
+   * @param {object} what
+   * @param {boolean} what.loading On a slow line the answer waits behind the rest of a page of records: 256 KiB.
    */
-  probe({ loading = false } = {}) {
+  probe({ loading }) {
     if (!this.greeted || this.#timers.has('wake')) return;
-    this.send('ping');
+    this.ping();
     const deadline = loading ? 2 * this.#options.heartbeatTimeout : WAKE_DEADLINE;
     this.#timers.set('wake', deadline, () => this.#lost(0, 'no answer after waking up'));
   }
@@ -155,6 +163,7 @@ export class Connection {
     if (typeof frame?.type !== 'string') return;
     this.#lastFrame = this.#env.now();
     this.#timers.clear('wake');
+    if (frame.requestId === PING) this.#on.answered(this.#lastFrame - this.#pinged);
     if (frame.type === 'connected' && !this.greeted) this.#greet(frame.payload?.limits);
     this.#on.frame(frame);
     if (frame.type === 'pong' && !frame.channel) this.#trust();
@@ -168,7 +177,7 @@ export class Connection {
     this.greeted = true;
     this.#timers.clear('connect');
     this.#timers.set('proof', PROOF, () => this.#trust());
-    this.send('ping');
+    this.ping();
     this.#watch(this.#options.heartbeatInterval);
   }
 
@@ -194,7 +203,7 @@ export class Connection {
       if (silence < heartbeatInterval) return this.#watch(heartbeatInterval - silence);
       const left = heartbeatInterval + heartbeatTimeout - silence;
       if (left > 0) {
-        this.send('ping');
+        this.ping();
         return this.#watch(left);
       }
       // A timer that comes late means that the machine slept: frames may lie unread behind this very task.

@@ -10,6 +10,7 @@ import { Lane, verdicts } from './lane.js';
 import { Mutation } from './mutation.js';
 import { Overlay, overlayOf, own, plain } from './overlay.js';
 import { signal } from './signal.js';
+import { onOtherUser, OTHER_USER } from './tokens.js';
 
 /**
  * @typedef {import('./rows.js').Row} Row
@@ -47,6 +48,7 @@ import { signal } from './signal.js';
  * the server; until then it is `temp_…`, and stays in the row as `_key`.
  * @property {import('./outbox.js').Send} [send] Another way to the server.
  * @property {Queue} [queue] Keeps what was not sent over a reload.
+ * @property {import('./tokens.js').Auth} [auth] A login: what one user did is neither shown to another one nor sent for them.
  * @property {Partial<import('./env.js').Env>} [env]
  *
  * @typedef {object} ChangeOptions
@@ -80,9 +82,10 @@ export class OptimisticManager {
   #bound = new Map();
   /** The batch that is being made. @type {{changes: Change[], guards: (Guard | null)[], parts: Mutation[]} | null} */
   #group = null;
-  /** @type {Map<string, Fields> | null} by entity */
+  /** What the server puts into fields that are left out, as far as it is known here. @type {Map<string, Fields>} by entity */
+  #guesses = new Map();
+  /** Reads them, once. @type {Promise<void> | null} */
   #defaults = null;
-  #temp = 0;
   /** @type {(() => void)[]} */
   #disposers = [];
 
@@ -97,6 +100,7 @@ export class OptimisticManager {
     this.#env = environment(options.env);
     this.#options = options;
     this.#overlay = rt ? overlayOf(rt) : new Overlay();
+    this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));
     if (rt) this.#disposers.push(rt.connected.listen((connected) => connected && this.#verdicts?.outbox.kick()));
     // Behind the start of the page, while the line is good: some browsers remember that a module could not be loaded.
     verdicts().catch(() => {});
@@ -120,8 +124,7 @@ export class OptimisticManager {
    * @returns {Mutation} Its `id` can be used at once.
    */
   create(entity, data, target, options) {
-    const temp = this.#options.ids === 'temp';
-    const id = data.id ?? (temp ? `temp_${++this.#temp}_${this.#api.newId()}` : this.#api.newId());
+    const id = data.id ?? (this.#options.ids === 'temp' ? 'temp_' : '') + this.#api.newId();
     const now = new Date(this.#env.now() + (this.#rt?.skew ?? 0)).toISOString();
     const guess = { ...this.#defaultsOf(entity), version: 0, created_at: now, updated_at: now };
     return this.#change({ op: 'create', entity, id, data: { ...own(data) }, guess }, null, target, options);
@@ -282,16 +285,11 @@ export class OptimisticManager {
 
   /** What the server will put into fields that are left out, as far as that is known here. @param {string} entity @returns {Fields} */
   #defaultsOf(entity) {
-    if (!this.#defaults) {
-      const found = (this.#defaults = new Map());
-      this.#api.schema().then(
-        ({ entities }) => {
-          for (const { name, fields } of entities) found.set(name, Object.fromEntries(fields.map((field) => [field.name, guessOf(field)])));
-        },
-        () => void (this.#defaults = null),
-      );
-    }
-    return this.#defaults.get(entity) ?? {};
+    this.#defaults ??= verdicts().then(({ guesses }) => guesses(this.#api)).then(
+      (found) => void (this.#guesses = found),
+      () => void (this.#defaults = null),
+    );
+    return this.#guesses.get(entity) ?? {};
   }
 
   // Sending.
@@ -356,6 +354,17 @@ export class OptimisticManager {
     this.#tell();
   }
 
+  /** Another user has come. A queue keeps what it has for the one before. */
+  #abandon() {
+    for (const mutation of this.#mutations.values()) {
+      this.#mutations.delete(mutation.mid);
+      mutation.refuse('failed', OTHER_USER);
+      this.#lane.remove(mutation);
+      this.#overlay.remove(mutation);
+    }
+    this.#tell();
+  }
+
   // Keeping.
 
   /** @param {Mutation} mutation */
@@ -386,6 +395,7 @@ export class OptimisticManager {
     const refused = (/** @type {Mutation} */ { state }) => state === 'failed' || state === 'conflict';
     put(this.pending, all.filter((mutation) => !refused(mutation)));
     put(this.failed, all.filter(refused));
+    if (this.#rt) this.#rt.pending = this.pending.peek().length;
     this.#warn();
     if (all.length === 0) this.#unbind();
   }
@@ -440,10 +450,4 @@ function computedFrom(make, row) {
   } catch {
     return {};
   }
-}
-
-/** @param {import('./api.js').Field} field */
-function guessOf({ type, default: given }) {
-  const literal = typeof given === 'number' || typeof given === 'boolean' || ((type === 'text' || type === 'enum') && typeof given === 'string');
-  return literal ? given : null;
 }

@@ -9,14 +9,15 @@
  */
 import { environment, Timers } from './env.js';
 import { signal } from './signal.js';
-import { Storage } from './storage.js';
+import { follow, Storage } from './storage.js';
 
 /**
  * @typedef {import('./mutation.js').Stored} Stored
  * @typedef {import('./optimistic.js').QueueHost} Host
  *
  * @typedef {object} QueueOptions
- * @property {string} user The id of the user who is logged in: only their mutations are loaded and sent. Empty for an anonymous page.
+ * @property {import('./storage.js').Owner} user The id of the user who is logged in, empty for an anonymous page; or the `user` of a login. Only
+ * their mutations are loaded and sent.
  * @property {string} [name] Of the database: `tidewire`.
  * @property {IDBFactory} [indexedDB]
  * @property {LockManager | null} [locks] Null: a lease instead.
@@ -48,20 +49,19 @@ export class OfflineQueue {
   /** @type {Host | null} */
   #host = null;
   #begin = () => {};
-  /** @type {(() => void) | null} */
-  #deafen = null;
+  /** @type {((() => void) | undefined)[]} */
+  #deafen = [];
   /** @type {BroadcastChannel | null} */
   #others = null;
 
   /** @param {QueueOptions} options */
   constructor({ user, name = 'tidewire', indexedDB = globalThis.indexedDB, locks = globalThis.navigator?.locks ?? null, env }) {
-    if (typeof user !== 'string') throw new TypeError("a queue belongs to a user: new OfflineQueue({ user: 'ada' }), or '' for an anonymous page");
-    this.#user = user;
+    this.#user = follow('OfflineQueue', user, (id) => this.#become(id));
     this.#env = environment(env);
     this.#locks = locks;
     this.#storage = new Storage(name, indexedDB);
     this.#timers = new Timers(this.#env);
-    this.#lane = Array.from(this.#env.randomBytes(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    this.#lane = this.#newLane();
     this.ready = new Promise((resolve) => void (this.#begin = resolve));
   }
 
@@ -81,9 +81,22 @@ export class OfflineQueue {
   /** @param {Host} host */
   open(host) {
     this.#host = host;
-    host.release(false);
-    this.#deafen = host.rt?.connected.listen((connected) => connected && this.#look()) ?? null;
     this.#start().then(this.#begin);
+  }
+
+  /** The lane of the user before is left to their next page. @param {string} user */
+  #become(user) {
+    this.#stop();
+    this.#user = user;
+    this.#lane = this.#newLane();
+    this.#places.clear();
+    this.#watched.clear();
+    this.#ending = new AbortController();
+    if (this.#host) this.ready = this.#start();
+  }
+
+  #newLane() {
+    return Array.from(this.#env.randomBytes(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
   }
 
   /** @param {Stored} stored */
@@ -102,30 +115,40 @@ export class OfflineQueue {
   }
 
   close() {
-    this.#deafen?.();
+    this.#stop();
+    this.#host = null;
+    this.#storage.close();
+  }
+
+  #stop() {
+    for (const stop of this.#deafen) stop?.();
     this.#timers.clear();
     this.#ending.abort();
     this.#others?.close();
-    this.#host = null;
-    this.#storage.close();
   }
 
   // Lanes.
 
   async #start() {
+    const { signal } = this.#ending;
+    const host = this.#host;
+    host?.release(false);
+    this.#deafen = [host?.rt?.connected.listen((connected) => connected && this.#look())];
     await this.#live();
+    if (signal.aborted) return;
     this.#announce();
     await this.#look();
-    this.#allow();
+    if (!signal.aborted) this.#allow();
   }
 
   /** Says that this lane has a tab. */
   async #live() {
     if (!this.#locks) return this.#renew();
+    const { signal } = this.#ending;
     const held = new Promise((resolve) => {
       this.#locks?.request(this.#lock(this.#lane), () => {
         resolve(undefined);
-        return new Promise((free) => this.#ending.signal.addEventListener('abort', free));
+        return new Promise((free) => (signal.aborted ? free(undefined) : signal.addEventListener('abort', free)));
       }).catch(resolve);
     });
     await held;
@@ -164,13 +187,13 @@ export class OfflineQueue {
    */
   async #watch(lane, wait) {
     if (lane === this.#lane || this.#watched.has(lane)) return;
+    const { signal } = this.#ending;
     const taken = await this.#locks?.request(this.#lock(lane), { ifAvailable: true }, async (lock) => {
       if (lock) await this.#take(lane);
       return Boolean(lock);
     });
-    if (taken && !wait) return;
+    if ((taken && !wait) || signal.aborted) return;
     this.#watched.add(lane);
-    const { signal } = this.#ending;
     this.#locks?.request(this.#lock(lane), { signal }, async () => {
       this.#watched.delete(lane);
       await this.#take(lane);
@@ -193,12 +216,15 @@ export class OfflineQueue {
   /** Moves a lane in front of this one. @param {string} lane */
   async #take(lane) {
     const host = this.#host;
+    const { signal } = this.#ending;
     const found = host && (await this.#attempt(() => this.#storage.all('mutations', [this.#user, lane])));
-    if (!found || found.length === 0) return;
+    // What another user left is neither seen nor sent by this one.
+    if (!found || found.length === 0 || signal.aborted) return;
     const from = this.#first - found.length;
     this.#first = from;
     const moved = found.map(({ value }, at) => ({ key: [this.#user, this.#lane, from + at], value }));
     await this.#attempt(() => this.#storage.replace('mutations', [this.#user, lane], moved));
+    if (signal.aborted) return;
     moved.forEach(({ value }, at) => this.#places.set(value.mid, from + at));
     host.adopt(moved.map(({ value }) => value));
   }
@@ -214,12 +240,7 @@ export class OfflineQueue {
       this.#host?.release(!other);
     };
     check();
-    const deafen = this.#deafen;
-    const stop = rt?.detail.listen(check);
-    this.#deafen = () => {
-      deafen?.();
-      stop?.();
-    };
+    this.#deafen.push(rt?.detail.listen(check));
   }
 
   /** @param {string} lane */

@@ -10,7 +10,7 @@ import { IDLE, next } from './machine.js';
 import * as parts from './parts.js';
 import { shielded, signal } from './signal.js';
 import { Subscription } from './subscription.js';
-import { dueIn, tokensOf } from './tokens.js';
+import { dueIn, onOtherUser, OTHER_USER, tokensOf } from './tokens.js';
 import { onWake } from './wake.js';
 
 /**
@@ -27,6 +27,9 @@ import { onWake } from './wake.js';
  * @property {boolean} everConnected
  * @property {string | null} connectionId
  * @property {string | null} userId
+ * @property {number | null} rtt Milliseconds that the last ping took.
+ * @property {number} pending Changes that the server has not answered yet.
+ * @property {number | null} lastMessageAt When the last frame came, in milliseconds since 1970. It moves without a call.
  *
  * @typedef {object} RealtimeOptions Times in milliseconds. The server's values apply to the first three unless given.
  * @property {number} [reconnectInterval] Base of the back-off: 1000.
@@ -60,6 +63,8 @@ const DEFAULTS = {
   apiBase: '/api',
   enabled: true,
 };
+/** Of a request whose connection is gone. */
+const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'The server did not answer.' };
 /** What `connected` may set. */
 const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
 
@@ -80,6 +85,9 @@ export class RealtimeClient {
       everConnected: false,
       connectionId: null,
       userId: null,
+      rtt: null,
+      pending: 0,
+      lastMessageAt: null,
     }),
   );
 
@@ -93,6 +101,8 @@ export class RealtimeClient {
 
   /** Milliseconds that the server's clock is ahead of this one. */
   skew = 0;
+  /** Bytes of a frame that the server takes at most; 0 until it has said so. */
+  frameBytes = 0;
   #env;
   #given;
   /** @type {((refresh: boolean) => Promise<string | undefined>) | undefined} */
@@ -121,6 +131,10 @@ export class RealtimeClient {
    */
   #complaint = {};
   #requests = 0;
+  /** Requests that have no answer yet. @type {Map<string | undefined, {resolve: (frame: Frame) => void, reject: (error: any) => void}>} */
+  #asked = new Map();
+  /** When the last frame came. @type {number | null} */
+  #heard = null;
   /** The state whose next attempt `detail` tells. @type {unknown} */
   #retryOf = null;
   /** @type {(() => void) | null} */
@@ -139,11 +153,7 @@ export class RealtimeClient {
     this.#options = { ...DEFAULTS, ...given };
     this.#timers = new Timers(this.#env);
     this.#tokens = tokensOf(given);
-    let user = given.auth?.user.peek()?.id;
-    given.auth?.user.listen((next) => {
-      if (next?.id !== user) this.#begin();
-      user = next?.id;
-    });
+    onOtherUser(given.auth, () => this.#begin());
     this.#url = new URL(url, this.#env.base);
     this.#url.protocol = this.#url.protocol.replace(/^http/, 'ws');
   }
@@ -167,6 +177,11 @@ export class RealtimeClient {
     if (this.#timers.has('retry')) this.#step({ type: 'wake' });
   }
 
+  /** What an OptimisticManager has not sent. @param {number} count */
+  set pending(count) {
+    if (count !== this.detail.peek().pending) this.#show({ pending: count });
+  }
+
   /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
   simulate(trouble) {
     if (!this.#env.simulate) throw new TypeError('only a client with `env: devtools().env` can simulate');
@@ -186,8 +201,26 @@ export class RealtimeClient {
   }
 
   /**
-   * @param {'error' | 'resync'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
-   * a channel starts over with a snapshot; the call gets its name and the reason.
+   * Sends a frame that has one answer. It rejects with the payload of an `error`, or `NO_ANSWER` when the connection is lost before.
+   *
+   * @param {string} type
+   * @param {object} [payload]
+   * @param {string} [channel]
+   * @returns {Promise<Frame>}
+   */
+  request(type, payload, channel) {
+    return new Promise((resolve, reject) => {
+      if (!this.connected.peek()) return reject(NO_ANSWER);
+      const requestId = `q${(this.#requests += 1)}`;
+      this.#asked.set(requestId, { resolve, reject });
+      this.#connection?.send(type, channel, payload, requestId);
+    });
+  }
+
+  /**
+   * @param {'error' | 'resync' | 'frame'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
+   * a channel starts over with a snapshot; the call gets its name and the reason. `frame`: a frame of a channel that `subscribe` does not
+   * follow, such as one of presence.
    * @param {(...args: any[]) => void} call
    * @returns {() => void} disposer
    */
@@ -199,7 +232,7 @@ export class RealtimeClient {
 
   /** Asks the server how far it is. Its answer brings every channel to that position. */
   ping() {
-    if (this.connected.peek()) this.#connection?.send('ping');
+    if (this.connected.peek()) this.#connection?.ping();
   }
 
   /**
@@ -291,6 +324,7 @@ export class RealtimeClient {
     const connection = new Connection(this.#env, this.#options, {
       frame: (frame) => this.#receive(frame),
       trusted: () => this.#step({ type: 'trusted' }),
+      answered: (rtt) => this.#show({ rtt }),
       lost: (code, reason) => this.#lost(code, reason),
     });
     this.#connection = connection;
@@ -332,7 +366,7 @@ export class RealtimeClient {
 
   /** Starts again for another user: no row of the last user is shown, and no channel is resumed. */
   #begin() {
-    this.#refuseAll({ code: 'UNAUTHENTICATED', message: 'The user of this page is another one now.' });
+    this.#refuseAll(OTHER_USER);
     if (this.#state.name === 'idle') return;
     this.#step({ type: 'disconnect' });
     this.#step({ type: 'connect' });
@@ -348,6 +382,9 @@ export class RealtimeClient {
     this.#connection?.close();
     this.#connection = null;
     this.#timers.clear('renew');
+    const asked = [...this.#asked.values()];
+    this.#asked.clear();
+    for (const { reject } of asked) reject(NO_ANSWER);
     for (const subscription of this.#channels.values()) {
       subscription.track.detach();
       subscription.asked = undefined;
@@ -411,6 +448,13 @@ export class RealtimeClient {
 
   /** @param {Frame} frame */
   #receive(frame) {
+    this.#heard = this.#env.now();
+    const asked = this.#asked.get(frame.requestId);
+    if (asked) {
+      this.#asked.delete(frame.requestId);
+      if (frame.type === 'error') return asked.reject(frame.payload);
+      asked.resolve(frame);
+    }
     if (frame.type === 'error') this.#tell('error', { ...frame.payload, channel: frame.channel });
     if (frame.type === 'connected') this.#greeted(frame);
     else if (frame.type === 'auth:ok') this.#known(frame);
@@ -444,6 +488,7 @@ export class RealtimeClient {
     for (const name of FROM_SERVER) {
       if (payload?.[name] > 0 && this.#given[name] === undefined) this.#options[name] = payload[name];
     }
+    this.frameBytes = payload?.limits?.frameBytes ?? 0;
     this.#step({ type: 'greeted' });
     this.connected.value = true;
     const { connectionId = null, generation = null } = payload ?? {};
@@ -475,7 +520,7 @@ export class RealtimeClient {
    */
   #route(channel, frame) {
     const subscription = this.#channels.get(channel);
-    if (!subscription) return;
+    if (!subscription) return this.#tell('frame', frame);
     const verdict = subscription.track.accept(frame);
     if (verdict === 'drop') return;
     if (frame.type === 'resync') this.#tell('resync', channel, frame.payload?.reason);
@@ -561,7 +606,7 @@ export class RealtimeClient {
   /** Nothing of this server is for this user. @param {object} payload */
   #refuseAll(payload) {
     for (const subscription of [...this.#channels.values()])
-      this.#refused(subscription, { type: 'error', channel: subscription.name, payload });
+      this.#refused(subscription, { type: 'error', channel: subscription.name, payload }, true);
   }
 
   /** @param {Subscription} subscription */
@@ -585,7 +630,8 @@ export class RealtimeClient {
     const waits = name === 'backoff' || name === 'fallback';
     const nextRetryAt = waits ? (this.#retryOf === this.#state ? before.nextRetryAt : this.#env.now() + wait) : null;
     this.#retryOf = this.#state;
-    this.detail.value = { ...before, ...detail, nextRetryAt, transport, attempt };
+    const last = () => this.#heard;
+    this.detail.value = { ...before, ...detail, nextRetryAt, transport, attempt, get lastMessageAt() { return last(); } };
     const active = name !== 'idle' && name !== 'stopped' && name !== 'frozen';
     if (connected) this.status.value = 'connected';
     else if (transport === 'poll') this.status.value = 'polling';

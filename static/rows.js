@@ -54,11 +54,6 @@ export class Rows {
   /** Who reads further rows over HTTP. @type {Set<Watch>} */
   #watches = new Set();
 
-  /** In order of first sight. */
-  all() {
-    return Array.from(this.#rows.values(), ({ row }) => row);
-  }
-
   /** @param {string} id */
   get(id) {
     return this.#rows.get(id);

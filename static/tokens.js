@@ -31,6 +31,24 @@ export function tokensOf({ getToken, auth }) {
   };
 }
 
+/** Why what one user began ends for the next one. */
+export const OTHER_USER = { code: 'OTHER_USER', message: 'Another user is logged in now.' };
+
+/**
+ * @param {Pick<Auth, 'user'> | undefined} auth
+ * @param {() => void} call Another user has come, or none is left.
+ * @returns {() => void} disposer
+ */
+export function onOtherUser(auth, call) {
+  let id = auth?.user.peek()?.id;
+  const follow = (/** @type {{id: string} | null} */ user) => {
+    const before = id;
+    id = user?.id;
+    if (id !== before) call();
+  };
+  return auth?.user.listen(follow) ?? (() => {});
+}
+
 /** The part of its life after which a token is renewed. */
 const RENEW = 0.8;
 /** Timers count to 2^31 milliseconds. */

@@ -11,25 +11,15 @@
  * @returns {() => void} disposer
  */
 export function onWake({ document, window }, { wake, freeze }) {
-  /** @type {(() => void)[]} */
-  const disposers = [];
-  /**
-   * @param {Pick<Window | Document, 'addEventListener' | 'removeEventListener'> | null} target
-   * @param {string} name
-   * @param {(event: any) => void} call
-   */
-  const on = (target, name, call) => {
-    target?.addEventListener(name, call);
-    disposers.push(() => target?.removeEventListener(name, call));
-  };
+  const ending = new AbortController();
+  const { signal } = ending;
   const look = () => {
     if (document?.visibilityState !== 'hidden') wake();
   };
-  for (const name of ['online', 'offline', 'focus', 'pageshow']) on(window, name, look);
+  for (const name of ['online', 'offline', 'focus', 'pageshow']) window?.addEventListener(name, look, { signal });
   // Some browsers resume a frozen page without saying that it became visible.
-  for (const name of ['visibilitychange', 'resume']) on(document, name, look);
-  on(window, 'pagehide', (/** @type {PageTransitionEvent} */ { persisted }) => {
-    if (persisted) freeze();
-  });
-  return () => disposers.forEach((dispose) => dispose());
+  for (const name of ['visibilitychange', 'resume']) document?.addEventListener(name, look, { signal });
+  const hide = (/** @type {any} */ { persisted }) => persisted && freeze();
+  window?.addEventListener('pagehide', hide, { signal });
+  return () => ending.abort();
 }

@@ -1,5 +1,5 @@
-//! The browser modules as they are sent: the code, without the comments and empty lines that the source has for its
-//! readers. Knows the comments of this repository, `/** … */` anywhere and `//` on a line of its own, and no JavaScript: a
+//! The browser modules as they are sent: the code, without the comments, indentation and empty lines that the source has for
+//! its readers. Knows the comments of this repository, `/** … */` anywhere and `//` on a line of its own, and no JavaScript: a
 //! test compares what is sent with the source, module by module.
 
 pub(super) fn without_comments(source: &str) -> String {
@@ -10,6 +10,7 @@ pub(super) fn without_comments(source: &str) -> String {
         rest = comment.split_once("*/").map_or("", |(_, after)| after);
     }
     code.push_str(rest);
-    let lines = code.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"));
+    let lines = code.lines().map(str::trim_start);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.flat_map(|line| [line, "\n"]).collect()
 }

@@ -58,6 +58,27 @@ export function withNext(path, next = new URLSearchParams(location.search).get('
   return next === null ? path : `${path}?next=${encodeURIComponent(next)}`;
 }
 
+/**
+ * Links to the issuers at which users of this server can log in.
+ *
+ * @param {string} back The path to which the login leads back.
+ * @param {Record<string, string>} [attributes] Of the links.
+ */
+export function issuers(back, attributes = {}) {
+  const list = element('p', { class: 'actions', hidden: true });
+  const link = (/** @type {{title: string, login: string}} */ { title, login }) =>
+    element('a', { class: 'button', href: `${login}?return=${encodeURIComponent(back)}`, ...attributes }, `Log in with ${title}`);
+  const show = async () => {
+    const response = await fetch('/api/auth/issuers', { credentials: 'omit' });
+    const { items } = response.ok ? await response.json() : { items: [] };
+    list.append(...items.map(link));
+    list.hidden = items.length === 0;
+  };
+  // The password is there all the same.
+  show().catch(() => {});
+  return list;
+}
+
 /** The login, which leads back to this page. */
 export function loginAddress() {
   return withNext('/_/login', location.pathname + location.search + location.hash);

@@ -4,7 +4,7 @@
  */
 import { login } from '../auth.js';
 import { element, find, say, words } from './dom.js';
-import { NAME, OLD_PASSWORD, PASSWORD, NEW_PASSWORD, userForm, wanted, withNext } from './entry.js';
+import { issuers, NAME, NEW_PASSWORD, OLD_PASSWORD, PASSWORD, userForm, wanted, withNext } from './entry.js';
 
 const auth = login();
 const main = find('main');
@@ -32,6 +32,8 @@ function showLogin() {
     await auth.login(name, password);
     location.replace(wanted());
   }));
+  const { pathname, search, hash } = new URL(wanted(), location.origin);
+  main.append(issuers(pathname + search + hash));
   note('No account? ', element('a', { href: withNext('/_/register') }, 'Register'), ', if this server lets you.');
 }
 
@@ -100,7 +102,7 @@ async function showSessions(section) {
 /** @param {string} method @param {string} path */
 async function ask(method, path) {
   const send = (/** @type {string | undefined} */ token) =>
-    fetch(`/api/auth/sessions${path}`, { method, headers: { Authorization: `Bearer ${token}` }, credentials: 'omit' });
+    fetch(`/api/auth/sessions${path}`, token ? { method, headers: { Authorization: `Bearer ${token}` }, credentials: 'omit' } : { method });
   let response = await send(await auth.token());
   if (response.status === 401) response = await send(await auth.token({ refresh: true }));
   const json = response.status === 204 ? null : await response.json();

@@ -3,7 +3,7 @@
  * no records.
  */
 import { element, find, say } from './dom.js';
-import { loginAddress, NAME, PASSWORD, userForm } from './entry.js';
+import { issuers, loginAddress, NAME, PASSWORD, userForm } from './entry.js';
 
 /**
  * @typedef {ReturnType<typeof import('../auth.js').login>} Login
@@ -20,8 +20,13 @@ import { loginAddress, NAME, PASSWORD, userForm } from './entry.js';
 export function userOf(options) {
   const { rt, auth, as, isBusy } = options;
   const me = element('div', { class: 'who' }, whoAmI(options));
-  const names = fetch('/api/auth/me', { credentials: 'omit' }).then(
-    async (response) => response.ok && (await response.json()).names === true,
+  // Without a token in the request, the server tells of the session in a cookie.
+  const names = fetch('/api/auth/me').then(
+    async (response) => {
+      const known = response.ok ? await response.json() : {};
+      if (known.user) auth?.adopt(known);
+      return known.names === true;
+    },
     () => false,
   );
   // Only `tidewire dev` believes names. A login counts there, too.
@@ -102,8 +107,10 @@ function loginDialog(auth, name) {
   });
   const title = element('h2', { id: 'again' }, 'You are logged out');
   const text = element('p', {}, 'Log in again to go on. What you typed is still here.');
+  // In a tab of its own: this one goes on when the login is there.
+  const elsewhere = issuers('/_/', { target: '_blank', rel: 'opener' });
   const close = element('button', { type: 'button', class: 'quiet', click: () => dialog.close() }, 'Not now');
-  const dialog = element('dialog', { 'aria-labelledby': title.id }, title, text, form, close);
+  const dialog = element('dialog', { 'aria-labelledby': title.id }, title, text, form, elsewhere, close);
   document.body.append(dialog);
   dialog.showModal();
   return dialog;

@@ -18,7 +18,7 @@ function world(answers) {
   const asked = [];
   const fetch = async (url, init) => {
     const path = url.replace('/api/auth/', '');
-    asked.push([path, init.headers.Authorization ?? null, init.body && JSON.parse(init.body)]);
+    asked.push([path, init.headers.Authorization ?? null, init.body && JSON.parse(init.body), init.credentials]);
     const answer = answers[path];
     if (!answer) throw new TypeError('no network');
     const [status, json] = typeof answer === 'function' ? answer() : answer;
@@ -48,7 +48,7 @@ test('a login is kept, used and shared with other tabs', async () => {
   await one.logout();
   spread();
   assert.deepEqual(seen, [null, 'ada', null]);
-  assert.deepEqual(asked.at(-1), ['logout', 'Bearer t1', undefined]);
+  assert.deepEqual(asked.at(-1), ['logout', 'Bearer t1', undefined, 'omit']);
   one.dispose();
   other.dispose();
 });
@@ -76,6 +76,22 @@ test('tabs that renew at the same moment ask once, and use the same token', asyn
   assert.deepEqual(tokens, ['t2', 't2'], 'another renewal would have ended the first one');
   assert.deepEqual(asked.filter(([path]) => path === 'refresh').length, 1);
   assert.equal(await other.token({ refresh: true }), 't3');
+});
+
+test('a session in a cookie is a login of all tabs, renewed and ended without a token', async () => {
+  const { tab, asked, stored } = world({ refresh: [200, { expiresAt: '2027-01-01T00:00:00.000Z', user: granted().user }], logout: [204], login: [200, granted('t1')] });
+  const auth = tab();
+  auth.adopt({ user: granted().user, expiresAt: '2026-12-12T00:00:00.000Z' });
+  assert.deepEqual([auth.user.value.name, await auth.token(), tab().user.value.id], ['ada', undefined, 'u1']);
+  assert.equal(await auth.token({ refresh: true }), undefined);
+  assert.equal(JSON.parse(stored.get('tidewire:login')).expiresAt, '2027-01-01T00:00:00.000Z');
+  await auth.logout();
+  assert.deepEqual([auth.user.value, stored.size], [null, 0]);
+  assert.deepEqual(asked.map(([path, token, , credentials]) => [path, token, credentials]), [['refresh', null, 'same-origin'], ['logout', null, 'same-origin']]);
+  await auth.login('ada', 'secret');
+  auth.adopt({ user: { id: 'u2', name: 'ben', role: null }, expiresAt: null });
+  assert.equal(await auth.token(), 't1', 'a login of this page counts more');
+  assert.equal(asked.at(-1)[3], 'omit');
 });
 
 test('a logout during a refresh stays', async () => {

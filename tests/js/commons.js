@@ -14,7 +14,9 @@ export class Commons {
   keys = new Map();
   /** Chance that a change is refused, that an answer is lost, that a request is, that an event is. */
   trouble = { refuse: 0, answer: 0, request: 0, event: 0, twice: 0, latency: 40 };
-  stats = { refused: 0, lostAnswers: 0, lostRequests: 0, lostEvents: 0, doubled: 0, replays: 0, conflicts: 0, cuts: 0, left: 0 };
+  stats = { refused: 0, lostAnswers: 0, lostRequests: 0, lostEvents: 0, doubled: 0, replays: 0, conflicts: 0, cuts: 0, left: 0, mutated: 0 };
+  /** What `connected` says. Without it, changes go over HTTP. */
+  limits = undefined;
   #unit = 0;
   #verdicts = new Map();
   #lines = new Set();
@@ -125,7 +127,8 @@ export class Commons {
     return { seq: this.seq, results: results.map(({ status, id, record }) => ({ status, id, record })) };
   }
 
-  #batch(key, { atomic, ops }) {
+  /** As the body of a request. */
+  batch(key, { atomic, ops }) {
     if (atomic) {
       const { error, ...done } = this.#commit(key, ops);
       return error ? { status: error.status, body: error } : { status: 200, body: { epoch: this.epoch, ...done } };
@@ -162,7 +165,7 @@ export class Commons {
       const found = first([...this.rows.values()].filter(filterOf(team ? `entity:Task?team=${team}` : 'entity:Task')), sort);
       return { status: 200, body: { items: found.slice(0, Number(limit)), next: found.length > Number(limit) ? 'more' : null, epoch: this.epoch, seq: this.seq, view: 'v' } };
     }
-    if (pathname === '/api/batch') return this.#batch(init.headers['Idempotency-Key'], body);
+    if (pathname === '/api/batch') return this.batch(init.headers['Idempotency-Key'], body);
     if (pathname === '/api/schema') return { status: 200, body: { entities: [{ name: 'Task', plural: 'tasks', fields: [] }] } };
     const op = { POST: 'create', PATCH: 'update', DELETE: 'delete' }[init?.method];
     if (op) {
@@ -200,7 +203,7 @@ class Session {
     this.socket = socket;
     this.#later(() => {
       socket.onopen?.({});
-      this.say({ type: 'connected', payload: { connectionId: 'c', userId: 'ada', epoch: commons.epoch, seq: commons.seq } });
+      this.say({ type: 'connected', payload: { connectionId: 'c', userId: 'ada', epoch: commons.epoch, seq: commons.seq, limits: commons.limits } });
     });
   }
 
@@ -256,6 +259,7 @@ class Session {
       const whole = [...this.#channels.values()].every(({ hole }) => !hole);
       return this.say({ type: 'pong', requestId, payload: whole && this.#channels.size > 0 ? { epoch, seq } : {} });
     }
+    if (type === 'mutate') return this.#mutate(payload, requestId);
     if (type === 'unsubscribe') return void this.#channels.delete(channel);
     if (type !== 'subscribe') return;
     const since = payload?.since;
@@ -276,6 +280,26 @@ class Session {
     }
     this.say({ type: 'pong', channel, payload: { epoch, seq, view: 'v' } });
     this.#channels.set(channel, state);
+  }
+
+  /** The answer is lost only with the connection, before the change or after it. */
+  #mutate({ mid, ...batch }, requestId) {
+    const { commons } = this;
+    const { dice, trouble, stats } = commons;
+    const frame = ({ status, detail, ...payload }) => ({ ...payload, message: detail });
+    stats.mutated++;
+    if (dice.chance(trouble.request)) {
+      stats.lostRequests++;
+      return this.cut();
+    }
+    const { status, body } = structuredClone(commons.batch(mid, batch));
+    if (dice.chance(trouble.answer)) {
+      stats.lostAnswers++;
+      return this.cut();
+    }
+    if (status >= 400) return this.say({ type: 'error', requestId, payload: frame(body) });
+    for (const result of body.results) if (result.error) result.error = frame(result.error);
+    this.say({ type: 'ack', requestId, payload: body });
   }
 
   say(frame) {

@@ -138,8 +138,8 @@ const FAULTS = [
   {
     harm: "the last user's rows are shown to the next",
     file: 'realtime.js',
-    from: "this.#refuseAll({ code: 'UNAUTHENTICATED'",
-    to: "void ({ code: 'UNAUTHENTICATED'",
+    from: 'this.#refuseAll(OTHER_USER);',
+    to: '',
     red: ['tokens.test.js', 'another user begins anew'],
   },
   {
@@ -197,6 +197,41 @@ const FAULTS = [
     from: "if (userId !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId });",
     to: 'this.#show({ userId });',
     red: ['tokens.test.js', 'the user is that of the token'],
+  },
+  {
+    harm: 'unsent changes of one user are sent for the next one',
+    file: 'optimistic.js',
+    from: 'this.#disposers.push(onOtherUser(options.auth, () => this.#abandon()));',
+    to: '',
+    red: ['users.test.js', 'unsent changes leave with their user'],
+  },
+  {
+    harm: 'a request that waits goes out with the token of the next user',
+    file: 'api.js',
+    from: 'if (user() !== asked) throw new ApiError(401, OTHER_USER);',
+    to: '',
+    red: ['users.test.js', 'a request that waits for its turn'],
+  },
+  {
+    harm: 'rows of one user are kept for the next one',
+    file: 'cache.js',
+    from: "if (user === this.#user) await this.#storage.put('rows', [user, channel], kept);",
+    to: "await this.#storage.put('rows', [this.#user, channel], kept);",
+    red: ['users.test.js', 'rows that are kept belong'],
+  },
+  {
+    harm: 'a change waits for the answer of a connection that is lost',
+    file: 'realtime.js',
+    from: 'for (const { reject } of asked) reject(NO_ANSWER);',
+    to: '',
+    red: ['mutate.test.js', 'a connection that is lost before the answer'],
+  },
+  {
+    harm: 'a login that has ended fails a change for good',
+    file: 'verdicts.js',
+    from: 'UNAUTHENTICATED: 401, ',
+    to: '',
+    red: ['mutate.test.js', 'a delete of what is gone'],
   },
 ];
 

@@ -11,7 +11,7 @@ import { RealtimeClient } from '../../static/realtime.js';
 import { Server } from './server.js';
 import { reply, seeded, settle, world } from './world.js';
 
-const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: Number(process.env.SEEDS ?? 100) }, (_, i) => i + 1);
+const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : Array.from({ length: Number(process.env.SEEDS ?? 200) }, (_, i) => i + 1);
 
 const TROUBLE = [
   [6, (server) => server.changeRights()],

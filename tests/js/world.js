@@ -64,8 +64,9 @@ export async function settle() {
 export class Target {
   visibilityState = 'visible';
   #calls = [];
-  addEventListener(name, call) {
+  addEventListener(name, call, { signal } = {}) {
     this.#calls.push({ name, call });
+    signal?.addEventListener('abort', () => this.removeEventListener(name, call));
   }
   removeEventListener(name, call) {
     this.#calls = this.#calls.filter((entry) => entry.name !== name || entry.call !== call);

@@ -1,0 +1,247 @@
+/**
+ * Who is here: the users who look at the same thing as this page, and what each of them tells about it, such as the field in
+ * which they write. Knows frames of presence, neither rows nor pages.
+ *
+ * The list stays during a reconnect, as `stale`, until the server has told it anew. So nothing flickers, and the server holds
+ * the place of a connection that broke for as long.
+ */
+import { environment, Timers } from './env.js';
+import { computed, signal } from './signal.js';
+
+/**
+ * @typedef {'active' | 'idle' | 'away'} Attention `away`: all tabs of the user are hidden.
+ * @typedef {Record<string, any>} Metadata
+ *
+ * @typedef {object} Person A user, however many tabs they have.
+ * @property {string} id
+ * @property {string | null} [name]
+ * @property {Metadata} metadata
+ * @property {Attention} [state]
+ * @property {number} [connections]
+ * @property {string} [joinedAt]
+ * @property {string} [lastSeen]
+ *
+ * @typedef {'joining' | 'live' | 'stale' | 'denied' | 'left'} PresenceState `stale`: the users of a moment ago, during a reconnect.
+ *
+ * @typedef {object} PresenceOptions
+ * @property {number} [throttle] Milliseconds between two updates that are sent: 100, at least 16.
+ * @property {Partial<import('./env.js').Env>} [env]
+ */
+
+export class PresenceManager {
+  #rt;
+  #env;
+  #throttle;
+  /** @type {Map<string, Presence>} by channel */
+  #joined = new Map();
+  /** @type {(() => void)[]} */
+  #disposers;
+
+  /**
+   * @param {import('./realtime.js').RealtimeClient} rt
+   * @param {PresenceOptions} [options]
+   */
+  constructor(rt, { throttle = 100, env } = {}) {
+    this.#rt = rt;
+    this.#env = environment(env);
+    this.#throttle = Math.max(16, throttle);
+    const all = (/** @type {(presence: Presence) => void} */ act) => [...this.#joined.values()].forEach(act);
+    let user = rt.detail.peek().userId;
+    const look = () => all((presence) => presence.look(this.#attention()));
+    this.#disposers = [
+      rt.on('frame', (frame) => this.#joined.get(frame.channel)?.take(frame)),
+      rt.on('error', (error) => this.#joined.get(error.channel)?.refuse(error)),
+      rt.connected.listen((connected) => all((presence) => (connected ? presence.enter() : presence.wait()))),
+      rt.detail.listen(({ userId }) => {
+        if (userId === user) return;
+        user = userId;
+        // What the user before saw is not for the next one.
+        all((presence) => presence.clear());
+      }),
+      () => this.#env.document?.removeEventListener('visibilitychange', look),
+    ];
+    this.#env.document?.addEventListener('visibilitychange', look);
+  }
+
+  /**
+   * Shows this user to all who look at the same resource, and them to this page. A second `join` of the same resource is the
+   * same presence, which ends with the last `leave`.
+   *
+   * @param {string} resource `Task/<id>`, `Task`, or a name of your own such as `lobby`.
+   * @param {Metadata} [metadata] What the others are told.
+   * @returns {Presence}
+   */
+  join(resource, metadata = {}) {
+    return this.#open(resource, metadata);
+  }
+
+  /** Sees who is there without being shown. @param {string} resource @returns {Presence} */
+  watch(resource) {
+    return this.#open(resource, null);
+  }
+
+  /** Leaves everything. */
+  close() {
+    for (const presence of [...this.#joined.values()]) presence.end();
+    for (const dispose of this.#disposers) dispose();
+  }
+
+  /** @param {string} resource @param {Metadata | null} metadata */
+  #open(resource, metadata) {
+    const channel = `presence:${resource.split('/').map(encodeURIComponent).join('/')}`;
+    let presence = this.#joined.get(channel);
+    if (!presence) {
+      const timers = new Timers(this.#env);
+      presence = new Presence(this.#rt, { channel, resource, timers, throttle: this.#throttle, gone: () => this.#joined.delete(channel) });
+      this.#joined.set(channel, presence);
+    }
+    presence.use(metadata, this.#attention());
+    return presence;
+  }
+
+  /** @returns {Attention} */
+  #attention() {
+    return this.#env.document?.visibilityState === 'hidden' ? 'away' : 'active';
+  }
+}
+
+export class Presence {
+  /** Everyone who is there. @type {import('./signal.js').Readable<Person[]>} */
+  users = signal(/** @type {Person[]} */ ([]));
+  /** Everyone but the user of this page. @type {import('./signal.js').Readable<Person[]>} */
+  others;
+  /** @type {import('./signal.js').Readable<PresenceState>} */
+  state = signal(/** @type {PresenceState} */ ('joining'));
+  /** Why it was refused. @type {import('./signal.js').Readable<{code: string, message?: string, hint?: string} | null>} */
+  error = signal(/** @type {any} */ (null));
+  #rt;
+  #options;
+  #uses = 0;
+  /** What this page tells; null when it only watches. @type {Metadata | null} */
+  #metadata = null;
+  /** @type {Attention} */
+  #attention = 'active';
+  /** What has changed since the last update. @type {{metadata?: Metadata, state?: Attention} | null} */
+  #news = null;
+
+  /**
+   * @param {import('./realtime.js').RealtimeClient} rt
+   * @param {{channel: string, resource: string, timers: Timers, throttle: number, gone: () => void}} options
+   */
+  constructor(rt, options) {
+    this.#rt = rt;
+    this.#options = options;
+    this.others = computed([this.users, rt.detail], (users, { userId }) => {
+      const others = users.filter((/** @type {Person} */ { id }) => id !== userId);
+      const before = this.others?.peek();
+      return before?.length === others.length && others.every((/** @type {Person} */ one, /** @type {number} */ at) => one === before[at]) ? before : others;
+    });
+  }
+
+  get resource() {
+    return this.#options.resource;
+  }
+
+  /**
+   * Changes what the others are told: each key replaces the one before, null takes it away. Many calls are few updates.
+   *
+   * @param {Metadata} metadata
+   * @param {Attention} [state]
+   */
+  update(metadata, state) {
+    if (this.#uses === 0 || this.#metadata === null) return;
+    this.#metadata = merged(this.#metadata, metadata);
+    this.#attention = state ?? this.#attention;
+    this.#news = { metadata: { ...this.#news?.metadata, ...metadata }, state: state ?? this.#news?.state };
+    if (!this.#options.timers.has('update')) this.#tell();
+  }
+
+  /** Ends it for who joined. The last one ends it for the others, at once. */
+  leave() {
+    if (this.#uses > 0 && --this.#uses === 0) this.end();
+  }
+
+  // For its manager.
+
+  /** @param {Metadata | null} metadata @param {Attention} attention */
+  use(metadata, attention) {
+    const first = this.#uses++ === 0;
+    const joins = metadata !== null && this.#metadata === null;
+    if (joins) this.#metadata = merged({}, metadata);
+    else if (metadata) this.update(metadata);
+    this.#attention = attention;
+    if ((first || joins) && this.#rt.connected.peek()) this.enter();
+  }
+
+  /** A connection is there: everything is told again. */
+  enter() {
+    this.#news = null;
+    const joins = this.#metadata !== null;
+    const payload = joins ? { metadata: this.#metadata, state: this.#attention } : undefined;
+    this.#rt.request(joins ? 'presence:join' : 'subscribe', payload, this.#options.channel).catch((error) => this.refuse(error));
+  }
+
+  wait() {
+    if (this.state.peek() === 'live') this.state.value = 'stale';
+  }
+
+  clear() {
+    this.users.value = [];
+    this.wait();
+  }
+
+  /** @param {Attention} attention */
+  look(attention) {
+    this.update({}, attention);
+  }
+
+  end() {
+    const { channel, timers, gone } = this.#options;
+    this.#uses = 0;
+    timers.clear();
+    gone();
+    if (this.#rt.connected.peek() && this.state.peek() !== 'denied')
+      this.#rt.request(this.#metadata === null ? 'unsubscribe' : 'presence:leave', undefined, channel).catch(() => {});
+    this.state.value = 'left';
+    this.users.value = [];
+    /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
+  }
+
+  /** @param {{code?: string}} error */
+  refuse(error) {
+    // The next connection asks again.
+    if (error.code === 'NO_ANSWER' || this.#uses === 0) return;
+    this.error.value = /** @type {any} */ (error);
+    this.users.value = [];
+    this.state.value = 'denied';
+  }
+
+  /** @param {import('./track.js').Frame} frame */
+  take({ type, payload }) {
+    const known = new Map(this.users.peek().map((user) => [user.id, user]));
+    if (type === 'presence:sync') {
+      // A list that comes in parts begins anew with the first one.
+      if (!payload.more || this.state.peek() !== 'joining') known.clear();
+      for (const user of payload.users ?? []) known.set(user.id, user);
+      this.error.value = null;
+      this.state.value = 'live';
+    } else if (type === 'presence:join' || type === 'presence:update') known.set(payload.id, { ...known.get(payload.id), ...payload });
+    else if (type === 'presence:leave') known.delete(payload.id);
+    else return;
+    this.users.value = [...known.values()];
+  }
+
+  #tell() {
+    const { channel, timers, throttle } = this.#options;
+    const news = this.#news;
+    this.#news = null;
+    if (!news || !this.#rt.connected.peek()) return;
+    this.#rt.request('presence:update', news, channel).catch(() => {});
+    timers.set('update', throttle, () => this.#tell());
+  }
+}
+
+/** @param {Metadata} before @param {Metadata} changes @returns {Metadata} */
+function merged(before, changes) {
+  return Object.fromEntries(Object.entries({ ...before, ...changes }).filter(([, value]) => value !== null && value !== undefined));
+}
