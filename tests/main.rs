@@ -68,6 +68,7 @@ mod protocol_document;
 mod proxies;
 mod rate_limits;
 mod realtime;
+mod recipes;
 mod repository;
 mod rest;
 mod rights;
