@@ -6,10 +6,11 @@
  * the place of a connection that broke for as long.
  */
 import { environment, Timers } from './env.js';
+import { kept } from './same.js';
 import { computed, signal } from './signal.js';
 
 /**
- * @typedef {'active' | 'idle' | 'away'} Attention `away`: all tabs of the user are hidden.
+ * @typedef {'active' | 'idle' | 'away'} Attention `idle`: without a sign of the user for a while. `away`: for long, or all tabs are hidden.
  * @typedef {Record<string, any>} Metadata
  *
  * @typedef {object} Person A user, however many tabs they have.
@@ -18,8 +19,8 @@ import { computed, signal } from './signal.js';
  * @property {Metadata} metadata
  * @property {Attention} [state]
  * @property {number} [connections]
- * @property {string} [joinedAt]
- * @property {string} [lastSeen]
+ * @property {number} [joinedAt] Milliseconds since 1970.
+ * @property {number} [lastSeen]
  *
  * @typedef {'joining' | 'live' | 'stale' | 'denied' | 'left'} PresenceState `stale`: the users of a moment ago, during a reconnect.
  *
@@ -27,6 +28,12 @@ import { computed, signal } from './signal.js';
  * @property {number} [throttle] Milliseconds between two updates that are sent: 100, at least 16.
  * @property {Partial<import('./env.js').Env>} [env]
  */
+
+/** What a user does with a page tells that they are there, at most this often in milliseconds. */
+const SIGN = 30_000;
+const SIGNS = ['pointerdown', 'keydown', 'focus'];
+/** Refusals of a `join` after which the page may still see who is there. */
+const WATCHES = ['UNAUTHENTICATED', 'FORBIDDEN_CHANNEL', 'FORBIDDEN', 'PRESENCE_LIMIT'];
 
 export class PresenceManager {
   #rt;
@@ -48,6 +55,15 @@ export class PresenceManager {
     const all = (/** @type {(presence: Presence) => void} */ act) => [...this.#joined.values()].forEach(act);
     let user = rt.detail.peek().userId;
     const look = () => all((presence) => presence.look(this.#attention()));
+    const { document, window } = this.#env;
+    const timers = new Timers(this.#env);
+    const signs = () => {
+      if (timers.has('sign')) return;
+      timers.set('sign', SIGN, () => {});
+      all((presence) => presence.beat());
+    };
+    document?.addEventListener('visibilitychange', look);
+    for (const name of SIGNS) window?.addEventListener(name, signs);
     this.#disposers = [
       rt.on('frame', (frame) => this.#joined.get(frame.channel)?.take(frame)),
       rt.on('error', (error) => this.#joined.get(error.channel)?.refuse(error)),
@@ -58,14 +74,15 @@ export class PresenceManager {
         // What the user before saw is not for the next one.
         all((presence) => presence.clear());
       }),
-      () => this.#env.document?.removeEventListener('visibilitychange', look),
+      () => document?.removeEventListener('visibilitychange', look),
+      () => SIGNS.forEach((name) => window?.removeEventListener(name, signs)),
+      () => timers.clear(),
     ];
-    this.#env.document?.addEventListener('visibilitychange', look);
   }
 
   /**
    * Shows this user to all who look at the same resource, and them to this page. A second `join` of the same resource is the
-   * same presence, which ends with the last `leave`.
+   * same presence, which ends with the last `leave`. A user who may not join sees the others all the same; `error` says why.
    *
    * @param {string} resource `Task/<id>`, `Task`, or a name of your own such as `lobby`.
    * @param {Metadata} [metadata] What the others are told.
@@ -121,6 +138,10 @@ export class Presence {
   #metadata = null;
   /** @type {Attention} */
   #attention = 'active';
+  /** Whether it may only watch. */
+  #watches = false;
+  /** The pages of a list that have come. @type {Person[]} */
+  #pages = [];
   /** What has changed since the last update. @type {{metadata?: Metadata, state?: Attention} | null} */
   #news = null;
 
@@ -149,7 +170,7 @@ export class Presence {
    * @param {Attention} [state]
    */
   update(metadata, state) {
-    if (this.#uses === 0 || this.#metadata === null) return;
+    if (this.#uses === 0 || !this.#metadata) return;
     this.#metadata = merged(this.#metadata, metadata);
     this.#attention = state ?? this.#attention;
     this.#news = { metadata: { ...this.#news?.metadata, ...metadata }, state: state ?? this.#news?.state };
@@ -176,12 +197,24 @@ export class Presence {
   /** A connection is there: everything is told again. */
   enter() {
     this.#news = null;
-    const joins = this.#metadata !== null;
+    this.#pages = [];
+    const joins = this.#joins;
     const payload = joins ? { metadata: this.#metadata, state: this.#attention } : undefined;
     this.#rt.request(joins ? 'presence:join' : 'subscribe', payload, this.#options.channel).catch((error) => this.refuse(error));
   }
 
+  get #joins() {
+    return this.#metadata !== null && !this.#watches;
+  }
+
+  /** The user does something with the page. */
+  beat() {
+    if (this.#joins && this.state.peek() === 'live') this.#rt.request('presence:heartbeat', { state: 'active' }, this.#options.channel).catch(() => {});
+  }
+
   wait() {
+    // Another connection, and perhaps another user, may be allowed more.
+    this.#watches = false;
     if (this.state.peek() === 'live') this.state.value = 'stale';
   }
 
@@ -201,7 +234,7 @@ export class Presence {
     timers.clear();
     gone();
     if (this.#rt.connected.peek() && this.state.peek() !== 'denied')
-      this.#rt.request(this.#metadata === null ? 'unsubscribe' : 'presence:leave', undefined, channel).catch(() => {});
+      this.#rt.request(this.#joins ? 'presence:leave' : 'unsubscribe', undefined, channel).catch(() => {});
     this.state.value = 'left';
     this.users.value = [];
     /** @type {import('./signal.js').Readable<any> & {dispose: () => void}} */ (this.others).dispose();
@@ -212,30 +245,46 @@ export class Presence {
     // The next connection asks again.
     if (error.code === 'NO_ANSWER' || this.#uses === 0) return;
     this.error.value = /** @type {any} */ (error);
+    if (this.#joins && WATCHES.includes(error.code ?? '')) {
+      this.#watches = true;
+      return this.enter();
+    }
     this.users.value = [];
     this.state.value = 'denied';
   }
 
   /** @param {import('./track.js').Frame} frame */
-  take({ type, payload }) {
-    const known = new Map(this.users.peek().map((user) => [user.id, user]));
+  take({ type, payload, more }) {
+    /** @type {Person[]} */
+    const named = payload?.users ?? [];
     if (type === 'presence:sync') {
-      // A list that comes in parts begins anew with the first one.
-      if (!payload.more || this.state.peek() !== 'joining') known.clear();
-      for (const user of payload.users ?? []) known.set(user.id, user);
-      this.error.value = null;
+      this.#pages.push(...named);
+      if (more) return;
+      this.#show(this.#pages);
+      this.#pages = [];
+      if (!this.#watches) this.error.value = null;
       this.state.value = 'live';
-    } else if (type === 'presence:join' || type === 'presence:update') known.set(payload.id, { ...known.get(payload.id), ...payload });
-    else if (type === 'presence:leave') known.delete(payload.id);
+      return;
+    }
+    const known = new Map(this.users.peek().map((user) => [user.id, user]));
+    if (type === 'presence:join' || type === 'presence:update') for (const user of named) known.set(user.id, user);
+    else if (type === 'presence:leave') for (const { id } of named) known.delete(id);
     else return;
-    this.users.value = [...known.values()];
+    this.#show([...known.values()]);
+  }
+
+  /** A user who did not change stays the same object. @param {Person[]} users */
+  #show(users) {
+    const before = new Map(this.users.peek().map((user) => [user.id, user]));
+    const next = users.map((user) => kept(before.get(user.id), user) ?? user);
+    if (next.length !== before.size || next.some((user, at) => user !== this.users.peek()[at])) this.users.value = next;
   }
 
   #tell() {
     const { channel, timers, throttle } = this.#options;
     const news = this.#news;
     this.#news = null;
-    if (!news || !this.#rt.connected.peek()) return;
+    if (!news || !this.#joins || !this.#rt.connected.peek()) return;
     this.#rt.request('presence:update', news, channel).catch(() => {});
     timers.set('update', throttle, () => this.#tell());
   }

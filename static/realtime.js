@@ -541,6 +541,7 @@ export class RealtimeClient {
     const subscription = asked ?? ended;
     // The token that was set is another user's.
     if (frame.requestId === 'auth' && !this.#token.used) return this.#begin();
+    if (!subscription && frame.channel) return;
     if (!subscription) {
       this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;

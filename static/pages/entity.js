@@ -1,10 +1,12 @@
 /**
  * `/_/e/{plural}`: one entity as a live table.
  */
+import { PresenceManager } from '/static/presence.js';
 import { start } from './app.js';
 import { element, find, say, words } from './dom.js';
 import { labelOf, nameOf } from './fields.js';
 import { addForm } from './form.js';
+import { whoIsHere } from './here.js';
 import { LiveTable } from './table.js';
 
 /** Rows drawn at most. */
@@ -14,7 +16,7 @@ const QUIET = 5000;
 
 const plural = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const title = labelOf(plural);
-const { api, channels, refused } = start(title);
+const { api, rt, channels, refused } = start(title);
 document.title = `${title} · Tidewire`;
 find('h1').textContent = title;
 
@@ -35,6 +37,7 @@ try {
 function show(entity, entities) {
   const refs = references(entity, entities);
   const ask = confirmation();
+  const here = whoIsHere(new PresenceManager(rt).join(entity.name), find('#here'), () => table.drawVisitors());
   /** @type {HTMLTableElement} */
   const grid = find('#rows');
   const table = new LiveTable(grid, {
@@ -43,6 +46,8 @@ function show(entity, entities) {
     save: (id, patch, ifMatch) => api.update(plural, id, patch, { ifMatch }),
     remove: (row) => ask(nameOf(entity, row), () => api.delete(plural, row.id)),
     left: () => describe(),
+    visitors: (id) => here.at(id),
+    go: (id, field, writes) => here.go(id, field, writes),
   });
   const form = addForm(find('#add'), { entity, refs, add: (data) => api.create(plural, data) });
   refs.listen(() => {

@@ -4,6 +4,7 @@
 import { CellEditor, same } from './cell.js';
 import { element } from './dom.js';
 import { copyButton, labelOf, nameOf, view } from './fields.js';
+import { avatar } from './here.js';
 
 /**
  * @typedef {import('./fields.js').Field} Field
@@ -15,6 +16,8 @@ import { copyButton, labelOf, nameOf, view } from './fields.js';
  * @property {(id: string, patch: object, ifMatch: number) => Promise<Row>} save
  * @property {(row: Row) => void} remove Asks first.
  * @property {() => void} left A deleted record that was still being edited has gone now.
+ * @property {(id: string) => import('./here.js').Visitor[]} visitors Who else is at a record.
+ * @property {(id: string | null, field: string | null, writes: boolean) => void} go Where this user is.
  */
 
 /** Written by the server, shown last. @type {Field} */
@@ -41,6 +44,10 @@ export class LiveTable {
     table.append(element('thead', {}, element('tr', {}, ...heads, actions)), this.#body);
     table.addEventListener('keydown', (event) => this.#key(event));
     table.addEventListener('focusin', (event) => this.#focused(/** @type {HTMLElement} */ (event.target)));
+    table.addEventListener('focusout', ({ relatedTarget }) => {
+      if (table.contains(/** @type {Node | null} */ (relatedTarget)) || table.querySelector('.editing')) return;
+      context.go(null, null, false);
+    });
   }
 
   /**
@@ -83,6 +90,11 @@ export class LiveTable {
     for (const rowView of this.#rows.values()) rowView.drawRefs();
   }
 
+  /** Other users have come, moved or gone. */
+  drawVisitors() {
+    for (const rowView of this.#rows.values()) rowView.drawVisitors();
+  }
+
   /** Leads to a record, if it is shown. @param {string} id */
   show(id) {
     const tr = this.#rows.get(id)?.tr;
@@ -117,7 +129,9 @@ export class LiveTable {
   /** @param {HTMLElement} target */
   #focused(target) {
     const cell = target.closest('td');
-    if (!cell || cell === this.#current) return;
+    if (!cell) return;
+    for (const rowView of this.#rows.values()) if (rowView.tr === cell.parentElement) rowView.place(cell);
+    if (cell === this.#current) return;
     if (this.#current) this.#current.tabIndex = -1;
     cell.tabIndex = 0;
     this.#current = cell;
@@ -171,6 +185,7 @@ class RowView {
   #latest;
   #columns;
   #context;
+  #visitors = element('span', { class: 'visitors' });
   /** @type {Map<string, CellEditor>} by field */
   #editors = new Map();
   /** Version that our own write made, until it comes back: older words are not shown over it. */
@@ -202,8 +217,31 @@ class RowView {
       'Delete',
     );
     const copy = copyButton(row.id, `Copy the id of ${name}`, 'Copy id');
-    this.tr.append(element('td', { role: 'gridcell', tabindex: -1, activate: remove }, copy, button));
+    this.tr.append(element('td', { role: 'gridcell', tabindex: -1, activate: remove }, this.#visitors, copy, button));
     columns.forEach((_, at) => this.#draw(at));
+    this.drawVisitors();
+  }
+
+  /** Who else is here, and in which field they write. */
+  drawVisitors() {
+    const visitors = this.#context.visitors(this.#row.id);
+    if (visitors.length === 0 && this.#visitors.childElementCount === 0) return;
+    const does = (/** @type {import('./here.js').Visitor} */ { field, writes }) =>
+      writes && field ? `edits ${labelOf(field)}` : 'is here';
+    this.#visitors.replaceChildren(...visitors.map((visitor) => avatar(visitor.person, does(visitor))));
+    this.#columns.forEach(({ name }, at) => {
+      const writer = visitors.find(({ field, writes }) => writes && field === name);
+      const cell = this.tr.cells[at];
+      cell.classList.toggle('theirs', writer !== undefined);
+      if (writer) cell.dataset.who = writer.person.name || writer.person.id;
+      else delete cell.dataset.who;
+    });
+  }
+
+  /** Where in this record the user is: the field of a cell, and whether they write. @param {Element} cell */
+  place(cell) {
+    const field = this.#columns[[...this.tr.cells].findIndex((td) => td.contains(cell))]?.name ?? null;
+    this.#context.go(this.#row.id, field, field !== null && this.#editors.has(field));
   }
 
   /**
@@ -224,7 +262,7 @@ class RowView {
     });
     for (const editing of this.#editors.values()) editing.update(row);
     const name = nameOf(this.#context.entity, row);
-    const [copy, remove] = this.tr.cells[this.#columns.length].children;
+    const [, copy, remove] = this.tr.cells[this.#columns.length].children;
     copy?.setAttribute('aria-label', `Copy the id of ${name}`);
     remove?.setAttribute('aria-label', `Delete ${name}`);
     return !own;
@@ -276,12 +314,14 @@ class RowView {
       save: (patch, ifMatch) => this.#save(patch, ifMatch),
       close: (focus) => {
         this.#editors.delete(field.name);
+        this.#context.go(this.#row.id, field.name, false);
         this.#draw(at);
         if (focus) this.tr.cells[at].focus({ preventScroll: true });
         if (this.#editors.size === 0) this.#away?.();
       },
     });
     this.#editors.set(field.name, editing);
+    this.#context.go(this.#row.id, field.name, true);
   }
 
   /**

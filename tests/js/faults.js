@@ -233,6 +233,20 @@ const FAULTS = [
     to: '',
     red: ['mutate.test.js', 'a delete of what is gone'],
   },
+  {
+    harm: 'a reconnect empties the list of who is here',
+    file: 'presence.js',
+    from: "if (this.state.peek() === 'live') this.state.value = 'stale';",
+    to: 'this.users.value = [];',
+    red: ['presence.test.js', 'during a reconnect the list stays'],
+  },
+  {
+    harm: 'after a reconnect others see only what was told last',
+    file: 'presence.js',
+    from: 'const payload = joins ? { metadata: this.#metadata, state: this.#attention }',
+    to: 'const payload = joins ? { state: this.#attention }',
+    red: ['presence.test.js', 'during a reconnect the list stays'],
+  },
 ];
 
 let failed = 0;
