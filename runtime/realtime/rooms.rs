@@ -37,12 +37,12 @@ struct Room(Mutex<Members>);
 /// Held for one append to each, never across an await.
 #[derive(Debug)]
 struct Members {
-    members: HashMap<ConnectionKey, Member, RandomState>,
+    members: HashMap<ConnectionKey, RoomMember, RandomState>,
     rate: RateCap,
 }
 
 #[derive(Debug)]
-struct Member {
+struct RoomMember {
     membership: Membership,
     outbox: Arc<Outbox>,
 }
@@ -131,7 +131,7 @@ impl Rooms {
         Ok(passed)
     }
 
-    fn enter(&self, channel: &Arc<str>, key: ConnectionKey, member: Member) {
+    fn enter(&self, channel: &Arc<str>, key: ConnectionKey, member: RoomMember) {
         let mut rooms = self.rooms.lock();
         let room = rooms.entry(channel.clone()).or_insert_with(|| {
             let rate = RateCap::new(self.per_second, self.per_second);
@@ -179,7 +179,7 @@ impl RoomSeats {
     }
 
     pub fn enter(&mut self, channel: Arc<str>, membership: Membership) {
-        let member = Member { membership, outbox: self.outbox.clone() };
+        let member = RoomMember { membership, outbox: self.outbox.clone() };
         self.rooms.enter(&channel, self.key, member);
         if !self.taken.contains(&channel) {
             self.taken.push(channel);
