@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 use tidewire::config::StoreConfig;
 use tidewire::expiry::{NextLook, Sweep};
-use tidewire::ids::Timestamp;
+use tidewire::ids::{Position, Seq, Timestamp};
 use tidewire::schema::{FieldIndex, Format, Schema, SourceFile, Value, check};
-use tidewire::store::{ChangeOp, Op};
+use tidewire::store::{ChangeCause, ChangeOp, Op, Scope};
 
 use crate::support::app::TestApp;
+use crate::support::at_once::Now;
 use crate::support::fixture::{Fixture, MemoryFixture, SqliteFixture};
 use crate::support::socket::Socket;
 use crate::support::studio::{NOON, Studio, create, delete, id, link, update, words};
@@ -21,7 +22,7 @@ const MINUTE: i64 = 60_000;
 /// An invitation that expires, seats that go with it, guests that go with a seat, and a bill that keeps it.
 fn schema() -> Schema {
     let texts = [
-        "entity = 'Invitation'\nexpires = 'until'\n[fields]\nuntil = { type = 'datetime' }\n",
+        "entity = 'Invitation'\nexpires = 'until'\nhistory = 'forever'\n[fields]\nuntil = { type = 'datetime' }\n",
         "entity = 'Seat'\n[fields]\nof = { type = 'ref', entity = 'Invitation', on_delete = 'cascade' }\n",
         "entity = 'Guest'\n[fields]\nseat = { type = 'ref', entity = 'Seat', on_delete = 'cascade' }\n",
         "entity = 'Bill'\n[fields]\nof = { type = 'ref', entity = 'Invitation' }\n",
@@ -153,6 +154,27 @@ async fn what_is_too_large_to_cascade_goes_from_the_leaves_up<F: Fixture>() {
     assert!(last("Guest") < last("Seat") && last("Seat") < last("Invitation"), "{gone:?}");
 }
 
+async fn what_expires_says_so_and_what_goes_with_it_does_not<F: Fixture>() {
+    let mut stage = Stage::open::<F>(&StoreConfig::default());
+    stage.studio.commit([invitation(1, 1), invitation(2, 1), invitation(3, 9)]).await.unwrap();
+    stage.studio.commit([create("Seat", 10, vec![link(1)])]).await.unwrap();
+    stage.pass(1);
+    let head = stage.studio.head();
+    stage.sweep().await;
+    stage.studio.commit([delete("Invitation", 3)]).await.unwrap();
+    let told: Vec<(String, Option<ChangeCause>)> =
+        stage.studio.log(head).iter().map(|change| (change.entity.to_string(), change.cause)).collect();
+    let told = told.iter().map(|(entity, cause)| (&**entity, *cause)).collect::<Vec<_>>();
+    let expired = Some(ChangeCause::Expired);
+    let invitations = [expired, expired, None].map(|cause| ("Invitation", cause));
+    assert_eq!((told[0], &told[1..]), (("Seat", None), &invitations[..]));
+    // A record is counted as gone whatever the reason.
+    stage.studio.commit([invitation(7, 90)]).await.unwrap();
+    let (scope, epoch) = (Scope::Entity("Invitation".into()), stage.studio.store.head().now().unwrap().epoch);
+    let since = Position { epoch, seq: Seq(0) };
+    assert_eq!(stage.studio.store.survey(Some(&scope), &since).now().unwrap().value.rows, 1);
+}
+
 macro_rules! stories {
     ($($story:ident)*) => {
         mod sqlite {
@@ -169,6 +191,7 @@ stories! {
     what_is_held_back_waits_a_minute_and_holds_nothing_else_back
     a_clock_that_jumps_deletes_nothing_for_an_hour
     what_is_too_large_to_cascade_goes_from_the_leaves_up
+    what_expires_says_so_and_what_goes_with_it_does_not
 }
 
 #[tokio::test]
@@ -202,6 +225,19 @@ async fn a_server_deletes_what_is_due_also_what_was_due_before_its_start() {
         (&made["id"], true),
         "{gone}"
     );
+    assert_eq!(gone["cause"], "expired", "{gone}");
+    let history = api.get(&format!("/api/invitations/{}/history", made["id"].as_str().unwrap())).await;
+    let causes = |page: &serde_json::Value| -> Vec<serde_json::Value> {
+        page["items"].as_array().unwrap().iter().map(|item| item["cause"].clone()).collect()
+    };
+    assert_eq!(causes(&history), [json!("expired"), json!(null)], "{history}");
+    let activity = api.get("/api/activity?entity=Invitation").await;
+    assert_eq!(causes(&activity), [json!("expired"), json!(null)], "{activity}");
+    // A delete that somebody asked for has no cause.
+    let asked = api.create("invitations", json!({"until": "2120-01-01T00:00:00Z"})).await;
+    api.delete(&format!("/api/invitations/{}", asked["id"].as_str().unwrap())).await;
+    socket.expect("entity:created").await;
+    assert_eq!(socket.expect("entity:deleted").await.get("cause"), None);
 
     // The same file without `expires`, for as long as it takes to store one that is due.
     app.stop().await;

@@ -17,7 +17,6 @@ use tidewire::channels::{Attach, AttachmentId, Outbox};
 use tidewire::ids::Seq;
 use tidewire::rules::{Condition, ReadScope, Test};
 use tidewire::schema::{Column, Entity, Field, FieldIndex, FieldKind, Generation, Value};
-use tidewire::store::Scope;
 
 use self::world::{FIRST_LAG, Someone, attach, batch, change, outbox, read_scope, record, taken};
 use crate::support::fixtures::id;
@@ -186,7 +185,7 @@ fn a_record_channel_is_silent_until_its_record_comes_into_sight() {
     let outbox = outbox();
     let read_scope = read_scope(1, 0, &Someone::named("ada", &[]));
     let mut one = attach(1, "entity:Task:7", &read_scope, &outbox);
-    one.scope = Scope::Record("Task".into(), id(7));
+    one.sight = world::of_record(7, &read_scope);
     join(&mut groups, &one);
     let (ours, other) = (json!({}), json!({"owner": "bob"}));
     let (seven, eight) = (record(&id(7), &other), record(&id(8), &ours));
@@ -214,8 +213,9 @@ fn groups_without_an_equality_are_capped_for_each_entity() {
     assert_eq!(groups.admit(&known), Ok(()), "a group that is there costs nothing more");
     let narrow = attach(9, &broad(2), &read_scope(4, 1, &ada), &outbox);
     assert_eq!(groups.admit(&narrow), Ok(()), "its filter has an equality");
-    let mut record = attach(9, "entity:Task:7", &read_scope(4, 0, &ada), &outbox);
-    record.scope = Scope::Record("Task".into(), id(7));
+    let read_scope = read_scope(4, 0, &ada);
+    let mut record = attach(9, "entity:Task:7", &read_scope, &outbox);
+    record.sight = world::of_record(7, &read_scope);
     assert_eq!(groups.admit(&record), Ok(()), "one record is an equality");
     groups.forget(ConnectionKey(0));
     assert_eq!(groups.admit(&third), Ok(()), "a connection left");
@@ -372,7 +372,7 @@ fn members_that_leave_are_removed_completely() {
         one.attachment = AttachmentId { slot: 0, serial: n as u32 };
         one.watch = world::watch("ada", 0);
         if n % 7 == 0 {
-            one.scope = Scope::Record("Task".into(), id(u128::from(n)));
+            one.sight = world::of_record(u128::from(n), &read_scope);
         }
         keys.push((one.connection, one.attachment));
         join(&mut groups, &one);

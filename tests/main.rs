@@ -7,6 +7,7 @@ mod support;
 
 mod accounts;
 mod activity;
+mod activity_channel;
 mod alike;
 mod bad_requests;
 mod batch;
@@ -42,6 +43,7 @@ mod ids;
 mod import_as;
 mod import_export;
 mod leases;
+mod letter_case;
 mod limited;
 mod list_rights;
 mod lists;

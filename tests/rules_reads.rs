@@ -74,7 +74,7 @@ async fn a_resume_from_a_ring_that_is_behind_sees_later_changes_of_rights() {
     let mut bound = channel.open(&principal.value, principal.seq).unwrap();
     let since = Position { epoch: principal.epoch, seq: Seq(3) };
     let standing = bound.rights_check(Some(since.seq));
-    let survey = reader.survey(channel.scope.clone(), since, standing).await.unwrap();
+    let survey = reader.survey(channel.scope(), since, standing).await.unwrap();
     assert_eq!((survey.read.seq, principal.seq), (Seq(3), Seq(5)), "the ring is behind the principal");
     assert_eq!(bound.check(&survey), Checkup::Same);
     let claim = Claim { since: Seq(3), view: Some(bound.view.as_str()), limited: false };

@@ -2,6 +2,7 @@
 //!
 //! Knows no backend but by its `Fixture`. What only a store on a disk owes is in `store_sqlite.rs`.
 
+mod activity;
 mod differences;
 mod histories;
 mod leases;
@@ -121,6 +122,8 @@ macro_rules! of_unit_ends {
                 nobody_slips_another_record_under_a_reference;
                 two_fields_are_unique_together;
                 records_exchange_what_is_unique_together;
+                texts_are_unique_whatever_their_case;
+                texts_are_unique_together_whatever_their_case;
                 a_reference_must_lead_somewhere_when_it_is_set;
                 what_a_ticket_copied_stays_until_its_seat_is_settled;
             }
@@ -143,6 +146,7 @@ macro_rules! of_many {
                 a_repeated_change_of_many_gets_its_first_answer;
                 a_right_that_goes_with_an_earlier_record_is_gone_for_the_next;
                 an_account_that_disables_itself_changes_nothing_after;
+                a_record_whose_time_is_over_says_so_and_what_goes_with_it_does_not;
             }
         }
     };
@@ -189,6 +193,14 @@ macro_rules! of_reads {
     ($fixture:ty) => {
         stories! {
             $fixture;
+            activity {
+                an_activity_tells_each_what_they_may_list_on_every_side;
+                an_activity_names_nothing_that_is_hidden;
+                pages_of_the_activity_follow_each_other_to_the_end;
+                an_entity_without_an_activity_is_as_if_it_did_not_exist;
+                a_bound_activity_is_taken_for_what_it_says;
+                the_activity_reaches_as_far_as_the_log;
+            }
             differences {
                 each_record_that_differs_is_one_step;
                 what_leaves_the_filter_alone_has_left_and_is_not_lost;

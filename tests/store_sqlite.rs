@@ -38,7 +38,7 @@ async fn run(folder: &Path, schema: Schema, ops: impl IntoIterator<Item = Op>) -
 
 fn survey(opened: &Opened, epoch: &Epoch, seq: u64) -> Survey {
     let since = Position { epoch: epoch.clone(), seq: Seq(seq) };
-    opened.store.survey(&Scope::Entity("Project".into()), &since).now().unwrap().value
+    opened.store.survey(Some(&Scope::Entity("Project".into())), &since).now().unwrap().value
 }
 
 #[tokio::test]
@@ -241,11 +241,17 @@ async fn what_a_schema_adds_is_applied_and_marked_in_the_log() {
     assert_eq!((&*marker.entity, marker.id.as_str(), marker.unit_last), ("", "", true));
     let since = |epoch: &Epoch, seq| Position { epoch: epoch.clone(), seq: Seq(seq) };
     let scope = Scope::Entity("Note".into());
-    let survey = second.store.survey(&scope, &since(&first.report.epoch, 1)).now().unwrap().value;
+    let survey = second.store.survey(Some(&scope), &since(&first.report.epoch, 1)).now().unwrap().value;
     assert_eq!(survey, Survey { known: true, schema_changed: true, backlog: 0, rows: 1 });
-    assert!(!second.store.survey(&scope, &since(&first.report.epoch, 2)).now().unwrap().value.known);
+    assert!(!second.store.survey(Some(&scope), &since(&first.report.epoch, 2)).now().unwrap().value.known);
     assert!(
-        !second.store.survey(&scope, &since(&second.report.epoch, 2)).now().unwrap().value.schema_changed
+        !second
+            .store
+            .survey(Some(&scope), &since(&second.report.epoch, 2))
+            .now()
+            .unwrap()
+            .value
+            .schema_changed
     );
     second.store.close().await;
 

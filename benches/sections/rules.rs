@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use bytes::Bytes;
 use tidewire::channels::group::{ConnectionKey, Member};
 use tidewire::channels::groups::Groups;
-use tidewire::channels::{Admission, Attach, AttachFrom, AttachmentId, Outbox, judge};
+use tidewire::channels::{Admission, Attach, AttachFrom, AttachmentId, Outbox, Sight, judge};
 use tidewire::ids::{Epoch, RecordId, Seq, Timestamp};
 use tidewire::outbox::OutboxLimits;
 use tidewire::protocol::{View, WireForm};
@@ -258,8 +258,10 @@ fn join(groups: &mut Groups, n: u64, channel: &Arc<str>, read_scope: &Arc<ReadSc
         attachment: AttachmentId { slot: 0, serial: 1 },
         outbox: outbox.clone(),
         channel: channel.clone(),
-        scope: Scope::Entity(read_scope.entity.name.clone()),
-        read_scope: read_scope.clone(),
+        sight: Sight::Records {
+            scope: Scope::Entity(read_scope.entity.name.clone()),
+            read_scope: read_scope.clone(),
+        },
         view: View::new(&text.predicate, &text.fields, read_scope.generation),
         watch: None,
         admission: Admission::Sought,
@@ -336,6 +338,7 @@ fn change(seq: u64, projects: u64) -> CommitBatch {
         at: Timestamp(0),
         unit_last: true,
         generation: Generation(1),
+        cause: None,
         rights: Vec::new(),
         decoded: Decoded::known(Rows { old: Some(old), new: Some(new) }),
     };

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::group::ConnectionKey;
 use super::note::{AttachmentId, Outbox};
+use super::sight::Sight;
 use crate::ids::Seq;
 use crate::outbox::Lag;
 use crate::protocol::View;
-use crate::rules::ReadScope;
-use crate::store::Scope;
 
 /// Attach a subscription to its group.
 #[derive(Debug)]
@@ -18,12 +17,11 @@ pub struct Attach {
     pub outbox: Arc<Outbox>,
     /// The channel's exact text.
     pub channel: Arc<str>,
-    pub scope: Scope,
     /// What the subscriber sees, under the schema generation that it was made for.
-    pub read_scope: Arc<ReadScope>,
-    /// The name of `read_scope`: equal views of one channel text are equal read scopes.
+    pub sight: Sight,
+    /// The name of `sight`.
     pub view: View,
-    /// The user whose rights `read_scope` depends on; `None` for an anonymous caller, whose rights cannot change.
+    /// The user whose rights `sight` depends on; `None` for an anonymous caller, whose rights cannot change.
     pub watch: Option<Watch>,
     pub admission: Admission,
     pub from: AttachFrom,

@@ -245,7 +245,7 @@ impl ChannelManager {
     }
 
     fn attach(&mut self, attach: Attach) {
-        if attach.read_scope.generation < self.ring.generation() {
+        if attach.sight.generation() < self.ring.generation() {
             // The connection is about to learn of the new schema, and starts again.
             attach.outbox.invalidate(InvalidationCause::Schema);
             return;
@@ -287,8 +287,7 @@ impl ChannelManager {
             return None;
         }
         if let Some(watch) = &attach.watch
-            && self.rights.changed_after(watch.bound_at, &watch.person, &attach.read_scope.uses)
-                != Some(false)
+            && self.rights.changed_after(watch.bound_at, &watch.person, attach.sight.uses()) != Some(false)
         {
             return Some(Note::Behind { attachment });
         }
@@ -393,10 +392,10 @@ fn append_missed(attach: &Attach, missed: &MissedEvents<'_>, encoder: &mut Encod
     let MissedEvents { changes, mut prev, lag, unbroken } = *missed;
     let mut frames = Vec::new();
     for (at, change) in changes.iter().enumerate() {
-        let judged = judge_first(&changes[at..], &attach.scope, &attach.read_scope);
+        let judged = judge_first(&changes[at..], &attach.sight);
         let Some(UnitEvent { event, more }) = judged else { continue };
         let place = ChannelPlace { channel: &attach.channel, prev, more: unbroken || more };
-        encoder.write_event(change, &event, &attach.read_scope, place, &mut frames);
+        encoder.write_event(change, &event, &attach.sight, place, &mut frames);
         prev = change.seq;
     }
     if !frames.is_empty() {

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::event::Event;
+use super::sight::Sight;
 use crate::ids::{RecordId, Seq, Timestamp};
 use crate::protocol::WireForm;
 use crate::protocol::server_frame::{
@@ -11,7 +12,7 @@ use crate::protocol::server_frame::{
 };
 use crate::rules::{Mask, ReadScope, Verdict};
 use crate::schema::value::write_json_of;
-use crate::store::{Change, Step};
+use crate::store::{ActivityEntry, Change, ChangeCause, Step};
 
 /// The place of an event among the events of its channel.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,13 @@ pub struct ChannelPlace<'a> {
     pub prev: Seq,
     /// Another event of the same unit follows.
     pub more: bool,
+}
+
+/// What a change of a record is for a subscriber.
+#[derive(Debug, Clone, Copy)]
+struct RecordEvent<'a> {
+    verdict: Verdict,
+    mask: &'a Mask,
 }
 
 /// The position of the difference of a rebind.
@@ -51,14 +59,14 @@ impl Encoder {
         &mut self,
         change: &Change,
         event: &Event,
-        read_scope: &ReadScope,
+        sight: &Sight,
         place: ChannelPlace<'_>,
         out: &mut Vec<u8>,
     ) {
         self.head.clear();
         self.tail.clear();
-        let Some(kind) = write_head(event.verdict, place.prev, place.more, &mut self.head) else { return };
-        write_tail(change, event, read_scope, place.channel, &mut self.tail);
+        let Some(kind) = write_head(change, event, place.prev, place.more, &mut self.head) else { return };
+        write_tail(change, event, sight, place.channel, &mut self.tail);
         self.form.write_frame(kind.as_str(), &[&self.head, &self.tail], out);
     }
 
@@ -68,7 +76,7 @@ impl Encoder {
         let gone;
         let payload = match (&step.record, kind) {
             (Some(record), EventKind::Created | EventKind::Updated) => &record.json[..],
-            (_, EventKind::Deleted) | (None, _) => {
+            (_, EventKind::Deleted | EventKind::Activity) | (None, _) => {
                 gone = only_id(&step.id);
                 &gone
             }
@@ -91,32 +99,72 @@ impl Encoder {
 }
 
 /// The part that every group has for itself, and the type of the frame. A verdict that is no event has none.
-pub(super) fn write_head(verdict: Verdict, prev: Seq, more: bool, out: &mut Vec<u8>) -> Option<EventKind> {
-    let (kind, cause) = kind_of(verdict)?;
+pub(super) fn write_head(
+    change: &Change,
+    event: &Event,
+    prev: Seq,
+    more: bool,
+    out: &mut Vec<u8>,
+) -> Option<EventKind> {
+    let (kind, cause) = match event {
+        Event::Record { verdict: Verdict::Deleted, .. } => {
+            let expired = change.cause.map(|ChangeCause::Expired| EventCause::Expired);
+            (EventKind::Deleted, expired)
+        }
+        Event::Record { verdict, .. } => kind_of(*verdict)?,
+        Event::Entry(_) => (EventKind::Activity, None),
+    };
     write_event_head(EventHead { kind, cause, prev: Some(prev), more }, out);
     Some(kind)
 }
 
-/// The part that groups of one channel text share as far as they show the same of the record: it depends on the read scope by
-/// the verdict and the mask alone.
-pub(super) fn write_tail(
+/// The part that groups of one channel text share as far as they show the same: it depends on the sight by the event alone.
+pub(super) fn write_tail(change: &Change, event: &Event, sight: &Sight, channel: &str, out: &mut Vec<u8>) {
+    match (event, sight) {
+        (Event::Record { verdict, mask }, Sight::Records { read_scope, .. }) => {
+            write_tail_of_record(change, RecordEvent { verdict: *verdict, mask }, read_scope, channel, out);
+        }
+        (Event::Entry(entry), _) => write_tail_of_entry(entry, channel, out),
+        // No activity tells of a record itself.
+        (Event::Record { .. }, Sight::Activity(_)) => {}
+    }
+}
+
+/// The entry says everything, who made it included.
+fn write_tail_of_entry(entry: &ActivityEntry, channel: &str, out: &mut Vec<u8>) {
+    let mut payload = Vec::with_capacity(256);
+    entry.write_json(&mut payload);
+    let tail = EventTail {
+        channel,
+        place: EventPlace::Seq(entry.seq),
+        by: None,
+        mid: None,
+        changed: None,
+        timestamp: entry.at,
+        payload: &payload,
+    };
+    write_event_tail(&tail, out);
+}
+
+fn write_tail_of_record(
     change: &Change,
-    event: &Event,
+    event: RecordEvent<'_>,
     read_scope: &ReadScope,
     channel: &str,
     out: &mut Vec<u8>,
 ) {
-    let shown = matches!(event.verdict, Verdict::Created | Verdict::Entered | Verdict::Updated);
+    let RecordEvent { verdict, mask } = event;
+    let shown = matches!(verdict, Verdict::Created | Verdict::Entered | Verdict::Updated);
     let payload = match &change.after {
-        Some(after) if shown => record_of(change, after, &event.mask, read_scope),
+        Some(after) if shown => record_of(change, after, mask, read_scope),
         Some(_) | None => Bytes::from(only_id(&change.id)),
     };
-    let changed = match (&change.changed, event.verdict) {
-        (Some(changed), Verdict::Updated) => Some(changed_of(changed, &event.mask, read_scope)),
+    let changed = match (&change.changed, verdict) {
+        (Some(changed), Verdict::Updated) => Some(changed_of(changed, mask, read_scope)),
         _ => None,
     };
     // A user who may no longer read the record learns only that it is gone, not who changed it.
-    let told = event.verdict != Verdict::Lost;
+    let told = verdict != Verdict::Lost;
     let tail = EventTail {
         channel,
         place: EventPlace::Seq(change.seq),

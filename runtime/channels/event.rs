@@ -1,18 +1,25 @@
-//! What a change is for a read scope: the one function by which groups, attachments that catch up, replays and polls decide.
+//! What a change is for a subscriber, and how that is decided of records.
 //!
 //! Knows no channel text and no bytes; `encode` makes frames of what is decided here.
 
+use std::sync::Arc;
+
 use crate::rules::{Mask, ReadScope, Sides, Verdict};
 use crate::schema::Record;
-use crate::store::{Change, ChangeOp, Scope};
+use crate::store::{ActivityEntry, Change, ChangeOp, Scope};
 
-/// One event, as a subscriber with one read scope has it.
+/// One event, as a subscriber has it who sees this much.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Event {
-    /// Never `Verdict::Nothing`.
-    pub verdict: Verdict,
-    /// Fields of the record that are not shown with it.
-    pub mask: Mask,
+pub enum Event {
+    /// Of a record.
+    Record {
+        /// Never `Verdict::Nothing`.
+        verdict: Verdict,
+        /// Fields of the record that are not shown with it.
+        mask: Mask,
+    },
+    /// Of the activity.
+    Entry(Arc<ActivityEntry>),
 }
 
 /// What `change` is for a subscriber of `scope` under `read_scope`, if it is anything.
@@ -32,7 +39,7 @@ pub fn judge(change: &Change, scope: &Scope, read_scope: &ReadScope) -> Option<E
         Sides { old: sees(&rows.old), new: sees(&rows.new) }
     };
     let verdict = Verdict::of(seen, existed(change), || is_readable(change, read_scope));
-    (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask(change, read_scope, verdict) })
+    (verdict != Verdict::Nothing).then(|| Event::Record { verdict, mask: mask(change, read_scope, verdict) })
 }
 
 /// Whether the record existed before the change and exists after it.

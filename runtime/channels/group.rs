@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, existed, is_readable, judge, mask};
+use smallvec::SmallVec;
+
+use super::event::{Event, existed, is_readable, mask};
 use super::few::Few;
 use super::index::Stand;
 use super::note::{AttachmentId, Outbox};
 use super::runs::RunNumber;
+use super::sight::Sight;
 use super::tails::NumberedText;
 use super::writer::Audience;
 use crate::ids::Seq;
 use crate::outbox::Lag;
 use crate::protocol::View;
-use crate::rules::{Mask, ReadScope, Sides, Verdict};
-use crate::store::{Change, Scope};
+use crate::rules::{Mask, Sides, Verdict};
+use crate::store::Change;
 
 /// A connection of this process, for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,9 +44,9 @@ pub(super) struct Group {
     /// The look-up in which the group was last found, and by which records.
     pub(super) looked_at: u64,
     pub(super) sides: Sides,
-    /// Whether the records by which the group is found are those that it sees.
+    /// Whether it sees records, and exactly those by which it is found.
     pub(super) is_exact: bool,
-    /// Whether its read scope hides fields of any record.
+    /// Whether it sees records, and fields of some are hidden.
     pub(super) hides: bool,
     /// What the current batch is for this group; `None` between batches.
     pub(super) run: Option<RunNumber>,
@@ -56,35 +59,30 @@ pub(super) struct Group {
 pub(super) struct About {
     pub(super) channel: Arc<str>,
     pub(super) view: View,
-    pub(super) scope: Scope,
-    pub(super) read_scope: Arc<ReadScope>,
-    pub(super) stand: Stand,
+    pub(super) sight: Sight,
+    /// Of each entity that the sight sees something of, in the order of its parts.
+    pub(super) stands: SmallVec<[Stand; 1]>,
 }
 
 impl Group {
     pub(super) fn audience(&self) -> Audience<'_> {
         Audience {
             channel: NumberedText { number: self.text, text: &self.about.channel },
-            read_scope: &self.about.read_scope,
+            sight: &self.about.sight,
             prev: self.prev,
         }
     }
 
     /// What the change is for the group, which the index found for it.
     pub(super) fn judge(&self, change: &Change) -> Option<Event> {
-        if !self.is_exact {
-            return judge(change, &self.about.scope, &self.about.read_scope);
-        }
-        let is_readable = || is_readable(change, &self.about.read_scope);
-        let verdict = Verdict::of(self.sides, existed(change), is_readable);
-        let mask =
-            || if self.hides { mask(change, &self.about.read_scope, verdict) } else { Mask::default() };
-        let event = (verdict != Verdict::Nothing).then(|| Event { verdict, mask: mask() });
-        debug_assert_eq!(
-            event,
-            judge(change, &self.about.scope, &self.about.read_scope),
-            "the index is exact"
-        );
+        let read_scope = match &self.about.sight {
+            Sight::Records { read_scope, .. } if self.is_exact => read_scope,
+            sight @ (Sight::Records { .. } | Sight::Activity(_)) => return sight.judge(change),
+        };
+        let verdict = Verdict::of(self.sides, existed(change), || is_readable(change, read_scope));
+        let mask = || if self.hides { mask(change, read_scope, verdict) } else { Mask::default() };
+        let event = (verdict != Verdict::Nothing).then(|| Event::Record { verdict, mask: mask() });
+        debug_assert_eq!(event, self.about.sight.judge(change), "the index is exact");
         event
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use super::attach::{Admission, Attach, Watch};
 use super::few::Few;
@@ -17,6 +18,7 @@ use super::group::{About, ConnectionKey, Group, Member, MemberKey};
 use super::index::{GroupNumber, Index, Stand};
 use super::note::{AttachmentId, Events, InvalidationCause, Outbox};
 use super::runs::{Before, Runs};
+use super::sight::{Sight, SightPart};
 use super::watched::Watched;
 use super::writer::{Encoded, RunWriter};
 use crate::ids::Seq;
@@ -153,8 +155,11 @@ impl Groups {
         }
         let limit = self.scan_limit;
         let known = self.by_key.contains_key(&(attach.channel.clone(), attach.view.clone()));
-        let scans = || matches!(Index::anchor_of(&attach.scope, &attach.read_scope), Anchor::Anywhere);
-        if !known && self.index.scanned(attach.scope.entity()) >= limit && scans() {
+        let is_one_too_many = |part: SightPart<'_>| {
+            self.index.scanned(part.scope.entity()) >= limit
+                && matches!(Index::anchor_of(&part.scope, part.read_scope), Anchor::Anywhere)
+        };
+        if !known && attach.sight.parts().any(is_one_too_many) {
             return Err(TooManyScanned { limit });
         }
         Ok(())
@@ -170,7 +175,7 @@ impl Groups {
             None => self.found(attach),
         };
         let (outbox, watch) = (member.outbox.clone(), attach.watch.clone());
-        let place = MemberPlace { group: number, outbox, watch, uses: attach.read_scope.uses.clone() };
+        let place = MemberPlace { group: number, outbox, watch, uses: attach.sight.uses().clone() };
         if let Some(watch) = &place.watch {
             self.watched.add(&watch.person, attach.connection);
         }
@@ -315,22 +320,30 @@ impl Groups {
         text.groups += 1;
         let entry = self.groups.vacant_entry();
         let number = entry.key();
-        let stand = self.index.insert(number, &attach.scope, &attach.read_scope);
+        let parts = attach.sight.parts();
+        let stands: SmallVec<[Stand; 1]> =
+            parts.map(|part| self.index.insert(number, &part.scope, part.read_scope)).collect();
+        let (is_exact, hides) = match &attach.sight {
+            Sight::Records { read_scope, .. } => {
+                let is_exact = matches!(stands[..], [Stand::Keyed { exact: true, .. }]);
+                (is_exact, !read_scope.fields.is_empty())
+            }
+            Sight::Activity(_) => (false, false),
+        };
         entry.insert(Group {
             text: text.number,
             prev: self.position,
             looked_at: 0,
             sides: Sides::default(),
-            is_exact: matches!(stand, Stand::Keyed { exact: true, .. }),
-            hides: !attach.read_scope.fields.is_empty(),
+            is_exact,
+            hides,
             run: None,
             members: Few::None,
             about: Box::new(About {
                 channel: channel.clone(),
                 view: view.clone(),
-                scope: attach.scope.clone(),
-                read_scope: attach.read_scope.clone(),
-                stand,
+                sight: attach.sight.clone(),
+                stands,
             }),
         });
         self.by_key.insert((channel, view), number);
@@ -338,8 +351,10 @@ impl Groups {
     }
 
     fn dissolve(&mut self, number: GroupNumber) {
-        let About { channel, view, read_scope, stand, .. } = *self.groups.remove(number).about;
-        self.index.remove(number, &read_scope, &stand);
+        let About { channel, view, sight, stands } = *self.groups.remove(number).about;
+        for (part, stand) in sight.parts().zip(&stands) {
+            self.index.remove(number, part.read_scope, stand);
+        }
         if let Some(text) = self.texts.get_mut(&channel) {
             text.groups -= 1;
             if text.groups == 0 {

@@ -8,15 +8,16 @@ use foldhash::fast::RandomState;
 
 use super::encode::write_tail;
 use super::event::Event;
+use super::sight::Sight;
 use crate::ids::Seq;
-use crate::rules::{Mask, ReadScope, Verdict};
+use crate::rules::Verdict;
 use crate::store::Change;
 
 /// See the module's text. Holds the tails of one batch, one behind the other.
 #[derive(Debug, Default)]
 pub(super) struct Tails {
     bytes: Vec<u8>,
-    /// By change, number of the channel's text and kind of tail; one for each mask among them.
+    /// By change, number of the channel's text and kind of tail; one for each mask or entry among them.
     made: HashMap<(Seq, u64, Kind), Vec<Tail>, RandomState>,
     count: usize,
 }
@@ -25,7 +26,7 @@ pub(super) struct Tails {
 #[derive(Debug)]
 struct Tail {
     /// For which it was made.
-    mask: Mask,
+    event: Event,
     range: Range<usize>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct NumberedText<'a> {
     pub(super) text: &'a str,
 }
 
-/// Verdicts of one kind have the same tail.
+/// Events of one kind that show the same have the same tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     /// The record.
@@ -47,6 +48,8 @@ enum Kind {
     Gone,
     /// The id and nothing more.
     Lost,
+    /// An entry of the activity.
+    Entry,
 }
 
 impl Tails {
@@ -55,18 +58,18 @@ impl Tails {
         &mut self,
         change: &Change,
         event: &Event,
-        read_scope: &ReadScope,
+        sight: &Sight,
         channel: NumberedText<'_>,
     ) -> &[u8] {
-        let made = self.made.entry((change.seq, channel.number, kind_of(event.verdict))).or_default();
-        let known = made.iter().find(|tail| tail.mask == event.mask);
+        let made = self.made.entry((change.seq, channel.number, kind_of(event))).or_default();
+        let known = made.iter().find(|tail| shows_the_same(&tail.event, event));
         let range = match known {
             Some(tail) => tail.range.clone(),
             None => {
                 let start = self.bytes.len();
-                write_tail(change, event, read_scope, channel.text, &mut self.bytes);
+                write_tail(change, event, sight, channel.text, &mut self.bytes);
                 let range = start..self.bytes.len();
-                made.push(Tail { mask: event.mask.clone(), range: range.clone() });
+                made.push(Tail { event: event.clone(), range: range.clone() });
                 self.count += 1;
                 range
             }
@@ -89,7 +92,20 @@ impl Tails {
     }
 }
 
-fn kind_of(verdict: Verdict) -> Kind {
+/// Of two events of one kind.
+fn shows_the_same(one: &Event, other: &Event) -> bool {
+    match (one, other) {
+        (Event::Record { mask: one, .. }, Event::Record { mask: other, .. }) => one == other,
+        (Event::Entry(one), Event::Entry(other)) => one == other,
+        (Event::Record { .. }, Event::Entry(_)) | (Event::Entry(_), Event::Record { .. }) => false,
+    }
+}
+
+fn kind_of(event: &Event) -> Kind {
+    let verdict = match event {
+        Event::Record { verdict, .. } => verdict,
+        Event::Entry(_) => return Kind::Entry,
+    };
     match verdict {
         Verdict::Created | Verdict::Entered => Kind::Shown,
         Verdict::Updated => Kind::Changed,

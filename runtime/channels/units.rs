@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::event::{Event, judge};
-use crate::rules::ReadScope;
-use crate::store::{Change, Scope};
+use super::event::Event;
+use super::sight::Sight;
+use crate::store::Change;
 
 /// An event, and whether the subscriber has another one in its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +15,10 @@ pub struct UnitEvent {
 }
 
 /// What the first of these changes is for a subscriber, if it is anything; the others follow it in the log.
-pub fn judge_first(changes: &[Arc<Change>], scope: &Scope, read_scope: &ReadScope) -> Option<UnitEvent> {
-    let event = judge(changes.first()?, scope, read_scope)?;
+pub fn judge_first(changes: &[Arc<Change>], sight: &Sight) -> Option<UnitEvent> {
+    let event = sight.judge(changes.first()?)?;
     let end = changes.iter().position(|change| change.unit_last).map_or(changes.len(), |last| last + 1);
-    let more = changes[1..end].iter().any(|other| judge(other, scope, read_scope).is_some());
+    let more = changes[1..end].iter().any(|other| sight.judge(other).is_some());
     Some(UnitEvent { event, more })
 }
 

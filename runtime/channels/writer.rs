@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::encode::write_head;
 use super::event::Event;
+use super::sight::Sight;
 use super::tails::{NumberedText, Tails};
 use super::units::is_followed;
 use crate::ids::Seq;
 use crate::protocol::WireForm;
-use crate::rules::ReadScope;
 use crate::store::CommitBatch;
 
 /// See the module's text. Kept from batch to batch, so that the next one need not ask for memory.
@@ -27,7 +27,7 @@ pub(super) struct RunWriter {
 pub(super) struct Audience<'a> {
     pub(super) channel: NumberedText<'a>,
     /// Of any of them.
-    pub(super) read_scope: &'a ReadScope,
+    pub(super) sight: &'a Sight,
     /// Seq of the event before the batch.
     pub(super) prev: Seq,
 }
@@ -57,8 +57,8 @@ impl RunWriter {
             let change = &batch.changes[at];
             let more = is_followed(&batch.changes, at, events.peek().map(|(next, _)| *next));
             head.clear();
-            if let Some(kind) = write_head(event.verdict, prev, more, head) {
-                let tail = tails.tail(change, event, audience.read_scope, audience.channel);
+            if let Some(kind) = write_head(change, event, prev, more, head) {
+                let tail = tails.tail(change, event, audience.sight, audience.channel);
                 form.write_frame(kind.as_str(), &[head, tail], &mut frames);
             }
             prev = change.seq;

@@ -291,7 +291,9 @@ impl Sweep {
         ids: Vec<RecordId>,
         filter: Vec<Condition>,
     ) -> Result<Deleted, SweepTrouble> {
-        let many = Many { entity: entity.clone(), ids, more: false, filter, edit: ManyEdit::Delete };
+        // What is asked whether it is due goes for that reason, and the rest goes with it.
+        let edit = if filter.is_empty() { ManyEdit::Delete } else { ManyEdit::Expire };
+        let many = Many { entity: entity.clone(), ids, more: false, filter, edit };
         let unit = Unit {
             ops: vec![Op::Many(Box::new(many))],
             actor: None,

@@ -19,7 +19,7 @@ use crate::ids::{RecordId, Seq, shown};
 use crate::protocol::{Code, Params};
 use crate::schema::Value;
 use crate::schema::value::write_json_of;
-use crate::store::{At, Change, ChangeOp, LogLimit, Past, Who};
+use crate::store::{At, Change, LogLimit, Past, Who};
 
 /// All but the first two belong to `identity`.
 const PARAMS: [&str; 6] = ["limit", "cursor", "as", "claims", "token", "ticket"];
@@ -92,12 +92,16 @@ fn next(order: &str, id: &RecordId, seq: Seq) -> String {
     cursor::encode(order, id, &[Value::Int(i64::try_from(seq.0).unwrap_or(i64::MAX))])
 }
 
-/// `{"seq":…,"op":…,"version":…,"at":…,"by":…}`, and of `mid`, `changed`, `before` and `after` what there is.
+/// `{"seq":…,"op":…,"version":…,"at":…,"by":…}`, and of `cause`, `mid`, `changed`, `before` and `after` what there is.
 fn write_item(change: &Change, json: &mut Vec<u8>) {
     json.extend_from_slice(b"{\"seq\":");
     write_json_of(&change.seq, json);
     json.extend_from_slice(b",\"op\":");
-    write_json_of(word(change.op), json);
+    write_json_of(change.op.word(), json);
+    if let Some(cause) = change.cause {
+        json.extend_from_slice(b",\"cause\":");
+        write_json_of(cause.word(), json);
+    }
     json.extend_from_slice(b",\"version\":");
     write_json_of(&change.version(), json);
     json.extend_from_slice(b",\"at\":");
@@ -118,14 +122,4 @@ fn write_item(change: &Change, json: &mut Vec<u8>) {
         }
     }
     json.push(b'}');
-}
-
-/// Answers about records have no schema markers.
-pub(super) fn word(op: ChangeOp) -> &'static str {
-    match op {
-        ChangeOp::Create => "create",
-        ChangeOp::Update => "update",
-        ChangeOp::Delete => "delete",
-        ChangeOp::Schema => "schema",
-    }
 }

@@ -1,5 +1,5 @@
-//! Channel names: `entity:Task`, `entity:Task:<id>`, live queries as `entity:Task?status=open`, and the channels of messages,
-//! `room:<name>` and `user:<id>`. A `ChannelName` that exists was well formed.
+//! Channel names: `entity:Task`, `entity:Task:<id>`, live queries as `entity:Task?status=open`, `activity`, and the channels of
+//! messages, `room:<name>` and `user:<id>`. A `ChannelName` that exists was well formed.
 //!
 //! Knows neither the schema nor rights: whether the entity exists, and what its filter means, is judged where the schema is at
 //! hand.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::codes::Code;
+use super::named_entities::named_entities;
 use super::query_string::Params;
 use crate::ids::shown;
 
@@ -26,6 +27,8 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'\'')
     .remove(b'(')
     .remove(b')');
+/// The channel of what happens.
+const ACTIVITY: &str = "activity";
 
 /// What a list can be asked beside its filter, and why a channel cannot.
 const NOT_HERE: [(&str, &str); 7] = [
@@ -34,7 +37,7 @@ const NOT_HERE: [(&str, &str); 7] = [
     ("cursor", "a snapshot comes whole"),
     ("expand", "subscribe to the entity that the reference leads to"),
     ("fields", "events carry the whole record"),
-    ("search", "filter by `contains` or `starts` instead"),
+    ("search", "filter by `contains`, `starts` or `ends` instead"),
     ("group", "counts are not live"),
 ];
 
@@ -57,6 +60,8 @@ pub enum ChannelTarget {
     Room(Vec<String>),
     /// Messages of the server for one user: the percent-decoded id.
     User(String),
+    /// What happens in the records of these entities; `None` for all that have an activity.
+    Activity(Option<Vec<String>>),
 }
 
 /// Why a text is no channel, with the code that the client gets.
@@ -76,6 +81,9 @@ impl ChannelName {
             )));
         }
         let (name, filter) = text.split_once('?').map_or((text, None), |(name, filter)| (name, Some(filter)));
+        if name == ACTIVITY {
+            return Ok(ChannelName { text: text.into(), target: activity(filter)? });
+        }
         let (family, rest) = name
             .split_once(':')
             .ok_or_else(|| bad(format!("`{}` is not a channel: it has no `:`", shown(text))))?;
@@ -98,8 +106,12 @@ impl ChannelName {
                 code: Code::ForbiddenChannel,
                 message: "`presence:` channels are not supported yet".to_owned(),
             }),
+            ACTIVITY => Err(bad(
+                "the activity has no parts: use `activity`, or `activity?entity=Task` for one entity"
+                    .to_owned(),
+            )),
             other => Err(bad(format!(
-                "`{}:` is not a kind of channel; use `entity:`, `room:` or `user:`",
+                "`{}:` is not a kind of channel; use `entity:`, `room:`, `user:` or `activity`",
                 shown(other)
             ))),
         }
@@ -145,7 +157,7 @@ fn target(rest: &str) -> Result<ChannelTarget, ChannelError> {
 }
 
 fn query(target: ChannelTarget, filter: &str) -> Result<ChannelTarget, ChannelError> {
-    let (ChannelTarget::Entity(entity) | ChannelTarget::Query(entity, _)) = target else {
+    let ChannelTarget::Entity(entity) = target else {
         return Err(bad(
             "the channel of one record takes no filter: leave out what follows the `?`".to_owned()
         ));
@@ -159,6 +171,25 @@ fn query(target: ChannelTarget, filter: &str) -> Result<ChannelTarget, ChannelEr
         return Err(bad(format!("the filter is empty: use `entity:{entity}` for all records")));
     }
     Ok(ChannelTarget::Query(entity, pairs))
+}
+
+fn activity(narrowed: Option<&str>) -> Result<ChannelTarget, ChannelError> {
+    let Some(narrowed) = narrowed else { return Ok(ChannelTarget::Activity(None)) };
+    let params = Params::parse(Some(narrowed)).map_err(|error| bad(error.to_string()))?;
+    let wrong = |name: &str| match name {
+        "limit" => "`limit` is not for channels: `payload.limit` bounds the snapshot".to_owned(),
+        "before" => "`before` is not for channels: `GET /api/activity?before=…` has older entries".to_owned(),
+        _ => format!("the activity is narrowed by `entity` alone, not by `{}`", shown(name)),
+    };
+    if let Some((name, _)) = params.iter().find(|(name, _)| *name != "entity") {
+        return Err(bad(wrong(name)));
+    }
+    let named = params.one("entity").map_err(|error| bad(error.to_string()))?;
+    let named =
+        named.ok_or_else(|| bad("nothing follows the `?`: use `activity` for all entities".to_owned()))?;
+    named_entities(named)
+        .map(|named| ChannelTarget::Activity(Some(named)))
+        .map_err(|error| bad(error.to_string()))
 }
 
 fn bad(message: String) -> ChannelError {
@@ -196,8 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn the_activity_is_of_all_entities_or_of_those_that_are_named() {
+        for (text, named) in [
+            ("activity", None),
+            ("activity?entity=Task", Some(vec!["Task"])),
+            ("activity?entity=Task,Note", Some(vec!["Task", "Note"])),
+            ("activity?entity=Task%2CNote&", Some(vec!["Task", "Note"])),
+        ] {
+            let named = named.map(|named| named.into_iter().map(str::to_owned).collect());
+            let name = ChannelName::parse(text).unwrap();
+            assert_eq!((name.target, &*name.text), (ChannelTarget::Activity(named), text));
+        }
+    }
+
+    #[test]
     fn bad_names_say_what_is_wrong() {
         let long = format!("entity:{}", "a".repeat(4090));
+        let many = format!("activity?entity={}", vec!["Task"; 201].join(","));
         for (text, code, word) in [
             ("", Code::BadChannel, "no `:`"),
             ("Task", Code::BadChannel, "no `:`"),
@@ -228,6 +274,23 @@ mod tests {
             ("room:a%0Ab", Code::BadChannel, "control"),
             ("room:lobby?x=1", Code::BadChannel, "no filter"),
             (long.as_str(), Code::BadChannel, "4096"),
+            ("Activity", Code::BadChannel, "no `:`"),
+            ("activity:", Code::BadChannel, "no parts"),
+            ("activity:Task", Code::BadChannel, "`activity?entity=Task`"),
+            ("activity:?entity=Task", Code::BadChannel, "no parts"),
+            ("activity?", Code::BadChannel, "nothing follows"),
+            ("activity?&", Code::BadChannel, "nothing follows"),
+            ("activity?entity", Code::BadChannel, "`Task,Comment`"),
+            ("activity?entity=", Code::BadChannel, "`Task,Comment`"),
+            ("activity?entity=Task,", Code::BadChannel, "`Task,Comment`"),
+            ("activity?entity=Task,,Note", Code::BadChannel, "`Task,Comment`"),
+            ("activity?entity=%ff", Code::BadChannel, "percent-encoded"),
+            ("activity?entity=Task&entity=Note", Code::BadChannel, "`entity` is given twice"),
+            ("activity?entity=Task&limit=5", Code::BadChannel, "`payload.limit`"),
+            ("activity?before=5", Code::BadChannel, "`GET /api/activity?before=…`"),
+            ("activity?status=open", Code::BadChannel, "not by `status`"),
+            ("activity?entity[in]=Task", Code::BadChannel, "not by `entity[in]`"),
+            (many.as_str(), Code::BadChannel, "more than 200"),
         ] {
             let error = ChannelName::parse(text).unwrap_err();
             assert_eq!(error.code, code, "{text}");

@@ -42,7 +42,7 @@ codes! {
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
     UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, message, lease:acquire, lease:renew, lease:pass, lease:release, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
-    BadChannel "BAD_CHANNEL" Never "Name a channel as entity:Task, entity:Task:<id>, entity:Task?status=open, room:<name> or user:<id>, percent-encoded."
+    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id>, entity:Task?status=open, room:<name> or user:<id>, percent-encoded."
     ForbiddenChannel "FORBIDDEN_CHANNEL" Never "The rules do not allow this channel to you: `[rooms]` in tidewire.toml says who may use a room, and `user:` is for that user alone."
     MessageTooLarge "MESSAGE_TOO_LARGE" Never "Send less data in a message, or store it as a record; `realtime.message_bytes` is the limit."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."

@@ -5,6 +5,7 @@
 pub mod channel_name;
 pub mod client_frame;
 pub mod codes;
+mod named_entities;
 pub mod query_string;
 pub mod reason;
 pub mod server_frame;
@@ -17,6 +18,7 @@ pub use client_frame::{
     RoomMessage, Since, SubscribeOptions,
 };
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
+pub use named_entities::{NamedEntitiesError, named_entities};
 pub use query_string::{Params, QueryStringError};
 pub use view::View;
 pub use wire::WireForm;

@@ -12,12 +12,13 @@ use crate::ids::{Epoch, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::schema::value::write_json_of;
 
-/// What happened to a record, as a subscriber sees it.
+/// What an event tells a subscriber: what happened to a record, or an entry of the activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     Created,
     Updated,
     Deleted,
+    Activity,
 }
 
 impl EventKind {
@@ -26,17 +27,20 @@ impl EventKind {
             EventKind::Created => "entity:created",
             EventKind::Updated => "entity:updated",
             EventKind::Deleted => "entity:deleted",
+            EventKind::Activity => "activity",
         }
     }
 }
 
-/// Why an event came whose record was not created or deleted.
+/// Why an event came, where the request that caused it does not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventCause {
     /// The record was there and came into sight.
     Entered,
     /// The record is still there and readable, and left the filter.
     Left,
+    /// The server deleted the record, because its time was over.
+    Expired,
 }
 
 impl EventCause {
@@ -44,6 +48,7 @@ impl EventCause {
         match self {
             EventCause::Entered => "entered",
             EventCause::Left => "left",
+            EventCause::Expired => "expired",
         }
     }
 }
@@ -79,7 +84,7 @@ pub struct EventTail<'a> {
     pub changed: Option<&'a [u8]>,
     /// Commit time.
     pub timestamp: Timestamp,
-    /// JSON: the record, or `{"id":…}`.
+    /// JSON: the record, `{"id":…}`, or the entry of the activity.
     pub payload: &'a [u8],
 }
 

@@ -35,6 +35,19 @@ impl View {
         View::new(&text.predicate, &text.fields, read_scope.generation)
     }
 
+    /// What these read scopes show of the activity: equal for equal ones of the same entities, in the order of their names.
+    pub fn of_activity<'a>(read_scopes: impl Iterator<Item = &'a ReadScope>, generation: Generation) -> View {
+        let (mut predicates, mut fields) = ("activity\n".to_owned(), String::new());
+        for read_scope in read_scopes {
+            let text = read_scope.text();
+            for (all, text) in [(&mut predicates, &text.predicate), (&mut fields, &text.fields)] {
+                // With their lengths, so that no text runs into the next entity.
+                all.push_str(&format!("{} {} {text}\n", read_scope.entity.name, text.len()));
+            }
+        }
+        View::new(&predicates, &fields, generation)
+    }
+
     /// All records with all fields: what everybody sees as long as rules are not interpreted.
     pub fn everything(generation: Generation) -> View {
         View::new("true", "*", generation)

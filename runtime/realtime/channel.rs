@@ -4,24 +4,38 @@
 
 use std::sync::Arc;
 
+use super::activity_channel::{ActivityChannel, ActivityRefusal, DEFAULT_ENTRIES};
 use super::read::{CheckedRead, RightsCheck};
-use crate::channels::Watch;
+use crate::channels::{Sight, Watch};
 use crate::ids::{RecordId, Seq};
-use crate::protocol::{ChannelName, ChannelTarget, Code, View};
+use crate::protocol::{ChannelName, ChannelTarget, Code, FirstRows, View};
 use crate::repository::{Nameable, filter, sort};
-use crate::rules::{BindError, Condition, Person, Principal, ReadScope, is_closed};
+use crate::rules::{BindError, Condition, Person, Principal, is_closed};
 use crate::schema::{Column, Entity, Generation, IdKind, Schema};
 use crate::store::{Scope, SortBy, StoreError};
 
-/// A well-formed channel of an entity that there is. Whether a person may know of the entity is judged by `open`.
+/// A well-formed channel of something that there is. Whether a person may know of it is judged by `open`.
 #[derive(Debug, Clone)]
 pub struct Channel {
     /// The exact text that the client sent.
     pub text: Arc<str>,
-    pub scope: Scope,
-    entity: Arc<Entity>,
+    subject: Subject,
     schema: Arc<Schema>,
     generation: Generation,
+}
+
+/// What a channel is about.
+#[derive(Debug, Clone)]
+enum Subject {
+    Records(RecordsChannel),
+    Activity(ActivityChannel),
+}
+
+/// The records of an entity, or some of them.
+#[derive(Debug, Clone)]
+struct RecordsChannel {
+    scope: Scope,
+    entity: Arc<Entity>,
     /// The conditions of a live query as the client wrote them.
     asked: Vec<(String, String)>,
     /// The same, typed. Whether there is a fault is said when it is known what the person may name.
@@ -33,10 +47,10 @@ pub struct Channel {
 /// What a person sees through a channel.
 #[derive(Debug, Clone)]
 pub struct Binding {
-    pub read_scope: Arc<ReadScope>,
+    pub sight: Sight,
     pub view: View,
     pub person: Arc<Person>,
-    /// No change of the person's rights up to here is unknown to the read scope.
+    /// No change of the person's rights up to here is unknown to the sight.
     pub at: Seq,
 }
 
@@ -44,16 +58,16 @@ pub struct Binding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checkup {
     Same,
-    /// They changed at this seq, unknown to the read scope: nothing of what was read may be shown.
+    /// They changed at this seq, unknown to the sight: nothing of what was read may be shown.
     Changed(Seq),
-    /// The read was not made for this read scope.
+    /// The read was not made for this sight.
     NotAsked,
 }
 
 impl Binding {
-    /// Whether the read scope knew of all rights when this was read; then it is known to be right up to there.
+    /// Whether the sight knew of all rights when this was read; then it is known to be right up to there.
     pub fn check<T>(&mut self, checked: &CheckedRead<T>) -> Checkup {
-        match checked.rights.changed(&self.read_scope.uses) {
+        match checked.rights.changed(self.sight.uses()) {
             None => Checkup::NotAsked,
             Some(changed) if changed > self.at => Checkup::Changed(changed),
             Some(_) => {
@@ -64,11 +78,11 @@ impl Binding {
     }
 
     /// What a read is checked for before anything of it is shown. A client that resumes at `since` must not have had other rights at any
-    /// time between there and where the read scope was bound.
+    /// time between there and where the sight was bound.
     pub fn rights_check(&self, since: Option<Seq>) -> RightsCheck {
         let after = since.map_or(self.at, |since| since.min(self.at));
         let until = if since.is_some() { self.at } else { Seq::ZERO };
-        RightsCheck { until, ..RightsCheck::of(&self.person, &self.read_scope.uses, after) }
+        RightsCheck { until, ..RightsCheck::of(&self.person, self.sight.uses(), after) }
     }
 
     /// Anonymous: no rights can change.
@@ -138,6 +152,15 @@ impl From<BindError> for ChannelRefusal {
     }
 }
 
+impl From<ActivityRefusal> for ChannelRefusal {
+    fn from(refusal: ActivityRefusal) -> ChannelRefusal {
+        match refusal {
+            ActivityRefusal::Unknown(entity) => unknown(&entity),
+            ActivityRefusal::Rule(error) => ChannelRefusal::from(error),
+        }
+    }
+}
+
 impl Channel {
     pub fn resolve(
         schema: &Arc<Schema>,
@@ -146,21 +169,121 @@ impl Channel {
     ) -> Result<Channel, ChannelRefusal> {
         let name =
             ChannelName::parse(text).map_err(|error| ChannelRefusal::new(error.code, error.message))?;
-        let named = match &name.target {
-            ChannelTarget::Entity(named)
-            | ChannelTarget::Record(named, _)
-            | ChannelTarget::Query(named, _) => named,
+        let subject = match name.target {
+            ChannelTarget::Entity(entity) => RecordsChannel::of(schema, &entity, NamedRecords::All)?,
+            ChannelTarget::Record(entity, id) => {
+                RecordsChannel::of(schema, &entity, NamedRecords::Record(id))?
+            }
+            ChannelTarget::Query(entity, asked) => {
+                RecordsChannel::of(schema, &entity, NamedRecords::Query(asked))?
+            }
             ChannelTarget::Room(_) | ChannelTarget::User(_) => {
                 let text = "messages are not kept, so a poll has none of them: use a WebSocket";
                 return Err(ChannelRefusal::new(Code::ForbiddenChannel, text));
             }
+            ChannelTarget::Activity(named) => {
+                Subject::Activity(ActivityChannel::resolve(schema, named.as_deref())?)
+            }
         };
-        let entity = schema.entity(named).ok_or_else(|| unknown(named))?.clone();
+        Ok(Channel { text: name.text, subject, schema: schema.clone(), generation })
+    }
+
+    /// The records that it is about; the activity has those of many entities.
+    pub fn scope(&self) -> Option<Scope> {
+        match &self.subject {
+            Subject::Records(records) => Some(records.scope.clone()),
+            Subject::Activity(_) => None,
+        }
+    }
+
+    /// The first records or entries that its snapshots show where the client asks for no number of them.
+    pub fn first_rows(&self) -> Option<FirstRows> {
+        match &self.subject {
+            Subject::Records(_) => None,
+            Subject::Activity(_) => Some(FirstRows { sort: String::new(), limit: DEFAULT_ENTRIES }),
+        }
+    }
+
+    /// The conditions of a live query, bound to no user.
+    pub fn filter(&self) -> &[Condition] {
+        match &self.subject {
+            Subject::Records(records) => &records.filter,
+            Subject::Activity(_) => &[],
+        }
+    }
+
+    /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
+    /// never see is none, in the same words as those that do not exist.
+    pub fn open(&self, principal: &Principal, at: Seq) -> Result<Binding, ChannelRefusal> {
+        match &self.subject {
+            Subject::Records(records) => records.admit(&self.schema, principal)?,
+            Subject::Activity(activity) => {
+                let scope = activity.open(principal, self.generation)?;
+                return Ok(bound(Sight::Activity(Arc::new(scope)), principal, at));
+            }
+        }
+        Ok(self.rebind(principal, at)?)
+    }
+
+    /// The order of a limited subscription. Who may not see a field with every record cannot sort by it: the order would tell of it.
+    pub fn order(
+        &self,
+        principal: &Principal,
+        sight: &Sight,
+        text: &str,
+    ) -> Result<Arc<[SortBy]>, ChannelRefusal> {
+        if text.is_empty() {
+            return Ok(Arc::default());
+        }
+        let refused = |message: String| ChannelRefusal::new(Code::BadChannel, message);
+        let (Subject::Records(records), Sight::Records { read_scope, .. }) = (&self.subject, sight) else {
+            return Err(refused(
+                "the activity begins with the newest entry: leave out `payload.sort`".to_owned(),
+            ));
+        };
+        let order = sort(&records.entity, &Nameable::of(principal.clone()), text);
+        let order = order.map_err(|fault| refused(fault.to_string()))?;
+        match order.iter().find(|by| read_scope.shown(by.column).is_some()) {
+            None => Ok(order.into()),
+            Some(by) => {
+                let name = records.entity.name_of(by.column);
+                Err(refused(format!("`{name}` is hidden in some records, so it cannot be sorted by")))
+            }
+        }
+    }
+
+    /// The same as `open` for a user who is subscribed already: what is closed now has no records.
+    pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Binding, BindError> {
+        let sight = match &self.subject {
+            Subject::Records(records) => {
+                let whole = records.scope.bind(&records.entity, self.generation, principal)?;
+                let filter = self.filter();
+                let read_scope = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
+                Sight::Records { scope: records.scope.clone(), read_scope: Arc::new(read_scope) }
+            }
+            Subject::Activity(activity) => {
+                Sight::Activity(Arc::new(activity.rebind(principal, self.generation)?))
+            }
+        };
+        Ok(bound(sight, principal, at))
+    }
+}
+
+/// The records of an entity that a channel names.
+enum NamedRecords {
+    All,
+    Record(String),
+    Query(Vec<(String, String)>),
+}
+
+impl RecordsChannel {
+    fn of(schema: &Schema, entity: &str, named: NamedRecords) -> Result<Subject, ChannelRefusal> {
+        let entity = schema.entity(entity).ok_or_else(|| unknown(entity))?.clone();
         let (mut scope, mut asked, mut bad_id) = (Scope::Entity(entity.name.clone()), Vec::new(), None);
-        match name.target {
-            ChannelTarget::Entity(_) | ChannelTarget::Room(_) | ChannelTarget::User(_) => {}
-            ChannelTarget::Query(_, conditions) => asked = conditions,
-            ChannelTarget::Record(_, id) => {
+        match named {
+            NamedRecords::All => {}
+            NamedRecords::Query(conditions) => asked = conditions,
+            NamedRecords::Record(id) => {
                 let id = match entity.id_kind {
                     IdKind::Uuid => RecordId::parse_uuid(&id),
                     IdKind::Text => RecordId::parse_text(&id),
@@ -171,78 +294,34 @@ impl Channel {
                 }
             }
         }
-        let names = Nameable::everything();
-        let filter = filter(schema, &entity, &names, pairs(&asked)).unwrap_or_default();
-        let (text, schema) = (name.text, schema.clone());
-        Ok(Channel { text, scope, entity, schema, generation, asked, filter, bad_id })
+        let filter = filter(schema, &entity, &Nameable::everything(), pairs(&asked)).unwrap_or_default();
+        Ok(Subject::Records(RecordsChannel { scope, entity, asked, filter, bad_id }))
     }
 
-    /// The conditions of a live query, bound to no user.
-    pub fn filter(&self) -> &[Condition] {
-        &self.filter
-    }
-
-    /// What the person sees who asks for this channel now. An entity that is closed to them is unknown, and a field that they
-    /// never see is none, in the same words as those that do not exist.
-    pub fn open(&self, principal: &Principal, at: Seq) -> Result<Binding, ChannelRefusal> {
+    /// Whether the person may ask for it.
+    fn admit(&self, schema: &Schema, principal: &Principal) -> Result<(), ChannelRefusal> {
         if is_closed(&self.entity, principal) {
             return Err(unknown(&self.entity.name));
         }
         if let Some(refusal) = &self.bad_id {
             return Err(refusal.clone());
         }
-        let whole = self.scope.bind(&self.entity, self.generation, principal)?;
         let names = Nameable::of(principal.clone());
-        match filter(&self.schema, &self.entity, &names, pairs(&self.asked)) {
-            Err(fault) => Err(ChannelRefusal::new(Code::BadChannel, fault.to_string())),
-            // The log does not keep when the record was written that a change replaced, so it is unknown which records left.
-            Ok(filter) if filter.iter().any(|condition| condition.column == Column::UpdatedAt) => {
-                Err(ChannelRefusal::new(
-                    Code::BadChannel,
-                    "`updated_at` changes with every write, so no live query filters by it: list with it, or keep the time that counts in a field",
-                ))
-            }
-            Ok(_) => Ok(self.through(whole, principal, at)),
+        let filter = filter(schema, &self.entity, &names, pairs(&self.asked))
+            .map_err(|fault| ChannelRefusal::new(Code::BadChannel, fault.to_string()))?;
+        // The log does not keep when the record was written that a change replaced, so it is unknown which records left.
+        if filter.iter().any(|condition| condition.column == Column::UpdatedAt) {
+            return Err(ChannelRefusal::new(
+                Code::BadChannel,
+                "`updated_at` changes with every write, so no live query filters by it: list with it, or keep the time that counts in a field",
+            ));
         }
+        Ok(())
     }
+}
 
-    /// The order of a limited subscription. Who may not see a field with every record cannot sort by it: the order would tell of it.
-    pub fn order(
-        &self,
-        principal: &Principal,
-        read_scope: &ReadScope,
-        text: &str,
-    ) -> Result<Arc<[SortBy]>, ChannelRefusal> {
-        if text.is_empty() {
-            return Ok(Arc::default());
-        }
-        let refused = |message: String| ChannelRefusal::new(Code::BadChannel, message);
-        let order = sort(&self.entity, &Nameable::of(principal.clone()), text);
-        let order = order.map_err(|fault| refused(fault.to_string()))?;
-        match order.iter().find(|by| read_scope.shown(by.column).is_some()) {
-            None => Ok(order.into()),
-            Some(by) => {
-                let name = self.entity.name_of(by.column);
-                Err(refused(format!("`{name}` is hidden in some records, so it cannot be sorted by")))
-            }
-        }
-    }
-
-    /// The same for a user who is subscribed already: what is closed now has no records.
-    pub fn rebind(&self, principal: &Principal, at: Seq) -> Result<Binding, BindError> {
-        Ok(self.through(self.scope.bind(&self.entity, self.generation, principal)?, principal, at))
-    }
-
-    fn through(&self, whole: ReadScope, principal: &Principal, at: Seq) -> Binding {
-        let filter = self.filter();
-        let read_scope = if filter.is_empty() { whole } else { whole.through(filter.to_vec()) };
-        Binding {
-            view: View::of(&read_scope),
-            read_scope: Arc::new(read_scope),
-            person: principal.person.clone(),
-            at,
-        }
-    }
+fn bound(sight: Sight, principal: &Principal, at: Seq) -> Binding {
+    Binding { view: sight.view(), sight, person: principal.person.clone(), at }
 }
 
 fn unknown(entity: &str) -> ChannelRefusal {

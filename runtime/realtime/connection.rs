@@ -193,15 +193,14 @@ impl<T: Transport> Connection<T> {
         for effect in effects {
             match effect {
                 Effect::Write(frames) => self.write(vec![frames]).await?,
-                Effect::Attach { attachment, channel, scope, read_scope, view, watch, admission, from } => {
+                Effect::Attach { attachment, channel, sight, view, watch, admission, from } => {
                     let (connection, outbox) = (self.key, self.outbox.clone());
                     let attach = Attach {
                         connection,
                         attachment,
                         outbox,
                         channel,
-                        scope,
-                        read_scope,
+                        sight,
                         view,
                         watch,
                         admission,

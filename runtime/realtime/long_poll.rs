@@ -50,8 +50,7 @@ impl LongPoll {
             connection: self.connection,
             attachment: AttachmentId { slot: u16::try_from(nth).unwrap_or(u16::MAX), serial: 0 },
             channel: channel.text.clone(),
-            scope: channel.scope.clone(),
-            read_scope: bound.read_scope.clone(),
+            sight: bound.sight.clone(),
             view: bound.view.clone(),
             watch: bound.watch(),
             // Every poll is a resume of its own.

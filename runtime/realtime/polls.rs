@@ -202,7 +202,7 @@ impl Polls {
                 None => false,
                 Some(since) => {
                     let rights = bound.rights_check(Some(since.seq));
-                    let survey = self.reader.survey(channel.scope.clone(), since.clone(), rights).await?;
+                    let survey = self.reader.survey(channel.scope(), since.clone(), rights).await?;
                     if bound.check(&survey) != Checkup::Same {
                         return Ok(PollStep::RightsChanged);
                     }
@@ -315,7 +315,7 @@ impl Polls {
         let mut rights = RightsCheck::default();
         for Polled { bound, .. } in polled.iter() {
             rights.person.clone_from(&bound.person.id);
-            rights.add(&bound.read_scope.uses, bound.at);
+            rights.add(bound.sight.uses(), bound.at);
         }
         let checked = self.reader.log(at, head, rights).await?;
         if !polled.iter_mut().all(|one| one.bound.check(&checked) == Checkup::Same) {
@@ -368,15 +368,14 @@ fn event(
     changes: &[Arc<Change>],
     encoder: &mut Encoder,
 ) -> Result<Option<Box<RawValue>>, StoreError> {
-    let (scope, read_scope) = (&one.channel.scope, &one.bound.read_scope);
-    let (Some(change), Some(UnitEvent { event, more })) =
-        (changes.first(), judge_first(changes, scope, read_scope))
+    let sight = &one.bound.sight;
+    let (Some(change), Some(UnitEvent { event, more })) = (changes.first(), judge_first(changes, sight))
     else {
         return Ok(None);
     };
     let place = ChannelPlace { channel: &one.channel.text, prev: one.prev, more };
     let mut json = Vec::with_capacity(512);
-    encoder.write_event(change, &event, read_scope, place, &mut json);
+    encoder.write_event(change, &event, sight, place, &mut json);
     one.prev = change.seq;
     let json = String::from_utf8(json).map_err(|error| StoreError::Storage(error.to_string()))?;
     RawValue::from_string(json).map(Some).map_err(|error| StoreError::Storage(error.to_string()))

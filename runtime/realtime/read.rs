@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::channels::Sight;
 use crate::ids::{Position, Seq};
-use crate::rules::{Person, Principal, ReadScope};
+use crate::rules::{Person, Principal};
 use crate::schema::{EntityName, Generation};
 use crate::store::{
     At, Differ, Difference, ListCursor, ListPage, LogPage, Scope, SortBy, StoreError, Survey,
@@ -13,9 +14,20 @@ use crate::store::{
 /// What a session reads.
 #[derive(Debug, Clone)]
 pub enum ReadRequest {
-    Survey { scope: Scope, since: Position, rights: RightsCheck },
-    Rows { rows: RowsAsked, rights: RightsCheck },
-    Log { after: Seq, rights: RightsCheck },
+    /// `of`: the records of a channel; `None` for the whole log.
+    Survey {
+        of: Option<Scope>,
+        since: Position,
+        rights: RightsCheck,
+    },
+    Rows {
+        rows: RowsAsked,
+        rights: RightsCheck,
+    },
+    Log {
+        after: Seq,
+        rights: RightsCheck,
+    },
     Principal(Arc<Person>),
     Differ(Differ),
 }
@@ -23,9 +35,8 @@ pub enum ReadRequest {
 /// A page of a snapshot.
 #[derive(Debug, Clone)]
 pub struct RowsAsked {
-    pub scope: Scope,
-    pub read_scope: Arc<ReadScope>,
-    /// Equal ones by id.
+    pub sight: Sight,
+    /// Of records; equal ones by id. The activity begins with the newest.
     pub order: Arc<[SortBy]>,
     pub after: Option<ListCursor>,
     pub limit: usize,

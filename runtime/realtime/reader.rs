@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::read::{CheckedRead, ReadAnswer, ReadRequest, RightsAt, RightsCheck, RightsNow, RowsAsked};
-use crate::channels::Ring;
+use crate::channels::{Ring, Sight};
 use crate::config::RealtimeConfig;
 use crate::ids::{Position, Seq};
 use crate::rules::{Person, Principal};
 use crate::store::{
-    At, ChangeOp, ListPage, Listed, LogLimit, LogPage, Query, ReadFuture, Scope, Store, StoreError, Stored,
-    Survey, Who,
+    ActivityEntry, ActivityPage, ActivityQuery, ActivitySight, At, ChangeOp, ListPage, Listed, LogLimit,
+    LogPage, Query, ReadFuture, Scope, Store, StoreError, Stored, Survey, Who,
 };
 
 /// See the module's text. Cheap to clone.
@@ -34,8 +34,8 @@ impl LiveReader {
     /// A session's read. A failure that is the store's is logged here: the session does not send the cause to its peer.
     pub async fn read(&self, read: ReadRequest) -> ReadAnswer {
         match read {
-            ReadRequest::Survey { scope, since, rights } => {
-                ReadAnswer::Survey(logged(self.survey(scope, since, rights).await))
+            ReadRequest::Survey { of, since, rights } => {
+                ReadAnswer::Survey(logged(self.survey(of, since, rights).await))
             }
             ReadRequest::Rows { rows, rights } => {
                 let read = self.rows(rows).await;
@@ -80,16 +80,17 @@ impl LiveReader {
         self.checked(read, rights).await
     }
 
+    /// Of the records of a scope; without one, of the whole log.
     pub async fn survey(
         &self,
-        scope: Scope,
+        of: Option<Scope>,
         since: Position,
         rights: RightsCheck,
     ) -> Result<CheckedRead<Survey>, StoreError> {
-        if let Some(survey) = self.survey_ring(&scope, &since) {
+        if let Some(survey) = self.survey_ring(of.as_ref(), &since) {
             return self.checked_by_ring(survey, rights).await;
         }
-        let read = self.asking(self.store.survey(&scope, &since)).await;
+        let read = self.asking(self.store.survey(of.as_ref(), &since)).await;
         self.checked(read, rights).await
     }
 
@@ -143,7 +144,14 @@ impl LiveReader {
     }
 
     async fn rows(&self, asked: RowsAsked) -> Result<At<ListPage>, StoreError> {
-        let RowsAsked { scope, read_scope, order, after, limit } = asked;
+        let RowsAsked { sight, order, after, limit } = asked;
+        let (scope, read_scope) = match sight {
+            Sight::Records { scope, read_scope } => (scope, read_scope),
+            Sight::Activity(scope) => {
+                let query = ActivityQuery { sight: ActivitySight::Bound(scope), before: None, limit };
+                return Ok(self.asking(self.store.activity(&query)).await?.map(rows_of_activity));
+            }
+        };
         let (bytes, generation) = (self.log_limit.bytes, read_scope.generation);
         let who = Who::ReadScope(read_scope);
         match scope {
@@ -170,14 +178,14 @@ impl LiveReader {
     }
 
     /// The ring's facts about a resume, when it reaches back to `since` and the rows need not be counted.
-    fn survey_ring(&self, scope: &Scope, since: &Position) -> Option<At<Survey>> {
+    fn survey_ring(&self, of: Option<&Scope>, since: &Position) -> Option<At<Survey>> {
         if since.epoch != *self.ring.epoch() {
             return None;
         }
         let mut facts = Survey { known: true, ..Survey::default() };
         let head = self.ring.each_after(since.seq, |change| {
             facts.schema_changed |= change.op == ChangeOp::Schema;
-            facts.backlog += u64::from(scope.contains(change));
+            facts.backlog += u64::from(of.is_none_or(|scope| scope.contains(change)));
         })?;
         (facts.backlog <= self.replay_limit).then(|| self.at(head, facts))
     }
@@ -209,6 +217,17 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The entries of a page take the places of rows. Nothing is asked of where they stand: there is one page of them.
+fn rows_of_activity(page: ActivityPage) -> ListPage {
+    let row = |entry: ActivityEntry| {
+        let mut json = Vec::with_capacity(256);
+        entry.write_json(&mut json);
+        let stored = Stored { version: 0, json: json.into() };
+        Listed { id: entry.id, sort_values: Vec::new(), stored, expanded: Vec::new() }
+    };
+    ListPage { rows: page.entries.into_iter().map(row).collect(), more: false, read_scope: None }
 }
 
 fn logged<T>(answer: Result<T, StoreError>) -> Result<T, StoreError> {

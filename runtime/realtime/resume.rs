@@ -4,7 +4,6 @@ use super::channel::Binding;
 use super::read::CheckedRead;
 use crate::ids::Seq;
 use crate::protocol::reason::{BACKLOG, BELOW_FLOOR, RIGHTS, SCHEMA_CHANGED, UNKNOWN_POSITION, VIEW_CHANGED};
-use crate::rules::depends_on_person;
 use crate::store::Survey;
 
 /// The answer to a resume.
@@ -29,9 +28,9 @@ pub struct Claim<'a> {
 /// A limited subscription that missed more than this starts again.
 const LIMITED_REPLAY: u64 = 1_000;
 
-/// Whether a user who is bound now may continue from their position. `survey` was checked: nothing is unknown to the read scope.
+/// Whether a user who is bound now may continue from their position. `survey` was checked: nothing is unknown to the sight.
 pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, replay_limit: u64) -> Resume {
-    let (facts, at, read_scope) = (&survey.read.value, &survey.read, &bound.read_scope);
+    let (facts, at, sight) = (&survey.read.value, &survey.read, &bound.sight);
     if !facts.known || claim.since > at.seq {
         return Resume::Restart(UNKNOWN_POSITION);
     }
@@ -40,7 +39,7 @@ pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, r
     }
     let same = match claim.view {
         Some(theirs) => theirs == bound.view.as_str(),
-        None => !depends_on_person(&read_scope.entity),
+        None => !sight.depends_on_person(),
     };
     if !same {
         return Resume::Restart(VIEW_CHANGED);
@@ -48,11 +47,11 @@ pub fn decide(claim: Claim<'_>, bound: &Binding, survey: &CheckedRead<Survey>, r
     if facts.schema_changed {
         return Resume::Restart(SCHEMA_CHANGED);
     }
-    if survey.rights.changed(&read_scope.uses).is_none_or(|changed| changed > claim.since) {
+    if survey.rights.changed(sight.uses()).is_none_or(|changed| changed > claim.since) {
         return Resume::Restart(RIGHTS);
     }
     // A snapshot of a part may be far smaller than the whole entity, so only that of everything is weighed against it.
-    let rows = if read_scope.predicate().is_true() { facts.rows } else { 0 };
+    let rows = if sight.is_everything() { facts.rows } else { 0 };
     let most = if claim.limited { replay_limit.min(LIMITED_REPLAY) } else { replay_limit.max(rows) };
     if facts.backlog > most {
         return Resume::Restart(BACKLOG);

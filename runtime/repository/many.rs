@@ -129,7 +129,7 @@ impl Repository {
     ) -> RepositoryError {
         let verb = match many.edit {
             ManyEdit::Update(_) => Verb::Update,
-            ManyEdit::Delete => Verb::Delete,
+            ManyEdit::Delete | ManyEdit::Expire => Verb::Delete,
         };
         let entity = many.entity.to_string();
         let mutation = Mutation { verb, entity, id: None, data: None, if_version: None, if_lease: None };

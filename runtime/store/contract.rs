@@ -77,8 +77,9 @@ pub trait Store: Send + Sync + 'static {
     /// at; then the page ends, and says where the next one begins (SEMANTICS X6).
     fn activity<'a>(&'a self, query: &'a ActivityQuery) -> ReadFuture<'a, At<ActivityPage>>;
 
-    /// What a resume of `scope` from `since` must know, in one read transaction.
-    fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>>;
+    /// What a resume of `scope` from `since` must know, in one read transaction. Without a scope it is of the whole log: every
+    /// entry counts, and no records.
+    fn survey<'a>(&'a self, scope: Option<&'a Scope>, since: &'a Position) -> ReadFuture<'a, At<Survey>>;
 
     /// Every lease that was held at the last commit, expired ones among them: for a server that starts. A backend that is
     /// never started again has none.

@@ -53,6 +53,8 @@ pub struct Change {
     /// The last entry of its unit.
     pub unit_last: bool,
     pub generation: Generation,
+    /// Why it was made, where that is no one's request.
+    pub cause: Option<ChangeCause>,
     /// The persons whose rights may change with it, from this seq on (SEMANTICS R1). Known of what is announced; of what is read
     /// from the log `Store::rights_changed` tells it.
     pub rights: Vec<Arc<str>>,
@@ -74,13 +76,41 @@ impl Change {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChangeOp {
     Create,
     Update,
     Delete,
     /// A new schema generation: no client resumes across it.
     Schema,
+}
+
+impl ChangeOp {
+    /// As histories and the activity name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ChangeOp::Create => "create",
+            ChangeOp::Update => "update",
+            ChangeOp::Delete => "delete",
+            ChangeOp::Schema => "schema",
+        }
+    }
+}
+
+/// What made a change that no one asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChangeCause {
+    /// The record's time was over (SEMANTICS X4).
+    Expired,
+}
+
+impl ChangeCause {
+    /// As frames, histories and the activity name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ChangeCause::Expired => "expired",
+        }
+    }
 }
 
 /// One group commit, or several in a row that are fanned out as one, in seq order. Holds at least one change.

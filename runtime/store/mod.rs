@@ -22,6 +22,7 @@ mod lookups;
 pub mod migration;
 mod opening;
 mod operation;
+mod past_rows;
 pub mod principal;
 mod query;
 pub mod reading;
@@ -36,7 +37,9 @@ pub mod vault;
 
 pub use crate::rules::{Condition, Test};
 pub use crate::schema::Column;
-pub use activity::{ActivityEntry, ActivityPage, ActivityQuery, MOST_LOOKED_AT};
+pub use activity::{
+    ActivityEntry, ActivityPage, ActivityQuery, ActivityScope, ActivitySight, MOST_LOOKED_AT,
+};
 pub use asked::{Differ, Difference, Step, Steps, Survey, Who};
 pub use at::At;
 pub use backend::{Backend, DatabaseInfo, LiveStore, Looked};
@@ -45,7 +48,7 @@ pub use error::{CommitError, Hidden, StoreError};
 pub use export::{ExportError, Exported, Sink};
 pub use glance::{Glance, GlanceRecords};
 pub use lease::{Lease, LeaseAct, LeaseOp, LeaseProof, LeaseState, LeaseStep, RecordLease, Standing};
-pub use log::{Change, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
+pub use log::{Change, ChangeCause, ChangeOp, CommitBatch, LogLimit, LogPage, Past, Scope};
 pub use opening::{Evolved, Migrated, OpenError, OpenReport, Opened};
 pub use operation::{Idempotency, Many, ManyEdit, Op, OpResult, OpStatus, Outcome, Tally, Unit};
 pub use query::{

@@ -77,6 +77,8 @@ pub enum ManyEdit {
     /// The fields to set, lookups not among them.
     Update(Vec<(FieldIndex, Value)>),
     Delete,
+    /// A delete by the server, because the record's time is over. What goes with it is deleted as ever.
+    Expire,
 }
 
 impl Op {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use tidewire::channels::group::ConnectionKey;
-use tidewire::channels::{Admission, Attach, AttachFrom, AttachmentId, Item, Outbox, Watch};
+use tidewire::channels::{Admission, Attach, AttachFrom, AttachmentId, Item, Outbox, Sight, Watch};
 use tidewire::ids::{RecordId, Seq, Timestamp};
 use tidewire::outbox::{Lag, OutboxLimits};
 use tidewire::protocol::{View, WireForm};
@@ -217,13 +217,17 @@ pub fn attach(connection: u64, channel: &str, read_scope: &Arc<ReadScope>, outbo
         attachment: AttachmentId { slot: 0, serial: 1 },
         outbox: outbox.clone(),
         channel: channel.into(),
-        scope: Scope::Entity("Task".into()),
-        read_scope: read_scope.clone(),
+        sight: Sight::Records { scope: Scope::Entity("Task".into()), read_scope: read_scope.clone() },
         view: view_of(read_scope),
         watch: None,
         admission: Admission::Sought,
         from: AttachFrom::Now { request_id: None },
     }
+}
+
+/// What is seen of one record.
+pub fn of_record(n: u128, read_scope: &Arc<ReadScope>) -> Sight {
+    Sight::Records { scope: Scope::Record("Task".into(), id(n)), read_scope: read_scope.clone() }
 }
 
 pub fn watch(person: &str, bound_at: u64) -> Option<Watch> {
@@ -266,6 +270,7 @@ pub fn change(seq: u64, record: &RecordId, old: Option<&Json>, new: Option<&Json
         at: Timestamp(1_700_000_000_000),
         unit_last: true,
         generation: Generation(1),
+        cause: None,
         rights: Vec::new(),
         decoded: Decoded::default(),
     }

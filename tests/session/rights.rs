@@ -590,7 +590,7 @@ fn a_page_that_was_not_read_for_a_channel_is_not_shown_to_it() {
     let attaching = attachment_of(&peer.on(Input::Read(log(&asked, 20, 5, vec![]))));
     peer.subscribe("entity:Board", &since(12));
     let asked = vec![Effect::Read(ReadRequest::Survey {
-        scope: tidewire::store::Scope::Entity("Board".into()),
+        of: Some(tidewire::store::Scope::Entity("Board".into())),
         since: tidewire::ids::Position { epoch: epoch(), seq: Seq(12) },
         rights: standing_of_board(),
     })];
@@ -716,7 +716,7 @@ fn a_schema_change_reads_the_facts_again_before_anything_is_bound() {
     let effects = peer.on(Input::Read(ReadAnswer::Principal(Ok(new))));
     assert_eq!(heard(&effects), ["read rows"]);
     let Some(Effect::Read(ReadRequest::Rows { rows, .. })) = effects.last() else { panic!("{effects:?}") };
-    assert_eq!(rows.read_scope.generation, Generation(2));
+    assert_eq!(rows.sight.generation(), Generation(2));
 }
 
 #[test]

@@ -84,7 +84,11 @@ pub(super) async fn a_survey_knows_what_a_resume_needs<F: Fixture>() {
     studio.commit([update("Project", 1, [(FieldIndex(0), words("x"))])]).await.unwrap();
     let epoch = studio.commit([user(1)]).await.unwrap().epoch;
     let survey = |scope: &Scope, epoch: &Epoch, seq| {
-        let at = studio.store.survey(scope, &Position { epoch: epoch.clone(), seq: Seq(seq) }).now().unwrap();
+        let at = studio
+            .store
+            .survey(Some(scope), &Position { epoch: epoch.clone(), seq: Seq(seq) })
+            .now()
+            .unwrap();
         assert_eq!((at.seq, at.floor, at.generation), (Seq(4), Seq(0), studio.generation));
         (at.value.known, at.value.schema_changed, at.value.backlog, at.value.rows)
     };
@@ -108,6 +112,9 @@ pub(super) async fn unknown_entities_are_named<F: Fixture>() {
     let query = Query::all("Planet", Generation(1), 1);
     assert_eq!(studio.store.get("Planet", &id(1)).now().unwrap_err(), unknown);
     assert_eq!(studio.store.list(&query).now().unwrap_err(), unknown);
-    assert_eq!(studio.store.survey(&scope, &Position { epoch, seq: Seq(0) }).now().unwrap_err(), unknown);
+    assert_eq!(
+        studio.store.survey(Some(&scope), &Position { epoch, seq: Seq(0) }).now().unwrap_err(),
+        unknown
+    );
     assert_eq!(studio.store.get("Project", &id(1)).now().unwrap().value, None);
 }

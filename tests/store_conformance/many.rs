@@ -4,7 +4,7 @@ use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Seq};
 use tidewire::rules::{Condition, Test};
 use tidewire::schema::{Column, Expr, FieldIndex, Schema, Value};
-use tidewire::store::{CommitError, Many, ManyEdit, Op, OpStatus, Outcome, Tally};
+use tidewire::store::{ChangeCause, CommitError, Many, ManyEdit, Op, OpStatus, Outcome, Tally};
 
 use crate::support::club::{
     self, OF_PROJECT, PROJECT, STATUS, ask, club, club_over, of_my_projects, own, rule, task,
@@ -209,4 +209,20 @@ pub(super) async fn an_account_that_disables_itself_changes_nothing_after<F: Fix
     let outcome = ask(&studio, "bo", [Op::Many(Box::new(all_of))]).await.unwrap();
     assert_eq!(told(&outcome), (people[2].clone(), all(2, 0)));
     assert_eq!(studio.log(head).len(), 2, "ada, bo, and no one after that");
+}
+
+pub(super) async fn a_record_whose_time_is_over_says_so_and_what_goes_with_it_does_not<F: Fixture>() {
+    let studio = club::<F>().await;
+    let tasks = [task(21, 1, Some("ada")), task(22, 1, Some("ada")), task(23, 1, Some("ada"))];
+    studio.commit(tasks.into_iter().chain([club::comment(31, 21)])).await.unwrap();
+    let head = studio.head();
+    studio.commit([many("Task", [21, 22], Vec::new(), ManyEdit::Expire)]).await.unwrap();
+    studio.commit([many("Task", [23], Vec::new(), ManyEdit::Delete)]).await.unwrap();
+    let expired = Some(ChangeCause::Expired);
+    let causes: Vec<_> = studio.log(head).iter().map(|change| change.cause).collect();
+    assert_eq!(causes, [None, expired, expired, None]);
+    assert_eq!(
+        studio.story(head),
+        ["delete comment:1f", "delete task:15", "delete task:16", "delete task:17"]
+    );
 }

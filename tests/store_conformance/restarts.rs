@@ -10,7 +10,7 @@ use crate::support::fixture::Fixture;
 use crate::support::studio::{Studio, create, delete, id, named, words};
 
 fn survey(studio: &Studio, since: &Position) -> Survey {
-    studio.store.survey(&Scope::Entity("Task".into()), since).now().unwrap().value
+    studio.store.survey(Some(&Scope::Entity("Task".into())), since).now().unwrap().value
 }
 
 pub(super) async fn a_store_goes_on_where_it_ended<F: Fixture>() {

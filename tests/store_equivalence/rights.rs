@@ -12,8 +12,8 @@ use tidewire::schema::{
     Column, EntityName, Expr, FieldIndex, Generation, History, RecordSearch, Schema, SearchKey, Term, Value,
 };
 use tidewire::store::{
-    ActivityPage, ActivityQuery, Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope, SortBy, Unit,
-    Who,
+    ActivityPage, ActivityQuery, ActivitySight, Count, Differ, Direction, Expand, LogLimit, Op, Query, Scope,
+    SortBy, Unit, Who,
 };
 
 use super::told;
@@ -369,9 +369,13 @@ fn same_records([sqlite, memory]: [&Studio; 2], who: &Who) {
 
 fn same_activity([sqlite, memory]: [&Studio; 2], who: &Who) {
     for entities in [None, Some(vec!["Task".into(), "Comment".into()])] {
-        let mut query = ActivityQuery { who: who.clone(), entities, before: None, limit: 3 };
+        let sight = ActivitySight::Of { who: who.clone(), entities };
+        let mut query = ActivityQuery { sight, before: None, limit: 3 };
         loop {
-            let page = |studio: &Studio| studio.store.activity(&query).now().map(|at| at.value);
+            let page = |studio: &Studio| {
+                let page = studio.store.activity(&query).now().map(|at| at.value);
+                page.map(|page| ActivityPage { scope: None, ..page })
+            };
             let (real, model) = (page(sqlite), page(memory));
             assert_eq!(real, model, "{query:?}");
             let Ok(ActivityPage { next: Some(next), .. }) = real else { break };

@@ -35,7 +35,7 @@ pub(crate) trait AtOnce: Send + Sync + 'static {
         limit: LogLimit,
     ) -> Result<At<Option<Past>>, StoreError>;
     fn activity(&self, query: &ActivityQuery) -> Result<At<ActivityPage>, StoreError>;
-    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError>;
+    fn survey(&self, scope: Option<&Scope>, since: &Position) -> Result<At<Survey>, StoreError>;
     fn head(&self) -> Result<At<()>, StoreError>;
 }
 
@@ -138,7 +138,11 @@ macro_rules! hands_on {
                     $answer($asked::activity($to(self, "activity"), query))
                 }
 
-                fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
+                fn survey<'a>(
+                    &'a self,
+                    scope: Option<&'a Scope>,
+                    since: &'a Position,
+                ) -> ReadFuture<'a, At<Survey>> {
                     $answer($asked::survey($to(self, "survey"), scope, since))
                 }
 

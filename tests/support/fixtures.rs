@@ -39,6 +39,7 @@ pub fn change(seq: u64, entity: &str, n: u128, op: ChangeOp) -> Arc<Change> {
         at: Timestamp(1_700_000_000_000),
         unit_last: true,
         generation: Generation(1),
+        cause: None,
         rights: Vec::new(),
         decoded: tidewire::store::Decoded::default(),
     })

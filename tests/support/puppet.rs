@@ -157,7 +157,7 @@ impl AtOnce for Puppet {
         Ok(at(tidewire::store::ActivityPage::default()))
     }
 
-    fn survey(&self, _: &Scope, _: &Position) -> Result<At<Survey>, StoreError> {
+    fn survey(&self, _: Option<&Scope>, _: &Position) -> Result<At<Survey>, StoreError> {
         Ok(at(Survey::default()))
     }
 

@@ -201,6 +201,10 @@ fn history() -> ObjectSchema {
             "by",
             json!({"description": "The writer's id; null for an anonymous one.", "type": ["string", "null"]}),
         )
+        .with_optional(
+            "cause",
+            json!({"description": "Why the server made it.", "type": "string", "enum": ["expired"]}),
+        )
         .with_optional("mid", text("The idempotency key."))
         .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}))
         .with_optional("before", json!({"type": "object"}))
@@ -222,13 +226,17 @@ fn activity() -> ObjectSchema {
         .with("op", json!({"type": "string", "enum": ["create", "update", "delete"]}))
         .with("entity", json!({"type": "string"}))
         .with("id", json!({"type": "string"}))
+        .with_optional(
+            "cause",
+            json!({"description": "Why the server made it.", "type": "string", "enum": ["expired"]}),
+        )
         .with_optional("label", text("The record's name for people, as it was then."))
         .with_optional("changed", json!({"type": "array", "items": {"type": "string"}}));
     let next = json!({"description": "The `before` of the next page.", "type": ["integer", "null"]});
     let object = ObjectSchema::new("What happened, newest first.")
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", next);
-    position(object)
+    position(object).with("view", text("Send it as `view` in the `since` of the channel `activity`."))
 }
 
 /// As the parameters of a poll are described.

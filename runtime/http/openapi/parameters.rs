@@ -76,7 +76,7 @@ impl Filters {
     fn operators(self) -> Vec<(&'static str, Compared)> {
         let equal = [("eq", Compared::Value), ("ne", Compared::Value), ("in", Compared::Values)];
         let ordered = ["gt", "gte", "lt", "lte"].map(|operator| (operator, Compared::Value));
-        let texts = [("contains", Compared::Text), ("starts", Compared::Text)];
+        let texts = [("contains", Compared::Text), ("starts", Compared::Text), ("ends", Compared::Text)];
         let null = [("null", Compared::Flag)];
         match self {
             Filters::NullOnly => null.into(),
@@ -323,7 +323,7 @@ impl Describer<'_> {
         let since = json!({"type": "string", "pattern": POSITION});
         let channel = query(
             "channel",
-            "`entity:Task` or `entity:Task:<id>`; once for each channel.",
+            "`entity:Task`, `entity:Task:<id>` or `activity`; once for each channel.",
             texts(MOST_CHANNELS),
         );
         let view = query(
@@ -470,6 +470,7 @@ fn meaning(operator: &str) -> &'static str {
         }
         "contains" => "Contains this text.",
         "starts" => "Starts with this text.",
+        "ends" => "Ends with this text.",
         _ => "Whether there is no value.",
     }
 }

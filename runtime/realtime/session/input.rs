@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Membership, Watch};
+use crate::channels::{Admission, AttachFrom, AttachmentId, InvalidationCause, Membership, Sight, Watch};
 use crate::config::RealtimeConfig;
 use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
@@ -17,9 +17,7 @@ use crate::realtime::credential::Renewed;
 use crate::realtime::leases::LeaseAnswer;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::rooms::NotPublished;
-use crate::rules::ReadScope;
 use crate::schema::{Generation, Schema};
-use crate::store::Scope;
 
 /// What a session must know of the process it lives in.
 #[derive(Debug, Clone)]
@@ -109,8 +107,7 @@ pub enum Effect {
     Attach {
         attachment: AttachmentId,
         channel: Arc<str>,
-        scope: Scope,
-        read_scope: Arc<ReadScope>,
+        sight: Sight,
         view: View,
         watch: Option<Watch>,
         admission: Admission,

@@ -43,7 +43,7 @@ impl Session {
         let mut rights = RightsCheck { person: self.person.person.id.clone(), ..RightsCheck::default() };
         for (_, subscription) in self.slots.records() {
             if let (Some(_), Some(bound)) = (subscription.phase.replay(), &subscription.bound) {
-                rights.add(&bound.read_scope.uses, bound.at);
+                rights.add(bound.sight.uses(), bound.at);
             }
         }
         self.reads.begin(turn, ReadFor::Log(after), ReadRequest::Log { after, rights });

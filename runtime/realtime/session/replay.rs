@@ -104,11 +104,11 @@ fn write_event(
     if replay.at >= change.seq {
         return;
     }
-    let judged = judge_first(changes, &subscription.channel.scope, &bound.read_scope);
+    let judged = judge_first(changes, &bound.sight);
     let Some(UnitEvent { event, more }) = judged else { return };
     let more = more || replay.unbroken();
     let place = ChannelPlace { channel: &subscription.channel.text, prev: replay.prev, more };
-    encoder.write_event(change, &event, &bound.read_scope, place, frames);
+    encoder.write_event(change, &event, &bound.sight, place, frames);
     replay.prev = change.seq;
     subscription.sent = change.seq;
 }

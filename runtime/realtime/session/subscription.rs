@@ -53,13 +53,14 @@ pub(super) struct SlotKey {
 
 impl Subscription {
     pub(super) fn new(channel: Channel, counted: GaugeGuard) -> Subscription {
+        let first_rows = channel.first_rows();
         Subscription {
             channel,
             bound: None,
             serial: 0,
             phase: Phase::Queued(Route::Rows(SnapshotRequest { cause: Cause::Lagged, reason: ASKED })),
             sent: Seq::ZERO,
-            first_rows: None,
+            first_rows,
             order: Arc::default(),
             admission: Admission::Sought,
             snapshots: 0,
@@ -105,7 +106,7 @@ impl Subscription {
             self.channel.rebind(principal, at)?
         };
         let sort = self.first_rows.as_ref().map_or("", |first| &first.sort);
-        self.order = self.channel.order(principal, &bound.read_scope, sort)?;
+        self.order = self.channel.order(principal, &bound.sight, sort)?;
         if known.is_none_or(|known| known < at) {
             self.bound = Some(bound);
         }
@@ -130,8 +131,7 @@ impl Subscription {
         Some(Effect::Attach {
             attachment,
             channel: self.channel.text.clone(),
-            scope: self.channel.scope.clone(),
-            read_scope: bound.read_scope.clone(),
+            sight: bound.sight.clone(),
             view: bound.view.clone(),
             watch: bound.watch(),
             admission: self.admission,

@@ -45,7 +45,7 @@ impl Counts {
 /// Creates less deletes in the log after `since`.
 fn growth(conn: &Connection, entity: &str, since: Seq) -> rusqlite::Result<i64> {
     conn.prepare_cached(
-        r#"SELECT coalesce(sum(("op" = 'create') - ("op" = 'delete')), 0) FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2"#,
+        r#"SELECT coalesce(sum(("op" = 'create') - ("op" IN ('delete', 'expire'))), 0) FROM "_changes" WHERE "seq" > ?1 AND "entity" = ?2"#,
     )?
     .query_row(params![signed(since.0), entity], |row| row.get(0))
 }

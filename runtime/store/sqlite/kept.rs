@@ -60,7 +60,7 @@ impl Kept {
             oldest: format!(r#"SELECT "seq", "at" {aged} ORDER BY "seq" LIMIT ?3"#),
             forget_tombstones: format!(
                 r#"DELETE FROM "_graves" WHERE "entity" = ?1 AND "seq" <= ?2
-                    AND "id" IN (SELECT "id" {aged} AND "op" = 'delete')"#
+                    AND "id" IN (SELECT "id" {aged} AND "op" IN ('delete', 'expire'))"#
             ),
             forget: format!("DELETE {aged}"),
             entities,

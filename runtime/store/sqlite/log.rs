@@ -14,7 +14,7 @@ use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::store::images::image_bytes;
 use crate::store::reading::snapshot::{Stroll, Take};
-use crate::store::{Change, ChangeOp, Decoded, LogLimit};
+use crate::store::{Change, ChangeCause, ChangeOp, Decoded, LogLimit};
 
 /// The short columns come first: a scan that counts or looks for a unit's end then never follows a long row into its
 /// overflow pages.
@@ -54,7 +54,7 @@ pub(super) fn append(conn: &Connection, change: &Change) -> rusqlite::Result<()>
     statement.raw_bind_parameter(2, change.at.0)?;
     statement.raw_bind_parameter(3, change.unit_last)?;
     statement.raw_bind_parameter(4, signed(change.generation.0))?;
-    statement.raw_bind_parameter(5, word(change.op))?;
+    statement.raw_bind_parameter(5, word(change.op, change.cause))?;
     statement.raw_bind_parameter(6, &*change.entity)?;
     statement.raw_bind_parameter(7, change.id.as_str())?;
     statement.raw_bind_parameter(8, change.actor.as_deref())?;
@@ -129,18 +129,25 @@ pub(super) fn read(row: &Row<'_>, catalog: &Catalog) -> rusqlite::Result<Change>
         changed: image(9)?,
         before: image(10)?,
         after: image(11)?,
+        cause: cause(row.get_ref(4)?),
         rights: Vec::new(),
         decoded: Decoded::default(),
     })
 }
 
-fn word(op: ChangeOp) -> &'static str {
-    match op {
-        ChangeOp::Create => "create",
-        ChangeOp::Update => "update",
-        ChangeOp::Delete => "delete",
-        ChangeOp::Schema => "schema",
+/// The delete of a record whose time was over has a word of its own: most changes have no cause, and so pay nothing for it.
+fn word(op: ChangeOp, cause: Option<ChangeCause>) -> &'static str {
+    match (op, cause) {
+        (ChangeOp::Create, _) => "create",
+        (ChangeOp::Update, _) => "update",
+        (ChangeOp::Delete, None) => "delete",
+        (ChangeOp::Delete, Some(ChangeCause::Expired)) => "expire",
+        (ChangeOp::Schema, _) => "schema",
     }
+}
+
+fn cause(word: ValueRef<'_>) -> Option<ChangeCause> {
+    (word == ValueRef::Text(b"expire")).then_some(ChangeCause::Expired)
 }
 
 /// An op that this program does not know reads as a schema marker, which no client resumes across.
@@ -148,7 +155,7 @@ pub(super) fn op(word: ValueRef<'_>) -> ChangeOp {
     match word {
         ValueRef::Text(b"create") => ChangeOp::Create,
         ValueRef::Text(b"update") => ChangeOp::Update,
-        ValueRef::Text(b"delete") => ChangeOp::Delete,
+        ValueRef::Text(b"delete" | b"expire") => ChangeOp::Delete,
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => {
             ChangeOp::Schema
         }

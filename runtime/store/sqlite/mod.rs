@@ -321,9 +321,9 @@ impl Store for SqliteStore {
         self.lasting(move |reader, conn| reader.activity(conn, &query)).boxed()
     }
 
-    fn survey<'a>(&'a self, scope: &'a Scope, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
-        let (scope, since) = (scope.clone(), since.clone());
-        self.lasting(move |reader, conn| reader.survey(conn, &scope, &since)).boxed()
+    fn survey<'a>(&'a self, scope: Option<&'a Scope>, since: &'a Position) -> ReadFuture<'a, At<Survey>> {
+        let (scope, since) = (scope.cloned(), since.clone());
+        self.lasting(move |reader, conn| reader.survey(conn, scope.as_ref(), &since)).boxed()
     }
 
     fn leases(&self) -> ReadFuture<'_, At<Vec<RecordLease>>> {

@@ -214,17 +214,25 @@ impl Reader {
     pub(super) fn survey(
         &self,
         conn: &mut Connection,
-        scope: &Scope,
+        scope: Option<&Scope>,
         since: &Position,
     ) -> Result<At<Survey>, StoreError> {
         self.in_one_transaction(conn, |reads| {
-            let entity = scope.entity();
-            let of =
-                reads.relations.get(entity).ok_or_else(|| StoreError::UnknownEntity(entity.to_string()))?;
+            let relation = |entity: &EntityName| {
+                let of = reads.relations.get(entity);
+                of.ok_or_else(|| StoreError::UnknownEntity(entity.to_string()))
+            };
+            let of = scope.map(|scope| relation(scope.entity())).transpose()?;
             if !self.is_known(since, reads.at.seq) {
                 return Ok(Survey::default());
             }
             let (source, conn) = (reads.snapshot, reads.snapshot.conn);
+            let (Some(scope), Some(of)) = (scope, of) else {
+                // Seqs have no gaps.
+                let backlog = (reads.at.seq.0 - since.seq.0).min(COUNTED);
+                let schema_changed = schema_changed(conn, since.seq)?;
+                return Ok(Survey { known: true, schema_changed, backlog, rows: 0 });
+            };
             let rows = match scope {
                 Scope::Entity(_) => ready(source.count_all(of, reads.at))?.min(COUNTED),
                 Scope::Record(_, id) => u64::from(ready(source.exists(of, id.as_str()))?),

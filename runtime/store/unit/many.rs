@@ -108,6 +108,12 @@ impl<'a, T: Transaction> Work<'a, T> {
                 self.update(place, relation, id.clone(), edit).await?
             }
             ManyEdit::Delete => self.delete(place, relation, id.clone(), None).await?,
+            ManyEdit::Expire => {
+                let before = self.log.mark();
+                let result = self.delete(place, relation, id.clone(), None).await?;
+                self.log.expired(before, relation, id);
+                result
+            }
         };
         self.react(place).await?;
         Ok(result.status)

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::context::UnitContext;
 use super::fault::{Fault, refuse};
-use crate::ids::{MutationId, Seq, Timestamp};
+use crate::ids::{MutationId, RecordId, Seq, Timestamp};
 use crate::schema::Generation;
 use crate::store::images::Images;
 use crate::store::relations::Relation;
-use crate::store::{Change, ChangeOp, CommitError, Decoded, Rows, Unit};
+use crate::store::{Change, ChangeCause, ChangeOp, CommitError, Decoded, Rows, Unit};
 
 pub(super) struct UnitLog {
     actor: Option<Arc<str>>,
@@ -86,9 +86,21 @@ impl UnitLog {
             at: self.at,
             unit_last: false,
             generation: self.generation,
+            cause: None,
             rights,
             decoded: Decoded::known(rows),
         });
+    }
+
+    /// The delete of this record, entered since, is one of a record whose time was over.
+    pub(super) fn expired(&mut self, since: UnitMark, relation: &Relation, id: &RecordId) {
+        let mut entries = self.entries[since.entries..].iter_mut();
+        let is_it = |entry: &&mut Change| {
+            entry.op == ChangeOp::Delete && entry.entity == relation.entity.name && entry.id == *id
+        };
+        if let Some(entry) = entries.find(is_it) {
+            entry.cause = Some(ChangeCause::Expired);
+        }
     }
 
     /// All entries, when there will be no more.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tidewire::schema::{Entity, FieldIndex, Record, Schema, Value};
-use tidewire::store::{ActivityEntry, ActivityPage, ActivityQuery, ChangeOp, MOST_LOOKED_AT, StoreError};
+use tidewire::store::{
+    ActivityEntry, ActivityPage, ActivityQuery, ActivitySight, ChangeOp, MOST_LOOKED_AT, StoreError,
+};
 
 use super::State;
 use super::log::Entry;
@@ -14,8 +16,49 @@ pub(super) fn page(
     state: &State,
     query: &ActivityQuery,
 ) -> Result<ActivityPage, StoreError> {
-    let sight = Sight::of(schema, &state.records, &query.who);
-    let active: Vec<&Arc<Entity>> = match &query.entities {
+    let listed = match &query.sight {
+        ActivitySight::Of { who, entities } => {
+            listed(schema, &Sight::of(schema, &state.records, who), entities.as_deref())?
+        }
+        ActivitySight::Bound(scope) => {
+            let bound = scope
+                .read_scopes()
+                .map(|bound| Listed { entity: bound.entity.clone(), sight: Sight::Bound(bound.clone()) });
+            bound.collect()
+        }
+    };
+    // Which scope it was read by only the product says.
+    let mut page = ActivityPage::default();
+    let older = state.log.iter().rev();
+    let older = older.filter(|entry| query.before.is_none_or(|before| entry.change.seq < before));
+    for (nth, entry) in older.enumerate() {
+        if nth == MOST_LOOKED_AT {
+            page.next = Some(tidewire::ids::Seq(entry.change.seq.0 + 1));
+            break;
+        }
+        let of = listed.iter().find(|of| of.entity.name == entry.change.entity);
+        let Some(told) = of.and_then(|of| told(&of.sight, &of.entity, entry)) else { continue };
+        if page.entries.len() == query.limit {
+            page.next = page.entries.last().map(|last| last.seq);
+            break;
+        }
+        page.entries.push(told);
+    }
+    Ok(page)
+}
+
+/// An entity, and who lists its records.
+struct Listed {
+    entity: Arc<Entity>,
+    sight: Sight,
+}
+
+fn listed(
+    schema: &Schema,
+    sight: &Sight,
+    named: Option<&[tidewire::schema::EntityName]>,
+) -> Result<Vec<Listed>, StoreError> {
+    let active: Vec<&Arc<Entity>> = match named {
         None => schema.entities().filter(|entity| entity.activity).collect(),
         Some(named) => {
             let known = |name: &str| schema.entity(name).filter(|entity| entity.activity);
@@ -26,28 +69,12 @@ pub(super) fn page(
     let mut listed = Vec::new();
     for entity in active {
         match sight.open_list(entity) {
-            Ok(()) => listed.push(entity),
-            Err(StoreError::Closed(_)) if query.entities.is_none() => {}
+            Ok(()) => listed.push(Listed { entity: entity.clone(), sight: sight.clone() }),
+            Err(StoreError::Closed(_)) if named.is_none() => {}
             Err(error) => return Err(error),
         }
     }
-    let mut page = ActivityPage::default();
-    let older = state.log.iter().rev();
-    let older = older.filter(|entry| query.before.is_none_or(|before| entry.change.seq < before));
-    for (nth, entry) in older.enumerate() {
-        if nth == MOST_LOOKED_AT {
-            page.next = Some(tidewire::ids::Seq(entry.change.seq.0 + 1));
-            break;
-        }
-        let entity = listed.iter().find(|entity| entity.name == entry.change.entity);
-        let Some(told) = entity.and_then(|entity| told(&sight, entity, entry)) else { continue };
-        if page.entries.len() == query.limit {
-            page.next = page.entries.last().map(|last| last.seq);
-            break;
-        }
-        page.entries.push(told);
-    }
-    Ok(page)
+    Ok(listed)
 }
 
 fn told(sight: &Sight, entity: &Entity, entry: &Entry) -> Option<ActivityEntry> {
@@ -67,6 +94,7 @@ fn told(sight: &Sight, entity: &Entity, entry: &Entry) -> Option<ActivityEntry> 
         at: change.at,
         by: change.actor.clone(),
         op: change.op,
+        cause: change.cause,
         entity: change.entity.clone(),
         id: change.id.clone(),
         label: label.and_then(|value| {

@@ -52,11 +52,14 @@ impl State {
         LogPage::Changes { changes, to }
     }
 
-    pub(super) fn survey(&self, scope: &Scope, since: &Position, epoch: &Epoch) -> Survey {
+    pub(super) fn survey(&self, scope: Option<&Scope>, since: &Position, epoch: &Epoch) -> Survey {
         if since.epoch != *epoch || since.seq.0 > self.seq {
             return Survey::default();
         }
         let later = self.log.iter().map(|entry| &entry.change).filter(|change| change.seq > since.seq);
+        let Some(scope) = scope else {
+            return Survey { known: true, backlog: later.count() as u64, ..Survey::default() };
+        };
         let backlog = later.filter(|change| scope.contains(change)).count();
         let in_scope = |(entity, id): &&Key| match scope {
             Scope::Entity(wanted) => wanted == entity,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewire::ids::RecordId;
 use tidewire::rules::Asker as Whose;
 use tidewire::schema::{Entity, Operation};
-use tidewire::store::{CommitError, Many, ManyEdit, OpResult, OpStatus, Tally, Who};
+use tidewire::store::{ChangeCause, ChangeOp, CommitError, Many, ManyEdit, OpResult, OpStatus, Tally, Who};
 
 use super::sight::Sight;
 use super::unit::Draft;
@@ -63,13 +63,27 @@ impl Draft<'_> {
     ) -> Result<OpStatus, CommitError> {
         match edit {
             ManyEdit::Update(set) => Ok(self.update(place, entity, (id, None), set, &[])?.status),
-            ManyEdit::Delete => {
+            ManyEdit::Delete | ManyEdit::Expire => {
                 let judge = self.judge();
                 let record = self.current(place, entity, id, None, &judge)?;
                 let everything = Everything { records: &self.state.records, now: self.unit.at };
                 judge.require((place, Operation::Delete), entity, &record, (None, everything))?;
+                let from = self.entries.len();
                 self.delete(place, entity, id)?;
+                if matches!(edit, ManyEdit::Expire) {
+                    self.expired(from, entity, id);
+                }
                 Ok(OpStatus::Deleted)
+            }
+        }
+    }
+
+    /// Of what was entered since, the delete of this record says why.
+    fn expired(&mut self, from: usize, entity: &Entity, id: &RecordId) {
+        for entry in &mut self.entries[from..] {
+            let change = &entry.change;
+            if change.op == ChangeOp::Delete && change.entity == entity.name && change.id == *id {
+                Arc::make_mut(&mut entry.change).cause = Some(ChangeCause::Expired);
             }
         }
     }

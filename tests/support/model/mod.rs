@@ -22,7 +22,10 @@ mod sight;
 mod triggers;
 mod unit;
 mod unit_end;
+
 mod write;
+
+pub(crate) use unit_end::without_case;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -205,8 +208,8 @@ impl AtOnce for MemoryStore {
         self.read(|state| activity::page(&self.schema, state, query))
     }
 
-    fn survey(&self, scope: &Scope, since: &Position) -> Result<At<Survey>, StoreError> {
-        self.entity(scope.entity())?;
+    fn survey(&self, scope: Option<&Scope>, since: &Position) -> Result<At<Survey>, StoreError> {
+        scope.map(|scope| self.entity(scope.entity())).transpose()?;
         self.read(|state| Ok(state.survey(scope, since, &self.epoch)))
     }
 

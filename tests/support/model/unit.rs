@@ -21,7 +21,7 @@ pub(super) struct Draft<'a> {
     pub(super) store: &'a MemoryStore,
     pub(super) state: State,
     pub(super) unit: &'a Unit,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     bytes: usize,
     /// Which operation last set a field of a record that is there.
     pub(super) setters: BTreeMap<(Key, usize), usize>,
@@ -235,6 +235,7 @@ impl<'a> Draft<'a> {
             at: self.unit.at,
             unit_last: false,
             generation: GENERATION,
+            cause: None,
             rights: Vec::new(),
             decoded: Decoded::default(),
         });

@@ -206,7 +206,7 @@ impl AtOnce for OverlayBackend {
         not_here()
     }
 
-    fn survey(&self, _: &Scope, _: &Position) -> Result<At<Survey>, StoreError> {
+    fn survey(&self, _: Option<&Scope>, _: &Position) -> Result<At<Survey>, StoreError> {
         not_here()
     }
 }

@@ -209,6 +209,7 @@ pub(super) fn settle_generation(
             at: now,
             unit_last: true,
             generation,
+            cause: None,
             rights: Vec::new(),
             decoded: crate::store::Decoded::default(),
         };
