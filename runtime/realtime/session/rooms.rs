@@ -303,7 +303,13 @@ impl Session {
             (ChannelTarget::Room(_), RoomRight::Publish) => {
                 refused("the rules do not let you publish into this room")
             }
-            (ChannelTarget::Entity(_) | ChannelTarget::Record(..) | ChannelTarget::Query(..), _) => {
+            (
+                ChannelTarget::Entity(_)
+                | ChannelTarget::Record(..)
+                | ChannelTarget::Query(..)
+                | ChannelTarget::Activity(_),
+                _,
+            ) => {
                 refused("messages go to rooms: name a channel such as `room:lobby`; records change by writes")
             }
         }
