@@ -161,6 +161,7 @@ impl Expr {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => left.is_of_change() || right.is_of_change(),
             Expr::OneOf(item, list) => item.is_of_change() || list.iter().any(Term::is_of_change),
             Expr::Search(search) => {
