@@ -3,24 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidewire::protocol::Resource;
 
 use crate::support::app::TestApp;
 use crate::support::process::plain_schemas;
-use crate::support::socket::{PATIENCE, Socket};
+use crate::support::socket::Socket;
 
 const SOCKETS: &str = "tidewire_sessions{transport=\"ws\"}";
-
-/// Waits until no one holds the lease. The story hangs on that, not on the length of the pause.
-async fn until_free(app: &TestApp, resource: &str) {
-    let resource = Resource::parse(resource).unwrap();
-    let free = async {
-        while app.leases().holder(&resource).is_some() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, free).await.expect("the lease ends");
-}
 
 async fn socket(app: &TestApp, name: &str) -> Socket {
     let mut socket = Socket::open_at(app.address, &format!("/ws?as={name}")).await;
@@ -107,6 +95,9 @@ async fn a_lease_is_renewed_passed_and_released() {
         ask(&mut ada, "lease:pass", json!({"resource": resource, "fence": first, "to": "ben"})).await;
     let second = passed["payload"]["fence"].as_u64().unwrap();
     assert!(second > first);
+    // Ben was refused before, so he hears that it changed hands, and that it is his.
+    let changed = ben.expect("lease:changed").await;
+    assert_eq!(changed["payload"]["holder"], "ben", "{changed}");
     let told = ben.expect("lease:held").await;
     assert_eq!((&told["payload"]["fence"], &told["payload"]["resource"]), (&json!(second), &json!(resource)));
     assert_eq!(
@@ -121,6 +112,7 @@ async fn a_lease_is_renewed_passed_and_released() {
     let released = ask(&mut ben, "lease:release", json!({"resource": resource, "fence": second})).await;
     assert_eq!(released["type"], "lease:released");
     assert!(acquire(&mut eve, &resource).await > second);
+    ben.nothing_else().await;
 }
 
 #[tokio::test]
@@ -192,7 +184,12 @@ async fn a_lease_ends_when_the_last_connection_of_its_holder_is_gone() {
     assert_eq!(refused(&mut ben, "lease:acquire", json!({"resource": resource})).await, "LEASE_HELD");
     assert_eq!(patch(&app, "ada", &resource, &fence.to_string()).await.0, 200, "the other tab is here");
     other.cut();
-    until_free(&app, &resource).await;
+    let freed = ben.expect("lease:changed").await;
+    assert_eq!(
+        freed["payload"],
+        json!({"resource": resource, "holder": null}),
+        "the one who was refused is told"
+    );
     assert_eq!(patch(&app, "ada", &resource, &fence.to_string()).await, (412, json!("LEASE_LOST")));
     acquire(&mut ben, &resource).await;
 }
@@ -242,7 +239,7 @@ async fn after_a_restart_a_lease_waits_for_its_holder() {
     assert_eq!(refused(&mut eve, "lease:acquire", json!({"resource": left})).await, "LEASE_HELD");
     let renewed = ask(&mut ada, "lease:renew", json!({"resource": kept, "fence": fence})).await;
     assert_eq!(renewed["payload"]["fence"], fence, "{renewed}");
-    until_free(&again, &left).await;
+    assert_eq!(eve.expect("lease:changed").await["payload"]["holder"], Value::Null);
     assert!(acquire(&mut eve, &left).await > lost, "numbers go on after a restart");
     assert_eq!(refused(&mut eve, "lease:acquire", json!({"resource": kept})).await, "LEASE_HELD");
 }

@@ -1,5 +1,5 @@
 //! `Leases`: commits what connections want of leases, keeps the book of what is held, ends what is due, and tells holders and
-//! watchers.
+//! those who wait.
 //!
 //! Judges nothing: rights and numbers are judged in the transaction (`store/unit/leases.rs`), deadlines in the book.
 
@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::lease_book::{HeldLease, LeaseBook};
-use super::rooms::{Publication, Rooms};
 use crate::auth::Identity;
 use crate::channels::Outbox;
 use crate::channels::group::ConnectionKey;
@@ -34,7 +33,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// See the module's text.
 pub struct Leases {
     repository: Arc<Repository>,
-    rooms: Arc<Rooms>,
     env: Env,
     /// For so long without renewal.
     lasts: Duration,
@@ -52,6 +50,27 @@ struct State {
     book: LeaseBook,
     /// Who is connected.
     connections: HashMap<Arc<str>, HashMap<ConnectionKey, Connected, RandomState>, RandomState>,
+    /// Who was refused because another user holds a lease, and is told once when it changes. Of one connection as many as it may
+    /// have leases.
+    waiting: HashMap<Resource, HashMap<ConnectionKey, Arc<Outbox>, RandomState>, RandomState>,
+}
+
+impl State {
+    fn wait(&mut self, resource: &Resource, user: &str, connection: ConnectionKey, most: usize) {
+        let waits = self.waiting.values().filter(|waiting| waiting.contains_key(&connection)).count();
+        let connected = self.connections.get(user).and_then(|connections| connections.get(&connection));
+        if let Some(connected) = connected.filter(|_| waits < most) {
+            let outbox = connected.outbox.clone();
+            self.waiting.entry(resource.clone()).or_default().insert(connection, outbox);
+        }
+    }
+
+    fn stop_waiting(&mut self, connection: ConnectionKey) {
+        self.waiting.retain(|_, waiting| {
+            waiting.remove(&connection);
+            !waiting.is_empty()
+        });
+    }
 }
 
 /// One connection of a user.
@@ -78,15 +97,9 @@ impl From<RepositoryError> for LeaseRefusal {
 }
 
 impl Leases {
-    pub fn new(
-        repository: Arc<Repository>,
-        rooms: Arc<Rooms>,
-        config: &RealtimeConfig,
-        env: Env,
-    ) -> Arc<Leases> {
+    pub fn new(repository: Arc<Repository>, config: &RealtimeConfig, env: Env) -> Arc<Leases> {
         Arc::new(Leases {
             repository,
-            rooms,
             env,
             lasts: config.lease_time,
             most: config.leases,
@@ -94,6 +107,7 @@ impl Leases {
             state: Mutex::new(State {
                 book: LeaseBook::new(config.lease_hold),
                 connections: HashMap::default(),
+                waiting: HashMap::default(),
             }),
             changed: Notify::new(),
         })
@@ -147,7 +161,13 @@ impl Leases {
             }
         };
         let request = LeaseRequest { entity: resource.entity.clone(), id: resource.id.clone(), act };
-        let state = self.repository.lease(person.as_ref(), &request).await?;
+        let state = match self.repository.lease(person.as_ref(), &request).await {
+            Err(held @ RepositoryError::LeaseHeld { .. }) => {
+                self.state.lock().wait(resource, user, connection, self.most);
+                return Err(held.into());
+            }
+            answer => answer?,
+        };
         match state {
             LeaseState::Held { fence, until } => {
                 self.on_held(resource, &holder, LeaseTerm { fence, until }, by);
@@ -226,7 +246,7 @@ impl Leases {
             Ok(_) | Err(RepositoryError::NotFound { .. }) => {
                 self.state.lock().book.forget(lease.fence);
                 self.tell_loss(lease);
-                self.tell_watchers(resource, None, None);
+                self.tell_waiting(resource, None, None);
             }
             Err(error) => {
                 tracing::warn!(%error, "a lease could not be ended; it is tried again");
@@ -277,7 +297,7 @@ impl Leases {
         };
         self.changed.notify_one();
         if is_new {
-            self.tell_watchers(resource, Some(holder), Some(until));
+            self.tell_waiting(resource, Some(holder), Some(until));
         }
     }
 
@@ -288,7 +308,7 @@ impl Leases {
             fence.and_then(|fence| state.book.forget(fence))
         };
         if former.is_some() {
-            self.tell_watchers(resource, None, None);
+            self.tell_waiting(resource, None, None);
         }
         former
     }
@@ -309,19 +329,18 @@ impl Leases {
         self.tell(&lease.holder, |form| lease_frame("lease:lost", form, now, payload.clone()));
     }
 
-    /// Those who watch the presence of the record.
-    fn tell_watchers(&self, resource: &Resource, holder: Option<&Arc<str>>, until: Option<Timestamp>) {
+    /// Those who were refused because of the lease, once.
+    fn tell_waiting(&self, resource: &Resource, holder: Option<&Arc<str>>, until: Option<Timestamp>) {
+        let waiting = self.state.lock().waiting.remove(resource).unwrap_or_default();
         let name = resource.to_string();
-        let channel = format!("presence:{name}");
         let holder = Some(holder.map(|holder| &**holder));
-        let until = until.map(Timestamp::rfc3339);
-        let payload = LeasePayload { resource: &name, fence: None, until, holder };
-        let json = lease_frame("lease:changed", WireForm::Json, self.env.now(), payload);
-        // A room that is full of messages still hears of the next change.
-        let _ = self.rooms.pass_on(
-            Instant::now(),
-            &Publication { channel: &channel, kind: "lease:changed", json, except: None },
-        );
+        let payload =
+            LeasePayload { resource: &name, fence: None, until: until.map(Timestamp::rfc3339), holder };
+        let now = self.env.now();
+        for outbox in waiting.values() {
+            let frame = lease_frame("lease:changed", outbox.form(), now, payload.clone());
+            outbox.append_control(frame, None, OnLag::Keep);
+        }
     }
 }
 
@@ -396,6 +415,7 @@ impl LeaseSeat {
                     state.connections.remove(&user);
                 }
             }
+            state.stop_waiting(self.key);
             state.book.leave(&user, Instant::now());
         }
         self.leases.changed.notify_one();

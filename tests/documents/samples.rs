@@ -138,7 +138,7 @@ async fn stage() -> (TestApp, Client) {
 #[tokio::test]
 async fn the_answers_that_the_page_of_the_api_shows_are_like_real_ones() {
     let page = "docs/http.md";
-    let (_app, ada) = stage().await;
+    let (app, ada) = stage().await;
 
     let answer = ada.get("/api/tasks?limit=1").await;
     assert_shape(&answer, &sample(page, "\"items\": [{\"id\""));

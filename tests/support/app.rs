@@ -15,7 +15,6 @@ use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::event_bus::EventBus;
 use tidewire::realtime::Sessions;
-use tidewire::realtime::leases::Leases;
 use tidewire::realtime::rooms::Rooms;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
@@ -125,10 +124,6 @@ impl TestApp {
 
     pub fn client_as(&self, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..self.client() }
-    }
-
-    pub fn leases(&self) -> &Leases {
-        self.sessions.leases()
     }
 
     pub fn rooms(&self) -> &Rooms {
