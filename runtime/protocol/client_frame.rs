@@ -83,7 +83,7 @@ pub enum LeaseWanted {
         /// Id of the user who gets it.
         to: String,
     },
-    /// Without its number: an administrator ends it, whoever has it.
+    /// Without its number: an administrator ends the lease of any user.
     Release {
         fence: Option<u64>,
     },

@@ -1,5 +1,5 @@
 //! `LeaseBook`: which leases are held, whose connections are here, and when a lease must end because its holder is gone or did not
-//! renew it. Pure: it is told what happened and says what is due.
+//! renew it. Pure: what happened comes in, and what is due goes out.
 //!
 //! Knows no store: what is written here was committed, and what is due is still to be ended there.
 

@@ -50,7 +50,7 @@ struct State {
     book: LeaseBook,
     /// Who is connected.
     connections: HashMap<Arc<str>, HashMap<ConnectionKey, Connected, RandomState>, RandomState>,
-    /// Who was refused because another user holds a lease, and is told once when it changes. Of one connection as many as it may
+    /// Connections that were refused because another user holds a lease. Each gets one notice when it changes. Of one connection as many as it may
     /// have leases.
     waiting: HashMap<Resource, HashMap<ConnectionKey, Arc<Outbox>, RandomState>, RandomState>,
 }

@@ -241,7 +241,7 @@ impl Sessions {
         };
         let frame = greeting.to_bytes(transport.form(), self.env.now());
         let wait = around.config.write_timeout;
-        // Whoever was greeted is here: a lease can be passed to them.
+        // A user who was greeted is here: a lease can be passed to them.
         let mut connection = self.connection(transport, arrived, known, around, place);
         tell(&mut *connection.transport, frame, wait).await?;
         Ok((connection, news))

@@ -48,7 +48,7 @@ impl<'a, T: Transaction> Work<'a, T> {
                     Err(broken @ Fault::Broken(_)) => return Err(broken),
                 }
             }
-            // Whoever loses sight of a record can still give up its lease.
+            // A user who loses sight of a record can still give up its lease.
             LeaseAct::Release { .. } | LeaseAct::End { .. } => {}
         }
         let held = self.transaction.lease(relation, &id).await?;
