@@ -214,7 +214,8 @@ impl App {
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
             let users = self.sessions.follow_users(self.event_bus.listen());
-            tokio::join!(expiry.run(), self.identities.keep(), deletes, users);
+            let leases = self.sessions.leases().keep();
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, users, leases);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

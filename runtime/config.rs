@@ -205,6 +205,18 @@ pub struct RealtimeConfig {
     pub frame_bytes: usize,
     pub messages_per_second: u32,
     pub message_burst: u32,
+    /// Messages a second that one connection may publish into rooms; twice as many at once.
+    pub room_sender_messages: u32,
+    /// Messages a second that one room takes from all senders together.
+    pub room_messages: u32,
+    /// Largest data of a message of a room, in bytes of JSON.
+    pub message_bytes: usize,
+    /// Leases of one connection.
+    pub leases: usize,
+    /// A lease ends so long after it was last renewed ...
+    pub lease_time: Duration,
+    /// ... and so long after the last connection of its holder ended.
+    pub lease_hold: Duration,
     /// The server pings this often ...
     pub ping_interval: Duration,
     /// ... and closes with 4008 when nothing at all arrived for this long after a ping.
@@ -245,6 +257,12 @@ impl Default for RealtimeConfig {
             frame_bytes: 64 << 10,
             messages_per_second: 100,
             message_burst: 200,
+            room_sender_messages: 50,
+            room_messages: 500,
+            message_bytes: 16 << 10,
+            leases: 20,
+            lease_time: Duration::from_secs(300),
+            lease_hold: Duration::from_secs(5),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),

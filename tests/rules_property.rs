@@ -179,7 +179,7 @@ fn records(entity: &Entity, ops: &[Op]) -> Vec<Record> {
             let (id, values) = (id.clone(), values.clone());
             Record { id, version: 1, created_at: NOON, updated_at: NOON, values }
         }
-        Op::Update { .. } | Op::Delete { .. } | Op::Many(_) => panic!("only creates here"),
+        Op::Update { .. } | Op::Delete { .. } | Op::Many(_) | Op::Lease(_) => panic!("only creates here"),
     };
     of_entity.map(record).collect()
 }

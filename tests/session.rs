@@ -160,6 +160,10 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Read(ReadRequest::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
         Effect::Authenticate { .. } => "authenticate".to_owned(),
+        Effect::Enter { channel, .. } => format!("enter {channel}"),
+        Effect::Leave { channel } => format!("leave {channel}"),
+        Effect::Publish { channel, .. } => format!("publish {channel}"),
+        Effect::Lease { resource, .. } => format!("lease {resource}"),
         Effect::Close(code) => format!("close {}", code.number()),
     };
     effects.iter().map(word).collect()

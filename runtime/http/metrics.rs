@@ -45,6 +45,8 @@ pub const ROUTES: Routes = &[
     ("/api/changes", &["GET", "POST"]),
     ("/api/openapi.json", &["GET"]),
     ("/api/types.d.ts", &["GET"]),
+    ("/api/realtime/notify/{user}", &["POST"]),
+    ("/api/realtime/rooms/{name}", &["POST"]),
     ("/api/schema", &["GET"]),
     ("/api/{plural}", &["GET", "POST"]),
     ("/api/{plural}/by/{field}/{value}", &["GET"]),

@@ -38,6 +38,7 @@ mod projection;
 mod proxies;
 mod query;
 mod records;
+mod rooms;
 mod schema;
 mod scripts;
 pub mod server;
@@ -77,6 +78,7 @@ pub fn router(state: AppState) -> Router {
         .merge(activity::routes())
         .merge(changes::routes())
         .merge(admin::routes())
+        .merge(rooms::routes())
         .merge(ws::routes())
         .merge(pages::routes())
         .merge(handbook::routes())

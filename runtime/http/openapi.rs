@@ -8,6 +8,7 @@ mod answers;
 mod auth;
 mod bodies;
 mod describer;
+mod messages;
 mod operations;
 mod parameters;
 
@@ -80,6 +81,7 @@ impl Describer<'_> {
         self.shared_bodies(&entities);
         self.auth_bodies();
         self.admin_bodies();
+        self.message_bodies();
         self.shared_parameters();
     }
 }
@@ -91,6 +93,7 @@ fn tags(schema: &Schema) -> Vec<Json> {
     let rest = [
         ("Several", "Writes of several records and entities in one request."),
         ("Changes", "The change log, by polling."),
+        ("Messages", "What reaches live connections and is stored nowhere."),
         ("About", "What this server is and how it is."),
     ];
     let rest =

@@ -40,10 +40,11 @@ macro_rules! codes {
 codes! {
     // Frames and channels.
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
-    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, ping."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, message, lease:acquire, lease:renew, lease:pass, lease:release, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
-    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id> or entity:Task?status=open, percent-encoded."
-    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Use `activity` or an `entity:` channel; this version has no others."
+    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id>, entity:Task?status=open, room:<name> or user:<id>, percent-encoded."
+    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "The rules do not allow this channel to you: `[rooms]` in tidewire.toml says who may use a room, and `user:` is for that user alone."
+    MessageTooLarge "MESSAGE_TOO_LARGE" Never "Send less data in a message, or store it as a record; `realtime.message_bytes` is the limit."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
     BadPosition "BAD_POSITION" Never "Send `since` as the server sent it: {epoch, seq, view} over `/ws`, <epoch>:<seq> in a poll."
@@ -77,6 +78,11 @@ codes! {
     ValidationFailed "VALIDATION_FAILED" Never "Correct the fields named in `errors`."
     UnknownReference "UNKNOWN_REFERENCE" Never "Create the record that the field refers to first."
     VersionConflict "VERSION_CONFLICT" Never "Merge with the record in `current` and send its version in If-Match."
+    LeaseHeld "LEASE_HELD" Later "Wait until the holder releases or passes the lease; presence shows who it is."
+    LeaseLost "LEASE_LOST" Never "Acquire the lease again, read the record, and repeat the change on what it is now."
+    LeaseRequired "LEASE_REQUIRED" Never "Send `lease:acquire` over a live connection, and the number that it answers in If-Lease, or as `lease` in a batch."
+    LeaseLimit "LEASE_LIMIT" Never "Release a lease that is no longer needed."
+    NotPresent "NOT_PRESENT" Never "Pass the lease to a user who is connected."
     IdTaken "ID_TAKEN" Never "Use another id, or leave it out."
     NotUnique "NOT_UNIQUE" Never "Choose another value; this one is taken."
     Restricted "RESTRICTED" Never "Delete or change the records that refer to it first."
@@ -135,5 +141,11 @@ close_codes! {
 }
 
 /// Codes of an `error` that ends a subscription which its client has been shown. docs/protocol.md says what a client does then.
-pub const ENDS_SUBSCRIPTION: [Code; 5] =
-    [Code::RuleLimit, Code::QueryLimit, Code::QueryTooBroad, Code::UnknownEntity, Code::BadChannel];
+pub const ENDS_SUBSCRIPTION: [Code; 6] = [
+    Code::ForbiddenChannel,
+    Code::RuleLimit,
+    Code::QueryLimit,
+    Code::QueryTooBroad,
+    Code::UnknownEntity,
+    Code::BadChannel,
+];

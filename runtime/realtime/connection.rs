@@ -14,12 +14,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::credential::{Credential, Renewed};
+use super::leases::LeaseSeat;
 use super::lifecycle::News;
 use super::mutations::{AnsweredMutation, Mutations};
 use super::offenders::Offenders;
 use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
 use super::reader::LiveReader;
+use super::rooms::RoomSeats;
 use super::roster::{Expulsion, RosterSeat};
 use super::session::{Effect, Input, Now, Passed, Session};
 use super::transport::{Arrival, Ended, Transport};
@@ -52,6 +54,8 @@ pub(super) struct Connection<T> {
     pub(super) connections_per_user: usize,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
+    pub(super) rooms: RoomSeats,
+    pub(super) leases: LeaseSeat,
     pub(super) reader: LiveReader,
     pub(super) env: Env,
     pub(super) offenders: Arc<Offenders>,
@@ -230,7 +234,8 @@ impl<T: Transport> Connection<T> {
             let effects = self.session.on(self.now(), Input::Login(LoginState { expires, ended: true }));
             return Box::pin(self.perform(effects, reading)).await;
         }
-        let Drained { items, invalidated, overflowed, dropped: _ } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed, dropped } = self.outbox.drain(WRITE_BYTES);
+        self.rooms.count_dropped(dropped);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -284,6 +289,22 @@ impl<T: Transport> Connection<T> {
                     in_time(self.write_timeout, self.transport.ping()).await?;
                     self.session.ping_left(Instant::now());
                 }
+                Effect::Enter { channel, membership } => self.rooms.enter(channel, membership),
+                Effect::Leave { channel } => self.rooms.leave(&channel),
+                Effect::Lease { resource, wanted, request_id } => {
+                    let answer =
+                        Box::pin(self.leases.ask(self.credential.identity(), &resource, &wanted)).await;
+                    let input = Input::Leased { resource, request_id, answer };
+                    let effects = self.session.on(self.now(), input);
+                    Box::pin(self.perform(effects, reading)).await?;
+                }
+                Effect::Publish { channel, json, echo, request_id } => {
+                    let now = self.now();
+                    let published = self.rooms.publish(now.instant, &channel, json, echo);
+                    let input = Input::Published { channel, request_id, published };
+                    let effects = self.session.on(now, input);
+                    Box::pin(self.perform(effects, reading)).await?;
+                }
                 Effect::Authenticate { token, request_id } => {
                     let renewed = Box::pin(self.renew(&token)).await;
                     let effects = self.session.on(self.now(), Input::Renewed { request_id, renewed });
@@ -316,6 +337,7 @@ impl<T: Transport> Connection<T> {
         let person = renewed.identity.person();
         let read = self.reader.principal(person).await;
         renewed.principal = read.map_err(|error| IdentityError::Failed(error.to_string()))?;
+        self.leases.take_over(&renewed.identity);
         self.owner = renewed.identity.idempotency_owner();
         Ok(renewed)
     }

@@ -86,6 +86,11 @@ impl Arrived {
 }
 
 impl Credential {
+    /// Who the peer is now.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Looks at a token that the peer sent. From then on the connection follows its session.
     pub(super) async fn renew(&mut self, token: &str, reader: &LiveReader) -> Result<Renewed, IdentityError> {
         let Some(door) = &self.caller.door else {

@@ -13,12 +13,14 @@ use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
 use super::doorway::{Doorway, Outside};
 use super::greeting::{Greeting, NotAdmitted};
+use super::leases::{LeaseSeat, Leases};
 use super::lifecycle::{Lifecycle, News};
 use super::mutations::Mutations;
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
 use super::reader::LiveReader;
+use super::rooms::{RoomSeats, Rooms};
 use super::roster::{Expulsion, Newcomer, Roster, RosterSeat};
 use super::session::{LoginStart, Now, Session, SessionStart, Surroundings};
 use super::transport::{Ended, Transport};
@@ -42,6 +44,8 @@ pub struct Sessions {
     offenders: Arc<Offenders>,
     polls: Polls,
     channels: Channels,
+    rooms: Arc<Rooms>,
+    leases: Arc<Leases>,
     reader: LiveReader,
     repository: Arc<Repository>,
     metrics: Arc<Metrics>,
@@ -108,6 +112,8 @@ impl Sessions {
         env: Env,
     ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
+        let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
+        let leases = Leases::new(repository, &around.config, env.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
@@ -116,6 +122,8 @@ impl Sessions {
             offenders: Arc::default(),
             polls,
             channels,
+            rooms,
+            leases,
             reader,
             repository,
             metrics,
@@ -164,6 +172,15 @@ impl Sessions {
 
     pub fn polls(&self) -> &Polls {
         &self.polls
+    }
+
+    /// The rooms and private channels, for messages of the server.
+    pub fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     pub fn reader(&self) -> &LiveReader {
@@ -326,7 +343,7 @@ impl Sessions {
 
     async fn greet<T: Transport>(
         &self,
-        mut transport: Box<T>,
+        transport: Box<T>,
         arrived: Box<Arrived>,
         known: At<Principal>,
         entrant: Entrant,
@@ -341,12 +358,17 @@ impl Sessions {
             around: &around,
         };
         let (form, now) = (transport.form(), self.env.now());
-        tell(&mut *transport, greeting.to_bytes(form, now), around.config.write_timeout).await?;
-        if let Some(AuthRequest { request_id }) = &entrant.proven_by {
-            let frame = greeting.after_auth(request_id.as_deref(), form, now);
-            tell(&mut *transport, frame, around.config.write_timeout).await?;
+        let frame = greeting.to_bytes(form, now);
+        let proven = entrant.proven_by.as_ref();
+        let answer = proven.map(|asked| greeting.after_auth(asked.request_id.as_deref(), form, now));
+        let wait = around.config.write_timeout;
+        // A user who was greeted is here: a lease can be passed to them.
+        let mut connection = self.connection(transport, arrived, known, around, entrant);
+        tell(&mut *connection.transport, frame, wait).await?;
+        if let Some(answer) = answer {
+            tell(&mut *connection.transport, answer, wait).await?;
         }
-        Ok((self.connection(transport, arrived, known, around, entrant), news))
+        Ok((connection, news))
     }
 
     fn connection<T: Transport>(
@@ -380,6 +402,8 @@ impl Sessions {
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
+            rooms: RoomSeats::new(self.rooms.clone(), place.key(), outbox.clone()),
+            leases: LeaseSeat::new(self.leases.clone(), place.key(), outbox.clone(), &arrived.identity),
             outbox,
             key: place.key(),
             place,

@@ -84,6 +84,9 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
     if let Some(history) = entity.history {
         json["history"] = history_json(history);
     }
+    if entity.lease_required {
+        json["lease"] = json!("required");
+    }
     if !entity.activity {
         json["activity"] = json!(false);
     }

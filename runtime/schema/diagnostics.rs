@@ -101,6 +101,7 @@ codes! {
     DefaultLater "E0242" "`now + …` does not say how much later"
     IgnoreCase "E0320" "`ignore_case` without a unique text"
     NamePattern "E0350" "a name pattern does not fit the schema files"
+    Lease "E0360" "`lease` cannot be required here, or has another word"
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"
     Unindexed "W0103" "no index serves the read rule"

@@ -60,6 +60,10 @@ fn entity_keys() -> Json {
             "description": "Whether GET /api/activity tells of changes to these records. Default: true.",
             "type": "boolean",
         },
+        "lease": {
+            "description": "required: a client changes and deletes these records only while it holds their leases.",
+            "enum": ["required"],
+        },
         "was": {
             "description": "The name that the entity had before it was renamed.",
             "type": "string",

@@ -111,6 +111,8 @@ pub struct Entity {
     pub history: Option<History>,
     /// Whether its changes are told in the activity.
     pub activity: bool,
+    /// A client changes and deletes its records only while it holds their leases.
+    pub lease_required: bool,
     /// The name that it had before: a rename is then no loss.
     pub was: Option<EntityName>,
     /// The ref to `User` that says whose a record is: `user.<plural>` in rules are the records that refer to the person by it.
@@ -135,6 +137,7 @@ impl Entity {
             access: Access::default(),
             history: None,
             activity: true,
+            lease_required: false,
             was: None,
             identity: None,
             expires: None,
@@ -416,6 +419,8 @@ pub struct Access {
     pub create: Option<Rule>,
     pub update: Option<Rule>,
     pub delete: Option<Rule>,
+    /// Who may hold the lease of a record; without it who may update it.
+    pub lease: Option<Rule>,
     /// The file has no rule, and everybody may do everything: `Schema::opened`.
     pub open: bool,
 }
@@ -428,6 +433,11 @@ impl Access {
         match self.source(operation) {
             Some(rule) => &rule.meaning,
             None if operation == Operation::List => EVERYBODY,
+            None if operation == Operation::Lease => match &self.update {
+                // It judges a change, and there is none yet.
+                Some(rule) if rule.meaning.asks_of_change() => NOBODY,
+                Some(_) | None => self.rule(Operation::Update),
+            },
             None if self.open => EVERYBODY,
             None => NOBODY,
         }
@@ -441,6 +451,7 @@ impl Access {
             Operation::Create => self.create.as_ref(),
             Operation::Update => self.update.as_ref(),
             Operation::Delete => self.delete.as_ref(),
+            Operation::Lease => self.lease.as_ref(),
         }
     }
 
@@ -452,6 +463,7 @@ impl Access {
             Operation::Create => &mut self.create,
             Operation::Update => &mut self.update,
             Operation::Delete => &mut self.delete,
+            Operation::Lease => &mut self.lease,
         }
     }
 

@@ -48,6 +48,8 @@ fn template(address: &str) -> String {
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
         }
+        ["", "api", "realtime", "rooms", _] => "/api/realtime/rooms/{name}".to_owned(),
+        ["", "api", "realtime", "notify", _] => "/api/realtime/notify/{user}".to_owned(),
         _ => path.to_owned(),
     }
 }
@@ -68,6 +70,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     batches(&mut walk).await;
     batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
+    messages(&mut walk).await;
     users(&mut walk).await;
     administration(&mut walk, &app).await;
 
@@ -100,6 +103,18 @@ async fn about(walk: &mut Walk) {
     }
     walk.step("GET /api/openapi.json?as=", Value::Null, (401, "UNAUTHENTICATED")).await;
     walk.step("GET /api/types.d.ts?as=%ff", Value::Null, (400, "BAD_QUERY")).await;
+}
+
+async fn messages(walk: &mut Walk) {
+    let message = json!({"event": "done", "data": {"ok": true}});
+    for address in ["/api/realtime/rooms/board", "/api/realtime/notify/ada"] {
+        walk.step(&format!("POST {address}?as=root:admin"), message.clone(), (200, "")).await;
+        walk.step(&format!("POST {address}?as=ada"), message.clone(), (403, "FORBIDDEN")).await;
+        walk.step(&format!("POST {address}?as=root:admin"), json!({}), (400, "BAD_JSON")).await;
+    }
+    let large = json!({"event": "done", "data": "x".repeat(20_000)});
+    walk.step("POST /api/realtime/rooms/board?as=root:admin", large, (413, "MESSAGE_TOO_LARGE")).await;
+    walk.step("POST /api/realtime/rooms/a%2F%2Fb?as=root:admin", message, (400, "BAD_CHANNEL")).await;
 }
 
 async fn users(walk: &mut Walk) {

@@ -55,6 +55,10 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
         | Effect::Authenticate { .. }
+        | Effect::Enter { .. }
+        | Effect::Leave { .. }
+        | Effect::Publish { .. }
+        | Effect::Lease { .. }
         | Effect::Ping
         | Effect::Close(_) => None,
     });
@@ -132,6 +136,10 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
         | Effect::Authenticate { .. }
+        | Effect::Enter { .. }
+        | Effect::Leave { .. }
+        | Effect::Publish { .. }
+        | Effect::Lease { .. }
         | Effect::Read(_)
         | Effect::Ping
         | Effect::Close(_) => None,

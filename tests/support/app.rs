@@ -15,6 +15,7 @@ use tidewire::config::Config;
 use tidewire::env::Env;
 use tidewire::event_bus::EventBus;
 use tidewire::realtime::Sessions;
+use tidewire::realtime::rooms::Rooms;
 use tidewire::repository::{Mutation, Repository};
 use tidewire::schema::Schema;
 use tidewire::store::{Evolved, OpenError};
@@ -145,6 +146,10 @@ impl TestApp {
 
     pub fn client_as(&self, name: &str) -> Client {
         Client { name: Some(name.to_owned()), ..self.client() }
+    }
+
+    pub fn rooms(&self) -> &Rooms {
+        self.sessions.rooms()
     }
 
     /// Changes the schema of the running server. As in `dev`, what has no rule is open.

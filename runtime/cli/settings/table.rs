@@ -147,6 +147,12 @@ settings! {
     realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
     realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames a second that one connection may send on average.";
     realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that one connection may send at once; more are `RATE_LIMITED`.";
+    realtime.room_sender_messages: SettingKind::Count(1..=100_000), "Messages a second that one connection may publish into rooms, and twice as many at once; more are `RATE_LIMITED`.";
+    realtime.room_messages: SettingKind::Count(1..=1_000_000), "Messages a second that one room takes from all senders together; more are `RATE_LIMITED`.";
+    realtime.message_bytes: SettingKind::Size(KIB..=MIB), "Largest `data` of a message of a room, as JSON; a larger one is `MESSAGE_TOO_LARGE`.";
+    realtime.leases: SettingKind::Count(1..=10_000), "Leases of one connection; one more is `LEASE_LIMIT`.";
+    realtime.lease_time: SettingKind::Time(SECOND..=DAY), "A lease that is not renewed ends after this time.";
+    realtime.lease_hold: SettingKind::Time(0..=HOUR), "A lease ends this long after the last connection of its holder ended.";
     realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
     realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: SettingKind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";

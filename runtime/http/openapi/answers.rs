@@ -66,6 +66,10 @@ pub(super) fn if_match() -> Json {
     json!({"$ref": "#/components/parameters/If-Match"})
 }
 
+pub(super) fn if_lease() -> Json {
+    json!({"$ref": "#/components/parameters/If-Lease"})
+}
+
 pub(super) fn head_too_large() -> Json {
     json!({"$ref": "#/components/responses/HeadTooLarge"})
 }

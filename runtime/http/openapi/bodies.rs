@@ -80,6 +80,10 @@ impl Describer<'_> {
                 "version",
                 json!({"description": "As If-Match.", "type": ["integer", "null"], "minimum": 1, "maximum": LARGEST_VERSION}),
             )
+            .with_optional(
+                "lease",
+                json!({"description": "As If-Lease.", "type": ["integer", "null"], "minimum": 1, "maximum": LARGEST_VERSION}),
+            )
         };
         let own_id = json!({"description": "In place of `id` in `data`.", "anyOf": [id, {"type": "null"}]});
         let data = |object: ObjectSchema, suffix: &str| object.with("data", self.entity_ref(entity, suffix));

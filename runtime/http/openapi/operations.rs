@@ -80,12 +80,27 @@ const LIST: &[Code] = &[Code::BadCursor];
 const BROAD: &[Code] = &[Code::QueryTooBroad];
 const ONE: &[Code] = &[Code::NotFound];
 const CREATE: &[Code] = &[Code::IdTaken, Code::NotUnique, Code::UnknownReference];
-const CHANGE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::NotUnique, Code::UnknownReference];
-const DELETE: &[Code] = &[Code::NotFound, Code::VersionConflict, Code::Restricted, Code::CascadeTooLarge];
+const CHANGE: &[Code] = &[
+    Code::LeaseLost,
+    Code::LeaseRequired,
+    Code::NotFound,
+    Code::VersionConflict,
+    Code::NotUnique,
+    Code::UnknownReference,
+];
+const DELETE: &[Code] = &[
+    Code::LeaseLost,
+    Code::LeaseRequired,
+    Code::NotFound,
+    Code::VersionConflict,
+    Code::Restricted,
+    Code::CascadeTooLarge,
+];
 
 /// A record that is gone or hidden meanwhile is passed over, and no version is asked for.
-const CHANGE_OF_MANY: &[Code] = &[Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
-const DELETE_OF_MANY: &[Code] = &[Code::Restricted, Code::CascadeTooLarge];
+const CHANGE_OF_MANY: &[Code] =
+    &[Code::LeaseRequired, Code::NotUnique, Code::UnknownReference, Code::CascadeTooLarge];
+const DELETE_OF_MANY: &[Code] = &[Code::LeaseRequired, Code::Restricted, Code::CascadeTooLarge];
 
 /// Codes of a request that asks the store whether it is there.
 const READY: &[Code] = &[Code::Overloaded, Code::StorageDamaged];
@@ -114,6 +129,7 @@ impl Describer<'_> {
         listed.push(self.batch());
         listed.push(self.activity());
         listed.extend(self.changes());
+        listed.extend(self.messages());
         listed.extend(self.auth());
         listed.extend(self.admin());
         listed.extend(self.about());
@@ -224,7 +240,11 @@ impl Describer<'_> {
                 id: format!("{id}{name}"),
                 summary: format!("{summary} a {name}."),
                 tag: name.to_string(),
-                parameters: self.write_parameters(&[self.id_parameter(entity), answers::if_match()]),
+                parameters: self.write_parameters(&[
+                    self.id_parameter(entity),
+                    answers::if_match(),
+                    answers::if_lease(),
+                ]),
                 body: Some(self.json_body(self.entity_ref(entity, suffix))),
                 answers: vec![answers::changed(self.written(entity))],
                 codes: &[ANY, CALLED, SENT, WRITTEN, CHANGE],
@@ -236,7 +256,7 @@ impl Describer<'_> {
             id: format!("delete{name}"),
             summary: format!("Delete a {name}; what refers to it follows `on_delete`."),
             tag: name.to_string(),
-            parameters: self.write_parameters(&[id.clone(), answers::if_match()]),
+            parameters: self.write_parameters(&[id.clone(), answers::if_match(), answers::if_lease()]),
             body: None,
             answers: vec![answers::deleted()],
             codes: &[ANY, CALLED, WRITTEN, DELETE],

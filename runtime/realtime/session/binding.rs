@@ -104,6 +104,8 @@ impl Session {
         } else if !self.person.learn(principal, self.around.generation) {
             // The session is about to learn of the schema that the store has.
             self.reads.pause(turn.now.instant);
+        } else {
+            self.on_known_rights(turn);
         }
     }
 }
