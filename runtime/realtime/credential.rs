@@ -88,7 +88,7 @@ impl Arrived {
 impl Credential {
     /// Who the peer is now.
     pub(super) fn identity(&self) -> &Identity {
-        &self.identity
+        &self.caller.admitted.identity
     }
 
     /// Looks at a token that the peer sent. From then on the connection follows its session.

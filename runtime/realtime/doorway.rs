@@ -114,7 +114,9 @@ impl Doorway<'_> {
             }
             ClientMessage::Subscribe { .. }
             | ClientMessage::Unsubscribe { .. }
-            | ClientMessage::Mutate { .. } => Err(not_first(request_id).into()),
+            | ClientMessage::Mutate { .. }
+            | ClientMessage::Lease { .. }
+            | ClientMessage::Message { .. } => Err(not_first(request_id).into()),
         }
     }
 

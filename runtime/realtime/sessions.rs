@@ -113,7 +113,7 @@ impl Sessions {
     ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
-        let leases = Leases::new(repository, &around.config, env.clone());
+        let leases = Leases::new(repository.clone(), &around.config, env.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {

@@ -64,7 +64,15 @@ impl Repository {
         let referring = ops.len() - 1;
         ops.push(Op::Delete { entity: USER.into(), id: old, if_version: None });
         let (generation, at) = (current.generation, self.env.now());
-        let unit = Unit { ops, actor: None, asker: Asker::System, idempotency: None, generation, at };
+        let unit = Unit {
+            ops,
+            leases: Vec::new(),
+            actor: None,
+            asker: Asker::System,
+            idempotency: None,
+            generation,
+            at,
+        };
         match self.store.commit(unit).await {
             Ok(_) => Ok(referring),
             Err(refusal) => Err(intake.explain(refusal)),
