@@ -2,10 +2,13 @@
 //!
 //! Pure. Does not know what a session does with a frame.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::channel_name::{MAX_BYTES, encoded};
@@ -49,6 +52,10 @@ pub enum ClientMessage {
     Message {
         channel: String,
         message: Box<RoomMessage>,
+    },
+    /// `payload`: the JSON of one object, as it was sent. What it asks for, the repository reads.
+    Mutate {
+        payload: String,
     },
     Ping,
 }
@@ -127,7 +134,11 @@ pub struct FrameError {
 impl ClientFrame {
     pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
         // Some programs write a byte order mark before every text.
-        let value: Value = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(mutate) = MutateFrame::read(text) {
+            return mutate.parse();
+        }
+        let value: Value = serde_json::from_str(text)
             .map_err(|error| plain(Code::BadFrame, format!("the frame is not JSON: {error}")))?;
         let Value::Object(object) = value else {
             return Err(plain(Code::BadFrame, format!("the frame is {}, not a JSON object", kind(&value))));
@@ -143,6 +154,41 @@ impl ClientFrame {
             error
         };
         let message = message(&object).map_err(context)?;
+        Ok(ClientFrame { request_id, message })
+    }
+}
+
+/// A `mutate`. Its payload stays the text that it is: a parser for any JSON changes long numbers, and takes the last of two equal
+/// keys, and what is written must be what was sent.
+#[derive(Deserialize)]
+struct MutateFrame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "requestId", default)]
+    request_id: Value,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl MutateFrame<'_> {
+    fn read(text: &str) -> Option<MutateFrame<'_>> {
+        let frame: MutateFrame<'_> = text.contains("mutate").then(|| serde_json::from_str(text).ok())??;
+        (frame.kind == "mutate").then_some(frame)
+    }
+
+    fn parse(self) -> Result<ClientFrame, FrameError> {
+        let request_id = request_id(&Map::from_iter([("requestId".to_owned(), self.request_id)]))?;
+        let wrong =
+            |message: String| FrameError { request_id: request_id.clone(), ..plain(Code::BadFrame, message) };
+        let payload = self.payload.map(RawValue::get).unwrap_or("null");
+        if !payload.starts_with('{') {
+            let value: Value = serde_json::from_str(payload).unwrap_or_default();
+            return Err(wrong(match value {
+                Value::Null => "the frame has no `payload`: it says what to write".to_owned(),
+                other => format!("`payload` is {}, not an object", kind(&other)),
+            }));
+        }
+        let message = ClientMessage::Mutate { payload: payload.to_owned() };
         Ok(ClientFrame { request_id, message })
     }
 }
@@ -167,6 +213,11 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
         }
         "ping" => Ok(ClientMessage::Ping),
         "auth" => Ok(ClientMessage::Auth { token: token(object)? }),
+        // `MutateFrame` takes every other one.
+        "mutate" => {
+            let text = "a `mutate` has `type`, `requestId` and `payload` once each";
+            Err(plain(Code::BadFrame, text.to_owned()))
+        }
         other => Err(plain(Code::UnknownMessageType, format!("`{}` is not a message type", shown(other)))),
     }
 }

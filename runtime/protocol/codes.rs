@@ -40,7 +40,7 @@ macro_rules! codes {
 codes! {
     // Frames and channels.
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
-    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, message, lease:acquire, lease:renew, lease:pass, lease:release, ping."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, message, lease:acquire, lease:renew, lease:pass, lease:release, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
     BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id>, entity:Task?status=open, room:<name> or user:<id>, percent-encoded."
     ForbiddenChannel "FORBIDDEN_CHANNEL" Never "The rules do not allow this channel to you: `[rooms]` in tidewire.toml says who may use a room, and `user:` is for that user alone."

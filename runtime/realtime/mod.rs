@@ -12,6 +12,7 @@ pub mod lease_book;
 pub mod leases;
 pub mod lifecycle;
 mod long_poll;
+pub mod mutations;
 pub mod offenders;
 pub mod places;
 pub mod polls;

@@ -14,6 +14,7 @@ use super::credential::Arrived;
 use super::greeting::{Greeting, NotAdmitted};
 use super::leases::{LeaseSeat, Leases};
 use super::lifecycle::{Lifecycle, News};
+use super::mutations::Mutations;
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
@@ -42,6 +43,7 @@ pub struct Sessions {
     rooms: Arc<Rooms>,
     leases: Arc<Leases>,
     reader: LiveReader,
+    repository: Arc<Repository>,
     metrics: Arc<Metrics>,
     env: Env,
 }
@@ -67,6 +69,7 @@ pub struct Stats {
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
+    /// `repository`: over the store that `reader` reads.
     pub fn new(
         around: Surroundings,
         channels: Channels,
@@ -76,7 +79,7 @@ impl Sessions {
     ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let rooms = Rooms::new(&around.config, metrics.clone(), env.clone());
-        let leases = Leases::new(repository, &around.config, env.clone());
+        let leases = Leases::new(repository.clone(), &around.config, env.clone());
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
         Arc::new(Sessions {
@@ -88,6 +91,7 @@ impl Sessions {
             rooms,
             leases,
             reader,
+            repository,
             metrics,
             env,
         })
@@ -286,6 +290,7 @@ impl Sessions {
             key: place.key(),
             place,
             connections_per_user: config.connections_per_user,
+            mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),
             channels: self.channels.clone(),
             reader: self.reader.clone(),

@@ -101,10 +101,10 @@ impl LiveServer {
         let (_, feed) = EventBus::new(tail, head, metrics.clone());
         let (channels, _) =
             ChannelManager::start(ring.clone(), feed, scanned, Env::system(), metrics.clone());
-        let current = Current { schema: schema.clone(), generation: Generation(1) };
-        let repository = Arc::new(Repository::new(store.clone(), current, Env::system()));
-        let reader = LiveReader::new(store, ring, &config);
+        let reader = LiveReader::new(store.clone(), ring, &config);
         let config = Arc::new(config);
+        let current = Current { schema: schema.clone(), generation: Generation(1) };
+        let repository = Arc::new(Repository::new(store, current, Env::system()));
         let around = Surroundings { schema, generation: Generation(1), epoch, config, metrics };
         LiveServer { sessions: Sessions::new(around, channels, reader, repository, Env::system()), batches }
     }

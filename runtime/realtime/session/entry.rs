@@ -48,6 +48,7 @@ impl Session {
             Input::Published { channel, request_id, published } => {
                 self.on_published(turn, &channel, request_id.as_deref(), published);
             }
+            Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), &mutated),
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),
             Input::Drain { reconnect_in_ms } => {

@@ -15,6 +15,7 @@ use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, LeaseWanted, Resource, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::leases::LeaseAnswer;
+use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::rooms::NotPublished;
 use crate::schema::{Generation, Schema};
@@ -87,6 +88,8 @@ pub enum Input<'a> {
     Tick,
     /// Entities have another shape from here on.
     Reshaped(Surroundings),
+    /// A mutation is settled.
+    Mutated { request_id: Option<String>, mutated: Mutated },
     /// The server stops; come back after so many milliseconds.
     Drain { reconnect_in_ms: u64 },
 }
@@ -154,6 +157,11 @@ pub enum Effect {
         channel: Arc<str>,
         json: Bytes,
         echo: bool,
+        request_id: Option<String>,
+    },
+    /// Have this written; the answer comes back as `Input::Mutated`. Several may be under way, and their answers keep their order.
+    Mutate {
+        payload: String,
         request_id: Option<String>,
     },
     Close(CloseCode),

@@ -95,7 +95,10 @@ impl Session {
             ClientMessage::Subscribe { channel, .. } | ClientMessage::Unsubscribe { channel } => {
                 channel.starts_with("room:") || channel.starts_with("user:")
             }
-            ClientMessage::Auth { .. } | ClientMessage::Lease { .. } | ClientMessage::Ping => false,
+            ClientMessage::Auth { .. }
+            | ClientMessage::Lease { .. }
+            | ClientMessage::Mutate { .. }
+            | ClientMessage::Ping => false,
         }
     }
 
@@ -187,7 +190,10 @@ impl Session {
                     self.refuse(turn, refusal.code, &refusal.message, Envelope::of(&channel, request_id));
                 }
             }
-            ClientMessage::Auth { .. } | ClientMessage::Lease { .. } | ClientMessage::Ping => {}
+            ClientMessage::Auth { .. }
+            | ClientMessage::Lease { .. }
+            | ClientMessage::Mutate { .. }
+            | ClientMessage::Ping => {}
         }
     }
 
@@ -331,6 +337,9 @@ fn channel_of(message: &ClientMessage) -> Option<&str> {
         ClientMessage::Subscribe { channel, .. }
         | ClientMessage::Unsubscribe { channel }
         | ClientMessage::Message { channel, .. } => Some(channel),
-        ClientMessage::Auth { .. } | ClientMessage::Lease { .. } | ClientMessage::Ping => None,
+        ClientMessage::Auth { .. }
+        | ClientMessage::Lease { .. }
+        | ClientMessage::Mutate { .. }
+        | ClientMessage::Ping => None,
     }
 }
