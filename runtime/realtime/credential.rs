@@ -42,9 +42,9 @@ pub struct Renewed {
     pub standing: LoginState,
 }
 
-impl From<Identity> for Arrived {
-    fn from(identity: Identity) -> Arrived {
-        Arrived { identity, session: None, door: None }
+impl From<Identity> for Box<Arrived> {
+    fn from(identity: Identity) -> Box<Arrived> {
+        Box::new(Arrived { identity, session: None, door: None })
     }
 }
 
