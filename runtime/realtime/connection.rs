@@ -131,6 +131,11 @@ impl<T: Transport> Connection<T> {
                 LoopEvent::Login(_) => login = self.credential.next().into(),
                 LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Mutated(_) => {}
             }
+            if let LoopEvent::Told(News { draining: true, .. }) = &event
+                && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
+            {
+                break ended;
+            }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
             let stops = matches!(&event, LoopEvent::Told(News { draining: true, .. }));
             if stops && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await {
