@@ -137,10 +137,6 @@ impl<T: Transport> Connection<T> {
                 break ended;
             }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
-            let stops = matches!(&event, LoopEvent::Told(News { draining: true, .. }));
-            if stops && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await {
-                break ended;
-            }
             let went_on = match event {
                 LoopEvent::Outbox => self.drain_outbox(&mut reading).await,
                 event => match self.hear(event) {
