@@ -144,6 +144,11 @@ impl<T: Transport> Connection<T> {
                 | LoopEvent::Mutated(_)
                 | LoopEvent::Expelled(_) => {}
             }
+            if let LoopEvent::Told(News { draining: true, .. }) = &event
+                && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
+            {
+                break ended;
+            }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
             if let LoopEvent::Told(News { draining: true, .. }) = &event
                 && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await

@@ -389,8 +389,8 @@ async fn only_the_holder_of_the_ring_writes_and_passes_it() {
 async fn an_inbox_is_for_its_user() {
     let story = Story::of(&["Notifications"]).await;
     let text = json!({"to": "ada", "text": "Ben mentioned you"});
-    story.may_not("ben", "POST", "/api/notifications", text.clone(), "FORBIDDEN").await;
     let mut ada = story.live("ada", "entity:Notification?seen=false").await;
+    story.may_not("ben", "POST", "/api/notifications", text.clone(), "FORBIDDEN").await;
     let id = story.make("root:admin", "/api/notifications", text).await;
     ada.shows("entity:created", &id).await;
     let path = format!("/api/notifications/{id}");
