@@ -58,6 +58,7 @@ mod mutation_keys;
 mod names;
 mod new_project;
 mod newest;
+mod normalized;
 mod numbers;
 mod origins;
 mod other_writers;
