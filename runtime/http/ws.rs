@@ -24,6 +24,7 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
+use crate::identity::IdentityError;
 use crate::metrics::Refusal;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
@@ -76,30 +77,33 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or the error that the socket gets before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Arrived, NotAdmitted> {
+async fn admit(state: &AppState, presented: &Presented) -> Result<Box<Arrived>, Box<NotAdmitted>> {
     let admitting = async {
         let brought = presented.brought()?;
         state.identities.admit_reader(brought, presented.address).await
     };
-    let arrived = |admitted| Arrived::through(state.identities.clone(), admitted);
-    admitting.await.map(arrived).map_err(|error| {
-        let problem = Problem::from(error);
-        let (code, message) = (problem.code(), problem.detail().to_owned());
-        if code == Code::Unauthenticated {
-            return NotAdmitted { code, message, close: CloseCode::Unauthenticated, why: Refusal::Identity };
-        }
-        if code == Code::AccountDisabled {
-            return NotAdmitted { code, message, close: CloseCode::Refused, why: Refusal::Identity };
-        }
-        let cause = problem.cause().unwrap_or_else(|| problem.detail());
-        if code == Code::StorageDamaged {
-            // Told by the store when it was found.
-            tracing::debug!(code = code.as_str(), cause, "socket refused");
-        } else {
-            tracing::error!(code = code.as_str(), cause, "socket refused");
-        }
-        NotAdmitted { code, message, close: CloseCode::Internal, why: Refusal::Failure }
-    })
+    // In boxes, since each future on the way of a connection keeps what it is given twice.
+    let arrived = |admitted| Box::new(Arrived::through(state.identities.clone(), admitted));
+    admitting.await.map(arrived).map_err(|error| Box::new(not_admitted(error)))
+}
+
+fn not_admitted(error: IdentityError) -> NotAdmitted {
+    let problem = Problem::from(error);
+    let (code, message) = (problem.code(), problem.detail().to_owned());
+    if code == Code::Unauthenticated {
+        return NotAdmitted { code, message, close: CloseCode::Unauthenticated, why: Refusal::Identity };
+    }
+    if code == Code::AccountDisabled {
+        return NotAdmitted { code, message, close: CloseCode::Refused, why: Refusal::Identity };
+    }
+    let cause = problem.cause().unwrap_or_else(|| problem.detail());
+    if code == Code::StorageDamaged {
+        // Told by the store when it was found.
+        tracing::debug!(code = code.as_str(), cause, "socket refused");
+    } else {
+        tracing::error!(code = code.as_str(), cause, "socket refused");
+    }
+    NotAdmitted { code, message, close: CloseCode::Internal, why: Refusal::Failure }
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
@@ -136,7 +140,7 @@ async fn live_socket(
     websockets: WebSocketManager,
     stream: BareStream,
     read_ahead: Bytes,
-    caller: Result<Arrived, NotAdmitted>,
+    caller: Result<Box<Arrived>, Box<NotAdmitted>>,
     _place: Option<Peer>,
 ) {
     let most = websockets.send_buffer_bytes();
@@ -159,7 +163,7 @@ async fn live<S>(
     websockets: WebSocketManager,
     stream: S,
     read_ahead: Bytes,
-    caller: Result<Arrived, NotAdmitted>,
+    caller: Result<Box<Arrived>, Box<NotAdmitted>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::credential::{Credential, Renewed};
 use super::lifecycle::News;
+use super::mutations::{AnsweredMutation, Mutations};
 use super::offenders::Offenders;
 use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
@@ -36,6 +37,9 @@ const PATIENCE: u32 = 6;
 /// How long a peer may take over the end of its connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a server that stops waits for the writes of a connection.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What a connection's task works with.
 pub(super) struct Connection<T> {
     pub(super) transport: Box<T>,
@@ -52,6 +56,7 @@ pub(super) struct Connection<T> {
     /// Who is at the other end, as `offenders` knows them.
     pub(super) owner: Arc<str>,
     pub(super) write_timeout: Duration,
+    pub(super) mutations: Mutations,
     /// By what the peer may stay.
     pub(super) credential: Credential,
     /// Clients come back at a random moment within this time after a planned stop.
@@ -73,7 +78,17 @@ enum LoopEvent {
     Read(ReadAnswer),
     Tick,
     Told(News),
+    Mutated(AnsweredMutation),
     Login(LoginState),
+}
+
+/// What follows from an event.
+enum Step {
+    Perform(Vec<Effect>),
+    /// Ends in order.
+    Close(Ended),
+    /// The peer is gone.
+    End(Ended),
 }
 
 /// The next notice about the login of the peer.
@@ -104,7 +119,9 @@ impl<T: Transport> Connection<T> {
                 () = self.outbox.ready() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
-                arrival = self.transport.next() => LoopEvent::Peer(arrival),
+                answered = self.mutations.next() => LoopEvent::Mutated(answered),
+                // A peer that asks for more than is written waits; its connection holds what it sends.
+                arrival = self.transport.next(), if self.mutations.has_room() => LoopEvent::Peer(arrival),
                 () = &mut tick => LoopEvent::Tick,
             };
             match &event {
@@ -112,11 +129,24 @@ impl<T: Transport> Connection<T> {
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
                 LoopEvent::Login(_) => login = self.credential.next().into(),
-                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) => {}
+                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Mutated(_) => {}
             }
-            match self.handle(event, &mut reading).await {
-                Ok(()) => {}
-                Err(ended) => break ended,
+            if let LoopEvent::Told(News { draining: true, .. }) = &event
+                && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
+            {
+                break ended;
+            }
+            // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
+            let went_on = match event {
+                LoopEvent::Outbox => self.drain_outbox(&mut reading).await,
+                event => match self.hear(event) {
+                    Step::Perform(effects) => Box::pin(self.perform(effects, &mut reading)).await,
+                    Step::Close(ended) => Err(Box::pin(close(&mut *self.transport, ended)).await),
+                    Step::End(ended) => Err(ended),
+                },
+            };
+            if let Err(ended) = went_on {
+                break ended;
             }
             if self.credential.took_another() {
                 login = self.credential.next().into();
@@ -132,22 +162,32 @@ impl<T: Transport> Connection<T> {
         ended
     }
 
-    async fn handle(&mut self, event: LoopEvent, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+    /// What the session says to an event.
+    fn hear(&mut self, event: LoopEvent) -> Step {
         let now = self.now();
         let effects = match event {
-            LoopEvent::Outbox => return self.drain_outbox(reading).await,
+            LoopEvent::Outbox => Vec::new(),
             LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),
                 Arrival::Life => self.session.on(now, Input::Heard),
-                Arrival::Closed => return Err(close(&mut *self.transport, Ended::ByPeer).await),
-                Arrival::Gone => return Err(Ended::ByPeer),
-                Arrival::Broken(code) => return Err(close(&mut *self.transport, Ended::ByServer(code)).await),
+                Arrival::Closed => return Step::Close(Ended::ByPeer),
+                Arrival::Gone => return Step::End(Ended::ByPeer),
+                Arrival::Broken(code) => return Step::Close(Ended::ByServer(code)),
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
             LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
-            LoopEvent::Tick => self.session.on(now, Input::Tick),
+            LoopEvent::Mutated(AnsweredMutation { request_id, mutated }) => {
+                self.session.on(now, Input::Mutated { request_id, mutated })
+            }
+            LoopEvent::Tick => {
+                if !self.mutations.has_room() {
+                    // Nothing is read of the peer, so its silence says nothing.
+                    self.session.peer_took(now.instant);
+                }
+                self.session.on(now, Input::Tick)
+            }
             LoopEvent::Told(News { draining: false, around }) => {
                 self.session.on(now, Input::Reshaped(around))
             }
@@ -157,7 +197,19 @@ impl<T: Transport> Connection<T> {
                 self.session.on(now, Input::Drain { reconnect_in_ms })
             }
         };
-        Box::pin(self.perform(effects, reading)).await
+        Step::Perform(effects)
+    }
+
+    /// Answers what is being written, as a server that stops does with requests in flight.
+    async fn finish_mutations(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+        let deadline = Instant::now() + FINISH_TIMEOUT;
+        while !self.mutations.is_empty() {
+            let Ok(answered) = timeout_at(deadline, self.mutations.next()).await else { break };
+            let AnsweredMutation { request_id, mutated } = answered;
+            let effects = self.session.on(self.now(), Input::Mutated { request_id, mutated });
+            Box::pin(self.perform(effects, reading)).await?;
+        }
+        Ok(())
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
@@ -219,6 +271,9 @@ impl<T: Transport> Connection<T> {
                     let renewed = Box::pin(self.renew(&token)).await;
                     let effects = self.session.on(self.now(), Input::Renewed { request_id, renewed });
                     Box::pin(self.perform(effects, reading)).await?;
+                }
+                Effect::Mutate { payload, request_id } => {
+                    self.mutations.ask(request_id, &payload, self.credential.writer());
                 }
                 Effect::Close(code) => {
                     if code == CloseCode::TooManyMessages {

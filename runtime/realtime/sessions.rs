@@ -13,6 +13,7 @@ use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
 use super::greeting::{Greeting, NotAdmitted};
 use super::lifecycle::{Lifecycle, News};
+use super::mutations::Mutations;
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
@@ -26,6 +27,7 @@ use crate::ids::ConnectionId;
 use crate::metrics::{Metrics, Moment, Refusal};
 use crate::outbox::OutboxLimits;
 use crate::protocol::{CloseCode, Code};
+use crate::repository::Repository;
 use crate::rules::Principal;
 use crate::store::At;
 
@@ -37,6 +39,7 @@ pub struct Sessions {
     polls: Polls,
     channels: Channels,
     reader: LiveReader,
+    repository: Arc<Repository>,
     metrics: Arc<Metrics>,
     env: Env,
 }
@@ -62,7 +65,14 @@ pub struct Stats {
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
-    pub fn new(around: Surroundings, channels: Channels, reader: LiveReader, env: Env) -> Arc<Sessions> {
+    /// `repository`: over the store that `reader` reads.
+    pub fn new(
+        around: Surroundings,
+        channels: Channels,
+        reader: LiveReader,
+        repository: Arc<Repository>,
+        env: Env,
+    ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
@@ -73,6 +83,7 @@ impl Sessions {
             polls,
             channels,
             reader,
+            repository,
             metrics,
             env,
         })
@@ -129,8 +140,8 @@ impl Sessions {
     }
 
     /// Runs one connection to its end. The transport is in a box, since a future keeps what it is given twice.
-    pub async fn serve<T: Transport>(&self, transport: Box<T>, arrived: impl Into<Arrived>) -> Ended {
-        let arrived: Arrived = arrived.into();
+    pub async fn serve<T: Transport>(&self, transport: Box<T>, arrived: impl Into<Box<Arrived>>) -> Ended {
+        let arrived: Box<Arrived> = arrived.into();
         let identity = &arrived.identity;
         let config = self.lifecycle.around().config;
         let place = match self.places.admit(identity.user.as_ref(), &config) {
@@ -202,7 +213,7 @@ impl Sessions {
     async fn greet<T: Transport>(
         &self,
         mut transport: Box<T>,
-        arrived: Arrived,
+        arrived: Box<Arrived>,
         known: At<Principal>,
         place: ConnectionPlace,
     ) -> Result<Begun<T>, Ended> {
@@ -223,7 +234,7 @@ impl Sessions {
     fn connection<T: Transport>(
         &self,
         transport: Box<T>,
-        arrived: Arrived,
+        arrived: Box<Arrived>,
         known: At<Principal>,
         around: Surroundings,
         place: ConnectionPlace,
@@ -257,6 +268,7 @@ impl Sessions {
             key: place.key(),
             place,
             connections_per_user: config.connections_per_user,
+            mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),
             channels: self.channels.clone(),
             reader: self.reader.clone(),
