@@ -328,10 +328,10 @@ impl Repository {
             entity: entity.name.clone(),
             field: entity.at(field).name.clone(),
         };
-        let kind = &entity.at(field).kind;
-        let value = values::value_from_text(&current.schema, kind, value).map_err(|_| missing())?;
-        let test = match value {
-            Value::Text(text) if entity.at(field).ignore_case => Test::Alike(text),
+        let of = entity.at(field);
+        let value = values::value_from_text(&current.schema, &of.kind, value).map_err(|_| missing())?;
+        let test = match of.normalized(value) {
+            Value::Text(text) if of.ignore_case => Test::Alike(text),
             value => Test::Eq(value),
         };
         let this = Condition::new(Column::Field(field), test);

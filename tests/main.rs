@@ -66,6 +66,7 @@ mod mutations;
 mod names;
 mod new_project;
 mod newest;
+mod normalized;
 mod numbers;
 mod origins;
 mod other_writers;

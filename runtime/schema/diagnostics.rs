@@ -100,6 +100,7 @@ codes! {
     DefaultRandom "E0241" "a random text does not keep the field's constraints"
     DefaultLater "E0242" "`now + …` does not say how much later"
     IgnoreCase "E0320" "`ignore_case` without a unique text"
+    Normalize "E0321" "the steps of `normalize` are wrong"
     NamePattern "E0350" "a name pattern does not fit the schema files"
     Lease "E0360" "`lease` cannot be required here, or has another word"
     EmptyFolder "W0101" "the folder has no schema file"

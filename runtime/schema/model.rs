@@ -11,6 +11,7 @@ use super::delay::Delay;
 use super::name_rules::{NameTable, Names};
 pub use super::operation::Operation;
 use super::rule::{Expr, Rule};
+use super::text_step::{self, TextStep};
 use super::trigger::Trigger;
 use super::value::Value;
 
@@ -251,6 +252,8 @@ pub struct Field {
     pub ignore_case: bool,
     /// Its records are found by their values of it: `GET /api/{plural}/by/{field}/{value}`. Only with `unique`.
     pub find: bool,
+    /// What is done to a text before it is stored, in order.
+    pub normalize: Vec<TextStep>,
     /// Clients may not set it.
     pub readonly: bool,
     pub default: Option<FieldDefault>,
@@ -276,6 +279,7 @@ impl Field {
             unique: false,
             ignore_case: false,
             find: false,
+            normalize: Vec::new(),
             readonly: false,
             default: None,
             search: false,
@@ -289,6 +293,16 @@ impl Field {
     /// Whether it is hidden from everyone: `hidden = true`, or a rule that says `false`.
     pub fn is_hidden(&self) -> bool {
         self.read.as_ref().is_some_and(|rule| rule.meaning == Expr::Constant(false))
+    }
+
+    /// A value of the field as it is stored.
+    pub fn normalized(&self, value: Value) -> Value {
+        match value {
+            Value::Text(text) if !self.normalize.is_empty() => {
+                Value::Text(text_step::normalized(&self.normalize, text))
+            }
+            value => value,
+        }
     }
 
     /// Whether no client may set it.
