@@ -104,6 +104,8 @@ pub struct AuthConfig {
     pub password_length: usize,
     /// A socket is warned so long before its session ends.
     pub expiry_warning: Duration,
+    /// File of issuers, shared tokens and tokens of machines.
+    pub tokens: Option<PathBuf>,
 }
 
 /// Who may make an account.
@@ -123,6 +125,7 @@ impl Default for AuthConfig {
             session_lifetime: Duration::from_secs(90 * 24 * 3600),
             password_length: 8,
             expiry_warning: Duration::from_secs(60),
+            tokens: None,
         }
     }
 }

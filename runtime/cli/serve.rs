@@ -91,6 +91,7 @@ async fn serve_loaded(
     let app = App::open_for(config, Arc::new(loaded.schema), Env::system(), NameTrust::Refused).map_err(
         |error| match error {
             AppError::Store(error) => migrate::explain(&error, &project),
+            AppError::Tokens(error) => format!("error: {error}"),
             AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
         },

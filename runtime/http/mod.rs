@@ -22,6 +22,7 @@ mod headers;
 mod health;
 mod history;
 pub mod identity;
+mod issuers;
 mod json_body;
 mod limits;
 pub mod lingering;
@@ -69,6 +70,7 @@ pub fn router(state: AppState) -> Router {
         .merge(metrics::routes())
         .merge(batch::routes())
         .merge(auth::routes())
+        .merge(issuers::routes())
         .merge(of_entities)
         .merge(schema::routes())
         .merge(activity::routes())

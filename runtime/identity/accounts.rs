@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::entries::{Account, Link, LinkKind, StoredSession};
+use super::entries::{Account, Link, LinkKind, OutsideSession, StoredSession};
 use super::error::{IdentityError, of_vault};
 use super::identities::Identities;
-use super::known_sessions::LiveSession;
+use super::live_session::LiveSession;
 use super::login_name::LoginName;
 use super::secret::{Secret, SecretKind, digest};
 use super::throttle::Budget;
@@ -261,6 +261,16 @@ impl Identities {
 
     /// A new session of a user.
     pub(super) async fn grant(&self, user: &str, device: &str) -> Result<Granted, IdentityError> {
+        self.grant_as(user, device, None).await
+    }
+
+    /// The same with what another issuer says of the user.
+    pub(super) async fn grant_as(
+        &self,
+        user: &str,
+        device: &str,
+        outside: Option<OutsideSession>,
+    ) -> Result<Granted, IdentityError> {
         let (token, now) = (Secret::new(SecretKind::Session, &self.env), self.env.now());
         let stored = StoredSession {
             id: self.env.uuid_v7().to_string(),
@@ -268,6 +278,7 @@ impl Identities {
             seen: now.0,
             device: device.to_owned(),
             superseded: false,
+            outside,
         };
         let (key, expires) = (token.digest(), self.expiry(now.0, now));
         let edit = VaultEdit::Insert(stored.entry(&key, user, expires));

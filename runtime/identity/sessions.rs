@@ -1,14 +1,15 @@
 //! What a user does with their sessions: list, end, go on under another token, and get a ticket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::Granted;
 use super::entries::StoredSession;
 use super::error::{IdentityError, of_vault};
 use super::identities::{Identities, millis};
-use super::known_sessions::LiveSession;
+use super::live_session::{LiveSession, LoginKind};
 use super::secret::{Secret, SecretKind, digest};
-use super::tickets;
+use super::tickets::{self, TicketFor};
 use crate::ids::Timestamp;
 use crate::store::vault::{Edited, VaultEdit, VaultEntry, VaultKind};
 
@@ -106,10 +107,16 @@ impl Identities {
         Ok(Granted { token: secret, session: self.known.learn(&next, &user, stored, expires).session })
     }
 
-    /// What a browser puts into the address of a socket. The token is that of the session.
-    pub fn ticket(&self, token: &str) -> Result<Secret, IdentityError> {
+    /// What a browser puts into the address of a socket, instead of this token.
+    pub fn ticket(&self, token: &str, session: &Arc<LiveSession>) -> Result<Secret, IdentityError> {
         let ticket = Secret::new(SecretKind::Ticket, &self.env);
-        let added = self.tickets.add(ticket.digest(), digest(token), self.env.elapsed());
+        let stands_for = match session.kind {
+            LoginKind::Session => TicketFor::Session(digest(token)),
+            LoginKind::Outside | LoginKind::Shared(_) | LoginKind::Service(_) => {
+                TicketFor::Token(session.clone())
+            }
+        };
+        let added = self.tickets.add(ticket.digest(), stands_for, self.env.elapsed());
         if added { Ok(ticket) } else { Err(IdentityError::Overloaded) }
     }
 
@@ -120,8 +127,7 @@ impl Identities {
 
     /// Whether a session is that of this token: what has ended meanwhile is not.
     pub fn is_live(&self, session: &LiveSession) -> bool {
-        let standing = session.standing();
-        !standing.ended && self.env.now() < standing.expires
+        session.is_live(self.env.now())
     }
 
     async fn entries_of(&self, user: &str) -> Result<Vec<VaultEntry>, IdentityError> {

@@ -258,7 +258,7 @@ impl<T: Transport> Connection<T> {
                 "this user already has as many connections as they may have",
             ));
         }
-        self.owner = renewed.identity.idempotency_owner();
+        self.owner = renewed.identity.offender();
         Ok(renewed)
     }
 

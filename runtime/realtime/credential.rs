@@ -19,7 +19,7 @@ use crate::store::At;
 #[derive(Clone)]
 pub struct Arrived {
     pub identity: Identity,
-    /// Of a user who came with a token of this server.
+    /// Of a caller who came with a token.
     pub session: Option<Arc<LiveSession>>,
     /// Judges the tokens that the peer sends later; without it there is no login.
     pub door: Option<Arc<Identities>>,
@@ -88,8 +88,13 @@ impl Credential {
         // Kept only where the session goes on: a token of another user ends it.
         self.following = Some(following);
         self.another = true;
-        self.identity = admitted.identity.clone();
-        Ok(Renewed { identity: admitted.identity, principal, standing })
+        let mut identity = admitted.identity;
+        // A guest stays the guest that they are.
+        if identity.guest().is_some() && self.identity.guest().is_some() {
+            identity.bearer = self.identity.bearer.clone();
+        }
+        self.identity = identity.clone();
+        Ok(Renewed { identity, principal, standing })
     }
 
     /// The next change of the session's standing, if the connection has a session.

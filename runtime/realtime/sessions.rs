@@ -211,7 +211,7 @@ impl Sessions {
         let greeting = Greeting {
             connection: ConnectionId(self.env.uuid_v7()),
             user: arrived.identity.user.as_deref(),
-            expires: arrived.state().map(|state| state.expires),
+            expires: arrived.state().and_then(|state| state.expires),
             position: self.channels.position(),
             around: &around,
         };
@@ -228,13 +228,10 @@ impl Sessions {
         around: Surroundings,
         place: ConnectionPlace,
     ) -> Box<Connection<T>> {
-        let owner = arrived.identity.idempotency_owner();
+        let owner = arrived.identity.offender();
         let now = Now { instant: Instant::now(), wall: self.env.now() };
-        let login = arrived.state().map(|state| LoginStart {
-            now,
-            expires: state.expires,
-            warning: arrived.warning(),
-        });
+        let expires = arrived.state().and_then(|state| state.expires);
+        let login = expires.map(|expires| LoginStart { now, expires, warning: arrived.warning() });
         let config = around.config.clone();
         let limits = OutboxLimits {
             batches: config.outbox_batches,

@@ -29,7 +29,7 @@ pub use explain::{Explanation, explain};
 pub use further::{KnownFacts, MOST_STEPS, MissingFact};
 pub use judge::{Found, JudgedStep, find_truth, judge};
 pub use name::may_use_name;
-pub use person::{Asker, MOST_RELATED, Person, Principal, RelatedRecords};
+pub use person::{Asker, Claims, MOST_RELATED, Person, Principal, RelatedRecords};
 pub use predicate::{Operand, Predicate};
 pub use read_scope::{Mask, ReadScope, ReadScopeText, Sides, Verdict, is_closed, may_ever};
 pub use truth::Truth;

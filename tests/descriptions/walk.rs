@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::issuer::TestIssuer;
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
 
@@ -41,6 +42,7 @@ fn template(address: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["", "api", _, "count" | "query"] => path.to_owned(),
+        ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
@@ -52,7 +54,15 @@ fn template(address: &str) -> String {
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_describes_it() {
-    let app = TestApp::over(grown().into(), crate::support::account::open).await;
+    let (issuer, folder) = (TestIssuer::start(&[("rsa", "k1")]).await, tempfile::tempdir().unwrap());
+    let tokens = folder.path().join("tokens.toml");
+    let login = "[issuers.acme.login]\nclient_id = \"tide\"\nclient_secret = \"the-secret-of-this-client\"\n";
+    std::fs::write(&tokens, format!("[issuers.acme]\nissuer = \"{}\"\n{login}", issuer.name())).unwrap();
+    let app = TestApp::over(grown().into(), |config| {
+        crate::support::account::open(config);
+        config.auth.tokens = Some(tokens);
+    })
+    .await;
     let document = app.client().get("/api/openapi.json").await;
     assert_eq!(document, json(&tidewire::http::openapi::openapi(&grown(), &Default::default())));
     let mut walk = Walk { client: app.client(), judge: Judge::new(document.clone()) };
@@ -67,6 +77,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
     users(&mut walk).await;
+    issuers(&mut walk, app.address).await;
 
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
@@ -97,6 +108,21 @@ async fn about(walk: &mut Walk) {
     }
     walk.step("GET /api/openapi.json?as=", Value::Null, (401, "UNAUTHENTICATED")).await;
     walk.step("GET /api/types.d.ts?as=%ff", Value::Null, (400, "BAD_QUERY")).await;
+}
+
+async fn issuers(walk: &mut Walk, address: std::net::SocketAddr) {
+    walk.step("GET /api/auth/issuers", Value::Null, (200, "")).await;
+    walk.step("GET /api/auth/issuers/other/login", Value::Null, (404, "NOT_FOUND")).await;
+    let elsewhere = "GET /api/auth/issuers/acme/login?return=https%3A%2F%2Felsewhere.example";
+    walk.step(elsewhere, Value::Null, (400, "BAD_QUERY")).await;
+    let begun = walk.step("GET /api/auth/issuers/acme/login?return=/tasks", Value::Null, (303, "")).await;
+    let cookie = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+    let back = walk.client.http.get(begun.header("location")).send().await.unwrap();
+    let back = back.headers()["location"].to_str().unwrap().replace(&format!("http://{address}"), "");
+    let cookie = [("cookie", &*cookie)];
+    walk.step_with(&format!("GET {back}"), Value::Null, &cookie, (303, "")).await;
+    walk.step_with(&format!("GET {back}"), Value::Null, &cookie, (401, "UNAUTHENTICATED")).await;
+    walk.step("GET /api/auth/issuers/acme/callback?error=denied", Value::Null, (401, "LOGIN_FAILED")).await;
 }
 
 async fn users(walk: &mut Walk) {

@@ -13,6 +13,7 @@ pub mod exposition;
 pub(crate) mod fixture;
 pub mod fixtures;
 pub mod follower;
+pub(crate) mod issuer;
 pub mod live;
 pub(crate) mod model;
 pub(crate) mod oracle;

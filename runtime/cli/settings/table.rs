@@ -115,6 +115,7 @@ settings! {
     auth.session_idle: SettingKind::Time(MINUTE..=3_650 * DAY), "A session that is not used for this long ends.";
     auth.session_lifetime: SettingKind::Time(MINUTE..=3_650 * DAY), "A session ends this long after the login, however much it is used.";
     auth.password_length: SettingKind::Count(8..=128), "Fewest characters of a new password.";
+    auth.tokens: SettingKind::File, "TOML file of other issuers whose tokens count, of shared tokens and of tokens of machines (docs/users.md).";
     auth.expiry_warning: SettingKind::Time(0..=HOUR), "A socket is warned this long before its session ends.";
 
     log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr: `text` or `json`.", flag "log" "FORM";

@@ -9,6 +9,7 @@ use super::login_end::LoginEnd;
 use super::state::Session;
 use super::turn::{Envelope, Turn};
 use crate::identity::{IdentityError, LoginState};
+use crate::ids::Timestamp;
 use crate::protocol::{CloseCode, Code};
 use crate::realtime::credential::Renewed;
 
@@ -18,7 +19,8 @@ use crate::realtime::credential::Renewed;
 struct LoginPayload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
-    expires_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
 }
 
 impl Session {
@@ -28,9 +30,14 @@ impl Session {
             return self.log_out(turn, "the session was ended: log in again");
         }
         // Told again of the same end, the peer is not warned again.
-        if self.login.as_ref().is_none_or(|login| login.expires != state.expires) {
-            self.login = Some(LoginEnd::new(turn.now, state.expires, self.expiry_warning));
+        if self.login.as_ref().map(|login| login.expires) != state.expires {
+            self.lasts_until(turn, state);
         }
+    }
+
+    /// A token without an end needs no warning.
+    fn lasts_until(&mut self, turn: &Turn, state: LoginState) {
+        self.login = state.expires.map(|expires| LoginEnd::new(turn.now, expires, self.expiry_warning));
     }
 
     /// The time of the login, if the peer has one.
@@ -43,7 +50,7 @@ impl Session {
         }
         if !login.warned && login.warn_at <= now.instant {
             login.warned = true;
-            let payload = LoginPayload { user_id: None, expires_at: expires.rfc3339() };
+            let payload = LoginPayload { user_id: None, expires_at: Some(expires.rfc3339()) };
             turn.send("auth:expiring", Envelope::default(), payload);
         }
     }
@@ -80,9 +87,17 @@ impl Session {
             let text = "the token is of another user: connect again with it";
             self.refuse(turn, Code::Unauthenticated, text, envelope);
             return self.close(turn, CloseCode::Unauthenticated);
+        } else if !self.person.says_the_same(&principal.value.person) {
+            // What the channels show was found under the former role and claims. A new connection resumes under the new ones.
+            if self.subscriptions() > 0 {
+                let text = "the token has another role or other claims: connect again with it";
+                self.refuse(turn, Code::Unauthenticated, text, envelope);
+                return self.close(turn, CloseCode::Unauthenticated);
+            }
+            self.person = KnownPerson::new(principal);
         }
-        self.login = Some(LoginEnd::new(turn.now, standing.expires, self.expiry_warning));
-        let expires_at = standing.expires.rfc3339();
+        self.lasts_until(turn, standing);
+        let expires_at = standing.expires.map(Timestamp::rfc3339);
         turn.send("auth:ok", envelope, LoginPayload { user_id: identity.user.as_deref(), expires_at });
     }
 
