@@ -57,6 +57,7 @@ mod many;
 mod many_further;
 mod metrics;
 mod mutation_keys;
+mod mutations;
 mod names;
 mod new_project;
 mod newest;
