@@ -188,6 +188,14 @@ impl Identity {
         Arc::new(Person { id: self.user.clone(), role: self.role.clone(), claims: self.claims.clone() })
     }
 
+    /// Who answers for too many messages: the user, or the address. Guests share a token, so each counts by their address.
+    pub fn offender(&self) -> Arc<str> {
+        match &self.user {
+            Some(user) => format!("user:{user}").into(),
+            None => format!("address:{}", self.address).into(),
+        }
+    }
+
     /// Whose idempotency keys these are: the user, the shared token of a guest, or the address of an anonymous caller.
     pub fn idempotency_owner(&self) -> Arc<str> {
         match (&self.user, self.guest()) {

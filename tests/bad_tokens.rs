@@ -163,7 +163,7 @@ fn bad() -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn no_bad_token_lets_anybody_in() {
+async fn a_bad_token_lets_no_caller_in() {
     let app = started().await;
     let good = signed("rsa", Some("k1"), &claims(&json!({})));
     let also = jsonwebtoken::encode(

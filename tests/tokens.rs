@@ -192,3 +192,54 @@ async fn guests_and_machines_have_reserved_names() {
         assert_eq!((status, &problem["code"]), (401, &json!("UNAUTHENTICATED")), "{name}: {problem}");
     }
 }
+
+#[tokio::test]
+async fn rules_are_tested_for_people_of_every_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let schemas = folder.path().join("schemas");
+    std::fs::create_dir_all(schemas.join("tests")).unwrap();
+    std::fs::write(schemas.join("note.toml"), NOTE).unwrap();
+    let cases = |visitor: &str| {
+        format!(
+            r#"
+[persons.visitor]
+kind = "{visitor}"
+[persons.worker]
+kind = "service"
+role = "worker"
+[persons."acme:ada"]
+claims = {{ projects = ["red"] }}
+[records.Note.mine]
+title = "Mine"
+[[case]]
+who = ["visitor", "worker"]
+may = "create"
+entity = "Note"
+set = {{ title = "x" }}
+[[case]]
+who = ["acme:ada", "nobody"]
+may_not = "create"
+entity = "Note"
+set = {{ title = "x" }}
+[[case]]
+who = "worker"
+may = ["read", "update"]
+record = "Note.mine"
+[[case]]
+who = ["visitor", "nobody", "acme:ada"]
+may_not = "read"
+record = "Note.mine"
+"#
+        )
+    };
+    let rules = async |text: String| {
+        std::fs::write(schemas.join("tests/cases.toml"), text).unwrap();
+        ended(tidewire(folder.path()).args(["rules", "test"])).await
+    };
+    let told = rules(cases("guest")).await;
+    assert_eq!(told.code, 0, "{} {}", told.stdout, told.stderr);
+    let told = rules(cases("gast")).await;
+    assert!(told.code != 0 && told.stderr.contains("there is no kind `gast` of a person"), "{}", told.stderr);
+    let told = rules(cases("guest\"\nrole = \"admin")).await;
+    assert!(told.code != 0 && told.stderr.contains("unknown key `role` of a guest"), "{}", told.stderr);
+}

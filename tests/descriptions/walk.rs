@@ -42,6 +42,7 @@ fn template(address: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["", "api", _, "count" | "query"] => path.to_owned(),
+        ["", "api", "auth", "issuers", _, step] => format!("/api/auth/issuers/{{name}}/{step}"),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
         ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
@@ -56,7 +57,15 @@ fn template(address: &str) -> String {
 
 #[tokio::test]
 async fn every_answer_is_as_the_document_describes_it() {
-    let app = TestApp::over(grown().into(), crate::support::account::open).await;
+    let (issuer, folder) = (TestIssuer::start(&[("rsa", "k1")]).await, tempfile::tempdir().unwrap());
+    let tokens = folder.path().join("tokens.toml");
+    let login = "[issuers.acme.login]\nclient_id = \"tide\"\nclient_secret = \"the-secret-of-this-client\"\n";
+    std::fs::write(&tokens, format!("[issuers.acme]\nissuer = \"{}\"\n{login}", issuer.name())).unwrap();
+    let app = TestApp::over(grown().into(), |config| {
+        crate::support::account::open(config);
+        config.auth.tokens = Some(tokens);
+    })
+    .await;
     let document = app.client().get("/api/openapi.json").await;
     assert_eq!(document, json(&tidewire::http::openapi::openapi(&grown(), &Default::default())));
     let mut walk = Walk { client: app.client(), judge: Judge::new(document.clone()) };

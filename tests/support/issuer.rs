@@ -150,7 +150,7 @@ async fn keys_of(State(issuer): State<TestIssuer>) -> Response {
     Json(issuer.0.keys.lock().clone()).into_response()
 }
 
-/// Whoever comes is ada.
+/// Every browser that comes is ada.
 async fn authorize(
     State(issuer): State<TestIssuer>,
     Query(asked): Query<HashMap<String, String>>,

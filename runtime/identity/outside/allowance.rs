@@ -1,4 +1,4 @@
-//! `Allowance`: how often something may be done that a stranger can ask for, such as fetching keys for a token with an unknown key.
+//! `FetchAllowance`: how often something may be done that a stranger can ask for, such as fetching keys for a token with an unknown key.
 //!
 //! A few times at once, and then once in a while. Pure.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// See the module's text.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(super) struct FetchAllowance {
     left: u32,
     /// When the last one came back.
     since: Duration,
@@ -17,9 +17,9 @@ pub(super) const MOST: u32 = 4;
 /// Until one more is allowed.
 const EACH: Duration = Duration::from_secs(30);
 
-impl Allowance {
-    pub(super) fn new(now: Duration) -> Allowance {
-        Allowance { left: MOST, since: now }
+impl FetchAllowance {
+    pub(super) fn new(now: Duration) -> FetchAllowance {
+        FetchAllowance { left: MOST, since: now }
     }
 
     /// Whether it may be done now; then it is counted.
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn an_allowance_is_used_up_and_comes_back_slowly() {
-        let mut allowance = Allowance::new(Duration::ZERO);
+        let mut allowance = FetchAllowance::new(Duration::ZERO);
         let at = Duration::from_secs;
         assert_eq!((0..10).filter(|_| allowance.take(at(1))).count(), 4);
         assert!(!allowance.take(at(29)));

@@ -57,7 +57,7 @@ fn told(error: &reqwest::Error) -> String {
     if error.is_timeout() { "there was no answer in time".to_owned() } else { cause.to_string() }
 }
 
-/// Keys that come without TLS could be anybody's. This machine itself needs none.
+/// Without TLS an attacker on the network could send keys of their own. Addresses of this machine need none.
 pub(super) fn secure(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("`{text}` is no address: {error}"))?;
     let host = url.host_str().unwrap_or_default();

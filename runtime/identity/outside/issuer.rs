@@ -32,7 +32,7 @@ enum IssuerKeys {
     Changing(RemoteKeys),
 }
 
-/// What a token says of itself, which nobody has verified.
+/// What a token says of itself, before anything is verified.
 #[derive(Debug)]
 pub(super) struct Peeked {
     algorithm: String,

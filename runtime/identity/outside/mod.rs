@@ -1,4 +1,4 @@
-//! Tokens of other issuers: JWT that somebody else signed, and logins at them.
+//! Tokens of other issuers: JWTs that another program signed, and logins at those issuers.
 //!
 //! `tokens_file.rs` reads which issuers count, `keys.rs` and `remote_keys.rs` have their keys, `claims.rs` judges what they signed, and
 //! `login.rs` logs a browser in there. What was verified once is remembered by its hash until it expires (`verified.rs`).

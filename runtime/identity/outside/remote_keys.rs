@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::allowance::Allowance;
+use super::allowance::FetchAllowance;
 use super::fetch::{Fetcher, secure};
 use super::keys::{TokenAlgorithm, VerifyingKey};
 use crate::env::Env;
@@ -58,7 +58,7 @@ pub(super) struct RemoteKeys {
 }
 
 struct Asking {
-    allowance: Allowance,
+    allowance: FetchAllowance,
     /// The task was asked and has not answered.
     pending: bool,
 }
@@ -89,7 +89,7 @@ impl RemoteKeys {
             origin,
             algorithm,
             wanted: Notify::new(),
-            asking: Mutex::new(Asking { allowance: Allowance::new(now), pending: true }),
+            asking: Mutex::new(Asking { allowance: FetchAllowance::new(now), pending: true }),
             state: watch::Sender::default(),
         }
     }

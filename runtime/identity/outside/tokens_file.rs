@@ -190,7 +190,8 @@ impl TokensFile {
         }
         let login = raw.login.map(|login| self.login(place, &name, login, folder)).transpose()?;
         if raw.audience.is_empty() && login.is_none() {
-            return Err("must name its audience, which tokens have in `aud`: without it a token for another program would be accepted here. Write audience = [\"tidewire\"]".to_owned());
+            return Err("must name its audience, which tokens have in `aud`: without it a token for another program would be accepted here. Write \
+                 audience = [\"tidewire\"]".to_owned());
         }
         let leeway = raw.leeway_seconds.unwrap_or(LEEWAY);
         if leeway > MOST_LEEWAY {
@@ -207,7 +208,8 @@ impl TokensFile {
             }
             (Some(algorithm), false) => {
                 return Err(format!(
-                    "has a secret, which is for HS256, and the algorithm {}: a public key would do as a secret. Name key_files, jwks_file or jwks_url instead",
+                    "has a secret, which is for HS256, and the algorithm {}: a public key would do as a secret. \
+                     Name key_files, jwks_file or jwks_url instead",
                     algorithm.word()
                 ));
             }
@@ -229,7 +231,9 @@ impl TokensFile {
             );
         }
         if login.is_some() && given > 0 {
-            return Err("has a login, for which the issuer itself says where its keys are: take secrets, key_files, jwks_file and jwks_url out".to_owned());
+            return Err("has a login, for which the issuer itself says where its keys are: take \
+                 secrets, key_files, jwks_file and jwks_url out"
+                .to_owned());
         }
         let keys = if !secrets.is_empty() {
             KeysSettings::Fixed(secrets.iter().map(VerifyingKey::of_secret).collect())
