@@ -21,7 +21,7 @@ use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
 use crate::http::tls::Tls;
 use crate::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
-use crate::identity::Identities;
+use crate::identity::{Identities, MailError, Mailer};
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
@@ -69,6 +69,8 @@ pub enum AppError {
     Names(Diagnostics),
     #[error("the threads for live connections cannot be started: {0}")]
     Runtime(std::io::Error),
+    #[error("{0}")]
+    Mail(MailError),
 }
 
 impl App {
@@ -114,9 +116,11 @@ impl App {
         let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
+        let mailer = config.auth.mail.as_deref().map(Mailer::read).transpose().map_err(AppError::Mail)?;
         let vault = backend.vault().map_err(AppError::Store)?;
         let identities =
-            Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));
+            Identities::new(vault, repository.clone(), env.clone(), &config.auth, names).with_mailer(mailer);
+        let identities = Arc::new(identities);
         let found = FoundDatabase { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
@@ -211,7 +215,8 @@ impl App {
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
             let users = self.sessions.follow_users(self.event_bus.listen());
-            tokio::join!(expiry.run(), self.identities.keep(), deletes, users);
+            let resets = self.identities.send_resets();
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, users, resets);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

@@ -109,6 +109,8 @@ pub struct AuthConfig {
     pub expiry_warning: Duration,
     /// Without `anonymous`, a socket that came without a token is closed unless it sends one within this time.
     pub token_wait: Duration,
+    /// The file of the mail server by which links are sent.
+    pub mail: Option<PathBuf>,
 }
 
 /// Who may make an account.
@@ -129,6 +131,7 @@ impl Default for AuthConfig {
             password_length: 8,
             expiry_warning: Duration::from_secs(60),
             token_wait: Duration::from_secs(10),
+            mail: None,
         }
     }
 }

@@ -98,6 +98,7 @@ async fn serve_loaded(
             AppError::Store(error) => migrate::explain(&error, &project),
             AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
+            AppError::Mail(error) => format!("error: {error}"),
         },
     )?;
     if let Some(fault) = made_by_name(&app).await? {

@@ -21,6 +21,8 @@ pub enum IdentityError {
     NameTaken,
     #[error("this server takes no registrations{0}")]
     RegistrationClosed(&'static str),
+    #[error("this server sends no mail: ask an administrator for a link")]
+    NoMail,
     #[error("the link is unknown, was used already, or has expired")]
     BadLink,
     /// A token of a caller.
@@ -54,7 +56,7 @@ impl IdentityError {
             IdentityError::BadToken(_) | IdentityError::BadName(_) | IdentityError::NoSession => {
                 Code::Unauthenticated
             }
-            IdentityError::UnknownSession => Code::NotFound,
+            IdentityError::UnknownSession | IdentityError::NoMail => Code::NotFound,
             IdentityError::SetupRequired => Code::SetupRequired,
             IdentityError::Overloaded => Code::Overloaded,
             IdentityError::Repository(error) => error.code(),
@@ -71,6 +73,7 @@ impl IdentityError {
             | IdentityError::NameTaken
             | IdentityError::RegistrationClosed(_)
             | IdentityError::BadLink
+            | IdentityError::NoMail
             | IdentityError::BadToken(_)
             | IdentityError::BadName(_)
             | IdentityError::NoSession
@@ -92,6 +95,7 @@ impl IdentityError {
             | IdentityError::NameTaken
             | IdentityError::RegistrationClosed(_)
             | IdentityError::BadLink
+            | IdentityError::NoMail
             | IdentityError::BadToken(_)
             | IdentityError::BadName(_)
             | IdentityError::NoSession

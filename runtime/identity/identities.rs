@@ -11,6 +11,7 @@ use super::entries::StoredSession;
 use super::error::{IdentityError, of_vault};
 use super::known_sessions::{KnownSessions, KnownToken, LiveSession};
 use super::passwords::Passwords;
+use super::resets::Resets;
 use super::secret::{SecretKind, digest};
 use super::throttle::Throttle;
 use super::tickets::Tickets;
@@ -32,6 +33,8 @@ pub struct Identities {
     pub(super) throttle: Throttle,
     pub(super) known: KnownSessions,
     pub(super) tickets: Tickets,
+    /// Where a mail server is configured.
+    pub(super) resets: Option<Resets>,
     /// Nothing but the link of the first administrator is served.
     pub(super) awaits_admin: AtomicBool,
 }
@@ -73,6 +76,7 @@ impl Identities {
             throttle: Throttle::default(),
             known: KnownSessions::default(),
             tickets: Tickets::default(),
+            resets: None,
             awaits_admin: AtomicBool::new(false),
         }
     }
