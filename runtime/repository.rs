@@ -311,7 +311,11 @@ impl Repository {
         };
         let kind = &entity.at(field).kind;
         let value = values::value_from_text(&current.schema, kind, value).map_err(|_| missing())?;
-        let this = Condition::new(Column::Field(field), Test::Eq(value));
+        let test = match value {
+            Value::Text(text) if entity.at(field).ignore_case => Test::Alike(text),
+            value => Test::Eq(value),
+        };
+        let this = Condition::new(Column::Field(field), test);
         let all = Query::all(entity.name.clone(), current.generation, 1);
         let at = self.list(Query { named: Some(this), expand, who, ..all }).await?;
         at.map(|mut page| page.rows.pop()).transpose().ok_or_else(missing)

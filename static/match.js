@@ -43,6 +43,7 @@ function holds(value, operator, operand) {
   if (operator === 'in') return operand.some((/** @type {any} */ one) => equal(value, one));
   if (operator === 'contains') return String(value).includes(operand);
   if (operator === 'starts') return String(value).startsWith(operand);
+  if (operator === 'ends') return String(value).endsWith(operand);
   const order = compare(value, operand);
   /** @type {Record<string, boolean>} */
   const found = { eq: order === 0, ne: order !== 0, gt: order > 0, gte: order >= 0, lt: order < 0, lte: order <= 0 };

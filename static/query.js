@@ -20,7 +20,7 @@
  * @typedef {[name: string, operator: string, value: string | number | boolean | (string | number | boolean)[]]} Condition
  */
 
-const OPERATORS = 'eq ne gt gte lt lte in contains starts null'.split(' ');
+const OPERATORS = 'eq ne gt gte lt lte in contains starts ends null'.split(' ');
 /** What a list takes beside conditions. A field of such a name is asked for by an operator. */
 const WORDS = 'sort limit cursor fields expand search group'.split(' ');
 

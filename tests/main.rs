@@ -45,6 +45,7 @@ mod http_rights;
 mod ids;
 mod import_as;
 mod import_export;
+mod letter_case;
 mod limited;
 mod list_rights;
 mod lists;

@@ -20,7 +20,7 @@ use crate::support::at_once::Now;
 use crate::support::studio::{NOON, Studio, create, entity, field, id, text};
 
 /// Left and right, and what is asked of them.
-const TEXTS: [(&str, &str); 24] = [
+const TEXTS: [(&str, &str); 28] = [
     ("abc", "abc"),
     ("aBc", "abc"),
     ("abc", "aBc"),
@@ -30,6 +30,10 @@ const TEXTS: [(&str, &str); 24] = [
     ("abc", "ab"),
     ("abc", "AB"),
     ("abc", "bc"),
+    ("abc", "BC"),
+    ("abcbc", "bc"),
+    ("bc", "abcbc"),
+    ("a🌊", "🌊"),
     ("ab", "abc"),
     ("abc", ""),
     ("", "abc"),
@@ -97,7 +101,7 @@ const COMPARISONS: [Asked; 7] = [
     ("in", |l, r| Expr::OneOf(l, vec![r]), |l, r| order(l, r).is_eq()),
 ];
 
-const OF_TEXTS: [Asked; 4] = [
+const OF_TEXTS: [Asked; 6] = [
     ("contains", Expr::Contains, |l, r| {
         let (l, r) = texts_of(l, r);
         l.contains(r)
@@ -106,6 +110,18 @@ const OF_TEXTS: [Asked; 4] = [
         let (l, r) = texts_of(l, r);
         l.starts_with(r)
     }),
+    ("ends", Expr::Ends, |l, r| {
+        let (l, r) = texts_of(l, r);
+        l.ends_with(r)
+    }),
+    (
+        "not ends",
+        |l, r| Expr::Not(Box::new(Expr::Ends(l, r))),
+        |l, r| {
+            let (l, r) = texts_of(l, r);
+            !l.ends_with(r)
+        },
+    ),
     (
         "not contains",
         |l, r| Expr::Not(Box::new(Expr::Contains(l, r))),
@@ -247,6 +263,7 @@ impl Pair<'_> {
             "in" => Test::In(vec![right]),
             "contains" => Test::Contains(text()),
             "starts" => Test::Starts(text()),
+            "ends" => Test::Ends(text()),
             _ => return None,
         };
         let condition = Condition::new(Column::Field(FieldIndex(self.columns.left)), test);

@@ -114,6 +114,8 @@ macro_rules! of_unit_ends {
                 nobody_slips_another_record_under_a_reference;
                 two_fields_are_unique_together;
                 records_exchange_what_is_unique_together;
+                texts_are_unique_whatever_their_case;
+                texts_are_unique_together_whatever_their_case;
                 a_reference_must_lead_somewhere_when_it_is_set;
                 what_a_ticket_copied_stays_until_its_seat_is_settled;
             }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tidewire::config::StoreConfig;
 use tidewire::ids::{RecordId, Timestamp};
 use tidewire::rules::Asker;
-use tidewire::schema::{Entity, FieldIndex, Schema, Value};
+use tidewire::schema::{Entity, FieldIndex, KeyFields, Schema, Value};
 use tidewire::store::{Change, CommitError, Op, Outcome, Unit};
 
 use crate::support::at_once::Now;
@@ -27,7 +27,9 @@ fn schema() -> Schema {
         let mut entity = (**entity).clone();
         match &*entity.name {
             "Task" => entity.fields[STATUS.0].unique = true,
-            "Membership" => entity.unique = vec![vec![club::OF_NOTE, club::OF_ROLE]],
+            "Membership" => {
+                entity.unique = vec![KeyFields::exact(vec![club::OF_NOTE, club::OF_ROLE])];
+            }
             _ => {}
         }
         entity

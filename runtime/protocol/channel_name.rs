@@ -26,7 +26,7 @@ const NOT_HERE: [(&str, &str); 7] = [
     ("cursor", "a snapshot comes whole"),
     ("expand", "subscribe to the entity that the reference leads to"),
     ("fields", "events carry the whole record"),
-    ("search", "filter by `contains` or `starts` instead"),
+    ("search", "filter by `contains`, `starts` or `ends` instead"),
     ("group", "counts are not live"),
 ];
 

@@ -49,10 +49,11 @@ enum FilterOperator {
     In,
     Contains,
     Starts,
+    Ends,
     Null,
 }
 
-const OPERATORS: [(&str, FilterOperator); 10] = [
+const OPERATORS: [(&str, FilterOperator); 11] = [
     ("eq", FilterOperator::Eq),
     ("ne", FilterOperator::Ne),
     ("gt", FilterOperator::Gt),
@@ -62,11 +63,12 @@ const OPERATORS: [(&str, FilterOperator); 10] = [
     ("in", FilterOperator::In),
     ("contains", FilterOperator::Contains),
     ("starts", FilterOperator::Starts),
+    ("ends", FilterOperator::Ends),
     ("null", FilterOperator::Null),
 ];
 
 /// What other APIs call them.
-const OTHER_WORDS: [(&str, &str); 9] = [
+const OTHER_WORDS: [(&str, &str); 11] = [
     ("ge", "gte"),
     ("le", "lte"),
     ("neq", "ne"),
@@ -75,6 +77,8 @@ const OTHER_WORDS: [(&str, &str); 9] = [
     ("ilike", "contains"),
     ("startswith", "starts"),
     ("prefix", "starts"),
+    ("endswith", "ends"),
+    ("suffix", "ends"),
     ("isnull", "null"),
 ];
 
@@ -227,6 +231,7 @@ fn test(
         }
         FilterOperator::Contains => Test::Contains(part(text)?),
         FilterOperator::Starts => Test::Starts(part(text)?),
+        FilterOperator::Ends => Test::Ends(part(text)?),
         FilterOperator::Null => match text {
             "true" => Test::Null(true),
             "false" => Test::Null(false),
@@ -249,7 +254,7 @@ fn check_nature(entity: &Entity, column: Column, operator: FilterOperator) -> Re
         FilterOperator::Gt | FilterOperator::Gte | FilterOperator::Lt | FilterOperator::Lte => {
             (!ordered).then_some("is not possible: its values have no order; use eq, ne, in or null")
         }
-        FilterOperator::Contains | FilterOperator::Starts => (!textual)
+        FilterOperator::Contains | FilterOperator::Starts | FilterOperator::Ends => (!textual)
             .then_some("is not possible: its values are not texts; use eq, ne, in, null or a comparison"),
     };
     refused.map_or(Ok(()), |message| Err(message.to_owned()))

@@ -104,6 +104,8 @@ fn keys(predicate: &Predicate) -> Option<Keys> {
             | Test::Gte(_)
             | Test::Contains(_)
             | Test::Starts(_)
+            | Test::Ends(_)
+            | Test::Alike(_)
             | Test::Null(false) => None,
         },
         Predicate::Member(Operand::Value(item), list) => {
@@ -120,6 +122,7 @@ fn keys(predicate: &Predicate) -> Option<Keys> {
         Predicate::Constant(true)
         | Predicate::Compare(..)
         | Predicate::Starts(..)
+        | Predicate::Ends(..)
         | Predicate::Contains(..)
         | Predicate::Member(..)
         | Predicate::Not(_) => None,

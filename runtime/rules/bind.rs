@@ -2,7 +2,7 @@
 //!
 //! What is unknown for every record grants nothing, under a negation as little as without, so it becomes `false` there.
 
-use super::compare::{compare, contains, member, plain, size, starts, value_of_json};
+use super::compare::{compare, contains, ends, member, plain, size, starts, value_of_json};
 use super::condition::{Condition, Test};
 use super::evaluate::user_value;
 use super::further::MOST_STEPS;
@@ -105,6 +105,7 @@ impl Binder<'_> {
                 Binder { element: Some(record), ..self }.bind(condition, sense)
             })?,
             Expr::Starts(text, prefix) => self.part(TextTest::Starts, text, prefix, sense),
+            Expr::Ends(text, suffix) => self.part(TextTest::Ends, text, suffix, sense),
             Expr::Contains(text, part) => self.part(TextTest::Contains, text, part, sense),
             Expr::Named(_) => known(Truth::False, sense),
             // Only a write rule looks further, and a write rule is judged, not bound.
@@ -271,6 +272,7 @@ impl Binder<'_> {
             {
                 let test = match test {
                     TextTest::Starts => Test::Starts(other),
+                    TextTest::Ends => Test::Ends(other),
                     TextTest::Contains => Test::Contains(other),
                 };
                 turned(Predicate::Test(Condition::new(column, test)), sense)
@@ -280,6 +282,7 @@ impl Binder<'_> {
             {
                 let leaf = match test {
                     TextTest::Starts => Predicate::Starts(text, other),
+                    TextTest::Ends => Predicate::Ends(text, other),
                     TextTest::Contains => Predicate::Contains(text, other),
                 };
                 turned(leaf, sense)
@@ -328,6 +331,7 @@ impl Sense {
 #[derive(Clone, Copy)]
 enum TextTest {
     Starts,
+    Ends,
     Contains,
 }
 
@@ -335,6 +339,7 @@ impl TextTest {
     fn of(self, text: &Value, other: &Value) -> Truth {
         match self {
             TextTest::Starts => starts(text, other),
+            TextTest::Ends => ends(text, other),
             TextTest::Contains => contains(text, other),
         }
     }

@@ -44,6 +44,13 @@ pub(super) fn starts(text: &Value, prefix: &Value) -> Truth {
     }
 }
 
+pub(super) fn ends(text: &Value, suffix: &Value) -> Truth {
+    match (text, suffix) {
+        (Value::Text(text), Value::Text(suffix)) => Truth::from(text.ends_with(suffix.as_str())),
+        _ => Truth::Unknown,
+    }
+}
+
 pub(super) fn contains(text: &Value, part: &Value) -> Truth {
     match (text, part) {
         (Value::Text(text), Value::Text(part)) => Truth::from(text.contains(part.as_str())),

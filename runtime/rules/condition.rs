@@ -2,7 +2,7 @@
 
 use super::compare::compare;
 use super::truth::Truth;
-use crate::schema::{Column, Comparison, Record, Value};
+use crate::schema::{Column, Comparison, Record, Value, text_form};
 
 /// One condition. Logic is three-valued (SEMANTICS R7): a null value meets no test but `Null(true)`.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,10 @@ pub enum Test {
     Contains(String),
     /// The text begins with this one, letter for letter.
     Starts(String),
+    /// The text ends with this one, letter for letter.
+    Ends(String),
+    /// The text is this one, whatever the case of its letters. No client asks it by a filter.
+    Alike(String),
     /// Whether the value is null.
     Null(bool),
 }
@@ -58,8 +62,12 @@ impl Test {
             (Test::Null(wanted), _) => Truth::from(value.is_null() == *wanted),
             (Test::Contains(part), Value::Text(text)) => Truth::from(text.contains(part.as_str())),
             (Test::Starts(prefix), Value::Text(text)) => Truth::from(text.starts_with(prefix.as_str())),
+            (Test::Ends(suffix), Value::Text(text)) => Truth::from(text.ends_with(suffix.as_str())),
+            (Test::Alike(other), Value::Text(text)) => {
+                Truth::from(text_form::fold_case(text) == text_form::fold_case(other))
+            }
             (
-                Test::Contains(_) | Test::Starts(_),
+                Test::Contains(_) | Test::Starts(_) | Test::Ends(_) | Test::Alike(_),
                 Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_),
             ) => Truth::Unknown,
         }

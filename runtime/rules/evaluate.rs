@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::compare::{compare, contains, member, size, starts, value_of_json};
+use super::compare::{compare, contains, ends, member, size, starts, value_of_json};
 use super::further::{Further, SearchedRecords};
 use super::person::{Principal, RelatedRecords};
 use super::truth::Truth;
@@ -75,6 +75,7 @@ impl<'a> Evaluator<'a> {
                 self.related(entity, |record| Evaluator { element: Some(record), ..self }.truth(condition))
             }
             Expr::Starts(text, prefix) => starts(&self.value(text), &self.value(prefix)),
+            Expr::Ends(text, suffix) => ends(&self.value(text), &self.value(suffix)),
             Expr::Contains(text, part) => contains(&self.value(text), &self.value(part)),
             Expr::Named(field) => {
                 Truth::from(self.subject.proposal.is_some_and(|change| change.named.contains(field)))

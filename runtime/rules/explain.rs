@@ -56,6 +56,7 @@ impl<'a> Explainer<'a> {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => (self.values([left, right]), Vec::new()),
             Expr::OneOf(item, list) => (self.values([item].into_iter().chain(list)), Vec::new()),
             Expr::Related(item, set) => {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::compare::{compare, contains, member, size, starts};
+use super::compare::{compare, contains, ends, member, size, starts};
 use super::condition::{Condition, Test};
 use super::truth::Truth;
 use crate::schema::{Column, Comparison, Entity, Record, Value};
@@ -19,11 +19,13 @@ pub enum Predicate {
     Compare(Operand, Comparison, Operand),
     /// The text begins with the other.
     Starts(Operand, Operand),
+    /// The text ends with the other.
+    Ends(Operand, Operand),
     /// The text holds the other.
     Contains(Operand, Operand),
     /// An element of the json column equals the item. Neither it nor its negation holds where the column is no list.
     Member(Operand, Column),
-    /// Of `Test`, `Starts`, `Contains` or `Member`.
+    /// Of `Test`, `Starts`, `Ends`, `Contains` or `Member`.
     Not(Box<Predicate>),
     /// At least two.
     All(Vec<Predicate>),
@@ -52,6 +54,7 @@ impl Predicate {
             Predicate::Test(_)
             | Predicate::Compare(..)
             | Predicate::Starts(..)
+            | Predicate::Ends(..)
             | Predicate::Contains(..)
             | Predicate::Member(..) => self.truth(record).grants(),
         }
@@ -67,6 +70,7 @@ impl Predicate {
             | Predicate::Test(_)
             | Predicate::Compare(..)
             | Predicate::Starts(..)
+            | Predicate::Ends(..)
             | Predicate::Contains(..)
             | Predicate::Member(..)
             | Predicate::Not(_) => self.asks_only(is_known) && self.matches(record),
@@ -80,6 +84,7 @@ impl Predicate {
             Predicate::Test(condition) => is_known(condition.column),
             Predicate::Compare(left, _, right)
             | Predicate::Starts(left, right)
+            | Predicate::Ends(left, right)
             | Predicate::Contains(left, right) => known(left) && known(right),
             Predicate::Member(item, list) => known(item) && is_known(*list),
             Predicate::Not(leaf) => leaf.asks_only(is_known),
@@ -97,6 +102,7 @@ impl Predicate {
                 compare(&left.of(record), *comparison, &right.of(record))
             }
             Predicate::Starts(text, prefix) => starts(&text.of(record), &prefix.of(record)),
+            Predicate::Ends(text, suffix) => ends(&text.of(record), &suffix.of(record)),
             Predicate::Contains(text, part) => contains(&text.of(record), &part.of(record)),
             Predicate::Member(item, list) => member(&item.of(record), &Operand::Column(*list).of(record)),
             Predicate::Constant(_) | Predicate::Not(_) | Predicate::All(_) | Predicate::Any(_) => {
@@ -135,6 +141,7 @@ impl Predicate {
                 other @ (Predicate::Test(_)
                 | Predicate::Compare(..)
                 | Predicate::Starts(..)
+                | Predicate::Ends(..)
                 | Predicate::Contains(..)
                 | Predicate::Member(..)
                 | Predicate::Not(_)
@@ -169,6 +176,7 @@ impl Predicate {
                 other @ (Predicate::Test(_)
                 | Predicate::Compare(..)
                 | Predicate::Starts(..)
+                | Predicate::Ends(..)
                 | Predicate::Contains(..)
                 | Predicate::Member(..)
                 | Predicate::Not(_)
@@ -194,6 +202,7 @@ impl Predicate {
             | Predicate::Test(_)
             | Predicate::Compare(..)
             | Predicate::Starts(..)
+            | Predicate::Ends(..)
             | Predicate::Contains(..)
             | Predicate::Member(..) => 1,
         }
@@ -256,6 +265,9 @@ fn write(predicate: &Predicate, entity: &Entity, out: &mut String) {
             let (left, right) = (operand(left, entity), operand(right, entity));
             *out += &format!("{left} {} {right}", sign(*comparison));
         }
+        Predicate::Ends(text, suffix) => {
+            *out += &format!("{}.endsWith({})", operand(text, entity), operand(suffix, entity));
+        }
         Predicate::Starts(text, prefix) => {
             *out += &format!("{}.startsWith({})", operand(text, entity), operand(prefix, entity));
         }
@@ -307,6 +319,8 @@ fn write_condition(condition: &Condition, entity: &Entity, out: &mut String) {
         }
         Test::Contains(part) => format!("{name}.contains({part:?})"),
         Test::Starts(prefix) => format!("{name}.startsWith({prefix:?})"),
+        Test::Ends(suffix) => format!("{name}.endsWith({suffix:?})"),
+        Test::Alike(other) => format!("{name} is {other:?} in any case"),
         Test::Null(true) => format!("{name} == null"),
         Test::Null(false) => format!("{name} != null"),
     };

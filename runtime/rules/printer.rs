@@ -54,6 +54,7 @@ impl<'a> RulePrinter<'a> {
                 format!("{}.exists({ELEMENT}, {condition})", self.set(entity))
             }
             Expr::Starts(text, prefix) => format!("{}.startsWith({})", self.term(text), self.term(prefix)),
+            Expr::Ends(text, suffix) => format!("{}.endsWith({})", self.term(text), self.term(suffix)),
             Expr::Contains(text, part) => format!("{}.contains({})", self.term(text), self.term(part)),
             Expr::Named(field) => format!("has(change.{})", self.entity.at(*field).name),
             Expr::Search(search) => {
@@ -100,6 +101,7 @@ impl<'a> RulePrinter<'a> {
             | Expr::Holds(_)
             | Expr::Named(_)
             | Expr::Starts(..)
+            | Expr::Ends(..)
             | Expr::Contains(..)
             | Expr::Exists(..)
             | Expr::Search(_) => format!("!{}", self.expr(inner)),
@@ -128,6 +130,7 @@ impl<'a> RulePrinter<'a> {
             | Expr::Related(..)
             | Expr::Exists(..)
             | Expr::Starts(..)
+            | Expr::Ends(..)
             | Expr::Contains(..)
             | Expr::Search(_)
             | Expr::Named(_) => self.expr(term),

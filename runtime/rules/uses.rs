@@ -92,6 +92,7 @@ impl Needs {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => {
                 self.add_term(left, None);
                 self.add_term(right, None);
@@ -146,6 +147,7 @@ impl Needs {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => {
                 self.add_term(left, Some(entity));
                 self.add_term(right, Some(entity));
@@ -181,6 +183,7 @@ fn asks_of_person(rule: &Expr) -> bool {
         Expr::Compare(left, _, right)
         | Expr::Member(left, right)
         | Expr::Starts(left, right)
+        | Expr::Ends(left, right)
         | Expr::Contains(left, right) => term(left) || term(right),
         Expr::OneOf(item, list) => term(item) || list.iter().any(term),
         Expr::Related(..) | Expr::Exists(..) | Expr::Search(_) => true,

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::model::{
-    Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Schema, Sequence,
+    Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, KeyFields, Schema, Sequence,
 };
 use super::rule::Rule;
 use super::value::Value;
@@ -74,7 +74,8 @@ fn entity_json(schema: &Schema, entity: &Entity) -> Json {
         "indexes": entity.indexes.iter().map(names).collect::<Vec<_>>(),
     });
     if !entity.unique.is_empty() {
-        let names = |fields: &Vec<_>| fields.iter().map(|at| entity.at(*at).name.clone()).collect::<Vec<_>>();
+        let names =
+            |key: &KeyFields| key.fields.iter().map(|at| entity.at(*at).name.clone()).collect::<Vec<_>>();
         json["unique"] = json!(entity.unique.iter().map(names).collect::<Vec<_>>());
     }
     if let Some(expires) = entity.expires {
@@ -97,6 +98,9 @@ fn field_json(schema: &Schema, entity: &Entity, field: &Field) -> Json {
     put("required", json!(field.required));
     put("unique", json!(field.unique));
     put("readonly", json!(field.readonly));
+    if field.ignore_case {
+        put("ignore_case", json!(true));
+    }
     let mut put_some = |key: &str, value: Json| {
         if !value.is_null() {
             put(key, value);

@@ -99,6 +99,7 @@ codes! {
     Find "E0240" "`find` without `unique`"
     DefaultRandom "E0241" "a random text does not keep the field's constraints"
     DefaultLater "E0242" "`now + …` does not say how much later"
+    IgnoreCase "E0320" "`ignore_case` without a unique text"
     NamePattern "E0350" "a name pattern does not fit the schema files"
     EmptyFolder "W0101" "the folder has no schema file"
     Unsaid "W0102" "the entity has no access rules"

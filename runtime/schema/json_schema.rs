@@ -89,6 +89,11 @@ fn entity_keys() -> Json {
                         "uniqueItems": true,
                         "items": {"type": "string", "not": {"enum": words::RECORD_FIELDS}},
                     },
+                    "ignore_case": {
+                        "description": "Texts among them are the same if only the case of their letters differs.",
+                        "type": "boolean",
+                        "default": false,
+                    },
                 },
             },
         },
@@ -216,7 +221,8 @@ fn field() -> Json {
         "then": {"required": ["default"]},
     }));
     let unique = json!({"required": ["unique"], "properties": {"unique": {"const": true}}});
-    rules.push(when("find", true, unique));
+    rules.push(when("find", true, unique.clone()));
+    rules.push(when("ignore_case", true, unique));
     let no_null = json!({"properties": {"on_delete": {"not": {"const": OnDelete::SetNull.word()}}}});
     rules.push(when("required", true, no_null));
     let not_for_lookups: Map<String, Json> =
@@ -257,6 +263,7 @@ fn field_keys() -> Json {
         "type": {"description": "The type of the values.", "type": "string", "enum": words::TYPES},
         "required": flag("Never null."),
         "unique": flag("No two records have the same value; nulls are not compared."),
+        "ignore_case": flag("With `unique`: texts are the same if only the case of their letters differs."),
         "find": flag("GET /api/{plural}/by/{field}/{value} finds the record; needs `unique`."),
         "readonly": flag("Clients may not set it. With `required` it needs a default."),
         "default": {"description": "The value of a field that a create leaves out."},

@@ -46,8 +46,8 @@ pub use diagnostics::{DiagnosticCode, Diagnostics, MOST_DIAGNOSTICS};
 pub use folder::{LARGEST_FILE, MOST_FILES};
 pub use json_schema::json_schema;
 pub use model::{
-    Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, Lookup, OnDelete, Operation,
-    Pattern, Schema, Sequence,
+    Access, Entity, Field, FieldDefault, FieldKind, Generation, History, IdKind, KeyFields, Lookup, OnDelete,
+    Operation, Pattern, Schema, Sequence,
 };
 pub use name_check::with_names;
 pub use name_pattern::{BadPattern, MOST_SEGMENTS, NamePattern};

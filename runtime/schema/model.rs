@@ -105,7 +105,7 @@ pub struct Entity {
     /// `created_at`.
     pub indexes: Vec<Vec<Column>>,
     /// Several fields each: no two records have the same values in all of them.
-    pub unique: Vec<Vec<FieldIndex>>,
+    pub unique: Vec<KeyFields>,
     pub access: Access,
     /// How long its changes are kept for the history of a record, beyond the log's retention.
     pub history: Option<History>,
@@ -168,7 +168,7 @@ impl Entity {
             .enumerate()
             .filter(|(_, field)| field.unique || matches!(field.kind, FieldKind::Ref { .. }));
         let alone = alone.map(|(at, _)| vec![Column::Field(FieldIndex(at))]);
-        let together = self.unique.iter().map(|fields| fields.iter().copied().map(Column::Field).collect());
+        let together = self.unique.iter().map(|key| key.fields.iter().copied().map(Column::Field).collect());
         // The sweep asks for what is due next, and newest first is asked of every entity.
         let expiry = self.expires.map(|field| vec![Column::Field(field)]);
         alone
@@ -176,6 +176,14 @@ impl Entity {
             .chain(expiry)
             .chain([vec![Column::CreatedAt]])
             .chain(self.indexes.iter().cloned())
+    }
+
+    /// The fields whose values no two records share: each `unique` field, then each `[[unique]]`.
+    pub fn unique_keys(&self) -> impl Iterator<Item = KeyFields> {
+        let alone = self.fields.iter().enumerate().filter(|(_, field)| field.unique);
+        let alone = alone
+            .map(|(at, field)| KeyFields { fields: vec![FieldIndex(at)], ignore_case: field.ignore_case });
+        alone.chain(self.unique.iter().cloned())
     }
 
     pub fn at(&self, index: FieldIndex) -> &Field {
@@ -194,6 +202,26 @@ impl Entity {
     }
 }
 
+/// Fields by whose values records are compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFields {
+    pub fields: Vec<FieldIndex>,
+    /// Texts are the same if only the case of their letters differs. Ids, values of an enum and times are no texts.
+    pub ignore_case: bool,
+}
+
+impl KeyFields {
+    /// Values are the same letter for letter.
+    pub fn exact(fields: Vec<FieldIndex>) -> KeyFields {
+        KeyFields { fields, ignore_case: false }
+    }
+
+    /// Whether the values of this field are compared whatever the case of their letters.
+    pub fn folds(&self, entity: &Entity, field: FieldIndex) -> bool {
+        self.ignore_case && matches!(entity.at(field).kind, FieldKind::Text { .. })
+    }
+}
+
 /// `Uuid` for every entity from a file, `Text` for the built-in `User`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdKind {
@@ -209,6 +237,8 @@ pub struct Field {
     /// Never null.
     pub required: bool,
     pub unique: bool,
+    /// Two texts that differ by case alone are the same value. Only with `unique`.
+    pub ignore_case: bool,
     /// Its records are found by their values of it: `GET /api/{plural}/by/{field}/{value}`. Only with `unique`.
     pub find: bool,
     /// Clients may not set it.
@@ -234,6 +264,7 @@ impl Field {
             kind,
             required: false,
             unique: false,
+            ignore_case: false,
             find: false,
             readonly: false,
             default: None,

@@ -135,6 +135,7 @@ fn asks_of_record(rule: &Expr) -> bool {
         Expr::Compare(left, _, right)
         | Expr::Member(left, right)
         | Expr::Starts(left, right)
+        | Expr::Ends(left, right)
         | Expr::Contains(left, right) => term(left) || term(right),
         Expr::OneOf(item, list) => term(item) || list.iter().any(term),
         Expr::Search(search) => asks_of_record(&search.condition),

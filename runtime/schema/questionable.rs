@@ -78,6 +78,7 @@ impl RuleReader<'_> {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => {
                 found.extend(self.guess(left, right).or_else(|| self.guess(right, left)));
             }

@@ -241,7 +241,10 @@ fn described(field: &Field, mut json: Json) -> Json {
         );
     }
     if field.unique {
-        say(&mut json, "Unique.");
+        say(
+            &mut json,
+            if field.ignore_case { "Unique, whatever the case of its letters." } else { "Unique." },
+        );
     }
     json
 }

@@ -48,6 +48,8 @@ pub enum Expr {
     Exists(EntityName, Box<Expr>),
     /// `text.startsWith(prefix)`.
     Starts(Term, Term),
+    /// `text.endsWith(suffix)`.
+    Ends(Term, Term),
     /// `text.contains(part)`.
     Contains(Term, Term),
     /// `has(change.field)`: the request names the field. Never unknown.
@@ -158,6 +160,7 @@ impl Expr {
             Expr::Compare(left, _, right)
             | Expr::Member(left, right)
             | Expr::Starts(left, right)
+            | Expr::Ends(left, right)
             | Expr::Contains(left, right) => left.looks_further() || right.looks_further(),
             Expr::OneOf(item, list) => item.looks_further() || list.iter().any(Term::looks_further),
             Expr::Search(_) => true,

@@ -3,7 +3,10 @@
 //!
 //! Knows no field and no clock.
 
-use icu_normalizer::ComposingNormalizerBorrowed;
+use std::borrow::Cow;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
@@ -41,6 +44,20 @@ pub fn millis(text: &str) -> Option<i64> {
 /// Whether each letter and its accents are one character where Unicode has one (NFC): then two texts that look the same are the same.
 pub fn is_composed(text: &str) -> bool {
     ComposingNormalizerBorrowed::new_nfc().is_normalized(text)
+}
+
+/// The text in the form in which two texts are the same if only the case of their letters differs: Unicode's full case folding,
+/// between canonical forms, as its caseless match has it. So `Straße` is `STRASSE`; `ı` is not `i`, in any language.
+///
+/// An index may hold it: `WORDS_VERSION` changes with the libraries by which it is made.
+pub fn fold_case(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        return if has_capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
+    }
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(text);
+    let folded = CaseMapper::new().fold_string(&decomposed);
+    Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&folded).into_owned())
 }
 
 #[cfg(test)]

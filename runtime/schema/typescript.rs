@@ -119,7 +119,8 @@ fn comment(entity: &Entity, field: &Field, more: Option<&str>) -> String {
         | FieldKind::Json => {}
     }
     if field.unique {
-        words.push("Unique.".to_owned());
+        let whole = if field.ignore_case { "Unique, whatever the case of its letters." } else { "Unique." };
+        words.push(whole.to_owned());
     }
     match field.sequence {
         Some(Sequence::Whole) => words.push("Numbered by the server.".to_owned()),

@@ -56,6 +56,7 @@ fn way(entity: &Entity, expr: &Expr) -> AccessPath {
         | Expr::Related(..)
         | Expr::Exists(..)
         | Expr::Starts(..)
+        | Expr::Ends(..)
         | Expr::Contains(..)
         | Expr::Search(_)
         | Expr::Named(_) => AccessPath::Open,

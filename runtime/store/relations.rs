@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::lookups;
 use crate::rules::{Needs, Rights};
-use crate::schema::{Entity, EntityName, FieldIndex, OnDelete, Operation, Schema, Sequence};
+use crate::schema::{Entity, EntityName, FieldIndex, KeyFields, OnDelete, Operation, Schema, Sequence};
 
 pub use super::lookups::{FollowingField, LookupField, LookupReach};
 
@@ -37,7 +37,7 @@ pub struct Relation {
     /// What the rules ask by which a write of one of its records is judged: its own, and the read rules of what it refers to.
     pub write_needs: Needs,
     /// Fields whose values no two records share: each `unique` field, then each `[[unique]]`.
-    pub unique: Vec<Vec<FieldIndex>>,
+    pub unique: Vec<KeyFields>,
     /// Fields that the server numbers.
     pub sequences: Vec<SequenceField>,
     /// References that a client sets.
@@ -149,12 +149,11 @@ impl Relations {
 
 impl Relation {
     fn of(schema: &Schema, entity: &Arc<Entity>, place: usize) -> Relation {
-        let unique = entity.fields.iter().enumerate().filter(|(_, field)| field.unique);
         Relation {
             place,
             read_needs: Needs::of_read(entity),
             write_needs: write_needs(schema, entity),
-            unique: unique.map(|(at, _)| vec![FieldIndex(at)]).chain(entity.unique.iter().cloned()).collect(),
+            unique: entity.unique_keys().collect(),
             sequences: sequences(entity).collect(),
             references: references(entity).collect(),
             referrers: Vec::new(),

@@ -5,7 +5,7 @@
 
 use super::relations::Relation;
 use crate::ids::RecordId;
-use crate::schema::{FieldIndex, Record, Value};
+use crate::schema::{FieldIndex, KeyFields, Record, Value};
 
 /// One transaction of a backend. It answers as of its own writes, whether they are in the database already or not.
 ///
@@ -47,11 +47,11 @@ pub trait Source {
     ) -> impl Future<Output = Result<Vec<Vec<RecordId>>, Self::Error>> + Send;
 
     /// The ids of the records that have each of these lists of values, none of them null, in all of these fields: one field, or
-    /// those of a `[[unique]]`. More than one within a unit that is not at its end. Ascending, at most `most` for each list.
+    /// those of a `[[unique]]`. Where the key says so, texts that differ by case alone are the same. More than one within a unit that is not at its end. Ascending, at most `most` for each list.
     fn ids_holding(
         &self,
         of: &Relation,
-        fields: &[FieldIndex],
+        key: &KeyFields,
         values: &[Vec<&Value>],
         most: usize,
     ) -> impl Future<Output = Result<Vec<Vec<RecordId>>, Self::Error>> + Send;

@@ -12,7 +12,7 @@ use crate::support::app::{Client, TestApp};
 use crate::support::entities;
 
 /// Every operator that there is, none, and some that there are not.
-const OPERATORS: [&str; 14] = [
+const OPERATORS: [&str; 15] = [
     "",
     "[eq]",
     "[ne]",
@@ -23,6 +23,7 @@ const OPERATORS: [&str; 14] = [
     "[in]",
     "[contains]",
     "[starts]",
+    "[ends]",
     "[null]",
     "[like]",
     "[]",

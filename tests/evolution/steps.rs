@@ -39,6 +39,24 @@ steps! {
         rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b"}"#)],
         then: r#"[{"title": "a", "n": 3}, {"title": "b", "n": 3}]"#,
     }
+    a_unique_text_comes_to_ignore_case_where_no_two_are_alike {
+        before: &[task!("title = { type = 'text', unique = true }")],
+        after: &[task!("title = { type = 'text', unique = true, ignore_case = true }")],
+        rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "B"}"#)],
+        then: r#"[{"title": "a"}, {"title": "B"}]"#,
+    }
+    a_text_that_ignored_case_no_longer_does_and_has_another_name {
+        before: &[task!("title = { type = 'text', unique = true, ignore_case = true }")],
+        after: &[task!("name = { type = 'text', unique = true, was = 'title' }")],
+        rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "B"}"#)],
+        then: r#"[{"name": "a"}, {"name": "B"}]"#,
+    }
+    a_text_that_ignores_case_gets_another_name {
+        before: &[task!("title = { type = 'text', unique = true, ignore_case = true }")],
+        after: &[task!("name = { type = 'text', unique = true, ignore_case = true, was = 'title' }")],
+        rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "B"}"#)],
+        then: r#"[{"name": "a"}, {"name": "B"}]"#,
+    }
     a_unique_field_without_values_is_added {
         before: &[TITLE],
         after: &[task!("title = { type = 'text' }" "code = { type = 'text', unique = true }")],
@@ -416,6 +434,18 @@ steps! {
         after: &[task!("title = { type = 'text', unique = true }")],
         rows: &[("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "a"}"#), ("tasks", r#"{"title": "b"}"#)],
         how: How::Never(&["Task.title: make the field unique", "2 records have `a`", "leave `unique` out"]),
+    }
+    doubles_in_another_case_do_not_become_unique {
+        before: &[task!("title = { type = 'text', unique = true }")],
+        after: &[task!("title = { type = 'text', unique = true, ignore_case = true }")],
+        rows: &[("tasks", r#"{"title": "Straße"}"#), ("tasks", r#"{"title": "STRASSE"}"#), ("tasks", r#"{"title": "b"}"#), ("tasks", r#"{"title": "x"}"#)],
+        how: How::Never(&["Task.title: make the field unique, whatever the case of its letters", "2 records have `STRASSE`, `Straße` or the like", "leave `unique` out"]),
+    }
+    doubles_in_another_case_do_not_become_unique_together {
+        before: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['row', 'number']\n"],
+        after: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n[[unique]]\nfields = ['number', 'row']\nignore_case = true\n"],
+        rows: &[("tasks", r#"{"row": "a", "number": 1}"#), ("tasks", r#"{"row": "A", "number": 1}"#), ("tasks", r#"{"row": "a", "number": 2}"#), ("tasks", r#"{"row": "x"}"#)],
+        how: How::Never(&["make `number`, `row` unique together, whatever the case of their letters", "2 records have `1`, `A`, in any case"]),
     }
     fields_with_doubles_do_not_become_unique_together {
         before: &["entity = 'Task'\n[fields]\nrow = { type = 'text' }\nnumber = { type = 'int' }\n"],

@@ -20,8 +20,11 @@ const BAD_QUERIES: &[(&str, &str, &str)] = &[
     ("number[neq]=1", "BAD_QUERY", "did you mean `ne`?"),
     ("number[GT]=1", "BAD_QUERY", "did you mean `gt`?"),
     ("word[start]=a", "BAD_QUERY", "did you mean `starts`?"),
+    ("word[endsWith]=a", "BAD_QUERY", "did you mean `ends`?"),
+    ("word[suffix]=a", "BAD_QUERY", "did you mean `ends`?"),
+    ("number[ends]=1", "BAD_QUERY", "its values are not texts"),
     ("word[like]=a", "BAD_QUERY", "did you mean `contains`?"),
-    ("word[matches]=a", "BAD_QUERY", "eq, ne, gt, gte, lt, lte, in, contains, starts, null"),
+    ("word[matches]=a", "BAD_QUERY", "eq, ne, gt, gte, lt, lte, in, contains, starts, ends, null"),
     ("word[]=a", "BAD_QUERY", "no operator ``"),
     ("word[eq=a", "BAD_QUERY", "must end with `]`"),
     ("word[eq]x=a", "BAD_QUERY", "must end with `]`"),
@@ -141,10 +144,10 @@ async fn errors_about_size_name_the_limit() {
     let app = app().await;
     let api = app.client();
     let fields = ["word", "note", "kind", "number", "ratio", "on", "day", "at", "token", "folder"];
-    let operators = ["eq", "ne", "in", "contains", "starts", "null", "gt"];
+    let operators = ["eq", "ne", "in", "contains", "starts", "ends", "null", "gt"];
     let asked = |field: &str, operator: &str| match (field, operator) {
         (_, "null") => Some(format!("{field}[null]=true")),
-        ("word" | "note" | "kind" | "day" | "at", "contains" | "starts") => {
+        ("word" | "note" | "kind" | "day" | "at", "contains" | "starts" | "ends") => {
             Some(format!("{field}[{operator}]=x"))
         }
         ("word" | "note", _) => Some(format!("{field}[{operator}]=x")),
@@ -152,7 +155,7 @@ async fn errors_about_size_name_the_limit() {
         ("kind", "eq" | "ne" | "in" | "gt") => Some(format!("{field}[{operator}]=red")),
         ("on", "eq" | "ne" | "in") => Some(format!("{field}[{operator}]=true")),
         ("day", "eq" | "ne" | "in" | "gt") => Some(format!("{field}[{operator}]=2026-11-21")),
-        ("token" | "folder", "contains" | "starts") => Some(format!("{field}[{operator}]=0")),
+        ("token" | "folder", "contains" | "starts" | "ends") => Some(format!("{field}[{operator}]=0")),
         _ => None,
     };
     let all: Vec<String> = fields

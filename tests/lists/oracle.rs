@@ -111,9 +111,11 @@ const COLUMNS: [&str; 9] = ["word", "note", "kind", "number", "ratio", "on", "da
 fn condition(random: &mut Random) -> (String, String, String) {
     let column = *pick(random, &COLUMNS);
     let textual = matches!(column, "word" | "note" | "kind" | "day" | "at");
-    let operator = match random.below(10) {
+    let operator = match random.below(11) {
         6 if textual => "contains",
         7 if textual => "starts",
+        10 if textual => "ends",
+        10 => "null",
         8 => "null",
         9 => "in",
         at if column != "on" => ["eq", "ne", "gt", "gte", "lt", "lte", "eq", "ne"][at as usize],
@@ -136,7 +138,7 @@ fn condition(random: &mut Random) -> (String, String, String) {
             let either: Vec<String> = more.iter().map(|(_, sql)| format!("\"{column}\" = {sql}")).collect();
             (texts.join(","), format!("({})", either.join(" OR ")))
         }
-        "contains" | "starts" => {
+        "contains" | "starts" | "ends" => {
             let part =
                 *pick(random, &["", "a", "A", "2026", "-1", "e", "%", "🌊", "\u{308}", "\u{d7ff}", " "]);
             let sql = match operator {
@@ -144,7 +146,11 @@ fn condition(random: &mut Random) -> (String, String, String) {
                     "(\"{column}\" = '' OR replace(\"{column}\", {q}, '') <> \"{column}\" OR {q} = '') AND instr(\"{column}\", {q})",
                     q = quoted(part)
                 ),
-                _ => format!("substr(\"{column}\", 1, length({q})) = {q}", q = quoted(part)),
+                "starts" => format!("substr(\"{column}\", 1, length({q})) = {q}", q = quoted(part)),
+                _ => format!(
+                    "({q} = '' AND \"{column}\" NOTNULL OR {q} <> '' AND substr(\"{column}\", -length({q})) = {q})",
+                    q = quoted(part)
+                ),
             };
             (part.to_owned(), sql)
         }

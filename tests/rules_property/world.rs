@@ -248,6 +248,7 @@ fn test(scope: Scope) -> BoxedStrategy<Expr> {
         2 => (numbers(scope), prop::collection::vec(numbers(scope), 0..4)).prop_map(|(i, l)| Expr::OneOf(i, l)),
         8 => (item(), lists()).prop_map(|(item, list)| Expr::Member(item, list)),
         4 => (texts(scope), texts(scope)).prop_map(|(text, prefix)| Expr::Starts(text, prefix)),
+        4 => (texts(scope), texts(scope)).prop_map(|(text, suffix)| Expr::Ends(text, suffix)),
         4 => (texts(scope), texts(scope)).prop_map(|(text, part)| Expr::Contains(text, part)),
         1 => (0..THING_FIELDS).prop_map(|at| Expr::Named(FieldIndex(at))),
     ]
@@ -432,7 +433,8 @@ fn condition() -> impl Strategy<Value = Condition> {
         Value::Text(text) => prop_oneof![
             2 => compared(Value::Text(text.clone())),
             1 => Just(Test::Contains(text.clone())),
-            1 => Just(Test::Starts(text)),
+            1 => Just(Test::Starts(text.clone())),
+            1 => Just(Test::Ends(text)),
         ],
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => unreachable!(),
     });

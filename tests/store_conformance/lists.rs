@@ -74,6 +74,8 @@ pub(super) async fn lists_filter_sort_and_page<F: Fixture>() {
         (Test::Starts("a".to_owned()), &[4, 5]),
         (Test::Starts("%".to_owned()), &none),
         (Test::Starts(String::new()), &[2, 4, 5, 6]),
+        (Test::Ends(String::new()), &[2, 4, 5, 6]),
+        (Test::Ends("%".to_owned()), &none),
     ] {
         assert_eq!(paged(&studio, &only(&[(title, test.clone())])), expected, "{test:?}: null meets nothing");
     }

@@ -2,12 +2,13 @@
 
 use serde_json::{Value as Json, json};
 use tidewire::config::StoreConfig;
-use tidewire::schema::{FieldIndex, FieldKind, Schema, Value};
-use tidewire::store::CommitError;
+use tidewire::ids::RecordId;
+use tidewire::schema::{Field, FieldIndex, FieldKind, KeyFields, OnDelete, Schema, Value};
+use tidewire::store::{CommitError, Op};
 
 use crate::support::fixture::Fixture;
 use crate::support::seats::*;
-use crate::support::studio::{create, delete, entity, field, id, link, text, update, words};
+use crate::support::studio::{create, delete, entity, field, id, link, text, unique, update, words};
 
 pub(super) async fn two_records_exchange_their_unique_values<F: Fixture>() {
     let studio = F::open(schema(), &StoreConfig::default());
@@ -141,11 +142,11 @@ fn rows() -> Schema {
         "places",
         vec![field("row", text()), field("number", FieldKind::Int { min: None, max: None })],
     );
-    place.unique = vec![vec![FieldIndex(0), FieldIndex(1)]];
+    place.unique = vec![KeyFields::exact(vec![FieldIndex(0), FieldIndex(1)])];
     Schema::new([entity("User", "users", vec![field("name", text())]), place])
 }
 
-fn place(n: u128, row: Value, number: Value) -> tidewire::store::Op {
+fn place(n: u128, row: Value, number: Value) -> Op {
     create("Place", n, vec![row, number])
 }
 
@@ -188,4 +189,63 @@ pub(super) async fn records_exchange_what_is_unique_together<F: Fixture>() {
     studio.commit([number(1, 2), number(2, 1)]).await.unwrap();
     assert_eq!(studio.commit([number(1, 1), number(2, 3), of(3, "a", 3)]).await, Err(taken_together(2)));
     assert_eq!(studio.commit([of(3, "a", 1)]).await, Err(taken_together(0)));
+}
+
+/// A badge: its name once in any case, its code once letter for letter.
+fn badges() -> Schema {
+    let name = Field { ignore_case: true, ..unique(field("name", text())) };
+    let badge = entity("Badge", "badges", vec![name, unique(field("code", text()))]);
+    Schema::new([entity("User", "users", vec![field("name", text())]), badge])
+}
+
+pub(super) async fn texts_are_unique_whatever_their_case<F: Fixture>() {
+    let studio = F::open(badges(), &StoreConfig::default());
+    let badge = |n, name: &str, code: &str| create("Badge", n, vec![words(name), words(code)]);
+    let name = |n, name: &str| update("Badge", n, [(FieldIndex(0), words(name))]);
+    studio.commit([badge(1, "Straße", "a"), badge(2, "Σίσυφος", "A"), badge(3, "ada", "b")]).await.unwrap();
+    let head = studio.head();
+    for taken in ["STRASSE", "strasse", "straẞe", "ΣΊΣΥΦΟΣ", "σίσυφοσ", "ADA", "aDa"] {
+        assert_eq!(studio.commit([badge(4, taken, "c")]).await, Err(not_unique(0, "name")), "{taken}");
+        assert_eq!(studio.commit([badge(4, "x", "c"), name(4, taken)]).await, Err(not_unique(1, "name")));
+    }
+    assert_eq!(studio.commit([badge(4, "x", "a")]).await, Err(not_unique(0, "code")));
+    assert_eq!(studio.head(), head);
+    for (n, free) in (10..).zip(["Strasze", "Αdα", "adà", "ad", "ada ", "ıda", "ida"]) {
+        studio.commit([badge(n, free, free)]).await.unwrap();
+    }
+    // A record may be written in another case, and others exchange theirs.
+    studio.commit([name(1, "STRASSE")]).await.unwrap();
+    studio.commit([name(1, "ADA"), name(3, "straße")]).await.unwrap();
+    assert_eq!(studio.commit([name(3, "Ada")]).await, Err(not_unique(0, "name")));
+    studio.commit([delete("Badge", 1), name(3, "Ada")]).await.unwrap();
+}
+
+pub(super) async fn texts_are_unique_together_whatever_their_case<F: Fixture>() {
+    let mut place = entity("Place", "places", vec![field("row", text()), field("of", link_to_a_user())]);
+    place.unique = vec![KeyFields { fields: vec![FieldIndex(0), FieldIndex(1)], ignore_case: true }];
+    let users = Schema::new([entity("User", "users", vec![field("name", text())]), place]);
+    let studio = F::open(users, &StoreConfig::default());
+    studio.commit([person("ada"), person("Ada")]).await.unwrap();
+    let of = |n, row: &str, whose: &str| place_of(n, row, whose);
+    studio.commit([of(1, "a", "ada"), of(2, "b", "ada"), of(3, "A", "Ada")]).await.unwrap();
+    let taken = |op| Err(CommitError::NotUnique { op, fields: vec!["row".into(), "of".into()] });
+    assert_eq!(studio.commit([of(4, "A", "ada")]).await, taken(0));
+    assert_eq!(studio.commit([of(4, "B", "Ada"), of(5, "b", "Ada")]).await, taken(1), "ids differ by case");
+}
+
+fn link_to_a_user() -> FieldKind {
+    FieldKind::Ref { entity: "User".into(), on_delete: OnDelete::Restrict }
+}
+
+fn person(name: &str) -> Op {
+    Op::Create {
+        entity: "User".into(),
+        id: RecordId::stored(name),
+        fresh_id: false,
+        values: vec![words(name)],
+    }
+}
+
+fn place_of(n: u128, row: &str, whose: &str) -> Op {
+    create("Place", n, vec![words(row), words(whose)])
 }

@@ -124,6 +124,11 @@ impl<'a> Oracle<'a> {
             Expr::Starts(text, prefix) => {
                 Some(self.plain(text)?.as_str()?.starts_with(self.plain(prefix)?.as_str()?))
             }
+            Expr::Ends(text, suffix) => {
+                let (text, suffix) = (self.plain(text)?, self.plain(suffix)?);
+                let backwards = |text: &str| text.chars().rev().collect::<String>();
+                Some(backwards(text.as_str()?).starts_with(&backwards(suffix.as_str()?)))
+            }
             Expr::Contains(text, part) => {
                 Some(self.plain(text)?.as_str()?.contains(self.plain(part)?.as_str()?))
             }
@@ -233,6 +238,8 @@ pub(crate) fn asked(condition: &Condition) -> Expr {
         Test::In(others) => Expr::OneOf(own(), others.iter().map(value).collect()),
         Test::Contains(part) => Expr::Contains(own(), text(part)),
         Test::Starts(prefix) => Expr::Starts(own(), text(prefix)),
+        Test::Ends(suffix) => Expr::Ends(own(), text(suffix)),
+        Test::Alike(_) => panic!("no client asks {condition:?}"),
         Test::Null(true) => Expr::IsNull(own()),
         Test::Null(false) => Expr::Not(Box::new(Expr::IsNull(own()))),
     }

@@ -76,7 +76,7 @@ impl Filters {
     fn operators(self) -> Vec<(&'static str, Compared)> {
         let equal = [("eq", Compared::Value), ("ne", Compared::Value), ("in", Compared::Values)];
         let ordered = ["gt", "gte", "lt", "lte"].map(|operator| (operator, Compared::Value));
-        let texts = [("contains", Compared::Text), ("starts", Compared::Text)];
+        let texts = [("contains", Compared::Text), ("starts", Compared::Text), ("ends", Compared::Text)];
         let null = [("null", Compared::Flag)];
         match self {
             Filters::NullOnly => null.into(),
@@ -462,6 +462,7 @@ fn meaning(operator: &str) -> &'static str {
         }
         "contains" => "Contains this text.",
         "starts" => "Starts with this text.",
+        "ends" => "Ends with this text.",
         _ => "Whether there is no value.",
     }
 }

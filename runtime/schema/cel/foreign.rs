@@ -49,6 +49,7 @@ fn between_values(word: &str, after: Option<TokenKind>) -> Option<&'static str> 
         }
         "contains" | "includes" | "has" => "write `text.contains('a')`, or `x in list`",
         "startswith" => "write `text.startsWith('a')`",
+        "endswith" => "write `text.endsWith('a')`",
         _ => return None,
     })
 }

@@ -36,8 +36,9 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
     names::field(&entry.key, &entry.key_span).into_iter().for_each(|problem| reader.add(problem));
     let table = table_of(entry, reader).ok_or(None)?;
     // Before the type, without which the rest is not looked at.
-    let [required, unique, find, readonly, search, identity] =
-        ["required", "unique", "find", "readonly", "search", "identity"].map(|key| reader.flag(table, key));
+    let [required, unique, ignore_case, find, readonly, search, identity] =
+        ["required", "unique", "ignore_case", "find", "readonly", "search", "identity"]
+            .map(|key| reader.flag(table, key));
     let (read, rule) = read_rule(table, search, reader);
     let before = reader.count();
     let Some(kind) = kind::check(entry, table, reader) else {
@@ -52,6 +53,7 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
     let field = Field {
         required,
         unique,
+        ignore_case: ignore_case && unique && matches!(kind, FieldKind::Text { .. }),
         find: find && unique,
         // A lookup and a number are set by the server alone.
         readonly: readonly || lookup.is_some() || sequence.is_some(),
@@ -64,6 +66,7 @@ pub(super) fn check(entry: &Entry, reader: &mut TableReader<'_>) -> Result<Check
     never_set(&field, entry, table, reader);
     unique_json(&field, table, reader);
     find_one(&field, table, find, reader);
+    without_case(&field, table, ignore_case, reader);
     unique_default(&field, table, reader);
     set_null_required(&field, table, reader);
     let reference = reference(&field, table);
@@ -138,6 +141,18 @@ fn find_one(field: &Field, table: &TableNode, find: bool, reader: &mut TableRead
     }
 }
 
+/// On another type, and on a lookup, the key has been reported.
+fn without_case(field: &Field, table: &TableNode, ignore_case: bool, reader: &mut TableReader<'_>) {
+    let is_text = matches!(field.kind, FieldKind::Text { .. });
+    let lone = ignore_case && is_text && !field.unique && table.get("from").is_none();
+    if let (true, Some(entry)) = (lone, table.get("ignore_case")) {
+        let message = format!("{} has `ignore_case` and is not unique", quoted(&field.name));
+        let problem = Diagnostic::new(DiagnosticCode::IgnoreCase, entry.key_span.clone(), message);
+        let help = "add unique = true, or remove it: filters compare texts letter for letter";
+        reader.add(problem.label("needs `unique`").help(help));
+    }
+}
+
 /// What a client may not write is no default either.
 fn unique_default(field: &Field, table: &TableNode, reader: &mut TableReader<'_>) {
     let Some(FieldDefault::Value(Value::Text(text))) = &field.default else { return };
@@ -176,8 +191,19 @@ fn former_name(field: &Entry, was: &Entry, reader: &mut TableReader<'_>) -> Opti
 }
 
 /// Keys that say what a value may be or become: a lookup has the value of another record's field.
-pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] =
-    &["required", "unique", "find", "readonly", "default", "min", "max", "pattern", "on_delete", "sequence"];
+pub(in crate::schema) const NOT_FOR_LOOKUPS: &[&str] = &[
+    "required",
+    "unique",
+    "ignore_case",
+    "find",
+    "readonly",
+    "default",
+    "min",
+    "max",
+    "pattern",
+    "on_delete",
+    "sequence",
+];
 
 fn lookup(
     field: &Entry,

@@ -22,6 +22,7 @@ pub(in crate::schema) const KEYS_OF_TYPES: &[(&str, &[&str])] = &[
     ("min", &["text", "int", "float"]),
     ("max", &["text", "int", "float"]),
     ("pattern", &["text"]),
+    ("ignore_case", &["text"]),
     ("search", &["text"]),
     ("sequence", &["int"]),
     ("values", &["enum"]),

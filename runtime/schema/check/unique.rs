@@ -7,7 +7,7 @@ use super::reader::TableReader;
 use crate::schema::column::FieldIndex;
 use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
-use crate::schema::model::{Entity, FieldKind};
+use crate::schema::model::{Entity, FieldKind, KeyFields};
 use crate::schema::tree::{Data, Entry, Node, Span};
 
 /// Most `[[unique]]` tables of one entity.
@@ -17,7 +17,7 @@ const EXAMPLE: &str = "fields = [\"person\", \"project\"]";
 
 /// The fields of one table, and where they stand.
 struct UniqueFields {
-    fields: Vec<FieldIndex>,
+    key: KeyFields,
     span: Span,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn check(
     known: &[&str],
     lookups: &[&str],
     reader: &mut TableReader<'_>,
-) -> Vec<Vec<FieldIndex>> {
+) -> Vec<KeyFields> {
     let Some(items) = reader.list(entry, "[[unique]]") else { return Vec::new() };
     if let Some(over) = items.get(MOST_UNIQUE) {
         let message = format!("{} tables [[unique]], and an entity has at most {MOST_UNIQUE}", items.len());
@@ -42,7 +42,7 @@ pub(super) fn check(
     for item in items {
         let Some(one) = one(item, &names, reader) else { continue };
         // The order of the fields makes no difference to what is unique.
-        let same = |other: &&UniqueFields| sorted(&other.fields) == sorted(&one.fields);
+        let same = |other: &&UniqueFields| sorted(&other.key.fields) == sorted(&one.key.fields);
         if let Some(first) = all.iter().find(same) {
             let message = "these fields are unique together twice";
             let problem = Diagnostic::new(DiagnosticCode::UniqueFields, one.span.clone(), message);
@@ -52,7 +52,7 @@ pub(super) fn check(
         }
         all.push(one);
     }
-    all.into_iter().map(|one| one.fields).collect()
+    all.into_iter().map(|one| one.key).collect()
 }
 
 fn sorted(fields: &[FieldIndex]) -> Vec<FieldIndex> {
@@ -77,7 +77,8 @@ fn one(item: &Node, names: &MemberNames<'_>, reader: &mut TableReader<'_>) -> Op
         reader.add(problem.help(format!("write [[unique]] and below it {EXAMPLE}")));
         return None;
     };
-    reader.unknown_keys(table, &["fields"], &[], "of [[unique]]");
+    reader.unknown_keys(table, &["fields", "ignore_case"], &[], "of [[unique]]");
+    let ignore_case = reader.flag(table, "ignore_case");
     let Some(entry) = table.get("fields") else {
         let problem =
             Diagnostic::new(DiagnosticCode::MissingKey, item.span.clone(), "this [[unique]] has no `fields`");
@@ -116,7 +117,17 @@ fn one(item: &Node, names: &MemberNames<'_>, reader: &mut TableReader<'_>) -> Op
             None => sound = false,
         }
     }
-    sound.then(|| UniqueFields { fields, span: span.clone() })
+    let is_text = |at: &FieldIndex| matches!(names.entity.at(*at).kind, FieldKind::Text { .. });
+    if let (true, true, false, Some(entry)) =
+        (sound, ignore_case, fields.iter().any(is_text), table.get("ignore_case"))
+    {
+        let message = "this [[unique]] has `ignore_case` and no text";
+        let problem = Diagnostic::new(DiagnosticCode::IgnoreCase, entry.key_span.clone(), message);
+        let help = "remove it: only texts are compared without case, and not ids, times or values of an enum";
+        reader.add(problem.label("nothing to ignore").help(help));
+        return None;
+    }
+    sound.then(|| UniqueFields { key: KeyFields { fields, ignore_case }, span: span.clone() })
 }
 
 fn member(item: &Node, names: &MemberNames<'_>, reader: &mut TableReader<'_>) -> Option<FieldIndex> {

@@ -32,6 +32,7 @@ impl<'a> Asked<'a> {
             Predicate::Constant(false)
             | Predicate::Compare(..)
             | Predicate::Starts(..)
+            | Predicate::Ends(..)
             | Predicate::Contains(..)
             | Predicate::Member(..)
             | Predicate::Not(_)
@@ -64,6 +65,7 @@ pub(super) fn conjuncts<'a>(
         Predicate::Constant(_)
         | Predicate::Compare(..)
         | Predicate::Starts(..)
+        | Predicate::Ends(..)
         | Predicate::Contains(..)
         | Predicate::Member(..)
         | Predicate::Not(_) => {}

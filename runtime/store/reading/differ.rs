@@ -296,6 +296,8 @@ fn remaining(term: &Predicate, known: &[Predicate]) -> Option<Predicate> {
         | Test::Gte(_)
         | Test::Contains(_)
         | Test::Starts(_)
+        | Test::Ends(_)
+        | Test::Alike(_)
         | Test::Null(_) => return (!known.contains(term)).then(|| term.clone()),
     };
     let has = |value: &Value| known.iter().any(|other| grants(other, *column, value));
@@ -316,6 +318,8 @@ fn grants(known: &Predicate, column: Column, value: &Value) -> bool {
             | Test::Gte(_)
             | Test::Contains(_)
             | Test::Starts(_)
+            | Test::Ends(_)
+            | Test::Alike(_)
             | Test::Null(_) => false,
         }
 }
@@ -331,6 +335,7 @@ fn asks_time_of_update(predicate: &Predicate) -> bool {
         Predicate::Test(condition) => condition.column == Column::UpdatedAt,
         Predicate::Compare(left, _, right)
         | Predicate::Starts(left, right)
+        | Predicate::Ends(left, right)
         | Predicate::Contains(left, right) => of(left) || of(right),
         Predicate::Member(item, list) => of(item) || *list == Column::UpdatedAt,
         Predicate::Not(inner) => asks_time_of_update(inner),

@@ -28,6 +28,11 @@ pub(in crate::store) trait Dialect: Sync {
 
     fn starts(&self, text: &str, prefix: &str) -> String;
 
+    fn ends(&self, text: &str, suffix: &str) -> String;
+
+    /// The text as `text_form::fold_case` makes it.
+    fn folded(&self, text: &str) -> String;
+
     /// Characters of a text.
     fn length(&self, text: &str) -> String;
 
@@ -90,6 +95,14 @@ pub(in crate::store) mod tests {
 
         fn starts(&self, text: &str, prefix: &str) -> String {
             format!("starts_with({text}, {prefix})")
+        }
+
+        fn ends(&self, text: &str, suffix: &str) -> String {
+            format!("right({text}, char_length({suffix})) = {suffix}")
+        }
+
+        fn folded(&self, text: &str) -> String {
+            format!(r#"normalize(casefold(normalize({text}, NFD) COLLATE "pg_unicode_fast"), NFC)"#)
         }
 
         fn length(&self, text: &str) -> String {

@@ -34,6 +34,7 @@ impl<'a> Statement<'a> {
             | Predicate::Test(_)
             | Predicate::Compare(..)
             | Predicate::Starts(..)
+            | Predicate::Ends(..)
             | Predicate::Contains(..)
             | Predicate::Member(..)
             | Predicate::Not(_)

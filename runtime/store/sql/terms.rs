@@ -46,6 +46,9 @@ impl Terms<'_> {
             Predicate::Starts(text, prefix) => {
                 self.of_texts(text, prefix, |d, text, prefix| d.starts(text, prefix))
             }
+            Predicate::Ends(text, suffix) => {
+                self.of_texts(text, suffix, |d, text, suffix| d.ends(text, suffix))
+            }
             Predicate::Contains(text, part) => {
                 self.of_texts(text, part, |d, text, part| d.contains(text, part))
             }
@@ -67,12 +70,24 @@ impl Terms<'_> {
             Test::Gt(value) => self.in_order(&column, sql_type, ">", value),
             Test::Gte(value) => self.in_order(&column, sql_type, ">=", value),
             Test::In(values) => self.one_of(&column, sql_type, values),
-            Test::Contains(_) | Test::Starts(_) if sql_type != SqlType::Text => UNKNOWN.to_owned(),
+            Test::Contains(_) | Test::Starts(_) | Test::Ends(_) | Test::Alike(_)
+                if sql_type != SqlType::Text =>
+            {
+                UNKNOWN.to_owned()
+            }
             Test::Contains(text) => {
                 let part = self.bind(Value::Text(text.clone()));
                 self.dialect.contains(&column, &part)
             }
             Test::Starts(text) => self.prefixed(column, text),
+            Test::Ends(text) => {
+                let suffix = self.bind(Value::Text(text.clone()));
+                self.dialect.ends(&column, &suffix)
+            }
+            Test::Alike(text) => {
+                let other = self.bind(Value::Text(text.clone()));
+                format!("{} = {}", self.dialect.folded(&column), self.dialect.folded(&other))
+            }
             Test::Null(true) => format!("{column} IS NULL"),
             Test::Null(false) => format!("{column} IS NOT NULL"),
         }

@@ -8,7 +8,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 
 use crate::rules::{Truth, member, size};
-use crate::schema::Value;
+use crate::schema::{Value, text_form};
 use crate::store::Direction;
 use crate::store::sql::{Dialect, ItemKind, TextKind};
 
@@ -43,6 +43,15 @@ impl Dialect for SqliteDialect {
         format!("instr({text}, {prefix}) = 1")
     }
 
+    /// Behind the end of a text there is the empty one, and of a text that is too short no part is as long as the suffix.
+    fn ends(&self, text: &str, suffix: &str) -> String {
+        format!("substr({text}, length({text}) - length({suffix}) + 1) = {suffix}")
+    }
+
+    fn folded(&self, text: &str) -> String {
+        format!("folded_case({text})")
+    }
+
     fn length(&self, text: &str) -> String {
         format!("length({text})")
     }
@@ -54,6 +63,18 @@ impl Dialect for SqliteDialect {
     fn list_holds(&self, list: &str, item: &str, kind: ItemKind) -> String {
         format!("holds_item({list}, {item}, {})", u8::from(kind == ItemKind::Bool))
     }
+}
+
+/// Makes `folded_case` known to a connection that reads or writes an index over it: every one that opens the database.
+pub(super) fn prepare_folding(conn: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    conn.create_scalar_function("folded_case", 1, flags, |context| {
+        Ok(match context.get_raw(0) {
+            ValueRef::Text(text) => Some(text_form::fold_case(&String::from_utf8_lossy(text)).into_owned()),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+        })
+    })
 }
 
 /// Makes the functions over json known to a connection that asks with predicates.
@@ -177,6 +198,21 @@ mod tests {
                 Predicate::Starts(column(TITLE), item(text("a"))),
                 r#" AND instr("title", ?1) = 1"#,
                 r#" AND starts_with("title", $1)"#,
+            ),
+            (
+                Predicate::Ends(column(TITLE), item(text("a"))),
+                r#" AND substr("title", length("title") - length(?1) + 1) = ?1"#,
+                r#" AND right("title", char_length($1)) = $1"#,
+            ),
+            (
+                test(TITLE, Test::Ends("a".to_owned())),
+                r#" AND substr("title", length("title") - length(?1) + 1) = ?1"#,
+                r#" AND right("title", char_length($1)) = $1"#,
+            ),
+            (
+                test(TITLE, Test::Alike("a".to_owned())),
+                r#" AND folded_case("title") = folded_case(?1)"#,
+                r#" AND normalize(casefold(normalize("title", NFD) COLLATE "pg_unicode_fast"), NFC) = normalize(casefold(normalize($1, NFD) COLLATE "pg_unicode_fast"), NFC)"#,
             ),
             (
                 Predicate::All(vec![

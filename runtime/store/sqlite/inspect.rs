@@ -13,7 +13,7 @@ use super::identifier::quoted;
 use super::location::DatabaseFile;
 use super::open;
 use super::rows::unsigned;
-use super::{damage, evolution, wal};
+use super::{damage, dialect, evolution, wal};
 use crate::ids::Timestamp;
 use crate::store::OpenError;
 use crate::store::inspection::{DatabaseFound, InUse, Inspection, Unfit};
@@ -134,6 +134,7 @@ fn read_only(file: &DatabaseFile, in_use: bool) -> rusqlite::Result<Connection> 
     };
     conn.busy_timeout(open::BUSY_TIMEOUT)?;
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON")?;
+    dialect::prepare_folding(&conn)?;
     Ok(conn)
 }
 

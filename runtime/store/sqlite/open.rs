@@ -145,6 +145,7 @@ pub(super) fn open_writer(file: &Path, statements: usize) -> rusqlite::Result<Co
          PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 33554432",
     )?;
     conn.set_prepared_statement_cache_capacity(statements);
+    dialect::prepare_folding(&conn)?;
     Ok(conn)
 }
 
@@ -192,6 +193,7 @@ fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(128);
     plan_by_text(conn)?;
     scan_limit::prepare(conn)?;
+    dialect::prepare_folding(conn)?;
     dialect::prepare(conn)
 }
 

@@ -12,7 +12,7 @@ use super::rows::{Sql, read_record, read_value, signed};
 use super::scan_limit;
 use super::tables::{Catalog, Table};
 use crate::ids::RecordId;
-use crate::schema::{FieldIndex, Record, Value};
+use crate::schema::{FieldIndex, KeyFields, Record, Value};
 use crate::store::relations::Relation;
 use crate::store::source::Source;
 
@@ -66,11 +66,11 @@ impl<M> Source for SqliteSource<'_, M> {
     fn ids_holding(
         &self,
         of: &Relation,
-        fields: &[FieldIndex],
+        key: &KeyFields,
         values: &[Vec<&Value>],
         most: usize,
     ) -> Answer<Vec<Vec<RecordId>>> {
-        at_once(self.holders(self.table(of).select_holders(fields), values, most))
+        at_once(self.holders(self.table(of).select_holders(key), values, most))
     }
 
     fn records_of_person(&self, of: &Relation, person: &str, most: usize) -> Answer<Vec<Record>> {

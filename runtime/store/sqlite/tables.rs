@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::counts::Counts;
+use super::dialect::SqliteDialect;
 use super::identifier::quoted;
 use super::kept::Kept;
 use super::search::Search;
-use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, Schema};
+use crate::schema::{Entity, EntityName, FieldIndex, FieldKind, KeyFields, Schema, WORDS_VERSION};
 use crate::store::relations::{Relation, Relations};
+use crate::store::sql::Dialect;
 
 /// The tables of one schema, by entity.
 pub(super) struct Catalog {
@@ -42,7 +44,7 @@ pub(super) struct Table {
     select_fields: Vec<SelectFields>,
     /// For each field: value, most → ids of the records that have the value, ascending. Asked where an index answers it.
     pub(super) ids_with: Vec<String>,
-    /// The same for each `[[unique]]`.
+    /// The same for each `[[unique]]`, and for each unique field whose values are compared whatever their case.
     ids_with_all: Vec<SelectHolders>,
     /// `id` → a row if there is such a record.
     pub(super) exists: String,
@@ -61,9 +63,9 @@ pub(super) struct Table {
     pub(super) search: Option<Search>,
 }
 
-/// Finds the records that have certain values in all fields of a `[[unique]]`.
+/// Finds the records that have certain values in all fields of a key.
 struct SelectHolders {
-    fields: Vec<FieldIndex>,
+    key: KeyFields,
     select: String,
 }
 
@@ -149,9 +151,9 @@ impl Table {
                 .map(|field| format!(r#"SELECT "id" FROM {name} WHERE {field} = ?1 ORDER BY "id" LIMIT ?2"#))
                 .collect(),
             ids_with_all: entity
-                .unique
-                .iter()
-                .map(|key| SelectHolders { fields: key.clone(), select: select_holders(&name, key, &fields) })
+                .unique_keys()
+                .filter(|key| key.ignore_case || key.fields.len() > 1)
+                .map(|key| SelectHolders { select: select_holders(&name, entity, &key), key })
                 .collect(),
             exists: format!(r#"SELECT 1 FROM {name} WHERE "id" = ?1"#),
             update_all: format!(r#"{set_version}{set_all} WHERE "id" = ?1"#),
@@ -167,11 +169,11 @@ impl Table {
     }
 
     /// The statement that finds records by all these fields: by one, or by those of a `[[unique]]`.
-    pub(super) fn select_holders(&self, fields: &[FieldIndex]) -> &str {
-        match fields {
-            [field] => &self.ids_with[field.0],
+    pub(super) fn select_holders(&self, key: &KeyFields) -> &str {
+        match key.fields.as_slice() {
+            [field] if !key.ignore_case => &self.ids_with[field.0],
             _ => {
-                let known = self.ids_with_all.iter().find(|known| known.fields == fields);
+                let known = self.ids_with_all.iter().find(|known| known.key == *key);
                 &known.expect("records are found by the fields of a `[[unique]]`").select
             }
         }
@@ -226,7 +228,8 @@ pub(super) fn sql_type(kind: &FieldKind) -> &'static str {
     }
 }
 
-/// Every index that the entity's table should have: one for each unique field, each reference, each `[[unique]]`, the field of `expires`, `created_at` and each `[[index]]`. None is
+/// Every index that the entity's table should have: one for each unique field, each reference, each `[[unique]]`, the field of `expires`, `created_at` and each `[[index]]`; one more for each key whose texts are compared
+/// whatever their case. None is
 /// a UNIQUE one: SQLite would judge each statement, and a unit is judged at its end (`store/unit/end_checks.rs`).
 pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
     let mut wanted: Vec<TableIndex> = Vec::new();
@@ -238,14 +241,37 @@ pub(super) fn indexes(entity: &Entity) -> Vec<TableIndex> {
     for columns in entity.all_indexes() {
         add(plain_index(entity, &columns.iter().map(|at| entity.name_of(*at)).collect::<Vec<_>>()));
     }
+    for key in entity.unique_keys().filter(|key| key.ignore_case) {
+        add(folded_index(entity, &key));
+    }
     wanted
 }
 
-fn select_holders(table: &str, key: &[FieldIndex], fields: &[String]) -> String {
-    let equal: Vec<String> =
-        (1..).zip(key).map(|(at, field)| format!("{} = ?{at}", fields[field.0])).collect();
-    let (equal, most) = (equal.join(" AND "), key.len() + 1);
+fn select_holders(table: &str, entity: &Entity, key: &KeyFields) -> String {
+    let equal = (1..).zip(&key.fields).map(|(at, field)| {
+        let (column, place) = (quoted(&entity.at(*field).name), format!("?{at}"));
+        match key.folds(entity, *field) {
+            true => format!("{} = {}", SqliteDialect.folded(&column), SqliteDialect.folded(&place)),
+            false => format!("{column} = {place}"),
+        }
+    });
+    let (equal, most) = (equal.collect::<Vec<_>>().join(" AND "), key.fields.len() + 1);
     format!(r#"SELECT "id" FROM {table} WHERE {equal} ORDER BY "id" LIMIT ?{most}"#)
+}
+
+/// Its name holds the version of what the index holds: another one makes the index again.
+fn folded_index(entity: &Entity, key: &KeyFields) -> TableIndex {
+    let name_of = |field: &FieldIndex| &*entity.at(*field).name;
+    let column = |field: &FieldIndex| match key.folds(entity, *field) {
+        true => SqliteDialect.folded(&quoted(name_of(field))),
+        false => quoted(name_of(field)),
+    };
+    let columns: Vec<String> = key.fields.iter().map(column).collect();
+    let names: Vec<&str> = key.fields.iter().map(name_of).collect();
+    let name = format!("{}:{} in any case, {WORDS_VERSION}", entity.plural, names.join(","));
+    let create =
+        format!("CREATE INDEX {} ON {} ({})", quoted(&name), quoted(&entity.plural), columns.join(", "));
+    TableIndex { name, create }
 }
 
 fn plain_index(entity: &Entity, names: &[&str]) -> TableIndex {

@@ -11,7 +11,7 @@ use super::context::UnitContext;
 use super::fault::{Fault, refuse};
 use super::keys::RecordKey;
 use crate::ids::RecordId;
-use crate::schema::{FieldIndex, Record, Value};
+use crate::schema::{FieldIndex, KeyFields, Record, Value};
 use crate::store::CommitError;
 use crate::store::relations::{ReferringField, Relation};
 use crate::store::source::Source;
@@ -95,7 +95,7 @@ impl FirstFault {
 impl<'a> EndChecks<'a> {
     /// Notes the values of unique fields that an operation wrote. `key`: which of `Relation::unique`.
     pub(super) fn wrote(&mut self, op: usize, relation: &Relation, key: usize, record: &Record) {
-        let values = unique_values(&relation.unique[key], &record.values);
+        let values = unique_values(&relation.unique[key].fields, &record.values);
         let values = values.map(|values| values.into_iter().cloned().collect());
         let holders = self.values.entry(UniqueKey { place: relation.place, key }).or_default();
         holders.insert(record.id.clone(), HeldValue { op, values });
@@ -154,11 +154,11 @@ impl<'a> EndChecks<'a> {
         let mut first = FirstFault::default();
         for (UniqueKey { place, key }, holders) in self.values.drain() {
             let relation = &context.relations.all()[place];
-            let fields = &relation.unique[key];
-            if let Some(op) = first_double(source, relation, fields, &holders).await? {
+            let unique = &relation.unique[key];
+            if let Some(op) = first_double(source, relation, unique, &holders).await? {
                 let place = FaultPlace { op, key };
                 if !first.is_before(place) {
-                    first.0 = Some((place, not_unique(relation, op, fields)));
+                    first.0 = Some((place, not_unique(relation, op, unique)));
                 }
             }
         }
@@ -185,11 +185,11 @@ pub(super) async fn require_unique<S: Source>(
     key: usize,
     record: &Record,
 ) -> Result<(), Fault<S::Error>> {
-    let fields = &relation.unique[key];
-    let Some(values) = unique_values(fields, &record.values) else { return Ok(()) };
-    let holders = source.ids_holding(relation, fields, &[values], 2).await?;
+    let unique = &relation.unique[key];
+    let Some(values) = unique_values(&unique.fields, &record.values) else { return Ok(()) };
+    let holders = source.ids_holding(relation, unique, &[values], 2).await?;
     if holders.into_iter().flatten().any(|id| id != record.id) {
-        return refuse(not_unique(relation, op, fields));
+        return refuse(not_unique(relation, op, unique));
     }
     Ok(())
 }
@@ -199,7 +199,7 @@ pub(super) async fn require_unique<S: Source>(
 async fn first_double<S: Source>(
     source: &S,
     relation: &Relation,
-    fields: &[FieldIndex],
+    unique: &KeyFields,
     holders: &Holders,
 ) -> Result<Option<usize>, Fault<S::Error>> {
     let (held, values): (Vec<(&RecordId, &HeldValue)>, Vec<Vec<&Value>>) = holders
@@ -208,7 +208,7 @@ async fn first_double<S: Source>(
         .unzip();
     // Those to which the unit gave a value can be in the way of finding one that had it before.
     let most = holders.len() + 1;
-    let found = source.ids_holding(relation, fields, &values, most).await?;
+    let found = source.ids_holding(relation, unique, &values, most).await?;
     let doubles = held.into_iter().zip(found).filter(|((id, held), others)| {
         let mut others = others.iter().filter(|other| other != id);
         others.any(|other| holders.get(other).is_none_or(|other| other.op < held.op))
@@ -216,7 +216,7 @@ async fn first_double<S: Source>(
     Ok(doubles.map(|((_, held), _)| held.op).min())
 }
 
-fn not_unique(relation: &Relation, op: usize, fields: &[FieldIndex]) -> CommitError {
+fn not_unique(relation: &Relation, op: usize, unique: &KeyFields) -> CommitError {
     let name = |field: &FieldIndex| relation.entity.at(*field).name.clone();
-    CommitError::NotUnique { op, fields: fields.iter().map(name).collect() }
+    CommitError::NotUnique { op, fields: unique.fields.iter().map(name).collect() }
 }

@@ -9,7 +9,7 @@ use crate::rules::{
     BindError, Found, JudgedStep, KnownFacts, MOST_STEPS, MOST_STEPS_OF_UNIT, MissingFact, Subject, Truth,
     find_truth, judge,
 };
-use crate::schema::{Column, EntityName, Expr, Record, ReferencePath, Term, Value};
+use crate::schema::{Column, EntityName, Expr, KeyFields, Record, ReferencePath, Term, Value};
 use crate::store::CommitError;
 use crate::store::relations::{Relation, Relations};
 use crate::store::source::Source;
@@ -170,7 +170,8 @@ impl<'a> Facts<'a> {
             Column::Version | Column::CreatedAt | Column::UpdatedAt => return Ok(None),
         };
         let value = Value::Text(value.to_owned());
-        let mut ids = source.ids_holding(relation, &[field], &[vec![&value]], MOST_STEPS + 1).await?;
+        let fields = KeyFields::exact(vec![field]);
+        let mut ids = source.ids_holding(relation, &fields, &[vec![&value]], MOST_STEPS + 1).await?;
         let ids = ids.pop().unwrap_or_default();
         if ids.len() > MOST_STEPS {
             return Ok(None);

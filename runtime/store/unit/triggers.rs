@@ -14,8 +14,8 @@ use super::work::{Edit, NewRecord, Work};
 use crate::ids::{RecordId, Timestamp};
 use crate::rules::{Asker, Principal, Proposal, Subject};
 use crate::schema::{
-    Column, EntityName, FieldIndex, OnExisting, Operation, Record, ReferencePath, SetField, SetValue,
-    Trigger, TriggerAct, TriggerTarget, Value, defaults, limits,
+    Column, EntityName, FieldIndex, KeyFields, OnExisting, Operation, Record, ReferencePath, SetField,
+    SetValue, Trigger, TriggerAct, TriggerTarget, Value, defaults, limits,
 };
 use crate::store::principal;
 use crate::store::relations::Relation;
@@ -218,9 +218,9 @@ impl<'a, T: Transaction> Work<'a, T> {
 
     /// Whether a record has the unique values of one field, or of one `[[unique]]`.
     async fn is_there(&self, relation: &Relation, values: &[Value]) -> Result<bool, T::Error> {
-        for fields in &relation.unique {
-            let Some(values) = unique_values(fields, values) else { continue };
-            let found = self.transaction.ids_holding(relation, fields, &[values], 1).await?;
+        for unique in &relation.unique {
+            let Some(values) = unique_values(&unique.fields, values) else { continue };
+            let found = self.transaction.ids_holding(relation, unique, &[values], 1).await?;
             if found.iter().any(|ids| !ids.is_empty()) {
                 return Ok(true);
             }
@@ -243,7 +243,8 @@ impl<'a, T: Transaction> Work<'a, T> {
                 return Ok(is_there.then(|| RecordId::stored(id)).into_iter().collect());
             }
             (Column::Field(field), value) => {
-                self.transaction.ids_holding(relation, &[field], &[vec![value]], most).await?
+                let key = KeyFields::exact(vec![field]);
+                self.transaction.ids_holding(relation, &key, &[vec![value]], most).await?
             }
             (Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt, _) => Vec::new(),
         };

@@ -82,8 +82,8 @@ impl<'a, T: Transaction> Work<'a, T> {
         record: &Record,
         is_written: impl Fn(FieldIndex) -> bool,
     ) -> Result<(), Fault<T::Error>> {
-        for (key, fields) in relation.unique.iter().enumerate() {
-            if !fields.iter().any(|field| is_written(*field)) {
+        for (key, unique) in relation.unique.iter().enumerate() {
+            if !unique.fields.iter().any(|field| is_written(*field)) {
                 continue;
             }
             match self.judged {

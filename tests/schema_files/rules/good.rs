@@ -146,6 +146,8 @@ fn conditions() -> Vec<(&'static str, Expr)> {
         ("size(user.claims.teams) < 3", compare(size(claim(&["teams"])), Comparison::Lt, int(3))),
         ("title.startsWith('pub')", Expr::Starts(record(TITLE), text("pub"))),
         ("title.startsWith(user.role)", Expr::Starts(record(TITLE), role())),
+        ("title.endsWith('lic')", Expr::Ends(record(TITLE), text("lic"))),
+        ("!title.endsWith(user.role)", Expr::Not(Box::new(Expr::Ends(record(TITLE), role())))),
         ("'abc'.contains(title)", Expr::Contains(text("abc"), record(TITLE))),
         ("title == r'\\\\d'", eq(record(TITLE), text("\\d"))),
         ("title == '\\\\x41\\\\u00e9\\\\U0001F642\\\\101\\\\n'", eq(record(TITLE), text("Aé🙂A\n"))),

@@ -130,6 +130,7 @@ fn asks_time_of_update(predicate: &Predicate) -> bool {
         Predicate::Test(Condition { column, .. }) => *column == UPDATED,
         Predicate::Compare(left, _, right)
         | Predicate::Starts(left, right)
+        | Predicate::Ends(left, right)
         | Predicate::Contains(left, right) => of(left) || of(right),
         Predicate::Member(item, list) => of(item) || *list == UPDATED,
         Predicate::Not(inner) => asks_time_of_update(inner),

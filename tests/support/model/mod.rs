@@ -21,7 +21,10 @@ mod sight;
 mod triggers;
 mod unit;
 mod unit_end;
+
 mod write;
+
+pub(crate) use unit_end::without_case;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -106,6 +106,7 @@ fn rule(expr: &Expr, element: Option<&EntityName>, asked: &mut Asked) {
         Expr::Compare(left, _, right)
         | Expr::Member(left, right)
         | Expr::Starts(left, right)
+        | Expr::Ends(left, right)
         | Expr::Contains(left, right) => [left, right].into_iter().for_each(|one| term(one, element, asked)),
         Expr::OneOf(item, list) => list.iter().chain([item]).for_each(|one| term(one, element, asked)),
         Expr::Related(item, set) => {

@@ -213,6 +213,7 @@ fn collect(rule: &Expr, found: &mut Vec<EntityName>) {
         | Expr::OneOf(..)
         | Expr::Member(..)
         | Expr::Starts(..)
+        | Expr::Ends(..)
         | Expr::Contains(..)
         | Expr::Search(_)
         | Expr::Named(_) => {}
@@ -231,6 +232,7 @@ fn as_rule(predicate: &Predicate) -> Expr {
         Predicate::Test(condition) => asked(condition),
         Predicate::Compare(left, comparison, right) => Expr::Compare(term(left), *comparison, term(right)),
         Predicate::Starts(text, prefix) => Expr::Starts(term(text), term(prefix)),
+        Predicate::Ends(text, suffix) => Expr::Ends(term(text), term(suffix)),
         Predicate::Contains(text, part) => Expr::Contains(term(text), term(part)),
         Predicate::Member(item, list) => Expr::Member(term(item), Term::Record(*list)),
         Predicate::Not(inner) => Expr::Not(Box::new(as_rule(inner))),

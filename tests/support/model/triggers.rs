@@ -112,8 +112,9 @@ impl Draft<'_> {
                     .collect();
                 self.check(op, &entity, values.iter().enumerate())?;
                 let same = |other: &Record| {
-                    let equal = |at: &usize| !values[*at].is_null() && values[*at] == other.values[*at];
-                    unique_members(&entity).iter().any(|members| members.iter().all(equal))
+                    unique_members(&entity)
+                        .iter()
+                        .any(|members| members.are_shared(&entity, &values, &other.values))
                 };
                 let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
                 if *exists == OnExisting::Skip && of_entity.map(|(_, other)| other).any(|other| same(other)) {

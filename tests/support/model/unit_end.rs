@@ -1,6 +1,6 @@
 //! What the model judges when a unit ends: unique values, and deletes that other records forbid.
 
-use tidewire::schema::{Entity, EntityName, FieldIndex, Record};
+use tidewire::schema::{Entity, EntityName, FieldIndex, FieldKind, Record, Value};
 use tidewire::store::CommitError;
 
 use super::Key;
@@ -25,7 +25,7 @@ impl Draft<'_> {
         fields: Vec<FieldIndex>,
     ) -> Result<(), CommitError> {
         for (place, members) in unique_members(entity).iter().enumerate() {
-            if !members.iter().any(|member| fields.contains(&FieldIndex(*member))) {
+            if !members.places.iter().any(|member| fields.contains(&FieldIndex(*member))) {
                 continue;
             }
             if self.is_together() {
@@ -38,11 +38,8 @@ impl Draft<'_> {
     }
 
     /// The other records that have all these values, unless one of them is empty.
-    fn others_with(&self, entity: &Entity, record: &Record, members: &[usize]) -> Vec<Key> {
-        if members.iter().any(|member| record.values[*member].is_null()) {
-            return Vec::new();
-        }
-        let equal = |other: &Record| members.iter().all(|at| other.values[*at] == record.values[*at]);
+    fn others_with(&self, entity: &Entity, record: &Record, members: &Members) -> Vec<Key> {
+        let equal = |other: &Record| members.are_shared(entity, &record.values, &other.values);
         let of_entity = self.state.records.iter().filter(|(key, _)| key.0 == entity.name);
         let same = of_entity.filter(|(key, other)| key.1 != record.id && equal(other));
         same.map(|(key, _)| key.clone()).collect()
@@ -76,16 +73,55 @@ impl Draft<'_> {
     }
 }
 
-/// The fields that are unique, alone or together: first each field that is unique by itself.
-pub(super) fn unique_members(entity: &Entity) -> Vec<Vec<usize>> {
-    let mut all: Vec<Vec<usize>> =
-        (0..entity.fields.len()).filter(|at| entity.fields[*at].unique).map(|at| vec![at]).collect();
-    for fields in &entity.unique {
-        all.push(fields.iter().map(|FieldIndex(at)| *at).collect());
+/// Fields that are unique, alone or together.
+pub(super) struct Members {
+    places: Vec<usize>,
+    ignore_case: bool,
+}
+
+impl Members {
+    /// Whether none of the values is empty, and the other record has the same.
+    pub(super) fn are_shared(&self, entity: &Entity, values: &[Value], others: &[Value]) -> bool {
+        self.places.iter().all(|at| match (&values[*at], &others[*at]) {
+            (Value::Null, _) => false,
+            (Value::Text(text), Value::Text(other)) if self.ignore_case && is_text(entity, *at) => {
+                without_case(text) == without_case(other)
+            }
+            (value, other) => value == other,
+        })
+    }
+}
+
+fn is_text(entity: &Entity, at: usize) -> bool {
+    matches!(entity.fields[at].kind, FieldKind::Text { .. })
+}
+
+/// Small, capital and small again: capitals tell apart what small letters do not, and the other way round. `ı` alone has the capital
+/// of another letter.
+pub(crate) fn without_case(text: &str) -> String {
+    let small = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
+    let capital = |letter: char| match letter {
+        'ı' => "ı".to_owned(),
+        letter => letter.to_uppercase().collect(),
+    };
+    small(&small(text).chars().map(capital).collect::<String>())
+}
+
+/// First each field that is unique by itself.
+pub(super) fn unique_members(entity: &Entity) -> Vec<Members> {
+    let alone = entity.fields.iter().enumerate().filter(|(_, field)| field.unique);
+    let mut all: Vec<Members> =
+        alone.map(|(at, field)| Members { places: vec![at], ignore_case: field.ignore_case }).collect();
+    for key in &entity.unique {
+        let places = key.fields.iter().map(|FieldIndex(at)| *at).collect();
+        all.push(Members { places, ignore_case: key.ignore_case });
     }
     all
 }
 
-fn not_unique(op: usize, entity: &Entity, members: &[usize]) -> CommitError {
-    CommitError::NotUnique { op, fields: members.iter().map(|at| entity.fields[*at].name.clone()).collect() }
+fn not_unique(op: usize, entity: &Entity, members: &Members) -> CommitError {
+    CommitError::NotUnique {
+        op,
+        fields: members.places.iter().map(|at| entity.fields[*at].name.clone()).collect(),
+    }
 }

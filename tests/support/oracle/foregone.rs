@@ -87,7 +87,7 @@ impl Question<'_> {
                 let left = self.nature(left);
                 left.is_some() && left == self.nature(right)
             }
-            Expr::Starts(left, right) | Expr::Contains(left, right) => {
+            Expr::Starts(left, right) | Expr::Ends(left, right) | Expr::Contains(left, right) => {
                 [left, right].iter().all(|term| self.nature(term) == Some(Nature::Text))
             }
             // Every record has an id, a version and its times.
@@ -175,6 +175,7 @@ fn asks_record(leaf: &Expr) -> bool {
         Expr::Compare(left, _, right)
         | Expr::Member(left, right)
         | Expr::Starts(left, right)
+        | Expr::Ends(left, right)
         | Expr::Contains(left, right) => asks(left) || asks(right),
         Expr::Constant(_)
         | Expr::Not(_)

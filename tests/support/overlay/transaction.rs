@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use tidewire::ids::{RecordId, Seq};
-use tidewire::schema::{FieldIndex, Record, Value};
+use tidewire::schema::text_form::fold_case;
+use tidewire::schema::{FieldIndex, KeyFields, Record, Value};
 use tidewire::store::relations::Relation;
 use tidewire::store::source::Source;
 use tidewire::store::unit::{Answered, AnsweredOp, Counter, Inserted, Prefetch, Transaction};
@@ -117,12 +118,17 @@ impl Source for OverlayTransaction<'_> {
     async fn ids_holding(
         &self,
         of: &Relation,
-        fields: &[FieldIndex],
+        key: &KeyFields,
         values: &[Vec<&Value>],
         most: usize,
     ) -> Result<Vec<Vec<RecordId>>, Infallible> {
         let holds = |record: &Record, values: &[&Value]| {
-            fields.iter().zip(values).all(|(field, value)| record.values[field.0] == **value)
+            key.fields.iter().zip(values).all(|(field, value)| match (&record.values[field.0], *value) {
+                (Value::Text(held), Value::Text(asked)) if key.folds(&of.entity, *field) => {
+                    fold_case(held) == fold_case(asked)
+                }
+                (held, asked) => held == asked,
+            })
         };
         later(values.iter().map(|values| self.ids(of, most, |record| holds(record, values))).collect()).await
     }

@@ -269,11 +269,16 @@ fn call(
             let (text, part) = part_of(text, part, scope)?;
             Ok(Expr::Starts(text, part))
         }
+        ("endsWith", Some(text), [part]) => {
+            let (text, part) = part_of(text, part, scope)?;
+            Ok(Expr::Ends(text, part))
+        }
         ("contains", Some(text), [part]) => {
             let (text, part) = part_of(text, part, scope)?;
             Ok(Expr::Contains(text, part))
         }
         ("startsWith", _, _) => Err(refused::arguments(word, "text.startsWith('a')"))?,
+        ("endsWith", _, _) => Err(refused::arguments(word, "text.endsWith('a')"))?,
         ("contains", _, _) => Err(refused::arguments(word, "text.contains('a')"))?,
         ("exists", _, _) => {
             Err(refused::arguments(word, "user.memberships.exists(m, m.project == project)"))?
@@ -311,8 +316,9 @@ fn part_of(text: &SyntaxNode, part: &SyntaxNode, scope: RuleScope<'_>) -> Result
         true => types::literal(node, Type::Text).map(Term::Value),
         false => match value(node, scope)? {
             (term, Type::Text | Type::Claim) => Ok(term),
-            (_, kind) => Err(refused::misfit(node, format!("{} is not a text", kind.noun()))
-                .help("`startsWith` and `contains` are for texts; for a json list write `x in list`")),
+            (_, kind) => Err(refused::misfit(node, format!("{} is not a text", kind.noun())).help(
+                "`startsWith`, `endsWith` and `contains` are for texts; for a json list write `x in list`",
+            )),
         },
     };
     both(term(text), term(part))

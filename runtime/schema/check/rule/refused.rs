@@ -7,7 +7,7 @@ use crate::schema::diagnostics::{Diagnostic, DiagnosticCode};
 use crate::schema::message::{quoted, suggestion};
 use crate::schema::tree::Span;
 
-const FUNCTIONS: &[&str] = &["has", "startsWith", "contains", "size", "exists"];
+const FUNCTIONS: &[&str] = &["has", "startsWith", "endsWith", "contains", "size", "exists"];
 
 pub(super) fn known_function(name: &str) -> bool {
     FUNCTIONS.contains(&name)
@@ -108,7 +108,6 @@ pub(super) fn function(of_something: bool, word: &Identifier) -> Diagnostic {
                 .to_owned()
         }
         name if is_size(name) => "write `size(x)`".to_owned(),
-        "endsWith" => "store the ending in a field of its own and compare that".to_owned(),
         "timestamp" => "compare with a text: `created_at > '2026-11-21T08:00:00Z'`".to_owned(),
         "now" => "write `now` without brackets; only create, update and delete rules have it".to_owned(),
         "duration" => "rules have no arithmetic: store the time itself in a field and compare that".to_owned(),

@@ -144,6 +144,7 @@ fn equalities(condition: &Expr) -> Vec<SearchKey> {
         | Expr::Related(..)
         | Expr::Exists(..)
         | Expr::Starts(..)
+        | Expr::Ends(..)
         | Expr::Contains(..)
         | Expr::Named(_)
         | Expr::Search(_) => Vec::new(),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stored_schema::{StoredEntity, StoredField, StoredSchema, WHOLE};
-use crate::schema::{Entity, FieldIndex, FieldKind, History, Schema, Sequence};
+use crate::schema::{Entity, FieldIndex, FieldKind, History, KeyFields, Schema, Sequence};
 
 /// One change of the database's shape. Tables and columns bear the names that they have now, before anything moves.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ pub(super) enum Move {
     },
     /// Fields become unique together, or what is in them changes.
     UniqueTogether {
+        key: KeyFields,
         members: Vec<TogetherField>,
     },
     /// The field becomes a lookup: the server copies its values from now on.
@@ -235,17 +236,18 @@ fn of_sequences(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, mov
 
 /// Fields that are unique together: those that were not before, and those that are rewritten.
 fn of_unique(entity: &Arc<Entity>, was: &StoredEntity, names: &Names<'_>, moves: &mut Vec<Move>) {
-    for fields in &entity.unique {
-        let members: Vec<TogetherField> = fields.iter().map(|at| member(entity, was, *at, names)).collect();
+    for key in &entity.unique {
+        let members: Vec<TogetherField> =
+            key.fields.iter().map(|at| member(entity, was, *at, names)).collect();
         let mut columns: Vec<&str> = members.iter().map(|member| member.at.column.as_str()).collect();
         columns.sort_unstable();
-        let held = was.unique.iter().any(|known| {
+        let held = was.unique.iter().enumerate().any(|(place, known)| {
             let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
             known.sort_unstable();
-            known == columns
+            known == columns && (!key.ignore_case || was.unique_in_any_case.contains(&place))
         });
         if !held || members.iter().any(|member| member.becomes != Becomes::Stays) {
-            moves.push(Move::UniqueTogether { members });
+            moves.push(Move::UniqueTogether { key: key.clone(), members });
         }
     }
 }
@@ -282,7 +284,7 @@ fn of_field(at: &Site, was: &StoredField, names: &Names<'_>, moves: &mut Vec<Mov
     if field.required && !was.required {
         moves.push(Move::Require { at: at.clone() });
     }
-    if field.unique && !was.unique {
+    if field.unique && (!was.unique || (field.ignore_case && !was.ignore_case)) {
         moves.push(Move::Unique { at: at.clone() });
     }
 }

@@ -12,9 +12,11 @@ use super::values::{Converted, Converter};
 use crate::ids::{Timestamp, shown};
 use crate::schema::convert::is_widening;
 use crate::schema::limits::LARGEST_INT;
-use crate::schema::{Entity, FieldDefault, FieldKind, History, Sequence, Value};
+use crate::schema::{Entity, FieldDefault, FieldKind, History, KeyFields, Sequence, Value};
 use crate::store::migration::{AllowFlag, EXAMPLES, MigrationStep, Need, Plan, Remedy, StepKind};
+use crate::store::sql::Dialect;
 use crate::store::sqlite::clock::cutoff;
+use crate::store::sqlite::dialect::SqliteDialect;
 use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::rows::{Sql, unsigned};
 
@@ -57,7 +59,7 @@ impl Premises<'_> {
             Move::Retype { at, was } => self.retype(at, was)?,
             Move::Require { at } => self.require(at)?,
             Move::Unique { at } => self.unique(at, moves)?,
-            Move::UniqueTogether { members } => self.unique_together(members)?,
+            Move::UniqueTogether { key, members } => self.unique_together(key, members)?,
             Move::Follow { at } => self.follow(at)?,
             Move::Expire { at } => self.expire(at)?,
             Move::Number { at, is_new } => self.number(at, *is_new)?,
@@ -216,7 +218,8 @@ impl Premises<'_> {
 
     fn has_value(&self, at: &Site, value: &Value) -> rusqlite::Result<bool> {
         let (table, column) = (quoted(&at.table), quoted(&at.column));
-        let sql = format!("SELECT 1 FROM {table} WHERE {column} = ?1");
+        let (column, given) = (compared(at, &column), compared(at, "?1"));
+        let sql = format!("SELECT 1 FROM {table} WHERE {column} = {given}");
         Ok(self.conn.query_row(&sql, [Sql(value)], |_| Ok(())).optional()?.is_some())
     }
 
@@ -226,11 +229,15 @@ impl Premises<'_> {
         let retyped = moves.iter().any(|one| matches!(one, Move::Retype { at, .. } if of_this(at)));
         let doubles = if retyped { Vec::new() } else { self.doubles(at)? };
         let need = (!doubles.is_empty()).then(|| duplicates(doubles));
-        Ok(self.field_step(at, StepKind::Unique, "make the field unique", need))
+        let what = match at.field().ignore_case {
+            true => "make the field unique, whatever the case of its letters",
+            false => "make the field unique",
+        };
+        Ok(self.field_step(at, StepKind::Unique, what, need))
     }
 
     /// A field that changes its values is judged with the values that it has then, so it must have them before.
-    fn unique_together(&self, members: &[TogetherField]) -> rusqlite::Result<MigrationStep> {
+    fn unique_together(&self, key: &KeyFields, members: &[TogetherField]) -> rusqlite::Result<MigrationStep> {
         let first = &members[0].at;
         let names: Vec<&str> = members.iter().map(|member| &*member.at.field().name).collect();
         let names = names.join("`, `");
@@ -250,7 +257,7 @@ impl Premises<'_> {
                 ),
             }),
             None => {
-                let doubles = self.doubles_together(members)?;
+                let doubles = self.doubles_together(key, members)?;
                 (!doubles.is_empty()).then(|| Need {
                     why: "these values are there more than once".to_owned(),
                     examples: doubles,
@@ -261,23 +268,35 @@ impl Premises<'_> {
         Ok(MigrationStep {
             subject: first.entity.name.to_string(),
             kind: StepKind::Unique,
-            what: format!("make `{names}` unique together"),
+            what: match key.ignore_case {
+                true => format!("make `{names}` unique together, whatever the case of their letters"),
+                false => format!("make `{names}` unique together"),
+            },
             loses: 0,
             need,
         })
     }
 
     /// Lists of values that more than one record has, the most frequent first. A field that is new has one value in all records.
-    fn doubles_together(&self, members: &[TogetherField]) -> rusqlite::Result<Vec<String>> {
-        let present: Vec<String> = members
-            .iter()
-            .filter(|member| member.becomes != Becomes::Added)
-            .map(|member| quoted(&member.at.column))
-            .collect();
+    fn doubles_together(&self, key: &KeyFields, members: &[TogetherField]) -> rusqlite::Result<Vec<String>> {
+        let there: Vec<&TogetherField> =
+            members.iter().filter(|member| member.becomes != Becomes::Added).collect();
+        let present: Vec<String> = there.iter().map(|member| quoted(&member.at.column)).collect();
+        let folds = |member: &TogetherField| key.folds(&member.at.entity, member.at.field);
+        let compared = there.iter().zip(&present).map(|(member, column)| match folds(member) {
+            true => SqliteDialect.folded(column),
+            false => column.clone(),
+        });
+        let compared: Vec<String> = compared.collect();
         let table = quoted(&members[0].at.table);
-        let texts: Vec<String> = present.iter().map(|column| format!("CAST({column} AS TEXT)")).collect();
+        // Of several spellings one is named.
+        let texts = there.iter().zip(&present).map(|(member, column)| match folds(member) {
+            true => format!("min({column})"),
+            false => format!("CAST({column} AS TEXT)"),
+        });
+        let texts: Vec<String> = texts.collect();
         let filled: Vec<String> = present.iter().map(|column| format!("{column} IS NOT NULL")).collect();
-        let (group, have) = match present.as_slice() {
+        let (group, have) = match compared.as_slice() {
             [] => (String::new(), String::new()),
             columns => {
                 (format!("GROUP BY {}", columns.join(", ")), format!("WHERE {}", filled.join(" AND ")))
@@ -295,6 +314,9 @@ impl Premises<'_> {
             let values: Vec<String> = values.iter().map(|value| format!("`{}`", shown(value))).collect();
             match values.is_empty() {
                 true => format!("{times} records would get the same values"),
+                false if key.ignore_case => {
+                    format!("{times} records have {}, in any case", values.join(", "))
+                }
                 false => format!("{times} records have {}", values.join(", ")),
             }
         };
@@ -376,13 +398,20 @@ impl Premises<'_> {
     /// Values that more than one record has, the most frequent first.
     fn doubles(&self, at: &Site) -> rusqlite::Result<Vec<String>> {
         let (table, column) = (quoted(&at.table), quoted(&at.column));
+        let compared = compared(at, &column);
+        // Two spellings, the first and the last of them; values that are compared letter for letter have one.
         let mut statement = self.conn.prepare(&format!(
-            "SELECT CAST({column} AS TEXT), count(*) FROM {table} WHERE {column} IS NOT NULL \
-             GROUP BY {column} HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT {EXAMPLES}"
+            "SELECT CAST(min({column}) AS TEXT), count(*), CAST(max({column}) AS TEXT) FROM {table} \
+             WHERE {column} IS NOT NULL GROUP BY {compared} HAVING count(*) > 1 ORDER BY 2 DESC, 1 LIMIT {EXAMPLES}"
         ))?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-        rows.map(|row| row.map(|(value, times)| format!("{times} records have `{}`", shown(&value))))
-            .collect()
+        let told = |row: &rusqlite::Row<'_>| {
+            let (value, times, other): (String, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(match value == other {
+                true => format!("{times} records have `{}`", shown(&value)),
+                false => format!("{times} records have `{}`, `{}` or the like", shown(&value), shown(&other)),
+            })
+        };
+        statement.query_map([], told)?.collect()
     }
 
     fn backfill(&self, at: &Site, why: String) -> Need {
@@ -434,6 +463,11 @@ impl Premises<'_> {
         };
         self.allow.flags().into_iter().filter(|flag| !concerns(flag, steps)).map(step).collect()
     }
+}
+
+/// What of a value of a unique field two records may not share.
+fn compared(at: &Site, operand: &str) -> String {
+    if at.field().ignore_case { SqliteDialect.folded(operand) } else { operand.to_owned() }
 }
 
 fn concerns(flag: &AllowFlag<'_>, steps: &[MigrationStep]) -> bool {

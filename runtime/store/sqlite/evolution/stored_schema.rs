@@ -39,6 +39,9 @@ pub(super) struct StoredEntity {
     /// The fields of each `[[unique]]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) unique: Vec<Vec<String>>,
+    /// Those of them whose texts are compared whatever their case, by their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unique_in_any_case: Vec<usize>,
     /// The field by which its records expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<String>,
@@ -66,6 +69,8 @@ pub(super) struct StoredField {
     pub(super) refers: Option<(String, String)>,
     /// Minimum, maximum and pattern, as texts.
     pub(super) bounds: [Option<String>; 3],
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ignore_case: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) find: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -119,7 +124,10 @@ impl StoredEntity {
                 History::For(time) => time.as_secs().to_string(),
                 History::Forever => "forever".to_owned(),
             }),
-            unique: entity.unique.iter().map(|fields| fields.iter().map(name).collect()).collect(),
+            unique: entity.unique.iter().map(|key| key.fields.iter().map(name).collect()).collect(),
+            unique_in_any_case: (0..entity.unique.len())
+                .filter(|place| entity.unique[*place].ignore_case)
+                .collect(),
             expires: entity.expires.as_ref().map(name),
             silent: !entity.activity,
             on: entity.triggers.iter().map(|trigger| trigger.source.to_string()).collect(),
@@ -151,6 +159,7 @@ impl StoredField {
             values: values(&field.kind),
             refers: refers(&field.kind),
             bounds: bounds(&field.kind),
+            ignore_case: field.ignore_case,
             find: field.find,
             search: field.search,
             from: schema.lookup_path(entity, field),

@@ -12,7 +12,7 @@ use super::premises::{Premises, text_of};
 use super::stored_schema::StoredField;
 use crate::ids::shown;
 use crate::schema::convert::{convert, is_widening};
-use crate::schema::{FieldKind, IdKind, Value};
+use crate::schema::{FieldKind, IdKind, Value, text_form};
 use crate::store::migration::EXAMPLES;
 use crate::store::sqlite::identifier::quoted;
 use crate::store::sqlite::rows::Sql;
@@ -57,7 +57,7 @@ impl<'a> Converter<'a> {
         let otherwise = self.premises.fill(self.at);
         let alike = !self.premises.fills_each(self.at);
         let mut meet = |found: &mut Converted, value: &Value| {
-            let double = self.at.field().unique && !value.is_null() && !seen.insert(text_of(value));
+            let double = self.at.field().unique && !value.is_null() && !seen.insert(self.compared(value));
             if double && found.duplicate.is_none() {
                 found.duplicate = Some(format!("two records would have `{}`", shown(&text_of(value))));
             }
@@ -105,6 +105,12 @@ impl<'a> Converter<'a> {
             }
             conn.prepare_cached(&update)?.execute(params![id, Sql(&new)]).map(|_| ())
         })
+    }
+
+    /// What of a value of a unique field two records may not share.
+    fn compared(&self, value: &Value) -> String {
+        let text = text_of(value);
+        if self.at.field().ignore_case { text_form::fold_case(&text).into_owned() } else { text }
     }
 
     fn convert(&self, value: &Value) -> rusqlite::Result<Option<Value>> {
