@@ -116,10 +116,11 @@ export class Bridge {
   async #round(run) {
     for (const subscription of this.#unattached()) {
       if (subscription.track.point || !subscription.reload) continue;
+      const most = subscription.part?.limit;
       const rows = await subscription.reload({ readList, readRecord }).catch((error) => this.#isolated(subscription, error));
       if (run !== this.#run) return undefined;
-      // The socket may have come meanwhile and be sending the rows itself.
-      if (rows && subscription.track.phase === 'idle') replaceRows(subscription, rows);
+      // The socket may have come meanwhile and be sending the rows itself, or a list that needs more of them.
+      if (rows && subscription.part?.limit === most && subscription.track.phase === 'idle') replaceRows(subscription, rows);
     }
     const asked = this.#standing();
     const points = asked.flatMap(({ track }) => track.point ?? []);

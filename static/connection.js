@@ -91,9 +91,9 @@ export class Connection {
     this.#flush();
   }
 
-  ping() {
+  ping(id = PING) {
     this.#pinged = this.#env.now();
-    this.send('ping', undefined, undefined, PING);
+    this.send('ping', undefined, undefined, id);
   }
 
   #flush() {
@@ -101,7 +101,7 @@ export class Connection {
       if (this.#left === this.#part) this.#began = this.#env.now();
       this.#socket?.send(/** @type {string} */ (this.#queue.shift()));
       this.#left -= 1;
-      if (this.#left === 0) this.send('ping', undefined, undefined, PACE);
+      if (this.#left === 0) this.ping(PACE);
     }
   }
 

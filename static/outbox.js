@@ -170,7 +170,7 @@ export class Outbox {
     return new Promise((resolve, reject) => {
       this.#awaited = new Set(sent.filter(({ state }) => state === 'sent'));
       this.#release = () => resolve(null);
-      const late = () => reject({ status: 0, code: 'NO_ANSWER', message: 'The server did not answer in time.' });
+      const late = () => reject({ status: 0, code: 'NO_ANSWER', message: 'There was no answer.' });
       this.#timers.set('answer', LONGEST_WAIT, late);
       answer.then(resolve, reject);
     }).finally(() => {

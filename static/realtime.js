@@ -64,7 +64,7 @@ const DEFAULTS = {
   enabled: true,
 };
 /** Of a request whose connection is gone. */
-const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'The server did not answer.' };
+const NO_ANSWER = { code: 'NO_ANSWER', status: 0, message: 'There was no answer.' };
 /** What `connected` may set. */
 const FROM_SERVER = /** @type {const} */ (['reconnectInterval', 'maxReconnectInterval', 'heartbeatInterval']);
 
@@ -160,7 +160,7 @@ export class RealtimeClient {
 
   /** Connects, and reconnects for ever. Calling it again has an effect only after a close code has stopped it. */
   connect() {
-    this.#deafen ??= onWake(this.#env, { wake: () => this.#step({ type: 'wake' }), freeze: () => this.#step({ type: 'freeze' }) });
+    this.#deafen ??= onWake(this.#env, (type) => this.#step({ type }));
     this.#step({ type: 'connect' });
     return this;
   }
@@ -184,7 +184,7 @@ export class RealtimeClient {
 
   /** A bad network, for a client that was made with `devtools`. @param {import('./devtools.js').Trouble} trouble `{}` ends it. */
   simulate(trouble) {
-    if (!this.#env.simulate) throw new TypeError('only a client with `env: devtools().env` can simulate');
+    if (!this.#env.simulate) throw new TypeError('`simulate` needs the option `env: devtools().env`');
     this.#env.simulate(trouble);
   }
 
@@ -219,8 +219,8 @@ export class RealtimeClient {
 
   /**
    * @param {'error' | 'resync' | 'frame'} name `error`: the server refused something; the call gets `{code, message, hint, channel}`. `resync`:
-   * a channel starts over with a snapshot; the call gets its name and the reason. `frame`: a frame of a channel that `subscribe` does not
-   * follow, such as one of presence.
+   * a channel starts over with a snapshot; the call gets its name and the reason. `frame`: a frame that `subscribe` does not follow,
+   * such as one of presence.
    * @param {(...args: any[]) => void} call
    * @returns {() => void} disposer
    */
@@ -461,10 +461,12 @@ export class RealtimeClient {
     else if (frame.type === 'auth:expiring') this.#renew();
     else if (frame.type === 'error') this.#failed(frame);
     else if (frame.type === 'schema:changed') this.#reshaped(frame.payload);
-    else if (frame.type === 'rights:changed') this.#askRefused();
     else if (frame.type === 'drain') this.#step({ type: 'asked', ms: frame.payload?.reconnectInMs ?? 0 });
     else if (frame.channel) this.#route(frame.channel, frame);
-    else if (frame.type === 'pong' && frame.payload?.epoch) {
+    else if (frame.type !== 'pong') {
+      if (frame.type === 'rights:changed') this.#askRefused();
+      this.#tell('frame', frame);
+    } else if (frame.payload?.epoch) {
       for (const subscription of this.#channels.values()) {
         const { epoch, seq } = frame.payload;
         if (subscription.track.advance({ epoch, seq }))
@@ -541,8 +543,8 @@ export class RealtimeClient {
     const subscription = asked ?? ended;
     // The token that was set is another user's.
     if (frame.requestId === 'auth' && !this.#token.used) return this.#begin();
-    if (!subscription && frame.channel) return;
     if (!subscription) {
+      if (frame.channel) return;
       this.#step({ type: 'asked', ms: payload.retryAfterMs ?? 0 });
       this.#complaint = payload;
       return this.#show({ reason: payload.message ?? payload.code ?? '' });

@@ -38,7 +38,7 @@ export class Storage {
    */
   constructor(name, factory) {
     this.#database = new Promise((resolve, reject) => {
-      if (!factory) throw new Error('this browser has no IndexedDB here');
+      if (!factory) throw new Error('there is no IndexedDB here');
       const opening = factory.open(name, VERSION);
       opening.onupgradeneeded = () => {
         for (const table of TABLES) opening.result.createObjectStore(table, { keyPath: 'key' });
@@ -49,7 +49,7 @@ export class Storage {
         resolve(opening.result);
       };
       opening.onerror = () => reject(opening.error);
-      opening.onblocked = () => reject(new Error('another tab keeps an older version of the database open'));
+      opening.onblocked = () => reject(new Error('another tab has an older database open'));
     });
     this.#database.catch(() => {});
   }

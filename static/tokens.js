@@ -32,7 +32,7 @@ export function tokensOf({ getToken, auth }) {
 }
 
 /** Why what one user began ends for the next one. */
-export const OTHER_USER = { code: 'OTHER_USER', message: 'Another user is logged in now.' };
+export const OTHER_USER = { code: 'OTHER_USER', message: 'The user has changed.' };
 
 /**
  * @param {Pick<Auth, 'user'> | undefined} auth

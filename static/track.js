@@ -115,6 +115,7 @@ export class Track {
       case 'entity:created':
       case 'entity:updated':
       case 'entity:deleted':
+      case 'activity':
         return this.#event(frame);
       default:
         return 'deliver';

@@ -5,21 +5,20 @@
 
 /**
  * @param {Pick<import('./env.js').Env, 'document' | 'window'>} env
- * @param {object} on
- * @param {() => void} on.wake Never while the page is hidden.
- * @param {() => void} on.freeze An open socket would keep the page out of the cache.
+ * @param {(what: 'wake' | 'freeze') => void} call `wake`: never while the page is hidden. `freeze`: an open socket would keep the page
+ * out of the cache.
  * @returns {() => void} disposer
  */
-export function onWake({ document, window }, { wake, freeze }) {
-  const ending = new AbortController();
-  const { signal } = ending;
+export function onWake({ document, window }, call) {
+  const end = new AbortController();
+  const { signal } = end;
   const look = () => {
-    if (document?.visibilityState !== 'hidden') wake();
+    if (document?.visibilityState !== 'hidden') call('wake');
   };
   for (const name of ['online', 'offline', 'focus', 'pageshow']) window?.addEventListener(name, look, { signal });
   // Some browsers resume a frozen page without saying that it became visible.
   for (const name of ['visibilitychange', 'resume']) document?.addEventListener(name, look, { signal });
-  const hide = (/** @type {any} */ { persisted }) => persisted && freeze();
+  const hide = (/** @type {any} */ { persisted }) => persisted && call('freeze');
   window?.addEventListener('pagehide', hide, { signal });
-  return () => ending.abort();
+  return () => end.abort();
 }

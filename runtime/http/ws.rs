@@ -24,7 +24,7 @@ use super::server::Peer;
 use super::socket_options;
 use super::state::AppState;
 use super::timed_stream::TimedStream;
-use crate::identity::Brought;
+use crate::identity::{Brought, IdentityError};
 use crate::protocol::Code;
 use crate::realtime::{Arrived, NotAdmitted, WebSocketManager};
 
@@ -76,13 +76,17 @@ async fn upgrade(State(state): State<AppState>, request: Request) -> Result<Resp
 }
 
 /// The caller, or the error that the socket gets before it is closed.
-async fn admit(state: &AppState, presented: &Presented) -> Result<Arrived, NotAdmitted> {
-    let brought = presented.brought()?;
-    if brought == Brought::Nothing && state.identities.takes_tokens_later() {
-        return Ok(Arrived::owing(state.identities.clone(), presented.address));
-    }
-    let admitted = state.identities.admit_reader(brought, presented.address).await?;
-    Ok(Arrived::through(state.identities.clone(), admitted))
+async fn admit(state: &AppState, presented: &Presented) -> Result<Box<Arrived>, Box<NotAdmitted>> {
+    let admitting = async {
+        let brought = presented.brought()?;
+        if brought == Brought::Nothing && state.identities.takes_tokens_later() {
+            return Ok(Arrived::owing(state.identities.clone(), presented.address));
+        }
+        let admitted = state.identities.admit_reader(brought, presented.address).await?;
+        Ok(Arrived::through(state.identities.clone(), admitted))
+    };
+    // In boxes, since each future on the way of a connection keeps what it is given twice.
+    admitting.await.map(Box::new).map_err(|error: IdentityError| Box::new(NotAdmitted::from(error)))
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
@@ -119,7 +123,7 @@ async fn live_socket(
     websockets: WebSocketManager,
     stream: BareStream,
     read_ahead: Bytes,
-    caller: Result<Arrived, NotAdmitted>,
+    caller: Result<Box<Arrived>, Box<NotAdmitted>>,
     _place: Option<Peer>,
 ) {
     let most = websockets.send_buffer_bytes();
@@ -142,7 +146,7 @@ async fn live<S>(
     websockets: WebSocketManager,
     stream: S,
     read_ahead: Bytes,
-    caller: Result<Arrived, NotAdmitted>,
+    caller: Result<Box<Arrived>, Box<NotAdmitted>>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {

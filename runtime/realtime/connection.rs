@@ -79,6 +79,15 @@ enum LoopEvent {
     Expelled(Expulsion),
 }
 
+/// What follows from an event.
+enum Step {
+    Perform(Vec<Effect>),
+    /// Ends in order.
+    Close(Ended),
+    /// The peer is gone.
+    End(Ended),
+}
+
 /// The next notice about the login of the peer.
 type NextLogin = OptionFuture<BoxFuture<'static, LoginState>>;
 
@@ -119,9 +128,17 @@ impl<T: Transport> Connection<T> {
                 LoopEvent::Login(_) => login = self.credential.next().into(),
                 LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Expelled(_) => {}
             }
-            match self.handle(event, &mut reading).await {
-                Ok(()) => {}
-                Err(ended) => break ended,
+            // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
+            let went_on = match event {
+                LoopEvent::Outbox => self.drain_outbox(&mut reading).await,
+                event => match self.hear(event) {
+                    Step::Perform(effects) => Box::pin(self.perform(effects, &mut reading)).await,
+                    Step::Close(ended) => Err(Box::pin(close(&mut *self.transport, ended)).await),
+                    Step::End(ended) => Err(ended),
+                },
+            };
+            if let Err(ended) = went_on {
+                break ended;
             }
             self.seat.has_subscriptions(self.session.subscriptions());
             if self.credential.took_another() {
@@ -138,18 +155,19 @@ impl<T: Transport> Connection<T> {
         ended
     }
 
-    async fn handle(&mut self, event: LoopEvent, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+    /// What the session says to an event.
+    fn hear(&mut self, event: LoopEvent) -> Step {
         let now = self.now();
         let effects = match event {
-            LoopEvent::Outbox => return self.drain_outbox(reading).await,
+            LoopEvent::Outbox => Vec::new(),
             LoopEvent::Peer(arrival) => match arrival {
                 Arrival::Text(text) => self.session.on(now, Input::Text(&text)),
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),
                 Arrival::Life => self.session.on(now, Input::Heard),
-                Arrival::Closed => return Err(close(&mut *self.transport, Ended::ByPeer).await),
-                Arrival::Gone => return Err(Ended::ByPeer),
-                Arrival::Broken(code) => return Err(close(&mut *self.transport, Ended::ByServer(code)).await),
+                Arrival::Closed => return Step::Close(Ended::ByPeer),
+                Arrival::Gone => return Step::End(Ended::ByPeer),
+                Arrival::Broken(code) => return Step::Close(Ended::ByServer(code)),
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
             LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
@@ -164,7 +182,7 @@ impl<T: Transport> Connection<T> {
                 self.session.on(now, Input::Drain { reconnect_in_ms })
             }
         };
-        Box::pin(self.perform(effects, reading)).await
+        Step::Perform(effects)
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {

@@ -45,9 +45,9 @@ pub struct Renewed {
     pub standing: LoginState,
 }
 
-impl From<Identity> for Arrived {
-    fn from(identity: Identity) -> Arrived {
-        Arrived { identity, session: None, door: None, owes_token: false }
+impl From<Identity> for Box<Arrived> {
+    fn from(identity: Identity) -> Box<Arrived> {
+        Box::new(Arrived { identity, session: None, door: None, owes_token: false })
     }
 }
 

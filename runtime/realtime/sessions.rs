@@ -210,8 +210,8 @@ impl Sessions {
     }
 
     /// Runs one connection to its end. The transport is in a box, since a future keeps what it is given twice.
-    pub async fn serve<T: Transport>(&self, transport: Box<T>, arrived: impl Into<Arrived>) -> Ended {
-        let arrived: Arrived = arrived.into();
+    pub async fn serve<T: Transport>(&self, transport: Box<T>, arrived: impl Into<Box<Arrived>>) -> Ended {
+        let arrived: Box<Arrived> = arrived.into();
         let identity = &arrived.identity;
         let config = self.lifecycle.around().config;
         let place = match self.places.admit(identity.user.as_ref(), &config) {
@@ -261,7 +261,7 @@ impl Sessions {
     async fn serve_known<T: Transport>(
         &self,
         transport: Box<T>,
-        arrived: Arrived,
+        arrived: Box<Arrived>,
         entrant: Entrant,
     ) -> Ended {
         self.metrics.live.opened.inc();
@@ -316,7 +316,7 @@ impl Sessions {
     async fn greet<T: Transport>(
         &self,
         mut transport: Box<T>,
-        arrived: Arrived,
+        arrived: Box<Arrived>,
         known: At<Principal>,
         entrant: Entrant,
     ) -> Result<Begun<T>, Ended> {
@@ -341,7 +341,7 @@ impl Sessions {
     fn connection<T: Transport>(
         &self,
         transport: Box<T>,
-        arrived: Arrived,
+        arrived: Box<Arrived>,
         known: At<Principal>,
         around: Surroundings,
         entrant: Entrant,

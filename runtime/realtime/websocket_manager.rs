@@ -30,7 +30,7 @@ impl WebSocketManager {
     }
 
     /// Runs one upgraded connection to its end. `read_ahead`: bytes that came right behind the handshake.
-    pub async fn serve<S>(self, io: S, read_ahead: Bytes, arrived: impl Into<Arrived>) -> Ended
+    pub async fn serve<S>(self, io: S, read_ahead: Bytes, arrived: impl Into<Box<Arrived>>) -> Ended
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {

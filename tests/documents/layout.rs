@@ -11,6 +11,10 @@ const LINE: usize = 120;
 /// Words of a sentence.
 const SENTENCE: usize = 30;
 
+/// Words that readers had to read twice, and what to write instead.
+const UNCLEAR: [(&str, &str); 3] =
+    [("whoever", "the caller, a user"), ("somebody", "a user, another caller"), ("no more,", "no longer")];
+
 /// Pages that still have long lines and long sentences, and how many of each.
 const LEFT: [(&str, usize, usize); 0] = [];
 
@@ -79,6 +83,31 @@ fn lines_and_sentences_are_short_and_become_no_longer() {
         wrong.is_empty(),
         "lines have up to {LINE} characters, sentences up to {SENTENCE} words\n{wrong}"
     );
+}
+
+fn unclear_words(page: &str) -> Vec<String> {
+    let padded = |line: &str| format!(" {} ", line.to_lowercase());
+    let mut found = Vec::new();
+    for (number, line) in prose(page) {
+        for (word, instead) in UNCLEAR {
+            if padded(line).contains(&format!(" {word}")) {
+                found.push(format!("line {number}: instead of \"{word}\" write {instead}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_page_has_a_word_that_readers_had_to_read_twice() {
+    let mut wrong = String::new();
+    for page in pages().iter().map(String::as_str).chain(["CHANGELOG.md"]) {
+        for line in unclear_words(&text(page)) {
+            wrong += &format!("{page}: {line}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert_eq!(unclear_words("Whoever asks.\n\n```\nwhoever\n```\nIt is for somebody.\n").len(), 2);
 }
 
 #[test]

@@ -60,6 +60,7 @@ async function story(seed, totals) {
   await w.clock.run(60_000);
   if (server.closed) assert.deepEqual([list.state.value, list.value], ['denied', []], `seed ${seed}: it is closed`);
   server.open();
+  server.calm();
   server.commit([{ set: 'last', v: 1 }]);
   await w.clock.run(60_000);
 

@@ -143,6 +143,21 @@ test('a page with a queue and a cache', LIMIT, async () => {
   await until(() => list.value.some((row) => row.id === id));
 });
 
+test('what happened, as it happens', LIMIT, async () => {
+  for (const title of ['1', '2', '3', '4', 'told of']) await task({ title });
+  const { news } = await run("from '/static/activity.js'", 'news');
+  assert.equal(news.value[0].label, 'told of', 'older ones are there before it closes');
+  const { activity } = await import('../../static/activity.js');
+  const all = activity(app.rt, app.api, { entities: ['Task'], limit: 2 });
+  close.push(all.close);
+  await until(() => all.state.value === 'live' && all.value.length === 2);
+  assert.equal(all.value[0].label, 'told of');
+  const made = await task({ title: 'told live' });
+  await until(() => all.value[0].id === made.id);
+  assert.equal(await all.more(), true);
+  assert.ok(all.value.length === 5 && all.value.every(({ seq }, at) => at === 0 || seq < all.value[at - 1].seq));
+});
+
 test('rows that came with the page', LIMIT, async () => {
   const { tasks, initial } = await run('{ where: { status: \'open\' }, initial }', 'tasks', 'initial');
   assert.ok(initial.items.length > 0);

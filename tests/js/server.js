@@ -163,6 +163,11 @@ export class Server {
   }
 
   /** The network swallows the next event, though TCP would not: what a fault in the server looks like. */
+  /** From now on no event gets lost: what was lost before shows with the next one. */
+  calm() {
+    for (const session of this.#sessions) session.dropNext = false;
+  }
+
   dropNext() {
     for (const session of this.#sessions) session.dropNext = true;
   }

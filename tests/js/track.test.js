@@ -23,6 +23,7 @@ const FRAMES = {
   hole: { type: 'entity:updated', seq: 13, prev: 12, payload: { id: 'a' } },
   lost: { type: 'entity:deleted', at: 12, payload: { id: 'a' }, more: true },
   entered: { type: 'entity:created', at: 12, payload: { id: 'b' }, more: true, cause: 'entered' },
+  told: { type: 'activity', seq: 11, prev: 10, payload: { seq: 11 } },
   pong: { type: 'pong', payload: { epoch: 'e1', seq: 12, view: 'w' } },
   strange: { type: 'entity:renamed', payload: {} },
 };
@@ -66,7 +67,7 @@ function expected(phase, frame) {
   const [recovered, anew, resync] = TABLE[phase];
   const nothing = hears ? 'deliver -' : 'drop -';
   const gap = hears ? 'gap -' : 'drop -';
-  const rows = { recovered, anew, resync, snapshot, event, part, left: event, lost: at, entered: at, pong };
+  const rows = { recovered, anew, resync, snapshot, event, part, left: event, told: event, lost: at, entered: at, pong };
   return { ...rows, old: 'drop -', hole: gap, strange: nothing }[frame];
 }
 

@@ -75,6 +75,7 @@ async function story(seed, totals) {
   }
   server.up = server.sockets = true;
   await w.clock.run(60_000);
+  server.calm();
   server.commit([{ set: 'last', v: 1 }]);
   await w.clock.run(60_000);
 
@@ -130,6 +131,10 @@ const row = (v, fields) => ({ id: `r${v}`, version: 1, v, ...fields });
 
 test('rows that were read after their position, and lost by a restart of the server, are read again', async () => {
   await story(1862, { reads: 0, further: 0 });
+});
+
+test('a list without a limit that is opened while a poll reads the first rows gets all of them', async () => {
+  await story(2400, { reads: 0, further: 0 });
 });
 
 test('a window asks for its rows and one more, moves that one up, and reads further ones', async () => {
