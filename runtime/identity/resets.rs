@@ -39,8 +39,9 @@ impl Resets {
 impl Identities {
     /// Links go out by this mailer.
     #[must_use]
-    pub fn with_mailer(self, mailer: Option<Mailer>) -> Identities {
-        Identities { resets: mailer.map(Resets::new), ..self }
+    pub fn with_mailer(mut self, mailer: Option<Mailer>) -> Identities {
+        self.resets = mailer.map(Resets::new);
+        self
     }
 
     /// Asks for a mail with a link that sets the password. Says nothing of whether there is such a user.
