@@ -60,6 +60,7 @@ mod many_further;
 mod many_users;
 mod metrics;
 mod mutation_keys;
+mod mutations;
 mod names;
 mod new_project;
 mod newest;

@@ -113,7 +113,9 @@ impl Doorway<'_> {
                 tell(transport, frame, limit).await.map_err(Outside::Gone)?;
                 Ok(None)
             }
-            ClientMessage::Subscribe { .. } | ClientMessage::Unsubscribe { .. } => {
+            ClientMessage::Subscribe { .. }
+            | ClientMessage::Unsubscribe { .. }
+            | ClientMessage::Mutate { .. } => {
                 Err(not_first(request_id).into())
             }
         }

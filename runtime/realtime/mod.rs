@@ -11,6 +11,7 @@ mod doorway;
 pub mod greeting;
 pub mod lifecycle;
 mod long_poll;
+pub mod mutations;
 pub mod offenders;
 pub mod places;
 pub mod polls;

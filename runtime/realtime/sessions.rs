@@ -14,6 +14,7 @@ use super::credential::Arrived;
 use super::doorway::{Doorway, Outside};
 use super::greeting::{Greeting, NotAdmitted};
 use super::lifecycle::{Lifecycle, News};
+use super::mutations::Mutations;
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
@@ -29,6 +30,7 @@ use crate::ids::ConnectionId;
 use crate::metrics::{Metrics, Moment, Refusal, Via, resident_bytes};
 use crate::outbox::OutboxLimits;
 use crate::protocol::{CloseCode, Code};
+use crate::repository::Repository;
 use crate::rules::{Person, Principal};
 use crate::store::principal::USER;
 use crate::store::{At, ChangeOp};
@@ -41,6 +43,7 @@ pub struct Sessions {
     polls: Polls,
     channels: Channels,
     reader: LiveReader,
+    repository: Arc<Repository>,
     metrics: Arc<Metrics>,
     env: Env,
 }
@@ -96,7 +99,14 @@ struct AuthRequest {
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
-    pub fn new(around: Surroundings, channels: Channels, reader: LiveReader, env: Env) -> Arc<Sessions> {
+    /// `repository`: over the store that `reader` reads.
+    pub fn new(
+        around: Surroundings,
+        channels: Channels,
+        reader: LiveReader,
+        repository: Arc<Repository>,
+        env: Env,
+    ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
@@ -107,6 +117,7 @@ impl Sessions {
             polls,
             channels,
             reader,
+            repository,
             metrics,
             env,
         })
@@ -377,6 +388,7 @@ impl Sessions {
             place,
             seat,
             connections_per_user: config.connections_per_user,
+            mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),
             channels: self.channels.clone(),
             reader: self.reader.clone(),

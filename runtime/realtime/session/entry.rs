@@ -43,6 +43,7 @@ impl Session {
                 self.on_renewed(turn, request_id.as_deref(), renewed);
             }
             Input::Expelled(why) => self.on_expelled(turn, why),
+            Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), &mutated),
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),
             Input::Drain { reconnect_in_ms } => {
