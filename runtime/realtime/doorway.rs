@@ -115,9 +115,7 @@ impl Doorway<'_> {
             }
             ClientMessage::Subscribe { .. }
             | ClientMessage::Unsubscribe { .. }
-            | ClientMessage::Mutate { .. } => {
-                Err(not_first(request_id).into())
-            }
+            | ClientMessage::Mutate { .. } => Err(not_first(request_id).into()),
         }
     }
 

@@ -57,7 +57,8 @@ async fn every_answer_is_as_the_document_describes_it() {
     let folder = tempfile::tempdir().unwrap();
     // Nothing listens there: what is asked for is put into a queue, and the answer does not wait for the mail.
     let mail = folder.path().join("mail.toml");
-    let text = "server = \"smtp://127.0.0.1:9\"\nfrom = \"tide@example.org\"\nurl = \"https://tide.example\"\n";
+    let text =
+        "server = \"smtp://127.0.0.1:9\"\nfrom = \"tide@example.org\"\nurl = \"https://tide.example\"\n";
     std::fs::write(&mail, text).unwrap();
     let app = TestApp::over(grown().into(), |config| {
         crate::support::account::open(config);
