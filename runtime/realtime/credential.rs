@@ -64,7 +64,7 @@ impl Arrived {
     }
 
     pub(super) fn credential(self) -> Credential {
-        let Arrived { identity, session, door } = self;
+        let Arrived { identity, session, door, owes_token: _ } = self;
         // The first notice is due at once: the session may have ended since it was looked up.
         let following = session.as_ref().map(|session| {
             let mut following = session.follow();
