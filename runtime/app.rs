@@ -21,7 +21,7 @@ use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
 use crate::http::tls::Tls;
 use crate::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
-use crate::identity::{Identities, LoadedTokens};
+use crate::identity::{Identities, LoadedTokens, MailError, Mailer};
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
@@ -71,6 +71,8 @@ pub enum AppError {
     Names(Diagnostics),
     #[error("the threads for live connections cannot be started: {0}")]
     Runtime(std::io::Error),
+    #[error("{0}")]
+    Mail(MailError),
 }
 
 impl App {
@@ -116,9 +118,11 @@ impl App {
         let reader = LiveReader::new(store.clone(), ring, live);
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
+        let mailer = config.auth.mail.as_deref().map(Mailer::read).transpose().map_err(AppError::Mail)?;
         let sessions = Sessions::new(around, channels, reader, repository.clone(), env.clone());
         let vault = backend.vault().map_err(AppError::Store)?;
-        let identities = Identities::new(vault, repository.clone(), env.clone(), &config.auth, names, tokens);
+        let identities = Identities::new(vault, repository.clone(), env.clone(), &config.auth, names, tokens)
+            .with_mailer(mailer);
         let identities = Arc::new(identities);
         let found = FoundDatabase { database: backend.about().database, generation, report };
         let store = opened.store;
@@ -215,7 +219,8 @@ impl App {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
             let users = self.sessions.follow_users(self.event_bus.listen());
             let leases = self.sessions.leases().keep();
-            tokio::join!(expiry.run(), self.identities.keep(), deletes, users, leases);
+            let resets = self.identities.send_resets();
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, users, leases, resets);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}

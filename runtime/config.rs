@@ -111,6 +111,8 @@ pub struct AuthConfig {
     pub tokens: Option<PathBuf>,
     /// Without `anonymous`, a socket that came without a token is closed unless it sends one within this time.
     pub token_wait: Duration,
+    /// The file of the mail server by which links are sent.
+    pub mail: Option<PathBuf>,
 }
 
 /// Who may make an account.
@@ -132,6 +134,7 @@ impl Default for AuthConfig {
             expiry_warning: Duration::from_secs(60),
             tokens: None,
             token_wait: Duration::from_secs(10),
+            mail: None,
         }
     }
 }

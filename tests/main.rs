@@ -57,6 +57,7 @@ mod live_rights;
 mod logs;
 mod long_questions;
 mod lookups;
+mod mail;
 mod many;
 mod many_further;
 mod many_users;

@@ -201,7 +201,9 @@ async fn names_of_dev_become_users_before_other_people_are_served() {
     app.stop().await;
     let mut command = tidewire(&folder);
     command.args(["serve", "--listen", "127.0.0.1:0", "--schemas"]).arg(plain_schemas());
-    Process::of(command.stderr(Stdio::null())).await.stop().await;
+    let mut server = Process::of(command.stderr(Stdio::null())).await;
+    server.printed("Stop with").await;
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -221,7 +223,9 @@ async fn rules_by_which_users_give_themselves_rights_are_warned_of() {
         let mut command = tidewire(folder.path());
         command.args(["serve", "--listen", "127.0.0.1:0"]);
         command.stderr(std::fs::File::create(folder.path().join("log")).unwrap());
-        Process::of(&mut command).await.stop().await;
+        let mut server = Process::of(&mut command).await;
+        server.printed("Stop with").await;
+        server.stop().await;
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
         match fields {
             Some(fields) => assert!(log.contains(&format!("write their own {fields}")), "{update}: {log}"),
@@ -234,10 +238,11 @@ async fn rules_by_which_users_give_themselves_rights_are_warned_of() {
 async fn a_token_in_an_address_is_warned_of_once_and_never_written() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let server = Process::with(&folder.path().join("data"), 0, |command| {
+    let mut server = Process::with(&folder.path().join("data"), 0, |command| {
         command.stderr(std::fs::File::create(&log).unwrap());
     })
     .await;
+    server.printed("Stop with").await;
     let client = Client::new(server.address);
     for _ in 0..3 {
         client.call("GET", "/api/tasks?token=tws_secret-of-a-story", Value::Null).await;

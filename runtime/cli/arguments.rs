@@ -348,6 +348,9 @@ pub enum UserCommand {
         /// Days that the link is good for.
         #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u16).range(1..=90))]
         days: u16,
+        /// Send the link to this mail address instead of printing it. `auth.mail` names the mail server.
+        #[arg(long, value_name = "ADDRESS")]
+        send: Option<String>,
         #[command(flatten)]
         link: LinkArguments,
         #[command(flatten)]
@@ -399,6 +402,9 @@ pub struct PasswordArguments {
     /// Read the password from the first line of stdin.
     #[arg(long)]
     pub password_stdin: bool,
+    /// Send the link to this mail address instead of printing it. `auth.mail` names the mail server.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "password_stdin")]
+    pub send: Option<String>,
     #[command(flatten)]
     pub link: LinkArguments,
 }

@@ -98,6 +98,7 @@ async fn serve_loaded(config: Config, loaded: Loaded, notes: Notes, with_demo: b
             AppError::Tokens(error) => format!("error: {error}"),
             AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
+            AppError::Mail(error) => format!("error: {error}"),
         })?;
     let mut text = summary;
     if let Some(file) = notes.file {

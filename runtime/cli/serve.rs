@@ -99,6 +99,7 @@ async fn serve_loaded(
             AppError::Tokens(error) => format!("error: {error}"),
             AppError::Names(faults) => faults.render(diagnostics_color),
             AppError::Runtime(error) => format!("error: {error}"),
+            AppError::Mail(error) => format!("error: {error}"),
         },
     )?;
     if let Some(fault) = made_by_name(&app).await? {

@@ -22,8 +22,8 @@ use super::loading::Refused;
 use crate::config::{Config, Registration};
 use crate::env::Env;
 use crate::identity::{
-    Account, IdentityError, LINK_LIFE, LinkKind, LoginName, Order, OrderOutcome, Passwords, StoredSession,
-    ids_without_source, new_link, outcome_of, perform,
+    Account, IdentityError, LINK_LIFE, Letter, LinkKind, LoginName, Mailer, Order, OrderOutcome, Passwords,
+    StoredSession, ids_without_source, new_link, outcome_of, perform,
 };
 use crate::ids::{Timestamp, shown};
 use crate::metrics::StoreMetrics;
@@ -83,6 +83,21 @@ struct UserOrder {
     order: Order,
 }
 
+/// A mailer, and the address to which it brings one link.
+struct Postman {
+    mailer: Mailer,
+    to: String,
+}
+
+impl Postman {
+    /// The link is in the mail alone.
+    async fn send(&self, letter: Letter<'_>) -> Result<String, Refused> {
+        let sent = self.mailer.send(&self.to, letter).await;
+        sent.map_err(|error| Refused::failed(error.to_string()))?;
+        Ok(format!("A mail with the link went to {}\n", shown(&self.to)))
+    }
+}
+
 /// A database that no server has open.
 struct Alone {
     store: Arc<dyn LiveStore>,
@@ -110,7 +125,9 @@ impl Users {
                 self.add(&named.name, role.as_deref(), password).await
             }
             UserCommand::List { json, .. } => self.list(*json).await,
-            UserCommand::Invite { role, days, link, .. } => self.invite(role.as_deref(), *days, link).await,
+            UserCommand::Invite { role, days, send, link, .. } => {
+                self.invite(role.as_deref(), *days, link, send.as_deref()).await
+            }
             UserCommand::Passwd { named, password } => self.passwd(&named.name, password).await,
             UserCommand::Role { named, role } => {
                 let account = self.account(&named.name).await?;
@@ -167,7 +184,7 @@ impl Users {
         self.order(&account.user, order).await?;
         let mut text = format!("{} was added with the id {}\n", account.name, account.user);
         if account.password.is_none() {
-            text.push_str(&self.reset_link(&account, &password.link).await?);
+            text.push_str(&self.reset_link(&account, &password.link, password.send.as_deref()).await?);
         }
         Ok(text)
     }
@@ -175,7 +192,7 @@ impl Users {
     async fn passwd(&self, name: &str, password: &PasswordArguments) -> Result<String, Refused> {
         let account = self.account(name).await?;
         if !password.password_stdin {
-            return self.reset_link(&account, &password.link).await;
+            return self.reset_link(&account, &password.link, password.send.as_deref()).await;
         }
         let hash = self.hash(&read_password()?, &account.name).await?;
         let changed = Account { password: Some(hash), ..account.clone() };
@@ -191,8 +208,18 @@ impl Users {
         }
     }
 
-    async fn reset_link(&self, account: &Account, link: &LinkArguments) -> Result<String, Refused> {
+    async fn reset_link(
+        &self,
+        account: &Account,
+        link: &LinkArguments,
+        send: Option<&str>,
+    ) -> Result<String, Refused> {
+        let postman = self.postman(send)?;
         let secret = self.link(LinkKind::Reset, Some(&account.user), LINK_LIFE).await?;
+        if let Some(postman) = postman {
+            let link = self.address_in_mail(link, &postman, "/_/account", &secret)?;
+            return postman.send(Letter::Reset { name: &account.name, link: &link }).await;
+        }
         let address = self.address(link, "/_/account", &secret)?;
         Ok(format!(
             "By this link {} sets the password. It works once, within an hour:\n  {address}\n",
@@ -200,15 +227,52 @@ impl Users {
         ))
     }
 
-    async fn invite(&self, role: Option<&str>, days: u16, link: &LinkArguments) -> Result<String, Refused> {
+    /// Who brings a link to this mail address.
+    fn postman(&self, send: Option<&str>) -> Result<Option<Postman>, Refused> {
+        let Some(to) = send else { return Ok(None) };
+        let Some(file) = &self.config.auth.mail else {
+            return Err(Refused::failed(
+                "no mail can be sent: `auth.mail` must name the file of the mail server",
+            ));
+        };
+        let mailer = Mailer::read(file).map_err(|error| Refused::failed(error.to_string()))?;
+        Ok(Some(Postman { mailer, to: to.to_owned() }))
+    }
+
+    /// As `address`, under the address of the server that the file of the mail server says.
+    fn address_in_mail(
+        &self,
+        link: &LinkArguments,
+        postman: &Postman,
+        page: &str,
+        secret: &str,
+    ) -> Result<String, Refused> {
+        match link.url {
+            Some(_) => self.address(link, page, secret),
+            None => Ok(format!("{}{page}#{secret}", postman.mailer.url())),
+        }
+    }
+
+    async fn invite(
+        &self,
+        role: Option<&str>,
+        days: u16,
+        link: &LinkArguments,
+        send: Option<&str>,
+    ) -> Result<String, Refused> {
         if self.config.auth.register == Registration::Off {
             return Err(Refused::failed(
                 "this server takes no registrations: set auth.register to \"invitation\", or use `tidewire user add NAME`",
             ));
         }
+        let postman = self.postman(send)?;
         let life = Duration::from_secs(u64::from(days) * 24 * 3600);
         let kind = LinkKind::Invite { role: role.map(str::to_owned) };
         let secret = self.link(kind, None, life).await?;
+        if let Some(postman) = postman {
+            let link = self.address_in_mail(link, &postman, "/_/register", &secret)?;
+            return postman.send(Letter::Invitation { link: &link }).await;
+        }
         let address = self.address(link, "/_/register", &secret)?;
         Ok(format!("By this link one user may register, within {days} days:\n  {address}\n"))
     }
@@ -398,7 +462,7 @@ impl Users {
         let records = count(referring, "record refers", "records refer");
         let mut text =
             format!("{} is {} now, with the id {}: {records} to it\n", shown(id), account.name, account.user);
-        text.push_str(&self.reset_link(&account, link).await?);
+        text.push_str(&self.reset_link(&account, link, None).await?);
         Ok(text)
     }
 

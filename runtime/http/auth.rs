@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/auth/logout", post(log_out))
         .route("/api/auth/refresh", post(refresh))
         .route("/api/auth/password", post(password))
+        .route("/api/auth/reset", post(reset))
         .route("/api/auth/ticket", post(ticket))
         .route("/api/auth/me", get(me))
         .route("/api/auth/sessions", get(sessions).delete(end_others))
@@ -160,6 +161,17 @@ async fn password(
     let granted =
         state.identities.change_password(&own.session, old, new, client.address, &client.device()).await?;
     answer(&state, &client, &granted, StatusCode::OK, own.presented.by_cookie() || asked.wants_cookie()).await
+}
+
+/// Asks for a mail with a link. The answer is the same for every name.
+async fn reset(
+    State(state): State<AppState>,
+    client: Client,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let asked = AuthFields::of(&body, &["name"], &[])?;
+    state.identities.request_reset(asked.text("name"), client.address)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())
 }
 
 async fn ticket(State(state): State<AppState>, parts: Parts) -> Result<Response, Problem> {

@@ -38,6 +38,7 @@ pub const ROUTES: Routes = &[
     ("/api/auth/password", &["POST"]),
     ("/api/auth/refresh", &["POST"]),
     ("/api/auth/register", &["POST"]),
+    ("/api/auth/reset", &["POST"]),
     ("/api/auth/sessions", &["GET", "DELETE"]),
     ("/api/auth/sessions/{id}", &["DELETE"]),
     ("/api/auth/ticket", &["POST"]),

@@ -19,9 +19,9 @@ use crate::config::Registration;
 use crate::store::vault::{Edited, VaultEdit, VaultEntry, VaultKind};
 
 /// Wrong passwords of one name from one address.
-const OF_NAME: Budget = Budget { burst: 5, gap: Duration::from_secs(20) };
+pub(super) const OF_NAME: Budget = Budget { burst: 5, gap: Duration::from_secs(20) };
 /// Wrong passwords and registrations from one address, whatever the name.
-const OF_ADDRESS: Budget = Budget { burst: 30, gap: Duration::from_secs(2) };
+pub(super) const OF_ADDRESS: Budget = Budget { burst: 30, gap: Duration::from_secs(2) };
 
 /// A new session.
 #[derive(Debug, Clone)]
@@ -152,7 +152,7 @@ impl Identities {
         found.first().map(Account::of).transpose()
     }
 
-    fn try_once(&self, key: &str, budget: Budget) -> Result<(), IdentityError> {
+    pub(super) fn try_once(&self, key: &str, budget: Budget) -> Result<(), IdentityError> {
         let taken = self.throttle.take(key, budget, self.env.elapsed());
         taken.map_err(|wait| IdentityError::Throttled { wait })
     }
@@ -293,7 +293,7 @@ impl Identities {
 pub(super) const ADMIN: &str = "admin";
 
 /// Addresses that one network hands out at will count as one.
-fn neighbourhood(address: IpAddr) -> String {
+pub(super) fn neighbourhood(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {

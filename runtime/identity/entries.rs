@@ -111,6 +111,11 @@ impl Account {
         Ok(Account { user, key: entry.key.clone(), ..account })
     }
 
+    /// Where mail for this user goes: a login name may be a mail address.
+    pub fn mail_address(&self) -> Option<&str> {
+        self.name.contains('@').then_some(self.name.as_str())
+    }
+
     pub fn entry(&self) -> VaultEntry {
         write(VaultKind::Account, &self.key, Some(&self.user), None, self)
     }

@@ -21,6 +21,8 @@ pub enum IdentityError {
     NameTaken,
     #[error("this server takes no registrations{0}")]
     RegistrationClosed(&'static str),
+    #[error("this server sends no mail: ask an administrator for a link")]
+    NoMail,
     #[error("the link is unknown, was used already, or has expired")]
     BadLink,
     /// A token of a caller.
@@ -63,7 +65,9 @@ impl IdentityError {
             | IdentityError::BadName(_)
             | IdentityError::NoSession
             | IdentityError::NoToken => Code::Unauthenticated,
-            IdentityError::UnknownSession | IdentityError::UnknownIssuer => Code::NotFound,
+            IdentityError::UnknownSession | IdentityError::UnknownIssuer | IdentityError::NoMail => {
+                Code::NotFound
+            }
             IdentityError::SetupRequired => Code::SetupRequired,
             IdentityError::Overloaded | IdentityError::KeysUnavailable => Code::Overloaded,
             IdentityError::Repository(error) => error.code(),
@@ -80,6 +84,7 @@ impl IdentityError {
             | IdentityError::NameTaken
             | IdentityError::RegistrationClosed(_)
             | IdentityError::BadLink
+            | IdentityError::NoMail
             | IdentityError::BadToken(_)
             | IdentityError::BadName(_)
             | IdentityError::NoSession
@@ -104,6 +109,7 @@ impl IdentityError {
             | IdentityError::NameTaken
             | IdentityError::RegistrationClosed(_)
             | IdentityError::BadLink
+            | IdentityError::NoMail
             | IdentityError::BadToken(_)
             | IdentityError::BadName(_)
             | IdentityError::NoSession

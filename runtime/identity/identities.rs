@@ -14,6 +14,7 @@ use super::known_sessions::{KnownSessions, KnownToken};
 use super::live_session::{LiveSession, LoginKind};
 use super::outside::{LoadedTokens, Logins, Outside};
 use super::passwords::Passwords;
+use super::resets::Resets;
 use super::secret::{SecretKind, digest};
 use super::throttle::Throttle;
 use super::tickets::{TicketFor, Tickets};
@@ -38,6 +39,8 @@ pub struct Identities {
     pub(super) access: AccessTokens,
     pub(super) outside: Outside,
     pub(super) logins: Logins,
+    /// Where a mail server is configured.
+    pub(super) resets: Option<Resets>,
     /// Nothing but the link of the first administrator is served.
     pub(super) awaits_admin: AtomicBool,
 }
@@ -90,6 +93,7 @@ impl Identities {
             access: tokens.access,
             outside: tokens.outside,
             logins: Logins::default(),
+            resets: None,
             awaits_admin: AtomicBool::new(false),
         }
     }

@@ -30,7 +30,7 @@ pub(super) struct Doorway<'a> {
 
 /// A peer that has shown who it is, by this frame.
 pub(super) struct Proven {
-    pub(super) arrived: Arrived,
+    pub(super) arrived: Box<Arrived>,
     pub(super) request_id: Option<String>,
 }
 
@@ -105,7 +105,8 @@ impl Doorway<'_> {
                 let admitted = self.door.admit_reader(Brought::Token(&token), self.address).await;
                 let admitted =
                     admitted.map_err(|error| NotAdmitted::from(error).answering(request_id.clone()))?;
-                Ok(Some(Proven { arrived: Arrived::through(self.door.clone(), admitted), request_id }))
+                let arrived = Box::new(Arrived::through(self.door.clone(), admitted));
+                Ok(Some(Proven { arrived, request_id }))
             }
             ClientMessage::Ping => {
                 let frame = self.pong(transport, request_id.as_deref());

@@ -61,9 +61,15 @@ async fn every_answer_is_as_the_document_describes_it() {
     let tokens = folder.path().join("tokens.toml");
     let login = "[issuers.acme.login]\nclient_id = \"tide\"\nclient_secret = \"the-secret-of-this-client\"\n";
     std::fs::write(&tokens, format!("[issuers.acme]\nissuer = \"{}\"\n{login}", issuer.name())).unwrap();
+    // Nothing listens there: what is asked for is put into a queue, and the answer does not wait for the mail.
+    let mail = folder.path().join("mail.toml");
+    let text =
+        "server = \"smtp://127.0.0.1:9\"\nfrom = \"tide@example.org\"\nurl = \"https://tide.example\"\n";
+    std::fs::write(&mail, text).unwrap();
     let app = TestApp::over(grown().into(), |config| {
         crate::support::account::open(config);
         config.auth.tokens = Some(tokens);
+        config.auth.mail = Some(mail);
     })
     .await;
     let document = app.client().get("/api/openapi.json").await;
@@ -156,6 +162,8 @@ async fn users(walk: &mut Walk) {
     walk.step_with("POST /api/auth/logout", Value::Null, &second, (401, "UNAUTHENTICATED")).await;
     let by_link = json!({"link": "x", "password": "correct horse"});
     walk.step("POST /api/auth/password", by_link, (410, "BAD_LINK")).await;
+    walk.step("POST /api/auth/reset", json!({"name": "ada"}), (202, "")).await;
+    walk.step("POST /api/auth/reset", json!({}), (422, "VALIDATION_FAILED")).await;
     let third = token(walk).await;
     let third = [("authorization", &*third)];
     let wrong = json!({"oldPassword": "x", "password": "another horse"});

@@ -43,6 +43,7 @@ impl Describer<'_> {
             &[ANY, ASKED, KEPT, RECORDED, &[Code::RegistrationClosed, Code::BadLink, Code::NotUnique]];
         let password: &[&[Code]] =
             &[ANY, ASKED, KEPT, RECORDED, &[Code::Unauthenticated, Code::LoginFailed, Code::BadLink]];
+        let reset: &[&[Code]] = &[ANY, ASKED, KEPT, &[Code::NotFound]];
         let own: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError]];
         let one: &[&[Code]] = &[ANY, CALLED, &[Code::StorageError, Code::NotFound]];
         let granted = |status| answers::plainly(status, self.shared_ref("Granted"));
@@ -80,6 +81,16 @@ impl Describer<'_> {
                     granted(StatusCode::OK),
                 ),
                 password,
+            ),
+            (
+                post(
+                    "/api/auth/reset",
+                    "askForReset",
+                    "Ask for a mail with a link that sets the password. The answer is the same for every name.",
+                    body("Reset"),
+                    answers::plainly(StatusCode::ACCEPTED, self.shared_ref("Asked")),
+                ),
+                reset,
             ),
             (post("/api/auth/logout", "logOut", "End this session.", None, none()), one),
             (
@@ -278,6 +289,8 @@ impl Describer<'_> {
                     .with_optional("link", text("The secret of a link."))
                     .with_optional("cookie", cookie()),
             ),
+            ("Reset", ObjectSchema::new("Whose password is lost.").with("name", text("Login name."))),
+            ("Asked", ObjectSchema::new("Nothing.")),
             (
                 "Granted",
                 ObjectSchema::new("A session.")
