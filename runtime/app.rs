@@ -111,9 +111,9 @@ impl App {
             metrics: metrics.clone(),
         };
         let reader = LiveReader::new(store.clone(), ring, live);
-        let sessions = Sessions::new(around, channels, reader, env.clone());
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
+        let sessions = Sessions::new(around, channels, reader, repository.clone(), env.clone());
         let vault = backend.vault().map_err(AppError::Store)?;
         let identities =
             Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));

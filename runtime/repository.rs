@@ -3,6 +3,7 @@
 //!
 //! Knows no HTTP, no channel and no rule about references or uniqueness: those are judged inside the commit.
 
+mod answer;
 mod batch;
 mod body;
 mod canonical;
@@ -10,6 +11,7 @@ mod error;
 mod filter;
 mod intake;
 mod many;
+mod mutate;
 mod mutation;
 mod nameable;
 mod numbers;
@@ -29,7 +31,7 @@ use parking_lot::RwLock;
 
 use crate::auth::Identity;
 use crate::env::Env;
-use crate::ids::{Epoch, MutationId, RecordId, Seq, Timestamp};
+use crate::ids::{Epoch, MutationId, Position, RecordId, Seq, Timestamp};
 use crate::rules::Asker;
 use crate::schema::{Entity, FieldIndex, Generation, Schema, Value};
 use crate::store::{
@@ -38,12 +40,14 @@ use crate::store::{
     Who,
 };
 
+pub use answer::{AnswerFor, json_of_all, json_of_each, json_of_one, number_of};
 pub use batch::{Batch, BatchError, MAX_OPS};
 pub use body::{Body, BodyError, NumberFault, strict_json};
 pub use error::{FieldError, ListRemedy, RepositoryError};
 pub use filter::{FilterError, column, filter, search_words};
 pub use intake::Intake;
 pub use many::{ManyRequest, ManyWritten};
+pub use mutate::MutateRequest;
 pub use mutation::{Mutation, Verb};
 pub use nameable::{Nameable, depends_on_principal};
 pub use people::{PersonRecord, is_absent};
@@ -163,6 +167,17 @@ impl Repository {
             results[at] = result;
         }
         results
+    }
+
+    /// Where the results of `each` end: at the last that succeeded; with none, where the log ends now.
+    pub async fn end_of(
+        &self,
+        results: &[Result<Written, RepositoryError>],
+    ) -> Result<Position, RepositoryError> {
+        match answer::end_of(results) {
+            Some(end) => Ok(end),
+            None => self.head().await.map(|at| Position { epoch: at.epoch, seq: at.seq }),
+        }
     }
 
     /// Queues one unit after the other and waits for all of them: they share group commits, and the committer takes

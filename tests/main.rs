@@ -55,6 +55,7 @@ mod many;
 mod many_further;
 mod metrics;
 mod mutation_keys;
+mod mutations;
 mod names;
 mod new_project;
 mod newest;

@@ -254,8 +254,8 @@ async fn over_puppet_of(schema: Arc<Schema>) -> (Arc<Puppet>, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
-    let sessions = Sessions::new(around, channels, reader, Env::system());
     let repository = Arc::new(puppet.repository_over(schema));
+    let sessions = Sessions::new(around, channels, reader, repository.clone(), Env::system());
     let vault = Arc::new(MemoryVault::default());
     let identities =
         Identities::new(vault, repository.clone(), Env::system(), &config.auth, NameTrust::Believed);

@@ -6,18 +6,20 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use crate::auth::Identity;
 use crate::ids::{Epoch, Seq};
+use crate::repository::{AnswerFor, number_of};
 use crate::store::{OpStatus, Stored};
 
 const TIDEWIRE_SEQ: HeaderName = HeaderName::from_static("tidewire-seq");
 pub(super) const TIDEWIRE_REPLAYED: HeaderName = HeaderName::from_static("tidewire-replayed");
 
 pub(super) fn status_of(status: OpStatus) -> StatusCode {
-    match status {
-        OpStatus::Created => StatusCode::CREATED,
-        OpStatus::Updated | OpStatus::Unchanged | OpStatus::Many(_) => StatusCode::OK,
-        OpStatus::Deleted => StatusCode::NO_CONTENT,
-    }
+    StatusCode::from_u16(number_of(status)).unwrap_or(StatusCode::OK)
+}
+
+pub(super) fn answer_for(caller: &Identity) -> AnswerFor {
+    if caller.user.is_some() { AnswerFor::User } else { AnswerFor::Anonymous }
 }
 
 /// The headers of an answer about a record: those of this file, and what `edge.rs` and the connection add. A map that must grow is

@@ -150,13 +150,16 @@ impl Identities {
         address: IpAddr,
     ) -> Result<Admitted, IdentityError> {
         let admitted = self.identify(brought, address).await?;
-        match &admitted.session {
-            Some(session) => self.require_account(session).await?,
-            None => {
-                self.repository.ensure_user(&admitted.identity).await.map_err(IdentityError::Repository)?;
-            }
-        }
+        self.require_writer(&admitted).await?;
         Ok(admitted)
+    }
+
+    /// Looks whether a caller who was admitted may write now.
+    pub async fn require_writer(&self, admitted: &Admitted) -> Result<(), IdentityError> {
+        match &admitted.session {
+            Some(session) => self.require_account(session).await,
+            None => self.repository.ensure_user(&admitted.identity).await.map_err(IdentityError::Repository),
+        }
     }
 
     /// A user whose record was deleted has no account any more: the id is not given again (SEMANTICS Y1).

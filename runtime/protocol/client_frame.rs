@@ -2,6 +2,10 @@
 //!
 //! Pure. Does not know what a session does with a frame.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::channel_name::MAX_BYTES;
@@ -24,9 +28,20 @@ pub struct ClientFrame {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    Auth { token: String },
-    Subscribe { channel: String, options: SubscribeOptions },
-    Unsubscribe { channel: String },
+    Auth {
+        token: String,
+    },
+    Subscribe {
+        channel: String,
+        options: SubscribeOptions,
+    },
+    Unsubscribe {
+        channel: String,
+    },
+    /// `payload`: the JSON of one object, as it was sent. What it asks for, the repository reads.
+    Mutate {
+        payload: String,
+    },
     Ping,
 }
 
@@ -68,7 +83,11 @@ pub struct FrameError {
 impl ClientFrame {
     pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
         // Some programs write a byte order mark before every text.
-        let value: Value = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(mutate) = MutateFrame::read(text) {
+            return mutate.parse();
+        }
+        let value: Value = serde_json::from_str(text)
             .map_err(|error| plain(Code::BadFrame, format!("the frame is not JSON: {error}")))?;
         let Value::Object(object) = value else {
             return Err(plain(Code::BadFrame, format!("the frame is {}, not a JSON object", kind(&value))));
@@ -88,6 +107,41 @@ impl ClientFrame {
     }
 }
 
+/// A `mutate`. Its payload stays the text that it is: a parser for any JSON changes long numbers, and takes the last of two equal
+/// keys, and what is written must be what was sent.
+#[derive(Deserialize)]
+struct MutateFrame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "requestId", default)]
+    request_id: Value,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl MutateFrame<'_> {
+    fn read(text: &str) -> Option<MutateFrame<'_>> {
+        let frame: MutateFrame<'_> = text.contains("mutate").then(|| serde_json::from_str(text).ok())??;
+        (frame.kind == "mutate").then_some(frame)
+    }
+
+    fn parse(self) -> Result<ClientFrame, FrameError> {
+        let request_id = request_id(&Map::from_iter([("requestId".to_owned(), self.request_id)]))?;
+        let wrong =
+            |message: String| FrameError { request_id: request_id.clone(), ..plain(Code::BadFrame, message) };
+        let payload = self.payload.map(RawValue::get).unwrap_or("null");
+        if !payload.starts_with('{') {
+            let value: Value = serde_json::from_str(payload).unwrap_or_default();
+            return Err(wrong(match value {
+                Value::Null => "the frame has no `payload`: it says what to write".to_owned(),
+                other => format!("`payload` is {}, not an object", kind(&other)),
+            }));
+        }
+        let message = ClientMessage::Mutate { payload: payload.to_owned() };
+        Ok(ClientFrame { request_id, message })
+    }
+}
+
 fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
     let kind_of = match object.get("type") {
         Some(Value::String(text)) => text.as_str(),
@@ -99,6 +153,11 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
         "unsubscribe" => Ok(ClientMessage::Unsubscribe { channel: channel(object)? }),
         "ping" => Ok(ClientMessage::Ping),
         "auth" => Ok(ClientMessage::Auth { token: token(object)? }),
+        // `MutateFrame` takes every other one.
+        "mutate" => {
+            let text = "a `mutate` has `type`, `requestId` and `payload` once each";
+            Err(plain(Code::BadFrame, text.to_owned()))
+        }
         other => Err(plain(Code::UnknownMessageType, format!("`{}` is not a message type", shown(other)))),
     }
 }

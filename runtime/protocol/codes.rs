@@ -40,7 +40,7 @@ macro_rules! codes {
 codes! {
     // Frames and channels.
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
-    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, ping."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
     BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id> or entity:Task?status=open, percent-encoded."
     ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Use `activity` or an `entity:` channel; this version has no others."

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::codes::{Code, Retry};
 use super::view::View;
@@ -194,6 +195,15 @@ pub struct ErrorPayload<'a> {
     pub retry: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// JSON array of `{field, code, message}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<&'a RawValue>,
+    /// Index of the operation of a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op: Option<usize>,
+    /// The record as it is, on a version conflict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<&'a RawValue>,
 }
 
 impl<'a> ErrorPayload<'a> {
@@ -205,6 +215,9 @@ impl<'a> ErrorPayload<'a> {
             hint: code.hint(),
             retry,
             retry_after_ms: retry.then_some(1_000),
+            errors: None,
+            op: None,
+            current: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::credential::{Credential, Renewed};
 use super::lifecycle::News;
+use super::mutations::{AnsweredMutation, Mutations};
 use super::offenders::Offenders;
 use super::places::ConnectionPlace;
 use super::read::{ReadAnswer, ReadRequest};
@@ -36,6 +37,9 @@ const PATIENCE: u32 = 6;
 /// How long a peer may take over the end of its connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a server that stops waits for the writes of a connection.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What a connection's task works with.
 pub(super) struct Connection<T> {
     pub(super) transport: Box<T>,
@@ -52,6 +56,7 @@ pub(super) struct Connection<T> {
     /// Who is at the other end, as `offenders` knows them.
     pub(super) owner: Arc<str>,
     pub(super) write_timeout: Duration,
+    pub(super) mutations: Mutations,
     /// By what the peer may stay.
     pub(super) credential: Credential,
     /// Clients come back at a random moment within this time after a planned stop.
@@ -73,6 +78,7 @@ enum LoopEvent {
     Read(ReadAnswer),
     Tick,
     Told(News),
+    Mutated(AnsweredMutation),
     Login(LoginState),
 }
 
@@ -113,7 +119,9 @@ impl<T: Transport> Connection<T> {
                 () = self.outbox.ready() => LoopEvent::Outbox,
                 Some(state) = &mut login => LoopEvent::Login(state),
                 Some(answer) = &mut reading => LoopEvent::Read(answer),
-                arrival = self.transport.next() => LoopEvent::Peer(arrival),
+                answered = self.mutations.next() => LoopEvent::Mutated(answered),
+                // A peer that asks for more than is written waits; its connection holds what it sends.
+                arrival = self.transport.next(), if self.mutations.has_room() => LoopEvent::Peer(arrival),
                 () = &mut tick => LoopEvent::Tick,
             };
             match &event {
@@ -121,7 +129,7 @@ impl<T: Transport> Connection<T> {
                 // The deadline moves with every sign of life; the timer is set again only when it fired.
                 LoopEvent::Tick => tick.as_mut().reset(self.session.next_deadline()),
                 LoopEvent::Login(_) => login = self.credential.next().into(),
-                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) => {}
+                LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Mutated(_) => {}
             }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
             let went_on = match event {
@@ -165,17 +173,39 @@ impl<T: Transport> Connection<T> {
             },
             LoopEvent::Read(answer) => self.session.on(now, Input::Read(answer)),
             LoopEvent::Login(state) => self.session.on(now, Input::Login(state)),
-            LoopEvent::Tick => self.session.on(now, Input::Tick),
+            LoopEvent::Mutated(AnsweredMutation { request_id, mutated }) => {
+                self.session.on(now, Input::Mutated { request_id, mutated })
+            }
+            LoopEvent::Tick => {
+                if !self.mutations.has_room() {
+                    // Nothing is read of the peer, so its silence says nothing.
+                    self.session.peer_took(now.instant);
+                }
+                self.session.on(now, Input::Tick)
+            }
             LoopEvent::Told(News { draining: false, around }) => {
                 self.session.on(now, Input::Reshaped(around))
             }
             LoopEvent::Told(News { draining: true, .. }) => {
+                Box::pin(self.finish_mutations(reading)).await?;
                 let spread = u64::try_from(self.drain_spread.as_millis()).unwrap_or(u64::MAX).max(1);
                 let reconnect_in_ms = self.env.random_u64() % spread;
                 self.session.on(now, Input::Drain { reconnect_in_ms })
             }
         };
         Step::Perform(effects)
+    }
+
+    /// Answers what is being written, as a server that stops does with requests in flight.
+    async fn finish_mutations(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
+        let deadline = Instant::now() + FINISH_TIMEOUT;
+        while !self.mutations.is_empty() {
+            let Ok(answered) = timeout_at(deadline, self.mutations.next()).await else { break };
+            let AnsweredMutation { request_id, mutated } = answered;
+            let effects = self.session.on(self.now(), Input::Mutated { request_id, mutated });
+            Box::pin(self.perform(effects, reading)).await?;
+        }
+        Ok(())
     }
 
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
@@ -237,6 +267,9 @@ impl<T: Transport> Connection<T> {
                     let renewed = Box::pin(self.renew(&token)).await;
                     let effects = self.session.on(self.now(), Input::Renewed { request_id, renewed });
                     Box::pin(self.perform(effects, reading)).await?;
+                }
+                Effect::Mutate { payload, request_id } => {
+                    self.mutations.ask(request_id, &payload, self.credential.writer());
                 }
                 Effect::Close(code) => {
                     if code == CloseCode::TooManyMessages {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::mutations::MutationCaller;
 use super::reader::LiveReader;
 use crate::auth::Identity;
 use crate::identity::{Admitted, Brought, Identities, IdentityError, LiveSession, LoginState};
@@ -27,8 +28,7 @@ pub struct Arrived {
 
 /// See the module's text.
 pub(super) struct Credential {
-    door: Option<Arc<Identities>>,
-    identity: Identity,
+    caller: MutationCaller,
     following: Option<watch::Receiver<LoginState>>,
     /// Another session is followed than before.
     another: bool,
@@ -54,13 +54,15 @@ impl Arrived {
     }
 
     pub(super) fn credential(self) -> Credential {
+        let Arrived { identity, session, door } = self;
         // The first notice is due at once: the session may have ended since it was looked up.
-        let following = self.session.map(|session| {
+        let following = session.as_ref().map(|session| {
             let mut following = session.follow();
             following.mark_changed();
             following
         });
-        Credential { door: self.door, identity: self.identity, following, another: false }
+        let caller = MutationCaller { admitted: Admitted { identity, session }, door };
+        Credential { caller, following, another: false }
     }
 
     /// How long before its end a login is warned of.
@@ -76,11 +78,12 @@ impl Arrived {
 impl Credential {
     /// Looks at a token that the peer sent. From then on the connection follows its session.
     pub(super) async fn renew(&mut self, token: &str, reader: &LiveReader) -> Result<Renewed, IdentityError> {
-        let Some(door) = &self.door else {
+        let Some(door) = &self.caller.door else {
             return Err(IdentityError::BadToken("this connection takes no token"));
         };
-        let admitted = door.admit_reader(Brought::Token(token), self.identity.address).await?;
-        let session = admitted.session.ok_or(IdentityError::NoSession)?;
+        let admitted =
+            door.admit_reader(Brought::Token(token), self.caller.admitted.identity.address).await?;
+        let session = admitted.session.as_ref().ok_or(IdentityError::NoSession)?;
         let principal = reader.principal(admitted.identity.person()).await;
         let principal = principal.map_err(|error| IdentityError::Failed(error.to_string()))?;
         let following = session.follow();
@@ -88,8 +91,13 @@ impl Credential {
         // Kept only where the session goes on: a token of another user ends it.
         self.following = Some(following);
         self.another = true;
-        self.identity = admitted.identity.clone();
+        self.caller.admitted = admitted.clone();
         Ok(Renewed { identity: admitted.identity, principal, standing })
+    }
+
+    /// Who writes, from now on.
+    pub(super) fn writer(&self) -> MutationCaller {
+        self.caller.clone()
     }
 
     /// The next change of the session's standing, if the connection has a session.

@@ -10,6 +10,7 @@ pub mod credential;
 pub mod greeting;
 pub mod lifecycle;
 mod long_poll;
+pub mod mutations;
 pub mod offenders;
 pub mod places;
 pub mod polls;

@@ -13,6 +13,7 @@ use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
 use super::greeting::{Greeting, NotAdmitted};
 use super::lifecycle::{Lifecycle, News};
+use super::mutations::Mutations;
 use super::offenders::Offenders;
 use super::places::{ConnectionPlace, ConnectionPlaces};
 use super::polls::Polls;
@@ -26,6 +27,7 @@ use crate::ids::ConnectionId;
 use crate::metrics::{Metrics, Moment, Refusal};
 use crate::outbox::OutboxLimits;
 use crate::protocol::{CloseCode, Code};
+use crate::repository::Repository;
 use crate::rules::Principal;
 use crate::store::At;
 
@@ -37,6 +39,7 @@ pub struct Sessions {
     polls: Polls,
     channels: Channels,
     reader: LiveReader,
+    repository: Arc<Repository>,
     metrics: Arc<Metrics>,
     env: Env,
 }
@@ -62,7 +65,14 @@ pub struct Stats {
 type Begun<T> = (Box<Connection<T>>, watch::Receiver<News>);
 
 impl Sessions {
-    pub fn new(around: Surroundings, channels: Channels, reader: LiveReader, env: Env) -> Arc<Sessions> {
+    /// `repository`: over the store that `reader` reads.
+    pub fn new(
+        around: Surroundings,
+        channels: Channels,
+        reader: LiveReader,
+        repository: Arc<Repository>,
+        env: Env,
+    ) -> Arc<Sessions> {
         let metrics = around.metrics.clone();
         let (lifecycle, places) = (Arc::new(Lifecycle::new(around)), Arc::new(ConnectionPlaces::default()));
         let polls = Polls::new(lifecycle.clone(), places.clone(), channels.clone(), reader.clone());
@@ -73,6 +83,7 @@ impl Sessions {
             polls,
             channels,
             reader,
+            repository,
             metrics,
             env,
         })
@@ -257,6 +268,7 @@ impl Sessions {
             key: place.key(),
             place,
             connections_per_user: config.connections_per_user,
+            mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),
             channels: self.channels.clone(),
             reader: self.reader.clone(),

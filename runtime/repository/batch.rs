@@ -17,7 +17,7 @@ use crate::ids::{MutationId, shown};
 pub const MAX_OPS: usize = 500;
 
 const BATCH_KEYS: [&str; 2] = ["atomic", "ops"];
-const OP_KEYS: [&str; 6] = ["op", "entity", "id", "data", "version", "mid"];
+pub(super) const OP_KEYS: [&str; 6] = ["op", "entity", "id", "data", "version", "mid"];
 
 /// What one request asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,16 +28,27 @@ pub enum Batch {
     Each(Vec<(Mutation, Option<MutationId>)>),
 }
 
+/// One operation as it was sent, with its own mutation id.
+pub(super) struct BatchOp {
+    pub(super) mutation: Mutation,
+    pub(super) mid: Option<MutationId>,
+}
+
 /// Why a body is not a batch. The text names the place: `ops[3].op`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct BatchError(String);
+pub struct BatchError(pub(super) String);
 
 impl Batch {
     pub fn read(body: Body) -> Result<Batch, BatchError> {
+        only(&body.members, &BATCH_KEYS, "a batch", "")?;
+        Batch::read_ops(body, "send it as Idempotency-Key")
+    }
+
+    /// `atomic` and `ops`. `how`: how the one mutation id of an atomic batch is sent.
+    pub(super) fn read_ops(body: Body, how: &str) -> Result<Batch, BatchError> {
         let Body { mut members, inexact } = body;
         let mut data = of_data(inexact)?;
-        only(&members, &BATCH_KEYS, "a batch", "")?;
         let atomic = match members.remove("atomic") {
             None => true,
             Some(Json::Bool(atomic)) => atomic,
@@ -54,15 +65,16 @@ impl Batch {
         }
         let ops = ops.into_iter().enumerate().map(|(at, json)| {
             let inexact = data.remove(&at).unwrap_or_default();
-            read_op(at, json, inexact)
+            read_op(format!("ops[{at}]"), json, inexact)
         });
         if !atomic {
-            return ops.collect::<Result<_, _>>().map(Batch::Each);
+            let each = ops.map(|op| op.map(|BatchOp { mutation, mid }| (mutation, mid)));
+            return each.collect::<Result<_, _>>().map(Batch::Each);
         }
         let without_mid = ops.enumerate().map(|(at, op)| match op? {
-            (mutation, None) => Ok(mutation),
-            (_, Some(_)) => Err(BatchError(format!(
-                "`ops[{at}].mid` is given, but an atomic batch has one mutation id: send it as Idempotency-Key"
+            BatchOp { mutation, mid: None } => Ok(mutation),
+            BatchOp { mid: Some(_), .. } => Err(BatchError(format!(
+                "`ops[{at}].mid` is given, but an atomic batch has one mutation id: {how}"
             ))),
         });
         without_mid.collect::<Result<_, _>>().map(Batch::Atomic)
@@ -81,20 +93,20 @@ fn of_data(inexact: Vec<Inexact>) -> Result<BTreeMap<usize, Vec<Inexact>>, Batch
                 of_op.push(Inexact { path: path.split_off(3), text });
             }
             _ => {
-                let (place, text) = (Path(&path).to_string(), shown(&text));
-                return Err(BatchError(format!("`{}` cannot be the number `{text}`", shown(&place))));
+                return Err(no_number(&path, &text));
             }
         }
     }
     Ok(data)
 }
 
-fn read_op(
-    at: usize,
-    json: Json,
-    inexact: Vec<Inexact>,
-) -> Result<(Mutation, Option<MutationId>), BatchError> {
-    let place = format!("ops[{at}]");
+/// A number that is not kept as it was sent, in a place where it decides what is done.
+pub(super) fn no_number(path: &[JsonStep], text: &str) -> BatchError {
+    BatchError(format!("`{}` cannot be the number `{}`", shown(&Path(path).to_string()), shown(text)))
+}
+
+/// One operation. `place`: where it is, for the texts of errors.
+pub(super) fn read_op(place: String, json: Json, inexact: Vec<Inexact>) -> Result<BatchOp, BatchError> {
     let Json::Object(members) = json else { return Err(wrong(&place, "an object", &json)) };
     let mut op = OpMembers { place, members };
     only(&op.members, &OP_KEYS, "an operation", &format!("{}.", op.place))?;
@@ -106,7 +118,7 @@ fn read_op(
     let data = op.data(inexact)?;
     let mutation = Mutation { verb, entity, id, data, if_version };
     fits(&op, &mutation)?;
-    Ok((with_id_in_data(&op, mutation)?, mid))
+    Ok(BatchOp { mutation: with_id_in_data(&op, mutation)?, mid })
 }
 
 /// What each verb needs, and what means nothing to it.
@@ -210,7 +222,12 @@ impl OpMembers {
     }
 }
 
-fn only(members: &Map<String, Json>, known: &[&str], of: &str, place: &str) -> Result<(), BatchError> {
+pub(super) fn only(
+    members: &Map<String, Json>,
+    known: &[&str],
+    of: &str,
+    place: &str,
+) -> Result<(), BatchError> {
     match members.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
         Some(stranger) => {

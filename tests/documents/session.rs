@@ -176,6 +176,8 @@ fn the_session_shows_every_kind_of_frame_but_those_that_need_a_failure() {
         "subscribe",
         "unsubscribe",
         "ping",
+        "mutate",
+        "ack",
     ] {
         assert!(lines.contains(&format!("\"type\":\"{kind}\"")), "no line of the session is {kind}");
     }

@@ -18,6 +18,7 @@ use tidewire::metrics::{Metrics, Via};
 use tidewire::protocol::WireForm;
 use tidewire::realtime::transport::{Arrival, Ended, Transport, WriteProgress};
 use tidewire::realtime::{LiveReader, Sessions, Surroundings};
+use tidewire::repository::{Current, Repository};
 use tidewire::schema::{Generation, Schema};
 use tidewire::store::{CommitBatch, LogLimit, Store};
 use tokio::sync::{Semaphore, mpsc};
@@ -100,10 +101,12 @@ impl LiveServer {
         let (_, feed) = EventBus::new(tail, head, metrics.clone());
         let (channels, _) =
             ChannelManager::start(ring.clone(), feed, scanned, Env::system(), metrics.clone());
-        let reader = LiveReader::new(store, ring, &config);
+        let reader = LiveReader::new(store.clone(), ring, &config);
         let config = Arc::new(config);
+        let current = Current { schema: schema.clone(), generation: Generation(1) };
+        let repository = Arc::new(Repository::new(store, current, Env::system()));
         let around = Surroundings { schema, generation: Generation(1), epoch, config, metrics };
-        LiveServer { sessions: Sessions::new(around, channels, reader, Env::system()), batches }
+        LiveServer { sessions: Sessions::new(around, channels, reader, repository, Env::system()), batches }
     }
 
     /// Returns when the batch is fanned out, so that no two are fanned out as one.

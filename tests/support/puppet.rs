@@ -16,6 +16,7 @@ use tidewire::store::{
     At, CommitError, Count, Counted, ListPage, Listed, LogLimit, LogPage, Op, OpResult, OpStatus, Outcome,
     Past, Query, Scope, StoreError, Stored, Survey, Tally, Unit,
 };
+use tokio::sync::watch;
 
 use super::at_once::{AtOnce, answers_at_once};
 use super::entities;
@@ -31,6 +32,8 @@ pub struct Puppet {
     /// What a list of any entity holds, by id; without any, lists fail.
     pub rows: Mutex<Vec<Listed>>,
     pub panics: AtomicBool,
+    /// While it is set, commits wait.
+    pub held: watch::Sender<bool>,
 }
 
 impl Puppet {
@@ -101,7 +104,12 @@ impl AtOnce for Puppet {
             }),
         };
         self.units.lock().push(unit);
-        async { answer }.boxed()
+        let mut held = self.held.subscribe();
+        async move {
+            let _ = held.wait_for(|held| !held).await;
+            answer
+        }
+        .boxed()
     }
 
     fn get(&self, _: &str, id: &RecordId) -> Result<At<Option<Stored>>, StoreError> {

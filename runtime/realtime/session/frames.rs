@@ -1,4 +1,4 @@
-//! What the peer asks: `subscribe`, `unsubscribe`, `ping`, `auth`; from a frame to a subscription's first phase.
+//! What the peer asks: `subscribe`, `unsubscribe`, `mutate`, `ping`, `auth`; from a frame to a subscription's first phase.
 
 use super::input::Effect;
 use super::phase::{Cause, ResumeFrom, Route, SnapshotRequest};
@@ -27,6 +27,7 @@ impl Session {
         match frame.message {
             ClientMessage::Ping => self.pong(turn, request_id),
             ClientMessage::Auth { token } => turn.then(Effect::Authenticate { token, request_id }),
+            ClientMessage::Mutate { payload } => turn.then(Effect::Mutate { payload, request_id }),
             ClientMessage::Subscribe { channel, options } => {
                 self.on_subscribe(turn, &channel, options, request_id);
             }

@@ -14,6 +14,7 @@ use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
 use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::credential::Renewed;
+use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::schema::{Generation, Schema};
 
@@ -81,6 +82,8 @@ pub enum Input<'a> {
     Tick,
     /// Entities have another shape from here on.
     Reshaped(Surroundings),
+    /// A mutation is settled.
+    Mutated { request_id: Option<String>, mutated: Mutated },
     /// The server stops; come back after so many milliseconds.
     Drain { reconnect_in_ms: u64 },
 }
@@ -127,6 +130,11 @@ pub enum Effect {
     /// Have a token looked at; the answer comes back as `Input::Renewed` before anything else.
     Authenticate {
         token: String,
+        request_id: Option<String>,
+    },
+    /// Have this written; the answer comes back as `Input::Mutated`. Several may be under way, and their answers keep their order.
+    Mutate {
+        payload: String,
         request_id: Option<String>,
     },
     Close(CloseCode),

@@ -23,7 +23,7 @@
 //!
 //! `state.rs` is what a session knows. Above it stand its rules, each of them methods on that state: `frames.rs` (what the peer
 //! asks), `reading.rs` (which read is next), `answers.rs` (what became of it) with `resume.rs`, `snapshot.rs`, `replay.rs` and
-//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema). The ways in are `entry.rs` and
+//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema), `mutated.rs`. The ways in are `entry.rs` and
 //! `delivery.rs` (what comes out of the outbox).
 
 mod answers;
@@ -37,6 +37,7 @@ mod input;
 mod known_person;
 mod liveness;
 mod login_end;
+mod mutated;
 mod phase;
 mod read_queue;
 mod reading;
