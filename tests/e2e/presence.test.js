@@ -27,7 +27,7 @@ test('two users see each other at the list, at a record and in a field, until on
   const { ada, ben } = await two();
   await here(ada, 'ben').waitFor();
   await here(ben, 'ada').waitFor();
-  assert.equal(await here(ada, 'ada').count(), 0, 'nobody is told of themselves');
+  assert.equal(await here(ada, 'ada').count(), 0, 'a user does not see their own avatar');
   await cell(ben, 'Plant a tree', 0).click();
   await row(ada, 'Plant a tree').getByRole('img', { name: 'ben is here' }).waitFor();
   await cell(ben, 'Plant a tree', 0).dblclick();

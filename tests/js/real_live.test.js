@@ -67,8 +67,8 @@ test('two users see each other come, tell and go', LIMIT, async (t) => {
   assert.deepEqual(seen.filter((count) => count !== 1), [], 'a reconnect shows nothing');
   ben.rt.disconnect();
   await until(() => here.others.value.length === 0);
-  const nobody = await page(t, null);
-  const watching = new PresenceManager(nobody.rt).join('lobby');
+  const visitor = await page(t, null);
+  const watching = new PresenceManager(visitor.rt).join('lobby');
   await until(() => watching.state.value === 'live');
   assert.deepEqual([watching.others.value.map(({ id }) => id), watching.error.value.code], [['ada'], 'UNAUTHENTICATED']);
 });
