@@ -21,6 +21,7 @@ Sections (all of them when none is named):
   growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
+  activity          creates on a server with a subscriber of the activity, beside one without a subscriber
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing
@@ -46,12 +47,13 @@ pub(crate) enum Section {
     Growth,
     FanoutRules,
     WriteRules,
+    Activity,
     Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 14] = [
+    pub(crate) const ALL: [Section; 15] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -65,6 +67,7 @@ impl Section {
         Section::Growth,
         Section::FanoutRules,
         Section::WriteRules,
+        Section::Activity,
         Section::Rules,
     ];
 
@@ -84,6 +87,7 @@ impl Section {
             Section::Growth => "growth",
             Section::FanoutRules => "fanout-rules",
             Section::WriteRules => "write-rules",
+            Section::Activity => "activity",
             Section::Rules => "rules",
         }
     }

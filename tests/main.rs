@@ -94,6 +94,7 @@ mod stress;
 mod systems;
 mod tls;
 mod transports;
+mod unique_texts;
 mod unit_differential;
 mod unit_end;
 mod values;

@@ -131,6 +131,11 @@ impl<T: Transport> Connection<T> {
                 LoopEvent::Login(_) => login = self.credential.next().into(),
                 LoopEvent::Told(_) | LoopEvent::Outbox | LoopEvent::Peer(_) | LoopEvent::Mutated(_) => {}
             }
+            if let LoopEvent::Told(News { draining: true, .. }) = &event
+                && let Err(ended) = Box::pin(self.finish_mutations(&mut reading)).await
+            {
+                break ended;
+            }
             // What is rare is in boxes, so that the task of an idle connection does not keep room for it.
             let went_on = match event {
                 LoopEvent::Outbox => self.drain_outbox(&mut reading).await,
@@ -187,7 +192,6 @@ impl<T: Transport> Connection<T> {
                 self.session.on(now, Input::Reshaped(around))
             }
             LoopEvent::Told(News { draining: true, .. }) => {
-                Box::pin(self.finish_mutations(reading)).await?;
                 let spread = u64::try_from(self.drain_spread.as_millis()).unwrap_or(u64::MAX).max(1);
                 let reconnect_in_ms = self.env.random_u64() % spread;
                 self.session.on(now, Input::Drain { reconnect_in_ms })
