@@ -96,7 +96,7 @@ impl Credential {
         let Some(door) = &self.caller.door else {
             return Err(IdentityError::BadToken("this connection takes no token"));
         };
-        let mut admitted =
+        let admitted =
             door.admit_reader(Brought::Token(token), self.caller.admitted.identity.address).await?;
         let session = admitted.session.as_ref().ok_or(IdentityError::NoSession)?;
         let principal = reader.principal(admitted.identity.person()).await;

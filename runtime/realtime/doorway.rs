@@ -117,6 +117,7 @@ impl Doorway<'_> {
             | ClientMessage::Unsubscribe { .. }
             | ClientMessage::Mutate { .. }
             | ClientMessage::Lease { .. }
+            | ClientMessage::Presence(_)
             | ClientMessage::Message { .. } => Err(not_first(request_id).into()),
         }
     }

@@ -297,7 +297,7 @@ impl Sessions {
             return self.refuse(transport, &NotAdmitted::from(full).answering(proven.request_id)).await;
         }
         entrant.proven_by = Some(AuthRequest { request_id: proven.request_id });
-        Box::pin(self.serve_known(transport, Box::new(proven.arrived), entrant)).await
+        Box::pin(self.serve_known(transport, proven.arrived, entrant)).await
     }
 
     /// Runs the connection of a peer that may come in.

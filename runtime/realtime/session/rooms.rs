@@ -98,6 +98,7 @@ impl Session {
             ClientMessage::Auth { .. }
             | ClientMessage::Lease { .. }
             | ClientMessage::Mutate { .. }
+            | ClientMessage::Presence(_)
             | ClientMessage::Ping => false,
         }
     }
@@ -193,6 +194,7 @@ impl Session {
             ClientMessage::Auth { .. }
             | ClientMessage::Lease { .. }
             | ClientMessage::Mutate { .. }
+            | ClientMessage::Presence(_)
             | ClientMessage::Ping => {}
         }
     }
@@ -340,6 +342,7 @@ fn channel_of(message: &ClientMessage) -> Option<&str> {
         ClientMessage::Auth { .. }
         | ClientMessage::Lease { .. }
         | ClientMessage::Mutate { .. }
+        | ClientMessage::Presence(_)
         | ClientMessage::Ping => None,
     }
 }
