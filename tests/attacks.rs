@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidewire::auth::NameTrust;
 use tidewire::config::{AuthConfig, Registration};
 use tidewire::env::Env;
-use tidewire::identity::{Identities, NewAccount};
+use tidewire::identity::{Identities, LoadedTokens, NewAccount};
 use tidewire::ids::Timestamp;
 use tidewire::store::vault::{Edited, Vault, VaultEdit, VaultEntry, VaultFuture, VaultKind};
 
@@ -225,7 +225,8 @@ async fn v21_a_name_that_exists_costs_what_one_costs_that_does_not() {
     let vault = Arc::new(WatchedVault::default());
     let config = AuthConfig { register: Registration::Open, ..AuthConfig::default() };
     let (repository, env) = (app.repository.clone(), Env::system());
-    let identities = Identities::new(vault.clone(), repository, env, &config, NameTrust::Refused);
+    let tokens = LoadedTokens::load(&config, &env).unwrap();
+    let identities = Identities::new(vault.clone(), repository, env, &config, NameTrust::Refused, tokens);
     let near = "192.0.2.1".parse().unwrap();
     let ada = NewAccount { name: "ada", password: PASSWORD, link: None };
     identities.register(ada, near, "x").await.unwrap();
