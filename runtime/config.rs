@@ -220,6 +220,18 @@ pub struct RealtimeConfig {
     pub lease_time: Duration,
     /// ... and so long after the last connection of its holder ended.
     pub lease_hold: Duration,
+    /// Resources that one connection may watch or join.
+    pub presence_entries: usize,
+    /// Users of one resource.
+    pub presence_members: usize,
+    /// Metadata of one connection at one resource, in bytes of JSON.
+    pub presence_metadata_bytes: usize,
+    /// A user whose connection broke is present for this long.
+    pub presence_hold: Duration,
+    /// A user who says nothing at a resource for this long is idle ...
+    pub presence_idle_after: Duration,
+    /// ... and then away.
+    pub presence_away_after: Duration,
     /// The server pings this often ...
     pub ping_interval: Duration,
     /// ... and closes with 4008 when nothing at all arrived for this long after a ping.
@@ -266,6 +278,12 @@ impl Default for RealtimeConfig {
             leases: 20,
             lease_time: Duration::from_secs(300),
             lease_hold: Duration::from_secs(5),
+            presence_entries: 50,
+            presence_members: 10_000,
+            presence_metadata_bytes: 2 << 10,
+            presence_hold: Duration::from_secs(5),
+            presence_idle_after: Duration::from_secs(90),
+            presence_away_after: Duration::from_secs(600),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),

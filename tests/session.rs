@@ -164,6 +164,7 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Leave { channel } => format!("leave {channel}"),
         Effect::Publish { channel, .. } => format!("publish {channel}"),
         Effect::Lease { resource, .. } => format!("lease {resource}"),
+        Effect::Presence { .. } => "presence".to_owned(),
         Effect::Mutate { .. } => "mutate".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
     };

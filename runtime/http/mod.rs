@@ -33,6 +33,7 @@ mod metrics;
 pub mod openapi;
 mod pages;
 pub mod patient_timer;
+mod presence;
 pub mod problem;
 mod projection;
 mod proxies;
@@ -79,6 +80,7 @@ pub fn router(state: AppState) -> Router {
         .merge(changes::routes())
         .merge(admin::routes())
         .merge(rooms::routes())
+        .merge(presence::routes())
         .merge(ws::routes())
         .merge(pages::routes())
         .merge(handbook::routes())

@@ -231,6 +231,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::SubscriptionLimit
         | Code::LeaseLimit
         | Code::NotSubscribed
+        | Code::PresenceLimit
         | Code::BadPosition
         | Code::BadJson
         | Code::BadQuery

@@ -104,7 +104,8 @@ impl ChannelName {
             }
             "presence" => Err(ChannelError {
                 code: Code::ForbiddenChannel,
-                message: "`presence:` channels are not supported yet".to_owned(),
+                message: "`presence:` channels are for WebSockets; over HTTP read GET /api/realtime/presence/{resource}"
+                    .to_owned(),
             }),
             ACTIVITY => Err(bad(
                 "the activity has no parts: use `activity`, or `activity?entity=Task` for one entity"

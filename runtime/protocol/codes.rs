@@ -40,12 +40,13 @@ macro_rules! codes {
 codes! {
     // Frames and channels.
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
-    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, message, lease:acquire, lease:renew, lease:pass, lease:release, ping."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, message, presence:join, presence:update, presence:leave, presence:heartbeat, lease:acquire, lease:renew, lease:pass, lease:release, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
-    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id>, entity:Task?status=open, room:<name> or user:<id>, percent-encoded."
-    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "The rules do not allow this channel to you: `[rooms]` in tidewire.toml says who may use a room, and `user:` is for that user alone."
+    BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id>, entity:Task?status=open, presence:<resource>, room:<name> or user:<id>, percent-encoded."
+    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Your rights do not open this channel, or there is no such channel; ask again when they have changed. `[rooms]` and `[presence]` in tidewire.toml have the rules for names."
     MessageTooLarge "MESSAGE_TOO_LARGE" Never "Send less data in a message, or store it as a record; `realtime.message_bytes` is the limit."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
+    PresenceLimit "PRESENCE_LIMIT" Never "Leave resources that are no longer shown, or send less metadata; docs/configuration.md has the limits (realtime.presence_...)."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
     BadPosition "BAD_POSITION" Never "Send `since` as the server sent it: {epoch, seq, view} over `/ws`, <epoch>:<seq> in a poll."
     RateLimited "RATE_LIMITED" Later "Send fewer messages or requests; for messages, `connected` names the limit in limits.messagesPerSecond."

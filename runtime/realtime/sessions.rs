@@ -3,12 +3,13 @@
 //!
 //! Knows no transport but the trait, and no HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::attendance::PresenceAttendance;
 use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
 use super::doorway::{Doorway, Outside};
@@ -31,6 +32,7 @@ use crate::event_bus::{Announcement, Batches};
 use crate::ids::ConnectionId;
 use crate::metrics::{Metrics, Moment, Refusal, Via, resident_bytes};
 use crate::outbox::OutboxLimits;
+use crate::presence::{AttendeeKey, Presence};
 use crate::protocol::{CloseCode, Code};
 use crate::repository::Repository;
 use crate::rules::{Person, Principal};
@@ -50,6 +52,8 @@ pub struct Sessions {
     repository: Arc<Repository>,
     metrics: Arc<Metrics>,
     env: Env,
+    /// Given once, before the first connection.
+    presence: OnceLock<Presence>,
 }
 
 /// Numbers for operators: `GET /api/admin/websocket/stats`.
@@ -128,6 +132,7 @@ impl Sessions {
             repository,
             metrics,
             env,
+            presence: OnceLock::new(),
         })
     }
 
@@ -185,6 +190,16 @@ impl Sessions {
 
     pub fn reader(&self) -> &LiveReader {
         &self.reader
+    }
+
+    /// From here on connections may say where they are. Once.
+    pub fn open_presence(&self, presence: Presence) {
+        let _ = self.presence.set(presence);
+    }
+
+    /// `None` in a process without it.
+    pub fn presence(&self) -> Option<&Presence> {
+        self.presence.get()
     }
 
     pub fn metrics(&self) -> &Metrics {
@@ -399,6 +414,8 @@ impl Sessions {
             offended: self.offenders.has_offended(&owner),
             login,
         };
+        let attendee = AttendeeKey(place.key().0);
+        let attendance = PresenceAttendance::new(self.presence.get().cloned(), attendee, transport.via());
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
@@ -412,6 +429,7 @@ impl Sessions {
             mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),
             channels: self.channels.clone(),
+            attendance,
             reader: self.reader.clone(),
             env: self.env.clone(),
             offenders: self.offenders.clone(),

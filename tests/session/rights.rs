@@ -59,6 +59,7 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
         | Effect::Leave { .. }
         | Effect::Publish { .. }
         | Effect::Lease { .. }
+        | Effect::Presence { .. }
         | Effect::Mutate { .. }
         | Effect::Ping
         | Effect::Close(_) => None,
@@ -141,6 +142,7 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
         | Effect::Leave { .. }
         | Effect::Publish { .. }
         | Effect::Lease { .. }
+        | Effect::Presence { .. }
         | Effect::Mutate { .. }
         | Effect::Read(_)
         | Effect::Ping

@@ -43,6 +43,7 @@ impl Session {
                 self.on_renewed(turn, request_id.as_deref(), renewed);
             }
             Input::Expelled(why) => self.on_expelled(turn, why),
+            Input::PresenceBusy { ask } => self.on_presence_busy(turn, &ask),
             Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), &mutated),
             Input::Leased { resource, request_id, answer } => {
                 self.on_leased(turn, &resource, request_id.as_deref(), answer);

@@ -12,6 +12,7 @@ use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
+use crate::presence::Ask;
 use crate::protocol::{CloseCode, LeaseWanted, Resource, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::leases::LeaseAnswer;
@@ -19,6 +20,7 @@ use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::rooms::NotPublished;
 use crate::realtime::roster::Expulsion;
+use crate::rules::Person;
 use crate::schema::{Generation, Schema};
 
 /// What a session must know of the process it lives in.
@@ -87,6 +89,8 @@ pub enum Input<'a> {
     Leased { resource: Resource, request_id: Option<String>, answer: LeaseAnswer },
     /// What became of `Effect::Publish`.
     Published { channel: Arc<str>, request_id: Option<String>, published: Result<usize, NotPublished> },
+    /// `Effect::Presence` was not taken: too much waits.
+    PresenceBusy { ask: Ask },
     /// `next_deadline` has come.
     Tick,
     /// Entities have another shape from here on.
@@ -134,6 +138,11 @@ pub enum Effect {
     },
     /// Start this read; its answer comes back as `Input::Read`. There is never a second one under way.
     Read(ReadRequest),
+    /// Hand this to the tracker of presence, which answers through the outbox.
+    Presence {
+        ask: Ask,
+        person: Arc<Person>,
+    },
     /// Send a ping of the transport.
     Ping,
     /// Have a token looked at; the answer comes back as `Input::Renewed` before anything else.
