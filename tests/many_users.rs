@@ -252,3 +252,18 @@ async fn a_token_in_an_address_is_warned_of_once_and_never_written() {
     assert_eq!(log.matches("sends its token in the address").count(), 1, "{log}");
     assert!(!log.contains("secret-of-a-story"), "{log}");
 }
+
+#[tokio::test]
+async fn users_of_an_issuer_are_served_as_they_are() {
+    let app = TestApp::with(open).await;
+    app.client_as("acme:7:member").create("tasks", json!({"title": "theirs"})).await;
+    let folder = app.folder.path().to_owned();
+    app.stop().await;
+    let listed = user(&folder, &["adopt"]).await;
+    assert!(listed.stdout.contains("Every user"), "{}", listed.stdout);
+    let mut command = tidewire(&folder);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--schemas"]).arg(plain_schemas());
+    let mut server = Process::of(command.stderr(Stdio::null())).await;
+    server.printed("Stop with").await;
+    server.stop().await;
+}

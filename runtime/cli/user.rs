@@ -22,8 +22,8 @@ use super::loading::Refused;
 use crate::config::{Config, Registration};
 use crate::env::Env;
 use crate::identity::{
-    Account, IdentityError, LINK_LIFE, Letter, LinkKind, LoginName, Mailer, Order, OrderOutcome, Passwords,
-    StoredSession, ids_without_source, new_link, outcome_of, perform,
+    Account, IdentityError, LINK_LIFE, Letter, LinkKind, LoadedTokens, LoginName, Mailer, Order,
+    OrderOutcome, Passwords, StoredSession, ids_without_source, new_link, outcome_of, perform,
 };
 use crate::ids::{Timestamp, shown};
 use crate::metrics::StoreMetrics;
@@ -468,6 +468,12 @@ impl Users {
 
     /// The database, which no server may have open.
     fn opened_alone(&self) -> Result<Alone, Refused> {
+        let tokens = LoadedTokens::load(&self.config.auth, &self.env).map_err(Refused::failed)?;
+        if tokens.names_users_bare() {
+            return Err(Refused::failed(
+                "an issuer of `auth.tokens` names its users without a prefix, so any name here may be its user's",
+            ));
+        }
         let schema = self.schema()?;
         match self.backend.open(&schema, self.env.clone(), StoreMetrics::default()) {
             Ok(opened) => {

@@ -14,11 +14,16 @@ use crate::store::vault::{Vault, VaultKind};
 impl Identities {
     /// Users of the records whom no source of this server knows.
     pub async fn ids_without_source(&self) -> Result<Vec<String>, IdentityError> {
+        // Any name may be that of a user of such an issuer.
+        if self.outside.has_bare_issuer() {
+            return Ok(Vec::new());
+        }
         ids_without_source(&self.repository, &*self.vault).await
     }
 }
 
-/// The same, for a command. An account has a UUID, and so has a record that an administrator made by hand.
+/// The same, for a command. An account has a UUID, and so has a record that an administrator made by hand. A user of an issuer, and
+/// a machine, has a colon in the id.
 pub async fn ids_without_source(
     repository: &Repository,
     vault: &dyn Vault,
@@ -29,5 +34,6 @@ pub async fn ids_without_source(
     }
     let ids = repository.ids_of_people().await.map_err(IdentityError::Repository)?;
     let texts = ids.into_iter().map(|id| id.as_str().to_owned());
-    Ok(texts.filter(|id| !known.contains(id) && uuid::Uuid::try_parse(id).is_err()).collect())
+    let is_of_dev = |id: &String| !id.contains(':') && uuid::Uuid::try_parse(id).is_err();
+    Ok(texts.filter(|id| !known.contains(id) && is_of_dev(id)).collect())
 }

@@ -73,6 +73,13 @@ impl LoadedTokens {
     }
 }
 
+impl LoadedTokens {
+    /// Whether some issuer names its users without a prefix, so that any name may be theirs.
+    pub fn names_users_bare(&self) -> bool {
+        self.outside.has_bare_issuer()
+    }
+}
+
 impl Outside {
     pub(super) fn has_issuers(&self) -> bool {
         !self.issuers.is_empty()
