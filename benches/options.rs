@@ -19,6 +19,7 @@ Sections (all of them when none is named):
   storm             5,000 connections come back at once and resume
   replay            one client resumes from 100,000 changes ago
   growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
+  presence          creates beside 1,000 joins a second
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
   activity          creates on a server with a subscriber of the activity, beside one without a subscriber
@@ -45,6 +46,7 @@ pub(crate) enum Section {
     Storm,
     Replay,
     Growth,
+    Presence,
     FanoutRules,
     WriteRules,
     Activity,
@@ -53,7 +55,7 @@ pub(crate) enum Section {
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 15] = [
+    pub(crate) const ALL: [Section; 16] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -65,6 +67,7 @@ impl Section {
         Section::Storm,
         Section::Replay,
         Section::Growth,
+        Section::Presence,
         Section::FanoutRules,
         Section::WriteRules,
         Section::Activity,
@@ -85,6 +88,7 @@ impl Section {
             Section::Storm => "storm",
             Section::Replay => "replay",
             Section::Growth => "growth",
+            Section::Presence => "presence",
             Section::FanoutRules => "fanout-rules",
             Section::WriteRules => "write-rules",
             Section::Activity => "activity",

@@ -7,6 +7,7 @@ mod fanout_rules;
 mod growth;
 mod idle;
 mod idle_create;
+mod presence;
 mod reads;
 mod replay;
 mod rules;
@@ -69,6 +70,7 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Idle => idle::run(lab, &server, report).await,
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
+        Section::Presence => presence::run(lab, &server, report).await,
         Section::Rules | Section::FanoutRules | Section::WriteRules | Section::Activity | Section::Growth => {
             Ok(())
         }
