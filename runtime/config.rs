@@ -196,7 +196,9 @@ pub struct RealtimeConfig {
     pub frame_bytes: usize,
     pub messages_per_second: u32,
     pub message_burst: u32,
-    /// The server pings this often ...
+    /// An event stream gets a sign of life this often.
+    pub stream_heartbeat: Duration,
+    /// The server pings a socket this often ...
     pub ping_interval: Duration,
     /// ... and closes with 4008 when nothing at all arrived for this long after a ping.
     pub pong_timeout: Duration,
@@ -237,6 +239,7 @@ impl Default for RealtimeConfig {
             messages_per_second: 100,
             message_burst: 200,
             ping_interval: Duration::from_secs(25),
+            stream_heartbeat: Duration::from_secs(15),
             pong_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             send_buffer_bytes: 128 << 10,

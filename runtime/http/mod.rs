@@ -40,6 +40,7 @@ mod schema;
 mod scripts;
 pub mod server;
 pub mod socket_options;
+mod sse;
 mod state;
 pub mod timed_stream;
 pub mod tls;
@@ -73,6 +74,7 @@ pub fn router(state: AppState) -> Router {
         .merge(schema::routes())
         .merge(activity::routes())
         .merge(changes::routes())
+        .merge(sse::routes())
         .merge(ws::routes())
         .merge(pages::routes())
         .merge(handbook::routes())

@@ -9,6 +9,7 @@ mod named_entities;
 pub mod query_string;
 pub mod reason;
 pub mod server_frame;
+pub mod trailer;
 pub mod view;
 pub mod wire;
 
@@ -19,5 +20,6 @@ pub use client_frame::{
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use named_entities::{NamedEntitiesError, named_entities};
 pub use query_string::{Params, QueryStringError};
+pub use trailer::{NoTrailer, Trailer, ViewsHash};
 pub use view::View;
 pub use wire::WireForm;

@@ -7,6 +7,7 @@ mod activity_channel;
 pub mod channel;
 pub mod connection;
 pub mod credential;
+pub mod event_stream;
 pub mod greeting;
 pub mod lifecycle;
 mod long_poll;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::stream::EventSource;
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
 
@@ -66,6 +67,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     batches(&mut walk).await;
     batches_of_single_ops(&mut walk).await;
     changes(&mut walk).await;
+    streams(&mut walk).await;
     users(&mut walk).await;
 
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -97,6 +99,15 @@ async fn about(walk: &mut Walk) {
     }
     walk.step("GET /api/openapi.json?as=", Value::Null, (401, "UNAUTHENTICATED")).await;
     walk.step("GET /api/types.d.ts?as=%ff", Value::Null, (400, "BAD_QUERY")).await;
+}
+
+/// An answer without an end is read for its head and its first event.
+async fn streams(walk: &mut Walk) {
+    walk.step("GET /sse", Value::Null, (400, "BAD_QUERY")).await;
+    walk.step("GET /sse?channel=entity:Task&since=7", Value::Null, (400, "BAD_POSITION")).await;
+    let mut stream = EventSource::open(walk.client.request("GET", "/sse?channel=entity:Task")).await;
+    stream.expect("welcome").await;
+    walk.judge.succeeded.insert(("get".to_owned(), "/sse".to_owned()));
 }
 
 async fn users(walk: &mut Walk) {

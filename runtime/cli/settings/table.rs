@@ -144,6 +144,7 @@ settings! {
     realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames a second that one connection may send on average.";
     realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that one connection may send at once; more are `RATE_LIMITED`.";
     realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
+    realtime.stream_heartbeat: SettingKind::Time(100..=HOUR), "An event stream (`/sse`) gets a comment and a `pong` this often, so that proxies keep it open.";
     realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";
     realtime.write_timeout: SettingKind::Time(100..=HOUR), "A socket that accepts no byte for this long is closed with 4013.";
     realtime.send_buffer_bytes: SettingKind::Size(32 * KIB..=8 * MIB), "Bytes that the kernel may hold for one socket. More bytes are faster over a long distance, but a slow connection then looks dead sooner.";

@@ -16,6 +16,7 @@ use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
+use crate::realtime::transport::StreamStart;
 use crate::schema::{Generation, Schema};
 
 /// What a session must know of the process it lives in.
@@ -62,6 +63,8 @@ pub struct Now {
 pub enum Input<'a> {
     /// A text frame.
     Text(&'a str),
+    /// The channels of a stream.
+    Start(StreamStart),
     /// A binary frame, which the protocol does not have.
     Binary,
     /// A frame over the limit; the transport cannot continue after it.

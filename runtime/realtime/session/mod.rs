@@ -23,7 +23,8 @@
 //!
 //! `state.rs` is what a session knows. Above it stand its rules, each of them methods on that state: `frames.rs` (what the peer
 //! asks), `reading.rs` (which read is next), `answers.rs` (what became of it) with `resume.rs`, `snapshot.rs`, `replay.rs` and
-//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema), `mutated.rs`. The ways in are `entry.rs` and
+//! `difference.rs`, `binding.rs` (what the person may see), `attaching.rs`, `reshape.rs` (another schema), `mutated.rs`, `stream.rs` (an
+//! event stream). The ways in are `entry.rs` and
 //! `delivery.rs` (what comes out of the outbox).
 
 mod answers;
@@ -49,6 +50,7 @@ mod resume;
 mod slots;
 mod snapshot;
 mod state;
+mod stream;
 mod subscription;
 mod turn;
 
