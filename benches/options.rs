@@ -19,8 +19,10 @@ Sections (all of them when none is named):
   storm             5,000 connections come back at once and resume
   replay            one client resumes from 100,000 changes ago
   growth            1,000 records beside 1,000,000: import, start, creates, pages, search, counts
+  presence          creates beside 1,000 joins a second
   fanout-rules      1,000 persons who read by memberships, beside the same without a rule
   write-rules       creates whose rule follows a reference, or that make a notification, beside the same without
+  activity          creates on a server with a subscriber of the activity, beside one without a subscriber
   rules             the groups that a change concerns, beside a loop over all subscribers; in this process
 
   --short           seconds instead of minutes: shows that the bench works, measures nothing
@@ -44,14 +46,16 @@ pub(crate) enum Section {
     Storm,
     Replay,
     Growth,
+    Presence,
     FanoutRules,
     WriteRules,
+    Activity,
     Rules,
 }
 
 impl Section {
     /// In the order in which they run.
-    pub(crate) const ALL: [Section; 14] = [
+    pub(crate) const ALL: [Section; 16] = [
         Section::Creates,
         Section::Reads,
         Section::Lists,
@@ -63,8 +67,10 @@ impl Section {
         Section::Storm,
         Section::Replay,
         Section::Growth,
+        Section::Presence,
         Section::FanoutRules,
         Section::WriteRules,
+        Section::Activity,
         Section::Rules,
     ];
 
@@ -82,8 +88,10 @@ impl Section {
             Section::Storm => "storm",
             Section::Replay => "replay",
             Section::Growth => "growth",
+            Section::Presence => "presence",
             Section::FanoutRules => "fanout-rules",
             Section::WriteRules => "write-rules",
+            Section::Activity => "activity",
             Section::Rules => "rules",
         }
     }

@@ -43,11 +43,18 @@ pub(crate) struct Position {
     view: Value,
 }
 
-/// Who a socket is, and from where on it goes.
-#[derive(Debug, Clone, Default)]
+/// Who a socket is, what it listens to, and from where on it goes.
+#[derive(Debug, Clone)]
 pub(crate) struct Part {
+    pub(crate) channel: &'static str,
     pub(crate) person: Option<String>,
     pub(crate) since: Option<Position>,
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part { channel: CHANNEL, person: None, since: None }
+    }
 }
 
 /// What all sockets of a fleet have seen together.
@@ -103,7 +110,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Begins to open `size` sockets, `at_once` of them at a time, each with its own `subscribe`.
     pub(crate) fn open(addr: SocketAddr, size: usize, at_once: usize, since: Option<&Position>) -> Fleet {
-        Fleet::of(addr, vec![Part { person: None, since: since.cloned() }; size], at_once)
+        Fleet::of(addr, vec![Part { since: since.cloned(), ..Part::default() }; size], at_once)
     }
 
     /// The same of certain persons.
@@ -183,6 +190,7 @@ struct Socket {
     hints: Hints,
     /// The seq that `since` named, when this socket resumes.
     resumed: Option<u64>,
+    channel: &'static str,
     last: u64,
     crowd: Rc<Crowd>,
 }
@@ -223,13 +231,17 @@ impl Socket {
         };
         carry.drain(..head);
         let since = part.since.as_ref();
-        stream.write_all(&client_frame(TEXT, subscribe(since).to_string().as_bytes())).await.map_err(send)?;
+        stream
+            .write_all(&client_frame(TEXT, subscribe(part.channel, since).to_string().as_bytes()))
+            .await
+            .map_err(send)?;
         let resumed = since.map(|position| position.seq);
         Ok(Socket {
             stream,
             carry,
             hints: Hints::default(),
             resumed,
+            channel: part.channel,
             last: u64::MAX,
             crowd: Rc::clone(crowd),
         })
@@ -321,7 +333,7 @@ impl Socket {
                 crowd.subscribed.set(crowd.subscribed.get() + 1);
                 crowd.subscribed_at.set(Instant::now());
             }
-            "pong" if control.channel.as_deref() == Some(CHANNEL) => {
+            "pong" if control.channel.as_deref() == Some(self.channel) => {
                 crowd.live.set(crowd.live.get() + 1);
                 crowd.live_at.set(Instant::now());
             }
@@ -349,8 +361,8 @@ struct Control {
     payload: Value,
 }
 
-fn subscribe(since: Option<&Position>) -> Value {
-    let mut frame = json!({ "type": "subscribe", "channel": CHANNEL, "requestId": "1" });
+fn subscribe(channel: &str, since: Option<&Position>) -> Value {
+    let mut frame = json!({ "type": "subscribe", "channel": channel, "requestId": "1" });
     if let Some(Position { epoch, seq, view }) = since {
         frame["payload"] = json!({ "since": { "epoch": epoch, "seq": seq, "view": view } });
     }

@@ -60,14 +60,16 @@ pub(crate) fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Hints {
     kind: usize,
+    activity: usize,
     seq: usize,
 }
 
 impl Hints {
-    /// The seq of a text frame that is an entity event, `None` for every other frame.
+    /// The seq of a text frame that is an event of a record or of the activity, `None` for every other frame.
     pub(crate) fn event_seq(&mut self, text: &[u8]) -> Option<u64> {
         // Quotes inside JSON strings are escaped, so neither needle can be found in what a user typed.
-        find(text, br#""type":"entity:"#, &mut self.kind)?;
+        find(text, br#""type":"entity:"#, &mut self.kind)
+            .or_else(|| find(text, br#""type":"activity""#, &mut self.activity))?;
         let digits = find(text, br#""seq":"#, &mut self.seq)?;
         let mut value = 0u64;
         for byte in text.get(digits..)?.iter().take_while(|byte| byte.is_ascii_digit()) {

@@ -23,6 +23,7 @@ use crate::http::tls::Tls;
 use crate::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
 use crate::identity::Identities;
 use crate::metrics::Metrics;
+use crate::presence::{Presence, PresenceJudge, PresenceLimits};
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{Sessions, WebSocketManager};
@@ -114,6 +115,18 @@ impl App {
         let current = Current { schema, generation };
         let repository = Arc::new(Repository::new(store, current, env.clone()));
         let sessions = Sessions::new(around, channels, reader, repository.clone(), env.clone());
+        let presence = {
+            let _on_the_live_runtime = runtime.handle().enter();
+            let current = repository.clone();
+            let schema = move || {
+                let Current { schema, generation } = current.current();
+                (schema, generation)
+            };
+            let judge = PresenceJudge::new(opened.store.clone(), Box::new(schema));
+            let limits = PresenceLimits::of(live);
+            Presence::start(judge, limits, event_bus.listen(), env.clone(), metrics.clone())
+        };
+        sessions.open_presence(presence);
         let vault = backend.vault().map_err(AppError::Store)?;
         let identities =
             Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));

@@ -196,6 +196,18 @@ pub struct RealtimeConfig {
     pub frame_bytes: usize,
     pub messages_per_second: u32,
     pub message_burst: u32,
+    /// Resources that one connection may watch or join.
+    pub presence_entries: usize,
+    /// Users of one resource.
+    pub presence_members: usize,
+    /// Metadata of one connection at one resource, in bytes of JSON.
+    pub presence_metadata_bytes: usize,
+    /// A user whose connection broke is present for this long.
+    pub presence_hold: Duration,
+    /// A user who says nothing at a resource for this long is idle ...
+    pub presence_idle_after: Duration,
+    /// ... and then away.
+    pub presence_away_after: Duration,
     /// An event stream gets a sign of life this often.
     pub stream_heartbeat: Duration,
     /// The server pings a socket this often ...
@@ -238,6 +250,12 @@ impl Default for RealtimeConfig {
             frame_bytes: 64 << 10,
             messages_per_second: 100,
             message_burst: 200,
+            presence_entries: 50,
+            presence_members: 10_000,
+            presence_metadata_bytes: 2 << 10,
+            presence_hold: Duration::from_secs(5),
+            presence_idle_after: Duration::from_secs(90),
+            presence_away_after: Duration::from_secs(600),
             ping_interval: Duration::from_secs(25),
             stream_heartbeat: Duration::from_secs(15),
             pong_timeout: Duration::from_secs(10),

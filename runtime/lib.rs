@@ -22,6 +22,7 @@ pub mod event_bus;
 pub mod expiry;
 
 pub mod channels;
+pub mod presence;
 pub mod repository;
 
 pub mod identity;

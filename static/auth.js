@@ -70,7 +70,8 @@ export function login({ url = '', fetch: given, storage = globalThis.localStorag
     if (token) headers.Authorization = `Bearer ${token}`;
     // A login at an issuer leaves its session in a cookie.
     const credentials = /** @type {RequestCredentials} */ (!token && kept() ? 'same-origin' : 'omit');
-    const init = { method: 'POST', headers, body: body && JSON.stringify(body), credentials };
+    // A page that hears of a logout may leave at once.
+    const init = { method: 'POST', headers, body: body && JSON.stringify(body), credentials, keepalive: true };
     const response = await fetch(`${url}/api/auth/${path}`, init).catch(() => null);
     if (!response) throw new LoginError({});
     const json = response.status === 204 ? null : await response.json().catch(() => ({}));

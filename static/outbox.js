@@ -130,7 +130,7 @@ export class Outbox {
         sent.push(mutation);
         ops.push(...(mutation.changes.length > 1 ? prepared : prepared.map((op) => ({ ...op, mid: mutation.mid }))));
       }
-      // Nothing of it is wanted any more: its user has left meanwhile.
+      // Its user has left in the meantime.
       if (sent.every(({ state }) => state !== 'sent')) return 0;
       const atomic = sent[0].changes.length > 1;
       const answer = await this.#answered(sent, this.#host.send({ atomic, mid: atomic ? sent[0].mid : undefined, ops }));

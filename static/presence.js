@@ -194,7 +194,7 @@ export class Presence {
     if ((first || joins) && this.#rt.connected.peek()) this.enter();
   }
 
-  /** A connection is there: everything is told again. */
+  /** A connection is there: sends everything again. */
   enter() {
     this.#news = null;
     this.#pages = [];

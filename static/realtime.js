@@ -479,7 +479,7 @@ export class RealtimeClient {
   #known({ type, payload, timestamp }) {
     this.#renewBefore(payload?.expiresAt, timestamp);
     const userId = payload?.userId ?? null;
-    // A token is on its way to the server, so nobody is anonymous yet.
+    // A token is on its way to the server, so the user is not anonymous yet.
     if (userId !== null || type === 'auth:ok' || !this.#connection?.authenticates) this.#show({ userId });
   }
 

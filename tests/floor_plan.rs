@@ -68,6 +68,7 @@ const RESERVED: [(&str, &[&str]); 8] = [
             "store/sqlite/committer.rs",
             "event_bus/listener.rs",
             "channels/channel_manager.rs",
+            "presence/presence_task.rs",
             "http/ws.rs",
             "http/server.rs",
             "app.rs",

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
 
 mod name_rules;
+mod presence;
+mod presence_tracker;
 mod support;
 
 mod accounts;
@@ -95,6 +97,7 @@ mod stress;
 mod systems;
 mod tls;
 mod transports;
+mod unique_texts;
 mod unit_differential;
 mod unit_end;
 mod values;

@@ -352,7 +352,6 @@ async fn thirty_kinds_of_bad_frames_cost_an_error_and_not_the_connection() {
         (format!(r#"{{"type":"subscribe","channel":"entity:{long}"}}"#), "BAD_CHANNEL"),
         (r#"{"type":"subscribe","channel":"entity:Tsak"}"#.into(), "UNKNOWN_ENTITY"),
         (r#"{"type":"subscribe","channel":"entity:task"}"#.into(), "UNKNOWN_ENTITY"),
-        (r#"{"type":"subscribe","channel":"presence:board"}"#.into(), "FORBIDDEN_CHANNEL"),
         (r#"{"type":"subscribe","channel":"user:ada"}"#.into(), "FORBIDDEN_CHANNEL"),
         (r#"{"type":"subscribe","channel":"entity:Task","payload":[]}"#.into(), "BAD_FRAME"),
         (r#"{"type":"subscribe","channel":"entity:Task","payload":{"snapshot":1}}"#.into(), "BAD_FRAME"),

@@ -160,6 +160,8 @@ fn heard(effects: &[Effect]) -> Heard {
         Effect::Read(ReadRequest::Differ(differ)) => format!("read differ {}", differ.since),
         Effect::Ping => "ping".to_owned(),
         Effect::Authenticate { .. } => "authenticate".to_owned(),
+        Effect::Presence { .. } => "presence".to_owned(),
+        Effect::Mutate { .. } => "mutate".to_owned(),
         Effect::Close(code) => format!("close {}", code.number()),
     };
     effects.iter().map(word).collect()

@@ -76,7 +76,7 @@ impl Side {
             let body = json!({ "atomic": true, "ops": ops }).to_string();
             client.ask(&post(server.addr, "/api/batch", &body)).await?.expect(200)?;
         }
-        let part = |n| Part { person: Some(format!("u{n}")), since: None };
+        let part = |n| Part { person: Some(format!("u{n}")), ..Part::default() };
         let fleet = Fleet::of(server.addr, (0..persons).map(part).collect(), OPENERS);
         fleet.subscribed().await?;
         server.settle().await?;

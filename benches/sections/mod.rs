@@ -1,11 +1,13 @@
 //! What is measured, one file a section, and what all of them begin with. Does not know sockets.
 
+mod activity;
 mod creates;
 mod fanout;
 mod fanout_rules;
 mod growth;
 mod idle;
 mod idle_create;
+mod presence;
 mod reads;
 mod replay;
 mod rules;
@@ -50,6 +52,9 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
     if section == Section::WriteRules {
         return write_rules::run(lab, report).await;
     }
+    if section == Section::Activity {
+        return activity::run(lab, report).await;
+    }
     if section == Section::Growth {
         return growth::run(lab, report).await;
     }
@@ -65,7 +70,10 @@ async fn run(section: Section, lab: &Lab, report: &mut Report) -> Outcome<()> {
         Section::Idle => idle::run(lab, &server, report).await,
         Section::Storm => storm::run(lab, &server, report).await,
         Section::Replay => replay::run(lab, &server, report).await,
-        Section::Rules | Section::FanoutRules | Section::WriteRules | Section::Growth => Ok(()),
+        Section::Presence => presence::run(lab, &server, report).await,
+        Section::Rules | Section::FanoutRules | Section::WriteRules | Section::Activity | Section::Growth => {
+            Ok(())
+        }
     };
     let Err(error) = result else { return Ok(()) };
     // What the driver saw of a server that is dying is only that connections ended; a moment later its end is known.

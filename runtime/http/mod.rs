@@ -31,6 +31,7 @@ mod metrics;
 pub mod openapi;
 mod pages;
 pub mod patient_timer;
+mod presence;
 pub mod problem;
 mod projection;
 mod proxies;
@@ -75,6 +76,7 @@ pub fn router(state: AppState) -> Router {
         .merge(activity::routes())
         .merge(changes::routes())
         .merge(sse::routes())
+        .merge(presence::routes())
         .merge(ws::routes())
         .merge(pages::routes())
         .merge(handbook::routes())

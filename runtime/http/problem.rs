@@ -230,6 +230,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::BadChannel
         | Code::SubscriptionLimit
         | Code::NotSubscribed
+        | Code::PresenceLimit
         | Code::BadPosition
         | Code::BadJson
         | Code::BadQuery

@@ -8,13 +8,18 @@
 //! Ephemeral frames have a queue of their own with a bound of its own, and leave after everything else. So a connection
 //! that is slow loses messages before it loses events: the oldest message makes room for the newest.
 //!
+//! Frames of a state (`state.rs`) wait behind all of these. Their sender can say the state again as a whole, so what one receiver
+//! has no room for is dropped for good.
+//!
 //! Knows no seq, no channel and no frame: what comes with an item is the `Vocabulary` of those at its two ends. It tells
 //! senders which wire form its connection uses.
 
 mod item;
+mod state;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -24,6 +29,8 @@ use parking_lot::Mutex;
 use crate::protocol::WireForm;
 
 pub use item::{Item, OnLag, Vocabulary};
+use state::States;
+pub use state::{StatePut, StateQueue};
 
 /// Ephemeral frames that may wait, and the bytes in them.
 const MOST_EPHEMERAL: usize = 256;
@@ -59,6 +66,8 @@ pub struct Drained<M: Vocabulary> {
     pub overflowed: bool,
     /// Ephemeral frames that were dropped since the last drain.
     pub dropped: usize,
+    /// Frames of states, to be written after the items.
+    pub states: Vec<Bytes>,
 }
 
 /// What waits at one moment.
@@ -94,6 +103,7 @@ struct Queue<M: Vocabulary> {
     ephemeral_bytes: usize,
     /// How many were dropped since the last drain.
     dropped: usize,
+    states: States,
     lag: Lag,
     /// Why it was emptied, until the connection has seen it.
     invalidated: Option<M::Cause>,
@@ -192,7 +202,8 @@ impl<M: Vocabulary> Outbox<M> {
         let mut queue = self.queue.lock();
         let overflowed = std::mem::take(&mut queue.overflowed);
         let dropped = std::mem::take(&mut queue.dropped);
-        let mut drained = Drained { items: Vec::new(), invalidated: None, overflowed, dropped };
+        let mut drained =
+            Drained { items: Vec::new(), invalidated: None, overflowed, dropped, states: Vec::new() };
         let mut taken = 0;
         while taken < max_bytes {
             let Some(item) = queue.items.pop_front() else { break };
@@ -204,6 +215,12 @@ impl<M: Vocabulary> Outbox<M> {
         {
             taken += ephemeral.0.len();
             drained.items.push(Item::Ephemeral { frame: ephemeral.0, of: ephemeral.1 });
+        }
+        while taken < max_bytes
+            && let Some(frames) = queue.states.take()
+        {
+            taken += frames.len();
+            drained.states.push(frames);
         }
         if queue.items.is_empty() {
             // What was queued when the outbox fell behind has been taken now, and nothing was queued after it
@@ -223,7 +240,10 @@ impl<M: Vocabulary> Outbox<M> {
     fn poll_ready(&self, context: &Context<'_>) -> Poll<()> {
         self.reader.register(context.waker());
         let queue = self.queue.lock();
-        let is_empty = queue.items.is_empty() && queue.ephemerals.is_empty() && queue.dropped == 0;
+        let is_empty = queue.items.is_empty()
+            && queue.ephemerals.is_empty()
+            && queue.states.is_empty()
+            && queue.dropped == 0;
         if is_empty && queue.invalidated.is_none() && !queue.overflowed {
             Poll::Pending
         } else {
@@ -251,6 +271,32 @@ impl<M: Vocabulary> Outbox<M> {
         queue.closed = true;
         queue.items = VecDeque::new();
         queue.ephemerals = VecDeque::new();
+        queue.states = States::default();
+    }
+}
+
+impl<M: Vocabulary> StateQueue for Outbox<M> {
+    fn form(&self) -> WireForm {
+        self.form
+    }
+
+    fn put_state(&self, about: &Arc<[String]>, frames: Bytes) -> StatePut {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return StatePut::Gone;
+        }
+        let put = queue.states.put(about, frames);
+        drop(queue);
+        self.reader.wake();
+        put
+    }
+
+    fn drop_state(&self, about: &Arc<[String]>) {
+        self.queue.lock().states.drop_all(about);
+    }
+
+    fn put_answer(&self, frame: Bytes) {
+        self.append_control(frame, None, OnLag::Keep);
     }
 }
 
@@ -264,6 +310,7 @@ impl<M: Vocabulary> Default for Queue<M> {
             ephemerals: VecDeque::new(),
             ephemeral_bytes: 0,
             dropped: 0,
+            states: States::default(),
             lag: Lag::default(),
             invalidated: None,
             overflowed: false,

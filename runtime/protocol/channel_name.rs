@@ -82,7 +82,11 @@ impl ChannelName {
             }
             "presence" | "user" | "room" => Err(ChannelError {
                 code: Code::ForbiddenChannel,
-                message: format!("`{family}:` channels are not supported yet"),
+                message: match family {
+                    "presence" => "`presence:` channels are for WebSockets; over HTTP read GET /api/realtime/presence/{resource}"
+                        .to_owned(),
+                    _ => format!("`{family}:` channels are not supported yet"),
+                },
             }),
             ACTIVITY => Err(bad(
                 "the activity has no parts: use `activity`, or `activity?entity=Task` for one entity"

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::channel_name::MAX_BYTES;
 use super::codes::Code;
+use super::presence_frame::{BadPresence, PresenceFrame};
 use crate::ids::{Epoch, Position, Seq, shown};
 
 /// Largest `limit` of a subscription.
@@ -42,6 +43,8 @@ pub enum ClientMessage {
     Mutate {
         payload: String,
     },
+    /// What the peer says of where it is.
+    Presence(Box<PresenceFrame>),
     Ping,
 }
 
@@ -49,6 +52,8 @@ pub enum ClientMessage {
 pub struct SubscribeOptions {
     pub since: Option<Since>,
     pub snapshot: bool,
+    /// Of a `presence:` channel: how many are there, and not who.
+    pub count: bool,
     /// Only the first records in an order.
     pub first_rows: Option<FirstRows>,
 }
@@ -148,6 +153,10 @@ fn message(object: &Map<String, Value>) -> Result<ClientMessage, FrameError> {
         Some(other) => return Err(plain(Code::BadFrame, format!("`type` is {}, not a string", kind(other)))),
         None => return Err(plain(Code::BadFrame, "the frame has no `type`".to_owned())),
     };
+    if let Some(frame) = PresenceFrame::of(kind_of, object) {
+        let frame = frame.map_err(|BadPresence { code, message }| plain(code, message))?;
+        return Ok(ClientMessage::Presence(Box::new(frame)));
+    }
     match kind_of {
         "subscribe" => Ok(ClientMessage::Subscribe { channel: channel(object)?, options: options(object)? }),
         "unsubscribe" => Ok(ClientMessage::Unsubscribe { channel: channel(object)? }),
@@ -211,7 +220,15 @@ fn options(object: &Map<String, Value>) -> Result<SubscribeOptions, FrameError> 
             ));
         }
     };
-    Ok(SubscribeOptions { since: since(payload)?, snapshot, first_rows: first_rows(payload)? })
+    let count = match payload.get("count") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(wanted)) => *wanted,
+        Some(other) => {
+            let text = format!("`payload.count` is {}, not true or false", kind(other));
+            return Err(plain(Code::BadFrame, text));
+        }
+    };
+    Ok(SubscribeOptions { since: since(payload)?, snapshot, count, first_rows: first_rows(payload)? })
 }
 
 /// `sort` and `limit`.

@@ -40,11 +40,12 @@ macro_rules! codes {
 codes! {
     // Frames and channels.
     BadFrame "BAD_FRAME" Never "Send one JSON object per text frame: {\"type\", \"channel\", \"payload\", \"requestId\"}."
-    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, ping."
+    UnknownMessageType "UNKNOWN_MESSAGE_TYPE" Never "Use one of: auth, subscribe, unsubscribe, mutate, presence:join, presence:update, presence:leave, presence:heartbeat, ping."
     FrameTooLarge "FRAME_TOO_LARGE" Never "Send smaller frames; `connected` names the limit in limits.frameBytes."
     BadChannel "BAD_CHANNEL" Never "Name a channel as activity, entity:Task, entity:Task:<id> or entity:Task?status=open, percent-encoded."
-    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Use `activity` or an `entity:` channel; this version has no others."
+    ForbiddenChannel "FORBIDDEN_CHANNEL" Never "Your rights do not open this channel, or there is no such channel; ask again when they have changed."
     SubscriptionLimit "SUBSCRIPTION_LIMIT" Never "Unsubscribe from channels that are no longer shown, or use one entity channel instead of many record channels."
+    PresenceLimit "PRESENCE_LIMIT" Never "Leave resources that are no longer shown, or send less metadata; docs/configuration.md has the limits (realtime.presence_...)."
     NotSubscribed "NOT_SUBSCRIBED" Never "Subscribe to the channel first, with exactly this name."
     BadPosition "BAD_POSITION" Never "Send `since` as the server sent it: {epoch, seq, view} over `/ws`, <epoch>:<seq> in a poll."
     RateLimited "RATE_LIMITED" Later "Send fewer messages or requests; for messages, `connected` names the limit in limits.messagesPerSecond."

@@ -6,6 +6,7 @@ pub mod channel_name;
 pub mod client_frame;
 pub mod codes;
 mod named_entities;
+pub mod presence_frame;
 pub mod query_string;
 pub mod reason;
 pub mod server_frame;
@@ -19,6 +20,10 @@ pub use client_frame::{
 };
 pub use codes::{CloseCode, Code, ENDS_SUBSCRIPTION, Retry};
 pub use named_entities::{NamedEntitiesError, named_entities};
+pub use presence_frame::{
+    BadPresence, PRESENCE, PresenceAction, PresenceFrame, PresenceNews, PresenceState, ResourceName,
+    WatchKind, encode_part,
+};
 pub use query_string::{Params, QueryStringError};
 pub use trailer::{NoTrailer, Trailer, ViewsHash};
 pub use view::View;

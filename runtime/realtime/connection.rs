@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, OptionFuture};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::attendance::PresenceAttendance;
 use super::credential::{Credential, Renewed};
 use super::lifecycle::News;
 use super::mutations::{AnsweredMutation, Mutations};
@@ -51,6 +52,7 @@ pub(super) struct Connection<T> {
     pub(super) connections_per_user: usize,
     pub(super) key: ConnectionKey,
     pub(super) channels: Channels,
+    pub(super) attendance: PresenceAttendance,
     pub(super) reader: LiveReader,
     pub(super) env: Env,
     pub(super) offenders: Arc<Offenders>,
@@ -160,6 +162,7 @@ impl<T: Transport> Connection<T> {
         if self.session.awaits_rights() {
             self.channels.forget(self.key);
         }
+        self.attendance.end(ended).await;
         ended
     }
 
@@ -173,7 +176,10 @@ impl<T: Transport> Connection<T> {
                 Arrival::Follows(start) => self.session.on(now, Input::Start(start)),
                 Arrival::Binary => self.session.on(now, Input::Binary),
                 Arrival::Oversized => self.session.on(now, Input::Oversized),
-                Arrival::Life => self.session.on(now, Input::Heard),
+                Arrival::Life => {
+                    self.attendance.heard();
+                    self.session.on(now, Input::Heard)
+                }
                 Arrival::Closed => return Step::Close(Ended::ByPeer),
                 Arrival::Gone => return Step::End(Ended::ByPeer),
                 Arrival::Broken(code) => return Step::Close(Ended::ByServer(code)),
@@ -217,7 +223,7 @@ impl<T: Transport> Connection<T> {
     async fn drain_outbox(&mut self, reading: &mut ReadUnderWay) -> Result<(), Ended> {
         // Read before the outbox is: whatever belongs to it was appended before it was set.
         let reached = self.channels.position();
-        let Drained { items, invalidated, overflowed, dropped: _ } = self.outbox.drain(WRITE_BYTES);
+        let Drained { items, invalidated, overflowed, dropped: _, states } = self.outbox.drain(WRITE_BYTES);
         let now = self.now();
         let mut frames = Vec::with_capacity(items.len());
         for item in items {
@@ -228,6 +234,7 @@ impl<T: Transport> Connection<T> {
                 Box::pin(self.perform(effects, reading)).await?;
             }
         }
+        frames.extend(states);
         self.write(frames).await?;
         if let Some(invalidated) = invalidated {
             let effects = self.session.on(now, Input::Invalidated(invalidated));
@@ -282,6 +289,12 @@ impl<T: Transport> Connection<T> {
                     self.channels.await_rights(self.key, self.outbox.clone(), person, known).await;
                 }
                 Effect::Read(read) => *reading = Some(read_later(self.reader.clone(), read)).into(),
+                Effect::Presence { ask, person } => {
+                    if let Err(ask) = self.attendance.ask(&self.outbox, ask, person) {
+                        let effects = self.session.on(self.now(), Input::PresenceBusy { ask });
+                        Box::pin(self.perform(effects, reading)).await?;
+                    }
+                }
                 Effect::Ping => {
                     in_time(self.write_timeout, self.transport.ping()).await?;
                     self.session.ping_left(Instant::now());

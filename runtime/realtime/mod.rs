@@ -4,6 +4,7 @@
 //! Knows no HTTP: `http/ws.rs` and `http/changes.rs` bring the socket or the question.
 
 mod activity_channel;
+mod attendance;
 pub mod channel;
 pub mod connection;
 pub mod credential;

@@ -3,12 +3,13 @@
 //!
 //! Knows no transport but the trait, and no HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::attendance::PresenceAttendance;
 use super::connection::{Connection, close, tell};
 use super::credential::Arrived;
 use super::greeting::{Greeting, NotAdmitted};
@@ -26,6 +27,7 @@ use crate::env::Env;
 use crate::ids::ConnectionId;
 use crate::metrics::{Metrics, Moment, Refusal};
 use crate::outbox::OutboxLimits;
+use crate::presence::{AttendeeKey, Presence};
 use crate::protocol::{CloseCode, Code};
 use crate::repository::Repository;
 use crate::rules::Principal;
@@ -42,6 +44,8 @@ pub struct Sessions {
     repository: Arc<Repository>,
     metrics: Arc<Metrics>,
     env: Env,
+    /// Given once, before the first connection.
+    presence: OnceLock<Presence>,
 }
 
 /// Numbers for operators: `GET /api/admin/websocket/stats`.
@@ -86,6 +90,7 @@ impl Sessions {
             repository,
             metrics,
             env,
+            presence: OnceLock::new(),
         })
     }
 
@@ -99,6 +104,16 @@ impl Sessions {
 
     pub fn reader(&self) -> &LiveReader {
         &self.reader
+    }
+
+    /// From here on connections may say where they are. Once.
+    pub fn open_presence(&self, presence: Presence) {
+        let _ = self.presence.set(presence);
+    }
+
+    /// `None` in a process without it.
+    pub fn presence(&self) -> Option<&Presence> {
+        self.presence.get()
     }
 
     pub fn metrics(&self) -> &Metrics {
@@ -261,6 +276,8 @@ impl Sessions {
             offended: self.offenders.has_offended(&owner),
             login,
         };
+        let attendee = AttendeeKey(place.key().0);
+        let attendance = PresenceAttendance::new(self.presence.get().cloned(), attendee, transport.via());
         Box::new(Connection {
             transport,
             session: Session::new(around, known, start),
@@ -271,6 +288,7 @@ impl Sessions {
             mutations: Mutations::new(self.repository.clone()),
             credential: arrived.credential(),
             channels: self.channels.clone(),
+            attendance,
             reader: self.reader.clone(),
             env: self.env.clone(),
             offenders: self.offenders.clone(),

@@ -160,6 +160,13 @@ impl Entity {
         self.identity.filter(|_| self.refs_to_user().nth(1).is_some())
     }
 
+    /// The names of the other fields of each `[[unique]]` that this field is in.
+    pub fn unique_with(&self, field: &Field) -> Vec<Vec<&str>> {
+        let names = |key: &KeyFields| key.fields.iter().map(|at| &*self.at(*at).name).collect::<Vec<&str>>();
+        let with_it = self.unique.iter().map(names).filter(|names| names.contains(&&*field.name));
+        with_it.map(|names| names.into_iter().filter(|name| *name != &*field.name).collect()).collect()
+    }
+
     /// The columns of every index that the records have beside the one over ids, the built-in ones first.
     pub fn all_indexes(&self) -> impl Iterator<Item = Vec<Column>> {
         let alone = self

@@ -61,7 +61,7 @@ pub fn record(schema: &Schema, entity: &Entity) -> ObjectSchema {
         .with("id", id(entity.id_kind))
         .with("version", read_only(json!({"type": "integer", "minimum": 1})));
     for field in entity.fields.iter().filter(|field| !field.is_hidden()) {
-        let mut stored = nullable(field, described(field, stored_type(schema, &field.kind)));
+        let mut stored = nullable(field, described(entity, field, stored_type(schema, &field.kind)));
         if let Some(path) = schema.lookup_path(entity, field) {
             say(&mut stored, &format!("Copied from {path}."));
         }
@@ -110,7 +110,7 @@ pub fn update(schema: &Schema, entity: &Entity) -> ObjectSchema {
         entity.name
     );
     writable(entity).fold(ObjectSchema::new(description), |object, field| {
-        object.with_optional(&field.name, given(schema, field))
+        object.with_optional(&field.name, given(schema, entity, field))
     })
 }
 
@@ -149,7 +149,7 @@ fn writable(entity: &Entity) -> impl Iterator<Item = &Field> {
 
 fn whole_body(schema: &Schema, entity: &Entity, object: ObjectSchema) -> ObjectSchema {
     writable(entity).fold(object, |object, field| {
-        let mut json = given(schema, field);
+        let mut json = given(schema, entity, field);
         match &field.default {
             Some(FieldDefault::Value(value)) => json["default"] = value_json(value),
             Some(FieldDefault::UserId) if field.required => {
@@ -175,8 +175,8 @@ fn whole_body(schema: &Schema, entity: &Entity, object: ObjectSchema) -> ObjectS
 }
 
 /// A field's value as a client may give it.
-fn given(schema: &Schema, field: &Field) -> Json {
-    let mut json = described(field, stored_type(schema, &field.kind));
+fn given(schema: &Schema, entity: &Entity, field: &Field) -> Json {
+    let mut json = described(entity, field, stored_type(schema, &field.kind));
     let mut bound = |key: &str, value: Json| {
         if !value.is_null() {
             json[key] = value;
@@ -230,7 +230,7 @@ fn nullable(field: &Field, mut json: Json) -> Json {
 }
 
 /// Says in words what the type does not.
-fn described(field: &Field, mut json: Json) -> Json {
+fn described(entity: &Entity, field: &Field, mut json: Json) -> Json {
     if let FieldKind::Ref { entity, .. } = &field.kind {
         say(&mut json, &format!("Id of a {entity}."));
     }
@@ -245,6 +245,9 @@ fn described(field: &Field, mut json: Json) -> Json {
             &mut json,
             if field.ignore_case { "Unique, whatever the case of its letters." } else { "Unique." },
         );
+    }
+    for others in entity.unique_with(field) {
+        say(&mut json, &format!("Unique together with {}.", others.join(", ")));
     }
     json
 }

@@ -122,6 +122,9 @@ fn comment(entity: &Entity, field: &Field, more: Option<&str>) -> String {
         let whole = if field.ignore_case { "Unique, whatever the case of its letters." } else { "Unique." };
         words.push(whole.to_owned());
     }
+    for others in entity.unique_with(field) {
+        words.push(format!("Unique together with {}.", others.join(", ")));
+    }
     match field.sequence {
         Some(Sequence::Whole) => words.push("Numbered by the server.".to_owned()),
         Some(Sequence::Within(by)) => {

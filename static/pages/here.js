@@ -8,7 +8,7 @@ import { element } from './dom.js';
 
 /**
  * @typedef {import('../presence.js').Person} Person
- * @typedef {{person: Person, field: string | null, writes: boolean}} Visitor Somebody at a record.
+ * @typedef {{person: Person, field: string | null, writes: boolean}} Visitor Another user at a record.
  */
 
 /** Avatars beside the title. */

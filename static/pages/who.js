@@ -55,7 +55,7 @@ export function userOf(options) {
  * The ways in and out.
  *
  * @param {Login} auth
- * @param {boolean} needed Whether there is no other way to be somebody.
+ * @param {boolean} needed Whether a login is the only way to have a name.
  */
 function account(auth, needed) {
   const area = element('span', { class: 'who' });

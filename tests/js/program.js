@@ -19,6 +19,7 @@ export class Tidewire {
   #source;
   #command;
   #settings;
+  #files;
   /** `http://127.0.0.1:port` */
   address = '';
   /** Of `serve`: the path that makes the first administrator, with its secret. */
@@ -29,17 +30,20 @@ export class Tidewire {
    * @param {object} [options]
    * @param {'dev' | 'serve'} [options.command]
    * @param {string[]} [options.settings] Each `name=value`.
+   * @param {Record<string, string>} [options.files] Further files of the project folder, by name.
    */
-  constructor(schemas, { command = 'dev', settings = [] } = {}) {
+  constructor(schemas, { command = 'dev', settings = [], files = {} } = {}) {
     this.#source = schemas;
     this.#command = command;
     this.#settings = settings;
+    this.#files = files;
   }
 
   async start() {
     // The first start takes any port, the later ones that same one.
     const listen = this.address ? new URL(this.address).host : '127.0.0.1:0';
     this.#copy();
+    for (const [name, text] of Object.entries(this.#files)) writeFileSync(join(this.#folder, name), text);
     const folders = ['--data', join(this.#folder, 'data'), '--schemas', this.#schemas];
     const settings = this.#settings.flatMap((setting) => ['--set', setting]);
     const child = spawn(BINARY, [this.#command, '--listen', listen, ...folders, ...settings], { cwd: this.#folder });

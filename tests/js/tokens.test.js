@@ -48,7 +48,7 @@ test('a token is renewed in the open connection at 80 % of its life, by the cloc
   assert.deepEqual([sent(), w.sockets.length, rt.detail.value.userId], [['t3!'], 1, 'ada']);
 });
 
-test('the user is that of the token; while the server looks at it, nobody counts as anonymous', async () => {
+test('the user is that of the token; while the server looks at it, they do not count as anonymous', async () => {
   const { w, rt, clock, sent } = open({ getToken: counter() });
   const users = [];
   rt.detail.listen(({ userId, everConnected }) => everConnected && users.at(-1) !== userId && users.push(userId));

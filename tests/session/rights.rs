@@ -55,6 +55,8 @@ fn checked<T>(effects: &[Effect], read: At<T>, rights: u64) -> CheckedRead<T> {
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
         | Effect::Authenticate { .. }
+        | Effect::Presence { .. }
+        | Effect::Mutate { .. }
         | Effect::Ping
         | Effect::Close(_) => None,
     });
@@ -132,6 +134,8 @@ fn watch_of(effects: &[Effect]) -> (u64, String) {
         | Effect::Pong { .. }
         | Effect::AwaitRights { .. }
         | Effect::Authenticate { .. }
+        | Effect::Presence { .. }
+        | Effect::Mutate { .. }
         | Effect::Read(_)
         | Effect::Ping
         | Effect::Close(_) => None,

@@ -16,7 +16,7 @@ use crate::support::club::{
 use crate::support::fixture::Fixture;
 use crate::support::studio::{Studio, create, delete, link, update, words};
 
-/// The club with labels, where nothing is told of bills.
+/// The club with labels, and bills that have no activity.
 fn schema() -> Schema {
     let with = |entity: &Arc<Entity>| {
         let mut entity = (**entity).clone();
@@ -54,7 +54,7 @@ fn short(entry: &ActivityEntry) -> String {
     let id = entry.id.as_str().trim_start_matches(['0', '-']);
     let label = entry.label.as_deref().unwrap_or("-");
     let changed = entry.changed.as_ref().map(|names| names.join(",")).unwrap_or_default();
-    let by = entry.by.as_deref().unwrap_or("nobody");
+    let by = entry.by.as_deref().unwrap_or("-");
     format!("{} {}:{id} {label} [{changed}] by {by}", entry.op.word(), entry.entity).to_lowercase()
 }
 

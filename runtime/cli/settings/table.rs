@@ -143,6 +143,12 @@ settings! {
     realtime.frame_bytes: SettingKind::Size(KIB..=16 * MIB), "Largest frame that a client may send; a larger one is `FRAME_TOO_LARGE`.";
     realtime.messages_per_second: SettingKind::Count(1..=100_000), "Frames a second that one connection may send on average.";
     realtime.message_burst: SettingKind::Count(1..=100_000), "Frames that one connection may send at once; more are `RATE_LIMITED`.";
+    realtime.presence_entries: SettingKind::Count(1..=10_000), "Resources that one connection may watch or join; one more is `PRESENCE_LIMIT`.";
+    realtime.presence_members: SettingKind::Count(1..=1_000_000), "Users of one resource; one more is `PRESENCE_LIMIT`.";
+    realtime.presence_metadata_bytes: SettingKind::Size(2..=64 * KIB), "Metadata of one connection at one resource, as JSON; more is `PRESENCE_LIMIT`.";
+    realtime.presence_hold: SettingKind::Time(0..=HOUR), "A user whose connection broke stays present for this long, so that a reconnect shows nothing.";
+    realtime.presence_idle_after: SettingKind::Time(SECOND..=DAY), "A user whose pages say nothing of a resource for this long is `idle` there.";
+    realtime.presence_away_after: SettingKind::Time(SECOND..=DAY), "After this long the user is `away`.";
     realtime.ping_interval: SettingKind::Time(100..=HOUR), "The server pings each socket this often.";
     realtime.stream_heartbeat: SettingKind::Time(100..=HOUR), "An event stream (`/sse`) gets a comment and a `pong` this often, so that proxies keep it open.";
     realtime.pong_timeout: SettingKind::Time(100..=HOUR), "A socket that sends nothing for this long after a ping is closed with 4008.";

@@ -104,13 +104,15 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, ComponentSchema); 10] = [
+        let schemas: [(&str, ComponentSchema); 12] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
             ("Many", many().into()),
             ("Poll", poll().into()),
             ("Activity", activity().into()),
+            ("Presence", presence().into()),
+            ("PresenceTree", presence_tree().into()),
             ("Changes", changes().into()),
             (
                 "Schema",
@@ -209,6 +211,36 @@ fn history() -> ObjectSchema {
         .with("items", json!({"type": "array", "items": entry}))
         .with("next", json!({"type": ["string", "null"]}));
     position(object)
+}
+
+fn presence() -> ObjectSchema {
+    let user = ObjectSchema::new("A user at a resource, merged from their connections.")
+        .with("id", json!({"type": "string"}))
+        .with("name", text("The `name` of the `User` record, or else the id."))
+        .with("joinedAt", whole())
+        .with("lastSeen", whole())
+        .with("state", json!({"type": "string", "enum": ["active", "idle", "away"]}))
+        .with("connections", whole())
+        .with("metadata", json!({"type": "object"}));
+    let counts = ObjectSchema::new("How many are there.").with("users", whole()).with("connections", whole());
+    ObjectSchema::new("Who is at a resource. With `count` only `resource` and `counts`.")
+        .with("resource", json!({"type": "string"}))
+        .with("counts", json!(counts))
+        .with_optional("users", json!({"type": "array", "items": user}))
+        .with_optional(
+            "next",
+            json!({"description": "The `after` of the next page.", "type": ["string", "null"]}),
+        )
+}
+
+fn presence_tree() -> ObjectSchema {
+    let row = ObjectSchema::new("A resource.")
+        .with("resource", json!({"type": "string"}))
+        .with("users", whole())
+        .with("connections", whole())
+        .with("watchers", whole());
+    ObjectSchema::new("Resources in the order of their names.")
+        .with("resources", json!({"type": "array", "items": row}))
 }
 
 fn activity() -> ObjectSchema {

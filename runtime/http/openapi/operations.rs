@@ -113,6 +113,7 @@ impl Describer<'_> {
         }
         listed.push(self.batch());
         listed.push(self.activity());
+        listed.extend(self.presence());
         listed.extend(self.changes());
         listed.push(self.stream());
         listed.extend(self.auth());
@@ -296,6 +297,31 @@ impl Describer<'_> {
             codes: &[ANY, CALLED, SENT, WRITTEN, CREATE, CHANGE, DELETE, &[Code::UnknownEntity]],
         });
         ("post", "/api/batch".to_owned(), operation)
+    }
+
+    fn presence(&mut self) -> [DescribedRoute; 2] {
+        let present = self.plan(OperationPlan {
+            id: "presence".to_owned(),
+            summary: "Who is at a resource, if you may see it.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.presence_parameters(),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("Presence"), &[])],
+            codes: &[ANY, CALLED, &[Code::NotFound, Code::BadChannel]],
+        });
+        let tree = self.plan(OperationPlan {
+            id: "presenceTree".to_owned(),
+            summary: "Resources and how many are there, for the role `admin`.".to_owned(),
+            tag: self.shared_name("Changes"),
+            parameters: self.presence_tree_parameters(),
+            body: None,
+            answers: vec![answers::ok(self.shared_ref("PresenceTree"), &[])],
+            codes: &[ANY, CALLED, &[Code::Forbidden, Code::BadChannel]],
+        });
+        [
+            ("get", "/api/realtime/presence/{resource}".to_owned(), present),
+            ("get", "/api/admin/presence".to_owned(), tree),
+        ]
     }
 
     fn activity(&mut self) -> DescribedRoute {

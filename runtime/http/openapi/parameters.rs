@@ -318,6 +318,28 @@ impl Describer<'_> {
         vec![self.parameter_ref("limit"), before, joined(entity), self.parameter_ref("as")]
     }
 
+    pub(super) fn presence_parameters(&self) -> Vec<Json> {
+        let resource = json!({
+            "name": "resource",
+            "in": "path",
+            "required": true,
+            "description": "Its name with its slashes, each part percent-encoded: `Task/<id>`.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 512},
+        });
+        let after = query(
+            "after",
+            "Begin behind this user: the `next` of the page before.",
+            json!({"type": "string"}),
+        );
+        let count = query("count", "Only how many are there.", json!({"type": "boolean"}));
+        vec![resource, self.parameter_ref("limit"), after, count, self.parameter_ref("as")]
+    }
+
+    pub(super) fn presence_tree_parameters(&self) -> Vec<Json> {
+        let under = query("under", "Only this resource and those below it.", json!({"type": "string"}));
+        vec![self.parameter_ref("limit"), under, self.parameter_ref("as")]
+    }
+
     pub(super) fn poll_parameters(&self) -> Vec<Json> {
         let texts = |most: usize| json!({"type": "array", "minItems": 1, "maxItems": most, "items": {"type": "string"}});
         let since = json!({"type": "string", "pattern": POSITION});

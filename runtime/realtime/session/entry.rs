@@ -44,6 +44,7 @@ impl Session {
             Input::Renewed { request_id, renewed } => {
                 self.on_renewed(turn, request_id.as_deref(), renewed);
             }
+            Input::PresenceBusy { ask } => self.on_presence_busy(turn, &ask),
             Input::Mutated { request_id, mutated } => self.on_mutated(turn, request_id.as_deref(), &mutated),
             Input::Tick => self.on_tick(turn),
             Input::Reshaped(around) => self.on_reshaped(turn, around),

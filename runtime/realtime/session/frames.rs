@@ -7,7 +7,9 @@ use super::subscription::Subscription;
 use super::turn::{Envelope, Turn};
 use crate::protocol::reason::{ASKED, UNKNOWN_POSITION};
 use crate::protocol::server_frame::PongPayload;
-use crate::protocol::{ClientFrame, ClientMessage, Code, Since, SubscribeOptions};
+use crate::protocol::{
+    ClientFrame, ClientMessage, Code, PRESENCE, PresenceAction, Since, SubscribeOptions, WatchKind,
+};
 use crate::realtime::channel::{Channel, ChannelRefusal};
 
 impl Session {
@@ -32,6 +34,7 @@ impl Session {
                 self.on_subscribe(turn, &channel, options, request_id);
             }
             ClientMessage::Unsubscribe { channel } => self.on_unsubscribe(turn, &channel, request_id),
+            ClientMessage::Presence(frame) => self.on_presence(turn, *frame, request_id),
         }
     }
 
@@ -53,6 +56,10 @@ impl Session {
         options: SubscribeOptions,
         request_id: Option<String>,
     ) {
+        if channel.starts_with(PRESENCE) {
+            let kind = if options.count { WatchKind::Count } else { WatchKind::Users };
+            return self.watch_presence(turn, channel, PresenceAction::Watch(kind), request_id);
+        }
         let known = self.slots.find(channel);
         if let Some(slot) = known.filter(|slot| self.slots.must_postpone(*slot)) {
             let message = ClientMessage::Subscribe { channel: channel.to_owned(), options };
@@ -79,6 +86,9 @@ impl Session {
     }
 
     fn on_unsubscribe(&mut self, turn: &mut Turn, channel: &str, request_id: Option<String>) {
+        if channel.starts_with(PRESENCE) {
+            return self.watch_presence(turn, channel, PresenceAction::Unwatch, request_id);
+        }
         let envelope = Envelope::of(channel, request_id.as_deref());
         let Some(slot) = self.slots.find(channel) else {
             let text = "there is no subscription to this channel";

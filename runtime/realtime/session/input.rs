@@ -12,11 +12,13 @@ use crate::identity::{IdentityError, LoginState};
 use crate::ids::{Epoch, Seq, Timestamp};
 use crate::metrics::{Metrics, Via};
 use crate::outbox::{Invalidated, Lag};
+use crate::presence::Ask;
 use crate::protocol::{CloseCode, View, WireForm};
 use crate::realtime::credential::Renewed;
 use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::transport::StreamStart;
+use crate::rules::Person;
 use crate::schema::{Generation, Schema};
 
 /// What a session must know of the process it lives in.
@@ -81,6 +83,8 @@ pub enum Input<'a> {
     Login(LoginState),
     /// What became of the token of `Effect::Authenticate`.
     Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
+    /// `Effect::Presence` was not taken: too much waits.
+    PresenceBusy { ask: Ask },
     /// `next_deadline` has come.
     Tick,
     /// Entities have another shape from here on.
@@ -128,6 +132,11 @@ pub enum Effect {
     },
     /// Start this read; its answer comes back as `Input::Read`. There is never a second one under way.
     Read(ReadRequest),
+    /// Hand this to the tracker of presence, which answers through the outbox.
+    Presence {
+        ask: Ask,
+        person: Arc<Person>,
+    },
     /// Send a ping of the transport.
     Ping,
     /// Have a token looked at; the answer comes back as `Input::Renewed` before anything else.

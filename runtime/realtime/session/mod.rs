@@ -40,6 +40,7 @@ mod liveness;
 mod login_end;
 mod mutated;
 mod phase;
+mod presence;
 mod read_queue;
 mod reading;
 mod renewal;

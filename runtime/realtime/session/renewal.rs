@@ -70,7 +70,7 @@ impl Session {
             }
         };
         if self.person.is_nobody() {
-            if self.subscriptions() > 0 {
+            if self.subscriptions() > 0 || self.asked_presence {
                 let text = "send `auth` before the first `subscribe`, or connect again with the token";
                 self.refuse(turn, Code::Unauthenticated, text, envelope);
                 return self.close(turn, CloseCode::Unauthenticated);

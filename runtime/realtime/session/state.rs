@@ -41,6 +41,8 @@ pub struct Session {
     pub(super) via: Via,
     pub(super) form: WireForm,
     pub(super) offended: bool,
+    /// The peer has asked something of presence, as the user that it was then.
+    pub(super) asked_presence: bool,
     pub(super) closing: bool,
     /// Of a peer who logged in.
     pub(super) login: Option<LoginEnd>,
@@ -92,6 +94,7 @@ impl Session {
             via,
             form,
             offended,
+            asked_presence: false,
             closing: false,
             login: login.map(|LoginStart { now, expires, warning }| LoginEnd::new(now, expires, warning)),
             trailer: None,

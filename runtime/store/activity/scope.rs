@@ -1,6 +1,6 @@
-//! `ActivityScope`: what one person may know of what happens, over many entities. Each has the read scope of its lists; an entry
-//! is told if the record may be listed on every side of the change that there is, so what comes into sight or goes out of it
-//! leaves no entry.
+//! `ActivityScope`: what one person may know of what happens, over many entities. Each has the read scope of its lists. A change has
+//! an entry if the person may list the record before it and after it, as far as it existed; so what comes into sight or goes out of
+//! sight has none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl ActivityScope {
         self.scopes.values()
     }
 
-    /// `None` where nothing of the entity is told.
+    /// `None` where the entity has no entries.
     pub fn read_scope(&self, entity: &str) -> Option<&Arc<ReadScope>> {
         self.scopes.get(entity)
     }

@@ -1,0 +1,340 @@
+//! The task of presence, and `Presence`, the handle to it: hands the tracker what happens, and performs what it says.
+//!
+//! Decides nothing. Never waits for a receiver: what one cannot take is dropped, and said again as a whole later.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::attendee::{AttendeeKey, Departure, Visitor};
+use super::frames::FrameForm;
+use super::input::{Ask, Judgement, PlaceKey, PresenceClock, PresenceInput, Touched};
+use super::judge::PresenceJudge;
+use super::limits::PresenceLimits;
+use super::output::{PresenceOutput, ReceiverName};
+use super::seen::{Counts, SeenUser};
+use super::tracker::{PlaceSize, PresenceTracker};
+use crate::env::Env;
+use crate::event_bus::{Announcement, Batches};
+use crate::metrics::{Metrics, Via};
+use crate::outbox::{StatePut, StateQueue};
+use crate::protocol::WireForm;
+use crate::rules::Person;
+
+/// Frames about presence that may wait for the task; one more is refused.
+const COMMANDS: usize = 4096;
+/// Rights that are looked up at once.
+const JUDGEMENTS: usize = 32;
+
+/// Where a connection takes frames of presence.
+#[derive(Debug, Clone)]
+pub struct PresenceReceiver {
+    pub queue: Arc<dyn StateQueue>,
+    /// As what its errors are counted.
+    pub via: Via,
+}
+
+/// A question that is answered at once. Whether the asker may know is theirs to have judged.
+#[derive(Debug)]
+pub enum Look {
+    Users { parts: PlaceKey, after: Option<String>, limit: usize },
+    Tree { under: PlaceKey, limit: usize },
+}
+
+#[derive(Debug, Default)]
+pub struct Looked {
+    pub counts: Counts,
+    pub users: Vec<SeenUser>,
+    pub places: Vec<PlaceSize>,
+}
+
+/// The queue to the task is full, or the server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many frames about presence wait; send this one again later")]
+pub struct PresenceBusy;
+
+/// The handle to the task. Cheap to clone.
+#[derive(Clone)]
+pub struct Presence {
+    commands: mpsc::Sender<Command>,
+    judge: Arc<PresenceJudge>,
+}
+
+enum Command {
+    Ask { attendee: AttendeeKey, receiver: PresenceReceiver, visitor: Visitor, ask: Ask },
+    Heard(AttendeeKey),
+    Ended(AttendeeKey, Departure),
+    Look(Look, oneshot::Sender<Looked>),
+}
+
+impl Presence {
+    /// Starts the task, which lives as long as a handle. `batches` tells of rights and records that change.
+    pub fn start(
+        judge: PresenceJudge,
+        limits: PresenceLimits,
+        batches: Batches,
+        env: Env,
+        metrics: Arc<Metrics>,
+    ) -> Presence {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let judge = Arc::new(judge);
+        let task = PresenceTask {
+            tracker: PresenceTracker::new(limits),
+            receivers: HashMap::new(),
+            judge: judge.clone(),
+            to_judge: VecDeque::new(),
+            judging: FuturesUnordered::new(),
+            env,
+            metrics,
+        };
+        tokio::spawn(task.run(queue, batches));
+        Presence { commands, judge }
+    }
+
+    /// A frame of a connection. Its answer comes through the receiver.
+    pub fn ask(
+        &self,
+        attendee: AttendeeKey,
+        receiver: PresenceReceiver,
+        visitor: Visitor,
+        ask: Ask,
+    ) -> Result<(), PresenceBusy> {
+        self.commands.try_send(Command::Ask { attendee, receiver, visitor, ask }).map_err(|_| PresenceBusy)
+    }
+
+    /// A pong of a connection. One that is lost is followed by another.
+    pub fn heard(&self, attendee: AttendeeKey) {
+        let _ = self.commands.try_send(Command::Heard(attendee));
+    }
+
+    /// A connection that has asked something is gone.
+    pub async fn ended(&self, attendee: AttendeeKey, departure: Departure) {
+        let _ = self.commands.send(Command::Ended(attendee, departure)).await;
+    }
+
+    /// Whether the person may see the resource, by the rights of this moment.
+    pub async fn judge(&self, person: &Arc<Person>, parts: &[String]) -> Judgement {
+        self.judge.judge(person, parts).await
+    }
+
+    pub async fn look(&self, look: Look) -> Result<Looked, PresenceBusy> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Look(look, answer)).await.map_err(|_| PresenceBusy)?;
+        answered.await.map_err(|_| PresenceBusy)
+    }
+}
+
+/// A connection whose right is to be looked up.
+struct Question {
+    attendee: AttendeeKey,
+    place: PlaceKey,
+    person: Arc<Person>,
+    serial: u64,
+}
+
+struct PresenceTask {
+    tracker: PresenceTracker,
+    receivers: HashMap<AttendeeKey, PresenceReceiver>,
+    judge: Arc<PresenceJudge>,
+    /// Bounded by what the connections watch: each asks once at a time.
+    to_judge: VecDeque<Question>,
+    judging: FuturesUnordered<BoxFuture<'static, PresenceInput>>,
+    env: Env,
+    metrics: Arc<Metrics>,
+}
+
+/// Everything that can wake the task.
+enum Wake {
+    Command(Option<Command>),
+    Committed(Option<Announcement>),
+    Judged(PresenceInput),
+    Due,
+}
+
+impl PresenceTask {
+    async fn run(mut self, mut queue: mpsc::Receiver<Command>, mut batches: Batches) {
+        let mut committing = true;
+        loop {
+            let deadline = self.tracker.next_deadline();
+            let wake = tokio::select! {
+                // Rights that were taken away count before anything is sent.
+                biased;
+                heard = batches.next(), if committing => Wake::Committed(heard),
+                Some(judged) = self.judging.next(), if !self.judging.is_empty() => Wake::Judged(judged),
+                () = until(deadline), if deadline.is_some() => Wake::Due,
+                command = queue.recv() => Wake::Command(command),
+            };
+            match wake {
+                Wake::Command(None) => return,
+                Wake::Command(Some(command)) => self.obey(command),
+                Wake::Committed(None) => committing = false,
+                Wake::Committed(Some(heard)) => {
+                    let touched = match heard {
+                        _ if self.tracker.is_empty() => continue,
+                        Announcement::Batch(batch) => Touched::of(&batch),
+                        Announcement::Missed(_) => Touched::everything(),
+                    };
+                    self.on(PresenceInput::Touched(touched));
+                }
+                Wake::Judged(judged) => self.on(judged),
+                Wake::Due => self.on(PresenceInput::Tick),
+            }
+            self.judge_next();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Ask { attendee, receiver, visitor, ask } => {
+                self.receivers.entry(attendee).or_insert(receiver);
+                self.on(PresenceInput::Asked { attendee, visitor, ask });
+            }
+            Command::Heard(attendee) => self.on(PresenceInput::Heard { attendee }),
+            Command::Ended(attendee, departure) => {
+                self.receivers.remove(&attendee);
+                self.on(PresenceInput::Ended { attendee, departure });
+            }
+            Command::Look(look, answer) => {
+                let _ = answer.send(self.look(&look));
+            }
+        }
+    }
+
+    fn look(&self, look: &Look) -> Looked {
+        match look {
+            Look::Users { parts, after, limit } => Looked {
+                counts: self.tracker.counts(parts),
+                users: self.tracker.users(self.clock(), parts, after.as_deref(), *limit),
+                places: Vec::new(),
+            },
+            Look::Tree { under, limit } => {
+                Looked { places: self.tracker.tree(under, *limit), ..Looked::default() }
+            }
+        }
+    }
+
+    /// Performing may itself be something that happened: a receiver without room.
+    fn on(&mut self, input: PresenceInput) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for output in self.tracker.on(self.clock(), input) {
+                self.perform(output, &mut inputs);
+            }
+        }
+    }
+
+    fn perform(&mut self, output: PresenceOutput, inputs: &mut VecDeque<PresenceInput>) {
+        match output {
+            PresenceOutput::Judge { attendee, place, person, serial } => {
+                self.to_judge.push_back(Question { attendee, place, person, serial });
+            }
+            PresenceOutput::Subscribed { attendee, name, request_id } => {
+                self.answer(attendee, |form| form.answer("subscribed", &name, request_id.as_deref()));
+            }
+            PresenceOutput::Unsubscribed { attendee, name, request_id } => {
+                self.answer(attendee, |form| form.answer("unsubscribed", &name, request_id.as_deref()));
+            }
+            PresenceOutput::Done { attendee, name, request_id } => {
+                self.answer(attendee, |form| form.answer("ack", &name, Some(&request_id)));
+            }
+            PresenceOutput::Refused { attendee, refusal } => {
+                if let Some(receiver) = self.receivers.get(&attendee) {
+                    self.metrics.errors.told(receiver.via, refusal.code);
+                }
+                self.answer(attendee, |form| form.refusal(&refusal));
+            }
+            PresenceOutput::Sync { attendee, place, name, request_id, users } => {
+                let Some(receiver) = self.receivers.get(&attendee) else { return };
+                let form = self.form(receiver.queue.form());
+                receiver.queue.drop_state(&place);
+                let frames = form.sync(&name.channel, request_id.as_deref(), &users);
+                if receiver.queue.put_state(&place, frames) == StatePut::NoRoom {
+                    inputs.push_back(PresenceInput::NoRoom { attendee, place });
+                }
+            }
+            PresenceOutput::Changed { place, to, change } => {
+                self.send(&place, to, |form, channel| form.change(channel, &change), inputs);
+            }
+            PresenceOutput::Count { place, to, counts } => {
+                self.send(&place, to, |form, channel| form.count(channel, counts), inputs);
+            }
+            PresenceOutput::Silence { attendee, place } => {
+                if let Some(receiver) = self.receivers.get(&attendee) {
+                    receiver.queue.drop_state(&place);
+                }
+            }
+            PresenceOutput::Withdrawn { attendee, place, name } => {
+                if let Some(receiver) = self.receivers.get(&attendee) {
+                    receiver.queue.drop_state(&place);
+                }
+                self.answer(attendee, |form| form.sync(&name.channel, None, &[]));
+            }
+            PresenceOutput::Lapsed { attendee } => {
+                tracing::debug!(
+                    session.id = attendee.0,
+                    "presence ended: the connection said nothing for too long"
+                );
+            }
+        }
+    }
+
+    /// One buffer for all who call the channel alike and take the same form.
+    fn send(
+        &self,
+        place: &PlaceKey,
+        to: Vec<ReceiverName>,
+        frames: impl Fn(FrameForm, &str) -> Bytes,
+        inputs: &mut VecDeque<PresenceInput>,
+    ) {
+        let mut made: HashMap<(WireForm, Arc<str>), Bytes> = HashMap::new();
+        for ReceiverName { attendee, channel } in to {
+            let Some(receiver) = self.receivers.get(&attendee) else { continue };
+            let form = receiver.queue.form();
+            let bytes = made
+                .entry((form, channel))
+                .or_insert_with_key(|(form, channel)| frames(self.form(*form), channel))
+                .clone();
+            if receiver.queue.put_state(place, bytes) == StatePut::NoRoom {
+                inputs.push_back(PresenceInput::NoRoom { attendee, place: place.clone() });
+            }
+        }
+    }
+
+    fn answer(&self, attendee: AttendeeKey, frame: impl FnOnce(FrameForm) -> Bytes) {
+        if let Some(receiver) = self.receivers.get(&attendee) {
+            receiver.queue.put_answer(frame(self.form(receiver.queue.form())));
+        }
+    }
+
+    fn judge_next(&mut self) {
+        while self.judging.len() < JUDGEMENTS
+            && let Some(Question { attendee, place, person, serial }) = self.to_judge.pop_front()
+        {
+            let judge = self.judge.clone();
+            self.judging.push(Box::pin(async move {
+                let judgement = judge.judge(&person, &place).await;
+                PresenceInput::Judged { attendee, place, serial, judgement }
+            }));
+        }
+    }
+
+    fn form(&self, form: WireForm) -> FrameForm {
+        FrameForm { form, at: self.env.now() }
+    }
+
+    fn clock(&self) -> PresenceClock {
+        PresenceClock { instant: Instant::now(), wall: self.env.now() }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,592 @@
+//! The tracker of presence by itself: a total table, hours under a clock of our own, and random histories against an oracle.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tidewire::config::RealtimeConfig;
+use tidewire::ids::Timestamp;
+use tidewire::presence::{
+    Ask, AttendeeKey, Counts, Departure, Grant, Ground, Judgement, PlaceKey, PresenceClock, PresenceInput,
+    PresenceLimits, PresenceOutput, PresenceTracker, Proof, ReceiverName, SeenUser, Touched, Visitor,
+};
+use tidewire::protocol::{PresenceAction, PresenceNews, PresenceState, ResourceName, WatchKind};
+use tidewire::rules::Person;
+
+use crate::support::random::Random;
+
+/// A tracker with a clock of its own.
+struct World {
+    tracker: PresenceTracker,
+    begin: tokio::time::Instant,
+    passed: Duration,
+}
+
+impl World {
+    fn new() -> World {
+        let limits = PresenceLimits::of(&RealtimeConfig::default());
+        World {
+            tracker: PresenceTracker::new(limits),
+            begin: tokio::time::Instant::now(),
+            passed: Duration::ZERO,
+        }
+    }
+
+    fn now(&self) -> PresenceClock {
+        let wall = Timestamp(1_700_000_000_000 + i64::try_from(self.passed.as_millis()).unwrap());
+        PresenceClock { instant: self.begin + self.passed, wall }
+    }
+
+    fn on(&mut self, input: PresenceInput) -> Vec<PresenceOutput> {
+        self.tracker.on(self.now(), input)
+    }
+
+    fn ask(&mut self, key: u64, user: Option<&str>, action: PresenceAction) -> Vec<PresenceOutput> {
+        self.ask_at(key, user, "room", action, Proof::Pings)
+    }
+
+    fn ask_at(
+        &mut self,
+        key: u64,
+        user: Option<&str>,
+        resource: &str,
+        action: PresenceAction,
+        proof: Proof,
+    ) -> Vec<PresenceOutput> {
+        let person = Arc::new(Person { id: user.map(Into::into), ..Person::default() });
+        let resource = ResourceName::of_resource(resource).unwrap();
+        let ask = Ask { resource, action, request_id: None };
+        self.on(PresenceInput::Asked { attendee: AttendeeKey(key), visitor: Visitor { person, proof }, ask })
+    }
+
+    /// Lets time pass, and everything become due that does.
+    fn pass(&mut self, time: Duration) -> Vec<PresenceOutput> {
+        let (end, mut out) = (self.passed + time, Vec::new());
+        while let Some(due) = self.tracker.next_deadline().map(|at| at - self.begin).filter(|due| *due <= end)
+        {
+            self.passed = self.passed.max(due);
+            out.extend(self.on(PresenceInput::Tick));
+        }
+        self.passed = end;
+        out
+    }
+
+    fn users(&self, resource: &str) -> Vec<SeenUser> {
+        self.tracker.users(self.now(), &place(resource), None, usize::MAX)
+    }
+}
+
+fn place(resource: &str) -> PlaceKey {
+    ResourceName::of_resource(resource).unwrap().parts
+}
+
+fn granted() -> Judgement {
+    Judgement::Granted(Grant { may_join: true, name: None, ground: Ground::Person })
+}
+
+/// The answer to the last question that was asked.
+fn judged(out: &[PresenceOutput], judgement: Judgement) -> PresenceInput {
+    let question = out.iter().rev().find_map(|output| match output {
+        PresenceOutput::Judge { attendee, place, serial, .. } => Some((*attendee, place.clone(), *serial)),
+        _ => None,
+    });
+    let (attendee, place, serial) = question.expect("a judgement was asked for");
+    PresenceInput::Judged { attendee, place, serial, judgement }
+}
+
+fn news(metadata: Value) -> PresenceNews {
+    PresenceNews { metadata: metadata.as_object().unwrap().clone(), state: None }
+}
+
+fn join() -> PresenceAction {
+    PresenceAction::Join(news(json!({"a": 1})))
+}
+
+/// Outputs in a few words, without times.
+fn words(out: &[PresenceOutput]) -> String {
+    let ids = |users: &[SeenUser]| users.iter().map(|user| user.id.to_string()).collect::<Vec<_>>().join("+");
+    let each = out.iter().map(|output| match output {
+        PresenceOutput::Judge { .. } => "judge".to_owned(),
+        PresenceOutput::Subscribed { .. } => "subscribed".to_owned(),
+        PresenceOutput::Unsubscribed { .. } => "unsubscribed".to_owned(),
+        PresenceOutput::Done { .. } => "ack".to_owned(),
+        PresenceOutput::Refused { refusal, .. } => refusal.code.as_str().to_owned(),
+        PresenceOutput::Sync { users, .. } => format!("sync({})", ids(users)),
+        PresenceOutput::Changed { to, change, .. } => format!(
+            "{}:join({})update({})leave({})",
+            to.len(),
+            ids(&change.joined),
+            ids(&change.updated),
+            change.left.join("+")
+        ),
+        PresenceOutput::Count { counts, .. } => format!("count({})", counts.users),
+        PresenceOutput::Silence { .. } => "silence".to_owned(),
+        PresenceOutput::Withdrawn { .. } => "withdrawn".to_owned(),
+        PresenceOutput::Lapsed { .. } => "lapsed".to_owned(),
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
+const STATES: [&str; 6] = ["away", "first judgement", "watches", "joined", "judged again", "held"];
+
+/// Ada's connection 1 at the resource, in this state; ben watches. And the question that is open, if there is one.
+fn in_state(state: &str) -> (World, Vec<PresenceOutput>) {
+    let mut world = World::new();
+    let asked = world.ask(9, Some("ben"), PresenceAction::Watch(WatchKind::Users));
+    world.on(judged(&asked, granted()));
+    world.pass(Duration::from_secs(1));
+    let mut open = Vec::new();
+    if state == "watches" {
+        let asked = world.ask(1, Some("ada"), PresenceAction::Watch(WatchKind::Users));
+        world.on(judged(&asked, granted()));
+    } else if state != "away" {
+        open = world.ask(1, Some("ada"), join());
+    }
+    if ["joined", "judged again", "held"].contains(&state) {
+        world.on(judged(&open, granted()));
+        open = Vec::new();
+    }
+    if state == "judged again" {
+        open = world.on(PresenceInput::Touched(of_person("ada")));
+    }
+    if state == "held" {
+        world.on(PresenceInput::Ended { attendee: AttendeeKey(1), departure: Departure::Broken });
+    }
+    world.pass(Duration::from_secs(1));
+    (world, open)
+}
+
+fn of_person(user: &str) -> Touched {
+    Touched { people: vec![user.into()], ..Touched::default() }
+}
+
+#[test]
+fn every_state_answers_every_input() {
+    const NOT: &str = "NOT_SUBSCRIBED";
+    type Act = fn(&mut World, &[PresenceOutput]) -> Vec<PresenceOutput>;
+    // Where no question is open there is no answer to it.
+    fn reply(world: &mut World, open: &[PresenceOutput], judgement: Judgement) -> Vec<PresenceOutput> {
+        if open.is_empty() { Vec::new() } else { world.on(judged(open, judgement)) }
+    }
+    let table: [(&str, Act, [&str; 6]); 13] = [
+        (
+            "join",
+            |world, _| world.ask(1, Some("ada"), join()),
+            ["judge", "", "sync(ada) 1:join(ada)update()leave()", "sync(ada)", "", "judge"],
+        ),
+        (
+            "update",
+            |world, _| world.ask(1, Some("ada"), PresenceAction::Update(news(json!({"b": 2})))),
+            [NOT, "", NOT, "2:join()update(ada)leave()", "", NOT],
+        ),
+        (
+            "heartbeat",
+            |world, _| world.ask(1, Some("ada"), PresenceAction::Heartbeat(PresenceNews::default())),
+            [NOT, "", NOT, "", "", NOT],
+        ),
+        (
+            "leave",
+            |world, _| world.ask(1, Some("ada"), PresenceAction::Leave),
+            [NOT, "", NOT, "silence 1:join()update()leave(ada)", "", NOT],
+        ),
+        (
+            "subscribe",
+            |world, _| world.ask(1, Some("ada"), PresenceAction::Watch(WatchKind::Users)),
+            ["judge", "", "subscribed sync()", "subscribed sync(ada)", "", "judge"],
+        ),
+        (
+            "unsubscribe",
+            |world, _| world.ask(1, Some("ada"), PresenceAction::Unwatch),
+            [NOT, "", "silence unsubscribed", NOT, "", NOT],
+        ),
+        (
+            "granted",
+            |world, open| reply(world, open, granted()),
+            ["", "sync(ada) 1:join(ada)update()leave()", "", "", "", ""],
+        ),
+        (
+            "refused",
+            |world, open| reply(world, open, Judgement::Refused),
+            ["", "FORBIDDEN_CHANNEL", "", "", "withdrawn FORBIDDEN_CHANNEL 1:join()update()leave(ada)", ""],
+        ),
+        ("failed", |world, open| reply(world, open, Judgement::Failed), ["", "OVERLOADED", "", "", "", ""]),
+        (
+            "rights changed",
+            |world, _| world.on(PresenceInput::Touched(of_person("ada"))),
+            ["", "judge", "judge", "judge", "judge", "1:join()update()leave(ada)"],
+        ),
+        (
+            "broken",
+            |world, _| {
+                world.on(PresenceInput::Ended { attendee: AttendeeKey(1), departure: Departure::Broken })
+            },
+            ["", "", "", "", "", ""],
+        ),
+        (
+            "sent away",
+            |world, _| {
+                world.on(PresenceInput::Ended { attendee: AttendeeKey(1), departure: Departure::Clean })
+            },
+            ["", "", "", "1:join()update()leave(ada)", "1:join()update()leave(ada)", ""],
+        ),
+        (
+            "six seconds",
+            |world, _| world.pass(Duration::from_secs(6)),
+            ["", "", "", "", "", "1:join()update()leave(ada)"],
+        ),
+    ];
+    for (name, act, row) in table {
+        for (state, expected) in STATES.iter().zip(row) {
+            let (mut world, open) = in_state(state);
+            let out = act(&mut world, &open);
+            assert_eq!(words(&out), expected, "{name} when {state}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_older_than_a_change_of_rights_does_not_count() {
+    let mut world = World::new();
+    let first = world.ask(1, Some("ada"), join());
+    let second = world.on(PresenceInput::Touched(of_person("ada")));
+    assert_eq!(words(&world.on(judged(&first, granted()))), "", "read before the change");
+    assert_eq!(words(&world.on(judged(&second, Judgement::Refused))), "FORBIDDEN_CHANNEL");
+    assert!(world.tracker.is_empty(), "nothing is kept of a stranger");
+}
+
+#[test]
+fn a_connection_that_is_judged_is_told_nothing_and_gets_everything_afterwards() {
+    let mut world = World::new();
+    let asked = world.ask(1, Some("ada"), join());
+    world.on(judged(&asked, granted()));
+    let open = world.on(PresenceInput::Touched(of_person("ada")));
+    let asked = world.ask(2, Some("ben"), join());
+    let out = world.on(judged(&asked, granted()));
+    assert_eq!(words(&out), "sync(ada+ben)", "and ada hears nothing yet");
+    world.pass(Duration::from_secs(1));
+    let mut out = world.on(judged(&open, granted()));
+    out.extend(world.pass(Duration::from_secs(1)));
+    assert_eq!(words(&out), "sync(ada+ben)");
+}
+
+#[test]
+fn a_receiver_without_room_gets_everything_once_there_is_some() {
+    let mut world = World::new();
+    for (key, user) in [(1, "ada"), (2, "ben")] {
+        let asked = world.ask(key, Some(user), join());
+        world.on(judged(&asked, granted()));
+    }
+    world.pass(Duration::from_secs(1));
+    world.on(PresenceInput::NoRoom { attendee: AttendeeKey(1), place: place("room") });
+    let out = world.ask(2, Some("ben"), PresenceAction::Update(news(json!({"x": 1}))));
+    assert_eq!(words(&out), "", "the flush is a second away, for everyone");
+    let out = world.pass(Duration::from_secs(2));
+    assert_eq!(words(&out), "1:join()update(ben)leave() sync(ada+ben)");
+}
+
+#[test]
+fn changes_are_told_ten_times_a_second_and_a_thousand_in_one_go() {
+    let mut world = World::new();
+    let asked = world.ask(0, Some("watcher"), PresenceAction::Watch(WatchKind::Users));
+    world.on(judged(&asked, granted()));
+    let mut flushes = 0;
+    for key in 1..=1_000 {
+        let asked = world.ask(key, Some(&format!("u{key:04}")), join());
+        let mut out = world.on(judged(&asked, granted()));
+        out.extend(world.pass(Duration::from_millis(1)));
+        flushes += out.iter().filter(|output| matches!(output, PresenceOutput::Changed { .. })).count();
+    }
+    assert!((10..=11).contains(&flushes), "{flushes} in a second");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.tracker.counts(&place("room")), Counts { users: 1_000, connections: 1_000 });
+}
+
+#[test]
+fn two_thousand_join_and_leave_one_resource_and_nothing_is_kept() {
+    let mut world = World::new();
+    for key in 1..=2_000 {
+        let asked = world.ask(key, Some(&format!("u{key:04}")), PresenceAction::Watch(WatchKind::Count));
+        world.on(judged(&asked, granted()));
+        world.ask(key, Some(&format!("u{key:04}")), join());
+    }
+    assert_eq!(world.users("room").len(), 2_000);
+    let page = world.tracker.users(world.now(), &place("room"), Some("u0499"), 2);
+    assert_eq!(page.iter().map(|user| &*user.id).collect::<Vec<_>>(), ["u0500", "u0501"]);
+    let tree = world.tracker.tree(&place("room"), 10);
+    assert_eq!((tree[0].counts.users, tree[0].watchers), (2_000, 2_000));
+    for key in 1..=2_000 {
+        world.on(PresenceInput::Ended { attendee: AttendeeKey(key), departure: Departure::Broken });
+    }
+    assert_eq!(world.users("room").len(), 2_000, "held");
+    world.pass(Duration::from_secs(6));
+    assert!(world.tracker.is_empty() && world.tracker.next_deadline().is_none());
+}
+
+#[test]
+fn hours_pass_a_socket_stays_by_pongs_alone_and_a_lease_by_what_it_says() {
+    let mut world = World::new();
+    let states =
+        |world: &World| world.users("room").into_iter().map(|user| (user.id.to_string(), user.state));
+    for (key, user, proof) in [(1, "ada", Proof::Pings), (2, "ben", Proof::Lease)] {
+        let asked = world.ask_at(key, Some(user), "room", join(), proof);
+        world.on(judged(&asked, granted()));
+    }
+    for minute in 1..=180 {
+        world.pass(Duration::from_secs(60));
+        world.on(PresenceInput::Heard { attendee: AttendeeKey(1) });
+        world.ask_at(
+            2,
+            Some("ben"),
+            "room",
+            PresenceAction::Heartbeat(PresenceNews::default()),
+            Proof::Lease,
+        );
+        let by_time = match minute {
+            1 => PresenceState::Active,
+            2..=9 => PresenceState::Idle,
+            _ => PresenceState::Away,
+        };
+        let expected = [("ada".to_owned(), by_time), ("ben".to_owned(), PresenceState::Active)];
+        assert_eq!(states(&world).collect::<Vec<_>>(), expected, "after {minute} minutes");
+    }
+    let seen = &world.users("room")[0];
+    assert_eq!(seen.last_seen.0 - seen.joined_at.0, 180 * 60_000, "pongs are signs of life");
+    // One word and she is active, and idle again in time: not only once.
+    world.ask(1, Some("ada"), PresenceAction::Heartbeat(PresenceNews::default()));
+    assert_eq!(world.users("room")[0].state, PresenceState::Active);
+    let out = world.pass(Duration::from_secs(74));
+    assert_eq!(words(&out), "", "{out:?}");
+    assert!(words(&world.pass(Duration::from_secs(2))).contains("lapsed"), "75 seconds without a word");
+    assert_eq!(states(&world).collect::<Vec<_>>(), [("ada".to_owned(), PresenceState::Active)]);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.users("room")[0].state, PresenceState::Idle);
+    world.ask(
+        1,
+        Some("ada"),
+        PresenceAction::Heartbeat(PresenceNews { metadata: Map::new(), state: Some(PresenceState::Away) }),
+    );
+    assert_eq!(world.users("room")[0].state, PresenceState::Away, "as she says");
+    world.pass(Duration::from_secs(3 * 3600));
+    assert_eq!(world.users("room").len(), 1, "its end would be reported");
+}
+
+/// What one client has been sent, as a program would keep it.
+#[derive(Debug, Default)]
+struct ClientView {
+    users: BTreeMap<String, (usize, Map<String, Value>)>,
+}
+
+/// The oracle's own idea of one connection.
+#[derive(Debug, Clone)]
+struct Connection {
+    user: usize,
+    watches: BTreeSet<usize>,
+    joined: BTreeMap<usize, Map<String, Value>>,
+}
+
+const USERS: [&str; 3] = ["ada", "ben", "cy"];
+const PLACES: [&str; 2] = ["hall", "Task/7"];
+
+#[test]
+fn four_hundred_random_histories_converge() {
+    for seed in 0..400 {
+        history(seed);
+    }
+}
+
+fn history(seed: u64) {
+    let (mut random, mut world) = (Random::new(seed + 1), World::new());
+    let mut connections: BTreeMap<u64, Connection> = BTreeMap::new();
+    let mut views: BTreeMap<(u64, usize), ClientView> = BTreeMap::new();
+    let mut allowed = [[true; 2]; 3];
+    let (mut questions, mut next_key) = (VecDeque::new(), 0_u64);
+    for _ in 0..120 {
+        let pick = |random: &mut Random, most: usize| usize::try_from(random.next() % most as u64).unwrap();
+        let keys: Vec<u64> = connections.keys().copied().collect();
+        let mut out = Vec::new();
+        match pick(&mut random, 12) {
+            0 | 1 => {
+                next_key += 1;
+                let user = pick(&mut random, USERS.len());
+                let connection = Connection { user, watches: BTreeSet::new(), joined: BTreeMap::new() };
+                connections.insert(next_key, connection);
+            }
+            2..=6 if !keys.is_empty() => {
+                let (key, at) = (keys[pick(&mut random, keys.len())], pick(&mut random, PLACES.len()));
+                let connection = connections.get_mut(&key).unwrap();
+                let may = allowed[connection.user][at];
+                let number = json!({"n": pick(&mut random, 5)});
+                let action = match pick(&mut random, 6) {
+                    0 | 1 => {
+                        if may {
+                            connection.joined.insert(at, number.as_object().unwrap().clone());
+                        }
+                        PresenceAction::Join(news(number))
+                    }
+                    2 => {
+                        if may {
+                            connection.watches.insert(at);
+                        }
+                        PresenceAction::Watch(WatchKind::Users)
+                    }
+                    3 => {
+                        connection.joined.remove(&at);
+                        PresenceAction::Leave
+                    }
+                    4 => {
+                        connection.watches.remove(&at);
+                        PresenceAction::Unwatch
+                    }
+                    _ => {
+                        if let Some(metadata) = connection.joined.get_mut(&at) {
+                            metadata.extend(number.as_object().unwrap().clone());
+                        }
+                        PresenceAction::Update(news(number))
+                    }
+                };
+                out = world.ask_at(key, Some(USERS[connection.user]), PLACES[at], action, Proof::Pings);
+            }
+            7 if !keys.is_empty() => {
+                let key = keys[pick(&mut random, keys.len())];
+                connections.remove(&key);
+                views.retain(|(of, _), _| *of != key);
+                let departure = if pick(&mut random, 2) == 0 { Departure::Broken } else { Departure::Clean };
+                out = world.on(PresenceInput::Ended { attendee: AttendeeKey(key), departure });
+            }
+            8 => {
+                let (user, at) = (pick(&mut random, USERS.len()), pick(&mut random, PLACES.len()));
+                allowed[user][at] = !allowed[user][at];
+                for connection in connections.values_mut().filter(|connection| connection.user == user) {
+                    if !allowed[user][at] {
+                        connection.joined.remove(&at);
+                        connection.watches.remove(&at);
+                    }
+                }
+                out = world.on(PresenceInput::Touched(of_person(USERS[user])));
+            }
+            9 if pick(&mut random, 4) == 0 => out = world.on(PresenceInput::Touched(Touched::everything())),
+            _ => out = world.pass(Duration::from_millis(random.next() % 400)),
+        }
+        deliver(&mut world, out, &mut views, &mut questions, &mut random);
+        // Questions are answered before the next thing happens, so that the oracle needs no order of its own.
+        settle(&mut world, &mut views, &mut questions, &mut random, &allowed);
+    }
+    for _ in 0..30 {
+        let out = world.pass(Duration::from_secs(1));
+        deliver(&mut world, out, &mut views, &mut questions, &mut random);
+        settle(&mut world, &mut views, &mut questions, &mut random, &allowed);
+    }
+    for (at, resource) in PLACES.iter().enumerate() {
+        let mut expected: BTreeMap<String, (usize, BTreeSet<String>)> = BTreeMap::new();
+        for connection in connections.values() {
+            if let Some(metadata) = connection.joined.get(&at) {
+                let user = expected.entry(USERS[connection.user].to_owned()).or_default();
+                user.0 += 1;
+                user.1.insert(Value::Object(metadata.clone()).to_string());
+            }
+        }
+        let users = world.users(resource);
+        let found: BTreeMap<String, usize> =
+            users.iter().map(|user| (user.id.to_string(), user.connections)).collect();
+        let wanted: BTreeMap<String, usize> =
+            expected.iter().map(|(user, (count, _))| (user.clone(), *count)).collect();
+        assert_eq!(found, wanted, "seed {seed}, {resource}: who is there");
+        for user in &users {
+            let metadata = Value::Object(user.metadata.clone()).to_string();
+            assert!(
+                expected[&*user.id].1.contains(&metadata),
+                "seed {seed}: {metadata} is not of any connection"
+            );
+        }
+        for (key, connection) in &connections {
+            if connection.joined.contains_key(&at) || connection.watches.contains(&at) {
+                let view = &views[&(*key, at)].users;
+                let shown: BTreeMap<String, (usize, Map<String, Value>)> = users
+                    .iter()
+                    .map(|user| (user.id.to_string(), (user.connections, user.metadata.clone())))
+                    .collect();
+                assert_eq!(*view, shown, "seed {seed}, {resource}: what connection {key} was told");
+            } else {
+                let view = views.get(&(*key, at));
+                assert!(
+                    view.is_none_or(|view| view.users.is_empty()) || allowed[connection.user][at],
+                    "seed {seed}, {resource}: connection {key} still shows what it may not see"
+                );
+            }
+        }
+    }
+}
+
+type Question = (AttendeeKey, PlaceKey, Arc<Person>, u64);
+
+/// Every client applies what it is sent; one of thirty sendings finds no room.
+fn deliver(
+    world: &mut World,
+    out: Vec<PresenceOutput>,
+    views: &mut BTreeMap<(u64, usize), ClientView>,
+    questions: &mut VecDeque<Question>,
+    random: &mut Random,
+) {
+    let at = |key: &PlaceKey| PLACES.iter().position(|name| place(name) == *key).unwrap();
+    let told = |user: &SeenUser| (user.connections, user.metadata.clone());
+    let mut inputs = Vec::new();
+    for output in out {
+        match output {
+            PresenceOutput::Judge { attendee, place, person, serial } => {
+                questions.push_back((attendee, place, person, serial));
+            }
+            PresenceOutput::Sync { attendee, place, users, .. } => {
+                let view = views.entry((attendee.0, at(&place))).or_default();
+                view.users = users.iter().map(|user| (user.id.to_string(), told(user))).collect();
+            }
+            PresenceOutput::Changed { place, to, change } => {
+                for ReceiverName { attendee, .. } in to {
+                    if random.next() % 30 == 0 {
+                        inputs.push(PresenceInput::NoRoom { attendee, place: place.clone() });
+                        continue;
+                    }
+                    let view = views.entry((attendee.0, at(&place))).or_default();
+                    for user in change.joined.iter().chain(&change.updated) {
+                        view.users.insert(user.id.to_string(), told(user));
+                    }
+                    for user in &change.left {
+                        view.users.remove(&**user);
+                    }
+                }
+            }
+            PresenceOutput::Silence { attendee, place } => {
+                views.remove(&(attendee.0, at(&place)));
+            }
+            PresenceOutput::Withdrawn { attendee, place, .. } => {
+                views.insert((attendee.0, at(&place)), ClientView::default());
+            }
+            PresenceOutput::Subscribed { .. }
+            | PresenceOutput::Unsubscribed { .. }
+            | PresenceOutput::Done { .. }
+            | PresenceOutput::Refused { .. }
+            | PresenceOutput::Count { .. }
+            | PresenceOutput::Lapsed { .. } => {}
+        }
+    }
+    for input in inputs {
+        let out = world.on(input);
+        deliver(world, out, views, questions, random);
+    }
+}
+
+fn settle(
+    world: &mut World,
+    views: &mut BTreeMap<(u64, usize), ClientView>,
+    questions: &mut VecDeque<Question>,
+    random: &mut Random,
+    allowed: &[[bool; 2]; 3],
+) {
+    while let Some((attendee, place_key, person, serial)) = questions.pop_front() {
+        let user = USERS.iter().position(|user| person.id.as_deref() == Some(user)).unwrap();
+        let at = PLACES.iter().position(|name| place(name) == place_key).unwrap();
+        let judgement = if allowed[user][at] { granted() } else { Judgement::Refused };
+        let out = world.on(PresenceInput::Judged { attendee, place: place_key, serial, judgement });
+        deliver(world, out, views, questions, random);
+    }
+}
