@@ -21,7 +21,7 @@ use crate::expiry::Expiry;
 use crate::http::guard::Hosts;
 use crate::http::tls::Tls;
 use crate::http::{AppState, Proxies, ROUTES, RateLimits, Services, router, server};
-use crate::identity::Identities;
+use crate::identity::{Identities, LoadedTokens};
 use crate::metrics::Metrics;
 use crate::realtime::reader::LiveReader;
 use crate::realtime::session::Surroundings;
@@ -64,6 +64,8 @@ pub struct FoundDatabase {
 pub enum AppError {
     #[error("{0}")]
     Store(OpenError),
+    #[error("{0}")]
+    Tokens(String),
     /// The rules for names in the settings do not fit the schema.
     #[error("{0}")]
     Names(Diagnostics),
@@ -86,6 +88,7 @@ impl App {
         names: NameTrust,
     ) -> Result<App, AppError> {
         let config = Arc::new(config);
+        let tokens = loaded_tokens(&config, &env, names)?;
         let schema = with_rules_for_names(&schema, &config).map_err(AppError::Names)?;
         let metrics = Arc::new(Metrics::new(ROUTES, env.now()));
         let backend = choice::backend(&config).map_err(AppError::Store)?;
@@ -115,8 +118,8 @@ impl App {
         let repository = Arc::new(Repository::new(store, current, env.clone()));
         let sessions = Sessions::new(around, channels, reader, repository.clone(), env.clone());
         let vault = backend.vault().map_err(AppError::Store)?;
-        let identities =
-            Arc::new(Identities::new(vault, repository.clone(), env.clone(), &config.auth, names));
+        let identities = Identities::new(vault, repository.clone(), env.clone(), &config.auth, names, tokens);
+        let identities = Arc::new(identities);
         let found = FoundDatabase { database: backend.about().database, generation, report };
         let store = opened.store;
         Ok(App {
@@ -210,7 +213,9 @@ impl App {
         // What the sweep has committed when the server ends is committed; the next start continues.
         let sweeping = async {
             let deletes = self.identities.follow_deletes(self.event_bus.listen());
-            tokio::join!(expiry.run(), self.identities.keep(), deletes, self.sessions.leases().keep());
+            let users = self.sessions.follow_users(self.event_bus.listen());
+            let leases = self.sessions.leases().keep();
+            tokio::join!(expiry.run(), self.identities.keep(), deletes, users, leases);
         };
         tokio::select! {
             () = server::serve(listener, serving, &self.config, stop) => {}
@@ -227,6 +232,24 @@ impl App {
         }
         channels_task.abort();
         Ok(())
+    }
+}
+
+/// The tokens of the settings. Where callers must show who they are, a secret that can be guessed is refused.
+fn loaded_tokens(config: &Config, env: &Env, names: NameTrust) -> Result<LoadedTokens, AppError> {
+    let tokens = LoadedTokens::load(&config.auth, env).map_err(AppError::Tokens)?;
+    match names {
+        NameTrust::Refused if !tokens.weak.is_empty() => Err(AppError::Tokens(format!(
+            "secrets of the file of `auth.tokens` can be guessed:\n  {}\nMake one by `openssl rand -base64 48`, and give it to the \
+             programs that use it",
+            tokens.weak.join("\n  ")
+        ))),
+        NameTrust::Refused | NameTrust::Believed => {
+            for weak in &tokens.weak {
+                tracing::warn!(secret = weak, "`tidewire serve` would refuse this secret");
+            }
+            Ok(tokens)
+        }
     }
 }
 

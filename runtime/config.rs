@@ -26,6 +26,8 @@ pub struct Config {
     /// Networks of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     pub tls: TlsConfig,
+    /// Whether `/metrics` answers with numbers.
+    pub metrics: bool,
     pub auth: AuthConfig,
     pub store: StoreConfig,
     pub realtime: RealtimeConfig,
@@ -69,6 +71,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             tls: TlsConfig::default(),
+            metrics: true,
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
             realtime: RealtimeConfig::default(),
@@ -104,6 +107,10 @@ pub struct AuthConfig {
     pub password_length: usize,
     /// A socket is warned so long before its session ends.
     pub expiry_warning: Duration,
+    /// File of issuers, shared tokens and tokens of machines.
+    pub tokens: Option<PathBuf>,
+    /// Without `anonymous`, a socket that came without a token is closed unless it sends one within this time.
+    pub token_wait: Duration,
 }
 
 /// Who may make an account.
@@ -123,6 +130,8 @@ impl Default for AuthConfig {
             session_lifetime: Duration::from_secs(90 * 24 * 3600),
             password_length: 8,
             expiry_warning: Duration::from_secs(60),
+            tokens: None,
+            token_wait: Duration::from_secs(10),
         }
     }
 }

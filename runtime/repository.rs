@@ -3,6 +3,7 @@
 //!
 //! Knows no HTTP, no channel and no rule about references or uniqueness: those are judged inside the commit.
 
+mod adoption;
 mod answer;
 mod batch;
 mod body;

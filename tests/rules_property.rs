@@ -198,7 +198,7 @@ fn asker(schema: &Schema, ops: &[Op], person: Option<&str>, principal: &Principa
     Asker {
         id: person.map(str::to_owned),
         role: principal.person.role.as_deref().map(str::to_owned),
-        claims: principal.person.claims.clone(),
+        claims: (*principal.person.claims).clone(),
         user: rows("User").map(|(_, record)| record).find(|record| is(Column::Id, record)),
         related: related.collect(),
         ..Asker::default()

@@ -3,6 +3,7 @@
 //! `operations.rs` is the one list of operations; here they become paths, and what they share becomes components. Says
 //! what the routes do and does nothing itself.
 
+mod admin;
 mod answers;
 mod auth;
 mod bodies;
@@ -79,6 +80,7 @@ impl Describer<'_> {
         }
         self.shared_bodies(&entities);
         self.auth_bodies();
+        self.admin_bodies();
         self.message_bodies();
         self.shared_parameters();
     }

@@ -270,6 +270,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::ShuttingDown
         | Code::ReadOnly
         | Code::SetupRequired
+        | Code::TelemetryDisabled
         | Code::StorageDamaged => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::entries::{Account, Link, LinkKind, StoredSession};
+use super::entries::{Account, Link, LinkKind, OutsideSession, StoredSession};
 use super::error::{IdentityError, of_vault};
 use super::identities::Identities;
-use super::known_sessions::LiveSession;
+use super::live_session::LiveSession;
 use super::login_name::LoginName;
 use super::secret::{Secret, SecretKind, digest};
 use super::throttle::Budget;
@@ -53,10 +53,8 @@ impl Identities {
         let of_name = format!("{near} {key}");
         self.try_once(&near, OF_ADDRESS)?;
         self.try_once(&of_name, OF_NAME)?;
-        let account = match key.as_str() {
-            "" => None,
-            key => self.vault.find(VaultKind::Account, key).await.map_err(of_vault)?,
-        };
+        // A text that can be no name is looked up as well: it must not be told from one that could.
+        let account = self.vault.find(VaultKind::Account, &key).await.map_err(of_vault)?;
         let account = account.as_ref().map(Account::of).transpose()?;
         let stored = account.as_ref().and_then(|account| account.password.clone());
         let fits = self.passwords.fits(password.to_owned(), stored).await?;
@@ -261,6 +259,16 @@ impl Identities {
 
     /// A new session of a user.
     pub(super) async fn grant(&self, user: &str, device: &str) -> Result<Granted, IdentityError> {
+        self.grant_as(user, device, None).await
+    }
+
+    /// The same with what another issuer says of the user.
+    pub(super) async fn grant_as(
+        &self,
+        user: &str,
+        device: &str,
+        outside: Option<OutsideSession>,
+    ) -> Result<Granted, IdentityError> {
         let (token, now) = (Secret::new(SecretKind::Session, &self.env), self.env.now());
         let stored = StoredSession {
             id: self.env.uuid_v7().to_string(),
@@ -268,6 +276,7 @@ impl Identities {
             seen: now.0,
             device: device.to_owned(),
             superseded: false,
+            outside,
         };
         let (key, expires) = (token.digest(), self.expiry(now.0, now));
         let edit = VaultEdit::Insert(stored.entry(&key, user, expires));

@@ -215,6 +215,20 @@ impl LiveMetrics {
         GaugeGuard::new(&self.polls, 1)
     }
 
+    /// How many are being answered.
+    pub fn polls(&self) -> i64 {
+        self.polls.get()
+    }
+
+    pub fn subscriptions(&self) -> i64 {
+        self.subscriptions.get()
+    }
+
+    /// Connections that are behind.
+    pub fn lagging(&self) -> i64 {
+        self.catching_up.get()
+    }
+
     pub fn caught_up(&self, cause: CatchUp) {
         self.catch_ups[cause as usize].inc();
     }

@@ -43,6 +43,10 @@ pub enum ClientMessage {
     Unsubscribe {
         channel: String,
     },
+    /// `payload`: the JSON of one object, as it was sent. What it asks for, the repository reads.
+    Mutate {
+        payload: String,
+    },
     /// About the lease of a record.
     Lease {
         resource: Resource,
@@ -52,10 +56,6 @@ pub enum ClientMessage {
     Message {
         channel: String,
         message: Box<RoomMessage>,
-    },
-    /// `payload`: the JSON of one object, as it was sent. What it asks for, the repository reads.
-    Mutate {
-        payload: String,
     },
     Ping,
 }

@@ -94,6 +94,7 @@ codes! {
     // The server's own trouble.
     Overloaded "OVERLOADED" Later "Wait as long as Retry-After says, then repeat the request."
     ShuttingDown "SHUTTING_DOWN" Later "Repeat the request when the server is back."
+    TelemetryDisabled "TELEMETRY_DISABLED" Never "Set metrics = true in tidewire.toml to have numbers here."
     StorageFull "STORAGE_FULL" Later "The operator must free disk space."
     ReadOnly "READ_ONLY" Later "The operator must make the data folder writable."
     StorageDamaged "STORAGE_DAMAGED" Later "The operator must repair the database; `tidewire doctor` shows what is damaged and what to do."

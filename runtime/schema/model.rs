@@ -165,9 +165,11 @@ impl Entity {
 
     /// The names of the other fields of each `[[unique]]` that this field is in.
     pub fn unique_with(&self, field: &Field) -> Vec<Vec<&str>> {
-        let names = |key: &KeyFields| key.fields.iter().map(|at| &*self.at(*at).name).collect::<Vec<&str>>();
-        let with_it = self.unique.iter().map(names).filter(|names| names.contains(&&*field.name));
-        with_it.map(|names| names.into_iter().filter(|name| *name != &*field.name).collect()).collect()
+        let is_it = |at: &FieldIndex| self.at(*at).name == field.name;
+        let others = |key: &KeyFields| {
+            key.fields.iter().filter(|at| !is_it(at)).map(|at| &*self.at(*at).name).collect::<Vec<&str>>()
+        };
+        self.unique.iter().filter(|key| key.fields.iter().any(is_it)).map(others).collect()
     }
 
     /// The columns of every index that the records have beside the one over ids, the built-in ones first.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::judge::Judge;
 use super::{PLURALS, grown, json};
 use crate::support::app::{Answer, Client, TestApp};
+use crate::support::socket::Socket;
 
 const ABSENT: &str = "0190a000-0000-7000-8000-00000000000a";
 
@@ -42,6 +43,7 @@ fn template(address: &str) -> String {
     match segments.as_slice() {
         ["", "api", _, "count" | "query"] => path.to_owned(),
         ["", "api", "auth", "sessions", _] => "/api/auth/sessions/{id}".to_owned(),
+        ["", "api", "admin", kind, _] if *kind != "websocket" => format!("/api/admin/{kind}/{{id}}"),
         ["", "api", plural, "by", field, _] => format!("/api/{plural}/by/{field}/{{value}}"),
         ["", "api", plural, _, rest @ ..] if PLURALS.contains(plural) => {
             ["", "api", plural, "{id}"].iter().chain(rest).copied().collect::<Vec<_>>().join("/")
@@ -70,6 +72,7 @@ async fn every_answer_is_as_the_document_describes_it() {
     changes(&mut walk).await;
     messages(&mut walk).await;
     users(&mut walk).await;
+    administration(&mut walk, &app).await;
 
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
@@ -150,6 +153,23 @@ async fn users(walk: &mut Walk) {
     walk.step_with("POST /api/auth/password", wrong, &third, (422, "VALIDATION_FAILED")).await;
     let right = json!({"oldPassword": "correct horse", "password": "another horse"});
     walk.step_with("POST /api/auth/password", right, &third, (200, "")).await;
+}
+
+async fn administration(walk: &mut Walk, app: &TestApp) {
+    let login = json!({"name": "ada", "password": "another horse"});
+    walk.step("POST /api/auth/login", login, (200, "")).await;
+    let _socket = Socket::open(app.address).await;
+    for kind in ["connections", "sessions"] {
+        let list = format!("GET /api/admin/{kind}");
+        walk.step(&list, Value::Null, (403, "FORBIDDEN")).await;
+        walk.step(&format!("{list}?limit=0&as=ops:admin"), Value::Null, (400, "BAD_QUERY")).await;
+        let listed = walk.step(&format!("{list}?as=ops:admin"), Value::Null, (200, "")).await;
+        let id = listed.json["items"][0]["id"].as_str().unwrap();
+        let end = format!("DELETE /api/admin/{kind}/{id}");
+        walk.step(&end, Value::Null, (403, "FORBIDDEN")).await;
+        walk.step(&format!("{end}?as=ops:admin"), Value::Null, (204, "")).await;
+        walk.step(&format!("{end}?as=ops:admin"), Value::Null, (404, "NOT_FOUND")).await;
+    }
 }
 
 async fn records(walk: &mut Walk) {

@@ -209,6 +209,8 @@ async fn the_questions_that_the_page_of_the_api_shows_are_answered() {
         // Numbers about sockets are for admins; a poll asks for a channel.
         let path = path
             .replace("/stats", "/stats?as=root:admin")
+            .replace("/admin/connections", "/admin/connections?as=root:admin")
+            .replace("/admin/sessions", "/admin/sessions?as=root:admin")
             .replace("/changes", "/changes?channel=entity:Task");
         let client = if path.contains("?as=") { Client::new(_app.address) } else { ada.clone() };
         let answer = client.call("GET", &path, Value::Null).await;

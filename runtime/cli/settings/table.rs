@@ -107,6 +107,8 @@ settings! {
     presence: SettingKind::NameRules(PRESENCE_WORDS), "The table `[presence]`: who may watch and join resources that are no records, by patterns of their names (docs/permissions.md).";
     rooms: SettingKind::NameRules(ROOM_WORDS), "The table `[rooms]`: who may subscribe and publish to rooms, by patterns of their names.";
 
+    metrics: SettingKind::Switch, "Whether `/metrics` answers with numbers. Without, it answers 503.";
+
     tls.certificate: SettingKind::File, "PEM file of the certificate and its issuers. With it the server speaks TLS. Read again when it changes.";
     tls.key: SettingKind::File, "PEM file of the certificate's private key.";
 
@@ -115,7 +117,9 @@ settings! {
     auth.session_idle: SettingKind::Time(MINUTE..=3_650 * DAY), "A session that is not used for this long ends.";
     auth.session_lifetime: SettingKind::Time(MINUTE..=3_650 * DAY), "A session ends this long after the login, however much it is used.";
     auth.password_length: SettingKind::Count(8..=128), "Fewest characters of a new password.";
+    auth.tokens: SettingKind::File, "TOML file of other issuers whose tokens count, of shared tokens and of tokens of machines (docs/users.md).";
     auth.expiry_warning: SettingKind::Time(0..=HOUR), "A socket is warned this long before its session ends.";
+    auth.token_wait: SettingKind::Time(0..=MINUTE), "With auth.anonymous = false: how long a socket may take to send its token in an `auth` frame. 0: it must bring the token when it connects.";
 
     log.form: SettingKind::OneOf(&["text", "json"]), "Form of the log on stderr: `text` or `json`.", flag "log" "FORM";
     log.filter: SettingKind::LogFilter, "Which log lines are written, as in `warn,tidewire=debug`.", variable "TIDEWIRE_LOG";

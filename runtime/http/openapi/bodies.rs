@@ -108,7 +108,7 @@ impl Describer<'_> {
         let records: Vec<Json> = entities.iter().map(|entity| schema_ref(&entity.name)).collect();
         let described = json!({"type": "array", "items": {"type": "object"}});
         let state = json!({"type": "string", "enum": ["healthy", "ready"]});
-        let schemas: [(&str, ComponentSchema); 10] = [
+        let schemas: [(&str, ComponentSchema); 9] = [
             ("Batch", batch(&ops)),
             ("BatchResults", self.batch_results(&records).into()),
             ("Count", count().into()),
@@ -121,11 +121,6 @@ impl Describer<'_> {
                 ObjectSchema::new("Entities with their fields, constraints and indexes.")
                     .with("generation", whole())
                     .with("entities", described)
-                    .into(),
-            ),
-            (
-                "Stats",
-                json!({"description": "Numbers by name.", "type": "object", "additionalProperties": whole()})
                     .into(),
             ),
             ("State", ObjectSchema::new("State of the process.").with("status", state).into()),

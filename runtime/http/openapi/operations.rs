@@ -131,6 +131,7 @@ impl Describer<'_> {
         listed.extend(self.changes());
         listed.extend(self.messages());
         listed.extend(self.auth());
+        listed.extend(self.admin());
         listed.extend(self.about());
         listed
     }
@@ -358,18 +359,12 @@ impl Describer<'_> {
         let document = || json(json!({"type": "object"}));
         let types = || answers::text("text/plain; charset=utf-8", "export interface Task { … }");
         let numbers = answers::text(MEDIA_TYPE, "# HELP …");
-        let (schema, stats) = (self.shared_ref("Schema"), self.shared_ref("Stats"));
+        let schema = self.shared_ref("Schema");
         let state = || json(self.shared_ref("State"));
         let of_callers = [
             plain("/api/schema", "schema", "Entities, fields and constraints.", json(schema)),
             plain("/api/openapi.json", "openapi", "This document.", document()),
             plain("/api/types.d.ts", "types", "TypeScript declarations of the records.", types()),
-            plain(
-                "/api/admin/websocket/stats",
-                "websocketStats",
-                "Numbers about sockets and deliveries, for the role `admin`.",
-                json(stats),
-            ),
         ];
         let of_anybody = [
             plain("/health", "health", "200 while the process lives.", state()),
@@ -380,15 +375,14 @@ impl Describer<'_> {
         let caller = self.caller_parameters().to_vec();
         let mut listed = Vec::new();
         for route in of_callers {
-            let codes: &[&[Code]] = if route.id == "websocketStats" {
-                &[ANY, CALLED, &[Code::Forbidden]]
-            } else {
-                &[ANY, CALLED]
-            };
-            listed.push(self.plain_operation(route, caller.clone(), codes));
+            listed.push(self.plain_operation(route, caller.clone(), &[ANY, CALLED]));
         }
         for route in of_anybody {
-            let codes: &[&[Code]] = if route.id == "readyz" { &[ANY, READY] } else { &[ANY] };
+            let codes: &[&[Code]] = match route.id {
+                "readyz" => &[ANY, READY],
+                "metrics" => &[ANY, &[Code::TelemetryDisabled]],
+                _ => &[ANY],
+            };
             listed.push(self.plain_operation(route, Vec::new(), codes));
         }
         listed

@@ -18,6 +18,7 @@ use crate::realtime::leases::LeaseAnswer;
 use crate::realtime::mutations::Mutated;
 use crate::realtime::read::{ReadAnswer, ReadRequest};
 use crate::realtime::rooms::NotPublished;
+use crate::realtime::roster::Expulsion;
 use crate::schema::{Generation, Schema};
 
 /// What a session must know of the process it lives in.
@@ -80,6 +81,8 @@ pub enum Input<'a> {
     Login(LoginState),
     /// What became of the token of `Effect::Authenticate`.
     Renewed { request_id: Option<String>, renewed: Result<Renewed, IdentityError> },
+    /// The connection is ended from outside.
+    Expelled(Expulsion),
     /// What became of `Effect::Lease`.
     Leased { resource: Resource, request_id: Option<String>, answer: LeaseAnswer },
     /// What became of `Effect::Publish`.
@@ -138,6 +141,11 @@ pub enum Effect {
         token: String,
         request_id: Option<String>,
     },
+    /// Have this written; the answer comes back as `Input::Mutated`. Several may be under way, and their answers keep their order.
+    Mutate {
+        payload: String,
+        request_id: Option<String>,
+    },
     /// Messages of this room are for the peer from here on.
     Enter {
         channel: Arc<str>,
@@ -157,11 +165,6 @@ pub enum Effect {
         channel: Arc<str>,
         json: Bytes,
         echo: bool,
-        request_id: Option<String>,
-    },
-    /// Have this written; the answer comes back as `Input::Mutated`. Several may be under way, and their answers keep their order.
-    Mutate {
-        payload: String,
         request_id: Option<String>,
     },
     Close(CloseCode),

@@ -36,6 +36,11 @@ impl KnownPerson {
         self.known.value.is_nobody()
     }
 
+    /// Whether other credentials of the same user say the same of them.
+    pub(super) fn says_the_same(&self, other: &Person) -> bool {
+        *self.person == *other
+    }
+
     /// Every change of rights up to here is known.
     pub(super) fn seq(&self) -> Seq {
         self.known.seq
