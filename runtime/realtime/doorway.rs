@@ -75,7 +75,7 @@ impl Doorway<'_> {
                     }
                 }
                 Arrival::Life => {}
-                Arrival::Binary => return Err(not_first(None).into()),
+                Arrival::Binary | Arrival::Follows(_) => return Err(not_first(None).into()),
                 Arrival::Oversized => {
                     let ended = Ended::ByServer(CloseCode::FrameTooLarge);
                     return Err(Outside::Gone(close(transport, ended).await));
